@@ -1,0 +1,64 @@
+"""`asyncmq audit`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+from asyncmq_cli.commands.options import command, one_of
+from asyncmq_cli.commands.session import Session
+
+STATUSES = ("success", "failed")
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "audit", "ndjson")(audit)
+
+
+def audit(
+    session: Session,
+    verb: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[list]", callback=one_of(("list",)), show_default=False, hidden=True),
+    ] = None,
+    action: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--action", metavar="NAME", help="Exactly this action, such as job.retry.", show_default=False
+        ),
+    ] = None,
+    status: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--status", metavar="STATUS", callback=one_of(STATUSES), help="success or failed."),
+    ] = None,
+    queue: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--queue", metavar="QUEUE", help="Only this queue.", show_default=False),
+    ] = None,
+    q: Annotated[
+        str, typer.Option("--q", metavar="TEXT", help="Text anywhere in an event.", show_default=False)
+    ] = "",
+    limit: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--limit",
+            metavar="N",
+            help="At most so many events, 1 to 500. [default: 200; with --ndjson: all]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """List what was done to queues and jobs, by whom and why, newest first.
+
+    \b
+    Examples:
+      asyncmq audit --queue emails --status failed
+      asyncmq audit --action job.remove --ndjson | jq -r '[.time, .actor, .job_id] | @tsv'
+    """
+    from asyncmq_cli.output import documents, views
+
+    if limit is None and session.out.format != "ndjson":
+        limit = 200
+    events = session.audit.matching(action=action, status=status, queue=queue, q=q, limit=limit)
+    session.listing(events, views.AUDIT, documents.audit, documents.audit_event)

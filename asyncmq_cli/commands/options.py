@@ -1,0 +1,248 @@
+"""Each shared option, declared once, and how a command is registered.
+
+The global options are taken before the noun as well as after the verb. Typer has no word for
+that, so `command` adds them to the signature of every command; what was given later wins.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Optional, get_type_hints
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from asyncmq_cli import __version__
+from asyncmq_cli.commands.session import open_session
+from asyncmq_cli.errors import UsageProblem
+
+QueueArg = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.", show_default=False)]
+QueuesArg = Annotated[
+    list[str], typer.Argument(metavar="QUEUE...", help="Names of queues.", show_default=False)
+]
+JobArg = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.", show_default=False)]
+JobsArg = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ID...", help="Ids of jobs; - reads them from standard input, one a line.", show_default=False
+    ),
+]
+ReasonOption = Annotated[
+    Optional[str],  # noqa: UP045  Typer reads the annotation at run time, on Python 3.10 too
+    typer.Option("--reason", metavar="TEXT", help="Why; goes into the audit entry.", show_default=False),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+# What only some commands have; `command` adds what it is told to.
+_EXTRA_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "ndjson": (
+        Annotated[
+            bool, typer.Option("--ndjson", help="Print one JSON object a line: every match, not one page.")
+        ],
+        False,
+    ),
+    "show_secrets": (
+        Annotated[
+            bool, typer.Option("--show-secrets", help="Print what looks like a secret, not [redacted].")
+        ],
+        False,
+    ),
+}
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"asyncmq-cli {__version__}\n")
+        raise typer.Exit
+
+
+GLOBAL_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "redis_url": (
+        Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(
+                "--redis-url",
+                metavar="URL",
+                help="Where Redis is: redis://, rediss:// or unix://. "
+                "[env: ASYNCMQ_REDIS_URL, REDIS_URL; default: redis://localhost:6379/0]",
+                show_default=False,
+            ),
+        ],
+        None,
+    ),
+    "timeout": (
+        Annotated[
+            Optional[float],  # noqa: UP045
+            typer.Option(
+                "--timeout",
+                metavar="SECONDS",
+                help="How long Redis may take to answer. [default: 5]",
+                show_default=False,
+            ),
+        ],
+        None,
+    ),
+    "actor": (
+        Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(
+                "--actor",
+                metavar="NAME",
+                help="Who acts, for the audit trail. [env: ASYNCMQ_ACTOR; default: user@host]",
+                show_default=False,
+            ),
+        ],
+        None,
+    ),
+    "json": (Annotated[bool, typer.Option("--json", help="Print one JSON document.")], False),
+    "color": (
+        Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(
+                "--color",
+                metavar="WHEN",
+                help="auto, always or never. [env: NO_COLOR; default: auto]",
+                show_default=False,
+            ),
+        ],
+        None,
+    ),
+    "version": (
+        Annotated[
+            bool,
+            typer.Option("--version", callback=print_version, is_eager=True, help="Print the version."),
+        ],
+        False,
+    ),
+}
+
+
+class Command(TyperCommand):
+    """A command whose help keeps the global options apart from its own."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
+        return ["[OPTIONS]", *(str(p.metavar or p.name) for p in arguments)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        arguments: list[tuple[str, str]] = []
+        own: list[tuple[str, str]] = []
+        shared: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is None:
+                continue
+            if param.param_type_name == "argument":
+                arguments.append((record[0].split(" <")[0].rstrip("."), record[1]))
+            else:
+                (shared if param.name in GLOBAL_OPTIONS or param.name == "help" else own).append(record)
+        for title, records in (("Arguments", arguments), ("Options", own), ("Global options", shared)):
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+class Nouns(TyperGroup):
+    """The nouns are plural; the singular works too."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, cmd_name) or super().get_command(ctx, f"{cmd_name}s")
+
+
+def noun(help_text: str) -> typer.Typer:
+    return typer.Typer(help=help_text, rich_markup_mode=None, context_settings=CONTEXT)
+
+
+CONTEXT = {"help_option_names": ["--help", "-h"]}
+CONTEXT_PARAMETER = inspect.Parameter(
+    "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+)
+
+
+def command(
+    group: typer.Typer, name: str, *extras: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function that takes a Session and its own arguments as `name`.
+
+    `extras` names the further options that the session takes account of: `ndjson` for a list,
+    `show_secrets` where job data is printed.
+    """
+    shared = {**{extra: _EXTRA_OPTIONS[extra] for extra in extras}, **GLOBAL_OPTIONS}
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        def invoke(ctx: typer.Context, **given: Any) -> Any:
+            flags = {**(ctx.obj or {}), **take(given, shared)}
+            with open_session(flags) as session:
+                return function(session, **given)
+
+        own = get_type_hints(function, include_extras=True)
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        dress(
+            invoke,
+            function,
+            [
+                CONTEXT_PARAMETER,
+                *(p.replace(annotation=own[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters),
+                *parameters_of(shared),
+            ],
+        )
+        group.command(name, cls=Command, context_settings=CONTEXT)(invoke)
+        return function
+
+    return register
+
+
+def parameters_of(options: Mapping[str, tuple[Any, Any]]) -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in options.items()
+    ]
+
+
+def take(given: dict[str, Any], options: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """Move these options out of `given`; those that were not set are left out."""
+    taken = {name: given.pop(name, default) for name, (_, default) in options.items()}
+    return {name: value for name, value in taken.items() if value not in (None, False)}
+
+
+def dress(invoke: Any, function: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:
+    """Give the wrapper the face that Typer reads a command's options from."""
+    invoke.__name__, invoke.__doc__, invoke.__module__ = (
+        function.__name__,
+        function.__doc__,
+        function.__module__,
+    )
+    invoke.__signature__ = inspect.Signature(parameters)
+    invoke.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+
+
+def ids_from(given: list[str]) -> list[str]:
+    """The ids given, `-` replaced by the lines of standard input."""
+    ids: list[str] = []
+    for job_id in given:
+        if job_id != "-":
+            ids.append(job_id)
+            continue
+        lines = sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n")
+        ids.extend(line.rstrip("\r") for line in lines if line.strip())
+    return ids
+
+
+def one_of(choices: Sequence[str]) -> Callable[[Optional[str]], Optional[str]]:  # noqa: UP045
+    """A check of an option's value. Choices stay plain texts all the way down."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in choices:
+            from difflib import get_close_matches
+
+            near = get_close_matches(value, choices, n=1)
+            raise UsageProblem(
+                f"{value!r} is not one of {', '.join(choices)}",
+                hint=f"did you mean {near[0]}?" if near else None,
+            )
+        return value
+
+    return check

@@ -1,0 +1,69 @@
+"""`asyncmq queues`."""
+
+from __future__ import annotations
+
+from asyncmq_cli.commands.options import (
+    DryRunOption,
+    QueueArg,
+    QueuesArg,
+    ReasonOption,
+    command,
+    noun,
+)
+from asyncmq_cli.commands.session import Session
+
+app = noun("Find queues, see how they stand, pause and resume them.")
+
+
+@command(app, "list", "ndjson")
+def list_(session: Session) -> None:
+    """List all queues with their counts.
+
+    \b
+    Examples:
+      asyncmq queues list
+      asyncmq queues list --json | jq '.queues[] | select(.failed > 0).name'
+    """
+    from asyncmq_cli.output import documents, views
+
+    session.listing(session.queues.list(), views.QUEUES, documents.queues, documents.queue)
+
+
+@command(app, "show")
+def show(session: Session, queue: QueueArg) -> None:
+    """Show one queue.
+
+    \b
+    Example:
+      asyncmq queues show emails
+    """
+    from asyncmq_cli.output import detail, documents
+
+    stats = session.queues.show(queue)
+    session.detail(lambda: documents.queue(stats), lambda now: detail.queue_lines(stats, now))
+
+
+@command(app, "pause")
+def pause(
+    session: Session, queues: QueuesArg, reason: ReasonOption = None, dry_run: DryRunOption = False
+) -> None:
+    """Pause queues: workers finish what they run and take nothing new.
+
+    \b
+    Example:
+      asyncmq queues pause emails reports --reason "mail server is down"
+    """
+    session.report(session.queues.pause(queues, reason=reason, dry_run=dry_run))
+
+
+@command(app, "resume")
+def resume(
+    session: Session, queues: QueuesArg, reason: ReasonOption = None, dry_run: DryRunOption = False
+) -> None:
+    """Resume paused queues.
+
+    \b
+    Example:
+      asyncmq queues resume emails
+    """
+    session.report(session.queues.resume(queues, reason=reason, dry_run=dry_run))

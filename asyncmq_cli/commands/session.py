@@ -1,0 +1,188 @@
+"""The one door between the layers: it opens the store, builds the services, renders and closes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from asyncmq_cli import config as configuration
+from asyncmq_cli.errors import NotConfirmed, QueueNotFound, TargetsFailed, UsageProblem
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models import ChangeReport
+    from asyncmq_cli.output.columns import Column
+    from asyncmq_cli.output.printer import Printer
+    from asyncmq_cli.services.audit import AuditService
+    from asyncmq_cli.services.jobs import JobService
+    from asyncmq_cli.services.queues import QueueService
+    from asyncmq_cli.storage.store import Store
+
+T = TypeVar("T")
+
+_SHOWN_BEFORE_ASKING = 10
+
+
+class Session:
+    """What a command works with. Nothing is opened or imported before it is used."""
+
+    def __init__(self, flags: Mapping[str, Any]) -> None:
+        self._flags = flags
+
+    @cached_property
+    def config(self) -> configuration.Config:
+        return configuration.resolve(self._flags)
+
+    @cached_property
+    def store(self) -> Store:
+        from asyncmq_cli.storage.store import Store
+
+        return Store(self.config, warn=lambda message: self.out.remark("warning", message))
+
+    @cached_property
+    def queues(self) -> QueueService:
+        from asyncmq_cli.services.queues import QueueService
+
+        return QueueService(self.store)
+
+    @cached_property
+    def jobs(self) -> JobService:
+        from asyncmq_cli.services.jobs import JobService
+
+        return JobService(self.store)
+
+    @cached_property
+    def audit(self) -> AuditService:
+        from asyncmq_cli.services.audit import AuditService
+
+        return AuditService(self.store)
+
+    @cached_property
+    def out(self) -> Printer:
+        from asyncmq_cli.output.printer import Printer
+
+        json, ndjson = bool(self._flags.get("json")), bool(self._flags.get("ndjson"))
+        if json and ndjson:
+            raise UsageProblem("--json and --ndjson exclude each other")
+        return Printer(json=json, ndjson=ndjson, color=self.config.color)
+
+    def now(self) -> float:
+        return self.store.now()
+
+    @property
+    def show_secrets(self) -> bool:
+        return bool(self._flags.get("show_secrets"))
+
+    def listing(
+        self,
+        rows: Iterable[T],
+        columns: Sequence[Column[T]],
+        document: Callable[[Iterable[T]], Any],
+        line: Callable[[T], Any],
+    ) -> None:
+        """A list in the format asked for; `document` holds all rows, `line` one."""
+        if self.out.format == "json":
+            self.out.document(document(rows))
+        elif self.out.format == "ndjson":
+            self.out.documents(line(row) for row in rows)
+        else:
+            self.out.rows(rows, columns, now=self.now())
+
+    def detail(
+        self,
+        document: Callable[[], Any],
+        lines: Callable[[float], Iterable[str]],
+    ) -> None:
+        """One thing in full: as a document, or as lines for people."""
+        if self.out.for_programs:
+            self.out.document(document())
+        else:
+            for line in lines(self.now()):
+                self.out.line(line)
+
+    def confirm(self, preview: ChangeReport, *, verb: str) -> None:
+        """Show what would be hit and ask. Raises NotConfirmed for anything but a yes.
+
+        Where nothing would be changed there is nothing to ask: the refusals are reported by
+        the attempt itself.
+        """
+        if preview.interrupted is not None:
+            raise preview.interrupted
+        if not preview.succeeded:
+            return
+        count = preview.succeeded
+        what = f"{count:,} jobs" if count > 1 else "1 job"
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise NotConfirmed(
+                f"this would {verb} {what} in {preview.queue!r}, and nobody is there to ask",
+                hint="--yes does it, --dry-run shows what it would do",
+            )
+        from asyncmq_cli.output.escape import escape
+
+        chosen = [result for result in preview.results if result.error is None]
+        lines = [
+            f"  {result.job_id}" + (f"  ({result.note})" if result.note else "")
+            for result in chosen[:_SHOWN_BEFORE_ASKING]
+        ]
+        if count > len(lines):
+            lines.append(f"  … and {count - len(lines):,} more")
+        question = f"{verb.capitalize()} {what} in {preview.queue}? [y/N] "
+        sys.stderr.write("\n".join(escape(line) for line in lines) + "\n" + escape(question))
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise NotConfirmed("not confirmed; nothing was changed")
+
+    def change(self, run: Callable[[bool], ChangeReport], *, verb: str, dry_run: bool, yes: bool) -> None:
+        """A destructive change: shown and asked about first. `run` takes whether to do nothing."""
+        if not dry_run and not yes:
+            self.confirm(run(True), verb=verb)
+        self.report(run(dry_run))
+
+    def report(self, report: ChangeReport) -> None:
+        """Print what became of each target; raise for those that failed."""
+        from asyncmq_cli.output import documents, reports, views
+
+        if self.out.format == "json":
+            self.out.document(documents.change(report))
+        elif self.out.for_people and len(report.results) == 1:
+            for kind, text in reports.single(report):
+                if kind == "done":
+                    self.out.line(text)
+                else:
+                    self.out.remark(kind, text)
+        elif report.results:
+            self.out.rows(report.results, views.CHANGES, now=0.0)
+            if self.out.for_people:
+                self.out.line(reports.summary(report))
+        _raise_failures(report)
+
+
+def _raise_failures(report: ChangeReport) -> None:
+    if report.interrupted is not None:
+        raise report.interrupted
+    errors = [result.error for result in report.results if result.error is not None]
+    if not errors:
+        return
+    alone = len(report.results) == 1
+    if alone or (all(isinstance(error, QueueNotFound) for error in errors) and report.queue is not None):
+        raise errors[0]
+    raise TargetsFailed(
+        f"{len(errors)} of {len(report.results)} failed",
+        hint=f"the first: {errors[0].message}",
+        details={"failed": len(errors), "matched": len(report.results)},
+    )
+
+
+@contextmanager
+def open_session(flags: Mapping[str, Any]) -> Iterator[Session]:
+    session = Session(flags)
+    try:
+        # Before any work: a wrong setting is wrong usage, whatever the command.
+        _ = session.config, session.out
+        with session.store.errors():
+            yield session
+    finally:
+        if "store" in session.__dict__:
+            session.store.close()

@@ -1,0 +1,97 @@
+"""Every error that a user can meet.
+
+Each class carries its `code` (stable, for programs), its `exit_code` and, where
+there is one, a `hint` that says what to do. `app.main` turns them into the error
+line and the exit status; nothing else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class AdminError(Exception):
+    """Base of all errors that are shown as one line instead of a traceback."""
+
+    code = "error"
+    exit_code = 1
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = dict(details or {})
+
+
+class UsageProblem(AdminError):
+    """The command was called wrongly."""
+
+    code, exit_code = "usage", 2
+
+
+class RedisProblem(AdminError):
+    """Redis is away, too slow, or refuses. `code` says which."""
+
+    exit_code = 3
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class QueueNotFound(AdminError):
+    code, exit_code = "queue_not_found", 4
+
+    def __init__(self, queue: str, nearest: Sequence[str] = ()) -> None:
+        hint = (
+            f"did you mean {', '.join(nearest)}?"
+            if nearest
+            else "'asyncmq queues list' shows the queues that exist"
+        )
+        super().__init__(
+            f"no queue named {queue!r}", hint=hint, details={"queue": queue, "nearest": list(nearest)}
+        )
+
+
+class JobNotFound(AdminError):
+    code, exit_code = "job_not_found", 4
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        super().__init__(
+            f"no job {job_id!r} in queue {queue!r}",
+            hint="'asyncmq jobs list QUEUE --state all --job-id PART' finds a job by a part of its id",
+            details={"queue": queue, "job_id": job_id},
+        )
+
+
+class ChangeRefused(AdminError):
+    """A job is there, but the change asked for does not fit it."""
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class TargetsFailed(AdminError):
+    """Some of several targets were not changed; the report on stdout names each."""
+
+    code = "targets_failed"
+
+
+class NotConfirmed(AdminError):
+    code, exit_code = "not_confirmed", 5
+
+
+class DemoUnavailable(AdminError):
+    """The demo lacks a Redis server or the AsyncMQ library."""
+
+    code = "demo_unavailable"
+
+
+class Interrupted(AdminError):
+    """Ctrl-C in the middle of several changes; what was done stays done and audited."""
+
+    code, exit_code = "interrupted", 130

@@ -1,0 +1,1 @@
+"""Values to tables, tab-separated text and JSON. Nothing here knows Redis."""

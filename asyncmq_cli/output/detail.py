@@ -1,0 +1,119 @@
+"""One job, or one queue, in full."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from asyncmq_cli.models import Job, JobDetail, JobError, QueueStats, as_number
+from asyncmq_cli.output import views
+from asyncmq_cli.output.escape import escape
+from asyncmq_cli.output.redact import redact, redact_text
+from asyncmq_cli.output.tables import human
+from asyncmq_cli.output.times import relative, rfc3339
+
+# What has a line of its own, or is shown under a heading.
+_HEADINGS = ("args", "kwargs", "result", "last_error", "error_traceback")
+_FACTS = ("id", "task", "task_id", "name", "status", "priority", "retries", "max_retries", "ttl")
+_MOMENTS = ("created_at", "delay_until", "run_at", "active_since")
+_SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_FACTS, *_MOMENTS, "depends_on"})
+
+
+_FULL_TITLES = {
+    "CHILDREN": "Waiting for parents",
+    "DLQ": "Dead letters",
+    "REPEAT": "Repeatables",
+    "OLDEST": "Oldest waiting",
+}
+
+
+def job_lines(detail: JobDetail, *, now: float, show_secrets: bool) -> Iterator[str]:
+    """A job's detail for people: facts first, then why it failed, then what it was given."""
+    job = detail.job
+    text: Callable[[Any], str] = str if show_secrets else lambda value: redact_text(str(value))
+    facts: list[tuple[str, Any]] = [
+        ("Job", job.id or "–"),
+        ("Queue", job.queue),
+        ("Task", job.task_id or "–"),
+        ("State", job.status),
+    ]
+    facts += _times(job, now)
+    facts += [(title, job.get(key)) for title, key in (("Priority", "priority"), ("Time to live", "ttl"))]
+    facts.append(("Failed tries", views.tries(job)))
+    facts += [
+        ("Waits for", ", ".join(map(str, job.get("depends_on") or [])) or None),
+        ("Problem", job.problem),
+    ]
+    for title, value in facts:
+        if value is not None:
+            yield f"{title + ':':<14}{escape(text(value))}"
+    if detail.error is not None:
+        yield from _error_lines(detail.error, text)
+    yield from _data_lines(detail, show_secrets)
+
+
+def queue_lines(stats: QueueStats, now: float) -> Iterator[str]:
+    """One fact a line, under the titles of the table."""
+    for column in views.QUEUES:
+        title = _FULL_TITLES.get(column.title, column.title.capitalize())
+        yield f"{title + ':':<21}{human(column, column.value(stats), now)}"
+
+
+def _times(job: Job, now: float) -> list[tuple[str, Any]]:
+    moments = (
+        ("Created", job.created_at),
+        ("Runs", as_number(job.run_at)),
+        ("Delayed until", job.delay_until),
+        ("Active since", as_number(job.get("active_since"))),
+        ("Dead since", job.dead_at),
+    )
+    return [
+        (title, f"{rfc3339(moment) or moment} ({relative(moment, now)})")
+        for title, moment in moments
+        if moment is not None
+    ]
+
+
+def _error_lines(error: JobError, text: Callable[[Any], str]) -> Iterator[str]:
+    yield ""
+    yield f"{'Error:':<14}{escape(text(error.type or 'unknown'))}"
+    if error.message:
+        yield f"{'Message:':<14}{escape(text(error.message))}"
+    if len(error.chain) > 1 and error.root_cause:
+        yield f"{'Root cause:':<14}{escape(text(error.root_cause))}"
+    if error.frames:
+        yield ""
+        yield "Frames, the last called last:"
+    for frame in error.frames:
+        yield f"  {escape(frame.path)}:{frame.line} in {escape(frame.function or '?')}"
+        if frame.source:
+            yield f"      {escape(text(frame.source))}"
+
+
+def _data_lines(detail: JobDetail, show_secrets: bool) -> Iterator[str]:
+    record = detail.job.record
+    if record is None:
+        return
+    shown: dict[str, Any] = dict(record) if show_secrets else redact(record)
+    for title, key in (("Arguments", "args"), ("Keyword arguments", "kwargs"), ("Result", "result")):
+        if shown.get(key) not in (None, [], {}):
+            yield ""
+            yield f"{title}:"
+            yield from _indented(shown[key])
+    rest = {
+        key: value for key, value in shown.items() if key not in _SHOWN_ELSEWHERE and value not in (None, [])
+    }
+    if rest:
+        yield ""
+        yield "Other fields:"
+        yield from _indented(rest)
+
+
+def _indented(value: Any) -> Iterator[str]:
+    try:
+        document = json.dumps(value, indent=2, ensure_ascii=False)
+    except RecursionError:
+        document = "[nested too deeply to be shown]"
+    for line in document.split("\n"):
+        yield "  " + escape(line)

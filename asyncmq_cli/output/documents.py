@@ -1,0 +1,123 @@
+"""Values to the JSON documents that other programs rely on: these keys, in this order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from asyncmq_cli.models import (
+    AuditEvent,
+    ChangeReport,
+    ChangeResult,
+    Job,
+    JobDetail,
+    JobError,
+    JobPage,
+    QueueStats,
+)
+from asyncmq_cli.output.redact import redact, redact_text
+from asyncmq_cli.output.times import rfc3339
+
+Document = dict[str, Any]
+
+
+def queue(stats: QueueStats) -> Document:
+    return dataclasses.asdict(stats)
+
+
+def queues(rows: Iterable[QueueStats]) -> Document:
+    return {"queues": [queue(row) for row in rows]}
+
+
+def job(value: Job, *, show_secrets: bool) -> Document:
+    """One job of a list. `problem` says why its record is missing or not whole."""
+    record = dict(value.record) if value.record is not None else None
+    shown = record if show_secrets or record is None else redact(record)
+    held = shown or {}
+    return {
+        "id": value.id or None,
+        "task_id": held.get("task_id") or held.get("task") or held.get("name"),
+        "status": value.status,
+        "created_at": held.get("created_at"),
+        "run_at": value.run_at,
+        "delay_until": value.delay_until,
+        "time": rfc3339(value.sort_time or None),
+        "priority": held.get("priority"),
+        "retries": held.get("retries"),
+        "max_retries": held.get("max_retries"),
+        "last_error": held.get("last_error"),
+        "payload": shown,
+        "problem": value.problem,
+    }
+
+
+def job_page(page: JobPage, *, show_secrets: bool) -> Document:
+    return {
+        "queue": page.queue,
+        "state": page.state,
+        "page": page.page,
+        "size": page.size,
+        "total": page.total,
+        "total_pages": page.total_pages,
+        "sort": page.sort,
+        "filters": {"q": page.filters.q, "task": page.filters.task, "job_id": page.filters.job_id},
+        "jobs": [job(value, show_secrets=show_secrets) for value in page.jobs],
+    }
+
+
+def job_detail(detail: JobDetail, *, show_secrets: bool) -> Document:
+    return {
+        **job(detail.job, show_secrets=show_secrets),
+        "queue": detail.job.queue,
+        "result": detail.result if show_secrets else redact(detail.result),
+        "error": job_error(detail.error, show_secrets=show_secrets),
+    }
+
+
+def job_error(error: JobError | None, *, show_secrets: bool) -> Document | None:
+    if error is None:
+        return None
+    plain = dataclasses.asdict(error)
+    return plain if show_secrets else {name: redact(value) for name, value in plain.items()}
+
+
+def audit_event(event: AuditEvent) -> Document:
+    return {
+        "timestamp": event.timestamp,
+        "time": rfc3339(event.timestamp),
+        "action": event.action,
+        "source": event.source,
+        "status": event.status,
+        "queue": event.queue,
+        "job_id": event.job_id,
+        "actor": event.actor,
+        "details": redact(dict(event.details)),
+        "error": None if event.error is None else redact_text(event.error),
+    }
+
+
+def audit(events: Iterable[AuditEvent]) -> Document:
+    return {"events": [audit_event(event) for event in events]}
+
+
+def change(report: ChangeReport) -> Document:
+    return {
+        "action": report.action,
+        "queue": report.queue,
+        "dry_run": report.dry_run,
+        "matched": len(report.results),
+        "succeeded": report.succeeded,
+        "failed": report.failed,
+        "results": [change_result(result) for result in report.results],
+    }
+
+
+def change_result(result: ChangeResult) -> Document:
+    return {
+        "queue": result.queue,
+        "job_id": result.job_id,
+        "status": "success" if result.error is None else "failed",
+        "error": None if result.error is None else result.error.message,
+        "note": result.note,
+    }

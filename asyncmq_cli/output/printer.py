@@ -1,0 +1,123 @@
+"""Where results and remarks go: data to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, TextIO, TypeVar
+
+from asyncmq_cli.errors import AdminError
+from asyncmq_cli.output.columns import Column
+from asyncmq_cli.output.escape import escape
+from asyncmq_cli.output.jsontext import encode
+from asyncmq_cli.output.redact import redact_text
+from asyncmq_cli.output.tables import tab_separated, table
+
+T = TypeVar("T")
+Format = Literal["table", "tabs", "json", "ndjson"]
+
+
+_WIDEST = 100_000
+
+
+class Printer:
+    """Prints in the one format that the options and the kind of stdout ask for."""
+
+    def __init__(self, *, json: bool, ndjson: bool, color: str) -> None:
+        self._stdout = sys.stdout
+        self._stderr = sys.stderr
+        self._color = color
+        self.format: Format = "json" if json else "ndjson" if ndjson else self._for_people_or_pipes()
+
+    @property
+    def for_people(self) -> bool:
+        return self.format == "table"
+
+    @property
+    def for_programs(self) -> bool:
+        """Whether remarks on stderr are JSON as well."""
+        return self.format in ("json", "ndjson")
+
+    def document(self, document: Any) -> None:
+        self._write_bytes(encode(document) + b"\n")
+
+    def documents(self, documents: Iterable[Any]) -> None:
+        """One a line, each flushed only when the pipe's buffer is full: lists can be long."""
+        for document in documents:
+            self._write_bytes(encode(document) + b"\n")
+
+    def rows(self, rows: Iterable[T], columns: Sequence[Column[T]], *, now: float) -> None:
+        if self.for_people:
+            self.draw(table(rows, columns, now=now, width=self.width))
+            return
+        for row in rows:
+            self.line(tab_separated(row, columns))
+
+    def draw(self, renderable: Any) -> None:
+        """Anything that rich can draw."""
+        from rich.console import Console
+
+        Console(
+            file=self._stdout,
+            # A table is as wide as it must be; rich is not to squeeze it further.
+            width=max(self.width, _WIDEST),
+            force_terminal=self.in_color,
+            no_color=not self.in_color,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        ).print(renderable, soft_wrap=True)
+
+    def line(self, text: str = "") -> None:
+        self._write_text(self._stdout, text)
+
+    def footer(self, text: str) -> None:
+        """A line under a table, for people only."""
+        if self.for_people:
+            self.line(text)
+
+    def remark(self, kind: str, message: str) -> None:
+        """`warning: …` or the like, on stderr."""
+        safe = redact_text(message)
+        if self.for_programs:
+            self._write_text(self._stderr, encode({kind: {"message": safe}}).decode())
+        else:
+            self._write_text(self._stderr, f"{kind}: {escape(safe)}")
+
+    @property
+    def width(self) -> int:
+        return shutil.get_terminal_size((80, 24)).columns
+
+    @property
+    def in_color(self) -> bool:
+        if self._color != "auto":
+            return self._color == "always"
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        return self._stdout.isatty() and not plain
+
+    def _for_people_or_pipes(self) -> Format:
+        return "table" if self._stdout.isatty() or self._color == "always" else "tabs"
+
+    def _write_bytes(self, data: bytes) -> None:
+        # JSON is UTF-8, whatever the locale says.
+        self._stdout.flush()
+        self._stdout.buffer.write(data)
+
+    def _write_text(self, stream: TextIO, text: str) -> None:
+        encoding = stream.encoding or "utf-8"
+        # What the locale cannot print, or what is no character at all, is shown as an escape.
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def error_line(error: AdminError, *, as_json: bool) -> str:
+    """What is printed on stderr for an error: one line, or two with a hint, or one JSON document."""
+    message, hint = redact_text(error.message), error.hint
+    if as_json:
+        body = {"code": error.code, "message": message, "hint": hint, "details": error.details}
+        return encode({"error": body}).decode()
+    lines = [f"error: {escape(message)}"]
+    if hint:
+        lines.append(f"hint: {escape(hint)}")
+    return "\n".join(lines)

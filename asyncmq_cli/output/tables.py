@@ -1,0 +1,125 @@
+"""Rows to a table for people, or to tab-separated lines for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from asyncmq_cli.output.columns import Column
+from asyncmq_cli.output.escape import escape, escape_reversibly
+from asyncmq_cli.output.times import duration, relative, rfc3339
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+T = TypeVar("T")
+
+_GAP = 2
+_LEAST = 10
+"""Below this many columns a text says nothing any more."""
+
+STATE_STYLES = {
+    "active": "cyan",
+    "completed": "green",
+    "success": "green",
+    "failed": "red",
+    "expired": "red",
+    "delayed": "yellow",
+    "paused": "yellow",
+    "waiting-children": "yellow",
+    "cancelled": "dim",
+}
+
+
+def tab_separated(row: T, columns: Sequence[Column[T]]) -> str:
+    return "\t".join(_plain(column, column.value(row)) for column in columns)
+
+
+def table(rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, width: int) -> Table:
+    """A table that fits `width`: columns that can be missed are left out, and texts cut."""
+    from rich.table import Table
+    from rich.text import Text
+
+    def cell(column: Column[T], row: T) -> Text:
+        value = column.value(row)
+        return Text(human(column, value, now), style=_style(column, value))
+
+    all_rows = list(rows)
+    cells = {column.title: [cell(column, row) for row in all_rows] for column in columns}
+    natural = {title: max([len(title), *(text.cell_len for text in texts)]) for title, texts in cells.items()}
+    shown = _affordable(columns, natural, width)
+    widths = _fitting(shown, natural, width)
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for column in shown:
+        numeric = column.kind in ("number", "seconds")
+        drawn.add_column(
+            column.title, justify="right" if numeric else "left", no_wrap=True, width=widths[column.title]
+        )
+        for text in cells[column.title]:
+            text.truncate(widths[column.title], overflow="ellipsis")
+    for line in zip(*(cells[column.title] for column in shown), strict=True):
+        drawn.add_row(*line)
+    return drawn
+
+
+def _affordable(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> list[Column[T]]:
+    shown = list(columns)
+    while _total([_least(column, natural) for column in shown]) > width:
+        spare = [column for column in shown if column.wide]
+        if not spare:
+            break
+        shown.remove(spare[-1])
+    return shown
+
+
+def _fitting(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> dict[str, int]:
+    """The widths of the columns. What cannot be cut may make a table wider than the terminal:
+    an id in two pieces would be of no use."""
+    widths = {column.title: natural[column.title] for column in columns}
+    for column in reversed(columns):
+        excess = _total(list(widths.values())) - width
+        if excess > 0:
+            widths[column.title] = max(_least(column, natural), widths[column.title] - excess)
+    return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _least(column: Column[T], natural: Mapping[str, int]) -> int:
+    return min(natural[column.title], _LEAST) if column.kind == "text" else natural[column.title]
+
+
+def _plain(column: Column[T], value: Any) -> str:
+    if value is None:
+        return ""
+    if column.kind == "time":
+        return rfc3339(value) or ""
+    if column.kind == "seconds":
+        return f"{value:.3f}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return escape_reversibly(str(value))
+
+
+def human(column: Column[T], value: Any, now: float) -> str:
+    if value is None or value == "":
+        return "–"
+    if column.kind == "time":
+        return relative(value, now, units=1)
+    if column.kind == "seconds":
+        return duration(value)
+    if column.kind == "number":
+        return f"{value:,}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return escape(str(value))
+
+
+def _style(column: Column[T], value: Any) -> str:
+    if column.kind == "state":
+        return STATE_STYLES.get(str(value), "")
+    if column.kind == "number" and column.title in ("FAILED", "EXPIRED", "DLQ") and value:
+        return "red"
+    return "dim" if value in (None, "", 0) else ""

@@ -1,0 +1,42 @@
+"""Times for people and for programs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+def rfc3339(timestamp: float | None) -> str | None:
+    """UTC with microseconds; None for None and for a time outside the calendar."""
+    if timestamp is None:
+        return None
+    try:
+        moment = datetime.fromtimestamp(timestamp, tz=timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment.isoformat(timespec="microseconds")
+
+
+def duration(seconds: float, *, units: int = 2) -> str:
+    """At most so many units: `45s`, `3m 20s`, `2h 5m`, `4d 1h`."""
+    rest = round(abs(seconds))
+    if rest < 1:
+        return "0s"
+    parts: list[str] = []
+    for size, unit in _UNITS:
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append(f"{count}{unit}" if count else "")
+        if len(parts) == units:
+            break
+    return " ".join(part for part in parts if part)
+
+
+def relative(timestamp: float, now: float, *, units: int = 2) -> str:
+    """`3m 20s ago`, `in 2h`, `now`."""
+    ahead = timestamp - now
+    if abs(ahead) < 1:
+        return "now"
+    span = duration(ahead, units=units)
+    return f"in {span}" if ahead > 0 else f"{span} ago"

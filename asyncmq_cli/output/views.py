@@ -1,0 +1,103 @@
+"""The columns of each table, in the order in which an operator reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from asyncmq_cli.models import AuditEvent, ChangeResult, Job, JobPage, QueueStats, as_number
+from asyncmq_cli.output.columns import Column
+from asyncmq_cli.output.redact import redact_text
+
+QUEUES: tuple[Column[QueueStats], ...] = (
+    Column("NAME", lambda row: row.name, "id"),
+    Column("STATE", lambda row: "paused" if row.paused else "running", "state"),
+    Column("WAITING", lambda row: row.waiting, "number"),
+    Column("ACTIVE", lambda row: row.active, "number"),
+    Column("DELAYED", lambda row: row.delayed, "number"),
+    Column("FAILED", lambda row: row.failed, "number"),
+    Column("COMPLETED", lambda row: row.completed, "number"),
+    Column("EXPIRED", lambda row: row.expired, "number", wide=True),
+    Column("CANCELLED", lambda row: row.cancelled, "number", wide=True),
+    Column("CHILDREN", lambda row: row.waiting_children, "number", wide=True),
+    Column("DLQ", lambda row: row.dlq, "number", wide=True),
+    Column("REPEAT", lambda row: row.repeatables, "number", wide=True),
+    Column("WORKERS", lambda row: row.workers, "number"),
+    Column("OLDEST", lambda row: row.oldest_waiting_seconds, "seconds"),
+)
+
+
+def jobs(state: str, *, show_secrets: bool) -> tuple[Column[Job], ...]:
+    """A state's columns: an error where jobs have failed, a time to come where they wait for it."""
+    shown = _shown(show_secrets)
+    status: tuple[Column[Job], ...] = (Column("STATE", lambda job: job.status, "state"),)
+    if state != "all":
+        status = ()
+    when: Column[Job] = Column("CREATED", lambda job: job.created_at, "time")
+    if state == "delayed":
+        when = Column("RUNS", lambda job: job.delay_until, "time")
+    elif state == "repeatable":
+        when = Column("NEXT RUN", lambda job: as_number(job.run_at), "time")
+    return (
+        Column("ID", lambda job: job.id, "id"),
+        *status,
+        Column("TASK", lambda job: shown(job.task_id)),
+        when,
+        Column("PRIO", lambda job: _number(job.get("priority")), "number", wide=True),
+        Column("TRIES", tries, "number", wide=state != "failed"),
+        Column(
+            "ERROR", lambda job: shown(job.problem or _last_line(job.get("last_error"))), wide=state == "all"
+        ),
+    )
+
+
+AUDIT: tuple[Column[AuditEvent], ...] = (
+    Column("TIME", lambda event: event.timestamp, "time"),
+    Column("ACTION", lambda event: event.action),
+    Column("STATUS", lambda event: event.status, "state"),
+    Column("QUEUE", lambda event: event.queue),
+    Column("JOB", lambda event: event.job_id, "id"),
+    Column("DETAILS", lambda event: _details(event), wide=True),
+    Column("ACTOR", lambda event: event.actor, wide=True),
+)
+
+CHANGES: tuple[Column[ChangeResult], ...] = (
+    Column("STATUS", lambda result: "success" if result.error is None else "failed", "state"),
+    Column("QUEUE", lambda result: result.queue),
+    Column("JOB", lambda result: result.job_id, "id"),
+    Column("NOTE", lambda result: result.note if result.error is None else result.error.message),
+)
+
+
+def page_footer(page: JobPage) -> str:
+    jobs = "1 job" if page.total == 1 else f"{page.total:,} jobs"
+    if page.total_pages == 1 and page.page == 1:
+        return jobs
+    return f"{jobs}, page {page.page:,} of {page.total_pages:,}"
+
+
+def _shown(show_secrets: bool) -> Callable[[Any], Any]:
+    return lambda text: text if show_secrets or text is None else redact_text(str(text))
+
+
+def tries(job: Job) -> str | None:
+    """Failed attempts of those allowed. AsyncMQ counts each failure as a retry, the last one too."""
+    failed, most = job.get("retries"), job.get("max_retries")
+    if not isinstance(failed, int) or isinstance(failed, bool):
+        return None
+    return f"{failed}/{most + 1}" if isinstance(most, int) else str(failed)
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _last_line(error: Any) -> str | None:
+    """What was raised: the worker stores the whole traceback as the error."""
+    lines = [line for line in str(error or "").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else None
+
+
+def _details(event: AuditEvent) -> str:
+    words = [f"{name}={value}" for name, value in event.details.items()]
+    return redact_text("; ".join([*([event.error] if event.error else []), *words]))

@@ -1,0 +1,1 @@
+"""The use cases, one method each. They return values, never text."""

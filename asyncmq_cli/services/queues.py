@@ -1,0 +1,48 @@
+"""Queues: which there are, how they stand, pausing and resuming them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from asyncmq_cli.models import ChangeReport, QueueStats
+from asyncmq_cli.services.change import Attempt, Runner
+from asyncmq_cli.services.existence import require_queue
+from asyncmq_cli.storage.store import Store
+
+SOURCE = "queues.detail"
+
+
+class QueueService:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def list(self) -> Iterator[QueueStats]:
+        now = self._store.now()
+        for name in self._store.queues.names():
+            yield self._store.queues.stats(name, now)
+
+    def show(self, queue: str) -> QueueStats:
+        require_queue(self._store, queue)
+        return self._store.queues.stats(queue, self._store.now())
+
+    def pause(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
+        return self._set("queue.pause", queues, reason=reason, dry_run=dry_run, paused=True)
+
+    def resume(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
+        return self._set("queue.resume", queues, reason=reason, dry_run=dry_run, paused=False)
+
+    def _set(
+        self, action: str, queues: Sequence[str], *, reason: str | None, dry_run: bool, paused: bool
+    ) -> ChangeReport:
+        runner = Runner(self._store, action, SOURCE, reason=reason, dry_run=dry_run)
+        changes = self._store.changes
+
+        def attempt(attempt: Attempt, queue: str) -> str | None:
+            require_queue(self._store, queue)
+            unchanged = "was paused already; nothing changed" if paused else "was not paused; nothing changed"
+            if dry_run:
+                return unchanged if self._store.queues.is_paused(queue) is paused else None
+            change = changes.pause if paused else changes.resume
+            return None if change(queue, attempt.draft()) else unchanged
+
+        return runner.queues(queues, attempt)

@@ -1,0 +1,1 @@
+"""AsyncMQ's data in Redis: key names, codec, reads, and one Lua file per change."""

@@ -1,0 +1,122 @@
+"""Every decoding of data that AsyncMQ or an application wrote, and the encoding of what we write.
+
+Reading is exact: what `loads` returns equals what Python's `json.loads` returns. Writing goes
+through `json.dumps` with its defaults, because that is what AsyncMQ's own settings use, and
+because only Python's encoder can hold what applications store (NaN, integers above 64 bits,
+lone surrogates).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+# Source: asyncmq.stores.redis_store.
+SPLIT_AT_BYTES = 64 * 1024
+PAYLOAD_FIELDS = ("args", "kwargs")
+COMPRESSED_PREFIX = b"asyncmq:zlib-json:v1:"
+
+MAX_INFLATED_BYTES = 256 * 1024 * 1024
+"""A payload that inflates to more is refused rather than filling the operator's memory."""
+
+# orjson reads an integer of more than 64 bits as a float.
+_LONG_NUMBER = re.compile(rb"\d{19}")
+
+
+class CorruptData(ValueError):
+    """Stored data that cannot be read; the message says why, without quoting the data."""
+
+
+def loads(raw: bytes) -> Any:
+    """Decode JSON text. Raises CorruptData."""
+    if _LONG_NUMBER.search(raw) is None:
+        try:
+            return orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            pass
+    try:
+        return json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as exc:
+        raise CorruptData(f"not UTF-8 ({len(raw)} bytes, byte {exc.start})") from exc
+    except json.JSONDecodeError as exc:
+        raise CorruptData(f"not JSON ({len(raw)} bytes: {exc.msg} at character {exc.pos})") from exc
+    except ValueError as exc:
+        raise CorruptData(f"not readable as JSON ({len(raw)} bytes)") from exc
+    except RecursionError as exc:
+        raise CorruptData(f"nested too deeply ({len(raw)} bytes)") from exc
+
+
+def dumps(value: Any) -> str:
+    return json.dumps(value)
+
+
+def decode_record(record: bytes) -> dict[str, Any]:
+    """A job's record, without its payload part if it was split. Raises CorruptData."""
+    data = loads(record)
+    if not isinstance(data, dict):
+        raise CorruptData(f"not a JSON object ({len(record)} bytes)")
+    return data
+
+
+def with_payload(data: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
+    """A split job, whole again. Raises CorruptData."""
+    fields = loads(_inflate(payload))
+    if not isinstance(fields, dict):
+        raise CorruptData(f"its payload part is not a JSON object ({len(payload)} bytes)")
+    return {**data, **fields}
+
+
+def encode_record(data: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The texts of the record and of the payload part, None where the job is not split.
+
+    Source: `RedisJobStore.encode_for_storage` in asyncmq.stores.redis_store.
+    """
+    whole = dumps(data)
+    fields = {name: data[name] for name in PAYLOAD_FIELDS if name in data}
+    # The text is ASCII, so its length is its size in bytes.
+    if len(whole) < SPLIT_AT_BYTES or not fields:
+        return whole, None
+    metadata = {name: value for name, value in data.items() if name not in PAYLOAD_FIELDS}
+    return dumps(metadata), _deflate(dumps(fields))
+
+
+def decode_member(member: bytes) -> dict[str, Any] | None:
+    """The job that a sorted set's member holds, or None where the member is a bare job id.
+
+    A text that is JSON but no object is an id as well: `123` is a possible one.
+    """
+    if member.lstrip()[:1] != b"{":
+        return None
+    try:
+        job = loads(member)
+    except CorruptData:
+        return None
+    return job if isinstance(job, dict) else None
+
+
+def _deflate(text: str) -> str:
+    packed = COMPRESSED_PREFIX.decode() + base64.b64encode(zlib.compress(text.encode())).decode()
+    return packed if len(packed) < len(text) else text
+
+
+def _inflate(payload: bytes) -> bytes:
+    if not payload.startswith(COMPRESSED_PREFIX):
+        return payload
+    try:
+        packed = base64.b64decode(payload[len(COMPRESSED_PREFIX) :], validate=True)
+        inflater = zlib.decompressobj()
+        text = inflater.decompress(packed, MAX_INFLATED_BYTES)
+    except (binascii.Error, zlib.error) as exc:
+        raise CorruptData(f"its compressed payload part is damaged ({len(payload)} bytes)") from exc
+    if inflater.unconsumed_tail:
+        raise CorruptData(f"its payload part inflates to more than {MAX_INFLATED_BYTES} bytes")
+    if not inflater.eof:
+        raise CorruptData(f"its compressed payload part is cut off ({len(payload)} bytes)")
+    return text

@@ -1,0 +1,151 @@
+"""The connection to Redis, and the one place where its errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from asyncmq_cli.config import Config
+from asyncmq_cli.errors import RedisProblem, UsageProblem
+
+SCHEMES = ("redis", "rediss", "unix")
+
+# What a server's refusal starts with, or holds where a script passes it on, in the order in
+# which they are looked for.
+_REFUSALS: tuple[tuple[str, str, str, str | None], ...] = (
+    ("WRONGPASS", "redis_auth", "Redis refused the user name or password", "check --redis-url"),
+    ("NOAUTH", "redis_auth", "Redis asks for a password", "give one: redis://USER:PASSWORD@HOST"),
+    ("NOPERM", "redis_permission", "the Redis user may not do this", None),
+    ("READONLY", "redis_readonly", "Redis is a read-only replica", "point --redis-url at the primary"),
+    ("OOM", "redis_out_of_memory", "Redis is out of memory", "free memory or raise maxmemory"),
+    ("LOADING", "redis_loading", "Redis is still loading its data", "try again in a moment"),
+    ("BUSY", "redis_busy", "Redis is busy running a script", "try again in a moment"),
+    ("MISCONF", "redis_misconf", "Redis takes no writes: it cannot save to disk", "look at the server's log"),
+    ("CLUSTERDOWN", "redis_cluster_down", "the Redis cluster is down", None),
+    ("MASTERDOWN", "redis_master_down", "the Redis replica has lost its primary", None),
+    ("NOREPLICAS", "redis_no_replicas", "Redis has too few replicas to take writes", None),
+    ("EXECABORT", "redis_aborted", "Redis gave up the transaction", None),
+    ("max number of clients", "redis_max_clients", "Redis has no connection left", None),
+)  # fmt: skip
+
+
+def connect(config: Config) -> redis.Redis:
+    """A client that has not connected yet. Raises UsageProblem for a URL that cannot be one.
+
+    No command is ever sent twice: a reply that is lost leaves open whether a change was made,
+    and sending it again would answer for the second attempt instead of the first.
+    """
+    _check_url(config)
+    try:
+        return redis.Redis.from_url(
+            config.redis_url,
+            socket_timeout=config.timeout,
+            socket_connect_timeout=config.timeout,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_timeout=False,
+            protocol=2,
+            # The handshake stays two commands shorter, and within the rights of a narrow ACL user.
+            lib_name=None,
+            lib_version=None,
+        )
+    except (ValueError, TypeError) as exc:
+        raise UsageProblem(
+            f"the Redis URL {config.shown_url!r} cannot be used: {exc}",
+            hint="redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS, unix:///PATH?db=0",
+        ) from exc
+
+
+def _check_url(config: Config) -> None:
+    try:
+        parts = urlsplit(config.redis_url)
+        _ = parts.port
+    except ValueError as exc:
+        raise UsageProblem(f"the Redis URL {config.shown_url!r} cannot be used: {exc}") from exc
+    if parts.scheme not in SCHEMES or "://" not in config.redis_url:
+        raise UsageProblem(
+            f"the Redis URL {config.shown_url!r} is of an unknown kind",
+            hint="it starts with redis://, rediss:// or unix://",
+        )
+
+
+@contextmanager
+def redis_errors(config: Config) -> Iterator[None]:
+    """Turn what the client library raises into RedisProblem."""
+    try:
+        yield
+    except RedisError as exc:
+        raise as_problem(exc, config) from exc
+
+
+def as_problem(exc: RedisError, config: Config) -> RedisProblem:
+    text = str(exc)
+    if isinstance(exc, RedisTimeoutError):
+        return RedisProblem(
+            "redis_timeout",
+            f"Redis at {config.shown_url} did not answer within {config.timeout:g} s",
+            hint="raise --timeout, or find out what holds the server up",
+        )
+    for kind, token in _BY_CLASS:
+        if isinstance(exc, kind) and token not in text:
+            return _refusal(token, text)
+    for token, *_ in _REFUSALS:
+        if token in text:
+            return _refusal(token, text)
+    if isinstance(exc, RedisConnectionError):
+        return RedisProblem(
+            "redis_unreachable",
+            f"cannot reach Redis at {config.shown_url}: {_reason(exc)}",
+            hint="is it running there? --redis-url or ASYNCMQ_REDIS_URL says where it is",
+        )
+    return RedisProblem("redis_error", f"Redis refused: {text or type(exc).__name__}")
+
+
+# The client library takes the word off the texts of these.
+_BY_CLASS: tuple[tuple[type[RedisError], str], ...] = (
+    (AuthenticationError, "WRONGPASS"),
+    (BusyLoadingError, "LOADING"),
+    (NoPermissionError, "NOPERM"),
+    (ReadOnlyError, "READONLY"),
+    (OutOfMemoryError, "OOM"),
+)
+
+
+def _refusal(token: str, text: str) -> RedisProblem:
+    _, code, message, hint = next(row for row in _REFUSALS if row[0] == token)
+    if token == "NOPERM" and text:  # noqa: S105
+        # Which command, key or channel it was is the whole point.
+        message = f"{message}: {text}"
+    if token == "WRONGPASS" and ("NOAUTH" in text or "Authentication required" in text):  # noqa: S105
+        return _refusal("NOAUTH", text)
+    return RedisProblem(code, message, hint=hint)
+
+
+def _reason(exc: BaseException) -> str:
+    """The innermost cause in words: `Connection refused` rather than the whole chain."""
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(exc) or type(exc).__name__
+
+
+def text_of(reply: Any) -> str:
+    """A reply of text as str; the connection itself speaks bytes."""
+    return reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)

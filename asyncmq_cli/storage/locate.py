@@ -1,0 +1,198 @@
+"""Finding one job in every place where it may lie, as a change needs it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+from redis.exceptions import ResponseError
+
+from asyncmq_cli.errors import AdminError
+from asyncmq_cli.models import Job
+from asyncmq_cli.storage import scan
+from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, dumps
+from asyncmq_cli.storage.hydrate import RawJob, hydrate, with_record
+from asyncmq_cli.storage.jobs import PLACE_OF_STATE, PLACES
+from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
+
+# An id of these characters alone stands in JSON as it is.
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_.\-]+")
+_FEW = 8
+
+
+@dataclass(slots=True)
+class Location:
+    """Where a job was found, byte for byte. `members` holds its members of each sorted set, and
+    `score` the score of the last one that is not in the waiting set."""
+
+    queue: str
+    id: str
+    state: str | None = None
+    record: bytes | None = None
+    payload: bytes | None = None
+    active: bool = False
+    cancelled: bool = False
+    in_ids: bool = False
+    members: dict[str, list[bytes]] = field(default_factory=lambda: {place: [] for place in PLACES})
+    score: float | None = None
+    problem: AdminError | None = None
+
+    @property
+    def exists(self) -> bool:
+        """A mark in the cancelled set alone is no job."""
+        return (
+            self.state is not None
+            or self.record is not None
+            or self.active
+            or self.in_ids
+            or any(self.members.values())
+        )
+
+    @property
+    def job(self) -> Job:
+        place = next((place for place in PLACES if self.members[place]), None)
+        member = decode_member(self.members[place][0]) if place else None
+        raw = RawJob(id=self.id, state=self.state, payload=self.payload, member=member, score=self.score)
+        return hydrate(self.queue, with_record(raw, self.record), place=place)
+
+
+def locate(client: redis.Redis, queue: str, job_ids: Sequence[str], places: Sequence[str]) -> list[Location]:
+    """The locations of these jobs, with their members of `places`.
+
+    A job that lies where its state says is found without reading the sorted sets; only for the
+    others are they read, once for all of them, in bounded pieces.
+    """
+    keys = QueueKeys(queue)
+    found: list[Location] = []
+    for piece in scan.chunks(job_ids, 100):
+        found.extend(_read_fixed(client, keys, piece))
+    _look_where_expected(client, keys, found, places)
+    unsettled = {location.id: location for location in found if _unsettled(location, places)}
+    if unsettled:
+        for place in places:
+            _read_place(client, keys, place, unsettled)
+    return found
+
+
+def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) -> list[Location]:
+    pipe: Any = client.pipeline(transaction=False)
+    asked: list[list[bytes]] = []
+    for job_id in job_ids:
+        name = to_bytes(job_id)
+        pipe.get(keys.record(job_id))
+        pipe.get(keys.payload(job_id))
+        pipe.hget(keys.states, name)
+        pipe.zscore(keys.waiting, name)
+        pipe.hexists(keys.active, name)
+        pipe.sismember(keys.cancelled, name)
+        pipe.sismember(keys.ids, name)
+        asked.append(
+            [
+                keys.record(job_id),
+                keys.payload(job_id),
+                keys.states,
+                keys.waiting,
+                keys.active,
+                keys.cancelled,
+                keys.ids,
+            ]
+        )
+    replies = iter(pipe.execute(raise_on_error=False))
+    return [
+        _from_replies(keys.queue, job_id, names, [next(replies) for _ in names])
+        for job_id, names in zip(job_ids, asked, strict=True)
+    ]
+
+
+def _from_replies(queue: str, job_id: str, names: list[bytes], replies: list[Any]) -> Location:
+    for name, reply in zip(names, replies, strict=True):
+        if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
+            return Location(queue, job_id, in_ids=True, problem=scan.WrongType(name))
+        if isinstance(reply, Exception):
+            raise reply
+    record, payload, state, waiting, active, cancelled, in_ids = replies
+    location = Location(
+        queue=queue,
+        id=job_id,
+        state=None if state is None else to_text(state),
+        record=record,
+        payload=payload,
+        active=bool(active),
+        cancelled=bool(cancelled),
+        in_ids=bool(in_ids),
+    )
+    if waiting is not None:
+        location.members["waiting"].append(to_bytes(job_id))
+    return location
+
+
+def _look_where_expected(
+    client: redis.Redis, keys: QueueKeys, found: Iterable[Location], places: Sequence[str]
+) -> None:
+    """Ask for the members that AsyncMQ would have written beside the record."""
+    pipe = client.pipeline(transaction=False)
+    asked: list[tuple[Location, str, bytes]] = []
+    for location in found:
+        home = PLACE_OF_STATE.get(location.state or "")
+        if home in ("delayed", "dlq") and home in places and location.record is not None:
+            for member in _expected_members(location.record, home):
+                pipe.zscore(getattr(keys, home), member)
+                asked.append((location, home, member))
+    if not asked:
+        return
+    for (location, home, member), score in zip(asked, pipe.execute(raise_on_error=False), strict=True):
+        if isinstance(score, ResponseError) and "WRONGTYPE" in str(score):
+            location.problem = scan.WrongType(getattr(keys, home))
+        elif isinstance(score, Exception):
+            raise score
+        elif score is not None:
+            location.members[home].append(member)
+            location.score = score
+
+
+def _expected_members(record: bytes, place: str) -> list[bytes]:
+    """What the member beside this record is where AsyncMQ wrote both.
+
+    Its scripts write one text to both. `enqueue_delayed` writes the record as `delayed` and
+    the member with the status that the producer gave the job, which is `waiting`.
+    """
+    members = [record]
+    if place == "delayed":
+        try:
+            data: Mapping[str, Any] = decode_record(record)
+        except CorruptData:
+            return members
+        members.append(dumps({**data, "status": "waiting"}).encode())
+    return members
+
+
+def _unsettled(location: Location, places: Sequence[str]) -> bool:
+    if location.problem is not None or location.state in ("active", "completed"):
+        return False
+    home = PLACE_OF_STATE.get(location.state or "")
+    if home is None:
+        return True
+    return home in places and not location.members[home]
+
+
+def _read_place(client: redis.Redis, keys: QueueKeys, place: str, wanted: Mapping[str, Location]) -> None:
+    plain = all(_PLAIN_ID.fullmatch(job_id) for job_id in wanted) and len(wanted) <= _FEW
+    needles = [to_bytes(job_id) for job_id in wanted] if plain else []
+    # Redis itself passes over the members that cannot hold the one id looked for.
+    match = b"*" + needles[0] + b"*" if len(needles) == 1 else None
+    try:
+        for members in scan.zset_members(client, getattr(keys, place), match):
+            for member, score in members:
+                if needles and not any(needle in member for needle in needles):
+                    continue
+                job = decode_member(member)
+                location = wanted.get(str(job.get("id"))) if job is not None else None
+                if location is not None and member not in location.members[place]:
+                    location.members[place].append(member)
+                    location.score = location.score if place == "waiting" else score
+    except scan.WrongType as exc:
+        for location in wanted.values():
+            location.problem = exc

@@ -1,0 +1,18 @@
+-- Set a queue's pause mark.
+--
+-- KEYS  1 pause mark   2 audit stream
+-- ARGV  1 audit maxlen 2 audit event
+--
+-- Returns {1}      done
+--         {0}      the queue was paused already; nothing was written
+--         {-9, i}  KEYS[i] is of a wrong type
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  return {0}
+end
+local bad = wrong_type({'string', 'stream'})
+if bad then
+  return {-9, bad}
+end
+record_event(KEYS[2], ARGV[1], ARGV[2])
+redis.call('SET', KEYS[1], 1)
+return {1}

@@ -1,0 +1,53 @@
+-- Shared by every script; it is put in front of each.
+--
+-- A script checks everything before it writes anything: Redis does not undo what a script has
+-- done when a later command in it fails. The audit event is the first write, because it is the
+-- only one that may still be refused (no memory left) once the types are known to be right.
+
+-- The first i for which KEYS[i] is neither absent nor of the type types[i], or nil.
+local function wrong_type(types)
+  for i, expected in ipairs(types) do
+    local found = redis.call('TYPE', KEYS[i])['ok']
+    if found ~= 'none' and found ~= expected then
+      return i
+    end
+  end
+  return nil
+end
+
+-- The time is the server's, so that the events of all operators are in one order.
+local function record_event(stream, maxlen, event)
+  local now = redis.call('TIME')
+  local timestamp = now[1] .. '.' .. string.format('%06d', tonumber(now[2]))
+  redis.call('XADD', stream, 'MAXLEN', '~', maxlen, '*', 'timestamp', timestamp, 'event', event)
+end
+
+-- The members ARGV[from + 1 ..] whose number ARGV[from] gives, and the index after them.
+local function members_at(from)
+  local members = {}
+  local count = tonumber(ARGV[from])
+  for i = 1, count do
+    members[i] = ARGV[from + i]
+  end
+  return members, from + count + 1
+end
+
+local function all_present(key, members)
+  for _, member in ipairs(members) do
+    if not redis.call('ZSCORE', key, member) then
+      return false
+    end
+  end
+  return true
+end
+
+local function remove_members(key, members)
+  for _, member in ipairs(members) do
+    redis.call('ZREM', key, member)
+  end
+end
+
+-- The job's entry in the states hash, '' where it has none.
+local function state_of(states, job_id)
+  return redis.call('HGET', states, job_id) or ''
+end

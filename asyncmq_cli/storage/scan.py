@@ -1,0 +1,128 @@
+"""Reading collections and many keys in bounded pieces.
+
+No command here asks Redis for more than a bounded piece of work, whatever the size of what it
+reads, and no more than one piece is held in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import redis
+from redis.exceptions import ResponseError
+
+from asyncmq_cli.errors import AdminError
+from asyncmq_cli.storage.keys import to_text
+
+T = TypeVar("T")
+
+CHUNK = 1000
+"""Elements asked for at a time; a SCAN of as many takes Redis well under a millisecond."""
+_PIECE_BYTES = 512 * 1024
+_MIN_CHUNK = 8
+
+
+class WrongType(AdminError):
+    """A key of AsyncMQ's layout holds a value of another type."""
+
+    code = "wrong_type"
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__(
+            f"the key {to_text(key)!r} is not of the type that AsyncMQ keeps there",
+            hint="another program may have written it: look at it with redis-cli TYPE",
+        )
+
+
+class Pace:
+    """How many elements to ask for next, so that a reply stays near a size in bytes.
+
+    Records run from a hundred bytes to megabytes; the size of the last reply is the best guess
+    at the size of the next.
+    """
+
+    def __init__(self, start: int = CHUNK // 4) -> None:
+        self.count = start
+
+    def learn(self, elements: int, size: int) -> None:
+        if not elements or not size:
+            return
+        fitting = int(_PIECE_BYTES / (size / elements))
+        # It grows slowly: a run of small records says little about the next large one.
+        self.count = max(_MIN_CHUNK, min(CHUNK, fitting, self.count * 2))
+
+
+def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
+    cursor: int | None = None
+    while cursor != 0:
+        cursor, found = typed(pattern, client.scan, cursor=cursor or 0, match=pattern, count=CHUNK)
+        if found:
+            yield found
+
+
+def set_members(client: redis.Redis, key: bytes) -> Iterator[list[bytes]]:
+    cursor: int | None = None
+    while cursor != 0:
+        cursor, found = typed(key, client.sscan, key, cursor=cursor or 0, count=CHUNK)
+        if found:
+            yield list(found)
+
+
+def hash_fields(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]:
+    cursor: int | None = None
+    while cursor != 0:
+        cursor, found = typed(key, client.hscan, key, cursor=cursor or 0, count=CHUNK)
+        if found:
+            yield found
+
+
+def zset_members(
+    client: redis.Redis, key: bytes, match: bytes | None = None
+) -> Iterator[list[tuple[bytes, float]]]:
+    """Every member that is there from the first piece to the last, at least once."""
+    pace = Pace()
+    cursor: int | None = None
+    while cursor != 0:
+        cursor, found = typed(key, client.zscan, key, cursor=cursor or 0, match=match, count=pace.count)
+        if found:
+            if match is None:
+                pace.learn(len(found), sum(len(member) for member, _ in found))
+            yield found
+
+
+def get_many(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> list[bytes | None]:
+    """The strings at `keys`, None where there is none or it is no string."""
+    found: list[bytes | None] = []
+    while len(found) < len(keys):
+        piece: list[bytes | None] = typed(keys[0], client.mget, keys[len(found) : len(found) + pace.count])
+        pace.learn(len(piece), sum(len(value) for value in piece if value is not None))
+        found.extend(piece)
+    return found
+
+
+def hash_get(client: redis.Redis, key: bytes, fields: Iterable[bytes]) -> list[bytes | None]:
+    wanted = list(fields)
+    if not wanted:
+        return []
+    found: list[bytes | None] = typed(key, client.hmget, key, wanted)
+    return found
+
+
+def card(client: redis.Redis, command: str, key: bytes) -> int:
+    """The reply of ZCARD, SCARD, HLEN or the like."""
+    return int(typed(key, client.execute_command, command, key))
+
+
+def typed(key: bytes, call: Any, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return call(*args, **kwargs)
+    except ResponseError as exc:
+        if "WRONGTYPE" in str(exc):
+            raise WrongType(key) from exc
+        raise
