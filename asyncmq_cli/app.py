@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import typer
 
 from asyncmq_cli.commands import audit, demo, jobs, options, queues
-from asyncmq_cli.errors import AdminError, Interrupted, UsageProblem
+from asyncmq_cli.errors import AdminError, Interrupted, OutputClosed, UsageProblem
 
 # Typer's base of all errors of usage has no public name of its own.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -48,7 +48,8 @@ app.callback(invoke_without_command=True)(_root)
 
 
 def main() -> NoReturn:
-    sys.exit(run(sys.argv[1:]))
+    # The names of queues and jobs are UTF-8 in Redis, whatever the locale says.
+    sys.exit(run([os.fsencode(arg).decode("utf-8", "surrogateescape") for arg in sys.argv[1:]]))
 
 
 def run(args: Sequence[str]) -> int:
@@ -63,7 +64,7 @@ def run(args: Sequence[str]) -> int:
         return _fail(_usage_problem(exc), args)
     except (KeyboardInterrupt, typer.Abort):
         return _fail(Interrupted("interrupted"), args)
-    except BrokenPipeError:
+    except (OutputClosed, BrokenPipeError):
         # The reader has what it wanted. What is still buffered must not be flushed into the
         # closed pipe when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

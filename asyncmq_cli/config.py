@@ -19,8 +19,12 @@ DEFAULT_HEARTBEAT_TTL = 30.0
 COLOR_CHOICES = ("auto", "always", "never")
 FILE_KEYS = ("redis_url", "timeout", "actor", "color")
 
-_URL_PASSWORD = re.compile(r"(?P<before>://[^/?#@:]*:)[^/?#]*(?P<after>@)")
-_URL_QUERY_PASSWORD = re.compile(r"(?P<before>[?&](?:ssl_)?password=)[^&#]*")
+# The second way is for a password in which `/`, `?` or `#` was not encoded: the URL will not work,
+# and the message that says so must not hold it.
+_URL_PASSWORD = re.compile(
+    r"(?P<before>(?:^|://)[^/?#@:]*:)(?:[^/?#]*|(?!//|\d*(?:[/?#]|$)).*)(?P<after>@)", re.DOTALL
+)
+_URL_QUERY_PASSWORD = re.compile(r"(?P<before>[?&;](?:ssl_)?password=)[^&]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,7 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         actor=_first(flags.get("actor"), env.get("ASYNCMQ_ACTOR"), stored.get("actor"), default="")
         or default_actor(),
         color=_one_of("color", _first(flags.get("color"), stored.get("color"), default="auto")),
-        audit_maxlen=int(
-            _positive("ASYNCMQ_AUDIT_MAXLEN", env.get("ASYNCMQ_AUDIT_MAXLEN") or DEFAULT_AUDIT_MAXLEN)
-        ),
+        audit_maxlen=_count("ASYNCMQ_AUDIT_MAXLEN", env.get("ASYNCMQ_AUDIT_MAXLEN") or DEFAULT_AUDIT_MAXLEN),
         heartbeat_ttl=_positive(
             "ASYNCMQ_HEARTBEAT_TTL", env.get("ASYNCMQ_HEARTBEAT_TTL") or DEFAULT_HEARTBEAT_TTL
         ),
@@ -112,6 +114,10 @@ def _read_file(env: Mapping[str, str]) -> dict[str, Any]:
         raise UsageProblem(
             f"unknown key {unknown[0]!r} in {path}", hint=f"the keys are {', '.join(FILE_KEYS)}"
         )
+    for key, value in stored.items():
+        number = key == "timeout" and isinstance(value, int | float) and not isinstance(value, bool)
+        if not number and not isinstance(value, str):
+            raise UsageProblem(f"{key} in {path} must be a {'number' if key == 'timeout' else 'text'}")
     return stored
 
 
@@ -136,11 +142,18 @@ def _first(*values: Any, default: Any) -> Any:
 def _positive(name: str, value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = 0.0
     if not 0 < number < 1e9:
         raise UsageProblem(f"{name} must be a number above 0, not {value!r}")
     return number
+
+
+def _count(name: str, value: Any) -> int:
+    number = _positive(name, value)
+    if not number.is_integer():
+        raise UsageProblem(f"{name} must be a whole number, not {value!r}")
+    return int(number)
 
 
 def _one_of(name: str, value: Any) -> str:

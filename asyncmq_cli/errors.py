@@ -11,6 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
+class OutputClosed(Exception):
+    """The reader of stdout has gone (`| head`). Not an error; the run ends quietly."""
+
+
 class AdminError(Exception):
     """Base of all errors that are shown as one line instead of a traceback."""
 

@@ -205,7 +205,7 @@ def parameters_of(options: Mapping[str, tuple[Any, Any]]) -> list[inspect.Parame
 def take(given: dict[str, Any], options: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
     """Move these options out of `given`; those that were not set are left out."""
     taken = {name: given.pop(name, default) for name, (_, default) in options.items()}
-    return {name: value for name, value in taken.items() if value not in (None, False)}
+    return {name: value for name, value in taken.items() if value is not None and value is not False}
 
 
 def dress(invoke: Any, function: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:

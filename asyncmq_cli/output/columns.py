@@ -8,14 +8,16 @@ from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 
-Kind = Literal["id", "text", "number", "time", "seconds", "state"]
+Kind = Literal["id", "text", "path", "number", "time", "seconds", "state"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[T]):
-    """`kind` says how the value is written: an `id` is never cut, a `time` is epoch seconds,
-    `seconds` a duration, and a `state` has a colour.
+    """`kind` says how the value is written: an `id` is never cut, a `text` at its end and a
+    dotted `path` at its start, a `time` is epoch seconds, `seconds` a duration, and a `state`
+    has a colour. `short` is what people are shown of a value, where that is less.
 
+    `least` is the width below which a text says nothing any more and is not cut further.
     A `wide` column is left out where the terminal has no room for it, but never out of a pipe.
     """
 
@@ -23,3 +25,5 @@ class Column(Generic[T]):
     value: Callable[[T], Any]
     kind: Kind = "text"
     wide: bool = False
+    short: Callable[[Any], Any] | None = None
+    least: int = 10

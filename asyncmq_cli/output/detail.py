@@ -16,7 +16,7 @@ from asyncmq_cli.output.times import relative, rfc3339
 # What has a line of its own, or is shown under a heading.
 _HEADINGS = ("args", "kwargs", "result", "last_error", "error_traceback")
 _FACTS = ("id", "task", "task_id", "name", "status", "priority", "retries", "max_retries", "ttl")
-_MOMENTS = ("created_at", "delay_until", "run_at", "active_since")
+_MOMENTS = ("created_at", "delay_until", "run_at", "active_since", "last_attempt")
 _SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_FACTS, *_MOMENTS, "depends_on"})
 
 
@@ -33,9 +33,9 @@ def job_lines(detail: JobDetail, *, now: float, show_secrets: bool) -> Iterator[
     job = detail.job
     text: Callable[[Any], str] = str if show_secrets else lambda value: redact_text(str(value))
     facts: list[tuple[str, Any]] = [
-        ("Job", job.id or "–"),
+        ("Job", job.id or "-"),
         ("Queue", job.queue),
-        ("Task", job.task_id or "–"),
+        ("Task", job.task_id or "-"),
         ("State", job.status),
     ]
     facts += _times(job, now)
@@ -65,7 +65,8 @@ def _times(job: Job, now: float) -> list[tuple[str, Any]]:
         ("Created", job.created_at),
         ("Runs", as_number(job.run_at)),
         ("Delayed until", job.delay_until),
-        ("Active since", as_number(job.get("active_since"))),
+        ("Active since", as_number(job.get("active_since")) if job.status == "active" else None),
+        ("Last attempt", as_number(job.get("last_attempt"))),
         ("Dead since", job.dead_at),
     )
     return [

@@ -40,8 +40,8 @@ def _escaped(char: str) -> str:
         return _NAMED[char]
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:
-        # A byte that was not UTF-8 in the name of a key.
+        # A byte that was not UTF-8 in the name of a key; no character is shown in the same way.
         return f"\\x{code - 0xDC00:02x}"
-    if code <= 0xFF:
+    if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

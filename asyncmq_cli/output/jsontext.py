@@ -9,6 +9,10 @@ from typing import Any
 
 from asyncmq_cli.output.escape import escape_json
 
+MAX_DEPTH = 200
+"""What lies deeper than so many arrays and objects is shown as `TOO_DEEP`."""
+TOO_DEEP = "[nested too deeply to be shown]"
+
 _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
@@ -19,23 +23,22 @@ def encode(value: Any) -> bytes:
     """
     import orjson
 
+    plain = _printable(value, MAX_DEPTH)
     try:
-        plain = _without_nonfinite(value)
-        try:
-            document = orjson.dumps(plain)
-        except TypeError:
-            # An integer above 64 bits, a lone surrogate, or a nesting deeper than orjson goes.
-            document = json.dumps(plain, separators=(",", ":")).encode("ascii")
-    except RecursionError:
-        document = json.dumps("[nested too deeply to be shown]").encode("ascii")
+        document = orjson.dumps(plain)
+    except TypeError:
+        # An integer above 64 bits, or a lone surrogate.
+        document = json.dumps(plain, separators=(",", ":")).encode("ascii")
     return escape_json(document)
 
 
-def _without_nonfinite(value: Any) -> Any:
+def _printable(value: Any, levels: int) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else _NOT_FINITE.get(value, "NaN")
     if isinstance(value, Mapping):
-        return {name: _without_nonfinite(inner) for name, inner in value.items()}
+        if levels == 0:
+            return TOO_DEEP
+        return {name: _printable(inner, levels - 1) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nonfinite(inner) for inner in value]
+        return TOO_DEEP if levels == 0 else [_printable(inner, levels - 1) for inner in value]
     return value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TextIO, TypeVar
 
-from asyncmq_cli.errors import AdminError
+from asyncmq_cli.errors import AdminError, OutputClosed
 from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.jsontext import encode
@@ -59,16 +60,19 @@ class Printer:
         """Anything that rich can draw."""
         from rich.console import Console
 
+        drawn = io.StringIO()
         Console(
-            file=self._stdout,
+            file=drawn,
             # A table is as wide as it must be; rich is not to squeeze it further.
             width=max(self.width, _WIDEST),
+            color_system="standard" if self.in_color else None,
             force_terminal=self.in_color,
-            no_color=not self.in_color,
             highlight=False,
             markup=False,
             emoji=False,
-        ).print(renderable, soft_wrap=True)
+        ).print(renderable, soft_wrap=True, end="")
+        lines = drawn.getvalue().splitlines()
+        self._write_text(self._stdout, "\n".join(line.rstrip(" ") for line in lines))
 
     def line(self, text: str = "") -> None:
         self._write_text(self._stdout, text)
@@ -102,13 +106,19 @@ class Printer:
 
     def _write_bytes(self, data: bytes) -> None:
         # JSON is UTF-8, whatever the locale says.
-        self._stdout.flush()
-        self._stdout.buffer.write(data)
+        try:
+            self._stdout.flush()
+            self._stdout.buffer.write(data)
+        except BrokenPipeError as exc:
+            raise OutputClosed from exc
 
     def _write_text(self, stream: TextIO, text: str) -> None:
         encoding = stream.encoding or "utf-8"
         # What the locale cannot print, or what is no character at all, is shown as an escape.
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        try:
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        except BrokenPipeError as exc:
+            raise OutputClosed from exc
 
 
 def error_line(error: AdminError, *, as_json: bool) -> str:

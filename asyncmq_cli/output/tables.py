@@ -11,12 +11,11 @@ from asyncmq_cli.output.times import duration, relative, rfc3339
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 T = TypeVar("T")
 
 _GAP = 2
-_LEAST = 10
-"""Below this many columns a text says nothing any more."""
 
 STATE_STYLES = {
     "active": "cyan",
@@ -42,7 +41,8 @@ def table(rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, width:
 
     def cell(column: Column[T], row: T) -> Text:
         value = column.value(row)
-        return Text(human(column, value, now), style=_style(column, value))
+        text = column.short(value) if column.short and value else value
+        return Text(human(column, text, now), style=_style(column, value))
 
     all_rows = list(rows)
     cells = {column.title: [cell(column, row) for row in all_rows] for column in columns}
@@ -56,10 +56,16 @@ def table(rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, width:
             column.title, justify="right" if numeric else "left", no_wrap=True, width=widths[column.title]
         )
         for text in cells[column.title]:
-            text.truncate(widths[column.title], overflow="ellipsis")
+            _cut(text, widths[column.title], column)
     for line in zip(*(cells[column.title] for column in shown), strict=True):
         drawn.add_row(*line)
     return drawn
+
+
+def _cut(text: Text, room: int, column: Column[T]) -> None:
+    if column.kind == "path" and text.cell_len > room:
+        text.plain = text.plain[-(room - 1) :].rjust(room, "…")
+    text.truncate(room, overflow="ellipsis")
 
 
 def _affordable(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> list[Column[T]]:
@@ -88,7 +94,8 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _least(column: Column[T], natural: Mapping[str, int]) -> int:
-    return min(natural[column.title], _LEAST) if column.kind == "text" else natural[column.title]
+    whole = natural[column.title]
+    return min(whole, column.least) if column.kind in ("text", "path") else whole
 
 
 def _plain(column: Column[T], value: Any) -> str:
@@ -105,12 +112,12 @@ def _plain(column: Column[T], value: Any) -> str:
 
 def human(column: Column[T], value: Any, now: float) -> str:
     if value is None or value == "":
-        return "–"
+        return "-"
     if column.kind == "time":
         return relative(value, now, units=1)
     if column.kind == "seconds":
         return duration(value)
-    if column.kind == "number":
+    if column.kind == "number" and isinstance(value, int | float):
         return f"{value:,}"
     if isinstance(value, bool):
         return "yes" if value else "no"

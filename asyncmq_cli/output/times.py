@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timezone
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -19,7 +20,9 @@ def rfc3339(timestamp: float | None) -> str | None:
 
 
 def duration(seconds: float, *, units: int = 2) -> str:
-    """At most so many units: `45s`, `3m 20s`, `2h 5m`, `4d 1h`."""
+    """At most so many units: `45s`, `3m 20s`, `2h 5m`, `4d 1h`; `forever` where it has no end."""
+    if not math.isfinite(seconds):
+        return "forever"
     rest = round(abs(seconds))
     if rest < 1:
         return "0s"
@@ -34,8 +37,10 @@ def duration(seconds: float, *, units: int = 2) -> str:
 
 
 def relative(timestamp: float, now: float, *, units: int = 2) -> str:
-    """`3m 20s ago`, `in 2h`, `now`."""
+    """`3m 20s ago`, `in 2h`, `now`; `never` for a time that has no place on the clock."""
     ahead = timestamp - now
+    if not math.isfinite(ahead):
+        return "never"
     if abs(ahead) < 1:
         return "now"
     span = duration(ahead, units=units)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from asyncmq_cli.models import AuditEvent, ChangeResult, Job, JobPage, QueueStats, as_number
 from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.redact import redact_text
+
+_MODULE = re.compile(r"^(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*(?::|$))")
 
 QUEUES: tuple[Column[QueueStats], ...] = (
     Column("NAME", lambda row: row.name, "id"),
@@ -16,7 +19,7 @@ QUEUES: tuple[Column[QueueStats], ...] = (
     Column("ACTIVE", lambda row: row.active, "number"),
     Column("DELAYED", lambda row: row.delayed, "number"),
     Column("FAILED", lambda row: row.failed, "number"),
-    Column("COMPLETED", lambda row: row.completed, "number"),
+    Column("COMPLETED", lambda row: row.completed, "number", wide=True),
     Column("EXPIRED", lambda row: row.expired, "number", wide=True),
     Column("CANCELLED", lambda row: row.cancelled, "number", wide=True),
     Column("CHILDREN", lambda row: row.waiting_children, "number", wide=True),
@@ -41,12 +44,16 @@ def jobs(state: str, *, show_secrets: bool) -> tuple[Column[Job], ...]:
     return (
         Column("ID", lambda job: job.id, "id"),
         *status,
-        Column("TASK", lambda job: shown(job.task_id)),
+        Column("TASK", lambda job: shown(job.task_id), "path"),
         when,
         Column("PRIO", lambda job: _number(job.get("priority")), "number", wide=True),
-        Column("TRIES", tries, "number", wide=state != "failed"),
+        Column("TRIES", tries, "number", wide=True),
         Column(
-            "ERROR", lambda job: shown(job.problem or _last_line(job.get("last_error"))), wide=state == "all"
+            "ERROR",
+            lambda job: shown(job.problem or _last_line(job.get("last_error"))),
+            wide=state == "all",
+            short=_without_module,
+            least=20,
         ),
     )
 
@@ -96,6 +103,11 @@ def _last_line(error: Any) -> str | None:
     """What was raised: the worker stores the whole traceback as the error."""
     lines = [line for line in str(error or "").splitlines() if line.strip()]
     return lines[-1].strip() if lines else None
+
+
+def _without_module(error: str) -> str:
+    """`app.errors.DeliveryError: …` as `DeliveryError: …`."""
+    return _MODULE.sub("", error)
 
 
 def _details(event: AuditEvent) -> str:

@@ -7,12 +7,14 @@ a script runs, or by it, is recorded here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from asyncmq_cli.errors import AdminError, Interrupted, QueueNotFound, RedisProblem
+from asyncmq_cli.errors import AdminError, Interrupted, JobNotFound, QueueNotFound, RedisProblem
 from asyncmq_cli.models import ChangeReport, ChangeResult
 from asyncmq_cli.services.chunk import chunked
 from asyncmq_cli.services.existence import require_queue
+from asyncmq_cli.services.interrupt import Stop, deferred_interrupt
 from asyncmq_cli.storage.audit import EventDraft
 from asyncmq_cli.storage.locate import Location
 from asyncmq_cli.storage.store import Store
@@ -65,12 +67,13 @@ class Runner:
         self.details = {**({"reason": reason} if reason else {}), **(details or {})}
         self._dry_run = dry_run
         self._results: list[ChangeResult] = []
+        self._in_flight: Attempt | None = None
 
     def queues(self, queues: Sequence[str], change: Callable[[Attempt, str], str | None]) -> ChangeReport:
-        def run() -> None:
+        def run(stop: Stop) -> None:
             for queue in dict.fromkeys(queues):
-                attempt = Attempt(self, queue, None)
-                self._try(attempt, lambda attempt=attempt, queue=queue: change(attempt, queue))  # type: ignore[misc]
+                stop.between_targets()
+                self._try(Attempt(self, queue, None), partial(_on_queue, change))
 
         return self._report(queues[0] if len(set(queues)) == 1 else None, run)
 
@@ -81,15 +84,15 @@ class Runner:
         places: tuple[str, ...],
         change: Callable[[Attempt, Location], str | None],
     ) -> ChangeReport:
-        def run() -> None:
+        def run(stop: Stop) -> None:
             missing = self._missing_queue(queue)
             for piece in chunked(dict.fromkeys(job_ids), _JOBS_AT_A_TIME):
-                if missing is not None:
-                    self._refuse_all(queue, piece, missing)
-                    continue
-                for location in self._store.locate(queue, piece, places):
-                    attempt = Attempt(self, queue, location.id)
-                    self._try(attempt, lambda a=attempt, found=location: change(a, found))  # type: ignore[misc]
+                found: Sequence[Location | None] = [None] * len(piece)
+                if missing is None:
+                    found = self._store.locate(queue, piece, places)
+                for job_id, location in zip(piece, found, strict=True):
+                    stop.between_targets()
+                    self._try(Attempt(self, queue, job_id), partial(_on_job, change, location, missing))
 
         return self._report(queue, run)
 
@@ -100,31 +103,27 @@ class Runner:
             return exc
         return None
 
-    def _refuse_all(self, queue: str, job_ids: Sequence[str], error: AdminError) -> None:
-        def refuse() -> str | None:
-            raise error
-
-        for job_id in job_ids:
-            self._try(Attempt(self, queue, job_id), refuse)
-
-    def _try(self, attempt: Attempt, change: Callable[[], str | None]) -> None:
+    def _try(self, attempt: Attempt, change: Callable[[Attempt], str | None]) -> None:
+        self._in_flight = attempt
         try:
-            note = change()
-        except RedisProblem:
-            raise
+            note = change(attempt)
         except AdminError as exc:
             self._results.append(ChangeResult(attempt.queue, attempt.job_id, error=exc))
+            self._in_flight = None
             if not self._dry_run:
                 self._store.audit.record(attempt.draft(error=exc.message))
         else:
             self._results.append(ChangeResult(attempt.queue, attempt.job_id, note=note))
+            self._in_flight = None
 
-    def _report(self, queue: str | None, run: Callable[[], None]) -> ChangeReport:
+    def _report(self, queue: str | None, run: Callable[[Stop], None]) -> ChangeReport:
         interrupted: AdminError | None = None
         try:
-            with self._store.errors():
-                run()
+            with self._store.errors(), deferred_interrupt() as stop:
+                run(stop)
         except RedisProblem as exc:
+            interrupted = self._with_doubt(exc)
+        except AdminError as exc:
             interrupted = exc
         except KeyboardInterrupt:
             interrupted = Interrupted("interrupted; what was done stays done")
@@ -135,3 +134,27 @@ class Runner:
             results=tuple(self._results),
             interrupted=interrupted,
         )
+
+    def _with_doubt(self, problem: RedisProblem) -> RedisProblem:
+        """Say for which target the answer was lost: its change may have been made."""
+        lost = self._in_flight
+        if lost is None or self._dry_run or problem.code not in ("redis_timeout", "redis_unreachable"):
+            return problem
+        target = f"queue {lost.queue!r}" if lost.job_id is None else f"job {lost.job_id!r}"
+        hint = f"whether {target} was changed is not known; 'asyncmq audit' will tell"
+        return RedisProblem(problem.code, problem.message, hint=hint)
+
+
+def _on_queue(change: Callable[[Attempt, str], str | None], attempt: Attempt) -> str | None:
+    return change(attempt, attempt.queue)
+
+
+def _on_job(
+    change: Callable[[Attempt, Location], str | None],
+    location: Location | None,
+    missing: QueueNotFound | None,
+    attempt: Attempt,
+) -> str | None:
+    if location is None:
+        raise missing or JobNotFound(attempt.queue, attempt.job_id or "")
+    return change(attempt, location)

@@ -8,7 +8,7 @@ relies on its being whole. (No library was found that reads chains and exception
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from asyncmq_cli.models import Frame, Job, JobError
@@ -22,11 +22,15 @@ _LINKS = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
 )
-_START = re.compile(r"^\s*(?:\+ )?(?:Exception Group )?Traceback \(most recent call last\):")
-_FRAME = re.compile(r'^\s*File "(?P<path>.*?)", line (?P<line>\d+)(?:, in (?P<function>.*))?$')
-_GROUP_MARGIN = re.compile(r"^\s*[|+] ?")
+_HEADERS = ("Traceback (most recent call last):", "+ Exception Group Traceback (most recent call last):")
+_START = re.compile(
+    r"^(?P<indent>\s*)(?P<group>\+ )?(?:Exception Group )?Traceback \(most recent call last\):"
+)
+_FRAME = re.compile(r'^\s*File "(?P<path>.*?)", line (?P<line>\d+)(?:, in (?P<function>.*))?\s*$')
+_GROUP_MARGIN = re.compile(r"^\s*\| ")
 _GROUP_MEMBER = re.compile(r"^\s*\+-\+?-{4,}")
-_RAISED = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$", re.DOTALL)
+# A class that was made in a function has `<locals>` in its name.
+_RAISED = re.compile(r"^(?P<type>[^\W\d][\w.<>]*)(?::(?: (?P<message>.*))?)?$", re.DOTALL)
 _MARKER = re.compile(r"^[\s^~]+$")
 
 
@@ -37,7 +41,7 @@ class _Link:
 
     @property
     def text(self) -> str:
-        return "\n".join(self.raised).strip()
+        return "\n".join(self.raised).rstrip()
 
 
 def job_error(job: Job) -> JobError | None:
@@ -46,76 +50,98 @@ def job_error(job: Job) -> JobError | None:
     message = _first_text(job, _MESSAGE_FIELDS)
     if text is None:
         return None if message is None else _from_message(message)
-    links = [link for link in _links(text.splitlines()) if link.text]
-    if not links or not any(link.frames for link in links):
-        return _from_message(message or text, None if text == message else text)
-    last = _RAISED.match(links[-1].text)
+    links = list(_links(text.split("\n")))
+    chain = [link.text for link in links if link.text]
+    frames = [frame for link in links for frame in link.frames][:MAX_FRAMES]
+    if not chain or not frames:
+        return _from_message(message or text, None if text == message and not frames else text, frames)
+    last = _RAISED.match(chain[-1])
     return JobError(
         type=last["type"] if last else None,
-        message=(last["message"] or "") if last else links[-1].text,
-        root_cause=links[0].text,
-        chain=[link.text for link in links],
-        frames=[frame for link in links for frame in link.frames][:MAX_FRAMES],
+        message=(last["message"] or "") if last else chain[-1],
+        root_cause=chain[0],
+        chain=chain,
+        frames=frames,
         traceback=text,
     )
 
 
-def _from_message(message: str, traceback: str | None = None) -> JobError:
+def _from_message(message: str, traceback: str | None = None, frames: Sequence[Frame] = ()) -> JobError:
     """An error stored as one text: its type is believed only if it looks like a class of errors."""
-    found = _RAISED.match(message.strip())
+    text = message.strip()
+    found = _RAISED.match(text)
     named = found is not None and found["type"].endswith(
         ("Error", "Exception", "Warning", "Exit", "Interrupt")
     )
-    text = message.strip()
     return JobError(
         type=found["type"] if found and named else None,
         message=(found["message"] or "") if found and named else text,
         root_cause=text,
         chain=[text],
-        frames=[],
+        frames=list(frames),
         traceback=traceback,
     )
 
 
 def _links(lines: list[str]) -> Iterator[_Link]:
-    """The exceptions of a chain, in the order of the text."""
-    grouped = any("Exception Group Traceback" in line for line in lines)
-    link = _Link()
-    inside = False
-    skipping = False
+    """The exceptions of a chain, in the order of the text.
+
+    One that was never raised itself, only named as a cause, has no `Traceback` line. The lines of
+    an exception group have a margin; what its members raised is told in their own tracebacks.
+    """
+    last_start = max((number for number, line in enumerate(lines) if _START.match(line)), default=-1)
+    link, margin = _Link(), ""
+    inside = in_members = False
     for number, raw in enumerate(lines):
-        skipping = skipping or (grouped and _GROUP_MEMBER.match(raw) is not None)
-        if skipping and not raw[:1].strip():
-            # What the members of a group raised is told in their own tracebacks.
+        in_members = in_members and not raw[:1].strip()
+        if in_members:
             continue
-        skipping = False
-        line = _GROUP_MARGIN.sub("", raw, count=1) if grouped else raw
-        if line.strip() in _LINKS or _START.match(line):
-            if link.raised:
-                yield link
-                link = _Link()
-            inside = _START.match(line) is not None
-        elif not inside:
-            continue
-        elif not link.raised and (frame := _frame(line, lines, number, grouped)):
+        grouped = margin.endswith("| ")
+        line = "" if grouped and raw.strip() == "|" else raw.removeprefix(margin)
+        start = None if inside and link.raised else _START.match(raw)
+        if start:
+            # What stood before the first frames, such as the words of a log, is no exception.
+            link.raised.clear()
+            inside, margin = True, start["indent"] + ("| " if start["group"] else "")
+        elif _is_between(lines, number, last_start):
+            yield link
+            link, margin, inside = _Link(), "", False
+        elif grouped and _GROUP_MEMBER.match(raw):
+            in_members = True
+        elif inside and not link.raised and (frame := _frame(line, lines, number, margin)):
             link.frames.append(frame)
-        elif link.raised or (line.strip() and not line[0].isspace() and not line.startswith("[Previous")):
+        elif link.raised or (line.strip() and not line[0].isspace()):
             link.raised.append(line)
-    if link.raised:
+        elif not inside and (bar := _GROUP_MARGIN.match(raw)):
+            margin = bar[0]
+            link.raised.append(raw.removeprefix(margin))
+    if inside:
         yield link
 
 
-def _frame(line: str, lines: list[str], number: int, grouped: bool) -> Frame | None:
+def _is_between(lines: list[str], number: int, last_start: int) -> bool:
+    """Whether a line is Python's sentence between two exceptions, not a part of a message: it
+    stands alone, and a traceback follows it unless the text was cut there."""
+    if lines[number].strip() not in _LINKS or (number and lines[number - 1].strip()):
+        return False
+    below = lines[number + 1 : number + 4]
+    if below and below[0].strip():
+        return False
+    return number < last_start or (
+        number + 3 >= len(lines) and any(header.startswith("".join(below).strip()) for header in _HEADERS)
+    )
+
+
+def _frame(line: str, lines: list[str], number: int, margin: str) -> Frame | None:
     found = _FRAME.match(line)
     if found is None:
         return None
-    below = lines[number + 1] if number + 1 < len(lines) else ""
-    below = _GROUP_MARGIN.sub("", below, count=1) if grouped else below
+    below = lines[number + 1].removeprefix(margin) if number + 1 < len(lines) else ""
     is_source = below.startswith("    ") and not _MARKER.match(below) and not _FRAME.match(below)
     return Frame(
         path=found["path"],
         line=int(found["line"][:9]),
-        function=found["function"] or "",
+        function=(found["function"] or "").strip(),
         source=below.strip() if is_source else "",
     )
 

@@ -26,8 +26,9 @@ COMPRESSED_PREFIX = b"asyncmq:zlib-json:v1:"
 MAX_INFLATED_BYTES = 256 * 1024 * 1024
 """A payload that inflates to more is refused rather than filling the operator's memory."""
 
-# orjson reads an integer of more than 64 bits as a float.
+# orjson reads an integer of more than 64 bits as a float, and nests deeper than Python's encoder.
 _LONG_NUMBER = re.compile(rb"\d{19}")
+_MANY_LEVELS = 500
 
 
 class CorruptData(ValueError):
@@ -36,7 +37,8 @@ class CorruptData(ValueError):
 
 def loads(raw: bytes) -> Any:
     """Decode JSON text. Raises CorruptData."""
-    if _LONG_NUMBER.search(raw) is None:
+    levels_at_most = raw.count(b"]") + raw.count(b"}")
+    if levels_at_most < _MANY_LEVELS and _LONG_NUMBER.search(raw) is None:
         try:
             return orjson.loads(raw)
         except orjson.JSONDecodeError:
@@ -112,10 +114,10 @@ def _inflate(payload: bytes) -> bytes:
     try:
         packed = base64.b64decode(payload[len(COMPRESSED_PREFIX) :], validate=True)
         inflater = zlib.decompressobj()
-        text = inflater.decompress(packed, MAX_INFLATED_BYTES)
+        text = inflater.decompress(packed, MAX_INFLATED_BYTES + 1)
     except (binascii.Error, zlib.error) as exc:
         raise CorruptData(f"its compressed payload part is damaged ({len(payload)} bytes)") from exc
-    if inflater.unconsumed_tail:
+    if len(text) > MAX_INFLATED_BYTES:
         raise CorruptData(f"its payload part inflates to more than {MAX_INFLATED_BYTES} bytes")
     if not inflater.eof:
         raise CorruptData(f"its compressed payload part is cut off ({len(payload)} bytes)")

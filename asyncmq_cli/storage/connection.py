@@ -61,8 +61,7 @@ def connect(config: Config) -> redis.Redis:
             retry_on_timeout=False,
             protocol=2,
             # The handshake stays two commands shorter, and within the rights of a narrow ACL user.
-            lib_name=None,
-            lib_version=None,
+            driver_info=None,
         )
     except (ValueError, TypeError) as exc:
         raise UsageProblem(

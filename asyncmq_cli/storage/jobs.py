@@ -137,7 +137,8 @@ class JobReader:
     def _outside_ids(self, keys: QueueKeys, raws: Sequence[RawJob]) -> list[RawJob]:
         if not raws:
             return []
-        inside = self._redis.smismember(keys.ids, [to_bytes(raw.id) for raw in raws])
+        names = [to_bytes(raw.id) for raw in raws]
+        inside = scan.typed(keys.ids, self._redis.smismember, keys.ids, names)
         return [raw for raw, member in zip(raws, inside, strict=True) if not member]
 
     def _with_states(self, keys: QueueKeys, raws: Sequence[RawJob]) -> list[RawJob]:

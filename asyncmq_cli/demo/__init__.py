@@ -1,0 +1,1 @@
+"""A throw-away Redis with a real AsyncMQ worker in it."""

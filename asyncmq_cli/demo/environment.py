@@ -1,0 +1,153 @@
+"""The whole demo: a private Redis, sample jobs in it, and AsyncMQ workers that run them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.demo.interruptions import Interruptions
+from asyncmq_cli.demo.processes import stop_process
+from asyncmq_cli.demo.server import PrivateRedis, last_line
+from asyncmq_cli.errors import DemoUnavailable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+READY = b"ready\n"
+"""What the worker writes to its standard output once the sample jobs have settled."""
+
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 5.0
+_WORKER_LOG = "worker.log"
+_KEPT_VARIABLES = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV")
+_KEPT_PREFIXES = ("PYTHON", "LC_", "DYLD_")
+
+
+class DemoEnvironment:
+    """A context manager: inside, `url` is a Redis with queues, jobs and live workers in it.
+
+    Entering returns when the sample jobs have settled: some are completed, some failed, some
+    wait or are delayed, and one stays active. Leaving stops everything and removes every
+    file, also on Ctrl-C, SIGTERM and SIGHUP, which are exceptions inside.
+
+    Raises DemoUnavailable where a Redis server or the AsyncMQ library is missing, or where the
+    worker is not ready after 60 seconds.
+    """
+
+    url: str
+    directory: Path
+
+    def __init__(self, server: Path | None = None) -> None:
+        self._interruptions = Interruptions()
+        self._redis = PrivateRedis(server)
+        self._worker: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that run for it: the server and the worker."""
+        return (self._redis.pid, *([self._worker.pid] if self._worker else []))
+
+    def __enter__(self) -> Self:
+        if importlib.util.find_spec("asyncmq") is None:
+            raise DemoUnavailable(
+                "the demo needs the AsyncMQ library, which is not installed",
+                hint="pip install 'asyncmq-cli[demo]'",
+            )
+        try:
+            self._interruptions.install()
+            # A signal between a process's start and our knowing of it would leave it behind.
+            self._interruptions.hold()
+            self._redis.start()
+            self.url, self.directory = self._redis.url, self._redis.directory
+            self._worker = self._start_worker()
+            self._interruptions.release()
+            self._await_ready(self._worker)
+        except BaseException:
+            self._shut_down()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._shut_down()
+        if exc_type is None:
+            # A signal that came while everything was being stopped has not been heard yet.
+            self._interruptions.release()
+
+    def _start_worker(self) -> subprocess.Popen[bytes]:
+        with (self.directory / _WORKER_LOG).open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "asyncmq_cli.demo.worker", self.url],
+                env=module_environment(_quiet_environment()),
+                # Never written to: its end tells the worker that we are gone, however we went.
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                bufsize=0,
+                start_new_session=True,
+            )
+
+    def _await_ready(self, worker: subprocess.Popen[bytes]) -> None:
+        if worker.stdout is None:
+            raise AssertionError("the worker was started with a pipe")
+        with selectors.DefaultSelector() as selector:
+            selector.register(worker.stdout, selectors.EVENT_READ)
+            answered = selector.select(_READY_SECONDS)
+        if answered and worker.stdout.read(len(READY)) == READY:
+            return
+        what = "ended" if answered else f"is not ready after {_READY_SECONDS:g} seconds"
+        why = last_line(self.directory / _WORKER_LOG) or "it left no message"
+        raise DemoUnavailable(f"the demo's worker {what}: {why}")
+
+    def _shut_down(self) -> None:
+        self._interruptions.hold()
+        try:
+            if self._worker is not None:
+                stop_process(self._worker, (signal.SIGTERM, _STOP_SECONDS))
+                for pipe in (self._worker.stdin, self._worker.stdout):
+                    if pipe is not None:
+                        pipe.close()
+                self._worker = None
+        finally:
+            self._redis.stop()
+            self._interruptions.restore()
+
+
+def module_environment(environ: dict[str, str]) -> dict[str, str]:
+    """Have `python -m asyncmq_cli…` find this package, and nothing by chance.
+
+    `-m` looks into the working directory first, where a `queue.py` or a `redis/` of the user's
+    may lie; Python 3.11 and later can be told not to. Where the package itself is in the
+    working directory, as in a source tree, it must.
+    """
+    package_root = Path(__file__).resolve().parents[2]
+    try:
+        in_working_directory = package_root.samefile(os.curdir)
+    except OSError:
+        # Somebody removed the working directory.
+        in_working_directory = False
+    return environ if in_working_directory else {**environ, "PYTHONSAFEPATH": "1"}
+
+
+def _quiet_environment() -> dict[str, str]:
+    """Our environment without the variables that AsyncMQ would take for settings.
+
+    It reads each of its settings from a variable of that name, `DEBUG` and `TASKS` among them,
+    and ASYNCMQ_SETTINGS_MODULE may name an application's own.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
+    }

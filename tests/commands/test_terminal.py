@@ -1,0 +1,129 @@
+"""On a terminal: tables that fit it, questions before anything is destroyed, colour where it is wanted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+
+import pytest
+import redis
+from asyncmq.backends.redis import RedisBackend
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests import library
+from tests.conftest import Run, environment
+from tests.terminal import on_terminal
+
+IDS = [str(uuid.UUID(int=n)) for n in range(1, 13)]
+
+
+@pytest.fixture(autouse=True)
+def mail(server: PrivateRedis, client: redis.Redis) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        await library.fill(opened, "mail", [("failed", library.job(job_id)) for job_id in IDS])
+
+    library.with_backend(server.url, fill)
+
+
+def test_tables_fit_eighty_columns_and_never_cut_an_id(server: PrivateRedis) -> None:
+    for args in (
+        ["queues", "list"],
+        ["jobs", "list", "mail", "--state", "failed"],
+        ["jobs", "list", "mail", "--state", "all"],
+        ["audit"],
+        ["jobs", "show", "mail", IDS[0]],
+    ):
+        screen = on_terminal(*args, url=server.url)
+        assert screen.code == 0
+        assert max(len(line) for line in screen.lines) <= 80, screen.text
+        if "list" in args and "jobs" in args:
+            assert all(any(job_id in line for line in screen.lines) for job_id in IDS)
+
+
+def test_a_wide_terminal_shows_every_column(server: PrivateRedis) -> None:
+    header = on_terminal("queues", "list", url=server.url, columns=200).lines[0].split()
+    assert header == [
+        *("NAME", "STATE", "WAITING", "ACTIVE", "DELAYED", "FAILED", "COMPLETED", "EXPIRED", "CANCELLED"),
+        *("CHILDREN", "DLQ", "REPEAT", "WORKERS", "OLDEST"),
+    ]
+
+
+def test_a_pipe_gets_the_same_rows_tab_separated(server: PrivateRedis, run: Run) -> None:
+    library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("a\tb\\c")))
+    (line,) = run("jobs", "list", "mail").lines
+    cells = line.split("\t")
+    assert cells[:2] == ["a\\tb\\\\c", "app.send"]
+    assert cells[2].endswith("+00:00")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "left"), [("y\n", 0, 10), ("n\n", 5, 12), ("\n", 5, 12), ("\x04", 5, 12)]
+)
+def test_removing_asks_and_names_what_it_will_hit(
+    answer: str, code: int, left: int, server: PrivateRedis, client: redis.Redis
+) -> None:
+    screen = on_terminal("jobs", "remove", "mail", IDS[0], IDS[1], url=server.url, answer=answer)
+    assert screen.code == code
+    assert f"  {IDS[0]}\n  {IDS[1]}\nRemove 2 jobs in mail? [y/N] " in screen.text
+    assert client.zcard("queue:mail:dlq") == left
+    assert len(library.events(client)) == 12 - left
+
+
+def test_a_long_list_of_targets_is_shown_in_part(server: PrivateRedis) -> None:
+    screen = on_terminal("jobs", "remove", "mail", *IDS, url=server.url, answer="n\n")
+    assert f"  {IDS[9]}\n  … and 2 more\nRemove 12 jobs in mail? [y/N] " in screen.text
+
+
+def test_ctrl_c_at_the_question_changes_nothing(server: PrivateRedis, client: redis.Redis) -> None:
+    screen = on_terminal("jobs", "remove", "mail", IDS[0], url=server.url, answer="\x03")
+    assert (screen.code, client.zcard("queue:mail:dlq")) == (130, 12)
+    assert "Traceback" not in screen.text
+
+
+def test_one_job_is_told_in_a_line_and_several_in_a_table(server: PrivateRedis) -> None:
+    screen = on_terminal("jobs", "retry", "mail", IDS[0], url=server.url)
+    assert screen.text == f"Retried job {IDS[0]} in mail\n"
+    screen = on_terminal("jobs", "retry", "mail", *IDS[:3], url=server.url)
+    assert screen.code == 1
+    assert "Retried 2 of 3; 1 failed\nerror: 1 of 3 failed\n" in screen.text
+
+
+def test_colour_is_for_terminals_that_want_it(server: PrivateRedis, run: Run) -> None:
+    args = ("jobs", "list", "mail", "--state", "all")
+    assert "\x1b[31m" in on_terminal(*args, url=server.url).raw
+    assert "\x1b" not in on_terminal(*args, url=server.url, env={"NO_COLOR": "1"}).raw
+    assert "\x1b" not in on_terminal(*args, url=server.url, env={"TERM": "dumb"}).raw
+    assert "\x1b" not in on_terminal(*args, "--color", "never", url=server.url).raw
+    assert "\x1b" not in run(*args).stdout
+    assert "\x1b[31m" in run(*args, "--color", "always").stdout
+
+
+def test_a_locale_without_unicode_is_no_obstacle(server: PrivateRedis, run: Run) -> None:
+    library.with_backend(server.url, lambda opened: opened.enqueue("mäil", library.job("ü")))
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = run("queues", "list", env=ascii_only)
+    assert result.code == 0
+    assert "m\\xe4il" in result.stdout
+    assert run("jobs", "list", "mäil", "--json", env=ascii_only).json["jobs"][0]["id"] == "ü"
+
+
+def test_a_closed_pipe_ends_quietly(server: PrivateRedis, client: redis.Redis) -> None:
+    library.with_backend(
+        server.url,
+        lambda opened: library.fill(
+            opened, "mail", [("waiting", library.job(f"w{n}", args=["x" * 4000])) for n in range(100)]
+        ),
+    )
+    for form in (["--ndjson"], ["--json", "--size", "1000"], ["--size", "1000"]):
+        command = [sys.executable, "-m", "asyncmq_cli", "jobs", "list", "mail", "--state", "all", *form]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(server.url)
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        process.stderr.close()
+        assert process.wait(60) == 0

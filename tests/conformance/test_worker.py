@@ -1,0 +1,123 @@
+"""A real worker runs what we retried once, and many of us at once retry each job once."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import redis
+from asyncmq import monkay
+from asyncmq.backends.redis import RedisBackend
+from asyncmq.runners import run_worker
+from asyncmq.tasks import task
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests import library
+from tests.conftest import Run, environment
+
+QUEUE = "mail"
+RUNS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+
+@task(queue=QUEUE)
+async def note_down(label: str, *args: Any, **kwargs: Any) -> str:
+    RUNS.append((label, args, kwargs))
+    return label
+
+
+def dead(label: str, **fields: Any) -> dict[str, Any]:
+    record = library.job(label, args=[label, 1.5, "é"], kwargs={"to": {"a": [1, None]}}, **fields)
+    return {**record, "task": note_down.task_id, "retries": 1, "last_error": "boom", "status": "failed"}
+
+
+async def bury(opened: RedisBackend, labels: list[str]) -> None:
+    for label in labels:
+        await opened.move_to_dlq(QUEUE, dead(label))
+
+
+async def work_until(opened: RedisBackend, done: Callable[[], bool]) -> None:
+    """Run a worker of the library until `done`, which must come true."""
+    monkay.settings.backend = opened
+    with anyio.fail_after(90):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: run_worker(QUEUE, opened, concurrency=4, scan_interval=0.05))
+            while not done():
+                await anyio.sleep(0.02)
+            # Time to run something twice, were it there to be run.
+            await anyio.sleep(0.3)
+            tasks.cancel_scope.cancel()
+
+
+def test_a_retried_job_is_run_once_with_equal_arguments(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    RUNS.clear()
+    library.with_backend(server.url, lambda opened: bury(opened, ["one", "two"]))
+    assert cli("jobs", "retry", QUEUE, "one").code == 0
+
+    library.with_backend(server.url, lambda opened: work_until(opened, lambda: bool(RUNS)))
+    assert RUNS == [("one", (1.5, "é"), {"to": {"a": [1, None]}})]
+    assert cli("jobs", "show", QUEUE, "one", "--json").json["result"] == "one"
+    assert cli("jobs", "show", QUEUE, "two", "--json").json["status"] == "failed"
+
+
+def test_a_cancelled_or_removed_job_is_not_run_and_a_paused_queue_rests(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    RUNS.clear()
+    labels = ["cancelled", "removed", "kept"]
+
+    async def enqueue(opened: RedisBackend) -> None:
+        for label in labels:
+            await opened.enqueue(QUEUE, {**dead(label), "status": "waiting"})
+
+    library.with_backend(server.url, enqueue)
+    assert cli("jobs", "cancel", QUEUE, "cancelled", "--yes").code == 0
+    assert cli("jobs", "remove", QUEUE, "removed", "--yes").code == 0
+    library.with_backend(server.url, lambda opened: work_until(opened, lambda: bool(RUNS)))
+    assert [label for label, _, _ in RUNS] == ["kept"]
+
+    assert cli("queues", "pause", QUEUE).code == 0
+
+    async def paused(opened: RedisBackend) -> bool:
+        return await opened.is_queue_paused(QUEUE)
+
+    assert library.with_backend(server.url, paused) is True
+    assert cli("queues", "resume", QUEUE).code == 0
+    assert library.with_backend(server.url, paused) is False
+
+
+def test_ten_processes_retrying_the_same_500_jobs_retry_each_once(
+    server: PrivateRedis, client: redis.Redis
+) -> None:
+    RUNS.clear()
+    labels = [f"job-{n:03}" for n in range(500)]
+    library.with_backend(server.url, lambda opened: bury(opened, labels))
+
+    async def race(opened: RedisBackend) -> list[int]:
+        command = [sys.executable, "-m", "asyncmq_cli", "jobs", "retry", QUEUE, "-"]
+        racers = [
+            await asyncio.create_subprocess_exec(
+                *command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env=environment(server.url),
+            )
+            for _ in range(10)
+        ]  # fmt: skip
+        ends = asyncio.gather(*(racer.communicate("\n".join(labels).encode()) for racer in racers))
+        await work_until(opened, lambda: ends.done() and len(RUNS) >= len(labels))
+        return [racer.returncode or 0 for racer in racers]
+
+    codes = library.with_backend(server.url, race)
+
+    assert Counter(label for label, _, _ in RUNS) == dict.fromkeys(labels, 1)
+    trail = library.events(client)
+    assert Counter(e["job_id"] for e in trail if e["status"] == "success") == dict.fromkeys(labels, 1)
+    assert len(trail) == 10 * len(labels)
+    assert set(codes) <= {0, 1}
+    assert client.zcard(f"queue:{QUEUE}:dlq") == 0
+    assert set(client.hvals(f"jobs:{QUEUE}:states")) == {b"completed"}

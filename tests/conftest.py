@@ -1,0 +1,121 @@
+"""A private Redis for each test process, and the tool run the way a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+import redis
+
+from asyncmq_cli.demo.server import PrivateRedis
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind: its exit status, and what it wrote where."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.stdout)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.stdout.splitlines()
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PrivateRedis]:
+    with PrivateRedis() as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: PrivateRedis) -> Iterator[redis.Redis]:
+    """A connection to an empty Redis."""
+    connection = redis.Redis.from_url(server.url)
+    connection.flushall()
+    yield connection
+    connection.close()
+
+
+def environment(url: str | None) -> dict[str, str]:
+    """What the tool sees: nothing of the developer's own settings."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("ASYNCMQ_", "REDIS_"))}
+    env.update(ASYNCMQ_ACTOR="tester", COLUMNS="80", XDG_CONFIG_HOME="/nonexistent")
+    if url is not None:
+        env["ASYNCMQ_REDIS_URL"] = url
+    return env
+
+
+def run_tool(
+    *args: str, url: str | None = None, stdin: str | bytes = b"", env: dict[str, str] | None = None
+) -> Result:
+    """The tool in a process of its own, with pipes for its streams."""
+    done = subprocess.run(
+        [sys.executable, "-m", "asyncmq_cli", *args],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        env={**environment(url), **(env or {})},
+        timeout=120,
+        check=False,
+    )
+    return Result(
+        done.returncode,
+        done.stdout.decode("utf-8", "surrogateescape"),
+        done.stderr.decode("utf-8", "surrogateescape"),
+    )
+
+
+@pytest.fixture
+def run(server: PrivateRedis, client: redis.Redis) -> Run:
+    """Run the tool as its own process against the empty test Redis."""
+
+    def call(*args: str, **kwargs: Any) -> Result:
+        return run_tool(*args, url=server.url, **kwargs)
+
+    return call
+
+
+@pytest.fixture
+def cli(
+    server: PrivateRedis,
+    client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> Run:
+    """Run the tool within this process: the same code path, without the start-up."""
+    from asyncmq_cli.app import run as run_app
+
+    for name in list(os.environ):
+        if name.startswith(("ASYNCMQ_", "REDIS_")):
+            monkeypatch.delenv(name)
+    for name, value in environment(server.url).items():
+        if name.startswith("ASYNCMQ_") or name in ("COLUMNS", "XDG_CONFIG_HOME"):
+            monkeypatch.setenv(name, value)
+
+    def call(*args: str) -> Result:
+        capfdbinary.readouterr()
+        code = run_app(args)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        out, err = capfdbinary.readouterr()
+        return Result(code, out.decode("utf-8", "surrogateescape"), err.decode("utf-8", "surrogateescape"))
+
+    return call
+
+
+def ids(result: Result) -> Sequence[str]:
+    return [job["id"] for job in result.json["jobs"]]

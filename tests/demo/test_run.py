@@ -1,0 +1,182 @@
+"""`asyncmq demo`: what it runs, what status it ends with, and what Ctrl-C does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from asyncmq_cli.demo import child, tour
+from asyncmq_cli.demo import environment as environment_module
+from asyncmq_cli.demo.run import demo
+from asyncmq_cli.errors import UsageProblem
+
+from .processes import DEFAULT_SIGNALS, PATIENCE, started
+
+URL = "unix:///nowhere/redis.sock?db=0"
+
+
+@pytest.fixture
+def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that starts nothing: here only what is run in it matters."""
+
+    @contextmanager
+    def nothing() -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(url=URL)
+
+    monkeypatch.setattr(environment_module, "DemoEnvironment", nothing)
+
+
+@pytest.fixture
+def python_for_asyncmq(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each 'command' is a Python program instead."""
+
+    def python(arguments: Sequence[str]) -> list[str]:
+        return [sys.executable, "-c", *arguments]
+
+    monkeypatch.setattr(child, "asyncmq_command", python)
+
+
+def test_a_shell_and_a_command_are_one_too_many() -> None:
+    with pytest.raises(UsageProblem):
+        demo(True, ["queues", "list"])
+
+
+@pytest.mark.usefixtures("without_redis", "python_for_asyncmq")
+def test_a_command_finds_the_redis_and_its_status_is_ours(capfd: pytest.CaptureFixture[str]) -> None:
+    told = "import os; print(os.environ['ASYNCMQ_REDIS_URL'], os.environ['REDIS_URL']); raise SystemExit(4)"
+    assert demo(False, [told]) == 4
+    assert capfd.readouterr() == (f"{URL} {URL}\n", "")
+
+
+@pytest.mark.usefixtures("without_redis", "python_for_asyncmq")
+def test_a_command_that_a_signal_ended_has_the_status_a_shell_gives_it() -> None:
+    assert demo(False, ["import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]) == 137
+
+
+@pytest.mark.usefixtures("without_redis")
+def test_the_shell_is_ones_own_with_the_redis_and_the_scripts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (("shell", 'echo "$ASYNCMQ_REDIS_URL"\necho "${PATH%%:*}"\nexit 3'), ("asyncmq", "")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("SHELL", str(tmp_path / "shell"))
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "asyncmq")])
+    assert demo(True, []) == 3
+    out, err = capfd.readouterr()
+    assert out == f"{URL}\n{tmp_path}\n"
+    assert len(err.splitlines()) == 1
+    assert "exit" in err
+
+
+@pytest.mark.usefixtures("without_redis")
+def test_ctrl_c_in_the_shell_does_not_end_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = tmp_path / "shell"
+    shell.write_text("#!/bin/sh\nkill -INT $PPID\nexit 0\n", encoding="utf-8")
+    shell.chmod(0o755)
+    monkeypatch.setenv("SHELL", str(shell))
+    before = signal.getsignal(signal.SIGINT)
+    assert demo(True, []) == 0
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_ctrl_c_waits_for_the_command_and_then_goes_on() -> None:
+    script = """
+import os, sys
+from asyncmq_cli.demo import child
+from asyncmq_cli.demo.child import run_child
+child._CTRL_C_SECONDS = 60
+finishing = '''
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print("running", flush=True)
+try:
+    time.sleep(3600)
+except KeyboardInterrupt:
+    print("finished", flush=True)
+'''
+run_child([sys.executable, "-c", finishing], dict(os.environ))
+"""
+    program = subprocess.Popen(
+        [sys.executable, "-c", DEFAULT_SIGNALS + script], stdout=subprocess.PIPE, start_new_session=True
+    )
+    with program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"running\n"
+        os.killpg(program.pid, signal.SIGINT)
+        assert program.stdout.read() == b"finished\n"
+        assert program.wait(PATIENCE) == -signal.SIGINT
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_only_we_got_ends_the_command_too(signum: signal.Signals) -> None:
+    script = """
+import os, sys
+from asyncmq_cli.demo.child import run_child
+from asyncmq_cli.demo.interruptions import Interruptions
+Interruptions().install()
+sleeping = "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"
+run_child([sys.executable, "-c", sleeping], dict(os.environ))
+"""
+    with started(script) as program:
+        assert program.stdout is not None
+        pid = int(program.stdout.readline())
+        program.send_signal(signum)
+        program.wait(PATIENCE)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_importing_it_imports_nothing_slow() -> None:
+    script = "import asyncmq_cli.demo.run; print(sorted({'asyncmq', 'redis', 'rich'} & set(sys.modules)))"
+    with started("import sys\n" + script) as program:
+        assert program.communicate()[0] == b"[]\n"
+
+
+def test_the_tour_shows_real_commands_from_the_failure_to_the_audit_trail() -> None:
+    program = subprocess.run(
+        [sys.executable, "-m", "asyncmq_cli", "demo"], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (program.returncode, program.stderr) == (0, "")
+    shown = [line for line in program.stdout.splitlines() if line.startswith("$ ")]
+    assert [line.split()[2:4] for line in shown] == [
+        ["queues", "list"],
+        ["jobs", "list"],
+        ["jobs", "show"],
+        ["jobs", "retry"],
+        ["queues", "pause"],
+        ["audit"],
+    ]
+    assert "ConnectionRefusedError" in program.stdout
+    assert "job.retry" in program.stdout
+    assert program.stdout.splitlines()[-1].endswith("asyncmq demo --shell")
+
+
+def test_the_tour_stops_at_a_step_that_fails(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        tour, "asyncmq_command", lambda arguments: [sys.executable, "-c", "raise SystemExit(3)"]
+    )
+    assert tour.tour(URL) == 3
+    assert capfd.readouterr().out.splitlines()[1:] == ["$ asyncmq queues list", ""]
+
+
+def test_the_tour_ends_quietly_when_its_reader_has_seen_enough() -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-m", "asyncmq_cli", "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        assert program.stdout.readline().startswith(b"#")
+        program.stdout.close()
+        assert (program.stderr.read(), program.wait(PATIENCE)) == (b"", 0)

@@ -1,0 +1,81 @@
+"""The house keeps its shape: imports point down, and start-up stays light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import asyncmq_cli
+
+ROOT = Path(asyncmq_cli.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+HEAVY = {"redis", "rich", "orjson", "croniter", "asyncmq"}
+# What each floor may stand on. `demo` is a house of its own beside them.
+GROUND = {"models", "errors", "config", "__init__"}
+ALLOWED = {
+    "commands": {"commands", "services", "output", "demo"} | GROUND,
+    "services": {"services", "storage"} | GROUND,
+    "storage": {"storage"} | GROUND,
+    "output": {"output"} | GROUND,
+    "demo": {"demo"} | GROUND,
+    "app": {"commands", "output"} | GROUND,
+    "__main__": {"app"},
+}
+
+
+def floor(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def imports_of(path: Path) -> set[str]:
+    """The package's own modules that a file imports, within functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "asyncmq_cli":
+            names = {alias.name for alias in node.names}
+            found |= (
+                {f"{node.module}.{name}" for name in names} if node.module == "asyncmq_cli" else {node.module}
+            )
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "asyncmq_cli"}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    allowed = ALLOWED.get(parts[0], GROUND)
+    wrong = {name for name in imports_of(path) if floor(name) not in allowed}
+    # The session is the one door: it alone opens the store.
+    if parts == ("commands", "session"):
+        wrong -= {"asyncmq_cli.storage.store"}
+    assert not {name for name in wrong if not name.startswith("asyncmq_cli.__version__")}
+
+
+@pytest.mark.parametrize("args", [["--version"], ["--help"], ["jobs", "list", "--help"], []])
+def test_start_up_imports_nothing_heavy(args: list[str]) -> None:
+    code = (
+        "import sys; from asyncmq_cli.app import run; "
+        f"status = run({args!r}); "
+        f"sys.stderr.write(' '.join(sorted({HEAVY!r} & set(sys.modules)))); sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_importing_every_command_module_imports_nothing_heavy() -> None:
+    names = [f"asyncmq_cli.commands.{path.stem}" for path in sorted((ROOT / "commands").glob("*.py"))]
+    code = f"import sys, {', '.join(names)}; print(sorted({HEAVY!r} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+
+
+def test_every_lua_file_opens_with_its_contract() -> None:
+    for path in (ROOT / "storage" / "lua").glob("*.lua"):
+        text = path.read_text()
+        assert text.startswith("-- "), path
+        if path.stem != "prelude":
+            assert all(word in text for word in ("-- KEYS", "-- ARGV", "-- Returns")), path
