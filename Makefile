@@ -21,7 +21,7 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo
-	$(BIN)/asyncmq demo
+	$(BIN)/asyncmq-cli demo
 
 test: lint types unit
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
-import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,19 +34,18 @@ def demo(shell: bool, command: Sequence[str]) -> int:
         if command:
             return run_child(asyncmq_command(command), asyncmq_environment(environment.url))
         if shell:
-            return _run_shell(environment.url)
+            return _run_shell(environment.url, _own_programs(environment.directory))
         from asyncmq_cli.demo.tour import tour
 
         return tour(environment.url)
 
 
-def _run_shell(url: str) -> int:
+def _run_shell(url: str, programs: Path) -> int:
     from asyncmq_cli.demo.child import run_child, with_redis
 
     program = os.environ.get("SHELL") or "/bin/sh"
     environ = with_redis(url)
-    if scripts := _script_directory():
-        environ["PATH"] = os.pathsep.join([str(scripts), environ.get("PATH") or os.defpath])
+    environ["PATH"] = os.pathsep.join([str(programs), environ.get("PATH") or os.defpath])
     sys.stderr.write(f"demo: ASYNCMQ_REDIS_URL is {url}; try 'asyncmq queues list'; 'exit' ends it all\n")
     with _deaf_to_ctrl_c():
         # An interactive shell takes no notice of SIGTERM.
@@ -66,10 +65,12 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _script_directory() -> Path | None:
-    """Where the `asyncmq` script of this installation lies, if there is one."""
-    candidates = [Path(sysconfig.get_path("scripts")), Path(sys.executable).parent]
-    invoked = Path(sys.argv[0])
-    if invoked.name.startswith("asyncmq"):
-        candidates.insert(0, invoked.absolute().parent)
-    return next((place for place in candidates if os.access(place / "asyncmq", os.X_OK)), None)
+def _own_programs(directory: Path) -> Path:
+    """A directory in which `asyncmq` is this program, whatever else has the name on PATH."""
+    programs = directory / "bin"
+    programs.mkdir()
+    for name in ("asyncmq", "asyncmq-cli"):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m asyncmq_cli "$@"\n')
+        program.chmod(0o700)
+    return programs

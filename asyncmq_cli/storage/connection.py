@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,10 +13,15 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    ClusterDownError,
+    ExecAbortError,
+    InvalidResponse,
+    MasterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -26,8 +32,7 @@ from asyncmq_cli.errors import RedisProblem, UsageProblem
 
 SCHEMES = ("redis", "rediss", "unix")
 
-# What a server's refusal starts with, or holds where a script passes it on, in the order in
-# which they are looked for.
+# By the word that a server's refusal starts with.
 _REFUSALS: tuple[tuple[str, str, str, str | None], ...] = (
     ("WRONGPASS", "redis_auth", "Redis refused the user name or password", "check --redis-url"),
     ("NOAUTH", "redis_auth", "Redis asks for a password", "give one: redis://USER:PASSWORD@HOST"),
@@ -53,7 +58,7 @@ def connect(config: Config) -> redis.Redis:
     """
     _check_url(config)
     try:
-        return redis.Redis.from_url(
+        client = redis.Redis.from_url(
             config.redis_url,
             socket_timeout=config.timeout,
             socket_connect_timeout=config.timeout,
@@ -63,6 +68,9 @@ def connect(config: Config) -> redis.Redis:
             # The handshake stays two commands shorter, and within the rights of a narrow ACL user.
             driver_info=None,
         )
+        # What the URL asks for beyond the client's own options is otherwise only found on connecting.
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+        return client
     except (ValueError, TypeError) as exc:
         raise UsageProblem(
             f"the Redis URL {config.shown_url!r} cannot be used: {exc}",
@@ -93,36 +101,72 @@ def redis_errors(config: Config) -> Iterator[None]:
 
 
 def as_problem(exc: RedisError, config: Config) -> RedisProblem:
-    text = str(exc)
     if isinstance(exc, RedisTimeoutError):
         return RedisProblem(
             "redis_timeout",
             f"Redis at {config.shown_url} did not answer within {config.timeout:g} s",
             hint="raise --timeout, or find out what holds the server up",
         )
-    for kind, token in _BY_CLASS:
-        if isinstance(exc, kind) and token not in text:
-            return _refusal(token, text)
-    for token, *_ in _REFUSALS:
-        if token in text:
-            return _refusal(token, text)
-    if isinstance(exc, RedisConnectionError):
+    text = _server_text(exc)
+    token = _token(exc, text)
+    if token is not None:
+        return _refusal(token, text)
+    if isinstance(exc, RedisConnectionError | InvalidResponse):
         return RedisProblem(
             "redis_unreachable",
             f"cannot reach Redis at {config.shown_url}: {_reason(exc)}",
             hint="is it running there? --redis-url or ASYNCMQ_REDIS_URL says where it is",
         )
-    return RedisProblem("redis_error", f"Redis refused: {text or type(exc).__name__}")
+    status = getattr(exc, "status_code", None)
+    # The client library takes the first word off some texts, and it may say more than the rest.
+    told = f"{status} {text}" if status and status != "ERR" else text
+    return RedisProblem("redis_error", f"Redis refused: {told or type(exc).__name__}")
 
 
-# The client library takes the word off the texts of these.
+# The client library takes the first word off the texts of these. MasterDownError is a ClusterDownError.
 _BY_CLASS: tuple[tuple[type[RedisError], str], ...] = (
     (AuthenticationError, "WRONGPASS"),
     (BusyLoadingError, "LOADING"),
     (NoPermissionError, "NOPERM"),
     (ReadOnlyError, "READONLY"),
     (OutOfMemoryError, "OOM"),
+    (ExecAbortError, "EXECABORT"),
+    (MasterDownError, "MASTERDOWN"),
+    (ClusterDownError, "CLUSTERDOWN"),
 )
+_TOO_MANY_CLIENTS = "max number of clients"
+# What Redis 6 says of a command that was refused within a script, and Redis up to 7.0 where it
+# was the user's rights that were missing.
+_IN_SCRIPT = re.compile(r"Error running script .*: -(?P<token>[A-Z]+) ")
+_NO_RIGHT_IN_SCRIPT = "The user executing the script can't "
+
+
+def _server_text(exc: RedisError) -> str:
+    """What the server said: without the command that a pipeline puts before it, and without the
+    arguments that a server quotes of a command it does not know. Those of AUTH are a password."""
+    text = str(exc).rpartition(" of pipeline caused error: ")[2]
+    return text.partition(", with args beginning with")[0]
+
+
+def _token(exc: RedisError, text: str) -> str | None:
+    """The word for this refusal in _REFUSALS, None where it is of another kind.
+
+    Only a server's own words are looked at: elsewhere a path, a host or a key may hold such a
+    word.
+    """
+    if text.startswith(_TOO_MANY_CLIENTS):
+        return _TOO_MANY_CLIENTS
+    for kind, token in _BY_CLASS:
+        if isinstance(exc, kind):
+            asks = token == "WRONGPASS" and "Authentication required" in text  # noqa: S105
+            return "NOAUTH" if asks else token
+    if not isinstance(exc, ResponseError):
+        return None
+    if _NO_RIGHT_IN_SCRIPT in text:
+        return "NOPERM"
+    in_script = _IN_SCRIPT.match(text)
+    word = in_script["token"] if in_script else text.partition(" ")[0]
+    return word if any(word == token for token, *_ in _REFUSALS) else None
 
 
 def _refusal(token: str, text: str) -> RedisProblem:
@@ -130,8 +174,6 @@ def _refusal(token: str, text: str) -> RedisProblem:
     if token == "NOPERM" and text:  # noqa: S105
         # Which command, key or channel it was is the whole point.
         message = f"{message}: {text}"
-    if token == "WRONGPASS" and ("NOAUTH" in text or "Authentication required" in text):  # noqa: S105
-        return _refusal("NOAUTH", text)
     return RedisProblem(code, message, hint=hint)
 
 

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from asyncmq_cli import __version__
 from asyncmq_cli.demo import child, tour
 from asyncmq_cli.demo import environment as environment_module
 from asyncmq_cli.demo.run import demo
@@ -24,12 +25,14 @@ URL = "unix:///nowhere/redis.sock?db=0"
 
 
 @pytest.fixture
-def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_redis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An environment that starts nothing: here only what is run in it matters."""
 
     @contextmanager
     def nothing() -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(url=URL)
+        directory = tmp_path / "demo"
+        directory.mkdir()
+        yield SimpleNamespace(url=URL, directory=directory)
 
     monkeypatch.setattr(environment_module, "DemoEnvironment", nothing)
 
@@ -62,17 +65,22 @@ def test_a_command_that_a_signal_ended_has_the_status_a_shell_gives_it() -> None
 
 
 @pytest.mark.usefixtures("without_redis")
-def test_the_shell_is_ones_own_with_the_redis_and_the_scripts(
+def test_the_shell_is_ones_own_and_asyncmq_in_it_is_this_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for name, text in (("shell", 'echo "$ASYNCMQ_REDIS_URL"\necho "${PATH%%:*}"\nexit 3'), ("asyncmq", "")):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("SHELL", str(tmp_path / "shell"))
-    monkeypatch.setattr(sys, "argv", [str(tmp_path / "asyncmq")])
+    shell = tmp_path / "shell"
+    shell.write_text(
+        '#!/bin/sh\necho "$ASYNCMQ_REDIS_URL"\nasyncmq --version\nasyncmq-cli --version\nexit 3\n'
+    )
+    shell.chmod(0o755)
+    impostor = tmp_path / "asyncmq"
+    impostor.write_text("#!/bin/sh\necho another program\n")
+    impostor.chmod(0o755)
+    monkeypatch.setenv("SHELL", str(shell))
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert demo(True, []) == 3
     out, err = capfd.readouterr()
-    assert out == f"{URL}\n{tmp_path}\n"
+    assert out == f"{URL}\nasyncmq-cli {__version__}\nasyncmq-cli {__version__}\n"
     assert len(err.splitlines()) == 1
     assert "exit" in err
 
