@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -38,7 +39,9 @@ Run = Callable[..., Result]
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[PrivateRedis]:
-    with PrivateRedis() as running:
+    # TEST_REDIS_SERVER names a server's binary, to run the suite on another version.
+    chosen = os.environ.get("TEST_REDIS_SERVER")
+    with PrivateRedis(Path(chosen) if chosen else None) as running:
         yield running
 
 

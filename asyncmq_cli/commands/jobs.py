@@ -81,10 +81,12 @@ def list_(
     wanted = JobFilter(q=q, task=task, job_id=job_id)
     secrets = session.show_secrets
     if session.out.format == "ndjson":
-        jobs = session.jobs.every(queue, state, wanted, sort=sort)
+        jobs = session.warning_of_problems(session.jobs.every(queue, state, wanted, sort=sort))
         session.out.documents(documents.job(job, show_secrets=secrets) for job in jobs)
         return
     found = session.jobs.page(queue, state, wanted, sort=sort or "newest", page=page, size=size)
+    for _ in session.warning_of_problems(found.jobs):
+        pass
     if session.out.format == "json":
         session.out.document(documents.job_page(found, show_secrets=secrets))
     else:
@@ -103,6 +105,8 @@ def show(session: Session, queue: QueueArg, job_id: JobArg) -> None:
     from asyncmq_cli.output import detail, documents
 
     found = session.jobs.show(queue, job_id)
+    for _ in session.warning_of_problems([found.job]):
+        pass
     secrets = session.show_secrets
     session.detail(
         lambda: documents.job_detail(found, show_secrets=secrets),

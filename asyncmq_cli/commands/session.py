@@ -12,7 +12,7 @@ from asyncmq_cli import config as configuration
 from asyncmq_cli.errors import NotConfirmed, QueueNotFound, TargetsFailed, UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models import ChangeReport
+    from asyncmq_cli.models import ChangeReport, Job
     from asyncmq_cli.output.columns import Column
     from asyncmq_cli.output.printer import Printer
     from asyncmq_cli.services.audit import AuditService
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SHOWN_BEFORE_ASKING = 10
+_PROBLEMS_NAMED = 5
 
 
 class Session:
@@ -74,6 +75,18 @@ class Session:
     @property
     def show_secrets(self) -> bool:
         return bool(self._flags.get("show_secrets"))
+
+    def warning_of_problems(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """The same jobs; of those that could not be read whole, the first few are named on stderr."""
+        problems = 0
+        for job in jobs:
+            if job.problem is not None:
+                problems += 1
+                if problems <= _PROBLEMS_NAMED:
+                    self.out.remark("warning", f"job {job.id!r} in {job.queue!r}: {job.problem}")
+            yield job
+        if problems > _PROBLEMS_NAMED:
+            self.out.remark("warning", f"{problems - _PROBLEMS_NAMED:,} more jobs could not be read whole")
 
     def listing(
         self,

@@ -27,7 +27,8 @@ _SECRET_KEY = re.compile(_PARTS, re.IGNORECASE)
 # `password=…`, `"api_token": "…"`, `Authorization: Bearer …` inside a text, up to where the value
 # starts. All patterns here take time in proportion to the text: it may be large, and hostile.
 _ASSIGNMENT = re.compile(
-    rf"""(?:{_PARTS})(?P<rest>[A-Za-z0-9_-]{{0,64}})
+    # The rest of the name is looked at once: after a lookahead nothing shorter is tried.
+    rf"""(?:{_PARTS})(?=(?P<rest>[A-Za-z0-9_-]{{0,64}}))(?P=rest)
          (?P<quoted>\\*["'])?\s*(?P<sign>=>|:=|={{1,3}}|:)\s*
          (?:[bfru]{{1,2}}(?=["']))?""",
     re.IGNORECASE | re.VERBOSE,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -31,6 +32,7 @@ from asyncmq_cli.config import Config
 from asyncmq_cli.errors import RedisProblem, UsageProblem
 
 SCHEMES = ("redis", "rediss", "unix")
+_FORMS = "redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS, unix:///PATH?db=0"
 
 # By the word that a server's refusal starts with.
 _REFUSALS: tuple[tuple[str, str, str, str | None], ...] = (
@@ -58,24 +60,26 @@ def connect(config: Config) -> redis.Redis:
     """
     _check_url(config)
     try:
-        client = redis.Redis.from_url(
-            config.redis_url,
-            socket_timeout=config.timeout,
-            socket_connect_timeout=config.timeout,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_timeout=False,
-            protocol=2,
-            # The handshake stays two commands shorter, and within the rights of a narrow ACL user.
-            driver_info=None,
+        # What the URL asks for as well is set aside: the timeout is --timeout's, and replies are bytes.
+        pool = redis.ConnectionPool(
+            **{
+                **parse_url(config.redis_url),  # type: ignore[no-untyped-call]
+                "socket_timeout": config.timeout,
+                "socket_connect_timeout": config.timeout,
+                "retry": Retry(NoBackoff(), 0),
+                "retry_on_timeout": False,
+                "retry_on_error": [],
+                "protocol": 2,
+                "decode_responses": False,
+                # The handshake stays two commands shorter, and within the rights of a narrow ACL user.
+                "driver_info": None,
+            }
         )
-        # What the URL asks for beyond the client's own options is otherwise only found on connecting.
-        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
-        return client
-    except (ValueError, TypeError) as exc:
-        raise UsageProblem(
-            f"the Redis URL {config.shown_url!r} cannot be used: {exc}",
-            hint="redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS, unix:///PATH?db=0",
-        ) from exc
+        # An option that there is not would otherwise be found only on connecting.
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError, RedisError) as exc:
+        raise UsageProblem(f"the Redis URL {config.shown_url!r} cannot be used: {exc}", hint=_FORMS) from exc
+    return redis.Redis.from_pool(pool)
 
 
 def _check_url(config: Config) -> None:
@@ -83,11 +87,20 @@ def _check_url(config: Config) -> None:
         parts = urlsplit(config.redis_url)
         _ = parts.port
     except ValueError as exc:
-        raise UsageProblem(f"the Redis URL {config.shown_url!r} cannot be used: {exc}") from exc
+        # The text of the error may hold a part of a password in which `/`, `?` or `#` was not encoded.
+        raise UsageProblem(
+            f"the Redis URL {config.shown_url!r} cannot be used: its host or port is not one",
+            hint=f"{_FORMS}; in a password, write / as %2F, ? as %3F, # as %23",
+        ) from exc
     if parts.scheme not in SCHEMES or "://" not in config.redis_url:
         raise UsageProblem(
             f"the Redis URL {config.shown_url!r} is of an unknown kind",
             hint="it starts with redis://, rediss:// or unix://",
+        )
+    if parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]*)?/?", parts.path):
+        # The client library would take database 0 for it.
+        raise UsageProblem(
+            f"the Redis URL {config.shown_url!r} cannot be used: its database is not a number", hint=_FORMS
         )
 
 
@@ -179,6 +192,8 @@ def _refusal(token: str, text: str) -> RedisProblem:
 
 def _reason(exc: BaseException) -> str:
     """The innermost cause in words: `Connection refused` rather than the whole chain."""
+    if isinstance(exc, InvalidResponse):
+        return "what answers there does not speak its protocol"
     cause: BaseException | None = exc
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

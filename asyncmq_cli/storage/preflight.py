@@ -15,56 +15,71 @@ from redis.exceptions import ResponseError
 
 from asyncmq_cli.storage.scripts import Script
 
-# By the type of a key, the commands that the scripts use on it.
-_ON_ZSET = (("TYPE",), ("ZSCORE", "m"), ("ZREM", "m"))
-_ON_HASH = (("TYPE",), ("HGET", "f"), ("HEXISTS", "f"), ("HDEL", "f"))
-_ON_SET = (("TYPE",), ("SISMEMBER", "m"), ("SREM", "m"))
-_ON_STRING = (("TYPE",), ("GET",), ("SET", "v"), ("DEL",))
-_ON_STREAM = (("TYPE",), ("XADD", "MAXLEN", "~", 1, "*", "f", "v"))
+Commands = tuple[tuple[Any, ...], ...]
 
-# In the order of each script's KEYS.
-_COMMANDS: dict[str, tuple[tuple[tuple[Any, ...], ...], ...]] = {
+
+def _on(*commands: Any) -> Commands:
+    """What a script sends for one key, each without the key: every script asks for the type first."""
+    return (("TYPE",), *((command,) if isinstance(command, str) else command for command in commands))
+
+
+_SCORE, _UNLIST, _LIST = ("ZSCORE", "m"), ("ZREM", "m"), ("ZADD", 1, "m")
+_FIELD, _HAS_FIELD = ("HGET", "f"), ("HEXISTS", "f")
+_SET_FIELD, _UNSET_FIELD = ("HSET", "f", "v"), ("HDEL", "f")
+_IS_MEMBER, _ADD, _DROP = ("SISMEMBER", "m"), ("SADD", "m"), ("SREM", "m")
+_WRITE = ("SET", "v")
+_STREAM = _on(("XADD", "MAXLEN", "~", 1, "*", "f", "v"))
+
+# By script, and in the order of its KEYS. A test holds that these are the commands that it uses.
+_COMMANDS: dict[str, tuple[Commands, ...]] = {
     "retry": (
-        _ON_ZSET,
-        (*_ON_ZSET, ("ZADD", 1, "m")),
-        (("TYPE",), ("GET",), ("INCR",)),
-        _ON_STRING,
-        _ON_STRING,
-        (("TYPE",), ("SADD", "m")),
-        (*_ON_HASH, ("HSET", "f", "v")),
-        _ON_HASH,
-        _ON_HASH,
-        _ON_SET,
-        _ON_STREAM,
+        _on(_SCORE, _UNLIST),
+        _on(_SCORE, _LIST),
+        _on("GET", "INCR"),
+        _on(_WRITE),
+        _on(_WRITE, "DEL"),
+        _on(_ADD),
+        _on(_FIELD, _SET_FIELD),
+        _on(_UNSET_FIELD),
+        _on(_HAS_FIELD),
+        _on(_IS_MEMBER),
+        _STREAM,
     ),
     "remove": (
-        *(_ON_ZSET,) * 3,
-        *(_ON_STRING,) * 2,
-        _ON_SET,
-        *(_ON_HASH,) * 4,
-        _ON_SET,
-        *((("TYPE",), ("SREM", "m"), ("DEL",)),) * 2,
-        _ON_STREAM,
+        *(_on(_SCORE, _UNLIST),) * 3,
+        *(_on("DEL"),) * 2,
+        _on(_DROP),
+        _on(_FIELD, _UNSET_FIELD),
+        _on(_UNSET_FIELD),
+        _on(_HAS_FIELD, _UNSET_FIELD),
+        _on(_UNSET_FIELD),
+        _on(_DROP),
+        _on("DEL"),
+        # It is taken from its parents' sets, too, which are of this family.
+        _on("DEL", _DROP),
+        _STREAM,
     ),
     "cancel": (
-        *(_ON_ZSET,) * 2,
-        *(_ON_STRING,) * 2,
-        (("TYPE",), ("SADD", "m")),
-        (*_ON_HASH, ("HSET", "f", "v")),
-        *(_ON_HASH,) * 3,
-        (*_ON_SET, ("SADD", "m")),
-        _ON_STREAM,
+        *(_on(_SCORE, _UNLIST),) * 2,
+        _on("GET", _WRITE),
+        _on(_WRITE, "DEL"),
+        _on(_ADD),
+        _on(_FIELD, _SET_FIELD),
+        _on(_UNSET_FIELD),
+        _on(_HAS_FIELD, _UNSET_FIELD),
+        _on(_UNSET_FIELD),
+        _on(_ADD),
+        _STREAM,
     ),
-    "pause": ((("TYPE",), ("EXISTS",), ("SET", 1)), _ON_STREAM),
-    "resume": ((("TYPE",), ("EXISTS",), ("DEL",)), _ON_STREAM),
+    "pause": (_on("EXISTS", ("SET", 1)), _STREAM),
+    "resume": (_on("EXISTS", "DEL"), _STREAM),
 }
 
 
 def check(client: redis.Redis, script: Script, keys: Sequence[bytes]) -> None:
     """Raise what Redis says to the first command that it would refuse."""
     commands: list[tuple[Any, ...]] = [("TIME",), ("EVALSHA", script.sha, 0), ("EVAL", "return 1", 0)]
-    # A script may take more keys of the last kinds (`remove`: one for each parent); those are
-    # of the family of the queue's other keys, so their permission is the same.
+    # `remove` takes more keys than these: one for each parent.
     for key, on_key in zip(keys, _COMMANDS[script.name], strict=False):
         commands += [(name, key, *args) for name, *args in on_key]
     pool = client.connection_pool

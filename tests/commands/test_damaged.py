@@ -1,0 +1,171 @@
+"""Data that is missing, damaged or of a wrong type is shown as such; it never ends a command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+import redis
+from asyncmq.backends.redis import RedisBackend
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests import library
+from tests.conftest import Run
+
+QUEUE = "mail"
+STATES = (
+    "waiting",
+    "active",
+    "completed",
+    "failed",
+    "delayed",
+    "expired",
+    "cancelled",
+    "waiting-children",
+    "all",
+)
+
+
+@pytest.fixture(autouse=True)
+def mail(server: PrivateRedis, client: redis.Redis) -> None:
+    jobs = [(state, library.job(state)) for state in library.STATES if state != "waiting-children"]
+    jobs.append(("waiting-children", library.job("waiting-children", depends_on=["x"])))
+
+    async def fill(opened: RedisBackend) -> None:
+        await library.fill(opened, QUEUE, sorted(jobs, key=lambda item: item[0].startswith("waiting")))
+        await opened.upsert_repeatable(QUEUE, {"task_id": "app.tick", "every": 60})
+        await opened.register_worker("w", QUEUE, 1, 4e9)
+
+    library.with_backend(server.url, fill)
+
+
+DAMAGES: dict[str, bytes] = {
+    "empty": b"",
+    "not json": b"hello",
+    "cut off": b'{"id": "waiting", "task": "app.s',
+    "no object": b"[1, 2]",
+    "not utf-8": b'{"id": "\xff\xfe"}',
+    "too deep": b"[" * 100_000,
+    "a huge number": b'{"id": "x", "created_at": ' + b"9" * 5000 + b"}",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_record_is_listed_counted_and_warned_of(
+    damage: bytes, client: redis.Redis, cli: Run
+) -> None:
+    client.set(f"jobs:{QUEUE}:waiting", damage)
+    page = cli("jobs", "list", QUEUE, "--json")
+    (job,) = page.json["jobs"]
+    assert (page.code, job["id"], job["status"], job["payload"]) == (0, "waiting", "waiting", None)
+    assert "damaged" in job["problem"]
+    assert json.loads(page.stderr)["warning"]["message"] == f"job 'waiting' in 'mail': {job['problem']}"
+    assert cli("queues", "show", QUEUE, "--json").json["waiting"] == 1
+
+    shown = cli("jobs", "show", QUEUE, "waiting")
+    assert shown.code == 0
+    assert f"Problem:      {job['problem']}\n" in shown.stdout
+    assert shown.stderr == f"warning: job 'waiting' in 'mail': {job['problem']}\n"
+
+
+def test_a_missing_record_is_listed_counted_and_warned_of(client: redis.Redis, cli: Run) -> None:
+    for state in ("waiting", "completed", "active"):
+        client.delete(f"jobs:{QUEUE}:{state}")
+        page = cli("jobs", "list", QUEUE, "--state", state, "--json")
+        (job,) = page.json["jobs"]
+        assert (job["id"], job["problem"]) == (state, "the job has no record")
+        assert cli("queues", "show", QUEUE, "--json").json[state] == 1
+
+
+def test_a_dead_letter_that_is_no_json_is_listed_and_counted(client: redis.Redis, cli: Run) -> None:
+    client.zadd(f"queue:{QUEUE}:dlq", {b"\xff\x00 no json": 1.0})
+    page = cli("jobs", "list", QUEUE, "--state", "failed", "--json")
+    assert page.json["total"] == cli("queues", "show", QUEUE, "--json").json["failed"] == 3
+    (odd,) = [job for job in page.json["jobs"] if job["id"] is None]
+    assert "not a JSON object" in odd["problem"]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"asyncmq:zlib-json:v1:!!!", b"[]", b"nothing", b"asyncmq:zlib-json:v1:eJw="]
+)
+def test_a_damaged_payload_part_is_a_problem_of_its_job(
+    damage: bytes, server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    big = library.job("big", args=["z" * 70_000])
+    library.with_backend(server.url, lambda opened: opened.enqueue(QUEUE, big))
+    client.set(f"jobs:{QUEUE}:big:payload", damage)
+    shown = cli("jobs", "show", QUEUE, "big", "--json").json
+    assert shown["problem"].startswith("the job is damaged")
+    assert shown["payload"]["task"] == "app.send"
+
+
+def test_a_damaged_job_cannot_be_cancelled_but_removed(client: redis.Redis, cli: Run) -> None:
+    client.set(f"jobs:{QUEUE}:waiting", b"hello")
+    refused = cli("jobs", "cancel", QUEUE, "waiting", "--yes")
+    assert (refused.code, "cannot be read" in refused.stderr) == (1, True)
+    assert cli("jobs", "remove", QUEUE, "waiting", "--yes").code == 0
+    assert client.exists(f"jobs:{QUEUE}:waiting") == 0
+
+
+KEYS = [
+    *(f"queue:{QUEUE}:{name}" for name in ("waiting", "delayed", "dlq", "active", "heartbeats", "cancelled")),
+    *(f"queue:{QUEUE}:{name}" for name in ("paused", "repeatables", "worker_heartbeats", "waiting:seq")),
+    *(f"jobs:{QUEUE}:{name}" for name in ("ids", "states", "results", "waiting", "failed")),
+    f"deps:{QUEUE}:parent:x",
+    f"deps:{QUEUE}:waiting-children:pending",
+    "asyncmq-cli:audit",
+]
+WRONG: list[Callable[[redis.Redis, str], object]] = [
+    lambda client, key: client.set(key, "text"),
+    lambda client, key: client.rpush(key, "a", "b"),
+    lambda client, key: client.hset(key, "a", "b"),
+]
+
+
+@pytest.mark.parametrize("spoil", WRONG, ids=["string", "list", "hash"])
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_of_a_wrong_type_is_never_a_traceback_nor_a_false_zero(
+    key: str, spoil: Callable[[redis.Redis, str], object], client: redis.Redis, cli: Run
+) -> None:
+    true_row = cli("queues", "show", QUEUE, "--json").json
+    kind = client.type(key)
+    client.delete(key)
+    spoil(client, key)
+    row = cli("queues", "show", QUEUE, "--json")
+    assert row.code == 0
+    counts = {name: value for name, value in row.json.items() if isinstance(true_row[name], int)}
+    if client.type(key) != kind and key.startswith("queue:"):
+        # What could not be read is null, and a warning says so; all else is as it was.
+        unread = {name for name, value in counts.items() if value is None}
+        assert {name: value for name, value in counts.items() if name not in unread and name != "paused"} == {
+            name: value
+            for name, value in true_row.items()
+            if name in counts and name not in {*unread, "paused"}
+        }
+        assert bool(unread) is ('"warning"' in row.stderr)
+        read_for_counts = ("waiting", "delayed", "dlq", "repeatables", "worker_heartbeats", "heartbeats")
+        assert bool(unread) is (key.removeprefix(f"queue:{QUEUE}:") in read_for_counts)
+    commands = [
+        ["queues", "list"],
+        ["audit"],
+        *(["jobs", "show", QUEUE, state] for state in ("waiting", "failed")),
+    ]
+    commands += [["jobs", "list", QUEUE, "--state", state] for state in (*STATES, "repeatable")]
+    for command in commands:
+        result = cli(*command)
+        assert result.code in (0, 1), (command, result)
+        assert "Traceback" not in result.stderr
+        assert "fault of asyncmq-cli" not in result.stderr, (command, result.stderr)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_change_that_meets_a_wrong_type_changes_nothing(key: str, client: redis.Redis, cli: Run) -> None:
+    client.delete(key)
+    client.rpush(key, "a", "b")
+    for verb, job_id in (("retry", "failed"), ("cancel", "waiting"), ("remove", "completed")):
+        before = library.dump(client)
+        result = cli("jobs", verb, QUEUE, job_id, *([] if verb == "retry" else ["--yes"]), "--json")
+        assert "fault of asyncmq-cli" not in result.stderr, result.stderr
+        if result.code:
+            assert library.dump(client) == before, (verb, result)
