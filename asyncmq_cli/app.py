@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from asyncmq_cli.commands import audit, demo, jobs, options, queues
+from asyncmq_cli.commands import audit, demo, dlq, jobs, options, queues, repeatables, workers
 from asyncmq_cli.errors import AdminError, Interrupted, OutputClosed, UsageProblem
 
 # Typer's base of all errors of usage has no public name of its own.
@@ -24,6 +24,9 @@ app = typer.Typer(
 )
 app.add_typer(queues.app, name="queues")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(repeatables.app, name="repeatables")
+app.add_typer(workers.app, name="workers")
 audit.register(app)
 demo.register(app)
 

@@ -66,7 +66,8 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
             default=DEFAULT_REDIS_URL,
         ),
         timeout=_positive(
-            "--timeout", _first(flags.get("timeout"), stored.get("timeout"), default=DEFAULT_TIMEOUT)
+            "--timeout" if flags.get("timeout") is not None else "timeout in the configuration file",
+            _first(flags.get("timeout"), stored.get("timeout"), default=DEFAULT_TIMEOUT),
         ),
         actor=_first(flags.get("actor"), env.get("ASYNCMQ_ACTOR"), stored.get("actor"), default="")
         or default_actor(),

@@ -71,6 +71,37 @@ class JobNotFound(AdminError):
         )
 
 
+class RepeatableNotFound(AdminError):
+    code, exit_code = "repeatable_not_found", 4
+
+    def __init__(self, queue: str, address: str, nearest: Sequence[str] = ()) -> None:
+        hint = (
+            f"did you mean --task {' or '.join(nearest)}?"
+            if nearest
+            else "'asyncmq repeatables list QUEUE' shows those that there are"
+        )
+        super().__init__(
+            f"no repeatable {address!r} in queue {queue!r}",
+            hint=hint,
+            details={"queue": queue, "repeatable": address, "nearest": list(nearest)},
+        )
+
+
+class AmbiguousRepeatable(UsageProblem):
+    """More than one definition may be meant. `candidates` are their ids, each with its task."""
+
+    code = "ambiguous_repeatable"
+
+    def __init__(self, queue: str, address: str, candidates: Mapping[str, str]) -> None:
+        named = ", ".join(f"{identity} ({task})" for identity, task in sorted(candidates.items())[:5])
+        more = f" and {len(candidates) - 5} more" if len(candidates) > 5 else ""
+        super().__init__(
+            f"{address!r} may be any of {len(candidates)} repeatables in queue {queue!r}",
+            hint=f"give more of the id: {named}{more}",
+            details={"queue": queue, "repeatable": address, "candidates": sorted(candidates)},
+        )
+
+
 class ChangeRefused(AdminError):
     """A job is there, but the change asked for does not fit it."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from asyncmq_cli.errors import AdminError
@@ -92,17 +92,29 @@ def as_number(value: Any) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """What `jobs list` narrows a state by; an empty text matches everything."""
+    """What a list narrows by; an empty text matches everything.
+
+    `group` is the id of a group of failures, or the start of one. Ages are seconds.
+    """
 
     q: str = ""
     task: str = ""
     job_id: str = ""
+    group: str = ""
+    older_than: float | None = None
+    newer_than: float | None = None
+
+    @property
+    def narrows(self) -> bool:
+        return self != JobFilter()
 
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
+    """`state` is None for a page of the dead-letter queue, which holds more than one."""
+
     queue: str
-    state: str
+    state: str | None
     page: int
     size: int
     total: int
@@ -141,6 +153,33 @@ class JobDetail:
     job: Job
     result: Any
     error: JobError | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Dead jobs of one cause. `first_seen` and `last_seen` are when the first and last died."""
+
+    id: str
+    type: str | None
+    message: str
+    count: int
+    first_seen: float
+    last_seen: float
+    tasks: Sequence[str]
+    sample_job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroups:
+    """The causes in a dead-letter queue of `scanned` jobs, the most frequent first.
+
+    `left_out` jobs are in no group, because there were too many different causes.
+    """
+
+    queue: str
+    scanned: int
+    left_out: int
+    groups: Sequence[FailureGroup]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +247,12 @@ class ChangeReport:
     dry_run: bool
     results: Sequence[ChangeResult] = field(default_factory=tuple)
     interrupted: AdminError | None = None
+    total: int | None = None
+
+    @property
+    def matched(self) -> int:
+        """How many there were to hit; more than were tried where only a share was asked for."""
+        return len(self.results) if self.total is None else self.total
 
     @property
     def succeeded(self) -> int:
@@ -216,3 +261,102 @@ class ChangeReport:
     @property
     def failed(self) -> int:
         return len(self.results) - self.succeeded
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatable:
+    """One stored definition. `id` is its identity, empty where it cannot be read; then `definition`
+    is None and `problem` says why. `overdue`: not paused, and its next run long past."""
+
+    queue: str
+    id: str
+    definition: Mapping[str, Any] | None
+    next_run: float
+    paused: bool
+    overdue: bool
+    problem: str | None = None
+
+    def get(self, key: str) -> Any:
+        return None if self.definition is None else self.definition.get(key)
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatableChange(ChangeReport):
+    """What a change did to the one definition that it was of.
+
+    `repeatable` is None where it was not found. `next_runs` are the runs to come where the change
+    set them, and `existed` says of an added definition that it was there already.
+    """
+
+    repeatable: Repeatable | None = None
+    next_runs: Sequence[float] = ()
+    existed: bool = True
+    unchanged: bool = False
+
+    @classmethod
+    def of(cls, report: ChangeReport, repeatable: Repeatable | None, **more: Any) -> RepeatableChange:
+        told = {each.name: getattr(report, each.name) for each in fields(report)}
+        return cls(**told, repeatable=repeatable, **more)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker by its last heartbeat; `heartbeat` and `concurrency` are None where they cannot be
+    read, and then `problem` says why. `ttl` is seconds."""
+
+    id: str
+    queue: str
+    concurrency: int | None
+    heartbeat: float | None
+    age_seconds: float | None
+    ttl: float
+    problem: str | None = None
+
+    @property
+    def health(self) -> str:
+        """`healthy`; `aging` past two thirds of the TTL; `stale` past it."""
+        if self.age_seconds is None or self.age_seconds > self.ttl:
+            return "stale"
+        return "aging" if self.age_seconds > self.ttl * 2 / 3 else "healthy"
+
+    @property
+    def is_live(self) -> bool:
+        return self.health != "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSummary:
+    """`attention` counts what is aging or stale, `capacity` the jobs that live workers can run at
+    once, and `queues` those that have a worker."""
+
+    total: int = 0
+    healthy: int = 0
+    attention: int = 0
+    capacity: int = 0
+    queues: int = 0
+
+    def plus(self, workers: Sequence[Worker]) -> WorkerSummary:
+        """With the workers of one more queue."""
+        healthy = sum(1 for worker in workers if worker.health == "healthy")
+        return WorkerSummary(
+            total=self.total + len(workers),
+            healthy=self.healthy + healthy,
+            attention=self.attention + len(workers) - healthy,
+            capacity=self.capacity + sum(worker.concurrency or 0 for worker in workers if worker.is_live),
+            queues=self.queues + bool(workers),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPage:
+    """`unattended` names the queues in which jobs wait and no live worker is."""
+
+    workers: Sequence[Worker]
+    summary: WorkerSummary
+    page: int
+    size: int
+    unattended: Sequence[str]
+
+    @property
+    def total_pages(self) -> int:
+        return max(1, math.ceil(self.summary.total / self.size))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -112,6 +113,18 @@ async def fill(opened: RedisBackend, queue: str, jobs: list[tuple[str, dict[str,
         await put(opened, queue, state, record)
 
 
+def bury(client: redis.Redis, queue: str, records: list[dict[str, Any]], died: float) -> None:
+    """Dead letters as `move_to_dlq` writes small ones, but many at once; a test compares the two."""
+    pipe = client.pipeline(transaction=False)
+    for number, record in enumerate(records):
+        text = json.dumps(record)
+        pipe.zadd(f"queue:{queue}:dlq", {text: died + number * 1e-3})
+        pipe.set(f"jobs:{queue}:{record['id']}", text)
+        pipe.sadd(f"jobs:{queue}:ids", record["id"])
+        pipe.hset(f"jobs:{queue}:states", record["id"], record["status"])
+    pipe.execute()
+
+
 def dump(client: redis.Redis) -> dict[bytes, Any]:
     """The whole keyspace but for our own streams, as comparable values."""
     found: dict[bytes, Any] = {}
@@ -143,8 +156,6 @@ def copy_database(source: redis.Redis, target: redis.Redis) -> None:
 
 def events(client: redis.Redis) -> list[dict[str, Any]]:
     """The audit trail as it lies in Redis, oldest first."""
-    import json
-
     return [
         {"timestamp": float(fields[b"timestamp"]), **json.loads(fields[b"event"])}
         for _, fields in client.xrange(b"asyncmq-cli:audit")

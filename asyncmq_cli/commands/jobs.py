@@ -6,6 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from asyncmq_cli.commands.bulk import change_jobs, print_every, print_page
 from asyncmq_cli.commands.options import (
     DryRunOption,
     JobArg,
@@ -14,12 +15,12 @@ from asyncmq_cli.commands.options import (
     ReasonOption,
     YesOption,
     command,
-    ids_from,
     noun,
     one_of,
 )
 from asyncmq_cli.commands.session import Session
-from asyncmq_cli.models import LISTED_STATES, JobFilter
+from asyncmq_cli.commands.targets import Manner, Targets
+from asyncmq_cli.models import JOB_STATES, LISTED_STATES
 
 app = noun("Find jobs, read why they failed, retry, remove and cancel them.")
 
@@ -30,15 +31,6 @@ StateOption = Annotated[
     typer.Option(
         "--state", metavar="STATE", callback=one_of(LISTED_STATES), help=", ".join(LISTED_STATES) + "."
     ),
-]
-QOption = Annotated[
-    str, typer.Option("--q", metavar="TEXT", help="Text anywhere in the job's JSON.", show_default=False)
-]
-TaskOption = Annotated[
-    str, typer.Option("--task", metavar="TEXT", help="A part of the task's name.", show_default=False)
-]
-JobIdOption = Annotated[
-    str, typer.Option("--job-id", metavar="TEXT", help="A part of the job's id.", show_default=False)
 ]
 PageOption = Annotated[int, typer.Option("--page", metavar="N", min=1, help="Which page, from 1.")]
 SizeOption = Annotated[
@@ -57,14 +49,36 @@ SortOption = Annotated[
 ]
 
 
-@command(app, "list", "ndjson", "show_secrets")
+DeadStateOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        callback=one_of(("failed", "expired")),
+        help="With a filter: failed or expired. [default: failed]",
+        show_default=False,
+    ),
+]
+HitStateOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        callback=one_of((*JOB_STATES, "all")),
+        help="With or as a filter: the state, as 'jobs list' has it. [default: waiting]",
+        show_default=False,
+    ),
+]
+ResetOption = Annotated[
+    bool, typer.Option("--reset", help="Start fresh: created now, no retries used, so it cannot expire.")
+]
+
+
+@command(app, "list", "filters", "ndjson", "secrets")
 def list_(
     session: Session,
     queue: QueueArg,
     state: StateOption = "waiting",
-    q: QOption = "",
-    task: TaskOption = "",
-    job_id: JobIdOption = "",
     sort: SortOption = None,
     page: PageOption = 1,
     size: SizeOption = 20,
@@ -76,25 +90,16 @@ def list_(
       asyncmq jobs list emails --state failed --task send --q customer-123
       asyncmq jobs list emails --state failed --ndjson | jq -r .id
     """
-    from asyncmq_cli.output import documents, views
-
-    wanted = JobFilter(q=q, task=task, job_id=job_id)
-    secrets = session.show_secrets
+    wanted = session.filter
     if session.out.format == "ndjson":
-        jobs = session.warning_of_problems(session.jobs.every(queue, state, wanted, sort=sort))
-        session.out.documents(documents.job(job, show_secrets=secrets) for job in jobs)
-        return
-    found = session.jobs.page(queue, state, wanted, sort=sort or "newest", page=page, size=size)
-    for _ in session.warning_of_problems(found.jobs):
-        pass
-    if session.out.format == "json":
-        session.out.document(documents.job_page(found, show_secrets=secrets))
+        print_every(session, session.jobs.every(queue, state, wanted, sort=sort))
     else:
-        session.out.rows(found.jobs, views.jobs(state, show_secrets=secrets), now=session.now())
-        session.out.footer(views.page_footer(found))
+        print_page(
+            session, session.jobs.page(queue, state, wanted, sort=sort or "newest", page=page, size=size)
+        )
 
 
-@command(app, "show", "show_secrets")
+@command(app, "show", "secrets")
 def show(session: Session, queue: QueueArg, job_id: JobArg) -> None:
     """Show one job: its state, why it failed, and what it was given.
 
@@ -114,32 +119,39 @@ def show(session: Session, queue: QueueArg, job_id: JobArg) -> None:
     )
 
 
-@command(app, "retry")
+@command(app, "retry", "filters", "bulk", "abort")
 def retry(
     session: Session,
     queue: QueueArg,
-    job_ids: JobsArg,
-    reset: Annotated[
-        bool, typer.Option("--reset", help="Start fresh: created now, no retries used, so it cannot expire.")
-    ] = False,
+    job_ids: JobsArg = None,
+    state: DeadStateOption = None,
+    reset: ResetOption = False,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
+    yes: YesOption = False,
 ) -> None:
-    """Put dead jobs back into the queue.
+    """Put dead jobs back into the queue: those named, or all that a filter finds.
 
     \b
     Examples:
       asyncmq jobs retry emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
-      asyncmq jobs list emails --state failed --ndjson | jq -r .id | asyncmq jobs retry emails -
+      asyncmq jobs retry emails --q smtp.example.org --limit 10 --dry-run
+      asyncmq jobs retry emails --all --rate 50/s --abort-above 20%
     """
-    session.report(session.jobs.retry(queue, ids_from(job_ids), reset=reset, reason=reason, dry_run=dry_run))
+    change_jobs(
+        session,
+        Targets(queue, job_ids, state, default_state="failed"),
+        lambda order: session.job_changes.retry(order, reset=reset),
+        Manner("retry", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
+    )
 
 
-@command(app, "remove")
+@command(app, "remove", "filters", "bulk")
 def remove(
     session: Session,
     queue: QueueArg,
-    job_ids: JobsArg,
+    job_ids: JobsArg = None,
+    state: HitStateOption = None,
     force: Annotated[bool, typer.Option("--force", help="Remove active jobs too.")] = False,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
@@ -148,23 +160,24 @@ def remove(
     """Remove jobs and all that belongs to them. This cannot be undone.
 
     \b
-    Example:
+    Examples:
       asyncmq jobs remove emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11 --dry-run
+      asyncmq jobs remove emails --state completed --older-than 30d --yes
     """
-    ids = ids_from(job_ids)
-    session.change(
-        lambda dry: session.jobs.remove(queue, ids, force=force, reason=reason, dry_run=dry),
-        verb="remove",
-        dry_run=dry_run,
-        yes=yes,
+    change_jobs(
+        session,
+        Targets(queue, job_ids, state),
+        lambda order: session.job_changes.remove(order, force=force),
+        Manner("remove", reason=reason, dry_run=dry_run, yes=yes),
     )
 
 
-@command(app, "cancel")
+@command(app, "cancel", "filters", "bulk")
 def cancel(
     session: Session,
     queue: QueueArg,
-    job_ids: JobsArg,
+    job_ids: JobsArg = None,
+    state: HitStateOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -172,13 +185,13 @@ def cancel(
     """Cancel jobs that have not ended. A worker that runs one already is not stopped.
 
     \b
-    Example:
+    Examples:
       asyncmq jobs cancel emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11 --yes
+      asyncmq jobs cancel emails --state delayed --task newsletter
     """
-    ids = ids_from(job_ids)
-    session.change(
-        lambda dry: session.jobs.cancel(queue, ids, reason=reason, dry_run=dry),
-        verb="cancel",
-        dry_run=dry_run,
-        yes=yes,
+    change_jobs(
+        session,
+        Targets(queue, job_ids, state),
+        session.job_changes.cancel,
+        Manner("cancel", reason=reason, dry_run=dry_run, yes=yes),
     )

@@ -24,9 +24,11 @@ QueuesArg = Annotated[
 ]
 JobArg = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.", show_default=False)]
 JobsArg = Annotated[
-    list[str],
+    Optional[list[str]],  # noqa: UP045
     typer.Argument(
-        metavar="ID...", help="Ids of jobs; - reads them from standard input, one a line.", show_default=False
+        metavar="[ID...]",
+        help="Ids of jobs; - reads them from standard input, one a line.",
+        show_default=False,
     ),
 ]
 ReasonOption = Annotated[
@@ -36,20 +38,62 @@ ReasonOption = Annotated[
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
-# What only some commands have; `command` adds what it is told to.
-_EXTRA_OPTIONS: dict[str, tuple[Any, Any]] = {
-    "ndjson": (
-        Annotated[
-            bool, typer.Option("--ndjson", help="Print one JSON object a line: every match, not one page.")
-        ],
-        False,
-    ),
-    "show_secrets": (
-        Annotated[
-            bool, typer.Option("--show-secrets", help="Print what looks like a secret, not [redacted].")
-        ],
-        False,
-    ),
+
+def _text(name: str, metavar: str, help_text: str) -> tuple[Any, Any]:
+    option = typer.Option(name, metavar=metavar, help=help_text, show_default=False)
+    return Annotated[Optional[str], option], None  # noqa: UP045  Typer reads it on Python 3.10 too
+
+
+def _flag(name: str, help_text: str) -> tuple[Any, Any]:
+    return Annotated[bool, typer.Option(name, help=help_text)], False
+
+
+# What only some commands have, in the sets in which they come; `command` adds those it is told to.
+_EXTRA_OPTIONS: dict[str, dict[str, tuple[Any, Any]]] = {
+    "ndjson": {"ndjson": _flag("--ndjson", "Print one JSON object a line: every match, not one page.")},
+    "secrets": {"show_secrets": _flag("--show-secrets", "Print what looks like a secret, not [redacted].")},
+    "filters": {
+        "q": _text("--q", "TEXT", "Text anywhere in the job's JSON."),
+        "task": _text("--task", "TEXT", "A part of the task's name."),
+        "job_id": _text("--job-id", "TEXT", "A part of the job's id."),
+        "group": _text("--group", "ID", "A group of failures, as 'dlq groups' names it."),
+        "older_than": _text(
+            "--older-than", "DURATION", "Older than that: 90s, 2h, 7d. Dead jobs by their death."
+        ),
+        "newer_than": _text("--newer-than", "DURATION", "At most that old."),
+    },
+    "bulk": {
+        "all_jobs": _flag("--all", "Every job of the list, instead of ids or a filter."),
+        "limit": (
+            Annotated[
+                Optional[int],  # noqa: UP045
+                typer.Option(
+                    "--limit", metavar="N", min=1, help="At most N, the oldest first.", show_default=False
+                ),
+            ],
+            None,
+        ),
+        "percent": (
+            Annotated[
+                Optional[float],  # noqa: UP045
+                typer.Option(
+                    "--percent",
+                    metavar="P",
+                    min=0,
+                    max=100,
+                    help="So much of what matches, the oldest first.",
+                    show_default=False,
+                ),
+            ],
+            None,
+        ),
+        "rate": _text("--rate", "RATE", "At most so many a second or minute: 50/s, 300/m."),
+    },
+    "abort": {
+        "abort_above": _text(
+            "--abort-above", "SHARE", "With --rate: stop when more of the retried jobs failed again, as 20%."
+        ),
+    },
 }
 
 
@@ -167,10 +211,11 @@ def command(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function that takes a Session and its own arguments as `name`.
 
-    `extras` names the further options that the session takes account of: `ndjson` for a list,
-    `show_secrets` where job data is printed.
+    `extras` names the further sets of options that the session takes account of: `ndjson` for a
+    list, `secrets` where job data is printed, `filters` and `bulk` for what hits many jobs.
     """
-    shared = {**{extra: _EXTRA_OPTIONS[extra] for extra in extras}, **GLOBAL_OPTIONS}
+    own_sets = {name: option for extra in extras for name, option in _EXTRA_OPTIONS[extra].items()}
+    shared = {**own_sets, **GLOBAL_OPTIONS}
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         def invoke(ctx: typer.Context, **given: Any) -> Any:
@@ -217,18 +262,6 @@ def dress(invoke: Any, function: Callable[..., Any], parameters: list[inspect.Pa
     )
     invoke.__signature__ = inspect.Signature(parameters)
     invoke.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-
-
-def ids_from(given: list[str]) -> list[str]:
-    """The ids given, `-` replaced by the lines of standard input."""
-    ids: list[str] = []
-    for job_id in given:
-        if job_id != "-":
-            ids.append(job_id)
-            continue
-        lines = sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n")
-        ids.extend(line.rstrip("\r") for line in lines if line.strip())
-    return ids
 
 
 def one_of(choices: Sequence[str]) -> Callable[[Optional[str]], Optional[str]]:  # noqa: UP045

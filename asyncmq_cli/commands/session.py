@@ -9,18 +9,24 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli import config as configuration
+from asyncmq_cli.commands.targets import filter_of
 from asyncmq_cli.errors import NotConfirmed, QueueNotFound, TargetsFailed, UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models import ChangeReport, Job
+    from asyncmq_cli.models import ChangeReport, Job, JobFilter, Repeatable
     from asyncmq_cli.output.columns import Column
     from asyncmq_cli.output.printer import Printer
     from asyncmq_cli.services.audit import AuditService
+    from asyncmq_cli.services.dlq import DlqService
+    from asyncmq_cli.services.job_changes import JobChangeService
     from asyncmq_cli.services.jobs import JobService
     from asyncmq_cli.services.queues import QueueService
+    from asyncmq_cli.services.repeatables import RepeatableService
+    from asyncmq_cli.services.workers import WorkerService
     from asyncmq_cli.storage.store import Store
 
 T = TypeVar("T")
+Listed = TypeVar("Listed", "Job", "Repeatable")
 
 _SHOWN_BEFORE_ASKING = 10
 _PROBLEMS_NAMED = 5
@@ -30,11 +36,11 @@ class Session:
     """What a command works with. Nothing is opened or imported before it is used."""
 
     def __init__(self, flags: Mapping[str, Any]) -> None:
-        self._flags = flags
+        self.flags = flags
 
     @cached_property
     def config(self) -> configuration.Config:
-        return configuration.resolve(self._flags)
+        return configuration.resolve(self.flags)
 
     @cached_property
     def store(self) -> Store:
@@ -55,6 +61,30 @@ class Session:
         return JobService(self.store)
 
     @cached_property
+    def dlq(self) -> DlqService:
+        from asyncmq_cli.services.dlq import DlqService
+
+        return DlqService(self.store)
+
+    @cached_property
+    def job_changes(self) -> JobChangeService:
+        from asyncmq_cli.services.job_changes import JobChangeService
+
+        return JobChangeService(self.store)
+
+    @cached_property
+    def repeatables(self) -> RepeatableService:
+        from asyncmq_cli.services.repeatables import RepeatableService
+
+        return RepeatableService(self.store)
+
+    @cached_property
+    def workers(self) -> WorkerService:
+        from asyncmq_cli.services.workers import WorkerService
+
+        return WorkerService(self.store)
+
+    @cached_property
     def audit(self) -> AuditService:
         from asyncmq_cli.services.audit import AuditService
 
@@ -64,7 +94,7 @@ class Session:
     def out(self) -> Printer:
         from asyncmq_cli.output.printer import Printer
 
-        json, ndjson = bool(self._flags.get("json")), bool(self._flags.get("ndjson"))
+        json, ndjson = bool(self.flags.get("json")), bool(self.flags.get("ndjson"))
         if json and ndjson:
             raise UsageProblem("--json and --ndjson exclude each other")
         return Printer(json=json, ndjson=ndjson, color=self.config.color)
@@ -73,20 +103,24 @@ class Session:
         return self.store.now()
 
     @property
-    def show_secrets(self) -> bool:
-        return bool(self._flags.get("show_secrets"))
+    def filter(self) -> JobFilter:
+        return filter_of(self.flags)
 
-    def warning_of_problems(self, jobs: Iterable[Job]) -> Iterator[Job]:
+    @property
+    def show_secrets(self) -> bool:
+        return bool(self.flags.get("show_secrets"))
+
+    def warning_of_problems(self, jobs: Iterable[Listed], noun: str = "job") -> Iterator[Listed]:
         """The same jobs; of those that could not be read whole, the first few are named on stderr."""
         problems = 0
         for job in jobs:
             if job.problem is not None:
                 problems += 1
                 if problems <= _PROBLEMS_NAMED:
-                    self.out.remark("warning", f"job {job.id!r} in {job.queue!r}: {job.problem}")
+                    self.out.remark("warning", f"{noun} {job.id!r} in {job.queue!r}: {job.problem}")
             yield job
         if problems > _PROBLEMS_NAMED:
-            self.out.remark("warning", f"{problems - _PROBLEMS_NAMED:,} more jobs could not be read whole")
+            self.out.remark("warning", f"{problems - _PROBLEMS_NAMED:,} more {noun}s could not be read whole")
 
     def listing(
         self,
@@ -123,27 +157,42 @@ class Session:
         """
         if preview.interrupted is not None:
             raise preview.interrupted
-        if not preview.succeeded:
+        chosen = [result for result in preview.results if result.error is None]
+        notes = {result.job_id: result.note for result in chosen if result.note}
+        self.ask(verb, preview.queue or "", [result.job_id or "" for result in chosen], notes=notes)
+
+    def ask(
+        self,
+        verb: str,
+        queue: str,
+        job_ids: Sequence[str],
+        *,
+        noun: str = "job",
+        total: int | None = None,
+        notes: Mapping[str | None, str] | None = None,
+    ) -> None:
+        """Name the first of the jobs and ask. Raises NotConfirmed for anything but a yes.
+
+        `total` is how many match where a filter chose; no jobs are nothing to ask about.
+        """
+        if not job_ids:
             return
-        count = preview.succeeded
-        what = f"{count:,} jobs" if count > 1 else "1 job"
+        what = f"{len(job_ids):,} {noun}s" if len(job_ids) > 1 else f"1 {noun}"
+        what += f" of {total:,} that match" if total is not None else ""
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise NotConfirmed(
-                f"this would {verb} {what} in {preview.queue!r}, and nobody is there to ask",
+                f"this would {verb} {what} in {queue!r}, and nobody is there to ask",
                 hint="--yes does it, --dry-run shows what it would do",
             )
         from asyncmq_cli.output.escape import escape
 
-        chosen = [result for result in preview.results if result.error is None]
+        shown = job_ids[:_SHOWN_BEFORE_ASKING]
         lines = [
-            f"  {result.job_id}" + (f"  ({result.note})" if result.note else "")
-            for result in chosen[:_SHOWN_BEFORE_ASKING]
+            f"  {job_id}" + (f"  ({notes[job_id]})" if notes and job_id in notes else "") for job_id in shown
         ]
-        if count > len(lines):
-            lines.append(f"  … and {count - len(lines):,} more")
-        question = f"{verb.capitalize()} {what} in {preview.queue}? [y/N] "
-        sys.stderr.write("\n".join(escape(line) for line in lines) + "\n" + escape(question))
-        sys.stderr.flush()
+        if len(job_ids) > len(lines):
+            lines.append(f"  … and {len(job_ids) - len(lines):,} more")
+        self.out.prompt([*map(escape, lines), escape(f"{verb.capitalize()} {what} in {queue}? [y/N] ")])
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise NotConfirmed("not confirmed; nothing was changed")
 
@@ -153,22 +202,30 @@ class Session:
             self.confirm(run(True), verb=verb)
         self.report(run(dry_run))
 
-    def report(self, report: ChangeReport) -> None:
-        """Print what became of each target; raise for those that failed."""
+    def report(self, report: ChangeReport, *, brief: bool = False) -> None:
+        """Print what became of each target; raise for those that failed.
+
+        `brief` spares people the list of what went well, where a filter chose it.
+        """
         from asyncmq_cli.output import documents, reports, views
 
-        if self.out.format == "json":
+        if self.out.format == "json" and brief:
+            head = documents.change_head(report)
+            self.out.long_document(head, "results", map(documents.change_result, report.results))
+        elif self.out.format == "json":
             self.out.document(documents.change(report))
-        elif self.out.for_people and len(report.results) == 1:
+        elif self.out.for_people and len(report.results) == 1 and not brief:
             for kind, text in reports.single(report):
                 if kind == "done":
                     self.out.line(text)
                 else:
                     self.out.remark(kind, text)
-        elif report.results:
-            self.out.rows(report.results, views.CHANGES, now=0.0)
-            if self.out.for_people:
-                self.out.line(reports.summary(report))
+        else:
+            rows = reports.worth_a_row(report) if brief and self.out.for_people else report.results
+            if rows:
+                self.out.rows(rows, views.CHANGES, now=0.0)
+            if report.results or brief:
+                self.out.footer(reports.summary(report))
         _raise_failures(report)
 
 

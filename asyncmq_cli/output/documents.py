@@ -10,11 +10,17 @@ from asyncmq_cli.models import (
     AuditEvent,
     ChangeReport,
     ChangeResult,
+    FailureGroup,
+    FailureGroups,
     Job,
     JobDetail,
     JobError,
     JobPage,
     QueueStats,
+    Repeatable,
+    RepeatableChange,
+    Worker,
+    WorkerPage,
 )
 from asyncmq_cli.output.redact import redact, redact_text
 from asyncmq_cli.output.times import rfc3339
@@ -52,17 +58,37 @@ def job(value: Job, *, show_secrets: bool) -> Document:
     }
 
 
+def dead_job(value: Job, *, show_secrets: bool) -> Document:
+    """One job of the dead-letter queue, with when it died."""
+    return {**job(value, show_secrets=show_secrets), "failed_at": value.dead_at}
+
+
+def group(value: FailureGroup, *, show_secrets: bool) -> Document:
+    plain = dataclasses.asdict(value)
+    return plain if show_secrets else {name: redact(part) for name, part in plain.items()}
+
+
+def groups(value: FailureGroups, *, show_secrets: bool) -> Document:
+    return {
+        "queue": value.queue,
+        "scanned": value.scanned,
+        "groups": [group(one, show_secrets=show_secrets) for one in value.groups],
+        "left_out": value.left_out,
+    }
+
+
 def job_page(page: JobPage, *, show_secrets: bool) -> Document:
+    one = job if page.state is not None else dead_job
     return {
         "queue": page.queue,
-        "state": page.state,
+        **({} if page.state is None else {"state": page.state}),
         "page": page.page,
         "size": page.size,
         "total": page.total,
         "total_pages": page.total_pages,
         "sort": page.sort,
-        "filters": {"q": page.filters.q, "task": page.filters.task, "job_id": page.filters.job_id},
-        "jobs": [job(value, show_secrets=show_secrets) for value in page.jobs],
+        "filters": dataclasses.asdict(page.filters),
+        "jobs": [one(value, show_secrets=show_secrets) for value in page.jobs],
     }
 
 
@@ -101,16 +127,73 @@ def audit(events: Iterable[AuditEvent]) -> Document:
     return {"events": [audit_event(event) for event in events]}
 
 
-def change(report: ChangeReport) -> Document:
+def repeatable(value: Repeatable, *, show_secrets: bool) -> Document:
+    """`problem` says why a definition cannot be read, or that it is stored more than once."""
+    definition = None if value.definition is None else dict(value.definition)
+    shown = definition if show_secrets or definition is None else redact(definition)
+    held = shown or {}
+    return {
+        "id": value.id or None,
+        "queue": value.queue,
+        "task_id": held.get("task_id"),
+        "every": held.get("every"),
+        "cron": held.get("cron"),
+        "next_run": value.next_run,
+        "time": rfc3339(value.next_run),
+        "paused": value.paused,
+        "overdue": value.overdue,
+        "job_def": shown,
+        "problem": value.problem,
+    }
+
+
+def repeatables(values: Iterable[Repeatable], *, show_secrets: bool) -> Document:
+    return {"repeatables": [repeatable(value, show_secrets=show_secrets) for value in values]}
+
+
+def worker(value: Worker) -> Document:
+    return {
+        "id": value.id,
+        "queue": value.queue,
+        "concurrency": value.concurrency,
+        "heartbeat": value.heartbeat,
+        "age_seconds": value.age_seconds,
+        "health": value.health,
+        "time": rfc3339(value.heartbeat),
+    }
+
+
+def workers(page: WorkerPage) -> Document:
+    return {
+        "workers": [worker(value) for value in page.workers],
+        "summary": dataclasses.asdict(page.summary),
+        "page": page.page,
+        "size": page.size,
+        "total_pages": page.total_pages,
+        "unattended": list(page.unattended),
+    }
+
+
+def change_head(report: ChangeReport) -> Document:
+    """A change without what became of each target."""
     return {
         "action": report.action,
         "queue": report.queue,
         "dry_run": report.dry_run,
-        "matched": len(report.results),
+        "matched": report.matched,
         "succeeded": report.succeeded,
         "failed": report.failed,
-        "results": [change_result(result) for result in report.results],
     }
+
+
+def change(report: ChangeReport) -> Document:
+    results = [change_result(result) for result in report.results]
+    document: Document = {**change_head(report), "results": results}
+    if isinstance(report, RepeatableChange):
+        # The definition's id, and the runs to come where the change set them.
+        document["id"] = None if report.repeatable is None else report.repeatable.id
+        document["next_runs"] = [{"next_run": run, "time": rfc3339(run)} for run in report.next_runs]
+    return document
 
 
 def change_result(result: ChangeResult) -> Document:

@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TextIO, TypeVar
 
 from asyncmq_cli.errors import AdminError, OutputClosed
@@ -44,6 +44,13 @@ class Printer:
     def document(self, document: Any) -> None:
         self._write_bytes(encode(document) + b"\n")
 
+    def long_document(self, head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:
+        """One document whose last member is a list too long to be held as text."""
+        self._write_bytes(encode(head)[:-1] + b"," + encode(name) + b":[")
+        for number, item in enumerate(items):
+            self._write_bytes((b"," if number else b"") + encode(item))
+        self._write_bytes(b"]}\n")
+
     def documents(self, documents: Iterable[Any]) -> None:
         """One a line, each flushed only when the pipe's buffer is full: lists can be long."""
         for document in documents:
@@ -76,6 +83,17 @@ class Printer:
 
     def line(self, text: str = "") -> None:
         self._write_text(self._stdout, text)
+
+    @property
+    def stderr_is_terminal(self) -> bool:
+        return self._stderr.isatty()
+
+    def prompt(self, lines: Sequence[str]) -> None:
+        """Lines on stderr, the cursor left behind the last one."""
+        encoding = self._stderr.encoding or "utf-8"
+        text = "\n".join(lines).encode(encoding, "backslashreplace").decode(encoding)
+        self._stderr.write(text)
+        self._stderr.flush()
 
     def footer(self, text: str) -> None:
         """A line under a table, for people only."""

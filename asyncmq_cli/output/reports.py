@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from asyncmq_cli.models import ChangeReport
+from asyncmq_cli.models import ChangeReport, ChangeResult, RepeatableChange
 from asyncmq_cli.output.escape import escape
+from asyncmq_cli.output.times import rfc3339
+from asyncmq_cli.output.views import schedule
 
 # For each action: what was done, what would be done.
 _WORDS = {
@@ -14,7 +16,17 @@ _WORDS = {
     "job.retry": ("Retried", "Would retry"),
     "job.remove": ("Removed", "Would remove"),
     "job.cancel": ("Cancelled", "Would cancel"),
+    "repeatable.create": ("Added", "Would add"),
+    "repeatable.pause": ("Paused", "Would pause"),
+    "repeatable.resume": ("Resumed", "Would resume"),
+    "repeatable.remove": ("Removed", "Would remove"),
+    "dlq.retry": ("Retried", "Would retry"),
+    "dlq.remove": ("Removed", "Would remove"),
 }
+
+
+_FIRST_SHOWN = 10
+_MOST_SHOWN = 100
 
 
 def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
@@ -22,6 +34,9 @@ def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
     told as an error."""
     result = report.results[0]
     if result.error is not None:
+        return
+    if isinstance(report, RepeatableChange):
+        yield from _repeatable(report)
         return
     target = f"queue {result.queue}" if result.job_id is None else f"job {result.job_id} in {result.queue}"
     if result.note is not None and result.job_id is None:
@@ -33,6 +48,40 @@ def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
         yield "warning", result.note
 
 
+def worth_a_row(report: ChangeReport) -> list[ChangeResult]:
+    """What people want to see of a long report: what failed, or has a note; in a dry run the
+    first of the others too."""
+    special = [result for result in report.results if result.error is not None or result.note]
+    plain = [result for result in report.results if result.error is None and not result.note]
+    return [*(plain[:_FIRST_SHOWN] if report.dry_run else []), *special[:_MOST_SHOWN]]
+
+
 def summary(report: ChangeReport) -> str:
-    done = f"{_WORDS[report.action][report.dry_run]} {report.succeeded:,} of {len(report.results):,}"
+    done = f"{_WORDS[report.action][report.dry_run]} {report.succeeded:,} of {report.matched:,}"
     return f"{done}; {report.failed:,} failed" if report.failed else done
+
+
+def repeatable_name(report: RepeatableChange) -> str:
+    """What a person knows a definition by: its task and its schedule."""
+    definition = report.repeatable
+    name = report.results[0].job_id or ""
+    return name if definition is None else f"{name}, {schedule(definition)}"
+
+
+def _repeatable(report: RepeatableChange) -> Iterator[tuple[str, str]]:
+    result, definition = report.results[0], report.repeatable
+    if report.unchanged:
+        yield "done", escape(f"Repeatable {result.job_id} in {result.queue} {result.note}")
+        return
+    words = _WORDS[report.action]
+    if report.action == "repeatable.create" and report.existed:
+        words = ("Updated", "Would update")
+    yield "done", escape(f"{words[report.dry_run]} {repeatable_name(report)}, in {result.queue}")
+    if definition is not None:
+        yield "done", f"  {definition.id}"
+    if report.next_runs:
+        yield "done", "Next runs:"
+    for run in report.next_runs:
+        yield "done", f"  {rfc3339(run)}"
+    if result.note is not None:
+        yield "warning", result.note

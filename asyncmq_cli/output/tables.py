@@ -27,6 +27,11 @@ STATE_STYLES = {
     "paused": "yellow",
     "waiting-children": "yellow",
     "cancelled": "dim",
+    "overdue": "red",
+    "unreadable": "red",
+    "healthy": "green",
+    "aging": "yellow",
+    "stale": "red",
 }
 
 

@@ -36,6 +36,17 @@ def duration(seconds: float, *, units: int = 2) -> str:
     return " ".join(part for part in parts if part)
 
 
+def interval(seconds: float) -> str:
+    """To the last digit, as the command line takes it: `90s` is `1m30s`; so is `0.5s` as it is."""
+    whole, parts = divmod(seconds, 1)
+    rest = int(whole)
+    text = ""
+    for size, unit in _UNITS[:-1]:
+        count, rest = divmod(rest, size)
+        text += f"{count}{unit}" if count else ""
+    return text + (f"{rest + parts:.8g}s" if rest or parts or not text else "")
+
+
 def relative(timestamp: float, now: float, *, units: int = 2) -> str:
     """`3m 20s ago`, `in 2h`, `now`; `never` for a time that has no place on the clock."""
     ahead = timestamp - now

@@ -6,9 +6,21 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from asyncmq_cli.models import AuditEvent, ChangeResult, Job, JobPage, QueueStats, as_number
+from asyncmq_cli.models import (
+    AuditEvent,
+    ChangeResult,
+    FailureGroup,
+    Job,
+    JobPage,
+    QueueStats,
+    Repeatable,
+    Worker,
+    WorkerPage,
+    as_number,
+)
 from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.redact import redact_text
+from asyncmq_cli.output.times import interval
 
 _MODULE = re.compile(r"^(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*(?::|$))")
 
@@ -30,15 +42,31 @@ QUEUES: tuple[Column[QueueStats], ...] = (
 )
 
 
-def jobs(state: str, *, show_secrets: bool) -> tuple[Column[Job], ...]:
+def groups(*, show_secrets: bool) -> tuple[Column[FailureGroup], ...]:
+    shown = _shown(show_secrets)
+    return (
+        Column("GROUP", lambda group: group.id, "id"),
+        Column("COUNT", lambda group: group.count, "number"),
+        Column("LAST", lambda group: group.last_seen, "time"),
+        Column("FIRST", lambda group: group.first_seen, "time", wide=True),
+        Column("TASKS", lambda group: ", ".join(group.tasks), "path", wide=True),
+        Column("TYPE", lambda group: group.type, "path"),
+        Column("MESSAGE", lambda group: shown(group.message), least=20),
+        Column("SAMPLE", lambda group: group.sample_job_id, "id", wide=True),
+    )
+
+
+def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
     """A state's columns: an error where jobs have failed, a time to come where they wait for it."""
     shown = _shown(show_secrets)
     status: tuple[Column[Job], ...] = (Column("STATE", lambda job: job.status, "state"),)
-    if state != "all":
+    if state not in (None, "all"):
         status = ()
     when: Column[Job] = Column("CREATED", lambda job: job.created_at, "time")
     if state == "delayed":
         when = Column("RUNS", lambda job: job.delay_until, "time")
+    elif state is None:
+        when = Column("DIED", lambda job: job.dead_at, "time")
     elif state == "repeatable":
         when = Column("NEXT RUN", lambda job: as_number(job.run_at), "time")
     return (
@@ -68,12 +96,60 @@ AUDIT: tuple[Column[AuditEvent], ...] = (
     Column("ACTOR", lambda event: event.actor, wide=True),
 )
 
+WORKERS: tuple[Column[Worker], ...] = (
+    Column("ID", lambda worker: worker.id, "id"),
+    Column("QUEUE", lambda worker: worker.queue),
+    Column("CONCURRENCY", lambda worker: worker.concurrency, "number"),
+    Column("HEARTBEAT", lambda worker: worker.heartbeat, "time", wide=True),
+    Column("AGE", lambda worker: worker.age_seconds, "seconds"),
+    Column("HEALTH", lambda worker: worker.health, "state"),
+)
+
 CHANGES: tuple[Column[ChangeResult], ...] = (
     Column("STATUS", lambda result: "success" if result.error is None else "failed", "state"),
     Column("QUEUE", lambda result: result.queue),
     Column("JOB", lambda result: result.job_id, "id"),
     Column("NOTE", lambda result: result.note if result.error is None else result.error.message),
 )
+
+
+def repeatables(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
+    """People are shown as much of an id as tells definitions apart; any unique beginning will do."""
+    shown = _shown(show_secrets)
+    return (
+        Column("ID", lambda row: row.id, "id", short=lambda text: text.removeprefix("repeatable:")[:10]),
+        Column("QUEUE", lambda row: row.queue),
+        Column("TASK", lambda row: shown(row.get("task_id") or row.get("name")), "path", least=15),
+        Column("SCHEDULE", schedule, least=12),
+        Column("NEXT RUN", lambda row: row.next_run, "time"),
+        Column("STATE", _repeatable_state, "state"),
+    )
+
+
+def _repeatable_state(row: Repeatable) -> str:
+    if row.definition is None:
+        return "unreadable"
+    return "paused" if row.paused else "overdue" if row.overdue else "scheduled"
+
+
+def schedule(row: Repeatable) -> str | None:
+    """`every 5m`, or the cron expression, which wins where there are both."""
+    cron, every = row.get("cron"), row.get("every")
+    if cron is not None:
+        return str(cron)
+    seconds = as_number(every)
+    return f"every {every if seconds is None else interval(seconds)}" if every is not None else None
+
+
+def worker_footer(page: WorkerPage) -> str:
+    summary = page.summary
+    workers = "1 worker" if summary.total == 1 else f"{summary.total:,} workers"
+    queues = "1 queue" if summary.queues == 1 else f"{summary.queues:,} queues"
+    text = f"{workers} on {queues}: {summary.healthy:,} healthy, {summary.attention:,} aging or stale; "
+    text += f"room for {summary.capacity:,} {'job' if summary.capacity == 1 else 'jobs'} at once"
+    if page.total_pages > 1 or page.page > 1:
+        text += f"; page {page.page:,} of {page.total_pages:,}"
+    return text
 
 
 def page_footer(page: JobPage) -> str:

@@ -10,16 +10,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from asyncmq_cli.errors import AdminError, Interrupted, JobNotFound, QueueNotFound, RedisProblem
+from asyncmq_cli.errors import AdminError, Interrupted, RedisProblem
 from asyncmq_cli.models import ChangeReport, ChangeResult
-from asyncmq_cli.services.chunk import chunked
-from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.interrupt import Stop, deferred_interrupt
 from asyncmq_cli.storage.audit import EventDraft
-from asyncmq_cli.storage.locate import Location
 from asyncmq_cli.storage.store import Store
-
-_JOBS_AT_A_TIME = 100
 
 
 class Attempt:
@@ -60,14 +55,17 @@ class Runner:
         dry_run: bool,
         details: dict[str, Any] | None = None,
     ) -> None:
-        self._store = store
+        self.store = store
         self.action = action
         self.source = source
         self.actor = store.config.actor
         self.details = {**({"reason": reason} if reason else {}), **(details or {})}
-        self._dry_run = dry_run
-        self._results: list[ChangeResult] = []
-        self._in_flight: Attempt | None = None
+        self.dry_run = dry_run
+        self.results: list[ChangeResult] = []
+        # How many match, where that is more than are to be tried.
+        self.total: int | None = None
+        # The targets whose answer is still to come.
+        self.in_flight: Sequence[Attempt] = []
 
     def queues(self, queues: Sequence[str], change: Callable[[Attempt, str], str | None]) -> ChangeReport:
         def run(stop: Stop) -> None:
@@ -75,51 +73,32 @@ class Runner:
                 stop.between_targets()
                 self._try(Attempt(self, queue, None), partial(_on_queue, change))
 
-        return self._report(queues[0] if len(set(queues)) == 1 else None, run)
+        return self.report(queues[0] if len(set(queues)) == 1 else None, run)
 
-    def jobs(
-        self,
-        queue: str,
-        job_ids: Sequence[str],
-        places: tuple[str, ...],
-        change: Callable[[Attempt, Location], str | None],
-    ) -> ChangeReport:
-        def run(stop: Stop) -> None:
-            missing = self._missing_queue(queue)
-            for piece in chunked(dict.fromkeys(job_ids), _JOBS_AT_A_TIME):
-                found: Sequence[Location | None] = [None] * len(piece)
-                if missing is None:
-                    found = self._store.locate(queue, piece, places)
-                for job_id, location in zip(piece, found, strict=True):
-                    stop.between_targets()
-                    self._try(Attempt(self, queue, job_id), partial(_on_job, change, location, missing))
-
-        return self._report(queue, run)
-
-    def _missing_queue(self, queue: str) -> QueueNotFound | None:
-        try:
-            require_queue(self._store, queue)
-        except QueueNotFound as exc:
-            return exc
-        return None
+    def one(self, queue: str, job_id: str, change: Callable[[Attempt], str | None]) -> ChangeReport:
+        """The change of a single target, which finds it by itself."""
+        return self.report(queue, lambda stop: self._try(Attempt(self, queue, job_id), change))
 
     def _try(self, attempt: Attempt, change: Callable[[Attempt], str | None]) -> None:
-        self._in_flight = attempt
+        self.in_flight = [attempt]
         try:
             note = change(attempt)
         except AdminError as exc:
-            self._results.append(ChangeResult(attempt.queue, attempt.job_id, error=exc))
-            self._in_flight = None
-            if not self._dry_run:
-                self._store.audit.record(attempt.draft(error=exc.message))
+            self.refused(attempt, exc)
         else:
-            self._results.append(ChangeResult(attempt.queue, attempt.job_id, note=note))
-            self._in_flight = None
+            self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note))
+        self.in_flight = []
 
-    def _report(self, queue: str | None, run: Callable[[Stop], None]) -> ChangeReport:
+    def refused(self, attempt: Attempt, error: AdminError) -> None:
+        self.in_flight = []
+        self.results.append(ChangeResult(attempt.queue, attempt.job_id, error=error))
+        if not self.dry_run:
+            self.store.audit.record(attempt.draft(error=error.message))
+
+    def report(self, queue: str | None, run: Callable[[Stop], None]) -> ChangeReport:
         interrupted: AdminError | None = None
         try:
-            with self._store.errors(), deferred_interrupt() as stop:
+            with self.store.errors(), deferred_interrupt() as stop:
                 run(stop)
         except RedisProblem as exc:
             interrupted = self._with_doubt(exc)
@@ -130,31 +109,26 @@ class Runner:
         return ChangeReport(
             action=self.action,
             queue=queue,
-            dry_run=self._dry_run,
-            results=tuple(self._results),
+            dry_run=self.dry_run,
+            results=tuple(self.results),
+            total=self.total,
             interrupted=interrupted,
         )
 
+    @property
+    def _noun(self) -> str:
+        return "repeatable" if self.action.startswith("repeatable.") else "job"
+
     def _with_doubt(self, problem: RedisProblem) -> RedisProblem:
-        """Say for which target the answer was lost: its change may have been made."""
-        lost = self._in_flight
-        if lost is None or self._dry_run or problem.code not in ("redis_timeout", "redis_unreachable"):
+        """Say for which targets the answer was lost: their change may have been made."""
+        lost = self.in_flight
+        if not lost or self.dry_run or problem.code not in ("redis_timeout", "redis_unreachable"):
             return problem
-        target = f"queue {lost.queue!r}" if lost.job_id is None else f"job {lost.job_id!r}"
-        hint = f"whether {target} was changed is not known; 'asyncmq audit' will tell"
+        first = f"queue {lost[0].queue!r}" if lost[0].job_id is None else f"{self._noun} {lost[0].job_id!r}"
+        targets = first if len(lost) == 1 else f"{first} and {len(lost) - 1} more"
+        hint = f"whether {targets} changed is not known; 'asyncmq audit' will tell"
         return RedisProblem(problem.code, problem.message, hint=hint)
 
 
 def _on_queue(change: Callable[[Attempt, str], str | None], attempt: Attempt) -> str | None:
     return change(attempt, attempt.queue)
-
-
-def _on_job(
-    change: Callable[[Attempt, Location], str | None],
-    location: Location | None,
-    missing: QueueNotFound | None,
-    attempt: Attempt,
-) -> str | None:
-    if location is None:
-        raise missing or JobNotFound(attempt.queue, attempt.job_id or "")
-    return change(attempt, location)

@@ -8,11 +8,15 @@ from asyncmq_cli.storage.store import Store
 
 def require_queue(store: Store, queue: str) -> None:
     """Raise QueueNotFound, with the nearest names, for a queue of which Redis holds nothing."""
-    if store.queues.exists(queue):
-        return
+    if not store.queues.exists(queue):
+        raise QueueNotFound(queue, nearest_queues(store, queue))
+
+
+def nearest_queues(store: Store, queue: str) -> list[str]:
+    """The names, at most three, that may have been meant."""
     from difflib import get_close_matches
 
     names = store.queues.names()
     lowered = {name.lower(): name for name in names}
     nearest = get_close_matches(queue.lower(), list(lowered), n=3, cutoff=0.6)
-    raise QueueNotFound(queue, [lowered[name] for name in nearest])
+    return [lowered[name] for name in nearest]

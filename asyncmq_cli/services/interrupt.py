@@ -13,7 +13,20 @@ class Stop:
     """Whether an interrupt was asked for."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self._asked = threading.Event()
+
+    @property
+    def requested(self) -> bool:
+        return self._asked.is_set()
+
+    def ask(self) -> None:
+        self._asked.set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than until the interrupt."""
+        if seconds > 0:
+            self._asked.wait(seconds)
+        self.between_targets()
 
     def between_targets(self) -> None:
         """Raise KeyboardInterrupt here if it came since the last target."""
@@ -32,7 +45,7 @@ def deferred_interrupt() -> Iterator[Stop]:
     def note(number: int, frame: FrameType | None) -> None:
         if stop.requested:
             raise KeyboardInterrupt
-        stop.requested = True
+        stop.ask()
 
     before = signal.signal(signal.SIGINT, note)
     try:

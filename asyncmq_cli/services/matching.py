@@ -6,12 +6,16 @@ import json
 from typing import Any
 
 from asyncmq_cli.models import Job, JobFilter
+from asyncmq_cli.services.groups import signature
 
 
 class Matcher:
     """A filter made ready. White space around a text is not part of it, as in the dashboard."""
 
-    def __init__(self, wanted: JobFilter) -> None:
+    def __init__(self, wanted: JobFilter, now: float) -> None:
+        self._group = wanted.group.strip().lower()
+        self._before = None if wanted.older_than is None else now - wanted.older_than
+        self._after = None if wanted.newer_than is None else now - wanted.newer_than
         self._q = wanted.q.strip().lower()
         self._task = wanted.task.strip().lower()
         self._job_id = wanted.job_id.strip()
@@ -21,7 +25,24 @@ class Matcher:
             return False
         if self._task and self._task not in (job.task_id or "").lower():
             return False
-        return not self._q or self._q in searchable(job) or self._q in searchable(job, escaped=False)
+        if not self._of_age(job):
+            return False
+        if self._group and not signature(job).id.startswith(self._group):
+            return False
+        if not self._q:
+            return True
+        escaped = searchable(job)
+        if self._q in escaped:
+            return True
+        # Without an escape in it the text is the same either way.
+        return "\\u" in escaped and self._q in searchable(job, escaped=False)
+
+    def _of_age(self, job: Job) -> bool:
+        """By when it died where that is known, as the dead-letter queue's list is sorted."""
+        moment = job.dead_at if job.dead_at is not None else job.sort_time
+        if self._before is not None and moment > self._before:
+            return False
+        return self._after is None or moment >= self._after
 
 
 def searchable(job: Job, *, escaped: bool = True) -> str:

@@ -66,6 +66,29 @@ def job_error(job: Job) -> JobError | None:
     )
 
 
+def raised_last(job: Job) -> tuple[str | None, str] | None:
+    """The type and message of what the worker caught; cheaper than the whole of `job_error`."""
+    text = _first_text(job, _TRACEBACK_FIELDS)
+    if text is None:
+        message = _first_text(job, _MESSAGE_FIELDS)
+        error = None if message is None else _from_message(message)
+    else:
+        links = list(_links(text[_last_start(text) :].split("\n")))
+        found = _RAISED.match(links[-1].text) if links else None
+        if found is not None and links[-1].frames:
+            return found["type"], found["message"] or ""
+        error = job_error(job)
+    return None if error is None else (error.type, error.message or "")
+
+
+def _last_start(text: str) -> int:
+    """Where the last exception's own traceback starts, or 0 where it takes a reading to tell: a
+    message may hold a traceback as well."""
+    start = text.rfind(f"\n{_HEADERS[0]}") + 1
+    between = text[:start].endswith(tuple(f"\n\n{sentence}\n\n" for sentence in _LINKS))
+    return start if between and "Exception Group" not in text else 0
+
+
 def _from_message(message: str, traceback: str | None = None, frames: Sequence[Frame] = ()) -> JobError:
     """An error stored as one text: its type is believed only if it looks like a class of errors."""
     text = message.strip()
@@ -96,8 +119,7 @@ def _links(lines: list[str]) -> Iterator[_Link]:
         in_members = in_members and not raw[:1].strip()
         if in_members:
             continue
-        grouped = margin.endswith("| ")
-        line = "" if grouped and raw.strip() == "|" else raw.removeprefix(margin)
+        line = "" if raw == margin.rstrip() else raw.removeprefix(margin)
         start = None if inside and link.raised else _START.match(raw)
         if start:
             # What stood before the first frames, such as the words of a log, is no exception.
@@ -106,7 +128,7 @@ def _links(lines: list[str]) -> Iterator[_Link]:
         elif _is_between(lines, number, last_start):
             yield link
             link, margin, inside = _Link(), "", False
-        elif grouped and _GROUP_MEMBER.match(raw):
+        elif margin.endswith("| ") and _GROUP_MEMBER.match(raw):
             in_members = True
         elif inside and not link.raised and (frame := _frame(line, lines, number, margin)):
             link.frames.append(frame)

@@ -1,24 +1,26 @@
 """The changes: for each, the texts it writes and the script that makes it.
 
-Every method returns for a change that was made, with its audit event, and raises ChangeRefused
-for one that was not, because the job had moved on since it was located.
+A job's change is prepared from where the job was found, and then carried out alone or together
+with others. One that finds that the job has moved on since then changes nothing and says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import redis
+from redis.exceptions import RedisError
 
-from asyncmq_cli.errors import ChangeRefused
+from asyncmq_cli.errors import AdminError, ChangeRefused
 from asyncmq_cli.storage import preflight
 from asyncmq_cli.storage.audit import AuditLog, EventDraft
 from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, encode_record, with_payload
 from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, to_bytes
 from asyncmq_cli.storage.locate import Location
 from asyncmq_cli.storage.scan import WrongType
-from asyncmq_cli.storage.scripts import CANCEL, PAUSE, REMOVE, RESUME, RETRY, Script, Scripts
+from asyncmq_cli.storage.scripts import CANCEL, PAUSE, REMOVE, RESUME, RETRY, Call, Script, Scripts
 
 # The return codes of the scripts, as their headers give them.
 DONE = 1
@@ -40,6 +42,14 @@ _MOVED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A prepared change of one job."""
+
+    location: Location
+    call: Call
+
+
 class Changes:
     def __init__(self, client: redis.Redis, scripts: Scripts, audit: AuditLog) -> None:
         self._redis = client
@@ -55,7 +65,7 @@ class Changes:
         """Whether it was changed: False where the queue was not paused."""
         return self._mark(RESUME, queue, draft)
 
-    def retry(self, location: Location, draft: EventDraft, *, reset_at: float | None) -> None:
+    def retry(self, location: Location, draft: EventDraft, *, reset_at: float | None) -> Change:
         """Enqueue a dead letter again; with `reset_at`, as if it had been created then."""
         keys = QueueKeys(location.queue)
         member = location.members["dlq"][0]
@@ -74,23 +84,19 @@ class Changes:
             keys.cancelled,
             AUDIT_STREAM,
         ]
-        self._run(
-            RETRY,
-            location,
-            used,
-            [
-                to_bytes(location.id),
-                to_bytes(location.state or ""),
-                member,
-                priority,
-                text,
-                payload or "",
-                self._audit.maxlen,
-                draft.encode(),
-            ],
-        )
+        args = [
+            to_bytes(location.id),
+            to_bytes(location.state or ""),
+            member,
+            priority,
+            text,
+            payload or "",
+            self._audit.maxlen,
+            draft.encode(),
+        ]
+        return Change(location, Call(RETRY, used, args))
 
-    def remove(self, location: Location, draft: EventDraft, *, force: bool) -> None:
+    def remove(self, location: Location, draft: EventDraft, *, force: bool) -> Change:
         keys = QueueKeys(location.queue)
         used = [
             keys.waiting,
@@ -118,9 +124,9 @@ class Changes:
         ]
         for place in ("waiting", "delayed", "dlq"):
             args += _listed(location.members[place])
-        self._run(REMOVE, location, used, args)
+        return Change(location, Call(REMOVE, used, args))
 
-    def cancel(self, location: Location, draft: EventDraft) -> None:
+    def cancel(self, location: Location, draft: EventDraft) -> Change:
         keys = QueueKeys(location.queue)
         text, payload = encode_record(cancelled(location))
         used = [
@@ -148,11 +154,18 @@ class Changes:
         ]
         for place in ("waiting", "delayed"):
             args += _listed(location.members[place])
-        self._run(CANCEL, location, used, args)
+        return Change(location, Call(CANCEL, used, args))
 
-    def children_of(self, queue: str, job_id: str) -> int:
-        """How many jobs wait for this one."""
-        return int(self._redis.scard(QueueKeys(queue).children(job_id)))
+    def carry_out(self, changes: Sequence[Change]) -> list[AdminError | RedisError | None]:
+        """Make the changes in one transaction. None for each that was made; a RedisError is what
+        Redis itself said to one of them."""
+        for change in changes:
+            self._check_allowed(change.call.script, change.location.queue, change.call.keys)
+        replies = self._scripts.run_together([change.call for change in changes])
+        return [
+            reply if isinstance(reply, RedisError) else _refusal(change, reply)
+            for change, reply in zip(changes, replies, strict=True)
+        ]
 
     def _mark(self, script: Script, queue: str, draft: EventDraft) -> bool:
         used = [QueueKeys(queue).paused, AUDIT_STREAM]
@@ -162,26 +175,26 @@ class Changes:
             raise WrongType(used[reply[1] - 1])
         return reply[0] == DONE
 
-    def _run(self, script: Script, location: Location, keys: Sequence[bytes], args: Sequence[Any]) -> None:
-        self._check_allowed(script, location.queue, keys)
-        reply = self._scripts.run(script, keys, args)
-        if reply[0] == DONE:
-            return
-        if reply[0] == WRONG_TYPE:
-            raise WrongType(keys[reply[1] - 1])
-        if reply[0] == MARKED_CANCELLED:
-            raise marked_cancelled(location.id)
-        raise ChangeRefused(
-            "job_moved",
-            f"job {location.id!r} moved meanwhile ({_MOVED[reply[0]]}); nothing was changed",
-            hint="look at it again with 'asyncmq jobs show'",
-        )
-
     def _check_allowed(self, script: Script, queue: str, keys: Sequence[bytes]) -> None:
         """Once for each kind of change and queue: would Redis take every command of the script?"""
         if (script.name, queue) not in self._allowed:
             preflight.check(self._redis, script, keys)
             self._allowed.add((script.name, queue))
+
+
+def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
+    job_id = change.location.id
+    if reply[0] == DONE:
+        return None
+    if reply[0] == WRONG_TYPE:
+        return WrongType(change.call.keys[reply[1] - 1])
+    if reply[0] == MARKED_CANCELLED:
+        return marked_cancelled(job_id)
+    return ChangeRefused(
+        "job_moved",
+        f"job {job_id!r} moved meanwhile ({_MOVED[reply[0]]}); nothing was changed",
+        hint="look at it again with 'asyncmq jobs show'",
+    )
 
 
 def marked_cancelled(job_id: str) -> ChangeRefused:

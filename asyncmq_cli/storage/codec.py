@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +26,10 @@ MAX_INFLATED_BYTES = 256 * 1024 * 1024
 """A payload that inflates to more is refused rather than filling the operator's memory."""
 
 # orjson reads an integer of more than 64 bits as a float, and nests deeper than Python's encoder.
-_LONG_NUMBER = re.compile(rb"\d{19}")
+# A run of so many digits is looked for in a text whose every digit is a zero: many times as fast
+# as a regular expression.
+_LONG_NUMBER = b"0" * 19
+_DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x78 for byte in range(256))
 _MANY_LEVELS = 500
 
 
@@ -38,7 +40,7 @@ class CorruptData(ValueError):
 def loads(raw: bytes) -> Any:
     """Decode JSON text. Raises CorruptData."""
     levels_at_most = raw.count(b"]") + raw.count(b"}")
-    if levels_at_most < _MANY_LEVELS and _LONG_NUMBER.search(raw) is None:
+    if levels_at_most < _MANY_LEVELS and _LONG_NUMBER not in raw.translate(_DIGITS_TO_ZERO):
         try:
             return orjson.loads(raw)
         except orjson.JSONDecodeError:

@@ -60,10 +60,12 @@ def connect(config: Config) -> redis.Redis:
     """
     _check_url(config)
     try:
+        asked: dict[str, Any] = parse_url(config.redis_url)  # type: ignore[no-untyped-call]
+        kind = asked.get("connection_class", redis.Connection)
         # What the URL asks for as well is set aside: the timeout is --timeout's, and replies are bytes.
         pool = redis.ConnectionPool(
             **{
-                **parse_url(config.redis_url),  # type: ignore[no-untyped-call]
+                **asked,
                 "socket_timeout": config.timeout,
                 "socket_connect_timeout": config.timeout,
                 "retry": Retry(NoBackoff(), 0),
@@ -73,6 +75,7 @@ def connect(config: Config) -> redis.Redis:
                 "decode_responses": False,
                 # The handshake stays two commands shorter, and within the rights of a narrow ACL user.
                 "driver_info": None,
+                "connection_class": type("Listening", (_Listening, kind), {}),
             }
         )
         # An option that there is not would otherwise be found only on connecting.
@@ -80,6 +83,18 @@ def connect(config: Config) -> redis.Redis:
     except (ValueError, TypeError, RedisError) as exc:
         raise UsageProblem(f"the Redis URL {config.shown_url!r} cannot be used: {exc}", hint=_FORMS) from exc
     return redis.Redis.from_pool(pool)
+
+
+class _Listening:
+    """A connection that listens to a server which speaks unasked: one that has no connection left,
+    or is no Redis. The client library only sees that there is something to read, and not what."""
+
+    def can_read(self, timeout: float = 0) -> bool:
+        connection: Any = super()
+        waiting: bool = connection.can_read(timeout)
+        if waiting:
+            connection.read_response()
+        return waiting
 
 
 def _check_url(config: Config) -> None:
@@ -143,11 +158,14 @@ _BY_CLASS: tuple[tuple[type[RedisError], str], ...] = (
     (NoPermissionError, "NOPERM"),
     (ReadOnlyError, "READONLY"),
     (OutOfMemoryError, "OOM"),
-    (ExecAbortError, "EXECABORT"),
     (MasterDownError, "MASTERDOWN"),
     (ClusterDownError, "CLUSTERDOWN"),
 )
 _TOO_MANY_CLIENTS = "max number of clients"
+# What it puts before the refusal of the command that ends a transaction.
+_ABORTED = "Transaction discarded because of: "
+# What it says to a command too long for a client that has not given its password.
+_UNAUTHENTICATED = "Protocol error: unauthenticated "
 # What Redis 6 says of a command that was refused within a script, and Redis up to 7.0 where it
 # was the user's rights that were missing.
 _IN_SCRIPT = re.compile(r"Error running script .*: -(?P<token>[A-Z]+) ")
@@ -158,7 +176,7 @@ def _server_text(exc: RedisError) -> str:
     """What the server said: without the command that a pipeline puts before it, and without the
     arguments that a server quotes of a command it does not know. Those of AUTH are a password."""
     text = str(exc).rpartition(" of pipeline caused error: ")[2]
-    return text.partition(", with args beginning with")[0]
+    return text.removeprefix(_ABORTED).partition(", with args beginning with")[0]
 
 
 def _token(exc: RedisError, text: str) -> str | None:
@@ -175,18 +193,22 @@ def _token(exc: RedisError, text: str) -> str | None:
             return "NOAUTH" if asks else token
     if not isinstance(exc, ResponseError):
         return None
+    if text.startswith(_UNAUTHENTICATED):
+        return "NOAUTH"
     if _NO_RIGHT_IN_SCRIPT in text:
         return "NOPERM"
     in_script = _IN_SCRIPT.match(text)
     word = in_script["token"] if in_script else text.partition(" ")[0]
-    return word if any(word == token for token, *_ in _REFUSALS) else None
+    if any(word == token for token, *_ in _REFUSALS):
+        return word
+    return "EXECABORT" if isinstance(exc, ExecAbortError) else None
 
 
 def _refusal(token: str, text: str) -> RedisProblem:
     _, code, message, hint = next(row for row in _REFUSALS if row[0] == token)
     if token == "NOPERM" and text:  # noqa: S105
         # Which command, key or channel it was is the whole point.
-        message = f"{message}: {text}"
+        message = f"{message}: {text.removeprefix('NOPERM ')}"
     return RedisProblem(code, message, hint=hint)
 
 

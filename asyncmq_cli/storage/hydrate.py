@@ -7,7 +7,7 @@ Source: `RedisBackend._hydrate_job` and `_load_indexed_job` in asyncmq.backends.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from asyncmq_cli.models import WAITING_CHILDREN, Job
@@ -18,7 +18,7 @@ from asyncmq_cli.storage.keys import to_text
 PENDING_STATES = frozenset({"waiting", "delayed", "queued"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RawJob:
     """The stored pieces of one job.
 
@@ -39,13 +39,14 @@ class RawJob:
     problem: str | None = None
 
 
-def with_record(raw: RawJob, record: bytes | None) -> RawJob:
+def add_record(raw: RawJob, record: bytes | None) -> None:
     if record is None:
-        return raw
+        return
+    raw.record_size = len(record)
     try:
-        return replace(raw, record=decode_record(record), record_size=len(record))
+        raw.record = decode_record(record)
     except CorruptData as exc:
-        return replace(raw, problem=f"the job's record is damaged: {exc}", record_size=len(record))
+        raw.problem = f"the job's record is damaged: {exc}"
 
 
 def hydrate(queue: str, raw: RawJob, *, place: str | None = None) -> Job:

@@ -8,14 +8,13 @@ listed under a state is what a worker or AsyncMQ's own inspection would find the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import redis
 
 from asyncmq_cli.models import WAITING_CHILDREN, Job
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import decode_member
-from asyncmq_cli.storage.hydrate import PENDING_STATES, RawJob, hydrate, with_record
+from asyncmq_cli.storage.hydrate import PENDING_STATES, RawJob, add_record, hydrate
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
 
 # Where the jobs of a state lie. A state that is not here can lie anywhere.
@@ -85,6 +84,11 @@ class JobReader:
                 found.append(hydrate(queue, raw) if known else None)
         return found
 
+    def states(self, queue: str, job_ids: Sequence[str]) -> list[str | None]:
+        """What the states hash says of these jobs."""
+        found = scan.hash_get(self._redis, QueueKeys(queue).states, [to_bytes(job_id) for job_id in job_ids])
+        return [None if state is None else to_text(state) for state in found]
+
     def _members(self, keys: QueueKeys, place: str) -> Iterator[list[RawJob]]:
         for members in scan.zset_members(self._redis, getattr(keys, place)):
             yield self._with_states(keys, [_from_member(place, *member) for member in members])
@@ -108,7 +112,7 @@ class JobReader:
     def _wanted(
         self,
         keys: QueueKeys,
-        raws: Sequence[RawJob],
+        raws: list[RawJob],
         wanted: Callable[[str | None], bool],
         pace: scan.Pace,
         whole: bool,
@@ -134,46 +138,45 @@ class JobReader:
                     record = self._with_records(keys, [raw], scan.Pace(), whole=True)[0]
                     yield hydrate(queue, record, place=place)
 
-    def _outside_ids(self, keys: QueueKeys, raws: Sequence[RawJob]) -> list[RawJob]:
+    def _outside_ids(self, keys: QueueKeys, raws: list[RawJob]) -> list[RawJob]:
         if not raws:
             return []
         names = [to_bytes(raw.id) for raw in raws]
         inside = scan.typed(keys.ids, self._redis.smismember, keys.ids, names)
         return [raw for raw, member in zip(raws, inside, strict=True) if not member]
 
-    def _with_states(self, keys: QueueKeys, raws: Sequence[RawJob]) -> list[RawJob]:
+    def _with_states(self, keys: QueueKeys, raws: list[RawJob]) -> list[RawJob]:
         states = scan.hash_get(self._redis, keys.states, [to_bytes(raw.id) for raw in raws])
-        return [
-            raw if state is None else replace(raw, state=to_text(state))
-            for raw, state in zip(raws, states, strict=True)
-        ]
+        for raw, state in zip(raws, states, strict=True):
+            raw.state = None if state is None else to_text(state)
+        return raws
 
     def _with_records(
-        self, keys: QueueKeys, raws: Sequence[RawJob], pace: scan.Pace, *, whole: bool
+        self, keys: QueueKeys, raws: list[RawJob], pace: scan.Pace, *, whole: bool
     ) -> list[RawJob]:
         if not raws:
             return []
         records = scan.get_many(self._redis, [keys.record(raw.id) for raw in raws], pace)
-        found = [with_record(raw, record) for raw, record in zip(raws, records, strict=True)]
-        return self._completed(keys, found) if whole else found
+        for raw, record in zip(raws, records, strict=True):
+            add_record(raw, record)
+        if whole:
+            self._complete(keys, raws)
+        return raws
 
-    def _completed(self, keys: QueueKeys, raws: list[RawJob]) -> list[RawJob]:
+    def _complete(self, keys: QueueKeys, raws: list[RawJob]) -> None:
         """Add what lies outside the record: each asked for only where the job can have it."""
-        found = list(raws)
-        split = [i for i, raw in enumerate(found) if _may_be_split(raw)]
-        pace = scan.Pace(start=16)
-        payloads = scan.get_many(self._redis, [keys.payload(found[i].id) for i in split], pace)
-        for i, payload in zip(split, payloads, strict=True):
-            found[i] = replace(found[i], payload=payload)
-        finished = [i for i, raw in enumerate(found) if raw.state in ("completed", None)]
-        results = scan.hash_get(self._redis, keys.results, [to_bytes(found[i].id) for i in finished])
-        for i, result in zip(finished, results, strict=True):
-            found[i] = replace(found[i], result=result)
-        active = [i for i, raw in enumerate(found) if raw.state == "active"]
-        claims = scan.hash_get(self._redis, keys.active, [to_bytes(found[i].id) for i in active])
-        for i, claim in zip(active, claims, strict=True):
-            found[i] = replace(found[i], claim=claim)
-        return found
+        split = [raw for raw in raws if _may_be_split(raw)]
+        payloads = scan.get_many(self._redis, [keys.payload(raw.id) for raw in split], scan.Pace(start=16))
+        for raw, payload in zip(split, payloads, strict=True):
+            raw.payload = payload
+        finished = [raw for raw in raws if raw.state in ("completed", None)]
+        results = scan.hash_get(self._redis, keys.results, [to_bytes(raw.id) for raw in finished])
+        for raw, result in zip(finished, results, strict=True):
+            raw.result = result
+        active = [raw for raw in raws if raw.state == "active"]
+        claims = scan.hash_get(self._redis, keys.active, [to_bytes(raw.id) for raw in active])
+        for raw, claim in zip(active, claims, strict=True):
+            raw.claim = claim
 
 
 def _from_member(place: str, member: bytes, score: float) -> RawJob:

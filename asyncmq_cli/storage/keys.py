@@ -94,6 +94,12 @@ class QueueKeys:
         return self._queue + b"worker_heartbeats"
 
     @cached_property
+    def scheduler_lock(self) -> bytes:
+        """Held by a scheduler while it advances the queue's repeatables. Source:
+        `_process_backend_repeatables_with_lock` in asyncmq.schedulers."""
+        return b"asyncmq:" + to_bytes(self.queue) + b":repeatable-scheduler"
+
+    @cached_property
     def ids(self) -> bytes:
         return self._jobs + b"ids"
 

@@ -14,7 +14,7 @@ from asyncmq_cli.errors import AdminError
 from asyncmq_cli.models import Job
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, dumps
-from asyncmq_cli.storage.hydrate import RawJob, hydrate, with_record
+from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
 from asyncmq_cli.storage.jobs import PLACE_OF_STATE, PLACES
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
 
@@ -26,7 +26,8 @@ _FEW = 8
 @dataclass(slots=True)
 class Location:
     """Where a job was found, byte for byte. `members` holds its members of each sorted set, and
-    `score` the score of the last one that is not in the waiting set."""
+    `score` the score of the last one that is not in the waiting set. `children` is the number
+    of jobs that wait for this one, where all places were asked for."""
 
     queue: str
     id: str
@@ -38,6 +39,7 @@ class Location:
     in_ids: bool = False
     members: dict[str, list[bytes]] = field(default_factory=lambda: {place: [] for place in PLACES})
     score: float | None = None
+    children: int = 0
     problem: AdminError | None = None
 
     @property
@@ -56,7 +58,8 @@ class Location:
         place = next((place for place in PLACES if self.members[place]), None)
         member = decode_member(self.members[place][0]) if place else None
         raw = RawJob(id=self.id, state=self.state, payload=self.payload, member=member, score=self.score)
-        return hydrate(self.queue, with_record(raw, self.record), place=place)
+        add_record(raw, self.record)
+        return hydrate(self.queue, raw, place=place)
 
 
 def locate(client: redis.Redis, queue: str, job_ids: Sequence[str], places: Sequence[str]) -> list[Location]:
@@ -67,8 +70,11 @@ def locate(client: redis.Redis, queue: str, job_ids: Sequence[str], places: Sequ
     """
     keys = QueueKeys(queue)
     found: list[Location] = []
-    for piece in scan.chunks(job_ids, 100):
+    for piece in scan.chunks(job_ids, 200):
         found.extend(_read_fixed(client, keys, piece))
+    if len(places) == len(PLACES):
+        # Who takes a job out of everywhere wants to know who waits for it.
+        _count_children(client, keys, found)
     _look_where_expected(client, keys, found, places)
     unsettled = {location.id: location for location in found if _unsettled(location, places)}
     if unsettled:
@@ -78,55 +84,63 @@ def locate(client: redis.Redis, queue: str, job_ids: Sequence[str], places: Sequ
 
 
 def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) -> list[Location]:
+    """What lies under a name that the job's id makes known: a round trip or two for all of them."""
+    names = [to_bytes(job_id) for job_id in job_ids]
+    records = scan.get_many(client, [keys.record(job_id) for job_id in job_ids], scan.Pace())
+    payloads = scan.get_many(client, [keys.payload(job_id) for job_id in job_ids], scan.Pace(start=50))
     pipe: Any = client.pipeline(transaction=False)
-    asked: list[list[bytes]] = []
-    for job_id in job_ids:
-        name = to_bytes(job_id)
-        pipe.get(keys.record(job_id))
-        pipe.get(keys.payload(job_id))
-        pipe.hget(keys.states, name)
-        pipe.zscore(keys.waiting, name)
-        pipe.hexists(keys.active, name)
-        pipe.sismember(keys.cancelled, name)
-        pipe.sismember(keys.ids, name)
-        asked.append(
-            [
-                keys.record(job_id),
-                keys.payload(job_id),
-                keys.states,
-                keys.waiting,
-                keys.active,
-                keys.cancelled,
-                keys.ids,
-            ]
-        )
-    replies = iter(pipe.execute(raise_on_error=False))
-    return [
-        _from_replies(keys.queue, job_id, names, [next(replies) for _ in names])
-        for job_id, names in zip(job_ids, asked, strict=True)
-    ]
-
-
-def _from_replies(queue: str, job_id: str, names: list[bytes], replies: list[Any]) -> Location:
-    for name, reply in zip(names, replies, strict=True):
+    pipe.hmget(keys.states, names)
+    pipe.zmscore(keys.waiting, names)
+    pipe.hmget(keys.active, names)
+    pipe.smismember(keys.cancelled, names)
+    pipe.smismember(keys.ids, names)
+    asked = (keys.states, keys.waiting, keys.active, keys.cancelled, keys.ids)
+    replies = pipe.execute(raise_on_error=False)
+    for key, reply in zip(asked, replies, strict=True):
         if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
-            return Location(queue, job_id, in_ids=True, problem=scan.WrongType(name))
+            return [Location(keys.queue, i, in_ids=True, problem=scan.WrongType(key)) for i in job_ids]
         if isinstance(reply, Exception):
             raise reply
-    record, payload, state, waiting, active, cancelled, in_ids = replies
+    return [_located(keys.queue, *found) for found in zip(job_ids, records, payloads, *replies, strict=True)]
+
+
+def _located(
+    queue: str,
+    job_id: str,
+    record: bytes | None,
+    payload: bytes | None,
+    state: bytes | None,
+    waiting: float | None,
+    claim: bytes | None,
+    cancelled: int,
+    in_ids: int,
+) -> Location:
     location = Location(
         queue=queue,
         id=job_id,
         state=None if state is None else to_text(state),
         record=record,
         payload=payload,
-        active=bool(active),
+        active=claim is not None,
         cancelled=bool(cancelled),
         in_ids=bool(in_ids),
     )
     if waiting is not None:
         location.members["waiting"].append(to_bytes(job_id))
     return location
+
+
+def _count_children(client: redis.Redis, keys: QueueKeys, found: Sequence[Location]) -> None:
+    pipe: Any = client.pipeline(transaction=False)
+    for location in found:
+        pipe.scard(keys.children(location.id))
+    for location, count in zip(found, pipe.execute(raise_on_error=False), strict=True):
+        if isinstance(count, int):
+            location.children = count
+        elif "WRONGTYPE" in str(count):
+            location.problem = scan.WrongType(keys.children(location.id))
+        else:
+            raise count
 
 
 def _look_where_expected(

@@ -73,6 +73,7 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
     ),
     "pause": (_on("EXISTS", ("SET", 1)), _STREAM),
     "resume": (_on("EXISTS", "DEL"), _STREAM),
+    "repeatable_replace": (_on("ZCARD", _SCORE, _UNLIST, _LIST), _on("EXISTS"), _STREAM),
 }
 
 

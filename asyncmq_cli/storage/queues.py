@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import redis
 
-from asyncmq_cli.models import WAITING_CHILDREN, Job, QueueStats, as_number
+from asyncmq_cli.models import WAITING_CHILDREN, Job, QueueStats
 from asyncmq_cli.storage import scan
-from asyncmq_cli.storage.codec import CorruptData, decode_member, loads
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import DISCOVERY_PATTERN, QueueKeys, queue_of, to_bytes, to_text
-from asyncmq_cli.storage.repeatables import identity
+from asyncmq_cli.storage.repeatables import read as read_repeatables
+from asyncmq_cli.storage.workers import WorkerReader
 
 T = TypeVar("T")
 Warn = Callable[[str], None]
@@ -22,9 +22,9 @@ Warn = Callable[[str], None]
 class QueueReader:
     """`warn` is told of every key that could not be read; its value is then None, never zero."""
 
-    def __init__(self, client: redis.Redis, heartbeat_ttl: float, warn: Warn) -> None:
+    def __init__(self, client: redis.Redis, workers: WorkerReader, warn: Warn) -> None:
         self._redis = client
-        self._heartbeat_ttl = heartbeat_ttl
+        self._workers = workers
         self._warn = warn
 
     def names(self) -> list[str]:
@@ -56,16 +56,14 @@ class QueueReader:
     def is_paused(self, queue: str) -> bool:
         return bool(self._redis.exists(QueueKeys(queue).paused))
 
+    def has_waiting(self, queue: str) -> bool:
+        """Whether anything is in the waiting set. Raises WrongType."""
+        return scan.card(self._redis, "ZCARD", QueueKeys(queue).waiting) > 0
+
     def repeatables_as_jobs(self, queue: str) -> Iterator[Job]:
         """Each repeatable definition, as the `repeatable` tab of a job list shows it."""
-        for members in scan.zset_members(self._redis, QueueKeys(queue).repeatables):
-            for member, score in members:
-                definition = decode_member(member)
-                if definition is None:
-                    problem = f"a definition is not a JSON object ({len(member)} bytes)"
-                    yield Job(queue, "", "repeatable", None, problem=problem, due_at=score)
-                else:
-                    yield Job(queue, identity(definition), "repeatable", definition, due_at=score)
+        for one in read_repeatables(self._redis, queue):
+            yield Job(queue, one.id, "repeatable", one.definition, problem=one.problem, due_at=one.score)
 
     def stats(self, queue: str, now: float) -> QueueStats:
         """Counts by the same rules as the lists of jobs; ages in seconds before `now`."""
@@ -88,7 +86,7 @@ class QueueReader:
             waiting_children=_count(anywhere, WAITING_CHILDREN),
             dlq=self._readable(queue, lambda: scan.card(self._redis, "ZCARD", keys.dlq)),
             repeatables=self._readable(queue, lambda: scan.card(self._redis, "ZCARD", keys.repeatables)),
-            workers=self._readable(queue, lambda: self._live_workers(keys, now)),
+            workers=self._readable(queue, lambda: self._live_workers(queue, now)),
             oldest_waiting_seconds=None if oldest is None else max(0.0, now - oldest),
         )
 
@@ -110,14 +108,8 @@ class QueueReader:
             self._warn(f"queue {queue!r}: {exc.message}")
             return None
 
-    def _live_workers(self, keys: QueueKeys, now: float) -> int:
-        return sum(
-            1
-            for key in (keys.worker_heartbeats, keys.heartbeats)
-            for fields in scan.hash_fields(self._redis, key)
-            for value in fields.values()
-            if (beat := _heartbeat(value)) is not None and now - beat <= self._heartbeat_ttl
-        )
+    def _live_workers(self, queue: str, now: float) -> int:
+        return sum(1 for worker in self._workers.in_queue(queue, now) if worker.is_live)
 
 
 def _waiting(jobs: JobReader, queue: str) -> tuple[int, float | None]:
@@ -139,12 +131,3 @@ def _in_place(jobs: JobReader, queue: str, place: str) -> Counter[str]:
 
 def _count(states: Counter[str] | None, state: str) -> int | None:
     return None if states is None else states[state]
-
-
-def _heartbeat(value: bytes) -> float | None:
-    """When a worker was last alive; None for the heartbeat of a job, which is a bare number."""
-    try:
-        entry: Any = loads(value)
-    except CorruptData:
-        return None
-    return as_number(entry.get("heartbeat")) if isinstance(entry, dict) else None

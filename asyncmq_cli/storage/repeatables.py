@@ -1,16 +1,129 @@
-"""Repeatable definitions. Source: asyncmq.core.repeatables."""
+"""Repeatable definitions. Source: asyncmq.core.repeatables, and the repeatables' methods of
+asyncmq.backends.redis.
+
+A queue's definitions are read together, in bounded pieces: they are few, and its scheduler holds
+them all at every turn as well.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import redis
+
+from asyncmq_cli.errors import ChangeRefused
+from asyncmq_cli.storage import preflight, scan
+from asyncmq_cli.storage.audit import AuditLog, EventDraft
+from asyncmq_cli.storage.codec import decode_member, dumps
+from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, to_text
+from asyncmq_cli.storage.scripts import REPEATABLE_REPLACE, Scripts
+
+# The return codes of the script, as its header gives them.
+DONE = 1
+MOVED = -1
+SCHEDULER_AT_WORK = -2
+WRONG_TYPE = -9
 
 # What a definition carries on its way and what does not make it another one.
 _EPHEMERAL = frozenset(
     {"id", "next_run", "paused", "queue", "queue_name", "repeat_id", "status", "_last_run"}
 )
+IDENTITY_PREFIX = "repeatable:"
+
+
+class NotNow(ChangeRefused):
+    """Somebody else was changing the same definitions. Nothing was changed; trying again is safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a queue's repeatables, byte for byte; `score` is its next run.
+
+    `definition` is None where the member cannot be read, and then `problem` says why.
+    """
+
+    raw: bytes
+    score: float
+    id: str = ""
+    definition: Mapping[str, Any] | None = None
+    problem: str | None = None
+
+    @property
+    def paused(self) -> bool:
+        return self.definition is not None and bool(self.definition.get("paused", False))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The members of one definition, the next to run first, among `count` members in all."""
+
+    queue: str
+    count: int
+    members: Sequence[Member]
+
+
+class Repeatables:
+    def __init__(self, client: redis.Redis, scripts: Scripts, audit: AuditLog) -> None:
+        self._redis = client
+        self._scripts = scripts
+        self._audit = audit
+        self._allowed: set[str] = set()
+
+    def read(self, queue: str) -> list[Member]:
+        return read(self._redis, queue)
+
+    def find(self, queue: str, wanted: str) -> Found:
+        """The members whose identity is `wanted`; there may be none."""
+        members = self.read(queue)
+        return Found(queue, len(members), [member for member in members if member.id == wanted])
+
+    def scheduler_at_work(self, queue: str) -> bool:
+        """Whether a scheduler is advancing the queue's definitions. It takes each away before it
+        puts it back, so that one may be missing meanwhile."""
+        return bool(self._redis.exists(QueueKeys(queue).scheduler_lock))
+
+    def replace(self, found: Found, member: str | None, next_run: float, draft: EventDraft) -> None:
+        """Leave this one member in the place of those found, or none. Raises NotNow."""
+        keys = QueueKeys(found.queue)
+        used = [keys.repeatables, keys.scheduler_lock, AUDIT_STREAM]
+        if found.queue not in self._allowed:
+            preflight.check(self._redis, REPEATABLE_REPLACE, used)
+            self._allowed.add(found.queue)
+        listed = [part for one in found.members for part in (one.raw, repr(one.score))]
+        args = [found.count, member or "", repr(next_run), self._audit.maxlen, draft.encode()]
+        reply = self._scripts.run(REPEATABLE_REPLACE, used, [*args, len(listed), *listed])
+        if reply[0] == WRONG_TYPE:
+            raise scan.WrongType(used[reply[1] - 1])
+        if reply[0] == SCHEDULER_AT_WORK:
+            raise scheduler_at_work(found.queue)
+        if reply[0] == MOVED:
+            raise NotNow(
+                "repeatable_moved",
+                f"the repeatables of {found.queue!r} keep changing; nothing was changed",
+                hint="look at them again with 'asyncmq repeatables list'",
+            )
+
+
+def scheduler_at_work(queue: str) -> NotNow:
+    lock = to_text(QueueKeys(queue).scheduler_lock)
+    return NotNow(
+        "scheduler_at_work",
+        f"the scheduler of {queue!r} is at work on its repeatables; nothing was changed",
+        hint=f"try again in a moment; one that has died is in the way until its lock {lock!r} expires",
+    )
+
+
+def read(client: redis.Redis, queue: str) -> list[Member]:
+    """Every member, the next to run first. Raises WrongType."""
+    scores: dict[bytes, float] = {}
+    for members in scan.zset_members(client, QueueKeys(queue).repeatables):
+        # A scan may give a member twice; its later score is the truer one.
+        scores.update(members)
+    return [_member(raw, score) for raw, score in sorted(scores.items(), key=lambda item: item[::-1])]
 
 
 def normalized(definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,4 +137,23 @@ def normalized(definition: Mapping[str, Any]) -> dict[str, Any]:
 def identity(definition: Mapping[str, Any]) -> str:
     """`repeatable:` and the SHA-1 of the definition's canonical JSON."""
     canonical = json.dumps(normalized(definition), sort_keys=True, separators=(",", ":"))
-    return "repeatable:" + hashlib.sha1(canonical.encode(), usedforsecurity=False).hexdigest()
+    return IDENTITY_PREFIX + hashlib.sha1(canonical.encode(), usedforsecurity=False).hexdigest()
+
+
+def encode(definition: Mapping[str, Any], *, paused: bool) -> str:
+    """The member that AsyncMQ stores for a definition, in the definition's order of keys.
+
+    Source: `_store_repeatable` and `pause_repeatable` in asyncmq.backends.redis.
+    """
+    clean = normalized(definition)
+    return dumps({**clean, "paused": True} if paused else clean)
+
+
+def _member(raw: bytes, score: float) -> Member:
+    definition = decode_member(raw)
+    if definition is None:
+        return Member(raw, score, problem=f"a definition is not a JSON object ({len(raw)} bytes)")
+    try:
+        return Member(raw, score, identity(definition), definition)
+    except RecursionError:
+        return Member(raw, score, problem=f"a definition is nested too deeply ({len(raw)} bytes)")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from typing import Any
 
 import redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 
 
 class Script:
@@ -32,12 +33,49 @@ REMOVE = Script("remove")
 CANCEL = Script("cancel")
 PAUSE = Script("pause")
 RESUME = Script("resume")
+REPEATABLE_REPLACE = Script("repeatable_replace")
 RECORD_EVENT = Script("record_event")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A script with what it is to be run on."""
+
+    script: Script
+    keys: Sequence[bytes]
+    args: Sequence[Any]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it sends."""
+        return sum(len(arg) for arg in self.args if isinstance(arg, str | bytes))
 
 
 class Scripts:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
+        self._known: set[str] = set()
+
+    def run_together(self, calls: Sequence[Call]) -> list[list[int] | RedisError]:
+        """Run the calls in one transaction: nothing of anybody else's comes between them.
+
+        A call that Redis refuses does not undo the others, so each has a reply or an error.
+        """
+        pipe: Any = self._redis.pipeline(transaction=len(calls) > 1)
+        for call in calls:
+            # The first time the script itself is sent, which makes it known to Redis.
+            known = call.script.name in self._known
+            named = ("EVALSHA", call.script.sha) if known else ("EVAL", call.script.source)
+            pipe.execute_command(*named, len(call.keys), *call.keys, *call.args)
+            self._known.add(call.script.name)
+        replies = pipe.execute(raise_on_error=False)
+        return [self._settled(call, reply) for call, reply in zip(calls, replies, strict=True)]
+
+    def _settled(self, call: Call, reply: Any) -> list[int] | RedisError:
+        if isinstance(reply, NoScriptError):
+            # Redis has forgotten the script meanwhile; it has not run.
+            return self.run(call.script, call.keys, call.args)
+        return reply if isinstance(reply, RedisError) else [int(part) for part in reply]
 
     def run(self, script: Script, keys: Sequence[bytes], args: Sequence[Any]) -> list[int]:
         """The script's return value: a code, and for some codes a number with it."""

@@ -12,7 +12,9 @@ from asyncmq_cli.storage.connection import connect, redis_errors
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.locate import Location, locate
 from asyncmq_cli.storage.queues import QueueReader
+from asyncmq_cli.storage.repeatables import Repeatables
 from asyncmq_cli.storage.scripts import Scripts
+from asyncmq_cli.storage.workers import WorkerReader
 
 
 class Store:
@@ -23,10 +25,12 @@ class Store:
         self.warn = warn
         self._redis = connect(config)
         scripts = Scripts(self._redis)
-        self.queues = QueueReader(self._redis, config.heartbeat_ttl, warn)
+        self.workers = WorkerReader(self._redis, config.heartbeat_ttl, warn)
+        self.queues = QueueReader(self._redis, self.workers, warn)
         self.jobs = JobReader(self._redis)
         self.audit = AuditLog(self._redis, scripts, config.audit_maxlen)
         self.changes = Changes(self._redis, scripts, self.audit)
+        self.repeatables = Repeatables(self._redis, scripts, self.audit)
 
     def now(self) -> float:
         """The server's time, epoch seconds: the same for every operator."""

@@ -63,11 +63,29 @@ def test_queues(cli: Run) -> None:
 def test_jobs(cli: Run) -> None:
     page = cli("jobs", "list", "mail", "--state", "failed", "--json").json
     assert keys(page) == PAGE
-    assert page["filters"] == {"q": "", "task": "", "job_id": ""}
+    nothing = {"q": "", "task": "", "job_id": "", "group": "", "older_than": None, "newer_than": None}
+    assert page["filters"] == nothing
     assert keys(page["jobs"][0]) == JOB
     assert page["jobs"][0]["time"].endswith("+00:00")
     (line, _) = cli("jobs", "list", "mail", "--state", "failed", "--ndjson").lines
     assert keys(json.loads(line)) == JOB
+
+
+def test_dead_letters(cli: Run) -> None:
+    page = cli("dlq", "list", "mail", "--json").json
+    assert keys(page) == [name for name in PAGE if name != "state"]
+    assert [keys(job) for job in page["jobs"]] == [[*JOB, "failed_at"]] * 2
+    assert page["jobs"][0]["failed_at"] >= page["jobs"][1]["failed_at"] > 1.7e9
+    (line, _) = cli("dlq", "list", "mail", "--ndjson").lines
+    assert keys(json.loads(line)) == [*JOB, "failed_at"]
+
+    found = cli("dlq", "groups", "mail", "--json").json
+    assert keys(found) == ["queue", "scanned", "groups", "left_out"]
+    (group,) = found["groups"]
+    assert keys(group) == [
+        *("id", "type", "message", "count", "first_seen", "last_seen", "tasks", "sample_job_id")
+    ]
+    assert (found["scanned"], group["count"], group["type"]) == (2, 2, "app.errors.DeliveryError")
 
 
 def test_a_shown_job_and_why_it_failed(cli: Run) -> None:
@@ -142,6 +160,13 @@ def test_each_json_answer_is_one_line_and_nothing_else(cli: Run) -> None:
         ),
         (["jobs", "remove", "mail", "bad", "--yes"], [("job.remove", "jobs.single", "bad")]),
         (["jobs", "cancel", "mail", "next", "--yes"], [("job.cancel", "jobs.single", "next")]),
+        (["dlq", "retry", "mail", "bad"], [("dlq.retry", "dlq.bulk", "bad")]),
+        (["dlq", "remove", "mail", "bad", "--yes"], [("dlq.remove", "dlq.bulk", "bad")]),
+        (["jobs", "cancel", "mail", "--all", "--yes"], [("job.cancel", "jobs.single", "next")]),
+        (
+            ["dlq", "retry", "mail", "--all", "--yes"],
+            [("dlq.retry", "dlq.bulk", "bad"), ("dlq.retry", "dlq.bulk", "worse")],
+        ),
     ],
 )
 def test_each_change_has_one_event(
@@ -175,6 +200,17 @@ def test_each_change_has_one_event(
         (2, ["jobs", "list", "mail", "--json", "--ndjson"]),
         (2, ["jobs", "list"]),
         (2, ["jobs", "retry", "mail"]),
+        (2, ["dlq", "remove", "mail", "--yes"]),
+        (2, ["jobs", "retry", "mail", "bad", "--all"]),
+        (2, ["jobs", "retry", "mail", "bad", "--limit", "1"]),
+        (2, ["jobs", "retry", "mail", "--limit", "1"]),
+        (2, ["dlq", "retry", "mail", "--all", "--limit", "1", "--percent", "5"]),
+        (2, ["dlq", "retry", "mail", "--all", "--rate", "fast"]),
+        (2, ["dlq", "retry", "mail", "--all", "--rate", "0/s"]),
+        (2, ["dlq", "retry", "mail", "--all", "--abort-above", "20%"]),
+        (2, ["dlq", "retry", "mail", "--all", "--rate", "1/s", "--abort-above", "120%"]),
+        (2, ["dlq", "list", "mail", "--older-than", "a while"]),
+        (2, ["jobs", "retry", "mail", "--state", "waiting", "--yes"]),
         (2, ["jobs", "unknown"]),
         (2, ["unknown"]),
         (2, ["jobs"]),
@@ -193,6 +229,14 @@ def test_each_change_has_one_event(
         (4, ["queues", "pause", "ghost"]),
         (5, ["jobs", "remove", "mail", "bad"]),
         (5, ["jobs", "cancel", "mail", "next"]),
+        (5, ["jobs", "retry", "mail", "--all"]),
+        (5, ["dlq", "remove", "mail", "--all"]),
+        (0, ["dlq", "list", "mail", "--group", "ffff"]),
+        (0, ["dlq", "retry", "mail", "--q", "nothing like it", "--yes"]),
+        (1, ["dlq", "remove", "mail", "next", "--yes"]),
+        (4, ["dlq", "groups", "ghost"]),
+        (4, ["dlq", "retry", "ghost", "--all", "--yes"]),
+        (4, ["dlq", "retry", "mail", "ghost"]),
     ],
 )
 def test_exit_status(code: int, args: list[str], cli: Run) -> None:

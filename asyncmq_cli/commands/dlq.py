@@ -1,0 +1,111 @@
+"""`asyncmq dlq`."""
+
+from __future__ import annotations
+
+from asyncmq_cli.commands.bulk import change_jobs, print_every, print_page
+from asyncmq_cli.commands.jobs import PageOption, ResetOption, SizeOption, SortOption
+from asyncmq_cli.commands.options import (
+    DryRunOption,
+    JobsArg,
+    QueueArg,
+    ReasonOption,
+    YesOption,
+    command,
+    noun,
+)
+from asyncmq_cli.commands.session import Session
+from asyncmq_cli.commands.targets import Manner, Targets
+
+app = noun("Look into the dead-letter queue: failed and expired jobs, and why they died.")
+
+
+@command(app, "list", "filters", "ndjson", "secrets")
+def list_(
+    session: Session,
+    queue: QueueArg,
+    sort: SortOption = None,
+    page: PageOption = 1,
+    size: SizeOption = 20,
+) -> None:
+    """List dead jobs by when they died, failed and expired ones alike.
+
+    \b
+    Examples:
+      asyncmq dlq list emails --newer-than 1h
+      asyncmq dlq list emails --group 3f9c21 --json
+    """
+    if session.out.format == "ndjson":
+        print_every(session, session.dlq.every(queue, session.filter, sort=sort), dead=True)
+    else:
+        print_page(
+            session, session.dlq.page(queue, session.filter, sort=sort or "newest", page=page, size=size)
+        )
+
+
+@command(app, "groups", "filters", "ndjson", "secrets")
+def groups(session: Session, queue: QueueArg) -> None:
+    """Group dead jobs by cause: the error's type and its message, but for what changes in it.
+
+    \b
+    Examples:
+      asyncmq dlq groups emails
+      asyncmq dlq retry emails --group 3f9c21 --limit 10
+    """
+    from asyncmq_cli.output import documents, views
+
+    found = session.dlq.groups(queue, session.filter)
+    secrets = session.show_secrets
+    session.listing(
+        found.groups,
+        views.groups(show_secrets=secrets),
+        lambda rows: documents.groups(found, show_secrets=secrets),
+        lambda group: documents.group(group, show_secrets=secrets),
+    )
+
+
+@command(app, "retry", "filters", "bulk", "abort")
+def retry(
+    session: Session,
+    queue: QueueArg,
+    job_ids: JobsArg = None,
+    reset: ResetOption = False,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Put dead jobs back into the queue: those named, or all that a filter finds.
+
+    \b
+    Examples:
+      asyncmq dlq retry emails --group 3f9c21 --limit 10
+      asyncmq dlq retry emails --group 3f9c21 --percent 10 --rate 50/s --abort-above 20%
+    """
+    change_jobs(
+        session,
+        Targets(queue, job_ids, dead=True),
+        lambda order: session.job_changes.retry(order, reset=reset),
+        Manner("retry", noun="dlq", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
+    )
+
+
+@command(app, "remove", "filters", "bulk")
+def remove(
+    session: Session,
+    queue: QueueArg,
+    job_ids: JobsArg = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Remove dead jobs and all that belongs to them. This cannot be undone.
+
+    \b
+    Example:
+      asyncmq dlq remove emails --older-than 30d --yes
+    """
+    change_jobs(
+        session,
+        Targets(queue, job_ids, dead=True),
+        lambda order: session.job_changes.remove(order, force=False),
+        Manner("remove", noun="dlq", reason=reason, dry_run=dry_run, yes=yes),
+    )

@@ -1,0 +1,278 @@
+"""`asyncmq repeatables`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.commands.options import DryRunOption, QueueArg, ReasonOption, YesOption, command, noun
+from asyncmq_cli.commands.session import Session
+from asyncmq_cli.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models import RepeatableChange
+    from asyncmq_cli.services.repeatables import Address
+
+app = noun("See what is scheduled, add definitions, pause, resume and remove them.")
+
+_MOST_LEVELS = 100
+"""Arguments nested deeper could not be read back by everything that must."""
+_MOST_PRIORITY = 9000
+"""AsyncMQ orders a queue by priority * 10^12 + sequence, which is no longer exact beyond it."""
+
+AnyQueueArg = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Argument(metavar="[QUEUE]", help="Name of a queue; without it, all.", show_default=False),
+]
+IdArg = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Argument(metavar="[ID]", help="Its id, or as much of it as is unique.", show_default=False),
+]
+ByTaskOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--task", metavar="NAME", help="Its task, where that is unique.", show_default=False),
+]
+TaskOption = Annotated[
+    str, typer.Option("--task", metavar="NAME", help="Id of the task to run.", show_default=False)
+]
+EveryOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--every", metavar="DURATION", help="As 90s, 5m, 2h, 1h30m.", show_default=False),
+]
+CronOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--cron", metavar="EXPRESSION", help='In UTC, as "*/5 * * * *".', show_default=False),
+]
+ArgsOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--args", metavar="JSON", help="Positional arguments, an array.", show_default=False),
+]
+KwargsOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--kwargs", metavar="JSON", help="Keyword arguments, an object.", show_default=False),
+]
+RetriesOption = Annotated[
+    int, typer.Option("--retries", metavar="N", min=0, help="How often a failed job is tried again.")
+]
+TtlOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--ttl", metavar="DURATION", help="Age at which a job expires.", show_default=False),
+]
+PriorityOption = Annotated[
+    int,
+    typer.Option(
+        "--priority",
+        metavar="N",
+        min=-_MOST_PRIORITY,
+        max=_MOST_PRIORITY,
+        help="Lower runs first.",
+    ),
+]
+BackoffOption = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(
+        "--backoff",
+        metavar="BASE",
+        help="Seconds before the n-th retry: BASE to the power of n.",
+        show_default=False,
+    ),
+]
+
+
+@command(app, "list", "ndjson", "secrets")
+def list_(session: Session, queue: AnyQueueArg = None) -> None:
+    """List definitions, the next to run first. Overdue: not paused, and late by over a minute.
+
+    \b
+    Examples:
+      asyncmq repeatables list emails
+      asyncmq repeatables list --json | jq '.repeatables[] | select(.overdue)'
+    """
+    from asyncmq_cli.output import documents, views
+
+    secrets = session.show_secrets
+    session.listing(
+        session.warning_of_problems(session.repeatables.list(queue), "repeatable"),
+        views.repeatables(show_secrets=secrets),
+        lambda rows: documents.repeatables(rows, show_secrets=secrets),
+        lambda row: documents.repeatable(row, show_secrets=secrets),
+    )
+
+
+@command(app, "add")
+def add(
+    session: Session,
+    queue: QueueArg,
+    task: TaskOption,
+    every: EveryOption = None,
+    cron: CronOption = None,
+    args: ArgsOption = None,
+    kwargs: KwargsOption = None,
+    retries: RetriesOption = 0,
+    ttl: TtlOption = None,
+    priority: PriorityOption = 5,
+    backoff: BackoffOption = None,
+    paused: Annotated[bool, typer.Option("--paused", help="Store it paused.")] = False,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Add a definition, or count the next run anew of one that is there already.
+
+    \b
+    Examples:
+      asyncmq repeatables add emails --task app.digest --cron "0 7 * * mon-fri"
+      asyncmq repeatables add emails --task app.poll --every 90s --args '["inbox"]'
+    """
+    # The order of the keys is that in which AsyncMQ's own `Queue.upsert_repeatable` stores them.
+    definition = {
+        "task_id": _name(task),
+        "args": _json("--args", args, list, "an array"),
+        "kwargs": _json("--kwargs", kwargs, dict, "an object"),
+        "retries": retries,
+        "ttl": None if ttl is None else _duration("--ttl", ttl),
+        "priority": priority,
+        "backoff": None if backoff is None else _base(backoff),
+        **_schedule(every, cron),
+    }
+    session.report(session.repeatables.add(queue, definition, paused=paused, reason=reason, dry_run=dry_run))
+
+
+@command(app, "pause")
+def pause(
+    session: Session,
+    queue: QueueArg,
+    repeatable_id: IdArg = None,
+    task: ByTaskOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Pause one definition: it stays, and nothing is enqueued from it.
+
+    \b
+    Examples:
+      asyncmq repeatables pause emails 3f9c21d0
+      asyncmq repeatables pause emails --task app.digest --reason "wrong recipients"
+    """
+    address = _address(queue, repeatable_id, task)
+    session.report(session.repeatables.pause(address, reason=reason, dry_run=dry_run))
+
+
+@command(app, "resume")
+def resume(
+    session: Session,
+    queue: QueueArg,
+    repeatable_id: IdArg = None,
+    task: ByTaskOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Resume one paused definition. Its next run is counted from now.
+
+    \b
+    Example:
+      asyncmq repeatables resume emails 3f9c21d0
+    """
+    address = _address(queue, repeatable_id, task)
+    session.report(session.repeatables.resume(address, reason=reason, dry_run=dry_run))
+
+
+@command(app, "remove")
+def remove(
+    session: Session,
+    queue: QueueArg,
+    repeatable_id: IdArg = None,
+    task: ByTaskOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Remove one definition. Jobs that were enqueued from it stay.
+
+    \b
+    Example:
+      asyncmq repeatables remove emails 3f9c21d0 --reason "replaced by app.weekly"
+    """
+    address = _address(queue, repeatable_id, task)
+
+    def run(dry: bool) -> RepeatableChange:
+        return session.repeatables.remove(address, reason=reason, dry_run=dry)
+
+    if not dry_run and not yes:
+        _ask(session, run)
+    session.report(run(dry_run))
+
+
+def _ask(session: Session, run: Callable[[bool], RepeatableChange]) -> None:
+    """What would not be removed anyway is not asked about; the attempt itself reports it."""
+    from asyncmq_cli.output import reports
+
+    preview = run(True)
+    if preview.interrupted is not None:
+        raise preview.interrupted
+    if preview.succeeded:
+        session.ask("remove", preview.queue or "", [reports.repeatable_name(preview)], noun="repeatable")
+
+
+def _address(queue: str, repeatable_id: str | None, task: str | None) -> Address:
+    from asyncmq_cli.services.repeatables import Address
+
+    if (repeatable_id is None) == (task is None):
+        raise UsageProblem("give the id of a repeatable, or its --task", hint="one of the two, not both")
+    return Address(queue, id=repeatable_id, task=task)
+
+
+def _schedule(every: str | None, cron: str | None) -> dict[str, Any]:
+    if (every is None) == (cron is None):
+        raise UsageProblem("give exactly one schedule: --every or --cron")
+    return {"cron": cron} if every is None else {"every": _duration("--every", every)}
+
+
+def _name(task: str) -> str:
+    if not task.strip():
+        raise UsageProblem("--task must name a task")
+    return task
+
+
+def _duration(option: str, text: str) -> int | float:
+    duration = seconds(text)
+    if not 0 < duration < math.inf:
+        raise UsageProblem(f"{option} must be above 0, not {text!r}")
+    return _whole(duration)
+
+
+def _base(backoff: float) -> int | float:
+    if not 0 <= backoff < math.inf:
+        raise UsageProblem(f"--backoff must be a number from 0, not {backoff}")
+    return _whole(backoff)
+
+
+def _whole(number: float) -> int | float:
+    return int(number) if number.is_integer() else number
+
+
+def _json(option: str, text: str | None, kind: type[Any], name: str) -> Any:
+    """What Python's `json` reads, as AsyncMQ will read it: NaN and large integers too."""
+    if text is None:
+        return kind()
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise UsageProblem(f"{option} is not JSON: {exc}") from exc
+    if not isinstance(value, kind):
+        example = "[1]" if kind is list else '{"a": 1}'
+        raise UsageProblem(f"{option} must be {name}, such as {example}")
+    if _is_deeper(value, _MOST_LEVELS):
+        raise UsageProblem(f"{option} is nested deeper than {_MOST_LEVELS} levels")
+    return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, list | dict):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)

@@ -1,0 +1,106 @@
+"""Which jobs a change hits: those named, or those that a filter finds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models import JobFilter
+
+_RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?:/\s*(?P<unit>s|sec|second|m|min|minute|h|hour))?")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What stands on the command line. `dead` means the dead-letter queue, whatever the state."""
+
+    queue: str
+    job_ids: list[str] | None
+    state: str | None = None
+    default_state: str = "waiting"
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a change is made. What is not destructive is asked about only where a filter chose."""
+
+    verb: str
+    noun: Literal["job", "dlq"] = "job"
+    reason: str | None = None
+    dry_run: bool = False
+    yes: bool = False
+    destructive: bool = True
+
+
+def filter_of(flags: Mapping[str, Any]) -> JobFilter:
+    """The filter that the options make. Raises UsageProblem for a duration that is none."""
+    ages = {name: flags.get(name) for name in ("older_than", "newer_than")}
+    return JobFilter(
+        q=flags.get("q") or "",
+        task=flags.get("task") or "",
+        job_id=flags.get("job_id") or "",
+        group=flags.get("group") or "",
+        **{name: None if text is None else seconds(text) for name, text in ages.items()},
+    )
+
+
+def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
+    """Whether a filter chooses. Raises UsageProblem unless exactly one of the two ways is taken."""
+    chooses = targets.state is not None or bool(flags.get("all_jobs")) or filter_of(flags).narrows
+    if targets.job_ids and chooses:
+        raise UsageProblem("ids and a filter exclude each other", hint="give one or the other")
+    if not targets.job_ids and not chooses:
+        raise UsageProblem(
+            "which jobs? give ids, a filter (--q, --task, --job-id, --group, --older-than, …), or --all"
+        )
+    if not chooses and (flags.get("limit") is not None or flags.get("percent") is not None):
+        raise UsageProblem("--limit and --percent go with a filter or --all")
+    return chooses
+
+
+def rate_of(flags: Mapping[str, Any]) -> float | None:
+    """Jobs a second."""
+    text = flags.get("rate")
+    if text is None:
+        return None
+    found = _RATE.fullmatch(text.strip().lower())
+    rate = float(found["count"]) / _UNIT_SECONDS[(found["unit"] or "s")[0]] if found else 0.0
+    if rate <= 0:
+        raise UsageProblem(f"--rate must be like 50/s or 300/m, not {text!r}")
+    return rate
+
+
+def abort_share_of(flags: Mapping[str, Any]) -> float | None:
+    """A share from 0 to 1."""
+    text = flags.get("abort_above")
+    if text is None:
+        return None
+    found = _SHARE.fullmatch(text.strip())
+    if found is None or float(found["number"]) > 100:
+        raise UsageProblem(f"--abort-above must be like 20%, not {text!r}")
+    if flags.get("rate") is None:
+        raise UsageProblem(
+            "--abort-above goes with --rate", hint="without a pace all is retried before the first job ends"
+        )
+    return float(found["number"]) / 100
+
+
+def ids_from(given: list[str]) -> list[str]:
+    """The ids given, `-` replaced by the lines of standard input."""
+    import sys
+
+    ids: list[str] = []
+    for job_id in given:
+        if job_id != "-":
+            ids.append(job_id)
+            continue
+        lines = sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n")
+        ids.extend(line.rstrip("\r") for line in lines if line.strip())
+    return ids

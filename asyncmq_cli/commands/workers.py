@@ -1,0 +1,94 @@
+"""`asyncmq workers`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Optional
+
+import typer
+
+from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.commands.options import command, noun, one_of
+from asyncmq_cli.commands.session import Session
+from asyncmq_cli.errors import UsageProblem
+
+app = noun("See which workers are there, how they are, and which queues have none.")
+
+SORTS = ("queue", "id", "heartbeat", "concurrency")
+
+QueueOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--queue", metavar="QUEUE", help="Only the workers of this queue.", show_default=False),
+]
+TtlOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--ttl",
+        metavar="DURATION",
+        help="How old a heartbeat may be; the workers' heartbeat_ttl. "
+        "[env: ASYNCMQ_HEARTBEAT_TTL; default: 30s]",
+        show_default=False,
+    ),
+]
+SortOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--sort",
+        metavar="ORDER",
+        callback=one_of(SORTS),
+        help="queue, id, heartbeat (the oldest first) or concurrency (the largest first). "
+        "[default: queue; with --ndjson: as found]",
+        show_default=False,
+    ),
+]
+PageOption = Annotated[int, typer.Option("--page", metavar="N", min=1, help="Which page, from 1.")]
+SizeOption = Annotated[
+    int, typer.Option("--size", metavar="N", min=1, max=1000, help="Workers a page, 1 to 1000.")
+]
+
+
+@command(app, "list", "ndjson")
+def list_(
+    session: Session,
+    queue: QueueOption = None,
+    ttl: TtlOption = None,
+    sort: SortOption = None,
+    page: PageOption = 1,
+    size: SizeOption = 20,
+) -> None:
+    """List workers by their heartbeats: healthy, aging past two thirds of the TTL, stale past it.
+
+    \b
+    Examples:
+      asyncmq workers list --sort heartbeat
+      asyncmq workers list --queue emails --json | jq .summary
+    """
+    from asyncmq_cli.output import documents, views
+
+    fleet = session.workers.fleet(queue, _ttl(ttl))
+    if session.out.format == "ndjson":
+        workers = fleet if sort is None else session.workers.in_order(fleet, sort)
+        session.out.documents(documents.worker(worker) for worker in workers)
+        _warn_of(session, fleet.unattended)
+        return
+    found = session.workers.page(fleet, sort=sort or "queue", page=page, size=size)
+    if session.out.format == "json":
+        session.out.document(documents.workers(found))
+        return
+    session.out.rows(found.workers, views.WORKERS, now=session.now())
+    session.out.footer(views.worker_footer(found))
+    _warn_of(session, found.unattended)
+
+
+def _warn_of(session: Session, unattended: Sequence[str]) -> None:
+    for queue in unattended:
+        session.out.remark("warning", f"jobs wait in queue {queue!r}, and it has no live worker")
+
+
+def _ttl(text: str | None) -> float | None:
+    if text is None:
+        return None
+    ttl = seconds(text)
+    if not 0 < ttl < 1e9:
+        raise UsageProblem(f"--ttl must be above 0, not {text!r}")
+    return ttl

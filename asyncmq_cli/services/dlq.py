@@ -1,0 +1,46 @@
+"""Dead letters: failed and expired jobs, and why they died."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from asyncmq_cli.models import FailureGroups, Job, JobFilter, JobPage
+from asyncmq_cli.services import listing
+from asyncmq_cli.services.existence import require_queue
+from asyncmq_cli.services.groups import grouped
+from asyncmq_cli.services.matching import Matcher
+from asyncmq_cli.storage.store import Store
+
+
+class DlqService:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def page(self, queue: str, wanted: JobFilter, *, sort: str, page: int, size: int) -> JobPage:
+        """One page of the dead-letter queue, by when the jobs died. Its `state` is None."""
+        jobs = listing.Counted(self.matching(queue, wanted))
+        found = listing.page_of(
+            jobs, _died, sort=sort, page=page, size=size, reread=lambda ids: self._reread(queue, ids)
+        )
+        return JobPage(queue, None, page, size, jobs.total, sort, wanted, found)
+
+    def every(self, queue: str, wanted: JobFilter, *, sort: str | None) -> Iterator[Job]:
+        jobs = self.matching(queue, wanted)
+        return listing.every(jobs, _died, sort=sort, reread=lambda ids: self._reread(queue, ids))
+
+    def matching(self, queue: str, wanted: JobFilter) -> Iterator[Job]:
+        require_queue(self._store, queue)
+        return filter(Matcher(wanted, self._store.now()), self._store.jobs.in_place(queue, "dlq"))
+
+    def groups(self, queue: str, wanted: JobFilter) -> FailureGroups:
+        scanned, left_out, groups = grouped(self.matching(queue, wanted))
+        if left_out:
+            self._store.warn(f"{left_out:,} jobs are in no group: there are too many different causes")
+        return FailureGroups(queue, scanned, left_out, groups)
+
+    def _reread(self, queue: str, job_ids: Sequence[str]) -> Iterator[Job]:
+        return listing.read_again(self._store, queue, job_ids, with_scores="dlq")
+
+
+def _died(job: Job) -> float:
+    return job.dead_at or 0.0

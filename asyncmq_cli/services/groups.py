@@ -1,0 +1,104 @@
+"""Failures by cause: the same type of error with the same message, but for what changes in it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from asyncmq_cli.models import FailureGroup, Job
+from asyncmq_cli.services.traceback import raised_last
+
+MAX_GROUPS = 10_000
+_MAX_MESSAGE = 200
+_MAX_TASKS = 20
+
+# What changes from failure to failure, the longest kinds first, and the word that stands for it.
+# No word holds what any of the patterns finds, so a message is made general once and for all;
+# numbers, ids and addresses have one word, because an id may by chance look like a number.
+_CHANGING: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*"|`[^`]*`)(?!\w)"""), "<value>"),
+    (re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s<>]+", re.IGNORECASE), "<url>"),
+    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "<email>"),
+    (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), "<*>"),
+    (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<*>"),
+    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<*>"),
+    (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b", re.IGNORECASE), "<*>"),
+    (re.compile(r"\d+(?:[.,:_-]\d+)*"), "<*>"),
+    (re.compile(r"\s+"), " "),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    type: str | None
+    message: str
+
+    @property
+    def id(self) -> str:
+        """The same for the same cause in every run, on every queue."""
+        name = f"{self.type or ''}\0{self.message}".encode("utf-8", "surrogatepass")
+        return hashlib.sha1(name, usedforsecurity=False).hexdigest()[:12]
+
+
+def signature(job: Job) -> Signature:
+    """The cause of a dead job. An expired one never ran to fail, whatever its record tells of
+    earlier attempts."""
+    if job.status == "expired":
+        return Signature(None, "expired before it could run")
+    if job.problem is not None and job.record is None:
+        return Signature(None, "the job cannot be read")
+    error = raised_last(job)
+    if error is None:
+        return Signature(None, "no error is stored")
+    kind, message = error
+    return Signature(kind, generalized(message))
+
+
+def generalized(message: str) -> str:
+    """The message's first line without its changing parts."""
+    text = message.strip().split("\n", 1)[0][: 4 * _MAX_MESSAGE]
+    for pattern, word in _CHANGING:
+        text = pattern.sub(word, text)
+    return text[:_MAX_MESSAGE].strip()
+
+
+@dataclass(slots=True)
+class _Count:
+    sample: str
+    first: float
+    last: float
+    count: int = 0
+    tasks: set[str] = field(default_factory=set)
+
+
+def grouped(jobs: Iterable[Job]) -> tuple[int, int, list[FailureGroup]]:
+    """How many jobs there were, how many of them went into no group because there are too many
+    groups, and the groups, the most frequent first."""
+    counts: dict[Signature, _Count] = {}
+    scanned = left_out = 0
+    for job in jobs:
+        scanned += 1
+        cause = signature(job)
+        died = job.dead_at or 0.0
+        found = counts.get(cause)
+        if found is None:
+            if len(counts) >= MAX_GROUPS:
+                left_out += 1
+                continue
+            found = counts[cause] = _Count(job.id, died, died)
+        found.count += 1
+        if died < found.first or (died == found.first and job.id < found.sample):
+            found.first, found.sample = died, job.id
+        found.last = max(found.last, died)
+        if job.task_id and len(found.tasks) < _MAX_TASKS:
+            found.tasks.add(job.task_id)
+    groups = [
+        FailureGroup(
+            cause.id, cause.type, cause.message, n.count, n.first, n.last, tuple(sorted(n.tasks)), n.sample
+        )
+        for cause, n in counts.items()
+    ]
+    groups.sort(key=lambda group: (-group.count, group.id))
+    return scanned, left_out, groups

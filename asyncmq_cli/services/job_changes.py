@@ -1,0 +1,162 @@
+"""Retrying, removing and cancelling jobs: which change fits which job, and what to say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from asyncmq_cli.errors import ChangeRefused
+from asyncmq_cli.models import ChangeReport, Job, as_number
+from asyncmq_cli.services.bulk import Decision, JobRunner, Pace
+from asyncmq_cli.services.change import Attempt
+from asyncmq_cli.services.retry_watch import RetryWatch
+from asyncmq_cli.services.selection import Selection
+from asyncmq_cli.storage.changes import Change, marked_cancelled
+from asyncmq_cli.storage.hydrate import has_pending_parents
+from asyncmq_cli.storage.locate import Location
+from asyncmq_cli.storage.store import Store
+
+DEAD_STATES = ("failed", "expired")
+ENDED_STATES = ("completed", "failed", "expired", "cancelled")
+EVERYWHERE = ("waiting", "delayed", "dlq")
+
+Noun = Literal["job", "dlq"]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How a change of many jobs goes: jobs a second, the share of renewed failures (0 to 1)
+    above which it stops, and who is told of the progress."""
+
+    rate: float | None = None
+    abort_above: float | None = None
+    progress: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What every change is given: on which jobs, why, and whether only to show it.
+
+    `noun` is under which name it goes into the audit trail.
+    """
+
+    queue: str
+    selection: Selection
+    reason: str | None = None
+    dry_run: bool = False
+    noun: Noun = "job"
+    control: Control = Control()
+
+
+class JobChangeService:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def retry(self, order: Order, *, reset: bool) -> ChangeReport:
+        now = self._now()
+
+        def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
+            job = location.job
+            _require_dead(location, job)
+            change = self._store.changes.retry(location, attempt.draft(), reset_at=now if reset else None)
+            return change, None if reset else _will_expire(job, now)
+
+        runner = self._runner("retry", order, {"reset": True} if reset else {})
+        if order.control.abort_above is not None and not order.dry_run:
+            runner.watch = RetryWatch(self._store, order.queue, order.control.abort_above)
+        return self._run(runner, order, ("dlq",), decide)
+
+    def remove(self, order: Order, *, force: bool) -> ChangeReport:
+        def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
+            if order.noun == "dlq" and not location.members["dlq"]:
+                raise ChangeRefused(
+                    "job_not_dead",
+                    f"job {location.id!r} is {location.job.status}, not in the dead-letter queue",
+                    hint="'asyncmq jobs remove' removes it all the same",
+                )
+            if location.active and not force:
+                raise ChangeRefused(
+                    "job_active",
+                    f"job {location.id!r} is active: a worker may be running it",
+                    hint="'asyncmq jobs remove --force' removes it all the same",
+                )
+            change = self._store.changes.remove(location, attempt.draft(), force=force)
+            children = location.children
+            return change, f"{children} jobs wait for it and will never run" if children else None
+
+        runner = self._runner("remove", order, {"force": True} if force else {})
+        return self._run(runner, order, EVERYWHERE, decide)
+
+    def cancel(self, order: Order) -> ChangeReport:
+        def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
+            status = location.job.status
+            if status in ENDED_STATES:
+                raise ChangeRefused(
+                    "job_ended",
+                    f"job {location.id!r} is {status} already, so there is nothing to cancel",
+                    hint="'asyncmq jobs remove' takes it out of the queue" if status != "completed" else None,
+                )
+            note = "a worker may be running it; what it does is not undone" if location.active else None
+            return self._store.changes.cancel(location, attempt.draft()), note
+
+        return self._run(self._runner("cancel", order, {}), order, ("waiting", "delayed"), decide)
+
+    def _runner(self, verb: str, order: Order, details: dict[str, Any]) -> JobRunner:
+        source = "jobs.single" if len(set(order.selection.job_ids)) == 1 else "jobs.bulk"
+        runner = JobRunner(
+            self._store,
+            f"{order.noun}.{verb}",
+            "dlq.bulk" if order.noun == "dlq" else source,
+            reason=order.reason,
+            dry_run=order.dry_run,
+            details=details,
+        )
+        runner.progress = order.control.progress
+        if not order.dry_run:
+            runner.pace = Pace(order.control.rate)
+        return runner
+
+    def _run(
+        self, runner: JobRunner, order: Order, places: tuple[str, ...], decide: Decision
+    ) -> ChangeReport:
+        runner.total = order.selection.total
+        return runner.jobs(order.queue, order.selection.job_ids, places, decide)
+
+    def _now(self) -> float:
+        with self._store.errors():
+            return self._store.now()
+
+
+def _require_dead(location: Location, job: Job) -> None:
+    """A job can be retried that is in the dead-letter queue, and nowhere else."""
+    status = job.status
+    if location.cancelled and location.members["dlq"]:
+        raise marked_cancelled(location.id)
+    if not location.members["dlq"] or (location.state is not None and location.state not in DEAD_STATES):
+        where = (
+            f"{status}, but not in the dead-letter queue"
+            if status in DEAD_STATES
+            else f"{status}, not failed"
+        )
+        raise ChangeRefused(
+            "job_not_dead",
+            f"job {location.id!r} is {where}, so it cannot be retried",
+            hint="'asyncmq dlq list QUEUE' lists the jobs that can",
+        )
+    if location.active or location.members["waiting"]:
+        raise ChangeRefused(
+            "job_not_dead", f"job {location.id!r} is waiting or active as well, so a retry would run it twice"
+        )
+    if has_pending_parents(job.record):
+        raise ChangeRefused(
+            "job_waits_for_parents", f"job {location.id!r} waits for other jobs, so a retry would not run it"
+        )
+
+
+def _will_expire(job: Job, now: float) -> str | None:
+    ttl, created_at = as_number(job.get("ttl")), job.created_at
+    if ttl is None or created_at is None or now <= created_at + ttl:
+        return None
+    age = f"it is older than its time to live of {ttl:g} s"
+    return f"{age}, so it will expire again at once; --reset makes it start fresh"

@@ -1,0 +1,96 @@
+"""What each change makes of the members that are stored for one repeatable definition.
+
+Whatever there were, one is left, or none. Source: `upsert_repeatable`, `pause_repeatable`,
+`resume_repeatable` and `remove_repeatable` in asyncmq.backends.redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from asyncmq_cli.errors import ChangeRefused
+from asyncmq_cli.services.schedule import InvalidSchedule, next_runs
+from asyncmq_cli.storage.repeatables import Found, Member, encode, normalized
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`member` is what will be stored with `next_run` as its score, None for nothing. Where it is
+    `unchanged`, nothing needs to be done. `runs` are the runs to come, where they were set."""
+
+    member: str | None = None
+    next_run: float = 0.0
+    runs: Sequence[float] = ()
+    note: str | None = None
+    unchanged: bool = False
+    existed: bool = True
+
+
+def adding(definition: Mapping[str, Any], found: Found, now: float, *, paused: bool) -> Plan:
+    """Raises InvalidSchedule."""
+    runs = next_runs(definition, now)
+    return Plan(
+        encode(definition, paused=paused),
+        runs[0],
+        runs,
+        "; ".join(_on_adding(definition, found, paused=paused)) or None,
+        existed=bool(found.members),
+    )
+
+
+def pausing(found: Found, now: float) -> Plan:
+    """The next run stays as it is, as in AsyncMQ: a resume sets it anew."""
+    first = found.members[0]
+    if len(found.members) == 1 and first.paused:
+        return Plan(unchanged=True, note="was paused already; nothing changed")
+    return Plan(encode(first.definition or {}, paused=True), first.score, note=_made_one(found))
+
+
+def resuming(found: Found, now: float) -> Plan:
+    """The next run is counted from now. Raises ChangeRefused where the schedule has none."""
+    first = found.members[0]
+    if len(found.members) == 1 and not first.paused:
+        return Plan(unchanged=True, note="was not paused; nothing changed")
+    definition = normalized(first.definition or {})
+    try:
+        runs = next_runs(definition, now)
+    except InvalidSchedule as exc:
+        raise ChangeRefused(
+            "schedule_invalid",
+            f"it cannot be resumed: {exc}",
+            hint="'asyncmq repeatables remove' takes it away, 'add' puts a right one in its place",
+        ) from exc
+    return Plan(encode(definition, paused=False), runs[0], runs, _made_one(found))
+
+
+def removing(found: Found, now: float) -> Plan:
+    many = len(found.members) > 1
+    return Plan(note=f"it was stored {len(found.members)} times" if many else None)
+
+
+def name_of(member: Member) -> str:
+    """What the audit trail calls a definition: its task's id. Source: asyncmq.contrib.dashboard."""
+    definition = normalized(member.definition or {})
+    return str(definition.get("task_id") or definition.get("name") or member.id)
+
+
+def _on_adding(definition: Mapping[str, Any], found: Found, *, paused: bool) -> list[str]:
+    notes = []
+    if found.members:
+        was_paused = all(member.paused for member in found.members)
+        if was_paused and not paused:
+            notes.append("it was there already, paused, and runs again")
+        elif paused and not was_paused:
+            notes.append("it was there already and is paused now")
+        else:
+            notes.append("it was there already; its next run is counted from now")
+    if definition.get("priority") == 0:
+        # `build_repeatable_job` in asyncmq.core.repeatables.
+        notes.append("AsyncMQ takes a repeatable's priority of 0 for 5")
+    return notes
+
+
+def _made_one(found: Found) -> str | None:
+    return f"it was stored {len(found.members)} times, and is once now" if len(found.members) > 1 else None

@@ -1,0 +1,222 @@
+"""Repeatables: listing, adding, pausing, resuming and removing definitions.
+
+A change acts on one definition, by its identity, and on every member stored for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from asyncmq_cli.errors import AdminError, AmbiguousRepeatable, RepeatableNotFound, UsageProblem
+from asyncmq_cli.models import Repeatable, RepeatableChange
+from asyncmq_cli.services import repeatable_plans as plans
+from asyncmq_cli.services.change import Attempt, Runner
+from asyncmq_cli.services.existence import nearest_queues, require_queue
+from asyncmq_cli.services.repeatable_plans import Plan, name_of
+from asyncmq_cli.services.schedule import InvalidSchedule
+from asyncmq_cli.storage.repeatables import (
+    IDENTITY_PREFIX,
+    Found,
+    Member,
+    NotNow,
+    encode,
+    identity,
+    normalized,
+    scheduler_at_work,
+)
+from asyncmq_cli.storage.scan import WrongType
+from asyncmq_cli.storage.store import Store
+
+T = TypeVar("T")
+MakePlan = Callable[[Found, float], Plan]
+
+_OVERDUE_AFTER = 60.0
+_PATIENCE = 3.0
+"""Seconds for which a change is tried again while a scheduler is in the way: many of its turns."""
+_PAUSE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How one definition is meant: by the beginning of its id, or by its task's id."""
+
+    queue: str
+    id: str | None = None
+    task: str | None = None
+
+    @property
+    def text(self) -> str:
+        return self.task or self.id or ""
+
+    def means(self, member: Member) -> bool:
+        if self.task is not None:
+            return name_of(member) == self.task
+        start = (self.id or "").lower().removeprefix(IDENTITY_PREFIX)
+        return bool(start) and member.id.removeprefix(IDENTITY_PREFIX).startswith(start)
+
+
+class RepeatableService:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def list(self, queue: str | None) -> Iterator[Repeatable]:
+        """The definitions of one queue or of all, queue by queue, the next to run first."""
+        now = self._store.now()
+        if queue is not None:
+            require_queue(self._store, queue)
+        for name in self._store.queues.names() if queue is None else [queue]:
+            try:
+                members = self._store.repeatables.read(name)
+            except WrongType as exc:
+                if queue is not None:
+                    raise
+                self._store.warn(f"queue {name!r}: {exc.message}")
+                continue
+            stored = Counter(member.id for member in members)
+            yield from (_listed(name, member, stored[member.id], now) for member in members)
+
+    def add(
+        self, queue: str, definition: Mapping[str, Any], *, paused: bool, reason: str | None, dry_run: bool
+    ) -> RepeatableChange:
+        """Add a definition, or update the one of the same identity. Raises UsageProblem for a
+        schedule by which nothing would ever run."""
+        clean = normalized(definition)
+        plan = partial(plans.adding, clean, paused=paused)
+        try:
+            plan(Found(queue, 0, []), self._store.now())
+        except InvalidSchedule as exc:
+            raise UsageProblem(f"this cannot be scheduled: {exc}") from exc
+        runner = self._runner("create", reason, dry_run)
+        new_queue = self._new_queue(queue)
+        wanted = Member(encode(clean, paused=paused).encode(), 0.0, identity(clean), clean)
+        return self._carry_out(runner, queue, wanted, plan, must_exist=False, note=new_queue)
+
+    def pause(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
+        return self._change(self._runner("pause", reason, dry_run), address, plans.pausing)
+
+    def resume(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
+        return self._change(self._runner("resume", reason, dry_run), address, plans.resuming)
+
+    def remove(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
+        return self._change(self._runner("remove", reason, dry_run), address, plans.removing)
+
+    def _runner(self, verb: str, reason: str | None, dry_run: bool) -> Runner:
+        source = "repeatables.new" if verb == "create" else "repeatables"
+        return Runner(self._store, f"repeatable.{verb}", source, reason=reason, dry_run=dry_run)
+
+    def _change(self, runner: Runner, address: Address, make: MakePlan) -> RepeatableChange:
+        """Raises AmbiguousRepeatable where several definitions may be meant. One that is not there
+        is a failed attempt."""
+        try:
+            meant = _patiently(lambda: self._addressed(address))
+        except AmbiguousRepeatable:
+            raise
+        except AdminError as exc:
+            refused = runner.one(address.queue, address.text, partial(_raise, exc))
+            return RepeatableChange.of(refused, None)
+        return self._carry_out(runner, address.queue, meant, make)
+
+    def _carry_out(
+        self,
+        runner: Runner,
+        queue: str,
+        wanted: Member,
+        make: MakePlan,
+        *,
+        must_exist: bool = True,
+        note: str | None = None,
+    ) -> RepeatableChange:
+        made: list[Plan] = []
+
+        def once(attempt: Attempt) -> Plan:
+            found = self._store.repeatables.find(queue, wanted.id)
+            if must_exist and not found.members:
+                raise self._missing(Address(queue, id=wanted.id))
+            plan = make(found, self._store.now())
+            if not plan.unchanged and not runner.dry_run:
+                self._store.repeatables.replace(found, plan.member, plan.next_run, attempt.draft())
+            return plan
+
+        def attempt(attempt: Attempt) -> str | None:
+            attempt.details["job_def"] = normalized(wanted.definition or {})
+            plan = _patiently(lambda: once(attempt))
+            made.append(plan)
+            return "; ".join(filter(None, (note, plan.note))) or None
+
+        report = runner.one(queue, name_of(wanted), attempt)
+        plan = made[0] if made else Plan()
+        return RepeatableChange.of(
+            report,
+            _listed(queue, wanted, 1, 0.0),
+            next_runs=plan.runs,
+            existed=plan.existed,
+            unchanged=plan.unchanged,
+        )
+
+    def _addressed(self, address: Address) -> Member:
+        # Within one turn of a scheduler a definition may be missing for a moment: look twice.
+        for _ in range(2):
+            members = self._store.repeatables.read(address.queue)
+            chosen = {member.id: member for member in members if member.id and address.means(member)}
+            if len(chosen) > 1:
+                candidates = {member.id: name_of(member) for member in chosen.values()}
+                raise AmbiguousRepeatable(address.queue, address.text, candidates)
+            if chosen:
+                return next(iter(chosen.values()))
+            if self._store.repeatables.scheduler_at_work(address.queue):
+                raise scheduler_at_work(address.queue)
+        raise self._missing(address)
+
+    def _missing(self, address: Address) -> AdminError:
+        if self._store.repeatables.scheduler_at_work(address.queue):
+            return scheduler_at_work(address.queue)
+        require_queue(self._store, address.queue)
+        from difflib import get_close_matches
+
+        members = self._store.repeatables.read(address.queue)
+        tasks = {name_of(member) for member in members if member.id}
+        nearest = get_close_matches(address.text, sorted(tasks), n=3, cutoff=0.6)
+        return RepeatableNotFound(address.queue, address.text, nearest)
+
+    def _new_queue(self, queue: str) -> str | None:
+        if self._store.queues.exists(queue):
+            return None
+        nearest = nearest_queues(self._store, queue)
+        meant = f" (did you mean {', '.join(nearest)}?)" if nearest else ""
+        return f"no queue was named {queue!r} until now{meant}"
+
+
+def _patiently(attempt: Callable[[], T]) -> T:
+    """Try again for a while what somebody else was in the way of."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return attempt()
+        except NotNow:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _raise(error: AdminError, attempt: Attempt) -> str | None:
+    raise error
+
+
+def _listed(queue: str, member: Member, stored: int, now: float) -> Repeatable:
+    problem = member.problem
+    if problem is None and stored > 1:
+        problem = f"it is stored {stored} times; pausing, resuming or adding it leaves one"
+    return Repeatable(
+        queue=queue,
+        id=member.id,
+        definition=None if member.definition is None else normalized(member.definition),
+        next_run=member.score,
+        paused=member.paused,
+        overdue=bool(member.id) and not member.paused and member.score < now - _OVERDUE_AFTER,
+        problem=problem,
+    )

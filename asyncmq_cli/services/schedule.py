@@ -1,0 +1,60 @@
+"""When a repeatable runs. Source: `compute_next_run` in asyncmq.schedulers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from asyncmq_cli.models import as_number
+
+# The year 9999 ends here; no calendar in use shows a later time.
+_END_OF_CALENDAR = 253_402_300_800.0
+
+
+class InvalidSchedule(ValueError):
+    """A schedule by which nothing would ever run; the message says why."""
+
+
+def next_runs(definition: Mapping[str, Any], now: float, count: int = 5) -> list[float]:
+    """The next runs after `now`, epoch seconds: `count`, or fewer where the schedule ends.
+
+    Cron expressions are read in UTC, as by AsyncMQ. Raises InvalidSchedule where there is none.
+    """
+    if "cron" in definition:
+        runs = list(islice(_by_cron(definition["cron"], now), count))
+        wanted = f"{definition['cron']!r} never comes"
+    elif "every" in definition:
+        runs = list(islice(_by_interval(definition["every"], now), count))
+        wanted = f"the interval {definition['every']!r} is too long"
+    else:
+        raise InvalidSchedule("it has neither an interval nor a cron expression")
+    if not runs:
+        raise InvalidSchedule(wanted)
+    return runs
+
+
+def _by_interval(every: Any, now: float) -> Iterator[float]:
+    interval = as_number(every)
+    if interval is None:
+        raise InvalidSchedule(f"the interval {every!r} is not a number of seconds")
+    run = now + interval
+    while run < _END_OF_CALENDAR:
+        yield run
+        run += interval
+
+
+def _by_cron(cron: Any, now: float) -> Iterator[float]:
+    from croniter import CroniterBadDateError, CroniterError, croniter
+
+    if not isinstance(cron, str):
+        raise InvalidSchedule(f"{cron!r} is not a cron expression")
+    try:
+        moments = croniter(cron, now)
+    except (CroniterError, ValueError, KeyError, TypeError, AttributeError, IndexError) as exc:
+        raise InvalidSchedule(f"{cron!r} is not a cron expression: {exc}") from exc
+    try:
+        while True:
+            yield moments.get_next(float)
+    except CroniterBadDateError:
+        return

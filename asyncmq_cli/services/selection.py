@@ -1,0 +1,36 @@
+"""Which jobs a change by filter hits: exactly those that the list shows for the same filter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from asyncmq_cli.models import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of what matches is hit, the oldest first: so many, so many in a hundred, or all."""
+
+    limit: int | None = None
+    percent: float | None = None
+
+    def of(self, total: int) -> int:
+        count = total if self.percent is None else math.ceil(total * self.percent / 100)
+        return count if self.limit is None else min(count, self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`job_ids` are to be hit, in this order; `total` jobs match, None where ids were named."""
+
+    job_ids: list[str]
+    total: int | None = None
+
+
+def select(jobs: Iterable[Job], share: Share) -> Selection:
+    """Keeps a time and an id for each match, and nothing else of it."""
+    keys = [(job.dead_at if job.dead_at is not None else job.sort_time, job.id) for job in jobs if job.id]
+    keys.sort()
+    return Selection([job_id for _, job_id in keys[: share.of(len(keys))]], len(keys))
