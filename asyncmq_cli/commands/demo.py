@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+import inspect
+from typing import Annotated, Any, Optional
 
 import typer
 
-from asyncmq_cli.commands.options import CONTEXT, Command
+from asyncmq_cli.commands.options import CONTEXT, Command, dress
 
 
 def register(app: typer.Typer) -> None:
-    app.command("demo", cls=Command, context_settings=CONTEXT)(demo)
+    # Without the global options: the demo brings its own Redis.
+    def invoke(**given: Any) -> None:
+        demo(**given)
+
+    dress(invoke, demo, list(inspect.signature(demo, eval_str=True).parameters.values()))
+    app.command("demo", cls=Command, context_settings=CONTEXT)(invoke)
 
 
 def demo(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Optional, get_type_hints
+from typing import Annotated, Any, Optional
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -223,14 +223,15 @@ def command(
             with open_session(flags) as session:
                 return function(session, **given)
 
-        own = get_type_hints(function, include_extras=True)
-        parameters = list(inspect.signature(function).parameters.values())[1:]
+        # Not by get_type_hints: on Python 3.10 that wraps what has a default of None in Optional,
+        # and Typer then no longer sees what the annotation says.
+        parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         dress(
             invoke,
             function,
             [
                 CONTEXT_PARAMETER,
-                *(p.replace(annotation=own[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters),
+                *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters),
                 *parameters_of(shared),
             ],
         )
