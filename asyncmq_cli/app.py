@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -50,6 +51,12 @@ options.dress(_root, _root, [options.CONTEXT_PARAMETER, *options.parameters_of(o
 app.callback(invoke_without_command=True)(_root)
 
 
+@functools.cache
+def _built() -> Any:
+    """All commands with their options; building them is most of what a small command costs."""
+    return typer.main.get_command(app)
+
+
 def main() -> NoReturn:
     # The names of queues and jobs are UTF-8 in Redis, whatever the locale says.
     sys.exit(run([os.fsencode(arg).decode("utf-8", "surrogateescape") for arg in sys.argv[1:]]))
@@ -58,7 +65,7 @@ def main() -> NoReturn:
 def run(args: Sequence[str]) -> int:
     """Run one command line and return its exit status."""
     try:
-        status = app(args=list(args), prog_name="asyncmq", standalone_mode=False)
+        status = _built()(args=list(args), prog_name="asyncmq", standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except AdminError as exc:

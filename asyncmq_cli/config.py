@@ -24,6 +24,7 @@ FILE_KEYS = ("redis_url", "timeout", "actor", "color")
 _URL_PASSWORD = re.compile(
     r"(?P<before>(?:^|://)[^/?#@:]*:)(?:[^/?#]*|(?!//|\d*(?:[/?#]|$)).*)(?P<after>@)", re.DOTALL
 )
+_URL_USER_ALONE = re.compile(r"://[^/?#@:]+@")
 _URL_QUERY_PASSWORD = re.compile(r"(?P<before>[?&;](?:ssl_)?password=)[^&]*", re.IGNORECASE)
 
 
@@ -45,7 +46,8 @@ class Config:
 
 
 def without_password(url: str) -> str:
-    hidden = _URL_PASSWORD.sub(r"\g<before>[redacted]\g<after>", url)
+    # A password without its colon is a user name by the letter, and a secret by intent.
+    hidden = _URL_USER_ALONE.sub("://[redacted]@", _URL_PASSWORD.sub(r"\g<before>[redacted]\g<after>", url))
     return _URL_QUERY_PASSWORD.sub(r"\g<before>[redacted]", hidden)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from asyncmq_cli.commands import targets as parse
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner, Targets
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import QueueNotFound, UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models import ChangeReport, Job, JobPage
@@ -49,7 +49,13 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
     rate, abort_above = parse.rate_of(session.flags), parse.abort_share_of(session.flags)
     by_filter = parse.is_by_filter(targets, session.flags)
     named = [] if by_filter else parse.ids_from(targets.job_ids or [])
-    chosen = _found(session, targets) if by_filter else Selection(named)
+    try:
+        chosen = _found(session, targets) if by_filter else Selection(named)
+    except QueueNotFound as exc:
+        if not manner.dry_run:
+            nothing = Order(targets.queue, Selection([]), manner.reason, noun=manner.noun)
+            session.job_changes.refused(manner.verb, nothing, exc)
+        raise
 
     def order(progress: Callable[[int], None] | None = None, *, dry_run: bool) -> Order:
         from asyncmq_cli.services.job_changes import Control

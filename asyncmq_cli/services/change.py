@@ -27,6 +27,9 @@ class Attempt:
         self.details: dict[str, Any] = dict(runner.details)
 
     def draft(self, error: str | None = None) -> EventDraft:
+        """The event, made just before it is sent: from then on an answer may be lost."""
+        if error is None:
+            self._runner.in_flight = [self]
         return EventDraft(
             action=self._runner.action,
             source=self._runner.source,
@@ -80,7 +83,6 @@ class Runner:
         return self.report(queue, lambda stop: self._try(Attempt(self, queue, job_id), change))
 
     def _try(self, attempt: Attempt, change: Callable[[Attempt], str | None]) -> None:
-        self.in_flight = [attempt]
         try:
             note = change(attempt)
         except AdminError as exc:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from asyncmq_cli.errors import ChangeRefused
+from asyncmq_cli.errors import AdminError, ChangeRefused
 from asyncmq_cli.models import ChangeReport, Job, as_number
 from asyncmq_cli.services.bulk import Decision, JobRunner, Pace
 from asyncmq_cli.services.change import Attempt
@@ -54,13 +55,13 @@ class JobChangeService:
         self._store = store
 
     def retry(self, order: Order, *, reset: bool) -> ChangeReport:
-        now = self._now()
+        now = functools.cache(self._store.now)
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             job = location.job
             _require_dead(location, job)
-            change = self._store.changes.retry(location, attempt.draft(), reset_at=now if reset else None)
-            return change, None if reset else _will_expire(job, now)
+            change = self._store.changes.retry(location, attempt.draft(), reset_at=now() if reset else None)
+            return change, None if reset else _will_expire(job, now())
 
         runner = self._runner("retry", order, {"reset": True} if reset else {})
         if order.control.abort_above is not None and not order.dry_run:
@@ -123,9 +124,10 @@ class JobChangeService:
         runner.total = order.selection.total
         return runner.jobs(order.queue, order.selection.job_ids, places, decide)
 
-    def _now(self) -> float:
-        with self._store.errors():
-            return self._store.now()
+    def refused(self, verb: str, order: Order, error: AdminError) -> None:
+        """Record an attempt that came to nothing before any job was chosen."""
+        runner = self._runner(verb, order, {})
+        runner.refused(Attempt(runner, order.queue, None), error)
 
 
 def _require_dead(location: Location, job: Job) -> None:

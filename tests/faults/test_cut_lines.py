@@ -1,0 +1,105 @@
+"""The line to Redis is cut, or goes dead, after any number of bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests.conftest import Result
+from tests.faults.fakes import Proxy
+from tests.faults.support import CHANGES, READERS, Args, Keyspace, Tool, assert_refused
+
+CUTS = 24
+STALLS = 3
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What comes of a command with a sound line: its result, how many bytes Redis has said, and how
+    many changes were recorded. The length varies by a few bytes, because Redis tells its time."""
+
+    result: Result
+    length: int
+    events: int
+
+
+def conversation(server: PrivateRedis, keyspace: Keyspace, tool: Tool, args: Args) -> Conversation:
+    with Proxy(server.socket) as proxy:
+        result = tool(proxy.url, *args)
+    assert (result.code, result.stderr) == (0, "")
+    events = len(keyspace.new_events)
+    keyspace.restore()
+    return Conversation(result, proxy.passed, events)
+
+
+def points(length: int, count: int) -> list[int]:
+    """Places all over a conversation, from before its first byte to within its last reply."""
+    return sorted({0, 1, 2, *range(0, length - 5, max(1, length // count)), length - 6, length - 5})
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize("args", READERS.values(), ids=list(READERS))
+def test_a_reader_whose_line_is_cut_never_passes_off_a_part_as_the_whole(
+    args: Args, as_json: bool, server: PrivateRedis, keyspace: Keyspace, tool: Tool
+) -> None:
+    args = (*args, "--json") if as_json else args
+    sound = conversation(server, keyspace, tool, args)
+    for limit in points(sound.length, CUTS):
+        with Proxy(server.socket, limit=limit) as proxy:
+            result = tool(proxy.url, *args)
+        if not proxy.cut:
+            continue
+        assert_refused(
+            args, without_first_rows(result, sound.result), "redis_unreachable", "cannot reach Redis"
+        )
+
+
+def without_first_rows(result: Result, sound: Result) -> Result:
+    """Rows that were printed before the cut stay printed, but whole."""
+    rows = sound.lines[: len(result.lines)]
+    assert [row.split("\t")[:9] for row in result.lines] == [row.split("\t")[:9] for row in rows]
+    assert result.stdout == "" or (result.stdout.endswith("\n") and len(rows) < len(sound.lines))
+    return Result(result.code, "", result.stderr)
+
+
+@pytest.mark.parametrize("args", CHANGES.values(), ids=list(CHANGES))
+def test_a_change_whose_line_is_cut_is_made_whole_or_not_at_all(
+    args: Args, server: PrivateRedis, keyspace: Keyspace, tool: Tool
+) -> None:
+    sound = conversation(server, keyspace, tool, args)
+    made = []
+    for number, limit in enumerate(points(sound.length, CUTS)):
+        told = (*args, "--json") if number % 2 else args
+        with Proxy(server.socket, limit=limit) as proxy:
+            result = tool(proxy.url, *told)
+        if not proxy.cut:
+            continue
+        assert_refused(told, result, "redis_unreachable", "cannot reach Redis")
+        made.append(assert_whole(keyspace, sound.events))
+        keyspace.restore()
+    assert made[0] is False, "nothing was heard from Redis, so nothing was asked of it"
+    assert any(made), "all but the last bytes of its answer were heard"
+
+
+@pytest.mark.parametrize("args", [*READERS.values(), *CHANGES.values()], ids=[*READERS, *CHANGES])
+def test_a_dead_line_is_given_up_after_the_timeout(
+    args: Args, server: PrivateRedis, keyspace: Keyspace, tool: Tool
+) -> None:
+    sound = conversation(server, keyspace, tool, (*args, "--json"))
+    args = (*args, "--timeout", "0.05", "--json")
+    for limit in points(sound.length, STALLS)[3:]:
+        with Proxy(server.socket, limit=limit, stall=True) as proxy:
+            result = tool(proxy.url, *args)
+        if proxy.cut:
+            assert_refused(args, result, "redis_timeout", "did not answer within 0.05 s")
+        assert_whole(keyspace, sound.events)
+        keyspace.restore()
+
+
+def assert_whole(keyspace: Keyspace, events: int) -> bool:
+    """Whether the changes were made; their events are there if they were, and nothing at all if not."""
+    changed = keyspace.changed
+    assert [event["status"] for event in keyspace.new_events] == ["success"] * events * changed
+    return changed

@@ -1,0 +1,71 @@
+"""What a real Redis refuses is told in one line, and nothing has happened."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests.conftest import Result
+from tests.faults.support import (
+    CHANGES,
+    READERS,
+    Args,
+    Keyspace,
+    Tool,
+    assert_refused,
+    binary_id,
+    redis_binaries,
+    seed,
+)
+from tests.faults.troubles import TROUBLES, Trouble
+
+CASES = [
+    pytest.param(binary, trouble, id=f"{trouble.provoke.__name__}-{binary_id(binary)}")
+    for binary in redis_binaries()
+    for trouble in TROUBLES
+    if int(binary_id(binary).split(".")[0]) >= trouble.from_redis
+]
+
+
+def steady(result: Result) -> Result:
+    """The result without what grows older while the test runs."""
+    return replace(result, stdout=re.sub(r"\(.*\)|\d+(\.\d+|s)\n", "", result.stdout))
+
+
+@pytest.mark.parametrize(("binary", "trouble"), CASES)
+def test_a_refusal_is_one_line_and_leaves_everything_as_it_was(
+    binary: Path, trouble: Trouble, tool: Tool
+) -> None:
+    with PrivateRedis(binary, extra=trouble.extra) as server:
+        seed(server.url)
+        with redis.Redis.from_url(server.url, single_connection_client=True) as admin:
+            before = Keyspace(admin)
+            healthy = {args: steady(tool(server.url, *args)) for args in READERS.values()}
+            with trouble.provoke(server, admin) as url:
+                if trouble.for_readers:
+                    assert_all_refused(READERS, trouble, tool, url)
+                else:
+                    assert {args: steady(tool(url, *args)) for args in READERS.values()} == healthy
+                    assert_can_be_tried(tool, url)
+                assert_all_refused(CHANGES, trouble, tool, url)
+            before.assert_untouched()
+
+
+def assert_all_refused(commands: Mapping[str, Args], trouble: Trouble, tool: Tool, url: str) -> None:
+    for args in commands.values():
+        for told in (args, (*args, "--json")):
+            assert_refused(told, tool(url, *told), trouble.code, trouble.says)
+
+
+def assert_can_be_tried(tool: Tool, url: str) -> None:
+    """A server that takes no writes can still be asked what would be done."""
+    for args in CHANGES.values():
+        result = tool(url, *args, "--dry-run", "--json")
+        assert (result.code, result.json["failed"]) == (0, 0), result
+        assert result.json["succeeded"] > 0

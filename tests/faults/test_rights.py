@@ -1,0 +1,195 @@
+"""The rights that the tool needs: no more than these, and where one is missing nothing is half done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import redis
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests import library
+from tests.faults.support import (
+    CHANGES,
+    PASSWORD,
+    QUEUE,
+    READERS,
+    Args,
+    Keyspace,
+    Tool,
+    assert_refused,
+    seed,
+)
+
+KEYS = "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:*"
+READER_RULES = (
+    "~queue:* ~jobs:* ~asyncmq-cli:* -@all"
+    " +select +time +scan +exists +type +mget +hmget +hlen +hscan"
+    " +smismember +sscan +zcard +zmscore +zscan +zscore +xrevrange"
+)
+OPERATOR_RULES = (
+    "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:* -@all"
+    " +select +time +scan +exists +type +get +mget +hget +hmget +hexists +hlen +hscan"
+    " +scard +sismember +smismember +sscan +zcard +zmscore +zscan +zscore +xrevrange"
+    " +multi +exec +discard +eval +evalsha +set +del +incr +hset +hdel +sadd +srem +zadd +zrem +xadd"
+)
+
+READING: dict[str, Args] = {
+    **READERS,
+    **{f"jobs list {state}": ("jobs", "list", QUEUE, "--state", state) for state in ("all", "repeatable")},
+    "jobs show large": ("jobs", "show", QUEUE, "large"),
+    "jobs show running": ("jobs", "show", QUEUE, "running"),
+}
+CHANGING: dict[str, Args] = {
+    **CHANGES,
+    "retry both": ("jobs", "retry", QUEUE, "dead", "large"),
+    "retry large": ("jobs", "retry", QUEUE, "large"),
+    "remove both": ("jobs", "remove", QUEUE, "late", "done", "--yes"),
+    "remove child": ("jobs", "remove", QUEUE, "child", "--yes"),
+    "remove active": ("jobs", "remove", QUEUE, "running", "--force", "--yes"),
+    "cancel both": ("jobs", "cancel", QUEUE, "late", "child", "--yes"),
+    "cancel late": ("jobs", "cancel", QUEUE, "late", "--yes"),
+    "cancel active": ("jobs", "cancel", QUEUE, "running", "--yes"),
+}
+
+
+def kind_of(args: Args) -> Args:
+    """All changes of repeatables are one: to put another definition, or none, in a place."""
+    return args[:1] if args[0] == "repeatables" else args[:2]
+
+
+def of_kind(kind: Args) -> list[Args]:
+    return [args for args in CHANGING.values() if kind_of(args) == kind]
+
+
+KINDS = sorted({kind_of(args) for args in CHANGING.values()})
+
+
+class Guarded:
+    """A filled server, a user of it whose rights are set for each test, and an administrator.
+
+    It all lies in a database other than 0, which the tool has to select.
+    """
+
+    def __init__(self, server: PrivateRedis) -> None:
+        elsewhere = server.url.replace("db=0", "db=3")
+        seed(elsewhere)
+        self.url = elsewhere.replace("unix://", f"unix://user:{quote(PASSWORD)}@")
+        self.admin = redis.Redis.from_url(elsewhere)
+        self.keyspace = Keyspace(self.admin)
+        self._used: dict[Args, set[str]] = {}
+
+    def grant(self, *rules: str) -> None:
+        words = " ".join(rules).split()
+        self.admin.execute_command("ACL", "SETUSER", "user", "reset", "on", f">{PASSWORD}", *words)
+
+    def used_by(self, tool: Tool, *commands: Args) -> set[str]:
+        """What Redis is asked to do for these, within scripts too."""
+        return set().union(*(self._used_by(tool, args) for args in commands))
+
+    def _used_by(self, tool: Tool, args: Args) -> set[str]:
+        if args not in self._used:
+            self.keyspace.restore()
+            self.grant("~* +@all")
+            self.admin.config_resetstat()
+            assert tool(self.url, *args).code == 0
+            counted = {name.removeprefix("cmdstat_") for name in self.admin.info("commandstats")}
+            self._used[args] = counted - {"config|resetstat", "config", "info", "auth"}
+        return self._used[args]
+
+
+@pytest.fixture(scope="module")
+def guarded(binary: Path) -> Iterator[Guarded]:
+    with PrivateRedis(binary) as server:
+        yield Guarded(server)
+
+
+@pytest.mark.parametrize("args", READING.values(), ids=list(READING))
+def test_a_reader_needs_no_more_than_its_rules(args: Args, guarded: Guarded, tool: Tool) -> None:
+    guarded.keyspace.restore()
+    guarded.grant(READER_RULES)
+    result = tool(guarded.url, *args)
+    assert (result.code, result.stderr) == (0, "")
+    guarded.keyspace.assert_untouched()
+
+
+@pytest.mark.parametrize("args", CHANGING.values(), ids=list(CHANGING))
+def test_an_operator_needs_no_more_than_its_rules(args: Args, guarded: Guarded, tool: Tool) -> None:
+    guarded.keyspace.restore()
+    guarded.grant(OPERATOR_RULES)
+    assert tool(guarded.url, *args).code == 0
+    assert guarded.keyspace.changed
+    assert {event["status"] for event in guarded.keyspace.new_events} == {"success"}
+
+
+def test_no_command_is_granted_for_nothing(guarded: Guarded, tool: Tool) -> None:
+    reading = guarded.used_by(tool, *READING.values())
+    changing = guarded.used_by(tool, *CHANGING.values())
+    for used, rules in ((reading, READER_RULES), (reading | changing, OPERATOR_RULES)):
+        granted = {rule.removeprefix("+") for rule in rules.split() if rule.startswith("+")}
+        missing, unused = sorted(used - granted), sorted(granted - used)
+        assert (missing, unused) == ([], []), f"not granted: {missing}; granted and not used: {unused}"
+
+
+@pytest.mark.parametrize(
+    ("rules", "commands"), [(READER_RULES, READING), (OPERATOR_RULES, CHANGING)], ids=["reader", "operator"]
+)
+def test_no_key_is_granted_for_nothing(
+    rules: str, commands: dict[str, Args], guarded: Guarded, tool: Tool
+) -> None:
+    for pattern in [rule for rule in rules.split() if rule.startswith("~")]:
+        guarded.keyspace.restore()
+        guarded.grant(*(rule for rule in rules.split() if rule != pattern))
+        assert any(tool(guarded.url, *args).code == 3 for args in commands.values()), pattern
+
+
+@pytest.mark.parametrize("args", CHANGING.values(), ids=list(CHANGING))
+def test_a_change_needs_no_right_of_another_kind_of_change(args: Args, guarded: Guarded, tool: Tool) -> None:
+    needed = guarded.used_by(tool, *of_kind(kind_of(args)))
+    guarded.keyspace.restore()
+    guarded.grant(KEYS, "-@all", *(f"+{command}" for command in needed))
+    result = tool(guarded.url, *args)
+    assert (result.code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=" ".join)
+def test_a_change_without_one_right_is_not_begun(kind: Args, guarded: Guarded, tool: Tool) -> None:
+    """Redis does not undo what a script has done when a later command in it is refused."""
+    for missing in sorted(guarded.used_by(tool, *of_kind(kind))):
+        args = next(args for args in of_kind(kind) if missing in guarded.used_by(tool, args))
+        guarded.keyspace.restore()
+        guarded.grant("~* +@all", f"-{missing}")
+        result = tool(guarded.url, *args, "--json")
+        assert_refused((*args, "--json"), result, "redis_permission", missing)
+        guarded.keyspace.assert_untouched()
+
+
+@pytest.mark.parametrize("args", CHANGES.values(), ids=list(CHANGES))
+def test_a_change_to_keys_that_the_user_may_not_touch_is_not_begun(
+    args: Args, guarded: Guarded, tool: Tool
+) -> None:
+    for forbidden in KEYS.split():
+        guarded.keyspace.restore()
+        guarded.grant("+@all", *(pattern for pattern in KEYS.split() if pattern != forbidden))
+        result = tool(guarded.url, *args)
+        if result.code == 0:
+            assert forbidden not in ("~queue:*", "~asyncmq-cli:*"), "every change is to a queue, and audited"
+            assert {event["status"] for event in guarded.keyspace.new_events} == {"success"}
+        else:
+            assert_refused(args, result, "redis_permission", "key")
+            guarded.keyspace.assert_untouched()
+
+
+def test_an_attempt_that_cannot_be_recorded_is_told_as_the_missing_right(
+    guarded: Guarded, tool: Tool
+) -> None:
+    """The event of a refused attempt is written by a script that no one has asked about before."""
+    guarded.keyspace.restore()
+    guarded.grant("~* +@all -xadd")
+    args = ("jobs", "retry", QUEUE, "no-such-job")
+    result = tool(guarded.url, *args)
+    assert (result.code, result.lines[0].split("\t")[:3]) == (3, ["failed", QUEUE, "no-such-job"])
+    assert result.stderr.startswith("error: the Redis user may not do this: ")
+    assert library.dump(guarded.admin) == guarded.keyspace.values
