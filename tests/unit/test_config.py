@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncmq_cli.config import DEFAULT_REDIS_URL, Config, resolve, without_password
+from asyncmq_cli.errors import UsageProblem
+
+Write = Callable[[str], dict[str, str]]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Write:
+    """Write the configuration file; returns the environment that leads to it."""
+
+    def write(text: str) -> dict[str, str]:
+        path = tmp_path / "asyncmq" / "config.toml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return {"XDG_CONFIG_HOME": str(tmp_path)}
+
+    return write
+
+
+def nowhere(tmp_path: Path) -> dict[str, str]:
+    return {"XDG_CONFIG_HOME": str(tmp_path)}
+
+
+def with_url(url: str) -> Config:
+    return Config(url, 5.0, "ada", "auto", 1, 30.0)
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(written: Write) -> None:
+    env = written('redis_url = "redis://file"')
+    assert resolve({}, env).redis_url == "redis://file"
+    env["REDIS_URL"] = "redis://general"
+    assert resolve({}, env).redis_url == "redis://general"
+    env["ASYNCMQ_REDIS_URL"] = "redis://own"
+    assert resolve({}, env).redis_url == "redis://own"
+    assert resolve({"redis_url": "redis://flag"}, env).redis_url == "redis://flag"
+
+
+def test_each_other_setting_goes_the_same_way(written: Write) -> None:
+    env = written('timeout = 2\nactor = "file"\ncolor = "never"')
+    stored = resolve({}, env)
+    assert (stored.timeout, stored.actor, stored.color) == (2.0, "file", "never")
+    assert resolve({}, {**env, "ASYNCMQ_ACTOR": "environment"}).actor == "environment"
+    given_ = resolve(
+        {"timeout": 3, "actor": "flag", "color": "always"}, {**env, "ASYNCMQ_ACTOR": "environment"}
+    )
+    assert (given_.timeout, given_.actor, given_.color) == (3.0, "flag", "always")
+
+
+def test_without_any_setting_the_defaults_hold(tmp_path: Path) -> None:
+    config = resolve({}, nowhere(tmp_path))
+    assert (config.redis_url, config.timeout, config.color) == (DEFAULT_REDIS_URL, 5.0, "auto")
+    assert (config.audit_maxlen, config.heartbeat_ttl) == (100_000, 30.0)
+    assert "@" in config.actor
+
+
+def test_an_empty_environment_variable_is_not_set(tmp_path: Path, written: Write) -> None:
+    names = (
+        "ASYNCMQ_REDIS_URL",
+        "REDIS_URL",
+        "ASYNCMQ_ACTOR",
+        "ASYNCMQ_AUDIT_MAXLEN",
+        "ASYNCMQ_HEARTBEAT_TTL",
+    )
+    empty = dict.fromkeys((*names, "ASYNCMQ_CONFIG"), "")
+    assert resolve({}, {**nowhere(tmp_path), **empty}) == resolve({}, nowhere(tmp_path))
+    env = {**written('redis_url = "redis://file"'), **empty}
+    assert resolve({}, env).redis_url == "redis://file"
+    assert resolve({}, {**env, "REDIS_URL": "redis://general"}).redis_url == "redis://general"
+
+
+@pytest.mark.parametrize(
+    "timeout", [0, -1, "soon", "nan", "inf", float("nan"), 10**400, [1]], ids=lambda value: repr(value)[:9]
+)
+def test_a_timeout_that_is_no_positive_number_is_refused(timeout: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="--timeout must be a number above 0"):
+        resolve({"timeout": timeout}, nowhere(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ASYNCMQ_AUDIT_MAXLEN", "0"),
+        ("ASYNCMQ_AUDIT_MAXLEN", "0.5"),
+        ("ASYNCMQ_AUDIT_MAXLEN", "many"),
+        ("ASYNCMQ_HEARTBEAT_TTL", "-3"),
+    ],
+)
+def test_a_bad_number_in_the_environment_is_refused_by_its_name(
+    name: str, value: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageProblem, match=name):
+        resolve({}, {**nowhere(tmp_path), name: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('redis_uri = "redis://h"', "unknown key 'redis_uri'"),
+        ("redis_url = ", "is not TOML"),
+        ("timeout = -1", "^timeout in the configuration file must be a number above 0"),
+        ("timeout = true", "timeout in .* must be a number"),
+        ("redis_url = 6379", "redis_url in .* must be a text"),
+        ('actor = ["ada"]', "actor in .* must be a text"),
+        ('color = "blue"', "color must be one of auto, always, never"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(text: str, message: str, written: Write) -> None:
+    with pytest.raises(UsageProblem, match=message):
+        resolve({}, written(text))
+
+
+def test_a_file_that_is_named_must_be_there_and_readable(tmp_path: Path) -> None:
+    missing = {**nowhere(tmp_path), "ASYNCMQ_CONFIG": str(tmp_path / "mine.toml")}
+    with pytest.raises(UsageProblem, match="ASYNCMQ_CONFIG"):
+        resolve({}, missing)
+    (tmp_path / "mine.toml").write_bytes(b'actor = "\xff"')
+    with pytest.raises(UsageProblem, match="cannot read"):
+        resolve({}, missing)
+    with pytest.raises(UsageProblem, match="cannot read"):
+        resolve({}, {"ASYNCMQ_CONFIG": str(tmp_path)})
+    (tmp_path / "mine.toml").write_text('actor = "mine"')
+    assert resolve({}, missing).actor == "mine"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:pw@h", "redis://:[redacted]@h"),
+        ("redis://u:p%40w@h:6379/0", "redis://u:[redacted]@h:6379/0"),
+        ("redis://u:p@w@h", "redis://u:[redacted]@h"),
+        ("redis://u:p/w#x@h/0", "redis://u:[redacted]@h/0"),
+        ("unix://u:pw@/path/redis.sock?db=1", "unix://u:[redacted]@/path/redis.sock?db=1"),
+        ("redis://h/0?db=1&password=pw&x=1", "redis://h/0?db=1&password=[redacted]&x=1"),
+        ("rediss://h?ssl_password=pw", "rediss://h?ssl_password=[redacted]"),
+        ("u:pw@h:6379", "u:[redacted]@h:6379"),
+        ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("redis://h:6379/a@b", "redis://h:6379/a@b"),
+        (DEFAULT_REDIS_URL, DEFAULT_REDIS_URL),
+    ],
+)
+def test_the_shown_url_is_the_url_without_its_password(url: str, shown: str) -> None:
+    assert with_url(url).shown_url == shown
+
+
+@given(
+    st.text(min_size=1, max_size=8),
+    st.booleans(),
+    st.sampled_from(
+        [
+            "redis://:{}@h",
+            "rediss://ada:{}@h:6379/0",
+            "unix://:{}@/tmp/r.sock",
+            "redis://h?password={}",
+            "ada:{}@h",
+        ]
+    ),
+)
+def test_no_part_of_a_password_is_shown(middle: str, encoded: bool, template: str) -> None:
+    password = f"hunter2{middle}hunter2"
+    if encoded or "&" in middle:
+        password = quote(password.encode("utf-8", "surrogatepass"), safe="")
+    assert "hunter2" not in without_password(template.format(password))

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from asyncmq_cli.models import Job
+from asyncmq_cli.output import views
+from asyncmq_cli.output.columns import Column
+from asyncmq_cli.output.escape import escape
+from asyncmq_cli.output.tables import tab_separated, table
+from tests.unit.strategies import ANY_TEXT, JSON_VALUES
+
+NOW = 1_700_000_000.0
+Row = tuple[Any, ...]
+COLUMNS: tuple[Column[Row], ...] = (
+    Column("ID", lambda row: row[0], "id"),
+    Column("TASK", lambda row: row[1], "path"),
+    Column("STATE", lambda row: row[2], "state"),
+    Column("WHEN", lambda row: row[3], "time"),
+    Column("N", lambda row: row[4], "number", wide=True),
+    Column("ERROR", lambda row: row[5]),
+    Column("AGE", lambda row: row[6], "seconds", wide=True),
+)
+TEXTS = (
+    ANY_TEXT | st.text("漢字é😀a .", max_size=40) | st.sampled_from(["[red]x[/]", "a\tb\nc", "x" * 200, ""])
+)
+TIMES = st.none() | st.floats(allow_nan=False) | st.floats(NOW - 1e6, NOW + 1e6)
+ROWS = st.lists(
+    st.tuples(
+        TEXTS,
+        TEXTS | st.none(),
+        st.sampled_from(["failed", "waiting", "unheard-of"]),
+        TIMES,
+        st.none() | st.integers() | st.floats() | st.booleans(),
+        TEXTS | st.none() | st.booleans(),
+        st.none() | st.floats(0, 1e9),
+    ),
+    max_size=5,
+)
+
+
+def drawn(rows: Sequence[Any], columns: Sequence[Column[Any]], width: int) -> list[str]:
+    """The lines as a terminal gets them that is wider than any table, so that nothing is squeezed twice."""
+    out = io.StringIO()
+    console = Console(file=out, width=1_000_000, highlight=False, markup=False, emoji=False)
+    console.print(table(rows, columns, now=NOW, width=width), soft_wrap=True)
+    return out.getvalue().split("\n")[:-1]
+
+
+@given(ROWS, st.integers(1, 200))
+@example([("id-" + "x" * 60, "mail.send", "failed", NOW, 1, "漢字" * 30, 1.0)], 80)
+def test_a_table_has_one_line_for_each_row_and_never_cuts_an_id(rows: list[Row], width: int) -> None:
+    lines = drawn(rows, COLUMNS, width)
+    assert len(lines) == len(rows) + 1
+    for row, line in zip(rows, lines[1:], strict=True):
+        assert line.startswith(escape(row[0]) or "-")
+
+
+@given(ROWS, st.integers(1, 200))
+def test_no_line_is_wider_than_the_terminal_unless_what_must_not_be_cut_is(
+    rows: list[Row], width: int
+) -> None:
+    whole = drawn(rows, [column for column in COLUMNS if column.kind in ("id", "state", "time")], 10_000)
+    # The two texts are not cut below ten columns each, and two columns stand between any two.
+    least = max(map(cell_len, whole)) + 2 * (10 + 2)
+    assert max(map(cell_len, drawn(rows, COLUMNS, width))) <= max(width, least)
+
+
+def test_columns_that_can_be_missed_go_first_and_texts_are_cut_at_the_end_that_says_least() -> None:
+    row = (
+        "id-1",
+        "company.mailing.tasks.send_mail",
+        "failed",
+        NOW,
+        7,
+        "no such address: ada@example.org",
+        5.0,
+    )
+    wide, narrow = drawn([row], COLUMNS, 200), drawn([row], COLUMNS, 43)
+    assert wide[0].split() == ["ID", "TASK", "STATE", "WHEN", "N", "ERROR", "AGE"]
+    assert narrow[0].split() == ["ID", "TASK", "STATE", "WHEN", "ERROR"]
+    assert "company.mailing.tasks.send_mail" in wide[1] and "ada@example.org" in wide[1]
+    assert "send_mail" in narrow[1] and "company" not in narrow[1]
+    assert "no such" in narrow[1] and "ada@example.org" not in narrow[1]
+
+
+@pytest.mark.parametrize("markup", ["[red]x[/]", "[/]", ":smile:", "[link=http://x]y[/link]", "\\[red]"])
+def test_markup_is_shown_as_it_is_written(markup: str) -> None:
+    assert markup in drawn([(markup, markup, "failed", NOW, 1, markup, 1.0)], COLUMNS, 200)[1]
+
+
+def test_a_terminal_control_does_not_reach_the_terminal() -> None:
+    lines = drawn([("a\x1b[2J", "b\rc", "failed", NOW, 1, "\u202edone", 1.0)], COLUMNS, 200)
+    assert "a\\x1b[2J" in lines[1] and "b\\rc" in lines[1] and "\\u202edone" in lines[1]
+
+
+def test_what_is_not_there_is_a_dash() -> None:
+    assert drawn([("1", None, "failed", None, None, "", None)], COLUMNS, 200)[1].split() == [
+        *("1", "-", "failed", "-", "-", "-", "-")
+    ]
+
+
+@given(ROWS)
+def test_a_row_for_programs_is_one_line_with_a_tab_between_any_two_fields(rows: list[Row]) -> None:
+    for row in rows:
+        line = tab_separated(row, COLUMNS)
+        assert line.count("\t") == len(COLUMNS) - 1
+        assert len(line.splitlines()) == 1
+
+
+def test_a_row_for_programs_has_whole_values_and_rfc3339_times() -> None:
+    row = ("a\tb\\", "x" * 300, "failed", NOW, True, None, 1.5)
+    assert tab_separated(row, COLUMNS).split("\t") == [
+        *("a\\tb\\\\", "x" * 300, "failed", "2023-11-14T22:13:20.000000+00:00", "true", "", "1.500")
+    ]
+
+
+RECORDS = st.dictionaries(
+    st.sampled_from(
+        ["task", "task_id", "created_at", "delay_until", "run_at", "priority", "retries", "last_error"]
+    )
+    | st.just("max_retries"),
+    JSON_VALUES,
+)
+
+
+@given(
+    RECORDS,
+    st.sampled_from(["waiting", "failed", "delayed", "repeatable", "all"]),
+    st.floats(allow_nan=False),
+)
+@example({}, "delayed", float("inf"))
+def test_whatever_a_job_holds_its_row_can_be_drawn(record: dict[str, Any], state: str, score: float) -> None:
+    status = "delayed" if state == "all" else state
+    job = Job("q", "id-1", status, record, due_at=score, dead_at=score)
+    columns = views.jobs(state, show_secrets=False)
+    lines = drawn([job], columns, 100)
+    assert len(lines) == 2 and lines[1].startswith("id-1")
+    assert tab_separated(job, columns).count("\t") == len(columns) - 1
