@@ -157,7 +157,8 @@ class JobDetail:
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Dead jobs of one cause. `first_seen` and `last_seen` are when the first and last died."""
+    """Dead jobs of one cause. `first_seen` and `last_seen` are when the first and last died, and
+    `sample_message` is the message of one of them as it is."""
 
     id: str
     type: str | None
@@ -167,6 +168,7 @@ class FailureGroup:
     last_seen: float
     tasks: Sequence[str]
     sample_job_id: str
+    sample_message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,4 +61,10 @@ def audit(
     if limit is None and session.out.format != "ndjson":
         limit = 200
     events = session.audit.matching(action=action, status=status, queue=queue, q=q, limit=limit)
+    if session.out.for_people:
+        found = list(events)
+        session.out.rows(found, views.AUDIT, now=session.now())
+        if limit is not None and len(found) >= session.audit.clamped(limit):
+            session.out.footer(f"the newest {len(found):,}; --limit shows up to 500, --ndjson all")
+        return
     session.listing(events, views.AUDIT, documents.audit, documents.audit_event)

@@ -81,7 +81,7 @@ def _found(session: Session, targets: Targets) -> Selection:
         jobs = session.dlq.matching(targets.queue, wanted)
     else:
         jobs = session.jobs.matching(targets.queue, targets.state or targets.default_state, wanted)
-    limit, percent = session.flags.get("limit"), session.flags.get("percent")
+    limit, percent = session.flags.get("limit"), parse.percent_of(session.flags, "percent", "--percent")
     if limit is not None and percent is not None:
         raise UsageProblem("--limit and --percent exclude each other")
     return select(jobs, Share(limit=limit, percent=percent))

@@ -70,7 +70,7 @@ HitStateOption = Annotated[
     ),
 ]
 ResetOption = Annotated[
-    bool, typer.Option("--reset", help="Start fresh: created now, no retries used, so it cannot expire.")
+    bool, typer.Option("--reset", help="Start fresh: created now, no retries used; a time to live runs anew.")
 ]
 
 

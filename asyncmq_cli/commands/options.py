@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from asyncmq_cli import __version__
 from asyncmq_cli.commands.session import open_session
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import Interrupted, UsageProblem
 
 QueueArg = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.", show_default=False)]
 QueuesArg = Annotated[
@@ -73,20 +73,7 @@ _EXTRA_OPTIONS: dict[str, dict[str, tuple[Any, Any]]] = {
             ],
             None,
         ),
-        "percent": (
-            Annotated[
-                Optional[float],  # noqa: UP045
-                typer.Option(
-                    "--percent",
-                    metavar="P",
-                    min=0,
-                    max=100,
-                    help="So much of what matches, the oldest first.",
-                    show_default=False,
-                ),
-            ],
-            None,
-        ),
+        "percent": _text("--percent", "P", "So much of what matches, the oldest first: 10 or 10%."),
         "rate": _text("--rate", "RATE", "At most so many a second or minute: 50/s, 300/m."),
     },
     "abort": {
@@ -220,8 +207,11 @@ def command(
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         def invoke(ctx: typer.Context, **given: Any) -> Any:
             flags = {**(ctx.obj or {}), **take(given, shared)}
-            with open_session(flags) as session:
-                return function(session, **given)
+            try:
+                with open_session(flags) as session:
+                    return function(session, **given)
+            except KeyboardInterrupt as exc:
+                raise Interrupted("interrupted") from exc
 
         # Not by get_type_hints: on Python 3.10 that wraps what has a default of None in Optional,
         # and Typer then no longer sees what the annotation says.

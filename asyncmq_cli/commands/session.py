@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli import config as configuration
 from asyncmq_cli.commands.targets import filter_of
-from asyncmq_cli.errors import NotConfirmed, QueueNotFound, TargetsFailed, UsageProblem
+from asyncmq_cli.errors import Interrupted, NotConfirmed, QueueNotFound, TargetsFailed, UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models import ChangeReport, Job, JobFilter, Repeatable
@@ -192,8 +192,13 @@ class Session:
         ]
         if len(job_ids) > len(lines):
             lines.append(f"  … and {len(job_ids) - len(lines):,} more")
-        self.out.prompt([*map(escape, lines), escape(f"{verb.capitalize()} {what} in {queue}? [y/N] ")])
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        try:
+            self.out.prompt([*map(escape, lines), escape(f"{verb.capitalize()} {what} in {queue}? [y/N] ")])
+            answer = sys.stdin.readline().strip().lower()
+        except KeyboardInterrupt as exc:
+            self.out.prompt(["\n"])
+            raise Interrupted("interrupted; nothing was changed") from exc
+        if answer not in ("y", "yes"):
             raise NotConfirmed("not confirmed; nothing was changed")
 
     def change(self, run: Callable[[bool], ChangeReport], *, verb: str, dry_run: bool, yes: bool) -> None:
@@ -223,7 +228,7 @@ class Session:
         else:
             rows = reports.worth_a_row(report) if brief and self.out.for_people else report.results
             if rows:
-                self.out.rows(rows, views.CHANGES, now=0.0)
+                self.out.rows(rows, views.changes(dry_run=report.dry_run), now=0.0)
             if report.results or brief:
                 self.out.footer(reports.summary(report))
         _raise_failures(report)

@@ -11,8 +11,8 @@ from asyncmq_cli.commands.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models import JobFilter
 
-_RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?:/\s*(?P<unit>s|sec|second|m|min|minute|h|hour))?")
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>s|sec|second|m|min|minute)")
+_UNIT_SECONDS = {"s": 1, "m": 60}
 _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")
 
 
@@ -71,7 +71,7 @@ def rate_of(flags: Mapping[str, Any]) -> float | None:
     if text is None:
         return None
     found = _RATE.fullmatch(text.strip().lower())
-    rate = float(found["count"]) / _UNIT_SECONDS[(found["unit"] or "s")[0]] if found else 0.0
+    rate = float(found["count"]) / _UNIT_SECONDS[found["unit"][0]] if found else 0.0
     if rate <= 0:
         raise UsageProblem(f"--rate must be like 50/s or 300/m, not {text!r}")
     return rate
@@ -79,17 +79,25 @@ def rate_of(flags: Mapping[str, Any]) -> float | None:
 
 def abort_share_of(flags: Mapping[str, Any]) -> float | None:
     """A share from 0 to 1."""
-    text = flags.get("abort_above")
-    if text is None:
+    percent = percent_of(flags, "abort_above", "--abort-above")
+    if percent is None:
         return None
-    found = _SHARE.fullmatch(text.strip())
-    if found is None or float(found["number"]) > 100:
-        raise UsageProblem(f"--abort-above must be like 20%, not {text!r}")
     if flags.get("rate") is None:
         raise UsageProblem(
             "--abort-above goes with --rate", hint="without a pace all is retried before the first job ends"
         )
-    return float(found["number"]) / 100
+    return percent / 100
+
+
+def percent_of(flags: Mapping[str, Any], name: str, option: str) -> float | None:
+    """A number from 0 to 100, given with or without its sign."""
+    text = flags.get(name)
+    if text is None:
+        return None
+    found = _SHARE.fullmatch(text.strip())
+    if found is None or float(found["number"]) > 100:
+        raise UsageProblem(f"{option} must be like 20%, not {text!r}")
+    return float(found["number"])
 
 
 def ids_from(given: list[str]) -> list[str]:

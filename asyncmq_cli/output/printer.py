@@ -58,7 +58,10 @@ class Printer:
 
     def rows(self, rows: Iterable[T], columns: Sequence[Column[T]], *, now: float) -> None:
         if self.for_people:
-            self.draw(table(rows, columns, now=now, width=self.width))
+            drawn, left_out = table(rows, columns, now=now, width=self.width)
+            self.draw(drawn)
+            if left_out:
+                self.line(f"(no room for {', '.join(left_out)})")
             return
         for row in rows:
             self.line(tab_separated(row, columns))

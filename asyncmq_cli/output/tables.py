@@ -39,8 +39,10 @@ def tab_separated(row: T, columns: Sequence[Column[T]]) -> str:
     return "\t".join(_plain(column, column.value(row)) for column in columns)
 
 
-def table(rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, width: int) -> Table:
-    """A table that fits `width`: columns that can be missed are left out, and texts cut."""
+def table(
+    rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, width: int
+) -> tuple[Table, list[str]]:
+    """A table that fits `width`, and the titles of the columns left out for it; texts are cut."""
     from rich.table import Table
     from rich.text import Text
 
@@ -64,7 +66,7 @@ def table(rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, width:
             _cut(text, widths[column.title], column)
     for line in zip(*(cells[column.title] for column in shown), strict=True):
         drawn.add_row(*line)
-    return drawn
+    return drawn, [column.title for column in columns if column not in shown]
 
 
 def _cut(text: Text, room: int, column: Column[T]) -> None:

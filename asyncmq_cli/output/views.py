@@ -50,9 +50,10 @@ def groups(*, show_secrets: bool) -> tuple[Column[FailureGroup], ...]:
         Column("LAST", lambda group: group.last_seen, "time"),
         Column("FIRST", lambda group: group.first_seen, "time", wide=True),
         Column("TASKS", lambda group: ", ".join(group.tasks), "path", wide=True),
-        Column("TYPE", lambda group: group.type, "path"),
-        Column("MESSAGE", lambda group: shown(group.message), least=20),
+        Column("TYPE", lambda group: group.type, "path", least=16),
+        Column("MESSAGE", lambda group: shown(group.message), least=30),
         Column("SAMPLE", lambda group: group.sample_job_id, "id", wide=True),
+        Column("SAMPLE MESSAGE", lambda group: shown(group.sample_message), wide=True),
     )
 
 
@@ -72,7 +73,7 @@ def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
     return (
         Column("ID", lambda job: job.id, "id"),
         *status,
-        Column("TASK", lambda job: shown(job.task_id), "path"),
+        Column("TASK", lambda job: shown(job.task_id), "path", wide=state is None),
         when,
         Column("PRIO", lambda job: _number(job.get("priority")), "number", wide=True),
         Column("TRIES", tries, "number", wide=True),
@@ -105,12 +106,16 @@ WORKERS: tuple[Column[Worker], ...] = (
     Column("HEALTH", lambda worker: worker.health, "state"),
 )
 
-CHANGES: tuple[Column[ChangeResult], ...] = (
-    Column("STATUS", lambda result: "success" if result.error is None else "failed", "state"),
-    Column("QUEUE", lambda result: result.queue),
-    Column("JOB", lambda result: result.job_id, "id"),
-    Column("NOTE", lambda result: result.note if result.error is None else result.error.message),
-)
+
+def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
+    """What was not done is not called a success, in a pipe either."""
+    done = "dry-run" if dry_run else "success"
+    return (
+        Column("STATUS", lambda result: done if result.error is None else "failed", "state"),
+        Column("QUEUE", lambda result: result.queue),
+        Column("JOB", lambda result: result.job_id, "id"),
+        Column("NOTE", lambda result: result.note if result.error is None else result.error.message),
+    )
 
 
 def repeatables(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:

@@ -37,13 +37,17 @@ class AuditService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @staticmethod
+    def clamped(limit: int) -> int:
+        return max(1, min(limit, MAX_LIMIT))
+
     def matching(
         self, *, action: str | None, status: str | None, queue: str | None, q: str, limit: int | None
     ) -> Iterator[AuditEvent]:
         """Events newest first. A limit is brought within 1 to 500; None means all."""
         wanted = AuditFilter(action=action, status=status, queue=queue, q=q)
         matching = filter(wanted, self._store.audit.newest_first(self._store.warn))
-        return matching if limit is None else islice(matching, max(1, min(limit, MAX_LIMIT)))
+        return matching if limit is None else islice(matching, self.clamped(limit))
 
 
 def _searchable(event: AuditEvent) -> str:

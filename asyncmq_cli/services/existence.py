@@ -18,5 +18,5 @@ def nearest_queues(store: Store, queue: str) -> list[str]:
 
     names = store.queues.names()
     lowered = {name.lower(): name for name in names}
-    nearest = get_close_matches(queue.lower(), list(lowered), n=3, cutoff=0.6)
+    nearest = get_close_matches(queue.lower(), list(lowered), n=3, cutoff=0.7)
     return [lowered[name] for name in nearest]

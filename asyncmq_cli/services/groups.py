@@ -43,17 +43,25 @@ class Signature:
 
 
 def signature(job: Job) -> Signature:
-    """The cause of a dead job. An expired one never ran to fail, whatever its record tells of
-    earlier attempts."""
+    return cause(job)[0]
+
+
+def cause(job: Job) -> tuple[Signature, str]:
+    """Why a job died, in general and in its own words. An expired one never ran to fail, whatever
+    its record tells of earlier attempts."""
     if job.status == "expired":
-        return Signature(None, "expired before it could run")
+        return _unchanging("expired before it could run")
     if job.problem is not None and job.record is None:
-        return Signature(None, "the job cannot be read")
+        return _unchanging("the job cannot be read")
     error = raised_last(job)
     if error is None:
-        return Signature(None, "no error is stored")
+        return _unchanging("no error is stored")
     kind, message = error
-    return Signature(kind, generalized(message))
+    return Signature(kind, generalized(message)), message.strip().split("\n", 1)[0][:_MAX_MESSAGE]
+
+
+def _unchanging(message: str) -> tuple[Signature, str]:
+    return Signature(None, message), message
 
 
 def generalized(message: str) -> str:
@@ -67,6 +75,7 @@ def generalized(message: str) -> str:
 @dataclass(slots=True)
 class _Count:
     sample: str
+    message: str
     first: float
     last: float
     count: int = 0
@@ -80,25 +89,33 @@ def grouped(jobs: Iterable[Job]) -> tuple[int, int, list[FailureGroup]]:
     scanned = left_out = 0
     for job in jobs:
         scanned += 1
-        cause = signature(job)
+        why, message = cause(job)
         died = job.dead_at or 0.0
-        found = counts.get(cause)
+        found = counts.get(why)
         if found is None:
             if len(counts) >= MAX_GROUPS:
                 left_out += 1
                 continue
-            found = counts[cause] = _Count(job.id, died, died)
+            found = counts[why] = _Count(job.id, message, died, died)
         found.count += 1
         if died < found.first or (died == found.first and job.id < found.sample):
-            found.first, found.sample = died, job.id
+            found.first, found.sample, found.message = died, job.id, message
         found.last = max(found.last, died)
         if job.task_id and len(found.tasks) < _MAX_TASKS:
             found.tasks.add(job.task_id)
     groups = [
         FailureGroup(
-            cause.id, cause.type, cause.message, n.count, n.first, n.last, tuple(sorted(n.tasks)), n.sample
+            id=why.id,
+            type=why.type,
+            message=why.message,
+            count=n.count,
+            first_seen=n.first,
+            last_seen=n.last,
+            tasks=tuple(sorted(n.tasks)),
+            sample_job_id=n.sample,
+            sample_message=n.message,
         )
-        for cause, n in counts.items()
+        for why, n in counts.items()
     ]
     groups.sort(key=lambda group: (-group.count, group.id))
     return scanned, left_out, groups

@@ -83,7 +83,17 @@ def test_dead_letters(cli: Run) -> None:
     assert keys(found) == ["queue", "scanned", "groups", "left_out"]
     (group,) = found["groups"]
     assert keys(group) == [
-        *("id", "type", "message", "count", "first_seen", "last_seen", "tasks", "sample_job_id")
+        *(
+            "id",
+            "type",
+            "message",
+            "count",
+            "first_seen",
+            "last_seen",
+            "tasks",
+            "sample_job_id",
+            "sample_message",
+        )
     ]
     assert (found["scanned"], group["count"], group["type"]) == (2, 2, "app.errors.DeliveryError")
 
@@ -207,6 +217,8 @@ def test_each_change_has_one_event(
         (2, ["dlq", "retry", "mail", "--all", "--limit", "1", "--percent", "5"]),
         (2, ["dlq", "retry", "mail", "--all", "--rate", "fast"]),
         (2, ["dlq", "retry", "mail", "--all", "--rate", "0/s"]),
+        (2, ["dlq", "retry", "mail", "--all", "--rate", "50"]),
+        (2, ["dlq", "retry", "mail", "--all", "--percent", "most"]),
         (2, ["dlq", "retry", "mail", "--all", "--abort-above", "20%"]),
         (2, ["dlq", "retry", "mail", "--all", "--rate", "1/s", "--abort-above", "120%"]),
         (2, ["dlq", "list", "mail", "--older-than", "a while"]),

@@ -31,6 +31,8 @@ def test_tables_fit_eighty_columns_and_never_cut_an_id(server: PrivateRedis) -> 
         ["queues", "list"],
         ["jobs", "list", "mail", "--state", "failed"],
         ["jobs", "list", "mail", "--state", "all"],
+        ["dlq", "list", "mail"],
+        ["dlq", "groups", "mail"],
         ["audit"],
         ["jobs", "show", "mail", IDS[0]],
     ):
@@ -39,6 +41,18 @@ def test_tables_fit_eighty_columns_and_never_cut_an_id(server: PrivateRedis) -> 
         assert max(len(line) for line in screen.lines) <= 80, screen.text
         if "list" in args and "jobs" in args:
             assert all(any(job_id in line for line in screen.lines) for job_id in IDS)
+
+
+def test_what_a_narrow_terminal_has_no_room_for_is_named(server: PrivateRedis) -> None:
+    lines = on_terminal("queues", "list", url=server.url).lines
+    assert lines[-1].startswith("(no room for ")
+    assert "DLQ" in lines[-1]
+    assert "DLQ" not in lines[0]
+
+
+def test_a_dry_run_is_told_from_a_real_one_in_a_pipe_too(run: Run) -> None:
+    assert run("dlq", "retry", "mail", "--all", "--dry-run").lines[0].startswith("dry-run\tmail\t")
+    assert run("dlq", "retry", "mail", "--all", "--yes").lines[0].startswith("success\tmail\t")
 
 
 def test_a_wide_terminal_shows_every_column(server: PrivateRedis) -> None:
@@ -78,6 +92,7 @@ def test_a_long_list_of_targets_is_shown_in_part(server: PrivateRedis) -> None:
 def test_ctrl_c_at_the_question_changes_nothing(server: PrivateRedis, client: redis.Redis) -> None:
     screen = on_terminal("jobs", "remove", "mail", IDS[0], url=server.url, answer="\x03")
     assert (screen.code, client.zcard("queue:mail:dlq")) == (130, 12)
+    assert screen.text.endswith("\nerror: interrupted; nothing was changed\n")
     assert "Traceback" not in screen.text
 
 

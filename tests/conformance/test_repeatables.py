@@ -315,13 +315,17 @@ def test_pausing_while_a_scheduler_advances_never_leaves_two_members_or_none(
     store = Store(config.resolve({"redis_url": server.url, "actor": "tester"}, {}), warn=lambda message: None)
     service = RepeatableService(store)
 
+    def until_done(change: Callable[..., Any]) -> None:
+        """A busy scheduler may be in the way for longer than a change has patience."""
+        while (report := change(address, reason=None, dry_run=False)).failed:
+            assert report.results[0].error.code == "scheduler_at_work", report
+
     def race() -> None:
         for _ in range(50):
-            report = service.pause(address, reason=None, dry_run=False)
-            assert report.failed == 0, report
+            until_done(service.pause)
             ((member, _),) = members(client)
             assert json.loads(member)["paused"] is True
-            assert service.resume(address, reason=None, dry_run=False).failed == 0
+            until_done(service.resume)
 
     async def story(opened: RedisBackend) -> None:
         racing = asyncio.create_task(asyncio.to_thread(race))
@@ -336,7 +340,12 @@ def test_pausing_while_a_scheduler_advances_never_leaves_two_members_or_none(
     library.with_backend(server.url, story)
     store.close()
     assert [json.loads(member) for member, _ in members(client)] == [definition]
-    assert [event["action"] for event in library.events(client)] == [
-        "repeatable.pause",
-        "repeatable.resume",
-    ] * 50
+    done = [event["action"] for event in library.events(client) if event["status"] == "success"]
+    assert (
+        done
+        == [
+            "repeatable.pause",
+            "repeatable.resume",
+        ]
+        * 50
+    )

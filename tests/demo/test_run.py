@@ -105,8 +105,8 @@ child._CTRL_C_SECONDS = 60
 finishing = '''
 import signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-print("running", flush=True)
 try:
+    print("running", flush=True)
     time.sleep(3600)
 except KeyboardInterrupt:
     print("finished", flush=True)

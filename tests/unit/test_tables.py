@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from asyncmq_cli.models import Job
 from asyncmq_cli.output import views
-from asyncmq_cli.output.columns import Column
+from asyncmq_cli.output.columns import Column, Kind
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.tables import tab_separated, table
 from tests.unit.strategies import ANY_TEXT, JSON_VALUES
@@ -50,7 +51,7 @@ def drawn(rows: Sequence[Any], columns: Sequence[Column[Any]], width: int) -> li
     """The lines as a terminal gets them that is wider than any table, so that nothing is squeezed twice."""
     out = io.StringIO()
     console = Console(file=out, width=1_000_000, highlight=False, markup=False, emoji=False)
-    console.print(table(rows, columns, now=NOW, width=width), soft_wrap=True)
+    console.print(table(rows, columns, now=NOW, width=width)[0], soft_wrap=True)
     return out.getvalue().split("\n")[:-1]
 
 
@@ -71,6 +72,13 @@ def test_no_line_is_wider_than_the_terminal_unless_what_must_not_be_cut_is(
     # The two texts are not cut below ten columns each, and two columns stand between any two.
     least = max(map(cell_len, whole)) + 2 * (10 + 2)
     assert max(map(cell_len, drawn(rows, COLUMNS, width))) <= max(width, least)
+
+
+@given(ROWS)
+@example([("1", "a", "failed", NOW, 7, "b", 5.0)])
+def test_a_table_that_just_fits_is_shown_whole(rows: list[Row]) -> None:
+    whole = drawn(rows, COLUMNS, 10_000)
+    assert drawn(rows, COLUMNS, max(map(cell_len, whole))) == whole
 
 
 def test_columns_that_can_be_missed_go_first_and_texts_are_cut_at_the_end_that_says_least() -> None:
@@ -99,6 +107,44 @@ def test_markup_is_shown_as_it_is_written(markup: str) -> None:
 def test_a_terminal_control_does_not_reach_the_terminal() -> None:
     lines = drawn([("a\x1b[2J", "b\rc", "failed", NOW, 1, "\u202edone", 1.0)], COLUMNS, 200)
     assert "a\\x1b[2J" in lines[1] and "b\\rc" in lines[1] and "\\u202edone" in lines[1]
+
+
+def test_people_see_relative_times_rounded_durations_and_grouped_digits() -> None:
+    row = ("1", True, "failed", NOW - 200, 1_234_567, False, 125.4)
+    assert re.split(" {2,}", drawn([row], COLUMNS, 200)[1]) == [
+        "1",
+        "yes",
+        "failed",
+        "3m ago",
+        "1,234,567",
+        "no",
+        "2m 5s",
+    ]
+    shorter: Column[Row] = Column("TASK", lambda row: row[1], short=lambda value: value[-4:])
+    assert drawn([("1", "mail.send"), ("2", None)], [shorter], 80)[1:] == ["send", "-   "]
+    assert tab_separated(("1", "mail.send"), [shorter]) == "mail.send"
+
+
+@pytest.mark.parametrize(
+    ("title", "kind", "value", "code"),
+    [
+        ("STATE", "state", "failed", "\x1b[31m"),
+        ("STATE", "state", "completed", "\x1b[32m"),
+        ("STATE", "state", "unheard-of", ""),
+        ("FAILED", "number", 3, "\x1b[31m"),
+        ("FAILED", "number", 0, "\x1b[2m"),
+        ("ACTIVE", "number", 3, ""),
+        ("FAILED", "text", "red", ""),
+        ("TASK", "text", None, "\x1b[2m"),
+    ],
+)
+def test_colour_marks_what_an_operator_looks_for(title: str, kind: Kind, value: Any, code: str) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=80, color_system="standard", force_terminal=True)
+    column: Column[Any] = Column(title, lambda row: row, kind)
+    console.print(table([value], [column], now=NOW, width=80)[0])
+    line = out.getvalue().split("\n")[1].strip()
+    assert line.startswith(code) and (bool(code) == ("\x1b" in line))
 
 
 def test_what_is_not_there_is_a_dash() -> None:
