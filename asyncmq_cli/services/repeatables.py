@@ -39,6 +39,9 @@ _OVERDUE_AFTER = 60.0
 _PATIENCE = 3.0
 """Seconds for which a change is tried again while a scheduler is in the way: many of its turns."""
 _PAUSE = 0.02
+_LOOKS = 5
+"""Within a turn of a scheduler a definition is missing for a moment, and the turn may be over
+before its lock is looked for: so what is missing is looked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,11 @@ class RepeatableService:
         made: list[Plan] = []
 
         def once(attempt: Attempt) -> Plan:
-            found = self._store.repeatables.find(queue, wanted.id)
+            found = (
+                self._found(queue, wanted.id)
+                if must_exist
+                else self._store.repeatables.find(queue, wanted.id)
+            )
             if must_exist and not found.members:
                 raise self._missing(Address(queue, id=wanted.id))
             plan = make(found, self._store.now())
@@ -158,9 +165,18 @@ class RepeatableService:
             unchanged=plan.unchanged,
         )
 
+    def _found(self, queue: str, wanted: str) -> Found:
+        """The members of a definition; none only if it is missing at each of several looks."""
+        for _ in range(_LOOKS):
+            found = self._store.repeatables.find(queue, wanted)
+            if found.members:
+                break
+            if self._store.repeatables.scheduler_at_work(queue):
+                raise scheduler_at_work(queue)
+        return found
+
     def _addressed(self, address: Address) -> Member:
-        # Within one turn of a scheduler a definition may be missing for a moment: look twice.
-        for _ in range(2):
+        for _ in range(_LOOKS):
             members = self._store.repeatables.read(address.queue)
             chosen = {member.id: member for member in members if member.id and address.means(member)}
             if len(chosen) > 1:

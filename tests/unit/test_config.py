@@ -64,6 +64,17 @@ def test_without_any_setting_the_defaults_hold(tmp_path: Path) -> None:
     assert "@" in config.actor
 
 
+def test_the_file_is_looked_for_under_the_home_directory_of_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".config/asyncmq").mkdir(parents=True)
+    (tmp_path / ".config/asyncmq/config.toml").write_text('actor = "at home"')
+    for name in ("XDG_CONFIG_HOME", "ASYNCMQ_CONFIG", "ASYNCMQ_ACTOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert resolve({}).actor == "at home"
+
+
 def test_an_empty_environment_variable_is_not_set(tmp_path: Path, written: Write) -> None:
     names = (
         "ASYNCMQ_REDIS_URL",

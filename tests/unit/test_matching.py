@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncmq_cli.models import Job, JobFilter
+from asyncmq_cli.services.groups import signature
 from asyncmq_cli.services.matching import Matcher
 from tests.unit.strategies import JSON_VALUES
 
@@ -71,6 +72,17 @@ def test_an_id_is_compared_exactly_and_a_task_in_any_case() -> None:
     record = {"id": "Job-7", "task": "mail.Send"}
     assert matches(record, job_id="Job") and not matches(record, job_id="job")
     assert matches(record, task="MAIL.send") and not matches(record, task="mail send")
+
+
+def test_the_text_that_is_searched_has_its_keys_in_order() -> None:
+    assert matches({"task": "send", "id": "1", "args": []}, q='"args": [], "id": "1", "task"')
+
+
+def test_a_group_is_named_by_the_start_of_its_id() -> None:
+    record = {"id": "1", "last_error": "TimeoutError: no answer from 10.0.0.7"}
+    group = signature(Job("q", "1", "waiting", record)).id
+    assert matches(record, group=group) and matches(record, group=f" {group[:4].upper()} ")
+    assert not matches({"id": "1", "last_error": "KeyError: 'to'"}, group=group)
 
 
 def test_a_job_without_a_record_is_found_by_its_id_and_state() -> None:

@@ -125,6 +125,11 @@ def test_people_see_relative_times_rounded_durations_and_grouped_digits() -> Non
     assert tab_separated(("1", "mail.send"), [shorter]) == "mail.send"
 
 
+def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
+    columns: list[Column[Any]] = [Column("N", lambda row: row, "number"), Column("TASK", str)]
+    assert drawn([1, 1000], columns, 80) == ["    N  TASK", "    1  1   ", "1,000  1000"]
+
+
 @pytest.mark.parametrize(
     ("title", "kind", "value", "code"),
     [
@@ -162,9 +167,9 @@ def test_a_row_for_programs_is_one_line_with_a_tab_between_any_two_fields(rows: 
 
 
 def test_a_row_for_programs_has_whole_values_and_rfc3339_times() -> None:
-    row = ("a\tb\\", "x" * 300, "failed", NOW, True, None, 1.5)
+    row = ("a\tb\\", "x" * 300, "failed", NOW, True, False, 1.5)
     assert tab_separated(row, COLUMNS).split("\t") == [
-        *("a\\tb\\\\", "x" * 300, "failed", "2023-11-14T22:13:20.000000+00:00", "true", "", "1.500")
+        *("a\\tb\\\\", "x" * 300, "failed", "2023-11-14T22:13:20.000000+00:00", "true", "false", "1.500")
     ]
 
 

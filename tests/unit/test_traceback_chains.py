@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import re
-import sys
-
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from asyncmq_cli.models import Job
 from asyncmq_cli.services.traceback import job_error
-from tests.unit.strategies import ANY_TEXT
-from tests.unit.tracebacks import agrees_with_python, raised_by, read, text_of
-
-CAUSE = "The above exception was the direct cause of the following exception:"
-CONTEXT = "During handling of the above exception, another exception occurred:"
-
-
-def fail(message: str = "no such address") -> None:
-    raise ValueError(message)
-
-
-def fail_with_cause() -> None:
-    try:
-        fail()
-    except ValueError as exc:
-        raise RuntimeError("could not send") from exc
-
-
-def fail_in_handler() -> None:
-    try:
-        fail_with_cause()
-    except RuntimeError:
-        {}["fallback"]
+from tests.unit.tracebacks import (
+    CAUSE,
+    CONTEXT,
+    MESSAGES,
+    agrees_with_python,
+    fail,
+    fail_in_handler,
+    fail_with_cause,
+    fail_with_unraised_cause,
+    imitates_python,
+    raised_by,
+    read,
+    text_of,
+)
 
 
 def fail_from_nothing() -> None:
@@ -41,13 +29,6 @@ def fail_from_nothing() -> None:
         fail()
     except ValueError:
         raise RuntimeError("could not send") from None
-
-
-def fail_with_unraised_cause() -> None:
-    try:
-        raise RuntimeError("could not send") from ValueError("no such address")
-    except RuntimeError as exc:
-        raise LookupError("mail") from exc
 
 
 class CardDeclined(Exception):
@@ -105,25 +86,6 @@ def test_a_class_made_in_a_function_is_named_in_full() -> None:
     assert error.message == "voll"
 
 
-LINES = st.sampled_from(
-    [
-        "",
-        CAUSE,
-        CONTEXT,
-        "Traceback (most recent call last):",
-        "  + Exception Group Traceback (most recent call last):",
-        '  File "/app/mail.py", line 3, in send',
-        "    raise ValueError",
-        "  | ",
-        "  +-+---------------- 1 ----------------",
-        "KeyError: 'x'",
-        "  [Previous line repeated 3 more times]",
-        "    ~~^~~",
-    ]
-)
-MESSAGES = ANY_TEXT | st.lists(LINES | ANY_TEXT, max_size=6).map("\n".join)
-
-
 @given(st.lists(st.tuples(MESSAGES, st.booleans()), min_size=1, max_size=4))
 @example([("", True), (" ", False), ("\n", True), ("\n\n  x \n", True)])
 @example([("a\x0cb\x85c\u2028d\re\r\nf", True), (": x", True)])
@@ -131,9 +93,7 @@ MESSAGES = ANY_TEXT | st.lists(LINES | ANY_TEXT, max_size=6).map("\n".join)
 def test_whatever_the_messages_say_the_chain_is_the_one_that_was_raised(
     links: list[tuple[str, bool]],
 ) -> None:
-    for message, _ in links:
-        # Between two empty lines such a sentence cannot be told from Python's own.
-        assume(not any(f"\n\n{sentence}" in f"\n{message}" for sentence in (CAUSE, CONTEXT)))
+    assume(not any(imitates_python(message) for message, _ in links))
 
     def raise_chain(links: list[tuple[str, bool]]) -> None:
         (message, as_cause), *inner = links
@@ -166,65 +126,6 @@ def test_the_line_that_stands_for_a_thousand_frames_is_no_frame_and_no_message()
     assert (error.type, error.message) == ("RecursionError", str(exc))
     assert error.chain == [f"RecursionError: {exc}"]
     assert {frame.function for frame in error.frames[1:]} == {"deeper"}
-
-
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups came with Python 3.11")
-class TestExceptionGroups:
-    @staticmethod
-    def group(message: str) -> BaseException:
-        inner = raised_by(fail_with_cause)
-        assert isinstance(inner, Exception)
-        nested = ExceptionGroup("inner", [inner])  # noqa: F821
-        return ExceptionGroup(message, [raised_by(fail_in_handler), nested])  # type: ignore[list-item] # noqa: F821
-
-    @given(MESSAGES)
-    @example("\n\t\n")
-    @example("a\n\nb\n  c")
-    def test_its_members_are_no_links_of_the_chain(self, message: str) -> None:
-        assume(message and not any(f"\n\n{sentence}" in f"\n{message}" for sentence in (CAUSE, CONTEXT)))
-        # Python draws the margin after every character that ends a line, not only after `\n`.
-        assume(not re.search("[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", message))
-
-        def fail_in_group() -> None:
-            raise self.group(message)
-
-        agrees_with_python(raised_by(fail_in_group))
-
-    def test_it_can_stand_anywhere_in_a_chain(self) -> None:
-        def with_group_inside() -> None:
-            try:
-                fail()
-            except ValueError as first:
-                try:
-                    raise self.group("two\nfailures") from first
-                except Exception as second:
-                    raise RuntimeError("gave up") from second
-
-        error = agrees_with_python(raised_by(with_group_inside))
-        assert [text.split(":")[0] for text in error.chain] == [
-            "ValueError",
-            "ExceptionGroup",
-            "RuntimeError",
-        ]
-
-    def test_it_can_be_a_cause_that_was_never_raised(self) -> None:
-        def with_unraised_group() -> None:
-            raise RuntimeError("gave up") from self.group("two failures")
-
-        assert len(agrees_with_python(raised_by(with_unraised_group)).chain) == 2
-
-    def test_a_source_line_that_looks_like_its_margin_is_a_source_line(self) -> None:
-        def with_bar() -> None:
-            try:
-                # fmt: off
-                _ = (len("")
-                     | fail())  # type: ignore[func-returns-value]
-                # fmt: on
-            except ValueError as exc:
-                raise self.group("two failures") from exc
-
-        sources = [frame.source for frame in agrees_with_python(raised_by(with_bar)).frames]
-        assert any(source.startswith("| fail()") for source in sources)
 
 
 @pytest.mark.parametrize(

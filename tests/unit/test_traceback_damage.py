@@ -11,15 +11,21 @@ from hypothesis import strategies as st
 from asyncmq_cli.models import Job
 from asyncmq_cli.services.traceback import MAX_FRAMES, job_error, raised_last
 from tests.unit.strategies import ANY_TEXT, JSON_VALUES
-from tests.unit.test_traceback_chains import (
+from tests.unit.tracebacks import (
     CAUSE,
     CONTEXT,
     LINES,
+    agrees_with_python,
+    chain_of,
     fail,
     fail_in_handler,
     fail_with_unraised_cause,
+    frames_of,
+    raised_by,
+    read,
+    text_of,
+    texts_of,
 )
-from tests.unit.tracebacks import agrees_with_python, chain_of, frames_of, raised_by, read, text_of, texts_of
 
 
 @pytest.mark.parametrize("call", [fail, fail_in_handler, fail_with_unraised_cause])

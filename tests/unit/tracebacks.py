@@ -2,11 +2,66 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Sequence
 
+from hypothesis import strategies as st
+
 from asyncmq_cli.models import Job, JobError
 from asyncmq_cli.services.traceback import job_error, raised_last
+from tests.unit.strategies import ANY_TEXT
+
+CAUSE = "The above exception was the direct cause of the following exception:"
+CONTEXT = "During handling of the above exception, another exception occurred:"
+LINES = st.sampled_from(
+    [
+        "",
+        CAUSE,
+        CONTEXT,
+        "Traceback (most recent call last):",
+        "  + Exception Group Traceback (most recent call last):",
+        '  File "/app/mail.py", line 3, in send',
+        "    raise ValueError",
+        "  | ",
+        "  +-+---------------- 1 ----------------",
+        "KeyError: 'x'",
+        "  [Previous line repeated 3 more times]",
+        "    ~~^~~",
+    ]
+)
+MESSAGES = ANY_TEXT | st.lists(LINES | ANY_TEXT, max_size=6).map("\n".join)
+"""Of any text, and of lines that a traceback is made of."""
+
+
+def fail(message: str = "no such address") -> None:
+    raise ValueError(message)
+
+
+def fail_with_cause() -> None:
+    try:
+        fail()
+    except ValueError as exc:
+        raise RuntimeError("could not send") from exc
+
+
+def fail_in_handler() -> None:
+    try:
+        fail_with_cause()
+    except RuntimeError:
+        {}["fallback"]
+
+
+def fail_with_unraised_cause() -> None:
+    try:
+        raise RuntimeError("could not send") from ValueError("no such address")
+    except RuntimeError as exc:
+        raise LookupError("mail") from exc
+
+
+def imitates_python(message: str) -> bool:
+    """Between two empty lines its sentence cannot be told from one that Python wrote."""
+    return re.search(rf"\n\s*\n\s*({CAUSE}|{CONTEXT})", f"\n{message}") is not None
 
 
 def raised_by(call: Callable[[], object]) -> BaseException:
