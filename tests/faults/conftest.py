@@ -56,8 +56,11 @@ def binary(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def filled(server: PrivateRedis) -> Keyspace:
+    client = redis.Redis.from_url(server.url)
+    # Tests of other folders use the same server before these.
+    client.flushall()
     seed(server.url)
-    return Keyspace(redis.Redis.from_url(server.url))
+    return Keyspace(client)
 
 
 @pytest.fixture
