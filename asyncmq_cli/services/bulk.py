@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound
 from asyncmq_cli.models import ChangeReport, ChangeResult
 from asyncmq_cli.services.change import Attempt, Runner
-from asyncmq_cli.services.chunk import chunked
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.interrupt import Stop
 from asyncmq_cli.storage.changes import Change
 from asyncmq_cli.storage.locate import Location
+from asyncmq_cli.storage.scan import chunked
 
 LOCATED_AT_A_TIME = 200
 CHANGED_AT_A_TIME = 50

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from asyncmq_cli.models import Job
-from asyncmq_cli.services.chunk import chunked
+from asyncmq_cli.storage.scan import chunked
 from asyncmq_cli.storage.store import Store
 
 HELD_WHOLE = 1000

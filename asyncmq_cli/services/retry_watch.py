@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from asyncmq_cli.errors import AdminError
-from asyncmq_cli.services.chunk import chunked
+from asyncmq_cli.storage.scan import chunked
 from asyncmq_cli.storage.store import Store
 
 _LOOK_EVERY = 1.0

@@ -222,8 +222,3 @@ def _reason(exc: BaseException) -> str:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
     return str(exc) or type(exc).__name__
-
-
-def text_of(reply: Any) -> str:
-    """A reply of text as str; the connection itself speaks bytes."""
-    return reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)

@@ -77,7 +77,7 @@ class JobReader:
         keys = QueueKeys(queue)
         found: list[Job | None] = []
         pace = scan.Pace()
-        for piece in scan.chunks(job_ids):
+        for piece in scan.chunked(job_ids):
             raws = self._with_states(keys, [RawJob(id=job_id) for job_id in piece])
             for raw in self._with_records(keys, raws, pace, whole=True):
                 known = raw.record_size > 0 or raw.state is not None or raw.problem is not None

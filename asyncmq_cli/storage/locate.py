@@ -70,7 +70,7 @@ def locate(client: redis.Redis, queue: str, job_ids: Sequence[str], places: Sequ
     """
     keys = QueueKeys(queue)
     found: list[Location] = []
-    for piece in scan.chunks(job_ids, 200):
+    for piece in scan.chunked(job_ids, 200):
         found.extend(_read_fixed(client, keys, piece))
     if len(places) == len(PLACES):
         # Who takes a job out of everywhere wants to know who waits for it.

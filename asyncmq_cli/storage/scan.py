@@ -7,6 +7,7 @@ reads, and no more than one piece is held in memory.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 import redis
@@ -53,9 +54,11 @@ class Pace:
         self.count = max(_MIN_CHUNK, min(CHUNK, fitting, self.count * 2))
 
 
-def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def chunked(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter (`itertools.batched` is Python 3.12's)."""
+    rest = iter(items)
+    while piece := list(islice(rest, size)):
+        yield piece
 
 
 def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
