@@ -45,6 +45,23 @@ class RedisProblem(AdminError):
         super().__init__(message, hint=hint)
         self.code = code
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether it is worth trying again: not where Redis says who may do what."""
+        return self.is_away or self.code in _NO_WRITES
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nothing can be read either, for now."""
+        return self.code in _AWAY
+
+
+_AWAY = frozenset(
+    f"redis_{code}"
+    for code in ("unreachable", "timeout", "loading", "busy", "cluster_down", "master_down", "max_clients")
+)
+_NO_WRITES = frozenset(f"redis_{code}" for code in ("no_replicas", "out_of_memory", "misconf"))
+
 
 class QueueNotFound(AdminError):
     code, exit_code = "queue_not_found", 4
@@ -118,6 +135,22 @@ class TargetsFailed(AdminError):
 
 class NotConfirmed(AdminError):
     code, exit_code = "not_confirmed", 5
+
+
+class WaitFailed(AdminError):
+    """What was waited for has not come, or cannot come. `code` says why."""
+
+    def __init__(
+        self, code: str, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.code = code
+
+
+class WaitTimeout(AdminError):
+    """The exit status is that of timeout(1)."""
+
+    code, exit_code = "timeout", 124
 
 
 class DemoUnavailable(AdminError):

@@ -362,3 +362,263 @@ class WorkerPage:
     @property
     def total_pages(self) -> int:
         return max(1, math.ceil(self.summary.total / self.size))
+
+
+CHECK_STATES = ("ok", "warning", "unknown", "critical")
+"""From the best to the worst: what could not be read may be critical, so it is worse than a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """How far a value may go: up to a bound and not above it or, for `least`, down to it and not
+    below it. A bound is None where there is none."""
+
+    warning: float | None = None
+    critical: float | None = None
+    least: bool = False
+
+    def state_of(self, value: float) -> str:
+        for state, bound in (("critical", self.critical), ("warning", self.warning)):
+            if bound is not None and (value < bound if self.least else value > bound):
+                return state
+        return "ok"
+
+    def bound_of(self, state: str) -> float | None:
+        """The bound whose crossing makes this state."""
+        return {"critical": self.critical, "warning": self.warning}.get(state)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing looked at; `queue` is None for what is of no queue. Durations are seconds; the value
+    of `redis` is how long it took to answer.
+
+    `value` is None where there is none, and where it could not be read: then `state` is
+    `unknown` and `problem` says why.
+    """
+
+    name: str
+    queue: str | None
+    value: float | None
+    threshold: Threshold
+    state: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """`timestamp` is None where Redis did not tell the time, and then `error` says why."""
+
+    timestamp: float | None
+    queues: Sequence[str]
+    probes: Sequence[Probe]
+    error: AdminError | None = None
+
+    @property
+    def state(self) -> str:
+        return max((probe.state for probe in self.probes), key=CHECK_STATES.index, default="ok")
+
+
+WAIT_GOALS = ("drained", "active-empty", "job")
+ENDED_STATES = ("completed", "failed", "expired", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How what is waited for stands: `left` of `total` jobs are still in the way. `rate` is by how
+    many they become fewer in a second, and `seconds_left` how long it takes at that rate; both are
+    None while they do not. The counts of a queue are None where jobs by name are waited for."""
+
+    left: int
+    total: int
+    waiting: int | None = None
+    delayed_due: int | None = None
+    active: int | None = None
+    rate: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitReport:
+    """How the waiting ended. `outcome` is `done` or the code of `error`. `jobs` are those waited for
+    by name, each with its last state: `vanished` for one that is no longer there."""
+
+    queue: str
+    goal: str
+    outcome: str
+    waited_seconds: float
+    standing: Standing
+    jobs: Sequence[tuple[str, str]] = ()
+    error: AdminError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of damage in one queue: `count` jobs (definitions, members, keys), the ids of the
+    first few, why it matters, and what a repair does or an operator can do.
+
+    `repairable` says whether `doctor --repair` mends it, where its code is named at the latest.
+    """
+
+    code: str
+    severity: str
+    queue: str
+    count: int
+    sample_ids: Sequence[str]
+    message: str
+    repair: str
+    repairable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was found in the queues that were looked at."""
+
+    checked: Sequence[str]
+    findings: Sequence[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport(ChangeReport):
+    """What became of each repair. `checked` are the queues, `left` what was found and not tried."""
+
+    checked: Sequence[str] = ()
+    left: Sequence[Finding] = ()
+
+    @classmethod
+    def of(cls, report: ChangeReport, diagnosis: Diagnosis) -> RepairReport:
+        told = {each.name: getattr(report, each.name) for each in fields(report)}
+        return cls(**told, checked=diagnosis.checked, left=diagnosis.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class LatestJob:
+    """`created` is the job's `timestamp`, else its `created_at`, else 0.0."""
+
+    created: float
+    queue: str
+    id: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class LatestQueue:
+    """`active_at` is when the newest of its jobs was created; 0.0 where it has none."""
+
+    active_at: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSnapshot:
+    """What there was at one moment, in all queues together. None is what could not be read."""
+
+    timestamp: float
+    waiting: int | None
+    active: int | None
+    delayed: int | None
+    completed: int | None
+    failed: int | None
+    total_queues: int
+    total_workers: int | None
+    avg_duration: float | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return all(
+            getattr(self, each.name) is not None for each in fields(self) if each.name != "avg_duration"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What the history says of the present pace; None where it says nothing.
+
+    Per minute, over the `window_seconds` that lie between the first and the last of `snapshots`.
+    `seconds_until_empty` is 0 where nothing waits, and None where the backlog does not shrink.
+    """
+
+    completed_per_minute: float | None = None
+    failed_per_minute: float | None = None
+    backlog_per_minute: float | None = None
+    seconds_until_empty: float | None = None
+    window_seconds: float | None = None
+    snapshots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All queues at one time, as far as it was asked for: what was not is None.
+
+    `workers` are those that live. `latest_at` is when the latest jobs were looked for, which in a
+    row of pictures may be earlier than `now`.
+    """
+
+    now: float
+    stats: Sequence[QueueStats] | None = None
+    workers: Sequence[Worker] | None = None
+    latest_jobs: Sequence[LatestJob] | None = None
+    latest_queues: Sequence[LatestQueue] | None = None
+    latest_at: float | None = None
+
+    def count(self, state: str) -> int | None:
+        """The jobs of a state in all queues, None where one of them could not be counted."""
+        counts = [getattr(row, state.replace("-", "_")) for row in self.stats or ()]
+        return None if None in counts else sum(counts)
+
+    @property
+    def total_jobs(self) -> int | None:
+        counts = [self.count(state) for state in JOB_STATES]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+    @property
+    def total_workers(self) -> int | None:
+        counts = [row.workers for row in self.stats or ()]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def snapshot(self) -> MetricsSnapshot:
+        return MetricsSnapshot(
+            timestamp=self.now,
+            waiting=self.count("waiting"),
+            active=self.count("active"),
+            delayed=self.count("delayed"),
+            completed=self.count("completed"),
+            failed=self.count("failed"),
+            total_queues=len(self.stats or ()),
+            total_workers=self.total_workers,
+        )
+
+
+EVENTS = ("overview", "jobdist", "metrics", "queues", "workers", "latest_jobs", "latest_queues")
+"""In the order in which the dashboard sends them."""
+RUNTIME = "runtime"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeEvent:
+    """What AsyncMQ published: `name` is such as `job:stalled`, `ts` its own time of it."""
+
+    name: str
+    data: Any
+    ts: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Values over time, the oldest first; per minute where they are rates. None where they are not known.
+
+    There is a backlog for each of `times`, and a rate for each but the first.
+    """
+
+    times: Sequence[float]
+    throughput: Sequence[float | None]
+    backlog: Sequence[float | None]
+    failures: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What may be typed next, and what it is."""
+
+    value: str
+    about: str = ""

@@ -57,6 +57,7 @@ def client(server: PrivateRedis) -> Iterator[redis.Redis]:
 def environment(url: str | None) -> dict[str, str]:
     """What the tool sees: nothing of the developer's own settings."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ASYNCMQ_", "REDIS_"))}
+    env.pop("LINES", None)
     env.update(ASYNCMQ_ACTOR="tester", COLUMNS="80", XDG_CONFIG_HOME="/nonexistent")
     if url is not None:
         env["ASYNCMQ_REDIS_URL"] = url

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 
 from asyncmq_cli.models import AuditEvent
 from asyncmq_cli.storage.store import Store
@@ -15,20 +15,20 @@ MAX_LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """`action`, `status` and `queue` match exactly; `q` any part of an event's text."""
+    """All match exactly, but `q`, which may be any part of an event's text."""
 
     action: str | None = None
     status: str | None = None
     queue: str | None = None
+    job_id: str | None = None
+    actor: str | None = None
     q: str = ""
 
     def __call__(self, event: AuditEvent) -> bool:
-        if self.action and event.action != self.action:
-            return False
-        if self.status and event.status != self.status:
-            return False
-        if self.queue and event.queue != self.queue:
-            return False
+        for name in ("action", "status", "queue", "job_id", "actor"):
+            asked = getattr(self, name)
+            if asked and getattr(event, name) != asked:
+                return False
         wanted = self.q.strip().lower()
         return not wanted or wanted in _searchable(event)
 
@@ -42,11 +42,15 @@ class AuditService:
         return max(1, min(limit, MAX_LIMIT))
 
     def matching(
-        self, *, action: str | None, status: str | None, queue: str | None, q: str, limit: int | None
+        self, wanted: AuditFilter, *, since: float | None, limit: int | None
     ) -> Iterator[AuditEvent]:
-        """Events newest first. A limit is brought within 1 to 500; None means all."""
-        wanted = AuditFilter(action=action, status=status, queue=queue, q=q)
-        matching = filter(wanted, self._store.audit.newest_first(self._store.warn))
+        """Events newest first. `since` is an age in seconds. A limit is brought within 1 to 500;
+        None means all."""
+        events = self._store.audit.newest_first(self._store.warn)
+        if since is not None:
+            earliest = self._store.now() - since
+            events = takewhile(lambda event: event.timestamp >= earliest, events)
+        matching = filter(wanted, events)
         return matching if limit is None else islice(matching, self.clamped(limit))
 
 

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 
 from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound
 from asyncmq_cli.models import ChangeReport, ChangeResult
+from asyncmq_cli.services.backup_writer import BackupWriter
 from asyncmq_cli.services.change import Attempt, Runner
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.interrupt import Stop
 from asyncmq_cli.storage.changes import Change
 from asyncmq_cli.storage.locate import Location
-from asyncmq_cli.storage.scan import chunked
+from asyncmq_cli.storage.scan import Pace as Fitting
 
 LOCATED_AT_A_TIME = 200
+_LOCATED_BYTES = 16 * 1024 * 1024
 CHANGED_AT_A_TIME = 50
+_FIRST_LOCATED = 50
 _CHANGED_BYTES = 256 * 1024
 
 # What is decided of a job that was found: its change, and a note for the operator. A change that
@@ -52,8 +57,10 @@ class Pace:
 
 
 class JobRunner(Runner):
-    """Tries a change on job after job. `watch` is told which were changed, and may raise."""
+    """Tries a change on job after job. `watch` is told which were changed, and may raise. What goes
+    into a `backup` is in it before it is sent."""
 
+    backup: BackupWriter | None = None
     pace: Pace = Pace(None)
     watch: Callable[[Sequence[str]], None] | None = None
     progress: Callable[[int], None] | None = None
@@ -63,17 +70,21 @@ class JobRunner(Runner):
     ) -> ChangeReport:
         def run(stop: Stop) -> None:
             missing = self._missing(queue)
-            for piece in chunked(dict.fromkeys(job_ids), LOCATED_AT_A_TIME):
+            pace = Fitting(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
+            rest = iter(dict.fromkeys(job_ids))
+            while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
                 stop.between_targets()
                 if missing is not None:
                     for job_id in piece:
                         self.refused(Attempt(self, queue, job_id), missing)
                     continue
-                planned = self._decided(self.store.locate(queue, piece, places), decide)
-                for batch in self._batches(planned):
-                    stop.between_targets()
-                    self.pace.keep(len(batch), stop)
-                    self._carry_out(batch)
+                locations = self.store.locate(queue, piece, places)
+                pace.learn(len(locations), sum(location.size for location in locations))
+                for located in self._whole(queue, locations):
+                    for batch in self._batches(self._decided(located, decide)):
+                        stop.between_targets()
+                        self.pace.keep(len(batch), stop)
+                        self._carry_out(batch)
 
         return self.report(queue, run)
 
@@ -83,6 +94,16 @@ class JobRunner(Runner):
         except QueueNotFound as exc:
             return exc
         return None
+
+    def _whole(self, queue: str, locations: list[Location]) -> Iterator[list[Location]]:
+        """The same locations, with all that belongs to the jobs where it goes into a backup. That
+        is read once the jobs before them are done with."""
+        if self.backup is None or self.dry_run:
+            yield locations
+            return
+        for piece in _unrelated(locations):
+            self.store.read_parts(queue, piece)
+            yield piece
 
     def _decided(self, locations: Sequence[Location], decide: Decision) -> Iterator[Planned]:
         for location in locations:
@@ -104,7 +125,7 @@ class JobRunner(Runner):
         size = 0
         for item in planned:
             batch.append(item)
-            size += item[1].call.size
+            size += item[1].size
             if len(batch) >= self.pace.at_a_time or size >= _CHANGED_BYTES:
                 yield batch
                 batch, size = [], 0
@@ -117,25 +138,59 @@ class JobRunner(Runner):
                 self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note))
             self._progressed(len(batch))
             return
+        if self.backup is not None:
+            self.backup.keep([change.location.parts for _, change, _ in batch if change.location.parts])
         self.in_flight = [attempt for attempt, _, _ in batch]
         outcomes = self.store.changes.carry_out([change for _, change, _ in batch])
         self.in_flight = []
         changed: list[str] = []
+        kept: list[tuple[Attempt, AdminError]] = []
         broken: Exception | None = None
         for (attempt, change, note), outcome in zip(batch, outcomes, strict=True):
             if outcome is None:
                 self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note))
                 changed.append(change.location.id)
             elif isinstance(outcome, AdminError):
-                self.refused(attempt, outcome)
+                self.results.append(ChangeResult(attempt.queue, attempt.job_id, error=outcome))
+                kept.append((attempt, outcome))
             else:
                 broken = broken or outcome
         self._progressed(len(batch))
+        if self.backup is not None:
+            names = [attempt.job_id or "" for attempt, _ in kept]
+            self.backup.settle(batch[0][0].queue, removed=changed, kept=names)
+        # Only now, with all results kept: recording them asks Redis again, which may be gone.
+        for attempt, refusal in kept:
+            self.record_refusal(attempt, refusal)
         if broken is not None:
             raise broken
         if self.watch is not None:
             self.watch(changed)
 
+    def _recover(self, made: Sequence[Attempt]) -> None:
+        super()._recover(made)
+        if self.backup is not None and made:
+            # Where this fails too, the audit trail still knows.
+            with suppress(AdminError):
+                self.backup.settle(made[0].queue, removed=[attempt.job_id or "" for attempt in made], kept=[])
+
     def _progressed(self, count: int) -> None:
         if self.progress is not None:
             self.progress(count)
+
+
+def _unrelated(locations: Iterable[Location]) -> Iterator[list[Location]]:
+    """Pieces in which no job waits for another: what is removed of one is a part of the other."""
+    piece: list[Location] = []
+    ids: set[str] = set()
+    parents: set[str] = set()
+    for location in locations:
+        waits_for = set(location.parents)
+        if len(piece) == CHANGED_AT_A_TIME or location.id in parents or not ids.isdisjoint(waits_for):
+            yield piece
+            piece, ids, parents = [], set(), set()
+        piece.append(location)
+        ids.add(location.id)
+        parents |= waits_for
+    if piece:
+        yield piece

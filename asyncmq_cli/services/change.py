@@ -6,6 +6,7 @@ a script runs, or by it, is recorded here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,7 +15,11 @@ from asyncmq_cli.errors import AdminError, Interrupted, RedisProblem
 from asyncmq_cli.models import ChangeReport, ChangeResult
 from asyncmq_cli.services.interrupt import Stop, deferred_interrupt
 from asyncmq_cli.storage.audit import EventDraft
+from asyncmq_cli.storage.codec import dumps
 from asyncmq_cli.storage.store import Store
+
+_LOOKS = (0.0, 0.1, 0.2)
+"""Seconds before each look for what was made: Redis may not be done with what it was sent."""
 
 
 class Attempt:
@@ -69,6 +74,7 @@ class Runner:
         self.total: int | None = None
         # The targets whose answer is still to come.
         self.in_flight: Sequence[Attempt] = []
+        self._started = time.monotonic()
 
     def queues(self, queues: Sequence[str], change: Callable[[Attempt, str], str | None]) -> ChangeReport:
         def run(stop: Stop) -> None:
@@ -94,6 +100,9 @@ class Runner:
     def refused(self, attempt: Attempt, error: AdminError) -> None:
         self.in_flight = []
         self.results.append(ChangeResult(attempt.queue, attempt.job_id, error=error))
+        self.record_refusal(attempt, error)
+
+    def record_refusal(self, attempt: Attempt, error: AdminError) -> None:
         if not self.dry_run:
             self.store.audit.record(attempt.draft(error=error.message))
 
@@ -122,14 +131,51 @@ class Runner:
         return "repeatable" if self.action.startswith("repeatable.") else "job"
 
     def _with_doubt(self, problem: RedisProblem) -> RedisProblem:
-        """Say for which targets the answer was lost: their change may have been made."""
+        """Find out for which targets only the answer was lost, and say of which it is not known."""
+        if self.dry_run or problem.code not in ("redis_timeout", "redis_unreachable"):
+            return problem
+        if self.in_flight:
+            self._recover(self._made())
         lost = self.in_flight
-        if not lost or self.dry_run or problem.code not in ("redis_timeout", "redis_unreachable"):
+        if not lost:
             return problem
         first = f"queue {lost[0].queue!r}" if lost[0].job_id is None else f"{self._noun} {lost[0].job_id!r}"
         targets = first if len(lost) == 1 else f"{first} and {len(lost) - 1} more"
         hint = f"whether {targets} changed is not known; 'asyncmq audit' will tell"
         return RedisProblem(problem.code, problem.message, hint=hint)
+
+    def _made(self) -> list[Attempt]:
+        """Those in flight whose change was made: it is in the audit trail, if Redis can be asked
+        again. One that is not there may still be on its way."""
+        for pause in _LOOKS:
+            time.sleep(pause)
+            try:
+                with self.store.errors():
+                    made = self._recorded()
+            except AdminError:
+                return []
+            if len(made) == len(self.in_flight):
+                break
+        return made
+
+    def _recorded(self) -> list[Attempt]:
+        since = self.store.now() - (time.monotonic() - self._started)
+        sought = {
+            (attempt.queue, attempt.job_id, dumps(attempt.details)): attempt for attempt in self.in_flight
+        }
+        found: dict[tuple[Any, ...], Attempt] = {}
+        for event in self.store.audit.newest_first(warn=lambda message: None):
+            if event.timestamp < since or len(found) == len(sought):
+                break
+            key = (event.queue, event.job_id, dumps(dict(event.details)))
+            ours = (event.status, event.action, event.actor) == ("success", self.action, self.actor)
+            if ours and key in sought:
+                found[key] = sought[key]
+        return [attempt for key, attempt in sought.items() if key in found]
+
+    def _recover(self, made: Sequence[Attempt]) -> None:
+        self.results += [ChangeResult(attempt.queue, attempt.job_id) for attempt in made]
+        self.in_flight = [attempt for attempt in self.in_flight if attempt not in made]
 
 
 def _on_queue(change: Callable[[Attempt, str], str | None], attempt: Attempt) -> str | None:

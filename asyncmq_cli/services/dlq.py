@@ -30,7 +30,9 @@ class DlqService:
 
     def matching(self, queue: str, wanted: JobFilter) -> Iterator[Job]:
         require_queue(self._store, queue)
-        return filter(Matcher(wanted, self._store.now()), self._store.jobs.in_place(queue, "dlq"))
+        matches = Matcher(wanted, self._store.now())
+        jobs = self._store.jobs.in_place(queue, "dlq", matches.sieve)
+        return filter(matches, jobs) if wanted.narrows else jobs
 
     def groups(self, queue: str, wanted: JobFilter) -> FailureGroups:
         scanned, left_out, groups = grouped(self.matching(queue, wanted))

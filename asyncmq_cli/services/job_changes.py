@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
-from asyncmq_cli.models import ChangeReport, Job, as_number
+from asyncmq_cli.models import ENDED_STATES, ChangeReport, Job, as_number
+from asyncmq_cli.services.backup_writer import BackupWriter
 from asyncmq_cli.services.bulk import Decision, JobRunner, Pace
 from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.retry_watch import RetryWatch
@@ -19,7 +20,6 @@ from asyncmq_cli.storage.locate import Location
 from asyncmq_cli.storage.store import Store
 
 DEAD_STATES = ("failed", "expired")
-ENDED_STATES = ("completed", "failed", "expired", "cancelled")
 EVERYWHERE = ("waiting", "delayed", "dlq")
 
 Noun = Literal["job", "dlq"]
@@ -39,7 +39,8 @@ class Control:
 class Order:
     """What every change is given: on which jobs, why, and whether only to show it.
 
-    `noun` is under which name it goes into the audit trail.
+    `noun` is under which name it goes into the audit trail, and `backup` the file into which
+    what is removed is written first.
     """
 
     queue: str
@@ -48,6 +49,7 @@ class Order:
     dry_run: bool = False
     noun: Noun = "job"
     control: Control = Control()
+    backup: str | None = None
 
 
 class JobChangeService:
@@ -86,8 +88,13 @@ class JobChangeService:
             children = location.children
             return change, f"{children} jobs wait for it and will never run" if children else None
 
-        runner = self._runner("remove", order, {"force": True} if force else {})
-        return self._run(runner, order, EVERYWHERE, decide)
+        details: dict[str, Any] = {"force": True} if force else {}
+        if order.backup is None or order.dry_run:
+            return self._run(self._runner("remove", order, details), order, EVERYWHERE, decide)
+        with BackupWriter(order.backup) as backup:
+            runner = self._runner("remove", order, {**details, "backup": backup.absolute, "run": backup.run})
+            runner.backup = backup
+            return self._run(runner, order, EVERYWHERE, decide)
 
     def cancel(self, order: Order) -> ChangeReport:
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:

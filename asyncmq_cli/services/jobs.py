@@ -37,11 +37,12 @@ class JobService:
     def matching(self, queue: str, state: str, wanted: JobFilter) -> Iterator[Job]:
         """The jobs of a state that a filter lets through, in the order found."""
         require_queue(self._store, queue)
+        matches = Matcher(wanted, self._store.now())
         if state == "repeatable":
             jobs = self._store.queues.repeatables_as_jobs(queue)
         else:
-            jobs = self._store.jobs.in_state(queue, state)
-        return filter(Matcher(wanted, self._store.now()), jobs)
+            jobs = self._store.jobs.in_state(queue, state, matches.sieve)
+        return filter(matches, jobs) if wanted.narrows else jobs
 
     def show(self, queue: str, job_id: str) -> JobDetail:
         """Raises QueueNotFound or JobNotFound."""

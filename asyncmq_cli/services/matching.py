@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from asyncmq_cli.models import Job, JobFilter
 from asyncmq_cli.services.groups import signature
+from asyncmq_cli.storage.sieve import Sieve, TextSieve, needle_of
 
 
 class Matcher:
-    """A filter made ready. White space around a text is not part of it, as in the dashboard."""
+    """A filter made ready. White space around a text is not part of it, as in the dashboard.
+
+    `sieve` leaves out, unread, jobs that it would not let through; None where it has no means.
+    """
 
     def __init__(self, wanted: JobFilter, now: float) -> None:
         self._group = wanted.group.strip().lower()
@@ -19,6 +24,8 @@ class Matcher:
         self._q = wanted.q.strip().lower()
         self._task = wanted.task.strip().lower()
         self._job_id = wanted.job_id.strip()
+        needle = needle_of(self._q)
+        self.sieve: Sieve | None = None if needle is None else TextSieve(needle)
 
     def __call__(self, job: Job) -> bool:
         if self._job_id and self._job_id not in job.id:
@@ -48,4 +55,20 @@ class Matcher:
 def searchable(job: Job, *, escaped: bool = True) -> str:
     """The job's JSON in lower case; unescaped, a search finds what it holds beyond ASCII."""
     shown: Any = dict(job.record) if job.record is not None else {"id": job.id, "status": job.status}
-    return json.dumps(shown, sort_keys=True, ensure_ascii=escaped).lower()
+    try:
+        return json.dumps(shown, sort_keys=True, ensure_ascii=escaped).lower()
+    except RecursionError:
+        return " ".join(_leaves(shown, escaped)).lower()
+
+
+def _leaves(value: Any, escaped: bool) -> Iterator[str]:
+    """The names and scalars of data that is nested too deeply to be one text."""
+    left = [value]
+    while left:
+        inner = left.pop()
+        if isinstance(inner, dict):
+            left += [*inner.values(), *inner]
+        elif isinstance(inner, list):
+            left += inner
+        else:
+            yield json.dumps(inner, ensure_ascii=escaped)

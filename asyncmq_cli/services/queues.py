@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.models import ChangeReport, QueueStats
-from asyncmq_cli.services.change import Attempt, Runner
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.change import Attempt
 
 SOURCE = "queues.detail"
 
@@ -18,8 +21,7 @@ class QueueService:
 
     def list(self) -> Iterator[QueueStats]:
         now = self._store.now()
-        for name in self._store.queues.names():
-            yield self._store.queues.stats(name, now)
+        yield from self._store.queues.all_stats(self._store.queues.names(), now)
 
     def show(self, queue: str) -> QueueStats:
         require_queue(self._store, queue)
@@ -34,6 +36,8 @@ class QueueService:
     def _set(
         self, action: str, queues: Sequence[str], *, reason: str | None, dry_run: bool, paused: bool
     ) -> ChangeReport:
+        from asyncmq_cli.services.change import Runner
+
         runner = Runner(self._store, action, SOURCE, reason=reason, dry_run=dry_run)
         changes = self._store.changes
 

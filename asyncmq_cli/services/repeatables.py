@@ -116,7 +116,7 @@ class RepeatableService:
         """Raises AmbiguousRepeatable where several definitions may be meant. One that is not there
         is a failed attempt."""
         try:
-            meant = _patiently(lambda: self._addressed(address))
+            meant = patiently(lambda: self._addressed(address))
         except AmbiguousRepeatable:
             raise
         except AdminError as exc:
@@ -151,7 +151,7 @@ class RepeatableService:
 
         def attempt(attempt: Attempt) -> str | None:
             attempt.details["job_def"] = normalized(wanted.definition or {})
-            plan = _patiently(lambda: once(attempt))
+            plan = patiently(lambda: once(attempt))
             made.append(plan)
             return "; ".join(filter(None, (note, plan.note))) or None
 
@@ -207,7 +207,7 @@ class RepeatableService:
         return f"no queue was named {queue!r} until now{meant}"
 
 
-def _patiently(attempt: Callable[[], T]) -> T:
+def patiently(attempt: Callable[[], T]) -> T:
     """Try again for a while what somebody else was in the way of."""
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -223,6 +223,11 @@ def _raise(error: AdminError, attempt: Attempt) -> str | None:
     raise error
 
 
+def is_overdue(member: Member, now: float) -> bool:
+    """Readable, not paused, and late by over a minute."""
+    return bool(member.id) and not member.paused and member.score < now - _OVERDUE_AFTER
+
+
 def _listed(queue: str, member: Member, stored: int, now: float) -> Repeatable:
     problem = member.problem
     if problem is None and stored > 1:
@@ -233,6 +238,6 @@ def _listed(queue: str, member: Member, stored: int, now: float) -> Repeatable:
         definition=None if member.definition is None else normalized(member.definition),
         next_run=member.score,
         paused=member.paused,
-        overdue=bool(member.id) and not member.paused and member.score < now - _OVERDUE_AFTER,
+        overdue=is_overdue(member, now),
         problem=problem,
     )

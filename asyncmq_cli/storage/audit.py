@@ -13,12 +13,11 @@ from typing import Any
 import redis
 
 from asyncmq_cli.models import AuditEvent, as_number
+from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, dumps, loads
 from asyncmq_cli.storage.keys import AUDIT_STREAM
-from asyncmq_cli.storage.scan import WrongType, typed
+from asyncmq_cli.storage.scan import WrongType
 from asyncmq_cli.storage.scripts import RECORD_EVENT, Scripts
-
-_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +61,11 @@ class AuditLog:
 
     def newest_first(self, warn: Callable[[str], None]) -> Iterator[AuditEvent]:
         """Every event, newest first; what is no event of ours is passed over with a warning."""
-        end = "+"
-        while True:
-            entries = typed(AUDIT_STREAM, self._redis.xrevrange, AUDIT_STREAM, max=end, min="-", count=_CHUNK)
-            for entry_id, fields in entries:
-                try:
-                    yield _event(fields)
-                except (CorruptData, KeyError, TypeError) as exc:
-                    warn(f"audit entry {entry_id.decode()} is not an event: {exc}")
-            if len(entries) < _CHUNK:
-                return
-            end = "(" + entries[-1][0].decode()
+        for entry_id, fields in scan.stream_entries(self._redis, AUDIT_STREAM):
+            try:
+                yield _event(fields)
+            except (CorruptData, KeyError, TypeError) as exc:
+                warn(f"audit entry {entry_id.decode()} is not an event: {exc}")
 
 
 def _event(fields: Mapping[bytes, bytes]) -> AuditEvent:

@@ -6,7 +6,7 @@ with others. One that finds that the job has moved on since then changes nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,14 @@ from redis.exceptions import RedisError
 from asyncmq_cli.errors import AdminError, ChangeRefused
 from asyncmq_cli.storage import preflight
 from asyncmq_cli.storage.audit import AuditLog, EventDraft
-from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, encode_record, with_payload
-from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, to_bytes
+from asyncmq_cli.storage.codec import encode_record
+from asyncmq_cli.storage.jobs import PLACES
+from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, keys_of, to_bytes, to_text
 from asyncmq_cli.storage.locate import Location
+from asyncmq_cli.storage.parts import Parts
+from asyncmq_cli.storage.rewrites import cancelled, retried
 from asyncmq_cli.storage.scan import WrongType
-from asyncmq_cli.storage.scripts import CANCEL, PAUSE, REMOVE, RESUME, RETRY, Call, Script, Scripts
+from asyncmq_cli.storage.scripts import CANCEL, PAUSE, REMOVE, RESTORE, RESUME, RETRY, Call, Script, Scripts
 
 # The return codes of the scripts, as their headers give them.
 DONE = 1
@@ -30,15 +33,19 @@ STATE_CHANGED = -2
 ACTIVITY_CHANGED = -3
 MARKED_CANCELLED = -4
 RECORD_CHANGED = -5
+UNLIKE_BACKUP = -6
+EXISTS = -7
 WRONG_TYPE = -9
 
-_RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_traceback")
+WITH_BACKUP = " with a backup"
+"""In this manner a removal also compares."""
 
 _MOVED = {
     MOVED: "it is no longer where it was found",
     STATE_CHANGED: "its state has changed",
     ACTIVITY_CHANGED: "a worker has claimed or left it",
     RECORD_CHANGED: "its record has changed",
+    UNLIKE_BACKUP: "it is no longer what is in the backup",
 }
 
 
@@ -48,6 +55,12 @@ class Change:
 
     location: Location
     call: Call
+
+    @property
+    def size(self) -> int:
+        """About how many bytes are sent, or written to a backup, for it."""
+        parts = self.location.parts
+        return self.call.size + (0 if parts is None else parts.size)
 
 
 class Changes:
@@ -67,7 +80,7 @@ class Changes:
 
     def retry(self, location: Location, draft: EventDraft, *, reset_at: float | None) -> Change:
         """Enqueue a dead letter again; with `reset_at`, as if it had been created then."""
-        keys = QueueKeys(location.queue)
+        keys = keys_of(location.queue)
         member = location.members["dlq"][0]
         record, priority = retried(member, location.id, reset_at=reset_at)
         text, payload = encode_record(record)
@@ -97,23 +110,11 @@ class Changes:
         return Change(location, Call(RETRY, used, args))
 
     def remove(self, location: Location, draft: EventDraft, *, force: bool) -> Change:
-        keys = QueueKeys(location.queue)
+        """Where the location has parts, which are to be in a backup, exactly these are removed."""
+        keys = keys_of(location.queue)
         used = [
-            keys.waiting,
-            keys.delayed,
-            keys.dlq,
-            keys.record(location.id),
-            keys.payload(location.id),
-            keys.ids,
-            keys.states,
-            keys.results,
-            keys.active,
-            keys.heartbeats,
-            keys.cancelled,
-            keys.pending_parents(location.id),
-            keys.children(location.id),
-            AUDIT_STREAM,
-            *(keys.children(parent) for parent in _parents(location)),
+            *_used_by_removal(keys, location.id),
+            *(keys.children(parent) for parent in location.parents),
         ]
         args: list[Any] = [
             to_bytes(location.id),
@@ -122,12 +123,30 @@ class Changes:
             self._audit.maxlen,
             draft.encode(),
         ]
-        for place in ("waiting", "delayed", "dlq"):
+        for place in PLACES:
             args += _listed(location.members[place])
-        return Change(location, Call(REMOVE, used, args))
+        if location.parts is None:
+            return Change(location, Call(REMOVE, used, [*args, ""]))
+        return Change(location, Call(REMOVE, used, args + _backed_up(location, location.parts), WITH_BACKUP))
+
+    def restore(self, parts: Parts, draft: EventDraft) -> Change:
+        location = Location(to_text(parts.queue), to_text(parts.id))
+        keys = keys_of(location.queue)
+        used = [
+            *_used_by_removal(keys, location.id),
+            *(keys.children(to_text(parent)) for parent in parts.parents),
+        ]
+        args: list[Any] = [parts.id, self._audit.maxlen, draft.encode()]
+        for value in parts.values:
+            args += ["0" if value is None else "1", value or b""]
+        args += [int(parts.in_ids), int(parts.cancelled)]
+        for members in parts.places:
+            args += _listed([text for member, score in members for text in (repr(score), member)])
+        args += _listed(parts.pending) + _listed(parts.children)
+        return Change(location, Call(RESTORE, used, args))
 
     def cancel(self, location: Location, draft: EventDraft) -> Change:
-        keys = QueueKeys(location.queue)
+        keys = keys_of(location.queue)
         text, payload = encode_record(cancelled(location))
         used = [
             keys.waiting,
@@ -158,9 +177,11 @@ class Changes:
 
     def carry_out(self, changes: Sequence[Change]) -> list[AdminError | RedisError | None]:
         """Make the changes in one transaction. None for each that was made; a RedisError is what
-        Redis itself said to one of them."""
+        Redis itself said to one of them. Rights may have been withdrawn since the last transaction."""
+        self._allowed.clear()
         for change in changes:
-            self._check_allowed(change.call.script, change.location.queue, change.call.keys)
+            call = change.call
+            self._check_allowed(call.script, change.location.queue, call.keys, call.manner)
         replies = self._scripts.run_together([change.call for change in changes])
         return [
             reply if isinstance(reply, RedisError) else _refusal(change, reply)
@@ -175,11 +196,11 @@ class Changes:
             raise WrongType(used[reply[1] - 1])
         return reply[0] == DONE
 
-    def _check_allowed(self, script: Script, queue: str, keys: Sequence[bytes]) -> None:
-        """Once for each kind of change and queue: would Redis take every command of the script?"""
-        if (script.name, queue) not in self._allowed:
-            preflight.check(self._redis, script, keys)
-            self._allowed.add((script.name, queue))
+    def _check_allowed(self, script: Script, queue: str, keys: Sequence[bytes], manner: str = "") -> None:
+        """Once for each kind of change and queue in a transaction: would Redis take every command?"""
+        if (script.name + manner, queue) not in self._allowed:
+            preflight.check(self._redis, script, keys, manner)
+            self._allowed.add((script.name + manner, queue))
 
 
 def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
@@ -190,6 +211,8 @@ def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
         return WrongType(change.call.keys[reply[1] - 1])
     if reply[0] == MARKED_CANCELLED:
         return marked_cancelled(job_id)
+    if reply[0] == EXISTS:
+        return already_there(job_id)
     return ChangeRefused(
         "job_moved",
         f"job {job_id!r} moved meanwhile ({_MOVED[reply[0]]}); nothing was changed",
@@ -205,66 +228,40 @@ def marked_cancelled(job_id: str) -> ChangeRefused:
     )
 
 
-def retried(member: bytes, job_id: str, *, reset_at: float | None) -> tuple[dict[str, Any], int]:
-    """The record of a dead letter that waits again, and its priority.
-
-    Source: `_prepare_retry_payload` in asyncmq.backends.base and `enqueue` in
-    asyncmq.backends.redis, whose order of keys this keeps.
-    """
-    job = decode_member(member)
-    if job is None:
-        raise _unreadable(job_id, "its dead letter is not a JSON object")
-    record = {**job, "id": job_id, "status": "waiting", "delay_until": None}
-    for name in _RETRY_DROPS:
-        record.pop(name, None)
-    record["has_dependents"] = bool(record.get("has_dependents", False))
-    if reset_at is not None:
-        record.update(created_at=reset_at, retries=0)
-    priority = record.get("priority", 5)
-    try:
-        return record, int(5 if priority is None else priority)
-    except (TypeError, ValueError, OverflowError) as exc:
-        raise _unreadable(job_id, "its priority is not a number") from exc
-
-
-def cancelled(location: Location) -> dict[str, Any]:
-    """The record of a job once it is cancelled. Source: `cancel_job` in asyncmq.backends.redis."""
-    record = dict(_stored(location))
-    record.update(status="cancelled", delay_until=None)
-    record.pop("result", None)
-    return record
-
-
-def _stored(location: Location) -> Mapping[str, Any]:
-    if location.record is not None:
-        try:
-            data = decode_record(location.record)
-            return data if location.payload is None else with_payload(data, location.payload)
-        except CorruptData as exc:
-            raise _unreadable(location.id, str(exc)) from exc
-    for place in ("waiting", "delayed"):
-        for member in location.members[place]:
-            job = decode_member(member)
-            if job is not None:
-                return job
-    raise _unreadable(location.id, "it has no record")
-
-
-def _parents(location: Location) -> list[str]:
-    """The jobs that this one waits for. A record that cannot be read names none."""
-    depends_on = location.job.get("depends_on")
-    if not isinstance(depends_on, list):
-        return []
-    return list(dict.fromkeys(str(parent) for parent in depends_on))
-
-
-def _unreadable(job_id: str, why: str) -> ChangeRefused:
+def already_there(job_id: str) -> ChangeRefused:
     return ChangeRefused(
-        "job_unreadable",
-        f"job {job_id!r} cannot be read: {why}",
-        hint="'asyncmq jobs remove' takes it out of the queue",
+        "job_exists",
+        f"job {job_id!r} exists, so it is not restored",
+        hint="'asyncmq jobs show' shows what is there",
     )
 
 
-def _listed(members: Sequence[bytes]) -> list[Any]:
+def _used_by_removal(keys: QueueKeys, job_id: str) -> list[bytes]:
+    """What a removal empties and a restore fills, in the order of both scripts' KEYS."""
+    return [
+        keys.waiting,
+        keys.delayed,
+        keys.dlq,
+        keys.record(job_id),
+        keys.payload(job_id),
+        keys.ids,
+        keys.states,
+        keys.results,
+        keys.active,
+        keys.heartbeats,
+        keys.cancelled,
+        keys.pending_parents(job_id),
+        keys.children(job_id),
+        AUDIT_STREAM,
+    ]
+
+
+def _backed_up(location: Location, parts: Parts) -> list[Any]:
+    args: list[Any] = [parts.digest(location.parents)]
+    for members in parts.places:
+        args += _listed([repr(score) for _, score in members])
+    return args + _listed(parts.pending) + _listed(parts.children)
+
+
+def _listed(members: Sequence[str | bytes]) -> list[Any]:
     return [len(members), *members]

@@ -17,6 +17,8 @@ from typing import Any
 
 import orjson
 
+from asyncmq_cli.storage.keys import to_bytes
+
 # Source: asyncmq.stores.redis_store.
 SPLIT_AT_BYTES = 64 * 1024
 PAYLOAD_FIELDS = ("args", "kwargs")
@@ -39,8 +41,9 @@ class CorruptData(ValueError):
 
 def loads(raw: bytes) -> Any:
     """Decode JSON text. Raises CorruptData."""
-    levels_at_most = raw.count(b"]") + raw.count(b"}")
-    if levels_at_most < _MANY_LEVELS and _LONG_NUMBER not in raw.translate(_DIGITS_TO_ZERO):
+    # So many levels take twice as many bytes.
+    shallow = len(raw) < 2 * _MANY_LEVELS or raw.count(b"]") + raw.count(b"}") < _MANY_LEVELS
+    if shallow and _LONG_NUMBER not in raw.translate(_DIGITS_TO_ZERO):
         try:
             return orjson.loads(raw)
         except orjson.JSONDecodeError:
@@ -103,6 +106,22 @@ def decode_member(member: bytes) -> dict[str, Any] | None:
     except CorruptData:
         return None
     return job if isinstance(job, dict) else None
+
+
+def member_id(member: bytes) -> bytes:
+    """The id, as stored in names, of the job that a sorted set's member holds; b"" where it holds no
+    job, or one without an id."""
+    if len(member) < 2 * _MANY_LEVELS:
+        # A text is the same whichever reads it.
+        try:
+            job_id = orjson.loads(member)["id"]
+        except (ValueError, TypeError, KeyError):
+            job_id = None
+        if type(job_id) is str:
+            return job_id.encode()
+    job = decode_member(member)
+    job_id = None if job is None else job.get("id")
+    return b"" if job_id is None else to_bytes(str(job_id))
 
 
 def _deflate(text: str) -> str:

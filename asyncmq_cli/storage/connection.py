@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,9 +31,14 @@ from redis.retry import Retry
 
 from asyncmq_cli.config import Config
 from asyncmq_cli.errors import RedisProblem, UsageProblem
+from asyncmq_cli.storage.replies import CheckedRedis
 
 SCHEMES = ("redis", "rediss", "unix")
 _FORMS = "redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS, unix:///PATH?db=0"
+
+# What the client library logs, with its tracebacks, would end on the operator's screen.
+logging.getLogger("redis").addHandler(logging.NullHandler())
+logging.getLogger("redis").propagate = False
 
 # By the word that a server's refusal starts with.
 _REFUSALS: tuple[tuple[str, str, str, str | None], ...] = (
@@ -52,8 +58,11 @@ _REFUSALS: tuple[tuple[str, str, str, str | None], ...] = (
 )  # fmt: skip
 
 
-def connect(config: Config) -> redis.Redis:
+def connect(config: Config, *, protocol: int = 2, subscribes: bool = False) -> redis.Redis:
     """A client that has not connected yet. Raises UsageProblem for a URL that cannot be one.
+
+    Only in protocol 3 does Redis tell of what changes. A client that `subscribes` expects to be
+    spoken to, and does so by itself.
 
     No command is ever sent twice: a reply that is lost leaves open whether a change was made,
     and sending it again would answer for the second attempt instead of the first.
@@ -71,18 +80,18 @@ def connect(config: Config) -> redis.Redis:
                 "retry": Retry(NoBackoff(), 0),
                 "retry_on_timeout": False,
                 "retry_on_error": [],
-                "protocol": 2,
+                "protocol": protocol,
                 "decode_responses": False,
                 # The handshake stays two commands shorter, and within the rights of a narrow ACL user.
                 "driver_info": None,
-                "connection_class": type("Listening", (_Listening, kind), {}),
+                "connection_class": kind if subscribes else type("Listening", (_Listening, kind), {}),
             }
         )
         # An option that there is not would otherwise be found only on connecting.
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, RedisError) as exc:
         raise UsageProblem(f"the Redis URL {config.shown_url!r} cannot be used: {exc}", hint=_FORMS) from exc
-    return redis.Redis.from_pool(pool)
+    return CheckedRedis.from_pool(pool)
 
 
 class _Listening:

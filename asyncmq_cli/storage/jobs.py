@@ -7,81 +7,86 @@ listed under a state is what a worker or AsyncMQ's own inspection would find the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import redis
 
 from asyncmq_cli.models import WAITING_CHILDREN, Job
-from asyncmq_cli.storage import scan
+from asyncmq_cli.storage import scan, walk
 from asyncmq_cli.storage.codec import decode_member
-from asyncmq_cli.storage.hydrate import PENDING_STATES, RawJob, add_record, hydrate
+from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
+from asyncmq_cli.storage.sieve import SPLIT_AND_WHOLE, Sieve, may_be_split
+from asyncmq_cli.storage.tally import PENDING_ENTRIES
+from asyncmq_cli.storage.walk import Listed, Read, Wanted
 
 # Where the jobs of a state lie. A state that is not here can lie anywhere.
 PLACE_OF_STATE = {"waiting": "waiting", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}
 PLACES = ("waiting", "delayed", "dlq")
 
-_LARGE_RECORD = 16 * 1024
-"""A job that was split and failed has its arguments in both parts; it is never smaller."""
+_READ_IDS = {"waiting": walk.waiting_ids, "delayed": walk.read_ids, "dlq": walk.read_ids}
+_SPELLED_IDS = {"waiting": walk.waiting_ids, "delayed": walk.spelled_ids, "dlq": walk.spelled_ids}
 
 
 class JobReader:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
 
-    def in_state(self, queue: str, state: str) -> Iterator[Job]:
-        """Every job of a state, whole, in the order found. `all` gives each job of the queue."""
+    def in_state(self, queue: str, state: str, sieve: Sieve | None = None) -> Iterator[Job]:
+        """Every job of a state, whole, in the order found. `all` gives each job of the queue.
+
+        A sieve leaves out jobs that it can tell unread are not wanted; it need not find them all.
+        """
         place = PLACE_OF_STATE.get(state)
         if place is not None:
-            jobs = self.in_place(queue, place)
+            jobs = self._in_place(QueueKeys(queue), place, _may_be(state), sieve)
         else:
-            jobs = (hydrate(queue, raw) for raw in self._anywhere(queue, _may_be(state), whole=True))
+            jobs = self._anywhere(QueueKeys(queue), _may_be(state), sieve)
         for job in jobs:
             if state in ("all", job.status):
                 yield job
         if state == "all":
             yield from self._loose(queue)
 
-    def in_place(self, queue: str, place: str) -> Iterator[Job]:
+    def in_place(self, queue: str, place: str, sieve: Sieve | None = None) -> Iterator[Job]:
         """Every member of the waiting or delayed set or the dead-letter queue, as a whole job."""
-        keys = QueueKeys(queue)
-        pace = scan.Pace()
-        for found in self._members(keys, place):
-            yield from (
-                hydrate(queue, raw, place=place) for raw in self._with_records(keys, found, pace, whole=True)
-            )
+        return self._in_place(QueueKeys(queue), place, _may_be("all"), sieve)
 
     def states_in_place(self, queue: str, place: str) -> Iterator[Job]:
         """As `in_place`, but only as much of each job as its state and its age need."""
         keys = QueueKeys(queue)
-        pace = scan.Pace()
-        for found in self._members(keys, place):
+        for piece in walk.members_of(self._redis, keys, place, _READ_IDS[place]):
             # A dead letter's state cannot be `waiting-children`, so its record says nothing more.
-            unread = [raw for raw in found if place != "dlq" or raw.state is None]
-            read = iter(self._with_records(keys, unread, pace, whole=False))
-            yield from (
-                hydrate(queue, raw if place == "dlq" and raw.state is not None else next(read), place=place)
-                for raw in found
-            )
+            told = [i for i, state in enumerate(piece.states) if place == "dlq" and state is not None]
+            for i in told:
+                yield hydrate(queue, _raw(piece, i, place), place=place)
+            rest = piece.only([i for i, state in enumerate(piece.states) if place != "dlq" or state is None])
+            for raw in self._with_records(keys, rest, place):
+                yield hydrate(queue, raw, place=place)
 
     def states_anywhere(self, queue: str) -> Iterator[str]:
         """The state of each job that has a record or an entry in the states hash."""
-        for raw in self._anywhere(queue, lambda state: True, whole=False):
-            if raw.state is not None and raw.state not in PENDING_STATES:
-                yield raw.state
-            else:
+        keys = QueueKeys(queue)
+        for piece in self.listed_anywhere(keys):
+            unread = []
+            for i, state in enumerate(piece.states):
+                if state is None or state in PENDING_ENTRIES:
+                    unread.append(i)
+                else:
+                    yield to_text(state)
+            for raw in self._with_records(keys, piece.only(unread), None):
                 yield hydrate(queue, raw).status
 
     def load(self, queue: str, job_ids: Sequence[str]) -> list[Job | None]:
         """The jobs of these ids, None for an id of which neither record nor state exists."""
         keys = QueueKeys(queue)
         found: list[Job | None] = []
-        pace = scan.Pace()
-        for piece in scan.chunked(job_ids):
-            raws = self._with_states(keys, [RawJob(id=job_id) for job_id in piece])
-            for raw in self._with_records(keys, raws, pace, whole=True):
-                known = raw.record_size > 0 or raw.state is not None or raw.problem is not None
-                found.append(hydrate(queue, raw) if known else None)
+        for piece in scan.chunked(map(to_bytes, job_ids)):
+            listed = Listed(piece, scan.hash_get(self._redis, keys.states, piece))
+            for read in walk.with_records(self._redis, keys, [listed], _may_be("all")):
+                for raw in self._whole(keys, read, None):
+                    known = raw.record_size > 0 or raw.state is not None or raw.problem is not None
+                    found.append(hydrate(queue, raw) if known else None)
         return found
 
     def states(self, queue: str, job_ids: Sequence[str]) -> list[str | None]:
@@ -89,94 +94,130 @@ class JobReader:
         found = scan.hash_get(self._redis, QueueKeys(queue).states, [to_bytes(job_id) for job_id in job_ids])
         return [None if state is None else to_text(state) for state in found]
 
-    def _members(self, keys: QueueKeys, place: str) -> Iterator[list[RawJob]]:
-        for members in scan.zset_members(self._redis, getattr(keys, place)):
-            yield self._with_states(keys, [_from_member(place, *member) for member in members])
+    def _in_place(self, keys: QueueKeys, place: str, wanted: Wanted, sieve: Sieve | None) -> Iterator[Job]:
+        if sieve is not None and place != "waiting" and self._has_nameless(keys):
+            sieve = None
+        pieces = walk.members_of(self._redis, keys, place, _SPELLED_IDS[place])
+        for read in self._read(keys, pieces, wanted, sieve):
+            for raw in self._whole(keys, read, place):
+                yield hydrate(keys.queue, raw, place=place)
 
-    def _anywhere(self, queue: str, wanted: Callable[[str | None], bool], *, whole: bool) -> Iterator[RawJob]:
+    def _anywhere(self, keys: QueueKeys, wanted: Wanted, sieve: Sieve | None) -> Iterator[Job]:
+        for read in self._read(keys, self.listed_anywhere(keys), wanted, sieve):
+            for raw in self._whole(keys, read, None):
+                yield hydrate(keys.queue, raw)
+
+    def _read(
+        self, keys: QueueKeys, pieces: Iterable[Listed], wanted: Wanted, sieve: Sieve | None
+    ) -> Iterator[Read]:
+        sifting = sieve is not None
+        for read in walk.with_records(self._redis, keys, pieces, wanted, count_payloads=sifting):
+            yield read if sieve is None else self._sifted(keys, read, sieve)
+
+    def _sifted(self, keys: QueueKeys, read: Read, sieve: Sieve) -> Read:
+        split: list[int] = []
+        if read.payloads:
+            split = [i for i, record in enumerate(read.records) if may_be_split(record)]
+            names = [keys.payload(to_text(read.listed.ids[i])) for i in split]
+            if not names or self._redis.exists(*names) != read.payloads:
+                # Some other job has a payload part, which only a look at the whole job explains.
+                return read
+        whole = sorted(set(range(len(read.records))).difference(split))
+        passing = [whole[i] for i in sieve.passing(read.only(whole))]
+        return read.only(sorted([*split, *passing]))
+
+    def _has_nameless(self, keys: QueueKeys) -> bool:
+        """Whether anything is kept under the empty id, as which a member counts that holds no job."""
+        nothing = scan.hash_get(self._redis, keys.states, [b""]) == [None]
+        return not nothing or scan.get_many(self._redis, [keys.record("")], scan.Pace()) != [None]
+
+    def listed_anywhere(self, keys: QueueKeys) -> Iterator[Listed]:
         """Jobs by the ids set, then those that only the states hash knows."""
-        keys = QueueKeys(queue)
-        pace = scan.Pace()
         stated = 0
-        for members in scan.set_members(self._redis, keys.ids):
-            raws = self._with_states(keys, [RawJob(id=to_text(member)) for member in members])
-            stated += sum(1 for raw in raws if raw.state is not None)
-            yield from self._wanted(keys, raws, wanted, pace, whole)
+        for piece in walk.by_ids(self._redis, keys):
+            stated += len(piece.states) - piece.states.count(None)
+            yield piece
         if scan.card(self._redis, "HLEN", keys.states) > stated:
             for fields in scan.hash_fields(self._redis, keys.states):
-                raws = self._outside_ids(
-                    keys, [RawJob(id=to_text(f), state=to_text(v)) for f, v in fields.items()]
-                )
-                yield from self._wanted(keys, raws, wanted, pace, whole)
-
-    def _wanted(
-        self,
-        keys: QueueKeys,
-        raws: list[RawJob],
-        wanted: Callable[[str | None], bool],
-        pace: scan.Pace,
-        whole: bool,
-    ) -> Iterator[RawJob]:
-        chosen = [raw for raw in raws if wanted(raw.state)]
-        if whole:
-            yield from self._with_records(keys, chosen, pace, whole=True)
-            return
-        open_ones = [raw for raw in chosen if raw.state is None or raw.state in PENDING_STATES]
-        yield from (raw for raw in chosen if raw.state is not None and raw.state not in PENDING_STATES)
-        yield from self._with_records(keys, open_ones, pace, whole=False)
+                listed = Listed(list(fields), list(fields.values()))
+                yield listed.only(self._outside_ids(keys, listed.ids))
 
     def _loose(self, queue: str) -> Iterator[Job]:
         """Jobs that exist only as members of a sorted set, as old versions of AsyncMQ left them."""
         keys = QueueKeys(queue)
-        seen: set[str] = set()
+        seen: set[bytes] = set()
         for place in PLACES:
-            for found in self._members(keys, place):
-                stateless = [raw for raw in found if raw.state is None and raw.id not in seen]
-                for raw in self._outside_ids(keys, stateless):
-                    if raw.id:
-                        seen.add(raw.id)
-                    record = self._with_records(keys, [raw], scan.Pace(), whole=True)[0]
-                    yield hydrate(queue, record, place=place)
+            for found in walk.members_of(self._redis, keys, place, _READ_IDS[place]):
+                stateless = found.only(
+                    [i for i, id_ in enumerate(found.ids) if found.states[i] is None and id_ not in seen]
+                )
+                outside = stateless.only(self._outside_ids(keys, stateless.ids))
+                seen.update(filter(None, outside.ids))
+                for read in walk.with_records(self._redis, keys, [outside], _may_be("all")):
+                    for raw in self._whole(keys, read, place):
+                        yield hydrate(queue, raw, place=place)
 
-    def _outside_ids(self, keys: QueueKeys, raws: list[RawJob]) -> list[RawJob]:
-        if not raws:
+    def _outside_ids(self, keys: QueueKeys, ids: Sequence[bytes]) -> list[int]:
+        if not ids:
             return []
-        names = [to_bytes(raw.id) for raw in raws]
-        inside = scan.typed(keys.ids, self._redis.smismember, keys.ids, names)
-        return [raw for raw, member in zip(raws, inside, strict=True) if not member]
+        inside = scan.typed(keys.ids, self._redis.smismember, keys.ids, list(ids))
+        return [i for i, member in enumerate(inside) if not member]
 
-    def _with_states(self, keys: QueueKeys, raws: list[RawJob]) -> list[RawJob]:
-        states = scan.hash_get(self._redis, keys.states, [to_bytes(raw.id) for raw in raws])
-        for raw, state in zip(raws, states, strict=True):
-            raw.state = None if state is None else to_text(state)
-        return raws
+    def _with_records(self, keys: QueueKeys, listed: Listed, place: str | None) -> Iterator[RawJob]:
+        """The jobs with their records and nothing that lies beside them."""
+        for read in walk.with_records(self._redis, keys, [listed], _may_be("all"), beside=False):
+            for i, record in enumerate(read.records):
+                raw = _raw(read.listed, i, place)
+                add_record(raw, record)
+                yield raw
 
-    def _with_records(
-        self, keys: QueueKeys, raws: list[RawJob], pace: scan.Pace, *, whole: bool
-    ) -> list[RawJob]:
-        if not raws:
-            return []
-        records = scan.get_many(self._redis, [keys.record(raw.id) for raw in raws], pace)
-        for raw, record in zip(raws, records, strict=True):
-            add_record(raw, record)
-        if whole:
-            self._complete(keys, raws)
-        return raws
-
-    def _complete(self, keys: QueueKeys, raws: list[RawJob]) -> None:
-        """Add what lies outside the record: each asked for only where the job can have it."""
+    def _whole(self, keys: QueueKeys, read: Read, place: str | None) -> list[RawJob]:
+        """The jobs with all that belongs to them."""
+        raws = []
+        for i, record in enumerate(read.records):
+            if place is None or place == "waiting":
+                raw = _raw(read.listed, i, place)
+                add_record(raw, record)
+            else:
+                raw = self._from_body(keys, read, i, place)
+            raw.result, raw.claim = read.results.get(i), read.claims.get(i)
+            raws.append(raw)
         split = [raw for raw in raws if _may_be_split(raw)]
         payloads = scan.get_many(self._redis, [keys.payload(raw.id) for raw in split], scan.Pace(start=16))
         for raw, payload in zip(split, payloads, strict=True):
             raw.payload = payload
-        finished = [raw for raw in raws if raw.state in ("completed", None)]
-        results = scan.hash_get(self._redis, keys.results, [to_bytes(raw.id) for raw in finished])
-        for raw, result in zip(finished, results, strict=True):
-            raw.result = result
-        active = [raw for raw in raws if raw.state == "active"]
-        claims = scan.hash_get(self._redis, keys.active, [to_bytes(raw.id) for raw in active])
-        for raw, claim in zip(active, claims, strict=True):
-            raw.claim = claim
+        return raws
+
+    def _from_body(self, keys: QueueKeys, read: Read, i: int, place: str) -> RawJob:
+        """A job whose member is its body. Mostly the record is the same text: then it is decoded once."""
+        listed, record = read.listed, read.records[i]
+        if record is not None and record == listed.members[i]:
+            raw = _raw(listed, i, None)
+            add_record(raw, record)
+            if raw.record and raw.record.get("id") == raw.id:
+                raw.score = float(listed.scores[i])
+                return raw
+        raw = _raw(listed, i, place)
+        if to_bytes(raw.id) != listed.ids[i]:
+            # It was not the id that the member seemed to spell.
+            name = to_bytes(raw.id)
+            raw.state = _text_or_none(scan.hash_get(self._redis, keys.states, [name])[0])
+            record = scan.get_many(self._redis, [keys.record(raw.id)], scan.Pace())[0]
+        add_record(raw, record)
+        return raw
+
+
+def _raw(listed: Listed, i: int, place: str | None) -> RawJob:
+    """The job without its record; where `place` is a sorted set, with what its member holds."""
+    if place is None:
+        return RawJob(id=to_text(listed.ids[i]), state=_text_or_none(listed.states[i]))
+    raw = _from_member(place, listed.members[i], float(listed.scores[i]))
+    raw.state = _text_or_none(listed.states[i])
+    return raw
+
+
+def _text_or_none(value: bytes | None) -> str | None:
+    return None if value is None else to_text(value)
 
 
 def _from_member(place: str, member: bytes, score: float) -> RawJob:
@@ -190,17 +231,18 @@ def _from_member(place: str, member: bytes, score: float) -> RawJob:
     return RawJob(id="", score=score, problem=f"a member is not a JSON object ({len(member)} bytes)")
 
 
-def _may_be(state: str) -> Callable[[str | None], bool]:
+def _may_be(state: str) -> Wanted:
     """Whether a job with this entry in the states hash can be in `state`."""
     if state == "all":
         return lambda entry: True
     if state == WAITING_CHILDREN:
-        return lambda entry: entry is None or entry in PENDING_STATES
-    return lambda entry: entry is None or entry == state
+        return frozenset({None, *PENDING_ENTRIES}).__contains__
+    entries = (b"waiting", b"wait") if state == "waiting" else (to_bytes(state),)
+    return frozenset({None, *entries}).__contains__
 
 
 def _may_be_split(raw: RawJob) -> bool:
     record = raw.record
     return record is not None and (
-        "args" not in record or "kwargs" not in record or raw.record_size >= _LARGE_RECORD
+        "args" not in record or "kwargs" not in record or raw.record_size >= SPLIT_AND_WHOLE
     )

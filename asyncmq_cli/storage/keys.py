@@ -6,9 +6,13 @@ must find its way back to the same key.
 
 from __future__ import annotations
 
-from functools import cached_property
+import re
+from functools import cached_property, lru_cache
 
 AUDIT_STREAM = b"asyncmq-cli:audit"
+METRICS_STREAM = b"asyncmq-cli:metrics"
+EVENTS_CHANNEL = b"asyncmq:events"
+"""Where AsyncMQ publishes. Source: `RedisBackend.emit_event` in asyncmq.backends.redis."""
 
 # Each kind of key that proves that its queue exists, and its Redis type.
 QUEUE_SUFFIXES: dict[bytes, bytes] = {
@@ -25,9 +29,25 @@ QUEUE_SUFFIXES: dict[bytes, bytes] = {
 }
 JOBS_SUFFIXES: dict[bytes, bytes] = {b"ids": b"set", b"states": b"hash", b"results": b"hash"}
 
+_PAYLOAD_SUFFIX = b":payload"
+PAYLOAD_PATTERN = b"jobs:*" + _PAYLOAD_SUFFIX
+
 # A superset of all keys above, narrow enough that most job records (`jobs:Q:<uuid>`) stay
-# in Redis: both first words, and only the letters in which the suffixes end.
-DISCOVERY_PATTERN = b"[qj][uo][eb]*:*[gqdes]"
+# in Redis: both first words, and only the two letters in which the suffixes end.
+DISCOVERY_PATTERN = b"[qj][uo][eb]*[nelvtd][gqdes]"
+
+
+_GLOB = re.compile(rb"([*?\[\]\\^-])")
+
+
+def beginning_with(prefix: bytes) -> bytes:
+    """The pattern that only what begins with `prefix` matches."""
+    return _GLOB.sub(rb"\\\1", prefix) + b"*"
+
+
+def discovery_pattern(prefix: bytes) -> bytes:
+    """As DISCOVERY_PATTERN, for the queues whose name begins with `prefix`."""
+    return b"[qj][uo][eb]*:" + beginning_with(prefix) + b":*[nelvtd][gqdes]"
 
 
 def to_bytes(text: str) -> bytes:
@@ -115,7 +135,13 @@ class QueueKeys:
         return self._jobs + to_bytes(job_id)
 
     def payload(self, job_id: str) -> bytes:
-        return self.record(job_id) + b":payload"
+        return self.record(job_id) + _PAYLOAD_SUFFIX
+
+    def job_of_payload(self, key: bytes) -> str | None:
+        """The job's id, or None where the key is not one of this queue's payload parts."""
+        if not (key.startswith(self._jobs) and key.endswith(_PAYLOAD_SUFFIX)):
+            return None
+        return to_text(key[len(self._jobs) : -len(_PAYLOAD_SUFFIX)])
 
     def pending_parents(self, job_id: str) -> bytes:
         return self._deps + to_bytes(job_id) + b":pending"
@@ -123,11 +149,31 @@ class QueueKeys:
     def children(self, job_id: str) -> bytes:
         return self._deps + b"parent:" + to_bytes(job_id)
 
+    def watched(self) -> tuple[bytes, ...]:
+        """Every key that the counts of a queue's jobs and workers are made from, but for records."""
+        return (
+            self.ids,
+            self.states,
+            self.waiting,
+            self.delayed,
+            self.dlq,
+            self.repeatables,
+            self.paused,
+            self.heartbeats,
+            self.worker_heartbeats,
+        )
+
     def evidence(self) -> dict[bytes, bytes]:
         """Every key that proves that the queue exists, and its type."""
         found = {self._queue + suffix: kind for suffix, kind in QUEUE_SUFFIXES.items()}
         found.update({self._jobs + suffix: kind for suffix, kind in JOBS_SUFFIXES.items()})
         return found
+
+
+@lru_cache(maxsize=64)
+def keys_of(queue: str) -> QueueKeys:
+    """The keys of a queue that is asked for again and again, as a change of many jobs does."""
+    return QueueKeys(queue)
 
 
 def queue_of(key: bytes) -> tuple[bytes, bytes | None] | None:

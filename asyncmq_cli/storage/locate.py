@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.exceptions import ResponseError
@@ -18,6 +18,9 @@ from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
 from asyncmq_cli.storage.jobs import PLACE_OF_STATE, PLACES
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
 
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.parts import Parts
+
 # An id of these characters alone stands in JSON as it is.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.\-]+")
 _FEW = 8
@@ -27,7 +30,9 @@ _FEW = 8
 class Location:
     """Where a job was found, byte for byte. `members` holds its members of each sorted set, and
     `score` the score of the last one that is not in the waiting set. `children` is the number
-    of jobs that wait for this one, where all places were asked for."""
+    of jobs that wait for this one, where all places were asked for. `claim` is when a worker took
+    it, as that was written. `parts` are all that there is of it, where they were read for a
+    backup."""
 
     queue: str
     id: str
@@ -35,11 +40,13 @@ class Location:
     record: bytes | None = None
     payload: bytes | None = None
     active: bool = False
+    claim: bytes | None = None
     cancelled: bool = False
     in_ids: bool = False
     members: dict[str, list[bytes]] = field(default_factory=lambda: {place: [] for place in PLACES})
     score: float | None = None
     children: int = 0
+    parts: Parts | None = None
     problem: AdminError | None = None
 
     @property
@@ -54,32 +61,51 @@ class Location:
         )
 
     @property
+    def size(self) -> int:
+        """About how many bytes are held of it."""
+        members = sum(len(member) for found in self.members.values() for member in found)
+        return len(self.record or b"") + len(self.payload or b"") + members
+
+    @property
     def job(self) -> Job:
         place = next((place for place in PLACES if self.members[place]), None)
-        member = decode_member(self.members[place][0]) if place else None
+        # Where AsyncMQ wrote both, the member is the same text as the record: one is decoded.
+        alike = place is not None and self.members[place][0] == self.record
+        member = decode_member(self.members[place][0]) if place and not alike else None
         raw = RawJob(id=self.id, state=self.state, payload=self.payload, member=member, score=self.score)
         add_record(raw, self.record)
         return hydrate(self.queue, raw, place=place)
 
+    @property
+    def parents(self) -> list[str]:
+        """The jobs that this one waits for. A record that cannot be read names none."""
+        depends_on = self.job.get("depends_on")
+        if not isinstance(depends_on, list):
+            return []
+        return list(dict.fromkeys(str(parent) for parent in depends_on))
 
-def locate(client: redis.Redis, queue: str, job_ids: Sequence[str], places: Sequence[str]) -> list[Location]:
+
+def locate(
+    client: redis.Redis, queue: str, job_ids: Sequence[str], places: Sequence[str], *, thorough: bool = False
+) -> list[Location]:
     """The locations of these jobs, with their members of `places`.
 
     A job that lies where its state says is found without reading the sorted sets; only for the
-    others are they read, once for all of them, in bounded pieces.
+    others are they read, once for all of them, in bounded pieces. `thorough` reads them for every
+    job, and so finds what lies where no state would have it.
     """
     keys = QueueKeys(queue)
     found: list[Location] = []
     for piece in scan.chunked(job_ids, 200):
         found.extend(_read_fixed(client, keys, piece))
-    if len(places) == len(PLACES):
+    if len(places) == len(PLACES) and not thorough:
         # Who takes a job out of everywhere wants to know who waits for it.
         _count_children(client, keys, found)
     _look_where_expected(client, keys, found, places)
-    unsettled = {location.id: location for location in found if _unsettled(location, places)}
+    unsettled = {location.id: location for location in found if thorough or _unsettled(location, places)}
     if unsettled:
         for place in places:
-            _read_place(client, keys, place, unsettled)
+            read_place(client, keys, place, unsettled)
     return found
 
 
@@ -122,6 +148,7 @@ def _located(
         record=record,
         payload=payload,
         active=claim is not None,
+        claim=claim,
         cancelled=bool(cancelled),
         in_ids=bool(in_ids),
     )
@@ -152,7 +179,7 @@ def _look_where_expected(
     for location in found:
         home = PLACE_OF_STATE.get(location.state or "")
         if home in ("delayed", "dlq") and home in places and location.record is not None:
-            for member in _expected_members(location.record, home):
+            for member in expected_members(location.record, home):
                 pipe.zscore(getattr(keys, home), member)
                 asked.append((location, home, member))
     if not asked:
@@ -167,7 +194,7 @@ def _look_where_expected(
             location.score = score
 
 
-def _expected_members(record: bytes, place: str) -> list[bytes]:
+def expected_members(record: bytes, place: str) -> list[bytes]:
     """What the member beside this record is where AsyncMQ wrote both.
 
     Its scripts write one text to both. `enqueue_delayed` writes the record as `delayed` and
@@ -192,7 +219,8 @@ def _unsettled(location: Location, places: Sequence[str]) -> bool:
     return home in places and not location.members[home]
 
 
-def _read_place(client: redis.Redis, keys: QueueKeys, place: str, wanted: Mapping[str, Location]) -> None:
+def read_place(client: redis.Redis, keys: QueueKeys, place: str, wanted: Mapping[str, Location]) -> None:
+    """Look for the members of these jobs in the whole of a sorted set, in bounded pieces."""
     plain = all(_PLAIN_ID.fullmatch(job_id) for job_id in wanted) and len(wanted) <= _FEW
     needles = [to_bytes(job_id) for job_id in wanted] if plain else []
     # Redis itself passes over the members that cannot hold the one id looked for.

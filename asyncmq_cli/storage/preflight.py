@@ -27,10 +27,12 @@ _SCORE, _UNLIST, _LIST = ("ZSCORE", "m"), ("ZREM", "m"), ("ZADD", 1, "m")
 _FIELD, _HAS_FIELD = ("HGET", "f"), ("HEXISTS", "f")
 _SET_FIELD, _UNSET_FIELD = ("HSET", "f", "v"), ("HDEL", "f")
 _IS_MEMBER, _ADD, _DROP = ("SISMEMBER", "m"), ("SADD", "m"), ("SREM", "m")
+_ARE_MEMBERS = ("SMISMEMBER", "m")
 _WRITE = ("SET", "v")
 _STREAM = _on(("XADD", "MAXLEN", "~", 1, "*", "f", "v"))
 
-# By script, and in the order of its KEYS. A test holds that these are the commands that it uses.
+# By script, with its manner where it has one, and in the order of its KEYS. A test holds that these
+# are the commands that it uses.
 _COMMANDS: dict[str, tuple[Commands, ...]] = {
     "retry": (
         _on(_SCORE, _UNLIST),
@@ -59,6 +61,34 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
         _on("DEL", _DROP),
         _STREAM,
     ),
+    "remove with a backup": (
+        *(_on(_SCORE, _UNLIST),) * 3,
+        *(_on("GET", "DEL"),) * 2,
+        _on(_IS_MEMBER, _DROP),
+        _on(_FIELD, _UNSET_FIELD),
+        _on(_FIELD, _UNSET_FIELD),
+        _on(_FIELD, _HAS_FIELD, _UNSET_FIELD),
+        _on(_FIELD, _UNSET_FIELD),
+        _on(_IS_MEMBER, _DROP),
+        _on("SCARD", _ARE_MEMBERS, "DEL"),
+        _on("SCARD", _ARE_MEMBERS, "DEL", _IS_MEMBER, _DROP),
+        _STREAM,
+    ),
+    "restore": (
+        *(_on(_SCORE, _LIST),) * 3,
+        _on("EXISTS", _WRITE),
+        _on("DEL", _WRITE),
+        _on(_IS_MEMBER, _ADD),
+        _on(_HAS_FIELD, _SET_FIELD),
+        _on(_UNSET_FIELD, _SET_FIELD),
+        _on(_HAS_FIELD, _SET_FIELD),
+        _on(_UNSET_FIELD, _SET_FIELD),
+        _on(_IS_MEMBER, _ADD),
+        _on("DEL", _ADD),
+        # It is put into its parents' sets, too, which are of this family.
+        _on(_ADD),
+        _STREAM,
+    ),
     "cancel": (
         *(_on(_SCORE, _UNLIST),) * 2,
         _on("GET", _WRITE),
@@ -73,15 +103,71 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
     ),
     "pause": (_on("EXISTS", ("SET", 1)), _STREAM),
     "resume": (_on("EXISTS", "DEL"), _STREAM),
+    "repair_enqueue": (
+        _on(_SCORE, _LIST),
+        *(_on(_SCORE),) * 2,
+        _on("GET", _WRITE),
+        _on(_WRITE, "DEL"),
+        _on(_IS_MEMBER, _ADD),
+        _on(_FIELD, _SET_FIELD),
+        _on(_UNSET_FIELD),
+        *(_on(_FIELD, _UNSET_FIELD),) * 2,
+        _on(_IS_MEMBER),
+        _on("GET", "INCR"),
+        # It is taken from its parents' sets, too, which are of this family.
+        _on("DEL", _DROP),
+        _STREAM,
+    ),
+    "repair_list": (
+        _on(_SCORE),
+        *(_on(_SCORE, _LIST),) * 2,
+        _on("GET", _WRITE),
+        _on(_WRITE, "DEL"),
+        _on(_IS_MEMBER, _ADD),
+        _on(_FIELD, _SET_FIELD),
+        _on(),
+        *(_on(_FIELD),) * 2,
+        _on(_IS_MEMBER),
+        *(_on(),) * 2,
+        _STREAM,
+    ),
+    "repair_forget": (
+        _on(_SCORE, _UNLIST),
+        *(_on(),) * 2,
+        _on("GET", "EXISTS"),
+        _on("DEL"),
+        _on(_IS_MEMBER, _DROP),
+        _on(_FIELD, _UNSET_FIELD),
+        _on(_UNSET_FIELD),
+        *(_on(_FIELD, _UNSET_FIELD),) * 2,
+        _on(_IS_MEMBER, _DROP),
+        _on(),
+        _on("DEL"),
+        _STREAM,
+    ),
+    "repair_drop": (
+        _on(_SCORE),
+        _on(_SCORE),
+        _on(_SCORE, _UNLIST),
+        _on("GET"),
+        _on(),
+        _on(_IS_MEMBER),
+        _on(_FIELD),
+        _on(),
+        *(_on(_FIELD, _UNSET_FIELD),) * 2,
+        _on(_IS_MEMBER),
+        *(_on(),) * 2,
+        _STREAM,
+    ),
     "repeatable_replace": (_on("ZCARD", _SCORE, _UNLIST, _LIST), _on("EXISTS"), _STREAM),
 }
 
 
-def check(client: redis.Redis, script: Script, keys: Sequence[bytes]) -> None:
+def check(client: redis.Redis, script: Script, keys: Sequence[bytes], manner: str = "") -> None:
     """Raise what Redis says to the first command that it would refuse."""
     commands: list[tuple[Any, ...]] = [("TIME",), ("EVALSHA", script.sha, 0), ("EVAL", "return 1", 0)]
-    # `remove` takes more keys than these: one for each parent.
-    for key, on_key in zip(keys, _COMMANDS[script.name], strict=False):
+    # `remove` and `restore` take more keys than these: one for each parent.
+    for key, on_key in zip(keys, _COMMANDS[script.name + manner], strict=False):
         commands += [(name, key, *args) for name, *args in on_key]
     pool = client.connection_pool
     connection: Any = pool.get_connection()

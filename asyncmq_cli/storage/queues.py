@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import redis
 
 from asyncmq_cli.models import WAITING_CHILDREN, Job, QueueStats
-from asyncmq_cli.storage import scan
+from asyncmq_cli.storage import queue_names, scan
+from asyncmq_cli.storage.glance import TOGETHER, Beside, Glance, glances, tally_of
 from asyncmq_cli.storage.jobs import JobReader
-from asyncmq_cli.storage.keys import DISCOVERY_PATTERN, QueueKeys, queue_of, to_bytes, to_text
-from asyncmq_cli.storage.repeatables import read as read_repeatables
+from asyncmq_cli.storage.keys import DISCOVERY_PATTERN, QueueKeys, to_text
+from asyncmq_cli.storage.tally import Tally
 from asyncmq_cli.storage.workers import WorkerReader
 
 T = TypeVar("T")
@@ -31,51 +33,73 @@ class QueueReader:
         """All queues, sorted: AsyncMQ keeps no registry, so this reads the names of the keys."""
         found: set[bytes] = set()
         for keys in scan.key_names(self._redis, DISCOVERY_PATTERN):
-            unproven: list[tuple[bytes, bytes, bytes]] = []
-            for key in keys:
-                parsed = queue_of(key)
-                if parsed is None or parsed[0] in found:
-                    continue
-                name, kind = parsed
-                if kind is None:
-                    found.add(name)
-                else:
-                    unproven.append((key, name, kind))
-            found.update(self._proven(unproven))
+            found |= queue_names.proven_by(self._redis, keys, found)
         return sorted(to_text(name) for name in found)
 
     def exists(self, queue: str) -> bool:
         """Whether any key of the queue is there, as `names` would find it."""
-        evidence = [(key, to_bytes(queue), queue_of(key)) for key in QueueKeys(queue).evidence()]
-        certain = [key for key, name, parsed in evidence if parsed == (name, None)]
-        if certain and self._redis.exists(*certain):
-            return True
-        unproven = [(key, name, parsed[1]) for key, name, parsed in evidence if parsed and parsed[1]]
-        return bool(self._proven(unproven))
+        return queue_names.exists(self._redis, queue)
 
     def is_paused(self, queue: str) -> bool:
         return bool(self._redis.exists(QueueKeys(queue).paused))
 
     def has_waiting(self, queue: str) -> bool:
         """Whether anything is in the waiting set. Raises WrongType."""
-        return scan.card(self._redis, "ZCARD", QueueKeys(queue).waiting) > 0
+        return self.count_waiting(queue) > 0
+
+    def count_waiting(self, queue: str) -> int:
+        """The size of the waiting set. Raises WrongType."""
+        return scan.card(self._redis, "ZCARD", QueueKeys(queue).waiting)
 
     def repeatables_as_jobs(self, queue: str) -> Iterator[Job]:
         """Each repeatable definition, as the `repeatable` tab of a job list shows it."""
-        for one in read_repeatables(self._redis, queue):
+        from asyncmq_cli.storage.repeatables import read
+
+        for one in read(self._redis, queue):
             yield Job(queue, one.id, "repeatable", one.definition, problem=one.problem, due_at=one.score)
 
     def stats(self, queue: str, now: float) -> QueueStats:
         """Counts by the same rules as the lists of jobs; ages in seconds before `now`."""
+        return self._one(queue, now, workers=True)
+
+    def all_stats(self, names: Sequence[str], now: float, *, workers: bool = True) -> Iterator[QueueStats]:
+        """As `stats` of each, or without the workers, which then are None. Small queues are read many
+        at a time."""
+        for group in scan.chunked(names, TOGETHER):
+            for queue, glance in zip(group, glances(self._redis, group), strict=True):
+                if glance is None:
+                    yield self._one(queue, now, workers=workers)
+                else:
+                    yield self._row(queue, now, glance.tally, glance, workers=workers)
+
+    def _one(self, queue: str, now: float, *, workers: bool) -> QueueStats:
         keys = QueueKeys(queue)
+        try:
+            tally = tally_of(self._redis, keys)
+        except scan.WrongType:
+            # Which counts that leaves is found out by one after the other.
+            tally = None
+        return self._row(queue, now, tally, Beside(self._redis, keys), workers=workers)
+
+    def _row(
+        self, queue: str, now: float, tally: Tally | None, beside: Beside | Glance, *, workers: bool
+    ) -> QueueStats:
         jobs = JobReader(self._redis)
-        anywhere = self._readable(queue, lambda: Counter(jobs.states_anywhere(queue)))
-        waiting, oldest = self._readable(queue, lambda: _waiting(jobs, queue)) or (None, None)
-        delayed = self._readable(queue, lambda: _in_place(jobs, queue, "delayed"))
-        dead = self._readable(queue, lambda: _in_place(jobs, queue, "dlq"))
+        anywhere = tally.states if tally else self._readable(queue, lambda: _anywhere(jobs, queue))
+        if tally is not None and tally.is_settled("waiting"):
+            waits: tuple[int, float | None] | None = tally.placed["waiting"], tally.oldest
+        else:
+            waits = self._readable(queue, lambda: _waiting(jobs, queue))
+        waiting, oldest = waits or (None, None)
+        delayed, dead = (
+            tally.placed
+            if tally is not None and tally.is_settled(place)
+            else self._readable(queue, functools.partial(_in_place, jobs, queue, place))
+            for place in ("delayed", "dlq")
+        )
         return QueueStats(
             name=queue,
-            paused=self.is_paused(queue),
+            paused=beside.paused,
             waiting=waiting,
             active=_count(anywhere, "active"),
             delayed=_count(delayed, "delayed"),
@@ -84,22 +108,26 @@ class QueueReader:
             expired=_count(dead, "expired"),
             cancelled=_count(anywhere, "cancelled"),
             waiting_children=_count(anywhere, WAITING_CHILDREN),
-            dlq=self._readable(queue, lambda: scan.card(self._redis, "ZCARD", keys.dlq)),
-            repeatables=self._readable(queue, lambda: scan.card(self._redis, "ZCARD", keys.repeatables)),
-            workers=self._readable(queue, lambda: self._live_workers(queue, now)),
+            dlq=self._readable(queue, lambda: beside.dlq),
+            repeatables=self._readable(queue, lambda: beside.repeatables),
+            workers=self._readable(queue, lambda: self._live_workers(queue, now) if beside.workers else 0)
+            if workers
+            else None,
             oldest_waiting_seconds=None if oldest is None else max(0.0, now - oldest),
         )
 
-    def _proven(self, unproven: list[tuple[bytes, bytes, bytes]]) -> Iterable[bytes]:
-        """The queues of those keys that are of the type that proves them."""
-        if not unproven:
-            return []
-        pipe = self._redis.pipeline(transaction=False)
-        for key, _, _ in unproven:
-            pipe.type(key)
-        return [
-            name for (_, name, kind), found in zip(unproven, pipe.execute(), strict=True) if found == kind
-        ]
+    def waiting(self, queue: str) -> tuple[int, float | None]:
+        """How many jobs wait, as `stats` counts them, and when the oldest of them was created; None
+        where none tells. Raises WrongType."""
+        return _waiting(JobReader(self._redis), queue)
+
+    def failed(self, queue: str) -> int:
+        """How many jobs failed, as `stats` counts them. Raises WrongType."""
+        return _in_place(JobReader(self._redis), queue, "dlq")["failed"]
+
+    def dead(self, queue: str) -> int:
+        """The size of the dead-letter queue. Raises WrongType."""
+        return scan.card(self._redis, "ZCARD", QueueKeys(queue).dlq)
 
     def _readable(self, queue: str, read: Callable[[], T]) -> T | None:
         try:
@@ -110,6 +138,10 @@ class QueueReader:
 
     def _live_workers(self, queue: str, now: float) -> int:
         return sum(1 for worker in self._workers.in_queue(queue, now) if worker.is_live)
+
+
+def _anywhere(jobs: JobReader, queue: str) -> Counter[str]:
+    return Counter(jobs.states_anywhere(queue))
 
 
 def _waiting(jobs: JobReader, queue: str) -> tuple[int, float | None]:

@@ -86,7 +86,7 @@ class Repeatables:
         puts it back, so that one may be missing meanwhile."""
         return bool(self._redis.exists(QueueKeys(queue).scheduler_lock))
 
-    def replace(self, found: Found, member: str | None, next_run: float, draft: EventDraft) -> None:
+    def replace(self, found: Found, member: str | bytes | None, next_run: float, draft: EventDraft) -> None:
         """Leave this one member in the place of those found, or none. Raises NotNow."""
         keys = QueueKeys(found.queue)
         used = [keys.repeatables, keys.scheduler_lock, AUDIT_STREAM]

@@ -22,6 +22,7 @@ CHUNK = 1000
 """Elements asked for at a time; a SCAN of as many takes Redis well under a millisecond."""
 _PIECE_BYTES = 512 * 1024
 _MIN_CHUNK = 8
+_STREAM_CHUNK = 500
 
 
 class WrongType(AdminError):
@@ -43,13 +44,14 @@ class Pace:
     at the size of the next.
     """
 
-    def __init__(self, start: int = CHUNK // 4) -> None:
+    def __init__(self, start: int = 16, piece_bytes: int = _PIECE_BYTES) -> None:
         self.count = start
+        self._piece_bytes = piece_bytes
 
     def learn(self, elements: int, size: int) -> None:
         if not elements or not size:
             return
-        fitting = int(_PIECE_BYTES / (size / elements))
+        fitting = int(self._piece_bytes / (size / elements))
         # It grows slowly: a run of small records says little about the next large one.
         self.count = max(_MIN_CHUNK, min(CHUNK, fitting, self.count * 2))
 
@@ -62,26 +64,36 @@ def chunked(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
 
 
 def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
-    cursor: int | None = None
-    while cursor != 0:
-        cursor, found = typed(pattern, client.scan, cursor=cursor or 0, match=pattern, count=CHUNK)
-        if found:
-            yield found
+    """The names of all keys that match. Redis looks for the next while those before are looked at."""
+    from asyncmq_cli.storage.wire import Line, packed
+
+    with Line(client) as line:
+        cursor = b""
+        while cursor != b"0":
+            if not cursor:
+                line.send((pattern, packed(b"SCAN", b"0", b"MATCH", pattern, b"COUNT", b"%d" % CHUNK)))
+            cursor, found = line.receive()
+            if cursor != b"0":
+                line.send((pattern, packed(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % CHUNK)))
+            if found:
+                yield found
 
 
-def set_members(client: redis.Redis, key: bytes) -> Iterator[list[bytes]]:
+def set_members(client: redis.Redis, key: bytes, match: bytes | None = None) -> Iterator[list[bytes]]:
     cursor: int | None = None
     while cursor != 0:
-        cursor, found = typed(key, client.sscan, key, cursor=cursor or 0, count=CHUNK)
+        cursor, found = typed(key, client.sscan, key, cursor=cursor or 0, match=match, count=CHUNK)
         if found:
             yield list(found)
 
 
 def hash_fields(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]:
+    pace = Pace()
     cursor: int | None = None
     while cursor != 0:
-        cursor, found = typed(key, client.hscan, key, cursor=cursor or 0, count=CHUNK)
+        cursor, found = typed(key, client.hscan, key, cursor=cursor or 0, count=pace.count)
         if found:
+            pace.learn(len(found), sum(len(field) + len(value) for field, value in found.items()))
             yield found
 
 
@@ -99,6 +111,17 @@ def zset_members(
             yield found
 
 
+def stream_entries(client: redis.Redis, key: bytes) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+    """Every entry of a stream, newest first: its id and its fields."""
+    end: bytes | str = "+"
+    while True:
+        entries = typed(key, client.xrevrange, key, max=end, min="-", count=_STREAM_CHUNK)
+        yield from entries
+        if len(entries) < _STREAM_CHUNK:
+            return
+        end = b"(" + entries[-1][0]
+
+
 def get_many(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> list[bytes | None]:
     """The strings at `keys`, None where there is none or it is no string."""
     found: list[bytes | None] = []
@@ -114,6 +137,16 @@ def hash_get(client: redis.Redis, key: bytes, fields: Iterable[bytes]) -> list[b
     if not wanted:
         return []
     found: list[bytes | None] = typed(key, client.hmget, key, wanted)
+    return found
+
+
+def hash_get_many(client: redis.Redis, key: bytes, fields: Sequence[bytes], pace: Pace) -> list[bytes | None]:
+    """As `hash_get`, in pieces that fit the size of the values."""
+    found: list[bytes | None] = []
+    while len(found) < len(fields):
+        piece = hash_get(client, key, fields[len(found) : len(found) + pace.count])
+        pace.learn(len(piece), sum(len(value) for value in piece if value is not None))
+        found.extend(piece)
     return found
 
 

@@ -12,15 +12,20 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError, RedisError
 
+from asyncmq_cli.storage.replies import return_codes
+
 
 class Script:
-    def __init__(self, name: str) -> None:
+    """`name`.lua with what it builds upon in front of it."""
+
+    def __init__(self, name: str, *bases: str) -> None:
         self.name = name
+        self._parts = ("prelude", *bases, name)
 
     @cached_property
     def source(self) -> str:
         folder = resources.files(__package__) / "lua"
-        return "\n".join((folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", self.name))
+        return "\n".join((folder / f"{name}.lua").read_text("utf-8") for name in self._parts)
 
     @cached_property
     def sha(self) -> str:
@@ -30,20 +35,27 @@ class Script:
 
 RETRY = Script("retry")
 REMOVE = Script("remove")
+RESTORE = Script("restore")
 CANCEL = Script("cancel")
 PAUSE = Script("pause")
 RESUME = Script("resume")
 REPEATABLE_REPLACE = Script("repeatable_replace")
+REPAIR_ENQUEUE = Script("repair_enqueue", "repair")
+REPAIR_LIST = Script("repair_list", "repair")
+REPAIR_FORGET = Script("repair_forget", "repair")
+REPAIR_DROP = Script("repair_drop", "repair")
 RECORD_EVENT = Script("record_event")
+RECORD_SNAPSHOT = Script("record_snapshot")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A script with what it is to be run on."""
+    """A script with what it is to be run on. A `manner` is one in which it needs further rights."""
 
     script: Script
     keys: Sequence[bytes]
     args: Sequence[Any]
+    manner: str = ""
 
     @property
     def size(self) -> int:
@@ -75,7 +87,7 @@ class Scripts:
         if isinstance(reply, NoScriptError):
             # Redis has forgotten the script meanwhile; it has not run.
             return self.run(call.script, call.keys, call.args)
-        return reply if isinstance(reply, RedisError) else [int(part) for part in reply]
+        return reply if isinstance(reply, RedisError) else return_codes(reply)
 
     def run(self, script: Script, keys: Sequence[bytes], args: Sequence[Any]) -> list[int]:
         """The script's return value: a code, and for some codes a number with it."""
@@ -84,4 +96,4 @@ class Scripts:
         except NoScriptError:
             # Redis does not know it yet, or has forgotten it; it has not run.
             reply = self._redis.eval(script.source, len(keys), *keys, *args)
-        return [int(part) for part in reply]
+        return return_codes(reply)

@@ -2,47 +2,157 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.config import Config
-from asyncmq_cli.storage.audit import AuditLog
-from asyncmq_cli.storage.changes import Changes
 from asyncmq_cli.storage.connection import connect, redis_errors
 from asyncmq_cli.storage.jobs import JobReader
-from asyncmq_cli.storage.locate import Location, locate
 from asyncmq_cli.storage.queues import QueueReader
-from asyncmq_cli.storage.repeatables import Repeatables
-from asyncmq_cli.storage.scripts import Scripts
 from asyncmq_cli.storage.workers import WorkerReader
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.audit import AuditLog
+    from asyncmq_cli.storage.changes import Changes
+    from asyncmq_cli.storage.claims import ClaimReader
+    from asyncmq_cli.storage.evidence import Evidence
+    from asyncmq_cli.storage.locate import Location
+    from asyncmq_cli.storage.metrics import MetricsLog
+    from asyncmq_cli.storage.repeatables import Repeatables
+    from asyncmq_cli.storage.runtime import RuntimeEvents
+    from asyncmq_cli.storage.scripts import Scripts
+    from asyncmq_cli.storage.suspects import QueueWalk
+    from asyncmq_cli.storage.tracking import ChangeTracker
+    from asyncmq_cli.storage.vitals import VitalsReader
 
 
 class Store:
-    """Open until `close`. `warn` is told what could be read only in part."""
+    """Open until `close`. `warn` is told what could be read only in part.
+
+    What only some commands need is imported when it is first used: the others start sooner.
+    """
 
     def __init__(self, config: Config, warn: Callable[[str], None]) -> None:
         self.config = config
-        self.warn = warn
+        self._told = warn
+        self.warnings = 0
+        """How many there have been: whoever keeps what was read sees by it that something was amiss."""
         self._redis = connect(config)
-        scripts = Scripts(self._redis)
-        self.workers = WorkerReader(self._redis, config.heartbeat_ttl, warn)
-        self.queues = QueueReader(self._redis, self.workers, warn)
+        self.workers = WorkerReader(self._redis, config.heartbeat_ttl, self.warn)
+        self.queues = QueueReader(self._redis, self.workers, self.warn)
         self.jobs = JobReader(self._redis)
-        self.audit = AuditLog(self._redis, scripts, config.audit_maxlen)
-        self.changes = Changes(self._redis, scripts, self.audit)
-        self.repeatables = Repeatables(self._redis, scripts, self.audit)
+
+    def warn(self, message: str) -> None:
+        self.warnings += 1
+        self._told(message)
+
+    @cached_property
+    def _scripts(self) -> Scripts:
+        from asyncmq_cli.storage.scripts import Scripts
+
+        return Scripts(self._redis)
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        from asyncmq_cli.storage.audit import AuditLog
+
+        return AuditLog(self._redis, self._scripts, self.config.audit_maxlen)
+
+    @cached_property
+    def changes(self) -> Changes:
+        from asyncmq_cli.storage.changes import Changes
+
+        return Changes(self._redis, self._scripts, self.audit)
+
+    @cached_property
+    def repeatables(self) -> Repeatables:
+        from asyncmq_cli.storage.repeatables import Repeatables
+
+        return Repeatables(self._redis, self._scripts, self.audit)
+
+    @cached_property
+    def claims(self) -> ClaimReader:
+        from asyncmq_cli.storage.claims import ClaimReader
+
+        return ClaimReader(self._redis, self.jobs)
+
+    @cached_property
+    def vitals(self) -> VitalsReader:
+        from asyncmq_cli.storage.vitals import VitalsReader
+
+        return VitalsReader(self._redis)
+
+    @cached_property
+    def metrics(self) -> MetricsLog:
+        from asyncmq_cli.storage.metrics import MetricsLog
+
+        return MetricsLog(self._redis, self._scripts)
+
+    @cached_property
+    def runtime(self) -> RuntimeEvents:
+        from asyncmq_cli.storage.runtime import RuntimeEvents
+
+        timeout = self.config.timeout
+        return RuntimeEvents(lambda: connect(self.config, subscribes=True), self.warn, timeout)
+
+    def tracker(self) -> ChangeTracker:
+        from asyncmq_cli.storage.tracking import ChangeTracker
+
+        return ChangeTracker(lambda: connect(self.config, protocol=3))
 
     def now(self) -> float:
         """The server's time, epoch seconds: the same for every operator."""
         seconds, microseconds = self._redis.time()
         return float(seconds) + float(microseconds) / 1e6
 
+    def size(self) -> int:
+        """How many keys there are."""
+        return int(self._redis.dbsize())
+
     def locate(self, queue: str, job_ids: list[str], places: tuple[str, ...]) -> list[Location]:
+        from asyncmq_cli.storage.locate import locate
+
         return locate(self._redis, queue, job_ids, places)
+
+    def read_parts(self, queue: str, locations: list[Location]) -> None:
+        from asyncmq_cli.storage.parts import read_parts
+
+        read_parts(self._redis, queue, locations)
+
+    def traces(self, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
+        from asyncmq_cli.storage.traces import traces
+
+        return traces(self._redis, queue, job_ids)
+
+    def look(self, queue: str, job_ids: list[str]) -> list[Evidence]:
+        """Everything that is held of these jobs, wherever it lies."""
+        from asyncmq_cli.storage.evidence import look
+
+        return look(self._redis, queue, job_ids)
+
+    def walk(self, queue: str) -> QueueWalk:
+        from asyncmq_cli.storage.suspects import QueueWalk
+
+        return QueueWalk(self._redis, queue)
+
+    def orphaned_payloads(self, queues: Sequence[str]) -> Iterator[tuple[str, str]]:
+        from asyncmq_cli.storage.suspects import orphaned_payloads
+
+        return orphaned_payloads(self._redis, queues)
+
+    def wrong_keys(self, queue: str) -> list[str]:
+        """The keys of the queue that do not hold what AsyncMQ keeps there."""
+        from asyncmq_cli.storage.suspects import wrong_keys
+
+        return wrong_keys(self._redis, queue)
 
     def errors(self) -> AbstractContextManager[None]:
         """Within it, what Redis refuses is raised as RedisProblem."""
         return redis_errors(self.config)
 
     def close(self) -> None:
+        if "runtime" in self.__dict__:
+            self.runtime.close()
         self._redis.close()

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -56,3 +58,18 @@ def test_only_what_is_nested_too_deeply_is_left_out(depth: int) -> None:
 
 def test_a_tuple_is_an_array_and_a_key_keeps_its_place() -> None:
     assert encode({"b": (1, 2), "a": None}) == b'{"b":[1,2],"a":null}'
+
+
+@given(JSON_VALUES)
+def test_what_needs_no_copy_is_printed_as_its_copy_would_be(value: Any) -> None:
+    assert encode(value) == encode(MappingProxyType({"in": value})).removeprefix(b'{"in":')[:-1]
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1])
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"in": inner}])
+def test_without_a_copy_the_same_is_too_deep(depth: int, wrap: Callable[[Any], Any]) -> None:
+    value: Any = 1.5
+    for _ in range(depth):
+        value = wrap(value)
+    too_deep = TOO_DEEP.encode() in encode(value)
+    assert too_deep is (depth > MAX_DEPTH)

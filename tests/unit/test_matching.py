@@ -106,3 +106,11 @@ def test_an_age_counts_from_death_where_that_is_known(
     job = Job("q", "1", "failed", record, dead_at=dead_at)
     assert matcher(older_than=age)(job) and not matcher(older_than=age + 1)(job)
     assert matcher(newer_than=age)(job) and not matcher(newer_than=age - 1)(job)
+
+
+def test_text_in_data_that_is_nested_without_end_is_found() -> None:
+    deep: Any = ["größe", 7]
+    for _ in range(100_000):
+        deep = [deep]
+    job = Job("q", "1", "waiting", {"id": "1", "kwargs": {"needle": deep}})
+    assert [matcher(q=q)(job) for q in ("needle", "Größe", "7", "other")] == [True, True, True, False]

@@ -1,0 +1,140 @@
+"""The dashboard's events, again and again, and what AsyncMQ publishes in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from asyncmq_cli.errors import RedisProblem
+from asyncmq_cli.models import EVENTS, RUNTIME, Picture, RuntimeEvent
+from asyncmq_cli.services.feed import Feed, Outage
+from asyncmq_cli.services.metrics import MetricsService
+from asyncmq_cli.services.observer import Observer, Part
+from asyncmq_cli.storage.store import Store
+
+_PARTS: dict[str, Part] = {"workers": "workers", "latest_jobs": "latest", "latest_queues": "latest"}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One of EVENTS, of a picture, or RUNTIME, of what was published.
+
+    `timestamp` is when what it tells was read, or published.
+    """
+
+    name: str
+    timestamp: float
+    of: Picture | RuntimeEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What to follow: `rounds` of the events wanted, None for no end; `interval` is seconds.
+
+    `record` adds a snapshot to the history of the metrics with each `metrics` event.
+    """
+
+    wanted: Sequence[str]
+    interval: float
+    rounds: int | None = None
+    retry: bool = True
+    record: bool = True
+
+    @property
+    def polled(self) -> list[str]:
+        return [name for name in EVENTS if name in self.wanted]
+
+    @property
+    def listens(self) -> bool:
+        return RUNTIME in self.wanted
+
+
+class _Countdown:
+    """Of rounds, or of nothing where there is no end."""
+
+    def __init__(self, count: int | None) -> None:
+        self._left = count
+
+    def one_more(self) -> None:
+        if self._left is not None:
+            self._left -= 1
+
+    def is_over(self) -> bool:
+        return self._left is not None and self._left <= 0
+
+
+class EventService:
+    def __init__(self, store: Store, metrics: MetricsService) -> None:
+        self._store = store
+        self._metrics = metrics
+
+    def tail(self, tail: Tail) -> Iterator[Event | Outage]:
+        """Events as they come. An outage is what lies between two of them."""
+        parts = {_PARTS.get(name, "stats") for name in tail.polled}
+        observer = Observer(self._store, parts, again=tail.rounds != 1)
+        try:
+            yield from self._rounds(tail, observer)
+        finally:
+            observer.close()
+
+    def _rounds(self, tail: Tail, observer: Observer) -> Iterator[Event | Outage]:
+        def look() -> list[Event]:
+            if tail.listens:
+                self._store.runtime.open()
+            if tail.polled:
+                return self._events(tail, observer)
+            # Nothing else would tell that the server at the other end is no more.
+            self._store.now()
+            return []
+
+        def forget() -> None:
+            observer.close()
+            self._store.runtime.close()
+
+        feed = Feed(self._store, look, forget, retry=tail.retry)
+        left = _Countdown(tail.rounds)
+        while not left.is_over():
+            found = feed.next()
+            if isinstance(found, Outage):
+                yield found
+                time.sleep(found.pause)
+                continue
+            yield from found
+            if tail.polled:
+                left.one_more()
+            rest = feed.rest(tail.interval)
+            if left.is_over():
+                return
+            if not tail.listens:
+                time.sleep(rest)
+                continue
+            for event in self._listen(tail, rest, forget):
+                yield event
+                if not tail.polled and isinstance(event, Event):
+                    left.one_more()
+                if left.is_over():
+                    return
+
+    def _listen(self, tail: Tail, seconds: float, forget: Callable[[], None]) -> Iterator[Event | Outage]:
+        try:
+            with self._store.errors():
+                for published in self._store.runtime.until(time.monotonic() + seconds):
+                    yield Event(RUNTIME, published.ts or time.time(), published)
+        except RedisProblem as exc:
+            # What is published until the next look is missed, and that is said.
+            forget()
+            if not tail.retry or not exc.may_pass:
+                raise
+            yield Outage(exc, 0.0)
+
+    def _events(self, tail: Tail, observer: Observer) -> list[Event]:
+        picture = observer.look()
+        if tail.record and "metrics" in tail.polled:
+            self._metrics.keep(picture.snapshot())
+        return [
+            Event(name, picture.latest_at or picture.now, picture)
+            if name.startswith("latest")
+            else Event(name, picture.now, picture)
+            for name in tail.polled
+        ]

@@ -1,0 +1,48 @@
+"""The newest jobs of a queue, and of all."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+
+from asyncmq_cli.models import Job, LatestJob, as_number
+from asyncmq_cli.storage.newest import NewestSieve
+from asyncmq_cli.storage.scan import WrongType
+from asyncmq_cli.storage.store import Store
+
+LATEST_JOBS = 10
+
+
+def newest_of(store: Store, queue: str) -> list[LatestJob]:
+    """The newest jobs of a queue, the newest first. What cannot be read is warned of."""
+    sieve = NewestSieve()
+    top: list[LatestJob] = []
+    for job in _readable(store, queue, sieve):
+        found = LatestJob(_created(job), queue, job.id, job.status)
+        if len(top) == LATEST_JOBS and newest_first(found) >= newest_first(top[-1]):
+            continue
+        # Redis may give a job twice.
+        top = newest([found, *(one for one in top if one.id != found.id)])
+        if len(top) == LATEST_JOBS:
+            sieve.floor = top[-1].created
+    return top
+
+
+def _readable(store: Store, queue: str, sieve: NewestSieve) -> Iterator[Job]:
+    try:
+        yield from store.jobs.in_state(queue, "all", sieve)
+    except WrongType as exc:
+        store.warn(f"queue {queue!r}: {exc.message}")
+
+
+def newest(jobs: Iterable[LatestJob]) -> list[LatestJob]:
+    return heapq.nsmallest(LATEST_JOBS, jobs, key=newest_first)
+
+
+def newest_first(job: LatestJob) -> tuple[float, str, str]:
+    return (-job.created, job.queue, job.id)
+
+
+def _created(job: Job) -> float:
+    # In the order in which AsyncMQ's dashboard looks for it.
+    return as_number(job.get("timestamp")) or job.created_at or 0.0

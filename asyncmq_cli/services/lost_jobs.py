@@ -1,0 +1,120 @@
+"""Active jobs that no worker runs any more.
+
+AsyncMQ does not store which worker has claimed a job, so what is known is when it was claimed, its
+own heartbeats, which are there only where the application turns the stalled check on, and which
+workers of the queue live. From these:
+
+- A job that has had a heartbeat since it was claimed is lost once the last one is `SILENCE` seconds
+  old. With AsyncMQ's default settings the stalled check would have taken the job back by then.
+- A job is lost if the queue has no live worker, and its claim (or its last heartbeat) is older than
+  the heartbeat TTL: whoever claimed it has not said for a whole TTL that it is there.
+- Beside live workers a job without a heartbeat may be running, however old its claim is. But they
+  cannot run more jobs at once than their concurrency allows: of those claimed longer ago than the
+  TTL as many are lost as there are too many, the `surplus`. Which of them is not known.
+
+So a job that is called lost is lost, unless its worker blocks its own heartbeats or its clock is
+wrong, or it runs in a process that does not register as a worker. The reverse does not hold: a
+worker that was killed beside others leaves jobs that only their age shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from asyncmq_cli.models import Worker
+from asyncmq_cli.storage.claims import Claim
+from asyncmq_cli.storage.store import Store
+
+SILENCE = 90.0
+"""Seconds: AsyncMQ's defaults of `stalled_threshold` and `stalled_check_interval` together."""
+
+_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LostJob:
+    """`claimed_at` is epoch seconds, as is `last_sign`: the later of its claim and its heartbeat."""
+
+    id: str
+    claimed_at: float
+    last_sign: float
+    reason: Literal["heartbeat_stopped", "no_live_worker"]
+
+
+class LostJobs:
+    """The lost jobs of one queue, each once. Read through, `surplus` and `oldest_claim` are whole.
+
+    `now` is the server's time. `workers` are the queue's, live or not, where they were read
+    already. Memory holds a piece of the claims, never all. Raises WrongType when it is read.
+    """
+
+    def __init__(self, store: Store, queue: str, now: float, workers: Sequence[Worker] | None = None) -> None:
+        self._store = store
+        self._queue = queue
+        self._now = now
+        self._workers = workers
+        self.surplus = 0
+        """How many more are lost, of which it is not known which they are."""
+        self.oldest_claim: float | None = None
+        """When the active job that has been claimed the longest was claimed, epoch seconds."""
+
+    def __iter__(self) -> Iterator[LostJob]:
+        workers = self._workers
+        if workers is None:
+            workers = self._store.workers.in_queue(self._queue, self._now)
+        live = [worker for worker in workers if worker.is_live]
+        held = unreadable = 0
+        for claim in active_claims(self._store, self._queue):
+            if claim.since is None:
+                unreadable += 1
+                continue
+            if self.oldest_claim is None or claim.since < self.oldest_claim:
+                self.oldest_claim = claim.since
+            lost = self._judged(claim, claim.since, bool(live))
+            if lost is not None:
+                yield lost
+            elif claim.since < self._now - self._ttl:
+                held += 1
+        if unreadable:
+            claims = "a claim holds" if unreadable == 1 else f"{unreadable:,} claims hold"
+            self._store.warn(f"queue {self._queue!r}: {claims} no time")
+        room = _room(live)
+        self.surplus = 0 if room is None else max(0, held - room)
+
+    @property
+    def _ttl(self) -> float:
+        return self._store.config.heartbeat_ttl
+
+    def _judged(self, claim: Claim, since: float, attended: bool) -> LostJob | None:
+        # One from before the claim is of an earlier try.
+        beats = claim.heartbeat is not None and claim.heartbeat >= since
+        last_sign = claim.heartbeat if beats and claim.heartbeat is not None else since
+        if beats and last_sign < self._now - SILENCE:
+            return LostJob(claim.job_id, since, last_sign, "heartbeat_stopped")
+        if not attended and last_sign < self._now - self._ttl:
+            return LostJob(claim.job_id, since, last_sign, "no_live_worker")
+        return None
+
+
+def active_claims(store: Store, queue: str) -> Iterator[Claim]:
+    """The claims on jobs that are active; what is left of a claim on an ended job is passed over.
+
+    Redis may give a claim twice while their hash grows; the first so many are remembered.
+    """
+    seen: set[str] = set()
+    for piece in store.claims.of(queue):
+        for claim in piece:
+            if claim.state != "active" or claim.job_id in seen:
+                continue
+            if len(seen) < _REMEMBERED:
+                seen.add(claim.job_id)
+            yield claim
+
+
+def _room(live: Sequence[Worker]) -> int | None:
+    """How many jobs these workers can run at once; None where one does not tell, or there is none."""
+    if not live or not all(worker.concurrency for worker in live):
+        return None
+    return sum(worker.concurrency or 0 for worker in live)

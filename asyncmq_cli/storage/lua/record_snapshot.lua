@@ -1,0 +1,24 @@
+-- Keep a snapshot of the metrics, unless one was kept a moment ago.
+--
+-- KEYS  1 metrics stream
+-- ARGV  1 how many to keep 2 snapshot, JSON without its time 3 least seconds between two
+--
+-- Returns {1}      done
+--         {0}      another was kept less than that ago; nothing was written
+--         {-9, 1}  the metrics stream is of a wrong type
+local bad = wrong_type({'stream'})
+if bad then
+  return {-9, bad}
+end
+local now = redis.call('TIME')
+local timestamp = now[1] .. '.' .. string.format('%06d', tonumber(now[2]))
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+for i = 1, last and #last[2] or 0, 2 do
+  -- Not the entry's id, which runs ahead where the server's clock was set back.
+  local kept = last[2][i] == 'timestamp' and tonumber(last[2][i + 1])
+  if kept and math.abs(tonumber(timestamp) - kept) < tonumber(ARGV[3]) then
+    return {0}
+  end
+end
+redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[1], '*', 'timestamp', timestamp, 'snapshot', ARGV[2])
+return {1}

@@ -1,0 +1,64 @@
+-- Shared by the repairs of one job; it is put in front of each, behind the prelude.
+--
+-- KEYS  1 waiting zset       2 delayed zset      3 dead-letter zset  4 record
+--       5 payload part       6 ids set           7 states hash       8 results hash
+--       9 active hash       10 heartbeats hash  11 cancelled set    12 waiting sequence
+--      13 pending parents set                   14 audit stream     15… the children set of each parent
+-- ARGV  1 job id             2 state found ('' for none)            3 record found ('' for none)
+--       4 claim found ('' for none)              5 heartbeat found ('' for none)
+--       6 three digits, '1' for yes: in the ids set, in the cancelled set, its id in the waiting set
+--       7 audit maxlen       8 audit event
+--       then two lists, each its length and its members: those found in the delayed and the
+--       dead-letter zset; what follows them is each repair's own
+--
+-- Returns of `moved`: nil where all is as it was found, else
+--         {-1}     a member has come or gone, or a mark has
+--         {-2}     the job's state is not the one found
+--         {-3}     the job's claim or heartbeat is not the one found
+--         {-5}     the record is not the one found
+--         {-9, i}  KEYS[i] is of a wrong type
+local id = ARGV[1]
+local delayed, dead, next_arg
+delayed, next_arg = members_at(9)
+dead, next_arg = members_at(next_arg)
+
+local function moved()
+  local types = {'zset', 'zset', 'zset', 'string', 'string', 'set', 'hash', 'hash', 'hash', 'hash', 'set', 'string', 'set', 'stream'}
+  for i = 15, #KEYS do
+    types[i] = 'set'
+  end
+  local bad = wrong_type(types)
+  if bad then
+    return {-9, bad}
+  end
+  if state_of(KEYS[7], id) ~= ARGV[2] then
+    return {-2}
+  end
+  if (redis.call('HGET', KEYS[9], id) or '') ~= ARGV[4] or (redis.call('HGET', KEYS[10], id) or '') ~= ARGV[5] then
+    return {-3}
+  end
+  local waits = redis.call('ZSCORE', KEYS[1], id) and '1' or '0'
+  if redis.call('SISMEMBER', KEYS[6], id) .. redis.call('SISMEMBER', KEYS[11], id) .. waits ~= ARGV[6] then
+    return {-1}
+  end
+  if not (all_present(KEYS[2], delayed) and all_present(KEYS[3], dead)) then
+    return {-1}
+  end
+  if (redis.call('GET', KEYS[4]) or '') ~= ARGV[3] then
+    return {-5}
+  end
+  return nil
+end
+
+-- Put a record, and a payload part or none, in the place of those that there are; '' changes nothing.
+local function rewrite(record, payload)
+  if record == '' then
+    return
+  end
+  redis.call('SET', KEYS[4], record)
+  if payload ~= '' then
+    redis.call('SET', KEYS[5], payload)
+  else
+    redis.call('DEL', KEYS[5])
+  end
+end

@@ -1,0 +1,30 @@
+-- Put a job where its state says, or its state and record to what its member says.
+--
+-- KEYS  as in repair.lua
+-- ARGV  as there, and then: '2' or '3', the KEYS of the zset to put a member into, or '0' for none;
+--       the member, its score ('' for now); new state ('' to leave it), new record ('' to leave it),
+--       new payload part ('' for none)
+--
+-- Returns {1}      done
+--         or what `moved` in repair.lua returns
+local refusal = moved()
+if refusal then
+  return refusal
+end
+local place, member, score = tonumber(ARGV[next_arg]), ARGV[next_arg + 1], ARGV[next_arg + 2]
+local state, record, payload = ARGV[next_arg + 3], ARGV[next_arg + 4], ARGV[next_arg + 5]
+
+record_event(KEYS[14], ARGV[7], ARGV[8])
+if place ~= 0 then
+  if score == '' then
+    local now = redis.call('TIME')
+    score = now[1] .. '.' .. string.format('%06d', tonumber(now[2]))
+  end
+  redis.call('ZADD', KEYS[place], score, member)
+end
+rewrite(record, payload)
+redis.call('SADD', KEYS[6], id)
+if state ~= '' then
+  redis.call('HSET', KEYS[7], id, state)
+end
+return {1}

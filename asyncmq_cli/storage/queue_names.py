@@ -1,0 +1,45 @@
+"""Which queues there are. AsyncMQ keeps no registry, so the names of the keys have to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import redis
+
+from asyncmq_cli.storage.keys import QueueKeys, queue_of, to_bytes
+
+
+def proven_by(client: redis.Redis, keys: Iterable[bytes], known: Collection[bytes] = ()) -> set[bytes]:
+    """The queues that these keys prove, but for those known already."""
+    found: set[bytes] = set()
+    unproven: list[tuple[bytes, bytes, bytes]] = []
+    for key in keys:
+        parsed = queue_of(key)
+        if parsed is None or parsed[0] in found or parsed[0] in known:
+            continue
+        name, kind = parsed
+        if kind is None:
+            found.add(name)
+        else:
+            unproven.append((key, name, kind))
+    return found.union(_of_type(client, unproven))
+
+
+def exists(client: redis.Redis, queue: str) -> bool:
+    """Whether any key of the queue is there, as a scan would find it."""
+    evidence = [(key, to_bytes(queue), queue_of(key)) for key in QueueKeys(queue).evidence()]
+    certain = [key for key, name, parsed in evidence if parsed == (name, None)]
+    if certain and client.exists(*certain):
+        return True
+    unproven = [(key, name, parsed[1]) for key, name, parsed in evidence if parsed and parsed[1]]
+    return bool(_of_type(client, unproven))
+
+
+def _of_type(client: redis.Redis, unproven: list[tuple[bytes, bytes, bytes]]) -> list[bytes]:
+    """The queues of those keys that are of the type that proves them."""
+    if not unproven:
+        return []
+    pipe = client.pipeline(transaction=False)
+    for key, _, _ in unproven:
+        pipe.type(key)
+    return [name for (_, name, kind), found in zip(unproven, pipe.execute(), strict=True) if found == kind]

@@ -1,0 +1,178 @@
+"""The repairs of one job: for each, the texts it writes and the script that makes it.
+
+Each is prepared from what was found of the job, and its script changes nothing unless all of that
+is as it was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asyncmq_cli.errors import ChangeRefused
+from asyncmq_cli.models import as_number
+from asyncmq_cli.storage.audit import EventDraft
+from asyncmq_cli.storage.changes import Change
+from asyncmq_cli.storage.codec import (
+    CorruptData,
+    decode_member,
+    decode_record,
+    dumps,
+    encode_record,
+    with_payload,
+)
+from asyncmq_cli.storage.evidence import Evidence, parents_of
+from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, to_bytes
+from asyncmq_cli.storage.scripts import (
+    REPAIR_DROP,
+    REPAIR_ENQUEUE,
+    REPAIR_FORGET,
+    REPAIR_LIST,
+    Call,
+    Script,
+)
+
+_ZSET = {"delayed": "2", "dlq": "3"}
+
+
+def enqueue(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    """The record stays byte for byte as it is: the claim wants no more of it than it holds."""
+    record = _record(found)
+    return _change(REPAIR_ENQUEUE, found, draft, maxlen, [_priority(found, record), "", ""])
+
+
+def release(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    """Let a job wait whose parents have all completed. Source: `resolve_dependency` in
+    asyncmq.backends.redis."""
+    record = _whole(found)
+    parents = parents_of(record)
+    record.pop("depends_on", None)
+    record.update(status="waiting", delay_until=None)
+    text, payload = encode_record(record)
+    own = [_priority(found, record), text, payload or ""]
+    return _change(REPAIR_ENQUEUE, found, draft, maxlen, own, parents)
+
+
+def put_back(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    """Into the delayed set, due when the record says, or into the dead-letter queue, as of now."""
+    record = _record(found)
+    place = "delayed" if found.status == "delayed" else "dlq"
+    score = repr(as_number(record.get("delay_until"))) if place == "delayed" else ""
+    own = [_ZSET[place], _member(found, record), score, found.status, "", ""]
+    return _change(REPAIR_LIST, found, draft, maxlen, own)
+
+
+def write_record(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    """From the member that holds the whole job, with the state that goes with its place.
+
+    Source: `move_to_dlq` and `enqueue_delayed` in asyncmq.backends.redis.
+    """
+    whole = found.whole_members
+    place = "dlq" if whole["dlq"] else "delayed"
+    job = decode_member(whole[place][-1]) or {}
+    status = "delayed"
+    if place == "dlq":
+        status = job["status"] if job.get("status") in ("failed", "expired") else "failed"
+    text, payload = encode_record({**job, "status": status})
+    return _change(REPAIR_LIST, found, draft, maxlen, ["0", "", "", status, text, payload or ""])
+
+
+def index(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    return _change(REPAIR_LIST, found, draft, maxlen, ["0", "", "", "", "", ""])
+
+
+def forget(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    return _change(REPAIR_FORGET, found, draft, maxlen, [])
+
+
+def drop_dead_letter(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    return _change(REPAIR_DROP, found, draft, maxlen, ["dead"])
+
+
+def drop_claim(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    return _change(REPAIR_DROP, found, draft, maxlen, ["claim"])
+
+
+def _change(
+    script: Script,
+    found: Evidence,
+    draft: EventDraft,
+    maxlen: int,
+    own: Sequence[Any],
+    parents: Sequence[str] = (),
+) -> Change:
+    location = found.location
+    keys, name = QueueKeys(location.queue), to_bytes(location.id)
+    used = [
+        keys.waiting,
+        keys.delayed,
+        keys.dlq,
+        keys.record(location.id),
+        keys.payload(location.id),
+        keys.ids,
+        keys.states,
+        keys.results,
+        keys.active,
+        keys.heartbeats,
+        keys.cancelled,
+        keys.waiting_seq,
+        keys.pending_parents(location.id),
+        AUDIT_STREAM,
+        *(keys.children(parent) for parent in parents),
+    ]
+    marks = (location.in_ids, location.cancelled, name in location.members["waiting"])
+    args: list[Any] = [
+        name,
+        to_bytes(location.state or ""),
+        location.record or b"",
+        location.claim or b"",
+        found.heartbeat or b"",
+        "".join("1" if mark else "0" for mark in marks),
+        maxlen,
+        draft.encode(),
+    ]
+    for place in ("delayed", "dlq"):
+        args += [len(location.members[place]), *location.members[place]]
+    return Change(location, Call(script, used, [*args, *own]))
+
+
+def _record(found: Evidence) -> dict[str, Any]:
+    """The record without its payload part. Raises ChangeRefused."""
+    try:
+        return decode_record(found.location.record or b"")
+    except CorruptData as exc:
+        raise _unreadable(found, str(exc)) from exc
+
+
+def _whole(found: Evidence) -> dict[str, Any]:
+    record = _record(found)
+    if found.location.payload is None:
+        return record
+    try:
+        return with_payload(record, found.location.payload)
+    except CorruptData as exc:
+        raise _unreadable(found, str(exc)) from exc
+
+
+def _member(found: Evidence, record: Mapping[str, Any]) -> bytes:
+    """The record's own text wherever AsyncMQ would have written one text to both."""
+    location = found.location
+    if location.payload is None and record.get("status") == found.status and location.record is not None:
+        return location.record
+    return dumps({**_whole(found), "status": found.status}).encode()
+
+
+def _priority(found: Evidence, record: Mapping[str, Any]) -> int:
+    priority = record.get("priority", 5)
+    try:
+        return int(5 if priority is None else priority)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise _unreadable(found, "its priority is not a number") from exc
+
+
+def _unreadable(found: Evidence, why: str) -> ChangeRefused:
+    return ChangeRefused(
+        "job_unreadable",
+        f"job {found.location.id!r} cannot be read: {why}",
+        hint="'asyncmq jobs remove' takes it out of the queue",
+    )

@@ -1,0 +1,65 @@
+"""The records that changes write: a dead letter's that waits again, and a cancelled job's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from asyncmq_cli.errors import ChangeRefused
+from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, with_payload
+from asyncmq_cli.storage.locate import Location
+
+_RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_traceback")
+
+
+def retried(member: bytes, job_id: str, *, reset_at: float | None) -> tuple[dict[str, Any], int]:
+    """The record of a dead letter that waits again, and its priority.
+
+    Source: `_prepare_retry_payload` in asyncmq.backends.base and `enqueue` in
+    asyncmq.backends.redis, whose order of keys this keeps.
+    """
+    job = decode_member(member)
+    if job is None:
+        raise _unreadable(job_id, "its dead letter is not a JSON object")
+    record = {**job, "id": job_id, "status": "waiting", "delay_until": None}
+    for name in _RETRY_DROPS:
+        record.pop(name, None)
+    record["has_dependents"] = bool(record.get("has_dependents", False))
+    if reset_at is not None:
+        record.update(created_at=reset_at, retries=0)
+    priority = record.get("priority", 5)
+    try:
+        return record, int(5 if priority is None else priority)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise _unreadable(job_id, "its priority is not a number") from exc
+
+
+def cancelled(location: Location) -> dict[str, Any]:
+    """The record of a job once it is cancelled. Source: `cancel_job` in asyncmq.backends.redis."""
+    record = dict(_stored(location))
+    record.update(status="cancelled", delay_until=None)
+    record.pop("result", None)
+    return record
+
+
+def _stored(location: Location) -> Mapping[str, Any]:
+    if location.record is not None:
+        try:
+            data = decode_record(location.record)
+            return data if location.payload is None else with_payload(data, location.payload)
+        except CorruptData as exc:
+            raise _unreadable(location.id, str(exc)) from exc
+    for place in ("waiting", "delayed"):
+        for member in location.members[place]:
+            job = decode_member(member)
+            if job is not None:
+                return job
+    raise _unreadable(location.id, "it has no record")
+
+
+def _unreadable(job_id: str, why: str) -> ChangeRefused:
+    return ChangeRefused(
+        "job_unreadable",
+        f"job {job_id!r} cannot be read: {why}",
+        hint="'asyncmq jobs remove' takes it out of the queue",
+    )

@@ -1,0 +1,117 @@
+"""Telling from the stored bytes alone that a job's JSON cannot hold a text.
+
+What is searched is the JSON that `json.dumps` makes of the whole job, in lower case, escaped or
+not. It differs from what is stored in the order and spacing of its members, in the form of numbers
+and escapes, and by the values that live outside the record. A needle is a run of characters that
+no structure, number or literal can hold, so it lies within one string; and where the stored text
+has no escape that `json.dumps` would not make, that string stands in it as it does in the JSON.
+
+A sieve proves that a job does not match, or lets it pass to be looked at in full.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from asyncmq_cli.models import JOB_STATES
+from asyncmq_cli.storage.codec import member_id
+from asyncmq_cli.storage.walk import ID_OPENING, Read
+
+# Printable ASCII that JSON writes as it is, and that is no part of its structure.
+_RUN = re.compile(r"[!#-+\-.0-9;-Z^-z|~]+")
+_NUMBER = re.compile(r"[0-9.+\-e]+")
+_LITERALS = ("true", "false", "null", "nan", "infinity", "-infinity")
+# What a job's JSON may hold that is stored in none of its texts.
+_PUT_IN = ("id", "status", "result", "active_since", "unknown", *JOB_STATES)
+_SHORTEST = 3
+
+SPLIT_AND_WHOLE = 16 * 1024
+"""A job that was split and failed has its arguments in both parts; its record is never smaller."""
+
+# A character below U+0100 as an escape may be a letter that `json.dumps` writes as it is.
+_ESCAPED_LOW = b"\\u00"
+# The letters beyond ASCII of which one in lower case is, or starts with, one of ASCII.
+_FOLDED = {b"k": b"\\u212a", b"i": b"\\u0130"}
+_ARGUMENTS = (b'"args"', b'"kwargs"')
+
+
+def needle_of(text: str) -> bytes | None:
+    """The part of a searched text, in lower case, that a sieve can look for; None where there is none."""
+    runs = [run for run in _RUN.findall(text) if len(run) >= _SHORTEST and _in_strings_only(run)]
+    return max(runs, key=len).encode() if runs else None
+
+
+def _in_strings_only(run: str) -> bool:
+    return not _NUMBER.fullmatch(run) and not any(run in word for word in (*_LITERALS, *_PUT_IN))
+
+
+class Sieve(Protocol):
+    def passing(self, read: Read) -> list[int]:
+        """The positions of those that may be wanted. None of them may have a payload part."""
+
+
+class TextSieve:
+    def __init__(self, needle: bytes) -> None:
+        self._needle = needle
+        self._folded = [escape for letter, escape in _FOLDED.items() if letter in needle]
+
+    def passing(self, read: Read) -> list[int]:
+        """The positions of those that may match. None of them may have a payload part."""
+        everyone = list(range(len(read.records)))
+        if not self._are_without(filter(None, set(read.listed.states))):
+            return everyone
+        # Mostly a look at all texts in one is enough.
+        if not self._may_match(read, everyone):
+            return []
+        return [i for i in everyone if self._may_match(read, [i])]
+
+    def _may_match(self, read: Read, positions: Sequence[int]) -> bool:
+        listed = read.listed
+        texts: list[bytes] = []
+        for i in positions:
+            record = read.records[i]
+            if record is None or b'"' not in record:
+                # An empty record counts as none, and then the member is shown.
+                return True
+            texts.append(record)
+        if listed.members:
+            members = [listed.members[i] for i in positions]
+            if not _ids_are_sure(members, [listed.ids[i] for i in positions]):
+                return True
+            texts += [member for member, record in zip(members, texts, strict=True) if member != record]
+        texts += [result for i in positions if (result := read.results.get(i)) is not None]
+        return not (self._are_without(texts) and self._are_plain_ids([listed.ids[i] for i in positions]))
+
+    def _are_without(self, texts: Iterable[bytes]) -> bool:
+        joined = b"\n".join(texts).lower()
+        return (
+            self._needle not in joined
+            and joined.isascii()
+            and b"\x7f" not in joined
+            and _ESCAPED_LOW not in joined
+            and not any(escape in joined for escape in self._folded)
+        )
+
+    def _are_plain_ids(self, ids: Iterable[bytes]) -> bool:
+        """Whether the needle is in none of these names, and none would be escaped in JSON."""
+        joined = b" ".join(ids)
+        plain = joined.isascii() and joined.decode("ascii").isprintable()
+        return plain and b'"' not in joined and b"\\" not in joined and self._needle not in joined.lower()
+
+
+def may_be_split(record: bytes | None) -> bool:
+    """Whether a part of the job may have been split off its record; one that is not there has none."""
+    return record is not None and (
+        len(record) >= SPLIT_AND_WHOLE or any(name not in record for name in _ARGUMENTS)
+    )
+
+
+def _ids_are_sure(members: Sequence[bytes], ids: Sequence[bytes]) -> bool:
+    """Whether no id that was cut out of a member could be another once the member is decoded."""
+    spelled = [member for member in members if member.startswith(ID_OPENING)]
+    joined = b"\n".join(spelled)
+    if joined.count(b'"id"') == len(spelled) and _ESCAPED_LOW not in joined:
+        return True
+    return len(members) == 1 and member_id(members[0]) == ids[0]

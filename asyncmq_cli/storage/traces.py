@@ -1,0 +1,57 @@
+"""What there is of jobs that are to be restored, and so should be gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from asyncmq_cli.storage import scan
+from asyncmq_cli.storage.jobs import PLACES
+from asyncmq_cli.storage.keys import QueueKeys, to_bytes
+from asyncmq_cli.storage.locate import Location, read_place
+
+_ASKED_AT_A_TIME = 200
+
+
+def traces(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Which of these jobs exist, and which ids are marked as cancelled. Raises WrongType.
+
+    As for every change, a mark in the cancelled set alone is no job. Reads no record.
+    """
+    keys = QueueKeys(queue)
+    existing: set[str] = set()
+    cancelled: set[str] = set()
+    for piece in scan.chunked(job_ids, _ASKED_AT_A_TIME):
+        _ask(client, keys, piece, existing, cancelled)
+    # A member of a sorted set may be all that there is of a job.
+    loose = {job_id: Location(queue, job_id) for job_id in job_ids if job_id not in existing}
+    for place in PLACES if loose else ():
+        read_place(client, keys, place, loose)
+    for location in loose.values():
+        if location.problem is not None:
+            raise location.problem
+        if location.exists:
+            existing.add(location.id)
+    return existing, cancelled
+
+
+def _ask(
+    client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str], existing: set[str], cancelled: set[str]
+) -> None:
+    names = [to_bytes(job_id) for job_id in job_ids]
+    states = scan.hash_get(client, keys.states, names)
+    claims = scan.hash_get(client, keys.active, names)
+    waiting = scan.typed(keys.waiting, client.zmscore, keys.waiting, names)
+    in_ids = scan.typed(keys.ids, client.smismember, keys.ids, names)
+    marked = scan.typed(keys.cancelled, client.smismember, keys.cancelled, names)
+    pipe: Any = client.pipeline(transaction=False)
+    for job_id in job_ids:
+        pipe.exists(keys.record(job_id))
+    rows = zip(job_ids, states, claims, waiting, in_ids, marked, pipe.execute(), strict=True)
+    for job_id, state, claim, score, in_set, mark, has_record in rows:
+        if has_record or in_set or any(value is not None for value in (state, claim, score)):
+            existing.add(job_id)
+        if mark:
+            cancelled.add(job_id)

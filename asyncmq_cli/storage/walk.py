@@ -1,0 +1,201 @@
+"""Walking a queue's jobs in pieces: their ids and states first, then the records of those wanted.
+
+Both read ahead: Redis works on the next piece while the one before it is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import redis
+
+from asyncmq_cli.storage.codec import decode_member, member_id
+from asyncmq_cli.storage.keys import QueueKeys
+from asyncmq_cli.storage.scan import CHUNK, Pace
+from asyncmq_cli.storage.wire import Line, packed_for, scan_command
+
+ID_OPENING = b'{"id": "'
+_COMPLETED, _ACTIVE = b"completed", b"active"
+
+
+@dataclass(slots=True)
+class Listed:
+    """Jobs found together; the lists run side by side. `ids` are as stored, b"" where a member tells
+    none. `members` and `scores` are those of a sorted set, and empty elsewhere."""
+
+    ids: Sequence[bytes]
+    states: Sequence[bytes | None]
+    members: Sequence[bytes] = ()
+    scores: Sequence[bytes] = ()
+
+    def only(self, chosen: Sequence[int]) -> Listed:
+        if len(chosen) == len(self.ids):
+            return self
+        return Listed(
+            [self.ids[i] for i in chosen],
+            [self.states[i] for i in chosen],
+            [self.members[i] for i in chosen] if self.members else (),
+            [self.scores[i] for i in chosen] if self.scores else (),
+        )
+
+    def parts(self, size: Callable[[], int]) -> Iterator[Listed]:
+        start = 0
+        while start < len(self.ids):
+            end = start + size()
+            yield Listed(
+                self.ids[start:end], self.states[start:end], self.members[start:end], self.scores[start:end]
+            )
+            start = end
+
+
+@dataclass(slots=True)
+class Read:
+    """Listed jobs with their records. `results` and `claims` are by position; only a job that can
+    have one was asked for it. `payloads` is how many have a payload part, where that was asked."""
+
+    listed: Listed
+    records: Sequence[bytes | None]
+    results: dict[int, bytes | None] = field(default_factory=dict)
+    claims: dict[int, bytes | None] = field(default_factory=dict)
+    payloads: int | None = None
+
+    def only(self, chosen: Sequence[int]) -> Read:
+        if len(chosen) == len(self.records):
+            return self
+        return Read(
+            self.listed.only(chosen),
+            [self.records[i] for i in chosen],
+            {new: self.results[old] for new, old in enumerate(chosen) if old in self.results},
+            {new: self.claims[old] for new, old in enumerate(chosen) if old in self.claims},
+            self.payloads,
+        )
+
+
+IdsOf = Callable[[Sequence[bytes]], list[bytes]]
+Wanted = Callable[["bytes | None"], bool]
+
+
+def members_of(
+    client: redis.Redis, keys: QueueKeys, place: str, ids_of: IdsOf, *, with_states: bool = True
+) -> Iterator[Listed]:
+    """The members of a sorted set. Every one that is there from the first piece to the last comes at
+    least once. Raises WrongType."""
+    pace = Pace()
+    key: bytes = getattr(keys, place)
+    with Line(client) as line:
+        line.send(scan_command(b"ZSCAN", key, b"0", pace.count))
+        cursor = None
+        while cursor != b"0":
+            cursor, found = line.receive()
+            members, scores = found[::2], found[1::2]
+            pace.learn(len(members), sum(map(len, members)))
+            following = None if cursor == b"0" else scan_command(b"ZSCAN", key, cursor, pace.count)
+            if with_states:
+                ids = ids_of(members)
+                _ask(line, keys, ids, following)
+                if ids:
+                    yield Listed(ids, line.receive(), members, scores)
+            else:
+                _ask(line, keys, (), following)
+                yield Listed(ids_of(members), (), members, scores)
+
+
+def by_ids(client: redis.Redis, keys: QueueKeys) -> Iterator[Listed]:
+    """All jobs of the ids set. Raises WrongType."""
+    with Line(client) as line:
+        line.send(scan_command(b"SSCAN", keys.ids, b"0", CHUNK))
+        cursor = None
+        while cursor != b"0":
+            cursor, ids = line.receive()
+            _ask(line, keys, ids, None if cursor == b"0" else scan_command(b"SSCAN", keys.ids, cursor, CHUNK))
+            if ids:
+                yield Listed(ids, line.receive())
+
+
+def _ask(line: Line, keys: QueueKeys, ids: Sequence[bytes], following: tuple[bytes, bytes] | None) -> None:
+    """The states of these, and then the next piece if there is one."""
+    commands = [(keys.states, packed_for((b"HMGET", keys.states), ids))] if ids else []
+    if following is not None:
+        commands.append(following)
+    if commands:
+        line.send(*commands)
+
+
+def with_records(
+    client: redis.Redis,
+    keys: QueueKeys,
+    pieces: Iterable[Listed],
+    wanted: Wanted,
+    *,
+    beside: bool = True,
+    count_payloads: bool = False,
+) -> Iterator[Read]:
+    """The records of the jobs whose entry in the states hash is wanted; with `beside` also the result
+    of each that has ended and the claim of each that runs. Raises WrongType."""
+    pace = Pace()
+    with Line(client) as line:
+        before: Read | None = None
+        for piece in pieces:
+            chosen = piece.only([i for i, state in enumerate(piece.states) if wanted(state)])
+            for part in chosen.parts(lambda: pace.count):
+                following = Read(part, ())
+                _ask_records(line, keys, following, beside=beside, count_payloads=count_payloads)
+                if before is not None:
+                    yield _received(line, before, pace, count_payloads=count_payloads)
+                before = following
+        if before is not None:
+            yield _received(line, before, pace, count_payloads=count_payloads)
+
+
+def _ask_records(line: Line, keys: QueueKeys, read: Read, *, beside: bool, count_payloads: bool) -> None:
+    ids, states = read.listed.ids, read.listed.states
+    prefix = keys.record("")
+    commands = [(prefix, packed_for((b"MGET",), ids, prefix))]
+    if beside:
+        read.results = dict.fromkeys(i for i, state in enumerate(states) if state in (_COMPLETED, None))
+        read.claims = dict.fromkeys(i for i, state in enumerate(states) if state == _ACTIVE)
+    for key, positions in ((keys.results, read.results), (keys.active, read.claims)):
+        if positions:
+            commands.append((key, packed_for((b"HMGET", key), [ids[i] for i in positions])))
+    if count_payloads:
+        commands.append((prefix, packed_for((b"EXISTS",), ids, prefix, b":payload")))
+    line.send(*commands)
+
+
+def _received(line: Line, read: Read, pace: Pace, *, count_payloads: bool) -> Read:
+    read.records = line.receive()
+    size = sum([len(record) for record in read.records if record is not None])
+    for asked in (read.results, read.claims):
+        if asked:
+            asked.update(zip(asked, line.receive(), strict=True))
+            size += sum([len(value) for value in asked.values() if value is not None])
+    if count_payloads:
+        read.payloads = line.receive()
+    pace.learn(len(read.records), size)
+    return read
+
+
+def spelled_ids(members: Sequence[bytes]) -> list[bytes]:
+    """The ids of members that hold whole jobs, cut out where AsyncMQ writes them first.
+
+    They are to be checked against the decoded job: a text may give its id twice, or be cut off.
+    """
+    start = len(ID_OPENING)
+    ids = []
+    for member in members:
+        found = member[start : member.find(b'"', start)] if member.startswith(ID_OPENING) else b"\\"
+        ids.append(found if b"\\" not in found and found.isascii() else member_id(member))
+    return ids
+
+
+def read_ids(members: Sequence[bytes]) -> list[bytes]:
+    """The ids of members that hold whole jobs, b"" of those that do not or have none."""
+    return [member_id(member) for member in members]
+
+
+def waiting_ids(members: Sequence[bytes]) -> list[bytes]:
+    """The ids of members that are one, as AsyncMQ writes them, or hold a whole job, as it once did."""
+    if b"{" not in b"".join(members):
+        return list(members)
+    return [member if decode_member(member) is None else member_id(member) for member in members]

@@ -1,0 +1,1 @@
+"""How fast, small and gentle the tool is at a million jobs: `make bench`."""

@@ -1,0 +1,211 @@
+"""`make bench`: measures, prints a table, and at full size writes docs/performance.md."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import pickle
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import redis
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests.benchmarks import cases, keyspace
+from tests.benchmarks.cases import Case
+from tests.benchmarks.measure import Cost, module, run, tool
+from tests.benchmarks.report import Report, Row
+
+FULL = 1_000_000
+_LIBRARY_SECONDS = 60.0
+_DEAD = 200_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("--jobs", type=int, default=FULL)
+    parser.add_argument("--only", default="", help="only the cases whose name holds this")
+    parser.add_argument("--repeats", type=int, default=0, help="how often, instead of what each case says")
+    parser.add_argument("--write", action="store_true", help="write the page whatever the size")
+    given = parser.parse_args()
+    writing = given.write or (given.jobs >= FULL and not given.only)
+    bench = Bench(given.jobs, given.only, given.repeats, writing=writing)
+    bench.everything()
+    for missed in bench.report.missed():
+        say(f"not reached: {missed}")
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def filled(total: int) -> Iterator[PrivateRedis]:
+    say(f"filling a Redis with {total:,} jobs …")
+    # DEBUG RELOAD puts the keyspace back after a change.
+    with own_server() as server:
+        if total:
+            keyspace.fill(str(server.socket), total)
+        yield server
+
+
+@contextlib.contextmanager
+def own_server() -> Iterator[PrivateRedis]:
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    extra = ["--enable-debug-command", "local"] if found else []
+    with PrivateRedis(Path(found) if found else None, extra=extra) as server:
+        yield server
+
+
+class Bench:
+    def __init__(self, total: int, only: str, repeats: int, *, writing: bool) -> None:
+        self.report = Report(total)
+        self._writing = writing
+        self._total = total
+        self._only = only
+        self._repeats = repeats
+
+    def everything(self) -> None:
+        with filled(0) as empty:
+            for case in cases.start_up():
+                self.measure(case, empty if case.server else None)
+        with filled(self._total) as server:
+            chosen = islice(keyspace.jobs(keyspace.BIG, keyspace.counts_of(self._total), 1), 10, 11)
+            for case in cases.reading(self._total, next(chosen).id):
+                self.measure(case, server)
+            at_full_size = self._timed_search(server)
+            self.retry(server)
+        self.beside_the_library(at_full_size)
+
+    def measure(self, case: Case, server: PrivateRedis | None) -> None:
+        if self._only not in case.name:
+            return
+        if not is_there(case):
+            row = Row(case.name, absent="no such command yet")
+        else:
+            runs: list[Cost] = []
+            floors: list[Cost] = []
+            try:
+                for _ in range(self._repeats or case.repeats):
+                    if case.floor is not None:
+                        floors.append(run(case.floor, server))
+                    runs.append(run(tool(*case.args), server))
+                row = Row(case.name, runs, floors, case.at_most)
+            except RuntimeError as exc:
+                row = Row(case.name, absent=f"failed: {' '.join(str(exc).split())[-120:]}")
+        self.add(row)
+
+    def add(self, row: Row) -> None:
+        """A long run that is ended early leaves what it has measured so far."""
+        self.report.rows.append(row)
+        say("  ".join(row.cells))
+        if self._writing:
+            self.report.write()
+
+    def retry(self, server: PrivateRedis) -> None:
+        """Tool and floor each on the keyspace as it was."""
+        count = min(cases.RETRIED, self._total // 10)
+        with tempfile.TemporaryDirectory() as folder, redis.Redis.from_url(server.url) as client:
+            prepared = Path(folder) / "retried"
+            prepared.write_bytes(pickle.dumps(list(islice(retried(self._total), count))))
+            case = cases.retrying(count, str(prepared))
+            if self._only not in case.name:
+                return
+            client.save()
+            runs, floors = [], []
+            for _ in range(self._repeats or case.repeats):
+                assert case.floor is not None
+                floors.append(run(case.floor, server))
+                client.execute_command("DEBUG", "RELOAD", "NOSAVE")
+                runs.append(run(tool(*case.args), server))
+                client.execute_command("DEBUG", "RELOAD", "NOSAVE")
+        self.add(Row(case.name, runs, floors, case.at_most))
+
+    def _timed_search(self, server: PrivateRedis) -> float:
+        args = tool("jobs", "list", keyspace.BIG, "--state", "failed", "--q", cases.TEXT, "--json")
+        return statistics.median(run(args, server).seconds for _ in range(3))
+
+    def beside_the_library(self, at_full_size: float) -> None:
+        if self._only and self._only not in "library":
+            return
+        with filled(self._total // 10) as server:
+            tenth = self._timed_search(server)
+            self.remark(
+                f"the filtered list of failed jobs takes {at_full_size / tenth:.1f} times as long at "
+                f"{self._total:,} jobs as at {self._total // 10:,} (at most 12 is to be reached)"
+            )
+            self._rival(server, "queues list, with the dashboard's counts", ["queues", "list"], "counts")
+        dead = min(_DEAD, self._total // 5)
+        with own_server() as server:
+            keyspace.write(str(server.socket), keyspace.BIG, keyspace.jobs(keyspace.BIG, {"failed": dead}, 1))
+            search = ["jobs", "list", keyspace.BIG, "--state", "failed", "--q", cases.TEXT]
+            self._rival(
+                server, f"a search among {dead:,} failed jobs", search, "listing", "failed", cases.TEXT
+            )
+        self._retry_loop()
+
+    def _rival(self, server: PrivateRedis, what: str, args: list[str], *theirs: str) -> float:
+        ours = statistics.median(run(tool(*args), server).seconds for _ in range(3))
+        library = run(module("rival", *theirs), server).seconds
+        self.remark(f"{what}: {ours:.2f} s, the library {library:.1f} s, {library / ours:,.0f} times as long")
+        return library
+
+    def _retry_loop(self) -> None:
+        """The library reads the whole dead-letter queue for each job, so twice as many take four times
+        as long. The largest number that ends in a minute is looked for."""
+        count, library = 500, 0.0
+        while library * 4.5 < _LIBRARY_SECONDS:
+            count *= 2
+            seconds = {}
+            with own_server() as server:
+                for who, command in (
+                    ("library", module("rival", "retry", cases.IN_MANY)),
+                    ("tool", tool("jobs", "retry", keyspace.BIG, "--q", cases.IN_MANY, "--yes")),
+                ):
+                    redis.Redis.from_url(server.url).flushall()
+                    made = keyspace.jobs(keyspace.BIG, {"failed": count}, 1)
+                    keyspace.write(str(server.socket), keyspace.BIG, made)
+                    seconds[who] = run(command, server).seconds
+            library = seconds["library"]
+        self.remark(
+            f"a retry of all of {count:,} dead letters: {seconds['tool']:.2f} s, the library's loop "
+            f"{library:.1f} s, {library / seconds['tool']:,.0f} times as long"
+        )
+
+    def remark(self, text: str) -> None:
+        self.report.remarks.append(text)
+        say(text)
+        if self._writing:
+            self.report.write()
+
+
+def retried(total: int) -> Iterator[tuple[bytes, int, bytes, bytes, bytes]]:
+    """What the retry of each dead letter writes: see the floor of the same name."""
+    event = {"action": "job.retry", "source": "jobs.bulk", "status": "success", "queue": keyspace.BIG}
+    for made in keyspace.jobs(keyspace.BIG, keyspace.counts_of(total), 1):
+        if made.state == "failed":
+            dead = keyspace.stored(made)[0]
+            record = {**dead, "status": "waiting", "has_dependents": False}
+            for name in ("result", "last_error", "error_traceback"):
+                del record[name]
+            told = {**event, "job_id": made.id, "actor": "benchmark", "details": {}, "error": None}
+            member, text, entry = (json.dumps(value).encode() for value in (dead, record, told))
+            yield member, made.record["priority"], made.id.encode(), text, entry
+
+
+def is_there(case: Case) -> bool:
+    try:
+        run(tool(*[word for word in case.args if not word.startswith("-")][:2], "--help"))
+    except RuntimeError:
+        return False
+    return True
+
+
+main()

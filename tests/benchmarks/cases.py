@@ -1,0 +1,98 @@
+"""What is measured: each task, its floor, and what it is to reach."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.benchmarks.keyspace import BIG
+from tests.benchmarks.measure import module
+
+TEXT = "customer-123@"
+"""In one job of a keyspace; the search has to look at every other as well."""
+IN_MANY = "example.org"
+RETRIED = 100_000
+JOBS_A_PAGE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`args` are the tool's. `floor` is a program and its arguments; None where there is none.
+
+    `at_most` is the ratio to the floor that is to be reached. `server` says whether Redis is needed.
+    """
+
+    name: str
+    args: Sequence[str]
+    floor: Sequence[str] | None
+    at_most: float | None = None
+    server: str | None = "big"
+    repeats: int = 3
+
+
+def importing(names: str) -> list[str]:
+    return [sys.executable, "-c", f"import {names}"]
+
+
+def start_up() -> list[Case]:
+    plain, with_redis = importing("typer"), importing("typer, redis, orjson")
+    return [
+        Case("--version", ["--version"], plain, 1.3, None, 15),
+        Case("--help", ["--help"], plain, 1.3, None, 15),
+        Case("queues list, empty Redis", ["queues", "list"], with_redis, 1.25, "empty", 15),
+    ]
+
+
+def _listings() -> list[Case]:
+    cases = []
+    for state, floor in (
+        ("waiting", ("place", "waiting")),
+        ("active", ("anywhere", "active")),
+        ("delayed", ("place", "delayed")),
+        ("failed", ("place", "dlq")),
+        ("expired", ("place", "dlq")),
+        ("completed", ("anywhere", "completed")),
+        ("cancelled", ("anywhere", "cancelled")),
+        ("waiting-children", ("anywhere", "none")),
+    ):
+        args = ["jobs", "list", BIG, "--state", state, "--json"]
+        cases.append(Case(f"jobs list --state {state}", args, module("floors", *floor)))
+        at_most = 2.0 if state == "failed" else None
+        cases.append(
+            Case(f"jobs list --state {state} --q", [*args, "--q", TEXT], module("floors", *floor), at_most)
+        )
+    return cases
+
+
+def reading(total: int, job_id: str) -> list[Case]:
+    deep = str(total // 10 // JOBS_A_PAGE)
+    failed = ["jobs", "list", BIG, "--state", "failed"]
+    return [
+        Case("queues list", ["queues", "list", "--json"], module("floors", "discovery"), 1.5),
+        Case("queues show", ["queues", "show", BIG, "--json"], module("floors", "states")),
+        *_listings(),
+        Case(
+            f"jobs list --state failed --page {deep}",
+            [*failed, "--page", deep],
+            module("floors", "place", "dlq"),
+        ),
+        Case("jobs show", ["jobs", "show", BIG, job_id, "--json"], module("floors", "one"), repeats=5),
+        Case(
+            "jobs list --state all --ndjson",
+            ["jobs", "list", BIG, "--state", "all", "--ndjson"],
+            module("floors", "everything"),
+            repeats=1,
+        ),
+        Case("dlq groups", ["dlq", "groups", BIG, "--json"], module("floors", "place", "dlq"), repeats=1),
+        # Commands to come are named as absent until they are there; how long `events tail` goes on is
+        # to be said in its own words then.
+        Case("check", ["check"], None),
+        Case("events tail, first tick", ["events", "tail", "--ticks", "1"], None),
+        Case("events tail, a quiet tick", ["events", "tail", "--ticks", "2"], None),
+    ]
+
+
+def retrying(count: int, prepared: str) -> Case:
+    args = ["jobs", "retry", BIG, "--q", IN_MANY, "--limit", str(count), "--yes"]
+    return Case(f"jobs retry of {count:,} by filter", args, module("floors", "retry", prepared), 3.0)

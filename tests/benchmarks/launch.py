@@ -1,0 +1,26 @@
+"""Run one program and say what it cost: `python -I -S launch.py PROGRAM ARGUMENT…`.
+
+Its own process, and a small one: what a process had in memory before it became the program counts
+among that program's peak.
+"""
+
+import os
+import sys
+import time
+
+
+def main() -> None:
+    started = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        quiet = os.open(os.devnull, os.O_RDWR)
+        os.dup2(quiet, 0)
+        os.dup2(quiet, 1)
+        os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606
+    _, status, used = os.wait4(child, 0)
+    seconds = time.perf_counter() - started
+    fields = (os.waitstatus_to_exitcode(status), seconds, used.ru_utime, used.ru_stime, used.ru_maxrss)
+    sys.stdout.write(" ".join(map(str, fields)))
+
+
+main()

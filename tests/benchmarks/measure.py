@@ -1,0 +1,130 @@
+"""One run of a program against one Redis: what it cost itself, Redis, and a second client."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from asyncmq_cli.demo.server import PrivateRedis
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+_SLOW_MICROSECONDS = 500
+_PING_BYTES, _PONG_BYTES = len(b"PING\r\n"), len(b"+PONG\r\n")
+# What this file itself asks Redis for.
+_OURS = ("ping", "info", "config", "slowlog")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """`seconds` from start to end, `cpu` of the program alone, `peak` its memory in bytes.
+
+    `commands` and `sent` (bytes, both ways) are what passed between it and Redis, `longest` the
+    seconds of the longest single command (0.0 where none was longer than half a millisecond),
+    `wait` the longest a second client's PING took, and `wait_999` the 99.9th percentile.
+    """
+
+    seconds: float
+    cpu: float
+    peak: int
+    commands: int = 0
+    sent: int = 0
+    longest: float = 0.0
+    wait: float = 0.0
+    wait_999: float = 0.0
+
+
+def tool(*args: str) -> list[str]:
+    """The tool as its users start it: its entry point, not `python -m`."""
+    code = "import sys; from asyncmq_cli.app import main; sys.argv[0] = 'asyncmq'; main()"
+    return [sys.executable, "-c", code, *args]
+
+
+def module(name: str, *args: str) -> list[str]:
+    return [sys.executable, "-m", f"tests.benchmarks.{name}", *args]
+
+
+def environment(server: PrivateRedis | None) -> dict[str, str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("ASYNCMQ_", "REDIS_"))}
+    # An installed program has been compiled before.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    env.update(PYTHONPATH=str(ROOT), ASYNCMQ_ACTOR="benchmark", XDG_CONFIG_HOME="/nonexistent")
+    if server is not None:
+        env["ASYNCMQ_REDIS_URL"] = server.url
+    return env
+
+
+def run(command: Sequence[str], server: PrivateRedis | None = None) -> Cost:
+    """Run it to its end. Raises RuntimeError where it fails."""
+    if server is None:
+        return _launch(command, None)
+    with redis.Redis.from_url(server.url) as client:
+        before = _counted(client)
+        client.config_set("slowlog-log-slower-than", _SLOW_MICROSECONDS)
+        client.config_set("slowlog-max-len", 10_000)
+        client.slowlog_reset()
+        with _bystander(server) as waits:
+            own = _launch(command, server)
+        longest = max((entry["duration"] for entry in client.slowlog_get(10_000)), default=0)
+        after = _counted(client)
+    pings, wait_999, wait = waits
+    return Cost(
+        seconds=own.seconds,
+        cpu=own.cpu,
+        peak=own.peak,
+        commands=after[0] - before[0],
+        sent=after[1] - before[1] - int(pings) * (_PING_BYTES + _PONG_BYTES),
+        longest=longest / 1e6,
+        wait=wait,
+        wait_999=wait_999,
+    )
+
+
+def _launch(command: Sequence[str], server: PrivateRedis | None) -> Cost:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(HERE / "launch.py"), *command],
+        env=environment(server),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    status, seconds, user, system, peak = done.stdout.split()
+    if status != "0":
+        raise RuntimeError(f"{command} ended with {status}: {done.stderr.strip()}")
+    return Cost(float(seconds), float(user) + float(system), int(peak) * 1024)
+
+
+def _counted(client: redis.Redis) -> tuple[int, int]:
+    """How many commands Redis has carried out so far, and the bytes that passed."""
+    stats: Any = client.info("commandstats")
+    commands = sum(
+        told["calls"] for name, told in stats.items() if not name.removeprefix("cmdstat_").startswith(_OURS)
+    )
+    passed: Any = client.info("stats")
+    return commands, passed["total_net_input_bytes"] + passed["total_net_output_bytes"]
+
+
+@contextmanager
+def _bystander(server: PrivateRedis) -> Iterator[list[float]]:
+    """Its three numbers, there once it has ended."""
+    waits: list[float] = []
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", str(HERE / "bystander.py"), str(server.socket)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.readline()
+        yield waits
+        process.stdin.close()
+        waits += map(float, process.stdout.read().split())

@@ -1,0 +1,155 @@
+"""The results as a table, and the page that they go into."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks.measure import ROOT, Cost
+
+PAGE = ROOT / "docs" / "performance.md"
+_TEMPLATE = Path(__file__).parent / "performance.md"
+MEMORY = 90e6
+COMMAND = 0.010
+WAIT = 0.015
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case: the runs of the tool and of its floor, in pairs. `absent` is why there are none."""
+
+    name: str
+    runs: Sequence[Cost] = ()
+    floors: Sequence[Cost] = ()
+    at_most: float | None = None
+    absent: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        return statistics.median(run.seconds for run in self.runs)
+
+    @property
+    def ratio(self) -> float | None:
+        """The median of the ratios of runs that stood side by side."""
+        if not self.floors:
+            return None
+        pairs = zip(self.runs, self.floors, strict=True)
+        return statistics.median(run.seconds / floor.seconds for run, floor in pairs)
+
+    @property
+    def cells(self) -> list[str]:
+        if self.absent is not None:
+            return [self.name, self.absent, *[""] * 9]
+        ratio = self.ratio
+        floor = f"{statistics.median(run.seconds for run in self.floors):.2f}" if self.floors else ""
+        return [
+            self.name,
+            f"{self.seconds:.2f}",
+            floor,
+            "" if ratio is None else f"{ratio:.2f}",
+            "" if self.at_most is None else f"{self.at_most:g}",
+            f"{statistics.median(run.cpu for run in self.runs):.2f}",
+            f"{max(run.peak for run in self.runs) / 1e6:.0f}",
+            f"{self.runs[-1].commands:,}",
+            f"{self.runs[-1].sent / 1e6:,.1f}",
+            _milliseconds(max(run.longest for run in self.runs)),
+            f"{_milliseconds(statistics.median(run.wait_999 for run in self.runs))} / "
+            f"{_milliseconds(max(run.wait for run in self.runs))}",
+        ]
+
+
+HEAD = (
+    "",
+    "seconds",
+    "floor, s",
+    "ratio",
+    "to reach",
+    "CPU, s",
+    "memory, MB",
+    "commands",
+    "MB",
+    "longest, ms",
+    "PING 99.9% / max, ms",
+)
+
+
+@dataclass(slots=True)
+class Report:
+    total: int
+    rows: list[Row] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def missed(self) -> list[str]:
+        """Each thing to reach that was not reached, in words."""
+        found = []
+        for row in self.rows:
+            if row.absent is not None:
+                continue
+            if row.at_most is not None and row.ratio is not None and row.ratio > row.at_most:
+                found.append(f"{row.name}: {row.ratio:.2f} times its floor, {row.at_most:g} is to be reached")
+            if (peak := max(run.peak for run in row.runs)) > MEMORY:
+                found.append(f"{row.name}: {peak / 1e6:.0f} MB of memory, 90 MB is to be kept")
+            if (longest := max(run.longest for run in row.runs)) > COMMAND:
+                found.append(f"{row.name}: a command of {longest * 1e3:.1f} ms, 10 ms is to be kept")
+            if (wait := max(run.wait for run in row.runs)) > WAIT:
+                theirs = max((run.wait for run in row.floors), default=0.0)
+                found.append(
+                    f"{row.name}: a PING of {wait * 1e3:.1f} ms, 15 ms is to be kept "
+                    f"(beside its floor: {theirs * 1e3:.1f} ms)"
+                )
+        return found
+
+    def write(self) -> None:
+        missed = self.missed()
+        text = _TEMPLATE.read_text(encoding="utf-8").format(
+            date=datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
+            machine=machine(),
+            total=f"{self.total:,}",
+            table="\n".join(markdown(HEAD, (row.cells for row in self.rows))),
+            remarks="\n".join(f"- {remark}" for remark in self.remarks) or "Not measured.",
+            missed="\n".join(f"- {one}" for one in missed) or "Nothing.",
+        )
+        PAGE.write_text(text, encoding="utf-8")
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f}" if seconds else "< 0.5"
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    ruler = "| --- |" + " ---: |" * (len(head) - 1)
+    return [_line(head), ruler, *(_line(row) for row in rows)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def machine() -> str:
+    """Processor, cores, memory and versions, as well as the machine tells them."""
+    processor = platform.processor() or platform.machine()
+    cores = 0
+    for line in _lines("/proc/cpuinfo"):
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            processor, cores = value.strip(), cores + 1
+    memory = next(
+        (int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0
+    )
+    load = next(iter(_lines("/proc/loadavg")), "unknown").split()[0]
+    return (
+        f"{processor}, {cores or '?'} cores, {memory / 1e6:.0f} GB, "
+        f"{platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}; load at the end: {load}"
+    )
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,260 @@
+"""The short ways of reading jobs lead to the same jobs as the plain one, whatever is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from asyncmq_cli.models import JOB_STATES, Job, JobFilter
+from asyncmq_cli.services.matching import Matcher
+from asyncmq_cli.storage.codec import decode_member
+from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
+from asyncmq_cli.storage.jobs import JobReader
+from asyncmq_cli.storage.keys import QueueKeys, to_bytes
+from asyncmq_cli.storage.queues import QueueReader
+from asyncmq_cli.storage.sieve import needle_of
+from asyncmq_cli.storage.workers import WorkerReader
+
+QUEUE = "mail"
+KEYS = QueueKeys(QUEUE)
+IDS = ["a1", "b2", "c3", "", "Customer-7", "é", 'q"uote', "back\\slash", "tab\there", "line\nbreak"]
+STATES = ["failed", "expired", "waiting", "wait", "delayed", "completed", "active", "cancelled", "queued"]
+STATES += ["unknown", "customer-7", "paid\n"]
+# Texts that hold the words searched for, whole or nearly so, and spelled in unusual ways.
+WORDS = ["customer-7", "CUSTOMER-7", "\u212aelvin-x", "\u0130stanbul", "na\u00efve-x", "a\nnb-x", "tab\tuna"]
+WORDS += [
+    "\x7ff-x",
+    "\x00e9-x",
+    "http://host/path-x",
+    "back\\nslash-x",
+    "\ud83d\ude00-x",
+    "\ud800-x",
+    "x" * 3,
+]
+QUERIES = [
+    "customer-7",
+    "kelvin-x",
+    "istanbul",
+    "elvin-x",
+    "nb-x",
+    "una",
+    "7ff-x",
+    "e9-x",
+    "path-x",
+    "slash-x",
+]
+QUERIES += ['"status": "failed"', "null", "1e5", "12345", "priority", "na\u00efve-x", "\\u00ef", "ve-x"]
+QUERIES += [
+    '"depends_on": [',
+    "customer-7 is",
+    "id",
+    "active_since",
+    "-x",
+    "nstanbul",
+    "xxx",
+    "00e9-x",
+    "u00",
+]
+
+scalars = st.sampled_from([None, True, 0, 12345, 1e5, 12345678901234567890123, float("nan"), -0.0, *WORDS])
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=2),
+)
+jobs = st.fixed_dictionaries(
+    {"id": st.sampled_from(IDS) | st.sampled_from([None, 7, 12345678901234567890123])},
+    optional={
+        "task": scalars,
+        "args": values,
+        "kwargs": values,
+        "status": st.sampled_from(STATES) | st.none(),
+        "created_at": st.sampled_from([1e9, 2e9, "soon", None]),
+        "depends_on": st.sampled_from([[], ["parent"], None]),
+        "result": values,
+        "nested": st.fixed_dictionaries({"id": st.sampled_from(IDS), "args": scalars, "kwargs": scalars}),
+    },
+)
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> bytes:
+    """A job as this or that program might have written it, or something that is none."""
+    job = draw(jobs)
+    kind = draw(
+        st.sampled_from(["plain", "plain", "raw", "tight", "wide", "twice", "hidden", "cut", "no job"])
+    )
+    if kind == "no job":
+        return draw(
+            st.sampled_from([b"", b"{}", b"{ }", b"[]", b"7", b"a1", b"{", b'{"id": "', b"\xff\xfe{"])
+        )
+    text = json.dumps(job)
+    if kind == "raw":
+        text = json.dumps(job, ensure_ascii=False).replace("/", "\\/")
+    elif kind == "tight":
+        text = json.dumps(job, separators=(",", ":"))
+    elif kind == "wide":
+        text = " " + json.dumps(job, indent=1)
+    elif kind == "twice":
+        text = text[:-1] + ', "id": "b2"}'
+    elif kind == "hidden":
+        text = text[:-1] + ', "\\u0069d": "c3", "note": "\\u0063ustomer-\\u0037 \\u212Aelvin-x"}'
+    elif kind == "cut":
+        text = text[: draw(st.integers(1, len(text)))]
+    return text.encode("utf-8", "surrogatepass")
+
+
+@st.composite
+def keyspaces(draw: st.DrawFn) -> list[tuple[Any, ...]]:
+    """Commands that fill one queue: members, and for each id perhaps a record, a state and more."""
+    commands: list[tuple[Any, ...]] = []
+    names = [to_bytes(name) for name in [*IDS, "7", "12345678901234567890123"]]
+    for place in (KEYS.waiting, KEYS.delayed, KEYS.dlq):
+        for member in draw(st.lists(texts(), max_size=4)):
+            commands.append(("ZADD", place, draw(st.sampled_from([0, 1.5, 1e9])), member))
+            if draw(st.booleans()) and (job := decode_member(member)) is not None:
+                # As AsyncMQ leaves it: the record is the same text.
+                commands.append(("SET", KEYS.record("") + to_bytes(str(job.get("id"))), member))
+        if draw(st.booleans()):
+            commands.append(("ZADD", KEYS.waiting, 3, draw(st.sampled_from(names))))
+    for name in draw(st.lists(st.sampled_from(names), unique=True)):
+        commands += draw(
+            st.lists(
+                st.one_of(
+                    texts().map(lambda text, key=name: ("SET", KEYS.record("") + key, text)),  # type: ignore[misc]
+                    st.sampled_from(STATES).map(lambda state, key=name: ("HSET", KEYS.states, key, state)),  # type: ignore[misc]
+                    texts().map(lambda text, key=name: ("HSET", KEYS.results, key, text)),  # type: ignore[misc]
+                    st.just(("HSET", KEYS.active, name, "1700000000.5")),
+                    st.just(("SADD", KEYS.ids, name)),
+                    texts().map(lambda text, key=name: ("SET", KEYS.record("") + key + b":payload", text)),  # type: ignore[misc]
+                ),
+                max_size=4,
+            )
+        )
+    return commands
+
+
+def fill(client: redis.Redis, commands: list[tuple[Any, ...]]) -> None:
+    client.flushall()
+    pipe = client.pipeline(transaction=False)
+    for command in commands:
+        pipe.execute_command(*command)
+    pipe.execute()
+
+
+def shown(found: Iterator[Job]) -> list[str]:
+    """Jobs as comparable texts: NaN is not equal to itself."""
+    return sorted(repr(replace(job, record=None)) + json.dumps(job.record, sort_keys=True) for job in found)
+
+
+# Without shrinking: each example fills a Redis.
+_PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+relaxed = settings(max_examples=60, deadline=None, phases=_PHASES, suppress_health_check=list(HealthCheck))
+
+
+@relaxed
+@given(commands=keyspaces(), query=st.sampled_from(QUERIES))
+def test_a_search_finds_the_same_with_a_sieve_and_without(
+    client: redis.Redis, commands: list[tuple[Any, ...]], query: str
+) -> None:
+    fill(client, commands)
+    reader, matches = JobReader(client), Matcher(JobFilter(q=query), 0.0)
+    for state in (*STATES[:8], "waiting-children", "all"):
+        plain = shown(filter(matches, reader.in_state(QUEUE, state)))
+        assert shown(filter(matches, reader.in_state(QUEUE, state, matches.sieve))) == plain
+    plain = shown(filter(matches, reader.in_place(QUEUE, "dlq")))
+    assert shown(filter(matches, reader.in_place(QUEUE, "dlq", matches.sieve))) == plain
+
+
+def one_by_one(client: redis.Redis, place: str) -> Iterator[Job]:
+    """Each member decoded, and then each key of its job asked for alone."""
+    for member, score in client.zrange(getattr(KEYS, place), 0, -1, withscores=True):
+        job = decode_member(member)
+        problem = None
+        if job is None and place != "waiting":
+            problem = f"a member is not a JSON object ({len(member)} bytes)"
+        elif job is not None and job.get("id") is None:
+            problem = "the job has no id"
+        named = job.get("id") if job is not None else None
+        name = str(named) if named is not None else ""
+        if job is None and place == "waiting":
+            name = member.decode("utf-8", "surrogateescape")
+        field = to_bytes(name)
+        state = client.hget(KEYS.states, field)
+        raw = RawJob(id=name, member=job, score=score, problem=problem)
+        raw.state = None if state is None else state.decode()
+        add_record(raw, client.get(KEYS.record(name)))
+        whole = raw.record is not None and {"args", "kwargs"} <= set(raw.record)
+        raw.payload = None if whole or raw.record is None else client.get(KEYS.payload(name))
+        raw.result = client.hget(KEYS.results, field) if raw.state in ("completed", None) else None
+        raw.claim = client.hget(KEYS.active, field) if raw.state == "active" else None
+        yield hydrate(QUEUE, raw, place=place)
+
+
+@pytest.mark.parametrize("place", ["waiting", "delayed", "dlq"])
+@relaxed
+@given(commands=keyspaces())
+def test_a_sorted_set_is_read_as_if_each_member_was_read_alone(
+    client: redis.Redis, commands: list[tuple[Any, ...]], place: str
+) -> None:
+    fill(client, commands)
+    assert shown(JobReader(client).in_place(QUEUE, place)) == shown(one_by_one(client, place))
+
+
+def test_no_letter_turns_into_another_of_ascii_but_the_two_that_are_known() -> None:
+    turning = [code for code in range(0x80, 0x110000) if any(char.isascii() for char in chr(code).lower())]
+    assert turning == [0x130, 0x212A]
+
+
+@pytest.mark.parametrize(
+    ("text", "needle"),
+    [
+        ("customer-123", b"customer-123"),
+        ('"to": "customer-7@example.org"', b"customer-7@example.org"),
+        ("order 33", b"order"),
+        ("1e5", None),
+        ("12345", None),
+        ("null", None),
+        ("status", None),
+        ("na\u00efve", None),
+        ("ab", None),
+        ("", None),
+    ],
+)
+def test_a_needle_is_what_only_a_string_can_hold(text: str, needle: bytes | None) -> None:
+    assert needle_of(text) == needle
+
+
+def counted(reader: JobReader, state: str) -> int:
+    return sum(1 for _ in reader.in_state(QUEUE, state))
+
+
+@relaxed
+@given(commands=keyspaces(), filler=st.sampled_from([0, 40, 200]))
+def test_a_queues_counts_are_those_of_its_lists_whichever_way_it_is_counted(
+    client: redis.Redis, commands: list[tuple[Any, ...]], filler: int
+) -> None:
+    # A payload part that gives its job another state is a fault of its own: it is not counted by it.
+    commands = [command for command in commands if not command[1].endswith(b":payload")]
+    # So many more make it a queue that is not small.
+    for number in range(filler):
+        text = json.dumps({"id": f"x{number}", "depends_on": [], "created_at": 1e9 + number})
+        commands += [("SADD", KEYS.ids, f"x{number}"), ("HSET", KEYS.states, f"x{number}", "delayed")]
+        commands += [("ZADD", KEYS.delayed, 5, text), ("SET", KEYS.record(f"x{number}"), text)]
+    fill(client, commands)
+    warnings: list[str] = []
+    queues = QueueReader(client, WorkerReader(client, 30.0, warnings.append), warnings.append)
+    alone, together = queues.stats(QUEUE, 3e9), list(queues.all_stats(["empty", QUEUE, "empty"], 3e9))[1]
+    assert alone == together
+    reader = JobReader(client)
+    listed = {state: counted(reader, state) for state in JOB_STATES}
+    assert {state: getattr(alone, state.replace("-", "_")) for state in JOB_STATES} == listed
+    ages = [3e9 - job.created_at for job in reader.in_state(QUEUE, "waiting") if job.created_at is not None]
+    assert alone.oldest_waiting_seconds == max(ages, default=None)
+    assert not warnings

@@ -1,0 +1,87 @@
+"""A real AsyncMQ worker in a process of its own, so that it can be killed, and tasks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import redis
+from asyncmq import monkay
+from asyncmq.backends.redis import RedisBackend
+from asyncmq.runners import run_worker
+from asyncmq.tasks import task
+
+from tests import library
+from tests.demo.processes import eventually
+
+QUEUE = "mail"
+
+
+@task(queue=QUEUE)
+async def nap(seconds: float) -> float:
+    await anyio.sleep(seconds)
+    return seconds
+
+
+@task(queue=QUEUE)
+async def hold(file: str) -> None:
+    """Run until the file is there."""
+    while not Path(file).exists():
+        await anyio.sleep(0.02)
+
+
+@task(queue=QUEUE)
+async def fail() -> None:
+    raise ValueError("as asked")
+
+
+def napping(job_id: str, seconds: float = 0.0, **fields: Any) -> dict[str, Any]:
+    return library.job(job_id, task=nap.task_id, args=[seconds], kwargs={}, max_retries=0, **fields)
+
+
+def holding(job_id: str, until: Path, **fields: Any) -> dict[str, Any]:
+    return library.job(job_id, task=hold.task_id, args=[str(until)], kwargs={}, max_retries=0, **fields)
+
+
+def failing(job_id: str, **fields: Any) -> dict[str, Any]:
+    return library.job(job_id, task=fail.task_id, args=[], kwargs={}, max_retries=0, **fields)
+
+
+@contextmanager
+def working(
+    url: str, queue: str = QUEUE, *, concurrency: int = 2, ttl: int = 30
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that is registered, and is certain to be gone afterwards. It may be killed before."""
+    program = [sys.executable, "-c", "from tests.workers import main; main()"]
+    arguments = [url, queue, str(concurrency), str(ttl)]
+    with redis.Redis.from_url(url) as client:
+        others = workers_of(client, queue)
+        worker = subprocess.Popen([*program, *arguments], cwd=Path(__file__).parents[1])
+        try:
+            assert eventually(lambda: bool(workers_of(client, queue) - others))
+            yield worker
+        finally:
+            worker.kill()
+            worker.wait()
+
+
+def workers_of(client: redis.Redis, queue: str) -> set[bytes]:
+    return set(client.hkeys(f"queue:{queue}:worker_heartbeats"))
+
+
+def main() -> None:
+    url, queue, concurrency, ttl = sys.argv[1:]
+    # AsyncMQ logs the traceback of every job that fails, and here some are meant to.
+    logging.disable(logging.CRITICAL)
+    backend = RedisBackend(url)
+    settings = monkay.settings
+    settings.backend, settings.heartbeat_ttl = backend, int(ttl)
+    settings.stalled_check_interval = 0.2
+    asyncio.run(run_worker(queue, backend, concurrency=int(concurrency), scan_interval=0.05))
