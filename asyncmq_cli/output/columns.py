@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, Generic, Literal, TypeVar
+
+from asyncmq_cli.errors import UsageProblem
 
 T = TypeVar("T")
 
@@ -27,3 +30,22 @@ class Column(Generic[T]):
     wide: bool = False
     short: Callable[[Any], Any] | None = None
     least: int = 10
+
+    @property
+    def field(self) -> str:
+        """What it is called on the command line: `next_run` for `NEXT RUN`."""
+        return self.title.lower().replace(" ", "_")
+
+
+def chosen(columns: Sequence[Column[T]], fields: Sequence[str]) -> list[Column[T]]:
+    """Those that were asked for by name, in that order, and none of them to be left out. Raises
+    UsageProblem for one that there is not."""
+    known = {column.field: column for column in columns}
+    for field in fields:
+        if field not in known:
+            near = get_close_matches(field, known, n=1)
+            raise UsageProblem(
+                f"there is no field {field!r} here, but {', '.join(known)}",
+                hint=f"did you mean {near[0]}?" if near else None,
+            )
+    return [replace(known[field], wide=False) for field in fields]

@@ -42,7 +42,7 @@ def job_lines(detail: JobDetail, *, now: float, show_secrets: bool) -> Iterator[
     facts += [(title, job.get(key)) for title, key in (("Priority", "priority"), ("Time to live", "ttl"))]
     facts.append(("Failed tries", views.tries(job)))
     facts += [
-        ("Waits for", ", ".join(map(str, job.get("depends_on") or [])) or None),
+        ("Waits for", _parents(job.get("depends_on"))),
         ("Problem", job.problem),
     ]
     for title, value in facts:
@@ -51,6 +51,12 @@ def job_lines(detail: JobDetail, *, now: float, show_secrets: bool) -> Iterator[
     if detail.error is not None:
         yield from _error_lines(detail.error, text)
     yield from _data_lines(detail, show_secrets)
+
+
+def _parents(depends_on: Any) -> str | None:
+    """As it is where it is no list, which AsyncMQ makes of it."""
+    named = map(str, depends_on) if isinstance(depends_on, list) else [str(depends_on or "")]
+    return ", ".join(named) or None
 
 
 def queue_lines(stats: QueueStats, now: float) -> Iterator[str]:

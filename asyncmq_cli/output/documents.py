@@ -10,13 +10,16 @@ from asyncmq_cli.models import (
     AuditEvent,
     ChangeReport,
     ChangeResult,
+    Diagnosis,
     FailureGroup,
     FailureGroups,
+    Finding,
     Job,
     JobDetail,
     JobError,
     JobPage,
     QueueStats,
+    RepairReport,
     Repeatable,
     RepeatableChange,
     Worker,
@@ -42,11 +45,11 @@ def job(value: Job, *, show_secrets: bool) -> Document:
     shown = record if show_secrets or record is None else redact(record)
     held = shown or {}
     return {
-        "id": value.id or None,
+        "id": (value.id if show_secrets else redact_text(value.id)) or None,
         "task_id": held.get("task_id") or held.get("task") or held.get("name"),
-        "status": value.status,
+        "status": value.status if show_secrets else redact_text(value.status),
         "created_at": held.get("created_at"),
-        "run_at": value.run_at,
+        "run_at": value.run_at if show_secrets else redact(value.run_at),
         "delay_until": value.delay_until,
         "time": rfc3339(value.sort_time or None),
         "priority": held.get("priority"),
@@ -112,14 +115,14 @@ def audit_event(event: AuditEvent) -> Document:
     return {
         "timestamp": event.timestamp,
         "time": rfc3339(event.timestamp),
-        "action": event.action,
-        "source": event.source,
-        "status": event.status,
-        "queue": event.queue,
-        "job_id": event.job_id,
-        "actor": event.actor,
+        "action": redact_text(event.action),
+        "source": redact_text(event.source),
+        "status": redact_text(event.status),
+        "queue": _safe(event.queue),
+        "job_id": _safe(event.job_id),
+        "actor": _safe(event.actor),
         "details": redact(dict(event.details)),
-        "error": None if event.error is None else redact_text(event.error),
+        "error": _safe(event.error),
     }
 
 
@@ -193,14 +196,29 @@ def change(report: ChangeReport) -> Document:
         # The definition's id, and the runs to come where the change set them.
         document["id"] = None if report.repeatable is None else report.repeatable.id
         document["next_runs"] = [{"next_run": run, "time": rfc3339(run)} for run in report.next_runs]
+    if isinstance(report, RepairReport):
+        # What was looked at, and what was found there and is left as it was.
+        document.update(diagnosis(Diagnosis(report.checked, report.left)))
     return document
+
+
+def diagnosis(value: Diagnosis) -> Document:
+    return {"checked": list(value.checked), "findings": [finding(one) for one in value.findings]}
+
+
+def finding(value: Finding) -> Document:
+    return {**dataclasses.asdict(value), "sample_ids": [redact_text(text) for text in value.sample_ids]}
 
 
 def change_result(result: ChangeResult) -> Document:
     return {
         "queue": result.queue,
-        "job_id": result.job_id,
+        "job_id": _safe(result.job_id),
         "status": "success" if result.error is None else "failed",
-        "error": None if result.error is None else result.error.message,
+        "error": None if result.error is None else redact_text(result.error.message),
         "note": result.note,
     }
+
+
+def _safe(text: str | None) -> str | None:
+    return None if text is None else redact_text(text)

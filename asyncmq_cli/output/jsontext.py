@@ -23,13 +23,31 @@ def encode(value: Any) -> bytes:
     """
     import orjson
 
-    plain = _printable(value, MAX_DEPTH)
+    plain = value if _is_printable(value, MAX_DEPTH) else _printable(value, MAX_DEPTH)
     try:
         document = orjson.dumps(plain)
     except TypeError:
         # An integer above 64 bits, or a lone surrogate.
         document = json.dumps(plain, separators=(",", ":")).encode("ascii")
     return escape_json(document)
+
+
+def _is_printable(value: Any, levels: int) -> bool:
+    """Whether `_printable` would return an equal value: mostly it would, and a copy costs more."""
+    if type(value) is dict:
+        value = value.values()
+    elif type(value) is not list:
+        return False
+    for inner in value:
+        kind = type(inner)
+        if kind is str or kind is int or kind is bool or inner is None:
+            continue
+        if kind is float:
+            if not math.isfinite(inner):
+                return False
+        elif levels == 1 or not _is_printable(inner, levels - 1):
+            return False
+    return True
 
 
 def _printable(value: Any, levels: int) -> Any:

@@ -10,27 +10,37 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TextIO, TypeVar
 
 from asyncmq_cli.errors import AdminError, OutputClosed
-from asyncmq_cli.output.columns import Column
+from asyncmq_cli.output.columns import Column, chosen
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.jsontext import encode
-from asyncmq_cli.output.redact import redact_text
+from asyncmq_cli.output.redact import redact, redact_text
 from asyncmq_cli.output.tables import tab_separated, table
 
 T = TypeVar("T")
-Format = Literal["table", "tabs", "json", "ndjson"]
+Format = Literal["table", "tabs", "json", "ndjson", "names"]
 
 
 _WIDEST = 100_000
+_ASCII_ORNAMENTS = {ord("…"): "~", ord("–"): "-"}
 
 
 class Printer:
     """Prints in the one format that the options and the kind of stdout ask for."""
 
-    def __init__(self, *, json: bool, ndjson: bool, color: str) -> None:
+    def __init__(
+        self,
+        asked: Literal["json", "ndjson", "names"] | None,
+        *,
+        color: str,
+        utc: bool = False,
+        fields: Sequence[str] = (),
+    ) -> None:
         self._stdout = sys.stdout
         self._stderr = sys.stderr
         self._color = color
-        self.format: Format = "json" if json else "ndjson" if ndjson else self._for_people_or_pipes()
+        self.fields = fields
+        self.utc = utc
+        self.format: Format = asked or self._for_people_or_pipes()
 
     @property
     def for_people(self) -> bool:
@@ -40,6 +50,11 @@ class Printer:
     def for_programs(self) -> bool:
         """Whether remarks on stderr are JSON as well."""
         return self.format in ("json", "ndjson")
+
+    @property
+    def for_streams(self) -> bool:
+        """Whether every match is printed as it is found, and not a page."""
+        return self.format in ("ndjson", "names")
 
     def document(self, document: Any) -> None:
         self._write_bytes(encode(document) + b"\n")
@@ -51,14 +66,32 @@ class Printer:
             self._write_bytes((b"," if number else b"") + encode(item))
         self._write_bytes(b"]}\n")
 
+    def at_once(self, data: bytes) -> None:
+        """Lines of UTF-8 whose reader waits for them."""
+        if self.stdout_is_terminal:
+            data = escape(data.decode(), keep="\n").encode()
+        self._write_bytes(data)
+        self.flush()
+
+    def flush(self) -> None:
+        try:
+            self._stdout.flush()
+        except BrokenPipeError as exc:
+            raise OutputClosed from exc
+
     def documents(self, documents: Iterable[Any]) -> None:
         """One a line, each flushed only when the pipe's buffer is full: lists can be long."""
         for document in documents:
             self._write_bytes(encode(document) + b"\n")
 
     def rows(self, rows: Iterable[T], columns: Sequence[Column[T]], *, now: float) -> None:
+        if self.format == "names":
+            self._names(rows, columns)
+            return
+        if self.fields:
+            columns = chosen(columns, self.fields)
         if self.for_people:
-            drawn, left_out = table(rows, columns, now=now, width=self.width)
+            drawn, left_out = table(rows, columns, now=now, width=self.width, utc=self.utc)
             self.draw(drawn)
             if left_out:
                 self.line(f"(no room for {', '.join(left_out)})")
@@ -66,8 +99,28 @@ class Printer:
         for row in rows:
             self.line(tab_separated(row, columns))
 
+    def _names(self, rows: Iterable[T], columns: Sequence[Column[T]]) -> None:
+        """Ids as they are, for a program to take: what a line cannot hold is told on stderr."""
+        of_row = next(column.value for column in columns if column.kind == "id")
+        terminal = self.stdout_is_terminal
+        for row in rows:
+            name = of_row(row)
+            if name and "\n" not in name and "\r" not in name:
+                self.line(escape(name)) if terminal else self._write_bytes(_as_stored(name) + b"\n")
+            else:
+                self.remark("warning", f"an id is left out, which no line can hold: {name!r}")
+
     def draw(self, renderable: Any) -> None:
         """Anything that rich can draw."""
+        self._write_text(self._stdout, "\n".join(self.drawn(renderable)))
+
+    def draw_all(self, parts: Sequence[Any]) -> None:
+        from rich.console import Group
+
+        self.draw(Group(*parts))
+
+    def drawn(self, renderable: Any) -> list[str]:
+        """The lines of what rich draws, with their colours."""
         from rich.console import Console
 
         drawn = io.StringIO()
@@ -81,8 +134,7 @@ class Printer:
             markup=False,
             emoji=False,
         ).print(renderable, soft_wrap=True, end="")
-        lines = drawn.getvalue().splitlines()
-        self._write_text(self._stdout, "\n".join(line.rstrip(" ") for line in lines))
+        return [line.rstrip(" ") for line in drawn.getvalue().splitlines()]
 
     def line(self, text: str = "") -> None:
         self._write_text(self._stdout, text)
@@ -116,6 +168,21 @@ class Printer:
         return shutil.get_terminal_size((80, 24)).columns
 
     @property
+    def height(self) -> int:
+        return shutil.get_terminal_size((80, 24)).lines
+
+    @property
+    def stdout_is_terminal(self) -> bool:
+        return self._stdout.isatty()
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether bars and lines can be drawn with more than ASCII."""
+        # Where the locale is C by choice, Python writes UTF-8 all the same; the terminal may not take it.
+        locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
+        return "utf" in (self._stdout.encoding or "").lower() and locale not in ("C", "POSIX")
+
+    @property
     def in_color(self) -> bool:
         if self._color != "auto":
             return self._color == "always"
@@ -135,6 +202,8 @@ class Printer:
 
     def _write_text(self, stream: TextIO, text: str) -> None:
         encoding = stream.encoding or "utf-8"
+        if not self.has_blocks:
+            text = text.translate(_ASCII_ORNAMENTS)
         # What the locale cannot print, or what is no character at all, is shown as an escape.
         try:
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
@@ -142,11 +211,19 @@ class Printer:
             raise OutputClosed from exc
 
 
+def _as_stored(name: str) -> bytes:
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogatepass")
+
+
 def error_line(error: AdminError, *, as_json: bool) -> str:
     """What is printed on stderr for an error: one line, or two with a hint, or one JSON document."""
-    message, hint = redact_text(error.message), error.hint
+    message = redact_text(error.message)
+    hint = None if error.hint is None else redact_text(error.hint)
     if as_json:
-        body = {"code": error.code, "message": message, "hint": hint, "details": error.details}
+        body = {"code": error.code, "message": message, "hint": hint, "details": redact(error.details)}
         return encode({"error": body}).decode()
     lines = [f"error: {escape(message)}"]
     if hint:

@@ -44,8 +44,9 @@ _SCHEME = re.compile(r"(?:bearer|basic|token|digest|negotiate)[ \t]+(?=[^\s\"',;
 _PEM = re.compile(r"-----BEGIN [^-]*-----[^-]*(?:-----END [^-]*-----)?")
 _PLAIN = re.compile(r"""[^\s"',;&()\[\]{}]*""")
 
+# The word PASSWORD stands for one where it is shown how a URL is written.
 _URL_PASSWORD = re.compile(
-    r"(?P<before>[a-z][a-z0-9+.-]{1,20}://[^\s/?#@:\"']*:)[^\s/?#\"']+(?=@)", re.IGNORECASE
+    r"(?P<before>[a-z][a-z0-9+.-]{1,20}://[^\s/?#@:\"']*:)(?!(?-i:PASSWORD)@)[^\s/?#\"']+(?=@)", re.IGNORECASE
 )
 
 

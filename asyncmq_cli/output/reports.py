@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from asyncmq_cli.models import ChangeReport, ChangeResult, RepeatableChange
 from asyncmq_cli.output.escape import escape
+from asyncmq_cli.output.redact import redact_text
 from asyncmq_cli.output.times import rfc3339
 from asyncmq_cli.output.views import schedule
 
@@ -15,6 +16,7 @@ _WORDS = {
     "queue.resume": ("Resumed", "Would resume"),
     "job.retry": ("Retried", "Would retry"),
     "job.remove": ("Removed", "Would remove"),
+    "job.restore": ("Restored", "Would restore"),
     "job.cancel": ("Cancelled", "Would cancel"),
     "repeatable.create": ("Added", "Would add"),
     "repeatable.pause": ("Paused", "Would pause"),
@@ -22,6 +24,7 @@ _WORDS = {
     "repeatable.remove": ("Removed", "Would remove"),
     "dlq.retry": ("Retried", "Would retry"),
     "dlq.remove": ("Removed", "Would remove"),
+    "doctor.repair": ("Repaired", "Would repair"),
 }
 
 
@@ -43,7 +46,7 @@ def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
         # Pausing what is paused: there is nothing that was done to be told of.
         yield "done", escape(f"{target.capitalize()} {result.note}")
         return
-    yield "done", escape(f"{_WORDS[report.action][report.dry_run]} {target}")
+    yield "done", escape(redact_text(f"{_WORDS[report.action][report.dry_run]} {target}"))
     if result.note is not None:
         yield "warning", result.note
 

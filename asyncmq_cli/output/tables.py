@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.escape import escape, escape_reversibly
-from asyncmq_cli.output.times import duration, relative, rfc3339
+from asyncmq_cli.output.times import date, duration, relative, rfc3339
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,6 +32,8 @@ STATE_STYLES = {
     "healthy": "green",
     "aging": "yellow",
     "stale": "red",
+    "error": "red",
+    "warning": "yellow",
 }
 
 
@@ -40,7 +42,7 @@ def tab_separated(row: T, columns: Sequence[Column[T]]) -> str:
 
 
 def table(
-    rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, width: int
+    rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, width: int, utc: bool = False
 ) -> tuple[Table, list[str]]:
     """A table that fits `width`, and the titles of the columns left out for it; texts are cut."""
     from rich.table import Table
@@ -49,7 +51,7 @@ def table(
     def cell(column: Column[T], row: T) -> Text:
         value = column.value(row)
         text = column.short(value) if column.short and value else value
-        return Text(human(column, text, now), style=_style(column, value))
+        return Text(human(column, text, now, utc=utc), style=_style(column, value))
 
     all_rows = list(rows)
     cells = {column.title: [cell(column, row) for row in all_rows] for column in columns}
@@ -117,11 +119,11 @@ def _plain(column: Column[T], value: Any) -> str:
     return escape_reversibly(str(value))
 
 
-def human(column: Column[T], value: Any, now: float) -> str:
+def human(column: Column[T], value: Any, now: float, *, utc: bool = False) -> str:
     if value is None or value == "":
         return "-"
     if column.kind == "time":
-        return relative(value, now, units=1)
+        return date(value) if utc else relative(value, now, units=1)
     if column.kind == "seconds":
         return duration(value)
     if column.kind == "number" and isinstance(value, int | float):

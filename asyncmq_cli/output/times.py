@@ -19,6 +19,12 @@ def rfc3339(timestamp: float | None) -> str | None:
     return moment.isoformat(timespec="microseconds")
 
 
+def date(timestamp: float) -> str:
+    """UTC to the second, for people: `2026-11-23 14:03:22Z`."""
+    whole = rfc3339(timestamp)
+    return "-" if whole is None else f"{whole[:10]} {whole[11:19]}Z"
+
+
 def duration(seconds: float, *, units: int = 2) -> str:
     """At most so many units: `45s`, `3m 20s`, `2h 5m`, `4d 1h`; `forever` where it has no end."""
     if not math.isfinite(seconds):
@@ -56,3 +62,13 @@ def relative(timestamp: float, now: float, *, units: int = 2) -> str:
         return "now"
     span = duration(ahead, units=units)
     return f"in {span}" if ahead > 0 else f"{span} ago"
+
+
+def clock(timestamp: float, *, span: float = 0.0, utc: bool = False) -> str:
+    """The time of day here, as `14:03:22`; for a row of times over `span` seconds with the date, or
+    without the seconds, where that is what tells them apart."""
+    form = "%m-%d %H:%M" if span > 86400 else "%H:%M" if span > 1200 else "%H:%M:%S"
+    try:
+        return datetime.fromtimestamp(timestamp, timezone.utc if utc else None).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return "-"

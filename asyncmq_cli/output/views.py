@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from asyncmq_cli.models import (
     AuditEvent,
@@ -12,6 +13,8 @@ from asyncmq_cli.models import (
     FailureGroup,
     Job,
     JobPage,
+    LatestJob,
+    LatestQueue,
     QueueStats,
     Repeatable,
     Worker,
@@ -21,6 +24,8 @@ from asyncmq_cli.models import (
 from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.redact import redact_text
 from asyncmq_cli.output.times import interval
+
+T = TypeVar("T")
 
 _MODULE = re.compile(r"^(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*(?::|$))")
 
@@ -49,10 +54,10 @@ def groups(*, show_secrets: bool) -> tuple[Column[FailureGroup], ...]:
         Column("COUNT", lambda group: group.count, "number"),
         Column("LAST", lambda group: group.last_seen, "time"),
         Column("FIRST", lambda group: group.first_seen, "time", wide=True),
-        Column("TASKS", lambda group: ", ".join(group.tasks), "path", wide=True),
-        Column("TYPE", lambda group: group.type, "path", least=16),
+        Column("TASKS", lambda group: shown(", ".join(group.tasks)), "path", wide=True),
+        Column("TYPE", lambda group: shown(group.type), "path", least=16),
         Column("MESSAGE", lambda group: shown(group.message), least=30),
-        Column("SAMPLE", lambda group: group.sample_job_id, "id", wide=True),
+        Column("SAMPLE", lambda group: shown(group.sample_job_id), "id", wide=True),
         Column("SAMPLE MESSAGE", lambda group: shown(group.sample_message), wide=True),
     )
 
@@ -60,7 +65,7 @@ def groups(*, show_secrets: bool) -> tuple[Column[FailureGroup], ...]:
 def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
     """A state's columns: an error where jobs have failed, a time to come where they wait for it."""
     shown = _shown(show_secrets)
-    status: tuple[Column[Job], ...] = (Column("STATE", lambda job: job.status, "state"),)
+    status: tuple[Column[Job], ...] = (Column("STATE", lambda job: shown(job.status), "state"),)
     if state not in (None, "all"):
         status = ()
     when: Column[Job] = Column("CREATED", lambda job: job.created_at, "time")
@@ -71,7 +76,7 @@ def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
     elif state == "repeatable":
         when = Column("NEXT RUN", lambda job: as_number(job.run_at), "time")
     return (
-        Column("ID", lambda job: job.id, "id"),
+        Column("ID", lambda job: shown(job.id), "id"),
         *status,
         Column("TASK", lambda job: shown(job.task_id), "path", wide=state is None),
         when,
@@ -89,12 +94,12 @@ def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
 
 AUDIT: tuple[Column[AuditEvent], ...] = (
     Column("TIME", lambda event: event.timestamp, "time"),
-    Column("ACTION", lambda event: event.action),
-    Column("STATUS", lambda event: event.status, "state"),
-    Column("QUEUE", lambda event: event.queue),
-    Column("JOB", lambda event: event.job_id, "id"),
+    Column("ACTION", lambda event: _safe(event.action)),
+    Column("STATUS", lambda event: _safe(event.status), "state"),
+    Column("QUEUE", lambda event: _safe(event.queue)),
+    Column("JOB", lambda event: _safe(event.job_id), "id"),
     Column("DETAILS", lambda event: _details(event), wide=True),
-    Column("ACTOR", lambda event: event.actor, wide=True),
+    Column("ACTOR", lambda event: _safe(event.actor), wide=True),
 )
 
 WORKERS: tuple[Column[Worker], ...] = (
@@ -106,6 +111,23 @@ WORKERS: tuple[Column[Worker], ...] = (
     Column("HEALTH", lambda worker: worker.health, "state"),
 )
 
+LATEST_JOBS: tuple[Column[LatestJob], ...] = (
+    Column("ID", lambda job: job.id, "id"),
+    Column("QUEUE", lambda job: job.queue),
+    Column("STATE", lambda job: job.state, "state"),
+    Column("CREATED", lambda job: job.created or None, "time"),
+)
+
+LATEST_QUEUES: tuple[Column[LatestQueue], ...] = (
+    Column("NAME", lambda queue: queue.name, "id"),
+    Column("NEWEST JOB", lambda queue: queue.active_at or None, "time"),
+)
+
+
+def titled(columns: tuple[Column[T], ...], title: str) -> tuple[Column[T], ...]:
+    """The same columns, the first under another title."""
+    return (replace(columns[0], title=title), *columns[1:])
+
 
 def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
     """What was not done is not called a success, in a pipe either."""
@@ -113,8 +135,8 @@ def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
     return (
         Column("STATUS", lambda result: done if result.error is None else "failed", "state"),
         Column("QUEUE", lambda result: result.queue),
-        Column("JOB", lambda result: result.job_id, "id"),
-        Column("NOTE", lambda result: result.note if result.error is None else result.error.message),
+        Column("JOB", lambda result: _safe(result.job_id), "id"),
+        Column("NOTE", lambda result: _safe(result.note if result.error is None else result.error.message)),
     )
 
 
@@ -125,7 +147,7 @@ def repeatables(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
         Column("ID", lambda row: row.id, "id", short=lambda text: text.removeprefix("repeatable:")[:10]),
         Column("QUEUE", lambda row: row.queue),
         Column("TASK", lambda row: shown(row.get("task_id") or row.get("name")), "path", least=15),
-        Column("SCHEDULE", schedule, least=12),
+        Column("SCHEDULE", lambda row: shown(schedule(row)), least=12),
         Column("NEXT RUN", lambda row: row.next_run, "time"),
         Column("STATE", _repeatable_state, "state"),
     )
@@ -165,7 +187,11 @@ def page_footer(page: JobPage) -> str:
 
 
 def _shown(show_secrets: bool) -> Callable[[Any], Any]:
-    return lambda text: text if show_secrets or text is None else redact_text(str(text))
+    return (lambda text: text) if show_secrets else _safe
+
+
+def _safe(text: Any) -> Any:
+    return None if text is None else redact_text(str(text))
 
 
 def tries(job: Job) -> str | None:

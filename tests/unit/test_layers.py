@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 import asyncmq_cli
+import asyncmq_cli.app
+from asyncmq_cli.commands import tree
 
 ROOT = Path(asyncmq_cli.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-HEAVY = {"redis", "rich", "orjson", "croniter", "asyncmq"}
+HEAVY = {"redis", "rich", "orjson", "croniter", "asyncmq", "pydantic"}
 # What each floor may stand on. `demo` is a house of its own beside them.
 GROUND = {"models", "errors", "config", "__init__"}
 ALLOWED = {
@@ -22,7 +24,8 @@ ALLOWED = {
     "storage": {"storage"} | GROUND,
     "output": {"output"} | GROUND,
     "demo": {"demo"} | GROUND,
-    "app": {"commands", "output"} | GROUND,
+    "completion": {"completion", "commands", "services", "output"} | GROUND,
+    "app": {"completion", "commands", "output"} | GROUND,
     "__main__": {"app"},
 }
 
@@ -56,7 +59,9 @@ def test_imports_point_down(path: Path) -> None:
     assert not {name for name in wrong if not name.startswith("asyncmq_cli.__version__")}
 
 
-@pytest.mark.parametrize("args", [["--version"], ["--help"], ["jobs", "list", "--help"], []])
+@pytest.mark.parametrize(
+    "args", [["--version"], ["--help"], ["jobs", "list", "--help"], ["help", "jobs", "retry"], []]
+)
 def test_start_up_imports_nothing_heavy(args: list[str]) -> None:
     code = (
         "import sys; from asyncmq_cli.app import run; "
@@ -79,3 +84,28 @@ def test_every_lua_file_opens_with_its_contract() -> None:
         assert text.startswith("-- "), path
         if path.stem != "prelude":
             assert all(word in text for word in ("-- KEYS", "-- ARGV", "-- Returns")), path
+
+
+def test_a_command_that_is_not_built_yet_has_the_same_line_in_the_help_as_the_command_itself() -> None:
+    assert tree.Nouns.unbuilt
+    for name, unbuilt in tree.Nouns.unbuilt.items():
+        assert unbuilt.build(name).get_short_help_str(1000) == unbuilt.help
+
+
+def test_what_is_typed_is_read_without_a_validator() -> None:
+    args = ["jobs", "list", "mail", "--state", "failed", "--q", "x", "--redis-url", "unix:///nowhere"]
+    code = f"import sys; from asyncmq_cli.app import run; print(run({args!r}), 'pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "3 False\n"
+
+
+def test_a_command_is_imported_alone() -> None:
+    code = (
+        "import sys; from asyncmq_cli.app import run; run(['queues', 'list', '--help']); "
+        "sys.stderr.write(' '.join(name for name in sys.modules if name.startswith('asyncmq_cli.commands.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stderr.split()) <= {
+        f"asyncmq_cli.commands.{name}"
+        for name in ("options", "tree", "queues", "session", "targets", "durations", "watching", "pages")
+    }

@@ -1,0 +1,114 @@
+"""`asyncmq check`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Optional
+
+import typer
+
+from asyncmq_cli.commands.options import command
+from asyncmq_cli.commands.session import Session
+from asyncmq_cli.commands.thresholds import count, duration, threshold
+from asyncmq_cli.models import Threshold
+
+EXIT_STATUS = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "check")(check)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An option that takes a threshold, and how its numbers are read."""
+
+    option: str
+    help: str
+    read: Callable[[str], float]
+    least: bool = False
+
+    @property
+    def declared(self) -> Any:
+        kind = "DURATION" if self.read is duration else "N"
+        return typer.Option(self.option, metavar=f"{kind}[:{kind}]", help=self.help, show_default=False)
+
+    def threshold(self, text: str) -> Threshold:
+        return threshold(self.option, text, self.read, least=self.least)
+
+
+# By the name of the probe.
+BOUNDS: dict[str, Bound] = {
+    "waiting": Bound("--max-waiting", "Waiting jobs.", count),
+    "oldest": Bound("--max-oldest", "Age of the oldest waiting job, as 10m or 1h30m.", duration),
+    "failed": Bound("--max-failed", "Failed jobs.", count),
+    "dlq": Bound("--max-dlq", "Dead letters: failed and expired; costs less than --max-failed.", count),
+    "delayed-due": Bound("--max-delayed-due", "Jobs still delayed although their time has come.", count),
+    "running": Bound("--max-running", "Time since the longest active job was claimed.", duration),
+    "workers": Bound("--min-workers", "Live workers, at least.", count, least=True),
+    "overdue": Bound("--max-overdue", "Overdue repeatables. [default: 0]", count),
+    "lost": Bound("--max-lost", "Active jobs without a worker. [default: :0]", count),
+}
+
+Text = Optional[str]  # noqa: UP045  Typer reads it at run time, on Python 3.10 too
+
+
+def check(
+    session: Session,
+    queue: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--queue", metavar="QUEUE", help="Only this queue; may be repeated.", show_default=False
+        ),
+    ] = None,
+    max_waiting: Annotated[Text, BOUNDS["waiting"].declared] = None,
+    max_oldest: Annotated[Text, BOUNDS["oldest"].declared] = None,
+    max_failed: Annotated[Text, BOUNDS["failed"].declared] = None,
+    max_dlq: Annotated[Text, BOUNDS["dlq"].declared] = None,
+    max_delayed_due: Annotated[Text, BOUNDS["delayed-due"].declared] = None,
+    max_running: Annotated[Text, BOUNDS["running"].declared] = None,
+    min_workers: Annotated[Text, BOUNDS["workers"].declared] = None,
+    max_overdue: Annotated[Text, BOUNDS["overdue"].declared] = None,
+    max_lost: Annotated[Text, BOUNDS["lost"].declared] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print nothing when all is well: for cron, which mails it.")
+    ] = False,
+) -> None:
+    """Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.
+
+    0 is OK, 1 a warning, 2 critical, 3 unknown because something could not be read. Always looked
+    at: Redis answers; no backlog is without a live worker (critical) or behind a pause (warning);
+    no repeatable is overdue; no active job has lost its worker.
+
+    A threshold is WARN, WARN:CRIT or :CRIT, and holds for each queue by itself. Above it (for
+    --min-workers: below it) the state changes; at it, all is well.
+
+    \b
+    Examples:
+      asyncmq check --queue emails --max-waiting 1000:10000 --max-oldest 10m:1h
+      asyncmq check --min-workers 2:1 --max-failed :0 --json | jq .probes
+    """
+    from asyncmq_cli.output import checks
+
+    given = {
+        "waiting": max_waiting,
+        "oldest": max_oldest,
+        "failed": max_failed,
+        "dlq": max_dlq,
+        "delayed-due": max_delayed_due,
+        "running": max_running,
+        "workers": min_workers,
+        "overdue": max_overdue,
+        "lost": max_lost,
+    }
+    thresholds = {name: BOUNDS[name].threshold(text) for name, text in given.items() if text is not None}
+    report = session.checks.check(queue or [], thresholds)
+    if report.state != "ok" or not quiet:
+        if session.out.format == "json":
+            session.out.document(checks.document(report, EXIT_STATUS[report.state]))
+        else:
+            session.out.line(checks.line(report))
+    if report.error is not None:
+        raise report.error
+    raise typer.Exit(EXIT_STATUS[report.state])

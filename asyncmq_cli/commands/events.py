@@ -1,0 +1,100 @@
+"""`asyncmq events`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.commands.metrics import NoRecordOption
+from asyncmq_cli.commands.options import command, one_of
+from asyncmq_cli.commands.session import Session
+from asyncmq_cli.commands.tree import noun
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models import EVENTS, RUNTIME
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.events import Event
+
+app = noun("Follow what happens in the queues.")
+
+LEAST_INTERVAL = 0.1
+
+
+@command(app, "tail", "secrets")
+def tail(
+    session: Session,
+    event: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--event",
+            metavar="NAME",
+            callback=one_of((*EVENTS, RUNTIME)),
+            help=f"Only this event, and only its cost; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
+            show_default=False,
+        ),
+    ] = None,
+    interval: Annotated[
+        str, typer.Option("--interval", metavar="DURATION", help="How long between two rounds.")
+    ] = "5s",
+    count: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--count", metavar="N", min=1, help="End after so many rounds.", show_default=False),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="One round, as --count 1.")] = False,
+    sse: Annotated[bool, typer.Option("--sse", help="As server-sent events, like the dashboard's.")] = False,
+    runtime: Annotated[
+        bool, typer.Option("--runtime", help="Also what AsyncMQ publishes, as it happens, as event runtime.")
+    ] = False,
+    no_retry: Annotated[
+        bool, typer.Option("--no-retry", help="End with exit 3 when Redis goes away.")
+    ] = False,
+    no_record: NoRecordOption = False,
+) -> None:
+    """Follow the dashboard's events: one JSON object a line, or lines for people on a terminal.
+
+    A round is overview, jobdist, metrics, queues, workers, latest_jobs and latest_queues.
+
+    \b
+    Examples:
+      asyncmq events tail --event metrics | jq --unbuffered .data.failures
+      asyncmq events tail --event runtime
+      asyncmq events tail --sse --interval 1s
+    """
+    from asyncmq_cli.services.events import Event, Tail
+
+    every = seconds(interval)
+    if every < LEAST_INTERVAL:
+        raise UsageProblem(f"--interval must be at least {LEAST_INTERVAL:g} seconds")
+    if sse and session.out.for_programs:
+        raise UsageProblem("--sse and --json exclude each other")
+    wanted = [*(event or EVENTS), *([RUNTIME] if runtime else [])]
+    if once and count is not None:
+        raise UsageProblem("--once and --count exclude each other")
+    rounds = 1 if once else count
+    order = Tail(wanted, every, rounds, retry=not no_retry, record=not no_record)
+    for found in session.events.tail(order):
+        if isinstance(found, Event):
+            _print(session, found, sse=sse)
+        else:
+            again = f"trying again in {found.pause:g} s" if found.pause else "trying again"
+            session.out.remark("warning", f"{found.error.message}; {again}")
+
+
+def _print(session: Session, event: Event, *, sse: bool) -> None:
+    from asyncmq_cli.models import RuntimeEvent
+    from asyncmq_cli.output import events, pictures
+
+    if isinstance(event.of, RuntimeEvent):
+        data = pictures.runtime(event.of, show_secrets=session.show_secrets)
+    else:
+        data = pictures.EVENTS[event.name](event.of)
+    if sse:
+        session.out.at_once(events.sse(event.name, data))
+    elif session.out.for_people:
+        for line in events.readable(event.name, event.timestamp, data, utc=session.out.utc):
+            session.out.line(line)
+        session.out.flush()
+    else:
+        session.out.at_once(events.line(event.name, event.timestamp, data))

@@ -1,0 +1,141 @@
+"""`asyncmq metrics`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from asyncmq_cli.commands import watching
+from asyncmq_cli.commands.durations import age
+from asyncmq_cli.commands.options import command
+from asyncmq_cli.commands.session import Session
+from asyncmq_cli.commands.tree import noun
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models import MetricsSnapshot, Picture, Rates
+    from asyncmq_cli.output.screens import Canvas
+
+app = noun("Measure throughput and backlog, keep a history, feed Prometheus.")
+
+NoRecordOption = Annotated[
+    bool, typer.Option("--no-record", help="Only look; do not add to the history of the metrics.")
+]
+
+
+@command(app, "show", "watch")
+def show(session: Session, no_record: NoRecordOption = False) -> None:
+    """Show the totals, and the rates that the history gives. Keeps a snapshot in the history.
+
+    \b
+    Examples:
+      asyncmq metrics show
+      asyncmq metrics show --json | jq .rates.seconds_until_empty
+    """
+    from asyncmq_cli.output import metrics, pictures
+
+    def look(picture: Picture) -> tuple[MetricsSnapshot, Rates]:
+        snapshot = picture.snapshot()
+        if not no_record:
+            session.metrics.keep(snapshot)
+        return snapshot, session.metrics.rates(snapshot)
+
+    if watching.is_wanted(session):
+        watching.watch(session, look, _frame)
+        return
+    snapshot, rates = look(session.observer("stats").look())
+    session.detail(lambda: pictures.metrics_now(snapshot, rates), lambda now: metrics.lines(snapshot, rates))
+
+
+def _frame(found: tuple[MetricsSnapshot, Rates], canvas: Canvas) -> list[Any]:
+    from rich.text import Text
+
+    from asyncmq_cli.output import metrics
+
+    return [Text(line) for line in metrics.lines(*found)[: canvas.height]]
+
+
+@command(app, "record")
+def record(session: Session) -> None:
+    """Keep one snapshot in the history; for cron. Prints nothing.
+
+    Of several within two seconds the first is kept, and the others end well too.
+
+    \b
+    Example:
+      * * * * *  asyncmq metrics record
+    """
+    session.metrics.record(session.metrics.now())
+
+
+@command(app, "history", "ndjson", "fields")
+def history(
+    session: Session,
+    limit: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--limit",
+            metavar="N",
+            help="At most so many, 1 to 500. [default: 120; with --since: all]",
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--since",
+            metavar="AGE",
+            help="At most that old: 90s, 2h, 7d, or from that date on.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """List the snapshots kept, newest first, with a chart on a terminal.
+
+    \b
+    Examples:
+      asyncmq metrics history --since 24h
+      asyncmq metrics history --json | jq -r '.history[] | [.time, .waiting] | @tsv'
+    """
+    from asyncmq_cli.output import metrics, pictures
+
+    session.offer(metrics.HISTORY)
+    found = session.metrics.history(limit=limit, since=None if since is None else age(since, session.now))
+    if session.out.for_people:
+        metrics.print_history(session.out, found, session.metrics.trend_of(found), now=session.now())
+        return
+    session.listing(found, metrics.HISTORY, pictures.history, pictures.snapshot_row)
+
+
+@command(app, "prometheus")
+def prometheus(
+    session: Session,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Replace this file at one stroke, for node exporter's textfile collector.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Print the metrics for Prometheus. Where Redis cannot be read they say so, and it exits 3.
+
+    \b
+    Example:
+      asyncmq metrics prometheus --output /var/lib/node_exporter/asyncmq.prom
+    """
+    from asyncmq_cli.output.files import replace_file
+    from asyncmq_cli.output.prometheus import exposition
+
+    scrape = session.prometheus.scrape()
+    text = exposition(scrape.stats)
+    if output is None:
+        session.out.at_once(text)
+    else:
+        replace_file(output, text)
+    if scrape.error is not None:
+        raise scrape.error

@@ -1,0 +1,37 @@
+"""`asyncmq overview`."""
+
+from __future__ import annotations
+
+import typer
+
+from asyncmq_cli.commands import watching
+from asyncmq_cli.commands.options import command
+from asyncmq_cli.commands.session import Session
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "overview", "watch")(overview)
+
+
+def overview(session: Session) -> None:
+    """Show all queues on one screen: totals, states, workers, the latest jobs and queues.
+
+    \b
+    Examples:
+      asyncmq overview
+      asyncmq overview --watch
+      asyncmq overview --json | jq .jobdist
+    """
+    from asyncmq_cli.output import pictures, screens
+
+    if watching.is_wanted(session):
+        watching.watch(session, lambda picture: picture, screens.overview, "workers", "latest")
+        return
+    picture = session.observer("stats", "workers", "latest").look()
+    if session.out.for_programs:
+        session.out.document(pictures.overview(picture))
+    elif session.out.for_people:
+        session.out.draw_all(screens.whole(picture, screens.canvas_for(session.out)))
+    else:
+        for line in pictures.overview_rows(picture):
+            session.out.line(line)

@@ -1,0 +1,137 @@
+"""`asyncmq wait`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.commands.options import JobsArg, QueueArg, command, one_of
+from asyncmq_cli.commands.session import Session
+from asyncmq_cli.commands.targets import ids_from
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models import WAIT_GOALS
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models import Standing, WaitReport
+    from asyncmq_cli.services.wait import Terms
+
+_SHORTEST_INTERVAL = 0.1
+
+Text = Optional[str]  # noqa: UP045  Typer reads it at run time, on Python 3.10 too
+
+
+def register(app: typer.Typer) -> None:
+    # Its own --timeout is how long to wait; that of Redis is taken before the command.
+    command(app, "wait", without=("timeout",))(wait)
+
+
+def wait(
+    session: Session,
+    queue: QueueArg,
+    job_ids: JobsArg = None,
+    goal: Annotated[
+        Text,
+        typer.Option(
+            "--for",
+            metavar="WHAT",
+            callback=one_of(WAIT_GOALS),
+            help="drained: nothing waiting, delayed and due, or active; active-empty: nothing active; "
+            "job: the jobs named have ended. [default: drained; with ids: job]",
+            show_default=False,
+        ),
+    ] = None,
+    patience: Annotated[
+        Text,
+        typer.Option(
+            "--timeout",
+            metavar="DURATION",
+            help="How long to wait, as 10m; then the exit status is 124. [default: for ever] "
+            "(How long Redis may take to answer is said before the command: asyncmq --timeout 5 wait …)",
+            show_default=False,
+        ),
+    ] = None,
+    interval: Annotated[
+        str, typer.Option("--interval", metavar="DURATION", help="How often to look; 0.1s or more.")
+    ] = "1s",
+    keep_waiting: Annotated[
+        bool,
+        typer.Option(
+            "--keep-waiting", help="Go on while the queue is paused, has no live worker, or Redis is away."
+        ),
+    ] = False,
+) -> None:
+    """Wait until a queue is empty, or until jobs have ended.
+
+    The exit status is 0 when it is so; 1 when a job waited for has not completed, and as soon as
+    it cannot come: the queue is paused, or has had no live worker for the heartbeat TTL; 124 when
+    the time is over. Jobs that are delayed and not yet due are not waited for.
+
+    \b
+    Examples:
+      asyncmq wait emails --timeout 10m
+      asyncmq queues pause emails && asyncmq wait emails --for active-empty
+      asyncmq wait emails --for job 7f3a 81d6 --timeout 5m
+    """
+    goal = goal or ("drained" if job_ids is None else "job")
+    if (goal == "job") != bool(job_ids):
+        raise UsageProblem("ids and --for job go together", hint="asyncmq wait QUEUE --for job ID…")
+    terms = _terms(patience, interval, keep_waiting)
+    with _progress(session, queue) as watch:
+        if job_ids:
+            report = session.waits.jobs(queue, ids_from(job_ids), terms, watch)
+        else:
+            report = session.waits.queue(queue, goal, terms, watch)
+    _print(session, report)
+    if report.error is not None:
+        raise report.error
+
+
+def _terms(patience: str | None, interval: str, keep_waiting: bool) -> Terms:
+    from asyncmq_cli.services.wait import Terms
+
+    between = seconds(interval)
+    if not _SHORTEST_INTERVAL <= between < 1e9:
+        raise UsageProblem(f"--interval must be 0.1s or more, not {interval!r}")
+    return Terms(None if patience is None else seconds(patience), between, keep_waiting)
+
+
+def _print(session: Session, report: WaitReport) -> None:
+    from asyncmq_cli.output import waits
+
+    if session.out.format == "json":
+        session.out.document(waits.document(report))
+    elif report.goal == "job":
+        session.out.rows(report.jobs, waits.JOBS, now=0.0)
+    elif not session.out.for_people:
+        session.out.rows([report], waits.QUEUE, now=0.0)
+    elif report.error is None:
+        session.out.line(waits.sentence(report))
+
+
+@contextmanager
+def _progress(session: Session, queue: str) -> Iterator[Callable[[Standing], None]]:
+    """A bar on stderr with the rate and the time left, where somebody sees it."""
+    if not session.out.stderr_is_terminal:
+        yield lambda standing: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from asyncmq_cli.output import waits
+    from asyncmq_cli.output.escape import escape
+
+    name = TextColumn("{task.description}", markup=False)
+    pace = TextColumn("{task.fields[pace]}", markup=False)
+    columns = (name, BarColumn(), MofNCompleteColumn(), pace)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(escape(queue), total=None, pace="")
+
+        def watch(standing: Standing) -> None:
+            done = standing.total - standing.left
+            bar.update(task, total=standing.total, completed=done, pace=waits.pace(standing))
+
+        yield watch

@@ -1,0 +1,127 @@
+"""`--watch`: a command's output drawn anew in place, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.commands.session import Session
+from asyncmq_cli.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models import Picture
+    from asyncmq_cli.output.screens import Canvas
+    from asyncmq_cli.services.feed import Outage
+    from asyncmq_cli.services.observer import Part
+
+T = TypeVar("T")
+
+LEAST_INTERVAL = 0.2
+_PAST = 120
+_KEPT = 500
+"""Snapshots before the first look, and all in all, that the trends are drawn from."""
+
+_INSTEAD = "'asyncmq events tail' follows changes in a pipe"
+
+
+def is_wanted(session: Session) -> bool:
+    return "watch" in session.flags
+
+
+class _Board(Generic[T]):
+    """What is on the screen: the totals, a frame, the trends since before it began, and what is wrong."""
+
+    def __init__(
+        self,
+        session: Session,
+        frame: Callable[[T, Canvas], list[Any]],
+        interval: float,
+        first: tuple[Picture, T],
+    ) -> None:
+        self._session = session
+        self._frame = frame
+        self._every = f"every {interval:g}s"
+        self._snapshots = session.metrics.past(_PAST)
+        self.outage: Outage | None = None
+        self.show(first)
+
+    def show(self, found: tuple[Picture, T]) -> None:
+        from asyncmq_cli.services.rates import up_to
+
+        self._shown = found
+        snapshot = found[0].snapshot()
+        if snapshot.is_whole:
+            self._snapshots = up_to(snapshot, self._snapshots)[-_KEPT:]
+
+    def lines(self, width: int, height: int) -> list[str]:
+        from rich.console import Group
+
+        from asyncmq_cli.output import screens
+        from asyncmq_cli.services.rates import trend
+
+        picture, value = self._shown
+        problem = None if self.outage is None else self.outage.error.message
+        remarks = screens.remarks(problem, self._session.warnings)
+        canvas = screens.canvas_for(self._session.out, width=width, height=height - 2 - len(remarks))
+        corner = screens.as_of(picture.now, self._every, is_old=problem is not None, utc=canvas.utc)
+        shown = [screens.head(picture, canvas, corner), *self._frame(value, canvas)]
+        # Of what has no room, what is wrong is the last to go.
+        return [
+            *self._session.out.drawn(Group(*shown))[: canvas.height + 1],
+            *self._session.out.drawn(Group(screens.trends(trend(self._snapshots), canvas), *remarks)),
+        ]
+
+
+def watch(
+    session: Session,
+    look: Callable[[Picture], T],
+    frame: Callable[[T, Canvas], list[Any]],
+    *parts: Part,
+) -> None:
+    """Draw `frame` of what `look` makes of each picture, which has at least the queues' stats."""
+    from asyncmq_cli.output.live import LiveScreen
+    from asyncmq_cli.services.feed import Feed, Outage
+
+    interval = _interval(session)
+    observer = session.observer("stats", *parts, again=True)
+
+    def both() -> tuple[Picture, T]:
+        picture = observer.look()
+        return picture, look(picture)
+
+    feed = Feed(session.store, both, observer.close)
+    # Before the screen is taken: what is wrong now is told as everywhere.
+    board = _Board(session, frame, interval, feed.first())
+    session.has_screen = True
+    try:
+        with LiveScreen(board.lines) as screen:
+            while True:
+                screen.draw()
+                screen.wait(board.outage.pause if board.outage else feed.rest(interval))
+                session.warnings.clear()
+                found = feed.next()
+                board.outage = found if isinstance(found, Outage) else None
+                if not isinstance(found, Outage):
+                    board.show(found)
+    except KeyboardInterrupt:
+        # There is no other way to end it, so that this is no error.
+        return
+    finally:
+        session.has_screen = False
+        observer.close()
+
+
+def _interval(session: Session) -> float:
+    if session.out.for_programs:
+        option = "--json" if session.out.format == "json" else "--ndjson"
+        raise UsageProblem(f"--watch and {option} exclude each other", hint=_INSTEAD)
+    if not session.out.stdout_is_terminal:
+        raise UsageProblem("--watch draws on a terminal, and stdout is none", hint=_INSTEAD)
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise UsageProblem("--watch draws on a terminal, and this one is dumb", hint=_INSTEAD)
+    interval = seconds(str(session.flags["watch"]))
+    if interval < LEAST_INTERVAL:
+        raise UsageProblem(f"--watch must be at least {LEAST_INTERVAL:g} seconds")
+    return interval

@@ -1,0 +1,64 @@
+"""Events as server-sent events, as lines of JSON, and as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from asyncmq_cli.output.escape import escape
+from asyncmq_cli.output.jsontext import encode
+from asyncmq_cli.output.times import clock, duration
+
+_INDENT = " " * 10
+# None of these says that something could not be read: nothing waits, nothing is known, there is no time.
+_MAY_BE_NONE = ("avg_duration", "oldest_waiting_seconds", "time", "timestamp", "ts", "data")
+
+
+def sse(name: str, data: Any) -> bytes:
+    """As the dashboard sends it. JSON has no raw line ends, so that one line of data is enough."""
+    return b"event: " + name.encode() + b"\ndata: " + encode(data) + b"\n\n"
+
+
+def line(name: str, timestamp: float, data: Any) -> bytes:
+    return encode({"event": name, "timestamp": timestamp, "data": data}) + b"\n"
+
+
+def readable(name: str, timestamp: float, data: Any, *, utc: bool = False) -> Iterator[str]:
+    """One line for an object, and one for each object of a list."""
+    time = clock(timestamp, utc=utc)
+    if isinstance(data, Mapping):
+        yield f"{time}  {escape(name):<14}{_facts(data, whole=True, utc=utc)}"
+        return
+    yield f"{time}  {escape(name):<14}{len(data):,}"
+    for item in data:
+        yield _INDENT + _facts(item, whole=False, utc=utc)
+
+
+def _facts(data: Mapping[str, Any], *, whole: bool, utc: bool) -> str:
+    """What there is of it, one time in one form; of a row that is not `whole` no zeros either. A `?`
+    is what could not be read."""
+    shown = {name: value for name, value in data.items() if _is_told(name, value, whole)}
+    moment = shown.pop("timestamp", None) or shown.pop("heartbeat", None)
+    if moment is not None:
+        shown["time"] = clock(moment, utc=utc)
+    return "  ".join(f"{escape(str(name))}={_value(name, value)}" for name, value in shown.items())
+
+
+def _is_told(name: str, value: Any, whole: bool) -> bool:
+    if value is None:
+        return name not in _MAY_BE_NONE
+    return whole or value not in (0, "", [])
+
+
+def _value(name: str, value: Any) -> str:
+    if value is None:
+        return "?"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.endswith("_seconds") and isinstance(value, float):
+        return duration(value).replace(" ", "")
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, Mapping | list):
+        return encode(value).decode()
+    return escape(str(value))

@@ -1,0 +1,46 @@
+"""Writing a file so that its readers never see half of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from asyncmq_cli.errors import AdminError
+
+
+class NotWritten(AdminError):
+    """The file is as it was before."""
+
+    code = "not_written"
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` in the place of `path` at one stroke, readable by everybody. Raises NotWritten.
+
+    What is no regular file, such as /dev/stdout, keeps its place and is written to.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            _replace(path, data)
+    except OSError as exc:
+        raise NotWritten(f"cannot write {str(path)!r}: {exc.strerror or exc}") from exc
+
+
+def _replace(path: Path, data: bytes) -> None:
+    # In the same folder: only there can it take the other's place at one stroke. The name does
+    # not end as the collectors of such files want it.
+    descriptor, name = tempfile.mkstemp(prefix=".asyncmq-", dir=path.parent)
+    unfinished = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(descriptor, 0o644)
+            os.fsync(descriptor)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

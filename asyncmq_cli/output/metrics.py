@@ -1,0 +1,102 @@
+"""The metrics for people: totals, rates, and how both went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.models import MetricsSnapshot, Rates, Trend
+from asyncmq_cli.output import charts
+from asyncmq_cli.output.columns import Column
+from asyncmq_cli.output.screens import Canvas, canvas_for
+from asyncmq_cli.output.tables import table
+from asyncmq_cli.output.times import duration, rfc3339
+
+if TYPE_CHECKING:
+    from asyncmq_cli.output.printer import Printer
+
+HISTORY: tuple[Column[MetricsSnapshot], ...] = (
+    Column("TIME", lambda row: row.timestamp, "time"),
+    Column("WAITING", lambda row: row.waiting, "number"),
+    Column("ACTIVE", lambda row: row.active, "number"),
+    Column("DELAYED", lambda row: row.delayed, "number"),
+    Column("FAILED", lambda row: row.failed, "number"),
+    Column("COMPLETED", lambda row: row.completed, "number"),
+    Column("QUEUES", lambda row: row.total_queues, "number"),
+    Column("WORKERS", lambda row: row.total_workers, "number"),
+)
+_COUNTS = ("waiting", "active", "delayed", "completed", "failed")
+_CHART_HEIGHT = 9
+_LEAST_CHART, _WIDEST_CHART = 48, 120
+_GAP = 2
+
+
+def lines(snapshot: MetricsSnapshot, rates: Rates) -> list[str]:
+    """One fact a line."""
+    facts = [("Time", rfc3339(snapshot.timestamp) or "-")]
+    facts += [(state.capitalize(), _number(getattr(snapshot, state))) for state in _COUNTS]
+    facts += [("Queues", _number(snapshot.total_queues)), ("Workers", _number(snapshot.total_workers))]
+    facts += _pace(rates) if snapshot.is_whole else [("Rates", "not known, a count could not be read")]
+    return [f"{title + ':':<16}{value}" for title, value in facts]
+
+
+def _pace(rates: Rates) -> list[tuple[str, str]]:
+    if rates.window_seconds is None:
+        return [("Rates", "not known yet, they need two snapshots")]
+    growth = rates.backlog_per_minute or 0.0
+    if rates.seconds_until_empty is None:
+        until = "it does not shrink"
+    else:
+        until = (
+            f"empty in {duration(rates.seconds_until_empty)}" if rates.seconds_until_empty else "it is empty"
+        )
+    return [
+        ("Completed/min", _rate(rates.completed_per_minute)),
+        ("Failed/min", _rate(rates.failed_per_minute)),
+        ("Backlog/min", f"{growth:+,.1f} ({until})"),
+        ("Measured over", f"{duration(rates.window_seconds)}, {rates.snapshots:,} snapshots"),
+    ]
+
+
+def _rate(rate: float | None) -> str:
+    return "not known, for jobs were removed or retried meanwhile" if rate is None else f"{rate:,.1f}"
+
+
+def _number(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
+
+
+def print_history(out: Printer, snapshots: Sequence[MetricsSnapshot], trend: Trend, *, now: float) -> None:
+    """The table, newest first, with charts of the same time beside it, or under it where that is too
+    narrow."""
+    from rich.text import Text
+
+    canvas = canvas_for(out)
+    drawn, left_out = table(snapshots, HISTORY, now=now, width=canvas.width, utc=canvas.utc)
+    rows = [Text.from_ansi(line) for line in out.drawn(drawn)]
+    taken = max(row.cell_len for row in rows) + _GAP
+    if out.fields or left_out or canvas.width - taken < _LEAST_CHART:
+        out.rows(snapshots, HISTORY, now=now)
+        for line in _charts(trend, canvas):
+            out.line(line)
+        return
+    for row, line in zip_longest(rows, _charts(trend, replace(canvas, width=canvas.width - taken))):
+        beside = Text(" ") if row is None else row
+        beside.pad_right(taken - beside.cell_len)
+        out.draw(beside.append(line or ""))
+
+
+def _charts(trend: Trend, canvas: Canvas) -> list[str]:
+    if not canvas.blocks:
+        return []
+
+    def chart(times: Sequence[float], values: Sequence[float | None], title: str) -> list[str]:
+        width = min(canvas.width, _WIDEST_CHART)
+        return charts.over_time(times, values, title=title, width=width, height=_CHART_HEIGHT, utc=canvas.utc)
+
+    return [
+        *chart(trend.times, trend.backlog, "jobs waiting"),
+        *chart(trend.times[1:], trend.throughput, "jobs completed a minute"),
+    ]

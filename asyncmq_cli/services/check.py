@@ -1,0 +1,170 @@
+"""The probes of `check`: each value is read once, and only if something asks for it.
+
+Wherever `queues list` shows a number, it is this one: both come from the same reader.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+from asyncmq_cli.errors import QueueNotFound, RedisProblem
+from asyncmq_cli.models import CheckReport, Probe, Threshold, Worker
+from asyncmq_cli.services.existence import nearest_queues
+from asyncmq_cli.services.lost_jobs import LostJobs
+from asyncmq_cli.services.repeatables import is_overdue
+from asyncmq_cli.storage.scan import WrongType
+from asyncmq_cli.storage.store import Store
+from asyncmq_cli.storage.vitals import Vitals
+
+ALWAYS: Mapping[str, Threshold] = {
+    "unattended": Threshold(critical=0),
+    "paused": Threshold(warning=0),
+    "overdue": Threshold(warning=0),
+    "lost": Threshold(critical=0),
+}
+"""What is always looked at, and how far it may go where nothing else is asked for."""
+
+_NO_BOUNDS = Threshold()
+
+
+class CheckService:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def check(self, queues: Sequence[str], thresholds: Mapping[str, Threshold]) -> CheckReport:
+        """Look at these queues, or at all where none is named; never raises what Redis refuses.
+
+        `thresholds` are by the probe's name: those of `ALWAYS`, and `waiting`, `oldest`, `failed`,
+        `dlq`, `delayed-due`, `running` and `workers`.
+        """
+        try:
+            with self._store.errors():
+                return self._check(queues, {**ALWAYS, **thresholds})
+        except RedisProblem as exc:
+            silent = Probe("redis", None, None, _NO_BOUNDS, "unknown", exc.message)
+            return CheckReport(None, list(queues), [silent], exc)
+
+    def _check(self, queues: Sequence[str], thresholds: Mapping[str, Threshold]) -> CheckReport:
+        asked = time.monotonic()
+        now = self._store.now()
+        probes = [Probe("redis", None, time.monotonic() - asked, _NO_BOUNDS, "ok")]
+        names = list(dict.fromkeys(queues)) or self._store.queues.names()
+        if queues:
+            missing = [name for name in names if not self._store.queues.exists(name)]
+            probes += map(self._missing, missing)
+            names = [name for name in names if name not in missing]
+        for vitals in self._store.vitals.of(names, now):
+            probes += _QueueProbes(self._store, vitals, now).judged(thresholds)
+        return CheckReport(now, names, probes)
+
+    def _missing(self, queue: str) -> Probe:
+        nearest = nearest_queues(self._store, queue)
+        meant = f" (did you mean {', '.join(nearest)}?)" if nearest else ""
+        return Probe("exists", queue, None, _NO_BOUNDS, "unknown", QueueNotFound(queue).message + meant)
+
+
+class _QueueProbes:
+    """The values of one queue. What its sizes show to be empty is not read."""
+
+    def __init__(self, store: Store, vitals: Vitals, now: float) -> None:
+        self._store = store
+        self._vitals = vitals
+        self._queue = vitals.queue
+        self._now = now
+        self._values: Mapping[str, Callable[[], float | None]] = {
+            "unattended": self._unattended,
+            "paused": self._paused,
+            "overdue": self._overdue,
+            "lost": lambda: self._lost[0],
+            "waiting": lambda: self._waiting[0],
+            "oldest": self._oldest,
+            "failed": self._failed,
+            "dlq": self._dead,
+            "delayed-due": self._due,
+            "running": self._running,
+            "workers": lambda: sum(1 for worker in self._workers if worker.is_live),
+        }
+
+    def judged(self, thresholds: Mapping[str, Threshold]) -> Iterator[Probe]:
+        told: set[str] = set()
+        for name, value in self._values.items():
+            if name not in thresholds:
+                continue
+            try:
+                yield _judged(name, self._queue, value(), thresholds[name])
+            except (WrongType, _NotTold) as exc:
+                problem = str(exc)
+                if problem not in told:
+                    self._store.warn(f"queue {self._queue!r}: {problem}")
+                told.add(problem)
+                yield Probe(name, self._queue, None, thresholds[name], "unknown", problem)
+
+    @cached_property
+    def _workers(self) -> Sequence[Worker]:
+        if self._vitals.heartbeats == 0:
+            return []
+        return self._store.workers.in_queue(self._queue, self._now)
+
+    @cached_property
+    def _waiting(self) -> tuple[int, float | None]:
+        return (0, None) if self._vitals.waiting == 0 else self._store.queues.waiting(self._queue)
+
+    @cached_property
+    def _lost(self) -> tuple[int, float | None]:
+        """How many active jobs have lost their worker, and when the oldest active one was claimed."""
+        if self._vitals.active == 0:
+            return 0, None
+        lost = LostJobs(self._store, self._queue, self._now, self._workers)
+        known = sum(1 for _ in lost)
+        return known + lost.surplus, lost.oldest_claim
+
+    def _unattended(self) -> int:
+        """The backlog that nobody takes. That of a paused queue is not meant to be taken."""
+        if self._vitals.paused or self._is_empty or any(worker.is_live for worker in self._workers):
+            return 0
+        return self._waiting[0] + self._due()
+
+    def _paused(self) -> int:
+        return self._waiting[0] + self._due() if self._vitals.paused else 0
+
+    @property
+    def _is_empty(self) -> bool:
+        return self._vitals.waiting == 0 and self._vitals.due == 0
+
+    def _oldest(self) -> float | None:
+        waiting, oldest = self._waiting
+        if waiting and oldest is None:
+            raise _NotTold("no waiting job says when it was created")
+        return None if oldest is None else max(0.0, self._now - oldest)
+
+    def _running(self) -> float | None:
+        oldest = self._lost[1]
+        return None if oldest is None else max(0.0, self._now - oldest)
+
+    def _due(self) -> int:
+        due = self._vitals.due
+        return self._store.vitals.due(self._queue, self._now) if due is None else due
+
+    def _failed(self) -> int:
+        return 0 if self._vitals.dlq == 0 else self._store.queues.failed(self._queue)
+
+    def _dead(self) -> int:
+        dead = self._vitals.dlq
+        return self._store.queues.dead(self._queue) if dead is None else dead
+
+    def _overdue(self) -> int:
+        if self._vitals.repeatables == 0:
+            return 0
+        members = self._store.repeatables.read(self._queue)
+        return sum(1 for member in members if is_overdue(member, self._now))
+
+
+class _NotTold(Exception):
+    """The data do not say what was asked for."""
+
+
+def _judged(name: str, queue: str, value: float | None, threshold: Threshold) -> Probe:
+    state = "ok" if value is None else threshold.state_of(value)
+    return Probe(name, queue, value, threshold, state)

@@ -1,0 +1,218 @@
+"""Waiting until a queue is empty or jobs have ended, for as long as that can still come."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from asyncmq_cli.errors import AdminError, RedisProblem, WaitFailed, WaitTimeout
+from asyncmq_cli.models import Standing, WaitReport
+from asyncmq_cli.services.existence import require_queue
+from asyncmq_cli.services.wait_goals import Goal, JobsGoal, Look, QueueGoal
+from asyncmq_cli.storage.store import Store
+
+SETTLE = 1.0
+"""Seconds between two looks at an empty queue: many times what a worker takes to enqueue the children
+of a job that has ended."""
+_RATE_OVER = 30.0
+"""Seconds over which the rate is taken."""
+# What may pass by itself.
+_PASSING = frozenset(
+    {
+        "redis_unreachable",
+        "redis_timeout",
+        "redis_loading",
+        "redis_busy",
+        "redis_max_clients",
+        "redis_master_down",
+        "redis_cluster_down",
+    }
+)
+
+Watch = Callable[[Standing], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to wait: seconds at most (None: for ever), seconds between two looks, and whether to go on
+    where it cannot succeed as things are."""
+
+    timeout: float | None = None
+    interval: float = 1.0
+    keep_waiting: bool = False
+
+
+class Trend:
+    """From looks to a standing: how many there have been at most, and how fast they become fewer."""
+
+    def __init__(self, total: int = 0) -> None:
+        self._total = total
+        self._looks: deque[tuple[float, int]] = deque()
+
+    def standing(self, look: Look, moment: float) -> Standing:
+        self._total = max(self._total, look.left)
+        self._looks.append((moment, look.left))
+        while moment - self._looks[0][0] > _RATE_OVER:
+            self._looks.popleft()
+        since, before = self._looks[0]
+        fewer = before - look.left
+        rate = fewer / (moment - since) if fewer > 0 and moment > since else None
+        return Standing(
+            left=look.left,
+            total=self._total,
+            waiting=look.waiting,
+            delayed_due=look.delayed_due,
+            active=look.active,
+            rate=rate,
+            seconds_left=None if rate is None else look.left / rate,
+        )
+
+
+class WaitService:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def queue(self, queue: str, goal: str, terms: Terms, watch: Watch) -> WaitReport:
+        """Wait until a queue is `drained` or `active-empty`. Raises QueueNotFound, and RedisProblem
+        where Redis goes away, unless told to keep waiting. `watch` is told of every look."""
+        require_queue(self._store, queue)
+        wanted = QueueGoal(self._store, queue, active_only=goal == "active-empty")
+        return _Wait(self._store, queue, goal, terms).until(wanted, watch)
+
+    def jobs(self, queue: str, job_ids: Sequence[str], terms: Terms, watch: Watch) -> WaitReport:
+        """Wait until these jobs have ended. As `queue`, and raises JobNotFound."""
+        require_queue(self._store, queue)
+        wanted = JobsGoal(self._store, queue, job_ids)
+        return _Wait(self._store, queue, "job", terms, len(wanted.jobs)).until(wanted, watch)
+
+
+class _Wait:
+    def __init__(self, store: Store, queue: str, goal: str, terms: Terms, total: int = 0) -> None:
+        self._store = store
+        self._queue = queue
+        self._goal = goal
+        self._terms = terms
+        self._trend = Trend(total)
+        self._started = self._last_heartbeat = time.monotonic()
+        self._told_of_trouble = False
+
+    def until(self, goal: Goal, watch: Watch) -> WaitReport:
+        empty = 0
+        while True:
+            look = self._look(goal)
+            if look is not None:
+                standing = self._trend.standing(look, time.monotonic())
+                watch(standing)
+                empty = 0 if look.left else empty + 1
+                error = self._failure(look) if look.left else None
+                if empty >= goal.looks or error is not None:
+                    return self._report(goal, standing, error)
+            time.sleep(SETTLE if empty else self._pause())
+
+    def _look(self, goal: Goal) -> Look | None:
+        """None where Redis is away and it is to be waited for."""
+        try:
+            with self._store.errors():
+                return goal.look()
+        except RedisProblem as exc:
+            if not self._terms.keep_waiting or exc.code not in _PASSING or self._remaining() <= 0:
+                raise
+            if not self._told_of_trouble:
+                self._store.warn(f"{exc.message}; trying again")
+            self._told_of_trouble = True
+            return None
+
+    def _failure(self, look: Look) -> AdminError | None:
+        """Why waiting on is of no use, if so."""
+        if not self._terms.keep_waiting:
+            now = self._store.now()
+            workers = self._store.workers.in_queue(self._queue, now)
+            ages = [worker.age_seconds or 0.0 for worker in workers if worker.is_live]
+            if self._is_held(look, len(ages), now):
+                return _paused(self._queue)
+            if self._silence(ages) > self._ttl:
+                return _unattended(self._queue, self._ttl)
+        return self._late(look.left) if self._remaining() <= 0 else None
+
+    def _late(self, left: int) -> WaitTimeout:
+        jobs = "1 job" if left == 1 else f"{left:,} jobs"
+        still = {"active-empty": "still active", "job": "yet to end"}.get(self._goal, "left")
+        return WaitTimeout(
+            f"{jobs} {still} in {self._queue!r} after {self._terms.timeout:g} s",
+            details={"queue": self._queue, "left": left},
+        )
+
+    @property
+    def _ttl(self) -> float:
+        return self._store.config.heartbeat_ttl
+
+    def _silence(self, ages: Sequence[float]) -> float:
+        """Seconds, of those waited here, since the last heartbeat of a worker."""
+        moment = time.monotonic()
+        self._last_heartbeat = max([self._last_heartbeat, *(moment - age for age in ages)])
+        return moment - self._last_heartbeat
+
+    def _is_held(self, look: Look, workers: int, now: float) -> bool:
+        """Whether a pause keeps one of the jobs from being taken.
+
+        A worker that is full has looked for the pause before it is free again, and takes one more
+        then. Source: `process_job` in asyncmq.workers.
+        """
+        if not look.untaken or not self._store.queues.is_paused(self._queue):
+            return False
+        return look.untaken > workers or not self._store.vitals.backlog(self._queue, now).active
+
+    def _remaining(self) -> float:
+        if self._terms.timeout is None:
+            return float("inf")
+        return self._started + self._terms.timeout - time.monotonic()
+
+    def _pause(self) -> float:
+        return max(0.0, min(self._terms.interval, self._remaining()))
+
+    def _report(self, goal: Goal, standing: Standing, error: AdminError | None) -> WaitReport:
+        jobs = goal.jobs if isinstance(goal, JobsGoal) else []
+        error = error or _unsuccessful(self._queue, jobs)
+        return WaitReport(
+            queue=self._queue,
+            goal=self._goal,
+            outcome="done" if error is None else error.code,
+            waited_seconds=time.monotonic() - self._started,
+            standing=standing,
+            jobs=jobs,
+            error=error,
+        )
+
+
+def _paused(queue: str) -> WaitFailed:
+    return WaitFailed(
+        "queue_paused",
+        f"queue {queue!r} is paused, so nothing is taken from it",
+        hint="'asyncmq queues resume' resumes it; --keep-waiting waits all the same",
+        details={"queue": queue},
+    )
+
+
+def _unattended(queue: str, ttl: float) -> WaitFailed:
+    return WaitFailed(
+        "no_live_worker",
+        f"queue {queue!r} has had no live worker for {ttl:g} s",
+        hint="start one; --keep-waiting waits all the same",
+        details={"queue": queue},
+    )
+
+
+def _unsuccessful(queue: str, jobs: Sequence[tuple[str, str]]) -> WaitFailed | None:
+    bad = [(job_id, state) for job_id, state in jobs if state != "completed"]
+    if not bad:
+        return None
+    named = ", ".join(f"{job_id} ({state})" for job_id, state in bad[:5])
+    more = f" and {len(bad) - 5:,} more" if len(bad) > 5 else ""
+    return WaitFailed(
+        "jobs_failed",
+        f"{len(bad):,} of {len(jobs):,} jobs in {queue!r} did not complete: {named}{more}",
+        hint="'asyncmq jobs show QUEUE ID' shows why",
+        details={"queue": queue, "jobs": dict(bad[:100])},
+    )

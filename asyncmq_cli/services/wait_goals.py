@@ -1,0 +1,125 @@
+"""What can be waited for, and one cheap look at how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from asyncmq_cli.errors import JobNotFound
+from asyncmq_cli.models import ENDED_STATES
+from asyncmq_cli.services.lost_jobs import active_claims
+from asyncmq_cli.storage.scan import chunked
+from asyncmq_cli.storage.store import Store
+
+VANISHED = "vanished"
+
+_COUNTED = 1000
+"""So many are counted one by one, as the lists count them; of more, the size of what holds them is
+told, once one has been found that counts."""
+_PIECE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """`left` jobs are in the way; a worker has yet to take `untaken` of them."""
+
+    left: int
+    untaken: int
+    waiting: int | None = None
+    delayed_due: int | None = None
+    active: int | None = None
+
+
+class Goal(Protocol):
+    looks: int
+    """How many looks in a row must find nothing left."""
+
+    def look(self) -> Look: ...
+
+
+class QueueGoal:
+    """Nothing waiting, delayed and due, or active; or, with `active_only`, nothing active.
+
+    Active is what a worker has claimed. AsyncMQ enqueues the jobs that waited for a parent just
+    after the parent has ended, so an empty queue is looked at twice.
+    """
+
+    looks = 2
+
+    def __init__(self, store: Store, queue: str, *, active_only: bool) -> None:
+        self._store = store
+        self._queue = queue
+        self._active_only = active_only
+
+    def look(self) -> Look:
+        backlog = self._store.vitals.backlog(self._queue, self._store.now())
+        active = _told(backlog.active, (True for _ in active_claims(self._store, self._queue)))
+        waiting = _told(backlog.waiting, self._waiting())
+        ahead = waiting + backlog.due
+        return Look(
+            left=active if self._active_only else ahead + active,
+            untaken=0 if self._active_only else ahead,
+            waiting=waiting,
+            delayed_due=backlog.due,
+            active=active,
+        )
+
+    def _waiting(self) -> Iterator[bool]:
+        jobs = self._store.jobs.states_in_place(self._queue, "waiting")
+        return (True for job in jobs if job.status == "waiting")
+
+
+class JobsGoal:
+    """Each of these jobs has completed, failed, expired or been cancelled, or is gone."""
+
+    looks = 1
+
+    def __init__(self, store: Store, queue: str, job_ids: Sequence[str]) -> None:
+        """Raises JobNotFound for an id of which there is nothing."""
+        self._store = store
+        self._queue = queue
+        self._states = dict.fromkeys(job_ids, "")
+        self.look()
+        for job_id, state in self.jobs:
+            if state == VANISHED:
+                raise JobNotFound(queue, job_id)
+
+    @property
+    def jobs(self) -> list[tuple[str, str]]:
+        return list(self._states.items())
+
+    def look(self) -> Look:
+        for piece in chunked(self._pending, _PIECE):
+            states = self._store.jobs.states(self._queue, piece)
+            self._states.update(
+                (job_id, state) for job_id, state in zip(piece, states, strict=True) if state is not None
+            )
+            self._look_closer([job_id for job_id, state in zip(piece, states, strict=True) if state is None])
+        pending = self._pending
+        return Look(len(pending), sum(1 for job_id in pending if self._states[job_id] != "active"))
+
+    @property
+    def _pending(self) -> list[str]:
+        return [job_id for job_id, state in self._states.items() if state not in (*ENDED_STATES, VANISHED)]
+
+    def _look_closer(self, job_ids: list[str]) -> None:
+        """Jobs that the states hash does not know: they wait for parents, lie in a sorted set alone,
+        as old versions of AsyncMQ left them, or are gone."""
+        if not job_ids:
+            return
+        for job_id, job in zip(job_ids, self._store.jobs.load(self._queue, job_ids), strict=True):
+            if job is None:
+                location = self._store.locate(self._queue, [job_id], ("waiting", "delayed", "dlq"))[0]
+                self._states[job_id] = location.job.status if location.exists else VANISHED
+            else:
+                self._states[job_id] = job.status
+
+
+def _told(size: int, jobs: Iterator[bool]) -> int:
+    """How many there are where `size` members may be jobs that count, and `jobs` are those that do."""
+    if size == 0:
+        return 0
+    if size > _COUNTED:
+        return size if next(jobs, False) else 0
+    return sum(jobs)

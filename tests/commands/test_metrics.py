@@ -1,0 +1,465 @@
+"""`metrics show`, `record`, `history` and `prometheus`, as cron, a monitor and a person meet them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from asyncmq.backends.redis import RedisBackend
+from prometheus_client.parser import text_string_to_metric_families
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests import library
+from tests.conftest import Run, run_tool
+from tests.terminal import on_terminal
+
+STREAM = "asyncmq-cli:metrics"
+COUNTS = ("waiting", "active", "delayed", "completed", "failed", "total_queues", "total_workers")
+HISTORY_KEYS = (
+    *("timestamp", "time", "throughput", "avg_duration", "retries", "failures"),
+    *("waiting", "active", "delayed", "completed", "failed", "total_queues", "total_workers"),
+)
+NOWHERE = "unix:///nonexistent/redis.sock"
+
+
+@pytest.fixture(autouse=True)
+def mail(server: PrivateRedis, client: redis.Redis) -> None:
+    jobs = [("failed", library.job("a")), ("completed", library.job("b")), ("waiting", library.job("c"))]
+    library.with_backend(server.url, lambda opened: library.fill(opened, "mail", jobs))
+
+
+def keep(client: redis.Redis, timestamp: float, **counts: Any) -> None:
+    """A snapshot as the tool stores it."""
+    stored = json.dumps({**dict.fromkeys(COUNTS, 0), "avg_duration": None, **counts})
+    client.xadd(STREAM, {"timestamp": f"{timestamp:.6f}", "snapshot": stored})
+
+
+# --- the history
+
+
+def test_a_row_of_the_history_has_the_dashboards_keys_in_its_order(cli: Run) -> None:
+    assert cli("metrics", "record").stdout == ""
+    document = cli("metrics", "history", "--json").json
+    assert list(document) == ["history"]
+    (row,) = document["history"]
+    assert tuple(row) == HISTORY_KEYS
+    assert row["time"].startswith(time.strftime("%Y-%m-%dT", time.gmtime(row["timestamp"])))
+    values = {name: value for name, value in row.items() if name not in ("timestamp", "time")}
+    assert values == {
+        "throughput": 1,
+        "avg_duration": None,
+        "retries": 1,
+        "failures": 1,
+        "waiting": 1,
+        "active": 0,
+        "delayed": 0,
+        "completed": 1,
+        "failed": 1,
+        "total_queues": 1,
+        "total_workers": 0,
+    }
+
+
+def test_the_newest_comes_first_and_a_limit_is_brought_within_its_bounds(
+    client: redis.Redis, cli: Run
+) -> None:
+    now = time.time()
+    pipe = client.pipeline()
+    for number in range(600):
+        keep(pipe, now - (600 - number) * 10, waiting=number)
+    pipe.execute()
+
+    def waiting(*options: str) -> list[int]:
+        return [row["waiting"] for row in cli("metrics", "history", "--json", *options).json["history"]]
+
+    assert waiting() == list(range(599, 479, -1))
+    assert waiting("--limit", "3") == [599, 598, 597]
+    assert waiting("--limit", "0") == waiting("--limit", "-5") == [599]
+    assert waiting("--limit", "9999") == list(range(599, 99, -1))
+    assert waiting("--since", "65s") == [599, 598, 597, 596, 595, 594]
+    assert waiting("--since", "24h") == list(range(599, -1, -1))
+    assert waiting("--since", "24h", "--limit", "2") == [599, 598]
+    lines = cli("metrics", "history", "--ndjson", "--limit", "2").lines
+    assert [tuple(json.loads(line)) for line in lines] == [HISTORY_KEYS] * 2
+
+
+@pytest.mark.parametrize("options", [["--limit", "x"], ["--since", "yesterday"]], ids=" ".join)
+def test_a_limit_or_age_that_is_none_is_wrong_usage(options: list[str], cli: Run) -> None:
+    assert cli("metrics", "history", *options).code == 2
+
+
+def test_two_thousand_snapshots_are_kept_and_no_more(client: redis.Redis, cli: Run) -> None:
+    pipe = client.pipeline()
+    for number in range(2000):
+        keep(pipe, time.time() - 9000 + number, waiting=number)
+    pipe.execute()
+    assert cli("metrics", "record").code == 0
+    assert client.xlen(STREAM) == 2000
+    rows = cli("metrics", "history", "--since", "7d", "--json").json["history"]
+    assert [rows[0]["waiting"], rows[1]["waiting"], rows[-1]["waiting"]] == [1, 1999, 1]
+
+
+def test_the_history_is_shared_by_all_and_survives_that_scripts_are_forgotten(
+    server: PrivateRedis, client: redis.Redis, run: Run
+) -> None:
+    assert run("metrics", "record").code == 0
+    client.script_flush()
+    age_all(client, 10)
+    assert run("metrics", "record").code == 0
+    assert len(run("metrics", "history").lines) == 2
+    assert run("metrics", "history").stdout == run("metrics", "history").stdout
+
+
+def age_all(client: redis.Redis, seconds: float) -> None:
+    """As if this time had passed since all that is kept."""
+    kept = client.xrange(STREAM)
+    client.delete(STREAM)
+    for _, fields in kept:
+        client.xadd(STREAM, {**fields, b"timestamp": f"{float(fields[b'timestamp']) - seconds:.6f}"})
+
+
+def test_of_many_that_record_at_once_one_is_kept(server: PrivateRedis, client: redis.Redis) -> None:
+    commands = [("metrics", "record"), ("metrics", "show"), ("events", "tail", "--once")] * 4
+    with ThreadPoolExecutor(len(commands)) as pool:
+        results = list(pool.map(lambda args: run_tool(*args, url=server.url), commands))
+    assert {(result.code, result.stderr) for result in results} == {(0, "")}
+    times = [float(fields[b"timestamp"]) for _, fields in client.xrange(STREAM)]
+    assert len(times) >= 1
+    assert all(later - earlier >= 2 for earlier, later in pairwise(times))
+
+
+def test_two_seconds_later_the_next_is_kept(client: redis.Redis, cli: Run) -> None:
+    for age, kept in ((1.0, 1), (2.5, 2)):
+        client.delete(STREAM)
+        keep(client, time.time() - age)
+        assert cli("metrics", "record").code == 0
+        assert client.xlen(STREAM) == kept
+
+
+def test_a_clock_that_was_set_back_does_not_stop_the_record(client: redis.Redis, cli: Run) -> None:
+    keep(client, time.time() + 3600, waiting=900, completed=5)
+    assert cli("metrics", "record").code == 0
+    assert client.xlen(STREAM) == 2
+    rates = cli("metrics", "show", "--no-record", "--json").json["rates"]
+    assert rates["snapshots"] == 2, "only what was kept since"
+    assert rates["completed_per_minute"] in (0, None)
+    rows = cli("metrics", "history", "--json").json["history"]
+    assert [row["waiting"] for row in rows] == [1, 900]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"other": "thing"},
+        {"timestamp": "1.5"},
+        {"timestamp": "1.5", "snapshot": "no JSON"},
+        {"timestamp": "1.5", "snapshot": "[]"},
+        {"timestamp": "1.5", "snapshot": '{"waiting": 1}'},
+        {"timestamp": "soon", "snapshot": json.dumps(dict.fromkeys(COUNTS, 1))},
+        {"timestamp": "1e300", "snapshot": json.dumps(dict.fromkeys(COUNTS, 1))},
+        {"timestamp": "1.5", "snapshot": json.dumps(dict.fromkeys(COUNTS, "1"))},
+        {"timestamp": "1.5", "snapshot": json.dumps(dict.fromkeys(COUNTS, -1))},
+        {"timestamp": "1.5", "snapshot": json.dumps(dict.fromkeys(COUNTS, 10**40))},
+        {"timestamp": "1.5", "snapshot": json.dumps(dict.fromkeys(COUNTS, True))},
+    ],
+    ids=str,
+)
+def test_what_is_no_snapshot_is_warned_of_and_passed_over(
+    fields: dict[str, str], client: redis.Redis, cli: Run
+) -> None:
+    now = time.time()
+    keep(client, now - 60, waiting=3)
+    client.xadd(STREAM, fields)
+    keep(client, now - 30, waiting=2)
+    result = cli("metrics", "history", "--json")
+    assert [row["waiting"] for row in result.json["history"]] == [2, 3]
+    assert result.stderr.startswith('{"warning":{"message":"metrics entry ')
+    assert cli("metrics", "show", "--json").json["rates"]["snapshots"] == 3
+    assert cli("metrics", "record").code == 0
+
+
+def test_a_stream_full_of_something_else_is_not_told_entry_by_entry(client: redis.Redis, cli: Run) -> None:
+    for number in range(50):
+        client.xadd(STREAM, {"n": number})
+    result = cli("metrics", "history")
+    assert (result.code, result.stdout) == (0, "")
+    assert len(result.stderr.splitlines()) == 4
+    assert result.stderr.endswith("warning: more metrics entries are not snapshots\n")
+
+
+def test_a_key_of_a_wrong_type_in_the_historys_place(client: redis.Redis, cli: Run) -> None:
+    client.set(STREAM, "text")
+    for command in (["record"], ["history"]):
+        result = cli("metrics", *command)
+        assert (result.code, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"error: the key '{STREAM}' is not of the type")
+    result = cli("metrics", "show", "--json")
+    assert result.code == 0
+    assert result.json["rates"] == NO_RATES
+    assert [line.split(":")[3].strip() for line in result.stderr.splitlines()] == [
+        "the key"
+    ] * 0 or result.stderr
+    assert "history of the metrics is not added to" in result.stderr
+    assert "history of the metrics cannot be read" in result.stderr
+    assert client.get(STREAM) == b"text"
+
+
+NO_RATES = {
+    "completed_per_minute": None,
+    "failed_per_minute": None,
+    "backlog_per_minute": None,
+    "seconds_until_empty": None,
+    "window_seconds": None,
+    "snapshots": 1,
+}
+
+
+# --- the present
+
+
+def test_show_tells_totals_and_rates(client: redis.Redis, cli: Run) -> None:
+    keep(client, time.time() - 60, waiting=7, completed=0, failed=1)
+    document = cli("metrics", "show", "--json").json
+    assert list(document) == [
+        *("timestamp", "time", "metrics", "counts", "total_queues", "total_workers", "rates")
+    ]
+    assert document["metrics"] == {"throughput": 1, "avg_duration": None, "retries": 1, "failures": 1}
+    assert document["counts"] == {"waiting": 1, "active": 0, "delayed": 0, "completed": 1, "failed": 1}
+    rates = document["rates"]
+    assert list(rates) == list(NO_RATES)
+    assert rates["completed_per_minute"] == pytest.approx(60 / rates["window_seconds"])
+    assert rates["failed_per_minute"] == 0
+    assert rates["backlog_per_minute"] == pytest.approx(-6 * 60 / rates["window_seconds"])
+    assert rates["seconds_until_empty"] == pytest.approx(rates["window_seconds"] / 6)
+    assert client.xlen(STREAM) == 2
+
+    text = cli("metrics", "show").stdout
+    assert "Completed/min:  1.0\n" in text
+    assert "(empty in 1" in text
+
+
+def test_the_first_time_there_are_no_rates(client: redis.Redis, cli: Run) -> None:
+    assert cli("metrics", "show", "--json").json["rates"] == NO_RATES
+    client.delete(STREAM)
+    assert "Rates:          not known yet, they need two snapshots\n" in cli("metrics", "show").stdout
+
+
+def test_a_snapshot_in_which_a_count_is_missing_is_not_kept(client: redis.Redis, cli: Run) -> None:
+    client.delete("queue:mail:dlq")
+    client.set("queue:mail:dlq", "text")
+    result = cli("metrics", "record")
+    assert (result.code, result.stdout) == (1, "")
+    warning, error, hint = result.stderr.splitlines()
+    assert warning.startswith("warning: queue 'mail': the key 'queue:mail:dlq'")
+    assert error == "error: a count could not be read, so this snapshot is not kept"
+    assert hint.startswith("hint: ")
+
+    result = cli("metrics", "show", "--json")
+    assert result.code == 0
+    assert result.json["counts"]["failed"] is None
+    assert result.json["metrics"]["failures"] is None
+    assert result.json["counts"]["waiting"] == 1
+    assert result.json["rates"] == {**NO_RATES, "snapshots": 0}
+    assert "is not added to: a count could not be read" in result.stderr
+    text = cli("metrics", "show").stdout
+    assert "Failed:         -\n" in text and "a count could not be read\n" in text
+    assert client.exists(STREAM) == 0
+    samples = text_string_to_metric_families(cli("metrics", "prometheus").stdout)
+    states = {s.labels["state"] for f in samples if f.name == "asyncmq_queue_jobs" for s in f.samples}
+    assert "failed" not in states and "waiting" in states
+
+
+def test_workers_that_cannot_be_read_are_not_counted_as_none(client: redis.Redis, cli: Run) -> None:
+    client.set("queue:mail:worker_heartbeats", "text")
+    assert cli("overview", "--json").json["overview"]["total_workers"] is None
+    assert cli("metrics", "show", "--json").json["total_workers"] is None
+    assert cli("metrics", "record").code == 1
+    assert "asyncmq_worker_total" not in cli("metrics", "prometheus").stdout
+
+
+def test_who_may_not_write_is_warned_and_shown_all_the_same(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    keep(client, time.time() - 60, waiting=7)
+    client.execute_command("ACL", "SETUSER", "reader", "reset", "on", ">pw", "~*", "+@all", "-xadd")
+    try:
+        url = server.url.replace("unix://", "unix://reader:pw@")
+        shown = cli("metrics", "show", "--json", "--redis-url", url)
+        assert shown.code == 0
+        assert shown.json["rates"]["backlog_per_minute"] < 0
+        assert "the history of the metrics is not added to: the Redis user may not do this" in shown.stderr
+        assert cli("metrics", "show", "--no-record", "--redis-url", url).stderr == ""
+        assert cli("metrics", "record", "--redis-url", url).code == 3
+        assert client.xlen(STREAM) == 1
+    finally:
+        client.execute_command("ACL", "DELUSER", "reader")
+
+
+def test_a_redis_that_is_out_of_memory_can_still_be_looked_at(client: redis.Redis, cli: Run) -> None:
+    client.config_set("maxmemory", 1)
+    try:
+        shown = cli("metrics", "show")
+        assert shown.code == 0
+        assert "is not added to: Redis is out of memory" in shown.stderr
+        assert len(cli("events", "tail", "--once").lines) == 7
+        assert cli("metrics", "record").code == 3
+    finally:
+        client.config_set("maxmemory", 0)
+
+
+# --- on a terminal
+
+
+def test_a_chart_stands_beside_the_table_or_under_it(server: PrivateRedis, client: redis.Redis) -> None:
+    now = time.time()
+    for number in range(5):
+        keep(client, now - 50 + number * 10, waiting=number * 3, completed=number)
+    narrow = on_terminal("metrics", "history", url=server.url)
+    assert max(map(len, narrow.lines)) <= 80
+    titles = [narrow.lines.index(line) for line in narrow.lines if line.strip().startswith("jobs ")]
+    assert len(titles) == 2 and titles[0] > 5
+    wide = on_terminal("metrics", "history", url=server.url, columns=170)
+    assert wide.lines[0].startswith("TIME ") and wide.lines[0].endswith("jobs waiting")
+    assert max(map(len, wide.lines)) <= 170
+    first = narrow.lines[1].split()
+    assert first[2:] == ["12", "0", "0", "0", "4", "0", "0"]
+
+
+def test_an_empty_history_is_an_empty_table(server: PrivateRedis, cli: Run) -> None:
+    assert cli("metrics", "history", "--json").json == {"history": []}
+    assert on_terminal("metrics", "history", url=server.url, columns=170).code == 0
+    assert on_terminal("metrics", "history", url=server.url).lines[0].startswith("TIME")
+
+
+# --- Prometheus
+
+
+def test_hostile_names_come_back_as_they_are(client: redis.Redis, cli: Run) -> None:
+    names = ['q"uote', "back\\slash", "new\nline", "a\\nb", "界 {}=,", "\x1b[2J", "carriage\rreturn"]
+    for name in names:
+        client.zadd(f"queue:{name}:waiting", {"x": 1})
+    client.zadd(b"queue:\xff\xfe:waiting", {"x": 1})
+    text = cli("metrics", "prometheus").stdout
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    found = {sample.labels["queue"] for sample in families["asyncmq_queue_paused"].samples}
+    assert found == {"mail", *names, "\\xff\\xfe"}
+    assert families["asyncmq_queue_total"].samples[0].value == len(found)
+    assert_promtool_agrees(text)
+
+
+def assert_promtool_agrees(text: str) -> None:
+    if promtool := shutil.which("promtool"):
+        done = subprocess.run(
+            [promtool, "check", "metrics"], input=text.encode("utf-8", "surrogateescape"), capture_output=True
+        )
+        # The dashboard's names end in _total, which a linter of names does not like of gauges.
+        told = done.stdout.decode() + done.stderr.decode()
+        assert all("_total" in line for line in told.splitlines()), told
+
+
+def test_no_name_acts_on_the_terminal(server: PrivateRedis, client: redis.Redis) -> None:
+    client.zadd("queue:\x1b[2J:waiting", {"x": 1})
+    screen = on_terminal("metrics", "prometheus", url=server.url)
+    assert "\x1b" not in screen.raw
+    assert 'queue="\\x1b[2J"' in screen.text
+
+
+def test_the_oldest_waiting_and_the_paused_are_told_per_queue(server: PrivateRedis, cli: Run) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        await opened.enqueue("old", library.job("x", created_at=time.time() - 500))
+        await opened.pause_queue("old")
+        await opened.enqueue("dated", {**library.job("y"), "created_at": None})
+        await library.put(opened, "idle", "completed", library.job("z"))
+
+    library.with_backend(server.url, fill)
+    families = text_string_to_metric_families(cli("metrics", "prometheus").stdout)
+    values = {(f.name, s.labels.get("queue")): s.value for f in families for s in f.samples if f.name}
+    assert 500 <= values["asyncmq_queue_oldest_waiting_seconds", "old"] < 600
+    assert values["asyncmq_queue_oldest_waiting_seconds", "idle"] == 0
+    assert ("asyncmq_queue_oldest_waiting_seconds", "dated") not in values
+    assert (values["asyncmq_queue_paused", "old"], values["asyncmq_queue_paused", "idle"]) == (1, 0)
+
+
+def test_a_file_is_replaced_at_one_stroke(tmp_path: Path, cli: Run) -> None:
+    target = tmp_path / "asyncmq.prom"
+    target.write_text("old\n")
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(target.read_text())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(20):
+        result = cli("metrics", "prometheus", "--output", str(target))
+        assert (result.code, result.stdout, result.stderr) == (0, "", "")
+    done.set()
+    reader.join()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o644
+    assert [path.name for path in tmp_path.iterdir()] == ["asyncmq.prom"]
+    for text in seen - {"old\n"}:
+        assert text.startswith("# HELP asyncmq_dashboard_ready") and text.endswith("\n")
+        assert "asyncmq_queue_oldest_waiting_seconds{" in text
+
+
+def test_where_the_file_cannot_be_written_the_old_one_stays(tmp_path: Path, cli: Run) -> None:
+    (tmp_path / "folder").mkdir()
+    for target in (tmp_path / "folder", tmp_path / "none" / "x.prom", tmp_path / ("x" * 300)):
+        result = cli("metrics", "prometheus", "-o", str(target))
+        assert (result.code, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"error: cannot write '{target}': ")
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, server: PrivateRedis) -> None:
+    target = tmp_path / "asyncmq.prom"
+    target.write_text("old\n")
+    script = 'ulimit -f 0; trap "" XFSZ; exec "$0" -m asyncmq_cli metrics prometheus -o "$1"'
+    env = {**os.environ, "ASYNCMQ_REDIS_URL": server.url, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(["bash", "-c", script, sys.executable, str(target)], env=env, capture_output=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: cannot write ")
+    assert (target.read_text(), len(list(tmp_path.iterdir()))) == ("old\n", 1)
+
+
+def test_what_is_no_regular_file_is_written_to_and_kept(tmp_path: Path, cli: Run) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        text = pool.submit(pipe.read_text)
+        assert cli("metrics", "prometheus", "-o", str(pipe)).code == 0
+        assert text.result().startswith("# HELP")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_where_redis_cannot_be_read_it_says_not_ready_and_exits_3(tmp_path: Path, cli: Run) -> None:
+    target = tmp_path / "asyncmq.prom"
+    result = cli("metrics", "prometheus", "--redis-url", NOWHERE)
+    to_file = cli("metrics", "prometheus", "-o", str(target), "--redis-url", NOWHERE)
+    assert (result.code, to_file.code, to_file.stdout) == (3, 3, "")
+    assert target.read_text() == result.stdout
+    (family,) = text_string_to_metric_families(result.stdout)
+    assert [(sample.name, sample.value) for sample in family.samples] == [("asyncmq_dashboard_ready", 0)]
+    assert result.stderr.startswith("error: cannot reach Redis at ")
+    assert_promtool_agrees(result.stdout)
+
+
+def test_cron_hears_of_a_redis_that_is_away(cli: Run) -> None:
+    for command in (["record"], ["show"], ["history"]):
+        result = cli("metrics", *command, "--redis-url", NOWHERE)
+        assert (result.code, result.stdout) == (3, "")
+        assert result.stderr.startswith("error: cannot reach Redis at ")

@@ -1,0 +1,249 @@
+"""`--watch`: a screen that is true, follows what happens, and gives the terminal back."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+import redis
+from asyncmq.backends.redis import RedisBackend
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests import library
+from tests.conftest import Run
+from tests.screen import ALTERNATE, LiveTerminal
+from tests.servers import Comeback
+from tests.terminal import on_terminal
+
+WATCHED = (["overview"], ["queues", "list"], ["workers", "list"], ["metrics", "show"])
+HOSTILE = "evil\x1b[2J\x1b]0;title\x07\n[bold]%s\u202e界"
+
+
+@pytest.fixture
+def mail(server: PrivateRedis, client: redis.Redis) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        for number in range(5):
+            await library.fill(opened, f"queue-{number}", [("waiting", library.job(f"job-{number}"))] * 1)
+        for number in range(7):
+            await opened.enqueue("queue-0", library.job(f"more-{number}"))
+        for number in range(2):
+            await opened.register_worker(f"worker-{number}", "queue-0", 4, 4e9)
+
+    library.with_backend(server.url, fill)
+
+
+def enqueue(server: PrivateRedis, *ids: str, queue: str = "queue-0") -> None:
+    async def put(opened: RedisBackend) -> None:
+        for job_id in ids:
+            await opened.enqueue(queue, library.job(job_id))
+
+    library.with_backend(server.url, put)
+
+
+@pytest.mark.parametrize("command", WATCHED, ids=" ".join)
+def test_numbers_change_with_what_happens_and_ctrl_c_gives_the_terminal_back(
+    command: list[str], mail: None, server: PrivateRedis
+) -> None:
+    with LiveTerminal(*command, "--watch", "0.2", url=server.url) as terminal:
+        assert_told(terminal, 12)
+        enqueue(server, "late-1", "late-2")
+        assert_told(terminal, 14)
+        terminal.press("\x03")
+        assert terminal.end() == 0
+        assert terminal.is_given_back
+        assert terminal.after in ("", "^C")
+        assert terminal.raw.count(ALTERNATE) == 1
+
+
+def assert_told(terminal: LiveTerminal, jobs: int) -> None:
+    """In the totals above and in the trends below."""
+    terminal.shows(f"5 queues, {jobs} jobs, 2 workers", "every 0.2s")
+    terminal.until(lambda text: re.search(rf"backlog .*{jobs}", text) is not None)
+
+
+def test_eighty_by_twenty_four_holds_five_queues_two_workers_and_ten_jobs(
+    mail: None, server: PrivateRedis
+) -> None:
+    with LiveTerminal("overview", "--watch", url=server.url) as terminal:
+        text = terminal.shows("every 2s", "failed/min")
+    lines = text.splitlines()
+    assert [sum(line.startswith(word) for line in lines) for word in ("queue-", "worker-")] == [5, 2]
+    assert sum(line.startswith(("job-", "more-")) for line in lines) == 10
+    assert "latest queues: " in text
+    assert "… and" not in text
+
+
+def test_the_screen_follows_a_resize_at_once(mail: None, server: PrivateRedis) -> None:
+    with LiveTerminal("overview", "--watch", "600", url=server.url) as terminal:
+        terminal.shows("every 600s", "failed/min")
+        assert "DLQ" not in terminal.text
+        terminal.resize(160, 40)
+        terminal.shows("every 600s", "DLQ", "failed/min")
+        assert len(terminal.lines[0]) == 160
+        terminal.resize(60, 16)
+        small = terminal.shows("every 600s", "failed/min", "more")
+        assert max(map(len, small.splitlines())) <= 60
+
+
+def test_a_screen_is_drawn_over_and_never_cleared(mail: None, server: PrivateRedis) -> None:
+    """What is cleared and drawn again flickers."""
+    with LiveTerminal("queues", "list", "--watch", "0.2", url=server.url) as terminal:
+        terminal.shows("12 jobs")
+        enqueue(server, "late")
+        terminal.shows("13 jobs")
+        started = terminal.raw.index(b"12 jobs")
+        assert b"\x1b[2J" not in terminal.raw[started:]
+
+
+def test_redis_going_away_is_said_and_it_goes_on_when_it_is_back() -> None:
+    with Comeback() as server:
+        enqueue(server, "one", "two")
+        with LiveTerminal("overview", "--watch", "0.2", url=server.url) as terminal:
+            terminal.shows("2 jobs", "every 0.2s")
+            server.go_away()
+            text = terminal.shows("trying again: cannot reach Redis at unix://", "as of ")
+            assert "2 jobs" in text, "what was last known stays"
+            server.come_back()
+            enqueue(server, "three")
+            text = terminal.shows("1 job,", "every 0.2s")
+            assert "trying again" not in text
+            terminal.press("\x03")
+            assert terminal.end() == 0
+            assert "Traceback" not in terminal.raw.decode("utf-8", "replace")
+
+
+def test_a_password_that_is_changed_ends_it_with_an_error() -> None:
+    with PrivateRedis() as server:
+        enqueue(server, "one")
+        with LiveTerminal("queues", "list", "--watch", "0.2", url=server.url) as terminal:
+            terminal.shows("1 job,")
+            with redis.Redis.from_url(server.url) as admin:
+                admin.config_set("requirepass", "secret")
+                admin.client_kill_filter(_type="normal", skipme=True)
+            assert terminal.end() == 3
+            assert terminal.is_given_back
+            assert terminal.after.startswith("error: Redis asks for a password")
+
+
+def test_a_terminated_watch_gives_the_terminal_back(mail: None, server: PrivateRedis) -> None:
+    with LiveTerminal("overview", "--watch", url=server.url) as terminal:
+        terminal.shows("5 queues")
+        terminal.terminate()
+        assert terminal.end() == 143
+        assert terminal.is_given_back
+        assert terminal.after == ""
+
+
+def test_names_cannot_break_the_screen(server: PrivateRedis, client: redis.Redis) -> None:
+    enqueue(server, HOSTILE, queue=HOSTILE)
+    enqueue(server, "x" * 300, queue="y" * 300)
+    for command in (["overview"], ["queues", "list"]):
+        with LiveTerminal(*command, "--watch", "0.2", url=server.url) as terminal:
+            text = terminal.shows("2 queues, 2 jobs", "backlog")
+            assert "evil\\x1b[2J\\x1b]0;title\\x07\\n[bold]%s\\u202e" in text
+            assert all(control not in terminal.raw for control in (b"\x1b]0", b"\x07", "\u202e".encode()))
+            assert text.splitlines()[-1].startswith("done/min") or text.count("done/min") == 1
+
+
+def test_what_cannot_be_read_is_said_until_it_is_mended(
+    mail: None, server: PrivateRedis, client: redis.Redis
+) -> None:
+    client.delete("queue:queue-3:dlq")
+    client.set("queue:queue-3:dlq", "text")
+    with LiveTerminal("overview", "--watch", "0.2", url=server.url) as terminal:
+        text = terminal.shows("an unknown number of jobs", "warning: queue 'queue-3': the key")
+        assert "failed ?" in text
+        client.delete("queue:queue-3:dlq")
+        text = terminal.until(lambda text: "12 jobs" in text and "warning" not in text)
+        assert "failed 0" in text
+
+
+def test_the_history_is_where_the_trends_begin(mail: None, server: PrivateRedis, client: redis.Redis) -> None:
+    for age, waiting in ((40, 90), (20, 50)):
+        counts = dict.fromkeys(
+            ("active", "delayed", "completed", "failed", "total_queues", "total_workers"), 1
+        )
+        stored = str({**counts, "waiting": waiting}).replace("'", '"')
+        client.xadd("asyncmq-cli:metrics", {"timestamp": time.time() - age, "snapshot": stored})
+    with LiveTerminal("queues", "list", "--watch", url=server.url) as terminal:
+        text = terminal.shows("failed/min")
+    assert re.search(r"backlog █[▄▅]▂ 12  ", text), text
+
+
+def test_a_history_that_cannot_be_read_does_not_keep_anybody_from_watching(
+    mail: None, server: PrivateRedis, client: redis.Redis
+) -> None:
+    client.set("asyncmq-cli:metrics", "text")
+    for command in WATCHED:
+        with LiveTerminal(*command, "--watch", "0.2", url=server.url) as terminal:
+            terminal.shows("5 queues, 12 jobs")
+            terminal.press("\x03")
+            assert terminal.end() == 0
+
+
+def test_the_workers_that_are_watched_are_summed_up(mail: None, server: PrivateRedis) -> None:
+    with LiveTerminal("workers", "list", "--watch", url=server.url) as terminal:
+        text = terminal.shows("2 workers on 1 queue: 2 healthy", "room for 8 jobs at once")
+    assert "no live worker, and jobs wait: queue-1, queue-2, queue-3, queue-4" in text
+
+
+@pytest.mark.parametrize("command", WATCHED, ids=" ".join)
+def test_it_is_refused_where_there_is_nothing_to_draw_on(command: list[str], run: Run) -> None:
+    result = run(*command, "--watch")
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "error: --watch draws on a terminal, and stdout is none\n"
+        "hint: 'asyncmq events tail' follows changes in a pipe\n"
+    )
+    result = run(*command, "--watch", "--json")
+    assert (result.code, result.stdout) == (2, "")
+    assert '"message":"--watch and --json exclude each other"' in result.stderr
+    assert run(*command, "--watch", "--color", "always").code == 2
+
+
+def test_a_dumb_terminal_is_not_drawn_upon(server: PrivateRedis) -> None:
+    screen = on_terminal("overview", "--watch", url=server.url, env={"TERM": "dumb"})
+    assert screen.code == 2
+    assert screen.text.startswith("error: --watch draws on a terminal, and this one is dumb\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--watch", "0"], "--watch must be at least 0.2 seconds"),
+        (["--watch=0.1"], "--watch must be at least 0.2 seconds"),
+        (["--watch", "x"], "unexpected extra argument"),
+        (["--watch=x"], "'x' is not a duration"),
+        (["--watch", "1e3"], "'1e3' is not a duration"),
+        (["--watch", "-1"], "no such option"),
+    ],
+    ids=str,
+)
+def test_an_interval_that_is_none_is_wrong_usage(words: list[str], says: str, server: PrivateRedis) -> None:
+    screen = on_terminal("overview", *words, url=server.url)
+    assert screen.code == 2
+    assert screen.text.startswith("error: ") and says in screen.text
+
+
+@pytest.mark.parametrize(
+    ("words", "every"),
+    [
+        (["--watch"], "2s"),
+        (["--watch", "--color", "never"], "2s"),
+        (["--watch", "1.5"], "1.5s"),
+        (["--watch=3"], "3s"),
+        (["--watch", "2m"], "120s"),
+    ],
+    ids=str,
+)
+def test_an_interval_may_be_given(words: list[str], every: str, mail: None, server: PrivateRedis) -> None:
+    with LiveTerminal("overview", *words, url=server.url) as terminal:
+        terminal.shows(f"every {every}")
+
+
+def test_where_redis_is_not_from_the_start_no_screen_is_drawn(client: redis.Redis) -> None:
+    screen = on_terminal("overview", "--watch", url="unix:///nonexistent/redis.sock")
+    assert screen.code == 3
+    assert screen.text.startswith("error: cannot reach Redis at ")
+    assert "\x1b[?1049h" not in screen.raw

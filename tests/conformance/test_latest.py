@@ -1,0 +1,88 @@
+"""The latest jobs, which are found without a look into most of the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from asyncmq_cli import config
+from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.models import as_number
+from asyncmq_cli.services.latest import LATEST_JOBS, newest_of
+from asyncmq_cli.storage.store import Store
+
+QUEUE = "mail"
+
+TIMES: st.SearchStrategy[Any] = st.one_of(
+    st.integers(0, 40),
+    st.floats(0, 40),
+    st.none(),
+    st.booleans(),
+    st.sampled_from(
+        ["12", " 31.5 ", "soon", float("nan"), float("inf"), -5, 10**30, [30], {"created_at": 39}]
+    ),
+)
+KEYS = st.sampled_from(["created_at", "timestamp", "created\\u005fat", "args", "note"])
+
+
+def _stored(pairs: list[tuple[str, Any]], spaced: bool) -> str:
+    """As an application might have written it: names twice, with escapes, and with odd spaces."""
+    colon = " :\n " if spaced else ":"
+    return "{" + ",".join(f'"{name}"{colon}{json.dumps(value)}' for name, value in pairs) + "}"
+
+
+@pytest.fixture
+def store(server: PrivateRedis, client: redis.Redis) -> Iterator[Store]:
+    opened = Store(config.resolve({"redis_url": server.url}, {}), warn=lambda message: None)
+    yield opened
+    opened.close()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    records=st.lists(
+        st.tuples(
+            st.lists(st.tuples(KEYS, TIMES), max_size=4),
+            st.booleans(),
+            st.sampled_from(["completed", "failed", "waiting", None]),
+        ),
+        max_size=40,
+    )
+)
+def test_they_are_those_that_a_look_at_every_job_finds(
+    records: list[tuple[list[tuple[str, Any]], bool, str | None]], client: redis.Redis, store: Store
+) -> None:
+    client.flushall()
+    for number, (pairs, spaced, state) in enumerate(records):
+        client.sadd(f"jobs:{QUEUE}:ids", f"job-{number:02d}")
+        client.set(f"jobs:{QUEUE}:job-{number:02d}", _stored(pairs, spaced))
+        if state is not None:
+            client.hset(f"jobs:{QUEUE}:states", f"job-{number:02d}", state)
+
+    def created(job: Any) -> float:
+        return as_number(job.get("timestamp")) or job.created_at or 0.0
+
+    jobs = sorted(store.jobs.in_state(QUEUE, "all"), key=lambda job: (-created(job), job.id))
+    expected = [(created(job), job.id, job.status) for job in jobs[:LATEST_JOBS]]
+    assert [(job.created, job.id, job.state) for job in newest_of(store, QUEUE)] == expected
+
+
+def test_most_jobs_are_not_looked_into(
+    client: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asyncmq_cli.storage import hydrate
+
+    for number in range(3000):
+        client.sadd(f"jobs:{QUEUE}:ids", f"{number}")
+        client.set(f"jobs:{QUEUE}:{number}", json.dumps({"id": f"{number}", "created_at": 5.0 + number}))
+    decoded = []
+    whole = hydrate.decode_record
+    monkeypatch.setattr(hydrate, "decode_record", lambda record: decoded.append(1) or whole(record))
+    assert [job.id for job in newest_of(store, QUEUE)] == [str(number) for number in range(2999, 2989, -1)]
+    assert len(decoded) < 2000

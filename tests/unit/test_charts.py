@@ -1,0 +1,82 @@
+"""Numbers drawn with characters: nothing goes missing, and nothing is wider than it may be."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncmq_cli.models import JOB_STATES
+from asyncmq_cli.output import charts
+
+count_of_states = st.dictionaries(st.sampled_from(JOB_STATES), st.integers(0, 10**9))
+
+
+@given(counts=count_of_states, width=st.integers(8, 200))
+def test_a_bar_is_as_wide_as_it_is_told_and_leaves_out_no_state(counts: dict[str, int], width: int) -> None:
+    drawn = charts.bar(counts, width=width, solid=False)
+    present = {state: count for state, count in counts.items() if count}
+    cells = Counter(drawn.plain)
+    assert drawn.cell_len == (width if present else 0)
+    assert set(cells) == {charts.letter(state) for state in present}
+    largest = max(present, key=lambda state: present[state], default=None)
+    assert largest is None or cells[charts.letter(largest)] == max(cells.values())
+
+
+@given(counts=st.fixed_dictionaries(dict.fromkeys(JOB_STATES, st.integers(1, 1000))))
+def test_a_states_stretch_is_its_part_of_the_whole(counts: dict[str, int]) -> None:
+    cells = Counter(charts.bar(counts, width=800, solid=False).plain)
+    for state, count in counts.items():
+        part = 800 * count / sum(counts.values())
+        assert abs(cells[charts.letter(state)] - part) <= len(JOB_STATES), state
+
+
+def test_no_two_states_look_alike() -> None:
+    assert len({charts.letter(state) for state in JOB_STATES}) == len(JOB_STATES)
+    assert len({charts.state_style(state) for state in JOB_STATES}) == len(JOB_STATES)
+
+
+@given(values=st.lists(st.none() | st.floats(0, 1e12) | st.integers(0, 10**12)), width=st.integers(1, 80))
+def test_a_sparkline_has_a_cell_for_each_of_the_last_values(values: list[float | None], width: int) -> None:
+    line = charts.sparkline(values, width)
+    shown = values[-width:]
+    if all(value is None for value in shown):
+        assert line == ""
+    else:
+        assert len(line) == len(shown)
+        for cell, value in zip(line, shown, strict=True):
+            assert (cell == " ") == (value is None)
+
+
+def test_a_sparkline_starts_at_zero() -> None:
+    assert charts.sparkline([0, 5, 10], 9) == "▁▄█"
+    assert charts.sparkline([0, 0], 9) == "▁▁"
+    assert charts.sparkline([7, 7], 9) == "██"
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    values=st.lists(st.none() | st.floats(0, 1e9), min_size=2, max_size=30),
+    gap=st.floats(2, 1e5),
+    width=st.integers(40, 120),
+)
+def test_a_chart_fits_its_place(values: list[float | None], gap: float, width: int) -> None:
+    times = [1.7e9 + number * gap for number in range(len(values))]
+    lines = charts.over_time(times, values, title="jobs waiting", width=width, height=9)
+    if sum(value is not None for value in values) < 2:
+        assert lines == []
+    else:
+        assert len(lines) == 9
+        assert max(map(len, lines)) <= width
+        assert "jobs waiting" in lines[0]
+
+
+@pytest.mark.parametrize("values", [[0, 0], [5, 5], [2**63, 0]])
+def test_a_chart_of_what_does_not_change_can_be_drawn(values: list[float]) -> None:
+    assert len(charts.over_time([1.7e9, 1.7e9 + 60], values, title="t", width=60, height=9)) == 9
+
+
+def test_two_values_of_one_moment_make_a_chart_too() -> None:
+    assert charts.over_time([1.7e9, 1.7e9], [1, 2], title="t", width=60, height=9)

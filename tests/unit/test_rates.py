@@ -1,0 +1,157 @@
+"""From snapshots to rates: never wrong because jobs were removed or a clock was set."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncmq_cli.models import MetricsSnapshot, Rates
+from asyncmq_cli.services.rates import MEANWHILE, WINDOW, rates, since_the_clock_was_set, trend, up_to
+
+NOW = 1.7e9
+
+
+def snapshot(at: float, **counts: int) -> MetricsSnapshot:
+    whole: dict[str, Any] = {"waiting": 0, "active": 0, "delayed": 0, "completed": 0, "failed": 0}
+    return MetricsSnapshot(timestamp=NOW + at, **{**whole, **counts}, total_queues=1, total_workers=1)
+
+
+counts = st.integers(0, 10**9)
+rows = st.lists(
+    st.builds(
+        snapshot,
+        st.integers(-3000, 3000).map(lambda quarter: quarter / 4),
+        waiting=counts,
+        completed=counts,
+        failed=counts,
+    ),
+    max_size=12,
+)
+
+
+def in_order(snapshots: list[MetricsSnapshot]) -> list[MetricsSnapshot]:
+    return sorted(snapshots, key=lambda one: one.timestamp)
+
+
+@given(rows.map(in_order))
+def test_a_pace_is_a_number_from_zero_up_or_unknown(snapshots: list[MetricsSnapshot]) -> None:
+    found = rates(snapshots)
+    for pace in (found.completed_per_minute, found.failed_per_minute, found.seconds_until_empty):
+        assert pace is None or (pace >= 0 and math.isfinite(pace))
+    for pace in (*trend(snapshots).throughput, *trend(snapshots).failures):
+        assert pace is None or (pace >= 0 and math.isfinite(pace))
+
+
+@given(rows.map(in_order))
+def test_what_is_known_says_over_what_it_was_measured(snapshots: list[MetricsSnapshot]) -> None:
+    found = rates(snapshots)
+    if found.snapshots < 2:
+        assert found == Rates(snapshots=min(1, len(snapshots)))
+    else:
+        assert found.window_seconds is not None and found.window_seconds > 0
+        assert found.backlog_per_minute is not None
+        assert found.window_seconds <= WINDOW or found.snapshots == 2
+
+
+@pytest.mark.parametrize("snapshots", [[], [snapshot(0)], [snapshot(0), snapshot(0, waiting=5)]])
+def test_fewer_than_two_moments_give_no_rates(snapshots: list[MetricsSnapshot]) -> None:
+    found = rates(snapshots)
+    assert found == Rates(snapshots=min(1, len(snapshots)))
+    assert found.window_seconds is None
+
+
+@given(
+    speed=st.integers(1, 1000), left=st.integers(1, 10**6), step=st.integers(2, 60), many=st.integers(2, 10)
+)
+def test_a_steady_drain_ends_when_it_says(speed: int, left: int, step: int, many: int) -> None:
+    """`speed` jobs a second leave the backlog and are completed."""
+    snapshots = [
+        snapshot(n * step, waiting=left + (many - 1 - n) * step * speed, completed=n * step * speed)
+        for n in range(many)
+    ]
+    found = rates(snapshots)
+    assert found.completed_per_minute == pytest.approx(speed * 60)
+    assert found.backlog_per_minute == pytest.approx(-speed * 60)
+    assert found.seconds_until_empty == pytest.approx(left / speed)
+    assert found.failed_per_minute == 0
+
+
+@given(steps=st.lists(st.integers(0, 100), min_size=1, max_size=8), where=st.integers(0, 8), gone=counts)
+def test_a_removal_between_two_snapshots_changes_no_rate(steps: list[int], where: int, gone: int) -> None:
+    """The same row of snapshots, but for an interval in which many jobs were removed and none was done."""
+    totals = [10**10]
+    for step in steps:
+        totals.append(totals[-1] + step)
+    plain = [snapshot(n * 10, completed=total, failed=total) for n, total in enumerate(totals)]
+    cut = min(where, len(totals) - 1)
+    removed = [
+        *plain[: cut + 1],
+        *(
+            snapshot((n + 1) * 10, completed=total - gone - 1, failed=total - gone - 1)
+            for n, total in enumerate(totals)
+            if n >= cut
+        ),
+    ]
+    expected, found = rates(plain), rates(removed)
+    assert found.completed_per_minute == pytest.approx(expected.completed_per_minute)
+    assert found.failed_per_minute == pytest.approx(expected.failed_per_minute)
+    assert None in trend(removed).throughput
+
+
+def test_where_every_interval_lost_jobs_the_pace_is_not_known() -> None:
+    found = rates([snapshot(0, completed=9, failed=3), snapshot(60, completed=5, failed=3, waiting=2)])
+    assert (found.completed_per_minute, found.failed_per_minute) == (None, 0)
+    assert found.backlog_per_minute == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seconds"), [(5, 0, 0.0), (0, 0, 0.0), (5, 5, None), (3, 5, None), (6, 3, 60.0)]
+)
+def test_the_time_until_the_backlog_is_empty(before: int, after: int, seconds: float | None) -> None:
+    assert rates([snapshot(0, waiting=before), snapshot(60, waiting=after)]).seconds_until_empty == seconds
+
+
+def test_only_the_last_minutes_are_the_present() -> None:
+    busy = [snapshot(n, completed=n * 100) for n in range(0, 100, 10)]
+    idle = [snapshot(2 * WINDOW + n, completed=9000) for n in range(0, 100, 10)]
+    assert rates([*busy, *idle]).completed_per_minute == 0
+
+
+def test_after_a_pause_the_one_before_it_is_better_than_none() -> None:
+    found = rates([snapshot(-9999), snapshot(0, completed=120), snapshot(7200, completed=240)])
+    assert (found.completed_per_minute, found.window_seconds) == (1, 7200)
+
+
+@given(rows)
+def test_the_clock_only_goes_forward_in_what_is_compared(snapshots: list[MetricsSnapshot]) -> None:
+    kept = since_the_clock_was_set(snapshots)
+    assert kept == snapshots[len(snapshots) - len(kept) :]
+    assert kept == in_order(kept)
+    assert bool(kept) == bool(snapshots)
+    if len(kept) < len(snapshots):
+        assert snapshots[-len(kept) - 1].timestamp > kept[0].timestamp
+
+
+@given(rows)
+def test_a_clock_set_back_leaves_no_wrong_rate(snapshots: list[MetricsSnapshot]) -> None:
+    """All that was kept by the clock before it was set back is of no use, and the rest is."""
+    now = snapshot(0)
+    row = up_to(now, [*snapshots, snapshot(MEANWHILE)])
+    assert row == [now]
+    after = [snapshot(-20, completed=2), snapshot(-10, completed=5)]
+    assert up_to(now, [*snapshots, snapshot(9000), *after]) == [*after, now]
+
+
+def test_what_others_kept_meanwhile_does_not_hide_what_was_before() -> None:
+    before = [snapshot(-20), snapshot(-10)]
+    assert up_to(snapshot(0), [*before, snapshot(0), snapshot(0.5)]) == [*before, snapshot(0)]
+
+
+def test_a_trend_has_a_backlog_for_each_time_and_a_rate_for_each_interval() -> None:
+    found = trend([snapshot(0, waiting=4), snapshot(30, waiting=2, completed=2), snapshot(30, waiting=9)])
+    assert list(found.times) == [NOW, NOW + 30, NOW + 30]
+    assert (found.backlog, found.throughput, found.failures) == ([4, 2, 9], [4, None], [0, None])
