@@ -12,8 +12,9 @@ import redis
 import typer.main
 
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.services import doctor, wait
 from tests.conftest import Result, environment
-from tests.faults.support import PASSWORD, Keyspace, Tool, binary_id, redis_binaries, seed
+from tests.faults.support import NEW_BACKUP, PASSWORD, Keyspace, Tool, binary_id, redis_binaries, seed
 
 # Typer builds all commands anew for each call, which takes longer than most commands.
 _built = functools.cache(typer.main.get_command)
@@ -28,6 +29,9 @@ def tool(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byt
     from asyncmq_cli.app import run as run_app
 
     monkeypatch.setattr(typer.main, "get_command", _built)
+    # Nothing moves between two looks, so that there is nothing to wait for.
+    monkeypatch.setattr(doctor, "GRACE", 0.02)
+    monkeypatch.setattr(wait, "SETTLE", 0.02)
     for name in list(os.environ):
         if name.startswith(("ASYNCMQ_", "REDIS_")):
             monkeypatch.delenv(name)
@@ -37,13 +41,14 @@ def tool(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byt
 
     def call(url: str, *args: str) -> Result:
         monkeypatch.setenv("ASYNCMQ_REDIS_URL", url)
+        NEW_BACKUP.unlink(missing_ok=True)
         capfdbinary.readouterr()
         code = run_app(args)
         sys.stdout.flush()
         sys.stderr.flush()
         out, err = (text.decode("utf-8", "surrogateescape") for text in capfdbinary.readouterr())
         assert PASSWORD not in out + err
-        assert "Traceback" not in err
+        assert "\nTraceback " not in f"\n{err}"
         return Result(code, out, err)
 
     return call

@@ -76,10 +76,11 @@ class FakeServer(Listener):
 
 
 class Proxy(Listener):
-    """Passes everything on to a real Redis, until the client has got `limit` bytes.
+    """Passes everything on to a real Redis, until the client has got `limit` bytes or Redis has
+    got `limit_asked`.
 
-    Then it closes the line or, told to `stall`, lets the client wait for more. `before` is called
-    with each command of the client before it is passed on.
+    Then it closes the line or, told to `stall`, lets the client wait for more. With `once` only the
+    first line is cut. `before` is called with each command of the client before it is passed on.
     """
 
     def __init__(
@@ -87,23 +88,38 @@ class Proxy(Listener):
         target: Path,
         *,
         limit: int | None = None,
+        limit_asked: int | None = None,
+        once: bool = False,
         stall: bool = False,
         before: Callable[[list[bytes]], None] | None = None,
     ) -> None:
         super().__init__()
         self._target = target
         self._limit = limit
+        self._limit_asked = limit_asked
+        self._once = once
         self._stall = stall
         self._before = before
         self.passed = 0
+        self.asked = 0
         self.cut = False
+        self._servers: list[socket.socket] = []
 
     def __enter__(self) -> Proxy:
         super().__enter__()
         return self
 
+    def wait(self) -> None:
+        """Until Redis is done with all that was passed on to it."""
+        for server in self._servers:
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_WR)
+                while server.recv(65536):
+                    pass
+
     def serve(self, connection: socket.socket) -> None:
         server = self.keep(socket.socket(socket.AF_UNIX))
+        self._servers.append(server)
         server.connect(str(self._target))
         threading.Thread(target=self._to_client, args=(server, connection), daemon=True).start()
         reader = hiredis.Reader()
@@ -111,21 +127,33 @@ class Proxy(Listener):
             while data := connection.recv(65536):
                 for command in commands_in(data, reader) if self._before else ():
                     self._before(command)
-                server.sendall(data)
+                allowed = self._allowed(data, self._limit_asked, self.asked)
+                self.asked += len(allowed)
+                server.sendall(allowed)
+                if len(allowed) < len(data):
+                    self.cut = True
+                    break
         finally:
-            shut(server)
+            # What was passed on is carried out; it is only no longer answered.
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_WR)
 
     def _to_client(self, server: socket.socket, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
-                allowed = data if self._limit is None else data[: self._limit - self.passed]
+                allowed = self._allowed(data, self._limit, self.passed)
                 self.passed += len(allowed)
-                self.cut = len(allowed) < len(data)
                 connection.sendall(allowed)
-                if self.cut:
+                if len(allowed) < len(data):
+                    self.cut = True
                     break
         if not self._stall:
             shut(connection)
+
+    def _allowed(self, data: bytes, limit: int | None, before: int) -> bytes:
+        if limit is None or (self._once and self.cut):
+            return data
+        return data[: max(0, limit - before)]
 
 
 def commands_in(data: bytes, reader: hiredis.Reader) -> Iterator[list[bytes]]:

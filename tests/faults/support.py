@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,7 +35,22 @@ READERS: dict[str, Args] = {
     "repeatables list": ("repeatables", "list"),
     "workers list": ("workers", "list"),
     "audit": ("audit",),
+    # While the tests run the repeatable becomes overdue, which is no fault.
+    "check": ("check", "--max-overdue", "9", "--max-waiting", "9", "--max-failed", "9"),
+    "wait": ("wait", "archive"),
+    "wait for a job": ("wait", QUEUE, "--for", "job", "done"),
+    "doctor": ("doctor", QUEUE),
+    "overview": ("overview",),
+    "metrics show": ("metrics", "show", "--no-record"),
+    "metrics history": ("metrics", "history"),
+    "metrics prometheus": ("metrics", "prometheus"),
+    "events tail": ("events", "tail", "--once", "--no-record"),
 }
+NEW_BACKUP = Path(tempfile.mkdtemp(prefix="asyncmq-faults-")) / "removed.ndjson"
+"""Where `tool` has removed jobs backed up; it takes away what an earlier command wrote there."""
+LOST = str(Path(__file__).with_name("lost.ndjson"))
+"""A backup of two jobs that are nowhere else."""
+
 CHANGES: dict[str, Args] = {
     "pause": ("queues", "pause", QUEUE),
     "resume": ("queues", "resume", PAUSED_QUEUE),
@@ -42,9 +58,13 @@ CHANGES: dict[str, Args] = {
     "retry all": ("dlq", "retry", QUEUE, "--all", "--yes"),
     "remove": ("jobs", "remove", QUEUE, "late", "--yes"),
     "remove dead": ("dlq", "remove", QUEUE, "dead", "large", "--yes"),
+    "remove with a backup": ("jobs", "remove", QUEUE, "late", "--yes", "--backup", str(NEW_BACKUP)),
+    "restore": ("jobs", "restore", LOST, "--yes"),
     "cancel": ("jobs", "cancel", QUEUE, "soon", "--yes"),
     "repeatables add": ("repeatables", "add", QUEUE, "--task", "app.new", "--every", "60s"),
     "repeatables pause": ("repeatables", "pause", QUEUE, "--task", "app.tick"),
+    # Of the archive's jobs there are no records.
+    "doctor repair": ("doctor", "archive", "--repair", "--yes"),
     "repeatables remove": ("repeatables", "remove", QUEUE, "--task", "app.tick", "--yes"),
 }
 COMMANDS = {**READERS, **CHANGES}
@@ -84,7 +104,8 @@ def seed(url: str) -> None:
 
     async def fill(opened: RedisBackend) -> None:
         await library.fill(opened, QUEUE, _JOBS)
-        await opened.upsert_repeatable(QUEUE, {"task_id": "app.tick", "every": 60})
+        # Not due while the tests run: nobody is there to schedule it.
+        await opened.upsert_repeatable(QUEUE, {"task_id": "app.tick", "every": 86_400})
         # Its clock is far ahead, so that it stays alive and no older than now.
         await opened.register_worker("worker-1", QUEUE, 2, 4e9)
         await opened.pause_queue(PAUSED_QUEUE)
@@ -94,8 +115,8 @@ def seed(url: str) -> None:
     with redis.Redis.from_url(url) as client:
         # As old versions of the library left it: a job that is nowhere else.
         client.zadd(f"queue:{QUEUE}:waiting", {json.dumps(library.job("old")): 9e12})
-        # A queue of which there is nothing but ended jobs.
-        client.sadd("jobs:archive:ids", "ended")
+        # A queue of which there is nothing but what is left of two ended jobs.
+        client.sadd("jobs:archive:ids", "ended", "older")
         client.hset("jobs:archive:states", "ended", "completed")
         client.xadd("asyncmq-cli:audit", {"timestamp": "1.5", "event": json.dumps(event)})
 
@@ -132,7 +153,8 @@ class Keyspace:
 
 
 def assert_refused(args: Args, result: Result, code: str, says: str = "") -> None:
-    """Exit 3, and one error on stderr in the form asked for; no reader prints anything else."""
+    """Exit 3, and one error on stderr in the form asked for; no reader prints anything else, but
+    for what a monitor is told of it."""
     told = f"{args}: {result}"
     assert result.code == 3, told
     if "--json" in args:
@@ -143,7 +165,15 @@ def assert_refused(args: Args, result: Result, code: str, says: str = "") -> Non
         lines = result.stderr.splitlines()
         assert lines[0].startswith("error: ") and says in lines[0], told
         assert [line.split(" ")[0] for line in lines[1:]] in ([], ["hint:"]), told
-    if result.stdout:
+    if args[0] == "check":
+        assert result.stdout.count("\n") == 1 and says in result.stdout, told
+        assert (
+            result.json["state"] == "unknown" if "--json" in args else "ASYNCMQ UNKNOWN - " in result.stdout
+        ), told
+    elif args[:2] == ("metrics", "prometheus"):
+        # What a monitor wants to hear, and nothing else.
+        assert result.stdout.splitlines()[2:] == ["asyncmq_dashboard_ready 0.0"], told
+    elif result.stdout:
         # A change may tell, in the document that was asked for, that it has done nothing.
         assert "--json" in args and args[:2] in {change[:2] for change in CHANGES.values()}, told
         assert_nothing_done(result.json, told)

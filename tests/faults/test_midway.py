@@ -100,3 +100,23 @@ def assert_done_as_told(client: redis.Redis, told: list[tuple[str, str]]) -> Non
     dead = [json.loads(member)["id"] for member in client.zrange(f"queue:{QUEUE}:dlq", 0, -1)]
     assert sorted(dead) == sorted(JOBS[done:])
     assert [(event["job_id"], event["status"]) for event in library.events(client)] == told
+
+
+def test_rights_withdrawn_meanwhile_end_the_run_before_its_next_transaction(binary: Path, tool: Tool) -> None:
+    """Redis does not undo what a script has done when a later command in it is refused."""
+    asked = 0
+
+    def withdraw(command: list[bytes]) -> None:
+        nonlocal asked
+        # With no key it is the question whether a script may be run.
+        asked += command[0] == b"EVALSHA" and command[2] == b"0"
+        if asked == 2:
+            admin.execute_command("ACL", "SETUSER", "default", "-zrem")
+
+    with PrivateRedis(binary) as server, redis.Redis.from_url(server.url) as admin:
+        library.with_backend(server.url, fill)
+        with Proxy(server.socket, before=withdraw) as proxy:
+            result = tool(proxy.url, "jobs", "retry", QUEUE, *JOBS, "--json")
+        assert (result.code, error_of(result)["code"]) == (3, "redis_permission")
+        assert "zrem" in result.stderr
+        assert_done_as_told(admin, [(row["job_id"], row["status"]) for row in result.json["results"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -10,9 +11,11 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.storage.keys import METRICS_STREAM
 from tests import library
 from tests.faults.support import (
     CHANGES,
+    NEW_BACKUP,
     PASSWORD,
     QUEUE,
     READERS,
@@ -25,22 +28,38 @@ from tests.faults.support import (
 
 KEYS = "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:*"
 READER_RULES = (
-    "~queue:* ~jobs:* ~asyncmq-cli:* -@all"
+    "~queue:* ~jobs:* ~deps:* ~asyncmq-cli:* -@all"
     " +select +time +scan +exists +type +mget +hmget +hlen +hscan"
-    " +smismember +sscan +zcard +zmscore +zscan +zscore +xrevrange"
+    " +scard +smismember +sscan +zcard +zcount +zmscore +zscan +zscore +xrevrange"
 )
 OPERATOR_RULES = (
     "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:* -@all"
     " +select +time +scan +exists +type +get +mget +hget +hmget +hexists +hlen +hscan"
-    " +scard +sismember +smismember +sscan +zcard +zmscore +zscan +zscore +xrevrange"
-    " +multi +exec +discard +eval +evalsha +set +del +incr +hset +hdel +sadd +srem +zadd +zrem +xadd"
+    " +scard +sismember +smismember +sscan +zcard +zcount +zmscore +zscan +zscore"
+    " +xrevrange +multi +exec +discard +eval +evalsha"
+    " +set +del +incr +hset +hdel +sadd +srem +zadd +zrem +xadd"
 )
+
+BACKED_UP = ("jobs", "remove", QUEUE, "--yes", "--backup", str(NEW_BACKUP))
+# For looks in a row; without the first two each look reads everything.
+WATCHING_RULES = "+client|tracking +client|caching +ping +dbsize"
+LISTENING_RULES = "&asyncmq:events +subscribe"
+# Beside a reader's, to keep snapshots of the metrics.
+RECORDING_RULES = "+eval +evalsha +xadd"
 
 READING: dict[str, Args] = {
     **READERS,
     **{f"jobs list {state}": ("jobs", "list", QUEUE, "--state", state) for state in ("all", "repeatable")},
+    "jobs show old": ("jobs", "show", QUEUE, "old"),
+    **{f"{name} --dry-run": (*args, "--dry-run") for name, args in CHANGES.items()},
     "jobs show large": ("jobs", "show", QUEUE, "large"),
     "jobs show running": ("jobs", "show", QUEUE, "running"),
+}
+IN_A_ROW: Args = ("events", "tail", "--count", "3", "--interval", "0.1", "--no-record")
+RECORDING: dict[str, Args] = {
+    "metrics record": ("metrics", "record"),
+    "metrics show": ("metrics", "show"),
+    "events tail": ("events", "tail", "--once"),
 }
 CHANGING: dict[str, Args] = {
     **CHANGES,
@@ -49,6 +68,8 @@ CHANGING: dict[str, Args] = {
     "remove both": ("jobs", "remove", QUEUE, "late", "done", "--yes"),
     "remove child": ("jobs", "remove", QUEUE, "child", "--yes"),
     "remove active": ("jobs", "remove", QUEUE, "running", "--force", "--yes"),
+    "remove child with a backup": (*BACKED_UP, "child"),
+    "remove parent with a backup": (*BACKED_UP, "parent"),
     "cancel both": ("jobs", "cancel", QUEUE, "late", "child", "--yes"),
     "cancel late": ("jobs", "cancel", QUEUE, "late", "--yes"),
     "cancel active": ("jobs", "cancel", QUEUE, "running", "--yes"),
@@ -193,3 +214,91 @@ def test_an_attempt_that_cannot_be_recorded_is_told_as_the_missing_right(
     assert (result.code, result.lines[0].split("\t")[:3]) == (3, ["failed", QUEUE, "no-such-job"])
     assert result.stderr.startswith("error: the Redis user may not do this: ")
     assert library.dump(guarded.admin) == guarded.keyspace.values
+
+
+@pytest.mark.parametrize(
+    "rules", [f"{READER_RULES} {RECORDING_RULES}", OPERATOR_RULES], ids=["reader", "operator"]
+)
+@pytest.mark.parametrize("args", RECORDING.values(), ids=list(RECORDING))
+def test_a_snapshot_is_kept_with_the_rights_that_it_takes(
+    args: Args, rules: str, guarded: Guarded, tool: Tool
+) -> None:
+    guarded.keyspace.restore()
+    guarded.grant(rules)
+    result = tool(guarded.url, *args)
+    assert (result.code, result.stderr) == (0, "")
+    assert guarded.admin.xlen(METRICS_STREAM) == 1
+
+
+@pytest.mark.parametrize("missing", ["evalsha", "eval", "time", "type", "xrevrange", "xadd"])
+def test_a_snapshot_that_may_not_be_kept_is_not(missing: str, guarded: Guarded, tool: Tool) -> None:
+    guarded.keyspace.restore()
+    guarded.grant("~* +@all", f"-{missing}")
+    args = ("metrics", "record", "--json")
+    # Of what is refused within a script, Redis does not always say which command it was.
+    says = "script" if missing in ("xrevrange", "xadd") else missing
+    assert_refused(args, tool(guarded.url, *args), "redis_permission", says)
+    assert guarded.admin.exists(METRICS_STREAM) == 0
+
+
+def test_a_reader_is_warned_once_that_its_snapshots_are_not_kept(guarded: Guarded, tool: Tool) -> None:
+    guarded.keyspace.restore()
+    guarded.grant(READER_RULES)
+    for args in (("metrics", "show"), ("events", "tail", "--count", "3", "--interval", "0.1")):
+        result = tool(guarded.url, *args)
+        assert (result.code, result.stderr.count("\n")) == (0, 1)
+        assert result.stderr.startswith(
+            "warning: the history of the metrics is not added to: the Redis user "
+        )
+
+
+def test_looks_in_a_row_need_no_more_than_a_readers_rules(guarded: Guarded, tool: Tool) -> None:
+    """But with the rights to track what changes, they cost next to nothing."""
+    costs = []
+    for rules in (READER_RULES, f"{READER_RULES} {WATCHING_RULES}"):
+        guarded.keyspace.restore()
+        guarded.grant(rules)
+        guarded.admin.config_resetstat()
+        result = tool(guarded.url, *IN_A_ROW)
+        assert (result.code, result.stderr, len(result.lines)) == (0, "", 21)
+        costs.append(sum(stats["calls"] for stats in guarded.admin.info("commandstats").values()))
+    assert costs[1] < costs[0] * 2 / 3
+
+
+@pytest.mark.parametrize("missing", WATCHING_RULES.split())
+def test_tracking_is_done_as_a_whole_or_not_at_all(missing: str, guarded: Guarded, tool: Tool) -> None:
+    guarded.keyspace.restore()
+    rules = [rule for rule in WATCHING_RULES.split() if rule != missing]
+    guarded.grant(READER_RULES, *rules)
+    result = tool(guarded.url, *IN_A_ROW)
+    assert (result.code, result.stderr, len(result.lines)) == (0, "", 21)
+
+
+def test_a_listener_needs_the_channel(guarded: Guarded, tool: Tool) -> None:
+    guarded.keyspace.restore()
+    stop = threading.Event()
+
+    def publish() -> None:
+        while not stop.wait(0.05):
+            guarded.admin.publish("asyncmq:events", '{"event": "job:stalled", "data": {}, "ts": 1}')
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    args = ("events", "tail", "--event", "runtime", "--once")
+    try:
+        guarded.grant("resetchannels", READER_RULES, LISTENING_RULES)
+        result = tool(guarded.url, *args)
+        assert (result.code, result.stderr, len(result.lines)) == (0, "", 1)
+        guarded.grant("resetchannels", READER_RULES, "+subscribe")
+        assert_refused(args, tool(guarded.url, *args), "redis_permission", "channel")
+        guarded.grant("resetchannels", READER_RULES, "&asyncmq:events")
+        assert_refused(args, tool(guarded.url, *args), "redis_permission", "subscribe")
+    finally:
+        stop.set()
+        publisher.join()
+
+
+def test_the_documented_rules_are_these() -> None:
+    text = " ".join((Path(__file__).parents[2] / "docs" / "connecting.md").read_text().split())
+    for rules in (READER_RULES, OPERATOR_RULES, RECORDING_RULES, WATCHING_RULES, LISTENING_RULES):
+        assert rules in text

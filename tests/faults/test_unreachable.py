@@ -71,9 +71,10 @@ def refused(tool: Tool) -> Callable[..., Result]:
 
     def check(url: str, args: Args, code: str, says: str = "") -> Result:
         # Where an answer comes, it is waited for however busy this machine is.
-        args = (*args, "--timeout", "0.05" if code == "redis_timeout" else "30", *next(forms))
+        args = (*args, *next(forms))
+        timeout = "0.05" if code == "redis_timeout" else "30"
         start = time.monotonic()
-        result = tool(url, *args)
+        result = tool(url, "--timeout", timeout, *args)
         assert time.monotonic() - start < SECONDS
         assert_refused(args, result, code, says)
         return result
@@ -165,3 +166,27 @@ def test_tls_with_a_server_that_has_none(
         code = "redis_timeout" if answer is say_nothing else "redis_unreachable"
         for args in (COMMANDS["queues list"], COMMANDS["pause"]):
             refused(server.url.replace("redis:", "rediss:"), args, code)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"+OK\r\n",
+        b":1\r\n",
+        b"$-1\r\n",
+        b"*-1\r\n",
+        b"*0\r\n",
+        b"$2\r\nhi\r\n",
+        b"*2\r\n$1\r\n0\r\n*0\r\n",
+        b"*2\r\n:5\r\n:6\r\n",
+        b"*1\r\n*1\r\n:1\r\n",
+        b"*3\r\n$-1\r\n$-1\r\n$-1\r\n",
+    ],
+)
+def test_a_reply_that_is_none_to_the_question_is_the_servers_fault(reply: bytes, tool: Tool) -> None:
+    with FakeServer(lambda command: reply) as server:
+        for args in COMMANDS.values():
+            result = tool(server.url, *args)
+            assert "fault of asyncmq-cli" not in result.stderr, (args, result)
+            if result.code == 3:
+                assert_refused(args, result, "", "")

@@ -1,0 +1,134 @@
+"""`asyncmq doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from asyncmq_cli.commands.options import DryRunOption, ReasonOption, YesOption, command
+from asyncmq_cli.commands.session import Session
+from asyncmq_cli.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models import Diagnosis, Finding, RepairReport
+
+AnyQueuesArg = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Argument(metavar="[QUEUE...]", help="Names of queues; without any, all.", show_default=False),
+]
+RepairOption = Annotated[bool, typer.Option("--repair", help="Repair what can be repaired without guessing.")]
+CodeOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--code",
+        metavar="CODE",
+        help="Look for (and repair) only this damage; may be given several times.",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "doctor", "ndjson")(doctor)
+
+
+def doctor(
+    session: Session,
+    queues: AnyQueuesArg = None,
+    repair: RepairOption = False,
+    code: CodeOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> int:
+    """Look for what crashes and bugs leave behind: lost jobs, leftovers, duplicates.
+
+    Nothing is changed without --repair. The exit status is 0 where nothing is wrong, else 1.
+
+    \b
+    Examples:
+      asyncmq doctor
+      asyncmq doctor emails --json | jq -r '.findings[] | [.code, .count] | @tsv'
+      asyncmq doctor emails --repair --dry-run
+      asyncmq doctor --repair --code waiting_unlisted --code active_lost
+    """
+    names, codes = queues or [], _known(code or [])
+    if not repair:
+        if dry_run or yes or reason is not None:
+            raise UsageProblem("--dry-run, --yes and --reason go with --repair")
+        return _told(session, session.doctor.look(names, codes))
+    if session.out.format == "ndjson":
+        raise UsageProblem("--ndjson lists findings; --repair reports with --json")
+    if not dry_run and not yes:
+        _ask(session, session.doctor.look(names, codes), codes)
+    report = session.repairs.repair(names, codes, reason=reason, dry_run=dry_run)
+    session.report(report, brief=session.out.format != "json")
+    return _left(session, report)
+
+
+def _told(session: Session, diagnosis: Diagnosis) -> int:
+    from asyncmq_cli.output import diagnoses, documents
+
+    if session.out.format == "json":
+        session.out.document(documents.diagnosis(diagnosis))
+    elif session.out.format == "ndjson":
+        session.out.documents(documents.finding(one) for one in diagnosis.findings)
+    else:
+        _table(session, diagnosis.findings)
+        session.out.footer(diagnoses.summary(diagnosis))
+        if any(one.repairable for one in diagnosis.findings):
+            session.out.footer("'asyncmq doctor --repair --dry-run' shows what would be repaired")
+    return 1 if diagnosis.findings else 0
+
+
+def _table(session: Session, findings: Sequence[Finding]) -> None:
+    from asyncmq_cli.output import diagnoses
+
+    if not findings:
+        return
+    session.out.rows(findings, diagnoses.columns(for_people=session.out.for_people), now=0.0)
+    if session.out.for_people:
+        for line in diagnoses.meanings(findings, session.out.width):
+            session.out.line(line)
+        session.out.line()
+
+
+def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
+    from asyncmq_cli.output import diagnoses
+
+    meant = [one for one in diagnosis.findings if session.repairs.makes(one.code, codes)]
+    total = sum(one.count for one in meant)
+    if total:
+        what = "1 damage" if total == 1 else f"{total:,} damages"
+        session.ask_about(diagnoses.lines_to_ask(meant), f"Repair {what}?", f"repair {what}")
+
+
+def _left(session: Session, report: RepairReport) -> int:
+    """Tell of what was found and is not repaired; in JSON the report has told it."""
+    from asyncmq_cli.output import diagnoses
+
+    if session.out.for_people and report.left:
+        session.out.line("\nLeft as it is:")
+        _table(session, report.left)
+    elif not session.out.for_programs:
+        for one in report.left:
+            session.out.remark("warning", diagnoses.remark(one))
+    return 1 if report.left else 0
+
+
+def _known(codes: list[str]) -> list[str]:
+    """Raises UsageProblem for a code that there is none of, with the nearest."""
+    from asyncmq_cli.services.doctor_codes import BY_CODE
+
+    for code in codes:
+        if code not in BY_CODE:
+            from difflib import get_close_matches
+
+            near = get_close_matches(code, BY_CODE, n=1)
+            raise UsageProblem(
+                f"the doctor knows no {code!r}",
+                hint=f"did you mean {near[0]}?" if near else f"it knows {', '.join(BY_CODE)}",
+            )
+    return codes

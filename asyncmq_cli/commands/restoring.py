@@ -1,0 +1,69 @@
+"""Restoring jobs from a backup: what was chosen, whether it is meant, and how it goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asyncmq_cli.commands import targets as parse
+from asyncmq_cli.commands.bulk import progress_of
+from asyncmq_cli.commands.session import Session
+from asyncmq_cli.commands.targets import Manner
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.backup_reader import Backup
+
+FileArg = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="A backup, as 'remove --backup' writes it; - reads it from standard input.",
+        show_default=False,
+    ),
+]
+
+
+def restore_jobs(
+    session: Session, file: str, job_ids: list[str] | None, manner: Manner, *, force: bool
+) -> None:
+    from asyncmq_cli.errors import UsageProblem
+    from asyncmq_cli.services.backup_reader import STANDARD_INPUT, Backup
+
+    rate = parse.rate_of(session.flags)
+    if file == STANDARD_INPUT and STANDARD_INPUT in (job_ids or ()):
+        raise UsageProblem("the backup and the ids cannot both come from standard input")
+    named = parse.ids_from(job_ids) if job_ids else None
+    with Backup(file) as backup:
+        _warn(session, backup, whole=named is None)
+        chosen = session.restores.chosen(backup)
+        if named is None and not manner.dry_run and not manner.yes:
+            queues = ", ".join(sorted({entry.queue for entry in chosen}))
+            session.ask(manner.verb, queues, [entry.id for entry in chosen])
+        with progress_of(session, manner.verb, len(chosen) if named is None else 0) as advance:
+            from asyncmq_cli.services.job_changes import Control
+            from asyncmq_cli.services.restore import RestoreOrder
+
+            order = RestoreOrder(
+                backup,
+                named,
+                force=force,
+                reason=manner.reason,
+                dry_run=manner.dry_run,
+                control=Control(rate=rate, progress=advance),
+            )
+            report = session.restores.restore(order)
+    session.report(report, brief=named is None)
+
+
+def _warn(session: Session, backup: Backup, *, whole: bool) -> None:
+    kept = sum(1 for entry in backup.entries.values() if entry.removed is False)
+    if kept and whole:
+        jobs = "1 job" if kept == 1 else f"{kept:,} jobs"
+        session.out.remark("warning", f"{jobs} of the backup had not been removed after all")
+    if backup.cut_line is not None:
+        session.out.remark(
+            "warning",
+            f"line {backup.cut_line:,}, the last of the backup, is cut off and left out; "
+            "a run that was killed in writing it had not removed that job",
+        )

@@ -1,0 +1,150 @@
+"""Reading a backup: the whole of it is checked before anything is made of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from asyncmq_cli.errors import AdminError, UsageProblem
+from asyncmq_cli.services.backup_lines import BadLine, Outcome, is_cut, read_line
+from asyncmq_cli.storage.keys import to_bytes, to_text
+from asyncmq_cli.storage.parts import Parts
+
+STANDARD_INPUT = "-"
+_LONGEST_LINE = 1024 * 1024 * 1024
+
+
+class NoSuchBackup(UsageProblem):
+    code = "no_such_backup"
+
+    def __init__(self, path: str, problem: OSError) -> None:
+        super().__init__(
+            f"cannot read the backup {path!r}: {problem.strerror or problem}",
+            hint="it is the file that was given to 'remove --backup'",
+        )
+
+
+class BadBackup(AdminError):
+    code = "bad_backup"
+
+    def __init__(self, path: str, number: int, why: str) -> None:
+        super().__init__(
+            f"line {number:,} of {path!r} cannot be restored: {why}",
+            hint="nothing was restored; a backup is what 'remove --backup' wrote",
+            details={"backup": path, "line": number},
+        )
+
+
+@dataclass(slots=True)
+class Entry:
+    """The last line of a job. `removed` is whether it was removed, as far as the backup knows."""
+
+    queue: str
+    id: str
+    line: int
+    run: str
+    removed: bool | None = None
+
+
+class Backup:
+    """A backup that was checked whole. A context manager, to be opened with `Backup(path)`.
+
+    `entries` are its jobs in the order of the file, of each the last one. `cut_line` is the number
+    of a last line that is not whole, because what wrote it was killed.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.entries: dict[tuple[bytes, bytes], Entry] = {}
+        self.cut_line: int | None = None
+        try:
+            self._file = _opened(path)
+        except OSError as exc:
+            raise NoSuchBackup(path, exc) from exc
+        try:
+            self._check()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Backup:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def jobs(self, lines: Container[int]) -> Iterator[Parts]:
+        """The jobs on these lines. Raises BadBackup where the file has changed meanwhile."""
+        for number, line in self._lines():
+            if number in lines:
+                found = self._read(number, line)
+                if isinstance(found, Outcome):
+                    raise BadBackup(self.path, number, "the file has changed meanwhile")
+                yield found[1]
+
+    def _check(self) -> None:
+        for number, line in self._lines():
+            try:
+                found = self._read(number, line)
+            except BadBackup:
+                if not line.endswith(b"\n") and is_cut(line):
+                    self.cut_line = number
+                    return
+                raise
+            if isinstance(found, Outcome):
+                self._settle(found)
+                continue
+            run, parts = found
+            # The order is that of the last lines.
+            self.entries.pop((parts.queue, parts.id), None)
+            entry = Entry(to_text(parts.queue), to_text(parts.id), number, run)
+            self.entries[parts.queue, parts.id] = entry
+
+    def _settle(self, outcome: Outcome) -> None:
+        for removed, job_ids in ((True, outcome.removed), (False, outcome.kept)):
+            for job_id in job_ids:
+                entry = self.entries.get((outcome.queue, job_id))
+                if entry is not None and entry.run == outcome.run:
+                    entry.removed = removed
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        self._file.seek(0)
+        number = 0
+        try:
+            while line := self._file.readline(_LONGEST_LINE):
+                number += 1
+                yield number, line
+        except OSError as exc:
+            raise NoSuchBackup(self.path, exc) from exc
+
+    def _read(self, number: int, line: bytes) -> tuple[str, Parts] | Outcome:
+        try:
+            return read_line(line)
+        except BadLine as exc:
+            raise BadBackup(self.path, number, str(exc)) from exc
+
+
+def _opened(path: str) -> IO[bytes]:
+    if path != STANDARD_INPUT:
+        file = Path(os.fsdecode(to_bytes(path))).open("rb")  # noqa: SIM115  closed with the backup
+        if file.seekable():
+            return file
+        with file:
+            return _copied(file)
+    return _copied(sys.stdin.buffer)
+
+
+def _copied(source: IO[bytes]) -> IO[bytes]:
+    """A backup is read twice, and a pipe can be read but once. The copy has no name."""
+    copy = tempfile.TemporaryFile()  # noqa: SIM115  closed with the backup
+    shutil.copyfileobj(source, copy)
+    return copy

@@ -1,0 +1,151 @@
+"""Repairing what the doctor has found: one atomic script a job, each audited as `doctor.repair`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from asyncmq_cli.errors import AdminError, ChangeRefused
+from asyncmq_cli.models import Diagnosis, RepairReport
+from asyncmq_cli.services.bulk import JobRunner, Planned
+from asyncmq_cli.services.change import Attempt
+from asyncmq_cli.services.doctor import Confirmed, Doctor, DoctorService, Summary
+from asyncmq_cli.services.doctor_codes import BY_CODE
+from asyncmq_cli.services.interrupt import Stop
+from asyncmq_cli.services.queue_findings import QueueFinding
+from asyncmq_cli.services.repeatable_plans import name_of
+from asyncmq_cli.services.repeatables import patiently
+from asyncmq_cli.storage import repairs
+from asyncmq_cli.storage.audit import EventDraft
+from asyncmq_cli.storage.changes import Change
+from asyncmq_cli.storage.evidence import Evidence
+from asyncmq_cli.storage.store import Store
+
+ACTION, SOURCE = "doctor.repair", "doctor"
+
+Repair = Callable[[Evidence, EventDraft, int], Change]
+
+# What is done about each damage of a job, and how people are told of it.
+_REPAIRS: dict[str, tuple[Repair, str]] = {
+    "waiting_unlisted": (repairs.enqueue, "waits again"),
+    "active_lost": (repairs.enqueue, "waits again"),
+    "active_unclaimed": (repairs.enqueue, "waits again"),
+    "parents_done": (repairs.release, "waits for a worker now"),
+    "delayed_unlisted": (repairs.put_back, "is in the delayed set again"),
+    "failed_unlisted": (repairs.put_back, "is in the dead-letter queue again"),
+    "dead_state_wrong": (repairs.write_record, "has the state of its dead letter"),
+    "record_missing": (repairs.write_record, "has a record again"),
+    "record_unindexed": (repairs.index, "is among the ids again"),
+    "dead_letter_stale": (repairs.drop_dead_letter, "its dead letter is gone"),
+    "heartbeat_stale": (repairs.drop_claim, "its heartbeat is gone"),
+    "id_without_record": (repairs.forget, "what was left of it is gone"),
+    "state_without_job": (repairs.forget, "what was left of it is gone"),
+    "member_without_job": (repairs.forget, "what was left of it is gone"),
+    "cancel_mark_stale": (repairs.forget, "its mark is gone"),
+    "result_without_job": (repairs.forget, "what was left of it is gone"),
+    "payload_without_record": (repairs.forget, "what was left of it is gone"),
+    "claim_stale": (repairs.drop_claim, "its claim is gone"),
+}
+
+
+class RepairService:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @staticmethod
+    def makes(code: str, named: Collection[str]) -> bool:
+        return makes(code, named)
+
+    def repair(
+        self, queues: Sequence[str], codes: Collection[str], *, reason: str | None, dry_run: bool
+    ) -> RepairReport:
+        """Look, and repair what is found; the looking is part of it, so that nothing is repaired by
+        what was true some time ago. Of what may run a job twice only the codes named are repaired.
+        """
+        chosen, names = DoctorService(self._store).queues(queues)
+        run = _Run(self._store, codes, reason, dry_run)
+
+        def walk(stop: Stop) -> None:
+            for found in Doctor(self._store, codes or BY_CODE).rounds(chosen, names):
+                run.treat(found, stop)
+
+        report = run.report(chosen[0] if len(chosen) == 1 else None, walk)
+        return RepairReport.of(report, Diagnosis(chosen, run.left.findings(chosen)))
+
+
+def makes(code: str, named: Collection[str]) -> bool:
+    """Whether a run that was given these codes repairs what has this one."""
+    way = BY_CODE[code].way
+    return way == "sure" or (way == "named" and code in named)
+
+
+class _Run(JobRunner):
+    """`left` is what was found and is not to be repaired."""
+
+    def __init__(self, store: Store, codes: Collection[str], reason: str | None, dry_run: bool) -> None:
+        super().__init__(store, ACTION, SOURCE, reason=reason, dry_run=dry_run)
+        self._codes = codes
+        self.left = Summary()
+
+    def treat(self, found: Confirmed, stop: Stop) -> None:
+        stop.between_targets()
+        jobs = [one for one in found.jobs if makes(one[0], self._codes)]
+        # What is to wait again waits in the order in which it came.
+        jobs.sort(key=lambda one: one[1].location.job.created_at or 0.0)
+        definitions = [one for one in found.of_queue if makes(one.code, self._codes)]
+        self.left.add(
+            Confirmed(
+                found.queue,
+                [one for one in found.jobs if not makes(one[0], self._codes)],
+                [one for one in found.of_queue if not makes(one.code, self._codes)],
+                found.tallies,
+            )
+        )
+        for batch in self._batches(self._planned(found.queue, jobs)):
+            stop.between_targets()
+            self._carry_out(batch)
+        for one in definitions:
+            stop.between_targets()
+            self._repair_definition(found.queue, one)
+
+    def _planned(self, queue: str, jobs: Sequence[tuple[str, Evidence]]) -> Iterator[Planned]:
+        for code, evidence in jobs:
+            attempt = self._attempt(queue, evidence.location.id, code)
+            try:
+                change, told = self._change(code, evidence, attempt.draft())
+            except AdminError as exc:
+                self.refused(attempt, exc)
+            else:
+                yield attempt, change, f"{code}: {told}"
+
+    def _change(self, code: str, found: Evidence, draft: EventDraft) -> tuple[Change, str]:
+        if code == "cancel_unfinished":
+            return self.store.changes.cancel(found.location, draft), "is cancelled"
+        make, told = _REPAIRS[code]
+        if code == "claim_stale" and not found.has_record:
+            make = repairs.forget
+        return make(found, draft, self.store.audit.maxlen), told
+
+    def _repair_definition(self, queue: str, found: QueueFinding) -> None:
+        """Leave the member that runs next of those that were found, byte for byte."""
+        attempt = self._attempt(queue, name_of(found.members[0]), found.code)
+
+        def once(attempt: Attempt) -> None:
+            first = found.members[0]
+            now = self.store.repeatables.find(queue, first.id)
+            if tuple(now.members) != found.members:
+                raise ChangeRefused(
+                    "repeatable_moved", f"repeatable {first.id!r} has changed meanwhile; nothing was changed"
+                )
+            if not self.dry_run:
+                self.store.repeatables.replace(now, first.raw, first.score, attempt.draft())
+
+        def change(attempt: Attempt) -> str | None:
+            patiently(lambda: once(attempt))
+            return f"{found.code}: it was stored {len(found.members)} times, and is once now"
+
+        self._try(attempt, change)
+
+    def _attempt(self, queue: str, job_id: str, code: str) -> Attempt:
+        attempt = Attempt(self, queue, job_id)
+        attempt.details["code"] = code
+        return attempt

@@ -1,0 +1,169 @@
+"""What Redis has to offer to somebody who is typing: soon, or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from threading import Thread
+from typing import Any, TypeVar
+
+from asyncmq_cli.config import Config
+from asyncmq_cli.models import Offer
+
+T = TypeVar("T")
+
+LEAST_ID = 3
+"""Characters of a job's id that must be there: fewer would fit too many."""
+_MOST_JOBS = 100
+_SAMPLE = 200
+_ID_SHOWN = 10
+_DEAD = ("failed", "expired")
+_ENDED = (*_DEAD, "completed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is looked for: a `kind` of LOOKUPS that begins with `prefix`, for a command such as
+    ("jobs", "retry"), in `queue` where one was named."""
+
+    kind: str
+    prefix: str
+    command: tuple[str, ...] = ()
+    queue: str | None = None
+
+
+@dataclass(slots=True)
+class _Search:
+    client: Any
+    wish: Wish
+    deadline: float
+    found: dict[str, str] = field(default_factory=dict)
+
+    def in_time(self, pieces: Iterable[T]) -> Iterator[T]:
+        for piece in pieces:
+            yield piece
+            if time.monotonic() > self.deadline:
+                return
+
+
+def live(config: Config, wish: Wish, patience: float) -> list[Offer]:
+    """What is found within `patience` seconds from the first byte to Redis. Nothing where Redis is
+    away or refuses: who only types has asked for no answer, so that there is no error either."""
+    # Before the clock starts: this is slow, and not because of Redis.
+    from asyncmq_cli.storage.connection import connect
+
+    found: dict[str, str] = {}
+    hasty = replace(config, timeout=patience)
+    # In a thread of its own, because looking up a host's name heeds no timeout.
+    thread = Thread(target=_search, args=(lambda: connect(hasty), wish, patience, found), daemon=True)
+    thread.start()
+    thread.join(patience)
+    return [Offer(value, about) for value, about in sorted(found.copy().items())]
+
+
+def _search(connect: Callable[[], Any], wish: Wish, patience: float, found: dict[str, str]) -> None:
+    from redis.exceptions import RedisError
+
+    from asyncmq_cli.errors import AdminError
+
+    try:
+        # What is read at one go, such as groups, must be told before nobody waits for it any more.
+        deadline = time.monotonic() + patience * 0.8
+        with connect() as client:
+            LOOKUPS[wish.kind](_Search(client, wish, deadline, found))
+    except (AdminError, RedisError, OSError):
+        return
+
+
+def _queues(search: _Search) -> None:
+    from asyncmq_cli.storage.offers import OfferReader
+
+    for names in search.in_time(OfferReader(search.client).queues(search.wish.prefix)):
+        search.found.update(dict.fromkeys(names, ""))
+
+
+def _jobs(search: _Search) -> None:
+    from asyncmq_cli.storage.offers import OfferReader
+
+    wish = search.wish
+    if wish.queue is None or len(wish.prefix) < LEAST_ID:
+        return
+    fits = _fitting(wish.command)
+    for jobs in search.in_time(OfferReader(search.client).job_ids(wish.queue, wish.prefix)):
+        search.found.update({job_id: state or "" for job_id, state in jobs.items() if fits(state)})
+        if len(search.found) >= _MOST_JOBS:
+            return
+
+
+def _fitting(command: tuple[str, ...]) -> Callable[[str | None], bool]:
+    """Whether a command may hit a job in a state. What the states hash does not know may be any."""
+    if command[:1] == ("dlq",) or command[-1:] == ("retry",):
+        return lambda state: state is None or state in _DEAD
+    if command[-1:] == ("cancel",):
+        return lambda state: state is None or state not in _ENDED
+    return lambda state: True
+
+
+def _repeatables(search: _Search) -> None:
+    from asyncmq_cli.storage.repeatables import IDENTITY_PREFIX, read
+
+    wish = search.wish
+    if wish.queue is None:
+        return
+    paused = {"pause": False, "resume": True}.get("".join(wish.command[-1:]))
+    written_out = wish.prefix.startswith(IDENTITY_PREFIX[:1])
+    for member in read(search.client, wish.queue):
+        if member.definition is None or paused not in (None, member.paused):
+            continue
+        bare = member.id.removeprefix(IDENTITY_PREFIX)
+        length = max(_ID_SHOWN, len(wish.prefix))
+        name = IDENTITY_PREFIX + bare if written_out else bare[:length]
+        if name.startswith(wish.prefix):
+            search.found[name] = _task_of(member.definition) + (" (paused)" if member.paused else "")
+
+
+def _groups(search: _Search) -> None:
+    from asyncmq_cli.services.groups import grouped
+    from asyncmq_cli.storage.jobs import JobReader
+
+    if search.wish.queue is None:
+        return
+    dead = JobReader(search.client).in_place(search.wish.queue, "dlq")
+    for group in grouped(search.in_time(dead))[2]:
+        if group.id.startswith(search.wish.prefix):
+            kind = f"{group.type.rpartition('.')[2]}: " if group.type else ""
+            search.found[group.id] = f"{group.count:,} x {kind}{group.message}"
+
+
+def _tasks(search: _Search) -> None:
+    """Those of the definitions, and elsewhere those of some jobs: enough to know how they are called."""
+    from asyncmq_cli.storage import repeatables, scan
+    from asyncmq_cli.storage.jobs import JobReader
+    from asyncmq_cli.storage.keys import QueueKeys
+
+    queue = search.wish.queue
+    if queue is None:
+        return
+    names = [_task_of(member.definition or {}) for member in repeatables.read(search.client, queue)]
+    if search.wish.command[:1] != ("repeatables",):
+        some = next(scan.set_members(search.client, QueueKeys(queue).ids), [])
+        ids = [member.decode("utf-8", "surrogateescape") for member in islice(some, _SAMPLE)]
+        for job in JobReader(search.client).load(queue, ids):
+            names.append((job and job.task_id) or "")
+    start = search.wish.prefix
+    search.found.update(dict.fromkeys((name for name in names if name and name.startswith(start)), ""))
+
+
+def _task_of(definition: Mapping[str, Any]) -> str:
+    return str(definition.get("task_id") or definition.get("task") or "")
+
+
+LOOKUPS: dict[str, Callable[[_Search], None]] = {
+    "queues": _queues,
+    "jobs": _jobs,
+    "repeatables": _repeatables,
+    "groups": _groups,
+    "tasks": _tasks,
+}

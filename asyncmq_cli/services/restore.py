@@ -1,0 +1,166 @@
+"""Putting removed jobs back where they were, from a backup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from asyncmq_cli.errors import AdminError, ChangeRefused
+from asyncmq_cli.models import ChangeReport
+from asyncmq_cli.services.backup_reader import STANDARD_INPUT, Backup, Entry
+from asyncmq_cli.services.bulk import JobRunner, Pace, Planned
+from asyncmq_cli.services.change import Attempt
+from asyncmq_cli.services.interrupt import Stop
+from asyncmq_cli.services.job_changes import Control
+from asyncmq_cli.storage.changes import already_there, marked_cancelled
+from asyncmq_cli.storage.keys import to_text
+from asyncmq_cli.storage.scan import WrongType, chunked
+from asyncmq_cli.storage.store import Store
+
+_LOOKED_FOR_AT_A_TIME = 10_000
+
+
+class JobNotInBackup(AdminError):
+    code, exit_code = "job_not_in_backup", 4
+
+    def __init__(self, path: str, job_id: str) -> None:
+        super().__init__(
+            f"no job {job_id!r} in the backup {path!r}", details={"backup": path, "job_id": job_id}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOrder:
+    """`job_ids` are those named; None means all that the backup says were removed. With `force`
+    also those of which that is not known."""
+
+    backup: Backup
+    job_ids: Sequence[str] | None = None
+    force: bool = False
+    reason: str | None = None
+    dry_run: bool = False
+    control: Control = field(default_factory=Control)
+
+
+class RestoreService:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def chosen(self, backup: Backup) -> list[Entry]:
+        """What a restore of the whole backup would try: all but what is known not to have been removed."""
+        return [entry for entry in backup.entries.values() if entry.removed is not False]
+
+    def restore(self, order: RestoreOrder) -> ChangeReport:
+        path = order.backup.path
+        details: dict[str, Any] = {} if path == STANDARD_INPUT else {"backup": path}
+        chosen = self.chosen(order.backup)
+        ids = [entry.id for entry in chosen] if order.job_ids is None else order.job_ids
+        runner = Restorer(
+            self._store,
+            "job.restore",
+            "jobs.single" if len(set(ids)) == 1 else "jobs.bulk",
+            reason=order.reason,
+            dry_run=order.dry_run,
+            details=details | ({"force": True} if order.force else {}),
+        )
+        runner.progress = order.control.progress
+        if not order.dry_run:
+            runner.pace = Pace(order.control.rate)
+        return runner.restore(order, chosen)
+
+
+class Restorer(JobRunner):
+    """Tries to restore job after job of a backup."""
+
+    def restore(self, order: RestoreOrder, chosen: Sequence[Entry]) -> ChangeReport:
+        queues = {entry.queue for entry in order.backup.entries.values()}
+        queue = queues.pop() if len(queues) == 1 else None
+
+        def run(stop: Stop) -> None:
+            entries = chosen if order.job_ids is None else self._named(order, queue or "")
+            marked: set[tuple[str, str]] = set()
+            lines = {entry.line for entry in self._gone(self._removed(order, entries), marked)}
+            for batch in self._batches(self._planned(order.backup, lines, marked)):
+                stop.between_targets()
+                self.pace.keep(len(batch), stop)
+                self._carry_out(batch)
+
+        return self.report(queue, run)
+
+    def _named(self, order: RestoreOrder, queue: str) -> Iterator[Entry]:
+        by_id: dict[str, list[Entry]] = {}
+        for entry in order.backup.entries.values():
+            by_id.setdefault(entry.id, []).append(entry)
+        for job_id in dict.fromkeys(order.job_ids or ()):
+            if job_id not in by_id:
+                self._refuse(queue, job_id, JobNotInBackup(order.backup.path, job_id))
+            yield from by_id.get(job_id, ())
+
+    def _removed(self, order: RestoreOrder, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Those of which it is known that they were removed.
+
+        What a run could not write down any more, because it was killed or lost its connection, is
+        in the audit trail: the event was written with the removal.
+        """
+        entries = list(entries)
+        unknown = [entry for entry in entries if entry.removed is None]
+        confirmed = self._confirmed(unknown) if unknown and not order.force else set()
+        for entry in entries:
+            if entry.removed or order.force or (entry.run, entry.queue, entry.id) in confirmed:
+                yield entry
+            else:
+                self._refuse(entry.queue, entry.id, _not_removed(entry))
+
+    def _confirmed(self, entries: Sequence[Entry]) -> set[tuple[str, str, str]]:
+        wanted = {(entry.run, entry.queue, entry.id) for entry in entries}
+        found: set[tuple[str, str, str]] = set()
+        for event in self.store.audit.newest_first(warn=lambda message: None):
+            key = (str(event.details.get("run")), event.queue or "", event.job_id or "")
+            if key in wanted and event.status == "success" and event.action.endswith(".remove"):
+                found.add(key)
+                if len(found) == len(wanted):
+                    break
+        return found
+
+    def _gone(self, entries: Iterable[Entry], marked: set[tuple[str, str]]) -> Iterator[Entry]:
+        """Those that are not there, so that they can be restored. What is marked as cancelled is
+        added to `marked`."""
+        by_queue: dict[str, list[Entry]] = {}
+        for entry in entries:
+            by_queue.setdefault(entry.queue, []).append(entry)
+        for queue, of_queue in by_queue.items():
+            for piece in chunked(of_queue, _LOOKED_FOR_AT_A_TIME):
+                try:
+                    existing, cancelled = self.store.traces(queue, [entry.id for entry in piece])
+                except WrongType as exc:
+                    for entry in piece:
+                        self._refuse(queue, entry.id, exc)
+                    continue
+                marked.update((queue, job_id) for job_id in cancelled)
+                for entry in piece:
+                    if entry.id in existing:
+                        self._refuse(queue, entry.id, already_there(entry.id))
+                    else:
+                        yield entry
+
+    def _planned(self, backup: Backup, lines: set[int], marked: set[tuple[str, str]]) -> Iterator[Planned]:
+        for parts in backup.jobs(lines):
+            queue, job_id = to_text(parts.queue), to_text(parts.id)
+            if (queue, job_id) in marked and not parts.cancelled:
+                self._refuse(queue, job_id, marked_cancelled(job_id))
+                continue
+            attempt = Attempt(self, queue, job_id)
+            yield attempt, self.store.changes.restore(parts, attempt.draft()), None
+
+    def _refuse(self, queue: str, job_id: str, error: AdminError) -> None:
+        self.refused(Attempt(self, queue, job_id), error)
+        self._progressed(1)
+
+
+def _not_removed(entry: Entry) -> ChangeRefused:
+    if entry.removed is False:
+        why = "was not removed after all by the run that wrote the backup"
+    else:
+        why = "is not known to have been removed: the run that wrote the backup was cut off"
+    return ChangeRefused("not_removed", f"job {entry.id!r} {why}", hint="--force restores it all the same")

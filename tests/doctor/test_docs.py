@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from asyncmq_cli.services.doctor_codes import DAMAGES
+from asyncmq_cli.services.doctor_repairs import _REPAIRS
+
+ROW = re.compile(r"^\| `(\w+)` \|[^|]+\| (.+) \|$", re.MULTILINE)
+
+
+def test_the_docs_list_each_code_in_order_with_its_repair_or_advice() -> None:
+    rows = ROW.findall(Path("docs/doctor.md").read_text())
+    assert [code for code, _ in rows] == [damage.code for damage in DAMAGES]
+    for (code, what), damage in zip(rows, DAMAGES, strict=True):
+        assert what.startswith("*") is (damage.way == "advice"), code
+        assert (f"only with `--code {code}`" in what) is (damage.way == "named"), code
+
+
+def test_each_damage_of_a_job_that_can_be_repaired_has_its_repair() -> None:
+    repairable = {damage.code for damage in DAMAGES if damage.way != "advice"}
+    assert repairable - set(_REPAIRS) == {"cancel_unfinished", "repeatable_duplicate"}
+    assert set(_REPAIRS) <= repairable

@@ -1,0 +1,93 @@
+"""Whether a queue of which many jobs were being changed is sound: each job in exactly one place,
+and a success event for each change and no other."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import redis
+
+from tests import library
+
+Keys = dict[str, set[str]]
+
+
+def fill(client: redis.Redis, queue: str, names: list[str], state: str) -> None:
+    """Dead or waiting jobs, as the library leaves them; a test of its own compares the two."""
+    client.flushall()
+    client.set(f"queue:{queue}:waiting:seq", len(names))
+    records = [library.job(name, status=state) for name in names]
+    if state == "failed":
+        library.bury(client, queue, records, 1.6e9)
+        return
+    pipe = client.pipeline(transaction=False)
+    for number, record in enumerate(records, 1):
+        pipe.set(f"jobs:{queue}:{record['id']}", json.dumps(record))
+        pipe.sadd(f"jobs:{queue}:ids", record["id"])
+        pipe.hset(f"jobs:{queue}:states", record["id"], state)
+        pipe.zadd(f"queue:{queue}:waiting", {record["id"]: 5e12 + number})
+    pipe.execute()
+
+
+def places(client: redis.Redis, queue: str) -> Keys:
+    """Which jobs are in which key."""
+    prefix = f"jobs:{queue}:"
+    fixed = {f"{prefix}{name}" for name in ("ids", "states", "results")}
+    found: Keys = {
+        "record": {
+            key.decode().removeprefix(prefix)
+            for key in client.scan_iter("jobs:*", count=1000)
+            if key.decode().startswith(prefix) and key.decode() not in fixed
+        },
+        "ids": texts(client.smembers(f"{prefix}ids")),
+        "cancelled": texts(client.smembers(f"queue:{queue}:cancelled")),
+        "waiting": texts(client.zrange(f"queue:{queue}:waiting", 0, -1)),
+        "dlq": {json.loads(member)["id"] for member in client.zrange(f"queue:{queue}:dlq", 0, -1)},
+        "delayed": {json.loads(m)["id"] for m in client.zrange(f"queue:{queue}:delayed", 0, -1)},
+        "active": texts(client.hkeys(f"queue:{queue}:active")),
+    }
+    for name, state in client.hgetall(f"{prefix}states").items():
+        found.setdefault(f"state {state.decode()}", set()).add(name.decode())
+    return found
+
+
+def texts(names: Iterable[bytes]) -> set[str]:
+    return {name.decode() for name in names}
+
+
+def in_(keys: Keys, name: str) -> set[str]:
+    return {key for key, names in keys.items() if name in names}
+
+
+# What a job is in before the change, and after it.
+BEFORE = {
+    "retry": {"record", "ids", "dlq", "state failed"},
+    "remove": {"record", "ids", "dlq", "state failed"},
+    "cancel": {"record", "ids", "waiting", "state waiting"},
+}
+AFTER = {
+    "retry": {"record", "ids", "waiting", "state waiting"},
+    "remove": set[str](),
+    "cancel": {"record", "ids", "cancelled", "state cancelled"},
+}
+STATE = {"retry": "failed", "remove": "failed", "cancel": "waiting"}
+
+
+def changed(client: redis.Redis, queue: str, verb: str, names: list[str]) -> set[str]:
+    """The jobs that were changed. Fails unless all is as it should be."""
+    keys = places(client, queue)
+    strangers = set().union(*keys.values()) - set(names)
+    assert not strangers
+    lies = {name: in_(keys, name) for name in names}
+    odd = {name: where for name, where in lies.items() if where not in (BEFORE[verb], AFTER[verb])}
+    assert not odd, f"{len(odd)} jobs are half changed, as {next(iter(odd.items()))}"
+    done = {name for name, where in lies.items() if where == AFTER[verb]}
+    assert successes(client, lambda action: action.endswith(f".{verb}")) == dict.fromkeys(done, 1)
+    return done
+
+
+def successes(client: redis.Redis, wanted: Callable[[str], bool]) -> Counter[str]:
+    trail = library.events(client)
+    return Counter(e["job_id"] for e in trail if e["status"] == "success" and wanted(e["action"]))

@@ -1,0 +1,75 @@
+"""Writes docs/reliability.md from the figures of a whole run: `python -m tests.faults.reliability FILE`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+# A section for each kind of fault, in this order: what was done, and what was held afterwards.
+SECTIONS = {
+    "The tool killed": """
+        Bulk retry, remove (with a backup) and cancel of 10,000 jobs, SIGKILLed at random moments and
+        run again until done. After each kill every job was in exactly one place, each change had
+        exactly one success event and each success event its change; all that was removed was in a
+        backup.""",
+    "Redis killed": """
+        The same with Redis SIGKILLed (append-only, `appendfsync always`) and started again: nothing
+        that was told as done was lost.""",
+    "The line cut": """
+        The line to Redis cut after any byte, in either direction: what was done and not heard of was
+        looked up, none was told as failed, and the same command run again did the rest.""",
+    "Races": """
+        Eight processes of the tool and four workers of the library on one queue, doing random things:
+        no job lost, none run twice by the tool, no event without its change. `executions` are jobs that
+        workers ran.""",
+    "The model": """
+        Random sequences of the library's calls and the tool's (Hypothesis), checked after each step
+        against a plain model: counts equal lists, lists the model, and the invariants of the layout
+        hold.""",
+    "Hostile data": """
+        Random, damaged and deep data and wrong types under every key, names of control characters,
+        globs and 10,000 characters, secrets at every depth: no command ended in a traceback, printed
+        what a terminal obeys, or showed a secret.""",
+    "Fuzzed jobs": """
+        Mutated records, members, payload parts and results, decoded, redacted and rendered.""",
+    "Fuzzed codec": """
+        Mutated texts, decoded as Python's `json` decodes them or refused as it refuses them; none but a
+        backup's own line is taken for one.""",
+}
+_WIDTH = 118
+
+
+def page(lines: list[dict[str, Any]], today: str) -> str:
+    servers = " and ".join(sorted({line["server"] for line in lines if line["server"]}))
+    intro = f"""
+        What `make faults` did on {today} with Redis {servers}, and what came of it; it writes this
+        page. `make faults FAULTS_SEED={lines[0]["seed"]}` makes the same random choices again. A
+        smaller run is a part of `make test`."""
+    parts = ["# Reliability", folded(intro)]
+    for section, told in SECTIONS.items():
+        figures: Counter[str] = Counter()
+        for line in lines:
+            if line["section"] == section:
+                figures.update(line["figures"])
+        if figures:
+            numbers = ", ".join(f"{name} {count:,}" for name, count in figures.items())
+            parts += [f"## {section}", folded(told), f"**{numbers}**"]
+    return "\n\n".join(parts) + "\n"
+
+
+def folded(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def main(figures: str, target: str) -> None:
+    lines = [json.loads(line) for line in Path(figures).read_text().splitlines()]
+    Path(target).write_text(page(lines, time.strftime("%Y-%m-%d", time.gmtime())))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

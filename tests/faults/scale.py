@@ -1,0 +1,43 @@
+"""How hard the suite tries: seconds within `make test`, whole in `make faults`.
+
+FAULTS=whole        every run, instead of a few
+FAULTS_SEED=N       the same random choices again; each test that makes some prints its seed
+FAULTS_FIGURES=F    a file to which the figures are added, from which docs/reliability.md is made
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import secrets
+from pathlib import Path
+from typing import TypeVar
+
+import redis
+
+T = TypeVar("T")
+
+WHOLE = os.environ.get("FAULTS") == "whole"
+SEED = int(os.environ.get("FAULTS_SEED") or secrets.randbits(32))
+
+
+def scaled(few: T, whole: T) -> T:
+    return whole if WHOLE else few
+
+
+def seeded(name: str) -> random.Random:
+    """Random choices that this seed and the test's name decide."""
+    print(f"FAULTS_SEED={SEED} repeats this: {name}")  # noqa: T201
+    return random.Random(f"{SEED}:{name}")
+
+
+def record(section: str, client: redis.Redis | None = None, **figures: int) -> None:
+    """Add to the figures, where they are wanted; `client` says which server they were got on."""
+    file = os.environ.get("FAULTS_FIGURES")
+    if not file:
+        return
+    version = client.info("server")["redis_version"] if client is not None else None
+    line = {"section": section, "server": version, "seed": SEED, "figures": figures}
+    with Path(file).open("a") as opened:
+        opened.write(json.dumps(line) + "\n")

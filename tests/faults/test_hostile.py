@@ -1,0 +1,138 @@
+"""Whatever lies in Redis: no traceback, nothing that a terminal obeys, no secret, no end of memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests import library
+from tests.conftest import Result, environment
+from tests.faults.hostile import SECRET, fill
+from tests.faults.scale import record, scaled, seeded
+from tests.faults.support import Tool
+from tests.terminal import on_terminal
+
+ROUNDS = scaled(5, 150)
+MEGABYTES = scaled(60, 400)
+MOST_MEMORY = 200
+
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def commands(queue: str, jobs: list[str]) -> list[list[str]]:
+    # The id `-` asks for standard input.
+    ids = [job for job in jobs if job != "-"]
+    # What starts like an option is given after `--`.
+    return [
+        ["queues", "list"],
+        ["queues", "show", "--", queue],
+        *(["jobs", "list", "--state", state, "--", queue] for state in ("all", "failed", "repeatable")),
+        ["jobs", "list", "--q", "a", "--", queue],
+        *(["jobs", "show", "--", queue, job] for job in jobs),
+        ["dlq", "list", "--", queue],
+        ["dlq", "groups", "--", queue],
+        ["repeatables", "list"],
+        ["workers", "list"],
+        ["audit"],
+        *(
+            [verb, act, "--dry-run", "--", queue, *ids]
+            for verb, act in (("jobs", "remove"), ("dlq", "retry"))
+        ),
+        ["jobs", "cancel", "--dry-run", "--yes", "--", queue, *ids],
+    ]
+
+
+def assert_harmless(args: list[str], result: Result) -> None:
+    told = (args, result.code, result.stdout[-1500:], result.stderr[-1500:])
+    assert result.code in (0, 1, 2, 4), told
+    assert "fault of asyncmq-cli" not in result.stderr, told
+    assert "\nTraceback " not in f"\n{result.stderr}", told
+    shown = _STYLE.sub("", result.stdout) if "always" in args else result.stdout
+    found = _OBEYED.search(shown + result.stderr)
+    assert found is None, (found, told)
+    assert SECRET not in result.stdout + result.stderr, around_secret(args, result)
+    if "--json" in args and result.stdout:
+        json.loads(result.stdout)
+
+
+def around_secret(args: list[str], result: Result) -> tuple[list[str], str]:
+    text = result.stdout + result.stderr
+    found = text.find(SECRET)
+    return args, text[max(0, found - 300) : found + 50]
+
+
+def test_no_data_harms_who_reads_it(server: PrivateRedis, client: redis.Redis, tool: Tool) -> None:
+    rng = seeded("hostile")
+    ran = 0
+    for _ in range(ROUNDS):
+        queue, jobs = fill(client, rng)
+        names = [name.decode("utf-8", "surrogateescape") for name in (queue, *jobs) if name]
+        for args in commands(names[0], names[1:]):
+            for form in ([], ["--json"], ["--color", "always"]):
+                line = [*form, *args]
+                assert_harmless(line, tool(server.url, *line))
+                ran += 1
+    record("Hostile data", client, runs=ran, keyspaces=ROUNDS, losses=0)
+
+
+def test_nothing_that_a_terminal_obeys_gets_there(server: PrivateRedis, client: redis.Redis) -> None:
+    rng = seeded("hostile on a terminal")
+    for _ in range(scaled(1, 5)):
+        queue, jobs = fill(client, rng)
+        names = [
+            name.decode("utf-8", "surrogateescape") for name in (queue, *jobs) if name and b"\0" not in name
+        ]
+        if b"\0" in queue:
+            continue
+        for args in commands(names[0], names[1:])[:: scaled(5, 1)]:
+            # Such a name comes as bytes from a shell.
+            raw = [arg.encode("utf-8", "surrogateescape").decode("latin-1").encode("latin-1") for arg in args]
+            screen = on_terminal(*raw, url=server.url)  # type: ignore[arg-type]
+            shown = screen.text.replace("\r", "")
+            assert _OBEYED.search(shown) is None, (args, _OBEYED.search(shown), shown[-500:])
+            assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["jobs", "list", "huge", "--state", "failed"],
+        ["jobs", "list", "huge", "--state", "all", "--ndjson"],
+        ["dlq", "groups", "huge"],
+        ["queues", "list"],
+        ["dlq", "remove", "huge", "--all", "--yes", "--backup"],
+    ],
+    ids=" ".join,
+)
+def test_memory_does_not_grow_with_what_lies_there(
+    args: list[str], server: PrivateRedis, client: redis.Redis, tmp_path: Path
+) -> None:
+    text = "x" * 1_000_000
+    for number in range(MEGABYTES):
+        job = library.job(f"job-{number}", status="failed", last_error=f"E{number}: {text}")
+        library.bury(client, "huge", [job], 1.6e9)
+    if args[-1] == "--backup":
+        args = [*args, str(tmp_path / "backup")]
+    measured = (
+        # Not getrusage: a process takes over its parent's peak.
+        "import sys; from asyncmq_cli.app import run; code = run(sys.argv[1:]); "
+        "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM:')); "
+        "sys.stderr.write(peak.split()[1]); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", measured, *args],
+        env=environment(server.url),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stderr.split()[-1]) / 1024 < MOST_MEMORY
