@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types unit format clean
+.PHONY: demo test lint types shells unit faults bench format completions docs reference screenshots clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -32,12 +32,48 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-unit: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+# The tests press TAB in real shells. Where one is missing and cannot be installed, they fail and say so.
+shells:
+	@tests/install-shells bash zsh fish || true
+
+unit: $(VENV)/.dev shells
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST_ARGS)
+
+# Every fault, many times over: half an hour. The seed makes the same random choices again.
+FAULTS_SEED ?= $(shell date +%s)
+faults: export FAULTS := whole
+faults: export FAULTS_SEED := $(FAULTS_SEED)
+faults: export FAULTS_FIGURES := $(CURDIR)/.faults.ndjson
+faults: $(VENV)/.dev
+	@echo FAULTS_SEED=$(FAULTS_SEED)
+	rm -f $(FAULTS_FIGURES)
+	$(BIN)/python -m pytest --numprocesses 2 --dist load tests/faults $(PYTEST_ARGS)
+	$(BIN)/python -m tests.faults.reliability $(FAULTS_FIGURES) docs/reliability.md
+
+# As many jobs as a production queue holds; `make bench N=100000` for a quick look.
+N ?= 1000000
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks --jobs $(N) $(BENCH_ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# What is written from the code and checked in: the scripts of the shells.
+completions: $(VENV)/.dev
+	$(BIN)/python -m asyncmq_cli.completion completions
+
+# The site, in site/; a link or an anchor that leads nowhere fails.
+docs: $(VENV)/.dev
+	$(BIN)/python -m mkdocs build --strict
+
+# What is written from the code and checked in: docs/commands.md and the man page.
+reference: $(VENV)/.dev
+	$(BIN)/python -m tools.reference
+
+# The pictures of the README, in docs/images, from real commands in the demo.
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m tools.screenshots
+
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build site .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -3,33 +3,75 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NoReturn, Optional
 
 import typer
 
-from asyncmq_cli.commands import audit, demo, dlq, jobs, options, queues, repeatables, workers
+from asyncmq_cli.commands import options, tree
 from asyncmq_cli.errors import AdminError, Interrupted, OutputClosed, UsageProblem
 
 # Typer's base of all errors of usage has no public name of its own.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
+SHELLS = ("bash", "zsh", "fish", "powershell")
+_INSTALL, _SHOW = _COMPLETION_OPTIONS = ("--install-completion", "--show-completion")
+COMPLETE = "__complete"
+"""With this word the shells' scripts ask what TAB has to offer."""
+
+
+class _Root(tree.Nouns):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_shell(args))
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        from asyncmq_cli.commands import pages
+
+        pages.write_environment(formatter)
+
+
+def _with_shell(args: list[str]) -> list[str]:
+    """The options of the completion may stand alone; Typer has no word for that."""
+    for number, word in enumerate(args):
+        if not word.startswith("-"):
+            break
+        if word in _COMPLETION_OPTIONS and args[number + 1 : number + 2] in ([], ["--help"], ["-h"]):
+            return [*args[:number], f"{word}=", *args[number + 1 :]]
+    return args
+
+
 app = typer.Typer(
-    cls=options.Nouns,
+    cls=_Root,
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings=options.CONTEXT,
+    context_settings=tree.CONTEXT,
 )
-app.add_typer(queues.app, name="queues")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(dlq.app, name="dlq")
-app.add_typer(repeatables.app, name="repeatables")
-app.add_typer(workers.app, name="workers")
-audit.register(app)
-demo.register(app)
+# Each is imported and built when the command line names it, so that one does not pay for all.
+_NOUNS = {
+    "queues": "Find queues, see how they stand, pause and resume them.",
+    "jobs": "Find jobs, read why they failed, retry, remove and cancel them.",
+    "dlq": "Look into the dead-letter queue: failed and expired jobs, and why they died.",
+    "repeatables": "See what is scheduled, add definitions, pause, resume and remove them.",
+    "workers": "See which workers are there, how they are, and which queues have none.",
+    "metrics": "Measure throughput and backlog, keep a history, feed Prometheus.",
+    "events": "Follow what happens in the queues.",
+}
+_COMMANDS = {
+    "overview": "Show all queues on one screen: totals, states, workers, the latest jobs and queues.",
+    "audit": "List what was done to queues and jobs, by whom and why, newest first.",
+    "check": "Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.",
+    "wait": "Wait until a queue is empty, or until jobs have ended.",
+    "doctor": "Look for what crashes and bugs leave behind: lost jobs, leftovers, duplicates.",
+    "demo": "Try everything on a throw-away Redis with a real AsyncMQ worker in it.",
+    "help": "Show how a command is used: the same as --help behind it.",
+}
+tree.Nouns.unbuilt = {
+    name: tree.Unbuilt(name, text, is_noun=name in _NOUNS) for name, text in {**_NOUNS, **_COMMANDS}.items()
+}
 
 
 def _root(ctx: typer.Context, **given: Any) -> None:
@@ -47,7 +89,54 @@ def _root(ctx: typer.Context, **given: Any) -> None:
         sys.stdout.write(ctx.get_help() + "\n")
 
 
-options.dress(_root, _root, [options.CONTEXT_PARAMETER, *options.parameters_of(options.GLOBAL_OPTIONS)])
+def _show_completion(shell: str | None) -> None:
+    if shell is not None:
+        from asyncmq_cli.completion import scripts
+
+        sys.stdout.write(scripts.script(scripts.shell_named(shell)))
+        raise typer.Exit
+
+
+def _install_completion(shell: str | None) -> None:
+    if shell is not None:
+        from asyncmq_cli.completion import install, scripts
+
+        done = install.install(scripts.shell_named(shell))
+        for path in done.files:
+            sys.stdout.write(f"{'Wrote' if path in done.written else 'Unchanged:'} {path}\n")
+        sys.stdout.write("".join(f"{step}\n" for step in done.next_steps))
+        raise typer.Exit
+
+
+def _completion_option(name: str, does: Callable[[str | None], None], text: str) -> inspect.Parameter:
+    annotation = Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            name,
+            metavar="[SHELL]",
+            callback=options.offering(SHELLS, does),
+            is_eager=True,
+            help=f"{text}: {', '.join(SHELLS)}. [default: the shell in use]",
+            show_default=False,
+            rich_help_panel="Completion",
+        ),
+    ]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name[2:].replace("-", "_"), kind, default=None, annotation=annotation)
+
+
+options.dress(
+    _root,
+    _root,
+    [
+        options.CONTEXT_PARAMETER,
+        _completion_option(
+            _INSTALL, _install_completion, "Let a shell complete the words of a command at TAB"
+        ),
+        _completion_option(_SHOW, _show_completion, "Print a shell's script for it"),
+        *options.parameters_of(options.GLOBAL_OPTIONS),
+    ],
+)
 app.callback(invoke_without_command=True)(_root)
 
 
@@ -64,6 +153,10 @@ def main() -> NoReturn:
 
 def run(args: Sequence[str]) -> int:
     """Run one command line and return its exit status."""
+    if list(args[:1]) == [COMPLETE]:
+        from asyncmq_cli.completion.protocol import serve
+
+        return serve(_built, args[1:])
     try:
         status = _built()(args=list(args), prog_name="asyncmq", standalone_mode=False)
         sys.stdout.flush()
@@ -92,7 +185,17 @@ def run(args: Sequence[str]) -> int:
 
 
 def _usage_problem(exc: Any) -> UsageProblem:
-    path = exc.ctx.command_path if getattr(exc, "ctx", None) is not None else "asyncmq"
+    context = getattr(exc, "ctx", None)
+    path = context.command_path if context is not None else "asyncmq"
+    if context is not None and hasattr(exc, "possibilities"):
+        from asyncmq_cli.commands import nearest
+
+        return nearest.no_such_option(context.command, context, exc.option_name, path)
+    verbs = getattr(context.command, "commands", {}) if context is not None else {}
+    if verbs and exc.message.startswith("Missing command"):
+        return UsageProblem(
+            f"{path} needs a verb", hint=f"one of {', '.join(verbs)}; '{path} --help' shows how"
+        )
     message = " ".join(exc.format_message().split())
     return UsageProblem(message[:1].lower() + message[1:].rstrip("."), hint=f"'{path} --help' shows how")
 

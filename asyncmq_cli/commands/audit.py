@@ -6,14 +6,22 @@ from typing import Annotated, Optional
 
 import typer
 
-from asyncmq_cli.commands.options import command, one_of
+from asyncmq_cli.commands.durations import age
+from asyncmq_cli.commands.options import command, offering, one_of
 from asyncmq_cli.commands.session import Session
 
 STATUSES = ("success", "failed")
+ACTIONS = (
+    *("queue.pause", "queue.resume"),
+    *("job.retry", "job.remove", "job.cancel", "job.restore"),
+    *("dlq.retry", "dlq.remove"),
+    *("repeatable.create", "repeatable.pause", "repeatable.resume", "repeatable.remove"),
+    "doctor.repair",
+)
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "audit", "ndjson")(audit)
+    command(app, "audit", "list")(audit)
 
 
 def audit(
@@ -25,7 +33,11 @@ def audit(
     action: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            "--action", metavar="NAME", help="Exactly this action, such as job.retry.", show_default=False
+            "--action",
+            metavar="NAME",
+            callback=offering(ACTIONS),
+            help="Exactly this action, such as job.retry.",
+            show_default=False,
         ),
     ] = None,
     status: Annotated[
@@ -35,6 +47,23 @@ def audit(
     queue: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--queue", metavar="QUEUE", help="Only this queue.", show_default=False),
+    ] = None,
+    job_id: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--job-id", metavar="ID", help="Only this job.", show_default=False),
+    ] = None,
+    by: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--by", metavar="NAME", help="Only what this actor did.", show_default=False),
+    ] = None,
+    since: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--since",
+            metavar="AGE",
+            help="At most that old: 90s, 2h, 7d, or from that date on.",
+            show_default=False,
+        ),
     ] = None,
     q: Annotated[
         str, typer.Option("--q", metavar="TEXT", help="Text anywhere in an event.", show_default=False)
@@ -53,14 +82,18 @@ def audit(
 
     \b
     Examples:
-      asyncmq audit --queue emails --status failed
+      asyncmq audit --queue emails --status failed --since 1h
       asyncmq audit --action job.remove --ndjson | jq -r '[.time, .actor, .job_id] | @tsv'
     """
     from asyncmq_cli.output import documents, views
+    from asyncmq_cli.services.audit import AuditFilter
 
-    if limit is None and session.out.format != "ndjson":
+    session.offer(views.AUDIT)
+    if limit is None and not session.out.for_streams:
         limit = 200
-    events = session.audit.matching(action=action, status=status, queue=queue, q=q, limit=limit)
+    wanted = AuditFilter(action=action, status=status, queue=queue, job_id=job_id, actor=by, q=q)
+    age_limit = None if since is None else age(since, session.now)
+    events = session.audit.matching(wanted, since=age_limit, limit=limit)
     if session.out.for_people:
         found = list(events)
         session.out.rows(found, views.AUDIT, now=session.now())

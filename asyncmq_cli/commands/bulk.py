@@ -33,12 +33,17 @@ def print_page(session: Session, page: JobPage) -> None:
 
 
 def print_every(session: Session, jobs: Iterable[Job], *, dead: bool = False) -> None:
-    """One object a line, as the jobs come."""
-    from asyncmq_cli.output import documents
+    """One object or one id a line, as the jobs come."""
+    from asyncmq_cli.output import documents, views
 
+    secrets = session.show_secrets
     one = documents.dead_job if dead else documents.job
-    whole = session.warning_of_problems(jobs)
-    session.out.documents(one(job, show_secrets=session.show_secrets) for job in whole)
+    session.listing(
+        session.warning_of_problems(jobs),
+        views.jobs(None if dead else "all", show_secrets=secrets),
+        list,
+        lambda job: one(job, show_secrets=secrets),
+    )
 
 
 def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) -> None:
@@ -46,6 +51,10 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
     from asyncmq_cli.services.job_changes import Order
     from asyncmq_cli.services.selection import Selection
 
+    if manner.backup is not None:
+        from asyncmq_cli.services.backup_writer import require_new
+
+        require_new(manner.backup)
     rate, abort_above = parse.rate_of(session.flags), parse.abort_share_of(session.flags)
     by_filter = parse.is_by_filter(targets, session.flags)
     named = [] if by_filter else parse.ids_from(targets.job_ids or [])
@@ -61,14 +70,15 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
         from asyncmq_cli.services.job_changes import Control
 
         control = Control(rate=rate, abort_above=abort_above, progress=progress)
-        return Order(targets.queue, chosen, manner.reason, dry_run, manner.noun, control)
+        return Order(targets.queue, chosen, manner.reason, dry_run, manner.noun, control, manner.backup)
 
     if not manner.dry_run and not manner.yes:
+        lasting = manner.verb == "remove" and manner.backup is None
         if by_filter:
-            session.ask(manner.verb, targets.queue, chosen.job_ids, total=chosen.total)
+            session.ask(manner.verb, targets.queue, chosen.job_ids, total=chosen.total, for_good=lasting)
         elif manner.destructive:
-            session.confirm(run(order(dry_run=True)), verb=manner.verb)
-    with _progress(session, manner.verb, len(chosen.job_ids) if by_filter else 0) as advance:
+            session.confirm(run(order(dry_run=True)), verb=manner.verb, for_good=lasting)
+    with progress_of(session, manner.verb, len(chosen.job_ids) if by_filter else 0) as advance:
         report = run(order(advance, dry_run=manner.dry_run))
     session.report(report, brief=by_filter)
 
@@ -88,7 +98,7 @@ def _found(session: Session, targets: Targets) -> Selection:
 
 
 @contextmanager
-def _progress(session: Session, verb: str, total: int) -> Iterator[Callable[[int], None] | None]:
+def progress_of(session: Session, verb: str, total: int) -> Iterator[Callable[[int], None] | None]:
     """A bar on stderr with the rate and the time left, where somebody sees it and it is worth it."""
     if total < 100 or not session.out.stderr_is_terminal:
         yield None

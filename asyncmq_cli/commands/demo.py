@@ -7,7 +7,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from asyncmq_cli.commands.options import CONTEXT, Command, dress
+from asyncmq_cli.commands.options import dress
+from asyncmq_cli.commands.tree import CONTEXT, Command
 
 
 def register(app: typer.Typer) -> None:

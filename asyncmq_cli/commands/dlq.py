@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from asyncmq_cli.commands.bulk import change_jobs, print_every, print_page
-from asyncmq_cli.commands.jobs import PageOption, ResetOption, SizeOption, SortOption
+from asyncmq_cli.commands.jobs import DeadSortOption, PageOption, ResetOption, SizeOption
 from asyncmq_cli.commands.options import (
+    BackupOption,
     DryRunOption,
     JobsArg,
     QueueArg,
     ReasonOption,
     YesOption,
     command,
-    noun,
 )
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner, Targets
+from asyncmq_cli.commands.tree import noun
 
 app = noun("Look into the dead-letter queue: failed and expired jobs, and why they died.")
 
 
-@command(app, "list", "filters", "ndjson", "secrets")
+@command(app, "list", "filters", "list", "secrets")
 def list_(
     session: Session,
     queue: QueueArg,
-    sort: SortOption = None,
+    sort: DeadSortOption = None,
     page: PageOption = 1,
     size: SizeOption = 20,
 ) -> None:
@@ -34,7 +35,10 @@ def list_(
       asyncmq dlq list emails --newer-than 1h
       asyncmq dlq list emails --group 3f9c21 --json
     """
-    if session.out.format == "ndjson":
+    from asyncmq_cli.output import views
+
+    session.offer(views.jobs(None, show_secrets=True))
+    if session.out.for_streams:
         print_every(session, session.dlq.every(queue, session.filter, sort=sort), dead=True)
     else:
         print_page(
@@ -42,7 +46,7 @@ def list_(
         )
 
 
-@command(app, "groups", "filters", "ndjson", "secrets")
+@command(app, "groups", "filters", "list", "secrets")
 def groups(session: Session, queue: QueueArg) -> None:
     """Group dead jobs by cause: the error's type and its message, but for what changes in it.
 
@@ -53,11 +57,13 @@ def groups(session: Session, queue: QueueArg) -> None:
     """
     from asyncmq_cli.output import documents, views
 
-    found = session.dlq.groups(queue, session.filter)
     secrets = session.show_secrets
+    columns = views.groups(show_secrets=secrets)
+    session.offer(columns)
+    found = session.dlq.groups(queue, session.filter)
     session.listing(
         found.groups,
-        views.groups(show_secrets=secrets),
+        columns,
         lambda rows: documents.groups(found, show_secrets=secrets),
         lambda group: documents.group(group, show_secrets=secrets),
     )
@@ -93,19 +99,20 @@ def remove(
     session: Session,
     queue: QueueArg,
     job_ids: JobsArg = None,
+    backup: BackupOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Remove dead jobs and all that belongs to them. This cannot be undone.
+    """Remove dead jobs and all that belongs to them. Without a backup this cannot be undone.
 
     \b
     Example:
-      asyncmq dlq remove emails --older-than 30d --yes
+      asyncmq dlq remove emails --older-than 30d --backup emails.ndjson
     """
     change_jobs(
         session,
         Targets(queue, job_ids, dead=True),
         lambda order: session.job_changes.remove(order, force=False),
-        Manner("remove", noun="dlq", reason=reason, dry_run=dry_run, yes=yes),
+        Manner("remove", noun="dlq", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
     )

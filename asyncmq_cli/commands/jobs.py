@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 from asyncmq_cli.commands.bulk import change_jobs, print_every, print_page
 from asyncmq_cli.commands.options import (
+    BackupOption,
     DryRunOption,
     JobArg,
     JobsArg,
@@ -15,11 +16,12 @@ from asyncmq_cli.commands.options import (
     ReasonOption,
     YesOption,
     command,
-    noun,
     one_of,
 )
+from asyncmq_cli.commands.restoring import FileArg, restore_jobs
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner, Targets
+from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.models import JOB_STATES, LISTED_STATES
 
 app = noun("Find jobs, read why they failed, retry, remove and cancel them.")
@@ -36,18 +38,21 @@ PageOption = Annotated[int, typer.Option("--page", metavar="N", min=1, help="Whi
 SizeOption = Annotated[
     int, typer.Option("--size", metavar="N", min=1, max=1000, help="Jobs a page, 1 to 1000.")
 ]
-SortOption = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
+
+
+def _sorted_by(times: str) -> Any:
+    return typer.Option(
         "--sort",
         metavar="ORDER",
         callback=one_of(SORTS),
-        help="newest or oldest first, by run and creation times. "
+        help=f"newest or oldest first, by {times}. "
         "[default: newest; with --ndjson: as found, in constant memory]",
         show_default=False,
-    ),
-]
+    )
 
+
+SortOption = Annotated[Optional[str], _sorted_by("run and creation times")]  # noqa: UP045
+DeadSortOption = Annotated[Optional[str], _sorted_by("when they died")]  # noqa: UP045
 
 DeadStateOption = Annotated[
     Optional[str],  # noqa: UP045
@@ -74,7 +79,7 @@ ResetOption = Annotated[
 ]
 
 
-@command(app, "list", "filters", "ndjson", "secrets")
+@command(app, "list", "filters", "list", "secrets")
 def list_(
     session: Session,
     queue: QueueArg,
@@ -90,8 +95,11 @@ def list_(
       asyncmq jobs list emails --state failed --task send --q customer-123
       asyncmq jobs list emails --state failed --ndjson | jq -r .id
     """
+    from asyncmq_cli.output import views
+
     wanted = session.filter
-    if session.out.format == "ndjson":
+    session.offer(views.jobs(state, show_secrets=True))
+    if session.out.for_streams:
         print_every(session, session.jobs.every(queue, state, wanted, sort=sort))
     else:
         print_page(
@@ -153,22 +161,51 @@ def remove(
     job_ids: JobsArg = None,
     state: HitStateOption = None,
     force: Annotated[bool, typer.Option("--force", help="Remove active jobs too.")] = False,
+    backup: BackupOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Remove jobs and all that belongs to them. This cannot be undone.
+    """Remove jobs and all that belongs to them. Without a backup this cannot be undone.
 
     \b
     Examples:
       asyncmq jobs remove emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11 --dry-run
       asyncmq jobs remove emails --state completed --older-than 30d --yes
+      asyncmq jobs remove emails --q test-run --backup emails.ndjson
     """
     change_jobs(
         session,
         Targets(queue, job_ids, state),
         lambda order: session.job_changes.remove(order, force=force),
-        Manner("remove", reason=reason, dry_run=dry_run, yes=yes),
+        Manner("remove", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
+    )
+
+
+@command(app, "restore", "pace")
+def restore(
+    session: Session,
+    file: FileArg,
+    job_ids: JobsArg = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Also restore jobs that are not known to have been removed."),
+    ] = False,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Put removed jobs back where they were: all of a backup, or those named.
+
+    What exists is never overwritten. A restored job may run again.
+
+    \b
+    Examples:
+      asyncmq jobs restore emails.ndjson --dry-run
+      asyncmq jobs restore emails.ndjson 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
+    """
+    restore_jobs(
+        session, file, job_ids, Manner("restore", reason=reason, dry_run=dry_run, yes=yes), force=force
     )
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Optional
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from asyncmq_cli import __version__
-from asyncmq_cli.commands.session import open_session
+from asyncmq_cli.commands.tree import CONTEXT, FIELDS, WATCH, Command
+from asyncmq_cli.config import COLOR_CHOICES
 from asyncmq_cli.errors import Interrupted, UsageProblem
 
 QueueArg = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.", show_default=False)]
@@ -35,12 +35,57 @@ ReasonOption = Annotated[
     Optional[str],  # noqa: UP045  Typer reads the annotation at run time, on Python 3.10 too
     typer.Option("--reason", metavar="TEXT", help="Why; goes into the audit entry.", show_default=False),
 ]
+BackupOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--backup",
+        metavar="FILE",
+        help="Write the jobs into this new file first, whole and unredacted; 'jobs restore' puts them back.",
+        show_default=False,
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-def _text(name: str, metavar: str, help_text: str) -> tuple[Any, Any]:
-    option = typer.Option(name, metavar=metavar, help=help_text, show_default=False)
+def one_of(choices: Sequence[str]) -> Callable[[Any], Any]:
+    """A check of an option's value, or of each of its values; `choices` is also what TAB offers.
+    Choices stay plain texts all the way down."""
+
+    def check(given: Any) -> Any:
+        for value in given if isinstance(given, list | tuple) else [given]:
+            one(value)
+        return given
+
+    def one(value: str | None) -> None:
+        if value is not None and value not in choices:
+            from difflib import get_close_matches
+
+            near = get_close_matches(value, choices, n=1)
+            raise UsageProblem(
+                f"{value!r} is not one of {', '.join(choices)}",
+                hint=f"did you mean {near[0]}?" if near else None,
+            )
+
+    return offering(choices, check)
+
+
+def offering(
+    choices: Sequence[str], check: Callable[[Any], Any] = lambda value: value
+) -> Callable[[Any], Any]:
+    """A check under which TAB offers these values; alone, it lets all others through too."""
+
+    def checked(value: Any) -> Any:
+        return check(value)
+
+    checked.choices = tuple(choices)  # type: ignore[attr-defined]
+    return checked
+
+
+def _text(name: str, metavar: str, help_text: str, *short: str, callback: Any = None) -> tuple[Any, Any]:
+    option = typer.Option(
+        name, *short, metavar=metavar, help=help_text, show_default=False, callback=callback
+    )
     return Annotated[Optional[str], option], None  # noqa: UP045  Typer reads it on Python 3.10 too
 
 
@@ -51,16 +96,33 @@ def _flag(name: str, help_text: str) -> tuple[Any, Any]:
 # What only some commands have, in the sets in which they come; `command` adds those it is told to.
 _EXTRA_OPTIONS: dict[str, dict[str, tuple[Any, Any]]] = {
     "ndjson": {"ndjson": _flag("--ndjson", "Print one JSON object a line: every match, not one page.")},
+    "fields": {
+        FIELDS[2:]: _text(FIELDS, "[A,B,…]", "Only these columns, in this order. Alone, it lists them."),
+    },
+    "names": {
+        "output": _text(
+            "--output",
+            "FORMAT",
+            "name: only ids, one a line, for the next pipe; every match.",
+            "-o",
+            callback=one_of(("name",)),
+        ),
+    },
     "secrets": {"show_secrets": _flag("--show-secrets", "Print what looks like a secret, not [redacted].")},
+    "watch": {
+        "watch": _text(WATCH, "[SECONDS]", "Draw it anew every 2 seconds, or so many, until Ctrl-C."),
+    },
     "filters": {
         "q": _text("--q", "TEXT", "Text anywhere in the job's JSON."),
         "task": _text("--task", "TEXT", "A part of the task's name."),
         "job_id": _text("--job-id", "TEXT", "A part of the job's id."),
         "group": _text("--group", "ID", "A group of failures, as 'dlq groups' names it."),
         "older_than": _text(
-            "--older-than", "DURATION", "Older than that: 90s, 2h, 7d. Dead jobs by their death."
+            "--older-than",
+            "AGE",
+            "Older than that: 90s, 2h, 7d, or from before a date: 2026-03-01. Dead jobs by their death.",
         ),
-        "newer_than": _text("--newer-than", "DURATION", "At most that old."),
+        "newer_than": _text("--newer-than", "AGE", "At most that old, or from that date on."),
     },
     "bulk": {
         "all_jobs": _flag("--all", "Every job of the list, instead of ids or a filter."),
@@ -82,6 +144,19 @@ _EXTRA_OPTIONS: dict[str, dict[str, tuple[Any, Any]]] = {
         ),
     },
 }
+_EXTRA_OPTIONS["pace"] = {"rate": _EXTRA_OPTIONS["bulk"]["rate"]}
+_TOGETHER = {"list": ("ndjson", "fields", "names")}
+
+# The titles under which a command's help shows them.
+_TITLES = {
+    "filters": "Filters",
+    "bulk": "How many, and how fast",
+    "abort": "How many, and how fast",
+    **dict.fromkeys(("ndjson", "fields", "names", "secrets", "watch"), "Output"),
+}
+for _name, _title in _TITLES.items():
+    for _annotation, _ in _EXTRA_OPTIONS[_name].values():
+        _annotation.__metadata__[0].rich_help_panel = _title
 
 
 def print_version(wanted: bool) -> None:
@@ -129,12 +204,14 @@ GLOBAL_OPTIONS: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "json": (Annotated[bool, typer.Option("--json", help="Print one JSON document.")], False),
+    "utc": (Annotated[bool, typer.Option("--utc", help="Show times as dates in UTC, not as ages.")], False),
     "color": (
         Annotated[
             Optional[str],  # noqa: UP045
             typer.Option(
                 "--color",
                 metavar="WHEN",
+                callback=offering(COLOR_CHOICES),
                 help="auto, always or never. [env: NO_COLOR; default: auto]",
                 show_default=False,
             ),
@@ -151,61 +228,29 @@ GLOBAL_OPTIONS: dict[str, tuple[Any, Any]] = {
 }
 
 
-class Command(TyperCommand):
-    """A command whose help keeps the global options apart from its own."""
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
-        return ["[OPTIONS]", *(str(p.metavar or p.name) for p in arguments)]
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        arguments: list[tuple[str, str]] = []
-        own: list[tuple[str, str]] = []
-        shared: list[tuple[str, str]] = []
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is None:
-                continue
-            if param.param_type_name == "argument":
-                arguments.append((record[0].split(" <")[0].rstrip("."), record[1]))
-            else:
-                (shared if param.name in GLOBAL_OPTIONS or param.name == "help" else own).append(record)
-        for title, records in (("Arguments", arguments), ("Options", own), ("Global options", shared)):
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
-
-
-class Nouns(TyperGroup):
-    """The nouns are plural; the singular works too."""
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return super().get_command(ctx, cmd_name) or super().get_command(ctx, f"{cmd_name}s")
-
-
-def noun(help_text: str) -> typer.Typer:
-    return typer.Typer(help=help_text, rich_markup_mode=None, context_settings=CONTEXT)
-
-
-CONTEXT = {"help_option_names": ["--help", "-h"]}
 CONTEXT_PARAMETER = inspect.Parameter(
     "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
 )
 
 
 def command(
-    group: typer.Typer, name: str, *extras: str
+    group: typer.Typer, name: str, *extras: str, without: Sequence[str] = ()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function that takes a Session and its own arguments as `name`.
 
-    `extras` names the further sets of options that the session takes account of: `ndjson` for a
-    list, `secrets` where job data is printed, `filters` and `bulk` for what hits many jobs.
+    `extras` names the further sets of options that the session takes account of: `list` for a
+    list, `secrets` where job data is printed, `filters` and `bulk` for what hits many jobs. `without`
+    names global options that the command takes only before its name, because it has its own.
     """
-    own_sets = {name: option for extra in extras for name, option in _EXTRA_OPTIONS[extra].items()}
-    shared = {**own_sets, **GLOBAL_OPTIONS}
+    sets = [name for extra in extras for name in _TOGETHER.get(extra, (extra,))]
+    own_sets = {name: option for extra in sets for name, option in _EXTRA_OPTIONS[extra].items()}
+    every = {**own_sets, **GLOBAL_OPTIONS}
+    shared = {name: option for name, option in every.items() if name not in without}
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         def invoke(ctx: typer.Context, **given: Any) -> Any:
+            from asyncmq_cli.commands.session import open_session
+
             flags = {**(ctx.obj or {}), **take(given, shared)}
             try:
                 with open_session(flags) as session:
@@ -255,18 +300,21 @@ def dress(invoke: Any, function: Callable[..., Any], parameters: list[inspect.Pa
     invoke.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
 
 
-def one_of(choices: Sequence[str]) -> Callable[[Optional[str]], Optional[str]]:  # noqa: UP045
-    """A check of an option's value. Choices stay plain texts all the way down."""
+COMMAND_LINE, FILES = "command line", "files"
+_KINDS = {
+    "FILE": FILES,
+    "QUEUE": "queues",
+    "job_id": "jobs",
+    "job_ids": "jobs",
+    "repeatable_id": "repeatables",
+    "group": "groups",
+    "task": "tasks",
+    "command": COMMAND_LINE,
+}
+NEEDS_A_BEGINNING = ("jobs",)
 
-    def check(value: str | None) -> str | None:
-        if value is not None and value not in choices:
-            from difflib import get_close_matches
 
-            near = get_close_matches(value, choices, n=1)
-            raise UsageProblem(
-                f"{value!r} is not one of {', '.join(choices)}",
-                hint=f"did you mean {near[0]}?" if near else None,
-            )
-        return value
-
-    return check
+def kind_of(param: Any) -> Optional[str]:  # noqa: UP045
+    """What a parameter's value is one of, for TAB: by what it is called in the help, or by its own
+    name. A new option that is called like these is completed like these."""
+    return _KINDS.get(str(param.metavar).strip("[].")) or _KINDS.get(param.name)

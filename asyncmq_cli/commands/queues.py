@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from asyncmq_cli.commands.options import (
-    DryRunOption,
-    QueueArg,
-    QueuesArg,
-    ReasonOption,
-    command,
-    noun,
-)
+from asyncmq_cli.commands import watching
+from asyncmq_cli.commands.options import DryRunOption, QueueArg, QueuesArg, ReasonOption, command
 from asyncmq_cli.commands.session import Session
+from asyncmq_cli.commands.tree import noun
 
 app = noun("Find queues, see how they stand, pause and resume them.")
 
 
-@command(app, "list", "ndjson")
+@command(app, "list", "list", "watch")
 def list_(session: Session) -> None:
     """List all queues with their counts.
 
     \b
     Examples:
       asyncmq queues list
+      asyncmq queues list --watch 5
       asyncmq queues list --json | jq '.queues[] | select(.failed > 0).name'
     """
-    from asyncmq_cli.output import documents, views
+    from asyncmq_cli.output import documents, screens, views
 
+    if watching.is_wanted(session):
+        watching.watch(
+            session,
+            lambda picture: picture,
+            lambda picture, canvas: screens.watched(picture.stats or (), views.QUEUES, picture.now, canvas),
+        )
+        return
+    session.offer(views.QUEUES)
     session.listing(session.queues.list(), views.QUEUES, documents.queues, documents.queue)
 
 

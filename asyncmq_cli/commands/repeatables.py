@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from asyncmq_cli.commands.durations import seconds
-from asyncmq_cli.commands.options import DryRunOption, QueueArg, ReasonOption, YesOption, command, noun
+from asyncmq_cli.commands.options import DryRunOption, QueueArg, ReasonOption, YesOption, command
 from asyncmq_cli.commands.session import Session
+from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ BackoffOption = Annotated[
 ]
 
 
-@command(app, "list", "ndjson", "secrets")
+@command(app, "list", "list", "secrets")
 def list_(session: Session, queue: AnyQueueArg = None) -> None:
     """List definitions, the next to run first. Overdue: not paused, and late by over a minute.
 
@@ -96,9 +97,11 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
     from asyncmq_cli.output import documents, views
 
     secrets = session.show_secrets
+    columns = views.repeatables(show_secrets=secrets)
+    session.offer(columns)
     session.listing(
         session.warning_of_problems(session.repeatables.list(queue), "repeatable"),
-        views.repeatables(show_secrets=secrets),
+        columns,
         lambda rows: documents.repeatables(rows, show_secrets=secrets),
         lambda row: documents.repeatable(row, show_secrets=secrets),
     )

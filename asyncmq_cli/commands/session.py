@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import typer
 
 from asyncmq_cli import config as configuration
 from asyncmq_cli.commands.targets import filter_of
@@ -17,11 +19,20 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.columns import Column
     from asyncmq_cli.output.printer import Printer
     from asyncmq_cli.services.audit import AuditService
+    from asyncmq_cli.services.check import CheckService
     from asyncmq_cli.services.dlq import DlqService
+    from asyncmq_cli.services.doctor import DoctorService
+    from asyncmq_cli.services.doctor_repairs import RepairService
+    from asyncmq_cli.services.events import EventService
     from asyncmq_cli.services.job_changes import JobChangeService
     from asyncmq_cli.services.jobs import JobService
+    from asyncmq_cli.services.metrics import MetricsService
+    from asyncmq_cli.services.observer import Observer, Part
+    from asyncmq_cli.services.prometheus import PrometheusService
     from asyncmq_cli.services.queues import QueueService
     from asyncmq_cli.services.repeatables import RepeatableService
+    from asyncmq_cli.services.restore import RestoreService
+    from asyncmq_cli.services.wait import WaitService
     from asyncmq_cli.services.workers import WorkerService
     from asyncmq_cli.storage.store import Store
 
@@ -30,6 +41,9 @@ Listed = TypeVar("Listed", "Job", "Repeatable")
 
 _SHOWN_BEFORE_ASKING = 10
 _PROBLEMS_NAMED = 5
+_MANY = 100
+_NO_BACKUP = "without --backup FILE they cannot be restored"
+_REMEMBERED = 1000
 
 
 class Session:
@@ -37,6 +51,11 @@ class Session:
 
     def __init__(self, flags: Mapping[str, Any]) -> None:
         self.flags = flags
+        self.warnings: list[str] = []
+        """What is to be shown on the screen; whoever draws it clears them."""
+        self._told: set[str] = set()
+        self.has_screen = False
+        """Whether the terminal is drawn upon, so that warnings have a place there and nowhere else."""
 
     @cached_property
     def config(self) -> configuration.Config:
@@ -46,7 +65,19 @@ class Session:
     def store(self) -> Store:
         from asyncmq_cli.storage.store import Store
 
-        return Store(self.config, warn=lambda message: self.out.remark("warning", message))
+        return Store(self.config, warn=self._warn)
+
+    def _warn(self, message: str) -> None:
+        """Once: what is read again and again would be said again and again."""
+        if self.has_screen:
+            if message not in self.warnings:
+                self.warnings.append(message)
+            return
+        if len(self._told) == _REMEMBERED:
+            self._told.clear()
+        if message not in self._told:
+            self._told.add(message)
+            self.out.remark("warning", message)
 
     @cached_property
     def queues(self) -> QueueService:
@@ -73,6 +104,12 @@ class Session:
         return JobChangeService(self.store)
 
     @cached_property
+    def restores(self) -> RestoreService:
+        from asyncmq_cli.services.restore import RestoreService
+
+        return RestoreService(self.store)
+
+    @cached_property
     def repeatables(self) -> RepeatableService:
         from asyncmq_cli.services.repeatables import RepeatableService
 
@@ -91,20 +128,86 @@ class Session:
         return AuditService(self.store)
 
     @cached_property
+    def checks(self) -> CheckService:
+        from asyncmq_cli.services.check import CheckService
+
+        return CheckService(self.store)
+
+    @cached_property
+    def waits(self) -> WaitService:
+        from asyncmq_cli.services.wait import WaitService
+
+        return WaitService(self.store)
+
+    @cached_property
+    def doctor(self) -> DoctorService:
+        from asyncmq_cli.services.doctor import DoctorService
+
+        return DoctorService(self.store)
+
+    @cached_property
+    def repairs(self) -> RepairService:
+        from asyncmq_cli.services.doctor_repairs import RepairService
+
+        return RepairService(self.store)
+
+    @cached_property
+    def metrics(self) -> MetricsService:
+        from asyncmq_cli.services.metrics import MetricsService
+
+        return MetricsService(self.store)
+
+    @cached_property
+    def prometheus(self) -> PrometheusService:
+        from asyncmq_cli.services.prometheus import PrometheusService
+
+        return PrometheusService(self.store)
+
+    @cached_property
+    def events(self) -> EventService:
+        from asyncmq_cli.services.events import EventService
+
+        return EventService(self.store, self.metrics)
+
+    def observer(self, *parts: Part, again: bool = False) -> Observer:
+        from asyncmq_cli.services.observer import Observer
+
+        return Observer(self.store, parts, again=again)
+
+    @cached_property
     def out(self) -> Printer:
         from asyncmq_cli.output.printer import Printer
 
-        json, ndjson = bool(self.flags.get("json")), bool(self.flags.get("ndjson"))
-        if json and ndjson:
-            raise UsageProblem("--json and --ndjson exclude each other")
-        return Printer(json=json, ndjson=ndjson, color=self.config.color)
+        return Printer(
+            self._asked_format(),
+            color=self.config.color,
+            utc=bool(self.flags.get("utc")),
+            fields=[field.strip() for field in (self.flags.get("fields") or "").split(",") if field.strip()],
+        )
+
+    def _asked_format(self) -> Literal["json", "ndjson", "names"] | None:
+        asked = [f"--{name}" for name in ("json", "ndjson", "fields") if name in self.flags]
+        if "output" in self.flags:
+            asked.append("--output")
+        if len(asked) > 1:
+            raise UsageProblem(f"{' and '.join(asked)} exclude each other")
+        if "output" in self.flags:
+            return "names"
+        return "json" if "json" in self.flags else "ndjson" if "ndjson" in self.flags else None
+
+    def offer(self, columns: Sequence[Column[Any]]) -> None:
+        """Print the names of the columns and end, where that was asked for."""
+        if self.flags.get("fields") == "":
+            for column in columns:
+                self.out.line(column.field)
+            raise typer.Exit
 
     def now(self) -> float:
         return self.store.now()
 
     @property
     def filter(self) -> JobFilter:
-        return filter_of(self.flags)
+        return filter_of(self.flags, self.now)
 
     @property
     def show_secrets(self) -> bool:
@@ -149,7 +252,7 @@ class Session:
             for line in lines(self.now()):
                 self.out.line(line)
 
-    def confirm(self, preview: ChangeReport, *, verb: str) -> None:
+    def confirm(self, preview: ChangeReport, *, verb: str, for_good: bool = False) -> None:
         """Show what would be hit and ask. Raises NotConfirmed for anything but a yes.
 
         Where nothing would be changed there is nothing to ask: the refusals are reported by
@@ -159,7 +262,8 @@ class Session:
             raise preview.interrupted
         chosen = [result for result in preview.results if result.error is None]
         notes = {result.job_id: result.note for result in chosen if result.note}
-        self.ask(verb, preview.queue or "", [result.job_id or "" for result in chosen], notes=notes)
+        ids = [result.job_id or "" for result in chosen]
+        self.ask(verb, preview.queue or "", ids, notes=notes, for_good=for_good)
 
     def ask(
         self,
@@ -170,30 +274,48 @@ class Session:
         noun: str = "job",
         total: int | None = None,
         notes: Mapping[str | None, str] | None = None,
+        for_good: bool = False,
     ) -> None:
         """Name the first of the jobs and ask. Raises NotConfirmed for anything but a yes.
 
-        `total` is how many match where a filter chose; no jobs are nothing to ask about.
+        `total` is how many match where a filter chose; no jobs are nothing to ask about. Of many
+        jobs it is said where they would be gone `for_good`.
         """
         if not job_ids:
             return
+        from asyncmq_cli.output.redact import redact_text
+
         what = f"{len(job_ids):,} {noun}s" if len(job_ids) > 1 else f"1 {noun}"
         what += f" of {total:,} that match" if total is not None else ""
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise NotConfirmed(
-                f"this would {verb} {what} in {queue!r}, and nobody is there to ask",
-                hint="--yes does it, --dry-run shows what it would do",
-            )
-        from asyncmq_cli.output.escape import escape
-
+        unkept = for_good and len(job_ids) > _MANY
         shown = job_ids[:_SHOWN_BEFORE_ASKING]
         lines = [
-            f"  {job_id}" + (f"  ({notes[job_id]})" if notes and job_id in notes else "") for job_id in shown
+            f"  {redact_text(job_id)}" + (f"  ({notes[job_id]})" if notes and job_id in notes else "")
+            for job_id in shown
         ]
         if len(job_ids) > len(lines):
             lines.append(f"  … and {len(job_ids) - len(lines):,} more")
+        if unkept:
+            lines.append(_NO_BACKUP)
+        self.ask_about(
+            lines,
+            f"{verb.capitalize()} {what} in {queue}?",
+            f"{verb} {what} in {queue!r}",
+            remark=_NO_BACKUP if unkept else None,
+        )
+
+    def ask_about(self, lines: Sequence[str], question: str, deed: str, *, remark: str | None = None) -> None:
+        """Show the lines and ask. Raises NotConfirmed for anything but a yes; `deed` is what is
+        told where nobody is there, and `remark` what is hinted at beside."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise NotConfirmed(
+                f"this would {deed}, and nobody is there to ask",
+                hint="; ".join(filter(None, ("--yes does it, --dry-run shows what it would do", remark))),
+            )
+        from asyncmq_cli.output.escape import escape
+
         try:
-            self.out.prompt([*map(escape, lines), escape(f"{verb.capitalize()} {what} in {queue}? [y/N] ")])
+            self.out.prompt([*map(escape, lines), escape(f"{question} [y/N] ")])
             answer = sys.stdin.readline().strip().lower()
         except KeyboardInterrupt as exc:
             self.out.prompt(["\n"])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.commands.durations import age
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models import JobFilter
 
+_FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than")
 _RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>s|sec|second|m|min|minute)")
 _UNIT_SECONDS = {"s": 1, "m": 60}
 _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")
@@ -37,23 +38,26 @@ class Manner:
     dry_run: bool = False
     yes: bool = False
     destructive: bool = True
+    backup: str | None = None
 
 
-def filter_of(flags: Mapping[str, Any]) -> JobFilter:
-    """The filter that the options make. Raises UsageProblem for a duration that is none."""
+def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
+    """The filter that the options make. Raises UsageProblem for an age that is none."""
     ages = {name: flags.get(name) for name in ("older_than", "newer_than")}
     return JobFilter(
         q=flags.get("q") or "",
         task=flags.get("task") or "",
         job_id=flags.get("job_id") or "",
         group=flags.get("group") or "",
-        **{name: None if text is None else seconds(text) for name, text in ages.items()},
+        **{name: None if text is None else age(text, now) for name, text in ages.items()},
     )
 
 
 def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
     """Whether a filter chooses. Raises UsageProblem unless exactly one of the two ways is taken."""
-    chooses = targets.state is not None or bool(flags.get("all_jobs")) or filter_of(flags).narrows
+    chooses = (
+        targets.state is not None or bool(flags.get("all_jobs")) or any(name in flags for name in _FILTERS)
+    )
     if targets.job_ids and chooses:
         raise UsageProblem("ids and a filter exclude each other", hint="give one or the other")
     if not targets.job_ids and not chooses:

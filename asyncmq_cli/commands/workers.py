@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from asyncmq_cli.commands import watching
 from asyncmq_cli.commands.durations import seconds
-from asyncmq_cli.commands.options import command, noun, one_of
+from asyncmq_cli.commands.options import command, one_of
 from asyncmq_cli.commands.session import Session
+from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models import Picture, WorkerPage
 
 app = noun("See which workers are there, how they are, and which queues have none.")
 
@@ -47,7 +52,7 @@ SizeOption = Annotated[
 ]
 
 
-@command(app, "list", "ndjson")
+@command(app, "list", "list", "watch")
 def list_(
     session: Session,
     queue: QueueOption = None,
@@ -63,12 +68,25 @@ def list_(
       asyncmq workers list --sort heartbeat
       asyncmq workers list --queue emails --json | jq .summary
     """
-    from asyncmq_cli.output import documents, views
+    from asyncmq_cli.output import documents, screens, views
 
+    if watching.is_wanted(session):
+
+        def look(picture: Picture) -> tuple[float, WorkerPage]:
+            fleet = session.workers.fleet(queue, _ttl(ttl))
+            return picture.now, session.workers.page(fleet, sort=sort or "queue", page=page, size=size)
+
+        watching.watch(
+            session,
+            look,
+            lambda found, canvas: screens.workers(found[1], found[0], canvas),
+        )
+        return
+    session.offer(views.WORKERS)
     fleet = session.workers.fleet(queue, _ttl(ttl))
-    if session.out.format == "ndjson":
+    if session.out.for_streams:
         workers = fleet if sort is None else session.workers.in_order(fleet, sort)
-        session.out.documents(documents.worker(worker) for worker in workers)
+        session.listing(workers, views.WORKERS, list, documents.worker)
         _warn_of(session, fleet.unattended)
         return
     found = session.workers.page(fleet, sort=sort or "queue", page=page, size=size)

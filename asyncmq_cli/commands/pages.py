@@ -1,0 +1,88 @@
+"""The pages that `--help` prints: examples first, then what there is, in groups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+GLOBAL = "Global options"
+_OPTIONS = "Options"
+_AT_LEAST = re.compile(r"; x>=\d+(?=\])|  \[x>=\d+\]")
+_EXAMPLE = re.compile(r"^ *((?:\* )*asyncmq .*)$", re.MULTILINE)
+
+ENVIRONMENT = (
+    ("ASYNCMQ_REDIS_URL, REDIS_URL", "Where Redis is, the first before the second."),
+    ("ASYNCMQ_ACTOR", "Who acts, for the audit trail. [default: user@host]"),
+    (
+        "ASYNCMQ_CONFIG",
+        "The configuration file, with redis_url, timeout, actor and color. "
+        "[default: ~/.config/asyncmq/config.toml]",
+    ),
+    ("ASYNCMQ_HEARTBEAT_TTL", "How old a worker's heartbeat may be, in seconds. [default: 30]"),
+    ("ASYNCMQ_AUDIT_MAXLEN", "How many events the audit trail keeps. [default: 100000]"),
+    ("ASYNCMQ_COMPLETION_TIMEOUT", "How long TAB waits for Redis, in seconds. [default: 0.3]"),
+    ("NO_COLOR", "Without colour, if it is set."),
+)
+
+
+def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
+    """The arguments, then the options under the titles that they were declared with, and the global
+    ones last."""
+    from asyncmq_cli.commands.options import GLOBAL_OPTIONS
+
+    sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], _OPTIONS: []}
+    for param in params:
+        record = param.get_help_record(ctx)
+        if record is None:
+            continue
+        name, text = record[0], _AT_LEAST.sub("", record[1])
+        if param.param_type_name == "argument":
+            sections["Arguments"].append((name.split(" <")[0].rstrip("."), text))
+            continue
+        own = getattr(param, "rich_help_panel", None) or _OPTIONS
+        title = GLOBAL if param.name in GLOBAL_OPTIONS or param.name == "help" else own
+        sections.setdefault(title, []).append((name, text))
+    last = sections.pop(GLOBAL, [])
+    for title, records in (*sections.items(), (GLOBAL, last)):
+        _write(formatter, title, records)
+
+
+def write_commands(entries: Iterable[tuple[str, str, bool]], formatter: Any) -> None:
+    """The nouns, and what is a command by itself."""
+    nouns: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
+    for name, text, is_noun in entries:
+        (nouns if is_noun else others).append((name, text))
+    _write(formatter, "Nouns", nouns)
+    _write(formatter, "Commands", others)
+
+
+def write_examples(commands: Iterable[Any], formatter: Any) -> None:
+    """The first example of each verb: a page without any says little."""
+    found = [next(_examples(command), None) for command in commands if not command.hidden]
+    lines = [line for line in found if line is not None]
+    if lines:
+        with formatter.section("Examples"):
+            for line in lines:
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+def write_environment(formatter: Any) -> None:
+    _write(formatter, "Environment", list(ENVIRONMENT))
+
+
+def summary(command: Any) -> str:
+    """The first sentence of a command's help, whole."""
+    text: str = command.get_short_help_str(limit=1000)
+    return text
+
+
+def _examples(command: Any) -> Iterator[str]:
+    return (found[1] for found in _EXAMPLE.finditer(command.help or ""))
+
+
+def _write(formatter: Any, title: str, records: Sequence[tuple[str, str]]) -> None:
+    if records:
+        with formatter.section(title):
+            formatter.write_dl(records)

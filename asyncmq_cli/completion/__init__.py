@@ -1,0 +1,1 @@
+"""What the shells ask when TAB is pressed, and the scripts with which they do."""

@@ -1,0 +1,10 @@
+"""`python -m asyncmq_cli.completion DIRECTORY` writes every script there."""
+
+import sys
+from pathlib import Path
+
+from asyncmq_cli.completion.scripts import write_all
+
+if __name__ == "__main__":
+    for path in write_all(Path(sys.argv[1])):
+        sys.stdout.write(f"{path}\n")

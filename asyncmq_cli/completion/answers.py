@@ -1,0 +1,119 @@
+"""What fits at a place on the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from asyncmq_cli.commands import options
+from asyncmq_cli.completion.place import Place, takes_value, walk
+from asyncmq_cli.models import Offer
+
+_PATIENCE = 0.3
+_LONGEST_WAIT = 60.0
+"""Seconds for which whoever pressed TAB waits for Redis, and at most."""
+_ENVIRONMENT = re.compile(r"\$\{(\w+)\}|\$(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    offers: Sequence[Offer] = ()
+    files: bool = False
+    """Whether the names of files are wanted, which each shell knows best."""
+
+
+def answer(root: Any, words: Sequence[str], current: str) -> Answer:
+    """What may stand where `current` is being typed, behind `words`."""
+    return _at(root, walk(root, words), current)
+
+
+def _at(root: Any, place: Place, current: str) -> Answer:
+    if place.problem:
+        return Answer()
+    if place.pending is not None:
+        return _values(root, place, place.pending, current)
+    if not place.only_arguments and current.startswith("-"):
+        name, equals, value = current.partition("=")
+        option = place.option(name) if equals else None
+        if not equals:
+            return Answer(_beginning(_options(place), current))
+        return _behind_equals(root, place, option, name, value)
+    if place.subcommands:
+        return Answer(_beginning(_commands(place), current))
+    if place.argument is None:
+        return Answer(_beginning(_options(place), current) if not place.only_arguments else ())
+    return _values(root, place, place.argument, current)
+
+
+def _behind_equals(root: Any, place: Place, option: Any, name: str, value: str) -> Answer:
+    if option is None or not takes_value(option):
+        return Answer()
+    found = _values(root, place, option, value)
+    return Answer([Offer(f"{name}={offer.value}", offer.about) for offer in found.offers], found.files)
+
+
+def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
+    choices = getattr(param.callback, "choices", ())
+    if choices:
+        return Answer(_beginning([Offer(choice) for choice in choices], current))
+    kind = options.kind_of(param)
+    if kind == options.FILES:
+        return Answer(files=True)
+    if kind == options.COMMAND_LINE:
+        return _at(root, _without_redis(walk(root, place.given.get(param.name, []))), current)
+    if kind is None:
+        return Answer()
+    if param.param_type_name != "argument":
+        return Answer(_live(place, kind, current))
+    if kind in options.NEEDS_A_BEGINNING and not current:
+        return Answer([] if place.only_arguments else _options(place))
+    known = place.given.get(param.name, [])
+    offers = [offer for offer in _live(place, kind, current) if offer.value not in known]
+    # What looks like an option is one there.
+    return Answer([o for o in offers if place.only_arguments or not o.value.startswith("-")])
+
+
+def _live(place: Place, kind: str, current: str) -> list[Offer]:
+    if _ELSEWHERE in place.given:
+        return []
+    url = place.last("redis_url")
+    if url is not None and "$" in url:
+        # zsh and fish hand out a variable by its name.
+        url = _ENVIRONMENT.sub(lambda name: os.environ.get(name[1] or name[2], name[0]), url)
+        if "$" in url:
+            return []
+    from asyncmq_cli import config
+    from asyncmq_cli.services.offers import Wish, live
+
+    queue = place.last("queue")
+    patience = min(_LONGEST_WAIT, float(os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT") or _PATIENCE))
+    return live(config.resolve({"redis_url": url}), Wish(kind, current, place.command, queue), patience)
+
+
+_ELSEWHERE = "--"
+"""No parameter has this name: it marks a line that is not for the Redis that we know."""
+
+
+def _without_redis(place: Place) -> Place:
+    place.given[_ELSEWHERE] = []
+    return place
+
+
+def _commands(place: Place) -> list[Offer]:
+    return [Offer(name, text) for name, text, _ in place.node.entries()]
+
+
+def _options(place: Place) -> list[Offer]:
+    """Those that are not there yet, or may be there twice, under their long names first."""
+    left = [option for option in place.options if option.multiple or option.name not in place.given]
+    names = [(name, option.help or "") for option in left for name in (*option.opts, *option.secondary_opts)]
+    return [Offer(name, about) for name, about in sorted(names, key=lambda each: each[0][:2] != "--")]
+
+
+def _beginning(offers: Iterable[Offer], current: str) -> list[Offer]:
+    found = [offer for offer in offers if offer.value.startswith(current)]
+    long = [offer for offer in found if offer.value[:1] != "-" or offer.value[:2] == "--"]
+    return long if long and current != "-" else found

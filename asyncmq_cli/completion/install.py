@@ -1,0 +1,95 @@
+"""Putting a shell's script where the shell looks for it. The user's own start-up files stay as they are."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asyncmq_cli.completion.scripts import PROGRAMS, SHELLS, script
+from asyncmq_cli.errors import AdminError
+
+_OURS = "--show-completion"
+
+
+class NotInstalled(AdminError):
+    """The script could not be written, or something else stands in its place."""
+
+    code = "not_installed"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The files that hold the script now, those among them that did not before, and what is left
+    to be done by hand."""
+
+    files: Sequence[Path]
+    written: Sequence[Path]
+    next_steps: Sequence[str]
+
+
+def install(shell: str, environ: Mapping[str, str] | None = None) -> Installed:
+    """Write the script; a second time changes nothing. Raises NotInstalled."""
+    env = os.environ if environ is None else environ
+    text = script(shell)
+    files = _places(shell, env)
+    # Before the first is written: all or nothing.
+    written = [path for path in files if _needs(path, text)]
+    for path in written:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as exc:
+            raise NotInstalled(f"cannot write {path}: {exc.strerror}") from exc
+    return Installed(files, written, _next_steps(shell, files[0]))
+
+
+def _needs(path: Path, text: str) -> bool:
+    try:
+        there = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return True
+    except (OSError, UnicodeDecodeError) as exc:
+        raise NotInstalled(f"cannot read {path}: {exc}") from exc
+    if there != text and _OURS not in there:
+        raise NotInstalled(
+            f"{path} is another program's, and stays as it is",
+            hint="move it away, or print the script with --show-completion and put it where you like",
+        )
+    return there != text
+
+
+def _places(shell: str, env: Mapping[str, str]) -> list[Path]:
+    home = Path(env.get("HOME") or Path.home())
+    data = Path(env.get("XDG_DATA_HOME") or home / ".local" / "share")
+    if shell == "bash":
+        # The package bash-completion looks there for a file of the program's name.
+        base = Path(env.get("BASH_COMPLETION_USER_DIR") or data / "bash-completion")
+        return [base / "completions" / name for name in PROGRAMS]
+    if shell == "fish":
+        base = Path(env.get("XDG_CONFIG_HOME") or home / ".config")
+        return [base / "fish" / "completions" / f"{name}.fish" for name in PROGRAMS]
+    if shell == "zsh":
+        return [data / "zsh" / "site-functions" / SHELLS[shell]]
+    return [data / "asyncmq-cli" / SHELLS[shell]]
+
+
+def _next_steps(shell: str, path: Path) -> list[str]:
+    quoted = shlex.quote(str(path))
+    if shell == "bash":
+        return [
+            "New shells have it where the package bash-completion is set up.",
+            f"Elsewhere add this line to ~/.bashrc:  source {quoted}",
+        ]
+    if shell == "zsh":
+        return [
+            "Have these lines in ~/.zshrc, the first before the second:",
+            f"  fpath=({shlex.quote(str(path.parent))} $fpath)",
+            "  autoload -Uz compinit && compinit",
+        ]
+    if shell == "fish":
+        return ["New shells have it."]
+    single = str(path).replace("'", "''")
+    return ["Add this line to the file that $PROFILE names:", f"  . '{single}'"]

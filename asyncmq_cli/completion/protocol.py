@@ -1,0 +1,76 @@
+"""How the scripts ask: `asyncmq __complete SHELL …`, and what they are told.
+
+A word of its own and no environment variable: under the name `asyncmq` another program may stand,
+which would not know the variable and would run what is being typed.
+
+- `bash WORDBREAKS LINE`: the line up to the cursor. Each line of the answer is what to insert.
+- `zsh WORD…` and `fish WORD…`: the words behind the program's name, the last as far as it is typed.
+  Each line of the answer is a value, a tab, and what it is.
+- `powershell`: as these, the words in `_ASYNCMQ_WORDS`, separated by line feeds: Windows PowerShell
+  drops empty words and damages quotes.
+
+The exit status is FILES where the names of files are wanted. Whatever goes wrong, nothing is said.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from asyncmq_cli.completion import typed
+from asyncmq_cli.completion.answers import Answer, answer
+from asyncmq_cli.models import Offer
+
+FILES = 10
+WORDS_VARIABLE = "_ASYNCMQ_WORDS"
+_LONGEST_ABOUT = 80
+_MOST = 1000
+
+
+def serve(build: Callable[[], Any], args: Sequence[str]) -> int:
+    """Answer one TAB on stdout. `build` makes the root command."""
+    try:
+        wants_files, lines = _told(build, args)
+    except Exception:
+        # Somebody is typing: whatever is wrong, this is not the moment to say so.
+        if os.environ.get("ASYNCMQ_DEBUG"):
+            raise
+        return 1
+    if wants_files:
+        return FILES
+    sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode())
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _told(build: Callable[[], Any], args: Sequence[str]) -> tuple[bool, list[str]]:
+    shell, rest = args[0], list(args[1:])
+    if shell == "bash":
+        line = typed.read(rest[1], breaks=rest[0])
+        if line.redirected:
+            return True, []
+        found = answer(build(), line.words[1:], line.current)
+        return found.files, [line.insertion(offer.value) for offer in _harmless(found)]
+    words = os.environ.get(WORDS_VARIABLE, "").split("\n") if shell == "powershell" else rest
+    found = answer(build(), words[:-1], words[-1])
+    offers = _harmless(found)
+    if shell == "fish":
+        # It quotes what it inserts, but not a tilde: that would become somebody's home.
+        offers = [offer for offer in offers if not offer.value.startswith("~")]
+    return found.files, [f"{offer.value}\t{_about(offer)}" for offer in offers]
+
+
+def _harmless(found: Answer) -> list[Offer]:
+    """What can be shown and typed: a name with a control character in it is neither."""
+    return [offer for offer in found.offers if offer.value and offer.value.isprintable()][:_MOST]
+
+
+def _about(offer: Offer) -> str:
+    """In one short line. What is told of jobs may hold anything."""
+    from asyncmq_cli.output.escape import escape
+    from asyncmq_cli.output.redact import redact_text
+
+    text = escape(" ".join(redact_text(offer.about).split()))
+    return text if len(text) <= _LONGEST_ABOUT else f"{text[: _LONGEST_ABOUT - 1]}…"

@@ -1,0 +1,155 @@
+"""A line as bash has it, read without running anything in it; and the text to insert in it.
+
+zsh, fish and PowerShell take their own words apart and quote what they insert. bash hands out words
+that are cut at every `:` and `=` and still quoted, and replaces only what stands behind the last cut.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_NAME = re.compile(r"\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)")
+_SAFE = re.compile(r"[\w./:@%+,=-]", re.ASCII)
+_SPLIT_AFTER_EXPANDING = re.compile(r"[\s*?\[]")
+
+
+class Unreadable(ValueError):
+    """Only running it could tell what the line says."""
+
+
+@dataclass(slots=True)
+class Typed:
+    """The words before the one at the cursor, and that one as far as the cursor. `kept` is how much
+    of its value stays on the line, `quote` the one that is open there."""
+
+    words: list[str] = field(default_factory=list)
+    current: str = ""
+    kept: int = 0
+    quote: str = ""
+    redirected: bool = False
+
+    def insertion(self, value: str) -> str:
+        """What bash has to put at the cursor's place for the word to become `value`."""
+        rest = value[self.kept :]
+        if not self.quote:
+            return "".join(c if _SAFE.match(c) or c > "\x7f" else f"\\{c}" for c in rest)
+        if self.quote == "'":
+            text = rest.replace("'", "'\\''")
+        else:
+            # Within double quotes a `!` would recall history, and a backslash before it would stay.
+            text = re.sub(r'([\\$`"])', r"\\\1", rest).replace("!", '"\\!"')
+        # readline puts a text that begins with the open quote over that one, and takes one that ends
+        # with it for closed.
+        before, after = text.startswith(self.quote), text.endswith(self.quote)
+        return self.quote * before + text + self.quote * after
+
+
+def read(line: str, breaks: str, environ: Mapping[str, str] | None = None) -> Typed:
+    """Take a command line apart, up to the cursor at its end. Raises Unreadable.
+
+    `breaks` is bash's COMP_WORDBREAKS.
+    """
+    return _Reader(line, breaks, os.environ if environ is None else environ).read()
+
+
+class _Reader:
+    def __init__(self, line: str, breaks: str, environ: Mapping[str, str]) -> None:
+        self._line = line
+        self._breaks = breaks
+        self._environ = environ
+        self._at = 0
+        self._quote = ""
+        self._kept_before_quote = 0
+        self._word: str | None = None
+        self._typed = Typed()
+        self._redirects = False
+
+    def read(self) -> Typed:
+        while self._at < len(self._line):
+            char = self._line[self._at]
+            self._at += 1
+            if self._quote == "'":
+                self._within_single(char)
+            elif self._quote:
+                self._within_double(char)
+            else:
+                self._outside(char)
+        typed = self._typed
+        typed.current, typed.quote, typed.redirected = self._word or "", self._quote, self._redirects
+        return typed
+
+    def _within_single(self, char: str) -> None:
+        if char == "'":
+            self._close()
+        else:
+            self._add(char)
+
+    def _within_double(self, char: str) -> None:
+        if char == '"':
+            self._close()
+        elif char == "\\" and self._line[self._at : self._at + 1] in ("$", "`", '"', "\\"):
+            self._add(self._line[self._at])
+            self._at += 1
+        elif char in "$`":
+            self._expand(char)
+        else:
+            self._add(char)
+
+    def _outside(self, char: str) -> None:
+        if char in " \t\n":
+            self._end_word()
+        elif char == "\\":
+            # At the end of the line it quotes what is not typed yet.
+            self._add(self._line[self._at : self._at + 1])
+            self._at += 1
+        elif char in "'\"":
+            self._open(char)
+        elif char in "$`":
+            self._expand(char)
+        elif char in "<>":
+            self._redirect()
+        elif char in "|&;()" or (char == "~" and self._word is None):
+            raise Unreadable(char)
+        else:
+            self._add(char)
+            if char in self._breaks:
+                self._typed.kept = len(self._word or "")
+
+    def _open(self, quote: str) -> None:
+        self._add("")
+        self._quote = quote
+        self._kept_before_quote = self._typed.kept
+        self._typed.kept = len(self._word or "")
+
+    def _close(self) -> None:
+        # A quote that is closed again is no cut: the word is replaced with its quotes.
+        self._quote, self._typed.kept = "", self._kept_before_quote
+
+    def _add(self, text: str) -> None:
+        self._word = (self._word or "") + text
+
+    def _end_word(self) -> None:
+        if self._word is not None and not self._redirects:
+            self._typed.words.append(self._word)
+        if self._word is not None:
+            self._redirects = False
+        self._word, self._typed.kept = None, 0
+
+    def _redirect(self) -> None:
+        if self._word is not None and self._word.isdigit():
+            self._word = None
+        self._end_word()
+        self._at += len(self._line[self._at :]) - len(self._line[self._at :].lstrip("<>&|"))
+        self._redirects = True
+
+    def _expand(self, char: str) -> None:
+        """A variable that the environment holds is what it says there; nothing else is found out."""
+        named = _NAME.match(self._line, self._at) if char == "$" else None
+        value = self._environ.get(named[1] or named[2]) if named else None
+        if named is None or value is None or (not self._quote and _SPLIT_AFTER_EXPANDING.search(value)):
+            raise Unreadable(char)
+        self._at = named.end()
+        self._add(value)

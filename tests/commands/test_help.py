@@ -1,0 +1,106 @@
+"""Help that shows how, and errors that know what was meant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from asyncmq_cli.app import _built
+from tests.conftest import Run
+
+
+def commands(node: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    node = node or _built()
+    yield path, node
+    for name in getattr(node, "commands", ()):
+        yield from commands(node.get_command(None, name), (*path, name))
+
+
+ALL = dict(commands())
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_leads_with_examples_that_are_true(path: tuple[str, ...], cli: Run) -> None:
+    page = cli(*path, "--help")
+    assert (page.code, page.stderr) == (0, "")
+    titles = [line for line in page.lines if line.endswith(":") and not line.startswith("    ")]
+    assert titles[0].strip() in ("Example:", "Examples:"), titles
+    examples = [line.partition("asyncmq ")[2] for line in page.lines if line.startswith("  ")]
+    assert any(line.split()[: len(path)] == list(path) for line in examples), examples
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_before_a_command_is_help_behind_it(path: tuple[str, ...], cli: Run) -> None:
+    assert cli("help", *path).stdout == cli(*path, "--help").stdout
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_option_says_what_it_does(path: tuple[str, ...]) -> None:
+    for param in ALL[path].params:
+        assert param.hidden or param.help, param.name
+        named = param.metavar or ""
+        assert param.param_type_name != "option" or param.is_flag or named, param.name
+
+
+def test_options_stand_in_groups_and_the_global_ones_last(cli: Run) -> None:
+    titles = [line for line in cli("jobs", "retry", "--help").lines if line and line[0] != " "]
+    assert titles[0] == "Usage: asyncmq jobs retry [OPTIONS] QUEUE [ID...]"
+    assert titles[1:] == [
+        *("Arguments:", "Options:", "Filters:", "How many, and how fast:", "Global options:"),
+    ]
+
+
+def test_defaults_and_variables_are_told(cli: Run) -> None:
+    page = " ".join(cli("jobs", "list", "--help").stdout.split())
+    for told in (
+        "[default: waiting]",
+        "[default: 20; 1<=x<=1000]",
+        "[env: ASYNCMQ_REDIS_URL, REDIS_URL; default: redis://localhost:6379/0]",
+        "[env: NO_COLOR; default: auto]",
+    ):
+        assert told in page
+    root = cli("--help").stdout
+    environment = root[root.index("Environment:") :]
+    assert all(f"ASYNCMQ_{name}" in environment for name in ("REDIS_URL", "ACTOR", "CONFIG", "AUDIT_MAXLEN"))
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("jbos list", ["jobs"]),
+        ("jbo list", ["jobs"]),
+        ("wrokers list", ["workers"]),
+        ("jobs lst", ["list"]),
+        ("queue lits", ["list"]),
+        ("jobs delete q 1", ["remove"]),
+        ("dlq requeue q", ["retry"]),
+        ("retry q 1", ["asyncmq jobs retry", "asyncmq dlq retry"]),
+        ("help jobs rety", ["retry"]),
+        ("jobs list q --sate failed", ["--state"]),
+        ("jobs retry q --dryrun", ["--dry-run"]),
+        ("jobs list q --newer 1h", ["--newer-than"]),
+        ("--colour never queues list", ["--color"]),
+    ],
+)
+def test_what_is_nearly_right_is_answered_with_what_is(line: str, meant: list[str], cli: Run) -> None:
+    result = cli(*line.split())
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[1] == f"hint: did you mean {' or '.join(meant)}?"
+    error = json.loads(cli("--json", *line.split()).stderr)["error"]
+    assert error["details"] == {"nearest": meant}
+
+
+def test_what_is_nowhere_near_is_sent_to_the_help(cli: Run) -> None:
+    assert cli("xyzzy").stderr == "error: no such command 'xyzzy'\nhint: 'asyncmq --help' shows how\n"
+    assert cli("jobs", "list", "q", "--xyzzy").stderr == (
+        "error: no such option --xyzzy\nhint: 'asyncmq jobs list --help' shows how\n"
+    )
+
+
+def test_a_noun_alone_is_told_its_verbs(cli: Run) -> None:
+    error, hint = cli("queues").stderr.splitlines()
+    assert error == "error: asyncmq queues needs a verb"
+    assert hint == "hint: one of list, show, pause, resume; 'asyncmq queues --help' shows how"

@@ -1,0 +1,99 @@
+"""The prepared Redis, and a shell in which the documents' command lines run as they stand."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests.conftest import Result, Run, environment
+from tests.docs.prepared import prepare, remember
+from tests.faults.support import Keyspace
+
+Shell = Callable[[str], Result]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def kept() -> Iterator[tuple[str, Keyspace, redis.Redis]]:
+    with PrivateRedis() as server, redis.Redis.from_url(server.url) as client:
+        prepare(server.url)
+        yield server.url, Keyspace(client), client
+
+
+@pytest.fixture
+def url(kept: tuple[str, Keyspace, redis.Redis]) -> str:
+    """Of a Redis in which all is as it was prepared, and the history of the metrics is fresh."""
+    url, keyspace, client = kept
+    keyspace.restore()
+    remember(client)
+    return url
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PATH: `asyncmq` is this tool, and there is a jq, the machine's or ours."""
+    folder = tmp_path_factory.mktemp("bin")
+    _script(folder / "asyncmq", "-m asyncmq_cli")
+    if shutil.which("jq") is None:
+        _script(folder / "jq", str(Path(__file__).with_name("jq_program.py")))
+    return folder
+
+
+def _script(path: Path, arguments: str) -> None:
+    path.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" {arguments} "$@"\n')
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def shell(url: str, programs: Path, tmp_path: Path) -> Shell:
+    """Run a text with `bash -e` in an empty folder, on the prepared Redis."""
+
+    def run(text: str) -> Result:
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", text],
+            env={
+                **environment(url),
+                "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
+                "HOME": str(tmp_path),
+                "TEXTFILES": str(tmp_path),
+            },
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def tool(url: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
+    """The tool within this process, on the prepared Redis."""
+    from asyncmq_cli.app import run as run_app
+
+    for name in [name for name in os.environ if name.startswith(("ASYNCMQ_", "REDIS_"))]:
+        monkeypatch.delenv(name)
+    for name in ("ASYNCMQ_REDIS_URL", "ASYNCMQ_ACTOR", "COLUMNS", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, environment(url)[name])
+
+    def call(*args: str) -> Result:
+        capfdbinary.readouterr()
+        code = run_app(args)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        out, err = capfdbinary.readouterr()
+        return Result(code, out.decode(), err.decode())
+
+    return call

@@ -1,0 +1,1 @@
+"""What makes the documents out of the program. No part of the program itself."""

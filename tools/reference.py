@@ -1,0 +1,130 @@
+"""`python -m tools.reference` writes docs/commands.md and the man page from the commands themselves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from tools import commandtree
+from tools.commandtree import Command, Noun, Parameter
+from tools.manpage import manual
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ROOT / "docs" / "commands.md"
+MANUAL = ROOT / "docs" / "man" / "asyncmq.1"
+
+_HEAD = """\
+# Commands
+
+This page is made from the program (`make reference`); `asyncmq NOUN VERB --help` says the same. Nouns are
+plural, and the singular works too: `job retry` is `jobs retry`. Where ids are taken, `-` reads
+them from standard input, one a line. A DURATION is `90s`, `5m`, `2h`, `7d`, `1h30m`, or plain seconds; an
+AGE is one, or a date such as `2026-03-01` or `2026-03-01T14:00Z`, in local time where it does not say.
+"""
+
+
+def pages() -> dict[Path, str]:
+    """Each file, and what is to be in it."""
+    return {COMMANDS: commands_page(), MANUAL: manual()}
+
+
+def commands_page() -> str:
+    return "\n".join([_HEAD, *_contents(), *_global_options(), *_all()])
+
+
+def _contents() -> Iterator[str]:
+    for one in commandtree.tree():
+        if isinstance(one, Noun):
+            verbs = " · ".join(_link(command.path[-1], command.name) for command in one.commands)
+            yield f"- {_link(one.name, one.name)}: {verbs}"
+        else:
+            yield f"- {_link(one.name, one.name)}"
+    yield ""
+
+
+def _link(text: str, heading: str) -> str:
+    return f"[{text}](#{heading.replace(' ', '-')})"
+
+
+def _global_options() -> Iterator[str]:
+    yield "## Global options"
+    yield ""
+    yield "Every command but `demo` takes these, before the noun or after the verb."
+    yield ""
+    yield from _table("Option", commandtree.root().global_options)
+
+
+def _all() -> Iterator[str]:
+    for one in commandtree.tree():
+        if isinstance(one, Noun):
+            yield from (f"## {one.name}", "", *one.text, "")
+            for command in one.commands:
+                yield from _command(command, "###")
+        else:
+            yield from _command(one, "##")
+
+
+def _command(command: Command, heading: str) -> Iterator[str]:
+    yield from (f"{heading} {command.name}", "", "```text", command.usage, "```", "")
+    for paragraph in command.text:
+        yield from (_plain(paragraph), "")
+    if command.examples:
+        yield from ("```text", *command.examples, "```", "")
+    yield from _table("Argument", command.arguments)
+    yield from _table("Option", command.options)
+
+
+def _table(title: str, parameters: Sequence[Parameter]) -> Iterator[str]:
+    """Columns in which nothing stands are left out."""
+    if not parameters:
+        return
+    columns = [(title, [f"`{_cell(each.name)}`" for each in parameters])]
+    columns += [
+        ("Meaning", [_plain(_cell(each.text)) + (" Required." * each.required) for each in parameters])
+    ]
+    columns += [("Default", [_default(each) for each in parameters])]
+    columns += [("Environment", [_names(each.env) for each in parameters])]
+    shown = [(name, cells) for name, cells in columns if any(cells)]
+    yield _row(name for name, _ in shown)
+    yield _row("---" for _ in shown)
+    for cells in zip(*(cells for _, cells in shown), strict=True):
+        yield _row(cells)
+    yield ""
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _default(parameter: Parameter) -> str:
+    if parameter.default is None:
+        return ""
+    value, _, otherwise = parameter.default.partition("; ")
+    return f"`{_cell(value)}`" + (f"; {_plain(_cell(otherwise))}" if otherwise else "")
+
+
+def _names(env: str | None) -> str:
+    return ", ".join(f"`{name}`" for name in (env or "").split(", ") if name)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """Help is plain text: what Markdown would take for a sign is none."""
+    for sign in "\\`*_[]<>":
+        text = text.replace(sign, f"\\{sign}") if sign != "\\" else text
+    return text
+
+
+def main() -> None:
+    for path, text in pages().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{path.relative_to(ROOT)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""`python -m tools.screenshots` draws docs/images: what real commands print in the demo, as SVG.
+
+Ids and times differ from run to run. They are replaced by others that are as wide, so that a
+picture changes only when the program does.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from asyncmq_cli.demo.child import asyncmq_command, asyncmq_environment
+from asyncmq_cli.demo.environment import DemoEnvironment
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "docs" / "images"
+WIDTH, HEIGHT = 100, 40
+GROUP = "3c1b75f4a9e7"
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+00:00")
+_TENS, _ONES = re.compile(r"\b\d\ds\b"), re.compile(r"\b\ds\b")
+_PACKAGES = re.compile(r"/\S+/site-packages/")
+_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+_PATIENCE = 60.0
+
+
+@dataclass
+class Studio:
+    """Runs commands in the demo and keeps what they print, made steady."""
+
+    environ: Mapping[str, str]
+    _ids: dict[str, str] = field(default_factory=dict)
+
+    def document(self, *arguments: str) -> Any:
+        return json.loads(self._run(*arguments, "--json"))
+
+    def shot(self, *commands: Sequence[str]) -> str:
+        """A prompt and what came of it, for each command."""
+        return "\n".join(
+            self._prompt(command) + self._run(*command, "--color", "always") for command in commands
+        )
+
+    def _prompt(self, command: Sequence[str]) -> str:
+        return f"\x1b[32m$\x1b[0m \x1b[1m{shlex.join(['asyncmq', *command])}\x1b[0m\n"
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            asyncmq_command(arguments), env=self.environ, stdout=subprocess.PIPE, text=True, check=True
+        )
+        return done.stdout
+
+    def steady(self, text: str) -> str:
+        text = _PACKAGES.sub("", text.replace(f"{ROOT}/", ""))
+        text = _UUID.sub(lambda found: self._steady_id(found[0]), text)
+        text = _MOMENT.sub(lambda found: "2026-03-06T15:49:46.204000+00:00"[: len(found[0])], text)
+        return _ONES.sub("4s", _TENS.sub("12s", text))
+
+    def _steady_id(self, found: str) -> str:
+        number = str(len(self._ids))
+        return self._ids.setdefault(found, str(uuid.uuid5(uuid.NAMESPACE_URL, number)))
+
+    def wait_for_steady_ages(self) -> None:
+        """Until jobs are 10 seconds old and heartbeats are not: then all ages are as wide as meant."""
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            found = self.document("overview")
+            jobs = [row["oldest_waiting_seconds"] or 11 for row in found["queues"]]
+            beats = [worker["age_seconds"] for worker in found["workers"]]
+            if min(jobs) >= 11 and min(beats) >= 1 and max(beats) < 6:
+                return
+            time.sleep(0.5)
+        raise SystemExit("this machine is too busy to draw pictures that do not differ; try again")
+
+
+def pictures(studio: Studio) -> Iterator[tuple[str, str]]:
+    """The name of each picture, and what it shows."""
+    studio.wait_for_steady_ages()
+    yield "overview", studio.shot(["overview"])
+    failed = studio.document("jobs", "list", "emails", "--group", GROUP, "--state", "failed")["jobs"]
+    yield "job", studio.shot(["jobs", "show", "emails", failed[-1]["id"]])
+    retry = ["dlq", "retry", "emails", "--group", GROUP]
+    groups = studio.shot(["dlq", "groups", "emails"])
+    retries = studio.shot(
+        [*retry, "--limit", "1", "--reason", "mail server is back", "--yes"],
+        [*retry, "--rate", "50/s", "--abort-above", "20%", "--yes"],
+        ["queues", "pause", "reports", "--reason", "database migration"],
+        ["audit", "--action", "queue.pause"],
+    )
+    yield "failures", f"{groups}\n{retries}"
+
+
+def svg(name: str, text: str) -> str:
+    console = Console(
+        record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="standard"
+    )
+    console.print(Text.from_ansi(text, no_wrap=True, overflow="crop"), soft_wrap=True)
+    drawn = console.export_svg(title="asyncmq", unique_id=f"asyncmq-{name}")
+    # Nobody who looks at a picture should be made to fetch a font for it.
+    return "\n".join(line.rstrip() for line in _FONT.sub("", drawn).splitlines()) + "\n"
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with DemoEnvironment() as demo:
+        environ = {
+            **asyncmq_environment(demo.url),
+            "COLUMNS": str(WIDTH),
+            "LINES": str(HEIGHT),
+            "ASYNCMQ_ACTOR": "ana@ops",
+            "PYTHONIOENCODING": "utf-8",
+        }
+        studio = Studio(environ)
+        for name, text in pictures(studio):
+            path = FOLDER / f"{name}.svg"
+            path.write_text(svg(name, studio.steady(text)), encoding="utf-8")
+            sys.stdout.write(f"{path.relative_to(ROOT)}\n")
+
+
+if __name__ == "__main__":
+    main()
