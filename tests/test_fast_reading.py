@@ -12,7 +12,9 @@ import redis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from asyncmq_cli.models import JOB_STATES, Job, JobFilter
+from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.services.matching import Matcher
 from asyncmq_cli.storage.codec import decode_member
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate

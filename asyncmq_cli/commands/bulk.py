@@ -12,7 +12,9 @@ from asyncmq_cli.commands.targets import Manner, Targets
 from asyncmq_cli.errors import QueueNotFound, UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models import ChangeReport, Job, JobPage
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.job_lists import JobPage
+    from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.services.job_changes import Order
     from asyncmq_cli.services.selection import Selection
 

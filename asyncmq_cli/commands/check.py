@@ -11,7 +11,7 @@ import typer
 from asyncmq_cli.commands.options import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.thresholds import count, duration, threshold
-from asyncmq_cli.models import Threshold
+from asyncmq_cli.models.checks import Threshold
 
 EXIT_STATUS = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
 

@@ -12,7 +12,7 @@ from asyncmq_cli.commands.session import Session
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models import Diagnosis, Finding, RepairReport
+    from asyncmq_cli.models.findings import Diagnosis, Finding, RepairReport
 
 AnyQueuesArg = Annotated[
     Optional[list[str]],  # noqa: UP045

@@ -12,7 +12,7 @@ from asyncmq_cli.commands.options import command, one_of
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models import EVENTS, RUNTIME
+from asyncmq_cli.models.pictures import EVENTS, RUNTIME
 
 if TYPE_CHECKING:
     from asyncmq_cli.services.events import Event
@@ -83,7 +83,7 @@ def tail(
 
 
 def _print(session: Session, event: Event, *, sse: bool) -> None:
-    from asyncmq_cli.models import RuntimeEvent
+    from asyncmq_cli.models.pictures import RuntimeEvent
     from asyncmq_cli.output import events, pictures
 
     if isinstance(event.of, RuntimeEvent):

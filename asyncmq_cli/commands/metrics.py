@@ -14,7 +14,7 @@ from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models import MetricsSnapshot, Picture, Rates
+    from asyncmq_cli.models.pictures import MetricsSnapshot, Picture, Rates
     from asyncmq_cli.output.screens import Canvas
 
 app = noun("Measure throughput and backlog, keep a history, feed Prometheus.")

@@ -20,9 +20,11 @@ def list_(session: Session) -> None:
       asyncmq queues list --watch 5
       asyncmq queues list --json | jq '.queues[] | select(.failed > 0).name'
     """
-    from asyncmq_cli.output import documents, screens, views
+    from asyncmq_cli.output import documents, views
 
     if watching.is_wanted(session):
+        from asyncmq_cli.output import screens
+
         watching.watch(
             session,
             lambda picture: picture,

@@ -16,7 +16,7 @@ from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models import RepeatableChange
+    from asyncmq_cli.models.repeatables import RepeatableChange
     from asyncmq_cli.services.repeatables import Address
 
 app = noun("See what is scheduled, add definitions, pause, resume and remove them.")

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import typer
 
 from asyncmq_cli import config as configuration
-from asyncmq_cli.commands.targets import filter_of
 from asyncmq_cli.errors import Interrupted, NotConfirmed, QueueNotFound, TargetsFailed, UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models import ChangeReport, Job, JobFilter, Repeatable
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.job_lists import JobFilter
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.repeatables import Repeatable
     from asyncmq_cli.output.columns import Column
     from asyncmq_cli.output.printer import Printer
     from asyncmq_cli.services.audit import AuditService
@@ -207,6 +209,8 @@ class Session:
 
     @property
     def filter(self) -> JobFilter:
+        from asyncmq_cli.commands.targets import filter_of
+
         return filter_of(self.flags, self.now)
 
     @property

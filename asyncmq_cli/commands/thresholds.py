@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from asyncmq_cli.commands.durations import seconds
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models import Threshold
+from asyncmq_cli.models.checks import Threshold
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
 

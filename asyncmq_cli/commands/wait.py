@@ -13,10 +13,10 @@ from asyncmq_cli.commands.options import JobsArg, QueueArg, command, one_of
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import ids_from
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models import WAIT_GOALS
+from asyncmq_cli.models.waits import WAIT_GOALS
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models import Standing, WaitReport
+    from asyncmq_cli.models.waits import Standing, WaitReport
     from asyncmq_cli.services.wait import Terms
 
 _SHORTEST_INTERVAL = 0.1

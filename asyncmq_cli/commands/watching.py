@@ -11,7 +11,7 @@ from asyncmq_cli.commands.session import Session
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models import Picture
+    from asyncmq_cli.models.pictures import Picture
     from asyncmq_cli.output.screens import Canvas
     from asyncmq_cli.services.feed import Outage
     from asyncmq_cli.services.observer import Part

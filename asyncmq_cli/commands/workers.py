@@ -15,7 +15,8 @@ from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models import Picture, WorkerPage
+    from asyncmq_cli.models.pictures import Picture
+    from asyncmq_cli.models.workers import WorkerPage
 
 app = noun("See which workers are there, how they are, and which queues have none.")
 
@@ -68,13 +69,15 @@ def list_(
       asyncmq workers list --sort heartbeat
       asyncmq workers list --queue emails --json | jq .summary
     """
-    from asyncmq_cli.output import documents, screens, views
+    from asyncmq_cli.output import documents, views
 
     if watching.is_wanted(session):
 
         def look(picture: Picture) -> tuple[float, WorkerPage]:
             fleet = session.workers.fleet(queue, _ttl(ttl))
             return picture.now, session.workers.page(fleet, sort=sort or "queue", page=page, size=size)
+
+        from asyncmq_cli.output import screens
 
         watching.watch(
             session,

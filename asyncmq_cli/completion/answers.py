@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncmq_cli.commands import options
 from asyncmq_cli.completion.place import Place, takes_value, walk
-from asyncmq_cli.models import Offer
+from asyncmq_cli.models.offers import Offer
 
 _PATIENCE = 0.3
 _LONGEST_WAIT = 60.0

@@ -17,11 +17,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.completion import typed
 from asyncmq_cli.completion.answers import Answer, answer
-from asyncmq_cli.models import Offer
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.offers import Offer
 
 FILES = 10
 WORDS_VARIABLE = "_ASYNCMQ_WORDS"

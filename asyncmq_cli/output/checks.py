@@ -7,12 +7,15 @@ data are `LABEL=VALUE[s];WARN;CRIT;MIN`, and a bound from below is written `N:`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import CHECK_STATES, CheckReport, Probe, Threshold
-from asyncmq_cli.output.documents import Document
+from asyncmq_cli.models.checks import CHECK_STATES, CheckReport, Probe, Threshold
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.redact import redact_text
 from asyncmq_cli.output.times import duration, rfc3339
+
+if TYPE_CHECKING:
+    from asyncmq_cli.output.documents import Document
 
 _NAMED = 3
 _LONGEST = 200

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.models import Job, JobDetail, JobError, QueueStats, as_number
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output import views
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.redact import redact, redact_text
 from asyncmq_cli.output.tables import human
 from asyncmq_cli.output.times import relative, rfc3339
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.job_details import JobDetail, JobError
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.queues import QueueStats
 
 # What has a line of its own, or is shown under a heading.
 _HEADINGS = ("args", "kwargs", "result", "last_error", "error_traceback")

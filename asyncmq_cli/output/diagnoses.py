@@ -5,11 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import Diagnosis, Finding
 from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.redact import redact_text
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.findings import Diagnosis, Finding
 
 _BRIEF: tuple[Column[Finding], ...] = (
     Column("SEVERITY", lambda row: row.severity, "state"),

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.models import (
-    AuditEvent,
-    ChangeReport,
-    ChangeResult,
-    Diagnosis,
-    FailureGroup,
-    FailureGroups,
-    Finding,
-    Job,
-    JobDetail,
-    JobError,
-    JobPage,
-    QueueStats,
-    RepairReport,
-    Repeatable,
-    RepeatableChange,
-    Worker,
-    WorkerPage,
-)
 from asyncmq_cli.output.redact import redact, redact_text
 from asyncmq_cli.output.times import rfc3339
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import AuditEvent, ChangeReport, ChangeResult
+    from asyncmq_cli.models.failures import FailureGroup, FailureGroups
+    from asyncmq_cli.models.findings import Diagnosis, Finding
+    from asyncmq_cli.models.job_details import JobDetail, JobError
+    from asyncmq_cli.models.job_lists import JobPage
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.repeatables import Repeatable
+    from asyncmq_cli.models.workers import Worker, WorkerPage
 
 Document = dict[str, Any]
 
@@ -190,6 +182,9 @@ def change_head(report: ChangeReport) -> Document:
 
 
 def change(report: ChangeReport) -> Document:
+    from asyncmq_cli.models.findings import Diagnosis, RepairReport
+    from asyncmq_cli.models.repeatables import RepeatableChange
+
     results = [change_result(result) for result in report.results]
     document: Document = {**change_head(report), "results": results}
     if isinstance(report, RepeatableChange):

@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import MetricsSnapshot, Rates, Trend
 from asyncmq_cli.output import charts
 from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.screens import Canvas, canvas_for
@@ -15,6 +14,7 @@ from asyncmq_cli.output.tables import table
 from asyncmq_cli.output.times import duration, rfc3339
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.pictures import MetricsSnapshot, Rates, Trend
     from asyncmq_cli.output.printer import Printer
 
 HISTORY: tuple[Column[MetricsSnapshot], ...] = (

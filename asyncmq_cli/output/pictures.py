@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.models import (
-    WAITING_CHILDREN,
-    LatestJob,
-    LatestQueue,
-    MetricsSnapshot,
-    Picture,
-    Rates,
-    RuntimeEvent,
-)
+from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.output import documents, views
-from asyncmq_cli.output.columns import Column
-from asyncmq_cli.output.documents import Document
 from asyncmq_cli.output.redact import redact
 from asyncmq_cli.output.tables import tab_separated
 from asyncmq_cli.output.times import rfc3339
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.pictures import (
+        LatestJob,
+        LatestQueue,
+        MetricsSnapshot,
+        Picture,
+        Rates,
+        RuntimeEvent,
+    )
+    from asyncmq_cli.output.columns import Column
+    from asyncmq_cli.output.documents import Document
 
 # The order in which the dashboard names them, then those that it leaves out.
 _DASHBOARD_STATES = ("waiting", "active", "delayed", "completed", "failed")

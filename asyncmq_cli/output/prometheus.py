@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import QueueStats
 from asyncmq_cli.output.pictures import DISTRIBUTION
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+    from asyncmq_cli.models.queues import QueueStats
 
 _Label = tuple[str, ...]
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import ChangeReport, ChangeResult, RepeatableChange
+from asyncmq_cli.models.repeatables import RepeatableChange
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.redact import redact_text
 from asyncmq_cli.output.times import rfc3339
 from asyncmq_cli.output.views import schedule
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport, ChangeResult
 
 # For each action: what was done, what would be done.
 _WORDS = {

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncmq_cli.models import Picture, Trend, WorkerPage
 from asyncmq_cli.output import charts, views
-from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.pictures import DISTRIBUTION
 from asyncmq_cli.output.redact import redact_text
@@ -19,6 +17,9 @@ from asyncmq_cli.output.tables import table
 from asyncmq_cli.output.times import clock, date, relative
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.pictures import Picture, Trend
+    from asyncmq_cli.models.workers import WorkerPage
+    from asyncmq_cli.output.columns import Column
     from asyncmq_cli.output.printer import Printer
 
 T = TypeVar("T")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.escape import escape, escape_reversibly
 from asyncmq_cli.output.times import date, duration, relative, rfc3339
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
+
+    from asyncmq_cli.output.columns import Column
 
 T = TypeVar("T")
 

@@ -5,25 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncmq_cli.models import (
-    AuditEvent,
-    ChangeResult,
-    FailureGroup,
-    Job,
-    JobPage,
-    LatestJob,
-    LatestQueue,
-    QueueStats,
-    Repeatable,
-    Worker,
-    WorkerPage,
-    as_number,
-)
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.redact import redact_text
 from asyncmq_cli.output.times import interval
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import AuditEvent, ChangeResult
+    from asyncmq_cli.models.failures import FailureGroup
+    from asyncmq_cli.models.job_lists import JobPage
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.pictures import LatestJob, LatestQueue
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.repeatables import Repeatable
+    from asyncmq_cli.models.workers import Worker, WorkerPage
 
 T = TypeVar("T")
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from asyncmq_cli.models import Standing, WaitReport
+from typing import TYPE_CHECKING
+
 from asyncmq_cli.output.columns import Column
-from asyncmq_cli.output.documents import Document
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.times import duration
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.waits import Standing, WaitReport
+    from asyncmq_cli.output.documents import Document
 
 QUEUE: tuple[Column[WaitReport], ...] = (
     Column("QUEUE", lambda report: report.queue, "id"),

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, takewhile
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import AuditEvent
-from asyncmq_cli.storage.store import Store
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import AuditEvent
+    from asyncmq_cli.storage.store import Store
 
 MAX_LIMIT = 500
 

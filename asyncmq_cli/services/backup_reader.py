@@ -10,12 +10,14 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.services.backup_lines import BadLine, Outcome, is_cut, read_line
 from asyncmq_cli.storage.keys import to_bytes, to_text
-from asyncmq_cli.storage.parts import Parts
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.parts import Parts
 
 STANDARD_INPUT = "-"
 _LONGEST_LINE = 1024 * 1024 * 1024

@@ -9,11 +9,14 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.services.backup_lines import Outcome, job_line, outcome_line
 from asyncmq_cli.storage.keys import to_bytes, to_text
-from asyncmq_cli.storage.parts import Parts
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.parts import Parts
 
 
 class BackupExists(UsageProblem):

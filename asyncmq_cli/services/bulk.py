@@ -11,16 +11,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound
-from asyncmq_cli.models import ChangeReport, ChangeResult
-from asyncmq_cli.services.backup_writer import BackupWriter
+from asyncmq_cli.models.changes import ChangeReport, ChangeResult
 from asyncmq_cli.services.change import Attempt, Runner
 from asyncmq_cli.services.existence import require_queue
-from asyncmq_cli.services.interrupt import Stop
 from asyncmq_cli.storage.changes import Change
 from asyncmq_cli.storage.locate import Location
 from asyncmq_cli.storage.scan import Pace as Fitting
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.backup_writer import BackupWriter
+    from asyncmq_cli.services.interrupt import Stop
 
 LOCATED_AT_A_TIME = 200
 _LOCATED_BYTES = 16 * 1024 * 1024

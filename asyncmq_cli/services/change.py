@@ -9,14 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, Interrupted, RedisProblem
-from asyncmq_cli.models import ChangeReport, ChangeResult
+from asyncmq_cli.models.changes import ChangeReport, ChangeResult
 from asyncmq_cli.services.interrupt import Stop, deferred_interrupt
 from asyncmq_cli.storage.audit import EventDraft
 from asyncmq_cli.storage.codec import dumps
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.store import Store
 
 _LOOKS = (0.0, 0.1, 0.2)
 """Seconds before each look for what was made: Redis may not be done with what it was sent."""

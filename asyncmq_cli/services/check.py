@@ -8,15 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import QueueNotFound, RedisProblem
-from asyncmq_cli.models import CheckReport, Probe, Threshold, Worker
+from asyncmq_cli.models.checks import CheckReport, Probe, Threshold
 from asyncmq_cli.services.existence import nearest_queues
 from asyncmq_cli.services.lost_jobs import LostJobs
 from asyncmq_cli.services.repeatables import is_overdue
 from asyncmq_cli.storage.scan import WrongType
-from asyncmq_cli.storage.store import Store
-from asyncmq_cli.storage.vitals import Vitals
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.workers import Worker
+    from asyncmq_cli.storage.store import Store
+    from asyncmq_cli.storage.vitals import Vitals
 
 ALWAYS: Mapping[str, Threshold] = {
     "unattended": Threshold(critical=0),

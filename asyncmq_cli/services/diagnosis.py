@@ -7,10 +7,14 @@ and `enqueue_delayed` there, which are several commands each and can be cut shor
 
 from __future__ import annotations
 
-from asyncmq_cli.models import WAITING_CHILDREN, as_number
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.models.values import WAITING_CHILDREN, as_number
 from asyncmq_cli.storage.codec import decode_member
-from asyncmq_cli.storage.evidence import Evidence
 from asyncmq_cli.storage.suspects import DEAD, ENDED
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.evidence import Evidence
 
 _UNLISTED = {"waiting": "waiting_unlisted", "failed": "failed_unlisted", "expired": "failed_unlisted"}
 # What is left of a job that is gone, in the order in which it is told of.

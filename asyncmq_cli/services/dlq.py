@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import FailureGroups, Job, JobFilter, JobPage
+from asyncmq_cli.models.failures import FailureGroups
+from asyncmq_cli.models.job_lists import JobFilter, JobPage
 from asyncmq_cli.services import listing
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.groups import grouped
 from asyncmq_cli.services.matching import Matcher
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.storage.store import Store
 
 
 class DlqService:

@@ -10,17 +10,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import Diagnosis, Finding
+from asyncmq_cli.models.findings import Diagnosis, Finding
 from asyncmq_cli.services.diagnosis import diagnose
 from asyncmq_cli.services.doctor_codes import BY_CODE, DAMAGES, Damage
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.lost_jobs import LostJobs
 from asyncmq_cli.services.queue_findings import QueueFinding, confirmed, queue_findings
-from asyncmq_cli.storage.evidence import Evidence
 from asyncmq_cli.storage.scan import WrongType, chunked
-from asyncmq_cli.storage.store import Store
 from asyncmq_cli.storage.suspects import Tally
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.evidence import Evidence
+    from asyncmq_cli.storage.store import Store
 
 GRACE = 2.0
 """Seconds between the two looks: many times what a change of several commands takes."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
-from asyncmq_cli.models import Diagnosis, RepairReport
+from asyncmq_cli.models.findings import Diagnosis, RepairReport
 from asyncmq_cli.services.bulk import JobRunner, Planned
 from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.doctor import Confirmed, Doctor, DoctorService, Summary
 from asyncmq_cli.services.doctor_codes import BY_CODE
-from asyncmq_cli.services.interrupt import Stop
-from asyncmq_cli.services.queue_findings import QueueFinding
 from asyncmq_cli.services.repeatable_plans import name_of
 from asyncmq_cli.services.repeatables import patiently
 from asyncmq_cli.storage import repairs
 from asyncmq_cli.storage.audit import EventDraft
 from asyncmq_cli.storage.changes import Change
 from asyncmq_cli.storage.evidence import Evidence
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.interrupt import Stop
+    from asyncmq_cli.services.queue_findings import QueueFinding
+    from asyncmq_cli.storage.store import Store
 
 ACTION, SOURCE = "doctor.repair", "doctor"
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import RedisProblem
-from asyncmq_cli.models import EVENTS, RUNTIME, Picture, RuntimeEvent
+from asyncmq_cli.models.pictures import EVENTS, RUNTIME, Picture, RuntimeEvent
 from asyncmq_cli.services.feed import Feed, Outage
-from asyncmq_cli.services.metrics import MetricsService
 from asyncmq_cli.services.observer import Observer, Part
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.metrics import MetricsService
+    from asyncmq_cli.storage.store import Store
 
 _PARTS: dict[str, Part] = {"workers": "workers", "latest_jobs": "latest", "latest_queues": "latest"}
 

@@ -6,9 +6,13 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import FailureGroup, Job
+from asyncmq_cli.models.failures import FailureGroup
 from asyncmq_cli.services.traceback import raised_last
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
 
 MAX_GROUPS = 10_000
 _MAX_MESSAGE = 200

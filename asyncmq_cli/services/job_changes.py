@@ -5,19 +5,23 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
-from asyncmq_cli.models import ENDED_STATES, ChangeReport, Job, as_number
+from asyncmq_cli.models.values import ENDED_STATES, as_number
 from asyncmq_cli.services.backup_writer import BackupWriter
 from asyncmq_cli.services.bulk import Decision, JobRunner, Pace
 from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.retry_watch import RetryWatch
-from asyncmq_cli.services.selection import Selection
 from asyncmq_cli.storage.changes import Change, marked_cancelled
 from asyncmq_cli.storage.hydrate import has_pending_parents
-from asyncmq_cli.storage.locate import Location
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.services.selection import Selection
+    from asyncmq_cli.storage.locate import Location
+    from asyncmq_cli.storage.store import Store
 
 DEAD_STATES = ("failed", "expired")
 EVERYWHERE = ("waiting", "delayed", "dlq")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import JobNotFound
-from asyncmq_cli.models import Job, JobDetail, JobFilter, JobPage
+from asyncmq_cli.models.job_details import JobDetail
+from asyncmq_cli.models.job_lists import JobFilter, JobPage
 from asyncmq_cli.services import listing
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.matching import Matcher
 from asyncmq_cli.services.traceback import job_error
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.storage.store import Store
 
 TIMED_PLACES = {"delayed": "delayed", "failed": "dlq", "expired": "dlq"}
 """The places whose scores are times: when a job is due, or when it died."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import Job, LatestJob, as_number
+from asyncmq_cli.models.pictures import LatestJob
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.newest import NewestSieve
 from asyncmq_cli.storage.scan import WrongType
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.storage.store import Store
 
 LATEST_JOBS = 10
 

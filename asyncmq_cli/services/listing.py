@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import Job
+from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.storage.scan import chunked
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.store import Store
 
 HELD_WHOLE = 1000
 """A page that ends within so many jobs is sorted with the jobs themselves in memory; a later

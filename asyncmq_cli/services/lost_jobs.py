@@ -21,11 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from asyncmq_cli.models import Worker
-from asyncmq_cli.storage.claims import Claim
-from asyncmq_cli.storage.store import Store
+if TYPE_CHECKING:
+    from asyncmq_cli.models.workers import Worker
+    from asyncmq_cli.storage.claims import Claim
+    from asyncmq_cli.storage.store import Store
 
 SILENCE = 90.0
 """Seconds: AsyncMQ's defaults of `stalled_threshold` and `stalled_check_interval` together."""

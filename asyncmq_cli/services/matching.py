@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.models import Job, JobFilter
 from asyncmq_cli.services.groups import signature
 from asyncmq_cli.storage.sieve import Sieve, TextSieve, needle_of
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.job_lists import JobFilter
+    from asyncmq_cli.models.jobs import Job
 
 
 class Matcher:

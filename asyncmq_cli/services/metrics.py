@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, RedisProblem
-from asyncmq_cli.models import MetricsSnapshot, Rates, Trend
+from asyncmq_cli.models.pictures import MetricsSnapshot, Rates, Trend
 from asyncmq_cli.services.observer import Observer
 from asyncmq_cli.services.rates import rates, since_the_clock_was_set, trend, up_to
 from asyncmq_cli.storage.metrics import KEPT
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.store import Store
 
 DEFAULT_LIMIT = 120
 MAX_LIMIT = 500

@@ -11,14 +11,18 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from asyncmq_cli.models import LatestJob, LatestQueue, Picture, QueueStats, Worker
+from asyncmq_cli.models.pictures import LatestJob, LatestQueue, Picture
 from asyncmq_cli.services.latest import newest, newest_of
 from asyncmq_cli.storage.keys import QueueKeys
 from asyncmq_cli.storage.scan import WrongType
-from asyncmq_cli.storage.store import Store
-from asyncmq_cli.storage.tracking import ChangeTracker
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.workers import Worker
+    from asyncmq_cli.storage.store import Store
+    from asyncmq_cli.storage.tracking import ChangeTracker
 
 Part = Literal["stats", "workers", "latest"]
 

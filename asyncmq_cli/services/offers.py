@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncmq_cli.config import Config
-from asyncmq_cli.models import Offer
+from asyncmq_cli.models.offers import Offer
+
+if TYPE_CHECKING:
+    from asyncmq_cli.config import Config
 
 T = TypeVar("T")
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import RedisProblem
-from asyncmq_cli.models import QueueStats
 from asyncmq_cli.services.observer import Observer
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.services.lost_jobs import LostJobs
 from asyncmq_cli.services.repeatable_plans import name_of
 from asyncmq_cli.services.repeatables import is_overdue
 from asyncmq_cli.storage.keys import to_text
-from asyncmq_cli.storage.repeatables import Member
 from asyncmq_cli.storage.scan import WrongType
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.repeatables import Member
+    from asyncmq_cli.storage.store import Store
 
 _SCHEDULE = ("task_id", "every", "cron")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import ChangeReport, QueueStats
 from asyncmq_cli.services.existence import require_queue
-from asyncmq_cli.storage.store import Store
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.services.change import Attempt
+    from asyncmq_cli.storage.store import Store
 
 SOURCE = "queues.detail"
 

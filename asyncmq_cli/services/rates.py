@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from asyncmq_cli.models import MetricsSnapshot, Rates, Trend
+from asyncmq_cli.models.pictures import MetricsSnapshot, Rates, Trend
 
 WINDOW = 600.0
 """Seconds before the last snapshot that count as the present."""

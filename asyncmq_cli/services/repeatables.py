@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.errors import AdminError, AmbiguousRepeatable, RepeatableNotFound, UsageProblem
-from asyncmq_cli.models import Repeatable, RepeatableChange
+from asyncmq_cli.models.repeatables import Repeatable, RepeatableChange
 from asyncmq_cli.services import repeatable_plans as plans
 from asyncmq_cli.services.change import Attempt, Runner
 from asyncmq_cli.services.existence import nearest_queues, require_queue
@@ -30,7 +30,9 @@ from asyncmq_cli.storage.repeatables import (
     scheduler_at_work,
 )
 from asyncmq_cli.storage.scan import WrongType
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.store import Store
 
 T = TypeVar("T")
 MakePlan = Callable[[Found, float], Plan]

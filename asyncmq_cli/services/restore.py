@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
-from asyncmq_cli.models import ChangeReport
 from asyncmq_cli.services.backup_reader import STANDARD_INPUT, Backup, Entry
 from asyncmq_cli.services.bulk import JobRunner, Pace, Planned
 from asyncmq_cli.services.change import Attempt
-from asyncmq_cli.services.interrupt import Stop
 from asyncmq_cli.services.job_changes import Control
 from asyncmq_cli.storage.changes import already_there, marked_cancelled
 from asyncmq_cli.storage.keys import to_text
 from asyncmq_cli.storage.scan import WrongType, chunked
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.services.interrupt import Stop
+    from asyncmq_cli.storage.store import Store
 
 _LOOKED_FOR_AT_A_TIME = 10_000
 

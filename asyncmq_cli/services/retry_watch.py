@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError
 from asyncmq_cli.storage.scan import chunked
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.store import Store
 
 _LOOK_EVERY = 1.0
 """Seconds; a look costs a round trip for each thousand jobs that have not finished."""

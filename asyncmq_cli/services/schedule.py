@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from asyncmq_cli.models import as_number
+from asyncmq_cli.models.values import as_number
 
 # The year 9999 ends here; no calendar in use shows a later time.
 _END_OF_CALENDAR = 253_402_300_800.0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import Job
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.models import Frame, Job, JobError
+from asyncmq_cli.models.job_details import Frame, JobError
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
 
 MAX_FRAMES = 50
 # Where applications and old versions keep them, in the dashboard's order.

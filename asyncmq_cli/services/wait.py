@@ -6,12 +6,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, RedisProblem, WaitFailed, WaitTimeout
-from asyncmq_cli.models import Standing, WaitReport
+from asyncmq_cli.models.waits import Standing, WaitReport
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.wait_goals import Goal, JobsGoal, Look, QueueGoal
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.store import Store
 
 SETTLE = 1.0
 """Seconds between two looks at an empty queue: many times what a worker takes to enqueue the children

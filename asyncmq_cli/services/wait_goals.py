@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from asyncmq_cli.errors import JobNotFound
-from asyncmq_cli.models import ENDED_STATES
+from asyncmq_cli.models.values import ENDED_STATES
 from asyncmq_cli.services.lost_jobs import active_claims
 from asyncmq_cli.storage.scan import chunked
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.store import Store
 
 VANISHED = "vanished"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.models import Worker, WorkerPage, WorkerSummary
+from asyncmq_cli.models.workers import Worker, WorkerPage, WorkerSummary
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.storage.scan import WrongType
-from asyncmq_cli.storage.store import Store
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.store import Store
 
 # Each with what comes first: the longest silent worker, and the largest one.
 _ORDERS: dict[str, Callable[[Worker], tuple[Any, ...]]] = {

@@ -12,7 +12,8 @@ from typing import Any
 
 import redis
 
-from asyncmq_cli.models import AuditEvent, as_number
+from asyncmq_cli.models.changes import AuditEvent
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, dumps, loads
 from asyncmq_cli.storage.keys import AUDIT_STREAM

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.exceptions import RedisError
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
 from asyncmq_cli.storage import preflight
-from asyncmq_cli.storage.audit import AuditLog, EventDraft
 from asyncmq_cli.storage.codec import encode_record
 from asyncmq_cli.storage.jobs import PLACES
 from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, keys_of, to_bytes, to_text
 from asyncmq_cli.storage.locate import Location
-from asyncmq_cli.storage.parts import Parts
 from asyncmq_cli.storage.rewrites import cancelled, retried
 from asyncmq_cli.storage.scan import WrongType
 from asyncmq_cli.storage.scripts import CANCEL, PAUSE, REMOVE, RESTORE, RESUME, RETRY, Call, Script, Scripts
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.audit import AuditLog, EventDraft
+    from asyncmq_cli.storage.parts import Parts
 
 # The return codes of the scripts, as their headers give them.
 DONE = 1

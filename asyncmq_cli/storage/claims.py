@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import redis
 
-from asyncmq_cli.models import as_number
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage import scan
-from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import QueueKeys, to_text
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.jobs import JobReader
 
 
 @dataclass(frozen=True, slots=True)

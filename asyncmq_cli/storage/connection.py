@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import redis
@@ -29,9 +29,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from asyncmq_cli.config import Config
 from asyncmq_cli.errors import RedisProblem, UsageProblem
 from asyncmq_cli.storage.replies import CheckedRedis
+
+if TYPE_CHECKING:
+    from asyncmq_cli.config import Config
 
 SCHEMES = ("redis", "rediss", "unix")
 _FORMS = "redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS, unix:///PATH?db=0"

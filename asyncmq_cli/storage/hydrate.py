@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncmq_cli.models import WAITING_CHILDREN, Job
+from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.storage.codec import CorruptData, decode_record, loads, with_payload
 from asyncmq_cli.storage.keys import to_text
 

@@ -8,10 +8,11 @@ listed under a state is what a worker or AsyncMQ's own inspection would find the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import redis
 
-from asyncmq_cli.models import WAITING_CHILDREN, Job
+from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.storage import scan, walk
 from asyncmq_cli.storage.codec import decode_member
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
@@ -19,6 +20,9 @@ from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.sieve import SPLIT_AND_WHOLE, Sieve, may_be_split
 from asyncmq_cli.storage.tally import PENDING_ENTRIES
 from asyncmq_cli.storage.walk import Listed, Read, Wanted
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
 
 # Where the jobs of a state lie. A state that is not here can lie anywhere.
 PLACE_OF_STATE = {"waiting": "waiting", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}

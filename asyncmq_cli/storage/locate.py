@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import redis
 from redis.exceptions import ResponseError
 
-from asyncmq_cli.errors import AdminError
-from asyncmq_cli.models import Job
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, dumps
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
@@ -19,6 +17,8 @@ from asyncmq_cli.storage.jobs import PLACE_OF_STATE, PLACES
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
 
 if TYPE_CHECKING:
+    from asyncmq_cli.errors import AdminError
+    from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.storage.parts import Parts
 
 # An id of these characters alone stands in JSON as it is.

@@ -13,7 +13,8 @@ from typing import Any
 
 import redis
 
-from asyncmq_cli.models import MetricsSnapshot, as_number
+from asyncmq_cli.models.pictures import MetricsSnapshot
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, dumps, loads
 from asyncmq_cli.storage.keys import METRICS_STREAM

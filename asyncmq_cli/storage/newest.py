@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from asyncmq_cli.storage.walk import Read
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.walk import Read
 
 # Every value that either name has, wherever in the record: the job's own is one of them.
 _TIMES = re.compile(rb'"(?:created_at|timestamp)"\s*:\s*"?\s*([^",}\]\s]*)')

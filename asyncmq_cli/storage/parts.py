@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.exceptions import ResponseError
@@ -13,7 +13,9 @@ from redis.exceptions import ResponseError
 from asyncmq_cli.errors import AdminError, ChangeRefused
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes
-from asyncmq_cli.storage.locate import Location
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.locate import Location
 
 Members = tuple[tuple[bytes, float], ...]
 

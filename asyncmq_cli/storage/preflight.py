@@ -8,12 +8,13 @@ a transaction. So each is queued once and the transaction is thrown away: nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.exceptions import ResponseError
 
-from asyncmq_cli.storage.scripts import Script
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.scripts import Script
 
 Commands = tuple[tuple[Any, ...], ...]
 

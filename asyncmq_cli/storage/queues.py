@@ -5,17 +5,21 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import redis
 
-from asyncmq_cli.models import WAITING_CHILDREN, Job, QueueStats
+from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.queues import QueueStats
+from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.storage import queue_names, scan
 from asyncmq_cli.storage.glance import TOGETHER, Beside, Glance, glances, tally_of
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import DISCOVERY_PATTERN, QueueKeys, to_text
-from asyncmq_cli.storage.tally import Tally
-from asyncmq_cli.storage.workers import WorkerReader
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.tally import Tally
+    from asyncmq_cli.storage.workers import WorkerReader
 
 T = TypeVar("T")
 Warn = Callable[[str], None]

@@ -7,11 +7,10 @@ is as it was found.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import ChangeRefused
-from asyncmq_cli.models import as_number
-from asyncmq_cli.storage.audit import EventDraft
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.changes import Change
 from asyncmq_cli.storage.codec import (
     CorruptData,
@@ -31,6 +30,9 @@ from asyncmq_cli.storage.scripts import (
     Call,
     Script,
 )
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.audit import EventDraft
 
 _ZSET = {"delayed": "2", "dlq": "3"}
 

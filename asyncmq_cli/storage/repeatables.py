@@ -11,16 +11,18 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 
 from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.storage import preflight, scan
-from asyncmq_cli.storage.audit import AuditLog, EventDraft
 from asyncmq_cli.storage.codec import decode_member, dumps
 from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, to_text
 from asyncmq_cli.storage.scripts import REPEATABLE_REPLACE, Scripts
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.audit import AuditLog, EventDraft
 
 # The return codes of the script, as its header gives them.
 DONE = 1

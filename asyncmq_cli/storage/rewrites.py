@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, with_payload
-from asyncmq_cli.storage.locate import Location
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.locate import Location
 
 _RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_traceback")
 

@@ -9,7 +9,8 @@ from typing import Any
 import redis
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from asyncmq_cli.models import RuntimeEvent, as_number
+from asyncmq_cli.models.pictures import RuntimeEvent
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.codec import CorruptData, loads
 from asyncmq_cli.storage.keys import EVENTS_CHANNEL
 

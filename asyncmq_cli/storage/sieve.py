@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from asyncmq_cli.models import JOB_STATES
+from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.storage.codec import member_id
 from asyncmq_cli.storage.walk import ID_OPENING, Read
 

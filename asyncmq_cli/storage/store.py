@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.config import Config
 from asyncmq_cli.storage.connection import connect, redis_errors
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.queues import QueueReader
 from asyncmq_cli.storage.workers import WorkerReader
 
 if TYPE_CHECKING:
+    from asyncmq_cli.config import Config
     from asyncmq_cli.storage.audit import AuditLog
     from asyncmq_cli.storage.changes import Changes
     from asyncmq_cli.storage.claims import ClaimReader

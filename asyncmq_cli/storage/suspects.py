@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from asyncmq_cli.models import WAITING_CHILDREN, as_number
+from asyncmq_cli.models.values import WAITING_CHILDREN, as_number
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, decode_member, loads
 from asyncmq_cli.storage.evidence import parent_states, parents_of, record_types

@@ -12,15 +12,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from asyncmq_cli.models import as_number
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.codec import CorruptData, decode_record
 from asyncmq_cli.storage.hydrate import PENDING_STATES, effective_state
 from asyncmq_cli.storage.keys import to_bytes, to_text
-from asyncmq_cli.storage.walk import Listed
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.walk import Listed
 
 # What the states hash may say of a job that waits for its parents: only the record tells.
 PENDING_ENTRIES = frozenset({*map(to_bytes, PENDING_STATES), b"wait", b"unknown"})

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import redis
 
 from asyncmq_cli.storage.codec import decode_member, member_id
-from asyncmq_cli.storage.keys import QueueKeys
 from asyncmq_cli.storage.scan import CHUNK, Pace
 from asyncmq_cli.storage.wire import Line, packed_for, scan_command
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.keys import QueueKeys
 
 ID_OPENING = b'{"id": "'
 _COMPLETED, _ACTIVE = b"completed", b"active"

@@ -11,7 +11,8 @@ from typing import Any
 
 import redis
 
-from asyncmq_cli.models import Worker, as_number
+from asyncmq_cli.models.values import as_number
+from asyncmq_cli.models.workers import Worker
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, loads
 from asyncmq_cli.storage.keys import QueueKeys, to_text

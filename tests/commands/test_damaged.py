@@ -10,7 +10,7 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.models import LISTED_STATES
+from asyncmq_cli.models.values import LISTED_STATES
 from tests import library
 from tests.conftest import Run
 

@@ -20,7 +20,7 @@ import sseclient
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.models import EVENTS
+from asyncmq_cli.models.pictures import EVENTS
 from tests import library
 from tests.conftest import Run, environment
 from tests.screen import LiveTerminal

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import RedisProblem
-from asyncmq_cli.models import Picture
+from asyncmq_cli.models.pictures import Picture
 from asyncmq_cli.services import observer as observing
 from asyncmq_cli.services.observer import Observer
 from asyncmq_cli.storage.store import Store

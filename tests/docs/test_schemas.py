@@ -254,7 +254,7 @@ def test_damaged_data_is_as_the_schemas_say(url: str, tool: Run, given: Callable
 
 
 def test_what_asyncmq_publishes_is_as_the_schema_says() -> None:
-    from asyncmq_cli.models import RuntimeEvent
+    from asyncmq_cli.models.pictures import RuntimeEvent
     from asyncmq_cli.output.pictures import runtime
 
     for data, ts in (({"id": "f1", "token": "x"}, 1.5), (None, None)):

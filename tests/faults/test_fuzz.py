@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from asyncmq_cli.models import JobDetail
+from asyncmq_cli.models.job_details import JobDetail
 from asyncmq_cli.output import documents, views
 from asyncmq_cli.output.detail import job_lines
 from asyncmq_cli.output.jsontext import encode

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncmq_cli.models import JOB_STATES
+from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.output import charts
 
 count_of_states = st.dictionaries(st.sampled_from(JOB_STATES), st.integers(0, 10**9))

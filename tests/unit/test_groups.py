@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmq_cli.models import Job
+from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.services.groups import MAX_GROUPS, generalized, grouped, signature
 
 CLASS_NAMES = st.from_regex(r"[A-Z][a-z]{1,8}(Error|Exception)", fullmatch=True)

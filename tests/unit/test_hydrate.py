@@ -10,7 +10,7 @@ from asyncmq.core.inspection import has_pending_dependencies, infer_job_type, ma
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmq_cli.models import JOB_STATES, WAITING_CHILDREN
+from asyncmq_cli.models.values import JOB_STATES, WAITING_CHILDREN
 from asyncmq_cli.storage.hydrate import PENDING_STATES, RawJob, add_record, effective_state, hydrate
 from tests.unit.strategies import JSON_VALUES
 

@@ -10,7 +10,8 @@ from asyncmq.core.inspection import job_matches_inspection_filters
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncmq_cli.models import Job, JobFilter
+from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.services.groups import signature
 from asyncmq_cli.services.matching import Matcher
 from tests.unit.strategies import JSON_VALUES

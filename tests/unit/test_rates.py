@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmq_cli.models import MetricsSnapshot, Rates
+from asyncmq_cli.models.pictures import MetricsSnapshot, Rates
 from asyncmq_cli.services.rates import MEANWHILE, WINDOW, rates, since_the_clock_was_set, trend, up_to
 
 NOW = 1.7e9

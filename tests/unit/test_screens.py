@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, Group
 
-from asyncmq_cli.models import JOB_STATES, LatestJob, LatestQueue, Picture, QueueStats, Trend, Worker
+from asyncmq_cli.models.pictures import LatestJob, LatestQueue, Picture, Trend
+from asyncmq_cli.models.queues import QueueStats
+from asyncmq_cli.models.values import JOB_STATES
+from asyncmq_cli.models.workers import Worker
 from asyncmq_cli.output import screens
 from asyncmq_cli.output.screens import Canvas, allot
 

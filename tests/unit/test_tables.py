@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from asyncmq_cli.models import Job
+from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.output import views
 from asyncmq_cli.output.columns import Column, Kind
 from asyncmq_cli.output.escape import escape

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asyncmq_cli.commands.thresholds import count, duration, threshold
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models import CHECK_STATES, Threshold
+from asyncmq_cli.models.checks import CHECK_STATES, Threshold
 
 COUNTS = st.integers(0, 10**15 - 1)
 VALUES = st.integers(0, 10**16) | st.floats(0, 1e16)

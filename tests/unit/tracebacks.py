@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 from hypothesis import strategies as st
 
-from asyncmq_cli.models import Job, JobError
+from asyncmq_cli.models.job_details import JobError
+from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.services.traceback import job_error, raised_last
 from tests.unit.strategies import ANY_TEXT
 

@@ -1,0 +1,64 @@
+"""What `check` looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncmq_cli.errors import AdminError
+
+CHECK_STATES = ("ok", "warning", "unknown", "critical")
+"""From the best to the worst: what could not be read may be critical, so it is worse than a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """How far a value may go: up to a bound and not above it or, for `least`, down to it and not
+    below it. A bound is None where there is none."""
+
+    warning: float | None = None
+    critical: float | None = None
+    least: bool = False
+
+    def state_of(self, value: float) -> str:
+        for state, bound in (("critical", self.critical), ("warning", self.warning)):
+            if bound is not None and (value < bound if self.least else value > bound):
+                return state
+        return "ok"
+
+    def bound_of(self, state: str) -> float | None:
+        """The bound whose crossing makes this state."""
+        return {"critical": self.critical, "warning": self.warning}.get(state)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing looked at; `queue` is None for what is of no queue. Durations are seconds; the value
+    of `redis` is how long it took to answer.
+
+    `value` is None where there is none, and where it could not be read: then `state` is
+    `unknown` and `problem` says why.
+    """
+
+    name: str
+    queue: str | None
+    value: float | None
+    threshold: Threshold
+    state: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """`timestamp` is None where Redis did not tell the time, and then `error` says why."""
+
+    timestamp: float | None
+    queues: Sequence[str]
+    probes: Sequence[Probe]
+    error: AdminError | None = None
+
+    @property
+    def state(self) -> str:
+        return max((probe.state for probe in self.probes), key=CHECK_STATES.index, default="ok")

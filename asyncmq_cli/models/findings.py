@@ -1,0 +1,47 @@
+"""What the doctor finds and repairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from asyncmq_cli.models.changes import ChangeReport
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of damage in one queue: `count` jobs (definitions, members, keys), the ids of the
+    first few, why it matters, and what a repair does or an operator can do.
+
+    `repairable` says whether `doctor --repair` mends it, where its code is named at the latest.
+    """
+
+    code: str
+    severity: str
+    queue: str
+    count: int
+    sample_ids: Sequence[str]
+    message: str
+    repair: str
+    repairable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was found in the queues that were looked at."""
+
+    checked: Sequence[str]
+    findings: Sequence[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport(ChangeReport):
+    """What became of each repair. `checked` are the queues, `left` what was found and not tried."""
+
+    checked: Sequence[str] = ()
+    left: Sequence[Finding] = ()
+
+    @classmethod
+    def of(cls, report: ChangeReport, diagnosis: Diagnosis) -> RepairReport:
+        told = {each.name: getattr(report, each.name) for each in fields(report)}
+        return cls(**told, checked=diagnosis.checked, left=diagnosis.findings)

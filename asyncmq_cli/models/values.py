@@ -1,0 +1,31 @@
+"""The names of the states, and numbers as job data holds them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+WAITING_CHILDREN = "waiting-children"
+JOB_STATES = (
+    "waiting",
+    "active",
+    "completed",
+    "failed",
+    "delayed",
+    "expired",
+    "cancelled",
+    WAITING_CHILDREN,
+)
+ENDED_STATES = ("completed", "failed", "expired", "cancelled")
+LISTED_STATES = (*JOB_STATES, "repeatable", "all")
+
+
+def as_number(value: Any) -> float | None:
+    """`value` as a finite float, or None; job data may hold anything."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,70 @@
+"""Workers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker by its last heartbeat; `heartbeat` and `concurrency` are None where they cannot be
+    read, and then `problem` says why. `ttl` is seconds."""
+
+    id: str
+    queue: str
+    concurrency: int | None
+    heartbeat: float | None
+    age_seconds: float | None
+    ttl: float
+    problem: str | None = None
+
+    @property
+    def health(self) -> str:
+        """`healthy`; `aging` past two thirds of the TTL; `stale` past it."""
+        if self.age_seconds is None or self.age_seconds > self.ttl:
+            return "stale"
+        return "aging" if self.age_seconds > self.ttl * 2 / 3 else "healthy"
+
+    @property
+    def is_live(self) -> bool:
+        return self.health != "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSummary:
+    """`attention` counts what is aging or stale, `capacity` the jobs that live workers can run at
+    once, and `queues` those that have a worker."""
+
+    total: int = 0
+    healthy: int = 0
+    attention: int = 0
+    capacity: int = 0
+    queues: int = 0
+
+    def plus(self, workers: Sequence[Worker]) -> WorkerSummary:
+        """With the workers of one more queue."""
+        healthy = sum(1 for worker in workers if worker.health == "healthy")
+        return WorkerSummary(
+            total=self.total + len(workers),
+            healthy=self.healthy + healthy,
+            attention=self.attention + len(workers) - healthy,
+            capacity=self.capacity + sum(worker.concurrency or 0 for worker in workers if worker.is_live),
+            queues=self.queues + bool(workers),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPage:
+    """`unattended` names the queues in which jobs wait and no live worker is."""
+
+    workers: Sequence[Worker]
+    summary: WorkerSummary
+    page: int
+    size: int
+    unattended: Sequence[str]
+
+    @property
+    def total_pages(self) -> int:
+        return max(1, math.ceil(self.summary.total / self.size))
