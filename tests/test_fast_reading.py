@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.job_lists import JobFilter
@@ -199,9 +199,21 @@ def one_by_one(client: redis.Redis, place: str) -> Iterator[Job]:
         yield hydrate(QUEUE, raw, place=place)
 
 
+# Members that seem to name another job than they do; to that one belong a result, and a state.
+NAMED_TWICE = b'{"id": "Customer-7", "id": "b2"}'
+CUT = b'{"id": "Customer-7", "task'
+MISNAMED: list[tuple[Any, ...]] = [
+    *(("ZADD", place, 1.5, text) for place in (KEYS.delayed, KEYS.dlq) for text in (NAMED_TWICE, CUT)),
+    ("HSET", KEYS.results, "Customer-7", '{"mine": 1}'),
+]
+MISNAMED_AND_ENDED = [*MISNAMED, ("HSET", KEYS.states, "Customer-7", "expired", "b2", "failed")]
+
+
 @pytest.mark.parametrize("place", ["waiting", "delayed", "dlq"])
 @relaxed
 @given(commands=keyspaces())
+@example(commands=MISNAMED)
+@example(commands=MISNAMED_AND_ENDED)
 def test_a_sorted_set_is_read_as_if_each_member_was_read_alone(
     client: redis.Redis, commands: list[tuple[Any, ...]], place: str
 ) -> None:
@@ -239,6 +251,8 @@ def counted(reader: JobReader, state: str) -> int:
 
 @relaxed
 @given(commands=keyspaces(), filler=st.sampled_from([0, 40, 200]))
+@example(commands=MISNAMED_AND_ENDED, filler=0)
+@example(commands=MISNAMED_AND_ENDED, filler=200)
 def test_a_queues_counts_are_those_of_its_lists_whichever_way_it_is_counted(
     client: redis.Redis, commands: list[tuple[Any, ...]], filler: int
 ) -> None:

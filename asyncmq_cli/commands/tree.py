@@ -25,12 +25,14 @@ _ALONE = {WATCH: ("2", re.compile(r"\d")), FIELDS: ("", re.compile(r"[^-]"))}
 CONTEXT = {"help_option_names": ["--help", "-h"]}
 
 _TEXT: tuple[Any, ...] = (str, Optional[str])  # noqa: UP045
+_NUMBER: tuple[Any, ...] = (int, Optional[int])  # noqa: UP045
+_DIGITS = re.compile(r"-?[0-9]{1,15}")
 _TEXTS: tuple[Any, ...] = (list[str], Optional[list[str]])  # noqa: UP045
 
 
 class _Light:
     """What Typer turns a parameter's value with. Its own way is a validator of pydantic, whose import
-    takes longer than most commands run; text, and what was not given, need none."""
+    takes longer than most commands run; text, a plain number, and what was not given, need none."""
 
     def __init__(self, build: Callable[[], Any]) -> None:
         self._build = build
@@ -44,6 +46,11 @@ class _Light:
             return list(value)
         if not several and ((isinstance(value, str) and kind in _TEXT) or value is param.default):
             return value
+        if not several and kind in _NUMBER and isinstance(value, str) and _DIGITS.fullmatch(value):
+            least, most = (getattr(param.type_descriptor.parameter_info, bound) for bound in ("min", "max"))
+            number = int(value)
+            if (least is None or number >= least) and (most is None or number <= most):
+                return number
         return self._build().coerce(value, param=param, ctx=ctx)
 
 

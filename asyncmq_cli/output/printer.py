@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, TextIO, TypeVar
 
 from asyncmq_cli.errors import AdminError, OutputClosed
@@ -175,7 +176,7 @@ class Printer:
     def stdout_is_terminal(self) -> bool:
         return self._stdout.isatty()
 
-    @property
+    @cached_property
     def has_blocks(self) -> bool:
         """Whether bars and lines can be drawn with more than ASCII."""
         # Where the locale is C by choice, Python writes UTF-8 all the same; the terminal may not take it.

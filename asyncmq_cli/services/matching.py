@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.services.groups import signature
-from asyncmq_cli.storage.sieve import Sieve, TextSieve, needle_of
+from asyncmq_cli.storage.sieve import Sieve, TextSieve, certainly_holds, needle_of
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.job_lists import JobFilter
@@ -29,6 +29,8 @@ class Matcher:
         self._job_id = wanted.job_id.strip()
         needle = needle_of(self._q)
         self.sieve: Sieve | None = None if needle is None else TextSieve(needle)
+        # A part of the text proves that it is not there, and only all of it that it is.
+        self._needle = needle if needle == self._q.encode() else None
 
     def __call__(self, job: Job) -> bool:
         if self._job_id and self._job_id not in job.id:
@@ -40,6 +42,8 @@ class Matcher:
         if self._group and not signature(job).id.startswith(self._group):
             return False
         if not self._q:
+            return True
+        if self._needle is not None and job.record is not None and certainly_holds(job.record, self._needle):
             return True
         escaped = searchable(job)
         if self._q in escaped:

@@ -32,7 +32,8 @@ _ANEW_EVERY = 60.0
 """Seconds after which a queue is read again though none of the keys followed has changed: those of the
 records are not, and a record alone may make a job wait for others."""
 _NAMES_AT_LEAST_EVERY = 60.0
-"""Seconds. A new queue is otherwise only looked for when the number of all keys has changed."""
+"""Seconds. A new queue is otherwise only looked for when the number of all keys has changed, or a key
+that may hide it in that number: one that came or went meanwhile."""
 
 
 class _Rest:
@@ -90,6 +91,7 @@ class Observer:
         self._queue_of_key: dict[bytes, str] = {}
         self._names_rest = _Rest(6)
         self._size: int | None = None
+        self._may_hide_names = False
 
     def close(self) -> None:
         """Forget all that is known; the next look begins anew."""
@@ -129,10 +131,18 @@ class Observer:
             self._queue_of_key.clear()
             self._size = None
             return
+        beats = {key for key in changed if self._is_beat(key)}
+        # Workers beat all the time, and a key that is still there hides no other.
+        if changed - beats or self._store.count_keys(beats) < len(beats):
+            self._may_hide_names = True
         touched = {queue for key in changed if (queue := self._forget(key)) is not None}
         for queue in touched:
             if not self._store.queues.exists(queue):
                 del self._known[queue]
+
+    def _is_beat(self, key: bytes) -> bool:
+        queue = self._queue_of_key.get(key)
+        return queue is not None and key in QueueKeys(queue).beating()
 
     def _forget(self, key: bytes) -> str | None:
         """What is known by this key. The queue that it is of, where that is still known."""
@@ -141,7 +151,7 @@ class Observer:
         if queue is None or known is None:
             return None
         keys = QueueKeys(queue)
-        if key in (keys.heartbeats, keys.worker_heartbeats):
+        if key in keys.beating():
             known.workers = None
             return queue
         known.stats = None
@@ -154,8 +164,10 @@ class Observer:
         """Names are found by a walk through all keys, so it is not taken at every look."""
         size = self._store.size() if self._tracker is not None else None
         overdue = self._names_rest.age > _NAMES_AT_LEAST_EVERY
-        if self._size is not None and not overdue and (size == self._size or not self._names_rest.is_over):
+        may_be_new = (size != self._size or self._may_hide_names) and self._names_rest.is_over
+        if self._size is not None and not overdue and not may_be_new:
             return
+        self._may_hide_names = False
         with self._names_rest.from_now():
             names = self._store.queues.names()
         self._size = size

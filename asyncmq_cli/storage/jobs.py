@@ -14,7 +14,7 @@ import redis
 
 from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.storage import scan, walk
-from asyncmq_cli.storage.codec import decode_member
+from asyncmq_cli.storage.codec import decode_member, member_id
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.sieve import SPLIT_AND_WHOLE, Sieve, may_be_split
@@ -102,9 +102,24 @@ class JobReader:
         if sieve is not None and place != "waiting" and self._has_nameless(keys):
             sieve = None
         pieces = walk.members_of(self._redis, keys, place, _SPELLED_IDS[place])
+        if place != "waiting":
+            pieces = self._rightly_named(keys, pieces, wanted)
         for read in self._read(keys, pieces, wanted, sieve):
             for raw in self._whole(keys, read, place):
                 yield hydrate(keys.queue, raw, place=place)
+
+    def _rightly_named(self, keys: QueueKeys, pieces: Iterable[Listed], wanted: Wanted) -> Iterator[Listed]:
+        """The pieces, in which none is unwanted for the state of a job that its member only seems to name."""
+        for piece in pieces:
+            unwanted = (i for i, state in enumerate(piece.states) if not wanted(state))
+            named = {i: name for i in unwanted if (name := member_id(piece.members[i])) != piece.ids[i]}
+            if named:
+                ids, states = list(piece.ids), list(piece.states)
+                found = scan.hash_get(self._redis, keys.states, named.values())
+                for (i, name), state in zip(named.items(), found, strict=True):
+                    ids[i], states[i] = name, state
+                piece = Listed(ids, states, piece.members, piece.scores)
+            yield piece
 
     def _anywhere(self, keys: QueueKeys, wanted: Wanted, sieve: Sieve | None) -> Iterator[Job]:
         for read in self._read(keys, self.listed_anywhere(keys), wanted, sieve):
@@ -178,13 +193,12 @@ class JobReader:
     def _whole(self, keys: QueueKeys, read: Read, place: str | None) -> list[RawJob]:
         """The jobs with all that belongs to them."""
         raws = []
-        for i, record in enumerate(read.records):
+        for i in range(len(read.records)):
             if place is None or place == "waiting":
                 raw = _raw(read.listed, i, place)
-                add_record(raw, record)
+                _add_read(raw, read, i)
             else:
                 raw = self._from_body(keys, read, i, place)
-            raw.result, raw.claim = read.results.get(i), read.claims.get(i)
             raws.append(raw)
         split = [raw for raw in raws if _may_be_split(raw)]
         payloads = scan.get_many(self._redis, [keys.payload(raw.id) for raw in split], scan.Pace(start=16))
@@ -197,18 +211,24 @@ class JobReader:
         listed, record = read.listed, read.records[i]
         if record is not None and record == listed.members[i]:
             raw = _raw(listed, i, None)
-            add_record(raw, record)
+            _add_read(raw, read, i)
             if raw.record and raw.record.get("id") == raw.id:
                 raw.score = float(listed.scores[i])
                 return raw
         raw = _raw(listed, i, place)
-        if to_bytes(raw.id) != listed.ids[i]:
-            # It was not the id that the member seemed to spell.
-            name = to_bytes(raw.id)
-            raw.state = _text_or_none(scan.hash_get(self._redis, keys.states, [name])[0])
-            record = scan.get_many(self._redis, [keys.record(raw.id)], scan.Pace())[0]
-        add_record(raw, record)
+        name = to_bytes(raw.id)
+        if name != listed.ids[i]:
+            # It was not the id that the member seemed to spell: what was read is another job's.
+            own = Listed([name], scan.hash_get(self._redis, keys.states, [name]))
+            raw.state = _text_or_none(own.states[0])
+            (read,), i = walk.with_records(self._redis, keys, [own], _may_be("all")), 0
+        _add_read(raw, read, i)
         return raw
+
+
+def _add_read(raw: RawJob, read: Read, i: int) -> None:
+    add_record(raw, read.records[i])
+    raw.result, raw.claim = read.results.get(i), read.claims.get(i)
 
 
 def _raw(listed: Listed, i: int, place: str | None) -> RawJob:

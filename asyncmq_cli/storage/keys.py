@@ -159,9 +159,12 @@ class QueueKeys:
             self.dlq,
             self.repeatables,
             self.paused,
-            self.heartbeats,
-            self.worker_heartbeats,
+            *self.beating(),
         )
+
+    def beating(self) -> tuple[bytes, bytes]:
+        """Those of the watched keys that workers write while nothing else happens."""
+        return (self.heartbeats, self.worker_heartbeats)
 
     def evidence(self) -> dict[bytes, bytes]:
         """Every key that proves that the queue exists, and its type."""

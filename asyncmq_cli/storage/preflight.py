@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import redis
+from hiredis import pack_command
 from redis.exceptions import ResponseError
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def check(client: redis.Redis, script: Script, keys: Sequence[bytes], manner: st
         connection.send_command("MULTI")
         connection.read_response()
         refusal: ResponseError | None = None
-        connection.send_packed_command(connection.pack_commands([*commands, ("DISCARD",)]))
+        connection.send_packed_command([b"".join(map(pack_command, [*commands, ("DISCARD",)]))])
         for _ in range(len(commands) + 1):
             try:
                 connection.read_response()

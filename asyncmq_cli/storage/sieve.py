@@ -12,8 +12,10 @@ A sieve proves that a job does not match, or lets it pass to be looked at in ful
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import orjson
 
 from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.storage.codec import member_id
@@ -26,6 +28,9 @@ _LITERALS = ("true", "false", "null", "nan", "infinity", "-infinity")
 # What a job's JSON may hold that is stored in none of its texts.
 _PUT_IN = ("id", "status", "result", "active_since", "unknown", *JOB_STATES)
 _SHORTEST = 3
+_MOST = 0.9
+_REST = 10
+"""A sieve through which most of a piece has passed is not used for so many pieces."""
 
 SPLIT_AND_WHOLE = 16 * 1024
 """A job that was split and failed has its arguments in both parts; its record is never smaller."""
@@ -47,6 +52,15 @@ def _in_strings_only(run: str) -> bool:
     return not _NUMBER.fullmatch(run) and not any(run in word for word in (*_LITERALS, *_PUT_IN))
 
 
+def certainly_holds(record: Mapping[str, Any], needle: bytes) -> bool:
+    """Whether a string within the job holds the needle. False also where it cannot be told so simply."""
+    try:
+        # It differs from what `json.dumps` makes in numbers, spacing and escapes beyond ASCII alone.
+        return needle in orjson.dumps(record).lower()
+    except orjson.JSONEncodeError:
+        return False
+
+
 class Sieve(Protocol):
     def passing(self, read: Read) -> list[int]:
         """The positions of those that may be wanted. None of them may have a payload part."""
@@ -56,16 +70,24 @@ class TextSieve:
     def __init__(self, needle: bytes) -> None:
         self._needle = needle
         self._folded = [escape for letter, escape in _FOLDED.items() if letter in needle]
+        self._idle_for = 0
 
     def passing(self, read: Read) -> list[int]:
         """The positions of those that may match. None of them may have a payload part."""
         everyone = list(range(len(read.records)))
+        if self._idle_for:
+            self._idle_for -= 1
+            return everyone
         if not self._are_without(filter(None, set(read.listed.states))):
             return everyone
         # Mostly a look at all texts in one is enough.
         if not self._may_match(read, everyone):
             return []
-        return [i for i in everyone if self._may_match(read, [i])]
+        found = [i for i in everyone if self._may_match(read, [i])]
+        if len(found) > len(everyone) * _MOST:
+            # Where nearly all pass, looking at each costs more than it spares.
+            self._idle_for = _REST
+        return found
 
     def _may_match(self, read: Read, positions: Sequence[int]) -> bool:
         listed = read.listed

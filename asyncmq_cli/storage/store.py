@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from asyncmq_cli.storage.connection import connect, redis_errors
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.queues import QueueReader
+from asyncmq_cli.storage.scan import chunked
 from asyncmq_cli.storage.workers import WorkerReader
 
 if TYPE_CHECKING:
@@ -110,6 +111,10 @@ class Store:
     def size(self) -> int:
         """How many keys there are."""
         return int(self._redis.dbsize())
+
+    def count_keys(self, keys: Iterable[bytes]) -> int:
+        """How many of these there are."""
+        return sum(self._redis.exists(*piece) for piece in chunked(keys))
 
     def locate(self, queue: str, job_ids: list[str], places: tuple[str, ...]) -> list[Location]:
         from asyncmq_cli.storage.locate import locate

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 from asyncmq.backends.redis import RedisBackend
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from asyncmq_cli import config
@@ -131,6 +131,8 @@ async def take(opened: RedisBackend, client: redis.Redis, step: Step, number: in
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(rows=[[("pause", "mail", 0)], [("resume", "mail", 0), ("pause", "reports", 0)]])
+@example(rows=[[("worker", "mail", 0)], [("gone worker", "mail", 0), ("pause", "reports", 0)]])
 @given(rows=st.lists(steps, min_size=1, max_size=4))
 def test_each_picture_of_a_row_is_that_of_a_fresh_look(
     rows: list[list[Step]], server: PrivateRedis, client: redis.Redis, no_rest: None
@@ -270,7 +272,7 @@ def test_what_took_long_is_not_done_again_at_once(
 def test_it_works_without_the_right_to_track(
     fifty: None, server: PrivateRedis, client: redis.Redis, no_rest: None
 ) -> None:
-    client.execute_command("ACL", "SETUSER", "plain", "reset", "on", ">pw", "~*", "+@all", "-client|tracking")
+    client.execute_command("ACL", "SETUSER", "plain", "reset", "on", ">pw", "~*", "+@all", "-client")
     watcher = Watcher(server.url.replace("unix://", "unix://plain:pw@"))
     try:
         assert len(watcher.look().stats or ()) == 50

@@ -93,7 +93,19 @@ def test_a_command_that_is_not_built_yet_has_the_same_line_in_the_help_as_the_co
 
 
 def test_what_is_typed_is_read_without_a_validator() -> None:
-    args = ["jobs", "list", "mail", "--state", "failed", "--q", "x", "--redis-url", "unix:///nowhere"]
+    args = [
+        "jobs",
+        "list",
+        "mail",
+        "--state",
+        "failed",
+        "--q",
+        "x",
+        "--page",
+        "2",
+        "--redis-url",
+        "unix:///nowhere",
+    ]
     code = f"import sys; from asyncmq_cli.app import run; print(run({args!r}), 'pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "3 False\n"

@@ -14,6 +14,7 @@ from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.services.groups import signature
 from asyncmq_cli.services.matching import Matcher
+from asyncmq_cli.storage.sieve import certainly_holds, needle_of
 from tests.unit.strategies import JSON_VALUES
 
 NOW = 1_700_000_000.0
@@ -115,3 +116,14 @@ def test_text_in_data_that_is_nested_without_end_is_found() -> None:
         deep = [deep]
     job = Job("q", "1", "waiting", {"id": "1", "kwargs": {"needle": deep}})
     assert [matcher(q=q)(job) for q in ("needle", "Größe", "7", "other")] == [True, True, True, False]
+
+
+@given(
+    st.dictionaries(TEXTS | st.text(), JSON_VALUES | TEXTS | st.text()), st.text("abe19N+-.u0k@", min_size=3)
+)
+@example({"a": [1e16, float("nan"), None, 10**30]}, "1e+16")
+@example({"a": "\u212aelvin"}, "kelvin")
+def test_what_is_seen_at_a_glance_is_there(record: dict[str, Any], text: str) -> None:
+    needle = needle_of(text.lower())
+    if needle is not None and certainly_holds(record, needle):
+        assert needle.decode() in json.dumps(record, sort_keys=True).lower()
