@@ -11,6 +11,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from tests.benchmarks.report import Report, Row
 FULL = 1_000_000
 _LIBRARY_SECONDS = 60.0
 _DEAD = 200_000
+FOLLOWING = "events tail"
+ROUNDS = 10
 
 
 def main() -> None:
@@ -80,6 +83,7 @@ class Bench:
             chosen = islice(keyspace.jobs(keyspace.BIG, keyspace.counts_of(self._total), 1), 10, 11)
             for case in cases.reading(self._total, next(chosen).id):
                 self.measure(case, server)
+            self.follow(server)
             at_full_size = self._timed_search(server)
             self.retry(server)
         self.beside_the_library(at_full_size)
@@ -87,20 +91,29 @@ class Bench:
     def measure(self, case: Case, server: PrivateRedis | None) -> None:
         if self._only not in case.name:
             return
-        if not is_there(case):
-            row = Row(case.name, absent="no such command yet")
-        else:
-            runs: list[Cost] = []
-            floors: list[Cost] = []
-            try:
-                for _ in range(self._repeats or case.repeats):
-                    if case.floor is not None:
-                        floors.append(run(case.floor, server))
-                    runs.append(run(tool(*case.args), server))
-                row = Row(case.name, runs, floors, case.at_most)
-            except RuntimeError as exc:
-                row = Row(case.name, absent=f"failed: {' '.join(str(exc).split())[-120:]}")
-        self.add(row)
+        runs: list[Cost] = []
+        floors: list[Cost] = []
+        for _ in range(self._repeats or case.repeats):
+            if case.floor is not None:
+                floors.append(run(case.floor, server))
+            runs.append(run(tool(*case.args), server, status=case.status))
+        self.add(Row(case.name, runs, floors, case.at_most))
+
+    def follow(self, server: PrivateRedis) -> None:
+        """A round of `events tail` by itself: without the start-up, and what follows it without the first.
+        It waits between two rounds, so its seconds are those of the processor."""
+        if self._only not in FOLLOWING:
+            return
+        firsts, quiet = [], []
+        with filled(0) as empty:
+            for _ in range(self._repeats or 3):
+                start_up = run(tool(*cases.following(1)), empty)
+                first = run(tool(*cases.following(1)), server)
+                row = run(tool(*cases.following(1 + ROUNDS)), server)
+                firsts.append(busy(first, start_up, 1))
+                quiet.append(busy(row, first, ROUNDS))
+        self.add(Row(f"{FOLLOWING}, the first round", firsts))
+        self.add(Row(f"{FOLLOWING}, a quiet round", quiet, firsts, 0.1))
 
     def add(self, row: Row) -> None:
         """A long run that is ended early leaves what it has measured so far."""
@@ -200,12 +213,11 @@ def retried(total: int) -> Iterator[tuple[bytes, int, bytes, bytes, bytes]]:
             yield member, made.record["priority"], made.id.encode(), text, entry
 
 
-def is_there(case: Case) -> bool:
-    try:
-        run(tool(*[word for word in case.args if not word.startswith("-")][:2], "--help"))
-    except RuntimeError:
-        return False
-    return True
+def busy(whole: Cost, part: Cost, rounds: int) -> Cost:
+    """What each of these rounds cost, of which `whole` had so many more than `part`."""
+    cpu = (whole.cpu - part.cpu) / rounds
+    commands, sent = whole.commands - part.commands, whole.sent - part.sent
+    return replace(whole, seconds=cpu, cpu=cpu, commands=round(commands / rounds), sent=round(sent / rounds))
 
 
 main()

@@ -20,7 +20,8 @@ JOBS_A_PAGE = 20
 class Case:
     """`args` are the tool's. `floor` is a program and its arguments; None where there is none.
 
-    `at_most` is the ratio to the floor that is to be reached. `server` says whether Redis is needed.
+    `at_most` is the ratio to the floor that is to be reached. `server` says whether Redis is needed,
+    and `status` what the tool ends with.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Case:
     at_most: float | None = None
     server: str | None = "big"
     repeats: int = 3
+    status: int = 0
 
 
 def importing(names: str) -> list[str]:
@@ -85,14 +87,15 @@ def reading(total: int, job_id: str) -> list[Case]:
             repeats=1,
         ),
         Case("dlq groups", ["dlq", "groups", BIG, "--json"], module("floors", "place", "dlq"), repeats=1),
-        # Commands to come are named as absent until they are there; how long `events tail` goes on is
-        # to be said in its own words then.
-        Case("check", ["check"], None),
-        Case("events tail, first tick", ["events", "tail", "--ticks", "1"], None),
-        Case("events tail, a quiet tick", ["events", "tail", "--ticks", "2"], None),
+        # No worker serves these queues, which is what it has to find out.
+        Case("check", ["check", "--max-waiting", "1:2"], module("floors", "scan"), repeats=5, status=2),
     ]
 
 
 def retrying(count: int, prepared: str) -> Case:
     args = ["jobs", "retry", BIG, "--q", IN_MANY, "--limit", str(count), "--yes"]
     return Case(f"jobs retry of {count:,} by filter", args, module("floors", "retry", prepared), 3.0)
+
+
+def following(rounds: int) -> list[str]:
+    return ["events", "tail", "--count", str(rounds), "--interval", "0.5s", "--no-record"]

@@ -80,11 +80,15 @@ def everything() -> None:
         place(name, records=False)
 
 
+def scan() -> None:
+    """One SCAN of the keyspace."""
+    for _ in _pieces(_client().scan):
+        pass
+
+
 def discovery() -> None:
     """One SCAN of the keyspace, and each queue's states once."""
-    client = _client()
-    for _ in _pieces(client.scan):
-        pass
+    scan()
     for queue in (BIG, *small_queues()):
         states(queue)
 
@@ -129,6 +133,7 @@ FLOORS: dict[str, Callable[..., None]] = {
     "place": place,
     "anywhere": anywhere,
     "everything": everything,
+    "scan": scan,
     "discovery": discovery,
     "states": states,
     "one": one,

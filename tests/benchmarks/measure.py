@@ -54,25 +54,26 @@ def module(name: str, *args: str) -> list[str]:
 
 def environment(server: PrivateRedis | None) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ASYNCMQ_", "REDIS_"))}
-    # An installed program has been compiled before.
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    # An installed program has been compiled before, and writes its output in pieces.
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+        env.pop(name, None)
     env.update(PYTHONPATH=str(ROOT), ASYNCMQ_ACTOR="benchmark", XDG_CONFIG_HOME="/nonexistent")
     if server is not None:
         env["ASYNCMQ_REDIS_URL"] = server.url
     return env
 
 
-def run(command: Sequence[str], server: PrivateRedis | None = None) -> Cost:
-    """Run it to its end. Raises RuntimeError where it fails."""
+def run(command: Sequence[str], server: PrivateRedis | None = None, *, status: int = 0) -> Cost:
+    """Run it to its end. Raises RuntimeError where that is not with this status."""
     if server is None:
-        return _launch(command, None)
+        return _launch(command, None, status)
     with redis.Redis.from_url(server.url) as client:
         before = _counted(client)
         client.config_set("slowlog-log-slower-than", _SLOW_MICROSECONDS)
         client.config_set("slowlog-max-len", 10_000)
         client.slowlog_reset()
         with _bystander(server) as waits:
-            own = _launch(command, server)
+            own = _launch(command, server, status)
         longest = max((entry["duration"] for entry in client.slowlog_get(10_000)), default=0)
         after = _counted(client)
     pings, wait_999, wait = waits
@@ -88,7 +89,7 @@ def run(command: Sequence[str], server: PrivateRedis | None = None) -> Cost:
     )
 
 
-def _launch(command: Sequence[str], server: PrivateRedis | None) -> Cost:
+def _launch(command: Sequence[str], server: PrivateRedis | None, expected: int) -> Cost:
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(HERE / "launch.py"), *command],
         env=environment(server),
@@ -98,7 +99,7 @@ def _launch(command: Sequence[str], server: PrivateRedis | None) -> Cost:
         check=True,
     )
     status, seconds, user, system, peak = done.stdout.split()
-    if status != "0":
+    if status != str(expected):
         raise RuntimeError(f"{command} ended with {status}: {done.stderr.strip()}")
     return Cost(float(seconds), float(user) + float(system), int(peak) * 1024)
 

@@ -20,13 +20,12 @@ WAIT = 0.015
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One case: the runs of the tool and of its floor, in pairs. `absent` is why there are none."""
+    """One case: the runs of the tool and of its floor, in pairs."""
 
     name: str
-    runs: Sequence[Cost] = ()
+    runs: Sequence[Cost]
     floors: Sequence[Cost] = ()
     at_most: float | None = None
-    absent: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -42,8 +41,6 @@ class Row:
 
     @property
     def cells(self) -> list[str]:
-        if self.absent is not None:
-            return [self.name, self.absent, *[""] * 9]
         ratio = self.ratio
         floor = f"{statistics.median(run.seconds for run in self.floors):.2f}" if self.floors else ""
         return [
@@ -87,8 +84,6 @@ class Report:
         """Each thing to reach that was not reached, in words."""
         found = []
         for row in self.rows:
-            if row.absent is not None:
-                continue
             if row.at_most is not None and row.ratio is not None and row.ratio > row.at_most:
                 found.append(f"{row.name}: {row.ratio:.2f} times its floor, {row.at_most:g} is to be reached")
             if (peak := max(run.peak for run in row.runs)) > MEMORY:
