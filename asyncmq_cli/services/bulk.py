@@ -1,21 +1,22 @@
 """Changing many jobs of one queue: located in pieces, and changed in small transactions.
 
 A transaction is small enough not to hold Redis up, so the number of jobs in it and the bytes it
-sends are bounded. Between two of them an interrupt is heard, the pace is kept, and whoever
-watches may end the run.
+sends are bounded. While Redis works on one, the next is prepared. Between two of them an interrupt
+is heard, the pace is kept, and whoever watches may end the run.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
-from asyncmq_cli.services.change import Attempt, Runner
+from asyncmq_cli.services.ahead import one_ahead
+from asyncmq_cli.services.change import Attempt, PreparedAttempt, Runner
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.storage.changes import Change
 from asyncmq_cli.storage.locate import Location
@@ -35,6 +36,8 @@ _CHANGED_BYTES = 256 * 1024
 # does not fit the job raises AdminError. Without the change nothing is left to do.
 Decision = Callable[[Attempt, Location], tuple[Change, str | None]]
 Planned = tuple[Attempt, Change, str | None]
+Refused = tuple[Attempt, AdminError]
+Step = list[Planned] | Refused
 
 
 class Pace:
@@ -72,24 +75,38 @@ class JobRunner(Runner):
         self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
     ) -> ChangeReport:
         def run(stop: Stop) -> None:
-            missing = self._missing(queue)
-            pace = Fitting(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
-            rest = iter(dict.fromkeys(job_ids))
-            while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
-                stop.between_targets()
-                if missing is not None:
-                    for job_id in piece:
-                        self.refused(Attempt(self, queue, job_id), missing)
-                    continue
-                locations = self.store.locate(queue, piece, places)
-                pace.learn(len(locations), sum(location.size for location in locations))
-                for located in self._whole(queue, locations):
-                    for batch in self._batches(self._decided(located, decide)):
-                        stop.between_targets()
-                        self.pace.keep(len(batch), stop)
-                        self._carry_out(batch)
+            steps = self._steps(queue, job_ids, places, decide)
+            # What goes into a backup is read once the jobs before it are done with.
+            with closing(steps if self.backup is not None or self.dry_run else one_ahead(steps)) as coming:
+                self._take(coming, stop)
 
         return self.report(queue, run)
+
+    def _take(self, steps: Iterable[Step], stop: Stop) -> None:
+        for step in steps:
+            stop.between_targets()
+            if isinstance(step, tuple):
+                self.refused(*step)
+                self._progressed(1)
+            else:
+                self.pace.keep(len(step), stop)
+                self._carry_out(step)
+
+    def _steps(
+        self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
+    ) -> Generator[Step]:
+        """What is to be carried out together, and what is refused; nothing is changed or kept here."""
+        missing = self._missing(queue)
+        pace = Fitting(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
+        rest = iter(dict.fromkeys(job_ids))
+        while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
+            if missing is not None:
+                yield from ((PreparedAttempt(self, queue, job_id), missing) for job_id in piece)
+                continue
+            locations = self.store.locate(queue, piece, places)
+            pace.learn(len(locations), sum(location.size for location in locations))
+            for located in self._whole(queue, locations):
+                yield from self._batches(self._decided(located, decide))
 
     def _missing(self, queue: str) -> QueueNotFound | None:
         try:
@@ -108,25 +125,25 @@ class JobRunner(Runner):
             self.store.read_parts(queue, piece)
             yield piece
 
-    def _decided(self, locations: Sequence[Location], decide: Decision) -> Iterator[Planned]:
+    def _decided(self, locations: Sequence[Location], decide: Decision) -> Iterator[Planned | Refused]:
         for location in locations:
-            attempt = Attempt(self, location.queue, location.id)
+            attempt = PreparedAttempt(self, location.queue, location.id)
             try:
                 if location.problem is not None:
                     raise location.problem
                 if not location.exists:
                     raise JobNotFound(location.queue, location.id)
-                change, note = decide(attempt, location)
+                yield attempt, *decide(attempt, location)
             except AdminError as exc:
-                self.refused(attempt, exc)
-                self._progressed(1)
-            else:
-                yield attempt, change, note
+                yield attempt, exc
 
-    def _batches(self, planned: Iterator[Planned]) -> Iterator[list[Planned]]:
+    def _batches(self, decided: Iterable[Planned | Refused]) -> Iterator[Step]:
         batch: list[Planned] = []
         size = 0
-        for item in planned:
+        for item in decided:
+            if len(item) == 2:
+                yield item
+                continue
             batch.append(item)
             size += item[1].size
             if len(batch) >= self.pace.at_a_time or size >= _CHANGED_BYTES:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
 from asyncmq_cli.models.findings import Diagnosis, RepairReport
-from asyncmq_cli.services.bulk import JobRunner, Planned
+from asyncmq_cli.services.bulk import JobRunner, Planned, Refused
 from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.doctor import Confirmed, Doctor, DoctorService, Summary
 from asyncmq_cli.services.doctor_codes import BY_CODE
@@ -103,20 +103,18 @@ class _Run(JobRunner):
                 found.tallies,
             )
         )
-        for batch in self._batches(self._planned(found.queue, jobs)):
-            stop.between_targets()
-            self._carry_out(batch)
+        self._take(self._batches(self._planned(found.queue, jobs)), stop)
         for one in definitions:
             stop.between_targets()
             self._repair_definition(found.queue, one)
 
-    def _planned(self, queue: str, jobs: Sequence[tuple[str, Evidence]]) -> Iterator[Planned]:
+    def _planned(self, queue: str, jobs: Sequence[tuple[str, Evidence]]) -> Iterator[Planned | Refused]:
         for code, evidence in jobs:
             attempt = self._attempt(queue, evidence.location.id, code)
             try:
                 change, told = self._change(code, evidence, attempt.draft())
             except AdminError as exc:
-                self.refused(attempt, exc)
+                yield attempt, exc
             else:
                 yield attempt, change, f"{code}: {told}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
 from asyncmq_cli.services.backup_reader import STANDARD_INPUT, Backup, Entry
-from asyncmq_cli.services.bulk import JobRunner, Pace, Planned
+from asyncmq_cli.services.bulk import JobRunner, Pace, Planned, Refused
 from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.job_changes import Control
 from asyncmq_cli.storage.changes import already_there, marked_cancelled
@@ -83,10 +83,7 @@ class Restorer(JobRunner):
             entries = chosen if order.job_ids is None else self._named(order, queue or "")
             marked: set[tuple[str, str]] = set()
             lines = {entry.line for entry in self._gone(self._removed(order, entries), marked)}
-            for batch in self._batches(self._planned(order.backup, lines, marked)):
-                stop.between_targets()
-                self.pace.keep(len(batch), stop)
-                self._carry_out(batch)
+            self._take(self._batches(self._planned(order.backup, lines, marked)), stop)
 
         return self.report(queue, run)
 
@@ -146,14 +143,16 @@ class Restorer(JobRunner):
                     else:
                         yield entry
 
-    def _planned(self, backup: Backup, lines: set[int], marked: set[tuple[str, str]]) -> Iterator[Planned]:
+    def _planned(
+        self, backup: Backup, lines: set[int], marked: set[tuple[str, str]]
+    ) -> Iterator[Planned | Refused]:
         for parts in backup.jobs(lines):
             queue, job_id = to_text(parts.queue), to_text(parts.id)
-            if (queue, job_id) in marked and not parts.cancelled:
-                self._refuse(queue, job_id, marked_cancelled(job_id))
-                continue
             attempt = Attempt(self, queue, job_id)
-            yield attempt, self.store.changes.restore(parts, attempt.draft()), None
+            if (queue, job_id) in marked and not parts.cancelled:
+                yield attempt, marked_cancelled(job_id)
+            else:
+                yield attempt, self.store.changes.restore(parts, attempt.draft()), None
 
     def _refuse(self, queue: str, job_id: str, error: AdminError) -> None:
         self.refused(Attempt(self, queue, job_id), error)

@@ -141,6 +141,7 @@ def test_children_that_a_fast_worker_has_left_waiting_run_once_after_a_repair(
     """In AsyncMQ 0.10.1 a parent that ends while its flow is being added does not free its child."""
     with running(server.url, "work", "work"), running(server.url, "flow", "flow") as producers:
         visits = 0
+        assert eventually(lambda: client.exists(f"jobs:{QUEUE}:ids"))
         while any(each.poll() is None for each in producers):
             assert run_tool("doctor", QUEUE, "--repair", "--yes", "--json", url=server.url).code == 0
             visits += 1

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import io
 import itertools
+import logging
 import os
 import random
 import sys
@@ -46,8 +47,12 @@ def name_of(number: int) -> str:
 
 
 async def worker(url: str, seconds: float) -> None:
+    # AsyncMQ logs the traceback of every job that fails; nobody reads them, and a full pipe stops it.
+    logging.disable(logging.CRITICAL)
     async with library.backend(url) as backend:
         monkay.settings.backend = backend
+        # How long a worker that has found a pause looks away: a minute, unless set.
+        monkay.settings.stalled_check_interval = 0.05
         with anyio.move_on_after(seconds):
             await run_worker(QUEUE, backend, concurrency=3, scan_interval=0.05)
 
@@ -102,7 +107,9 @@ def command(rng: random.Random, backup: str, backups: list[str]) -> list[str]:
         known = [path for path in backups if Path(path).exists()]
         if not known:
             return ["queues", "list"]
-        return ["jobs", "restore", rng.choice(known), "--yes"]
+        # An old backup would bring back a job as it was before it ran: each is restored once.
+        backups.remove(path := rng.choice(known))
+        return ["jobs", "restore", path, "--yes"]
 
     moves: list[tuple[int, Callable[[], list[str]]]] = [
         (4, lambda: ["dlq", "retry", QUEUE, "--job-id", digit, "--limit", "20", "--yes"]),
