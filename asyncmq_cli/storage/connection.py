@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,7 @@ def connect(config: Config, *, protocol: int = 2, subscribes: bool = False) -> r
                 "decode_responses": False,
                 # The handshake stays two commands shorter, and within the rights of a narrow ACL user.
                 "driver_info": None,
-                "connection_class": kind if subscribes else type("Listening", (_Listening, kind), {}),
+                "connection_class": type("Own", (_Patient if subscribes else _Listening, kind), {}),
             }
         )
         # An option that there is not would otherwise be found only on connecting.
@@ -96,7 +97,22 @@ def connect(config: Config, *, protocol: int = 2, subscribes: bool = False) -> r
     return CheckedRedis.from_pool(pool)
 
 
-class _Listening:
+class _Patient:
+    """A connection that does not take for a reply what TLS has to say to itself: a server's session
+    tickets come when they like, and after them there may be nothing to read."""
+
+    def can_read(self, timeout: float = 0) -> bool:
+        client_library: Any = super()
+        connection: Any = self
+        until = time.monotonic() + timeout
+        while client_library.can_read(max(0, until - time.monotonic())):
+            parser = connection._parser
+            if parser.read_from_socket(timeout=0, raise_on_timeout=False) or parser.can_read(0):
+                return True
+        return False
+
+
+class _Listening(_Patient):
     """A connection that listens to a server which speaks unasked: one that has no connection left,
     or is no Redis. The client library only sees that there is something to read, and not what."""
 

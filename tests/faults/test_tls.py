@@ -1,0 +1,104 @@
+"""TLS: a real Redis behind it, as the library that most people have speaks it, and certificates that
+are not to be trusted."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+import trustme
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests.faults.fakes import Proxy
+from tests.faults.support import CHANGES, COMMANDS, Keyspace, Tool, assert_refused
+
+
+class TlsProxy(Proxy):
+    """A real Redis with TLS in front of it. Like OpenSSL's own servers it sends session tickets that
+    nobody asked for."""
+
+    def __init__(self, target: Path, certificate: trustme.LeafCert) -> None:
+        super().__init__(target)
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificate.configure_cert(self._context)
+        self.url = f"rediss://localhost:{self.port}/0"
+
+    def serve(self, connection: socket.socket) -> None:
+        super().serve(self.keep(self._context.wrap_socket(connection, server_side=True)))
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def trusted(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+@pytest.fixture
+def proxy(server: PrivateRedis, authority: trustme.CA) -> Iterator[TlsProxy]:
+    with TlsProxy(server.socket, authority.issue_cert("localhost")) as running:
+        assert isinstance(running, TlsProxy)
+        yield running
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_works_over_tls(
+    name: str, proxy: TlsProxy, trusted: Path, keyspace: Keyspace, tool: Tool
+) -> None:
+    result = tool(f"{proxy.url}?ssl_ca_certs={trusted}", "--timeout", "3", *COMMANDS[name])
+    if name.startswith("doctor"):
+        assert result.code in (0, 1), result
+    else:
+        assert result.code == 0, result
+    assert not result.stderr or name in CHANGES, result
+
+
+def test_what_asyncmq_publishes_comes_over_tls(
+    proxy: TlsProxy, trusted: Path, keyspace: Keyspace, tool: Tool, client: redis.Redis
+) -> None:
+    """A subscription, and the connection over which Redis tells of changes."""
+    url = f"{proxy.url}?ssl_ca_certs={trusted}"
+    result = tool(
+        url, "--timeout", "3", "events", "tail", "--runtime", "--count", "3", "--interval", "0.1s", "--no-record"
+    )
+    assert (result.code, result.stderr) == (0, ""), result
+    assert len(result.lines) == 3 * 7
+
+
+def expired() -> datetime.datetime:
+    return datetime.datetime.now(tz=datetime.timezone.utc) - datetime.timedelta(days=1)
+
+
+@pytest.mark.parametrize("wrong", ["unknown authority", "other host", "expired"])
+@pytest.mark.parametrize("name", ["queues list", "pause", "retry", "remove", "events tail"])
+def test_a_certificate_that_is_not_to_be_trusted_is_refused(
+    wrong: str,
+    name: str,
+    server: PrivateRedis,
+    authority: trustme.CA,
+    trusted: Path,
+    keyspace: Keyspace,
+    tool: Tool,
+) -> None:
+    if wrong == "unknown authority":
+        certificate = trustme.CA().issue_cert("localhost")
+    elif wrong == "other host":
+        certificate = authority.issue_cert("redis.example.org")
+    else:
+        certificate = authority.issue_cert("localhost", not_after=expired())
+    with TlsProxy(server.socket, certificate) as proxy:
+        for form in ((), ("--json",)) if name != "events tail" else ((),):
+            args = (*COMMANDS[name], *form)
+            result = tool(f"{proxy.url}?ssl_ca_certs={trusted}", *args)
+            assert_refused(args, result, "redis_unreachable", "certificate")
+    keyspace.assert_untouched()
