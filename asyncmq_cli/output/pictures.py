@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.output import documents, views
-from asyncmq_cli.output.redact import redact
+from asyncmq_cli.output.redact import redact, redact_text
 from asyncmq_cli.output.tables import tab_separated
 from asyncmq_cli.output.times import rfc3339
 
@@ -53,9 +53,9 @@ def metrics(snapshot: MetricsSnapshot) -> Document:
 
 def latest_job(job: LatestJob) -> Document:
     return {
-        "id": job.id,
+        "id": redact_text(job.id),
         "queue": job.queue,
-        "state": job.state,
+        "state": redact_text(job.state),
         "time": rfc3339(job.created or None),
         "timestamp": job.created or None,
     }

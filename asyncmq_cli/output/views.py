@@ -109,9 +109,10 @@ WORKERS: tuple[Column[Worker], ...] = (
 )
 
 LATEST_JOBS: tuple[Column[LatestJob], ...] = (
-    Column("ID", lambda job: job.id, "id"),
+    # Of a job that cannot be read, the id may be the whole of what was stored.
+    Column("ID", lambda job: redact_text(job.id), "id"),
     Column("QUEUE", lambda job: job.queue),
-    Column("STATE", lambda job: job.state, "state"),
+    Column("STATE", lambda job: redact_text(job.state), "state"),
     Column("CREATED", lambda job: job.created or None, "time"),
 )
 
