@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,27 @@ import typer.main
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.services import doctor, wait
 from tests.conftest import Result, environment
+from tests.faults.scale import record
 from tests.faults.support import NEW_BACKUP, PASSWORD, Keyspace, Tool, binary_id, redis_binaries, seed
 
 # Typer builds all commands anew for each call, which takes longer than most commands.
 _built = functools.cache(typer.main.get_command)
+
+
+BAD_SERVER = {"test_refusals", "test_unreachable", "test_cut_lines", "test_rights", "test_wording"}
+BAD_SERVER |= {"test_midway", "test_tls"}
+
+
+@pytest.fixture(autouse=True)
+def figures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Of the tests of a bad server: how many there were, and how many commands met it."""
+    before = len(_calls)
+    yield
+    if request.module.__name__.rpartition(".")[2] in BAD_SERVER:
+        record("A bad server", runs=1, commands=len(_calls) - before)
+
+
+_calls: list[str] = []
 
 
 @pytest.fixture
@@ -40,6 +58,7 @@ def tool(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byt
             monkeypatch.setenv(name, value)
 
     def call(url: str, *args: str) -> Result:
+        _calls.append(url)
         monkeypatch.setenv("ASYNCMQ_REDIS_URL", url)
         NEW_BACKUP.unlink(missing_ok=True)
         capfdbinary.readouterr()

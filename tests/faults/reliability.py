@@ -23,6 +23,11 @@ SECTIONS = {
     "The line cut": """
         The line to Redis cut after any byte, in either direction: what was done and not heard of was
         looked up, none was told as failed, and the same command run again did the rest.""",
+    "A bad server": """
+        Servers that refuse (each error that Redis has, real where a server can be brought to it), that
+        have one right taken away, that hang, lie, speak another protocol or die, a line cut or dead at
+        places all over each conversation, and certificates that are not to be trusted: one clear
+        line, exit status 3, nothing half done. `commands` are those that met one.""",
     "Races": """
         Eight processes of the tool and four workers of the library on one queue, doing random things:
         no job lost, none run twice by the tool, no event without its change. `executions` are jobs that

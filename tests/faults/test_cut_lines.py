@@ -9,13 +9,14 @@ import pytest
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result
 from tests.faults.fakes import Proxy
+from tests.faults.scale import scaled
 from tests.faults.support import CHANGES, READERS, Args, Keyspace, Tool, assert_refused
 
-CUTS = 24
+CUTS = scaled(24, 96)
 SLACK = 16
 """The server's time and its scores take a few bytes more or fewer from one run to the next; a line
 that is cut beyond the end of the answer is not cut."""
-STALLS = 3
+STALLS = scaled(3, 12)
 
 
 @dataclass(frozen=True)

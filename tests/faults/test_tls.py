@@ -69,7 +69,17 @@ def test_what_asyncmq_publishes_comes_over_tls(
     """A subscription, and the connection over which Redis tells of changes."""
     url = f"{proxy.url}?ssl_ca_certs={trusted}"
     result = tool(
-        url, "--timeout", "3", "events", "tail", "--runtime", "--count", "3", "--interval", "0.1s", "--no-record"
+        url,
+        "--timeout",
+        "3",
+        "events",
+        "tail",
+        "--runtime",
+        "--count",
+        "3",
+        "--interval",
+        "0.1s",
+        "--no-record",
     )
     assert (result.code, result.stderr) == (0, ""), result
     assert len(result.lines) == 3 * 7
