@@ -57,7 +57,8 @@ class Rates:
     """What the history says of the present pace; None where it says nothing.
 
     Per minute, over the `window_seconds` that lie between the first and the last of `snapshots`.
-    `seconds_until_empty` is 0 where nothing waits, and None where the backlog does not shrink.
+    A backlog shrinks by what is worked off, not by what is removed. `seconds_until_empty` is 0 where
+    nothing waits, and None where the backlog does not shrink.
     """
 
     completed_per_minute: float | None = None

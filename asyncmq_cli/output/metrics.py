@@ -31,6 +31,7 @@ _COUNTS = ("waiting", "active", "delayed", "completed", "failed")
 _CHART_HEIGHT = 9
 _LEAST_CHART, _WIDEST_CHART = 48, 120
 _GAP = 2
+_NOT_KNOWN = "not known, for jobs were removed or retried meanwhile"
 
 
 def lines(snapshot: MetricsSnapshot, rates: Rates) -> list[str]:
@@ -45,23 +46,29 @@ def lines(snapshot: MetricsSnapshot, rates: Rates) -> list[str]:
 def _pace(rates: Rates) -> list[tuple[str, str]]:
     if rates.window_seconds is None:
         return [("Rates", "not known yet, they need two snapshots")]
-    growth = rates.backlog_per_minute or 0.0
-    if rates.seconds_until_empty is None:
-        until = "it does not shrink"
-    else:
-        until = (
-            f"empty in {duration(rates.seconds_until_empty)}" if rates.seconds_until_empty else "it is empty"
-        )
     return [
         ("Completed/min", _rate(rates.completed_per_minute)),
         ("Failed/min", _rate(rates.failed_per_minute)),
-        ("Backlog/min", f"{growth:+,.1f} ({until})"),
+        ("Backlog/min", _backlog(rates)),
         ("Measured over", f"{duration(rates.window_seconds)}, {rates.snapshots:,} snapshots"),
     ]
 
 
+def _backlog(rates: Rates) -> str:
+    growth, left = rates.backlog_per_minute, rates.seconds_until_empty
+    if growth is None:
+        return _NOT_KNOWN if left is None else "it is empty"
+    return f"{growth:+,.1f} ({_until_empty(left)})"
+
+
+def _until_empty(left: float | None) -> str:
+    if left is None:
+        return "it does not shrink"
+    return f"empty in {duration(left)}" if left else "it is empty"
+
+
 def _rate(rate: float | None) -> str:
-    return "not known, for jobs were removed or retried meanwhile" if rate is None else f"{rate:,.1f}"
+    return _NOT_KNOWN if rate is None else f"{rate:,.1f}"
 
 
 def _number(count: int | None) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 from asyncmq_cli.models.pictures import MetricsSnapshot, Rates, Trend
 
-WINDOW = 600.0
+WINDOW = 120.0
 """Seconds before the last snapshot that count as the present."""
-
+LEAST_WINDOW = 2.0
+"""Seconds over which a pace can be told: in less, one job more or less makes all the difference."""
 
 MEANWHILE = 60.0
 """Seconds by which a snapshot that another process kept may be ahead of one taken at the same time."""
@@ -37,18 +39,22 @@ def rates(snapshots: Sequence[MetricsSnapshot]) -> Rates:
     window = _window(snapshots)
     if len(window) < 2:
         return Rates(snapshots=len(window))
-    first, last = window[0], window[-1]
-    minutes = (last.timestamp - first.timestamp) / 60
-    waiting = last.waiting or 0
-    growth = (waiting - (first.waiting or 0)) / minutes
+    waiting = window[-1].waiting or 0
+    growth = _per_minute(window, _growth)
     return Rates(
         completed_per_minute=_pace(window, "completed"),
         failed_per_minute=_pace(window, "failed"),
         backlog_per_minute=growth,
-        seconds_until_empty=0.0 if not waiting else waiting / -growth * 60 if growth < 0 else None,
-        window_seconds=minutes * 60,
+        seconds_until_empty=_until_empty(waiting, growth),
+        window_seconds=window[-1].timestamp - window[0].timestamp,
         snapshots=len(window),
     )
+
+
+def _until_empty(waiting: int, growth: float | None) -> float | None:
+    if not waiting:
+        return 0.0
+    return None if growth is None or growth >= 0 else waiting / -growth * 60
 
 
 def trend(snapshots: Sequence[MetricsSnapshot]) -> Trend:
@@ -62,23 +68,57 @@ def trend(snapshots: Sequence[MetricsSnapshot]) -> Trend:
 
 
 def _window(snapshots: Sequence[MetricsSnapshot]) -> list[MetricsSnapshot]:
-    """Those of the last minutes; where there is but one, the one before it as well, however old."""
+    """Those of the last minutes, and as many of those before, however old, as tell a pace."""
     if not snapshots:
         return []
-    since = snapshots[-1].timestamp - WINDOW
-    recent = [snapshot for snapshot in snapshots if since <= snapshot.timestamp]
-    wanted = recent if len(recent) > 1 else list(snapshots[-2:])
-    return wanted if wanted[-1].timestamp > wanted[0].timestamp else wanted[-1:]
+    last = snapshots[-1].timestamp
+    start = len(snapshots) - 1
+    while start and (
+        snapshots[start - 1].timestamp >= last - WINDOW or last - snapshots[start].timestamp < LEAST_WINDOW
+    ):
+        start -= 1
+    wanted = snapshots[start:]
+    return list(wanted if last > wanted[0].timestamp else wanted[-1:])
 
 
 def _pace(snapshots: Sequence[MetricsSnapshot], name: str) -> float | None:
-    """How much a total grew, per minute. Where it went down, jobs were removed or retried, and how
-    many were added in that time is not known: it is left out, with its time."""
-    grown = seconds = 0.0
+    return _per_minute(snapshots, partial(_more, name=name))
+
+
+def _per_minute(
+    snapshots: Sequence[MetricsSnapshot],
+    change: Callable[[MetricsSnapshot, MetricsSnapshot], int | None],
+) -> float | None:
+    """The sum of what changed from each snapshot to the next; where that is not known, it is left
+    out with its time."""
+    changed = seconds = 0.0
     for before, after in pairwise(snapshots):
         passed = after.timestamp - before.timestamp
-        difference = getattr(after, name) - getattr(before, name)
-        if difference >= 0 and passed > 0:
-            grown += difference
+        difference = change(before, after)
+        if difference is not None and passed > 0:
+            changed += difference
             seconds += passed
-    return grown / seconds * 60 if seconds else None
+    return changed / seconds * 60 if seconds else None
+
+
+def _more(before: MetricsSnapshot, after: MetricsSnapshot, name: str) -> int | None:
+    """By how many a total grew. Where it went down, jobs were removed or retried, and how many were
+    added in that time is not known."""
+    difference = _difference(before, after, name)
+    return difference if difference >= 0 else None
+
+
+def _growth(before: MetricsSnapshot, after: MetricsSnapshot) -> int | None:
+    """By how many more wait. Fewer are only counted as far as jobs were taken and done: the others
+    were removed, and that goes on at no pace. How much was done is not known where totals fell too."""
+    waiting, *work = (
+        _difference(before, after, name) for name in ("waiting", "completed", "failed", "active")
+    )
+    completed, failed, _ = work
+    if waiting < 0 and (completed < 0 or failed < 0):
+        return None
+    return max(waiting, -sum(max(0, more) for more in work))
+
+
+def _difference(before: MetricsSnapshot, after: MetricsSnapshot, name: str) -> int:
+    return (getattr(after, name) or 0) - (getattr(before, name) or 0)

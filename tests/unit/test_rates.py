@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -10,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.pictures import MetricsSnapshot, Rates
-from asyncmq_cli.services.rates import MEANWHILE, WINDOW, rates, since_the_clock_was_set, trend, up_to
+from asyncmq_cli.services.rates import (
+    LEAST_WINDOW,
+    MEANWHILE,
+    WINDOW,
+    rates,
+    since_the_clock_was_set,
+    trend,
+    up_to,
+)
 
 NOW = 1.7e9
 
@@ -53,8 +63,9 @@ def test_what_is_known_says_over_what_it_was_measured(snapshots: list[MetricsSna
         assert found == Rates(snapshots=min(1, len(snapshots)))
     else:
         assert found.window_seconds is not None and found.window_seconds > 0
-        assert found.backlog_per_minute is not None
-        assert found.window_seconds <= WINDOW or found.snapshots == 2
+        window = snapshots[-found.snapshots :]
+        assert found.window_seconds == window[-1].timestamp - window[0].timestamp
+        assert found.window_seconds <= WINDOW or window[-1].timestamp - window[1].timestamp < LEAST_WINDOW
 
 
 @pytest.mark.parametrize("snapshots", [[], [snapshot(0)], [snapshot(0), snapshot(0, waiting=5)]])
@@ -112,7 +123,113 @@ def test_where_every_interval_lost_jobs_the_pace_is_not_known() -> None:
     ("before", "after", "seconds"), [(5, 0, 0.0), (0, 0, 0.0), (5, 5, None), (3, 5, None), (6, 3, 60.0)]
 )
 def test_the_time_until_the_backlog_is_empty(before: int, after: int, seconds: float | None) -> None:
-    assert rates([snapshot(0, waiting=before), snapshot(60, waiting=after)]).seconds_until_empty == seconds
+    done = max(0, before - after)
+    row = [snapshot(0, waiting=before), snapshot(60, waiting=after, completed=done)]
+    assert rates(row).seconds_until_empty == seconds
+
+
+# --- the backlog, and what becomes of it
+
+
+Life = list[tuple[str, int]]
+
+MOVES: dict[str, tuple[str | None, str | None]] = {
+    "enqueue": (None, "waiting"),
+    "take": ("waiting", "active"),
+    "complete": ("active", "completed"),
+    "fail": ("active", "failed"),
+    "delay": (None, "delayed"),
+    "promote": ("delayed", "waiting"),
+    "remove waiting": ("waiting", None),
+    "retry": ("failed", "waiting"),
+    "remove completed": ("completed", None),
+    "remove failed": ("failed", None),
+}
+TAKES_FROM_TOTALS = ("retry", "remove completed", "remove failed")
+
+
+@dataclass
+class Queue:
+    """How many jobs a queue has in each state, and how many made each move."""
+
+    held: Counter[str] = field(default_factory=Counter)
+    moved: Counter[str] = field(default_factory=Counter)
+
+    def play(self, life: Life) -> MetricsSnapshot:
+        self.moved.clear()
+        for step, many in life:
+            source, target = MOVES[step]
+            moving = many if source is None else min(many, self.held[source])
+            self.held.update({source: -moving} if source else {})
+            self.held.update({target: moving} if target else {})
+            self.moved[step] += moving
+        return snapshot(0, **self.held)
+
+    @property
+    def worked(self) -> int:
+        return max(self.moved["take"], self.moved["complete"] + self.moved["fail"])
+
+
+def lives(*left_out: str) -> st.SearchStrategy[Life]:
+    names = [name for name in MOVES if name not in left_out]
+    return st.lists(st.tuples(st.sampled_from(names), st.integers(0, 20)), max_size=12)
+
+
+def a_minute(before: Life, life: Life) -> tuple[float | None, int, int]:
+    """What is told of a minute in a queue's life, by how many more waited at its end, and what was worked."""
+    queue = Queue()
+    first = queue.play(before)
+    last = replace(queue.play(life), timestamp=NOW + 60)
+    grown = (last.waiting or 0) - (first.waiting or 0)
+    return rates([first, last]).backlog_per_minute, grown, queue.worked
+
+
+@given(lives(), lives())
+def test_a_backlog_falls_by_no_more_than_was_worked_off(before: Life, life: Life) -> None:
+    told, grown, worked = a_minute(before, life)
+    assert told is None or round(told) >= max(grown, -worked)
+
+
+@given(lives(), lives(*TAKES_FROM_TOTALS))
+def test_where_no_finished_job_goes_the_fall_is_that_of_the_work(before: Life, life: Life) -> None:
+    told, grown, worked = a_minute(before, life)
+    assert told == pytest.approx(max(grown, -worked))
+
+
+@given(lives(), lives(*TAKES_FROM_TOTALS, "remove waiting"))
+def test_where_nothing_is_removed_the_backlog_changes_by_what_waits(before: Life, life: Life) -> None:
+    told, grown, _ = a_minute(before, life)
+    assert told == pytest.approx(grown)
+
+
+def test_jobs_that_are_removed_are_not_worked_off() -> None:
+    found = rates([snapshot(0, waiting=12), snapshot(24, waiting=4)])
+    assert (found.backlog_per_minute, found.seconds_until_empty) == (0, None)
+
+
+def test_of_a_backlog_that_fell_while_finished_jobs_went_nothing_is_known() -> None:
+    found = rates([snapshot(0, waiting=9, completed=5), snapshot(60, waiting=4, completed=0)])
+    assert (found.backlog_per_minute, found.seconds_until_empty) == (None, None)
+    later = [snapshot(0, waiting=9, failed=5), snapshot(60, waiting=4), snapshot(90, waiting=2, completed=2)]
+    assert rates(later).backlog_per_minute == -4
+    assert rates(later).seconds_until_empty == 30
+
+
+def test_the_present_pace_is_that_of_the_last_two_minutes() -> None:
+    waiting = [0, 1000, 800, 600, 400, 200, 5]
+    done = [0, 0, 200, 400, 600, 800, 995]
+    times = [-540, -300, -240, -180, -120, -60, 0]
+    row = [snapshot(at, waiting=w, completed=c) for at, w, c in zip(times, waiting, done, strict=True)]
+    found = rates(row)
+    assert (found.snapshots, found.window_seconds) == (3, 120)
+    assert found.backlog_per_minute == -197.5
+    assert found.seconds_until_empty == pytest.approx(5 / 197.5 * 60)
+
+
+def test_two_looks_within_a_second_tell_no_pace_alone() -> None:
+    found = rates([snapshot(-600), snapshot(0, completed=99), snapshot(0.1, completed=100)])
+    assert found.snapshots == 3
+    assert found.completed_per_minute == pytest.approx(100 / 600.1 * 60)
 
 
 def test_only_the_last_minutes_are_the_present() -> None:
