@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.output.tables import STATE_STYLES
@@ -22,6 +24,8 @@ _BAR_STYLES = {
     "waiting-children": "bright_cyan",
 }
 _LEAST_POINTS = 2
+# So many on an axis of values; a chart of nine lines has a line for each end of them.
+_STEPS = 4
 
 
 def bar(counts: Mapping[str, int], *, width: int, solid: bool) -> Text:
@@ -68,32 +72,69 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
     return str(sparklines(shown, minimum=0, maximum=max(known) or 1)[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values over time, None where one is not known. `whole`: they are counts, which have no parts."""
+
+    title: str
+    values: Sequence[float | None]
+    whole: bool = False
+
+    @property
+    def known(self) -> list[float]:
+        return [value for value in self.values if value is not None]
+
+    @property
+    def ticks(self) -> list[float]:
+        """From 0 up to the largest value or above, in steps that can be read."""
+        most = max(self.known, default=0) or 1
+        step = ceil(most / _STEPS) if self.whole or most >= _STEPS else most / _STEPS
+        return [step * number for number in range(_STEPS + 1) if step * (number - 1) < most]
+
+
 def over_time(
-    times: Sequence[float],
-    values: Sequence[float | None],
-    *,
-    title: str,
-    width: int,
-    height: int,
-    utc: bool = False,
+    times: Sequence[float], series: Sequence[Series], *, width: int, height: int, utc: bool = False
 ) -> list[str]:
-    """The lines of a chart, the oldest value first; none where there are too few to draw."""
+    """The lines of charts one under the other, each so high, over one and the same time, the oldest
+    first. One with too few values to draw is left out."""
+    drawn = [each for each in series if len(each.known) >= _LEAST_POINTS]
+    margin = max((len(_label(tick)) for each in drawn for tick in each.ticks), default=0)
+    return [
+        line
+        for each in drawn
+        for line in _chart(times, each, margin=margin, width=width, height=height, utc=utc)
+    ]
+
+
+def _chart(
+    times: Sequence[float], series: Series, *, margin: int, width: int, height: int, utc: bool
+) -> list[str]:
     import plotext
 
-    points = [(moment, value) for moment, value in zip(times, values, strict=True) if value is not None]
-    if len(points) < _LEAST_POINTS:
-        return []
+    points = [
+        (moment, value) for moment, value in zip(times, series.values, strict=True) if value is not None
+    ]
     figure = plotext.figure
     figure.clear()
     figure.theme("colorless")
     figure.plot_size(width, height)
-    figure.title(title)
+    figure.title(series.title)
     signal = figure.signal(*zip(*points, strict=True), marker="braille")
     signal.lines()
     figure.draw(signal)
-    figure.ruler("y").lim(0, max(value for _, value in points) or 1)
+    ticks = series.ticks
+    figure.ruler("y").lim(0, ticks[-1])
+    figure.ruler("y").ticks(ticks, [_label(tick).rjust(margin) for tick in ticks])
     span = times[-1] - times[0]
-    ticks = [times[0] + span * part / 4 for part in range(5)]
-    figure.ruler("x").ticks(ticks, [clock(tick, span=span, utc=utc) for tick in ticks])
+    if span:
+        figure.ruler("x").lim(times[0], times[-1])
+    moments = [times[0] + span * part / 4 for part in range(5)]
+    figure.ruler("x").ticks(moments, [clock(moment, span=span, utc=utc) for moment in moments])
     drawn: str = plotext.uncolorize(figure.build().string())
     return [line.rstrip() for line in drawn.splitlines()]
+
+
+def _label(tick: float) -> str:
+    if tick >= 10**7:
+        return f"{tick / 10**6:,.1f}M"
+    return f"{tick:,.0f}" if tick == int(tick) else f"{tick:.2g}"

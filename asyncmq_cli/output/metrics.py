@@ -11,7 +11,7 @@ from asyncmq_cli.output import charts
 from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.screens import Canvas, canvas_for
 from asyncmq_cli.output.tables import table
-from asyncmq_cli.output.times import duration, rfc3339
+from asyncmq_cli.output.times import clock, duration, moment, rfc3339
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.pictures import MetricsSnapshot, Rates, Trend
@@ -31,6 +31,7 @@ _COUNTS = ("waiting", "active", "delayed", "completed", "failed")
 _CHART_HEIGHT = 9
 _LEAST_CHART, _WIDEST_CHART = 48, 120
 _GAP = 2
+_A_DAY = 86400.0
 _NOT_KNOWN = "not known, for jobs were removed or retried meanwhile"
 
 
@@ -81,29 +82,41 @@ def print_history(out: Printer, snapshots: Sequence[MetricsSnapshot], trend: Tre
     from rich.text import Text
 
     canvas = canvas_for(out)
-    drawn, left_out = table(snapshots, HISTORY, now=now, width=canvas.width, utc=canvas.utc)
+    columns = _columns(snapshots, now=now, utc=canvas.utc)
+    drawn, left_out = table(snapshots, columns, now=now, width=canvas.width, utc=canvas.utc)
     rows = [Text.from_ansi(line) for line in out.drawn(drawn)]
     taken = max(row.cell_len for row in rows) + _GAP
     if out.fields or left_out or canvas.width - taken < _LEAST_CHART:
-        out.rows(snapshots, HISTORY, now=now)
+        out.rows(snapshots, columns, now=now)
         for line in _charts(trend, canvas):
             out.line(line)
         return
-    for row, line in zip_longest(rows, _charts(trend, replace(canvas, width=canvas.width - taken))):
+    lines = _charts(trend, replace(canvas, width=canvas.width - taken))
+    # What is beside the first of more rows than there is room for has scrolled off.
+    above = max(0, len(rows) - len(lines)) if len(rows) >= canvas.height else 0
+    for row, line in zip_longest(rows, ["" for _ in range(above)] + lines):
         beside = Text(" ") if row is None else row
         beside.pad_right(taken - beside.cell_len)
         out.draw(beside.append(line or ""))
 
 
+def _columns(
+    snapshots: Sequence[MetricsSnapshot], *, now: float, utc: bool
+) -> tuple[Column[MetricsSnapshot], ...]:
+    """With times that tell the rows apart: ages would be the same for whole screens."""
+    if utc or not snapshots:
+        return HISTORY
+    is_long = now - snapshots[-1].timestamp > _A_DAY
+    told = moment if is_long else clock
+    return (Column("TIME", lambda row: told(row.timestamp), "id"), *HISTORY[1:])
+
+
 def _charts(trend: Trend, canvas: Canvas) -> list[str]:
     if not canvas.blocks:
         return []
-
-    def chart(times: Sequence[float], values: Sequence[float | None], title: str) -> list[str]:
-        width = min(canvas.width, _WIDEST_CHART)
-        return charts.over_time(times, values, title=title, width=width, height=_CHART_HEIGHT, utc=canvas.utc)
-
-    return [
-        *chart(trend.times, trend.backlog, "jobs waiting"),
-        *chart(trend.times[1:], trend.throughput, "jobs completed a minute"),
-    ]
+    series = (
+        charts.Series("jobs waiting", trend.backlog, whole=True),
+        charts.Series("jobs completed a minute", [None, *trend.throughput][: len(trend.times)]),
+    )
+    width = min(canvas.width, _WIDEST_CHART)
+    return charts.over_time(trend.times, series, width=width, height=_CHART_HEIGHT, utc=canvas.utc)

@@ -68,7 +68,16 @@ def clock(timestamp: float, *, span: float = 0.0, utc: bool = False) -> str:
     """The time of day here, as `14:03:22`; for a row of times over `span` seconds with the date, or
     without the seconds, where that is what tells them apart."""
     form = "%m-%d %H:%M" if span > 86400 else "%H:%M" if span > 1200 else "%H:%M:%S"
+    return _local(timestamp, form, timezone.utc if utc else None)
+
+
+def moment(timestamp: float) -> str:
+    """The date and the time of day here: `2026-11-23 14:03:22`."""
+    return _local(timestamp, "%Y-%m-%d %H:%M:%S", None)
+
+
+def _local(timestamp: float, form: str, zone: timezone | None) -> str:
     try:
-        return datetime.fromtimestamp(timestamp, timezone.utc if utc else None).strftime(form)
+        return datetime.fromtimestamp(timestamp, zone).strftime(form)
     except (ValueError, OverflowError, OSError):
         return "-"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -345,7 +346,35 @@ def test_a_chart_stands_beside_the_table_or_under_it(server: PrivateRedis, clien
     assert wide.lines[0].startswith("TIME ") and wide.lines[0].endswith("jobs waiting")
     assert max(map(len, wide.lines)) <= 170
     first = narrow.lines[1].split()
-    assert first[2:] == ["12", "0", "0", "0", "4", "0", "0"]
+    assert first == [time.strftime("%H:%M:%S", time.localtime(now - 10)), "12", "0", "0", "0", "4", "0", "0"]
+
+
+def test_a_chart_stands_where_it_is_still_to_be_seen(server: PrivateRedis, client: redis.Redis) -> None:
+    pipe = client.pipeline()
+    for number in range(60):
+        keep(pipe, time.time() - 600 + number * 10, waiting=number * 3, completed=number)
+    pipe.execute()
+    screen = on_terminal("metrics", "history", url=server.url, columns=170)
+    assert len(screen.lines) == 61
+    titles = [at for at, line in enumerate(screen.lines) if re.search(r" {2}jobs (waiting|completed)", line)]
+    assert titles == [61 - 18, 61 - 9]
+    assert "┬" in screen.lines[-2]
+    assert all(line.split()[0].count(":") == 2 for line in screen.lines[1:])
+
+
+def test_the_times_of_days_ago_have_their_date(server: PrivateRedis, client: redis.Redis) -> None:
+    moments = [time.time() - 3 * 86400, time.time() - 60]
+    for moment in moments:
+        keep(client, moment)
+    screen = on_terminal("metrics", "history", url=server.url, columns=100)
+    assert [line[:19] for line in screen.lines[1:3]] == [
+        time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)) for moment in reversed(moments)
+    ]
+    screen = on_terminal("metrics", "history", "--utc", url=server.url, columns=100)
+    assert screen.lines[1].startswith(time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(moments[1])))
+    by_name = on_terminal("metrics", "history", "--fields", "waiting,time", url=server.url)
+    assert by_name.lines[0].split() == ["WAITING", "TIME"]
+    assert by_name.lines[1].split()[1] == screen.lines[1].split()[0]
 
 
 def test_an_empty_history_is_an_empty_table(server: PrivateRedis, cli: Run) -> None:

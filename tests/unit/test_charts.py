@@ -64,7 +64,7 @@ def test_a_sparkline_starts_at_zero() -> None:
 )
 def test_a_chart_fits_its_place(values: list[float | None], gap: float, width: int) -> None:
     times = [1.7e9 + number * gap for number in range(len(values))]
-    lines = charts.over_time(times, values, title="jobs waiting", width=width, height=9)
+    lines = charts.over_time(times, [charts.Series("jobs waiting", values)], width=width, height=9)
     if sum(value is not None for value in values) < 2:
         assert lines == []
     else:
@@ -73,10 +73,60 @@ def test_a_chart_fits_its_place(values: list[float | None], gap: float, width: i
         assert "jobs waiting" in lines[0]
 
 
+def a_chart(times: list[float], values: list[float], *, whole: bool = False) -> list[str]:
+    return charts.over_time(times, [charts.Series("t", values, whole=whole)], width=60, height=9)
+
+
 @pytest.mark.parametrize("values", [[0, 0], [5, 5], [2**63, 0]])
-def test_a_chart_of_what_does_not_change_can_be_drawn(values: list[float]) -> None:
-    assert len(charts.over_time([1.7e9, 1.7e9 + 60], values, title="t", width=60, height=9)) == 9
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_chart_of_what_does_not_change_can_be_drawn(values: list[float], whole: bool) -> None:
+    assert len(a_chart([1.7e9, 1.7e9 + 60], values, whole=whole)) == 9
 
 
 def test_two_values_of_one_moment_make_a_chart_too() -> None:
-    assert charts.over_time([1.7e9, 1.7e9], [1, 2], title="t", width=60, height=9)
+    assert a_chart([1.7e9, 1.7e9], [1, 2])
+
+
+def axis(lines: list[str]) -> list[str]:
+    """What is written at the ticks of the values, from the top down."""
+    return [line.split("┤")[0].strip() for line in lines if "┤" in line]
+
+
+@pytest.mark.parametrize(
+    ("most", "labels"),
+    [
+        (0, ["1", "0"]),
+        (1, ["1", "0"]),
+        (2, ["2", "1", "0"]),
+        (3, ["3", "2", "1", "0"]),
+        (5, ["6", "4", "2", "0"]),
+        (17, ["20", "15", "10", "5", "0"]),
+        (3900, ["3,900", "2,925", "1,950", "975", "0"]),
+        (4 * 10**7, ["40.0M", "30.0M", "20.0M", "10.0M", "0"]),
+    ],
+)
+def test_counts_have_an_axis_of_whole_numbers(most: int, labels: list[str]) -> None:
+    assert axis(a_chart([1.7e9, 1.7e9 + 60], [0, most], whole=True)) == labels
+
+
+def test_a_slow_pace_has_an_axis_with_parts() -> None:
+    assert axis(a_chart([1.7e9, 1.7e9 + 60], [0, 0.5])) == ["0.5", "0.38", "0.25", "0.12", "0"]
+    assert axis(a_chart([1.7e9, 1.7e9 + 60], [0, 40.5])) == ["44", "33", "22", "11", "0"]
+
+
+@given(st.integers(0, 10**12))
+def test_an_axis_reaches_as_far_as_the_values_and_not_much_further(most: int) -> None:
+    ticks = charts.Series("t", [0, most], whole=True).ticks
+    assert ticks[0] == 0 and ticks[-2] < max(1, most) <= ticks[-1]
+    assert all(tick == int(tick) for tick in ticks)
+
+
+def test_charts_of_the_same_time_have_the_same_axis_of_time() -> None:
+    times = [1.7e9 + 60 * number for number in range(4)]
+    series = [
+        charts.Series("jobs waiting", [0, 100_000, 5, 3], whole=True),
+        charts.Series("jobs completed a minute", [None, 3, 4, 0.5]),
+    ]
+    lines = charts.over_time(times, series, width=70, height=9)
+    assert len(lines) == 18
+    assert lines[7:9] == lines[16:18] and "┬" in lines[7]
