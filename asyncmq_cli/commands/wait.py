@@ -60,15 +60,17 @@ def wait(
     keep_waiting: Annotated[
         bool,
         typer.Option(
-            "--keep-waiting", help="Go on while the queue is paused, has no live worker, or Redis is away."
+            "--keep-waiting",
+            help="Go on while the queue is paused, has no live worker, or Redis is away, and to the end of "
+            "the other jobs where one has failed.",
         ),
     ] = False,
 ) -> None:
     """Wait until a queue is empty, or until jobs have ended.
 
-    The exit status is 0 when it is so; 1 when a job waited for has not completed, and as soon as
-    it cannot come: the queue is paused, or has had no live worker for the heartbeat TTL; 124 when
-    the time is over. Jobs that are delayed and not yet due are not waited for.
+    The exit status is 0 when it is so; 1 as soon as it cannot come: a job waited for has failed or
+    is gone, the queue is paused, or has had no live worker for the heartbeat TTL; 124 when the time
+    is over. Jobs that are delayed and not yet due are not waited for.
 
     \b
     Examples:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from asyncmq_cli.errors import AdminError, RedisProblem, WaitFailed, WaitTimeout
 from asyncmq_cli.models.waits import Standing, WaitReport
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 SETTLE = 1.0
 """Seconds between two looks at an empty queue: many times what a worker takes to enqueue the children
 of a job that has ended."""
+_LEAST_PATIENCE = 0.5
+"""Seconds that Redis has to answer in any case: with `--timeout 0` it is looked at once, too."""
 _RATE_OVER = 30.0
 """Seconds over which the rate is taken."""
 # What may pass by itself.
@@ -34,6 +37,7 @@ _PASSING = frozenset(
     }
 )
 
+T = TypeVar("T")
 Watch = Callable[[Standing], None]
 
 
@@ -79,16 +83,24 @@ class WaitService:
 
     def queue(self, queue: str, goal: str, terms: Terms, watch: Watch) -> WaitReport:
         """Wait until a queue is `drained` or `active-empty`. Raises QueueNotFound, and RedisProblem
-        where Redis goes away, unless told to keep waiting. `watch` is told of every look."""
-        require_queue(self._store, queue)
-        wanted = QueueGoal(self._store, queue, active_only=goal == "active-empty")
+        where Redis goes away, unless told to keep waiting: then WaitTimeout, once the time is over.
+        `watch` is told of every look."""
+
+        def wanted() -> Goal:
+            require_queue(self._store, queue)
+            return QueueGoal(self._store, queue, active_only=goal == "active-empty")
+
         return _Wait(self._store, queue, goal, terms).until(wanted, watch)
 
     def jobs(self, queue: str, job_ids: Sequence[str], terms: Terms, watch: Watch) -> WaitReport:
-        """Wait until these jobs have ended. As `queue`, and raises JobNotFound."""
-        require_queue(self._store, queue)
-        wanted = JobsGoal(self._store, queue, job_ids)
-        return _Wait(self._store, queue, "job", terms, len(wanted.jobs)).until(wanted, watch)
+        """Wait until these jobs have ended, or until one has that did not complete. As `queue`, and
+        raises JobNotFound for a single one that is not there."""
+
+        def wanted() -> Goal:
+            require_queue(self._store, queue)
+            return JobsGoal(self._store, queue, job_ids)
+
+        return _Wait(self._store, queue, "job", terms, len(dict.fromkeys(job_ids))).until(wanted, watch)
 
 
 class _Wait:
@@ -98,46 +110,78 @@ class _Wait:
         self._goal = goal
         self._terms = terms
         self._trend = Trend(total)
+        self._patience = store.config.timeout
         self._started = self._last_heartbeat = time.monotonic()
         self._told_of_trouble = False
 
-    def until(self, goal: Goal, watch: Watch) -> WaitReport:
+    def until(self, wanted: Callable[[], Goal], watch: Watch) -> WaitReport:
+        goal: Goal | None = None
         empty = 0
         while True:
-            look = self._look(goal)
-            if look is not None:
+            goal = goal or self._asked(wanted)
+            look = None if goal is None else self._asked(goal.look)
+            if goal is not None and look is not None:
                 standing = self._trend.standing(look, time.monotonic())
                 watch(standing)
                 empty = 0 if look.left else empty + 1
-                error = self._failure(look) if look.left else None
+                error = self._failure(goal, look) if look.left else None
                 if empty >= goal.looks or error is not None:
                     return self._report(goal, standing, error)
             time.sleep(SETTLE if empty else self._pause())
 
-    def _look(self, goal: Goal) -> Look | None:
-        """None where Redis is away and it is to be waited for."""
+    def _asked(self, read: Callable[[], T]) -> T | None:
+        """What Redis tells, for which it has no more time than is left. None where it is away and to
+        be waited for."""
         try:
-            with self._store.errors():
-                return goal.look()
+            with self._redis_in_time():
+                return read()
         except RedisProblem as exc:
-            if not self._terms.keep_waiting or exc.code not in _PASSING or self._remaining() <= 0:
+            if not self._terms.keep_waiting or exc.code not in _PASSING:
                 raise
+            if self._remaining() <= 0:
+                raise self._unanswered() from exc
             if not self._told_of_trouble:
                 self._store.warn(f"{exc.message}; trying again")
             self._told_of_trouble = True
             return None
 
-    def _failure(self, look: Look) -> AdminError | None:
+    @contextmanager
+    def _redis_in_time(self) -> Iterator[None]:
+        allowed = min(self._patience, max(self._remaining(), _LEAST_PATIENCE))
+        self._store.answer_within(allowed)
+        try:
+            with self._store.errors():
+                yield
+        except RedisProblem as exc:
+            if exc.code == "redis_timeout":
+                longer = "asyncmq --timeout N wait … gives it longer, or "
+                exc.hint = f"{longer if allowed == self._patience else ''}find out what holds the server up"
+            raise
+
+    def _failure(self, goal: Goal, look: Look) -> AdminError | None:
         """Why waiting on is of no use, if so."""
         if not self._terms.keep_waiting:
-            now = self._store.now()
-            workers = self._store.workers.in_queue(self._queue, now)
-            ages = [worker.age_seconds or 0.0 for worker in workers if worker.is_live]
-            if self._is_held(look, len(ages), now):
-                return _paused(self._queue)
-            if self._silence(ages) > self._ttl:
-                return _unattended(self._queue, self._ttl)
+            with self._redis_in_time():
+                hopeless = _unsuccessful(self._queue, goal) or self._obstacle(look)
+            if hopeless is not None:
+                return hopeless
         return self._late(look.left) if self._remaining() <= 0 else None
+
+    def _obstacle(self, look: Look) -> WaitFailed | None:
+        """What keeps the jobs from being taken or ended."""
+        now = self._store.now()
+        workers = self._store.workers.in_queue(self._queue, now)
+        ages = [worker.age_seconds or 0.0 for worker in workers if worker.is_live]
+        if self._is_held(look, len(ages), now):
+            return _paused(self._queue)
+        return _unattended(self._queue, self._ttl) if self._silence(ages) > self._ttl else None
+
+    def _unanswered(self) -> WaitTimeout:
+        return WaitTimeout(
+            f"Redis did not answer when the {self._terms.timeout:g} s were over: "
+            f"how {self._queue!r} stands is not known",
+            details={"queue": self._queue, "left": None},
+        )
 
     def _late(self, left: int) -> WaitTimeout:
         jobs = "1 job" if left == 1 else f"{left:,} jobs"
@@ -177,7 +221,7 @@ class _Wait:
 
     def _report(self, goal: Goal, standing: Standing, error: AdminError | None) -> WaitReport:
         jobs = goal.jobs if isinstance(goal, JobsGoal) else []
-        error = error or _unsuccessful(self._queue, jobs)
+        error = error or _unsuccessful(self._queue, goal)
         return WaitReport(
             queue=self._queue,
             goal=self._goal,
@@ -207,15 +251,15 @@ def _unattended(queue: str, ttl: float) -> WaitFailed:
     )
 
 
-def _unsuccessful(queue: str, jobs: Sequence[tuple[str, str]]) -> WaitFailed | None:
-    bad = [(job_id, state) for job_id, state in jobs if state != "completed"]
-    if not bad:
+def _unsuccessful(queue: str, goal: Goal) -> WaitFailed | None:
+    if not isinstance(goal, JobsGoal) or not goal.unsuccessful:
         return None
+    bad = goal.unsuccessful
     named = ", ".join(f"{job_id} ({state})" for job_id, state in bad[:5])
     more = f" and {len(bad) - 5:,} more" if len(bad) > 5 else ""
     return WaitFailed(
         "jobs_failed",
-        f"{len(bad):,} of {len(jobs):,} jobs in {queue!r} did not complete: {named}{more}",
+        f"{len(bad):,} of {len(goal.jobs):,} jobs in {queue!r} did not complete: {named}{more}",
         hint="'asyncmq jobs show QUEUE ID' shows why",
         details={"queue": queue, "jobs": dict(bad[:100])},
     )

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 VANISHED = "vanished"
+UNKNOWN = "unknown"
+"""Of a job of which there was nothing from the start."""
+_OVER = (*ENDED_STATES, VANISHED, UNKNOWN)
 
 _COUNTED = 1000
 """So many are counted one by one, as the lists count them; of more, the size of what holds them is
@@ -78,18 +81,25 @@ class JobsGoal:
     looks = 1
 
     def __init__(self, store: Store, queue: str, job_ids: Sequence[str]) -> None:
-        """Raises JobNotFound for an id of which there is nothing."""
+        """Raises JobNotFound where one job alone is named, and there is nothing of it."""
         self._store = store
         self._queue = queue
         self._states = dict.fromkeys(job_ids, "")
         self.look()
         for job_id, state in self.jobs:
             if state == VANISHED:
-                raise JobNotFound(queue, job_id)
+                if len(self._states) == 1:
+                    raise JobNotFound(queue, job_id)
+                self._states[job_id] = UNKNOWN
 
     @property
     def jobs(self) -> list[tuple[str, str]]:
         return list(self._states.items())
+
+    @property
+    def unsuccessful(self) -> list[tuple[str, str]]:
+        """Those that have ended in another way than by completing."""
+        return [(job_id, state) for job_id, state in self.jobs if state in _OVER and state != "completed"]
 
     def look(self) -> Look:
         for piece in chunked(self._pending, _PIECE):
@@ -103,7 +113,7 @@ class JobsGoal:
 
     @property
     def _pending(self) -> list[str]:
-        return [job_id for job_id, state in self._states.items() if state not in (*ENDED_STATES, VANISHED)]
+        return [job_id for job_id, state in self._states.items() if state not in _OVER]
 
     def _look_closer(self, job_ids: list[str]) -> None:
         """Jobs that the states hash does not know: they wait for parents, lie in a sorted set alone,

@@ -112,6 +112,14 @@ class _Patient:
         return False
 
 
+def answer_within(client: redis.Redis, seconds: float) -> None:
+    """Give Redis so long to answer from here on; connections that are open are opened anew."""
+    pool = client.connection_pool
+    pool.connection_kwargs.update(socket_timeout=seconds, socket_connect_timeout=seconds)
+    pool.disconnect()
+    pool.reset()
+
+
 class _Listening(_Patient):
     """A connection that listens to a server which speaks unasked: one that has no connection left,
     or is no Redis. The client library only sees that there is something to read, and not what."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.storage.connection import connect, redis_errors
+from asyncmq_cli.storage.connection import answer_within, connect, redis_errors
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.queues import QueueReader
 from asyncmq_cli.storage.scan import chunked
@@ -156,6 +157,12 @@ class Store:
     def errors(self) -> AbstractContextManager[None]:
         """Within it, what Redis refuses is raised as RedisProblem."""
         return redis_errors(self.config)
+
+    def answer_within(self, seconds: float) -> None:
+        """Give Redis so long to answer from here on, instead of what the configuration said."""
+        if seconds != self.config.timeout:
+            self.config = replace(self.config, timeout=seconds)
+            answer_within(self._redis, seconds)
 
     def close(self) -> None:
         if "runtime" in self.__dict__:

@@ -69,9 +69,29 @@ def test_unknown_names(cli: Run) -> None:
     assert (wrong.code, wrong.stdout) == (4, "")
     assert wrong.stderr == "error: no queue named 'mial'\nhint: did you mean mail?\n"
     assert cli("wait", "mial", "done").code == 4
-    gone = cli("wait", "mail", "done", "ghost")
+    gone = cli("wait", "mail", "ghost")
     assert (gone.code, gone.stdout) == (4, "")
     assert gone.stderr.startswith("error: no job 'ghost' in queue 'mail'\nhint: ")
+    assert cli("wait", "mail", "ghost", "ghost").code == 4
+
+
+def test_an_unknown_job_among_others_is_reported_with_them(cli: Run) -> None:
+    result = cli("wait", "mail", "done", "ghost", "--json")
+    assert (result.code, result.json["outcome"]) == (1, "jobs_failed")
+    assert result.json["jobs"] == [{"id": "done", "state": "completed"}, {"id": "ghost", "state": "unknown"}]
+    assert json.loads(result.stderr)["error"]["message"].endswith("did not complete: ghost (unknown)")
+
+
+@pytest.mark.parametrize("lost", ["bad", "ghost"])
+def test_it_ends_as_soon_as_it_cannot_succeed(lost: str, cli: Run) -> None:
+    """`later` would be waited for until tomorrow."""
+    state = {"bad": "failed", "ghost": "unknown"}[lost]
+    result = cli("wait", "mail", "later", lost, "--timeout", "1m")
+    assert (result.code, result.lines) == (1, ["later\tdelayed", f"{lost}\t{state}"])
+    assert result.stderr.startswith(f"error: 1 of 2 jobs in 'mail' did not complete: {lost} ({state})\n")
+    patient = cli("wait", "mail", "later", lost, "--timeout", "0.3s", "--interval", "0.1", "--keep-waiting")
+    assert (patient.code, patient.lines) == (124, ["later\tdelayed", f"{lost}\t{state}"])
+    assert patient.stderr == "error: 1 job yet to end in 'mail' after 0.3 s\n"
 
 
 @pytest.mark.parametrize(

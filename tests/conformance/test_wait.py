@@ -19,7 +19,7 @@ import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
 from tests import library
-from tests.conftest import Result, Run, environment
+from tests.conftest import Result, Run, environment, run_tool
 from tests.demo.processes import DEFAULT_SIGNALS, eventually
 from tests.terminal import on_terminal
 from tests.workers import QUEUE, failing, holding, napping, working
@@ -157,11 +157,24 @@ def test_jobs_by_name(server: PrivateRedis, client: redis.Redis, cli: Run, run: 
         piped = run("wait", QUEUE, "-", "--json", stdin="good\nother\ngood\n")
         assert piped.json["jobs"] == [{"id": name, "state": "completed"} for name in ("good", "other")]
         assert (piped.code, piped.json["total"]) == (0, 2)
-        result = cli("wait", QUEUE, "--for", "job", "good", "bad", "old", "withdrawn", "--interval", "0.1")
+        names = ("good", "bad", "old", "withdrawn")
+        result = cli("wait", QUEUE, "--for", "job", *names, "--interval", "0.1", "--keep-waiting")
     assert result.code == 1
     assert result.lines == ["good\tcompleted", "bad\tfailed", "old\texpired", "withdrawn\tcancelled"]
     named = "bad (failed), old (expired), withdrawn (cancelled)"
     assert result.stderr.startswith(f"error: 3 of 4 jobs in '{QUEUE}' did not complete: {named}\n")
+
+
+def test_one_that_fails_ends_it_while_another_runs(
+    server: PrivateRedis, client: redis.Redis, start: Start, tmp_path: Path
+) -> None:
+    end = tmp_path / "end"
+    enqueue(server.url, holding("long", end), failing("bad"))
+    waiting = start("long", "bad")
+    with working(server.url, concurrency=2):
+        result = waiting.result()
+        assert (result.code, result.lines) == (1, ["long\tactive", "bad\tfailed"])
+        assert result.stderr.startswith(f"error: 1 of 2 jobs in '{QUEUE}' did not complete: bad (failed)\n")
 
 
 def test_a_job_that_is_removed_meanwhile_has_vanished(
@@ -266,7 +279,34 @@ def test_redis_coming_back_is_waited_for_by_who_keeps_waiting(
     enqueue(server.url, napping("b"))
     late = start("--keep-waiting", "--timeout", "1s", before=("--timeout", "0.2"))
     with stopped(server):
-        assert late.result().code == 3, "whether it is drained is not known"
+        result = late.result()
+    assert (result.code, result.stdout) == (124, "")
+    assert "did not answer when the 1 s were over: how 'mail' stands is not known" in result.stderr
+
+
+@pytest.mark.parametrize(("words", "status"), [((), 3), (("--keep-waiting",), 124)], ids=str)
+def test_redis_has_no_longer_to_answer_than_is_left(
+    words: tuple[str, ...], status: int, server: PrivateRedis, client: redis.Redis, start: Start
+) -> None:
+    """By itself a look would be given a minute."""
+    enqueue(server.url, napping("a"))
+    waiting = start("--timeout", "1.5s", *words, before=("--timeout", "60"))
+    began = time.monotonic()
+    with stopped(server):
+        result = waiting.result()
+    assert (result.code, result.stdout) == (status, "")
+    assert time.monotonic() - began < 30
+    assert "raise --timeout" not in result.stderr
+
+
+def test_redis_that_hangs_from_the_start(server: PrivateRedis, client: redis.Redis) -> None:
+    enqueue(server.url, napping("a"))
+    with stopped(server):
+        command = ("--redis-url", server.url, "wait", QUEUE, "--timeout", "1s", "--keep-waiting")
+        assert run_tool("--timeout", "60", *command).code == 124
+        short = run_tool("--timeout", "0.2", "wait", QUEUE, url=server.url)
+    assert short.code == 3
+    assert "hint: asyncmq --timeout N wait … gives it longer" in short.stderr
 
 
 def test_ctrl_c(server: PrivateRedis, client: redis.Redis, start: Start) -> None:
