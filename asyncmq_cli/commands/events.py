@@ -74,7 +74,7 @@ def tail(
         raise UsageProblem("--once and --count exclude each other")
     rounds = 1 if once else count
     order = Tail(wanted, every, rounds, retry=not no_retry, record=not no_record)
-    for found in session.events.tail(order):
+    for found in session.events.tail(order, session.out.rest):
         if isinstance(found, Event):
             _print(session, found, sse=sse)
         else:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, TextIO, TypeVar
@@ -22,6 +24,7 @@ Format = Literal["table", "tabs", "json", "ndjson", "names"]
 
 
 _WIDEST = 100_000
+_LONGEST_POLL = 3600.0
 _ASCII_ORNAMENTS = {ord("…"): "~", ord("–"): "-"}
 
 
@@ -79,6 +82,22 @@ class Printer:
             self._stdout.flush()
         except BrokenPipeError as exc:
             raise OutputClosed from exc
+
+    def rest(self, seconds: float) -> None:
+        """Sleep, or end it where the reader goes meanwhile: nothing that is written would tell."""
+        deadline = time.monotonic() + seconds
+        watched = select.poll()
+        # Asked for nothing, it still tells of a hang-up.
+        watched.register(self._stdout.fileno(), 0)
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            for _, told in watched.poll(min(left, _LONGEST_POLL) * 1000):
+                if told & (select.POLLERR | select.POLLHUP):
+                    raise OutputClosed
+                # What cannot be watched is waited beside.
+                time.sleep(left)
+            if left <= 0:
+                return
 
     def documents(self, documents: Iterable[Any]) -> None:
         """One a line, each flushed only when the pipe's buffer is full: lists can be long."""

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 _PARTS: dict[str, Part] = {"workers": "workers", "latest_jobs": "latest", "latest_queues": "latest"}
 
+_AT_A_STRETCH = 0.5
+"""Seconds for which nothing but the channel is attended to."""
+
+Rest = Callable[[float], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -72,16 +77,17 @@ class EventService:
         self._store = store
         self._metrics = metrics
 
-    def tail(self, tail: Tail) -> Iterator[Event | Outage]:
-        """Events as they come. An outage is what lies between two of them."""
+    def tail(self, tail: Tail, rest: Rest = time.sleep) -> Iterator[Event | Outage]:
+        """Events as they come. An outage is what lies between two of them. `rest` is how to do
+        nothing for so many seconds; while AsyncMQ is listened to it is called with 0."""
         parts = {_PARTS.get(name, "stats") for name in tail.polled}
         observer = Observer(self._store, parts, again=tail.rounds != 1)
         try:
-            yield from self._rounds(tail, observer)
+            yield from self._rounds(tail, observer, rest)
         finally:
             observer.close()
 
-    def _rounds(self, tail: Tail, observer: Observer) -> Iterator[Event | Outage]:
+    def _rounds(self, tail: Tail, observer: Observer, rest: Rest) -> Iterator[Event | Outage]:
         def look() -> list[Event]:
             if tail.listens:
                 self._store.runtime.open()
@@ -101,29 +107,34 @@ class EventService:
             found = feed.next()
             if isinstance(found, Outage):
                 yield found
-                time.sleep(found.pause)
+                rest(found.pause)
                 continue
             yield from found
             if tail.polled:
                 left.one_more()
-            rest = feed.rest(tail.interval)
+            pause = feed.rest(tail.interval)
             if left.is_over():
                 return
             if not tail.listens:
-                time.sleep(rest)
+                rest(pause)
                 continue
-            for event in self._listen(tail, rest, forget):
+            for event in self._listen(tail, pause, forget, rest):
                 yield event
                 if not tail.polled and isinstance(event, Event):
                     left.one_more()
                 if left.is_over():
                     return
 
-    def _listen(self, tail: Tail, seconds: float, forget: Callable[[], None]) -> Iterator[Event | Outage]:
+    def _listen(
+        self, tail: Tail, seconds: float, forget: Callable[[], None], rest: Rest
+    ) -> Iterator[Event | Outage]:
+        deadline = time.monotonic() + seconds
         try:
-            with self._store.errors():
-                for published in self._store.runtime.until(time.monotonic() + seconds):
-                    yield Event(RUNTIME, published.ts or time.time(), published)
+            while (moment := time.monotonic()) < deadline:
+                with self._store.errors():
+                    for published in self._store.runtime.until(min(deadline, moment + _AT_A_STRETCH)):
+                        yield Event(RUNTIME, published.ts or time.time(), published)
+                rest(0.0)
         except RedisProblem as exc:
             # What is published until the next look is missed, and that is said.
             forget()

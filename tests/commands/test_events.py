@@ -241,6 +241,57 @@ def test_a_closed_pipe_ends_it_quietly(words: list[str], server: PrivateRedis) -
     assert done.stdout.count(b"\n") == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["--event", "overview"], ["--event", "runtime"], ["--event", "overview", "--runtime"], ["--sse"]],
+    ids=" ".join,
+)
+def test_a_reader_that_goes_is_noticed_without_anything_to_write(
+    words: list[str], server: PrivateRedis, client: redis.Redis
+) -> None:
+    """The next round would be in ten minutes, and nothing is published."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "asyncmq_cli", "events", "tail", "--interval", "600", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(server.url),
+    )
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        if words == ["--event", "runtime"]:
+            await_subscriber(client)
+        else:
+            process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(_PATIENCE), process.stderr.read()) == (0, b"")
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_a_reader_that_goes_during_an_outage_is_noticed() -> None:
+    with Comeback() as server:
+        enqueue(server.url, "one")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "asyncmq_cli", "events", "tail", "--interval", "0.1"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(server.url),
+        )
+        assert process.stdout is not None and process.stderr is not None
+        try:
+            process.stdout.readline()
+            server.go_away()
+            assert process.stderr.readline().startswith(b"warning: cannot reach Redis at ")
+            process.stdout.close()
+            assert process.wait(_PATIENCE) == 0
+        finally:
+            process.kill()
+            process.wait()
+            process.stderr.close()
+
+
 def test_ctrl_c_is_an_interrupt(server: PrivateRedis) -> None:
     with Tail("--interval", "60", url=server.url) as tail:
         tail.round()
