@@ -67,7 +67,7 @@ def trouble(probe: Probe) -> str:
     bound = probe.threshold.bound_of(probe.state)
     if bound:
         said += f" (at {'least' if probe.threshold.least else 'most'} {_human(probe, bound)})"
-    return f"{probe.queue}: {said}"
+    return f"{'no queues' if probe.queue is None else probe.queue}: {said}"
 
 
 def document(report: CheckReport, exit_status: int) -> Document:

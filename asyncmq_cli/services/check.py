@@ -61,6 +61,9 @@ class CheckService:
             names = [name for name in names if name not in missing]
         for vitals in self._store.vitals.of(names, now):
             probes += _QueueProbes(self._store, vitals, now).judged(thresholds)
+        if not queues and not names and "workers" in thresholds:
+            # Who asks for workers is not served by there being no queue that could lack one.
+            probes.append(_judged("workers", None, 0, thresholds["workers"]))
         return CheckReport(now, names, probes)
 
     def _missing(self, queue: str) -> Probe:
@@ -169,6 +172,6 @@ class _NotTold(Exception):
     """The data do not say what was asked for."""
 
 
-def _judged(name: str, queue: str, value: float | None, threshold: Threshold) -> Probe:
+def _judged(name: str, queue: str | None, value: float | None, threshold: Threshold) -> Probe:
     state = "ok" if value is None else threshold.state_of(value)
     return Probe(name, queue, value, threshold, state)

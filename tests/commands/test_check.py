@@ -293,6 +293,28 @@ def test_no_queue_at_all(client: redis.Redis, cli: Run) -> None:
     assert cli("check").stdout.startswith("ASYNCMQ OK - no queues\n")
 
 
+@pytest.mark.parametrize(
+    ("asked", "code", "state", "bounds"),
+    [
+        ("1", 1, "WARNING", "1:;"),
+        ("2:1", 2, "CRITICAL", "2:;1:"),
+        (":1", 2, "CRITICAL", ";1:"),
+        ("0", 0, "OK", "0:;"),
+    ],
+)
+def test_where_there_is_no_queue_there_are_no_workers_either(
+    asked: str, code: int, state: str, bounds: str, client: redis.Redis, cli: Run
+) -> None:
+    client.flushall()
+    result = cli("check", "--min-workers", asked)
+    least = {1: "at least 1", 2: "at least 1", 0: ""}[code]
+    text = f"no queues: 0 live workers ({least})" if code else "no queues"
+    assert (result.code, result.stdout) == (code, f"ASYNCMQ {state} - {text} | workers=0;{bounds};0\n")
+    document = cli("check", "--min-workers", asked, "--json").json
+    assert (document["exit_status"], document["queues"]) == (code, [])
+    assert probes(cli("check", "--min-workers", asked, "--json"), "workers") == {None: (0, state.lower())}
+
+
 def test_redis_is_not_there(cli: Run) -> None:
     args = ("check", "--max-waiting", "5", "--redis-url", "unix:///nowhere/redis.sock")
     result = cli(*args)
