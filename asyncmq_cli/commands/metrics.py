@@ -12,6 +12,7 @@ from asyncmq_cli.commands.durations import age
 from asyncmq_cli.commands.options import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
+from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.pictures import MetricsSnapshot, Picture, Rates
@@ -128,6 +129,11 @@ def prometheus(
     Example:
       asyncmq metrics prometheus --output /var/lib/node_exporter/asyncmq.prom
     """
+    if session.out.for_programs:
+        raise UsageProblem(
+            "metrics prometheus prints the text format of Prometheus, and no JSON",
+            hint="'asyncmq metrics show --json' has the totals, 'asyncmq queues list --json' the queues",
+        )
     from asyncmq_cli.output.files import replace_file
     from asyncmq_cli.output.prometheus import exposition
 

@@ -249,12 +249,14 @@ class Session:
         document: Callable[[], Any],
         lines: Callable[[float], Iterable[str]],
     ) -> None:
-        """One thing in full: as a document, or as lines for people."""
+        """One thing in full: as a document, as lines for people, or a fact a line in a pipe."""
+        from asyncmq_cli.output.facts import tab_separated_facts
+
         if self.out.for_programs:
             self.out.document(document())
-        else:
-            for line in lines(self.now()):
-                self.out.line(line)
+            return
+        for line in lines(self.now()) if self.out.for_people else tab_separated_facts(document()):
+            self.out.line(line)
 
     def confirm(self, preview: ChangeReport, *, verb: str, for_good: bool = False) -> None:
         """Show what would be hit and ask. Raises NotConfirmed for anything but a yes.

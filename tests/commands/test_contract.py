@@ -60,6 +60,25 @@ def test_queues(cli: Run) -> None:
     assert keys(json.loads(cli("queues", "list", "--ndjson").stdout)) == ROW
 
 
+@pytest.mark.parametrize("words", [["queues", "show", "mail"], ["jobs", "show", "mail", "bad"]], ids=" ".join)
+def test_in_a_pipe_one_thing_is_a_line_for_each_key(words: list[str], cli: Run) -> None:
+    document = cli(*words, "--json").json
+    expected = [
+        f"{key}.{part}" if key == "error" else key
+        for key, value in document.items()
+        for part in (value if key == "error" else [""])
+    ]
+    lines = [line.split("\t") for line in cli(*words).lines]
+    assert [name for name, _ in lines] == expected
+    told = dict(lines)
+    if "payload" in told:
+        assert json.loads(told["payload"]) == document["payload"]
+        assert told["error.type"] == document["error"]["type"]
+        assert told["created_at"].endswith("+00:00")
+    else:
+        assert (told["waiting"], told["paused"]) == ("1", "false")
+
+
 def test_jobs(cli: Run) -> None:
     page = cli("jobs", "list", "mail", "--state", "failed", "--json").json
     assert keys(page) == PAGE

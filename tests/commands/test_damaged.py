@@ -66,7 +66,7 @@ def test_a_damaged_record_is_listed_counted_and_warned_of(
 
     shown = cli("jobs", "show", QUEUE, "waiting")
     assert shown.code == 0
-    assert f"Problem:      {job['problem']}\n" in shown.stdout
+    assert f"problem\t{job['problem']}\n" in shown.stdout
     assert shown.stderr == f"warning: job 'waiting' in 'mail': {job['problem']}\n"
 
 

@@ -246,9 +246,26 @@ def test_show_tells_totals_and_rates(client: redis.Redis, cli: Run) -> None:
     assert rates["seconds_until_empty"] == pytest.approx(rates["window_seconds"])
     assert client.xlen(STREAM) == 2
 
-    text = cli("metrics", "show").stdout
+    text = cli("metrics", "show", "--color", "always").stdout
     assert "Completed/min:  1.0\n" in text
     assert "(empty in 1" in text
+
+
+def test_in_a_pipe_show_prints_a_number_a_line(client: redis.Redis, cli: Run) -> None:
+    keep(client, time.time() - 60, waiting=99999, completed=0, failed=1)
+    lines = [line.split("\t") for line in cli("metrics", "show", "--no-record").lines]
+    document = cli("metrics", "show", "--no-record", "--json").json
+    assert [name for name, _ in lines] == [
+        *("timestamp", "time"),
+        *(f"metrics.{name}" for name in document["metrics"]),
+        *(f"counts.{name}" for name in document["counts"]),
+        *("total_queues", "total_workers"),
+        *(f"rates.{name}" for name in document["rates"]),
+    ]
+    told = dict(lines)
+    assert told["timestamp"] == told["time"] and told["time"].endswith("+00:00")
+    assert (told["counts.waiting"], told["metrics.avg_duration"], told["rates.snapshots"]) == ("1", "", "2")
+    assert float(told["rates.backlog_per_minute"]) == pytest.approx(-1, rel=0.1)
 
 
 def test_jobs_that_are_removed_make_no_pace(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
@@ -265,7 +282,8 @@ def test_jobs_that_are_removed_make_no_pace(server: PrivateRedis, client: redis.
 def test_the_first_time_there_are_no_rates(client: redis.Redis, cli: Run) -> None:
     assert cli("metrics", "show", "--json").json["rates"] == NO_RATES
     client.delete(STREAM)
-    assert "Rates:          not known yet, they need two snapshots\n" in cli("metrics", "show").stdout
+    shown = cli("metrics", "show", "--color", "always")
+    assert "Rates:          not known yet, they need two snapshots\n" in shown.stdout
 
 
 def test_a_snapshot_in_which_a_count_is_missing_is_not_kept(client: redis.Redis, cli: Run) -> None:
@@ -285,7 +303,8 @@ def test_a_snapshot_in_which_a_count_is_missing_is_not_kept(client: redis.Redis,
     assert result.json["counts"]["waiting"] == 1
     assert result.json["rates"] == {**NO_RATES, "snapshots": 0}
     assert "is not added to: a count could not be read" in result.stderr
-    text = cli("metrics", "show").stdout
+    assert "counts.failed\t\n" in cli("metrics", "show").stdout
+    text = cli("metrics", "show", "--color", "always").stdout
     assert "Failed:         -\n" in text and "a count could not be read\n" in text
     assert client.exists(STREAM) == 0
     samples = text_string_to_metric_families(cli("metrics", "prometheus").stdout)
@@ -484,6 +503,14 @@ def test_what_is_no_regular_file_is_written_to_and_kept(tmp_path: Path, cli: Run
         assert cli("metrics", "prometheus", "-o", str(pipe)).code == 0
         assert text.result().startswith("# HELP")
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_the_text_of_prometheus_is_no_json(tmp_path: Path, cli: Run) -> None:
+    for words in ([], ["--output", str(tmp_path / "asyncmq.prom")]):
+        result = cli("metrics", "prometheus", "--json", *words)
+        assert (result.code, result.stdout) == (2, "")
+        assert json.loads(result.stderr)["error"]["code"] == "usage"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_redis_cannot_be_read_it_says_not_ready_and_exits_3(tmp_path: Path, cli: Run) -> None:

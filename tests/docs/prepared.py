@@ -96,10 +96,10 @@ def remember(client: redis.Redis) -> None:
     now = time.time()
     for minute in range(10, 0, -1):
         snapshot = {
-            "waiting": 5 + minute,
+            "waiting": 10 + min(minute, 2),
             "active": 1,
             "delayed": 1,
-            "completed": 3,
+            "completed": 2 - min(minute, 2),
             "failed": 13,
             "total_queues": 4,
             "total_workers": 3,
