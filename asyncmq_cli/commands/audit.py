@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from asyncmq_cli.commands.durations import age
-from asyncmq_cli.commands.options import command, offering, one_of
+from asyncmq_cli.commands.options import command, one_of
 from asyncmq_cli.commands.session import Session
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import AuditEvent
+    from asyncmq_cli.services.audit import AuditFilter
 
 STATUSES = ("success", "failed")
 ACTIONS = (
@@ -35,7 +40,7 @@ def audit(
         typer.Option(
             "--action",
             metavar="NAME",
-            callback=offering(ACTIONS),
+            callback=one_of(ACTIONS),
             help="Exactly this action, such as job.retry.",
             show_default=False,
         ),
@@ -73,7 +78,8 @@ def audit(
         typer.Option(
             "--limit",
             metavar="N",
-            help="At most so many events, 1 to 500. [default: 200; with --ndjson: all]",
+            help="At most so many events; brought within 1 to 500. [default: 200; with --since or "
+            "--ndjson: all]",
             show_default=False,
         ),
     ] = None,
@@ -89,15 +95,30 @@ def audit(
     from asyncmq_cli.services.audit import AuditFilter
 
     session.offer(views.AUDIT)
-    if limit is None and not session.out.for_streams:
-        limit = 200
-    wanted = AuditFilter(action=action, status=status, queue=queue, job_id=job_id, actor=by, q=q)
+    chosen = AuditFilter(action=action, status=status, queue=queue, job_id=job_id, actor=by, q=q)
     age_limit = None if since is None else age(since, session.now)
-    events = session.audit.matching(wanted, since=age_limit, limit=limit)
-    if session.out.for_people:
-        found = list(events)
-        session.out.rows(found, views.AUDIT, now=session.now())
-        if limit is not None and len(found) >= session.audit.clamped(limit):
-            session.out.footer(f"the newest {len(found):,}; --limit shows up to 500, --ndjson all")
+    if limit is None and (since is not None or session.out.for_streams):
+        every = session.audit.matching(chosen, since=age_limit, limit=None)
+        session.listing(every, views.AUDIT, documents.audit, documents.audit_event)
         return
-    session.listing(events, views.AUDIT, documents.audit, documents.audit_event)
+    found, more = _newest(session, chosen, age_limit, limit)
+    session.listing(found, views.AUDIT, documents.audit, documents.audit_event)
+    told = f"the newest {len(found):,}; --limit shows up to 500, --ndjson all"
+    if more and session.out.for_people:
+        session.out.footer(told)
+    elif more:
+        session.out.remark("note", told)
+
+
+def _newest(
+    session: Session, chosen: AuditFilter, since: float | None, limit: int | None
+) -> tuple[Sequence[AuditEvent], bool]:
+    """Those that are shown, and whether it is worth saying that there are more: a pipe is not told
+    what it asked for."""
+    from asyncmq_cli.services.audit import DEFAULT_LIMIT
+
+    shown = session.audit.clamped(DEFAULT_LIMIT if limit is None else limit)
+    if limit != shown:
+        return session.audit.newest(chosen, since=since, limit=shown)
+    found = list(session.audit.matching(chosen, since=since, limit=shown))
+    return found, session.out.for_people and len(found) == shown

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.storage.store import Store
 
+DEFAULT_LIMIT = 200
 MAX_LIMIT = 500
 
 
@@ -54,6 +55,14 @@ class AuditService:
             events = takewhile(lambda event: event.timestamp >= earliest, events)
         matching = filter(wanted, events)
         return matching if limit is None else islice(matching, self.clamped(limit))
+
+    def newest(
+        self, wanted: AuditFilter, *, since: float | None, limit: int
+    ) -> tuple[list[AuditEvent], bool]:
+        """So many events as `matching` gives, and whether there are more."""
+        matching = self.matching(wanted, since=since, limit=None)
+        found = list(islice(matching, self.clamped(limit)))
+        return found, next(matching, None) is not None
 
 
 def _searchable(event: AuditEvent) -> str:
