@@ -93,7 +93,8 @@ def _print(session: Session, event: Event, *, sse: bool) -> None:
     if sse:
         session.out.at_once(events.sse(event.name, data))
     elif session.out.for_people:
-        for line in events.readable(event.name, event.timestamp, data, utc=session.out.utc):
+        width, utc = session.out.width, session.out.utc
+        for line in events.readable(event.name, event.timestamp, data, width=width, utc=utc):
             session.out.line(line)
         session.out.flush()
     else:

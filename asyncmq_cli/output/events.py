@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from asyncmq_cli.output.escape import escape
@@ -10,6 +10,7 @@ from asyncmq_cli.output.jsontext import encode
 from asyncmq_cli.output.times import clock, duration
 
 _INDENT = " " * 10
+_GAP = "  "
 # None of these says that something could not be read: nothing waits, nothing is known, there is no time.
 _MAY_BE_NONE = ("avg_duration", "oldest_waiting_seconds", "time", "timestamp", "ts", "data")
 
@@ -23,25 +24,39 @@ def line(name: str, timestamp: float, data: Any) -> bytes:
     return encode({"event": name, "timestamp": timestamp, "data": data}) + b"\n"
 
 
-def readable(name: str, timestamp: float, data: Any, *, utc: bool = False) -> Iterator[str]:
-    """One line for an object, and one for each object of a list."""
-    time = clock(timestamp, utc=utc)
+def readable(name: str, timestamp: float, data: Any, *, width: int, utc: bool = False) -> Iterator[str]:
+    """One line for an object, and one for each object of a list; where that is longer than `width`, it
+    goes on under itself, and no fact is broken."""
+    head = f"{clock(timestamp, utc=utc)}  {escape(name):<14}"
     if isinstance(data, Mapping):
-        yield f"{time}  {escape(name):<14}{_facts(data, whole=True, utc=utc)}"
+        yield from _wrapped(head, _facts(data, whole=True, utc=utc), width, under=len(head))
         return
-    yield f"{time}  {escape(name):<14}{len(data):,}"
+    yield f"{head}{len(data):,}"
     for item in data:
-        yield _INDENT + _facts(item, whole=False, utc=utc)
+        yield from _wrapped(_INDENT, _facts(item, whole=False, utc=utc), width, under=len(_INDENT + _GAP))
 
 
-def _facts(data: Mapping[str, Any], *, whole: bool, utc: bool) -> str:
+def _wrapped(head: str, facts: Iterable[str], width: int, *, under: int) -> Iterator[str]:
+    from rich.cells import cell_len
+
+    line, is_begun = head, False
+    for fact in facts:
+        longer = f"{line}{_GAP if is_begun else ''}{fact}"
+        if is_begun and cell_len(longer) > width:
+            yield line
+            longer = " " * under + fact
+        line, is_begun = longer, True
+    yield line
+
+
+def _facts(data: Mapping[str, Any], *, whole: bool, utc: bool) -> list[str]:
     """What there is of it, one time in one form; of a row that is not `whole` no zeros either. A `?`
     is what could not be read."""
     shown = {name: value for name, value in data.items() if _is_told(name, value, whole)}
     moment = shown.pop("timestamp", None) or shown.pop("heartbeat", None)
     if moment is not None:
         shown["time"] = clock(moment, utc=utc)
-    return "  ".join(f"{escape(str(name))}={_value(name, value)}" for name, value in shown.items())
+    return [f"{escape(str(name))}={_value(name, value)}" for name, value in shown.items()]
 
 
 def _is_told(name: str, value: Any, whole: bool) -> bool:

@@ -218,6 +218,24 @@ def test_people_get_lines_that_they_can_read(server: PrivateRedis, client: redis
     assert sum(line.startswith("warning") for line in screen.lines) == 1
 
 
+def test_no_line_is_wider_than_the_terminal_and_no_fact_is_broken(
+    server: PrivateRedis, client: redis.Redis
+) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        for state in ("completed", "failed", "expired", "cancelled", "active"):
+            await library.put(opened, "mail", state, library.job(f"job-that-is-{state}"))
+
+    library.with_backend(server.url, fill)
+    for columns in (60, 80, 200):
+        screen = on_terminal("events", "tail", "--once", "--no-record", url=server.url, columns=columns)
+        assert max(map(len, screen.lines)) <= columns
+        facts = [fact for line in screen.lines for fact in line.split() if "=" in fact]
+        assert all(re.fullmatch(r"[a-z_]+=\S+", fact) for fact in facts)
+        (jobdist,) = [line for line in screen.lines if " jobdist " in line]
+        after = screen.lines[screen.lines.index(jobdist) + 1]
+        assert after.startswith(" " * 24) == (columns < 200), "what is left goes on under it"
+
+
 def test_a_terminal_is_shown_control_characters_as_escapes(server: PrivateRedis, client: redis.Redis) -> None:
     enqueue(server.url, "\x1b[31mred", queue_name="\x1b[2J\u202e")
     for words in ([], ["--sse"], ["--json"]):
