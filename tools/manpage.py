@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from asyncmq_cli import __version__
 from tools import commandtree, pages
 from tools.commandtree import Command, Noun, Parameter
+
+CONVENTIONS = (
+    "Nouns are plural, and the singular works too: `job retry` is `jobs retry`. Where ids are taken, `-` "
+    "reads them from standard input, one a line. A DURATION is `90s`, `5m`, `2h`, `7d`, `1h30m`, or plain "
+    "seconds; an AGE is one, or a date such as `2026-03-01` or `2026-03-01T14:00Z`, in local time where it "
+    "does not say."
+)
+"""What holds for all commands, in Markdown; the page of commands opens with it as well."""
 
 
 def manual() -> str:
@@ -16,7 +25,9 @@ def manual() -> str:
 def _head() -> Iterator[str]:
     root = commandtree.root()
     yield '.\\" Made by `make reference`; do not edit.'
-    yield '.TH ASYNCMQ 1 "" "asyncmq\\-cli" "User Commands"'
+    yield f'.TH ASYNCMQ 1 "" "asyncmq\\-cli {__version__}" "User Commands"'
+    # Nothing hyphenated and nothing stretched: an option that is torn apart cannot be copied.
+    yield from (".nh", ".ad l")
     yield from (".SH NAME", f"asyncmq \\- {_text(_first_letter_small(root.text[0].rstrip('.')))}")
     yield from (".SH SYNOPSIS", *_synopsis())
     yield from (".SH DESCRIPTION", ".B asyncmq")
@@ -25,9 +36,13 @@ def _head() -> Iterator[str]:
         "to standard error. On a terminal it prints tables, in a pipe the same rows separated by tabs, "
         "with --json one document and with --ndjson one object a line."
     )
+    yield from (".PP", _text(pages.plain(CONVENTIONS)))
     yield from _examples(root)
     yield ".SH GLOBAL OPTIONS"
+    yield _text("Every command but demo takes these, before the noun or after the verb.")
     yield from _parameters(root.global_options)
+    yield from (".SH COMPLETION", _text("These stand alone, without a command."))
+    yield from _parameters(root.options)
 
 
 def _synopsis() -> Iterator[str]:
@@ -67,6 +82,10 @@ def _examples(command: Command) -> Iterator[str]:
 
 def _tail() -> Iterator[str]:
     yield from (".SH EXIT STATUS", *_rows("errors.md", "Status"))
+    yield from (
+        ".PP",
+        _text(pages.plain(pages.paragraph_under((pages.DOCS / "errors.md").read_text(), "Status"))),
+    )
     yield from (".SH ENVIRONMENT", *_rows("settings.md", "Variable"))
     yield from (".SH FILES", *_rows("settings.md", "File"))
     yield from (".SH SEE ALSO", ".BR redis\\-cli (1),", ".BR jq (1)")

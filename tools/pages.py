@@ -54,6 +54,12 @@ def table(markdown: str, title: str) -> list[list[str]]:
     raise LookupError(title)
 
 
+def paragraph_under(markdown: str, title: str) -> str:
+    """What stands right under the table whose first heading is `title`, on one line."""
+    _, _, rest = markdown.partition(f"| {title} |")
+    return " ".join(rest.split("\n\n")[1].split())
+
+
 def _until_blank(lines: Iterator[str]) -> Iterator[str]:
     for line in lines:
         if not line.startswith("|"):

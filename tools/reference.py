@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tools import commandtree
 from tools.commandtree import Command, Noun, Parameter
-from tools.manpage import manual
+from tools.manpage import CONVENTIONS, manual
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ROOT / "docs" / "commands.md"
@@ -17,10 +17,7 @@ MANUAL = ROOT / "docs" / "man" / "asyncmq.1"
 _HEAD = """\
 # Commands
 
-This page is made from the program (`make reference`); `asyncmq NOUN VERB --help` says the same. Nouns are
-plural, and the singular works too: `job retry` is `jobs retry`. Where ids are taken, `-` reads
-them from standard input, one a line. A DURATION is `90s`, `5m`, `2h`, `7d`, `1h30m`, or plain seconds; an
-AGE is one, or a date such as `2026-03-01` or `2026-03-01T14:00Z`, in local time where it does not say.
+This page is made from the program (`make reference`); `asyncmq NOUN VERB --help` says the same. {conventions}
 """
 
 
@@ -30,7 +27,8 @@ def pages() -> dict[Path, str]:
 
 
 def commands_page() -> str:
-    return "\n".join([_HEAD, *_contents(), *_global_options(), *_all()])
+    head = _HEAD.format(conventions=CONVENTIONS)
+    return "\n".join([head, *_contents(), *_global_options(), *_completion(), *_all()])
 
 
 def _contents() -> Iterator[str]:
@@ -53,6 +51,14 @@ def _global_options() -> Iterator[str]:
     yield "Every command but `demo` takes these, before the noun or after the verb."
     yield ""
     yield from _table("Option", commandtree.root().global_options)
+
+
+def _completion() -> Iterator[str]:
+    yield "## Completion"
+    yield ""
+    yield "These stand alone, without a command. [Completions](completions.md) tells the rest."
+    yield ""
+    yield from _table("Option", commandtree.root().options)
 
 
 def _all() -> Iterator[str]:

@@ -68,6 +68,8 @@ def test_what_is_made_from_the_code_is_not_stale() -> None:
 
 def test_every_command_and_option_is_in_both() -> None:
     page, manual = reference.COMMANDS.read_text(), reference.MANUAL.read_text().replace("\\-", "-")
+    for option in commandtree.root().takes:
+        assert option in page and option in manual
     for command in commandtree.commands():
         assert re.search(rf"^##+ {command.name}$", page, re.MULTILINE)
         assert f'.SS "{command.usage}"' in manual
@@ -212,6 +214,7 @@ def test_the_manual_page_is_clean() -> None:
     """By groff where it is, else by hand: each line a macro that is known, or text."""
     lines = reference.MANUAL.read_text().splitlines()
     known = {".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".BR", ".RI", ".RS", ".RE", ".nf", ".fi", ".br", '.\\"'}
+    known |= {".nh", ".ad"}
     assert {line.split(" ")[0] for line in lines if line.startswith(".")} <= known
     assert not [line for line in lines if line.startswith("'") or not line or not line.isascii()]
     if groff := shutil.which("groff"):
@@ -222,3 +225,31 @@ def test_the_manual_page_is_clean() -> None:
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_manual_page_explains_what_its_words_stand_for() -> None:
+    manual = reference.MANUAL.read_text().replace("\\-", "-")
+    for text in (
+        "the singular works too",
+        "A DURATION is 90s",
+        "an AGE is one, or a date",
+        "check has statuses",
+    ):
+        assert text in manual
+    assert re.search(r'^\.TH ASYNCMQ 1 "" "asyncmq-cli \d', manual, re.MULTILINE)
+
+
+def test_what_one_copies_from_the_manual_page_is_in_one_piece() -> None:
+    lines = reference.MANUAL.read_text().splitlines()
+    assert lines.index(".nh") < lines.index(".SH NAME"), "no word is hyphenated"
+    assert not [line for line in lines if line[:1] != "." and re.search(r"(?<!\\)-", line)], (
+        "a bare hyphen may become another sign"
+    )
+    if groff := shutil.which("groff"):
+        done = subprocess.run(
+            [groff, "-man", "-Tutf8", "-P-c", "-rLL=80n", str(reference.MANUAL)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "\u2010" not in done.stdout
