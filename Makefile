@@ -5,7 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types shells unit faults bench format completions docs reference screenshots clean
+.PHONY: demo test lint types shells unit faults bench format completions docs reference screenshots
+.PHONY: lock audit dist release clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -39,7 +40,7 @@ shells:
 unit: $(VENV)/.dev shells
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST_ARGS)
 
-# Every fault, many times over: half an hour. The seed makes the same random choices again.
+# Every fault, many times over: a quarter of an hour. The seed makes the same random choices again.
 FAULTS_SEED ?= $(shell date +%s)
 faults: export FAULTS := whole
 faults: export FAULTS_SEED := $(FAULTS_SEED)
@@ -74,6 +75,24 @@ reference: $(VENV)/.dev
 # The pictures of the README, in docs/images, from real commands in the demo.
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m tools.screenshots
+
+# The exact versions of all that the tool runs with, on every Python that it supports, with their digests.
+# `make lock LOCK_ARGS=--upgrade` takes the newest of each.
+lock: $(VENV)/.dev
+	$(BIN)/python -m uv pip compile pyproject.toml --universal --python-version 3.10 --no-python-downloads \
+		--generate-hashes --custom-compile-command 'make lock' --quiet --output-file requirements.lock $(LOCK_ARGS)
+
+# Known vulnerabilities in what is locked. Fails as well where nobody answers.
+audit: $(VENV)/.dev
+	$(BIN)/python -m tools.audit requirements.lock $(AUDIT_ARGS)
+
+# The wheel and the sdist in dist/, each tried in a clean environment of every supported Python that is here.
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m tests.release.smoke dist $(DIST_ARGS)
+
+release: test audit dist
 
 clean:
 	rm -rf $(VENV) dist build site .mypy_cache .pytest_cache .ruff_cache .hypothesis
