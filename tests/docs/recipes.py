@@ -7,20 +7,47 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import Result, environment
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def block(page: str, language: str) -> str:
-    """The one block of a language on a page of docs/."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    (found,) = [match["text"] for match in _BLOCK.finditer(text) if match["language"] == language]
+def block(page: Path, language: str) -> str:
+    """The one block of a language on a page."""
+    (found,) = blocks(page, language)
     return found
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return [match["text"] for match in _BLOCK.finditer(text) if match["language"] == language]
+
+
+@dataclass(frozen=True)
+class Crontab:
+    """What cron puts into the environment, and the commands that it has run."""
+
+    given: Mapping[str, str]
+    commands: Sequence[str]
+
+
+def crontab(text: str) -> Crontab:
+    lines = text.splitlines()
+    given = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=", line))
+    commands = [line.split(None, 5)[5] for line in lines if line.startswith("*")]
+    assert len(given) + len(commands) == len(lines)
+    assert not any("%" in command for command in commands), "which cron takes for the end of the line"
+    return Crontab(given, commands)
+
+
+def as_cron(command: str, path: Path, given: Mapping[str, str]) -> Result:
+    """By /bin/sh, with hardly anything in the environment."""
+    return run_shell(["/bin/sh", "-c"], command, path, given)
 
 
 def programs(directory: Path) -> Path:

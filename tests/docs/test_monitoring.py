@@ -1,4 +1,4 @@
-"""Each recipe of docs/monitoring.md, run as it is written."""
+"""The recipes for cron, CI and monitors, of docs and README, run as they are written."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import yaml
 from asyncmq_cli.demo.server import PrivateRedis
 from tests import library
 from tests.conftest import Result
-from tests.docs.recipes import block, programs, run_shell
+from tests.docs.recipes import ROOT, as_cron, block, blocks, crontab, programs, run_shell
 from tests.workers import failing, napping, working
+from tools.pages import DOCS
 
-PAGE = "monitoring.md"
+PAGE, METRICS, README = DOCS / "monitoring.md", DOCS / "metrics.md", ROOT / "README.md"
 QUEUE = "emails"
 THEIR_REDIS = "redis://redis.internal:6379/0"
 
@@ -34,17 +35,13 @@ def enqueue(server: PrivateRedis, *jobs: dict[str, object]) -> None:
     library.with_backend(server.url, story)
 
 
-def test_the_crontab(server: PrivateRedis, client: redis.Redis, path: Path) -> None:
-    lines = block(PAGE, "crontab").splitlines()
-    given = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=", line))
-    (job,) = [line for line in lines if line.startswith("*")]
-    command = job.split(None, 5)[5]
-    assert given.pop("ASYNCMQ_REDIS_URL") == THEIR_REDIS
-    assert "%" not in command, "which cron takes for the end of the line"
+@pytest.mark.parametrize("page", [PAGE, README], ids=lambda page: page.name)
+def test_the_crontab(page: Path, server: PrivateRedis, client: redis.Redis, path: Path) -> None:
+    table = crontab(block(page, "crontab"))
+    assert table.given["ASYNCMQ_REDIS_URL"] == THEIR_REDIS
 
     def run() -> Result:
-        # As cron does: by /bin/sh, with hardly anything in the environment.
-        return run_shell(["/bin/sh", "-c"], command, path, {**given, "ASYNCMQ_REDIS_URL": server.url})
+        return as_cron(table.commands[0], path, {**table.given, "ASYNCMQ_REDIS_URL": server.url})
 
     with working(server.url, QUEUE):
         assert run() == Result(0, "", ""), "nothing that would be mailed"
@@ -55,18 +52,50 @@ def test_the_crontab(server: PrivateRedis, client: redis.Redis, path: Path) -> N
     assert result.stdout.startswith(f"ASYNCMQ CRITICAL - {QUEUE}: the oldest has waited 2h (at most 1h); ")
 
 
-def test_the_nagios_command(server: PrivateRedis, client: redis.Redis, path: Path) -> None:
-    text = block(PAGE, "nagios")
+@pytest.mark.parametrize("page", [METRICS, README], ids=lambda page: page.name)
+def test_the_textfile_by_cron(
+    page: Path, server: PrivateRedis, client: redis.Redis, path: Path, tmp_path: Path
+) -> None:
+    table = crontab(blocks(page, "crontab")[-1])
+    assert table.given == {"ASYNCMQ_REDIS_URL": THEIR_REDIS, "TEXTFILES": "/var/lib/prometheus/node-exporter"}
+    folder = tmp_path / "text files"
+    folder.mkdir()
+    enqueue(server, napping("waiting"))
+    ours = {"ASYNCMQ_REDIS_URL": server.url, "TEXTFILES": str(folder)}
+    assert as_cron(table.commands[-1], path, ours) == Result(0, "", ""), "nothing that would be mailed"
+    (made,) = folder.iterdir()
+    assert made.name == "asyncmq.prom"
+    assert f'asyncmq_queue_jobs{{queue="{QUEUE}",state="waiting"}} 1.0\n' in made.read_text()
+
+
+def test_the_history_by_cron(server: PrivateRedis, client: redis.Redis, path: Path) -> None:
+    table = crontab(blocks(METRICS, "crontab")[0])
+    assert table.given == {"ASYNCMQ_REDIS_URL": THEIR_REDIS}
+    (command,) = table.commands
+    assert as_cron(command, path, {"ASYNCMQ_REDIS_URL": server.url}) == Result(0, "", "")
+    assert client.xlen("asyncmq-cli:metrics") == 1
+
+
+def nagios(page: Path) -> tuple[str, str]:
+    """The command line, and what is given as $ARG2$ where a service stands beside it."""
+    text = block(page, "nagios")
     (command_line,) = re.findall(r"command_line +(.*)", text)
-    (check_command,) = re.findall(r"check_command +(.*)", text)
-    (name,) = re.findall(r"command_name +(.*)", text)
-    called, url, options = check_command.split("!")
-    assert (called, url) == (name, THEIR_REDIS)
+    for check_command in re.findall(r"check_command +(.*)", text):
+        (name,) = re.findall(r"command_name +(.*)", text)
+        called, url, options = check_command.split("!")
+        assert (called, url) == (name, THEIR_REDIS)
+        return command_line, options
+    return command_line, ""
+
+
+@pytest.mark.parametrize("page", [PAGE, README], ids=lambda page: page.name)
+def test_the_nagios_command(page: Path, server: PrivateRedis, client: redis.Redis, path: Path) -> None:
+    command_line, options = nagios(page)
 
     def run(url: str = server.url) -> Result:
         macros = {"$USER1$": str(path), "$ARG1$": url, "$ARG2$": options}
-        command = re.sub(r"\$\w+\$", lambda macro: macros[macro[0]], command_line)
-        return run_shell(["/bin/sh", "-c"], command, path, {})
+        line = re.sub(r"\$\w+\$", lambda macro: macros[macro[0]], command_line)
+        return run_shell(["/bin/sh", "-c"], line, path, {})
 
     assert run().code == 3, "the queue is not there yet"
     with working(server.url, QUEUE):
@@ -84,8 +113,11 @@ def test_the_nagios_command(server: PrivateRedis, client: redis.Redis, path: Pat
     assert run("unix:///nowhere/redis.sock").code == 3
 
 
-def test_the_step_of_github_actions(server: PrivateRedis, client: redis.Redis, path: Path) -> None:
-    (step,) = yaml.safe_load(block(PAGE, "yaml"))
+@pytest.mark.parametrize("page", [PAGE, README], ids=lambda page: page.name)
+def test_the_step_of_github_actions(
+    page: Path, server: PrivateRedis, client: redis.Redis, path: Path
+) -> None:
+    (step,) = yaml.safe_load(block(page, "yaml"))
     assert step["env"] == {"ASYNCMQ_REDIS_URL": "${{ secrets.ASYNCMQ_REDIS_URL }}"}
 
     def run() -> Result:
