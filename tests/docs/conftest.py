@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from asyncmq_cli.demo.environment import DemoEnvironment
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result, Run, environment
 from tests.docs.prepared import prepare, remember
@@ -56,17 +57,27 @@ def _script(path: Path, arguments: str) -> None:
 @pytest.fixture
 def shell(url: str, programs: Path, tmp_path: Path) -> Shell:
     """Run a text with `bash -e` in an empty folder, on the prepared Redis."""
+    return shell_on(url, programs, tmp_path)
 
+
+@pytest.fixture
+def demo_shell(programs: Path, tmp_path: Path) -> Iterator[Shell]:
+    """The same in the demo, fresh, with its workers."""
+    with DemoEnvironment() as demo:
+        yield shell_on(demo.url, programs, tmp_path)
+
+
+def shell_on(url: str, programs: Path, folder: Path) -> Shell:
     def run(text: str) -> Result:
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", text],
             env={
                 **environment(url),
                 "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
-                "HOME": str(tmp_path),
-                "TEXTFILES": str(tmp_path),
+                "HOME": str(folder),
+                "TEXTFILES": str(folder),
             },
-            cwd=tmp_path,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -63,7 +63,8 @@ async def _fill(opened: RedisBackend) -> None:
         ],
     )
     imports = [("waiting", library.job(f"import-{number}", task="app.import")) for number in range(1, 7)]
-    await library.fill(opened, "imports", [*imports, ("waiting", library.job("sweep-1", task="app.sweep"))])
+    sweep = library.job("sweep-1", task="app.sweep", kwargs={"file": "customers-05.csv"})
+    await library.fill(opened, "imports", [*imports, ("waiting", sweep)])
     await library.fill(opened, "reports", [("completed", library.job("report-1"))])
     await library.fill(opened, "tenant:acme", [("waiting", library.job("sync-1"))])
     await opened.upsert_repeatable("emails", {"task_id": "app.digest", "every": 3600})

@@ -63,6 +63,18 @@ def test_a_section_runs_as_it_stands(section: str, shell: Shell) -> None:
         AFTERWARDS[section](result, printed)
 
 
+@pytest.mark.parametrize("page", ["getting-started.md", "recipes.md"])
+def test_a_page_can_be_pasted_into_the_demos_shell(page: str, demo_shell: Shell) -> None:
+    found = [block for section, blocks in SECTIONS.items() if section.startswith(page) for block in blocks]
+    result, printed = run(demo_shell, found)
+    assert (result.code, len(printed)) == (0, len(found)), result
+    assert [line for line in result.stderr.splitlines() if line.startswith("error: ")] == []
+    # Nothing was asked for that the demo does not have.
+    for block, output in zip(found, printed, strict=True):
+        if block.output is not None and "mallory@laptop" not in block.text + block.output:
+            assert output.strip() and "null" not in output.splitlines(), f"line {block.line}\n{output}"
+
+
 def test_what_is_shown_is_compared() -> None:
     assert sum(block.output is not None for found in SECTIONS.values() for block in found) > 15
     assert shape("a\t3\n") == shape("a 12") != shape("b 3")

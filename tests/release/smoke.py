@@ -15,7 +15,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from asyncmq_cli import __version__
 from asyncmq_cli.demo.server import PrivateRedis
+from tests.conftest import Result
 from tests.release.trial import Program, TrialFailed, prepare, try_out
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,15 +76,18 @@ def try_package(python: Path, package: Path, url: str) -> str:
         empty = folder / "empty"
         empty.mkdir()
         programs = install(python, folder / "venv", package)
-        lines = 0
-        for command in (
-            [programs / "asyncmq"],
-            [programs / "asyncmq-cli"],
-            [programs / "python", "-m", "asyncmq_cli"],
-        ):
-            prepare(url)
-            lines += try_out(Program([str(word) for word in command], empty, {}), url)
+        _same_program(programs, empty)
+        prepare(url)
+        lines = try_out(Program([str(programs / "asyncmq-cli")], empty, {}), url)
         return f"{lines} command lines; demo: {_try_demo(programs, package, empty)}"
+
+
+def _same_program(programs: Path, empty: Path) -> None:
+    """By its other name and as a module."""
+    for command in ([programs / "asyncmq"], [programs / "python", "-m", "asyncmq_cli"]):
+        result = Program([str(word) for word in command], empty, {})("--version")
+        if result != Result(0, f"asyncmq-cli {__version__}\n", ""):
+            raise TrialFailed(f"{command} --version: {result}")
 
 
 def _try_demo(programs: Path, package: Path, empty: Path) -> str:
@@ -99,7 +104,7 @@ def _try_demo(programs: Path, package: Path, empty: Path) -> str:
 
 def packages(folder: Path) -> Sequence[Path]:
     found = sorted([*folder.glob("*.whl"), *folder.glob("*.tar.gz")])
-    if [path.suffix for path in found] != [".whl", ".gz"] and len(found) != 2:
+    if sorted(path.suffix for path in found) != [".gz", ".whl"]:
         raise SystemExit(f"{folder} is to hold one wheel and one sdist; 'make dist' builds them")
     return found
 
