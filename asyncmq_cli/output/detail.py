@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.values import as_number
@@ -14,7 +14,7 @@ from asyncmq_cli.output.tables import human
 from asyncmq_cli.output.times import relative, rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.job_details import JobDetail, JobError
+    from asyncmq_cli.models.job_details import Frame, JobDetail, JobError
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.models.queues import QueueStats
 
@@ -25,6 +25,7 @@ _MOMENTS = ("created_at", "delay_until", "run_at", "active_since", "last_attempt
 _SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_FACTS, *_MOMENTS, "depends_on"})
 
 
+_LED_TO = {"cause": "caused by", "context": "while handling"}
 _FULL_TITLES = {
     "CHILDREN": "Waiting for parents",
     "DLQ": "Dead letters",
@@ -97,7 +98,23 @@ def _error_lines(error: JobError, text: Callable[[Any], str]) -> Iterator[str]:
     if error.frames:
         yield ""
         yield "Frames, the last called last:"
-    for frame in error.frames:
+        yield from _calls(error, text)
+
+
+def _calls(error: JobError, text: Callable[[Any], str]) -> Iterator[str]:
+    """What the worker caught comes first, and behind each exception what brought it about."""
+    if not error.raised:
+        yield from _frame_lines(error.frames, text)
+        return
+    for number, raised in enumerate(reversed(error.raised)):
+        what = escape(text(raised.text.split("\n", 1)[0] or "unknown"))
+        yield f"  {_LED_TO[raised.led_to or 'context']} {what}" if number else f"  {what}"
+        for line in _frame_lines(raised.frames, text):
+            yield f"  {line}"
+
+
+def _frame_lines(frames: Sequence[Frame], text: Callable[[Any], str]) -> Iterator[str]:
+    for frame in frames:
         yield f"  {escape(frame.path)}:{frame.line} in {escape(frame.function or '?')}"
         if frame.source:
             yield f"      {escape(text(frame.source))}"

@@ -100,6 +100,8 @@ def job_error(error: JobError | None, *, show_secrets: bool) -> Document | None:
     if error is None:
         return None
     plain = dataclasses.asdict(error)
+    # The same as chain and frames, in pieces.
+    del plain["raised"]
     return plain if show_secrets else {name: redact(value) for name, value in plain.items()}
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from asyncmq_cli.models.job_details import Frame, JobError
+from asyncmq_cli.models.job_details import Frame, JobError, Raised
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
@@ -22,10 +22,10 @@ MAX_FRAMES = 50
 _TRACEBACK_FIELDS = ("error_traceback", "traceback", "stacktrace", "stack", "last_error")
 _MESSAGE_FIELDS = ("last_error", "error", "exception")
 
-_LINKS = (
-    "The above exception was the direct cause of the following exception:",
-    "During handling of the above exception, another exception occurred:",
-)
+_LINKS: dict[str, Literal["cause", "context"]] = {
+    "The above exception was the direct cause of the following exception:": "cause",
+    "During handling of the above exception, another exception occurred:": "context",
+}
 _HEADERS = ("Traceback (most recent call last):", "+ Exception Group Traceback (most recent call last):")
 _START = re.compile(
     r"^(?P<indent>\s*)(?P<group>\+ )?(?:Exception Group )?Traceback \(most recent call last\):"
@@ -42,6 +42,7 @@ _MARKER = re.compile(r"^[\s^~]+$")
 class _Link:
     frames: list[Frame] = field(default_factory=list)
     raised: list[str] = field(default_factory=list)
+    led_to: Literal["cause", "context"] | None = None
 
     @property
     def text(self) -> str:
@@ -67,6 +68,7 @@ def job_error(job: Job) -> JobError | None:
         chain=chain,
         frames=frames,
         traceback=text,
+        raised=[Raised(link.text, link.frames[-MAX_FRAMES:], link.led_to) for link in links],
     )
 
 
@@ -130,6 +132,7 @@ def _links(lines: list[str]) -> Iterator[_Link]:
             link.raised.clear()
             inside, margin = True, start["indent"] + ("| " if start["group"] else "")
         elif _is_between(lines, number, last_start):
+            link.led_to = _LINKS[lines[number].strip()]
             yield link
             link, margin, inside = _Link(), "", False
         elif margin.endswith("| ") and _GROUP_MEMBER.match(raw):
