@@ -88,6 +88,20 @@ class JobNotFound(AdminError):
         )
 
 
+class GroupNotFound(AdminError):
+    """No dead job is in such a group of failures."""
+
+    code, exit_code = "group_not_found", 4
+
+    def __init__(self, queue: str, group: str, nearest: Sequence[str] = ()) -> None:
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "'asyncmq dlq groups QUEUE' lists them"
+        super().__init__(
+            f"no group of failures {group!r} in queue {queue!r}",
+            hint=hint,
+            details={"queue": queue, "group": group, "nearest": list(nearest)},
+        )
+
+
 class RepeatableNotFound(AdminError):
     code, exit_code = "repeatable_not_found", 4
 

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.commands import targets as parse
+from asyncmq_cli.commands.paging import tell_of_none
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner, Targets
-from asyncmq_cli.errors import QueueNotFound, UsageProblem
+from asyncmq_cli.errors import GroupNotFound, QueueNotFound, UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
@@ -62,11 +63,13 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
     named = [] if by_filter else parse.ids_from(targets.job_ids or [])
     try:
         chosen = _found(session, targets) if by_filter else Selection(named)
-    except QueueNotFound as exc:
+    except (QueueNotFound, GroupNotFound) as exc:
         if not manner.dry_run:
             nothing = Order(targets.queue, Selection([]), manner.reason, noun=manner.noun)
             session.job_changes.refused(manner.verb, nothing, exc)
         raise
+    if by_filter:
+        tell_of_none(session, chosen.total or 0, targets.looked_at, targets.elsewhere)
 
     def order(progress: Callable[[int], None] | None = None, *, dry_run: bool) -> Order:
         from asyncmq_cli.services.job_changes import Control

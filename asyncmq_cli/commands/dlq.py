@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from asyncmq_cli.commands import paging
 from asyncmq_cli.commands.bulk import change_jobs, print_every, print_page
-from asyncmq_cli.commands.jobs import DeadSortOption, PageOption, ResetOption, SizeOption
+from asyncmq_cli.commands.jobs import DeadSortOption, ResetOption
 from asyncmq_cli.commands.options import (
     BackupOption,
     DryRunOption,
@@ -13,6 +14,7 @@ from asyncmq_cli.commands.options import (
     YesOption,
     command,
 )
+from asyncmq_cli.commands.paging import PageOption, SizeOption
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner, Targets
 from asyncmq_cli.commands.tree import noun
@@ -25,8 +27,8 @@ def list_(
     session: Session,
     queue: QueueArg,
     sort: DeadSortOption = None,
-    page: PageOption = 1,
-    size: SizeOption = 20,
+    page: PageOption = None,
+    size: SizeOption = None,
 ) -> None:
     """List dead jobs by when they died, failed and expired ones alike.
 
@@ -41,9 +43,16 @@ def list_(
     if session.out.for_streams:
         print_every(session, session.dlq.every(queue, session.filter, sort=sort), dead=True)
     else:
-        print_page(
-            session, session.dlq.page(queue, session.filter, sort=sort or "newest", page=page, size=size)
+        found = session.dlq.page(
+            queue,
+            session.filter,
+            sort=sort or "newest",
+            page=page or paging.FIRST,
+            size=size or paging.USUAL_SIZE,
         )
+        print_page(session, found)
+        if page is None and size is None:
+            paging.tell_of_more(session, len(found.jobs), found.total)
 
 
 @command(app, "groups", "filters", "list", "secrets")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from asyncmq_cli.commands import paging
 from asyncmq_cli.commands.bulk import change_jobs, print_every, print_page
 from asyncmq_cli.commands.options import (
     BackupOption,
@@ -18,9 +19,10 @@ from asyncmq_cli.commands.options import (
     command,
     one_of,
 )
+from asyncmq_cli.commands.paging import PageOption, SizeOption
 from asyncmq_cli.commands.restoring import FileArg, restore_jobs
 from asyncmq_cli.commands.session import Session
-from asyncmq_cli.commands.targets import Manner, Targets
+from asyncmq_cli.commands.targets import DEAD_STATES, Manner, Targets
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.models.values import JOB_STATES, LISTED_STATES
 
@@ -33,10 +35,6 @@ StateOption = Annotated[
     typer.Option(
         "--state", metavar="STATE", callback=one_of(LISTED_STATES), help=", ".join(LISTED_STATES) + "."
     ),
-]
-PageOption = Annotated[int, typer.Option("--page", metavar="N", min=1, help="Which page, from 1.")]
-SizeOption = Annotated[
-    int, typer.Option("--size", metavar="N", min=1, max=1000, help="Jobs a page, 1 to 1000.")
 ]
 
 
@@ -59,7 +57,7 @@ DeadStateOption = Annotated[
     typer.Option(
         "--state",
         metavar="STATE",
-        callback=one_of(("failed", "expired")),
+        callback=one_of(DEAD_STATES),
         help="With a filter: failed or expired. [default: failed]",
         show_default=False,
     ),
@@ -85,8 +83,8 @@ def list_(
     queue: QueueArg,
     state: StateOption = "waiting",
     sort: SortOption = None,
-    page: PageOption = 1,
-    size: SizeOption = 20,
+    page: PageOption = None,
+    size: SizeOption = None,
 ) -> None:
     """List the jobs of a queue that are in one state.
 
@@ -100,11 +98,22 @@ def list_(
     wanted = session.filter
     session.offer(views.jobs(state, show_secrets=True))
     if session.out.for_streams:
-        print_every(session, session.jobs.every(queue, state, wanted, sort=sort))
-    else:
-        print_page(
-            session, session.jobs.page(queue, state, wanted, sort=sort or "newest", page=page, size=size)
-        )
+        jobs = session.jobs.every(queue, state, wanted, sort=sort)
+        print_every(session, paging.telling_of_none(session, jobs, state))
+        return
+    found = session.jobs.page(
+        queue,
+        state,
+        wanted,
+        sort=sort or "newest",
+        page=page or paging.FIRST,
+        size=size or paging.USUAL_SIZE,
+    )
+    print_page(session, found)
+    if wanted.narrows:
+        paging.tell_of_none(session, found.total, state)
+    if page is None and size is None:
+        paging.tell_of_more(session, len(found.jobs), found.total)
 
 
 @command(app, "show", "secrets")

@@ -8,7 +8,8 @@ from typing import Any
 
 GLOBAL = "Global options"
 _OPTIONS = "Options"
-_AT_LEAST = re.compile(r"; x>=\d+(?=\])|  \[x>=\d+\]")
+# The range of a number; its help says in words what must be known of it.
+_RANGE = re.compile(r"; [^;\[\]]*x[<>]=-?\d+(?=\])|  \[[^;\[\]]*x[<>]=-?\d+\]")
 _EXAMPLE = re.compile(r"^ *((?:\* )*asyncmq .*)$", re.MULTILINE)
 
 ENVIRONMENT = (
@@ -36,7 +37,7 @@ def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
         record = param.get_help_record(ctx)
         if record is None:
             continue
-        name, text = record[0], _AT_LEAST.sub("", record[1])
+        name, text = record[0], _RANGE.sub("", record[1])
         if param.param_type_name == "argument":
             sections["Arguments"].append((name.split(" <")[0].rstrip("."), text))
             continue

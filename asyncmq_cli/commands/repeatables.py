@@ -71,7 +71,7 @@ PriorityOption = Annotated[
         metavar="N",
         min=-_MOST_PRIORITY,
         max=_MOST_PRIORITY,
-        help="Lower runs first.",
+        help=f"{-_MOST_PRIORITY} to {_MOST_PRIORITY}; lower runs first.",
     ),
 ]
 BackoffOption = Annotated[

@@ -11,6 +11,8 @@ from asyncmq_cli.commands.durations import age
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.job_lists import JobFilter
 
+EVERYWHERE = "--state all looks at every state"
+DEAD_STATES = ("failed", "expired")
 _FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than")
 _RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>s|sec|second|m|min|minute)")
 _UNIT_SECONDS = {"s": 1, "m": 60}
@@ -26,6 +28,20 @@ class Targets:
     state: str | None = None
     default_state: str = "waiting"
     dead: bool = False
+
+    @property
+    def looked_at(self) -> str:
+        """Jobs of which state a filter chooses from."""
+        return "dead" if self.dead else self.state or self.default_state
+
+    @property
+    def elsewhere(self) -> str | None:
+        """With what the other states are looked at."""
+        if self.dead:
+            return None
+        if self.default_state in DEAD_STATES:
+            return f"--state {next(state for state in DEAD_STATES if state != self.looked_at)} looks at those"
+        return EVERYWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +70,11 @@ def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
 
 
 def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
-    """Whether a filter chooses. Raises UsageProblem unless exactly one of the two ways is taken."""
+    """Whether a filter chooses. Raises UsageProblem unless exactly one of the two ways is taken, and
+    for a filter that is empty: it would match everything, and comes of a variable that is not set."""
+    for name in _FILTERS:
+        if name in flags and not flags[name].strip():
+            raise UsageProblem(f"--{name.replace('_', '-')} is empty", hint="--all means every job")
     chooses = (
         targets.state is not None or bool(flags.get("all_jobs")) or any(name in flags for name in _FILTERS)
     )

@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Optional, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from asyncmq_cli.errors import UsageProblem
+
 WATCH = "--watch"
 FIELDS = "--fields"
 # Options that may stand alone, for which Typer has no word: what they mean then, and how what may
@@ -46,12 +48,21 @@ class _Light:
             return list(value)
         if not several and ((isinstance(value, str) and kind in _TEXT) or value is param.default):
             return value
-        if not several and kind in _NUMBER and isinstance(value, str) and _DIGITS.fullmatch(value):
-            least, most = (getattr(param.type_descriptor.parameter_info, bound) for bound in ("min", "max"))
-            number = int(value)
-            if (least is None or number >= least) and (most is None or number <= most):
-                return number
+        if not several and kind in _NUMBER and isinstance(value, str):
+            return _number(value, param, ctx)
         return self._build().coerce(value, param=param, ctx=ctx)
+
+
+def _number(text: str, param: Any, ctx: Any) -> int:
+    least, most = (getattr(param.type_descriptor.parameter_info, bound) for bound in ("min", "max"))
+    number = int(text) if _DIGITS.fullmatch(text.strip()) else None
+    if number is None or (least is not None and number < least) or (most is not None and number > most):
+        bounds = [f"{word} {bound}" for word, bound in (("from", least), ("to", most)) if bound is not None]
+        raise UsageProblem(
+            f"{' '.join((param.opts[0], 'must be a whole number', *bounds))}, not {text!r}",
+            hint=f"'{ctx.command_path} --help' shows how",
+        )
+    return number
 
 
 class _Lightened:

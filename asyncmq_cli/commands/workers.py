@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from asyncmq_cli.commands import watching
+from asyncmq_cli.commands import paging, watching
 from asyncmq_cli.commands.durations import seconds
 from asyncmq_cli.commands.options import command, one_of
+from asyncmq_cli.commands.paging import PageOption
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
@@ -17,6 +18,7 @@ from asyncmq_cli.errors import UsageProblem
 if TYPE_CHECKING:
     from asyncmq_cli.models.pictures import Picture
     from asyncmq_cli.models.workers import WorkerPage
+    from asyncmq_cli.services.workers import Fleet
 
 app = noun("See which workers are there, how they are, and which queues have none.")
 
@@ -47,10 +49,7 @@ SortOption = Annotated[
         show_default=False,
     ),
 ]
-PageOption = Annotated[int, typer.Option("--page", metavar="N", min=1, help="Which page, from 1.")]
-SizeOption = Annotated[
-    int, typer.Option("--size", metavar="N", min=1, max=1000, help="Workers a page, 1 to 1000.")
-]
+SizeOption = Annotated[Optional[int], paging.size_option("Workers")]  # noqa: UP045
 
 
 @command(app, "list", "list", "watch")
@@ -59,8 +58,8 @@ def list_(
     queue: QueueOption = None,
     ttl: TtlOption = None,
     sort: SortOption = None,
-    page: PageOption = 1,
-    size: SizeOption = 20,
+    page: PageOption = None,
+    size: SizeOption = None,
 ) -> None:
     """List workers by their heartbeats: healthy, aging past two thirds of the TTL, stale past it.
 
@@ -71,11 +70,19 @@ def list_(
     """
     from asyncmq_cli.output import documents, views
 
+    def one_page(fleet: Fleet) -> WorkerPage:
+        return session.workers.page(
+            fleet,
+            sort=sort or "queue",
+            page=page or paging.FIRST,
+            size=size or paging.USUAL_SIZE,
+        )
+
     if watching.is_wanted(session):
 
         def look(picture: Picture) -> tuple[float, WorkerPage]:
             fleet = session.workers.fleet(queue, _ttl(ttl))
-            return picture.now, session.workers.page(fleet, sort=sort or "queue", page=page, size=size)
+            return picture.now, one_page(fleet)
 
         from asyncmq_cli.output import screens
 
@@ -92,12 +99,14 @@ def list_(
         session.listing(workers, views.WORKERS, list, documents.worker)
         _warn_of(session, fleet.unattended)
         return
-    found = session.workers.page(fleet, sort=sort or "queue", page=page, size=size)
+    found = one_page(fleet)
     if session.out.format == "json":
         session.out.document(documents.workers(found))
         return
     session.out.rows(found.workers, views.WORKERS, now=session.now())
     session.out.footer(views.worker_footer(found))
+    if page is None and size is None:
+        paging.tell_of_more(session, len(found.workers), found.summary.total, "workers")
     _warn_of(session, found.unattended)
 
 

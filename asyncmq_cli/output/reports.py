@@ -65,7 +65,7 @@ def worth_a_row(report: ChangeReport) -> list[ChangeResult]:
 
 def summary(report: ChangeReport) -> str:
     if not report.matched:
-        return "No job matches; nothing was done"
+        return "Nothing was done"
     done = f"{_WORDS[report.action][report.dry_run]} {report.succeeded:,} of {report.matched:,}"
     return f"{done}; {report.failed:,} failed" if report.failed else done
 

@@ -10,6 +10,7 @@ from asyncmq_cli.models.job_lists import JobFilter, JobPage
 from asyncmq_cli.services import listing
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.groups import grouped
+from asyncmq_cli.services.known_groups import of_known_group
 from asyncmq_cli.services.matching import Matcher
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class DlqService:
         require_queue(self._store, queue)
         matches = Matcher(wanted, self._store.now())
         jobs = self._store.jobs.in_place(queue, "dlq", matches.sieve)
-        return filter(matches, jobs) if wanted.narrows else jobs
+        return of_known_group(self._store, queue, wanted, filter(matches, jobs)) if wanted.narrows else jobs
 
     def groups(self, queue: str, wanted: JobFilter) -> FailureGroups:
         scanned, left_out, groups = grouped(self.matching(queue, wanted))

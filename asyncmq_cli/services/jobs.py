@@ -11,6 +11,7 @@ from asyncmq_cli.models.job_details import JobDetail
 from asyncmq_cli.models.job_lists import JobFilter, JobPage
 from asyncmq_cli.services import listing
 from asyncmq_cli.services.existence import require_queue
+from asyncmq_cli.services.known_groups import of_known_group
 from asyncmq_cli.services.matching import Matcher
 from asyncmq_cli.services.traceback import job_error
 
@@ -47,7 +48,7 @@ class JobService:
             jobs = self._store.queues.repeatables_as_jobs(queue)
         else:
             jobs = self._store.jobs.in_state(queue, state, matches.sieve)
-        return filter(matches, jobs) if wanted.narrows else jobs
+        return of_known_group(self._store, queue, wanted, filter(matches, jobs)) if wanted.narrows else jobs
 
     def show(self, queue: str, job_id: str) -> JobDetail:
         """Raises QueueNotFound or JobNotFound."""

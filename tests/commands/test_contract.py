@@ -262,7 +262,7 @@ def test_each_change_has_one_event(
         (5, ["jobs", "cancel", "mail", "next"]),
         (5, ["jobs", "retry", "mail", "--all"]),
         (5, ["dlq", "remove", "mail", "--all"]),
-        (0, ["dlq", "list", "mail", "--group", "ffff"]),
+        (4, ["dlq", "list", "mail", "--group", "ffff"]),
         (0, ["dlq", "retry", "mail", "--q", "nothing like it", "--yes"]),
         (1, ["dlq", "remove", "mail", "next", "--yes"]),
         (4, ["dlq", "groups", "ghost"]),
@@ -274,7 +274,7 @@ def test_exit_status(code: int, args: list[str], cli: Run) -> None:
     result = cli(*args)
     assert result.code == code, result
     if code == 0:
-        assert result.stderr == ""
+        assert result.stderr == "" or result.stderr.startswith("note: "), result
         return
     if "--json" not in args:
         assert result.stderr.startswith("error: ")

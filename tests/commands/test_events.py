@@ -177,7 +177,7 @@ def test_a_snapshot_is_kept_with_the_metrics_unless_that_is_not_wanted(client: r
         (["--event", "metric"], "did you mean metrics?"),
         (["--interval", "0.01"], "--interval must be at least 0.1 seconds"),
         (["--interval", "soon"], "'soon' is not a duration"),
-        (["--count", "0"], "invalid value for '--count'"),
+        (["--count", "0"], "--count must be a whole number from 1, not '0'"),
         (["--sse", "--json"], "--sse and --json exclude each other"),
         (["--once", "--count", "2"], "--once and --count exclude each other"),
     ],

@@ -57,7 +57,7 @@ def test_defaults_and_variables_are_told(cli: Run) -> None:
     page = " ".join(cli("jobs", "list", "--help").stdout.split())
     for told in (
         "[default: waiting]",
-        "[default: 20; 1<=x<=1000]",
+        "Jobs a page, 1 to 1000. [default: 20]",
         "[env: ASYNCMQ_REDIS_URL, REDIS_URL; default: redis://localhost:6379/0]",
         "[env: NO_COLOR; default: auto]",
     ):

@@ -110,7 +110,9 @@ def test_every_command_of_the_dashboards_routes_works(line: str, tool: Run) -> N
     if line.startswith("repeatables resume"):
         tool("repeatables", "pause", *shlex.split(line)[2:])
     result = tool(*shlex.split(line))
-    assert (result.code, result.stderr) in ((0, ""), (0, unattended(line))), result
+    # A filter that finds nothing in the demo's queues says so.
+    told = re.sub(r"^note: no .*\n", "", result.stderr)
+    assert (result.code, told) in ((0, ""), (0, unattended(line))), result
 
 
 def unattended(line: str) -> str:

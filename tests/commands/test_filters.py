@@ -1,0 +1,131 @@
+"""What a filter says of itself: when it is empty, when it finds nothing, and when there is more."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests import library
+from tests.conftest import Run
+from tests.terminal import on_terminal
+
+QUEUE = "emails"
+DEAD = 37
+EMPTY = ["--q", "--task", "--job-id", "--group", "--older-than", "--newer-than"]
+
+
+@pytest.fixture
+def filled(server: PrivateRedis, client: redis.Redis) -> None:
+    jobs = [("failed", library.job(f"dead-{n}", kwargs={"to": "marta"})) for n in range(DEAD)]
+    library.with_backend(server.url, lambda opened: library.fill(opened, QUEUE, jobs))
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+@pytest.mark.parametrize("option", EMPTY)
+@pytest.mark.parametrize(
+    "verb", [("jobs", "remove"), ("jobs", "retry"), ("jobs", "cancel"), ("dlq", "remove")]
+)
+def test_a_change_by_an_empty_filter_is_refused(
+    verb: tuple[str, str], option: str, text: str, filled: None, client: redis.Redis, cli: Run
+) -> None:
+    before = library.dump(client)
+    refused = cli(*verb, QUEUE, option, text, "--yes")
+    assert (refused.code, refused.stdout) == (2, "")
+    assert refused.stderr == f"error: {option} is empty\nhint: --all means every job\n"
+    assert library.dump(client) == before
+
+
+def test_an_empty_filter_beside_another_is_refused_too(filled: None, client: redis.Redis, cli: Run) -> None:
+    assert cli("jobs", "remove", QUEUE, "--state", "failed", "--q", "", "--yes").code == 2
+    assert client.zcard(f"queue:{QUEUE}:dlq") == DEAD
+
+
+def test_an_empty_search_in_a_list_is_none(filled: None, cli: Run) -> None:
+    assert cli("jobs", "list", QUEUE, "--state", "failed", "--q", "", "--json").json["total"] == DEAD
+
+
+@pytest.mark.parametrize("line", [("jobs", "list", QUEUE, "--state", "failed"), ("dlq", "list", QUEUE)])
+def test_a_pipe_is_told_that_there_is_more_than_a_page(line: tuple[str, ...], filled: None, cli: Run) -> None:
+    listed = cli(*line)
+    assert len(listed.lines) == 20
+    assert listed.stderr == "note: 20 of 37 jobs; --ndjson gives all, --size up to 1000\n"
+    for asked in (("--page", "1"), ("--size", "20"), ("--json",), ("--ndjson",), ("-o", "name")):
+        assert cli(*line, *asked).stderr == ""
+    assert cli(*line, "--older-than", "1w").stderr.count("--ndjson") == 0
+
+
+def test_a_list_without_a_match_says_where_it_looked(filled: None, server: PrivateRedis, cli: Run) -> None:
+    note = "note: no waiting job matches; --state all looks at every state\n"
+    for form in ((), ("-o", "name")):
+        listed = cli("jobs", "list", QUEUE, "--q", "marta", *form)
+        assert (listed.code, listed.stdout, listed.stderr) == (0, "", note)
+    assert cli("jobs", "list", QUEUE, "--q", "marta", "--json").stderr == ""
+    assert cli("jobs", "list", QUEUE).stderr == ""
+    assert cli("jobs", "list", QUEUE, "--state", "all", "--q", "nobody").stderr == ""
+    screen = on_terminal("jobs", "list", QUEUE, "--q", "marta", url=server.url)
+    assert note.strip() in screen.text and "0 jobs" in screen.text
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("jobs remove emails --q marta", "no waiting job matches; --state all looks at every state"),
+        ("jobs cancel emails --all", "there is no waiting job; --state all looks at every state"),
+        ("jobs remove emails --state all --q nobody", None),
+        ("jobs retry emails --q nobody", "no failed job matches; --state expired looks at those"),
+        ("jobs retry emails --state expired", "there is no expired job; --state failed looks at those"),
+        ("dlq retry emails --q nobody", "no dead job matches"),
+    ],
+)
+def test_a_change_without_a_match_says_where_it_looked(
+    line: str, note: str | None, filled: None, server: PrivateRedis, cli: Run
+) -> None:
+    done = cli(*line.split())
+    assert (done.code, done.stdout) == (0, "")
+    assert done.stderr == (f"note: {note}\n" if note else "")
+    assert "Nothing was done" in on_terminal(*line.split(), url=server.url).text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("jobs", "list", QUEUE, "--state", "failed"),
+        ("jobs", "list", QUEUE, "--ndjson"),
+        ("dlq", "list", QUEUE),
+        ("dlq", "groups", QUEUE),
+        ("dlq", "retry", QUEUE, "--yes"),
+        ("dlq", "remove", QUEUE, "--dry-run"),
+        ("jobs", "retry", QUEUE, "--yes"),
+    ],
+)
+def test_a_group_that_there_is_not_is_an_error_with_the_nearest(
+    line: tuple[str, ...], filled: None, client: redis.Redis, cli: Run
+) -> None:
+    group = cli("dlq", "groups", QUEUE, "--json").json["groups"][0]["id"]
+    wrong = group[:4] + "z" + group[5:]
+    missing = cli(*line, "--group", wrong, "--json" if "--ndjson" not in line else "--ndjson")
+    assert (missing.code, missing.stdout) == (4, "")
+    assert f'"code":"group_not_found","message":"no group of failures \'{wrong}\'' in missing.stderr
+    assert f'"hint":"did you mean {group}?"' in missing.stderr
+    plain = cli(*(word for word in line if word != "--ndjson"), "--group", "zzzz")
+    assert (plain.code, plain.stdout) == (4, "")
+    assert plain.stderr.endswith("\nhint: 'asyncmq dlq groups QUEUE' lists them\n")
+    assert client.zcard(f"queue:{QUEUE}:dlq") == DEAD
+
+
+def test_a_change_of_a_group_that_there_is_not_is_recorded(
+    filled: None, client: redis.Redis, cli: Run
+) -> None:
+    cli("dlq", "retry", QUEUE, "--group", "zzzz", "--yes")
+    recorded = library.events(client)
+    assert [(event["action"], event["status"]) for event in recorded] == [("dlq.retry", "failed")]
+    assert "no group of failures 'zzzz'" in recorded[0]["error"]
+
+
+def test_a_group_of_which_another_filter_leaves_nothing_is_none_that_is_missing(
+    filled: None, cli: Run
+) -> None:
+    group = cli("dlq", "groups", QUEUE, "--json").json["groups"][0]["id"]
+    assert cli("dlq", "list", QUEUE, "--group", group[:5], "--q", "nobody").code == 0
+    assert cli("jobs", "list", QUEUE, "--group", group).code == 0
