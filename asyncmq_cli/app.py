@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn, Optional
@@ -16,6 +17,8 @@ from asyncmq_cli.errors import AdminError, Interrupted, OutputClosed, UsageProbl
 
 # Typer's base of all errors of usage has no public name of its own.
 _UsageError: Any = typer.BadParameter.__mro__[1]
+
+_EXTRA_ARGUMENT = re.compile(r"Got unexpected extra argument(?:\(s\)|s)? \((?P<words>.*)\)")
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 _INSTALL, _SHOW = _COMPLETION_OPTIONS = ("--install-completion", "--show-completion")
@@ -197,6 +200,12 @@ def _usage_problem(exc: Any) -> UsageProblem:
             f"{path} needs a verb", hint=f"one of {', '.join(verbs)}; '{path} --help' shows how"
         )
     message = " ".join(exc.format_message().split())
+    extra = _EXTRA_ARGUMENT.match(message)
+    if extra is not None:
+        from asyncmq_cli.commands import nearest
+
+        word = extra["words"].split()[0]
+        return UsageProblem(f"{path} takes no {word!r} there", hint=nearest.word_too_many(path, word))
     return UsageProblem(message[:1].lower() + message[1:].rstrip("."), hint=f"'{path} --help' shows how")
 
 

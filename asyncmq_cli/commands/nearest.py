@@ -2,25 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from asyncmq_cli.errors import UsageProblem
 
-# What other tools, and AsyncMQ's own, call it.
-_OTHER_WORDS = {
-    "ls": "list",
-    "get": "show",
-    "info": "show",
-    "inspect": "show",
-    "describe": "show",
-    "rm": "remove",
-    "delete": "remove",
-    "del": "remove",
-    "requeue": "retry",
-    "replay": "retry",
-    "unpause": "resume",
-    "create": "add",
+_MOST = 3
+
+# What other tools, and AsyncMQ's own, call it; of several the first that there is.
+_OTHER_WORDS: dict[str, tuple[str, ...]] = {
+    "ls": ("list",),
+    "get": ("show",),
+    "info": ("show",),
+    "inspect": ("show",),
+    "describe": ("show",),
+    "view": ("show",),
+    "rm": ("remove",),
+    "delete": ("remove",),
+    "del": ("remove",),
+    "purge": ("remove",),
+    "clear": ("remove",),
+    "requeue": ("retry",),
+    "replay": ("retry",),
+    "unpause": ("resume",),
+    "start": ("resume",),
+    "stop": ("pause", "cancel"),
+    "kill": ("cancel",),
+    "abort": ("cancel",),
+    "create": ("add",),
+    "status": ("overview",),
+    "stats": ("overview",),
+    "top": ("overview",),
+    "repair": ("doctor",),
+    "fsck": ("doctor",),
+    "dead": ("dlq",),
+    "schedules": ("repeatables",),
+    "--limit": ("--size",),
+    "--count": ("--size", "--limit"),
+    "--per-page": ("--size",),
+    "--size": ("--limit",),
+    "--since": ("--newer-than",),
+    "--after": ("--newer-than", "--since"),
+    "--newer-than": ("--since",),
+    "--before": ("--older-than",),
+    "--until": ("--older-than",),
+    "--status": ("--state",),
+    "--search": ("--q",),
+    "--query": ("--q",),
+    "--filter": ("--q",),
+    "--id": ("--job-id",),
+    "--name": ("--task",),
+    "--columns": ("--fields",),
+    "--format": ("--output", "--json"),
+    "--follow": ("--watch",),
+    "--force": ("--yes",),
+    "--noop": ("--dry-run",),
+    "--url": ("--redis-url",),
+    "--host": ("--redis-url",),
+    "--user": ("--actor",),
+}
+# What is an option, and looked for among the commands.
+_OPTIONS_MEANT = {
+    "version": ("--version",),
+    "completion": ("--install-completion", "--show-completion"),
+    "completions": ("--install-completion", "--show-completion"),
+}
+# What there is not, for a reason: under a noun, a verb or an option of its verbs.
+_REASONS: dict[tuple[str, ...], str] = {
+    ("queues", "remove"): "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it",
+    ("dlq", "--state"): "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
+}
+# Where a word too many names what another command shows.
+_WORD_TOO_MANY = {
+    "asyncmq overview": "asyncmq queues show {}",
+    "asyncmq queues list": "asyncmq queues show {}",
+    "asyncmq workers list": "asyncmq workers list --queue {}",
 }
 
 
@@ -28,27 +84,55 @@ def no_such_command(group: Any, word: str, context: Any) -> UsageProblem:
     """The error for a noun or verb that `group` does not have; its hint names the nearest."""
     path = context.command_path
     names = [name for name, _, _ in group.entries()]
-    near = nearest(word, names) or [f"{path} {way}" for way in _as_a_verb(group, word, context)]
-    return UsageProblem(f"no such command {word!r}", hint=hint(near, path), details={"nearest": near})
+    reason = _reason(path, [word, *_OTHER_WORDS.get(word.lower(), ())])
+    near: list[str] = []
+    if reason is None:
+        # The same word under another noun is meant rather than one that is a little like it.
+        near = list(_OPTIONS_MEANT.get(word.lower(), ())) if group is context.find_root().command else []
+        near = near or nearest(word, names, close=True) or _as_a_verb(word, context) or nearest(word, names)
+    return UsageProblem(
+        f"no such command {word!r}", hint=reason or hint(near, path), details={"nearest": near}
+    )
 
 
 def no_such_option(command: Any, context: Any, name: str, path: str) -> UsageProblem:
     options = [p for p in command.get_params(context) if p.param_type_name == "option" and not p.hidden]
-    near = nearest(name, [each for option in options for each in option.opts if each.startswith("--")])
-    return UsageProblem(f"no such option {name}", hint=hint(near, path), details={"nearest": near})
+    reason = _reason(path, [name])
+    known = [each for option in options for each in option.opts if each.startswith("--")]
+    near = nearest(name, known) if reason is None else []
+    return UsageProblem(f"no such option {name}", hint=reason or hint(near, path), details={"nearest": near})
 
 
-def hint(near: Iterable[str], path: str) -> str:
-    names = " or ".join(near)
-    return f"did you mean {names}?" if names else f"'{path} --help' shows how"
+def word_too_many(path: str, word: str) -> str:
+    """The hint for an argument where none is taken."""
+    meant = _WORD_TOO_MANY.get(path)
+    return hint([] if meant is None else [f"'{meant.format(word)}'"], path)
 
 
-def nearest(word: str, names: Iterable[str]) -> list[str]:
+def _reason(path: str, words: Iterable[str]) -> str | None:
+    noun = path.removeprefix("asyncmq").split(maxsplit=1)[:1]
+    return next((_REASONS[of] for of in ((*noun, word) for word in words) if of in _REASONS), None)
+
+
+def hint(near: Sequence[str], path: str) -> str:
+    if not near:
+        return f"'{path} --help' shows how"
+    if len(near) > _MOST:
+        nouns = [name.split()[-2] for name in near[1:]]
+        return f"of what? '{near[0]}', or {', '.join(nouns)}"
+    return f"did you mean {' or '.join(near)}?"
+
+
+def nearest(word: str, names: Iterable[str], *, close: bool = False) -> list[str]:
     """At most three, the nearest first."""
     from difflib import get_close_matches
 
     there = list(names)
-    known = {other: name for other, name in _OTHER_WORDS.items() if name in there}
+    known = {
+        other: next(name for name in meant if name in there)
+        for other, meant in _OTHER_WORDS.items()
+        if any(name in there for name in meant) and other not in there
+    }
     # A noun in the singular is a name too.
     known |= {form: name for name in there for form in (name, name.removesuffix("s"))}
     word = word.lower()
@@ -57,12 +141,16 @@ def nearest(word: str, names: Iterable[str]) -> list[str]:
     begun = {name for form, name in known.items() if len(word.strip("-")) > 1 and form.startswith(word)}
     if len(begun) == 1:
         return list(begun)
-    found = get_close_matches(word, known, cutoff=0.75) or get_close_matches(word, known)
+    spelt = [form for form in known if form in there or not form.startswith("--")]
+    found = get_close_matches(word, spelt, cutoff=0.75)
+    if not found and not close:
+        found = get_close_matches(word, spelt)
     return list(dict.fromkeys(known[form] for form in found))
 
 
-def _as_a_verb(group: Any, word: str, context: Any) -> list[str]:
-    """`retry` for `jobs retry`: a noun left out."""
-    verb = _OTHER_WORDS.get(word, word)
-    nouns = [name for name, _, is_noun in group.entries() if is_noun]
-    return [f"{name} {verb}" for name in nouns if verb in group.get_command(context, name).commands]
+def _as_a_verb(word: str, context: Any) -> list[str]:
+    """`jobs retry` and `dlq retry` for `retry`: a noun left out, or another one's verb."""
+    root = context.find_root().command
+    meant = (word, *_OTHER_WORDS.get(word, ()))
+    nouns = {name: root.get_command(context, name).commands for name, _, is_noun in root.entries() if is_noun}
+    return [f"asyncmq {name} {verb}" for name, verbs in nouns.items() for verb in meant if verb in verbs]

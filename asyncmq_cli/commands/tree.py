@@ -81,7 +81,13 @@ class Command(_Lightened, TyperCommand):
     """A command whose help keeps the global options apart from its own."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _with_values(args))
+        try:
+            return super().parse_args(ctx, _with_values(args))
+        except Exception as exc:
+            # What Typer finds wrong while it cuts the words apart does not know which command it is of.
+            if getattr(exc, "ctx", ctx) is None:
+                exc.ctx = ctx  # type: ignore[attr-defined]
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]

@@ -83,6 +83,17 @@ def test_defaults_and_variables_are_told(cli: Run) -> None:
         ("jobs retry q --dryrun", ["--dry-run"]),
         ("jobs list q --newer 1h", ["--newer-than"]),
         ("--colour never queues list", ["--color"]),
+        ("jobs list q --limit 5", ["--size"]),
+        ("jobs list q --since 1h", ["--newer-than"]),
+        ("jobs list q --status failed", ["--state"]),
+        ("audit --newer-than 1h", ["--since"]),
+        ("jobs groups q", ["asyncmq dlq groups"]),
+        ("version", ["--version"]),
+        ("completion", ["--install-completion", "--show-completion"]),
+        ("completions", ["--install-completion", "--show-completion"]),
+        ("queues stop q", ["pause"]),
+        ("jobs kill q", ["cancel"]),
+        ("status", ["overview"]),
     ],
 )
 def test_what_is_nearly_right_is_answered_with_what_is(line: str, meant: list[str], cli: Run) -> None:
@@ -91,6 +102,31 @@ def test_what_is_nearly_right_is_answered_with_what_is(line: str, meant: list[st
     assert result.stderr.splitlines()[1] == f"hint: did you mean {' or '.join(meant)}?"
     error = json.loads(cli("--json", *line.split()).stderr)["error"]
     assert error["details"] == {"nearest": meant}
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        (
+            "queues remove q",
+            "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it",
+        ),
+        ("queues rm q", "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it"),
+        (
+            "dlq list q --state failed",
+            "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
+        ),
+        ("list", "of what? 'asyncmq queues list', or jobs, dlq, repeatables, workers"),
+        ("queues list emails", "did you mean 'asyncmq queues show emails'?"),
+        ("workers list emails", "did you mean 'asyncmq workers list --queue emails'?"),
+        ("jobs remove emails f1 --backup", "'asyncmq jobs remove --help' shows how"),
+        ("--json jobs show emails f1 f2", "'asyncmq jobs show --help' shows how"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_is_instead(line: str, hint: str, cli: Run) -> None:
+    result = cli(*line.removeprefix("--json ").split())
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[1:] == [f"hint: {hint}"]
 
 
 def test_what_is_nowhere_near_is_sent_to_the_help(cli: Run) -> None:

@@ -213,7 +213,7 @@ def test_a_dumb_terminal_is_not_drawn_upon(server: PrivateRedis) -> None:
     [
         (["--watch", "0"], "--watch must be at least 0.2 seconds"),
         (["--watch=0.1"], "--watch must be at least 0.2 seconds"),
-        (["--watch", "x"], "unexpected extra argument"),
+        (["--watch", "x"], "takes no 'x' there"),
         (["--watch=x"], "'x' is not a duration"),
         (["--watch", "1e3"], "'1e3' is not a duration"),
         (["--watch", "-1"], "no such option"),
