@@ -119,16 +119,17 @@ class RepeatableNotFound(AdminError):
 
 
 class AmbiguousRepeatable(UsageProblem):
-    """More than one definition may be meant. `candidates` are their ids, each with its task."""
+    """More than one definition may be meant. `candidates` are their ids, each with its task and
+    its schedule."""
 
     code = "ambiguous_repeatable"
 
     def __init__(self, queue: str, address: str, candidates: Mapping[str, str]) -> None:
-        named = ", ".join(f"{identity} ({task})" for identity, task in sorted(candidates.items())[:5])
+        named = "; ".join(f"{identity} ({task})" for identity, task in sorted(candidates.items())[:5])
         more = f" and {len(candidates) - 5} more" if len(candidates) > 5 else ""
         super().__init__(
             f"{address!r} may be any of {len(candidates)} repeatables in queue {queue!r}",
-            hint=f"give more of the id: {named}{more}",
+            hint=f"give one of the ids: {named}{more}",
             details={"queue": queue, "repeatable": address, "candidates": sorted(candidates)},
         )
 

@@ -20,7 +20,12 @@ from asyncmq_cli.errors import Interrupted, UsageProblem
 
 QueueArg = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.", show_default=False)]
 QueuesArg = Annotated[
-    list[str], typer.Argument(metavar="QUEUE...", help="Names of queues.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="QUEUE...",
+        help="Names of queues; - reads them from standard input, one a line.",
+        show_default=False,
+    ),
 ]
 JobArg = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.", show_default=False)]
 JobsArg = Annotated[
@@ -306,7 +311,7 @@ _KINDS = {
     "QUEUE": "queues",
     "job_id": "jobs",
     "job_ids": "jobs",
-    "repeatable_id": "repeatables",
+    "repeatable_ids": "repeatables",
     "group": "groups",
     "task": "tasks",
     "command": COMMAND_LINE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncmq_cli.commands import watching
 from asyncmq_cli.commands.options import DryRunOption, QueueArg, QueuesArg, ReasonOption, command
 from asyncmq_cli.commands.session import Session
+from asyncmq_cli.commands.targets import ids_from
 from asyncmq_cli.commands.tree import noun
 
 app = noun("Find queues, see how they stand, pause and resume them.")
@@ -59,7 +60,7 @@ def pause(
     Example:
       asyncmq queues pause emails reports --reason "mail server is down"
     """
-    session.report(session.queues.pause(queues, reason=reason, dry_run=dry_run))
+    session.report(session.queues.pause(ids_from(queues), reason=reason, dry_run=dry_run))
 
 
 @command(app, "resume")
@@ -72,4 +73,4 @@ def resume(
     Example:
       asyncmq queues resume emails
     """
-    session.report(session.queues.resume(queues, reason=reason, dry_run=dry_run))
+    session.report(session.queues.resume(ids_from(queues), reason=reason, dry_run=dry_run))

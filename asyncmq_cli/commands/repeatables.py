@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -12,6 +12,7 @@ import typer
 from asyncmq_cli.commands.durations import seconds
 from asyncmq_cli.commands.options import DryRunOption, QueueArg, ReasonOption, YesOption, command
 from asyncmq_cli.commands.session import Session
+from asyncmq_cli.commands.targets import ids_from
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
 
@@ -30,9 +31,13 @@ AnyQueueArg = Annotated[
     Optional[str],  # noqa: UP045
     typer.Argument(metavar="[QUEUE]", help="Name of a queue; without it, all.", show_default=False),
 ]
-IdArg = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Argument(metavar="[ID]", help="Its id, or as much of it as is unique.", show_default=False),
+IdsArg = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Argument(
+        metavar="[ID...]",
+        help="Ids, or as much of each as is unique; - reads them from standard input, one a line.",
+        show_default=False,
+    ),
 ]
 ByTaskOption = Annotated[
     Optional[str],  # noqa: UP045
@@ -123,6 +128,9 @@ def add(
     paused: Annotated[bool, typer.Option("--paused", help="Store it paused.")] = False,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask where the queue is a new one.")
+    ] = False,
 ) -> None:
     """Add a definition, or count the next run anew of one that is there already.
 
@@ -142,91 +150,138 @@ def add(
         "backoff": None if backoff is None else _base(backoff),
         **_schedule(every, cron),
     }
-    session.report(session.repeatables.add(queue, definition, paused=paused, reason=reason, dry_run=dry_run))
+
+    def run(dry: bool) -> RepeatableChange:
+        return session.repeatables.add(queue, definition, paused=paused, reason=reason, dry_run=dry)
+
+    if not dry_run and not yes:
+        _ask_of_new(session, queue, run)
+    session.report(run(dry_run))
+
+
+def _ask_of_new(session: Session, queue: str, run: Callable[[bool], RepeatableChange]) -> None:
+    """A name that was mistyped would be a queue of its own, which no worker looks at."""
+    near = session.repeatables.near_new(queue)
+    if near is None:
+        return
+    # What cannot be added is wrong usage, whoever is there to ask.
+    run(True)
+    meant = f"did you mean {', '.join(near)}?" if near else None
+    session.ask_about(
+        [f"There is no queue named {queue!r} yet; {meant or 'this would be its first definition'}"],
+        "Add the repeatable all the same?",
+        f"add a repeatable to {queue!r}, a queue that is new",
+        remark=meant,
+    )
 
 
 @command(app, "pause")
 def pause(
     session: Session,
     queue: QueueArg,
-    repeatable_id: IdArg = None,
+    repeatable_ids: IdsArg = None,
     task: ByTaskOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Pause one definition: it stays, and nothing is enqueued from it.
+    """Pause definitions: they stay, and nothing is enqueued from them.
 
     \b
     Examples:
       asyncmq repeatables pause emails 3f9c21d0
       asyncmq repeatables pause emails --task app.digest --reason "wrong recipients"
     """
-    address = _address(queue, repeatable_id, task)
-    session.report(session.repeatables.pause(address, reason=reason, dry_run=dry_run))
+    addresses = _addresses(queue, repeatable_ids, task)
+    reports = _each(addresses, lambda one: session.repeatables.pause(one, reason=reason, dry_run=dry_run))
+    session.report(_together("repeatable.pause", queue, reports, dry_run=dry_run))
 
 
 @command(app, "resume")
 def resume(
     session: Session,
     queue: QueueArg,
-    repeatable_id: IdArg = None,
+    repeatable_ids: IdsArg = None,
     task: ByTaskOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Resume one paused definition. Its next run is counted from now.
+    """Resume paused definitions. Their next runs are counted from now.
 
     \b
     Example:
       asyncmq repeatables resume emails 3f9c21d0
     """
-    address = _address(queue, repeatable_id, task)
-    session.report(session.repeatables.resume(address, reason=reason, dry_run=dry_run))
+    addresses = _addresses(queue, repeatable_ids, task)
+    reports = _each(addresses, lambda one: session.repeatables.resume(one, reason=reason, dry_run=dry_run))
+    session.report(_together("repeatable.resume", queue, reports, dry_run=dry_run))
 
 
 @command(app, "remove")
 def remove(
     session: Session,
     queue: QueueArg,
-    repeatable_id: IdArg = None,
+    repeatable_ids: IdsArg = None,
     task: ByTaskOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Remove one definition. Jobs that were enqueued from it stay.
+    """Remove definitions. Jobs that were enqueued from them stay.
 
     \b
     Example:
       asyncmq repeatables remove emails 3f9c21d0 --reason "replaced by app.weekly"
     """
-    address = _address(queue, repeatable_id, task)
+    addresses = _addresses(queue, repeatable_ids, task)
 
-    def run(dry: bool) -> RepeatableChange:
-        return session.repeatables.remove(address, reason=reason, dry_run=dry)
+    def run(dry: bool) -> list[RepeatableChange]:
+        return _each(addresses, lambda one: session.repeatables.remove(one, reason=reason, dry_run=dry))
 
     if not dry_run and not yes:
-        _ask(session, run)
-    session.report(run(dry_run))
+        _ask(session, queue, run(True))
+    session.report(_together("repeatable.remove", queue, run(dry_run), dry_run=dry_run))
 
 
-def _ask(session: Session, run: Callable[[bool], RepeatableChange]) -> None:
+def _ask(session: Session, queue: str, previews: Sequence[RepeatableChange]) -> None:
     """What would not be removed anyway is not asked about; the attempt itself reports it."""
     from asyncmq_cli.output import reports
 
-    preview = run(True)
-    if preview.interrupted is not None:
-        raise preview.interrupted
-    if preview.succeeded:
-        session.ask("remove", preview.queue or "", [reports.repeatable_name(preview)], noun="repeatable")
+    for preview in previews:
+        if preview.interrupted is not None:
+            raise preview.interrupted
+    names = [reports.repeatable_name(preview) for preview in previews if preview.succeeded]
+    session.ask("remove", queue, names, noun="repeatable")
 
 
-def _address(queue: str, repeatable_id: str | None, task: str | None) -> Address:
+def _addresses(queue: str, repeatable_ids: list[str] | None, task: str | None) -> list[Address]:
     from asyncmq_cli.services.repeatables import Address
 
-    if (repeatable_id is None) == (task is None):
-        raise UsageProblem("give the id of a repeatable, or its --task", hint="one of the two, not both")
-    return Address(queue, id=repeatable_id, task=task)
+    if repeatable_ids and task is not None:
+        raise UsageProblem("an id and --task exclude each other", hint="give one of the two")
+    if task is not None:
+        return [Address(queue, task=task)]
+    if not repeatable_ids:
+        raise UsageProblem(
+            "which repeatable? give its id, or its --task",
+            hint=f"'asyncmq repeatables list {queue}' shows both",
+        )
+    return [Address(queue, id=one) for one in ids_from(repeatable_ids)]
+
+
+def _each(
+    addresses: Sequence[Address], change: Callable[[Address], RepeatableChange]
+) -> list[RepeatableChange]:
+    from asyncmq_cli.services.repeatable_batches import each
+
+    return each(addresses, change)
+
+
+def _together(
+    action: str, queue: str, made: Sequence[RepeatableChange], *, dry_run: bool
+) -> RepeatableChange:
+    from asyncmq_cli.services.repeatable_batches import together
+
+    return together(action, queue, made, dry_run=dry_run)
 
 
 def _schedule(every: str | None, cron: str | None) -> dict[str, Any]:

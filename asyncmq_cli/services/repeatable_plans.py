@@ -34,7 +34,8 @@ def adding(definition: Mapping[str, Any], found: Found, now: float, *, paused: b
     return Plan(
         encode(definition, paused=paused),
         runs[0],
-        runs,
+        # While it is paused, nothing runs.
+        () if paused else runs,
         "; ".join(_on_adding(definition, found, paused=paused)) or None,
         existed=bool(found.members),
     )
@@ -68,6 +69,12 @@ def resuming(found: Found, now: float) -> Plan:
 def removing(found: Found, now: float) -> Plan:
     many = len(found.members) > 1
     return Plan(note=f"it was stored {len(found.members)} times" if many else None)
+
+
+def schedule_of(member: Member) -> str:
+    """`every 60s`, or the cron expression, which wins where there are both."""
+    definition = member.definition or {}
+    return str(definition["cron"]) if definition.get("cron") else f"every {definition.get('every')}s"
 
 
 def name_of(member: Member) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -182,7 +182,9 @@ class RepeatableService:
             members = self._store.repeatables.read(address.queue)
             chosen = {member.id: member for member in members if member.id and address.means(member)}
             if len(chosen) > 1:
-                candidates = {member.id: name_of(member) for member in chosen.values()}
+                candidates = {
+                    member.id: f"{name_of(member)}, {plans.schedule_of(member)}" for member in chosen.values()
+                }
                 raise AmbiguousRepeatable(address.queue, address.text, candidates)
             if chosen:
                 return next(iter(chosen.values()))
@@ -201,10 +203,14 @@ class RepeatableService:
         nearest = get_close_matches(address.text, sorted(tasks), n=3, cutoff=0.6)
         return RepeatableNotFound(address.queue, address.text, nearest)
 
+    def near_new(self, queue: str) -> Sequence[str] | None:
+        """For a queue that there is not yet the names that may have been meant instead of it."""
+        return None if self._store.queues.exists(queue) else nearest_queues(self._store, queue)
+
     def _new_queue(self, queue: str) -> str | None:
-        if self._store.queues.exists(queue):
+        nearest = self.near_new(queue)
+        if nearest is None:
             return None
-        nearest = nearest_queues(self._store, queue)
         meant = f" (did you mean {', '.join(nearest)}?)" if nearest else ""
         return f"no queue was named {queue!r} until now{meant}"
 

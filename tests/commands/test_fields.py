@@ -156,3 +156,13 @@ def test_a_terminal_of_the_c_locale_gets_ascii(filled: None, server: PrivateRedi
     plain = {"LC_ALL": "C"}
     for args in (("overview",), ("queues", "list"), ("dlq", "list", QUEUE)):
         assert on_terminal(*args, url=server.url, env=plain, columns=60).raw.isascii()
+
+
+def test_names_of_queues_go_into_a_change_of_queues(filled: None, client: redis.Redis, run: Run) -> None:
+    names = run("queues", "list", "-o", "name")
+    assert run("queues", "pause", "-", stdin=names.stdout).code == 0
+    assert client.exists(f"queue:{QUEUE}:paused")
+    assert run("queues", "resume", "-", stdin=f"{QUEUE}\nghost\n").code == 1
+    assert not client.exists(f"queue:{QUEUE}:paused")
+    nothing = run("queues", "pause", "-", stdin="")
+    assert (nothing.code, nothing.stdout, nothing.stderr) == (0, "", "")

@@ -124,8 +124,34 @@ def test_adding_again_updates_and_says_so(client: redis.Redis, cli: Run) -> None
     assert client.zcard(KEY) == 4
 
 
+def test_what_is_added_paused_has_no_runs_to_come(cli: Run) -> None:
+    add = ("repeatables", "add", "mail", "--task", "app.poll", "--every", "90", "--paused")
+    assert "Next runs" not in cli(*add, "--color", "always").stdout
+    assert cli(*add, "--json").json["next_runs"] == []
+
+
+NEW = ("repeatables", "add", "mial", "--task", "app.poll", "--every", "5m")
+
+
+def test_a_queue_that_there_is_not_is_asked_about(
+    server: PrivateRedis, client: redis.Redis, run: Run
+) -> None:
+    refused = run(*NEW)
+    assert (refused.code, refused.stdout, client.exists("queue:mial:repeatables")) == (5, "", 0)
+    assert refused.stderr.splitlines() == [
+        "error: this would add a repeatable to 'mial', a queue that is new, and nobody is there to ask",
+        "hint: --yes does it, --dry-run shows what it would do; did you mean mail?",
+    ]
+    no = on_terminal(*NEW, url=server.url, answer="n\n")
+    assert (no.code, client.exists("queue:mial:repeatables")) == (5, 0)
+    assert "There is no queue named 'mial' yet; did you mean mail?" in no.text
+    assert on_terminal(*NEW, url=server.url, answer="y\n").code == 0
+    assert client.zcard("queue:mial:repeatables") == 1
+    assert run(*NEW[:-1], "nonsense").code == 2
+
+
 def test_a_new_queue_is_made_and_told_of(client: redis.Redis, cli: Run) -> None:
-    result = cli("repeatables", "add", "mial", "--task", "app.poll", "--every", "5m", "--color", "always")
+    result = cli(*NEW, "--yes", "--color", "always")
     assert (result.code, client.zcard("queue:mial:repeatables")) == (0, 1)
     assert result.stderr == "warning: no queue was named 'mial' until now (did you mean mail?)\n"
 
@@ -224,8 +250,12 @@ def test_what_is_not_there_or_not_clear_changes_nothing(verb: str, client: redis
             ["mail", "--task", "app.tick"],
             "error: 'app.tick' may be any of 2 repeatables in queue 'mail'\nhint",
         ),
-        (2, ["mail"], "error: give the id"),
-        (2, ["mail", "ab", "--task", "x"], "error: give the id"),
+        (
+            2,
+            ["mail"],
+            "error: which repeatable? give its id, or its --task\nhint: 'asyncmq repeatables list mail'",
+        ),
+        (2, ["mail", "ab", "--task", "x"], "error: an id and --task exclude each other"),
     ):
         result = cli("repeatables", verb, *address, *yes)
         assert (result.code, result.stderr[: len(message)]) == (code, message)
@@ -233,6 +263,7 @@ def test_what_is_not_there_or_not_clear_changes_nothing(verb: str, client: redis
     assert [event["status"] for event in library.events(client)] == ["failed"] * 4
     ambiguous = cli("repeatables", verb, "mail", "--task", "app.tick", *yes, "--json")
     error = json.loads(ambiguous.stderr)["error"]
+    assert f"{repeatable_identity(NIGHTLY)} (app.tick, {NIGHTLY['cron']})" in error["hint"]
     assert error["code"] == "ambiguous_repeatable"
     assert error["details"]["candidates"] == sorted(map(repeatable_identity, (TICK, NIGHTLY)))
 
@@ -341,6 +372,44 @@ def test_removing_asks(answer: str, code: int, left: int, server: PrivateRedis, 
     )
     assert (screen.code, client.zcard(KEY)) == (code, left)
     assert "  app.digest, every 1h30m\nRemove 1 repeatable in mail? [y/N] " in screen.text
+
+
+def test_ids_go_from_the_list_into_a_change(client: redis.Redis, run: Run) -> None:
+    names = run("repeatables", "list", "mail", "-o", "name")
+    assert len(names.lines) == 3
+    paused = run("repeatables", "pause", "mail", "-", stdin=names.stdout)
+    assert (paused.code, len(paused.lines)) == (0, 3)
+    assert all(definition["paused"] for definition in stored(client))
+    assert [event["action"] for event in library.events(client)] == ["repeatable.pause"] * 3
+    short = [name.removeprefix("repeatable:")[:10] for name in names.lines[:2]]
+    resumed = run("repeatables", "resume", "mail", *short, "--json").json
+    assert (resumed["action"], resumed["queue"], resumed["succeeded"]) == ("repeatable.resume", "mail", 2)
+    assert (resumed["id"], resumed["next_runs"]) == (None, [])
+    nothing = run("repeatables", "pause", "mail", "-", "--json").json
+    assert (nothing["action"], nothing["matched"], nothing["results"]) == ("repeatable.pause", 0, [])
+
+
+def test_of_several_the_wrong_ones_fail_and_the_others_change(client: redis.Redis, cli: Run) -> None:
+    digest = repeatable_identity(DIGEST)
+    client.zadd(KEY, {json.dumps({"task_id": "t", "every": number}): 4e9 for number in range(1, 40)})
+    digits = [repeatable_identity({"task_id": "t", "every": number})[11] for number in range(1, 40)]
+    twice = next(digit for digit in digits if digits.count(digit) > 1)
+    done = cli("repeatables", "pause", "mail", digest, "nowhere", twice, digest, "--json")
+    assert (done.code, done.json["succeeded"], done.json["failed"]) == (1, 1, 2)
+    assert [result["status"] for result in done.json["results"]] == ["success", "failed", "failed"]
+    assert any(definition.get("paused") for definition in stored(client))
+
+
+def test_removing_several_names_each_and_does_nothing_before_the_answer(
+    server: PrivateRedis, client: redis.Redis
+) -> None:
+    ids = [repeatable_identity(definition) for definition in (TICK, NIGHTLY)]
+    screen = on_terminal("repeatables", "remove", "mail", *ids, url=server.url, answer="n\n")
+    assert (screen.code, client.zcard(KEY)) == (5, 3)
+    assert "app.tick, 0 7 * * *" in screen.text and "app.tick, 0 3 * * *" in screen.text
+    assert "Remove 2 repeatables in mail? [y/N] " in screen.text
+    assert on_terminal("repeatables", "remove", "mail", *ids, url=server.url, answer="y\n").code == 0
+    assert client.zcard(KEY) == 1
 
 
 def test_removing_where_nobody_can_be_asked_needs_yes(client: redis.Redis, run: Run) -> None:
