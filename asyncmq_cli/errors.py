@@ -11,6 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
+def command_line(*words: str) -> str:
+    """`'asyncmq WORDS…'`, as a shell takes it, to be named in a hint."""
+    import shlex
+
+    line = shlex.join(["asyncmq", *words])
+    return f"`{line}`" if "'" in line else f"'{line}'"
+
+
 class OutputClosed(Exception):
     """The reader of stdout has gone (`| head`). Not an error; the run ends quietly."""
 
@@ -83,7 +91,8 @@ class JobNotFound(AdminError):
     def __init__(self, queue: str, job_id: str) -> None:
         super().__init__(
             f"no job {job_id!r} in queue {queue!r}",
-            hint="'asyncmq jobs list QUEUE --state all --job-id PART' finds a job by a part of its id",
+            hint=f"{command_line('jobs', 'list', queue, '--state', 'all', '--job-id', 'PART')} "
+            "finds a job by a part of its id",
             details={"queue": queue, "job_id": job_id},
         )
 
@@ -109,7 +118,7 @@ class RepeatableNotFound(AdminError):
         hint = (
             f"did you mean --task {' or '.join(nearest)}?"
             if nearest
-            else "'asyncmq repeatables list QUEUE' shows those that there are"
+            else f"{command_line('repeatables', 'list', queue)} shows those that there are"
         )
         super().__init__(
             f"no repeatable {address!r} in queue {queue!r}",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.commands import asking
 from asyncmq_cli.commands import targets as parse
 from asyncmq_cli.commands.paging import tell_of_none
 from asyncmq_cli.commands.session import Session
@@ -78,14 +79,34 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
         return Order(targets.queue, chosen, manner.reason, dry_run, manner.noun, control, manner.backup)
 
     if not manner.dry_run and not manner.yes:
-        lasting = manner.verb == "remove" and manner.backup is None
+        remarks = _remarks(targets, manner, by_filter=by_filter)
         if by_filter:
-            session.ask(manner.verb, targets.queue, chosen.job_ids, total=chosen.total, for_good=lasting)
+            meant = asking.Meant(
+                manner.verb, targets.queue, chosen.job_ids, chosen.states, chosen.total, remarks=remarks
+            )
+            _ask(session, meant)
         elif manner.destructive:
-            session.confirm(run(order(dry_run=True)), verb=manner.verb, for_good=lasting)
+            _ask(session, asking.of_preview(manner.verb, run(order(dry_run=True)), remarks))
     with progress_of(session, manner.verb, len(chosen.job_ids) if by_filter else 0) as advance:
         report = run(order(advance, dry_run=manner.dry_run))
-    session.report(report, brief=by_filter)
+    try:
+        session.report(report, brief=by_filter)
+    finally:
+        if manner.backup is not None and report.succeeded and not report.dry_run:
+            asking.tell_of_backup(session, manner.backup)
+
+
+def _ask(session: Session, meant: asking.Meant) -> None:
+    asking.ask(session, meant, lambda job_ids: session.jobs.heads(meant.queue, job_ids))
+
+
+def _remarks(targets: Targets, manner: Manner, *, by_filter: bool) -> list[str]:
+    remarks = []
+    if by_filter and targets.state is None and not targets.dead:
+        remarks.append(f"only {targets.default_state} jobs; --state names others, or all")
+    if manner.verb == "remove":
+        remarks.append(asking.NO_BACKUP if manner.backup is None else f"backup: {manner.backup}")
+    return remarks
 
 
 def _found(session: Session, targets: Targets) -> Selection:

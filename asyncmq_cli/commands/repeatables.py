@@ -244,13 +244,19 @@ def remove(
 
 def _ask(session: Session, queue: str, previews: Sequence[RepeatableChange]) -> None:
     """What would not be removed anyway is not asked about; the attempt itself reports it."""
-    from asyncmq_cli.output import reports
+    from asyncmq_cli.output import redact, reports
 
     for preview in previews:
         if preview.interrupted is not None:
             raise preview.interrupted
     names = [reports.repeatable_name(preview) for preview in previews if preview.succeeded]
-    session.ask("remove", queue, names, noun="repeatable")
+    if names:
+        these = f"{len(names)} repeatable{'' if len(names) == 1 else 's'} in"
+        session.ask_about(
+            [f"  {redact.redact_text(name)}" for name in names],
+            f"Remove {these} {queue}?",
+            f"remove {these} {queue!r}",
+        )
 
 
 def _addresses(queue: str, repeatable_ids: list[str] | None, task: str | None) -> list[Address]:

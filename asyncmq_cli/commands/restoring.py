@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asyncmq_cli.commands import asking
 from asyncmq_cli.commands import targets as parse
 from asyncmq_cli.commands.bulk import progress_of
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner
 
 if TYPE_CHECKING:
-    from asyncmq_cli.services.backup_reader import Backup
+    from asyncmq_cli.services.backup_reader import Backup, Entry
 
 FileArg = Annotated[
     str,
@@ -38,8 +41,7 @@ def restore_jobs(
         _warn(session, backup, whole=named is None)
         chosen = session.restores.chosen(backup)
         if named is None and not manner.dry_run and not manner.yes:
-            queues = ", ".join(sorted({entry.queue for entry in chosen}))
-            session.ask(manner.verb, queues, [entry.id for entry in chosen])
+            _ask(session, backup, chosen)
         with progress_of(session, manner.verb, len(chosen) if named is None else 0) as advance:
             from asyncmq_cli.services.job_changes import Control
             from asyncmq_cli.services.restore import RestoreOrder
@@ -54,6 +56,16 @@ def restore_jobs(
             )
             report = session.restores.restore(order)
     session.report(report, brief=named is None)
+
+
+def _ask(session: Session, backup: Backup, chosen: Sequence[Entry]) -> None:
+    meant = asking.Meant(
+        "restore",
+        ", ".join(sorted({entry.queue for entry in chosen})),
+        [entry.id for entry in chosen],
+        Counter(entry.state for entry in chosen),
+    )
+    asking.ask(session, meant, lambda ids: session.restores.heads(backup, chosen[: len(ids)]))
 
 
 def _warn(session: Session, backup: Backup, *, whole: bool) -> None:

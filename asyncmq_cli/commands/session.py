@@ -41,10 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Listed = TypeVar("Listed", "Job", "Repeatable")
 
-_SHOWN_BEFORE_ASKING = 10
 _PROBLEMS_NAMED = 5
-_MANY = 100
-_NO_BACKUP = "without --backup FILE they cannot be restored"
 _REMEMBERED = 1000
 
 
@@ -258,82 +255,31 @@ class Session:
         for line in lines(self.now()) if self.out.for_people else tab_separated_facts(document()):
             self.out.line(line)
 
-    def confirm(self, preview: ChangeReport, *, verb: str, for_good: bool = False) -> None:
-        """Show what would be hit and ask. Raises NotConfirmed for anything but a yes.
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody sees a question and can answer it."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
 
-        Where nothing would be changed there is nothing to ask: the refusals are reported by
-        the attempt itself.
-        """
-        if preview.interrupted is not None:
-            raise preview.interrupted
-        chosen = [result for result in preview.results if result.error is None]
-        notes = {result.job_id: result.note for result in chosen if result.note}
-        ids = [result.job_id or "" for result in chosen]
-        self.ask(verb, preview.queue or "", ids, notes=notes, for_good=for_good)
-
-    def ask(
-        self,
-        verb: str,
-        queue: str,
-        job_ids: Sequence[str],
-        *,
-        noun: str = "job",
-        total: int | None = None,
-        notes: Mapping[str | None, str] | None = None,
-        for_good: bool = False,
+    def ask_about(
+        self, lines: Sequence[str], question: str, deed: str, *, remarks: Sequence[str] = ()
     ) -> None:
-        """Name the first of the jobs and ask. Raises NotConfirmed for anything but a yes.
-
-        `total` is how many match where a filter chose; no jobs are nothing to ask about. Of many
-        jobs it is said where they would be gone `for_good`.
-        """
-        if not job_ids:
-            return
-        from asyncmq_cli.output.redact import redact_text
-
-        what = f"{len(job_ids):,} {noun}s" if len(job_ids) > 1 else f"1 {noun}"
-        what += f" of {total:,} that match" if total is not None else ""
-        unkept = for_good and len(job_ids) > _MANY
-        shown = job_ids[:_SHOWN_BEFORE_ASKING]
-        lines = [
-            f"  {redact_text(job_id)}" + (f"  ({notes[job_id]})" if notes and job_id in notes else "")
-            for job_id in shown
-        ]
-        if len(job_ids) > len(lines):
-            lines.append(f"  … and {len(job_ids) - len(lines):,} more")
-        if unkept:
-            lines.append(_NO_BACKUP)
-        self.ask_about(
-            lines,
-            f"{verb.capitalize()} {what} in {queue}?",
-            f"{verb} {what} in {queue!r}",
-            remark=_NO_BACKUP if unkept else None,
-        )
-
-    def ask_about(self, lines: Sequence[str], question: str, deed: str, *, remark: str | None = None) -> None:
-        """Show the lines and ask. Raises NotConfirmed for anything but a yes; `deed` is what is
-        told where nobody is there, and `remark` what is hinted at beside."""
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        """Show the lines and the remarks, and ask. Raises NotConfirmed for anything but a yes; `deed`
+        is what is told where nobody is there, with the remarks as a hint."""
+        if not self.can_ask:
             raise NotConfirmed(
                 f"this would {deed}, and nobody is there to ask",
-                hint="; ".join(filter(None, ("--yes does it, --dry-run shows what it would do", remark))),
+                hint="; ".join(("--yes does it, --dry-run shows what it would do", *remarks)),
             )
         from asyncmq_cli.output.escape import escape
 
         try:
-            self.out.prompt([*map(escape, lines), escape(f"{question} [y/N] ")])
+            self.out.prompt([*map(escape, [*lines, *remarks, f"{question} [y/N] "])])
             answer = sys.stdin.readline().strip().lower()
         except KeyboardInterrupt as exc:
             self.out.prompt(["\n"])
             raise Interrupted("interrupted; nothing was changed") from exc
         if answer not in ("y", "yes"):
             raise NotConfirmed("not confirmed; nothing was changed")
-
-    def change(self, run: Callable[[bool], ChangeReport], *, verb: str, dry_run: bool, yes: bool) -> None:
-        """A destructive change: shown and asked about first. `run` takes whether to do nothing."""
-        if not dry_run and not yes:
-            self.confirm(run(True), verb=verb)
-        self.report(run(dry_run))
 
     def report(self, report: ChangeReport, *, brief: bool = False) -> None:
         """Print what became of each target; raise for those that failed.
@@ -357,6 +303,8 @@ class Session:
             rows = reports.worth_a_row(report) if brief and self.out.for_people else report.results
             if rows:
                 self.out.rows(rows, views.changes(dry_run=report.dry_run), now=0.0)
+            if len(rows) < len(report.results) and report.dry_run:
+                self.out.footer(f"… and {len(report.results) - len(rows):,} more")
             if report.results or brief:
                 self.out.footer(reports.summary(report))
         _raise_failures(report)

@@ -30,13 +30,15 @@ class ChangeResult:
     """What became of one target. `error` is None for a success.
 
     `note` says what an operator should know about a success: that it changed nothing
-    because it was so already, or that the job will expire again.
+    because it was so already, or that the job will expire again. `state` is the job's, where
+    it was only looked at.
     """
 
     queue: str
     job_id: str | None
     error: AdminError | None = None
     note: str | None = None
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,10 @@ class Printer:
     def prompt(self, lines: Sequence[str]) -> None:
         """Lines on stderr, the cursor left behind the last one."""
         encoding = self._stderr.encoding or "utf-8"
-        text = "\n".join(lines).encode(encoding, "backslashreplace").decode(encoding)
+        text = "\n".join(lines)
+        if not self.has_blocks:
+            text = text.translate(_ASCII_ORNAMENTS)
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
         self._stderr.write(text)
         self._stderr.flush()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.models.repeatables import RepeatableChange
 from asyncmq_cli.output.escape import escape
+from asyncmq_cli.output.questions import kinds
 from asyncmq_cli.output.redact import redact_text
 from asyncmq_cli.output.times import rfc3339
 from asyncmq_cli.output.views import schedule
@@ -66,8 +68,18 @@ def worth_a_row(report: ChangeReport) -> list[ChangeResult]:
 def summary(report: ChangeReport) -> str:
     if not report.matched:
         return "Nothing was done"
-    done = f"{_WORDS[report.action][report.dry_run]} {report.succeeded:,} of {report.matched:,}"
-    return f"{done}; {report.failed:,} failed" if report.failed else done
+    tried = len(report.results)
+    rest = f" (of {report.matched:,} that match)" if report.matched > tried else ""
+    if report.failed:
+        return f"{_words(report)} {report.succeeded:,} of {tried:,}{rest}; {report.failed:,} failed"
+    if report.dry_run and all(result.state for result in report.results):
+        states = Counter(result.state or "" for result in report.results)
+        return f"{_words(report)} {kinds(states)}{rest}"
+    return f"{_words(report)} {tried:,}{rest or f' of {tried:,}'}"
+
+
+def _words(report: ChangeReport) -> str:
+    return _WORDS[report.action][report.dry_run]
 
 
 def repeatable_name(report: RepeatableChange) -> str:

@@ -204,6 +204,12 @@ def _number(value: Any) -> Any:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+def short_error(job: Job) -> str | None:
+    """What was raised, or why the job cannot be read, without the module of its class."""
+    error = job.problem or _last_line(job.get("last_error"))
+    return None if error is None else _without_module(error)
+
+
 def _last_line(error: Any) -> str | None:
     """What was raised: the worker stores the whole traceback as the error."""
     lines = [line for line in str(error or "").splitlines() if line.strip()]

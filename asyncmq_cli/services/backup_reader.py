@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.services.backup_lines import BadLine, Outcome, is_cut, read_line
 from asyncmq_cli.storage.keys import to_bytes, to_text
+from asyncmq_cli.storage.locate import job_of
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.parts import Parts
@@ -46,12 +47,14 @@ class BadBackup(AdminError):
 
 @dataclass(slots=True)
 class Entry:
-    """The last line of a job. `removed` is whether it was removed, as far as the backup knows."""
+    """The last line of a job. `removed` is whether it was removed, as far as the backup knows, and
+    `state` the one it had."""
 
     queue: str
     id: str
     line: int
     run: str
+    state: str
     removed: bool | None = None
 
 
@@ -108,7 +111,8 @@ class Backup:
             run, parts = found
             # The order is that of the last lines.
             self.entries.pop((parts.queue, parts.id), None)
-            entry = Entry(to_text(parts.queue), to_text(parts.id), number, run)
+            state = sys.intern(job_of(parts).status)
+            entry = Entry(to_text(parts.queue), to_text(parts.id), number, run, state)
             self.entries[parts.queue, parts.id] = entry
 
     def _settle(self, outcome: Outcome) -> None:

@@ -28,6 +28,16 @@ class BackupExists(UsageProblem):
         )
 
 
+class NoFile(UsageProblem):
+    """A stream cannot be brought to disk, and so gives no word for what is in it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "--backup needs the name of a file; - is none",
+            hint="a backup must be on disk before anything is removed; ./- is a file of that name",
+        )
+
+
 class BackupFailed(AdminError):
     """A backup could not be written, so nothing more is removed."""
 
@@ -42,7 +52,9 @@ class BackupFailed(AdminError):
 
 
 def require_new(path: str) -> None:
-    """Raise BackupExists, before anything else is done, where a backup would overwrite something."""
+    """Raise NoFile, or BackupExists where a backup would overwrite something, before all else."""
+    if path == "-":
+        raise NoFile
     if os.path.lexists(to_bytes(path)):
         raise BackupExists(path)
 

@@ -154,8 +154,9 @@ class JobRunner(Runner):
 
     def _carry_out(self, batch: Sequence[Planned]) -> None:
         if self.dry_run:
-            for attempt, _, note in batch:
-                self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note))
+            for attempt, change, note in batch:
+                state = change.location.job.status if change.location.exists else None
+                self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note, state=state))
             self._progressed(len(batch))
             return
         if self.backup is not None:

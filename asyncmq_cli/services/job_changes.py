@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from asyncmq_cli.errors import AdminError, ChangeRefused
+from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
 from asyncmq_cli.models.values import ENDED_STATES, as_number
 from asyncmq_cli.services.backup_writer import BackupWriter
 from asyncmq_cli.services.bulk import Decision, JobRunner, Pace
@@ -80,17 +80,16 @@ class JobChangeService:
                 raise ChangeRefused(
                     "job_not_dead",
                     f"job {location.id!r} is {location.job.status}, not in the dead-letter queue",
-                    hint="'asyncmq jobs remove' removes it all the same",
+                    hint=f"{_removal(location)} removes it all the same",
                 )
             if location.active and not force:
                 raise ChangeRefused(
                     "job_active",
                     f"job {location.id!r} is active: a worker may be running it",
-                    hint="'asyncmq jobs remove --force' removes it all the same",
+                    hint=f"{_removal(location, '--force')} removes it all the same",
                 )
             change = self._store.changes.remove(location, attempt.draft(), force=force)
-            children = location.children
-            return change, f"{children} jobs wait for it and will never run" if children else None
+            return change, _left_waiting(location.children)
 
         details: dict[str, Any] = {"force": True} if force else {}
         if order.backup is None or order.dry_run:
@@ -107,7 +106,7 @@ class JobChangeService:
                 raise ChangeRefused(
                     "job_ended",
                     f"job {location.id!r} is {status} already, so there is nothing to cancel",
-                    hint="'asyncmq jobs remove' takes it out of the queue" if status != "completed" else None,
+                    hint=f"{_removal(location)} takes it out of the queue" if status != "completed" else None,
                 )
             note = "a worker may be running it; what it does is not undone" if location.active else None
             return self._store.changes.cancel(location, attempt.draft()), note
@@ -155,7 +154,7 @@ def _require_dead(location: Location, job: Job) -> None:
         raise ChangeRefused(
             "job_not_dead",
             f"job {location.id!r} is {where}, so it cannot be retried",
-            hint="'asyncmq dlq list QUEUE' lists the jobs that can",
+            hint=f"{command_line('dlq', 'list', location.queue)} lists the jobs that can",
         )
     if location.active or location.members["waiting"]:
         raise ChangeRefused(
@@ -165,6 +164,16 @@ def _require_dead(location: Location, job: Job) -> None:
         raise ChangeRefused(
             "job_waits_for_parents", f"job {location.id!r} waits for other jobs, so a retry would not run it"
         )
+
+
+def _removal(location: Location, *options: str) -> str:
+    return command_line("jobs", "remove", location.queue, location.id, *options)
+
+
+def _left_waiting(children: int) -> str | None:
+    if not children:
+        return None
+    return f"{'1 job waits' if children == 1 else f'{children:,} jobs wait'} for it and will never run"
 
 
 def _will_expire(job: Job, now: float) -> str | None:

@@ -64,6 +64,11 @@ class JobService:
             job = replace(job, due_at=location.job.due_at, dead_at=location.job.dead_at)
         return JobDetail(job=job, result=job.get("result"), error=job_error(job))
 
+    def heads(self, queue: str, job_ids: list[str]) -> list[Job]:
+        """These few jobs, in this order, as they are now; one that is gone has no record."""
+        found = self._store.locate(queue, job_ids, ("waiting", "delayed", "dlq"))
+        return [location.job for location in found]
+
     def _reread(self, queue: str, job_ids: Sequence[str]) -> Iterator[Job]:
         return listing.read_again(self._store, queue, job_ids)
 

@@ -12,11 +12,13 @@ from asyncmq_cli.services.bulk import JobRunner, Pace, Planned, Refused
 from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.job_changes import Control
 from asyncmq_cli.storage.changes import already_there, marked_cancelled
-from asyncmq_cli.storage.keys import to_text
+from asyncmq_cli.storage.keys import to_bytes, to_text
+from asyncmq_cli.storage.locate import job_of
 from asyncmq_cli.storage.scan import WrongType, chunked
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.services.interrupt import Stop
     from asyncmq_cli.storage.store import Store
 
@@ -52,6 +54,11 @@ class RestoreService:
     def chosen(self, backup: Backup) -> list[Entry]:
         """What a restore of the whole backup would try: all but what is known not to have been removed."""
         return [entry for entry in backup.entries.values() if entry.removed is not False]
+
+    def heads(self, backup: Backup, entries: Sequence[Entry]) -> list[Job]:
+        """The jobs of these few entries, in their order, as the backup holds them."""
+        found = {(parts.queue, parts.id): job_of(parts) for parts in backup.jobs({e.line for e in entries})}
+        return [found[to_bytes(entry.queue), to_bytes(entry.id)] for entry in entries]
 
     def restore(self, order: RestoreOrder) -> ChangeReport:
         path = order.backup.path
@@ -139,7 +146,7 @@ class Restorer(JobRunner):
                 marked.update((queue, job_id) for job_id in cancelled)
                 for entry in piece:
                     if entry.id in existing:
-                        self._refuse(queue, entry.id, already_there(entry.id))
+                        self._refuse(queue, entry.id, already_there(queue, entry.id))
                     else:
                         yield entry
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.errors import AdminError
+from asyncmq_cli.errors import AdminError, command_line
 from asyncmq_cli.storage.scan import chunked
 
 if TYPE_CHECKING:
@@ -56,6 +56,6 @@ class RetryWatch:
             of_them = f"{self._failed:,} of the {self._finished:,}"
             raise TooManyFailures(
                 f"stopped: {of_them} retried jobs that finished failed again",
-                hint="'asyncmq dlq groups QUEUE' shows why",
+                hint=f"{command_line('dlq', 'groups', self._queue)} shows why",
                 details={"finished": self._finished, "failed": self._failed},
             )

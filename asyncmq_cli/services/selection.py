@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,14 +27,21 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`job_ids` are to be hit, in this order; `total` jobs match, None where ids were named."""
+    """`job_ids` are to be hit, in this order; `total` jobs match, None where ids were named.
+    `states` has how many of them are in which state, as far as that is known."""
 
     job_ids: list[str]
     total: int | None = None
+    states: Mapping[str, int] = field(default_factory=dict)
 
 
 def select(jobs: Iterable[Job], share: Share) -> Selection:
-    """Keeps a time and an id for each match, and nothing else of it."""
-    keys = [(job.dead_at if job.dead_at is not None else job.sort_time, job.id) for job in jobs if job.id]
+    """Keeps a time, an id and a state for each match, and nothing else of it."""
+    keys = [(_time(job), job.id, sys.intern(job.status)) for job in jobs if job.id]
     keys.sort()
-    return Selection([job_id for _, job_id in keys[: share.of(len(keys))]], len(keys))
+    hit = keys[: share.of(len(keys))]
+    return Selection([job_id for _, job_id, _ in hit], len(keys), Counter(state for *_, state in hit))
+
+
+def _time(job: Job) -> float:
+    return job.dead_at if job.dead_at is not None else job.sort_time

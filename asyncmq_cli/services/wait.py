@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from asyncmq_cli.errors import AdminError, RedisProblem, WaitFailed, WaitTimeout
+from asyncmq_cli.errors import AdminError, RedisProblem, WaitFailed, WaitTimeout, command_line
 from asyncmq_cli.models.waits import Standing, WaitReport
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.wait_goals import Goal, JobsGoal, Look, QueueGoal
@@ -237,7 +237,7 @@ def _paused(queue: str) -> WaitFailed:
     return WaitFailed(
         "queue_paused",
         f"queue {queue!r} is paused, so nothing is taken from it",
-        hint="'asyncmq queues resume' resumes it; --keep-waiting waits all the same",
+        hint=f"{command_line('queues', 'resume', queue)} resumes it; --keep-waiting waits all the same",
         details={"queue": queue},
     )
 
@@ -260,6 +260,6 @@ def _unsuccessful(queue: str, goal: Goal) -> WaitFailed | None:
     return WaitFailed(
         "jobs_failed",
         f"{len(bad):,} of {len(goal.jobs):,} jobs in {queue!r} did not complete: {named}{more}",
-        hint="'asyncmq jobs show QUEUE ID' shows why",
+        hint=f"{command_line('jobs', 'show', queue, bad[0][0])} shows why",
         details={"queue": queue, "jobs": dict(bad[:100])},
     )

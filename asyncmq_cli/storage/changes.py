@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from redis.exceptions import RedisError
 
-from asyncmq_cli.errors import AdminError, ChangeRefused
+from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
 from asyncmq_cli.storage import preflight
 from asyncmq_cli.storage.codec import encode_record
 from asyncmq_cli.storage.jobs import PLACES
@@ -214,11 +214,11 @@ def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
     if reply[0] == MARKED_CANCELLED:
         return marked_cancelled(job_id)
     if reply[0] == EXISTS:
-        return already_there(job_id)
+        return already_there(change.location.queue, job_id)
     return ChangeRefused(
         "job_moved",
         f"job {job_id!r} moved meanwhile ({_MOVED[reply[0]]}); nothing was changed",
-        hint="look at it again with 'asyncmq jobs show'",
+        hint=f"look at it again with {command_line('jobs', 'show', change.location.queue, job_id)}",
     )
 
 
@@ -230,11 +230,11 @@ def marked_cancelled(job_id: str) -> ChangeRefused:
     )
 
 
-def already_there(job_id: str) -> ChangeRefused:
+def already_there(queue: str, job_id: str) -> ChangeRefused:
     return ChangeRefused(
         "job_exists",
         f"job {job_id!r} exists, so it is not restored",
-        hint="'asyncmq jobs show' shows what is there",
+        hint=f"{command_line('jobs', 'show', queue, job_id)} shows what is there",
     )
 
 

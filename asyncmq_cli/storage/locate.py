@@ -85,6 +85,18 @@ class Location:
         return list(dict.fromkeys(str(parent) for parent in depends_on))
 
 
+def job_of(parts: Parts) -> Job:
+    """The job that a backup holds, as it would be found again."""
+    return Location(
+        to_text(parts.queue),
+        to_text(parts.id),
+        state=None if parts.state is None else to_text(parts.state),
+        record=parts.record,
+        payload=parts.payload,
+        members={place: [member for member, _ in getattr(parts, place)] for place in PLACES},
+    ).job
+
+
 def locate(
     client: redis.Redis, queue: str, job_ids: Sequence[str], places: Sequence[str], *, thorough: bool = False
 ) -> list[Location]:

@@ -1,0 +1,81 @@
+"""Asking before jobs are changed: which they are, in what state, and whether they can be had back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.commands.session import Session
+from asyncmq_cli.errors import command_line
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.jobs import Job
+
+_SHOWN = 10
+NO_BACKUP = "no backup: it cannot be taken back; --backup FILE would keep them"
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """`states` has how many of the jobs are in which state, `total` how many match where a filter
+    chose, and `remarks` what else is to be known before a yes."""
+
+    verb: str
+    queue: str
+    job_ids: Sequence[str]
+    states: Mapping[str, int]
+    total: int | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
+
+
+def ask(session: Session, meant: Meant, heads: Callable[[list[str]], Sequence[Job]]) -> None:
+    """Show the first of the jobs, which `heads` reads, and ask. Raises NotConfirmed for anything
+    but a yes. No jobs are nothing to ask about: the attempt itself reports why."""
+    if not meant.job_ids:
+        return
+    from asyncmq_cli.output import questions
+
+    what = questions.kinds(meant.states)
+    if meant.total is not None and meant.total > len(meant.job_ids):
+        what += f" (of {meant.total:,} that match)"
+    lines: list[str] = []
+    if session.can_ask:
+        lines = questions.job_lines(
+            heads(list(meant.job_ids[:_SHOWN])),
+            meant.notes,
+            more=max(0, len(meant.job_ids) - _SHOWN),
+            with_state=len(meant.states) > 1,
+            width=session.out.width,
+        )
+    session.ask_about(
+        lines,
+        f"{meant.verb.capitalize()} {what} in {meant.queue}?",
+        f"{meant.verb} {what} in {meant.queue!r}",
+        remarks=meant.remarks,
+    )
+
+
+def of_preview(verb: str, preview: ChangeReport, remarks: Sequence[str]) -> Meant:
+    """What a dry run would have changed. Raises what ended it."""
+    from collections import Counter
+
+    if preview.interrupted is not None:
+        raise preview.interrupted
+    chosen = [result for result in preview.results if result.error is None]
+    return Meant(
+        verb,
+        preview.queue or "",
+        [result.job_id or "" for result in chosen],
+        Counter(result.state or "unknown" for result in chosen),
+        notes={result.job_id or "": result.note for result in chosen if result.note},
+        remarks=remarks,
+    )
+
+
+def tell_of_backup(session: Session, path: str) -> None:
+    """Say how a removal can be taken back, to somebody who sees it."""
+    if session.out.stderr_is_terminal and not session.out.for_programs:
+        session.out.remark("backup", f"{command_line('jobs', 'restore', path)} puts back what was removed")
