@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from asyncmq_cli.commands.options import DryRunOption, ReasonOption, YesOption, command
 from asyncmq_cli.commands.session import Session
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import UsageProblem, command_line
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.findings import Diagnosis, Finding, RepairReport
 
 AnyQueuesArg = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Argument(metavar="[QUEUE...]", help="Names of queues; without any, all.", show_default=False),
+    typer.Argument(
+        metavar="[QUEUE...]",
+        help="Names of queues; without any, all. A CODE that is no queue's name is taken as --code.",
+        show_default=False,
+    ),
 ]
 RepairOption = Annotated[bool, typer.Option("--repair", help="Repair what can be repaired without guessing.")]
 CodeOption = Annotated[
@@ -54,21 +58,21 @@ def doctor(
       asyncmq doctor emails --repair --dry-run
       asyncmq doctor --repair --code waiting_unlisted --code active_lost
     """
-    names, codes = queues or [], _known(code or [])
+    names, codes = _sorted_out(session, queues or [], _known(code or []))
     if not repair:
         if dry_run or yes or reason is not None:
             raise UsageProblem("--dry-run, --yes and --reason go with --repair")
-        return _told(session, session.doctor.look(names, codes))
+        return _told(session, session.doctor.look(names, codes), names, codes)
     if session.out.format == "ndjson":
         raise UsageProblem("--ndjson lists findings; --repair reports with --json")
     if not dry_run and not yes:
         _ask(session, session.doctor.look(names, codes), codes)
     report = session.repairs.repair(names, codes, reason=reason, dry_run=dry_run)
     session.report(report, brief=session.out.format != "json")
-    return _left(session, report)
+    return _left(session, report, names)
 
 
-def _told(session: Session, diagnosis: Diagnosis) -> int:
+def _told(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[str]) -> int:
     from asyncmq_cli.output import diagnoses, documents
 
     if session.out.format == "json":
@@ -78,8 +82,13 @@ def _told(session: Session, diagnosis: Diagnosis) -> int:
     else:
         _table(session, diagnosis.findings)
         session.out.footer(diagnoses.summary(diagnosis))
-        if any(one.repairable for one in diagnosis.findings):
-            session.out.footer("'asyncmq doctor --repair --dry-run' shows what would be repaired")
+        if any(session.repairs.makes(one.code, codes) for one in diagnosis.findings):
+            named = [word for code in codes for word in ("--code", code)]
+            line = command_line("doctor", *names, "--repair", *named, "--dry-run")
+            session.out.footer(f"{line} shows what would be repaired")
+        if not codes:
+            for line in _named(session, diagnosis.findings, names):
+                session.out.footer(line)
     return 1 if diagnosis.findings else 0
 
 
@@ -101,21 +110,42 @@ def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
     meant = [one for one in diagnosis.findings if session.repairs.makes(one.code, codes)]
     total = sum(one.count for one in meant)
     if total:
-        what = "1 damage" if total == 1 else f"{total:,} damages"
-        session.ask_about(diagnoses.lines_to_ask(meant), f"Repair {what}?", f"repair {what}")
+        what = "1 repair" if total == 1 else f"{total:,} repairs"
+        session.ask_about(diagnoses.lines_to_ask(meant), f"Make {what}?", f"make {what}")
 
 
-def _left(session: Session, report: RepairReport) -> int:
+def _named(session: Session, findings: Sequence[Finding], names: list[str]) -> Iterator[str]:
+    """The command for each damage that is repaired only where its code is named."""
+    for code in dict.fromkeys(one.code for one in findings if one.repairable):
+        if not session.repairs.makes(code, ()):
+            line = command_line("doctor", *names, "--repair", "--code", code)
+            yield f"{line} lets them wait again; one that runs after all would run twice"
+
+
+def _left(session: Session, report: RepairReport, names: list[str]) -> int:
     """Tell of what was found and is not repaired; in JSON the report has told it."""
     from asyncmq_cli.output import diagnoses
 
     if session.out.for_people and report.left:
         session.out.line("\nLeft as it is:")
         _table(session, report.left)
+        for line in _named(session, report.left, names):
+            session.out.line(line)
     elif not session.out.for_programs:
         for one in report.left:
             session.out.remark("warning", diagnoses.remark(one))
+        for line in _named(session, report.left, names):
+            session.out.remark("hint", line)
     return 1 if report.left else 0
+
+
+def _sorted_out(session: Session, words: list[str], codes: list[str]) -> tuple[list[str], list[str]]:
+    """The names of queues among the words, and the codes: those given, and each word that is one and
+    no queue's name."""
+    from asyncmq_cli.services.doctor_codes import BY_CODE
+
+    meant = [word for word in words if word in BY_CODE and not session.queues.exists(word)]
+    return [word for word in words if word not in meant], [*codes, *meant]
 
 
 def _known(codes: list[str]) -> list[str]:

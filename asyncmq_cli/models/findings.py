@@ -11,7 +11,8 @@ from asyncmq_cli.models.changes import ChangeReport
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One kind of damage in one queue: `count` jobs (definitions, members, keys), the ids of the
-    first few, why it matters, and what a repair does or an operator can do.
+    first few, the task of each of these (None where it has none), why it matters, and what a repair
+    does or an operator can do.
 
     `repairable` says whether `doctor --repair` mends it, where its code is named at the latest.
     """
@@ -24,6 +25,7 @@ class Finding:
     message: str
     repair: str
     repairable: bool
+    sample_tasks: Sequence[str | None] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,26 +19,43 @@ _BRIEF: tuple[Column[Finding], ...] = (
     Column("CODE", lambda row: row.code, "id"),
     Column("QUEUE", lambda row: row.queue),
     Column("COUNT", lambda row: row.count, "number"),
-    Column("FIRST IDS", lambda row: ", ".join(map(redact_text, row.sample_ids)), least=12),
 )
 _WHOLE: tuple[Column[Finding], ...] = (
     *_BRIEF,
+    Column("FIRST IDS", lambda row: ", ".join(map(redact_text, row.sample_ids))),
     Column("MESSAGE", lambda row: row.message),
     Column("REPAIR", lambda row: row.repair),
 )
 
 
 def columns(*, for_people: bool) -> tuple[Column[Finding], ...]:
-    """People are told what each code means below the table."""
+    """People are told below the table what each code means and of which jobs it is."""
     return _BRIEF if for_people else _WHOLE
 
 
 def meanings(findings: Sequence[Finding], width: int) -> Iterator[str]:
-    """Each code once: why it matters, and what a repair does or an operator can do."""
-    for one in {finding.code: finding for finding in findings}.values():
+    """Each code once: why it matters, what a repair does or an operator can do, and the first ids of
+    each queue, whole."""
+    for code in dict.fromkeys(finding.code for finding in findings):
+        same = [finding for finding in findings if finding.code == code]
         yield ""
-        yield from _wrapped(f"{one.code}: {one.message}.", "", width)
-        yield from _wrapped(f"{'Repair' if one.repairable else 'Advice'}: {one.repair}.", "  ", width)
+        yield from _wrapped(f"{code}: {same[0].message}.", "", width)
+        word = "Repair" if same[0].repairable else "Advice"
+        for repair in dict.fromkeys(one.repair for one in same):
+            yield from _wrapped(f"{word}: {repair}.", "  ", width)
+        for one in same:
+            if one.sample_ids:
+                yield escape(f"  In {one.queue}:")
+                yield from _first_ids(one, len(one.sample_ids))
+
+
+def _first_ids(finding: Finding, most: int) -> Iterator[str]:
+    """A line for each of the first ids, with its task; an id is never cut."""
+    tasks = [*finding.sample_tasks, *([None] * len(finding.sample_ids))]
+    for name, task in list(zip(finding.sample_ids, tasks, strict=False))[:most]:
+        yield escape(redact_text(f"    {name}" + (f"  {task}" if task else "")))
+    if finding.count > min(most, len(finding.sample_ids)):
+        yield f"    … and {finding.count - min(most, len(finding.sample_ids)):,} more"
 
 
 def summary(diagnosis: Diagnosis) -> str:
@@ -53,11 +70,10 @@ def summary(diagnosis: Diagnosis) -> str:
 
 
 def lines_to_ask(findings: Sequence[Finding]) -> list[str]:
-    """What is to be repaired, a line for each finding."""
+    """What is to be repaired: of each finding how many there are, and the first."""
     lines = []
     for one in findings:
-        ids = [*map(redact_text, one.sample_ids[:2]), *(["…"] if one.count > 2 else [])]
-        lines.append(f"  {one.code} in {one.queue}: {one.count:,} ({', '.join(ids)})")
+        lines += [f"  {one.code} in {one.queue}: {one.count:,}", *_first_ids(one, 2)]
     return lines
 
 
@@ -67,7 +83,13 @@ def remark(finding: Finding) -> str:
 
 
 def _wrapped(text: str, indent: str, width: int) -> list[str]:
-    return textwrap.wrap(escape(text), max(40, width), initial_indent=indent, subsequent_indent=indent + "  ")
+    return textwrap.wrap(
+        escape(text),
+        max(40, width),
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
+    )
 
 
 def _number(count: int, noun: str) -> str:

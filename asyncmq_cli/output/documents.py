@@ -204,7 +204,10 @@ def diagnosis(value: Diagnosis) -> Document:
 
 
 def finding(value: Finding) -> Document:
-    return {**dataclasses.asdict(value), "sample_ids": [redact_text(text) for text in value.sample_ids]}
+    samples = {
+        name: [_safe(text) for text in getattr(value, name)] for name in ("sample_ids", "sample_tasks")
+    }
+    return {**dataclasses.asdict(value), **samples}
 
 
 def change_result(result: ChangeResult) -> Document:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.models.findings import RepairReport
 from asyncmq_cli.models.repeatables import RepeatableChange
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.questions import kinds
@@ -66,16 +67,22 @@ def worth_a_row(report: ChangeReport) -> list[ChangeResult]:
 
 
 def summary(report: ChangeReport) -> str:
+    if isinstance(report, RepairReport) and not report.matched:
+        return "Nothing to repair" if report.left else f"No damage in {_queues(len(report.checked))}"
     if not report.matched:
         return "Nothing was done"
     tried = len(report.results)
     rest = f" (of {report.matched:,} that match)" if report.matched > tried else ""
     if report.failed:
         return f"{_words(report)} {report.succeeded:,} of {tried:,}{rest}; {report.failed:,} failed"
-    if report.dry_run and all(result.state for result in report.results):
+    if report.dry_run and report.action != "doctor.repair" and all(one.state for one in report.results):
         states = Counter(result.state or "" for result in report.results)
         return f"{_words(report)} {kinds(states)}{rest}"
     return f"{_words(report)} {tried:,}{rest or f' of {tried:,}'}"
+
+
+def _queues(count: int) -> str:
+    return "1 queue" if count == 1 else f"{count:,} queues"
 
 
 def _words(report: ChangeReport) -> str:

@@ -46,11 +46,13 @@ def job_line(run: str, parts: Parts) -> bytes:
     for field in fields(parts):
         value = getattr(parts, field.name)
         if field.name in _PLACES:
-            line[field.name] = [{"score": _number(score), "member": _text(member)} for member, score in value]
+            line[field.name] = [
+                {"score": _number(score), "member": as_text(member)} for member, score in value
+            ]
         elif field.name in _SETS:
-            line[field.name] = [_text(name) for name in value]
+            line[field.name] = [as_text(name) for name in value]
         else:
-            line[field.name] = value if value is None or isinstance(value, bool) else _text(value)
+            line[field.name] = value if value is None or isinstance(value, bool) else as_text(value)
     return orjson.dumps(line) + b"\n"
 
 
@@ -58,9 +60,9 @@ def outcome_line(outcome: Outcome) -> bytes:
     line = {
         "backup": VERSION,
         "run": outcome.run,
-        "queue": _text(outcome.queue),
-        "removed": [_text(job_id) for job_id in outcome.removed],
-        "kept": [_text(job_id) for job_id in outcome.kept],
+        "queue": as_text(outcome.queue),
+        "removed": [as_text(job_id) for job_id in outcome.removed],
+        "kept": [as_text(job_id) for job_id in outcome.kept],
     }
     return orjson.dumps(line) + b"\n"
 
@@ -98,7 +100,8 @@ def is_cut(line: bytes) -> bool:
     return line.startswith(start) or start.startswith(line)
 
 
-def _text(raw: bytes) -> str | dict[str, str]:
+def as_text(raw: bytes) -> str | dict[str, str]:
+    """As JSON holds it: what is no UTF-8 is `{"base64": "…"}`."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:

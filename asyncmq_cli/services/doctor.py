@@ -7,8 +7,9 @@ only if nothing about it has changed.
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -195,12 +196,17 @@ class Summary:
 
     def __init__(self) -> None:
         self._tallies: dict[tuple[str, str], Tally] = {}
+        self._tasks: dict[tuple[str, str], str | None] = {}
 
     def add(self, found: Confirmed) -> None:
         for code, evidence in found.jobs:
-            self.tally(found.queue, code).add(evidence.location.id)
+            tally, job_id = self.tally(found.queue, code), evidence.location.id
+            tally.add(job_id)
+            if tally.count == len(tally.samples):
+                self._tasks[found.queue, job_id] = evidence.location.job.task_id
         for one in found.of_queue:
             self._add_all(found.queue, one.code, one.count, one.ids)
+            self._tasks.update(zip(((found.queue, name) for name in one.ids), one.tasks, strict=False))
         for code, tally in found.tallies:
             self._add_all(found.queue, code, tally.count, tally.samples)
 
@@ -210,7 +216,7 @@ class Summary:
     def findings(self, queues: Sequence[str]) -> list[Finding]:
         """Queue by queue, in the order of the codes."""
         return [
-            finding(damage, queue, self._tallies[queue, damage.code])
+            finding(damage, queue, self._tallies[queue, damage.code], self._tasks)
             for queue in queues
             for damage in DAMAGES
             if (queue, damage.code) in self._tallies
@@ -222,7 +228,7 @@ class Summary:
         tally.samples += ids[: _SAMPLES - len(tally.samples)]
 
 
-def finding(damage: Damage, queue: str, tally: Tally) -> Finding:
+def finding(damage: Damage, queue: str, tally: Tally, tasks: Mapping[tuple[str, str], str | None]) -> Finding:
     return Finding(
         code=damage.code,
         severity=damage.severity,
@@ -230,8 +236,9 @@ def finding(damage: Damage, queue: str, tally: Tally) -> Finding:
         count=tally.count,
         sample_ids=tuple(tally.samples),
         message=damage.message,
-        repair=damage.repair,
+        repair=damage.repair.replace("QUEUE", shlex.quote(queue)),
         repairable=damage.way != "advice",
+        sample_tasks=tuple(tasks.get((queue, job_id)) for job_id in tally.samples),
     )
 
 

@@ -14,7 +14,9 @@ Way = Literal["sure", "named", "advice"]
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """`severity` is `error` where jobs are stuck or lost, `warning` where something is not as it
+    """QUEUE in `repair` stands for the queue's name.
+
+    `severity` is `error` where jobs are stuck or lost, `warning` where something is not as it
     seems, `info` for what only takes room."""
 
     code: str
@@ -221,7 +223,7 @@ DAMAGES = (
         "paused_backlog",
         "warning",
         "the queue is paused, and jobs wait in it",
-        "'asyncmq queues resume' lets workers take them",
+        "'asyncmq queues resume QUEUE' lets workers take them",
         "advice",
     ),
     Damage(

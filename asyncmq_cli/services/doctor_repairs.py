@@ -11,12 +11,14 @@ from asyncmq_cli.services.bulk import JobRunner, Planned, Refused
 from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.doctor import Confirmed, Doctor, DoctorService, Summary
 from asyncmq_cli.services.doctor_codes import BY_CODE
+from asyncmq_cli.services.doctor_remains import with_remains
 from asyncmq_cli.services.repeatable_plans import name_of
 from asyncmq_cli.services.repeatables import patiently
 from asyncmq_cli.storage import repairs
 from asyncmq_cli.storage.audit import EventDraft
 from asyncmq_cli.storage.changes import Change
 from asyncmq_cli.storage.evidence import Evidence
+from asyncmq_cli.storage.repeatables import normalized
 
 if TYPE_CHECKING:
     from asyncmq_cli.services.interrupt import Stop
@@ -47,6 +49,23 @@ _REPAIRS: dict[str, tuple[Repair, str]] = {
     "result_without_job": (repairs.forget, "what was left of it is gone"),
     "payload_without_record": (repairs.forget, "what was left of it is gone"),
     "claim_stale": (repairs.drop_claim, "its claim is gone"),
+}
+
+# The same, of what is not done.
+_WOULD = {
+    "waits again": "would wait again",
+    "waits for a worker now": "would wait for a worker",
+    "is in the delayed set again": "would be put back into the delayed set",
+    "is in the dead-letter queue again": "would be put back into the dead-letter queue",
+    "has the state of its dead letter": "would get the state of its dead letter",
+    "has a record again": "would get a record again",
+    "is among the ids again": "would be put among the ids again",
+    "its dead letter is gone": "its dead letter would be taken away",
+    "its heartbeat is gone": "its heartbeat would be taken away",
+    "what was left of it is gone": "what is left of it would be taken away",
+    "its mark is gone": "its mark would be taken away",
+    "its claim is gone": "its claim would be taken away",
+    "is cancelled": "would be cancelled",
 }
 
 
@@ -109,14 +128,15 @@ class _Run(JobRunner):
             self._repair_definition(found.queue, one)
 
     def _planned(self, queue: str, jobs: Sequence[tuple[str, Evidence]]) -> Iterator[Planned | Refused]:
-        for code, evidence in jobs:
+        for code, evidence, remains in with_remains(self.store, queue, jobs):
             attempt = self._attempt(queue, evidence.location.id, code)
+            attempt.details.update(remains)
             try:
                 change, told = self._change(code, evidence, attempt.draft())
             except AdminError as exc:
                 yield attempt, exc
             else:
-                yield attempt, change, f"{code}: {told}"
+                yield attempt, change, f"{code}: {_WOULD[told] if self.dry_run else told}"
 
     def _change(self, code: str, found: Evidence, draft: EventDraft) -> tuple[Change, str]:
         if code == "cancel_unfinished":
@@ -129,6 +149,7 @@ class _Run(JobRunner):
     def _repair_definition(self, queue: str, found: QueueFinding) -> None:
         """Leave the member that runs next of those that were found, byte for byte."""
         attempt = self._attempt(queue, name_of(found.members[0]), found.code)
+        attempt.details["job_def"] = normalized(found.members[0].definition or {})
 
         def once(attempt: Attempt) -> None:
             first = found.members[0]
@@ -142,7 +163,10 @@ class _Run(JobRunner):
 
         def change(attempt: Attempt) -> str | None:
             patiently(lambda: once(attempt))
-            return f"{found.code}: it was stored {len(found.members)} times, and is once now"
+            times = len(found.members)
+            if self.dry_run:
+                return f"{found.code}: it is stored {times} times, and would be once"
+            return f"{found.code}: it was stored {times} times, and is once now"
 
         self._try(attempt, change)
 

@@ -26,13 +26,15 @@ _SCHEDULE = ("task_id", "every", "cron")
 @dataclass(frozen=True, slots=True)
 class QueueFinding:
     """`marks` tell whether a second look has found the same. `ids` names what it is of, where it is
-    not of the whole queue, and `members` are a definition's that is stored more than once."""
+    not of the whole queue, and `tasks` are theirs where they are definitions. `members` are those of
+    one that is stored more than once."""
 
     code: str
     ids: tuple[str, ...]
     count: int
     marks: tuple[Any, ...] = ()
     members: tuple[Member, ...] = ()
+    tasks: tuple[str, ...] = ()
 
 
 def queue_findings(store: Store, queue: str) -> list[QueueFinding]:
@@ -91,7 +93,7 @@ def _repeated(by_identity: dict[str, list[Member]]) -> Iterator[QueueFinding]:
             mixed = len({member.paused for member in same}) > 1
             code = "repeatable_conflict" if mixed else "repeatable_duplicate"
             marks = tuple((member.raw, member.score) for member in same)
-            yield QueueFinding(code, (identity,), 1, marks, tuple(same))
+            yield QueueFinding(code, (identity,), 1, marks, tuple(same), (name_of(same[0]),))
 
 
 def _shadows(first: Sequence[Member]) -> list[Member]:
@@ -114,4 +116,6 @@ def _schedule(member: Member) -> tuple[str, str, str]:
 
 
 def _of(code: str, member: Member) -> QueueFinding:
-    return QueueFinding(code, (member.id or to_text(member.raw[:60]),), 1, (member.raw, member.score))
+    tasks = (name_of(member),) if member.id else ()
+    ids = (member.id or to_text(member.raw[:60]),)
+    return QueueFinding(code, ids, 1, (member.raw, member.score), tasks=tasks)

@@ -24,6 +24,9 @@ class QueueService:
         now = self._store.now()
         yield from self._store.queues.all_stats(self._store.queues.names(), now)
 
+    def exists(self, queue: str) -> bool:
+        return self._store.queues.exists(queue)
+
     def show(self, queue: str) -> QueueStats:
         require_queue(self._store, queue)
         return self._store.queues.stats(queue, self._store.now())

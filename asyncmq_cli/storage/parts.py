@@ -71,13 +71,18 @@ class Parts:
         return hashlib.sha1(b",".join(pieces), usedforsecurity=False).hexdigest()
 
 
+def read_results(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> list[bytes | None]:
+    """Raises WrongType."""
+    names = [to_bytes(job_id) for job_id in job_ids]
+    return scan.hash_get_many(client, QueueKeys(queue).results, names, scan.Pace(start=8))
+
+
 def read_parts(client: redis.Redis, queue: str, locations: Sequence[Location]) -> None:
     """Give each of these locations its parts, or the problem with them: a few round trips."""
     keys = QueueKeys(queue)
     readable = [location for location in locations if location.problem is None and location.exists]
-    names = [to_bytes(location.id) for location in readable]
     try:
-        results = scan.hash_get_many(client, keys.results, names, scan.Pace(start=8))
+        results = read_results(client, queue, [location.id for location in readable])
     except scan.WrongType as exc:
         for location in readable:
             location.problem = exc

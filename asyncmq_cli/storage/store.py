@@ -127,6 +127,12 @@ class Store:
 
         read_parts(self._redis, queue, locations)
 
+    def results(self, queue: str, job_ids: list[str]) -> list[bytes | None]:
+        """What is stored as the result of each. Raises WrongType."""
+        from asyncmq_cli.storage.parts import read_results
+
+        return read_results(self._redis, queue, job_ids)
+
     def traces(self, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
         from asyncmq_cli.storage.traces import traces
 

@@ -127,7 +127,7 @@ def test_a_definition_stored_twice_is_stored_once_after_a_repair(
     assert (event["action"], event["job_id"], event["details"]) == (
         "doctor.repair",
         "app.tick",
-        {"code": "repeatable_duplicate"},
+        {"code": "repeatable_duplicate", "job_def": TICK},
     )
     assert cli("doctor").code == 0
 

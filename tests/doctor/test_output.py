@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.services import doctor_repairs
 from asyncmq_cli.services.doctor_codes import BY_CODE
 from tests import library
 from tests.conftest import Run
-from tests.doctor.support import QUEUE, job, put
+from tests.doctor.support import QUEUE, due_in, job, note_down, put
 from tests.terminal import on_terminal
 
 WAITING = f"queue:{QUEUE}:waiting"
@@ -38,6 +40,7 @@ def test_the_documents(cli: Run) -> None:
     assert (told.code, list(told.json)) == (1, ["checked", "findings"])
     assert told.json["checked"] == ["held", QUEUE]
     expected = ["code", "severity", "queue", "count", "sample_ids", "message", "repair", "repairable"]
+    expected.append("sample_tasks")
     assert [list(one) for one in told.json["findings"]] == [expected] * 3
     lines = cli("doctor", "--ndjson")
     assert (lines.code, [json.loads(line)["code"] for line in lines.lines]) == (
@@ -65,7 +68,8 @@ def test_a_pipe_gets_rows_and_what_is_left_as_warnings(cli: Run) -> None:
     report = cli("doctor", "--repair", "--yes")
     assert [line.split("\t")[0] for line in report.lines] == ["success"] * 8
     assert report.stderr == (
-        "warning: queue 'held': 1 × paused_backlog left; 'asyncmq queues resume' lets workers take them\n"
+        "warning: queue 'held': 1 × paused_backlog left; "
+        "'asyncmq queues resume held' lets workers take them\n"
     )
     assert (cli("doctor", QUEUE).stdout, cli("doctor", QUEUE).code) == ("", 0)
 
@@ -77,7 +81,7 @@ def test_a_terminal_shows_a_table_and_what_each_code_means(columns: int, server:
     assert screen.code == 1
     assert max(map(len, screen.lines)) <= columns, screen.text
     head, *rows = screen.lines[:4]
-    assert head.split() == ["SEVERITY", "CODE", "QUEUE", "COUNT", "FIRST", "IDS"]
+    assert head.split() == ["SEVERITY", "CODE", "QUEUE", "COUNT"]
     assert [row.split()[:4] for row in rows] == [
         ["warning", "paused_backlog", "held", "1"],
         ["error", "waiting_unlisted", QUEUE, "7"],
@@ -86,7 +90,13 @@ def test_a_terminal_shows_a_table_and_what_each_code_means(columns: int, server:
     text = " ".join(screen.text.split())
     for code in ("paused_backlog", "waiting_unlisted", "cancel_mark_stale"):
         word = "Advice" if BY_CODE[code].way == "advice" else "Repair"
-        assert f"{code}: {BY_CODE[code].message}. {word}: {BY_CODE[code].repair}." in text
+        repair = BY_CODE[code].repair.replace("QUEUE", "held")
+        assert f"{code}: {BY_CODE[code].message}. {word}: {repair}." in text
+    first = screen.lines.index(f"  In {QUEUE}:")
+    shown = [line.split() for line in screen.lines[first + 1 : first + 6]]
+    assert len({job_id for job_id, _ in shown} & set(LONG_IDS)) == 5
+    assert {task for _, task in shown} == {note_down.task_id}
+    assert screen.lines[first + 6] == "    … and 2 more"
     assert "3 findings in 2 queues: 1 error, 2 warnings" in text
 
 
@@ -95,7 +105,8 @@ def test_a_repair_is_asked_about_on_a_terminal(server: PrivateRedis, client: red
     before = library.dump(client)
     no = on_terminal("doctor", "--repair", url=server.url, answer="n\n")
     assert (no.code, library.dump(client)) == (5, before)
-    assert f"  waiting_unlisted in {QUEUE}: 7 (" in no.text and "Repair 8 damages? [y/N]" in no.text
+    assert f"  waiting_unlisted in {QUEUE}: 7\n    {LONG_IDS[0][:34]}" in no.text
+    assert "\nMake 8 repairs? [y/N]" in no.text
     yes = on_terminal("doctor", "--repair", "--reason", "tidying", url=server.url, answer="y\n")
     assert yes.code == 1
     assert "Repaired 8 of 8" in yes.text and "Left as it is:" in yes.text and "paused_backlog" in yes.text
@@ -121,7 +132,7 @@ def test_a_clean_terminal_says_so(server: PrivateRedis, client: redis.Redis) -> 
         (2, ("--dry-run",), "go with --repair"),
         (2, ("--reason", "x"), "go with --repair"),
         (2, ("--repair", "--ndjson"), "--json"),
-        (5, ("--repair",), "this would repair 8 damages, and nobody is there to ask"),
+        (5, ("--repair",), "this would make 8 repairs, and nobody is there to ask"),
         (1, ("--repair", "--dry-run"), "paused_backlog left"),
         (0, (QUEUE, "--repair", "--dry-run"), ""),
         (0, (QUEUE, "--repair", "--yes", "--code", "waiting_unlisted"), ""),
@@ -131,6 +142,105 @@ def test_exit_status(code: int, args: tuple[str, ...], says: str, cli: Run) -> N
     told = cli("doctor", *args)
     assert told.code == code, told
     assert says in told.stderr
+
+
+@pytest.fixture
+def lost(server: PrivateRedis, client: redis.Redis) -> None:
+    """A job that a worker took an hour ago, and of which there is no sign any more."""
+    put(server.url, ("active", "x"))
+    client.hset(f"queue:{QUEUE}:active", "x", str(due_in(-3600)))
+
+
+@pytest.mark.usefixtures("lost")
+def test_the_command_that_repairs_a_lost_job_is_printed_as_it_is_typed(
+    server: PrivateRedis, client: redis.Redis, run: Run
+) -> None:
+    command = "'asyncmq doctor --repair --code active_lost'"
+    for args in (("doctor",), ("doctor", "--repair", "--yes"), ("doctor", "--repair", "--dry-run")):
+        screen = on_terminal(*args, url=server.url, columns=120)
+        assert (screen.code, command in screen.text) == (1, True), screen.text
+        assert "--dry-run'" not in screen.text and "No job matches" not in screen.text
+    named = on_terminal("doctor", QUEUE, url=server.url, columns=120).text
+    assert f"'asyncmq doctor {QUEUE} --repair --code active_lost'" in named
+    piped = run("doctor", "--repair", "--yes").stderr.splitlines()
+    assert piped[1].startswith(f"hint: {command} ")
+    assert run("doctor", "--repair", "--code", "active_lost", "--yes").code == 0
+    assert client.zcard(WAITING) == 1
+
+
+@pytest.mark.usefixtures("lost")
+def test_what_is_found_by_its_code_is_repaired_by_the_command_that_is_told(server: PrivateRedis) -> None:
+    told = on_terminal("doctor", "--code", "active_lost", url=server.url, columns=120).text
+    assert "'asyncmq doctor --repair --code active_lost --dry-run' shows what would be repaired" in told
+    dry = on_terminal("doctor", "--repair", "--code", "active_lost", "--dry-run", url=server.url, columns=120)
+    assert (dry.code, "active_lost: would wait again" in dry.text) == (0, True)
+
+
+def test_a_repair_of_what_is_whole_says_so(server: PrivateRedis, client: redis.Redis) -> None:
+    put(server.url, ("waiting", "x"))
+    for more in (["--dry-run"], ["--yes"], []):
+        screen = on_terminal("doctor", "--repair", *more, url=server.url)
+        assert (screen.code, screen.text) == (0, "No damage in 1 queue\n")
+
+
+@pytest.mark.usefixtures("damaged")
+def test_a_code_may_stand_where_a_queue_does(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
+    found = cli("doctor", "waiting_unlisted", QUEUE, "--json").json
+    assert (found["checked"], [one["code"] for one in found["findings"]]) == ([QUEUE], ["waiting_unlisted"])
+    assert cli("doctor", "--repair", "waiting_unlisted", "--yes").code == 0
+    assert (client.zcard(WAITING), client.sismember(f"queue:{QUEUE}:cancelled", "gone")) == (7, True)
+    library.with_backend(server.url, lambda opened: opened.enqueue("waiting_unlisted", job("z")))
+    clean = {"checked": ["waiting_unlisted"], "findings": []}
+    assert cli("doctor", "waiting_unlisted", "--json").json == clean
+
+
+def test_a_dry_run_says_what_would_be() -> None:
+    done = {told for _, told in doctor_repairs._REPAIRS.values()} | {"is cancelled"}
+    assert done == set(doctor_repairs._WOULD)
+    assert all("would" in told for told in doctor_repairs._WOULD.values())
+
+
+def test_repeatables_are_told_with_their_task_and_audited_with_their_definition(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    for args in ([1], [2]):
+        for number in range(2):
+            definition = {"task_id": "app.digest", "every": 60, "args": args, "kwargs": {}}
+            text = json.dumps(definition, indent=number or None)
+            client.zadd(f"queue:{QUEUE}:repeatables", {text: time.time() + 600 + number})
+    found = cli("doctor", "--json", "--code", "repeatable_duplicate").json["findings"]
+    assert [(one["count"], one["sample_tasks"]) for one in found] == [(2, ["app.digest"] * 2)]
+    screen = on_terminal("doctor", "--code", "repeatable_duplicate", url=server.url, columns=100)
+    assert sum(line.endswith("  app.digest") for line in screen.lines) == 2
+    dry = cli("doctor", "--repair", "--dry-run")
+    assert dry.stdout.count("repeatable_duplicate: it is stored 2 times, and would be once") == 2
+    assert cli("doctor", "--repair", "--yes").code == 0
+    told = [event["details"]["job_def"]["args"] for event in library.events(client)]
+    assert sorted(told) == [[1], [2]]
+
+
+def test_what_a_repair_takes_away_is_in_its_event_where_it_is_small(client: redis.Redis, cli: Run) -> None:
+    client.hset(f"jobs:{QUEUE}:results", mapping={"r": '{"password": "hunter2"}', "big": "x" * 5000})
+    client.hset(f"jobs:{QUEUE}:states", "w", "waiting")
+    client.zadd(f"queue:{QUEUE}:waiting", {"w": 1})
+    assert cli("doctor", "--repair", "--yes").code == 0
+    details = {event["job_id"]: event["details"] for event in library.events(client)}
+    assert details["r"]["removed"] == {"result": '{"password": "hunter2"}'}
+    assert (details["big"].get("removed"), details["big"]["removed_bytes"] > 5000) == (None, True)
+    assert details["w"]["removed"] == {"state": "waiting"}
+    for form in ((), ("--json",), ("--color", "always")):
+        assert "hunter2" not in cli("audit", *form).stdout
+
+
+def test_a_stale_dead_letter_that_is_taken_away_is_in_its_event(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    put(server.url, ("failed", "x"))
+    member = client.zrange(f"queue:{QUEUE}:dlq", 0, -1)[0].decode()
+    client.hset(f"jobs:{QUEUE}:states", "x", "completed")
+    assert cli("doctor", "--repair", "--yes").code == 0
+    (event,) = library.events(client)
+    assert event["details"] == {"code": "dead_letter_stale", "removed": {"dlq": [member]}}
 
 
 def test_no_control_character_of_an_id_and_no_secret_is_shown(
