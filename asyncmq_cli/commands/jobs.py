@@ -198,7 +198,10 @@ def restore(
     job_ids: JobsArg = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Also restore jobs that are not known to have been removed."),
+        typer.Option(
+            "--force",
+            help="Also restore jobs not known to have been removed, or restored before.",
+        ),
     ] = False,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.interrupt import Stop
     from asyncmq_cli.storage.store import Store
 
+RESTORE = "job.restore"
 _LOOKED_FOR_AT_A_TIME = 10_000
 
 
@@ -37,7 +38,7 @@ class JobNotInBackup(AdminError):
 @dataclass(frozen=True, slots=True)
 class RestoreOrder:
     """`job_ids` are those named; None means all that the backup says were removed. With `force`
-    also those of which that is not known."""
+    also those of which that is not known, and those that were restored before."""
 
     backup: Backup
     job_ids: Sequence[str] | None = None
@@ -67,7 +68,7 @@ class RestoreService:
         ids = [entry.id for entry in chosen] if order.job_ids is None else order.job_ids
         runner = Restorer(
             self._store,
-            "job.restore",
+            RESTORE,
             "jobs.single" if len(set(ids)) == 1 else "jobs.bulk",
             reason=order.reason,
             dry_run=order.dry_run,
@@ -89,7 +90,8 @@ class Restorer(JobRunner):
         def run(stop: Stop) -> None:
             entries = chosen if order.job_ids is None else self._named(order, queue or "")
             marked: set[tuple[str, str]] = set()
-            lines = {entry.line for entry in self._gone(self._removed(order, entries), marked)}
+            gone = list(self._gone(self._not_kept(order, entries), marked))
+            lines = {entry.line for entry in (gone if order.force else self._removed(gone))}
             self._take(self._batches(self._planned(order.backup, lines, marked)), stop)
 
         return self.report(queue, run)
@@ -100,31 +102,46 @@ class Restorer(JobRunner):
             by_id.setdefault(entry.id, []).append(entry)
         for job_id in dict.fromkeys(order.job_ids or ()):
             if job_id not in by_id:
-                self._refuse(queue, job_id, JobNotInBackup(order.backup.path, job_id))
+                missing = JobNotInBackup(order.backup.path, job_id)
+                self._refused(Attempt(self, queue, job_id), missing)
             yield from by_id.get(job_id, ())
 
-    def _removed(self, order: RestoreOrder, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Those of which it is known that they were removed.
+    def _not_kept(self, order: RestoreOrder, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """All but those of which the backup says that they were left in Redis."""
+        for entry in entries:
+            if entry.removed is False and not order.force:
+                self._refuse(entry, _not_removed(entry))
+            else:
+                yield entry
+
+    def _removed(self, entries: Sequence[Entry]) -> Iterator[Entry]:
+        """Those of which it is known that they were removed, and that this removal was not taken
+        back before.
 
         What a run could not write down any more, because it was killed or lost its connection, is
-        in the audit trail: the event was written with the removal.
+        in the audit trail: the event was written with the removal. So is the event of a restore.
         """
-        entries = list(entries)
-        unknown = [entry for entry in entries if entry.removed is None]
-        confirmed = self._confirmed(unknown) if unknown and not order.force else set()
+        last = self._last_events(entries)
         for entry in entries:
-            if entry.removed or order.force or (entry.run, entry.queue, entry.id) in confirmed:
-                yield entry
+            action = last.get((entry.run, entry.queue, entry.id))
+            if action == RESTORE:
+                self._refuse(entry, _restored_already(entry))
+            elif entry.removed is None and action is None:
+                self._refuse(entry, _not_removed(entry))
             else:
-                self._refuse(entry.queue, entry.id, _not_removed(entry))
+                yield entry
 
-    def _confirmed(self, entries: Sequence[Entry]) -> set[tuple[str, str, str]]:
+    def _last_events(self, entries: Sequence[Entry]) -> dict[tuple[str, str, str], str]:
+        """Of each removal the action of the last event that names its run: a restore, or else the
+        removal itself. The trail is read back to the oldest of them, or to its end."""
         wanted = {(entry.run, entry.queue, entry.id) for entry in entries}
-        found: set[tuple[str, str, str]] = set()
+        found: dict[tuple[str, str, str], str] = {}
+        if not wanted:
+            return found
         for event in self.store.audit.newest_first(warn=lambda message: None):
             key = (str(event.details.get("run")), event.queue or "", event.job_id or "")
-            if key in wanted and event.status == "success" and event.action.endswith(".remove"):
-                found.add(key)
+            if key in wanted and key not in found and event.status == "success":
+                found[key] = event.action
                 if len(found) == len(wanted):
                     break
         return found
@@ -141,12 +158,12 @@ class Restorer(JobRunner):
                     existing, cancelled = self.store.traces(queue, [entry.id for entry in piece])
                 except WrongType as exc:
                     for entry in piece:
-                        self._refuse(queue, entry.id, exc)
+                        self._refuse(entry, exc)
                     continue
                 marked.update((queue, job_id) for job_id in cancelled)
                 for entry in piece:
                     if entry.id in existing:
-                        self._refuse(queue, entry.id, already_there(queue, entry.id))
+                        self._refuse(entry, already_there(queue, entry.id))
                     else:
                         yield entry
 
@@ -155,15 +172,32 @@ class Restorer(JobRunner):
     ) -> Iterator[Planned | Refused]:
         for parts in backup.jobs(lines):
             queue, job_id = to_text(parts.queue), to_text(parts.id)
-            attempt = Attempt(self, queue, job_id)
+            attempt = self._attempt(backup.entries[parts.queue, parts.id])
             if (queue, job_id) in marked and not parts.cancelled:
                 yield attempt, marked_cancelled(job_id)
             else:
                 yield attempt, self.store.changes.restore(parts, attempt.draft()), None
 
-    def _refuse(self, queue: str, job_id: str, error: AdminError) -> None:
-        self.refused(Attempt(self, queue, job_id), error)
+    def _attempt(self, entry: Entry) -> Attempt:
+        """With the run of the removal, by which a second restore of it is noticed."""
+        attempt = Attempt(self, entry.queue, entry.id)
+        attempt.details["run"] = entry.run
+        return attempt
+
+    def _refuse(self, entry: Entry, error: AdminError) -> None:
+        self._refused(self._attempt(entry), error)
+
+    def _refused(self, attempt: Attempt, error: AdminError) -> None:
+        self.refused(attempt, error)
         self._progressed(1)
+
+
+def _restored_already(entry: Entry) -> ChangeRefused:
+    return ChangeRefused(
+        "restored_already",
+        f"job {entry.id!r} was put back from this removal before, and has gone again since",
+        hint="it may have run meanwhile; --force restores it all the same",
+    )
 
 
 def _not_removed(entry: Entry) -> ChangeRefused:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.models.changes import AuditEvent
+from asyncmq_cli.storage.audit import AuditLog
 from tests import library
 from tests.conformance import test_worker
 from tests.conformance.test_worker import work_until
@@ -37,13 +39,18 @@ def file(server: PrivateRedis, client: redis.Redis, cli: Run, tmp_path: Path) ->
 
 def test_each_restored_job_has_its_event(file: Path, client: redis.Redis, cli: Run) -> None:
     assert cli("jobs", "restore", str(file), "--yes", "--reason", "too many").code == 0
-    details = {"reason": "too many", "backup": str(file)}
+    run_id = json.loads(file.read_bytes().splitlines()[0])["run"]
+    details = {"reason": "too many", "backup": str(file), "run": run_id}
     trail = [("job.restore", "jobs.bulk", "success", name, details) for name in NAMES]
     assert [
         (e["action"], e["source"], e["status"], e["job_id"], e["details"]) for e in library.events(client)
     ] == trail
     cli("dlq", "remove", QUEUE, "two", "--yes")
-    assert cli("jobs", "restore", str(file), "two").stdout.split("\t")[:3] == ["success", QUEUE, "two"]
+    assert cli("jobs", "restore", str(file), "two", "--force").stdout.split("\t")[:3] == [
+        "success",
+        QUEUE,
+        "two",
+    ]
     assert library.events(client)[-1]["source"] == "jobs.single"
 
 
@@ -113,6 +120,61 @@ def test_a_job_that_was_cancelled_meanwhile_is_not_restored_to_be_dropped(
         assert told == {"one": None, "three": None}
 
 
+def test_a_removal_is_taken_back_once(file: Path, client: redis.Redis, cli: Run) -> None:
+    """A worker may have run the job between the restore and whatever took it away again."""
+    assert cli("jobs", "restore", str(file), "--yes").code == 0
+    assert cli("dlq", "remove", QUEUE, "two", "--yes").code == 0
+    before = library.dump(client)
+    for more in ([], ["--dry-run"]):
+        refused = cli("jobs", "restore", str(file), "two", *more)
+        assert (refused.code, library.dump(client)) == (1, before)
+        assert refused.stderr == (
+            "error: job 'two' was put back from this removal before, and has gone again since\n"
+            "hint: it may have run meanwhile; --force restores it all the same\n"
+        )
+    event = library.events(client)[-1]
+    assert (event["action"], event["status"]) == ("job.restore", "failed")
+    assert cli("jobs", "restore", str(file), "two", "--force").code == 0
+    assert library.dump(client) != before
+
+
+def test_a_removal_of_its_own_backup_is_taken_back_though_one_before_was(
+    file: Path, client: redis.Redis, cli: Run
+) -> None:
+    assert cli("jobs", "restore", str(file), "--yes").code == 0
+    other = file.with_name("other")
+    assert cli("dlq", "remove", QUEUE, "two", "--yes", "--backup", str(other)).code == 0
+    together = file.with_name("together")
+    together.write_bytes(file.read_bytes() + other.read_bytes())
+    assert cli("jobs", "restore", str(together), "two").code == 0
+
+
+def test_the_audit_trail_is_read_back_to_the_removal_and_no_further(
+    client: redis.Redis, cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not at all for what exists."""
+    library.bury(client, QUEUE, [test_worker.dead(f"job-{n}") for n in range(6)], 1.6e9)
+    path = tmp_path / "mail.ndjson"
+    for name in ("job-0", "job-1", "job-2"):
+        assert cli("dlq", "remove", QUEUE, name, "--yes").code == 0
+    assert cli("dlq", "remove", QUEUE, "job-3", "job-4", "--yes", "--backup", str(path)).code == 0
+    assert cli("dlq", "remove", QUEUE, "job-5", "--yes").code == 0
+    read: list[str | None] = []
+    newest_first = AuditLog.newest_first
+
+    def counted(log: AuditLog, warn: Callable[[str], None]) -> Iterator[AuditEvent]:
+        for event in newest_first(log, warn):
+            read.append(event.job_id)
+            yield event
+
+    monkeypatch.setattr(AuditLog, "newest_first", counted)
+    assert cli("jobs", "restore", str(path), "--yes").code == 0
+    assert read == ["job-5", "job-4", "job-3"]
+    read.clear()
+    assert cli("jobs", "restore", str(path), "--yes").code == 1
+    assert read == []
+
+
 def test_a_second_restore_changes_nothing(file: Path, client: redis.Redis, cli: Run) -> None:
     cli("jobs", "restore", str(file), "--yes")
     before = library.dump(client)
@@ -169,7 +231,7 @@ def test_a_queue_that_is_gone_is_there_again(file: Path, client: redis.Redis, cl
 def test_standard_input_is_a_backup_too(file: Path, run: Run, client: redis.Redis) -> None:
     result = run("jobs", "restore", "-", "--yes", "--json", stdin=file.read_bytes())
     assert (result.code, result.json["succeeded"], result.stderr) == (0, 3, "")
-    assert library.events(client)[0]["details"] == {}
+    assert list(library.events(client)[0]["details"]) == ["run"]
 
 
 def test_ids_from_standard_input_choose_and_none_choose_nothing(file: Path, run: Run) -> None:
