@@ -97,7 +97,8 @@ def _table(session: Session, findings: Sequence[Finding]) -> None:
 
     if not findings:
         return
-    session.out.rows(findings, diagnoses.columns(for_people=session.out.for_people), now=0.0)
+    columns = diagnoses.columns(for_people=session.out.for_people)
+    session.out.rows(findings, columns, now=0.0, choosable=False)
     if session.out.for_people:
         for line in diagnoses.meanings(findings, session.out.width):
             session.out.line(line)

@@ -302,7 +302,7 @@ class Session:
         else:
             rows = reports.worth_a_row(report) if brief and self.out.for_people else report.results
             if rows:
-                self.out.rows(rows, views.changes(dry_run=report.dry_run), now=0.0)
+                self.out.rows(rows, views.changes(dry_run=report.dry_run), now=0.0, choosable=False)
             if len(rows) < len(report.results) and report.dry_run:
                 self.out.footer(f"… and {len(report.results) - len(rows):,} more")
             if report.results or brief:

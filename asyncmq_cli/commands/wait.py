@@ -107,9 +107,9 @@ def _print(session: Session, report: WaitReport) -> None:
     if session.out.format == "json":
         session.out.document(waits.document(report))
     elif report.goal == "job":
-        session.out.rows(report.jobs, waits.JOBS, now=0.0)
+        session.out.rows(report.jobs, waits.JOBS, now=0.0, choosable=False)
     elif not session.out.for_people:
-        session.out.rows([report], waits.QUEUE, now=0.0)
+        session.out.rows([report], waits.QUEUE, now=0.0, choosable=False)
     elif report.error is None:
         session.out.line(waits.sentence(report))
 

@@ -20,8 +20,12 @@ class Column(Generic[T]):
     dotted `path` at its start, a `time` is epoch seconds, `seconds` a duration, and a `state`
     has a colour. `short` is what people are shown of a value, where that is less.
 
-    `least` is the width below which a text says nothing any more and is not cut further.
-    A `wide` column is left out where the terminal has no room for it, but never out of a pipe.
+    A `wide` column is left out where a terminal has no room for it, but never out of a pipe. Others
+    follow where that is not enough; of several the one of the least `worth` goes first, and of equals
+    the last. So it is with cutting. Before a text has less than `ample`, wide columns are left out for
+    it; before it has less than `least`, any.
+
+    `may_be_cut` is for an id that nobody takes from here to another command. What is in `alarm` is red.
     """
 
     title: str
@@ -29,17 +33,26 @@ class Column(Generic[T]):
     kind: Kind = "text"
     wide: bool = False
     short: Callable[[Any], Any] | None = None
-    least: int = 10
+    ample: int = 10
+    least: int = 6
+    worth: int = 0
+    may_be_cut: bool = False
+    alarm: Callable[[T], bool] | None = None
 
     @property
     def field(self) -> str:
         """What it is called on the command line: `next_run` for `NEXT RUN`."""
         return self.title.lower().replace(" ", "_")
 
+    @property
+    def is_elastic(self) -> bool:
+        """Whether a part of it will do."""
+        return self.may_be_cut or self.kind in ("text", "path")
+
 
 def chosen(columns: Sequence[Column[T]], fields: Sequence[str]) -> list[Column[T]]:
-    """Those that were asked for by name, in that order, and none of them to be left out. Raises
-    UsageProblem for one that there is not."""
+    """Those that were asked for by name, in that order, and none of them to be left out for another.
+    Raises UsageProblem for one that there is not."""
     known = {column.field: column for column in columns}
     for field in fields:
         if field not in known:

@@ -104,7 +104,10 @@ class Printer:
         for document in documents:
             self._write_bytes(encode(document) + b"\n")
 
-    def rows(self, rows: Iterable[T], columns: Sequence[Column[T]], *, now: float) -> None:
+    def rows(
+        self, rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, choosable: bool = True
+    ) -> None:
+        """`choosable`: the command takes --fields."""
         if self.format == "names":
             self._names(rows, columns)
             return
@@ -114,7 +117,8 @@ class Printer:
             drawn, left_out = table(rows, columns, now=now, width=self.width, utc=self.utc)
             self.draw(drawn)
             if left_out:
-                self.line(f"(no room for {', '.join(left_out)})")
+                remedy = "a wider terminal has" if self.fields else "--fields chooses" if choosable else ""
+                self.line(no_room_for(left_out, remedy))
             return
         for row in rows:
             self.line(tab_separated(row, columns))
@@ -232,6 +236,10 @@ class Printer:
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         except BrokenPipeError as exc:
             raise OutputClosed from exc
+
+
+def no_room_for(titles: Sequence[str], remedy: str = "") -> str:
+    return f"(no room for {', '.join(titles)}{'; ' if remedy else ''}{remedy})"
 
 
 def _as_stored(name: str) -> bytes:

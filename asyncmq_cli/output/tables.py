@@ -45,14 +45,18 @@ def tab_separated(row: T, columns: Sequence[Column[T]]) -> str:
 def table(
     rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, width: int, utc: bool = False
 ) -> tuple[Table, list[str]]:
-    """A table that fits `width`, and the titles of the columns left out for it; texts are cut."""
+    """A table that fits `width`, and the titles of the columns left out for it; texts are cut.
+
+    Only an id that is itself wider than that, and must not be cut, makes it wider.
+    """
     from rich.table import Table
     from rich.text import Text
 
     def cell(column: Column[T], row: T) -> Text:
         value = column.value(row)
         text = column.short(value) if column.short and value else value
-        return Text(human(column, text, now, utc=utc), style=_style(column, value))
+        alarming = column.alarm is not None and column.alarm(row)
+        return Text(human(column, text, now, utc=utc), style="red" if alarming else _style(column, value))
 
     all_rows = list(rows)
     cells = {column.title: [cell(column, row) for row in all_rows] for column in columns}
@@ -79,12 +83,16 @@ def _cut(text: Text, room: int, column: Column[T]) -> None:
 
 
 def _affordable(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> list[Column[T]]:
+    """Those that there is room for: of the others none, so that what is shown is not in pieces."""
     shown = list(columns)
-    while _total([_least(column, natural) for column in shown]) > width:
-        spare = [column for column in shown if column.wide]
-        if not spare:
-            break
-        shown.remove(spare[-1])
+    for column in _by_worth(columns):
+        if column.wide and _total([_ample(each, natural) for each in shown]) > width:
+            shown.remove(column)
+    for column in _by_worth(columns):
+        is_the_name = column.kind == "id" and not column.wide and not column.may_be_cut
+        spare = column in shown and len(shown) > 1 and not is_the_name
+        if spare and _total([_least(each, natural) for each in shown]) > width:
+            shown.remove(column)
     return shown
 
 
@@ -92,20 +100,33 @@ def _fitting(columns: Sequence[Column[T]], natural: Mapping[str, int], width: in
     """The widths of the columns. What cannot be cut may make a table wider than the terminal:
     an id in two pieces would be of no use."""
     widths = {column.title: natural[column.title] for column in columns}
-    for column in reversed(columns):
-        excess = _total(list(widths.values())) - width
-        if excess > 0:
-            widths[column.title] = max(_least(column, natural), widths[column.title] - excess)
+    for enough in (_ample, _least):
+        for column in _by_worth(columns):
+            excess = _total(list(widths.values())) - width
+            if excess > 0:
+                title = column.title
+                widths[title] = min(widths[title], max(enough(column, natural), widths[title] - excess))
     return widths
+
+
+def _by_worth(columns: Sequence[Column[T]]) -> list[Column[T]]:
+    """The one to be missed most easily first."""
+    return sorted(columns[::-1], key=lambda column: column.worth)
 
 
 def _total(widths: Sequence[int]) -> int:
     return sum(widths) + _GAP * (len(widths) - 1)
 
 
-def _least(column: Column[T], natural: Mapping[str, int]) -> int:
+def _ample(column: Column[T], natural: Mapping[str, int]) -> int:
     whole = natural[column.title]
-    return min(whole, column.least) if column.kind in ("text", "path") else whole
+    return min(whole, max(column.ample, _least(column, natural))) if column.is_elastic else whole
+
+
+def _least(column: Column[T], natural: Mapping[str, int]) -> int:
+    """Its title is read whole."""
+    whole = natural[column.title]
+    return min(whole, max(column.least, len(column.title))) if column.is_elastic else whole
 
 
 def _plain(column: Column[T], value: Any) -> str:

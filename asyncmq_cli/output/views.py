@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output.columns import Column
-from asyncmq_cli.output.redact import redact_text
+from asyncmq_cli.output.redact import redact, redact_text
 from asyncmq_cli.output.times import interval
 
 if TYPE_CHECKING:
@@ -28,20 +28,49 @@ _MODULE = re.compile(r"^(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*(?::|$))")
 
 QUEUES: tuple[Column[QueueStats], ...] = (
     Column("NAME", lambda row: row.name, "id"),
-    Column("STATE", lambda row: "paused" if row.paused else "running", "state"),
-    Column("WAITING", lambda row: row.waiting, "number"),
-    Column("ACTIVE", lambda row: row.active, "number"),
+    Column("STATE", lambda row: _queue_state(row), "state", worth=1),
+    Column("WAITING", lambda row: row.waiting, "number", worth=4),
+    Column("ACTIVE", lambda row: row.active, "number", worth=1),
     Column("DELAYED", lambda row: row.delayed, "number"),
-    Column("FAILED", lambda row: row.failed, "number"),
+    Column("FAILED", lambda row: row.failed, "number", worth=3),
     Column("COMPLETED", lambda row: row.completed, "number", wide=True),
     Column("EXPIRED", lambda row: row.expired, "number", wide=True),
     Column("CANCELLED", lambda row: row.cancelled, "number", wide=True),
     Column("CHILDREN", lambda row: row.waiting_children, "number", wide=True),
     Column("DLQ", lambda row: row.dlq, "number", wide=True),
     Column("REPEAT", lambda row: row.repeatables, "number", wide=True),
-    Column("WORKERS", lambda row: row.workers, "number"),
+    Column("WORKERS", lambda row: row.workers, "number", worth=2),
     Column("OLDEST", lambda row: row.oldest_waiting_seconds, "seconds"),
 )
+
+
+def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
+    """The same columns where lines are few and rows are only looked at: names may be cut there."""
+    return [
+        replace(column, may_be_cut=True, ample=24, least=12, worth=5) if column.kind == "id" else column
+        for column in columns
+    ]
+
+
+def queues_on_screen() -> list[Column[QueueStats]]:
+    """Those of the list; what waits for a worker that is not there catches the eye."""
+    words: dict[str, Callable[[QueueStats], Any]] = {
+        "STATE": lambda row: "no worker" if is_unattended(row) and not row.paused else _queue_state(row),
+        "WORKERS": lambda row: "none" if is_unattended(row) else row.workers,
+    }
+    return [
+        replace(column, value=words[column.title], alarm=is_unattended) if column.title in words else column
+        for column in on_screen(QUEUES)
+    ]
+
+
+def _queue_state(row: QueueStats) -> str:
+    return "paused" if row.paused else "running"
+
+
+def is_unattended(row: QueueStats) -> bool:
+    """Whether jobs wait in it and no live worker is there. What is not known is not said."""
+    return bool(row.waiting) and row.workers == 0
 
 
 def groups(*, show_secrets: bool) -> tuple[Column[FailureGroup], ...]:
@@ -52,60 +81,65 @@ def groups(*, show_secrets: bool) -> tuple[Column[FailureGroup], ...]:
         Column("LAST", lambda group: group.last_seen, "time"),
         Column("FIRST", lambda group: group.first_seen, "time", wide=True),
         Column("TASKS", lambda group: shown(", ".join(group.tasks)), "path", wide=True),
-        Column("TYPE", lambda group: shown(group.type), "path", least=16),
-        Column("MESSAGE", lambda group: shown(group.message), least=30),
+        Column("TYPE", lambda group: shown(group.type), "path", ample=16, worth=1),
+        Column("MESSAGE", lambda group: shown(group.message), ample=38, worth=2),
         Column("SAMPLE", lambda group: shown(group.sample_job_id), "id", wide=True),
         Column("SAMPLE MESSAGE", lambda group: shown(group.sample_message), wide=True),
     )
 
 
 def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
-    """A state's columns: an error where jobs have failed, a time to come where they wait for it."""
+    """A state's columns: an error where jobs have failed, a time to come where they wait for it.
+
+    What went wrong is worth more than the rest.
+    """
     shown = _shown(show_secrets)
-    status: tuple[Column[Job], ...] = (Column("STATE", lambda job: shown(job.status), "state"),)
+    status: tuple[Column[Job], ...] = (Column("STATE", lambda job: shown(job.status), "state", worth=1),)
     if state not in (None, "all"):
         status = ()
-    when: Column[Job] = Column("CREATED", lambda job: job.created_at, "time")
+    when: Column[Job] = Column("CREATED", lambda job: job.created_at, "time", wide=state == "all", worth=1)
     if state == "delayed":
-        when = Column("RUNS", lambda job: job.delay_until, "time")
+        when = Column("RUNS", lambda job: job.delay_until, "time", worth=1)
     elif state is None:
-        when = Column("DIED", lambda job: job.dead_at, "time")
+        when = Column("DIED", lambda job: job.dead_at, "time", worth=1)
     elif state == "repeatable":
-        when = Column("NEXT RUN", lambda job: as_number(job.run_at), "time")
+        when = Column("NEXT RUN", lambda job: as_number(job.run_at), "time", worth=1)
     return (
         Column("ID", lambda job: shown(job.id), "id"),
         *status,
-        Column("TASK", lambda job: shown(job.task_id), "path", wide=state is None),
+        Column("TASK", lambda job: shown(job.task_id), "path", wide=state != "all", worth=1),
         when,
         Column("PRIO", lambda job: _number(job.get("priority")), "number", wide=True),
         Column("TRIES", tries, "number", wide=True),
         Column(
             "ERROR",
             lambda job: shown(job.problem or _last_line(job.get("last_error"))),
-            wide=state == "all",
             short=_without_module,
-            least=20,
+            ample=19,
+            worth=2,
         ),
     )
 
 
 AUDIT: tuple[Column[AuditEvent], ...] = (
     Column("TIME", lambda event: event.timestamp, "time"),
-    Column("ACTION", lambda event: _safe(event.action)),
-    Column("STATUS", lambda event: _safe(event.status), "state"),
+    Column("ACTION", lambda event: _safe(event.action), ample=20, least=20, worth=3),
+    Column("STATUS", lambda event: _safe(event.status), "state", worth=1),
     Column("QUEUE", lambda event: _safe(event.queue)),
-    Column("JOB", lambda event: _safe(event.job_id), "id"),
-    Column("DETAILS", lambda event: _details(event), wide=True),
-    Column("ACTOR", lambda event: _safe(event.actor), wide=True),
+    Column("JOB", lambda event: _safe(event.job_id), "id", may_be_cut=True, ample=36, least=8, worth=-1),
+    Column("DETAILS", lambda event: _details(event), wide=True, ample=30, worth=-2),
+    Column("ACTOR", lambda event: _safe(event.actor), ample=16, least=12, worth=1),
+    Column("WHY", lambda event: _why(event), ample=40, least=12, worth=2),
 )
+"""`why` is the error of what failed, else the reason given."""
 
 WORKERS: tuple[Column[Worker], ...] = (
     Column("ID", lambda worker: worker.id, "id"),
     Column("QUEUE", lambda worker: worker.queue),
-    Column("CONCURRENCY", lambda worker: worker.concurrency, "number"),
-    Column("HEARTBEAT", lambda worker: worker.heartbeat, "time", wide=True),
+    Column("CONCURRENCY", lambda worker: worker.concurrency, "number", worth=-1),
+    Column("HEARTBEAT", lambda worker: worker.heartbeat, "time", wide=True, worth=-2),
     Column("AGE", lambda worker: worker.age_seconds, "seconds"),
-    Column("HEALTH", lambda worker: worker.health, "state"),
+    Column("HEALTH", lambda worker: worker.health, "state", worth=1),
 )
 
 LATEST_JOBS: tuple[Column[LatestJob], ...] = (
@@ -134,7 +168,11 @@ def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
         Column("STATUS", lambda result: done if result.error is None else "failed", "state"),
         Column("QUEUE", lambda result: result.queue),
         Column("JOB", lambda result: _safe(result.job_id), "id"),
-        Column("NOTE", lambda result: _safe(result.note if result.error is None else result.error.message)),
+        Column(
+            "NOTE",
+            lambda result: _safe(result.note if result.error is None else result.error.message),
+            worth=1,
+        ),
     )
 
 
@@ -144,8 +182,8 @@ def repeatables(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
     return (
         Column("ID", lambda row: row.id, "id", short=lambda text: text.removeprefix("repeatable:")[:10]),
         Column("QUEUE", lambda row: row.queue),
-        Column("TASK", lambda row: shown(row.get("task_id") or row.get("name")), "path", least=15),
-        Column("SCHEDULE", lambda row: shown(schedule(row)), least=12),
+        Column("TASK", lambda row: shown(row.get("task_id") or row.get("name")), "path", ample=15),
+        Column("SCHEDULE", lambda row: shown(schedule(row)), ample=12, least=9),
         Column("NEXT RUN", lambda row: row.next_run, "time"),
         Column("STATE", _repeatable_state, "state"),
     )
@@ -221,6 +259,12 @@ def _without_module(error: str) -> str:
     return _MODULE.sub("", error)
 
 
-def _details(event: AuditEvent) -> str:
-    words = [f"{name}={value}" for name, value in event.details.items()]
-    return redact_text("; ".join([*([event.error] if event.error else []), *words]))
+def _why(event: AuditEvent) -> str | None:
+    reason = event.details.get("reason")
+    return _safe(event.error or (None if reason is None else str(reason)))
+
+
+def _details(event: AuditEvent) -> str | None:
+    from asyncmq_cli.output.jsontext import encode
+
+    return encode(redact(dict(event.details))).decode() if event.details else None

@@ -45,9 +45,87 @@ def test_tables_fit_eighty_columns_and_never_cut_an_id(server: PrivateRedis) -> 
 
 def test_what_a_narrow_terminal_has_no_room_for_is_named(server: PrivateRedis) -> None:
     lines = on_terminal("queues", "list", url=server.url).lines
-    assert lines[-1].startswith("(no room for ")
+    assert lines[-1].startswith("(no room for ") and lines[-1].endswith("; --fields chooses)")
     assert "DLQ" in lines[-1]
     assert "DLQ" not in lines[0]
+    lines = on_terminal(
+        "jobs",
+        "list",
+        "mail",
+        "--state",
+        "all",
+        "--fields",
+        "task,state,id,created",
+        url=server.url,
+        columns=48,
+    ).lines
+    assert lines[0].split() == ["TASK", "ID"] and lines[-1] == "12 jobs"
+    assert lines[-2] == "(no room for STATE, CREATED; a wider terminal has)"
+    lines = on_terminal("jobs", "retry", "mail", *IDS, "--dry-run", url=server.url, columns=50).lines
+    assert "(no room for STATUS, QUEUE)" in lines
+
+
+@pytest.mark.parametrize(("columns", "utc"), [(60, []), (80, ["--utc"])], ids=["ages", "dates"])
+def test_no_table_wraps_a_line(columns: int, utc: list[str], server: PrivateRedis, run: Run) -> None:
+    async def more(opened: RedisBackend) -> None:
+        for number in range(3):
+            await opened.register_worker(str(uuid.uuid4()), "reports-of-the-month", 4, 4e9)
+            definition = {
+                "task_id": f"company.reports.tasks.send_number_{number}",
+                "cron": "*/15 9-17 * * 1-5",
+            }
+            await opened.upsert_repeatable("reports-of-the-month", definition)
+
+    library.with_backend(server.url, more)
+    run(
+        "--actor",
+        "somebody@bastion.example.org",
+        "queues",
+        "pause",
+        "reports-of-the-month",
+        "--reason",
+        "why " * 20,
+    )
+    run("jobs", "retry", "mail", IDS[0], "--reason", "the mail server is back")
+    for args in (
+        ["queues", "list"],
+        ["jobs", "list", "mail", "--state", "failed"],
+        ["jobs", "list", "mail", "--state", "all"],
+        ["dlq", "list", "mail"],
+        ["dlq", "groups", "mail"],
+        ["repeatables", "list"],
+        ["workers", "list"],
+        ["audit"],
+        ["jobs", "retry", "mail", *IDS[2:4], "--dry-run"],
+        ["overview"],
+    ):
+        screen = on_terminal(*args, *utc, url=server.url, columns=columns)
+        told = ("(no room", "warning", "3 workers on ")
+        table = [line for line in screen.lines if not line.startswith(told)]
+        assert screen.code == 0
+        assert max(map(len, table)) <= columns, screen.text
+        assert "…" not in table[0], "no title is cut"
+
+
+def test_the_audit_tells_who_did_what_and_why(server: PrivateRedis, run: Run) -> None:
+    run("--actor", "ann@host", "jobs", "retry", "mail", IDS[0], "--reason", "the mail server is back")
+    run("--actor", "bob@host", "jobs", "retry", "mail", IDS[0])
+    lines = on_terminal("audit", url=server.url).lines
+    assert lines[0].split() == ["TIME", "ACTION", "STATUS", "QUEUE", "JOB", "ACTOR", "WHY"]
+    assert "job.retry  failed   mail" in lines[1] and "bob@host" in lines[1] and "job '000" in lines[1]
+    assert "job.retry  success  mail" in lines[2] and "ann@host  the mail server is back" in lines[2]
+    assert lines[-1] == "(no room for DETAILS; --fields chooses)"
+    (details, why), _ = (
+        line.split("\t") for line in run("audit", "--fields", "details,why", "--status", "success").lines * 2
+    )
+    assert (details, why) == ('{"reason":"the mail server is back"}', "the mail server is back")
+
+
+def test_an_error_is_worth_more_than_when_and_how_often(server: PrivateRedis) -> None:
+    screen = on_terminal("jobs", "list", "mail", "--state", "all", url=server.url)
+    assert screen.lines[0].split() == ["ID", "STATE", "TASK", "ERROR"]
+    assert "DeliveryError: no" in screen.lines[1]
+    assert screen.lines[-2] == "(no room for CREATED, PRIO, TRIES; --fields chooses)"
 
 
 def test_a_dry_run_is_told_from_a_real_one_in_a_pipe_too(run: Run) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from asyncmq_cli.models.failures import FailureGroup
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.output import views
 from asyncmq_cli.output.columns import Column, Kind
@@ -65,13 +67,51 @@ def test_a_table_has_one_line_for_each_row_and_never_cuts_an_id(rows: list[Row],
 
 
 @given(ROWS, st.integers(1, 200))
-def test_no_line_is_wider_than_the_terminal_unless_what_must_not_be_cut_is(
-    rows: list[Row], width: int
-) -> None:
-    whole = drawn(rows, [column for column in COLUMNS if column.kind in ("id", "state", "time")], 10_000)
-    # The two texts are not cut below ten columns each, and two columns stand between any two.
-    least = max(map(cell_len, whole)) + 2 * (10 + 2)
-    assert max(map(cell_len, drawn(rows, COLUMNS, width))) <= max(width, least)
+def test_no_line_is_wider_than_the_terminal_unless_an_id_is(rows: list[Row], width: int) -> None:
+    longest_id = max([2, *(cell_len(escape(row[0])) for row in rows)])
+    assert max(map(cell_len, drawn(rows, COLUMNS, width))) <= max(width, longest_id)
+
+
+@given(ROWS, st.integers(12, 200))
+def test_an_id_that_may_be_cut_makes_no_line_wider(rows: list[Row], width: int) -> None:
+    columns = [replace(COLUMNS[0], may_be_cut=True), *COLUMNS[1:]]
+    assert max(map(cell_len, drawn(rows, columns, width))) <= width
+
+
+def test_no_title_is_cut() -> None:
+    titles = {column.title for column in COLUMNS}
+    for width in range(10, 120):
+        lines = drawn([("id-1", "a.b" * 9, "failed", NOW, 7, "x" * 90, 5.0)], COLUMNS, width)
+        assert set(lines[0].split()) <= titles
+
+
+def test_what_is_worth_most_is_the_last_to_go_and_to_be_cut() -> None:
+    columns: list[Column[Row]] = [
+        Column("ID", lambda row: row[0], "id"),
+        Column("WHEN", lambda row: row[1], "time", wide=True),
+        Column("N", lambda row: row[2], "number"),
+        Column("ERROR", lambda row: row[3], worth=1, ample=30),
+        Column("TASK", lambda row: row[4]),
+    ]
+    row = ("id-1", NOW - 60, 1000, "no such address: ada@example.org", "send.mail" * 3)
+    for width, missing in (
+        (90, []),
+        (66, []),
+        (60, ["WHEN"]),
+        (30, ["WHEN"]),
+        (20, ["WHEN", "TASK"]),
+        (12, ["WHEN", "N", "TASK"]),
+        (3, ["WHEN", "N", "ERROR", "TASK"]),
+    ):
+        assert table([row], columns, now=NOW, width=width)[1] == missing, width
+    assert "no such address: ada@example.org  send.m" in drawn([row], columns, 66)[1]
+
+
+def test_what_is_alarming_is_red() -> None:
+    column: Column[str] = Column("WORKERS", str, "number", alarm=lambda row: row == "none")
+    drawn_table, _ = table(["none", "3"], [column], now=NOW, width=80)
+    styles = [str(cell.style) for cell in drawn_table.columns[0].cells if not isinstance(cell, str)]
+    assert styles == ["red", ""]
 
 
 @given(ROWS)
@@ -171,6 +211,16 @@ def test_a_row_for_programs_has_whole_values_and_rfc3339_times() -> None:
     assert tab_separated(row, COLUMNS).split("\t") == [
         *("a\\tb\\\\", "x" * 300, "failed", "2023-11-14T22:13:20.000000+00:00", "true", "false", "1.500")
     ]
+
+
+def test_the_cause_of_a_group_is_read_at_eighty_columns() -> None:
+    message = "no mail server at <address> port <n>"
+    group = FailureGroup(
+        "c44a85bbb5e6", "app.errors.DeliveryError", message, 12, NOW - 9000, NOW, ["app.send"], "j", message
+    )
+    lines = drawn([group], views.groups(show_secrets=False), 80)
+    assert lines[0].split() == ["GROUP", "COUNT", "LAST", "TYPE", "MESSAGE"]
+    assert "DeliveryError  no mail server at <address>" in lines[1]
 
 
 RECORDS = st.dictionaries(
