@@ -154,7 +154,8 @@ def add(
     def run(dry: bool) -> RepeatableChange:
         return session.repeatables.add(queue, definition, paused=paused, reason=reason, dry_run=dry)
 
-    if not dry_run and not yes:
+    # A script that names a new queue means it, and is warned.
+    if not dry_run and not yes and session.can_ask:
         _ask_of_new(session, queue, run)
     session.report(run(dry_run))
 
@@ -171,7 +172,6 @@ def _ask_of_new(session: Session, queue: str, run: Callable[[bool], RepeatableCh
         [f"There is no queue named {queue!r} yet; {meant or 'this would be its first definition'}"],
         "Add the repeatable all the same?",
         f"add a repeatable to {queue!r}, a queue that is new",
-        remark=meant,
     )
 
 

@@ -111,7 +111,9 @@ def _fitting(columns: Sequence[Column[T]], natural: Mapping[str, int], width: in
 
 def _by_worth(columns: Sequence[Column[T]]) -> list[Column[T]]:
     """The one to be missed most easily first."""
-    return sorted(columns[::-1], key=lambda column: column.worth)
+    last_first = list(reversed(columns))
+    last_first.sort(key=lambda column: column.worth)
+    return last_first
 
 
 def _total(widths: Sequence[int]) -> int:

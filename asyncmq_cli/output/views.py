@@ -226,7 +226,7 @@ def _shown(show_secrets: bool) -> Callable[[Any], Any]:
     return (lambda text: text) if show_secrets else _safe
 
 
-def _safe(text: Any) -> Any:
+def _safe(text: Any) -> str | None:
     return None if text is None else redact_text(str(text))
 
 
@@ -261,7 +261,7 @@ def _without_module(error: str) -> str:
 
 def _why(event: AuditEvent) -> str | None:
     reason = event.details.get("reason")
-    return _safe(event.error or (None if reason is None else str(reason)))
+    return _safe(event.error or reason)
 
 
 def _details(event: AuditEvent) -> str | None:
