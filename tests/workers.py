@@ -56,11 +56,14 @@ def failing(job_id: str, **fields: Any) -> dict[str, Any]:
 
 @contextmanager
 def working(
-    url: str, queue: str = QUEUE, *, concurrency: int = 2, ttl: int = 30
+    url: str, queue: str = QUEUE, *, concurrency: int = 2, ttl: int = 30, stalled: float = 0.0
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker that is registered, and is certain to be gone afterwards. It may be killed before."""
+    """A worker that is registered, and is certain to be gone afterwards. It may be killed before.
+
+    It takes back jobs that have been silent for `stalled` seconds, unless that is 0.
+    """
     program = [sys.executable, "-c", "from tests.workers import main; main()"]
-    arguments = [url, queue, str(concurrency), str(ttl)]
+    arguments = [url, queue, str(concurrency), str(ttl), str(stalled)]
     with redis.Redis.from_url(url) as client:
         others = workers_of(client, queue)
         worker = subprocess.Popen([*program, *arguments], cwd=Path(__file__).parents[1])
@@ -77,11 +80,12 @@ def workers_of(client: redis.Redis, queue: str) -> set[bytes]:
 
 
 def main() -> None:
-    url, queue, concurrency, ttl = sys.argv[1:]
+    url, queue, concurrency, ttl, stalled = sys.argv[1:]
     # AsyncMQ logs the traceback of every job that fails, and here some are meant to.
     logging.disable(logging.CRITICAL)
     backend = RedisBackend(url)
     settings = monkay.settings
     settings.backend, settings.heartbeat_ttl = backend, int(ttl)
     settings.stalled_check_interval = 0.2
+    settings.enable_stalled_check, settings.stalled_threshold = float(stalled) > 0, float(stalled)
     asyncio.run(run_worker(queue, backend, concurrency=int(concurrency), scan_interval=0.05))

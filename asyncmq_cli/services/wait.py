@@ -147,7 +147,10 @@ class _Wait:
 
     @contextmanager
     def _redis_in_time(self) -> Iterator[None]:
-        allowed = min(self._patience, max(self._remaining(), _LEAST_PATIENCE))
+        allowed, left = self._patience, self._remaining()
+        if left < allowed:
+            # In steps, for with each the connection is opened anew.
+            allowed = min(allowed, max(1, left // _LEAST_PATIENCE) * _LEAST_PATIENCE)
         self._store.answer_within(allowed)
         try:
             with self._store.errors():

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -19,13 +20,21 @@ import redis
 import sseclient
 from asyncmq.backends.redis import RedisBackend
 
+from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.pictures import EVENTS
+from asyncmq_cli.services.events import Event, EventService
+from asyncmq_cli.services.events import Tail as Order
+from asyncmq_cli.services.feed import Outage
+from asyncmq_cli.services.metrics import MetricsService
+from asyncmq_cli.storage.store import Store
 from tests import library
 from tests.conftest import Run, environment
+from tests.demo.processes import eventually
 from tests.screen import LiveTerminal
 from tests.servers import Comeback
 from tests.terminal import on_terminal
+from tests.workers import QUEUE, holding, working
 
 CHANNEL = "asyncmq:events"
 _PATIENCE = 30.0
@@ -338,6 +347,30 @@ def test_an_outage_is_a_warning_and_it_goes_on() -> None:
             assert tail.end() == 130
 
 
+def test_the_longer_an_outage_the_longer_it_waits_but_no_longer_than_half_a_minute() -> None:
+    with Comeback() as server:
+        enqueue(server.url, "one")
+        store = Store(config.resolve({"redis_url": server.url}), warn=lambda message: None)
+        rests: list[float] = []
+        events = EventService(store, MetricsService(store))
+        found = events.tail(Order(["overview"], interval=0.5, record=False), rests.append)
+        try:
+            assert isinstance(next(found), Event)
+            server.go_away()
+            outages = [next(found) for _ in range(8)]
+            assert [outage.pause for outage in outages if isinstance(outage, Outage)] == [
+                *(1, 2, 4, 8, 16, 30, 30, 30)
+            ]
+            assert rests[1:] == [1, 2, 4, 8, 16, 30, 30], "the last has been told, and is about to begin"
+            server.come_back()
+            assert isinstance(next(found), Event)
+            server.go_away()
+            again = next(found)
+            assert isinstance(again, Outage) and again.pause == 1, "it begins anew"
+        finally:
+            store.close()
+
+
 def test_without_retry_an_outage_is_the_end() -> None:
     with Comeback() as server, Tail("--interval", "0.2", "--no-retry", url=server.url) as tail:
         tail.round()
@@ -390,6 +423,23 @@ def test_what_the_library_publishes_arrives_at_once(server: PrivateRedis, client
             assert found["data"]["event"] == "job:stalled"
             assert found["data"]["data"] == {"id": f"job-{number}", "queue": "mail"}
             assert found["timestamp"] == found["data"]["ts"]
+
+
+def test_a_job_that_a_killed_worker_left_is_told_by_the_next(
+    server: PrivateRedis, client: redis.Redis, tmp_path: Path
+) -> None:
+    client.flushall()
+    end = tmp_path / "end"
+    library.with_backend(server.url, lambda opened: opened.enqueue(QUEUE, holding("long", end)))
+    with working(server.url, stalled=0.5) as worker:
+        assert eventually(lambda: client.hlen(f"queue:{QUEUE}:heartbeats") == 1)
+        worker.kill()
+    with Tail("--event", "overview", "--runtime", "--interval", "600", url=server.url) as tail:
+        assert tail.event()["event"] == "overview"
+        with working(server.url, stalled=0.5):
+            published = tail.event("runtime")["data"]
+    assert published["event"] == "job:stalled"
+    assert (published["data"]["queue_name"], published["data"]["id"]) == (QUEUE, "long")
 
 
 def test_published_events_come_between_rounds(server: PrivateRedis, client: redis.Redis) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import dashboard, library
+from tests import dashboard, library, workers
 from tests.conftest import Run
+from tests.demo.processes import eventually
 
 QUEUES = ("mail", "reports", "thumbs")
 STATES = ("waiting", "active", "delayed", "completed", "failed")
@@ -237,3 +239,50 @@ def test_the_history_has_the_dashboards_keys(server: PrivateRedis, client: redis
     (ours,), theirs = cli("metrics", "history", "--json").json["history"], dashboard.history(server.url)[0]
     assert set(ours) == set(theirs)
     assert {**ours, "timestamp": 0, "time": ""} == {**theirs, "timestamp": 0, "time": ""}
+
+
+def test_the_numbers_agree_while_a_job_is_active(
+    server: PrivateRedis, client: redis.Redis, cli: Run, tmp_path: Path
+) -> None:
+    end = tmp_path / "end"
+    jobs = [workers.holding("running", end), *(workers.napping(f"next-{number}") for number in range(3))]
+
+    async def fill(opened: RedisBackend) -> None:
+        await opened.enqueue(workers.QUEUE, workers.napping("early"))
+
+    async def more(opened: RedisBackend) -> None:
+        for job in jobs:
+            await opened.enqueue(workers.QUEUE, job)
+
+    library.with_backend(server.url, fill)
+    with workers.working(server.url, concurrency=1):
+        assert cli("wait", workers.QUEUE, "early").code == 0
+        library.with_backend(server.url, more)
+        assert eventually(lambda: client.hlen(f"queue:{workers.QUEUE}:active") == 1)
+        expected = {"waiting": 3, "active": 1, "delayed": 0, "completed": 1, "failed": 0}
+        told = {
+            "queues show": cli("queues", "show", workers.QUEUE, "--json").json,
+            "overview": cli("overview", "--json").json["jobdist"],
+            "events tail": orjson.loads(cli("events", "tail", "--once", "--event", "jobdist").stdout)["data"],
+            "metrics show": cli("metrics", "show", "--json").json["counts"],
+            "metrics history": cli("metrics", "history", "--json").json["history"][0],
+            "jobs list": {
+                state: cli("jobs", "list", workers.QUEUE, "--state", state, "--json").json["total"]
+                for state in expected
+            },
+            "prometheus": {
+                sample.labels["state"]: sample.value
+                for family in text_string_to_metric_families(cli("metrics", "prometheus").stdout)
+                for sample in family.samples
+                if sample.name == "asyncmq_queue_jobs"
+            },
+        }
+        for command, counts in told.items():
+            assert {state: counts[state] for state in expected} == expected, command
+        left = cli("wait", workers.QUEUE, "--timeout", "0", "--json").json
+        assert (left["left"], left["waiting"], left["active"]) == (4, 3, 1)
+        checked = cli("check", "--max-waiting", "9", "--json").json
+        assert {p["probe"]: p["value"] for p in checked["probes"]}["waiting"] == 3
+        end.touch()
+        assert cli("wait", workers.QUEUE).code == 0
+    assert cli("queues", "show", workers.QUEUE, "--json").json["completed"] == 5
