@@ -69,6 +69,12 @@ CHANGES: dict[str, Args] = {
 }
 COMMANDS = {**READERS, **CHANGES}
 
+
+def in_json(args: Args) -> Args:
+    """The command with --json, if there is JSON of it."""
+    return args if args == READERS["metrics prometheus"] else (*args, "--json")
+
+
 _JOBS: list[tuple[str, dict[str, Any]]] = [
     ("failed", library.job("dead")),
     ("failed", library.job("large", args=["z" * 70_000])),

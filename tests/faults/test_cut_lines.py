@@ -10,7 +10,7 @@ from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result
 from tests.faults.fakes import Proxy
 from tests.faults.scale import scaled
-from tests.faults.support import CHANGES, READERS, Args, Keyspace, Tool, assert_refused
+from tests.faults.support import CHANGES, READERS, Args, Keyspace, Tool, assert_refused, in_json
 
 CUTS = scaled(24, 96)
 SLACK = 16
@@ -48,7 +48,7 @@ def points(length: int, count: int) -> list[int]:
 def test_a_reader_whose_line_is_cut_never_passes_off_a_part_as_the_whole(
     args: Args, as_json: bool, server: PrivateRedis, keyspace: Keyspace, tool: Tool
 ) -> None:
-    args = (*args, "--json") if as_json else args
+    args = in_json(args) if as_json else args
     sound = conversation(server, keyspace, tool, args)
     for limit in points(sound.length - SLACK, CUTS):
         with Proxy(server.socket, limit=limit) as proxy:
@@ -91,8 +91,8 @@ def test_a_change_whose_line_is_cut_is_made_whole_or_not_at_all(
 def test_a_dead_line_is_given_up_after_the_timeout(
     args: Args, server: PrivateRedis, keyspace: Keyspace, tool: Tool
 ) -> None:
-    sound = conversation(server, keyspace, tool, (*args, "--json"))
-    args = (*args, "--json")
+    args = in_json(args)
+    sound = conversation(server, keyspace, tool, args)
     for limit in points(sound.length, STALLS)[3:]:
         with Proxy(server.socket, limit=limit, stall=True) as proxy:
             result = tool(proxy.url, "--timeout", "0.05", *args)

@@ -20,6 +20,7 @@ from tests.faults.support import (
     Tool,
     assert_refused,
     binary_id,
+    in_json,
     redis_binaries,
     seed,
 )
@@ -59,7 +60,7 @@ def test_a_refusal_is_one_line_and_leaves_everything_as_it_was(
 
 def assert_all_refused(commands: Mapping[str, Args], trouble: Trouble, tool: Tool, url: str) -> None:
     for args in commands.values():
-        for told in (args, (*args, "--json")):
+        for told in (args, in_json(args)):
             assert_refused(told, tool(url, *told), trouble.code, trouble.says)
 
 

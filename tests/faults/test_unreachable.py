@@ -15,7 +15,7 @@ import pytest
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result, run_tool
 from tests.faults.fakes import FakeServer, HangUpError
-from tests.faults.support import COMMANDS, PASSWORD, Args, Keyspace, Tool, assert_refused
+from tests.faults.support import COMMANDS, PASSWORD, Args, Keyspace, Tool, assert_refused, in_json
 from tests.faults.troubles import free_port
 
 SECONDS = 10.0
@@ -67,11 +67,11 @@ def welcome_and_say_nothing(command: list[bytes]) -> bytes | None:
 def refused(tool: Tool) -> Callable[..., Result]:
     """Run a command, with and without --json by turns, and hold that it is refused with this code
     in good time."""
-    forms = itertools.cycle([("--json",), ()])
+    forms = itertools.cycle([in_json, lambda args: args])
 
     def check(url: str, args: Args, code: str, says: str = "") -> Result:
         # Where an answer comes, it is waited for however busy this machine is.
-        args = (*args, *next(forms))
+        args = next(forms)(args)
         timeout = "0.05" if code == "redis_timeout" else "30"
         start = time.monotonic()
         result = tool(url, "--timeout", timeout, *args)
