@@ -31,12 +31,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from asyncmq_cli.errors import RedisProblem, UsageProblem
+from asyncmq_cli.storage import tls
 from asyncmq_cli.storage.replies import CheckedRedis
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
 
 SCHEMES = ("redis", "rediss", "unix")
+_RUNNING = "is it running there? --redis-url or ASYNCMQ_REDIS_URL says where it is"
 _FORMS = "redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS, unix:///PATH?db=0"
 
 # What the client library logs, with its tracebacks, would end on the operator's screen.
@@ -175,10 +177,9 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
     if token is not None:
         return _refusal(token, text)
     if isinstance(exc, RedisConnectionError | InvalidResponse):
+        reason, hint = tls.trouble(exc, config.redis_url) or (_reason(exc), _RUNNING)
         return RedisProblem(
-            "redis_unreachable",
-            f"cannot reach Redis at {config.shown_url}: {_reason(exc)}",
-            hint="is it running there? --redis-url or ASYNCMQ_REDIS_URL says where it is",
+            "redis_unreachable", f"cannot reach Redis at {config.shown_url}: {reason}", hint=hint
         )
     status = getattr(exc, "status_code", None)
     # The client library takes the first word off some texts, and it may say more than the rest.

@@ -110,5 +110,16 @@ def test_a_certificate_that_is_not_to_be_trusted_is_refused(
         for form in ((), ("--json",)) if name != "events tail" else ((),):
             args = (*COMMANDS[name], *form)
             result = tool(f"{proxy.url}?ssl_ca_certs={trusted}", *args)
-            assert_refused(args, result, "redis_unreachable", "certificate")
+            assert_refused(args, result, "redis_unreachable", "its certificate was refused: ")
+            assert "ssl_ca_certs=FILE in the URL names who signed it" in result.stderr
     keyspace.assert_untouched()
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
+def test_a_file_that_cannot_be_read_is_named(option: str, proxy: TlsProxy, trusted: Path, tool: Tool) -> None:
+    pair = f"&ssl_certfile={trusted}" if option == "ssl_keyfile" else ""
+    result = tool(f"{proxy.url}?{option}=/nowhere/ca.pem{pair}", "queues", "list")
+    assert_refused(
+        ("queues", "list"), result, "redis_unreachable", f"{option} '/nowhere/ca.pem' cannot be read"
+    )
+    assert f"name a PEM file with {option}=FILE in the URL" in result.stderr

@@ -1,0 +1,47 @@
+"""What went wrong with TLS before anything was said to the server, in words, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+
+def trouble(exc: BaseException, url: str) -> tuple[str, str] | None:
+    """The reason and a hint; None where it is not TLS that failed, or it needs no more words."""
+    for cause in _causes(exc):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate was refused: {cause.verify_message}",
+                "?ssl_ca_certs=FILE in the URL names who signed it; its host must be the certificate's",
+            )
+    unread = _unreadable(url)
+    if unread is None:
+        return None
+    option, path, why = unread
+    return f"{option} {path!r} cannot be read: {why}", f"name a PEM file with {option}=FILE in the URL"
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = exc
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _unreadable(url: str) -> tuple[str, str, str] | None:
+    """The first of the URL's files that cannot be read: its option, its path and why."""
+    parts = urlsplit(url)
+    if parts.scheme != "rediss":
+        return None
+    given = parse_qs(parts.query)
+    for option in _FILES:
+        for path in given.get(option, ()):
+            try:
+                os.close(os.open(path, os.O_RDONLY))
+            except OSError as exc:
+                return option, path, exc.strerror or str(exc)
+    return None
