@@ -120,7 +120,7 @@ def _named(session: Session, findings: Sequence[Finding], names: list[str]) -> I
     for code in dict.fromkeys(one.code for one in findings if one.repairable):
         if not session.repairs.makes(code, ()):
             line = command_line("doctor", *names, "--repair", "--code", code)
-            yield f"{line} lets them wait again; one that runs after all would run twice"
+            yield f"{line} repairs it; it may run twice"
 
 
 def _left(session: Session, report: RepairReport, names: list[str]) -> int:

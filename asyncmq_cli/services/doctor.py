@@ -7,12 +7,12 @@ only if nothing about it has changed.
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.findings import Diagnosis, Finding
 from asyncmq_cli.services.diagnosis import diagnose
 from asyncmq_cli.services.doctor_codes import BY_CODE, DAMAGES, Damage
@@ -236,10 +236,20 @@ def finding(damage: Damage, queue: str, tally: Tally, tasks: Mapping[tuple[str, 
         count=tally.count,
         sample_ids=tuple(tally.samples),
         message=damage.message,
-        repair=damage.repair.replace("QUEUE", shlex.quote(queue)),
+        repair=_of_queue(damage.repair, queue),
         repairable=damage.way != "advice",
         sample_tasks=tuple(tasks.get((queue, job_id)) for job_id in tally.samples),
     )
+
+
+def _of_queue(advice: str, queue: str) -> str:
+    """With the queue's name in the command that it tells to type, where there is one."""
+    before, _, rest = advice.partition("'asyncmq ")
+    command, _, after = rest.partition("'")
+    words = command.split()
+    if "QUEUE" not in words:
+        return advice
+    return before + command_line(*(queue if word == "QUEUE" else word for word in words)) + after
 
 
 def _readable(walk: Callable[[], Iterator[list[str]]]) -> Iterator[list[str]]:

@@ -114,6 +114,16 @@ def test_a_repair_is_asked_about_on_a_terminal(server: PrivateRedis, client: red
     assert {event["details"]["reason"] for event in library.events(client)} == {"tidying"}
 
 
+def test_advice_can_be_pasted_whatever_the_queue_is_called(server: PrivateRedis, cli: Run) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        await opened.enqueue("my queue", job("y"))
+        await opened.pause_queue("my queue")
+
+    library.with_backend(server.url, fill)
+    (finding,) = cli("doctor", "--json").json["findings"]
+    assert finding["repair"] == "`asyncmq queues resume 'my queue'` lets workers take them"
+
+
 def test_a_clean_terminal_says_so(server: PrivateRedis, client: redis.Redis) -> None:
     put(server.url, ("waiting", "x"))
     screen = on_terminal("doctor", url=server.url)
