@@ -9,6 +9,7 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.storage.keys import QueueKeys
 from tests import library
 from tests.conftest import Run
 from tests.terminal import on_terminal
@@ -145,3 +146,14 @@ def test_standard_output_is_no_place_for_a_backup(
         "hint: a backup must be on disk before anything is removed; ./- is a file of that name\n"
     )
     assert (library.dump(client), list(tmp_path.iterdir())) == (before, [])
+
+
+@pytest.mark.parametrize(
+    ("children", "says"), [(("c",), "1 job waits for it"), (("c", "d"), "2 jobs wait for it")]
+)
+def test_who_waits_for_a_job_is_told_in_english(
+    children: tuple[str, ...], says: str, server: PrivateRedis, client: redis.Redis
+) -> None:
+    client.sadd(QueueKeys(QUEUE).children("w00"), *children)
+    lines = asked(server, "jobs", "remove", QUEUE, "w00").splitlines()
+    assert lines[:2] == ["  w00  app.news", f"    ({says} and will never run)"]
