@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.models.values import WAITING_CHILDREN, as_number
-from asyncmq_cli.storage.codec import decode_member
-from asyncmq_cli.storage.suspects import DEAD, ENDED
+from asyncmq_cli.storage.suspects import DEAD, ENDED, PENDING
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.evidence import Evidence
@@ -27,55 +26,52 @@ _LEFT = (
     ("results", "result_without_job"),
     ("payloads", "payload_without_record"),
     ("heartbeats", "heartbeat_stale"),
+    ("dependencies", "dependencies_left"),
 )
-# The walk that tells of a damage, so that none is told of twice; the others are told of by the
-# first collection that knows the job.
-_TOLD_BY = {
-    "dead_letter_stale": "dlq",
-    "in_two_places": "delayed",
-    "cancel_unfinished": "cancelled",
-    "claim_stale": "active",
-    "heartbeat_stale": "heartbeats",
-    "active_lost": "lost",
-}
 
 
-def diagnose(found: Evidence) -> tuple[str, str] | None:
-    """The damage's code and the walk that tells of it. What cannot be read is no damage of a job:
-    its key is told of."""
+def diagnose(found: Evidence) -> str | None:
+    """The damage's code. What cannot be read is no damage of a job: its key is told of."""
     if found.unreadable_key:
         return None
     places = _places(found)
-    code = _with_record(found, places) if found.has_record else _without_record(found, places)
-    if code is None:
-        return None
-    # A result is not looked for beside a record: where nothing else knows the job, that is what told of it.
-    return code, _TOLD_BY.get(code) or next(iter(places), "results")
+    return _with_record(found, places) if found.has_record else _without_record(found, places)
 
 
 def _places(found: Evidence) -> list[str]:
-    """The collections that know the job; a walk through each of them comes upon it."""
-    location, members = found.location, found.location.members
+    """The collections that know the job."""
+    location = found.location
     known = {
         "ids": location.in_ids,
         "states": location.state is not None,
-        "waiting": bool(members["waiting"]),
-        "delayed": bool(members["delayed"]),
-        "dlq": bool(members["dlq"]),
+        "waiting": bool(found.times_in("waiting")),
+        "delayed": bool(found.times_in("delayed")),
+        "dlq": bool(found.times_in("dlq")),
         "active": location.active,
         "cancelled": location.cancelled,
         "results": found.has_result,
         "payloads": location.payload is not None,
         "heartbeats": found.heartbeat is not None,
+        "dependencies": found.pending > 0 or (found.children > 0 and not found.has_living_child),
     }
     return [place for place, knows in known.items() if knows]
 
 
 def _without_record(found: Evidence, places: list[str]) -> str | None:
-    whole = found.whole_members
-    if whole["delayed"] or whole["dlq"]:
+    location = found.location
+    waiting, delayed, dead = (found.times_in(place) for place in ("waiting", "delayed", "dlq"))
+    whole = len(found.sightings)
+    if whole and waiting + delayed > 1:
+        return "in_two_places"
+    if whole and (waiting or delayed) and location.active:
+        return "active_listed"
+    if dead:
+        # Its record would be one of the dead, whatever else is known of it.
+        alone = dead == 1 and not (waiting or delayed or location.active)
+        return "record_missing" if alone and location.state in (None, *DEAD) else "dead_letter_unclear"
+    if delayed:
         return "record_missing"
-    if whole["waiting"]:
+    if whole:
         # A whole job in the waiting set, as old versions of AsyncMQ wrote it, needs no record.
         return None
     return next((code for place, code in _LEFT if place in places), None)
@@ -84,17 +80,21 @@ def _without_record(found: Evidence, places: list[str]) -> str | None:
 def _with_record(found: Evidence, places: list[str]) -> str | None:
     location, status = found.location, found.status
     waiting, delayed, dead = (place in places for place in ("waiting", "delayed", "dlq"))
-    pending = status in ("waiting", "delayed", "active", WAITING_CHILDREN)
+    pending = status in PENDING
     lies_somewhere = waiting or delayed or dead or location.active
     if location.cancelled and pending and not lies_somewhere:
         return "cancel_unfinished" if found.readable else "record_unreadable"
+    if waiting and not found.readable:
+        return "record_unreadable"
+    if waiting or delayed:
+        code = _runs_again(found)
+        if code is not None:
+            return code
     if dead and status not in DEAD:
-        if waiting or delayed or location.active or not pending:
-            return "dead_letter_stale"
-        return "dead_state_wrong"
-    if waiting and delayed:
-        return "in_two_places"
-    if status == WAITING_CHILDREN:
+        return _of_dead_letter(found, waiting or delayed)
+    if found.argumentless and pending and not (delayed or dead or location.active):
+        return "arguments_damaged"
+    if status == WAITING_CHILDREN and found.parents:
         return _of_child(found, lies_somewhere)
     if not lies_somewhere:
         code = _unlisted(found)
@@ -109,29 +109,54 @@ def _with_record(found: Evidence, places: list[str]) -> str | None:
     return None
 
 
+def _runs_again(found: Evidence) -> str | None:
+    """What a job is called that a worker will run once more than it should."""
+    # A worker drops a job that is marked as cancelled.
+    dropped = found.status == "cancelled" and found.location.cancelled
+    if found.status in ENDED and not dropped:
+        return "ended_listed"
+    if found.status == "active":
+        return "active_listed"
+    return "in_two_places" if found.times_in("waiting") + found.times_in("delayed") > 1 else None
+
+
+def _of_dead_letter(found: Evidence, listed: bool) -> str:
+    """What a job is called that has a dead letter, and is not called dead."""
+    status = found.status
+    if listed or (found.location.active and status == "active"):
+        return "dead_letter_stale"
+    if status in ("completed", "cancelled"):
+        # Such an end is written over a record that said otherwise, or the record says it too.
+        return "dead_letter_unclear" if found.recorded in DEAD else "dead_letter_stale"
+    if status not in PENDING:
+        return "state_unknown"
+    letters = found.seen_in("dlq")
+    same = len(letters) == 1 and letters[0].life is not None and letters[0].life == found.life
+    return "dead_state_wrong" if same else "dead_letter_unclear"
+
+
 def _unlisted(found: Evidence) -> str | None:
     """What a job that lies in no place is called; None for one that has ended and belongs nowhere."""
     if found.status == "active":
         return "active_unclaimed" if found.readable else "record_unreadable"
+    if found.status not in (*PENDING, *ENDED):
+        return "state_unknown" if found.readable else "record_unreadable"
     code = _UNLISTED.get(found.status)
     if found.status == "delayed":
         until = as_number(found.location.job.get("delay_until"))
         code = "delayed_timeless" if until is None else "delayed_unlisted"
+    if found.status == WAITING_CHILDREN:
+        # One that waits for nobody is called so, and nothing else is known of it.
+        code = "state_unknown"
     return code if code is None or found.readable else "record_unreadable"
 
 
 def _of_child(found: Evidence, lies_somewhere: bool) -> str | None:
-    states = list(found.parents.values())
-    if any(state is None or state == "cancelled" for state in states):
+    states = found.parents
+    if not states.isdisjoint({None, "cancelled"}):
         return "parent_gone"
-    if any(state in DEAD for state in states):
+    if not states.isdisjoint(DEAD):
         return "parent_failed"
-    if all(state == "completed" for state in states) and not lies_somewhere:
+    if states == {"completed"} and not lies_somewhere:
         return "parents_done"
     return None if found.location.in_ids else "record_unindexed"
-
-
-def dead_letter_of(found: Evidence) -> dict[str, object]:
-    """The job that its dead letter, or its delayed member, holds."""
-    whole = found.whole_members
-    return decode_member((whole["dlq"] or whole["delayed"])[-1]) or {}

@@ -19,21 +19,28 @@ from asyncmq_cli.services.doctor_codes import BY_CODE, DAMAGES, Damage
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.lost_jobs import LostJobs
 from asyncmq_cli.services.queue_findings import QueueFinding, confirmed, queue_findings
+from asyncmq_cli.storage.keys import to_text
 from asyncmq_cli.storage.scan import WrongType, chunked
 from asyncmq_cli.storage.suspects import Tally
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.evidence import Evidence
     from asyncmq_cli.storage.store import Store
+    from asyncmq_cli.storage.suspects import Stray
 
 GRACE = 2.0
 """Seconds between the two looks: many times what a change of several commands takes."""
 _YOUNG = 60.0
 """A job of fewer seconds may be enqueued before the jobs that it waits for."""
-_LOOKED_AT_TOGETHER = 2000
-_IN_MIND = 10_000
-"""Jobs kept between the two looks."""
+_IN_MIND = 100_000
+"""Jobs of which the ids are kept for a look, and the ids and marks between the two looks. Each look at so
+many reads the sorted sets through once."""
 _SAMPLES = 5
+OF_NO_QUEUE = ""
+"""In a finding's place of a queue: it is of all."""
+_HELD_AT_A_TIME = 2000
+_HELD_BYTES = 8 * 1024 * 1024
+"""What is held of the jobs that are to be repaired next, texts and members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class Suspicion:
     job_id: str
     code: str
     mark: int
+    created_at: float
 
 
 @dataclass(slots=True)
@@ -51,20 +59,26 @@ class Confirmed:
     """Damages of one queue that both looks saw."""
 
     queue: str
-    jobs: list[tuple[str, Evidence]] = field(default_factory=list)
+    jobs: Sequence[tuple[str, Evidence]] = ()
     of_queue: list[QueueFinding] = field(default_factory=list)
     tallies: list[tuple[str, Tally]] = field(default_factory=list)
 
 
 class Doctor:
-    """`wanted` are the codes to look for."""
+    """`wanted` are the codes to look for. Of those `mended` the confirmed jobs come with the texts of
+    their members, and the first created first."""
 
-    def __init__(self, store: Store, wanted: Collection[str]) -> None:
+    def __init__(self, store: Store, wanted: Collection[str], mended: Collection[str] = ()) -> None:
         self._store = store
         self._wanted = wanted
+        self._mended = mended
+        self._told: set[int] = set()
 
     def rounds(self, queues: Sequence[str], names: Sequence[str]) -> Iterator[Confirmed]:
         """What is wrong with the queues, piece by piece; `names` are all that exist."""
+        streams = tuple(self._store.wrong_streams()) if "wrong_type" in self._wanted else ()
+        if streams:
+            yield Confirmed(OF_NO_QUEUE, of_queue=[QueueFinding("wrong_type", streams, len(streams))])
         suspicions: list[Suspicion] = []
         first: dict[str, list[QueueFinding]] = {}
         for queue in queues:
@@ -77,8 +91,9 @@ class Doctor:
                 if len(suspicions) >= _IN_MIND:
                     yield from self._looked_at_again(suspicions)
                     suspicions = []
-        for queue, job_ids in self._orphans(queues, names):
-            suspicions += self._suspicions(queue, {job_id: {"payloads"} for job_id in job_ids})
+        for queue, job_ids, tally in self._strays(queues, names):
+            yield Confirmed(queue, tallies=self._wanted_of([("wrong_type", tally)]))
+            suspicions += self._suspicions(queue, job_ids)
             if len(suspicions) >= _IN_MIND:
                 yield from self._looked_at_again(suspicions)
                 suspicions = []
@@ -86,59 +101,64 @@ class Doctor:
 
     def _suspicions_in(self, queue: str) -> Iterator[tuple[list[Suspicion], list[tuple[str, Tally]]]]:
         walk = self._store.walk(queue)
-        odd: dict[str, set[str]] = {}
+        odd: dict[str, bool] = {}
         for name, ids_of in {**walk.walks(), "lost": lambda: self._lost(queue)}.items():
             for job_ids in _readable(ids_of):
                 for job_id in job_ids:
-                    odd.setdefault(job_id, set()).add(name)
+                    odd[job_id] = name == "lost"
                 if len(odd) >= _IN_MIND:
                     yield self._suspicions(queue, odd), []
                     odd = {}
         tallies = [("wrong_type", walk.wrong_records)]
         tallies += [("member_unreadable", tally) for tally in walk.unreadable.values()]
-        wanted = [(code, tally) for code, tally in tallies if tally.count and code in self._wanted]
-        yield self._suspicions(queue, odd), wanted
+        yield self._suspicions(queue, odd), self._wanted_of(tallies)
+
+    def _wanted_of(self, tallies: Sequence[tuple[str, Tally]]) -> list[tuple[str, Tally]]:
+        return [(code, tally) for code, tally in tallies if tally.count and code in self._wanted]
 
     def _lost(self, queue: str) -> Iterator[list[str]]:
         for piece in chunked(LostJobs(self._store, queue, self._store.now())):
             yield [lost.id for lost in piece]
 
-    def _orphans(self, queues: Sequence[str], names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-        if "payload_without_record" not in self._wanted:
-            return
+    def _strays(
+        self, queues: Sequence[str], names: Sequence[str]
+    ) -> Iterator[tuple[str, dict[str, bool], Tally]]:
+        """By queue, the jobs of which a key beside the records may be left, and the keys of a wrong type."""
         chosen = set(queues)
-        orphans = (found for found in self._store.orphaned_payloads(names) if found[0] in chosen)
-        for piece in chunked(orphans, _IN_MIND):
-            by_queue: dict[str, list[str]] = {}
-            for queue, job_id in piece:
-                by_queue.setdefault(queue, []).append(job_id)
-            yield from by_queue.items()
+        for code, strays in (
+            ("payload_without_record", self._store.stray_payloads),
+            ("dependencies_left", self._store.stray_dependencies),
+        ):
+            if not {code, "wrong_type"}.isdisjoint(self._wanted):
+                found = (one for one in strays(names) if one.queue in chosen)
+                for piece in chunked(found, _IN_MIND):
+                    yield from _by_queue(piece)
 
-    def _suspicions(self, queue: str, odd: dict[str, set[str]]) -> list[Suspicion]:
-        """Of the ids, each with the walks that came upon it, those whose job is damaged."""
+    def _suspicions(self, queue: str, odd: dict[str, bool]) -> list[Suspicion]:
+        """Of the ids, each with whether its job is called lost, those whose job is damaged."""
         found = []
-        for piece in chunked(odd, _LOOKED_AT_TOGETHER):
-            for evidence in self._store.look(queue, piece):
+        for piece in self._store.look(queue, odd):
+            for evidence in piece:
                 job_id = evidence.location.id
                 code = self._code(evidence, odd[job_id])
-                if code is not None:
-                    found.append(Suspicion(queue, job_id, code, evidence.mark))
+                told = hash((queue, job_id))
+                # Several walks may come upon it.
+                if code is not None and told not in self._told:
+                    self._told.add(told)
+                    found.append(Suspicion(queue, job_id, code, evidence.mark, evidence.created_at or 0.0))
         return found
 
-    def _code(self, found: Evidence, walks: Collection[str]) -> str | None:
-        """What the job has; None where another walk tells of it, or nobody wants to know."""
-        damage = diagnose(found)
-        if damage is None and "lost" in walks and found.location.active and found.status == "active":
-            damage = ("active_lost", "lost")
-        if damage is None or damage[1] not in walks or damage[0] not in self._wanted:
+    def _code(self, found: Evidence, is_lost: bool) -> str | None:
+        """What the job has; None also where nobody wants to know."""
+        code = diagnose(found)
+        if code is None and is_lost and found.location.active and found.status == "active":
+            code = "active_lost"
+        if code == "parent_gone" and not self._is_old(found):
             return None
-        if damage[0] == "parent_gone" and not self._is_old(found):
-            return None
-        return damage[0]
+        return code if code in self._wanted else None
 
     def _is_old(self, found: Evidence) -> bool:
-        created_at = found.location.job.created_at
-        return created_at is None or created_at < self._store.now() - _YOUNG
+        return found.created_at is None or found.created_at < self._store.now() - _YOUNG
 
     def _looked_at_again(
         self, suspicions: Sequence[Suspicion], of_queues: dict[str, list[QueueFinding]] | None = None
@@ -149,12 +169,11 @@ class Doctor:
             again = queue_findings(self._store, queue)
             yield Confirmed(queue, of_queue=list(confirmed(first, again)))
         by_queue: dict[str, dict[str, Suspicion]] = {}
-        for one in suspicions:
+        # What is to wait again waits in the order in which it came.
+        for one in sorted(suspicions, key=lambda suspicion: suspicion.created_at):
             by_queue.setdefault(one.queue, {})[one.job_id] = one
         for queue, suspected in by_queue.items():
-            lost = self._still_lost(queue, suspected.values())
-            for piece in chunked(suspected, _LOOKED_AT_TOGETHER):
-                yield Confirmed(queue, jobs=list(self._still_damaged(queue, piece, suspected, lost)))
+            yield from self._still_damaged(queue, suspected)
 
     def _still_lost(self, queue: str, suspected: Collection[Suspicion]) -> set[str]:
         wanted = {one.job_id for one in suspected if one.code == "active_lost"}
@@ -162,13 +181,34 @@ class Doctor:
             return wanted
         return {job_id for job_ids in _readable(lambda: self._lost(queue)) for job_id in job_ids} & wanted
 
-    def _still_damaged(
-        self, queue: str, job_ids: list[str], suspected: dict[str, Suspicion], lost: set[str]
-    ) -> Iterator[tuple[str, Evidence]]:
-        for evidence in self._store.look(queue, job_ids):
-            before = suspected[evidence.location.id]
-            if evidence.mark == before.mark and (before.code != "active_lost" or before.job_id in lost):
-                yield before.code, evidence
+    def _still_damaged(self, queue: str, suspected: dict[str, Suspicion]) -> Iterator[Confirmed]:
+        lost = self._still_lost(queue, suspected.values())
+        held: list[tuple[str, Evidence]] = []
+        size = 0
+        for piece in self._store.look(queue, suspected):
+            told: list[tuple[str, Evidence]] = []
+            for evidence in piece:
+                before = suspected[evidence.location.id]
+                if evidence.mark != before.mark or (
+                    before.code == "active_lost" and before.job_id not in lost
+                ):
+                    continue
+                if before.code not in self._mended:
+                    told.append((before.code, evidence))
+                    continue
+                if held and (len(held) >= _HELD_AT_A_TIME or size + evidence.size > _HELD_BYTES):
+                    yield self._whole(queue, held)
+                    held, size = [], 0
+                held.append((before.code, evidence))
+                size += evidence.size
+            yield Confirmed(queue, told)
+        if held:
+            yield self._whole(queue, held)
+
+    def _whole(self, queue: str, held: Sequence[tuple[str, Evidence]]) -> Confirmed:
+        codes = {evidence.location.id: code for code, evidence in held}
+        whole = self._store.fetch_members(queue, [evidence for _, evidence in held])
+        return Confirmed(queue, [(codes[evidence.location.id], evidence) for evidence in whole])
 
 
 class DoctorService:
@@ -217,7 +257,7 @@ class Summary:
         """Queue by queue, in the order of the codes."""
         return [
             finding(damage, queue, self._tallies[queue, damage.code], self._tasks)
-            for queue in queues
+            for queue in (OF_NO_QUEUE, *queues)
             for damage in DAMAGES
             if (queue, damage.code) in self._tallies
         ]
@@ -250,6 +290,18 @@ def _of_queue(advice: str, queue: str) -> str:
     if "QUEUE" not in words:
         return advice
     return before + command_line(*(queue if word == "QUEUE" else word for word in words)) + after
+
+
+def _by_queue(strays: Sequence[Stray]) -> Iterator[tuple[str, dict[str, bool], Tally]]:
+    by_queue: dict[str, tuple[dict[str, bool], Tally]] = {}
+    for stray in strays:
+        job_ids, wrong = by_queue.setdefault(stray.queue, ({}, Tally()))
+        if stray.wrong_key is None:
+            job_ids[stray.job_id] = False
+        else:
+            wrong.add(to_text(stray.wrong_key))
+    for queue, (job_ids, wrong) in by_queue.items():
+        yield queue, job_ids, wrong
 
 
 def _readable(walk: Callable[[], Iterator[list[str]]]) -> Iterator[list[str]]:

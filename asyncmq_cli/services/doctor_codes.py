@@ -26,7 +26,7 @@ class Damage:
     way: Way = "sure"
 
 
-_FORGET = "takes out what is left of it: id, state, result, claim and marks"
+_FORGET = "takes out what is left of it: id, state, result, claim, marks and sets"
 _TWICE = (
     "lets it wait again; made only where its code is named, because a worker that runs it after all "
     "would run it twice"
@@ -61,8 +61,41 @@ DAMAGES = (
     Damage(
         "dead_state_wrong",
         "error",
-        "it is in the dead-letter queue and nowhere else, but its state says otherwise: it cannot be retried",
+        "it is in the dead-letter queue and nowhere else, and its record is of the same life, but its state "
+        "says otherwise: it cannot be retried",
         "sets its state and record to what its dead letter says",
+    ),
+    Damage(
+        "dead_letter_unclear",
+        "error",
+        "it is in the dead-letter queue, but what else is stored of it is of another life or says otherwise: "
+        "which is meant is not known",
+        "'asyncmq jobs show' has what is stored; take the dead letter out with redis-cli ZREM, or set the "
+        "job's state in the states hash to failed and 'asyncmq jobs retry' it",
+        "advice",
+    ),
+    Damage(
+        "state_unknown",
+        "error",
+        "it is in no place where a worker looks, and its state is none that AsyncMQ gives a job that is to "
+        "run or has ended: nothing will run it",
+        "set its state in the states hash to what it is meant to be and run the doctor again, or 'asyncmq "
+        "jobs remove' it",
+        "advice",
+    ),
+    Damage(
+        "ended_listed",
+        "error",
+        "it has ended, but is in the waiting or the delayed set too: a worker runs it again",
+        "if it is not to run again, take its member out with redis-cli ZREM",
+        "advice",
+    ),
+    Damage(
+        "active_listed",
+        "error",
+        "it is active, but is in the waiting or the delayed set too: a worker runs it a second time",
+        "if it is not to run again, take its member out with redis-cli ZREM",
+        "advice",
     ),
     Damage(
         "active_lost",
@@ -115,14 +148,15 @@ DAMAGES = (
     Damage(
         "in_two_places",
         "warning",
-        "it is in the waiting and in the delayed set, so it runs twice",
-        "which of the two is meant is not known: 'asyncmq jobs remove' takes out both",
+        "it is in the waiting and in the delayed set, or more than once in one of them: it runs more than "
+        "once, or one of them is lost",
+        "which of them is meant is not known: 'asyncmq jobs remove' takes out all",
         "advice",
     ),
     Damage(
         "dead_letter_stale",
         "warning",
-        "its dead letter is of an earlier life: its state and place say that it is not dead",
+        "its dead letter is of an earlier life: it has ended otherwise since, or lies elsewhere",
         "takes the dead letter out; the job stays as it is",
     ),
     Damage(
@@ -146,8 +180,16 @@ DAMAGES = (
     Damage(
         "record_unreadable",
         "error",
-        "it lies nowhere and its record is damaged: a worker would drop it",
+        "it waits or lies nowhere, and its record is damaged: a worker drops it without a word",
         "'asyncmq jobs remove' takes it out of the queue",
+        "advice",
+    ),
+    Damage(
+        "arguments_damaged",
+        "error",
+        "it is to run, but its arguments, which are stored apart from a large job's record, are missing or "
+        "damaged: a worker fails at it",
+        "'asyncmq jobs remove' it, and enqueue it anew",
         "advice",
     ),
     Damage(
@@ -171,6 +213,12 @@ DAMAGES = (
     ),
     Damage("result_without_job", "info", "its result is stored, but the job is gone", _FORGET),
     Damage("payload_without_record", "info", "its arguments are stored, but the job is gone", _FORGET),
+    Damage(
+        "dependencies_left",
+        "info",
+        "a set of its parents or children is stored, but the job is gone",
+        _FORGET,
+    ),
     Damage(
         "heartbeat_stale",
         "info",
@@ -229,7 +277,7 @@ DAMAGES = (
     Damage(
         "wrong_type",
         "error",
-        "the key does not hold what AsyncMQ keeps there: what needs it fails",
+        "the key does not hold what AsyncMQ, or asyncmq-cli, keeps there: what needs it fails",
         "look at it with redis-cli TYPE, and rename or delete it",
         "advice",
     ),

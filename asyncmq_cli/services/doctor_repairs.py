@@ -41,6 +41,7 @@ _REPAIRS: dict[str, tuple[Repair, str]] = {
     "record_missing": (repairs.write_record, "has a record again"),
     "record_unindexed": (repairs.index, "is among the ids again"),
     "dead_letter_stale": (repairs.drop_dead_letter, "its dead letter is gone"),
+    "dependencies_left": (repairs.forget, "its sets are gone"),
     "heartbeat_stale": (repairs.drop_claim, "its heartbeat is gone"),
     "id_without_record": (repairs.forget, "what was left of it is gone"),
     "state_without_job": (repairs.forget, "what was left of it is gone"),
@@ -87,7 +88,8 @@ class RepairService:
         run = _Run(self._store, codes, reason, dry_run)
 
         def walk(stop: Stop) -> None:
-            for found in Doctor(self._store, codes or BY_CODE).rounds(chosen, names):
+            mended = [code for code in BY_CODE if makes(code, codes)]
+            for found in Doctor(self._store, codes or BY_CODE, mended).rounds(chosen, names):
                 run.treat(found, stop)
 
         report = run.report(chosen[0] if len(chosen) == 1 else None, walk)
@@ -111,8 +113,6 @@ class _Run(JobRunner):
     def treat(self, found: Confirmed, stop: Stop) -> None:
         stop.between_targets()
         jobs = [one for one in found.jobs if makes(one[0], self._codes)]
-        # What is to wait again waits in the order in which it came.
-        jobs.sort(key=lambda one: one[1].location.job.created_at or 0.0)
         definitions = [one for one in found.of_queue if makes(one.code, self._codes)]
         self.left.add(
             Confirmed(

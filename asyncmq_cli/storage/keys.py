@@ -31,6 +31,8 @@ JOBS_SUFFIXES: dict[bytes, bytes] = {b"ids": b"set", b"states": b"hash", b"resul
 
 _PAYLOAD_SUFFIX = b":payload"
 PAYLOAD_PATTERN = b"jobs:*" + _PAYLOAD_SUFFIX
+DEPENDENCIES_PATTERN = b"deps:*"
+_PENDING_SUFFIX, _PARENT_PREFIX = b":pending", b"parent:"
 
 # A superset of all keys above, narrow enough that most job records (`jobs:Q:<uuid>`) stay
 # in Redis: both first words, and only the two letters in which the suffixes end.
@@ -144,10 +146,20 @@ class QueueKeys:
         return to_text(key[len(self._jobs) : -len(_PAYLOAD_SUFFIX)])
 
     def pending_parents(self, job_id: str) -> bytes:
-        return self._deps + to_bytes(job_id) + b":pending"
+        return self._deps + to_bytes(job_id) + _PENDING_SUFFIX
 
     def children(self, job_id: str) -> bytes:
-        return self._deps + b"parent:" + to_bytes(job_id)
+        return self._deps + _PARENT_PREFIX + to_bytes(job_id)
+
+    def jobs_of_dependencies(self, key: bytes) -> list[str]:
+        """The ids of the jobs whose set of parents or of children the key may be; none where it is no
+        such set of this queue, and two where an id reads like a part of a name."""
+        if not key.startswith(self._deps):
+            return []
+        rest = key[len(self._deps) :]
+        found = [rest[: -len(_PENDING_SUFFIX)]] if rest.endswith(_PENDING_SUFFIX) else []
+        found += [rest[len(_PARENT_PREFIX) :]] if rest.startswith(_PARENT_PREFIX) else []
+        return [to_text(name) for name in found]
 
     def watched(self) -> tuple[bytes, ...]:
         """Every key that the counts of a queue's jobs and workers are made from, but for records."""

@@ -144,7 +144,8 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
         *(_on(_FIELD, _UNSET_FIELD),) * 2,
         _on(_IS_MEMBER, _DROP),
         _on(),
-        _on("DEL"),
+        # Its children's set, of this family too, goes as well.
+        _on("SCARD", "DEL"),
         _STREAM,
     ),
     "repair_drop": (

@@ -122,14 +122,19 @@ def stream_entries(client: redis.Redis, key: bytes) -> Iterator[tuple[bytes, dic
         end = b"(" + entries[-1][0]
 
 
+def strings(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> Iterator[list[bytes | None]]:
+    """As `get_many`, piece by piece; the pieces are in the order of the keys."""
+    done = 0
+    while done < len(keys):
+        piece: list[bytes | None] = typed(keys[0], client.mget, keys[done : done + pace.count])
+        pace.learn(len(piece), sum(len(value) for value in piece if value is not None))
+        done += len(piece)
+        yield piece
+
+
 def get_many(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> list[bytes | None]:
     """The strings at `keys`, None where there is none or it is no string."""
-    found: list[bytes | None] = []
-    while len(found) < len(keys):
-        piece: list[bytes | None] = typed(keys[0], client.mget, keys[len(found) : len(found) + pace.count])
-        pace.learn(len(piece), sum(len(value) for value in piece if value is not None))
-        found.extend(piece)
-    return found
+    return [value for piece in strings(client, keys, pace) for value in piece]
 
 
 def hash_get(client: redis.Redis, key: bytes, fields: Iterable[bytes]) -> list[bytes | None]:

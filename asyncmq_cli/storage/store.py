@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.repeatables import Repeatables
     from asyncmq_cli.storage.runtime import RuntimeEvents
     from asyncmq_cli.storage.scripts import Scripts
-    from asyncmq_cli.storage.suspects import QueueWalk
+    from asyncmq_cli.storage.suspects import QueueWalk, Stray
     from asyncmq_cli.storage.tracking import ChangeTracker
     from asyncmq_cli.storage.vitals import VitalsReader
 
@@ -138,21 +138,38 @@ class Store:
 
         return traces(self._redis, queue, job_ids)
 
-    def look(self, queue: str, job_ids: list[str]) -> list[Evidence]:
-        """Everything that is held of these jobs, wherever it lies."""
+    def look(self, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
+        """Everything that is held of these jobs, wherever it lies, in pieces that fit its size."""
         from asyncmq_cli.storage.evidence import look
 
         return look(self._redis, queue, job_ids)
+
+    def fetch_members(self, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
+        """Those whose members are where they were seen, with the members' texts."""
+        from asyncmq_cli.storage.evidence import fetch_members
+
+        return fetch_members(self._redis, queue, found)
 
     def walk(self, queue: str) -> QueueWalk:
         from asyncmq_cli.storage.suspects import QueueWalk
 
         return QueueWalk(self._redis, queue)
 
-    def orphaned_payloads(self, queues: Sequence[str]) -> Iterator[tuple[str, str]]:
-        from asyncmq_cli.storage.suspects import orphaned_payloads
+    def stray_payloads(self, queues: Sequence[str]) -> Iterator[Stray]:
+        from asyncmq_cli.storage.suspects import stray_payloads
 
-        return orphaned_payloads(self._redis, queues)
+        return stray_payloads(self._redis, queues)
+
+    def stray_dependencies(self, queues: Sequence[str]) -> Iterator[Stray]:
+        from asyncmq_cli.storage.suspects import stray_dependencies
+
+        return stray_dependencies(self._redis, queues)
+
+    def wrong_streams(self) -> list[str]:
+        """The keys of the tool's own streams that hold something else."""
+        from asyncmq_cli.storage.suspects import wrong_streams
+
+        return wrong_streams(self._redis)
 
     def wrong_keys(self, queue: str) -> list[str]:
         """The keys of the queue that do not hold what AsyncMQ keeps there."""

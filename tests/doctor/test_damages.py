@@ -171,6 +171,17 @@ def payload_without_record(server: PrivateRedis, client: redis.Redis) -> None:
     client.set(f"jobs:{QUEUE}:x:payload", "{}")
 
 
+def dependencies_left(server: PrivateRedis, client: redis.Redis) -> None:
+    """A child and its parent whose records are gone, as old programs deleted them."""
+    put(server.url, ("waiting", "other"))
+    client.sadd(f"deps:{QUEUE}:x:pending", "gone")
+
+
+def children_left(server: PrivateRedis, client: redis.Redis) -> None:
+    put(server.url, ("waiting", "other"))
+    client.sadd(f"deps:{QUEUE}:parent:x", "gone")
+
+
 def heartbeat_stale(server: PrivateRedis, client: redis.Redis) -> None:
     put(server.url, ("completed", "x"))
     LIBRARY(server.url, lambda opened: opened.save_heartbeat(QUEUE, "x", 1.5))
@@ -200,6 +211,8 @@ CASES = [
     Case("cancel_mark_stale", cancel_mark_stale),
     Case("result_without_job", result_without_job),
     Case("payload_without_record", payload_without_record),
+    Case("dependencies_left", dependencies_left),
+    Case("dependencies_left", children_left),
     Case("heartbeat_stale", heartbeat_stale),
 ]
 

@@ -23,6 +23,7 @@ KEYS = [
     *(f"queue:{QUEUE}:{name}" for name in ("paused", "repeatables", "worker_heartbeats", "waiting:seq")),
     *(f"jobs:{QUEUE}:{name}" for name in ("ids", "states", "results", "waiting", "failed", "x:payload")),
     f"deps:{QUEUE}:child:pending",
+    f"deps:{QUEUE}:parent:waiting",
 ]
 WRONG: dict[str, Callable[[redis.Redis, str], Any]] = {
     "string": lambda client, key: client.set(key, "text"),
@@ -71,10 +72,37 @@ def test_a_key_of_a_wrong_type_is_a_finding_and_no_traceback(
         if finding["code"] == "wrong_type"
         for name in finding["sample_ids"]
     }
-    expected = "number" if key.endswith(":seq") else expected
+    expected = {"seq": "number", "payload": "string"}.get(key.rpartition(":")[2], expected)
     # Whatever the pause mark is, the queue is paused; what is not there cannot be wrong.
-    looked_at = expected not in ("none", kind) and not key.endswith((":paused", ":pending"))
+    looked_at = expected not in ("none", kind) and not key.endswith(":paused")
     assert named == ({key} if looked_at else set())
+
+
+@pytest.mark.parametrize("named_by", ["states", "results", "active", "waiting"])
+def test_a_record_of_a_wrong_type_is_told_of_once_whatever_names_it(
+    named_by: str, client: redis.Redis, cli: Run
+) -> None:
+    if named_by == "waiting":
+        client.zadd(f"queue:{QUEUE}:waiting", {"x": 9e15})
+    elif named_by == "active":
+        client.hset(f"queue:{QUEUE}:active", "x", "4e9")
+    else:
+        client.hset(f"jobs:{QUEUE}:{named_by}", "x", "{}")
+    client.hset(f"jobs:{QUEUE}:x", "a", "b")
+    (finding,) = cli("doctor", "--json").json["findings"]
+    assert (finding["code"], finding["count"]) == ("wrong_type", 1)
+    assert finding["sample_ids"] == [f"jobs:{QUEUE}:x"]
+
+
+def test_a_stream_of_the_tool_that_is_none_is_pointed_out(client: redis.Redis, cli: Run) -> None:
+    client.set("asyncmq-cli:audit", "text")
+    client.rpush("asyncmq-cli:metrics", "text")
+    (finding,) = cli("doctor", "--json").json["findings"]
+    assert (finding["code"], finding["queue"], finding["count"]) == ("wrong_type", "", 2)
+    assert finding["sample_ids"] == ["asyncmq-cli:audit", "asyncmq-cli:metrics"]
+    assert cli("doctor").code == 1
+    told = cli("doctor", "--repair", "--yes")
+    assert (told.code, "Traceback" in told.stderr) == (1, False)
 
 
 def test_a_sequence_that_is_no_number_is_pointed_out(

@@ -14,7 +14,8 @@ from tests.conftest import Run
 from tests.doctor.killing import Use, killed_after
 from tests.doctor.support import QUEUE, due_in, job, places_of, put, work
 
-DEPENDENT = {**job("x"), "depends_on": ["parent"]}
+X = job("x")
+DEPENDENT = {**X, "depends_on": ["parent"]}
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ OPERATIONS = {
         lambda opened: opened.retry_job(QUEUE, "x"), (("failed", "x"),), frozenset({"failed_unlisted"})
     ),
     "move_to_dlq, waiting": Operation(
-        lambda opened: opened.move_to_dlq(QUEUE, {**job("x"), "status": "failed"}),
+        lambda opened: opened.move_to_dlq(QUEUE, {**X, "status": "failed"}),
         (("waiting", "x"),),
         frozenset({"waiting_unlisted", "dead_state_wrong"}),
     ),
     "move_to_dlq, active": Operation(
-        lambda opened: opened.move_to_dlq(QUEUE, {**job("x"), "status": "failed"}),
+        lambda opened: opened.move_to_dlq(QUEUE, {**X, "status": "failed"}),
         (("active", "x"),),
         frozenset({"active_unclaimed", "dead_state_wrong"}),
     ),
@@ -99,7 +100,11 @@ def prepare(server: PrivateRedis, operation: Operation) -> None:
         if state == "child":
             library.with_backend(server.url, lambda opened: opened.enqueue(QUEUE, DEPENDENT))
         else:
-            put(server.url, (state, name))
+            record = X if name == "x" else job(name)
+            library.with_backend(
+                server.url,
+                lambda opened, state=state, record=record: library.put(opened, QUEUE, state, record),
+            )
 
 
 def found_and_repaired(cli: Run) -> set[str]:
