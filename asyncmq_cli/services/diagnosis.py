@@ -60,10 +60,12 @@ def _places(found: Evidence) -> list[str]:
 def _without_record(found: Evidence, places: list[str]) -> str | None:
     location = found.location
     waiting, delayed, dead = (found.times_in(place) for place in ("waiting", "delayed", "dlq"))
-    whole = len(found.sightings)
-    if whole and waiting + delayed > 1:
-        return "in_two_places"
-    if whole and (waiting or delayed) and location.active:
+    whole = len(found.seen_in("waiting")) + delayed
+    # Of a bare id without a record a worker runs nothing, and of a whole job whatever is said of it.
+    code = _runs_again(found) if whole else None
+    if code is not None:
+        return code
+    if whole and location.active:
         return "active_listed"
     if dead:
         # Its record would be one of the dead, whatever else is known of it.

@@ -38,9 +38,10 @@ many reads the sorted sets through once."""
 _SAMPLES = 5
 OF_NO_QUEUE = ""
 """In a finding's place of a queue: it is of all."""
-_HELD_AT_A_TIME = 2000
-_HELD_BYTES = 8 * 1024 * 1024
-"""What is held of the jobs that are to be repaired next, texts and members."""
+_HELD_BYTES = 16 * 1024 * 1024
+"""What is held of the jobs that are to be repaired next. For so many each sorted set is read once more."""
+_HELD_BESIDE_TEXTS = 1000
+"""About how many bytes a job takes without its texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +197,11 @@ class Doctor:
                 if before.code not in self._mended:
                     told.append((before.code, evidence))
                     continue
-                if held and (len(held) >= _HELD_AT_A_TIME or size + evidence.size > _HELD_BYTES):
+                if held and size + evidence.size > _HELD_BYTES:
                     yield self._whole(queue, held)
                     held, size = [], 0
                 held.append((before.code, evidence))
-                size += evidence.size
+                size += evidence.size + _HELD_BESIDE_TEXTS
             yield Confirmed(queue, told)
         if held:
             yield self._whole(queue, held)

@@ -71,7 +71,7 @@ DAMAGES = (
         "it is in the dead-letter queue, but what else is stored of it is of another life or says otherwise: "
         "which is meant is not known",
         "'asyncmq jobs show' has what is stored; take the dead letter out with redis-cli ZREM, or set the "
-        "job's state in the states hash to failed and 'asyncmq jobs retry' it",
+        "job's state to failed with redis-cli HSET jobs:QUEUE:states and 'asyncmq jobs retry' it",
         "advice",
     ),
     Damage(
@@ -79,8 +79,8 @@ DAMAGES = (
         "error",
         "it is in no place where a worker looks, and its state is none that AsyncMQ gives a job that is to "
         "run or has ended: nothing will run it",
-        "set its state in the states hash to what it is meant to be and run the doctor again, or 'asyncmq "
-        "jobs remove' it",
+        "set its state to what it is meant to be with redis-cli HSET jobs:QUEUE:states and run the doctor "
+        "again, or 'asyncmq jobs remove' it",
         "advice",
     ),
     Damage(

@@ -352,9 +352,21 @@ def _add_parents(
 ) -> None:
     states = parent_states(client, keys, (parent for parents in wanted.values() for parent in parents))
     for one in found:
-        parents = [(parent, states[parent]) for parent in wanted.get(one.location.id, ())]
-        one.parents = frozenset(state for _, state in parents)
-        one.parents_mark = hash(tuple(parents))
+        parents = {parent: states[parent] for parent in wanted.get(one.location.id, ())}
+        if set(parents.values()) == {"completed"}:
+            # A parent that was added later is in the set before it is in the record.
+            parents.update(parent_states(client, keys, _pending(client, keys, one)))
+        one.parents = frozenset(parents.values())
+        one.parents_mark = hash(tuple(parents.items()))
+
+
+def _pending(client: redis.Redis, keys: QueueKeys, found: Evidence) -> list[str]:
+    key = keys.pending_parents(found.location.id)
+    try:
+        return sorted(to_text(name) for names in scan.set_members(client, key) for name in names)
+    except scan.WrongType:
+        found.unreadable_key = True
+        return []
 
 
 def _fields(client: redis.Redis, key: bytes, names: list[bytes]) -> list[bytes | None]:

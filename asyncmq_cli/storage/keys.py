@@ -7,6 +7,7 @@ must find its way back to the same key.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 
 AUDIT_STREAM = b"asyncmq-cli:audit"
@@ -183,6 +184,15 @@ class QueueKeys:
         found = {self._queue + suffix: kind for suffix, kind in QUEUE_SUFFIXES.items()}
         found.update({self._jobs + suffix: kind for suffix, kind in JOBS_SUFFIXES.items()})
         return found
+
+
+def possible_queues(key: bytes) -> Iterator[bytes]:
+    """The names of the queues that a key may be of, the longest first: names and ids may hold colons."""
+    _, _, rest = key.partition(b":")
+    end = rest.rfind(b":")
+    while end >= 0:
+        yield rest[:end]
+        end = rest.rfind(b":", 0, end)
 
 
 @lru_cache(maxsize=64)

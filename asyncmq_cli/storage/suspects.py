@@ -7,7 +7,7 @@ A healthy job that moves at that moment may be among them, so each needs a close
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from asyncmq_cli.storage.keys import (
     METRICS_STREAM,
     PAYLOAD_PATTERN,
     QueueKeys,
+    possible_queues,
     to_bytes,
     to_text,
 )
@@ -337,7 +338,7 @@ def stray_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[Stray]
 
     The names may hold colons: a part is of the queue with the longest name that fits.
     """
-    by_length = _by_length(names)
+    queues = {to_bytes(name): QueueKeys(name) for name in names}
     for piece, kinds in _typed_keys(client, PAYLOAD_PATTERN):
         pipe: Any = client.pipeline(transaction=False)
         for key in piece:
@@ -345,7 +346,7 @@ def stray_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[Stray]
         for key, kind, of_record in zip(piece, kinds, pipe.execute(), strict=True):
             if of_record != b"none" and kind == b"string":
                 continue
-            owners = ((keys, keys.job_of_payload(key)) for keys in by_length)
+            owners = ((keys, keys.job_of_payload(key)) for keys in _owners(queues, key))
             keys, job_id = next(((keys, one) for keys, one in owners if one is not None), (None, ""))
             if keys is None or kind == b"none":
                 continue
@@ -358,10 +359,10 @@ def stray_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[Stray]
 def stray_dependencies(client: redis.Redis, names: Sequence[str]) -> Iterator[Stray]:
     """As `stray_payloads`, the sets of parents and of children. One that may be of a job that there is
     is not given, whichever way its name can be read."""
-    by_length = _by_length(names)
+    queues = {to_bytes(name): QueueKeys(name) for name in names}
     for piece, kinds in _typed_keys(client, DEPENDENCIES_PATTERN):
         owners = [
-            [(keys, job_id) for keys in by_length for job_id in keys.jobs_of_dependencies(key)]
+            [(keys, job_id) for keys in _owners(queues, key) for job_id in keys.jobs_of_dependencies(key)]
             for key in piece
         ]
         pipe: Any = client.pipeline(transaction=False)
@@ -389,8 +390,8 @@ def _typed_keys(client: redis.Redis, pattern: bytes) -> Iterator[tuple[list[byte
             yield piece, pipe.execute()
 
 
-def _by_length(names: Iterable[str]) -> list[QueueKeys]:
-    return sorted((QueueKeys(name) for name in names), key=lambda keys: len(keys.queue), reverse=True)
+def _owners(queues: Mapping[bytes, QueueKeys], key: bytes) -> Iterator[QueueKeys]:
+    return (queues[name] for name in possible_queues(key) if name in queues)
 
 
 def wrong_streams(client: redis.Redis) -> list[str]:

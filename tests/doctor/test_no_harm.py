@@ -186,6 +186,25 @@ def test_a_child_of_more_than_one_script_can_clear_is_left(client: redis.Redis, 
     assert library.dump(client) == before
 
 
+def test_a_child_waits_for_a_parent_that_only_its_set_knows_as_well(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    """`add_dependencies`, cut short before it has written the record."""
+
+    async def fill(opened: RedisBackend) -> None:
+        await library.put(opened, QUEUE, "completed", job("early"))
+        await opened.enqueue(QUEUE, job("late"))
+        await opened.enqueue(QUEUE, job("x", depends_on=["early"]))
+
+    library.with_backend(server.url, fill)
+    client.sadd(f"deps:{QUEUE}:x:pending", "late")
+    assert cli("doctor", "--repair", "--yes").code == 0
+    assert places_of(client, "x") == []
+    assert work(server, 1) == ["late"]
+    assert cli("doctor", "--repair", "--yes", "--json").json["succeeded"] == 1
+    assert work(server, 1) == ["x"]
+
+
 def completed_and_waiting(server: PrivateRedis, client: redis.Redis) -> None:
     put(server.url, ("completed", "x"))
     client.zadd(WAITING, {"x": 9e15})
@@ -199,6 +218,11 @@ def failed_and_waiting(server: PrivateRedis, client: redis.Redis) -> None:
 def completed_and_delayed(server: PrivateRedis, client: redis.Redis) -> None:
     put(server.url, ("completed", "x"))
     client.zadd(DELAYED, {json.dumps(job("x")): due_in(-1)})
+
+
+def completed_and_delayed_without_record(server: PrivateRedis, client: redis.Redis) -> None:
+    completed_and_delayed(server, client)
+    client.delete(RECORD)
 
 
 def active_and_waiting(server: PrivateRedis, client: redis.Redis) -> None:
@@ -265,6 +289,7 @@ CASES: list[tuple[str, Make, int]] = [
     ("ended_listed", completed_and_waiting, 1),
     ("ended_listed", failed_and_waiting, 1),
     ("ended_listed", completed_and_delayed, 1),
+    ("ended_listed", completed_and_delayed_without_record, 1),
     ("active_listed", active_and_waiting, 1),
     ("active_listed", active_and_delayed, 1),
     ("in_two_places", delayed_twice, 0),
