@@ -177,7 +177,8 @@ def has_unreadable_arguments(record: Mapping[str, Any], payload: bytes | None) -
     if "args" in record and "kwargs" in record:
         return False
     if payload is None:
-        return "args" not in record and "kwargs" not in record
+        # The library gives every job both; another producer's may have none, and runs without.
+        return "args" not in record and "kwargs" not in record and "max_retries" in record
     try:
         with_payload(record, payload)
     except CorruptData:

@@ -316,6 +316,13 @@ def test_what_runs_again_or_never_is_told_of_and_left(
         assert len(RUNS) == runs
 
 
+def test_a_job_of_another_producer_needs_no_arguments(client: redis.Redis, cli: Run) -> None:
+    client.set(RECORD, json.dumps({"id": "x", "task": "app.tidy", "status": "waiting"}))
+    client.sadd(IDS, "x")
+    client.zadd(WAITING, {"x": 5e12})
+    assert cli("doctor").code == 0
+
+
 def test_a_dead_job_without_record_whose_id_waits_is_not_let_run(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
