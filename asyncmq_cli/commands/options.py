@@ -305,7 +305,7 @@ def dress(invoke: Any, function: Callable[..., Any], parameters: list[inspect.Pa
     invoke.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
 
 
-COMMAND_LINE, FILES = "command line", "files"
+COMMAND_LINE, FILES, COLUMNS = "command line", "files", "columns"
 _KINDS = {
     "FILE": FILES,
     "QUEUE": "queues",
@@ -315,6 +315,7 @@ _KINDS = {
     "group": "groups",
     "task": "tasks",
     "command": COMMAND_LINE,
+    FIELDS[2:]: COLUMNS,
 }
 NEEDS_A_BEGINNING = ("jobs",)
 

@@ -81,13 +81,27 @@ class Command(_Lightened, TyperCommand):
     """A command whose help keeps the global options apart from its own."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        whole = _with_values(args)
         try:
-            return super().parse_args(ctx, _with_values(args))
+            if [FIELDS, _ALONE[FIELDS][0]] in [whole[place : place + 2] for place in range(len(whole))]:
+                # The columns are asked for, of no queue in particular.
+                return self._parse_without_arguments(ctx, whole)
+            return super().parse_args(ctx, whole)
         except Exception as exc:
             # What Typer finds wrong while it cuts the words apart does not know which command it is of.
             if getattr(exc, "ctx", ctx) is None:
                 exc.ctx = ctx  # type: ignore[attr-defined]
             raise
+
+    def _parse_without_arguments(self, ctx: Any, args: list[str]) -> list[str]:
+        needed = [p for p in self.get_params(ctx) if p.param_type_name == "argument" and p.required]
+        try:
+            for param in needed:
+                param.required = False
+            return super().parse_args(ctx, args)
+        finally:
+            for param in needed:
+                param.required = True
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]

@@ -62,6 +62,8 @@ def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
     kind = options.kind_of(param)
     if kind == options.FILES:
         return Answer(files=True)
+    if kind == options.COLUMNS:
+        return Answer(_columns(place, current))
     if kind == options.COMMAND_LINE:
         return _at(root, _without_redis(walk(root, place.given.get(param.name, []))), current)
     if kind is None:
@@ -74,6 +76,20 @@ def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
     offers = [offer for offer in _live(place, kind, current) if offer.value not in known]
     # What looks like an option is one there.
     return Answer([o for o in offers if place.only_arguments or not o.value.startswith("-")])
+
+
+def _columns(place: Place, current: str) -> list[Offer]:
+    """Those that are not there yet, behind the ones that are."""
+    from asyncmq_cli.commands.fields import fields_of
+
+    before, comma, begun = current.rpartition(",")
+    taken = before.lower().split(",")
+    names = fields_of(place.command, place.last("state"))
+    return [
+        Offer(f"{before}{comma}{name}")
+        for name in names
+        if name.startswith(begun.lower()) and name not in taken
+    ]
 
 
 def _live(place: Place, kind: str, current: str) -> list[Offer]:

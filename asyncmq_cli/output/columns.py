@@ -52,13 +52,14 @@ class Column(Generic[T]):
 
 def chosen(columns: Sequence[Column[T]], fields: Sequence[str]) -> list[Column[T]]:
     """Those that were asked for by name, in that order, and none of them to be left out for another.
-    Raises UsageProblem for one that there is not."""
+    Raises UsageProblem for one that there is not. A title does as well as the name."""
     known = {column.field: column for column in columns}
-    for field in fields:
+    names = [field.lower().replace(" ", "_") for field in fields]
+    for field in names:
         if field not in known:
             near = get_close_matches(field, known, n=1)
             raise UsageProblem(
                 f"there is no field {field!r} here, but {', '.join(known)}",
                 hint=f"did you mean {near[0]}?" if near else None,
             )
-    return [replace(known[field], wide=False) for field in fields]
+    return [replace(known[field], wide=False) for field in names]

@@ -9,8 +9,10 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.commands.durations import age
+from asyncmq_cli.commands.fields import fields_of
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models.values import LISTED_STATES
 from tests import library
 from tests.conftest import Run
 from tests.terminal import on_terminal
@@ -60,6 +62,33 @@ def test_each_field_that_is_listed_can_be_asked_for(args: tuple[str, ...], fille
 def test_fields_are_listed_without_redis(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASYNCMQ_REDIS_URL", "redis://localhost:1/0")
     assert cli("jobs", "list", "nowhere", "--fields").lines[:2] == ["id", "task"]
+
+
+@pytest.mark.parametrize("args", LISTS.values(), ids=list(LISTS))
+def test_the_fields_of_each_list_are_listed_without_a_queue(
+    args: tuple[str, ...], cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASYNCMQ_REDIS_URL", "redis://localhost:1/0")
+    command = tuple(word for word in args[:2] if word != "-")
+    state = args[args.index("--state") + 1] if "--state" in args else None
+    listed = cli(*command, *(("--state", state) if state else ()), "--fields")
+    assert (listed.code, listed.stderr) == (0, "")
+    # TAB offers the same.
+    assert listed.lines == fields_of(command, state)
+
+
+@pytest.mark.parametrize("state", LISTED_STATES)
+def test_fields_fit_the_state_before_and_behind(state: str, cli: Run) -> None:
+    listed = cli("jobs", "list", "--fields", "--state", state)
+    assert (listed.code, listed.lines) == (0, fields_of(("jobs", "list"), state))
+
+
+def test_fields_may_be_called_as_the_headers_are(filled: None, cli: Run) -> None:
+    args = ("repeatables", "list")
+    plain = cli(*args, "--fields", "id,next_run,task")
+    assert plain.code == 0
+    for spelt in ("ID,NEXT RUN,TASK", "Id, next run ,tAsK", "ID,NEXT_RUN,task"):
+        assert cli(*args, "--fields", spelt).stdout == plain.stdout
 
 
 def test_a_field_that_there_is_not_is_wrong_usage(filled: None, run: Run) -> None:

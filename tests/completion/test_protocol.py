@@ -75,6 +75,14 @@ def test_the_values_of_an_option_are_offered(tell: Tell) -> None:
     assert tell("jobs", "retry", "mail", "--reason", "") == [], "what is free is not guessed"
 
 
+def test_columns_are_offered_one_behind_another(tell: Tell) -> None:
+    assert tell("jobs", "list", "mail", "--fields", "") == ["id", "task", "created", "prio", "tries", "error"]
+    assert tell("jobs", "list", "--state", "delayed", "--fields", "r") == ["runs"]
+    assert tell("jobs", "list", "mail", "--fields", "id,t") == ["id,task", "id,tries"]
+    assert tell("jobs", "list", "mail", "--fields", "id,task,t") == ["id,task,tries"]
+    assert tell("audit", "--fields=time,ac") == ["--fields=time,action", "--fields=time,actor"]
+
+
 def test_every_action_that_is_audited_is_offered(server: PrivateRedis, mail: None, cli: Run) -> None:
     for args in CHANGES.values():
         assert cli(*args, "--dry-run", "--json").json["action"] in ACTIONS
@@ -214,7 +222,11 @@ def test_keys_of_another_type_are_not_worth_a_word(
 
 
 @pytest.mark.parametrize(
-    "words", [("jobs", ""), ("jobs", "list", "--state", ""), ("--",), ("jobs", "show", "q", "")]
+    "words",
+    [
+        *(("jobs", ""), ("jobs", "list", "--state", ""), ("--",), ("jobs", "show", "q", "")),
+        *(("jobs", "list", "--fields", ""), ("metrics", "history", "--fields", "time,")),
+    ],
 )
 def test_fixed_words_are_told_without_what_redis_needs(words: tuple[str, ...]) -> None:
     code = (
