@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
@@ -67,7 +68,7 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
             stored.get("redis_url"),
             default=DEFAULT_REDIS_URL,
         ),
-        timeout=_positive(
+        timeout=_duration(
             "--timeout" if flags.get("timeout") is not None else "timeout in the configuration file",
             _first(flags.get("timeout"), stored.get("timeout"), default=DEFAULT_TIMEOUT),
         ),
@@ -75,7 +76,7 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         or default_actor(),
         color=_one_of("color", _first(flags.get("color"), stored.get("color"), default="auto")),
         audit_maxlen=_count("ASYNCMQ_AUDIT_MAXLEN", env.get("ASYNCMQ_AUDIT_MAXLEN") or DEFAULT_AUDIT_MAXLEN),
-        heartbeat_ttl=_positive(
+        heartbeat_ttl=_duration(
             "ASYNCMQ_HEARTBEAT_TTL", env.get("ASYNCMQ_HEARTBEAT_TTL") or DEFAULT_HEARTBEAT_TTL
         ),
     )
@@ -120,7 +121,9 @@ def _read_file(env: Mapping[str, str]) -> dict[str, Any]:
     for key, value in stored.items():
         number = key == "timeout" and isinstance(value, int | float) and not isinstance(value, bool)
         if not number and not isinstance(value, str):
-            raise UsageProblem(f"{key} in {path} must be a {'number' if key == 'timeout' else 'text'}")
+            raise UsageProblem(
+                f"{key} in {path} must be a {'number or a text' if key == 'timeout' else 'text'}"
+            )
     return stored
 
 
@@ -149,6 +152,17 @@ def _positive(name: str, value: Any) -> float:
         number = 0.0
     if not 0 < number < 1e9:
         raise UsageProblem(f"{name} must be a number above 0, not {value!r}")
+    return number
+
+
+def _duration(name: str, value: Any) -> float:
+    """Seconds, of a number or of a duration as people type it."""
+    try:
+        number = seconds(value) if isinstance(value, str) and value[-1:].isalpha() else float(value)
+    except (UsageProblem, TypeError, ValueError, OverflowError):
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise UsageProblem(f"{name} must be a time above 0, such as 5 (seconds), 500ms or 1m, not {value!r}")
     return number
 
 

@@ -1,46 +1,61 @@
-"""Durations as people type them: `90s`, `5m`, `2h`, `7d`, `1h30m`, or plain seconds; and ages, which
-may be dates as well."""
+"""Ages as people type them: durations, and dates as well."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timezone
 
+from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
-_WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
-_PLAIN = re.compile(r"\d+(?:\.\d+)?")
+__all__ = ["age", "seconds"]
 
-
-def seconds(text: str) -> float:
-    """Raises UsageProblem for what is no duration."""
-    wanted = text.strip().lower()
-    if _PLAIN.fullmatch(wanted):
-        return float(wanted)
-    if not _WHOLE.fullmatch(wanted):
-        raise UsageProblem(f"{text!r} is not a duration", hint="such as 90s, 5m, 2h, 7d or 1h30m")
-    return sum(float(count) * _UNITS[unit] for count, unit in _PART.findall(wanted))
+_EPOCH = re.compile(r"\d{10,}(?:\.\d+)?")
+"""So many digits are no number of seconds that anybody means: they are a moment, as Redis holds it."""
 
 
 def age(text: str, now: Callable[[], float]) -> float:
-    """How many seconds ago: a duration, or a date and time of ISO 8601, here unless it says where.
+    """How many seconds ago: a duration, a date and time of ISO 8601, here unless it says where, or the
+    seconds of an epoch, from 10 digits on.
 
-    `now` is the time in epoch seconds. Raises UsageProblem for what is neither, or yet to come.
+    `now` is the time in epoch seconds. Raises UsageProblem for what is none of these, or yet to come.
     """
     try:
-        # Python 3.10 does not know the Z.
-        moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text.strip())).timestamp()
-    except (ValueError, OverflowError, OSError):
-        try:
-            return seconds(text)
-        except UsageProblem as exc:
-            raise UsageProblem(
-                f"{text!r} is neither a duration nor a date", hint="such as 90s, 2h, 7d or 2026-03-01T14:00"
-            ) from exc
-    passed = now() - moment
+        moment = _moment(text.strip())
+    except (ValueError, OverflowError, OSError) as exc:
+        if not _EPOCH.fullmatch(text.strip()):
+            return _duration(text)
+        raise _neither(text) from exc
+    passed = now() - moment.timestamp()
     if passed < 0:
-        raise UsageProblem(f"{text!r} is yet to come")
+        here = "" if moment.tzinfo is not None else f" in local time ({_zone(moment)})"
+        raise UsageProblem(
+            f"{text!r} is yet to come{here}", hint="2026-03-01T14:00Z is UTC, 2026-03-01T14:00 is local time"
+        )
     return passed
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except UsageProblem as exc:
+        raise _neither(text) from exc
+
+
+def _neither(text: str) -> UsageProblem:
+    return UsageProblem(
+        f"{text!r} is neither a duration nor a date", hint="such as 90s, 2h, 7d or 2026-03-01T14:00"
+    )
+
+
+def _moment(text: str) -> datetime:
+    if _EPOCH.fullmatch(text):
+        return datetime.fromtimestamp(float(text), timezone.utc)
+    # Python 3.10 does not know the Z.
+    return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
+
+
+def _zone(moment: datetime) -> str:
+    """What the clocks here go by at that time: `UTC+01:00`."""
+    return f"UTC{moment.astimezone().isoformat()[-6:]}"

@@ -125,9 +125,12 @@ _EXTRA_OPTIONS: dict[str, dict[str, tuple[Any, Any]]] = {
         "older_than": _text(
             "--older-than",
             "AGE",
-            "Older than that: 90s, 2h, 7d, or from before a date: 2026-03-01. Dead jobs by their death.",
+            "Older than that: 90s, 2h, 7d (a bare number is seconds), or from before a date: 2026-03-01, "
+            "local time unless it ends in Z or an offset. Dead jobs by their death.",
         ),
-        "newer_than": _text("--newer-than", "AGE", "At most that old, or from that date on."),
+        "newer_than": _text(
+            "--newer-than", "AGE", "At most that old (a bare number is seconds), or from that date on."
+        ),
     },
     "bulk": {
         "all_jobs": _flag("--all", "Every job of the list, instead of ids or a filter."),
@@ -186,11 +189,11 @@ GLOBAL_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "timeout": (
         Annotated[
-            Optional[float],  # noqa: UP045
+            Optional[str],  # noqa: UP045
             typer.Option(
                 "--timeout",
-                metavar="SECONDS",
-                help="How long Redis may take to answer. [default: 5]",
+                metavar="DURATION",
+                help="How long Redis may take to answer: seconds, or as 500ms. [default: 5]",
                 show_default=False,
             ),
         ],

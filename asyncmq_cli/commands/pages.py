@@ -20,9 +20,9 @@ ENVIRONMENT = (
         "The configuration file, with redis_url, timeout, actor and color. "
         "[default: ~/.config/asyncmq/config.toml]",
     ),
-    ("ASYNCMQ_HEARTBEAT_TTL", "How old a worker's heartbeat may be, in seconds. [default: 30]"),
+    ("ASYNCMQ_HEARTBEAT_TTL", "How old a worker's heartbeat may be. [default: 30s]"),
     ("ASYNCMQ_AUDIT_MAXLEN", "How many events the audit trail keeps. [default: 100000]"),
-    ("ASYNCMQ_COMPLETION_TIMEOUT", "How long TAB waits for Redis, in seconds. [default: 0.3]"),
+    ("ASYNCMQ_COMPLETION_TIMEOUT", "How long TAB waits for Redis. [default: 300ms]"),
     ("NO_COLOR", "Without colour, if it is set."),
 )
 

@@ -102,10 +102,12 @@ def _live(place: Place, kind: str, current: str) -> list[Offer]:
         if "$" in url:
             return []
     from asyncmq_cli import config
+    from asyncmq_cli.durations import seconds
     from asyncmq_cli.services.offers import Wish, live
 
     queue = place.last("queue")
-    patience = min(_LONGEST_WAIT, float(os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT") or _PATIENCE))
+    told = os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT")
+    patience = min(_LONGEST_WAIT, seconds(told) if told else _PATIENCE)
     return live(config.resolve({"redis_url": url}), Wish(kind, current, place.command, queue), patience)
 
 

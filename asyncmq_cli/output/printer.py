@@ -154,6 +154,8 @@ class Printer:
             width=max(self.width, _WIDEST),
             color_system="standard" if self.in_color else None,
             force_terminal=self.in_color,
+            # Asked for, colours win over NO_COLOR, which rich would obey by itself.
+            no_color=not self.in_color,
             highlight=False,
             markup=False,
             emoji=False,

@@ -162,6 +162,32 @@ def test_ages(text: str, expected: float) -> None:
     assert age(text, lambda: 1000.0) == expected
 
 
+def test_a_moment_as_redis_holds_it_is_a_date() -> None:
+    now = 1_764_000_100.0
+    assert age("1764000000", lambda: now) == 100.0
+    assert age("1764000000.5", lambda: now) == 99.5
+    assert age("86400", lambda: now) == 86400.0
+    with pytest.raises(UsageProblem, match=r"is yet to come$"):
+        age("1764000200", lambda: now)
+    with pytest.raises(UsageProblem, match="is neither a duration nor a date"):
+        age("1764000000000", lambda: now)
+
+
+def test_a_date_to_come_is_told_with_the_time_zone_that_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        with pytest.raises(UsageProblem) as local:
+            age("2999-01-01T00:00", lambda: 1000.0)
+        assert local.value.message == "'2999-01-01T00:00' is yet to come in local time (UTC+05:30)"
+        with pytest.raises(UsageProblem) as abroad:
+            age("2999-01-01T00:00Z", lambda: 1000.0)
+        assert abroad.value.message == "'2999-01-01T00:00Z' is yet to come"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize("text", ["", "now", "1970-01-01T01:00:00Z", "2026-13-01"])
 def test_what_is_no_age(text: str) -> None:
     with pytest.raises(UsageProblem):

@@ -224,3 +224,13 @@ def test_a_closed_pipe_ends_quietly(server: PrivateRedis, client: redis.Redis) -
         assert process.stderr.read() == b""
         process.stderr.close()
         assert process.wait(60) == 0
+
+
+def test_a_colour_that_is_asked_for_wins_over_the_environment(
+    server: PrivateRedis, client: redis.Redis, run: Run
+) -> None:
+    client.zadd("queue:mail:waiting", {"one": 1})
+    plain = run("overview", env={"NO_COLOR": "1"})
+    assert "\x1b[" not in plain.stdout
+    for args in (("overview",), ("queues", "list")):
+        assert "\x1b[3" in run(*args, "--color", "always", env={"NO_COLOR": "1"}).stdout

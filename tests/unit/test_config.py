@@ -94,8 +94,21 @@ def test_an_empty_environment_variable_is_not_set(tmp_path: Path, written: Write
     "timeout", [0, -1, "soon", "nan", "inf", float("nan"), 10**400, [1]], ids=lambda value: repr(value)[:9]
 )
 def test_a_timeout_that_is_no_positive_number_is_refused(timeout: Any, tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match="--timeout must be a number above 0"):
+    with pytest.raises(UsageProblem, match="--timeout must be a time above 0"):
         resolve({"timeout": timeout}, nowhere(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("500ms", 0.5), ("5s", 5.0), ("1m30s", 90.0), ("7", 7.0), (".5", 0.5), ("2.5", 2.5)],
+)
+def test_a_time_may_be_typed_as_a_duration(
+    text: str, expected: float, written: Write, tmp_path: Path
+) -> None:
+    assert resolve({"timeout": text}, nowhere(tmp_path)).timeout == expected
+    assert resolve({}, written(f'timeout = "{text}"')).timeout == expected
+    env = {**nowhere(tmp_path), "ASYNCMQ_HEARTBEAT_TTL": text}
+    assert resolve({}, env).heartbeat_ttl == expected
 
 
 @pytest.mark.parametrize(
@@ -119,7 +132,7 @@ def test_a_bad_number_in_the_environment_is_refused_by_its_name(
     [
         ('redis_uri = "redis://h"', "unknown key 'redis_uri'"),
         ("redis_url = ", "is not TOML"),
-        ("timeout = -1", "^timeout in the configuration file must be a number above 0"),
+        ("timeout = -1", "^timeout in the configuration file must be a time above 0"),
         ("timeout = true", "timeout in .* must be a number"),
         ("redis_url = 6379", "redis_url in .* must be a text"),
         ('actor = ["ada"]', "actor in .* must be a text"),
