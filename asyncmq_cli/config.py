@@ -74,7 +74,10 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         ),
         actor=_first(flags.get("actor"), env.get("ASYNCMQ_ACTOR"), stored.get("actor"), default="")
         or default_actor(),
-        color=_one_of("color", _first(flags.get("color"), stored.get("color"), default="auto")),
+        color=_one_of(
+            "--color" if flags.get("color") else "color",
+            _first(flags.get("color"), stored.get("color"), default="auto"),
+        ),
         audit_maxlen=_count("ASYNCMQ_AUDIT_MAXLEN", env.get("ASYNCMQ_AUDIT_MAXLEN") or DEFAULT_AUDIT_MAXLEN),
         heartbeat_ttl=_duration(
             "ASYNCMQ_HEARTBEAT_TTL", env.get("ASYNCMQ_HEARTBEAT_TTL") or DEFAULT_HEARTBEAT_TTL
@@ -175,5 +178,8 @@ def _count(name: str, value: Any) -> int:
 
 def _one_of(name: str, value: Any) -> str:
     if value not in COLOR_CHOICES:
-        raise UsageProblem(f"{name} must be one of {', '.join(COLOR_CHOICES)}, not {value!r}")
+        raise UsageProblem(
+            f"{name} must be one of {', '.join(COLOR_CHOICES)}, not {value!r}",
+            hint="auto: on a terminal alone",
+        )
     return str(value)

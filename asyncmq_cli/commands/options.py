@@ -87,6 +87,15 @@ def offering(
     return checked
 
 
+def _require_name(value: str | None) -> str | None:
+    if value not in (None, "name"):
+        raise UsageProblem(
+            f"--output must be name, not {value!r}",
+            hint="--json prints a document, --ndjson an object a line, and --fields chooses columns",
+        )
+    return value
+
+
 def _text(name: str, metavar: str, help_text: str, *short: str, callback: Any = None) -> tuple[Any, Any]:
     option = typer.Option(
         name, *short, metavar=metavar, help=help_text, show_default=False, callback=callback
@@ -110,7 +119,7 @@ _EXTRA_OPTIONS: dict[str, dict[str, tuple[Any, Any]]] = {
             "FORMAT",
             "name: only ids, one a line, for the next pipe; every match.",
             "-o",
-            callback=one_of(("name",)),
+            callback=offering(("name",), _require_name),
         ),
     },
     "secrets": {"show_secrets": _flag("--show-secrets", "Print what looks like a secret, not [redacted].")},

@@ -323,13 +323,16 @@ def _json(option: str, text: str | None, kind: type[Any], name: str) -> Any:
     """What Python's `json` reads, as AsyncMQ will read it: NaN and large integers too."""
     if text is None:
         return kind()
+    example = """'["inbox", 1]'""" if kind is list else """'{"to": "ana"}'"""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as exc:
-        raise UsageProblem(f"{option} is not JSON: {exc}") from exc
+        where = f": it ends or goes wrong at character {exc.pos + 1}" if hasattr(exc, "pos") else ""
+        raise UsageProblem(
+            f"{option} is not JSON{where}", hint=f"{name} in single quotes: {example}"
+        ) from exc
     if not isinstance(value, kind):
-        example = "[1]" if kind is list else '{"a": 1}'
-        raise UsageProblem(f"{option} must be {name}, such as {example}")
+        raise UsageProblem(f"{option} must be {name}", hint=f"such as {example}")
     if _is_deeper(value, _MOST_LEVELS):
         raise UsageProblem(f"{option} is nested deeper than {_MOST_LEVELS} levels")
     return value

@@ -189,7 +189,11 @@ class Session:
         if "output" in self.flags:
             asked.append("--output")
         if len(asked) > 1:
-            raise UsageProblem(f"{' and '.join(asked)} exclude each other")
+            chosen = "--fields" in asked and "--output" not in asked
+            raise UsageProblem(
+                f"{' and '.join(asked)} exclude each other",
+                hint="--fields is for tables and pipes; of JSON, jq chooses" if chosen else None,
+            )
         if "output" in self.flags:
             return "names"
         return "json" if "json" in self.flags else "ndjson" if "ndjson" in self.flags else None

@@ -119,8 +119,10 @@ def percent_of(flags: Mapping[str, Any], name: str, option: str) -> float | None
     if text is None:
         return None
     found = _SHARE.fullmatch(text.strip())
-    if found is None or float(found["number"]) > 100:
-        raise UsageProblem(f"{option} must be like 20%, not {text!r}")
+    if found is None:
+        raise UsageProblem(f"{option} must be a share, not {text!r}", hint="such as 20%, or 20 for the same")
+    if float(found["number"]) > 100:
+        raise UsageProblem(f"{option} is 100% at most, not {text!r}")
     return float(found["number"])
 
 

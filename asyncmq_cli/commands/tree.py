@@ -28,6 +28,7 @@ CONTEXT = {"help_option_names": ["--help", "-h"]}
 
 _TEXT: tuple[Any, ...] = (str, Optional[str])  # noqa: UP045
 _NUMBER: tuple[Any, ...] = (int, Optional[int])  # noqa: UP045
+_FRACTION: tuple[Any, ...] = (float, Optional[float])  # noqa: UP045
 _DIGITS = re.compile(r"-?[0-9]{1,15}")
 _TEXTS: tuple[Any, ...] = (list[str], Optional[list[str]])  # noqa: UP045
 
@@ -50,6 +51,8 @@ class _Light:
             return value
         if not several and kind in _NUMBER and isinstance(value, str):
             return _number(value, param, ctx)
+        if not several and kind in _FRACTION and isinstance(value, str):
+            return _fraction(value, param, ctx)
         return self._build().coerce(value, param=param, ctx=ctx)
 
 
@@ -63,6 +66,15 @@ def _number(text: str, param: Any, ctx: Any) -> int:
             hint=f"'{ctx.command_path} --help' shows how",
         )
     return number
+
+
+def _fraction(text: str, param: Any, ctx: Any) -> float:
+    try:
+        return float(text)
+    except ValueError as exc:
+        raise UsageProblem(
+            f"{param.opts[0]} must be a number, not {text!r}", hint=f"'{ctx.command_path} --help' shows how"
+        ) from exc
 
 
 class _Lightened:

@@ -95,7 +95,7 @@ class RepeatableService:
         try:
             plan(Found(queue, 0, []), self._store.now())
         except InvalidSchedule as exc:
-            raise UsageProblem(f"this cannot be scheduled: {exc}") from exc
+            raise UsageProblem(f"this cannot be scheduled: {exc}", hint=exc.hint) from exc
         runner = self._runner("create", reason, dry_run)
         new_queue = self._new_queue(queue)
         wanted = Member(encode(clean, paused=paused).encode(), 0.0, identity(clean), clean)

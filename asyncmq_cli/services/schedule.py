@@ -12,8 +12,16 @@ from asyncmq_cli.models.values import as_number
 _END_OF_CALENDAR = 253_402_300_800.0
 
 
+_FIELDS = 5
+_CRON_HINT = "in UTC: minute, hour, day, month and day of the week, such as '0 7 * * mon-fri'"
+
+
 class InvalidSchedule(ValueError):
-    """A schedule by which nothing would ever run; the message says why."""
+    """A schedule by which nothing would ever run; the message says why, and the hint how one looks."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def next_runs(definition: Mapping[str, Any], now: float, count: int = 5) -> list[float]:
@@ -52,7 +60,9 @@ def _by_cron(cron: Any, now: float) -> Iterator[float]:
     try:
         moments = croniter(cron, now)
     except (CroniterError, ValueError, KeyError, TypeError, AttributeError, IndexError) as exc:
-        raise InvalidSchedule(f"{cron!r} is not a cron expression: {exc}") from exc
+        # Of what has not so many fields as it should, the library's words say no more.
+        why = f": {exc}" if len(cron.split()) == _FIELDS else ""
+        raise InvalidSchedule(f"{cron!r} is not a cron expression{why}", _CRON_HINT) from exc
     try:
         while True:
             yield moments.get_next(float)

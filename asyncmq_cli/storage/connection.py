@@ -183,6 +183,12 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
         )
     status = getattr(exc, "status_code", None)
     # The client library takes the first word off some texts, and it may say more than the rest.
+    if "DB index is out of range" in text:
+        return RedisProblem(
+            "redis_error",
+            f"there is no such database at {config.shown_url}",
+            hint="a Redis has the databases 0 to 15 unless it is told otherwise; the number ends the URL",
+        )
     told = f"{status} {text}" if status and status != "ERR" else text
     return RedisProblem("redis_error", f"Redis refused: {told or type(exc).__name__}")
 

@@ -1,0 +1,92 @@
+"""What is wrong about a value is said in one line, and how it is right in another."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests.conftest import Run, run_tool
+
+ADD = "repeatables add q --task t"
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "hint"),
+    [
+        (
+            "jobs list q --size abc",
+            "--size must be a whole number from 1 to 1000, not 'abc'",
+            "'asyncmq jobs list --help' shows how",
+        ),
+        (
+            "jobs list q --size 5000",
+            "--size must be a whole number from 1 to 1000, not '5000'",
+            "'asyncmq jobs list --help' shows how",
+        ),
+        (
+            "dlq list q --page 0",
+            "--page must be a whole number from 1, not '0'",
+            "'asyncmq dlq list --help' shows how",
+        ),
+        ("jobs retry q --all --rate 1/s --abort-above 200", "--abort-above is 100% at most, not '200'", None),
+        (
+            "jobs retry q --all --rate 1/s --abort-above x",
+            "--abort-above must be a share, not 'x'",
+            "such as 20%, or 20 for the same",
+        ),
+        (
+            "queues list -o json",
+            "--output must be name, not 'json'",
+            "--json prints a document, --ndjson an object a line, and --fields chooses columns",
+        ),
+        (
+            "queues list --color sometimes",
+            "--color must be one of auto, always, never, not 'sometimes'",
+            "auto: on a terminal alone",
+        ),
+        (
+            f"{ADD} --cron nonsense",
+            "this cannot be scheduled: 'nonsense' is not a cron expression",
+            "in UTC: minute, hour, day, month and day of the week, such as '0 7 * * mon-fri'",
+        ),
+        (
+            f'{ADD} --every 5m --args {{"a"',
+            "--args is not JSON: it ends or goes wrong at character 5",
+            "an array in single quotes: '[\"inbox\", 1]'",
+        ),
+        (f"{ADD} --every 5m --kwargs []", "--kwargs must be an object", 'such as \'{"to": "ana"}\''),
+        (
+            f"{ADD} --every 5m --backoff x",
+            "--backoff must be a number, not 'x'",
+            "'asyncmq repeatables add --help' shows how",
+        ),
+        (
+            "queues list --timeout soon",
+            "--timeout must be a time above 0, such as 5 (seconds), 500ms or 1m, not 'soon'",
+            None,
+        ),
+    ],
+)
+def test_a_wrong_value_is_told_with_a_right_one(line: str, error: str, hint: str | None, cli: Run) -> None:
+    result = cli(*line.split(" "))
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [f"error: {error}", *([f"hint: {hint}"] if hint else [])]
+
+
+def test_columns_of_json_are_left_to_jq(cli: Run) -> None:
+    refused = cli("queues", "list", "--fields", "name", "--json")
+    assert (refused.code, refused.stdout) == (2, "")
+    assert (
+        json.loads(refused.stderr)["error"]["hint"] == "--fields is for tables and pipes; of JSON, jq chooses"
+    )
+
+
+def test_a_database_that_there_is_not(server: PrivateRedis) -> None:
+    url = f"{server.url.partition('?')[0]}?db=99"
+    result = run_tool("queues", "list", url=url)
+    assert (result.code, result.stdout) == (3, "")
+    error, hint = result.stderr.splitlines()
+    assert error == f"error: there is no such database at {url}"
+    assert hint.startswith("hint: a Redis has the databases 0 to 15")
