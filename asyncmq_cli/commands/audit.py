@@ -26,7 +26,8 @@ ACTIONS = (
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "audit", "list")(audit)
+    # It takes none for who acts: --by chooses by who did.
+    command(app, "audit", "list", without=("actor",))(audit)
 
 
 def audit(

@@ -59,7 +59,8 @@ _OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "--noop": ("--dry-run",),
     "--url": ("--redis-url",),
     "--host": ("--redis-url",),
-    "--user": ("--actor",),
+    "--user": ("--by", "--actor"),
+    "--actor": ("--by",),
 }
 # What is an option, and looked for among the commands.
 _OPTIONS_MEANT = {

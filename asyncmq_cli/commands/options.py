@@ -278,6 +278,8 @@ def command(
         # Not by get_type_hints: on Python 3.10 that wraps what has a default of None in Optional,
         # and Typer then no longer sees what the annotation says.
         parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        if "list" in extras:
+            _title_filters(parameters)
         dress(
             invoke,
             function,
@@ -291,6 +293,17 @@ def command(
         return function
 
     return register
+
+
+_FILTERS = ("action", "status", "queue", "job_id", "by", "since", "q")
+
+
+def _title_filters(parameters: Sequence[inspect.Parameter]) -> None:
+    """What a list narrows by stands together, whether it is shared or the list's own."""
+    for parameter in parameters:
+        for told in getattr(parameter.annotation, "__metadata__", ()):
+            if parameter.name in _FILTERS and isinstance(told, typer.models.OptionInfo):
+                told.rich_help_panel = _TITLES["filters"]
 
 
 def parameters_of(options: Mapping[str, tuple[Any, Any]]) -> list[inspect.Parameter]:

@@ -27,6 +27,18 @@ ENVIRONMENT = (
 )
 
 
+EXIT_STATUS = (
+    ("0", "Done; an empty list is done."),
+    ("1", "Refused or failed for at least one target."),
+    ("2", "Wrong usage."),
+    ("3", "Redis is unreachable, too slow, or refuses."),
+    ("4", "No such queue, job, group of failures or repeatable."),
+    ("5", "Not confirmed."),
+    ("124", "'wait --timeout': the time is over."),
+    ("130", "Interrupted. What was done stays done and audited."),
+)
+
+
 def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
     """The arguments, then the options under the titles that they were declared with, and the global
     ones last."""
@@ -64,13 +76,15 @@ def write_examples(commands: Iterable[Any], formatter: Any) -> None:
     found = [next(_examples(command), None) for command in commands if not command.hidden]
     lines = [line for line in found if line is not None]
     if lines:
-        with formatter.section("Examples"):
+        # As far in as the examples of a command, which are a part of its text.
+        with formatter.indentation(), formatter.section("Examples"):
             for line in lines:
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
 def write_environment(formatter: Any) -> None:
     _write(formatter, "Environment", list(ENVIRONMENT))
+    _write(formatter, "Exit status", list(EXIT_STATUS))
 
 
 def summary(command: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -79,6 +80,13 @@ def _fraction(text: str, param: Any, ctx: Any) -> float:
 
 class _Lightened:
     """A command whose parameters are turned in that way, its `--help` too."""
+
+    def get_help(self, ctx: Any) -> str:
+        from asyncmq_cli.output.ornaments import in_ascii, takes_more_than_ascii
+
+        text: str = cast(Any, super()).get_help(ctx)
+        # Three dots are what stands on the command line; a single sign is a word's end in a table.
+        return text if takes_more_than_ascii(sys.stdout) else in_ascii(text.replace("…", "..."))
 
     def get_params(self, ctx: Any) -> list[Any]:
         params: list[Any] = cast(Any, super()).get_params(ctx)

@@ -16,6 +16,7 @@ from asyncmq_cli.errors import AdminError, OutputClosed
 from asyncmq_cli.output.columns import Column, chosen
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.jsontext import encode
+from asyncmq_cli.output.ornaments import in_ascii, takes_more_than_ascii
 from asyncmq_cli.output.redact import redact, redact_text
 from asyncmq_cli.output.tables import tab_separated, table
 
@@ -25,7 +26,6 @@ Format = Literal["table", "tabs", "json", "ndjson", "names"]
 
 _WIDEST = 100_000
 _LONGEST_POLL = 3600.0
-_ASCII_ORNAMENTS = {ord("…"): "~", ord("–"): "-"}
 
 
 class Printer:
@@ -207,9 +207,7 @@ class Printer:
     @cached_property
     def has_blocks(self) -> bool:
         """Whether bars and lines can be drawn with more than ASCII."""
-        # Where the locale is C by choice, Python writes UTF-8 all the same; the terminal may not take it.
-        locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
-        return "utf" in (self._stdout.encoding or "").lower() and locale not in ("C", "POSIX")
+        return takes_more_than_ascii(self._stdout)
 
     @property
     def in_color(self) -> bool:
@@ -232,7 +230,7 @@ class Printer:
     def _write_text(self, stream: TextIO, text: str) -> None:
         encoding = stream.encoding or "utf-8"
         if not self.has_blocks:
-            text = text.translate(_ASCII_ORNAMENTS)
+            text = in_ascii(text)
         # What the locale cannot print, or what is no character at all, is shown as an escape.
         try:
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")

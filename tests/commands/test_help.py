@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from asyncmq_cli.app import _built
 from tests.conftest import Run
+from tests.shells import ROOT
 
 
 def commands(node: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -53,6 +55,45 @@ def test_options_stand_in_groups_and_the_global_ones_last(cli: Run) -> None:
     ]
 
 
+def test_what_a_list_narrows_by_stands_under_filters(cli: Run) -> None:
+    for line, options in (
+        ("audit", ["--action", "--status", "--queue", "--job-id", "--by", "--since", "--q"]),
+        ("workers list", ["--queue"]),
+        ("jobs list", ["--q", "--task", "--job-id", "--group", "--older-than", "--newer-than"]),
+    ):
+        page = cli(*line.split(), "--help").stdout
+        filters = page[page.index("\nFilters:\n") :].split("\n\n")[0]
+        assert re.findall(r"^  (--[\w-]+)", filters, re.MULTILINE) == options
+
+
+def test_the_root_tells_the_exit_statuses_as_the_docs_do(cli: Run) -> None:
+    page = cli("--help").stdout
+    told = re.findall(r"^  (\d+) ", page[page.index("\nExit status:\n") :], re.MULTILINE)
+    documented = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE)
+    assert told == documented
+
+
+def test_examples_of_a_noun_stand_as_far_in_as_those_of_a_command(cli: Run) -> None:
+    for line in ("jobs", "jobs list"):
+        lines = cli(*line.split(), "--help").lines
+        assert lines[lines.index("  Examples:") + 1].startswith("    asyncmq jobs list")
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_in_the_c_locale_is_ascii(
+    path: tuple[str, ...], cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    assert cli(*path, "--help").stdout.isascii()
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    assert ("…" in cli("queues", "list", "--help").stdout) is True
+
+
+def test_number_ranges_are_told_once(cli: Run) -> None:
+    for path in ALL:
+        assert not re.search(r"x[<>]=", cli(*path, "--help").stdout), path
+
+
 def test_defaults_and_variables_are_told(cli: Run) -> None:
     page = " ".join(cli("jobs", "list", "--help").stdout.split())
     for told in (
@@ -87,6 +128,7 @@ def test_defaults_and_variables_are_told(cli: Run) -> None:
         ("jobs list q --since 1h", ["--newer-than"]),
         ("jobs list q --status failed", ["--state"]),
         ("audit --newer-than 1h", ["--since"]),
+        ("audit --actor ann", ["--by"]),
         ("jobs groups q", ["asyncmq dlq groups"]),
         ("version", ["--version"]),
         ("completion", ["--install-completion", "--show-completion"]),
