@@ -30,7 +30,8 @@ CONTEXT = {"help_option_names": ["--help", "-h"]}
 _TEXT: tuple[Any, ...] = (str, Optional[str])  # noqa: UP045
 _NUMBER: tuple[Any, ...] = (int, Optional[int])  # noqa: UP045
 _FRACTION: tuple[Any, ...] = (float, Optional[float])  # noqa: UP045
-_DIGITS = re.compile(r"-?[0-9]{1,15}")
+# As many as Python turns into a number.
+_DIGITS = re.compile(r"[+-]?[0-9]{1,4300}")
 _TEXTS: tuple[Any, ...] = (list[str], Optional[list[str]])  # noqa: UP045
 
 

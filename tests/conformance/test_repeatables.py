@@ -109,7 +109,7 @@ def test_what_is_added_is_what_the_library_stores(
     client.flushdb()
     other.flushdb()
     theirs = library.with_backend(second(server), upsert(definition))
-    added = cli("repeatables", "add", QUEUE, *options(definition), "--json")
+    added = cli("repeatables", "add", QUEUE, *options(definition), "--yes", "--json")
     assert (added.code, added.stderr) == (0, "")
     ((ours, score),) = members(client)
     assert ours == members(other)[0][0]
@@ -268,7 +268,7 @@ def test_a_scheduler_enqueues_what_was_added_not_what_was_paused_and_again_what_
                 tasks.cancel_scope.cancel()
 
     async def follow(turns: Callable[[], int]) -> None:
-        await do("add", "--every", "0.2", "--kwargs", '{"a": 1}')
+        await do("add", "--every", "0.2", "--kwargs", '{"a": 1}', "--yes")
         await until(lambda: waiting() > 0)
         await do("pause")
         rests, turn = waiting(), turns()
