@@ -21,11 +21,15 @@ from tests.conftest import environment
 
 _PATIENCE = 30.0
 ALTERNATE, NORMAL = b"\x1b[?1049h", b"\x1b[?1049l"
+TOOL = (sys.executable, "-m", "asyncmq_cli")
 CURSOR_HIDDEN, CURSOR_SHOWN = b"\x1b[?25l", b"\x1b[?25h"
 
 
 class LiveTerminal:
-    """A running command on a terminal of its own. A context manager, whose end kills what still runs."""
+    """A running command on a terminal of its own. A context manager, whose end kills what still runs.
+
+    `program` is what the words are given to: the tool, or a shell.
+    """
 
     def __init__(
         self,
@@ -34,8 +38,9 @@ class LiveTerminal:
         columns: int = 80,
         rows: int = 24,
         env: dict[str, str] | None = None,
+        program: Sequence[str] = TOOL,
     ) -> None:
-        self._args = args
+        self._args = (*program, *args)
         self._env = {**environment(url), "TERM": "xterm-256color", **(env or {})}
         self._env.pop("COLUMNS", None)
         self._screen = pyte.Screen(columns, rows)
@@ -46,7 +51,7 @@ class LiveTerminal:
         self._ours, theirs = pty.openpty()
         self._tell_size()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "asyncmq_cli", *self._args],
+            self._args,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -94,8 +99,14 @@ class LiveTerminal:
         self._screen.reset()
         self._tell_size()
 
-    def terminate(self) -> None:
-        os.kill(self._process.pid, signal.SIGTERM)
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self._process.pid, number)
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed, line by line, as it did at first."""
+        modes = termios.tcgetattr(self._ours)[3]
+        return modes & termios.ECHO != 0 and modes & termios.ICANON != 0
 
     def end(self) -> int:
         """Its exit status, once it has ended; all that it wrote has then been read."""

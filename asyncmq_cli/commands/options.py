@@ -124,7 +124,7 @@ _EXTRA_OPTIONS: dict[str, dict[str, tuple[Any, Any]]] = {
     },
     "secrets": {"show_secrets": _flag("--show-secrets", "Print what looks like a secret, not [redacted].")},
     "watch": {
-        "watch": _text(WATCH, "[SECONDS]", "Draw it anew every 2 seconds, or so many, until Ctrl-C."),
+        "watch": _text(WATCH, "[SECONDS]", "Draw it anew every 2 seconds, or so many, until q or Ctrl-C."),
     },
     "filters": {
         "q": _text("--q", "TEXT", "Text anywhere in the job's JSON."),

@@ -23,16 +23,17 @@ def list_(session: Session) -> None:
     """
     from asyncmq_cli.output import documents, views
 
+    session.offer(views.QUEUES)
     if watching.is_wanted(session):
         from asyncmq_cli.output import screens
 
+        columns = watching.columns_of(session, views.queues_on_screen())
         watching.watch(
             session,
             lambda picture: picture,
-            lambda picture, canvas: screens.watched(picture.stats or (), views.QUEUES, picture.now, canvas),
+            lambda picture, canvas: screens.queues(picture.stats or (), columns, picture.now, canvas),
         )
         return
-    session.offer(views.QUEUES)
     session.listing(session.queues.list(), views.QUEUES, documents.queues, documents.queue)
 
 

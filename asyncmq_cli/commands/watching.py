@@ -1,17 +1,20 @@
-"""`--watch`: a command's output drawn anew in place, until Ctrl-C."""
+"""`--watch`: a command's output drawn anew in place, until `q` or Ctrl-C."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import typer
 
 from asyncmq_cli.commands.durations import seconds
 from asyncmq_cli.commands.session import Session
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import Interrupted, UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.pictures import Picture
+    from asyncmq_cli.output.columns import Column
     from asyncmq_cli.output.screens import Canvas
     from asyncmq_cli.services.feed import Outage
     from asyncmq_cli.services.observer import Part
@@ -19,15 +22,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LEAST_INTERVAL = 0.2
-_PAST = 120
-_KEPT = 500
-"""Snapshots before the first look, and all in all, that the trends are drawn from."""
+_PAST = 1800.0
+"""Seconds before the first look with which the trends begin."""
 
 _INSTEAD = "'asyncmq events tail' follows changes in a pipe"
 
 
 def is_wanted(session: Session) -> bool:
     return "watch" in session.flags
+
+
+def columns_of(session: Session, columns: Sequence[Column[T]]) -> Sequence[Column[T]]:
+    """Those of `columns` that --fields asks for, else all. Raises UsageProblem for one there is not."""
+    from asyncmq_cli.output.columns import chosen
+
+    return chosen(columns, session.out.fields) if session.out.fields else columns
 
 
 class _Board(Generic[T]):
@@ -43,34 +52,34 @@ class _Board(Generic[T]):
         self._session = session
         self._frame = frame
         self._every = f"every {interval:g}s"
-        self._snapshots = session.metrics.past(_PAST)
+        from asyncmq_cli.services.rates import LongTrend
+
+        self._trend = LongTrend(session.metrics.past(since=_PAST))
         self.outage: Outage | None = None
         self.show(first)
 
     def show(self, found: tuple[Picture, T]) -> None:
-        from asyncmq_cli.services.rates import up_to
-
         self._shown = found
         snapshot = found[0].snapshot()
         if snapshot.is_whole:
-            self._snapshots = up_to(snapshot, self._snapshots)[-_KEPT:]
+            self._trend.add(snapshot)
 
     def lines(self, width: int, height: int) -> list[str]:
         from rich.console import Group
 
         from asyncmq_cli.output import screens
-        from asyncmq_cli.services.rates import trend
 
         picture, value = self._shown
         problem = None if self.outage is None else self.outage.error.message
-        remarks = screens.remarks(problem, self._session.warnings)
+        where = self._session.config.shown_url
+        remarks = screens.remarks(problem, self._session.warnings, where=where)
         canvas = screens.canvas_for(self._session.out, width=width, height=height - 2 - len(remarks))
         corner = screens.as_of(picture.now, self._every, is_old=problem is not None, utc=canvas.utc)
         shown = [screens.head(picture, canvas, corner), *self._frame(value, canvas)]
         # Of what has no room, what is wrong is the last to go.
         return [
             *self._session.out.drawn(Group(*shown))[: canvas.height + 1],
-            *self._session.out.drawn(Group(screens.trends(trend(self._snapshots), canvas), *remarks)),
+            *self._session.out.drawn(Group(screens.trends(self._trend.trend(), canvas), *remarks)),
         ]
 
 
@@ -97,17 +106,17 @@ def watch(
     session.has_screen = True
     try:
         with LiveScreen(board.lines) as screen:
-            while True:
-                screen.draw()
-                screen.wait(board.outage.pause if board.outage else feed.rest(interval))
+            screen.draw()
+            while screen.wait(board.outage.pause if board.outage else feed.rest(interval)):
                 session.warnings.clear()
                 found = feed.next()
                 board.outage = found if isinstance(found, Outage) else None
                 if not isinstance(found, Outage):
                     board.show(found)
-    except KeyboardInterrupt:
-        # There is no other way to end it, so that this is no error.
-        return
+                screen.draw()
+    except KeyboardInterrupt as exc:
+        # A status as of every interruption, and no word: nothing was left undone.
+        raise typer.Exit(Interrupted.exit_code) from exc
     finally:
         session.has_screen = False
         observer.close()
@@ -117,6 +126,8 @@ def _interval(session: Session) -> float:
     if session.out.for_programs:
         option = "--json" if session.out.format == "json" else "--ndjson"
         raise UsageProblem(f"--watch and {option} exclude each other", hint=_INSTEAD)
+    if session.out.format == "names":
+        raise UsageProblem("--watch and --output exclude each other", hint=_INSTEAD)
     if not session.out.stdout_is_terminal:
         raise UsageProblem("--watch draws on a terminal, and stdout is none", hint=_INSTEAD)
     if os.environ.get("TERM", "dumb") == "dumb":

@@ -70,6 +70,8 @@ def list_(
     """
     from asyncmq_cli.output import documents, views
 
+    session.offer(views.WORKERS)
+
     def one_page(fleet: Fleet) -> WorkerPage:
         return session.workers.page(
             fleet,
@@ -86,13 +88,13 @@ def list_(
 
         from asyncmq_cli.output import screens
 
+        columns = watching.columns_of(session, views.on_screen(views.WORKERS))
         watching.watch(
             session,
             look,
-            lambda found, canvas: screens.workers(found[1], found[0], canvas),
+            lambda found, canvas: screens.workers(found[1], columns, found[0], canvas),
         )
         return
-    session.offer(views.WORKERS)
     fleet = session.workers.fleet(queue, _ttl(ttl))
     if session.out.for_streams:
         workers = fleet if sort is None else session.workers.in_order(fleet, sort)

@@ -61,6 +61,20 @@ def _stretches(counts: Mapping[str, int], width: int) -> dict[str, int]:
     return cells
 
 
+def resampled(times: Sequence[float], values: Sequence[float | None], width: int) -> Sequence[float | None]:
+    """The mean of each of `width` equal parts of the time, None where nothing is known of one. As they
+    are where there are no more than that."""
+    if len(values) <= width:
+        return values
+    start, span = times[0], times[-1] - times[0]
+    parts: list[list[float]] = [[] for _ in range(width)]
+    for time, value in zip(times, values, strict=True):
+        if value is not None:
+            part = int((time - start) / span * width) if span else width
+            parts[min(part, width - 1)].append(value)
+    return [sum(part) / len(part) if part else None for part in parts]
+
+
 def sparkline(values: Sequence[float | None], width: int) -> str:
     """The last values, one a cell, from 0 up; a gap where there is none."""
     from sparklines import sparklines

@@ -6,16 +6,21 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
+from asyncmq_cli.output.keyboard import Keyboard
+
 _LOOK_EVERY = 0.1
 """Seconds between two looks at the size of the terminal."""
+_QUIT = "q"
 
 
 class LiveScreen:
-    """Takes over the terminal between `with` and its end, and then gives it back as it was.
+    """Takes over the terminal between `with` and its end, and then gives it back as it was; so it does
+    for as long as Ctrl-Z has stopped it. A resize is followed at once, whatever goes on meanwhile.
 
     `frame` makes the lines, with their colours, for a width and a height.
     """
@@ -34,20 +39,50 @@ class LiveScreen:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self._keyboard = Keyboard()
         self._size = (0, 0)
+        self._is_taken = False
+        self._is_busy = False
+        self._due: list[int] = []
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> LiveScreen:
-        self._before = signal.signal(signal.SIGTERM, _end)
-        self._live.start()
+        handlers: dict[int, Any] = {
+            **dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT), _end),
+            **dict.fromkeys((signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH), self._on_signal),
+        }
+        for number, handler in handlers.items():
+            # What was ignored from the start, as SIGHUP under nohup, stays so.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, handler)
+        try:
+            with self._undisturbed():
+                self._take()
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
-        signal.signal(signal.SIGTERM, self._before)
+        self._end()
 
     def draw(self) -> None:
+        with self._undisturbed():
+            self._draw()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, and follow what becomes of the terminal's size meanwhile. False once `q` was typed."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._keyboard.typed(min(left, _LOOK_EVERY))[:1].lower() == _QUIT:
+                return False
+            if _size() != self._size:
+                self.draw()
+        return True
+
+    def _draw(self) -> None:
         from rich.text import Text
 
         self._size = _size()
@@ -60,13 +95,58 @@ class LiveScreen:
         shown: Any = Text("\n", no_wrap=True).join(lines[:height])
         self._live.update(shown, refresh=True)
 
-    def wait(self, seconds: float) -> None:
-        """Sleep, and follow what becomes of the terminal's size meanwhile."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _LOOK_EVERY))
-            if _size() != self._size:
-                self.draw()
+    def _take(self) -> None:
+        self._keyboard.take()
+        self._is_taken = True
+        self._live.start()
+
+    def _give_back(self) -> None:
+        if self._is_taken:
+            self._live.stop()
+            self._keyboard.give_back()
+            self._is_taken = False
+
+    def _end(self) -> None:
+        self._is_busy = True
+        self._give_back()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Two pictures in one another are none: what a signal asks for comes after it."""
+        self._is_busy = True
+        try:
+            yield
+        finally:
+            self._is_busy = False
+        self._do_what_is_due()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._due.append(number)
+        if not self._is_busy:
+            self._do_what_is_due()
+
+    def _do_what_is_due(self) -> None:
+        if self._due:
+            number = self._due.pop(0)
+            with self._undisturbed():
+                if number == signal.SIGTSTP:
+                    self._stop()
+                elif number == signal.SIGCONT:
+                    # It was stopped by a signal that nobody is told of; who knows what was drawn since.
+                    self._give_back()
+                    self._take()
+                self._draw()
+
+    def _stop(self) -> None:
+        self._give_back()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        # Here it goes on, when the shell says so.
+        signal.signal(signal.SIGTSTP, self._on_signal)
+        self._take()
+        self._due.clear()
 
 
 def _size() -> tuple[int, int]:

@@ -18,7 +18,7 @@ from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.jsontext import encode
 from asyncmq_cli.output.ornaments import in_ascii, takes_more_than_ascii
 from asyncmq_cli.output.redact import redact, redact_text
-from asyncmq_cli.output.tables import tab_separated, table
+from asyncmq_cli.output.tables import no_room_for, tab_separated, table
 
 T = TypeVar("T")
 Format = Literal["table", "tabs", "json", "ndjson", "names"]
@@ -236,10 +236,6 @@ class Printer:
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         except BrokenPipeError as exc:
             raise OutputClosed from exc
-
-
-def no_room_for(titles: Sequence[str], remedy: str = "") -> str:
-    return f"(no room for {', '.join(titles)}{'; ' if remedy else ''}{remedy})"
 
 
 def _as_stored(name: str) -> bytes:

@@ -76,10 +76,27 @@ def table(
     return drawn, [column.title for column in columns if column not in shown]
 
 
+def no_room_for(titles: Sequence[str], remedy: str = "") -> str:
+    return f"(no room for {', '.join(titles)}{'; ' if remedy else ''}{remedy})"
+
+
 def _cut(text: Text, room: int, column: Column[T]) -> None:
     if column.kind == "path" and text.cell_len > room:
         text.plain = text.plain[-(room - 1) :].rjust(room, "…")
+    if column.kind == "id":
+        text.plain = shortened(text.plain, room)
     text.truncate(room, overflow="ellipsis")
+
+
+def shortened(name: str, room: int) -> str:
+    """Without its middle: names are told apart by how they begin and how they end."""
+    from rich.cells import cell_len, chop_cells
+
+    if cell_len(name) <= room:
+        return name
+    begin = chop_cells(name, max(1, room // 2))[0]
+    end = chop_cells(name[::-1], max(1, room - 1 - cell_len(begin)))[0][::-1]
+    return f"{begin}…{end}"
 
 
 def _affordable(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> list[Column[T]]:
@@ -111,9 +128,7 @@ def _fitting(columns: Sequence[Column[T]], natural: Mapping[str, int], width: in
 
 def _by_worth(columns: Sequence[Column[T]]) -> list[Column[T]]:
     """The one to be missed most easily first."""
-    last_first = list(reversed(columns))
-    last_first.sort(key=lambda column: column.worth)
-    return last_first
+    return [column for _, column in sorted(enumerate(columns), key=lambda pair: (pair[1].worth, -pair[0]))]
 
 
 def _total(widths: Sequence[int]) -> int:

@@ -47,7 +47,7 @@ QUEUES: tuple[Column[QueueStats], ...] = (
 def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
     """The same columns where lines are few and rows are only looked at: names may be cut there."""
     return [
-        replace(column, may_be_cut=True, ample=24, least=12, worth=5) if column.kind == "id" else column
+        replace(column, may_be_cut=True, ample=24, least=16, worth=5) if column.kind == "id" else column
         for column in columns
     ]
 
@@ -156,7 +156,7 @@ LATEST_QUEUES: tuple[Column[LatestQueue], ...] = (
 )
 
 
-def titled(columns: tuple[Column[T], ...], title: str) -> tuple[Column[T], ...]:
+def titled(columns: Sequence[Column[T]], title: str) -> tuple[Column[T], ...]:
     """The same columns, the first under another title."""
     return (replace(columns[0], title=title), *columns[1:])
 

@@ -64,11 +64,12 @@ class MetricsService:
         """The present pace, by the history and this snapshot, which need not be in it."""
         return rates(up_to(snapshot, self.past(MAX_LIMIT))) if snapshot.is_whole else Rates()
 
-    def past(self, limit: int) -> list[MetricsSnapshot]:
-        """The last snapshots, the oldest first; none, with a warning, where they cannot be read."""
+    def past(self, limit: int | None = None, *, since: float | None = None) -> list[MetricsSnapshot]:
+        """The last snapshots, the oldest first, as `history` has them; none, with a warning, where they
+        cannot be read."""
         found: list[MetricsSnapshot] = []
         with self._by_the_way("the history of the metrics cannot be read"):
-            found = self.history(limit=limit, since=None)
+            found = self.history(limit=limit, since=since)
         return found[::-1]
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
@@ -65,6 +66,70 @@ def trend(snapshots: Sequence[MetricsSnapshot]) -> Trend:
         backlog=[snapshot.waiting for snapshot in snapshots],
         failures=[_pace(pair, "failed") for pair in pairs],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """What was between the point before and `last`, which lie `seconds` apart."""
+
+    last: MetricsSnapshot
+    seconds: float
+    throughput: float | None
+    backlog: float | None
+    failures: float | None
+
+    def plus(self, later: _Point) -> _Point:
+        def mean(name: str) -> float | None:
+            pairs = [(getattr(point, name), max(point.seconds, 1e-9)) for point in (self, later)]
+            known = [(value, seconds) for value, seconds in pairs if value is not None]
+            whole = sum(seconds for _, seconds in known)
+            return sum(value * seconds for value, seconds in known) / whole if known else None
+
+        seconds = self.seconds + later.seconds
+        return _Point(later.last, seconds, mean("throughput"), mean("backlog"), mean("failures"))
+
+
+class LongTrend:
+    """The trend of snapshots that come one by one, for as long as they come: in at most LONGEST points,
+    each of which stands for ever more of them."""
+
+    LONGEST = 600
+
+    def __init__(self, earlier: Sequence[MetricsSnapshot]) -> None:
+        self._points: list[_Point] = []
+        for snapshot in earlier:
+            self.add(snapshot)
+
+    def add(self, snapshot: MetricsSnapshot) -> None:
+        """A whole one. What cannot be compared with it is forgotten, as in `up_to`."""
+        points = self._points
+        while points and 0 <= points[-1].last.timestamp - snapshot.timestamp < MEANWHILE:
+            points.pop()
+        if points and points[-1].last.timestamp > snapshot.timestamp:
+            points.clear()
+        before = points[-1].last if points else snapshot
+        pair = before, snapshot
+        seconds = snapshot.timestamp - before.timestamp
+        points.append(
+            _Point(snapshot, seconds, _pace(pair, "completed"), snapshot.waiting, _pace(pair, "failed"))
+        )
+        if len(points) > self.LONGEST:
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """The two of the shortest time become one, but for the last, which is the present."""
+        points = self._points
+        first = min(range(len(points) - 2), key=lambda at: points[at].seconds + points[at + 1].seconds)
+        points[first : first + 2] = [points[first].plus(points[first + 1])]
+
+    def trend(self) -> Trend:
+        points = self._points
+        return Trend(
+            times=[point.last.timestamp for point in points],
+            throughput=[point.throughput for point in points[1:]],
+            backlog=[point.backlog for point in points],
+            failures=[point.failures for point in points[1:]],
+        )
 
 
 def _window(snapshots: Sequence[MetricsSnapshot]) -> list[MetricsSnapshot]:

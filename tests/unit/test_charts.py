@@ -50,6 +50,38 @@ def test_a_sparkline_has_a_cell_for_each_of_the_last_values(values: list[float |
             assert (cell == " ") == (value is None)
 
 
+@given(values=st.lists(st.none() | st.floats(0, 1e9), min_size=1, max_size=400), width=st.integers(1, 80))
+def test_what_is_resampled_has_a_mean_for_each_part_of_the_time(
+    values: list[float | None], width: int
+) -> None:
+    found = charts.resampled(range(len(values)), values, width)
+    assert len(found) == min(width, len(values))
+    known = [value for value in values if value is not None]
+    for value in found:
+        assert value is None or min(known) * 0.999 <= value <= max(known) * 1.001
+    assert (known == []) == all(value is None for value in found)
+
+
+def test_old_values_have_as_much_room_as_they_took_time_and_gaps_stay_gaps() -> None:
+    minutes = [(60.0 * n, 10.0) for n in range(10)]
+    gap = [(600.0 + 2 * n, None) for n in range(100)]
+    seconds = [(800.0 + 2 * n, 20.0 + n % 2) for n in range(101)]
+    times, values = zip(*minutes, *gap, *seconds, strict=True)
+    assert charts.resampled(times, values, 10) == [
+        10,
+        10,
+        10,
+        10,
+        10,
+        10,
+        None,
+        None,
+        20.5,
+        pytest.approx(20.5, abs=0.1),
+    ]
+    assert charts.resampled([5.0] * 3, [1, 2, 3], 2) == [None, 2]
+
+
 def test_a_sparkline_starts_at_zero() -> None:
     assert charts.sparkline([0, 5, 10], 9) == "▁▄█"
     assert charts.sparkline([0, 0], 9) == "▁▁"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from asyncmq_cli.services.rates import (
     LEAST_WINDOW,
     MEANWHILE,
     WINDOW,
+    LongTrend,
     rates,
     since_the_clock_was_set,
     trend,
@@ -272,3 +274,32 @@ def test_a_trend_has_a_backlog_for_each_time_and_a_rate_for_each_interval() -> N
     found = trend([snapshot(0, waiting=4), snapshot(30, waiting=2, completed=2), snapshot(30, waiting=9)])
     assert list(found.times) == [NOW, NOW + 30, NOW + 30]
     assert (found.backlog, found.throughput, found.failures) == ([4, 2, 9], [4, None], [0, None])
+
+
+def test_a_long_trend_is_that_of_its_snapshots() -> None:
+    spread = [snapshot(10 * n, completed=n * n, waiting=n) for n in range(LongTrend.LONGEST)]
+    assert LongTrend(spread).trend() == trend(spread)
+
+
+def test_a_long_trend_thins_out_what_is_old_and_forgets_nothing() -> None:
+    count = 5000
+    long = LongTrend([])
+    for n in range(count):
+        long.add(snapshot(2 * n, completed=60 * n, waiting=n))
+    found = long.trend()
+    assert len(found.times) <= LongTrend.LONGEST
+    assert len(found.throughput) == len(found.failures) == len(found.times) - 1
+    assert found.times[0] < NOW + 100 and found.times[-1] == NOW + 2 * (count - 1)
+    assert found.backlog[-1] == count - 1
+    assert all(pace == pytest.approx(1800) for pace in found.throughput)
+    assert list(found.times) == sorted(found.times)
+    steps = [after - before for before, after in pairwise(found.times)]
+    assert max(steps) < 8 * 2 * count / LongTrend.LONGEST, "all of the time is told as finely"
+
+
+def test_a_long_trend_begins_anew_where_the_clock_was_set_back() -> None:
+    long = LongTrend([snapshot(n) for n in range(0, 9000, 60)])
+    long.add(snapshot(100, waiting=7))
+    assert list(long.trend().times) == [NOW + 100]
+    long.add(snapshot(95, waiting=8, completed=5))
+    assert (list(long.trend().times), long.trend().backlog) == ([NOW + 95], [8])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +18,7 @@ from asyncmq_cli.models.pictures import LatestJob, LatestQueue, Picture, Trend
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.models.workers import Worker
-from asyncmq_cli.output import screens
+from asyncmq_cli.output import screens, views
 from asyncmq_cli.output.screens import Canvas, allot
 
 NOW = 1.7e9
@@ -51,32 +53,42 @@ def drawn(parts: list[Any]) -> list[str]:
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
-def test_eighty_by_twenty_four_holds_a_handful_of_queues_and_the_prompt() -> None:
-    lines = drawn(screens.whole(picture(waiting=1, failed=2), canvas()))
+def test_eighty_by_twenty_four_holds_a_handful_of_queues_with_all_states_and_the_prompt() -> None:
+    """With ids as AsyncMQ makes them."""
+    ids = [str(uuid.UUID(int=number)) for number in range(10)]
+    full = replace(
+        picture(5, 3, **{state.replace("-", "_"): 1234 for state in JOB_STATES}),
+        workers=[Worker(worker_id, "queue-1", 2, NOW, 0.0, 30.0) for worker_id in ids[:3]],
+        latest_jobs=[LatestJob(NOW - 9, "queue-1", job_id, "waiting") for job_id in ids],
+    )
+    lines = drawn(screens.whole(full, canvas()))
     assert len(lines) <= 23
     assert max(map(cell_len, lines)) <= 80
-    for shown in (
-        *(f"queue-{n} " for n in range(5)),
-        "queue worker-1 ",
-        *(f"queue job-{n} " for n in range(10)),
-    ):
-        assert any(line.startswith(shown) for line in lines), shown
-    assert "latest queues: queue-0 now, queue-1 1s ago, queue-2 2s ago" in "\n".join(lines)
+    assert [sum(line.startswith(f"queue-{n} ") for line in lines) for n in range(5)] == [1] * 5
+    titles = [number for number, line in enumerate(lines) if line.startswith(("WORKERS", "LATEST JOBS"))]
+    assert [line[:36] for line in lines[titles[0] + 1 : titles[1]]] == ids[:3]
+    assert [line[:36] for line in lines[titles[1] + 1 : titles[1] + 6]] == ids[:5]
+    assert lines[-1] == "… and 4 more jobs"
+    assert "(no room for EXPIRED, CANCELLED, CHILDREN, DLQ, REPEAT)" in lines
+    assert "latest queues: queue-0 now, queue-1 1s, queue-2 2s, queue-3 3s, queue-4 4s" in lines
 
 
 @given(
     shown=st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 10)),
-    height=st.integers(15, 60),
+    height=st.integers(8, 60),
     width=st.integers(40, 160),
+    length=st.integers(5, 80),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_overview_fits_and_counts_what_it_leaves_out(
-    shown: tuple[int, int, int], height: int, width: int
+    shown: tuple[int, int, int], height: int, width: int, length: int
 ) -> None:
-    lines = drawn(screens.overview(picture(*shown, waiting=1), canvas(width, height)))
+    found = replace(picture(*shown, name="queue".ljust(length, "x"), waiting=1), latest_queues=[])
+    lines = drawn(screens.overview(found, canvas(width, height)))
     assert len(lines) <= height
-    hidden = sum(int(line.split()[2]) for line in lines if line.startswith("… and "))
-    rows = sum(line.startswith(("queue-", "queue worker-", "queue job-")) for line in lines)
+    assert max(map(cell_len, lines)) <= width
+    hidden = sum(int(line.split()[2].replace(",", "")) for line in lines if line.startswith("… and "))
+    rows = sum(line.startswith("queue") for line in lines)
     assert rows + hidden == sum(shown)
 
 
@@ -85,17 +97,90 @@ def test_the_overview_fits_and_counts_what_it_leaves_out(
     [
         (24, [5, 2, 10], [5, 2, 10]),
         (20, [5, 2, 10], [5, 2, 10]),
-        (19, [5, 2, 10], [3, 2, 10]),
-        (16, [5, 2, 10], [3, 1, 6]),
-        (5, [50, 9, 10], [3, 1, 3]),
+        (19, [5, 2, 10], [5, 2, 8]),
+        (16, [5, 3, 10], [5, 1, 5]),
+        (19, [50, 9, 10], [5, 3, 5]),
+        (17, [50, 9, 10], [5, 1, 5]),
+        (12, [50, 9, 10], [3, 1, 2]),
+        (9, [50, 9, 10], [1, 1, 1]),
+        (5, [50, 9, 10], [1, 0, 0]),
+        (3, [50, 9, 10], [0, 0, 0]),
         (9, [0, 0, 10], [0, 0, 7]),
         (24, [0, 0, 0], [0, 0, 0]),
+        (3, [3, 0, 0], [1, 0, 0]),
+        (4, [3, 0, 0], [3, 0, 0]),
     ],
 )
-def test_the_queues_are_cut_first_and_the_jobs_last(
+def test_the_jobs_are_cut_first_then_the_workers_then_the_queues(
     room: int, wanted: list[int], given_rows: list[int]
 ) -> None:
-    assert allot(room, wanted, [3, 1, 3]) == given_rows
+    assert allot(room, wanted, screens.CUTS) == given_rows
+
+
+def test_queues_in_trouble_stay_and_are_in_their_order() -> None:
+    stats = [queue(f"queue-{n:02}") for n in range(30)]
+    stats[3] = queue("queue-03", failed=2)
+    stats[20] = queue("queue-20", waiting=1, workers=0)
+    stats[25] = queue("queue-25", failed=900)
+    for number in (7, 28):
+        stats[number] = queue(f"queue-{number:02}", failed=1)
+    lines = drawn(screens.overview(replace(picture(0, 9, 10), stats=stats), canvas(height=20)))
+    shown = [line.split()[0] for line in lines if line.startswith("queue-")]
+    assert shown == ["queue-03", "queue-07", "queue-20", "queue-25", "queue-28"]
+    assert "… and 25 more queues" in lines
+    few = drawn(screens.queues(stats, views.queues_on_screen(), NOW, canvas(height=4)))
+    assert [line.split()[0] for line in few[1:-2]] == ["queue-20"]
+    assert few[-2] == "… and 29 more queues, 4 in trouble"
+
+
+def test_jobs_that_wait_for_a_worker_that_is_not_there_are_told_in_a_word_and_in_red() -> None:
+    stats = [
+        queue("served", waiting=3),
+        queue("alone", waiting=3, workers=0),
+        queue("idle", workers=0),
+        queue("paused", waiting=3, workers=0, paused=True),
+        queue("unknown", waiting=None, workers=0),
+    ]
+    lines = drawn(screens.queues(stats, views.queues_on_screen(), NOW, canvas()))
+    of_queue = {line.split()[0]: line for line in lines}
+    assert "no worker" in of_queue["alone"] and " none " in of_queue["alone"]
+    assert " paused " in of_queue["paused"] and " none " in of_queue["paused"]
+    for quiet in ("served", "idle", "unknown"):
+        assert " running " in of_queue[quiet] and "none" not in of_queue[quiet]
+    coloured = io.StringIO()
+    Console(file=coloured, width=80, color_system="standard", force_terminal=True).print(
+        Group(*screens.queues(stats[1:2], views.queues_on_screen(), NOW, canvas()))
+    )
+    assert "\x1b[31mno worker" in coloured.getvalue()
+
+
+def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
+    name = "billing-invoices-for-customers-of-all-kinds-in-production-eu7"
+    stats = [queue(name, waiting=1), queue("mail")]
+    for line in drawn(screens.queues(stats, views.queues_on_screen(), NOW, canvas())):
+        assert cell_len(line) <= 80
+    text = "\n".join(drawn(screens.queues(stats, views.queues_on_screen(), NOW, canvas())))
+    assert re.search(r"^billing-i\S*…\S*tion-eu7  running ", text, re.MULTILINE), text
+    assert "(no room for COMPLETED, EXPIRED, CANCELLED, CHILDREN, DLQ, REPEAT; --fields…" not in text
+    assert "(no room for 6 columns)" in text
+
+
+@pytest.mark.parametrize("utc", [False, True])
+def test_the_latest_queues_are_whole_or_counted(utc: bool) -> None:
+    names = ["invoices-eu", "newsletter", "thumbnails-large", "webhooks-outgoing", "reports"]
+    at = [NOW - 90000, NOW - 7200, NOW - 60, NOW - 1, 0.0]
+    latest = [LatestQueue(moment, name) for name, moment in zip(names, at, strict=True)]
+    found = replace(picture(1, 0, 0), latest_queues=latest)
+    lines = drawn(screens.whole(found, replace(canvas(), utc=utc)))
+    start = next(number for number, line in enumerate(lines) if line.startswith("latest queues:"))
+    told = " ".join(lines[start : start + 2])
+    ages = (
+        ("2023-11-13", "20:13:20Z", "22:12:20Z", "22:13:19Z", "-") if utc else ("1d", "2h", "1m", "1s", "-")
+    )
+    assert f"latest queues: {', '.join(map(' '.join, zip(names, ages, strict=True)))}" in told
+    long = [LatestQueue(NOW, f"{name}-{'x' * 50}") for name in names]
+    lines = drawn(screens.whole(replace(found, latest_queues=long), canvas()))
+    assert f"{names[0]}-{'x' * 50} now, 4 more" in lines
 
 
 def test_the_legend_tells_every_state_that_there_is() -> None:
@@ -141,10 +226,10 @@ def test_no_name_does_more_than_be_shown(name: str) -> None:
     width=st.integers(60, 200),
 )
 def test_the_trends_are_one_line_that_ends_with_the_present(values: list[float | None], width: int) -> None:
-    trend = Trend([NOW + n for n in range(len(values))], values, values, values)
+    trend = Trend([NOW + n for n in range(len(values))], values[1:], values, values[1:])
     (line,) = drawn([screens.trends(trend, canvas(width))])
     assert cell_len(line) <= width
-    if not values or values[-1] is None:
+    if len(values) < 2 or values[-1] is None:
         assert line.endswith(" -")
 
 
@@ -152,5 +237,8 @@ def test_a_problem_comes_before_warnings_and_is_escaped_and_redacted() -> None:
     assert screens.remarks(None, []) == []
     (line,) = drawn(screens.remarks("no\x1b[2J way", ["w"]))
     assert line == "trying again: no\\x1b[2J way"
+    where = "unix:///srv/redis.sock"
+    (line,) = drawn(screens.remarks(f"cannot reach Redis at {where}: it is gone", [], where=where))
+    assert line == f"trying again: cannot reach Redis: it is gone ({where})"
     (line,) = drawn(screens.remarks(None, ["one", "password=hunter2 two"]))
     assert line == "warning (and 1 more): password=[redacted] two"

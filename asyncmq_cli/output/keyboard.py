@@ -1,0 +1,46 @@
+"""What is typed while a screen is drawn."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import time
+
+_LOCAL_MODES = 3
+"""Where they stand in what `termios.tcgetattr` gives."""
+
+
+class Keyboard:
+    """Between `take` and `give_back` nothing that is typed is echoed, and what was not asked for is
+    dropped. Ctrl-C and Ctrl-Z work as ever."""
+
+    def __init__(self) -> None:
+        # The echo is on the terminal that is drawn upon, wherever stdin comes from.
+        self._terminal = sys.stdout.fileno()
+        self._keys: int | None = sys.stdin.fileno() if sys.stdin and sys.stdin.isatty() else None
+        self._before: list[object] | None = None
+
+    def take(self) -> None:
+        self._before = termios.tcgetattr(self._terminal)
+        modes = termios.tcgetattr(self._terminal)
+        modes[_LOCAL_MODES] &= ~(termios.ECHO | termios.ICANON)
+        termios.tcsetattr(self._terminal, termios.TCSADRAIN, modes)
+
+    def give_back(self) -> None:
+        if self._before is not None:
+            termios.tcsetattr(self._terminal, termios.TCSAFLUSH, self._before)  # type: ignore[arg-type]
+            self._before = None
+
+    def typed(self, seconds: float) -> str:
+        """What has been typed within that time, or nothing."""
+        if self._keys is None:
+            time.sleep(seconds)
+            return ""
+        if not select.select([self._keys], [], [], seconds)[0]:
+            return ""
+        found = os.read(self._keys, 1024)
+        if not found:
+            self._keys = None
+        return found.decode("ascii", "replace")
