@@ -39,8 +39,8 @@ _OF_QUEUES, _OF_WORKERS, _OF_JOBS = range(3)
 CUTS = (
     *((_OF_JOBS, 5), (_OF_WORKERS, 3), (_OF_QUEUES, 5)),
     *((_OF_WORKERS, 1), (_OF_JOBS, 3), (_OF_QUEUES, 3)),
-    *((_OF_JOBS, 1), (_OF_QUEUES, 1)),
-    *((_OF_JOBS, 0), (_OF_WORKERS, 0), (_OF_QUEUES, 0)),
+    *((_OF_JOBS, 1), (_OF_JOBS, 0), (_OF_WORKERS, 0)),
+    *((_OF_QUEUES, 1), (_OF_QUEUES, 0)),
 )
 """Which section goes down to how many rows, in turn, until all have room."""
 _FIELDS = "--fields chooses"
@@ -126,9 +126,7 @@ class _Section(Generic[T]):
         if hidden:
             notes.append(self._left_out(hidden))
         if shown and left_out:
-            told = no_room_for(left_out, self.remedy)
-            brief = f"(no room for {_counted(len(left_out), 'column')})"
-            notes.append(told if len(told) <= canvas.width else brief)
+            notes.append(_no_room(left_out, self.remedy, canvas.width))
         return [*([drawn] if shown else []), *(_dim(note, canvas) for note in notes)]
 
     def _chosen(self, count: int) -> tuple[list[T], list[T]]:
@@ -143,6 +141,17 @@ class _Section(Generic[T]):
         text = f"… and {len(hidden):,} more {self.noun}{'' if len(hidden) == 1 else 's'}"
         troubled = 0 if self.trouble is None else sum(map(bool, map(self.trouble, hidden)))
         return f"{text}, {troubled:,} in trouble" if troubled else text
+
+
+def _no_room(titles: Sequence[str], remedy: str, width: int) -> str:
+    """As many of them by name as a line has room for; their names are worth more than the remedy."""
+    told = no_room_for(titles, remedy)
+    for count in range(len(titles), 0, -1):
+        if len(told) <= width:
+            break
+        rest = [f"{len(titles) - count} more"] if count < len(titles) else []
+        told = no_room_for([*titles[:count], *rest])
+    return told
 
 
 def _trouble(row: QueueStats) -> tuple[Any, ...] | None:

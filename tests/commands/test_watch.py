@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -291,15 +292,31 @@ def test_what_cannot_be_read_is_said_until_it_is_mended(
 
 
 def test_the_history_is_where_the_trends_begin(mail: None, server: PrivateRedis, client: redis.Redis) -> None:
-    for age, waiting in ((40, 90), (20, 50)):
-        counts = dict.fromkeys(
-            ("active", "delayed", "completed", "failed", "total_queues", "total_workers"), 1
-        )
-        stored = str({**counts, "waiting": waiting}).replace("'", '"')
-        client.xadd("asyncmq-cli:metrics", {"timestamp": time.time() - age, "snapshot": stored})
+    remember(client, (40, 90), (20, 50))
     with LiveTerminal("queues", "list", "--watch", url=server.url) as terminal:
         text = terminal.shows("failed/min")
     assert re.search(r"backlog █[▄▅]▂ 12  ", text), text
+
+
+def test_the_trends_are_of_half_an_hour_and_not_of_the_last_looks(
+    mail: None, server: PrivateRedis, client: redis.Redis
+) -> None:
+    """Much of the line is high for a backlog that long was, however often was looked since."""
+    remember(client, (4000, 90_000), *((60 * age, 1000 if age > 8 else 12) for age in range(28, 0, -1)))
+    with LiveTerminal("queues", "list", "--watch", "0.2", url=server.url) as terminal:
+        terminal.shows("failed/min")
+        for number in range(12):
+            enqueue(server, f"late-{number}")
+            text = terminal.shows(f"{13 + number} jobs")
+    assert re.search(r"backlog █{7,9}.?▁{3,5} 24  ", text), text
+
+
+def remember(client: redis.Redis, *backlogs: tuple[float, int]) -> None:
+    """A history of the metrics: ages in seconds, and what waited then."""
+    counts = dict.fromkeys(("active", "delayed", "completed", "failed", "total_queues", "total_workers"), 1)
+    for age, waiting in backlogs:
+        stored = json.dumps({**counts, "waiting": waiting})
+        client.xadd("asyncmq-cli:metrics", {"timestamp": time.time() - age, "snapshot": stored})
 
 
 def test_a_history_that_cannot_be_read_does_not_keep_anybody_from_watching(
