@@ -68,7 +68,8 @@ class LiveTerminal:
     ) -> None:
         self._process.kill()
         self._process.wait()
-        os.close(self._ours)
+        if self._ours >= 0:
+            os.close(self._ours)
 
     @property
     def lines(self) -> Sequence[str]:
@@ -98,6 +99,12 @@ class LiveTerminal:
         self._screen.resize(rows, columns)
         self._screen.reset()
         self._tell_size()
+
+    def hang_up(self) -> int:
+        """Close the terminal, as a person closes its window. The exit status of what ran there."""
+        os.close(self._ours)
+        self._ours = -1
+        return self._process.wait(_PATIENCE)
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self._process.pid, number)

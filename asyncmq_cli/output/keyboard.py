@@ -7,6 +7,7 @@ import select
 import sys
 import termios
 import time
+from typing import Any
 
 _LOCAL_MODES = 3
 """Where they stand in what `termios.tcgetattr` gives."""
@@ -20,7 +21,7 @@ class Keyboard:
         # The echo is on the terminal that is drawn upon, wherever stdin comes from.
         self._terminal = sys.stdout.fileno()
         self._keys: int | None = sys.stdin.fileno() if sys.stdin and sys.stdin.isatty() else None
-        self._before: list[object] | None = None
+        self._before: list[Any] | None = None
 
     def take(self) -> None:
         self._before = termios.tcgetattr(self._terminal)
@@ -29,9 +30,13 @@ class Keyboard:
         termios.tcsetattr(self._terminal, termios.TCSADRAIN, modes)
 
     def give_back(self) -> None:
+        """Raises OSError where the terminal is gone."""
         if self._before is not None:
-            termios.tcsetattr(self._terminal, termios.TCSAFLUSH, self._before)  # type: ignore[arg-type]
-            self._before = None
+            before, self._before = self._before, None
+            try:
+                termios.tcsetattr(self._terminal, termios.TCSAFLUSH, before)
+            except termios.error as exc:
+                raise OSError(*exc.args) from exc
 
     def typed(self, seconds: float) -> str:
         """What has been typed within that time, or nothing."""

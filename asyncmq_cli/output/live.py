@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
@@ -108,7 +108,9 @@ class LiveScreen:
 
     def _end(self) -> None:
         self._is_busy = True
-        self._give_back()
+        # The terminal may be gone, and with it what would be given back.
+        with suppress(OSError):
+            self._give_back()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

@@ -122,14 +122,14 @@ def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
 
 
 AUDIT: tuple[Column[AuditEvent], ...] = (
-    Column("TIME", lambda event: event.timestamp, "time"),
+    Column("TIME", lambda event: event.timestamp, "time", worth=3),
     Column("ACTION", lambda event: _safe(event.action), ample=20, least=20, worth=3),
     Column("STATUS", lambda event: _safe(event.status), "state", worth=1),
-    Column("QUEUE", lambda event: _safe(event.queue)),
+    Column("QUEUE", lambda event: _safe(event.queue), worth=1),
     Column("JOB", lambda event: _safe(event.job_id), "id", may_be_cut=True, ample=36, least=8, worth=-1),
     Column("DETAILS", lambda event: _details(event), wide=True, ample=30, worth=-2),
-    Column("ACTOR", lambda event: _safe(event.actor), ample=16, least=12, worth=1),
-    Column("WHY", lambda event: _why(event), ample=40, least=12, worth=2),
+    Column("ACTOR", lambda event: _safe(event.actor), ample=16, least=10, worth=2),
+    Column("WHY", lambda event: _why(event), ample=24, least=10, worth=3),
 )
 """`why` is the error of what failed, else the reason given."""
 

@@ -115,10 +115,12 @@ def test_the_audit_tells_who_did_what_and_why(server: PrivateRedis, run: Run) ->
     assert "job.retry  failed   mail" in lines[1] and "bob@host" in lines[1] and "job '000" in lines[1]
     assert "job.retry  success  mail" in lines[2] and "ann@host  the mail server is back" in lines[2]
     assert lines[-1] == "(no room for DETAILS; --fields chooses)"
-    (details, why), _ = (
-        line.split("\t") for line in run("audit", "--fields", "details,why", "--status", "success").lines * 2
-    )
-    assert (details, why) == ('{"reason":"the mail server is back"}', "the mail server is back")
+    run("repeatables", "add", "mail", "--task", "app.report", "--every", "1h", "--reason", "hourly figures")
+    lines = on_terminal("--utc", "audit", url=server.url).lines
+    assert lines[0].split() == ["TIME", "ACTION", "STATUS", "QUEUE", "ACTOR", "WHY"]
+    assert "repeatable.create  success  mail " in lines[1]
+    (line,) = run("audit", "--fields", "details,why", "--by", "ann@host").lines
+    assert line == '{"reason":"the mail server is back"}\tthe mail server is back'
 
 
 def test_an_error_is_worth_more_than_when_and_how_often(server: PrivateRedis) -> None:

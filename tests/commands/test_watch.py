@@ -267,6 +267,12 @@ def test_a_terminated_watch_gives_the_terminal_back(
         assert terminal.after == ""
 
 
+def test_a_watch_ends_with_its_terminal(mail: None, server: PrivateRedis) -> None:
+    with LiveTerminal("overview", "--watch", "600", url=server.url) as terminal:
+        terminal.shows("5 queues")
+        assert terminal.hang_up() != 0
+
+
 def test_names_cannot_break_the_screen(server: PrivateRedis, client: redis.Redis) -> None:
     enqueue(server, HOSTILE, queue=HOSTILE)
     enqueue(server, "x" * 300, queue="y" * 300)
