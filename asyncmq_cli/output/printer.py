@@ -174,7 +174,7 @@ class Printer:
         encoding = self._stderr.encoding or "utf-8"
         text = "\n".join(lines)
         if not self.has_blocks:
-            text = text.translate(_ASCII_ORNAMENTS)
+            text = in_ascii(text)
         text = text.encode(encoding, "backslashreplace").decode(encoding)
         self._stderr.write(text)
         self._stderr.flush()
