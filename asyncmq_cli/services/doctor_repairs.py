@@ -66,6 +66,7 @@ _WOULD = {
     "what was left of it is gone": "what is left of it would be taken away",
     "its mark is gone": "its mark would be taken away",
     "its claim is gone": "its claim would be taken away",
+    "its sets are gone": "its sets would be taken away",
     "is cancelled": "would be cancelled",
 }
 

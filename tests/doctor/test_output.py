@@ -248,6 +248,7 @@ def test_a_stale_dead_letter_that_is_taken_away_is_in_its_event(
     put(server.url, ("failed", "x"))
     member = client.zrange(f"queue:{QUEUE}:dlq", 0, -1)[0].decode()
     client.hset(f"jobs:{QUEUE}:states", "x", "completed")
+    client.set(f"jobs:{QUEUE}:x", json.dumps({**json.loads(member), "status": "completed"}))
     assert cli("doctor", "--repair", "--yes").code == 0
     (event,) = library.events(client)
     assert event["details"] == {"code": "dead_letter_stale", "removed": {"dlq": [member]}}
