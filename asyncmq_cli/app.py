@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import os
 import re
@@ -150,6 +151,8 @@ def _built() -> Any:
 
 
 def main() -> NoReturn:
+    # Jobs are read by the thousand, and none of them holds itself: little is to be collected.
+    gc.set_threshold(100_000, 20, 20)
     # The names of queues and jobs are UTF-8 in Redis, whatever the locale says.
     sys.exit(run([os.fsencode(arg).decode("utf-8", "surrogateescape") for arg in sys.argv[1:]]))
 

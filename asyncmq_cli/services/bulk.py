@@ -1,22 +1,21 @@
 """Changing many jobs of one queue: located in pieces, and changed in small transactions.
 
 A transaction is small enough not to hold Redis up, so the number of jobs in it and the bytes it
-sends are bounded. While Redis works on one, the next is prepared. Between two of them an interrupt
-is heard, the pace is kept, and whoever watches may end the run.
+sends are bounded. Between two of them an interrupt is heard, the pace is kept, and whoever
+watches may end the run.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
-from asyncmq_cli.services.ahead import one_ahead
-from asyncmq_cli.services.change import Attempt, PreparedAttempt, Runner
+from asyncmq_cli.services.change import Attempt, Runner
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.storage.changes import Change
 from asyncmq_cli.storage.locate import Location
@@ -75,10 +74,7 @@ class JobRunner(Runner):
         self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
     ) -> ChangeReport:
         def run(stop: Stop) -> None:
-            steps = self._steps(queue, job_ids, places, decide)
-            # What goes into a backup is read once the jobs before it are done with.
-            with closing(steps if self.backup is not None or self.dry_run else one_ahead(steps)) as coming:
-                self._take(coming, stop)
+            self._take(self._steps(queue, job_ids, places, decide), stop)
 
         return self.report(queue, run)
 
@@ -94,14 +90,14 @@ class JobRunner(Runner):
 
     def _steps(
         self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
-    ) -> Generator[Step]:
+    ) -> Iterator[Step]:
         """What is to be carried out together, and what is refused; nothing is changed or kept here."""
         missing = self._missing(queue)
         pace = Fitting(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
         rest = iter(dict.fromkeys(job_ids))
         while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
             if missing is not None:
-                yield from ((PreparedAttempt(self, queue, job_id), missing) for job_id in piece)
+                yield from ((Attempt(self, queue, job_id), missing) for job_id in piece)
                 continue
             locations = self.store.locate(queue, piece, places)
             pace.learn(len(locations), sum(location.size for location in locations))
@@ -127,7 +123,7 @@ class JobRunner(Runner):
 
     def _decided(self, locations: Sequence[Location], decide: Decision) -> Iterator[Planned | Refused]:
         for location in locations:
-            attempt = PreparedAttempt(self, location.queue, location.id)
+            attempt = Attempt(self, location.queue, location.id)
             try:
                 if location.problem is not None:
                     raise location.problem

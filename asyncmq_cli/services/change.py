@@ -37,9 +37,6 @@ class Attempt:
         """The event, made just before it is sent: from then on an answer may be lost."""
         if error is None:
             self._runner.in_flight = [self]
-        return self._event(error)
-
-    def _event(self, error: str | None) -> EventDraft:
         return EventDraft(
             action=self._runner.action,
             source=self._runner.source,
@@ -49,13 +46,6 @@ class Attempt:
             details=self.details,
             error=error,
         )
-
-
-class PreparedAttempt(Attempt):
-    """One that is sent later, together with others."""
-
-    def draft(self, error: str | None = None) -> EventDraft:
-        return self._event(error)
 
 
 class Runner:

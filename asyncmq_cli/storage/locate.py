@@ -186,24 +186,34 @@ def _look_where_expected(
     client: redis.Redis, keys: QueueKeys, found: Iterable[Location], places: Sequence[str]
 ) -> None:
     """Ask for the members that AsyncMQ would have written beside the record."""
-    pipe = client.pipeline(transaction=False)
-    asked: list[tuple[Location, str, bytes]] = []
+    asked: dict[str, list[tuple[Location, bytes]]] = {}
     for location in found:
         home = PLACE_OF_STATE.get(location.state or "")
         if home in ("delayed", "dlq") and home in places and location.record is not None:
             for member in expected_members(location.record, home):
-                pipe.zscore(getattr(keys, home), member)
-                asked.append((location, home, member))
-    if not asked:
-        return
-    for (location, home, member), score in zip(asked, pipe.execute(raise_on_error=False), strict=True):
-        if isinstance(score, ResponseError) and "WRONGTYPE" in str(score):
-            location.problem = scan.WrongType(getattr(keys, home))
-        elif isinstance(score, Exception):
-            raise score
-        elif score is not None:
-            location.members[home].append(member)
-            location.score = score
+                asked.setdefault(home, []).append((location, member))
+    for home, pairs in asked.items():
+        key = getattr(keys, home)
+        try:
+            scores = _scores(client, key, [member for _, member in pairs])
+        except scan.WrongType as exc:
+            for location, _ in pairs:
+                location.problem = exc
+            continue
+        for (location, member), score in zip(pairs, scores, strict=True):
+            if score is not None:
+                location.members[home].append(member)
+                location.score = score
+
+
+def _scores(client: redis.Redis, key: bytes, members: Sequence[bytes]) -> list[float | None]:
+    found: list[float | None] = []
+    pace = scan.Pace(start=50)
+    while len(found) < len(members):
+        piece = members[len(found) : len(found) + pace.count]
+        found += scan.typed(key, client.zmscore, key, piece)
+        pace.learn(len(piece), sum(map(len, piece)))
+    return found
 
 
 def expected_members(record: bytes, place: str) -> list[bytes]:

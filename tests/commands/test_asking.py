@@ -120,7 +120,10 @@ def test_a_dry_run_on_a_terminal_names_what_it_does_not_show(server: PrivateRedi
     some = on_terminal("jobs", "remove", QUEUE, "--all", "--limit", "1", "--dry-run", url=server.url)
     assert some.lines[-1] == "Would remove 1 waiting job (of 13 that match)"
     none = on_terminal("jobs", "remove", QUEUE, "--state", "delayed", "--dry-run", url=server.url)
-    assert none.lines == ["note: there is no delayed job; --state all looks at every state", "Nothing was done"]
+    assert none.lines == [
+        "note: there is no delayed job; --state all looks at every state",
+        "Nothing was done",
+    ]
 
 
 def test_a_hostile_task_and_error_are_shown_harmless(server: PrivateRedis, client: redis.Redis) -> None:
