@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.commands import asking
 from asyncmq_cli.commands import targets as parse
+from asyncmq_cli.commands.named import ids_from
 from asyncmq_cli.commands.paging import tell_of_none
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner, Targets
@@ -61,7 +62,7 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
         require_new(manner.backup)
     rate, abort_above = parse.rate_of(session.flags), parse.abort_share_of(session.flags)
     by_filter = parse.is_by_filter(targets, session.flags)
-    named = [] if by_filter else parse.ids_from(targets.job_ids or [])
+    named = [] if by_filter else ids_from(targets.job_ids or [])
     try:
         chosen = _found(session, targets) if by_filter else Selection(named)
     except (QueueNotFound, GroupNotFound) as exc:

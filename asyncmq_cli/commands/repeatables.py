@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.commands.named import ids_from
 from asyncmq_cli.commands.options import DryRunOption, QueueArg, ReasonOption, YesOption, command
 from asyncmq_cli.commands.session import Session
-from asyncmq_cli.commands.targets import ids_from
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
 

@@ -11,6 +11,7 @@ import typer
 from asyncmq_cli.commands import asking
 from asyncmq_cli.commands import targets as parse
 from asyncmq_cli.commands.bulk import progress_of
+from asyncmq_cli.commands.named import ids_from
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner
 
@@ -36,7 +37,7 @@ def restore_jobs(
     rate = parse.rate_of(session.flags)
     if file == STANDARD_INPUT and STANDARD_INPUT in (job_ids or ()):
         raise UsageProblem("the backup and the ids cannot both come from standard input")
-    named = parse.ids_from(job_ids) if job_ids else None
+    named = ids_from(job_ids) if job_ids else None
     with Backup(file) as backup:
         _warn(session, backup, whole=named is None)
         chosen = session.restores.chosen(backup)

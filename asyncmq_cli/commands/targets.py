@@ -124,17 +124,3 @@ def percent_of(flags: Mapping[str, Any], name: str, option: str) -> float | None
     if float(found["number"]) > 100:
         raise UsageProblem(f"{option} is 100% at most, not {text!r}")
     return float(found["number"])
-
-
-def ids_from(given: list[str]) -> list[str]:
-    """The ids given, `-` replaced by the lines of standard input."""
-    import sys
-
-    ids: list[str] = []
-    for job_id in given:
-        if job_id != "-":
-            ids.append(job_id)
-            continue
-        lines = sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n")
-        ids.extend(line.rstrip("\r") for line in lines if line.strip())
-    return ids

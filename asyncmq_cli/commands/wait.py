@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.commands.named import ids_from
 from asyncmq_cli.commands.options import JobsArg, QueueArg, command, one_of
 from asyncmq_cli.commands.session import Session
-from asyncmq_cli.commands.targets import ids_from
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.waits import WAIT_GOALS
 

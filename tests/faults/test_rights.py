@@ -30,7 +30,7 @@ KEYS = "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:*"
 READER_RULES = (
     "~queue:* ~jobs:* ~deps:* ~asyncmq-cli:* -@all"
     " +select +time +scan +exists +type +mget +hmget +hlen +hscan"
-    " +scard +smismember +sscan +zcard +zcount +zmscore +zscan +zscore +xrevrange"
+    " +scard +smismember +sscan +zcard +zcount +zmscore +zscan +xrevrange"
 )
 OPERATOR_RULES = (
     "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:* -@all"

@@ -119,5 +119,5 @@ def test_a_command_is_imported_alone() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stderr.split()) <= {
         f"asyncmq_cli.commands.{name}"
-        for name in ("options", "tree", "queues", "session", "targets", "durations", "watching", "pages")
+        for name in ("options", "tree", "queues", "session", "named", "durations", "watching", "pages")
     }
