@@ -88,7 +88,7 @@ def members_of(
     key: bytes = getattr(keys, place)
     with Line(client) as line:
         line.send(scan_command(b"ZSCAN", key, b"0", pace.count))
-        cursor = None
+        cursor, before = None, None
         while cursor != b"0":
             cursor, found = line.receive()
             members, scores = found[::2], found[1::2]
@@ -97,23 +97,31 @@ def members_of(
             if with_states:
                 ids = ids_of(members)
                 _ask(line, keys, ids, following)
-                if ids:
-                    yield Listed(ids, line.receive(), members, scores)
+                # While Redis is busy with these.
+                if before is not None:
+                    yield before
+                before = Listed(ids, line.receive() if ids else (), members, scores)
             else:
                 _ask(line, keys, (), following)
                 yield Listed(ids_of(members), (), members, scores)
+        if before is not None:
+            yield before
 
 
 def by_ids(client: redis.Redis, keys: QueueKeys) -> Iterator[Listed]:
     """All jobs of the ids set. Raises WrongType."""
     with Line(client) as line:
         line.send(scan_command(b"SSCAN", keys.ids, b"0", CHUNK))
-        cursor = None
+        cursor, before = None, None
         while cursor != b"0":
             cursor, ids = line.receive()
             _ask(line, keys, ids, None if cursor == b"0" else scan_command(b"SSCAN", keys.ids, cursor, CHUNK))
-            if ids:
-                yield Listed(ids, line.receive())
+            # While Redis is busy with these.
+            if before is not None:
+                yield before
+            before = Listed(ids, line.receive()) if ids else None
+        if before is not None:
+            yield before
 
 
 def _ask(line: Line, keys: QueueKeys, ids: Sequence[bytes], following: tuple[bytes, bytes] | None) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncmq_cli.output.jsontext import MAX_DEPTH, TOO_DEEP, encode
-from asyncmq_cli.output.redact import REDACTED, is_secret_name, redact
+from asyncmq_cli.output.redact import REDACTED, _redacted, is_secret_name, redact
 from tests.unit.strategies import JSON_VALUES, same
 
 PARTS = ["authorization", "api_key", "apikey", "credential", "password", "private_key", "secret", "token"]
@@ -108,3 +109,19 @@ def test_a_secret_below_any_number_of_levels_is_hidden(depth: int) -> None:
     shown = encode(redact(data)).decode()
     assert "hunter2" not in shown
     assert (TOO_DEEP in shown) == (depth >= MAX_DEPTH)
+
+
+def test_no_other_letter_counts_as_one_of_ascii() -> None:
+    letters = re.compile("[a-z]", re.IGNORECASE)
+    counting = [code for code in range(0x80, 0x110000) if letters.fullmatch(chr(code))]
+    assert counting == [0x130, 0x131, 0x17F, 0x212A]
+
+
+@given(WITH_SECRETS | JSON_VALUES)
+@example(["To\u212aen=abc"])
+@example({"pa\u017f\u017fword": "abc"})
+@example({"url": "http://me:secure@host"})
+@example({"url": "http:\\/\\/me:secure@host"})
+@example([{"a": float("nan")}, 10**30, "\ud800", {"api_key": 1}])
+def test_what_is_seen_at_a_glance_to_be_clean_is_so(data: Any) -> None:
+    assert same(redact(data), _redacted(data, 0))
