@@ -38,7 +38,8 @@ shells:
 	@tests/install-shells bash zsh fish || true
 
 unit: $(VENV)/.dev shells
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST_ARGS)
+	# More than there are cores: many tests wait for something most of their time.
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(PYTEST_ARGS)
 
 # Every fault, many times over: a quarter of an hour. The seed makes the same random choices again.
 FAULTS_SEED ?= $(shell date +%s)

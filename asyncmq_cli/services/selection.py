@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,11 +37,23 @@ class Selection:
 
 
 def select(jobs: Iterable[Job], share: Share) -> Selection:
-    """Keeps a time, an id and a state for each match, and nothing else of it."""
-    keys = [(_time(job), job.id, sys.intern(job.status)) for job in jobs if job.id]
-    keys.sort()
-    hit = keys[: share.of(len(keys))]
-    return Selection([job_id for _, job_id, _ in hit], len(keys), Counter(state for *_, state in hit))
+    """Keeps a time, an id and a state for each match, of no more than are hit where that is known
+    beforehand, and nothing else of it."""
+    total = 0
+
+    def keys() -> Iterator[tuple[float, str, str]]:
+        nonlocal total
+        for job in jobs:
+            if job.id:
+                total += 1
+                yield _time(job), job.id, sys.intern(job.status)
+
+    if share.limit is not None and share.percent is None:
+        hit = heapq.nsmallest(share.limit, keys())
+    else:
+        hit = sorted(keys())
+        del hit[share.of(total) :]
+    return Selection([job_id for _, job_id, _ in hit], total, Counter(state for *_, state in hit))
 
 
 def _time(job: Job) -> float:

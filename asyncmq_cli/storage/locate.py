@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # An id of these characters alone stands in JSON as it is.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.\-]+")
 _FEW = 8
+_ASKED_BYTES = 512 * 1024
+"""Of members that are asked for at once."""
 
 
 @dataclass(slots=True)
@@ -208,12 +210,15 @@ def _look_where_expected(
 
 def _scores(client: redis.Redis, key: bytes, members: Sequence[bytes]) -> list[float | None]:
     found: list[float | None] = []
-    pace = scan.Pace(start=50)
-    while len(found) < len(members):
-        piece = members[len(found) : len(found) + pace.count]
-        found += scan.typed(key, client.zmscore, key, piece)
-        pace.learn(len(piece), sum(map(len, piece)))
-    return found
+    piece: list[bytes] = []
+    size = 0
+    for member in members:
+        piece.append(member)
+        size += len(member)
+        if size >= _ASKED_BYTES:
+            found += scan.typed(key, client.zmscore, key, piece)
+            piece, size = [], 0
+    return found + scan.typed(key, client.zmscore, key, piece) if piece else found
 
 
 def expected_members(record: bytes, place: str) -> list[bytes]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ID_OPENING = b'{"id": "'
 _COMPLETED, _ACTIVE = b"completed", b"active"
+_LARGE = 2 * 1024 * 1024
+"""Bytes; no piece of more is held while another one comes."""
 
 
 @dataclass(slots=True)
@@ -92,7 +94,8 @@ def members_of(
         while cursor != b"0":
             cursor, found = line.receive()
             members, scores = found[::2], found[1::2]
-            pace.learn(len(members), sum(map(len, members)))
+            size = sum(map(len, members))
+            pace.learn(len(members), size)
             following = None if cursor == b"0" else scan_command(b"ZSCAN", key, cursor, pace.count)
             if with_states:
                 ids = ids_of(members)
@@ -101,6 +104,9 @@ def members_of(
                 if before is not None:
                     yield before
                 before = Listed(ids, line.receive() if ids else (), members, scores)
+                if size > _LARGE:
+                    yield before
+                    before = None
             else:
                 _ask(line, keys, (), following)
                 yield Listed(ids_of(members), (), members, scores)

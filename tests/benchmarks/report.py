@@ -79,10 +79,12 @@ class Report:
     total: int
     rows: list[Row] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    shortfalls: list[str] = field(default_factory=list)
+    """What was not reached of what no row shows."""
 
     def missed(self) -> list[str]:
         """Each thing to reach that was not reached, in words."""
-        found = []
+        found = list(self.shortfalls)
         for row in self.rows:
             if row.at_most is not None and row.ratio is not None and row.ratio > row.at_most:
                 found.append(f"{row.name}: {row.ratio:.2f} times its floor, {row.at_most:g} is to be reached")

@@ -167,11 +167,11 @@ def test_what_moved_on_meanwhile_is_reported_and_the_rest_done(
     assert "is waiting" in failed["error"]
 
 
-def test_many_processes_by_filter_retry_each_of_5000_jobs_once(
+def test_many_processes_by_filter_retry_each_of_2000_jobs_once(
     server: PrivateRedis, client: redis.Redis
 ) -> None:
     RUNS.clear()
-    count = 5000
+    count = 2000
     bury(client, [dead(n) for n in range(count)])
 
     async def race(opened: RedisBackend) -> None:

@@ -12,11 +12,11 @@ from tests.faults.fakes import Proxy
 from tests.faults.scale import scaled
 from tests.faults.support import CHANGES, READERS, Args, Keyspace, Tool, assert_refused, in_json
 
-CUTS = scaled(24, 96)
+CUTS = scaled(10, 96)
 SLACK = 16
 """The server's time and its scores take a few bytes more or fewer from one run to the next; a line
 that is cut beyond the end of the answer is not cut."""
-STALLS = scaled(3, 12)
+STALLS = scaled(1, 12)
 
 
 @dataclass(frozen=True)
