@@ -37,8 +37,8 @@ types: $(VENV)/.dev
 shells:
 	@tests/install-shells bash zsh fish || true
 
+# More at a time than there are cores: many tests wait for something most of their time.
 unit: $(VENV)/.dev shells
-	# More than there are cores: many tests wait for something most of their time.
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(PYTEST_ARGS)
 
 # Every fault, many times over: a quarter of an hour. The seed makes the same random choices again.

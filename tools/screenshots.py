@@ -64,7 +64,7 @@ class Studio:
         return done.stdout
 
     def steady(self, text: str) -> str:
-        text = _PACKAGES.sub("", text.replace(f"{ROOT}/", ""))
+        text = _PACKAGES.sub("", text).replace(f"{ROOT}/", "")
         text = _UUID.sub(lambda found: self._steady_id(found[0]), text)
         text = _MOMENT.sub(lambda found: "2026-03-06T15:49:46.204000+00:00"[: len(found[0])], text)
         return _ONES.sub("4s", _TENS.sub("12s", text))
