@@ -13,7 +13,7 @@ from asyncmq_cli.output import charts, views
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.pictures import DISTRIBUTION
 from asyncmq_cli.output.redact import redact_text
-from asyncmq_cli.output.tables import no_room_for, shortened, table
+from asyncmq_cli.output.tables import CAUTION, no_room_for, shortened, table
 from asyncmq_cli.output.times import clock, date, relative
 
 if TYPE_CHECKING:
@@ -340,7 +340,7 @@ def remarks(problem: str | None, warnings: Sequence[str], *, where: str = "") ->
     if not warnings:
         return []
     more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
-    return [Text(f"warning{more}: {escape(redact_text(warnings[-1]))}", style="yellow")]
+    return [Text(f"warning{more}: {escape(redact_text(warnings[-1]))}", style=CAUTION)]
 
 
 def _short(value: float | None) -> str:
@@ -364,7 +364,7 @@ def workers(page: WorkerPage, columns: Sequence[Column[Worker]], now: float, can
     if page.unattended:
         names = [_name(name, canvas) for name in page.unattended]
         lines = _listed("no live worker, and jobs wait:", names, canvas.width, lines=2)
-        told += [Text(line, style="yellow") for line in lines]
+        told += [Text(line, style=CAUTION) for line in lines]
     section = _Section("worker", columns, page.workers, remedy=_FIELDS)
     return [*_watched(section, now, replace(canvas, height=canvas.height - len(told))), *told]
 

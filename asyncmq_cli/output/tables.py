@@ -18,23 +18,26 @@ T = TypeVar("T")
 
 _GAP = 2
 
+CAUTION = "dark_orange3"
+"""Yellow is not to be read on a light background."""
+
 STATE_STYLES = {
     "active": "cyan",
     "completed": "green",
     "success": "green",
     "failed": "red",
     "expired": "red",
-    "delayed": "yellow",
-    "paused": "yellow",
-    "waiting-children": "yellow",
+    "delayed": CAUTION,
+    "paused": CAUTION,
+    "waiting-children": CAUTION,
     "cancelled": "dim",
     "overdue": "red",
     "unreadable": "red",
     "healthy": "green",
-    "aging": "yellow",
+    "aging": CAUTION,
     "stale": "red",
     "error": "red",
-    "warning": "yellow",
+    "warning": CAUTION,
 }
 
 
