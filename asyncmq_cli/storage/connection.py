@@ -208,10 +208,10 @@ _TOO_MANY_CLIENTS = "max number of clients"
 _ABORTED = "Transaction discarded because of: "
 # What it says to a command too long for a client that has not given its password.
 _UNAUTHENTICATED = "Protocol error: unauthenticated "
-# What Redis 6 says of a command that was refused within a script, and Redis up to 7.0 where it
-# was the user's rights that were missing.
+# What Redis 6 says of a command that was refused within a script, and Redis up to 7.0 and newer
+# servers where it was the user's rights that were missing.
 _IN_SCRIPT = re.compile(r"Error running script .*: -(?P<token>[A-Z]+) ")
-_NO_RIGHT_IN_SCRIPT = "The user executing the script can't "
+_NO_RIGHT_IN_SCRIPT = ("The user executing the script can't ", "ACL failure in script: ")
 
 
 def _server_text(exc: RedisError) -> str:
@@ -237,7 +237,7 @@ def _token(exc: RedisError, text: str) -> str | None:
         return None
     if text.startswith(_UNAUTHENTICATED):
         return "NOAUTH"
-    if _NO_RIGHT_IN_SCRIPT in text:
+    if any(words in text for words in _NO_RIGHT_IN_SCRIPT):
         return "NOPERM"
     in_script = _IN_SCRIPT.match(text)
     word = in_script["token"] if in_script else text.partition(" ")[0]

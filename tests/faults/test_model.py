@@ -96,6 +96,8 @@ class QueueMachine(RuleBasedStateMachine):
         Context.client.set(f"queue:{QUEUE}:waiting:seq", 0)
         self.model = Model()
         self.backups: list[tuple[Path, dict[str, Kept]]] = []
+        # A removal is taken back once, whatever came after it.
+        self.restored: set[tuple[Path, str]] = set()
 
     def theirs(self, call: Any) -> Any:
         return Context.loop.run_until_complete(call)
@@ -184,8 +186,13 @@ class QueueMachine(RuleBasedStateMachine):
     def restore(self, data: st.DataObject) -> None:
         path, holds = data.draw(st.sampled_from(self.backups))
         fit = {
-            n for n in holds if n not in self.model.state and (n not in self.model.marked or holds[n].marked)
+            n
+            for n in holds
+            if n not in self.model.state
+            and (n not in self.model.marked or holds[n].marked)
+            and (path, n) not in self.restored
         }
+        self.restored |= {(path, n) for n in fit}
         self.change("restore", list(holds), fit, self.ours("jobs", "restore", str(path), "--yes"))
         for name in fit:
             self.model.put(name, holds[name].state)
