@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,20 +14,26 @@ import redis
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from asyncmq_cli import config
+from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.services.matching import Matcher
+from asyncmq_cli.storage import walk
 from asyncmq_cli.storage.codec import decode_member
+from asyncmq_cli.storage.connection import connect
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes
 from asyncmq_cli.storage.queues import QueueReader
+from asyncmq_cli.storage.scan import MIN_CHUNK
 from asyncmq_cli.storage.sieve import needle_of
 from asyncmq_cli.storage.workers import WorkerReader
 
 QUEUE = "mail"
 KEYS = QueueKeys(QUEUE)
+ALL_TOGETHER = 1000
 IDS = ["a1", "b2", "c3", "", "Customer-7", "é", 'q"uote', "back\\slash", "tab\there", "line\nbreak"]
 STATES = ["failed", "expired", "waiting", "wait", "delayed", "completed", "active", "cancelled", "queued"]
 STATES += ["unknown", "customer-7", "paid\n"]
@@ -155,6 +163,13 @@ def shown(found: Iterator[Job]) -> list[str]:
     return sorted(repr(replace(job, record=None)) + json.dumps(job.record, sort_keys=True) for job in found)
 
 
+@pytest.fixture
+def client(server: PrivateRedis) -> Iterator[redis.Redis]:
+    """As the tool connects."""
+    with connect(config.resolve({"redis_url": server.url}, {})) as connection:
+        yield connection
+
+
 # Without shrinking: each example fills a Redis.
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 relaxed = settings(max_examples=60, deadline=None, phases=_PHASES, suppress_health_check=list(HealthCheck))
@@ -245,16 +260,52 @@ def test_a_needle_is_what_only_a_string_can_hold(text: str, needle: bytes | None
     assert needle_of(text) == needle
 
 
+SCORES = st.sampled_from([-math.inf, -1.5, 0.0, 0.1 + 0.2, 1e12, 1e300, math.inf]) | st.floats(0, 100)
+
+
+@relaxed
+@given(
+    scores=st.lists(SCORES, max_size=100),
+    noise=st.lists(SCORES, max_size=40),
+    size=st.sampled_from([3, 60_000]),
+)
+def test_a_sorted_set_is_read_by_its_scores_while_others_come_and_go(
+    client: redis.Redis, scores: list[float], noise: list[float], size: int
+) -> None:
+    kept = {b"%d:" % number + b"x" * size: score for number, score in enumerate(scores)}
+    others = {b"other:%d" % number: score for number, score in enumerate(noise)}
+    client.flushall()
+    for members in (kept, dict(list(others.items())[::2])):
+        if members:
+            client.zadd(KEYS.dlq, members)
+    seen: list[bytes] = []
+    try:
+        for piece in walk.in_order(client, KEYS.dlq):
+            seen += piece
+            for name, score in others.items():
+                if client.zrem(KEYS.dlq, name) == 0:
+                    client.zadd(KEYS.dlq, {name: score})
+    except walk.Crowded:
+        # Fewer of one score than the smallest piece holds never are too many, unless others join them.
+        assert noise or max(Counter(scores).values()) >= MIN_CHUNK
+    else:
+        found = [member for member in seen if member in kept]
+        assert found == sorted(kept, key=lambda member: (kept[member], member))
+
+
 def counted(reader: JobReader, state: str) -> int:
     return sum(1 for _ in reader.in_state(QUEUE, state))
 
 
 @relaxed
-@given(commands=keyspaces(), filler=st.sampled_from([0, 40, 200]))
-@example(commands=MISNAMED_AND_ENDED, filler=0)
-@example(commands=MISNAMED_AND_ENDED, filler=200)
+@given(
+    commands=keyspaces(), filler=st.sampled_from([0, 40, 200]), together=st.sampled_from([1, 5, ALL_TOGETHER])
+)
+@example(commands=MISNAMED_AND_ENDED, filler=0, together=1)
+@example(commands=MISNAMED_AND_ENDED, filler=200, together=1)
+@example(commands=MISNAMED_AND_ENDED, filler=200, together=ALL_TOGETHER)
 def test_a_queues_counts_are_those_of_its_lists_whichever_way_it_is_counted(
-    client: redis.Redis, commands: list[tuple[Any, ...]], filler: int
+    client: redis.Redis, commands: list[tuple[Any, ...]], filler: int, together: int
 ) -> None:
     # A payload part that gives its job another state is a fault of its own: it is not counted by it.
     commands = [command for command in commands if not command[1].endswith(b":payload")]
@@ -262,7 +313,10 @@ def test_a_queues_counts_are_those_of_its_lists_whichever_way_it_is_counted(
     for number in range(filler):
         text = json.dumps({"id": f"x{number}", "depends_on": [], "created_at": 1e9 + number})
         commands += [("SADD", KEYS.ids, f"x{number}"), ("HSET", KEYS.states, f"x{number}", "delayed")]
-        commands += [("ZADD", KEYS.delayed, 5, text), ("SET", KEYS.record(f"x{number}"), text)]
+        commands += [
+            ("ZADD", KEYS.delayed, 5 + number // together, text),
+            ("SET", KEYS.record(f"x{number}"), text),
+        ]
     fill(client, commands)
     warnings: list[str] = []
     queues = QueueReader(client, WorkerReader(client, 30.0, warnings.append), warnings.append)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
+from itertools import islice
 
 AUDIT_STREAM = b"asyncmq-cli:audit"
 METRICS_STREAM = b"asyncmq-cli:metrics"
@@ -35,9 +36,15 @@ PAYLOAD_PATTERN = b"jobs:*" + _PAYLOAD_SUFFIX
 DEPENDENCIES_PATTERN = b"deps:*"
 _PENDING_SUFFIX, _PARENT_PREFIX = b":pending", b"parent:"
 
-# A superset of all keys above, narrow enough that most job records (`jobs:Q:<uuid>`) stay
-# in Redis: both first words, and only the two letters in which the suffixes end.
-DISCOVERY_PATTERN = b"[qj][uo][eb]*[nelvtd][gqdes]"
+# A superset of all keys above, narrow enough that most job records (`jobs:Q:<uuid>`) stay in Redis:
+# both first words, and the letters with which the suffixes begin. With a colon behind the star Redis
+# is done with most places in a name at the first look; this halves what the pattern costs it.
+_SUFFIX_OPENINGS = b"".join(
+    b"[%b]" % bytes(sorted(set(letters)))
+    for letters in islice(zip(*QUEUE_SUFFIXES, *JOBS_SUFFIXES, strict=False), 3)
+)
+_FIRST_WORDS = b"[qj][uo][eb]*:"
+DISCOVERY_PATTERN = _FIRST_WORDS + _SUFFIX_OPENINGS + b"*"
 
 
 _GLOB = re.compile(rb"([*?\[\]\\^-])")
@@ -50,7 +57,7 @@ def beginning_with(prefix: bytes) -> bytes:
 
 def discovery_pattern(prefix: bytes) -> bytes:
     """As DISCOVERY_PATTERN, for the queues whose name begins with `prefix`."""
-    return b"[qj][uo][eb]*:" + beginning_with(prefix) + b":*[nelvtd][gqdes]"
+    return _FIRST_WORDS + beginning_with(prefix) + b":" + _SUFFIX_OPENINGS + b"*"
 
 
 def to_bytes(text: str) -> bytes:

@@ -13,7 +13,7 @@ from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.storage import queue_names, scan
-from asyncmq_cli.storage.glance import TOGETHER, Beside, Glance, glances, tally_of
+from asyncmq_cli.storage.glance import Beside, Glance, glances, tally_of
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import DISCOVERY_PATTERN, QueueKeys, to_text
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Warn = Callable[[str], None]
+
+_AT_A_TIME = 256
+"""Queues of which rows are made before the next are looked at."""
 
 
 class QueueReader:
@@ -69,7 +72,7 @@ class QueueReader:
     def all_stats(self, names: Sequence[str], now: float, *, workers: bool = True) -> Iterator[QueueStats]:
         """As `stats` of each, or without the workers, which then are None. Small queues are read many
         at a time."""
-        for group in scan.chunked(names, TOGETHER):
+        for group in scan.chunked(names, _AT_A_TIME):
             for queue, glance in zip(group, glances(self._redis, group), strict=True):
                 if glance is None:
                     yield self._one(queue, now, workers=workers)

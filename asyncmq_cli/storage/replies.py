@@ -88,6 +88,10 @@ def check_raw(command: bytes, words: int, reply: Any) -> None:
     elif command in (b"MGET", b"HMGET"):
         asked = words - (1 if command == b"MGET" else 2)
         fits = type(reply) is list and len(reply) == asked and set(map(type, reply)) <= _TEXTS_OR_NONE
+    elif command == b"ZRANGEBYSCORE":
+        fits = type(reply) is list and set(map(type, reply)) <= {bytes}
+        # With WITHSCORES one member is asked for.
+        fits = fits and (words == _WORDS_WITHOUT_SCORES or len(reply) in (0, 2))
     else:
         fits = type(reply) is int
     if not fits:
@@ -95,6 +99,8 @@ def check_raw(command: bytes, words: int, reply: Any) -> None:
 
 
 _TEXTS_OR_NONE = {bytes, type(None)}
+_WORDS_WITHOUT_SCORES = 7
+"""ZRANGEBYSCORE key min max LIMIT offset count."""
 
 
 def _is_scan(reply: Any) -> bool:

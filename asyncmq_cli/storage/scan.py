@@ -21,7 +21,8 @@ T = TypeVar("T")
 CHUNK = 1000
 """Elements asked for at a time; a SCAN of as many takes Redis well under a millisecond."""
 _PIECE_BYTES = 512 * 1024
-_MIN_CHUNK = 8
+MIN_CHUNK = 8
+"""The fewest, however large they are."""
 _STREAM_CHUNK = 500
 
 
@@ -53,7 +54,7 @@ class Pace:
             return
         fitting = int(self._piece_bytes / (size / elements))
         # It grows slowly: a run of small records says little about the next large one.
-        self.count = max(_MIN_CHUNK, min(CHUNK, fitting, self.count * 2))
+        self.count = max(MIN_CHUNK, min(CHUNK, fitting, self.count * 2))
 
 
 def chunked(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:

@@ -95,6 +95,11 @@ class Tally:
             self._unlike.add(place)
         self._found[place].add(ids)
 
+    def forget_members(self, place: str) -> None:
+        """Of this sorted set, before they are all added again."""
+        self._found[place] = Fingerprint()
+        self._unlike.discard(place)
+
     def is_settled(self, place: str) -> bool:
         """Whether the sorted set's members are exactly the jobs counted under its states."""
         return place not in self._unlike and self._found[place] == self._expected[place]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 class Line:
-    """A context manager. Replies come in the order of the commands. One that is left with replies
-    outstanding is cut, so that nobody else reads them."""
+    """A context manager, for a client that speaks RESP2. Replies come in the order of the commands.
+    One that is left with replies outstanding is cut, so that nobody else reads them."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._pool = client.connection_pool

@@ -30,12 +30,12 @@ KEYS = "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:*"
 READER_RULES = (
     "~queue:* ~jobs:* ~deps:* ~asyncmq-cli:* -@all"
     " +select +time +scan +exists +type +mget +hmget +hlen +hscan"
-    " +scard +smismember +sscan +zcard +zcount +zmscore +zscan +xrevrange"
+    " +scard +smismember +sscan +zcard +zcount +zmscore +zrangebyscore +zscan +xrevrange"
 )
 OPERATOR_RULES = (
     "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:* -@all"
     " +select +time +scan +exists +type +get +mget +hget +hmget +hexists +hlen +hscan"
-    " +scard +sismember +smismember +sscan +zcard +zcount +zmscore +zscan +zscore"
+    " +scard +sismember +smismember +sscan +zcard +zcount +zmscore +zrangebyscore +zscan +zscore"
     " +xrevrange +multi +exec +discard +eval +evalsha"
     " +set +del +incr +hset +hdel +sadd +srem +zadd +zrem +xadd"
 )
