@@ -28,9 +28,10 @@ _OURS_RAW = tuple(name.encode() for name in _OURS)
 class Cost:
     """`seconds` from start to end, `cpu` of the program alone, `peak` its memory in bytes.
 
-    `commands` and `sent` (bytes, both ways) are what passed between it and Redis, `longest` the
-    seconds of the longest single command (0.0 where none was longer than half a millisecond),
-    `wait` the longest a second client's PING took, and `wait_999` the 99.9th percentile.
+    `redis_cpu` is what Redis worked meanwhile. `commands` and `sent` (bytes, both ways) are what
+    passed between the two, `longest` the seconds of the longest single command (0.0 where none was
+    longer than half a millisecond), `slowest` which that was, `wait` the longest a second client's
+    PING took, and `wait_999` the 99.9th percentile.
     """
 
     seconds: float
@@ -39,6 +40,8 @@ class Cost:
     commands: int = 0
     sent: int = 0
     longest: float = 0.0
+    slowest: str = ""
+    redis_cpu: float = 0.0
     wait: float = 0.0
     wait_999: float = 0.0
 
@@ -76,8 +79,12 @@ def run(command: Sequence[str], server: PrivateRedis | None = None, *, status: i
         with _bystander(server) as waits:
             own = _launch(command, server, status)
         slow = client.slowlog_get(10_000)
-        theirs = [entry["duration"] for entry in slow if not entry["command"].lower().startswith(_OURS_RAW)]
-        longest = max(theirs, default=0)
+        theirs = [
+            (entry["duration"], entry["command"])
+            for entry in slow
+            if not entry["command"].lower().startswith(_OURS_RAW)
+        ]
+        longest, slowest = max(theirs, default=(0, b""))
         after = _counted(client)
     pings, wait_999, wait = waits
     return Cost(
@@ -87,6 +94,8 @@ def run(command: Sequence[str], server: PrivateRedis | None = None, *, status: i
         commands=after[0] - before[0],
         sent=after[1] - before[1] - int(pings) * (_PING_BYTES + _PONG_BYTES),
         longest=longest / 1e6,
+        slowest=slowest.partition(b" ")[0].decode(),
+        redis_cpu=after[2] - before[2],
         wait=wait,
         wait_999=wait_999,
     )
@@ -107,14 +116,19 @@ def _launch(command: Sequence[str], server: PrivateRedis | None, expected: int) 
     return Cost(float(seconds), float(user) + float(system), int(peak) * 1024)
 
 
-def _counted(client: redis.Redis) -> tuple[int, int]:
-    """How many commands Redis has carried out so far, and the bytes that passed."""
+def _counted(client: redis.Redis) -> tuple[int, int, float]:
+    """How many commands Redis has carried out so far, the bytes that passed, and its processor's seconds."""
     stats: Any = client.info("commandstats")
     commands = sum(
         told["calls"] for name, told in stats.items() if not name.removeprefix("cmdstat_").startswith(_OURS)
     )
     passed: Any = client.info("stats")
-    return commands, passed["total_net_input_bytes"] + passed["total_net_output_bytes"]
+    used: Any = client.info("cpu")
+    return (
+        commands,
+        passed["total_net_input_bytes"] + passed["total_net_output_bytes"],
+        used["used_cpu_user"] + used["used_cpu_sys"],
+    )
 
 
 @contextmanager

@@ -50,6 +50,7 @@ class Row:
             "" if ratio is None else f"{ratio:.2f}",
             "" if self.at_most is None else f"{self.at_most:g}",
             f"{statistics.median(run.cpu for run in self.runs):.2f}",
+            f"{statistics.median(run.redis_cpu for run in self.runs):.2f}",
             f"{max(run.peak for run in self.runs) / 1e6:.0f}",
             f"{self.runs[-1].commands:,}",
             f"{self.runs[-1].sent / 1e6:,.1f}",
@@ -66,6 +67,7 @@ HEAD = (
     "ratio",
     "to reach",
     "CPU, s",
+    "Redis's CPU, s",
     "memory, MB",
     "commands",
     "MB",
@@ -90,8 +92,11 @@ class Report:
                 found.append(f"{row.name}: {row.ratio:.2f} times its floor, {row.at_most:g} is to be reached")
             if (peak := max(run.peak for run in row.runs)) > MEMORY:
                 found.append(f"{row.name}: {peak / 1e6:.0f} MB of memory, 90 MB is to be kept")
-            if (longest := max(run.longest for run in row.runs)) > COMMAND:
-                found.append(f"{row.name}: a command of {longest * 1e3:.1f} ms, 10 ms is to be kept")
+            slowest = max(row.runs, key=lambda run: run.longest)
+            if slowest.longest > COMMAND:
+                found.append(
+                    f"{row.name}: one {slowest.slowest} of {slowest.longest * 1e3:.1f} ms, 10 ms is to be kept"
+                )
             if (wait := max(run.wait for run in row.runs)) > WAIT:
                 theirs = max((run.wait for run in row.floors), default=0.0)
                 found.append(
