@@ -84,7 +84,7 @@ class Changes:
         """Enqueue a dead letter again; with `reset_at`, as if it had been created then."""
         keys = keys_of(location.queue)
         member = location.members["dlq"][0]
-        record, priority = retried(member, location.id, reset_at=reset_at)
+        record, priority = retried(location.decoded(member), location.id, reset_at=reset_at)
         text, payload = encode_record(record)
         used = [
             keys.dlq,

@@ -50,6 +50,7 @@ class Location:
     children: int = 0
     parts: Parts | None = None
     problem: AdminError | None = None
+    _decoded: tuple[bytes, dict[str, Any] | None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def exists(self) -> bool:
@@ -71,12 +72,20 @@ class Location:
     @property
     def job(self) -> Job:
         place = next((place for place in PLACES if self.members[place]), None)
-        # Where AsyncMQ wrote both, the member is the same text as the record: one is decoded.
-        alike = place is not None and self.members[place][0] == self.record
-        member = decode_member(self.members[place][0]) if place and not alike else None
+        member = self.decoded(self.members[place][0]) if place else None
         raw = RawJob(id=self.id, state=self.state, payload=self.payload, member=member, score=self.score)
-        add_record(raw, self.record)
+        if member is not None and place and self.members[place][0] == self.record:
+            # As AsyncMQ writes both.
+            raw.record, raw.record_size = member, len(self.record)
+        else:
+            add_record(raw, self.record)
         return hydrate(self.queue, raw, place=place)
+
+    def decoded(self, member: bytes) -> dict[str, Any] | None:
+        """What `decode_member` says of it; the last one asked about is kept, not to be changed."""
+        if self._decoded is None or self._decoded[0] is not member:
+            self._decoded = (member, decode_member(member))
+        return self._decoded[1]
 
     @property
     def parents(self) -> list[str]:

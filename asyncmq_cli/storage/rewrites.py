@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 _RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_traceback")
 
 
-def retried(member: bytes, job_id: str, *, reset_at: float | None) -> tuple[dict[str, Any], int]:
-    """The record of a dead letter that waits again, and its priority.
+def retried(
+    letter: Mapping[str, Any] | None, job_id: str, *, reset_at: float | None
+) -> tuple[dict[str, Any], int]:
+    """The record of a dead letter that waits again, and its priority. `letter` is None where the member
+    holds no job.
 
     Source: `_prepare_retry_payload` in asyncmq.backends.base and `enqueue` in
     asyncmq.backends.redis, whose order of keys this keeps.
     """
-    job = decode_member(member)
-    if job is None:
+    if letter is None:
         raise _unreadable(job_id, "its dead letter is not a JSON object")
-    record = {**job, "id": job_id, "status": "waiting", "delay_until": None}
+    record = {**letter, "id": job_id, "status": "waiting", "delay_until": None}
     for name in _RETRY_DROPS:
         record.pop(name, None)
     record["has_dependents"] = bool(record.get("has_dependents", False))

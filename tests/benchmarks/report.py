@@ -95,7 +95,7 @@ class Report:
             slowest = max(row.runs, key=lambda run: run.longest)
             if slowest.longest > COMMAND:
                 found.append(
-                    f"{row.name}: one {slowest.slowest} of {slowest.longest * 1e3:.1f} ms, 10 ms is to be kept"
+                    f"{row.name}: {slowest.slowest} of {slowest.longest * 1e3:.1f} ms, 10 ms is to be kept"
                 )
             if (wait := max(run.wait for run in row.runs)) > WAIT:
                 theirs = max((run.wait for run in row.floors), default=0.0)
