@@ -21,7 +21,7 @@ from asyncmq_cli.storage.wire import Line, packed, packed_for, scan_command
 _TOGETHER = 16
 """Small queues asked for at a time: that must not hold Redis up, nor fill the memory where jobs are
 large."""
-_FEW_IDS, _FEW_BODIES = 100, 32
+_FEW_IDS, _FEW, _LITTLE = 100, 32, 64 * 1024
 
 _IDS: dict[str, IdsOf] = {"waiting": list, "delayed": walk.read_ids, "dlq": walk.read_ids}
 
@@ -123,27 +123,23 @@ def glances(client: redis.Redis, queues: Sequence[str]) -> list[Glance | None]:
 def _looked_at(line: Line, queues: Sequence[str]) -> Iterator[list[Glance | None] | None]:
     """Yields whenever it has asked; each takes as many turns as the others, and so ends in its order."""
     looks = [_Look(QueueKeys(queue)) for queue in queues]
-    line.send(*[command for look in looks for command in look.first()])
-    yield None
-    for look in looks:
-        look.take(_received(line, len(look.first())))
-    small = [look for look in looks if look.is_small and look.ids]
-    if small:
-        line.send(*[look.second() for look in small])
-    yield None
-    for look in small:
-        look.take_states(_received(line, 1))
-    unread = [look for look in small if look.is_small and look.unread.ids]
-    if unread:
-        line.send(*[look.third() for look in unread])
-    yield None
-    for look in unread:
-        look.take_records(_received(line, 1))
+    for ask, take in (
+        (_Look.first, _Look.take_first),
+        (_Look.second, _Look.take_second),
+        (_Look.third, _Look.take_third),
+    ):
+        asked = [(look, ask(look)) for look in looks if look.is_small]
+        if commands := [command for _, each in asked for command in each]:
+            line.send(*commands)
+        yield None
+        for look, each in asked:
+            take(look, _received(line, len(each)))
     yield [look.glance() for look in looks]
 
 
 class _Look:
-    """One queue on its way through the three rounds of questions."""
+    """One queue on its way through the three rounds of questions. How much all of something is, is
+    guessed from one of it, before it is asked for."""
 
     def __init__(self, keys: QueueKeys) -> None:
         self.keys = keys
@@ -153,64 +149,91 @@ class _Look:
         self._tally = Tally()
         self._counts: list[int] = []
         self._stated = 0
+        self._cards: list[int] = []
 
     def first(self) -> list[tuple[bytes, bytes]]:
         keys = self.keys
-        asked: list[tuple[bytes, bytes]] = [
+        places: list[bytes] = [getattr(keys, place) for place in PLACES]
+        return [
             (keys.paused, packed(b"EXISTS", keys.paused)),
-            (keys.dlq, packed(b"ZCARD", keys.dlq)),
             (keys.repeatables, packed(b"ZCARD", keys.repeatables)),
             (keys.worker_heartbeats, packed(b"HLEN", keys.worker_heartbeats)),
             (keys.heartbeats, packed(b"HLEN", keys.heartbeats)),
             (keys.states, packed(b"HLEN", keys.states)),
             scan_command(b"SSCAN", keys.ids, b"0", _FEW_IDS),
-        ]
-        return asked + [
-            (key, packed(b"ZRANGEBYSCORE", key, b"-inf", b"+inf", b"LIMIT", b"0", b"%d" % (_FEW_BODIES + 1)))
-            for key in (getattr(keys, place) for place in PLACES)
+            *((key, packed(b"ZCARD", key)) for key in places),
+            *(_members(key, 1) for key in places),
         ]
 
-    def take(self, replies: list[Any] | None) -> None:
+    def take_first(self, replies: list[Any] | None) -> None:
         if replies is None:
             self.is_small = False
             return
-        *self._counts, self._stated = replies[:6]
-        (cursor, self.ids), *placed = replies[6:]
-        self.is_small = cursor == b"0" and all(len(members) <= _FEW_BODIES for members in placed)
+        *self._counts, self._stated = replies[:5]
+        (cursor, self.ids), *placed = replies[5:]
+        self._cards, samples = placed[: len(PLACES)], placed[len(PLACES) :]
+        self.is_small = cursor == b"0" and all(map(_is_little, self._cards, samples))
         if not self.ids and self._stated:
             # Something is only in the states hash.
             self.is_small = False
-        if self.is_small:
-            for place, members in zip(PLACES, placed, strict=True):
-                self._tally.add_members(place, members, _IDS[place](members))
 
-    def second(self) -> tuple[bytes, bytes]:
-        return self.keys.states, packed_for((b"HMGET", self.keys.states), self.ids)
+    def second(self) -> list[tuple[bytes, bytes]]:
+        keys = self.keys
+        asked = [_members(getattr(keys, place), _FEW + 1) for place in self._occupied]
+        if self.ids:
+            asked += [
+                (keys.states, packed_for((b"HMGET", keys.states), self.ids)),
+                (keys.record(""), packed_for((b"MGET",), self.ids[:1], keys.record(""))),
+            ]
+        return asked
 
-    def take_states(self, replies: list[Any] | None) -> None:
-        listed = Listed(self.ids, () if replies is None else replies[0])
-        if replies is None or len(self.ids) - listed.states.count(None) != self._stated:
+    def take_second(self, replies: list[Any] | None) -> None:
+        if replies is None:
+            self.is_small = False
+            return
+        for place, members in zip(self._occupied, replies, strict=False):
+            self._tally.add_members(place, members, _IDS[place](members))
+            self.is_small = self.is_small and len(members) <= _FEW
+        if not self.ids:
+            return
+        *_, states, samples = replies
+        listed = Listed(self.ids, states)
+        if len(self.ids) - states.count(None) != self._stated:
             self.is_small = False
             return
         self._tally.add_listed(listed)
         self.unread = untold(listed)
-        self.is_small = len(self.unread.ids) <= _FEW_BODIES
+        self.is_small = self.is_small and _is_little(len(self.unread.ids), samples)
 
-    def third(self) -> tuple[bytes, bytes]:
+    def third(self) -> list[tuple[bytes, bytes]]:
         prefix = self.keys.record("")
-        return prefix, packed_for((b"MGET",), self.unread.ids, prefix)
+        return [(prefix, packed_for((b"MGET",), self.unread.ids, prefix))] if self.unread.ids else []
 
-    def take_records(self, replies: list[Any] | None) -> None:
+    def take_third(self, replies: list[Any] | None) -> None:
         if replies is None:
             self.is_small = False
-        else:
+        elif replies:
             self._tally.add_records(self.unread, replies[0])
 
     def glance(self) -> Glance | None:
         if not self.is_small:
             return None
-        paused, dlq, repeatables, *workers = self._counts
-        return Glance(self._tally, bool(paused), dlq, repeatables, any(workers))
+        paused, repeatables, *workers = self._counts
+        dead = self._cards[PLACES.index("dlq")]
+        return Glance(self._tally, bool(paused), dead, repeatables, any(workers))
+
+    @property
+    def _occupied(self) -> list[str]:
+        return [place for place, card in zip(PLACES, self._cards, strict=True) if card]
+
+
+def _members(key: bytes, count: int) -> tuple[bytes, bytes]:
+    return key, packed(b"ZRANGEBYSCORE", key, b"-inf", b"+inf", b"LIMIT", b"0", b"%d" % count)
+
+
+def _is_little(count: int, samples: Sequence[bytes | None]) -> bool:
+    """Whether so many like the sample are soon read."""
+    return count <= _FEW and count * max((len(text) for text in samples if text), default=0) <= _LITTLE
 
 
 def _received(line: Line, count: int) -> list[Any] | None:
