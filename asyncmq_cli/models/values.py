@@ -17,6 +17,8 @@ JOB_STATES = (
     WAITING_CHILDREN,
 )
 ENDED_STATES = ("completed", "failed", "expired", "cancelled")
+DEAD_STATES = ("failed", "expired")
+"""Of jobs that AsyncMQ puts into the dead-letter queue."""
 LISTED_STATES = (*JOB_STATES, "repeatable", "all")
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
-from asyncmq_cli.models.values import ENDED_STATES, as_number
+from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, as_number
 from asyncmq_cli.services.backup_writer import BackupWriter
 from asyncmq_cli.services.bulk import Decision, JobRunner, Pace
 from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.retry_watch import RetryWatch
 from asyncmq_cli.storage.changes import Change, marked_cancelled
 from asyncmq_cli.storage.hydrate import has_pending_parents
+from asyncmq_cli.storage.jobs import PLACES
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.selection import Selection
     from asyncmq_cli.storage.locate import Location
     from asyncmq_cli.storage.store import Store
-
-DEAD_STATES = ("failed", "expired")
-EVERYWHERE = ("waiting", "delayed", "dlq")
 
 Noun = Literal["job", "dlq"]
 
@@ -93,11 +91,11 @@ class JobChangeService:
 
         details: dict[str, Any] = {"force": True} if force else {}
         if order.backup is None or order.dry_run:
-            return self._run(self._runner("remove", order, details), order, EVERYWHERE, decide)
+            return self._run(self._runner("remove", order, details), order, PLACES, decide)
         with BackupWriter(order.backup) as backup:
             runner = self._runner("remove", order, {**details, "backup": backup.absolute, "run": backup.run})
             runner.backup = backup
-            return self._run(runner, order, EVERYWHERE, decide)
+            return self._run(runner, order, PLACES, decide)
 
     def cancel(self, order: Order) -> ChangeReport:
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:

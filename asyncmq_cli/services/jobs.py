@@ -55,7 +55,7 @@ class JobService:
         require_queue(self._store, queue)
         job = self._store.jobs.load(queue, [job_id])[0]
         if job is None:
-            location = self._store.locate(queue, [job_id], ("waiting", "delayed", "dlq"))[0]
+            location = self._store.locate(queue, [job_id])[0]
             if not location.exists:
                 raise JobNotFound(queue, job_id)
             job = location.job
@@ -66,7 +66,7 @@ class JobService:
 
     def heads(self, queue: str, job_ids: list[str]) -> list[Job]:
         """These few jobs, in this order, as they are now; one that is gone has no record."""
-        found = self._store.locate(queue, job_ids, ("waiting", "delayed", "dlq"))
+        found = self._store.locate(queue, job_ids)
         return [location.job for location in found]
 
     def _reread(self, queue: str, job_ids: Sequence[str]) -> Iterator[Job]:

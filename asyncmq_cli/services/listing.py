@@ -72,6 +72,6 @@ def read_again(
             if job is not None:
                 yield job
                 continue
-            location = store.locate(queue, [job_id], ("waiting", "delayed", "dlq"))[0]
+            location = store.locate(queue, [job_id])[0]
             if location.exists:
                 yield location.job

@@ -10,6 +10,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.models.offers import Offer
+from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
@@ -21,8 +22,6 @@ LEAST_ID = 3
 _MOST_JOBS = 100
 _SAMPLE = 200
 _ID_SHOWN = 10
-_DEAD = ("failed", "expired")
-_ENDED = (*_DEAD, "completed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +101,9 @@ def _jobs(search: _Search) -> None:
 def _fitting(command: tuple[str, ...]) -> Callable[[str | None], bool]:
     """Whether a command may hit a job in a state. What the states hash does not know may be any."""
     if command[:1] == ("dlq",) or command[-1:] == ("retry",):
-        return lambda state: state is None or state in _DEAD
+        return lambda state: state is None or state in DEAD_STATES
     if command[-1:] == ("cancel",):
-        return lambda state: state is None or state not in _ENDED
+        return lambda state: state is None or state not in ENDED_STATES
     return lambda state: True
 
 
@@ -143,7 +142,7 @@ def _tasks(search: _Search) -> None:
     """Those of the definitions, and elsewhere those of some jobs: enough to know how they are called."""
     from asyncmq_cli.storage import repeatables, scan
     from asyncmq_cli.storage.jobs import JobReader
-    from asyncmq_cli.storage.keys import QueueKeys
+    from asyncmq_cli.storage.keys import QueueKeys, to_text
 
     queue = search.wish.queue
     if queue is None:
@@ -151,7 +150,7 @@ def _tasks(search: _Search) -> None:
     names = [_task_of(member.definition or {}) for member in repeatables.read(search.client, queue)]
     if search.wish.command[:1] != ("repeatables",):
         some = next(scan.set_members(search.client, QueueKeys(queue).ids), [])
-        ids = [member.decode("utf-8", "surrogateescape") for member in islice(some, _SAMPLE)]
+        ids = [to_text(member) for member in islice(some, _SAMPLE)]
         for job in JobReader(search.client).load(queue, ids):
             names.append((job and job.task_id) or "")
     start = search.wish.prefix

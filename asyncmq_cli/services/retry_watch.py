@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, command_line
+from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.storage.scan import chunked
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ class RetryWatch:
 
     def look(self) -> None:
         running: list[str] = []
-        for piece in chunked(self._running, 1000):
+        for piece in chunked(self._running):
             for job_id, state in zip(piece, self._store.jobs.states(self._queue, piece), strict=True):
-                if state in ("completed", "failed", "expired"):
+                if state in ("completed", *DEAD_STATES):
                     self._finished += 1
                     self._failed += state != "completed"
                 elif state is not None:

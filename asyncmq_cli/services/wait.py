@@ -24,18 +24,6 @@ _LEAST_PATIENCE = 0.5
 """Seconds that Redis has to answer in any case: with `--timeout 0` it is looked at once, too."""
 _RATE_OVER = 30.0
 """Seconds over which the rate is taken."""
-# What may pass by itself.
-_PASSING = frozenset(
-    {
-        "redis_unreachable",
-        "redis_timeout",
-        "redis_loading",
-        "redis_busy",
-        "redis_max_clients",
-        "redis_master_down",
-        "redis_cluster_down",
-    }
-)
 
 T = TypeVar("T")
 Watch = Callable[[Standing], None]
@@ -136,7 +124,7 @@ class _Wait:
             with self._redis_in_time():
                 return read()
         except RedisProblem as exc:
-            if not self._terms.keep_waiting or exc.code not in _PASSING:
+            if not self._terms.keep_waiting or not exc.is_away:
                 raise
             if self._remaining() <= 0:
                 raise self._unanswered() from exc

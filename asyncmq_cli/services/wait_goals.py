@@ -122,7 +122,7 @@ class JobsGoal:
             return
         for job_id, job in zip(job_ids, self._store.jobs.load(self._queue, job_ids), strict=True):
             if job is None:
-                location = self._store.locate(self._queue, [job_id], ("waiting", "delayed", "dlq"))[0]
+                location = self._store.locate(self._queue, [job_id])[0]
                 self._states[job_id] = location.job.status if location.exists else VANISHED
             else:
                 self._states[job_id] = job.status

@@ -17,8 +17,7 @@ from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, dumps, loads
 from asyncmq_cli.storage.keys import AUDIT_STREAM
-from asyncmq_cli.storage.scan import WrongType
-from asyncmq_cli.storage.scripts import RECORD_EVENT, Scripts
+from asyncmq_cli.storage.scripts import DONE, RECORD_EVENT, Scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,8 @@ class AuditLog:
     def record(self, draft: EventDraft) -> None:
         """Write an event that goes with no change. Raises WrongType."""
         reply = self._scripts.run(RECORD_EVENT, [AUDIT_STREAM], [self.maxlen, draft.encode()])
-        if reply[0] != 1:
-            raise WrongType(AUDIT_STREAM)
+        if reply[0] != DONE:
+            raise scan.WrongType(AUDIT_STREAM)
 
     def newest_first(self, warn: Callable[[str], None]) -> Iterator[AuditEvent]:
         """Every event, newest first; what is no event of ours is passed over with a warning."""

@@ -21,15 +21,25 @@ from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, keys_of, to_bytes,
 from asyncmq_cli.storage.locate import Location
 from asyncmq_cli.storage.rewrites import cancelled, retried
 from asyncmq_cli.storage.scan import WrongType
-from asyncmq_cli.storage.scripts import CANCEL, PAUSE, REMOVE, RESTORE, RESUME, RETRY, Call, Script, Scripts
+from asyncmq_cli.storage.scripts import (
+    CANCEL,
+    DONE,
+    PAUSE,
+    REMOVE,
+    RESTORE,
+    RESUME,
+    RETRY,
+    WRONG_TYPE,
+    Call,
+    Script,
+    Scripts,
+)
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.audit import AuditLog, EventDraft
     from asyncmq_cli.storage.parts import Parts
 
-# The return codes of the scripts, as their headers give them.
-DONE = 1
-UNCHANGED = 0
+# The return codes of the changes of a job, as the scripts' headers give them.
 MOVED = -1
 STATE_CHANGED = -2
 ACTIVITY_CHANGED = -3
@@ -37,7 +47,6 @@ MARKED_CANCELLED = -4
 RECORD_CHANGED = -5
 UNLIKE_BACKUP = -6
 EXISTS = -7
-WRONG_TYPE = -9
 
 WITH_BACKUP = " with a backup"
 """In this manner a removal also compares."""
@@ -90,12 +99,7 @@ class Changes:
             keys.dlq,
             keys.waiting,
             keys.waiting_seq,
-            keys.record(location.id),
-            keys.payload(location.id),
-            keys.ids,
-            keys.states,
-            keys.results,
-            keys.active,
+            *keys.of_job(location.id),
             keys.cancelled,
             AUDIT_STREAM,
         ]
@@ -153,12 +157,7 @@ class Changes:
         used = [
             keys.waiting,
             keys.delayed,
-            keys.record(location.id),
-            keys.payload(location.id),
-            keys.ids,
-            keys.states,
-            keys.results,
-            keys.active,
+            *keys.of_job(location.id),
             keys.heartbeats,
             keys.cancelled,
             AUDIT_STREAM,
@@ -244,12 +243,7 @@ def _used_by_removal(keys: QueueKeys, job_id: str) -> list[bytes]:
         keys.waiting,
         keys.delayed,
         keys.dlq,
-        keys.record(job_id),
-        keys.payload(job_id),
-        keys.ids,
-        keys.states,
-        keys.results,
-        keys.active,
+        *keys.of_job(job_id),
         keys.heartbeats,
         keys.cancelled,
         keys.pending_parents(job_id),

@@ -147,6 +147,18 @@ class QueueKeys:
     def payload(self, job_id: str) -> bytes:
         return self.record(job_id) + _PAYLOAD_SUFFIX
 
+    def of_job(self, job_id: str) -> tuple[bytes, ...]:
+        """Where a job lies that is in any place: its record and its payload part, and the set and the
+        hashes that all jobs share; in the order in which the scripts' KEYS have them."""
+        return (
+            self.record(job_id),
+            self.payload(job_id),
+            self.ids,
+            self.states,
+            self.results,
+            self.active,
+        )
+
     def job_of_payload(self, key: bytes) -> str | None:
         """The job's id, or None where the key is not one of this queue's payload parts."""
         if not (key.startswith(self._jobs) and key.endswith(_PAYLOAD_SUFFIX)):

@@ -18,7 +18,7 @@ from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, dumps, loads
 from asyncmq_cli.storage.keys import METRICS_STREAM
-from asyncmq_cli.storage.scripts import RECORD_SNAPSHOT, Scripts
+from asyncmq_cli.storage.scripts import DONE, RECORD_SNAPSHOT, WRONG_TYPE, Scripts
 
 KEPT = 2000
 LEAST_GAP = 2.0
@@ -40,9 +40,9 @@ class MetricsLog:
         stored = {name: value for name, value in dataclasses.asdict(snapshot).items() if name != "timestamp"}
         arguments = [KEPT, dumps(stored), LEAST_GAP]
         code = self._scripts.run(RECORD_SNAPSHOT, [METRICS_STREAM], arguments)[0]
-        if code == -9:
+        if code == WRONG_TYPE:
             raise scan.WrongType(METRICS_STREAM)
-        return code == 1
+        return code == DONE
 
     def newest_first(self, warn: Callable[[str], None]) -> Iterator[MetricsSnapshot]:
         """Every snapshot kept; of what is none of ours the first few are warned of. Raises WrongType."""

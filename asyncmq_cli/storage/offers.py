@@ -10,7 +10,14 @@ from collections.abc import Iterator
 import redis
 
 from asyncmq_cli.storage import queue_names, scan
-from asyncmq_cli.storage.keys import QueueKeys, beginning_with, discovery_pattern, to_bytes, to_text
+from asyncmq_cli.storage.keys import (
+    QueueKeys,
+    beginning_with,
+    discovery_pattern,
+    possible_queues,
+    to_bytes,
+    to_text,
+)
 
 _GUESSES = 200
 """Each costs a round trip, and ids with colons in them make one that leads nowhere each."""
@@ -31,7 +38,8 @@ class OfferReader:
         guessed: set[bytes] = set()
         for keys in scan.key_names(self._redis, discovery_pattern(start)):
             new = {name for name in queue_names.proven_by(self._redis, keys, found) if name.startswith(start)}
-            guesses = {name for key in keys for name in _perhaps(key) if name.startswith(start)}
+            records = (key for key in keys if key.startswith(b"jobs:"))
+            guesses = {name for key in records for name in possible_queues(key) if name.startswith(start)}
             for name in sorted(guesses - guessed - found - new)[: _GUESSES - len(guessed)]:
                 guessed.add(name)
                 if queue_names.exists(self._redis, to_text(name)):
@@ -49,14 +57,3 @@ class OfferReader:
                 to_text(member): None if state is None else to_text(state)
                 for member, state in zip(members, states, strict=True)
             }
-
-
-def _perhaps(key: bytes) -> Iterator[bytes]:
-    """The queues that a key may belong to as a job's record. Their names and ids may hold colons."""
-    first, _, rest = key.partition(b":")
-    if first != b"jobs":
-        return
-    place = rest.rfind(b":")
-    while place > 0:
-        yield rest[:place]
-        place = rest.rfind(b":", 0, place)

@@ -10,18 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import ChangeRefused
-from asyncmq_cli.models.values import as_number
+from asyncmq_cli.models.values import DEAD_STATES, as_number
 from asyncmq_cli.storage.changes import Change
-from asyncmq_cli.storage.codec import (
-    CorruptData,
-    decode_member,
-    decode_record,
-    dumps,
-    encode_record,
-    with_payload,
-)
+from asyncmq_cli.storage.codec import decode_member, dumps, encode_record
 from asyncmq_cli.storage.evidence import Evidence, parents_of
 from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, to_bytes
+from asyncmq_cli.storage.rewrites import priority_of, record_of, whole_record
 from asyncmq_cli.storage.scripts import (
     REPAIR_DROP,
     REPAIR_ENQUEUE,
@@ -41,14 +35,14 @@ _ZSET = {"delayed": "2", "dlq": "3"}
 
 def enqueue(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
     """The record stays byte for byte as it is: the claim wants no more of it than it holds."""
-    record = _record(found)
-    return _change(REPAIR_ENQUEUE, found, draft, maxlen, [_priority(found, record), "", ""])
+    record = record_of(found.location)
+    return _change(REPAIR_ENQUEUE, found, draft, maxlen, [priority_of(record, found.location.id), "", ""])
 
 
 def release(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
     """Let a job wait whose parents have all completed. Source: `resolve_dependency` in
     asyncmq.backends.redis."""
-    record = _whole(found)
+    record = whole_record(found.location)
     parents = list(dict.fromkeys(parents_of(record)))
     if len(parents) > MOST_PARENTS:
         raise ChangeRefused(
@@ -60,13 +54,13 @@ def release(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
     record.pop("depends_on", None)
     record.update(status="waiting", delay_until=None)
     text, payload = encode_record(record)
-    own = [_priority(found, record), text, payload or ""]
+    own = [priority_of(record, found.location.id), text, payload or ""]
     return _change(REPAIR_ENQUEUE, found, draft, maxlen, own, parents)
 
 
 def put_back(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
     """Into the delayed set, due when the record says, or into the dead-letter queue, as of now."""
-    record = _record(found)
+    record = record_of(found.location)
     place = "delayed" if found.status == "delayed" else "dlq"
     score = repr(as_number(record.get("delay_until"))) if place == "delayed" else ""
     own = [_ZSET[place], _member(found, record), score, found.status, "", ""]
@@ -83,7 +77,7 @@ def write_record(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
     job = decode_member(members[place][-1]) or {}
     status = "delayed"
     if place == "dlq":
-        status = job["status"] if job.get("status") in ("failed", "expired") else "failed"
+        status = job["status"] if job.get("status") in DEAD_STATES else "failed"
     text, payload = encode_record({**job, "status": status})
     return _change(REPAIR_LIST, found, draft, maxlen, ["0", "", "", status, text, payload or ""])
 
@@ -119,12 +113,7 @@ def _change(
         keys.waiting,
         keys.delayed,
         keys.dlq,
-        keys.record(location.id),
-        keys.payload(location.id),
-        keys.ids,
-        keys.states,
-        keys.results,
-        keys.active,
+        *keys.of_job(location.id),
         keys.heartbeats,
         keys.cancelled,
         keys.waiting_seq,
@@ -148,43 +137,9 @@ def _change(
     return Change(location, Call(script, used, [*args, *own]))
 
 
-def _record(found: Evidence) -> dict[str, Any]:
-    """The record without its payload part. Raises ChangeRefused."""
-    try:
-        return decode_record(found.location.record or b"")
-    except CorruptData as exc:
-        raise _unreadable(found, str(exc)) from exc
-
-
-def _whole(found: Evidence) -> dict[str, Any]:
-    record = _record(found)
-    if found.location.payload is None:
-        return record
-    try:
-        return with_payload(record, found.location.payload)
-    except CorruptData as exc:
-        raise _unreadable(found, str(exc)) from exc
-
-
 def _member(found: Evidence, record: Mapping[str, Any]) -> bytes:
     """The record's own text wherever AsyncMQ would have written one text to both."""
     location = found.location
     if location.payload is None and record.get("status") == found.status and location.record is not None:
         return location.record
-    return dumps({**_whole(found), "status": found.status}).encode()
-
-
-def _priority(found: Evidence, record: Mapping[str, Any]) -> int:
-    priority = record.get("priority", 5)
-    try:
-        return int(5 if priority is None else priority)
-    except (TypeError, ValueError, OverflowError) as exc:
-        raise _unreadable(found, "its priority is not a number") from exc
-
-
-def _unreadable(found: Evidence, why: str) -> ChangeRefused:
-    return ChangeRefused(
-        "job_unreadable",
-        f"job {found.location.id!r} cannot be read: {why}",
-        hint="'asyncmq jobs remove' takes it out of the queue",
-    )
+    return dumps({**whole_record(found.location), "status": found.status}).encode()

@@ -19,16 +19,14 @@ from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.storage import preflight, scan
 from asyncmq_cli.storage.codec import decode_member, dumps
 from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, to_text
-from asyncmq_cli.storage.scripts import REPEATABLE_REPLACE, Scripts
+from asyncmq_cli.storage.scripts import REPEATABLE_REPLACE, WRONG_TYPE, Scripts
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.audit import AuditLog, EventDraft
 
 # The return codes of the script, as its header gives them.
-DONE = 1
 MOVED = -1
 SCHEDULER_AT_WORK = -2
-WRONG_TYPE = -9
 
 # What a definition carries on its way and what does not make it another one.
 _EPHEMERAL = frozenset(

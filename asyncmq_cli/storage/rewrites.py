@@ -1,4 +1,4 @@
-"""The records that changes write: a dead letter's that waits again, and a cancelled job's."""
+"""The records that changes write, made of those that were found."""
 
 from __future__ import annotations
 
@@ -31,11 +31,7 @@ def retried(
     record["has_dependents"] = bool(record.get("has_dependents", False))
     if reset_at is not None:
         record.update(created_at=reset_at, retries=0)
-    priority = record.get("priority", 5)
-    try:
-        return record, int(5 if priority is None else priority)
-    except (TypeError, ValueError, OverflowError) as exc:
-        raise _unreadable(job_id, "its priority is not a number") from exc
+    return record, priority_of(record, job_id)
 
 
 def cancelled(location: Location) -> dict[str, Any]:
@@ -46,13 +42,37 @@ def cancelled(location: Location) -> dict[str, Any]:
     return record
 
 
+def record_of(location: Location) -> dict[str, Any]:
+    """The record that was found, without its payload part. Raises ChangeRefused."""
+    try:
+        return decode_record(location.record or b"")
+    except CorruptData as exc:
+        raise _unreadable(location.id, str(exc)) from exc
+
+
+def whole_record(location: Location) -> dict[str, Any]:
+    """The record that was found, with its payload part where it was split. Raises ChangeRefused."""
+    record = record_of(location)
+    if location.payload is None:
+        return record
+    try:
+        return with_payload(record, location.payload)
+    except CorruptData as exc:
+        raise _unreadable(location.id, str(exc)) from exc
+
+
+def priority_of(record: Mapping[str, Any], job_id: str) -> int:
+    """Raises ChangeRefused. Source: `enqueue` in asyncmq.backends.redis."""
+    priority = record.get("priority", 5)
+    try:
+        return int(5 if priority is None else priority)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise _unreadable(job_id, "its priority is not a number") from exc
+
+
 def _stored(location: Location) -> Mapping[str, Any]:
     if location.record is not None:
-        try:
-            data = decode_record(location.record)
-            return data if location.payload is None else with_payload(data, location.payload)
-        except CorruptData as exc:
-            raise _unreadable(location.id, str(exc)) from exc
+        return whole_record(location)
     for place in ("waiting", "delayed"):
         for member in location.members[place]:
             job = decode_member(member)

@@ -14,6 +14,11 @@ from redis.exceptions import NoScriptError, RedisError
 
 from asyncmq_cli.storage.replies import return_codes
 
+# The return codes that every script has; each has its own beside them, which its header gives.
+DONE = 1
+WRONG_TYPE = -9
+"""With the number of the key among KEYS."""
+
 
 class Script:
     """`name`.lua with what it builds upon in front of it."""

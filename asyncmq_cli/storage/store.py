@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.storage.connection import answer_within, connect, redis_errors
-from asyncmq_cli.storage.jobs import JobReader
+from asyncmq_cli.storage.jobs import PLACES, JobReader
 from asyncmq_cli.storage.queues import QueueReader
 from asyncmq_cli.storage.scan import chunked
 from asyncmq_cli.storage.workers import WorkerReader
@@ -117,7 +117,9 @@ class Store:
         """How many of these there are."""
         return sum(self._redis.exists(*piece) for piece in chunked(keys))
 
-    def locate(self, queue: str, job_ids: list[str], places: tuple[str, ...]) -> list[Location]:
+    def locate(self, queue: str, job_ids: list[str], places: tuple[str, ...] = PLACES) -> list[Location]:
+        """Where each of these jobs lies, with its members of these sorted sets. One that cannot be told has
+        a `problem`."""
         from asyncmq_cli.storage.locate import locate
 
         return locate(self._redis, queue, job_ids, places)
