@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.services.backup_lines import BadLine, Outcome, is_cut, read_line
 from asyncmq_cli.storage.keys import to_bytes, to_text
-from asyncmq_cli.storage.locate import job_of
+from asyncmq_cli.storage.location import job_of
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.parts import Parts

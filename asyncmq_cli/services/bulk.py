@@ -18,7 +18,7 @@ from asyncmq_cli.models.changes import ChangeReport, ChangeResult
 from asyncmq_cli.services.change import Attempt, Runner
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.storage.changes import Change
-from asyncmq_cli.storage.locate import Location
+from asyncmq_cli.storage.location import Location
 from asyncmq_cli.storage.scan import Pace as Fitting
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.services.selection import Selection
-    from asyncmq_cli.storage.locate import Location
+    from asyncmq_cli.storage.location import Location
     from asyncmq_cli.storage.store import Store
 
 Noun = Literal["job", "dlq"]

@@ -13,7 +13,7 @@ from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.job_changes import Control
 from asyncmq_cli.storage.changes import already_there, marked_cancelled
 from asyncmq_cli.storage.keys import to_bytes, to_text
-from asyncmq_cli.storage.locate import job_of
+from asyncmq_cli.storage.location import job_of
 from asyncmq_cli.storage.scan import WrongType, chunked
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from asyncmq_cli.storage import preflight
 from asyncmq_cli.storage.codec import encode_record
 from asyncmq_cli.storage.jobs import PLACES
 from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, keys_of, to_bytes, to_text
-from asyncmq_cli.storage.locate import Location
+from asyncmq_cli.storage.location import Location
 from asyncmq_cli.storage.rewrites import cancelled, retried
 from asyncmq_cli.storage.scan import WrongType
 from asyncmq_cli.storage.scripts import (

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.exceptions import ResponseError
@@ -20,7 +20,10 @@ from asyncmq_cli.storage.codec import CorruptData, decode_member, dumps, member_
 from asyncmq_cli.storage.hydrate import RawJob, add_record, effective_state, has_pending_parents
 from asyncmq_cli.storage.jobs import PLACES
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
-from asyncmq_cli.storage.locate import Location, expected_members, locate
+from asyncmq_cli.storage.locate import expected_members, locate
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.location import Location
 
 _LOOKED_AT_TOGETHER = 200
 _LIFE = ("task", "args", "kwargs", "created_at")

@@ -1,111 +1,24 @@
-"""Finding one job in every place where it may lie, as a change needs it."""
+"""Finding jobs in every place where they may lie, as a change needs them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import redis
-from redis.exceptions import ResponseError
 
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, dumps
-from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
 from asyncmq_cli.storage.jobs import PLACE_OF_STATE, PLACES
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
-
-if TYPE_CHECKING:
-    from asyncmq_cli.errors import AdminError
-    from asyncmq_cli.models.jobs import Job
-    from asyncmq_cli.storage.parts import Parts
+from asyncmq_cli.storage.location import Location
+from asyncmq_cli.storage.questions import ask
 
 # An id of these characters alone stands in JSON as it is.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.\-]+")
 _FEW = 8
 _ASKED_BYTES = 512 * 1024
 """Of members that are asked for at once."""
-
-
-@dataclass(slots=True)
-class Location:
-    """Where a job was found, byte for byte. `members` holds its members of each sorted set, and
-    `score` the score of the last one that is not in the waiting set. `children` is the number
-    of jobs that wait for this one, where all places were asked for. `claim` is when a worker took
-    it, as that was written. `parts` are all that there is of it, where they were read for a
-    backup."""
-
-    queue: str
-    id: str
-    state: str | None = None
-    record: bytes | None = None
-    payload: bytes | None = None
-    active: bool = False
-    claim: bytes | None = None
-    cancelled: bool = False
-    in_ids: bool = False
-    members: dict[str, list[bytes]] = field(default_factory=lambda: {place: [] for place in PLACES})
-    score: float | None = None
-    children: int = 0
-    parts: Parts | None = None
-    problem: AdminError | None = None
-    _decoded: tuple[bytes, dict[str, Any] | None] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def exists(self) -> bool:
-        """A mark in the cancelled set alone is no job."""
-        return (
-            self.state is not None
-            or self.record is not None
-            or self.active
-            or self.in_ids
-            or any(self.members.values())
-        )
-
-    @property
-    def size(self) -> int:
-        """About how many bytes are held of it."""
-        members = sum(len(member) for found in self.members.values() for member in found)
-        return len(self.record or b"") + len(self.payload or b"") + members
-
-    @property
-    def job(self) -> Job:
-        place = next((place for place in PLACES if self.members[place]), None)
-        member = self.decoded(self.members[place][0]) if place else None
-        raw = RawJob(id=self.id, state=self.state, payload=self.payload, member=member, score=self.score)
-        if member is not None and place and self.members[place][0] == self.record:
-            # As AsyncMQ writes both.
-            raw.record, raw.record_size = member, len(self.record)
-        else:
-            add_record(raw, self.record)
-        return hydrate(self.queue, raw, place=place)
-
-    def decoded(self, member: bytes) -> dict[str, Any] | None:
-        """What `decode_member` says of it; the last one asked about is kept, not to be changed."""
-        if self._decoded is None or self._decoded[0] is not member:
-            self._decoded = (member, decode_member(member))
-        return self._decoded[1]
-
-    @property
-    def parents(self) -> list[str]:
-        """The jobs that this one waits for. A record that cannot be read names none."""
-        depends_on = self.job.get("depends_on")
-        if not isinstance(depends_on, list):
-            return []
-        return list(dict.fromkeys(str(parent) for parent in depends_on))
-
-
-def job_of(parts: Parts) -> Job:
-    """The job that a backup holds, as it would be found again."""
-    return Location(
-        to_text(parts.queue),
-        to_text(parts.id),
-        state=None if parts.state is None else to_text(parts.state),
-        record=parts.record,
-        payload=parts.payload,
-        members={place: [member for member, _ in getattr(parts, place)] for place in PLACES},
-    ).job
 
 
 def locate(
@@ -137,19 +50,19 @@ def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) ->
     names = [to_bytes(job_id) for job_id in job_ids]
     records = scan.get_many(client, [keys.record(job_id) for job_id in job_ids], scan.Pace())
     payloads = scan.get_many(client, [keys.payload(job_id) for job_id in job_ids], scan.Pace(start=50))
-    pipe: Any = client.pipeline(transaction=False)
-    pipe.hmget(keys.states, names)
-    pipe.zmscore(keys.waiting, names)
-    pipe.hmget(keys.active, names)
-    pipe.smismember(keys.cancelled, names)
-    pipe.smismember(keys.ids, names)
-    asked = (keys.states, keys.waiting, keys.active, keys.cancelled, keys.ids)
-    replies = pipe.execute(raise_on_error=False)
-    for key, reply in zip(asked, replies, strict=True):
-        if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
-            return [Location(keys.queue, i, in_ids=True, problem=scan.WrongType(key)) for i in job_ids]
-        if isinstance(reply, Exception):
-            raise reply
+    replies = ask(
+        client,
+        [
+            ("HMGET", keys.states, *names),
+            ("ZMSCORE", keys.waiting, *names),
+            ("HMGET", keys.active, *names),
+            ("SMISMEMBER", keys.cancelled, *names),
+            ("SMISMEMBER", keys.ids, *names),
+        ],
+    )
+    problem = next((reply for reply in replies if isinstance(reply, scan.WrongType)), None)
+    if problem is not None:
+        return [Location(keys.queue, job_id, in_ids=True, problem=problem) for job_id in job_ids]
     return [_located(keys.queue, *found) for found in zip(job_ids, records, payloads, *replies, strict=True)]
 
 
@@ -181,16 +94,12 @@ def _located(
 
 
 def _count_children(client: redis.Redis, keys: QueueKeys, found: Sequence[Location]) -> None:
-    pipe: Any = client.pipeline(transaction=False)
-    for location in found:
-        pipe.scard(keys.children(location.id))
-    for location, count in zip(found, pipe.execute(raise_on_error=False), strict=True):
-        if isinstance(count, int):
-            location.children = count
-        elif "WRONGTYPE" in str(count):
-            location.problem = scan.WrongType(keys.children(location.id))
+    counts = ask(client, [("SCARD", keys.children(location.id)) for location in found])
+    for location, count in zip(found, counts, strict=True):
+        if isinstance(count, scan.WrongType):
+            location.problem = count
         else:
-            raise count
+            location.children = count
 
 
 def _look_where_expected(
@@ -239,7 +148,7 @@ def expected_members(record: bytes, place: str) -> list[bytes]:
     members = [record]
     if place == "delayed":
         try:
-            data: Mapping[str, Any] = decode_record(record)
+            data = decode_record(record)
         except CorruptData:
             return members
         members.append(dumps({**data, "status": "waiting"}).encode())

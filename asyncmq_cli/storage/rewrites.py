@@ -9,7 +9,7 @@ from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, with_payload
 
 if TYPE_CHECKING:
-    from asyncmq_cli.storage.locate import Location
+    from asyncmq_cli.storage.location import Location
 
 _RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_traceback")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.changes import Changes
     from asyncmq_cli.storage.claims import ClaimReader
     from asyncmq_cli.storage.evidence import Evidence
-    from asyncmq_cli.storage.locate import Location
+    from asyncmq_cli.storage.location import Location
     from asyncmq_cli.storage.metrics import MetricsLog
     from asyncmq_cli.storage.repeatables import Repeatables
     from asyncmq_cli.storage.runtime import RuntimeEvents
@@ -125,13 +125,13 @@ class Store:
         return locate(self._redis, queue, job_ids, places)
 
     def read_parts(self, queue: str, locations: list[Location]) -> None:
-        from asyncmq_cli.storage.parts import read_parts
+        from asyncmq_cli.storage.gather import read_parts
 
         read_parts(self._redis, queue, locations)
 
     def results(self, queue: str, job_ids: list[str]) -> list[bytes | None]:
         """What is stored as the result of each. Raises WrongType."""
-        from asyncmq_cli.storage.parts import read_results
+        from asyncmq_cli.storage.gather import read_results
 
         return read_results(self._redis, queue, job_ids)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import redis
 
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.jobs import PLACES
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes
-from asyncmq_cli.storage.locate import Location, read_place
+from asyncmq_cli.storage.locate import read_place
+from asyncmq_cli.storage.location import Location
+from asyncmq_cli.storage.questions import Question, answer, ask
 
 _ASKED_AT_A_TIME = 200
 
@@ -41,15 +42,18 @@ def _ask(
     client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str], existing: set[str], cancelled: set[str]
 ) -> None:
     names = [to_bytes(job_id) for job_id in job_ids]
+    # Alone: a restore asks this first, and a server that speaks unasked would leave the last of many
+    # commands without an answer.
     states = scan.hash_get(client, keys.states, names)
-    claims = scan.hash_get(client, keys.active, names)
-    waiting = scan.typed(keys.waiting, client.zmscore, keys.waiting, names)
-    in_ids = scan.typed(keys.ids, client.smismember, keys.ids, names)
-    marked = scan.typed(keys.cancelled, client.smismember, keys.cancelled, names)
-    pipe: Any = client.pipeline(transaction=False)
-    for job_id in job_ids:
-        pipe.exists(keys.record(job_id))
-    rows = zip(job_ids, states, claims, waiting, in_ids, marked, pipe.execute(), strict=True)
+    asked: list[Question] = [
+        ("HMGET", keys.active, *names),
+        ("ZMSCORE", keys.waiting, *names),
+        ("SMISMEMBER", keys.ids, *names),
+        ("SMISMEMBER", keys.cancelled, *names),
+        *(("EXISTS", keys.record(job_id)) for job_id in job_ids),
+    ]
+    claims, waiting, in_ids, marked, *records = map(answer, ask(client, asked))
+    rows = zip(job_ids, states, claims, waiting, in_ids, marked, records, strict=True)
     for job_id, state, claim, score, in_set, mark, has_record in rows:
         if has_record or in_set or any(value is not None for value in (state, claim, score)):
             existing.add(job_id)

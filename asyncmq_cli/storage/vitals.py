@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from redis.exceptions import ResponseError
 
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.keys import QueueKeys
+from asyncmq_cli.storage.questions import Question, answer, ask
 
 _QUEUES_AT_A_TIME = 100
 
@@ -49,12 +49,10 @@ class VitalsReader:
 
     def of(self, queues: Iterable[str], now: float) -> Iterator[Vitals]:
         for piece in scan.chunked(queues, _QUEUES_AT_A_TIME):
-            pipe: Any = self._redis.pipeline(transaction=False)
-            for queue in piece:
-                _ask(pipe, QueueKeys(queue), now)
-            replies = iter(pipe.execute(raise_on_error=False))
-            for queue in piece:
-                yield _vitals(queue, [_size(next(replies)) for _ in range(8)])
+            asked = [_sizes_of(QueueKeys(queue), now) for queue in piece]
+            replies = iter(ask(self._redis, [question for questions in asked for question in questions]))
+            for queue, questions in zip(piece, asked, strict=True):
+                yield _vitals(queue, [_size(next(replies)) for _ in questions])
 
     def due(self, queue: str, now: float) -> int:
         """How many delayed jobs are due. Raises WrongType."""
@@ -68,29 +66,23 @@ class VitalsReader:
         by then. One that goes back, for another try, meanwhile, is met by the second look.
         """
         keys = QueueKeys(queue)
-        pipe: Any = self._redis.pipeline(transaction=False)
-        for _ in range(2):
-            pipe.zcount(keys.delayed, "-inf", now)
-            pipe.zcard(keys.waiting)
-            pipe.hlen(keys.active)
-        asked = (keys.delayed, keys.waiting, keys.active) * 2
-        replies = pipe.execute(raise_on_error=False)
-        for key, reply in zip(asked, replies, strict=True):
-            if _size(reply) is None:
-                raise scan.WrongType(key)
-        due, waiting, active = (max(pair) for pair in zip(replies[:3], replies[3:], strict=True))
+        look = [("ZCOUNT", keys.delayed, "-inf", now), ("ZCARD", keys.waiting), ("HLEN", keys.active)]
+        sizes = [int(answer(reply)) for reply in ask(self._redis, [*look, *look])]
+        due, waiting, active = map(max, zip(sizes[:3], sizes[3:], strict=True))
         return Backlog(waiting=waiting, due=due, active=active)
 
 
-def _ask(pipe: Any, keys: QueueKeys, now: float) -> None:
-    pipe.exists(keys.paused)
-    pipe.zcard(keys.waiting)
-    pipe.zcount(keys.delayed, "-inf", now)
-    pipe.hlen(keys.active)
-    pipe.zcard(keys.dlq)
-    pipe.zcard(keys.repeatables)
-    pipe.hlen(keys.worker_heartbeats)
-    pipe.hlen(keys.heartbeats)
+def _sizes_of(keys: QueueKeys, now: float) -> list[Question]:
+    return [
+        ("EXISTS", keys.paused),
+        ("ZCARD", keys.waiting),
+        ("ZCOUNT", keys.delayed, "-inf", now),
+        ("HLEN", keys.active),
+        ("ZCARD", keys.dlq),
+        ("ZCARD", keys.repeatables),
+        ("HLEN", keys.worker_heartbeats),
+        ("HLEN", keys.heartbeats),
+    ]
 
 
 def _vitals(queue: str, sizes: list[int | None]) -> Vitals:
@@ -108,8 +100,4 @@ def _vitals(queue: str, sizes: list[int | None]) -> Vitals:
 
 
 def _size(reply: Any) -> int | None:
-    if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
-        return None
-    if isinstance(reply, Exception):
-        raise reply
-    return int(reply)
+    return None if isinstance(reply, scan.WrongType) else int(reply)

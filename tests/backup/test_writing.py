@@ -117,6 +117,21 @@ def test_the_lines_are_on_disk_before_the_script_is_sent(
     assert done == ["directory", NAMES[:50], 50, NAMES[:100], 50, NAMES, 20]
 
 
+def test_a_job_beside_which_a_key_is_of_a_wrong_type_is_refused_and_the_next_one_is_backed_up_whole(
+    file: Path, client: redis.Redis, cli: Run
+) -> None:
+    client.set(f"deps:{QUEUE}:job-000:pending", "no set")
+    report = cli("dlq", "remove", QUEUE, "job-000", "job-001", "--backup", str(file), "--yes", "--json")
+    assert report.code == 1
+    assert {row["job_id"]: row["status"] for row in report.json["results"]} == {
+        "job-000": "failed",
+        "job-001": "success",
+    }
+    assert "job-000:pending" in report.json["results"][0]["error"]
+    assert jobs_in(file) == ["job-001"]
+    assert [member["score"] for member in lines(file)[0]["dlq"]] == [1.6e9 + 0.001]
+
+
 def test_a_dry_run_writes_no_backup(file: Path, cli: Run) -> None:
     assert cli("dlq", "remove", QUEUE, "--all", "--dry-run", "--backup", str(file)).code == 0
     assert not file.exists()
