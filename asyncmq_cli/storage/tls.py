@@ -12,7 +12,7 @@ _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 def trouble(exc: BaseException, url: str) -> tuple[str, str] | None:
     """The reason and a hint; None where it is not TLS that failed, or it needs no more words."""
-    for cause in _causes(exc):
+    for cause in causes_of(exc):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its certificate was refused: {cause.verify_message}",
@@ -25,7 +25,8 @@ def trouble(exc: BaseException, url: str) -> tuple[str, str] | None:
     return f"{option} {path!r} cannot be read: {why}", f"name a PEM file with {option}=FILE in the URL"
 
 
-def _causes(exc: BaseException) -> Iterator[BaseException]:
+def causes_of(exc: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it, the innermost last."""
     cause: BaseException | None = exc
     while cause is not None:
         yield cause

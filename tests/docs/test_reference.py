@@ -161,7 +161,7 @@ def _codes(text: str) -> list[str]:
     return [
         *re.findall(r'^    code(?:, exit_code)? = "(\w+)"', text, re.MULTILINE),
         *re.findall(r'(?:ChangeRefused|RedisProblem|NotNow|WaitFailed)\(\s*"(\w+)"', text),
-        *re.findall(r'^    \("[^"]+", "(redis_\w+)"', text, re.MULTILINE),
+        *re.findall(r'^    "[^"]+": \("(redis_\w+)"', text, re.MULTILINE),
     ]
 
 
