@@ -16,6 +16,8 @@ JOB_STATES = (
     "cancelled",
     WAITING_CHILDREN,
 )
+OPEN_STATES = ("waiting", "active", "delayed", WAITING_CHILDREN)
+"""Of jobs that are still to run, or to end."""
 ENDED_STATES = ("completed", "failed", "expired", "cancelled")
 DEAD_STATES = ("failed", "expired")
 """Of jobs that AsyncMQ puts into the dead-letter queue."""

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.values import WAITING_CHILDREN, as_number
-from asyncmq_cli.storage.suspects import DEAD, ENDED, PENDING
+from asyncmq_cli.models.values import (
+    DEAD_STATES,
+    ENDED_STATES,
+    OPEN_STATES,
+    WAITING_CHILDREN,
+    as_number,
+)
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.evidence import Evidence
@@ -70,7 +75,7 @@ def _without_record(found: Evidence, places: list[str]) -> str | None:
     if dead:
         # Its record would be one of the dead, whatever else is known of it.
         alone = dead == 1 and not (waiting or delayed or location.active)
-        return "record_missing" if alone and location.state in (None, *DEAD) else "dead_letter_unclear"
+        return "record_missing" if alone and location.state in (None, *DEAD_STATES) else "dead_letter_unclear"
     if delayed:
         return "record_missing"
     if whole:
@@ -82,7 +87,7 @@ def _without_record(found: Evidence, places: list[str]) -> str | None:
 def _with_record(found: Evidence, places: list[str]) -> str | None:
     location, status = found.location, found.status
     waiting, delayed, dead = (place in places for place in ("waiting", "delayed", "dlq"))
-    pending = status in PENDING
+    pending = status in OPEN_STATES
     lies_somewhere = waiting or delayed or dead or location.active
     if location.cancelled and pending and not lies_somewhere:
         return "cancel_unfinished" if found.readable else "record_unreadable"
@@ -92,7 +97,7 @@ def _with_record(found: Evidence, places: list[str]) -> str | None:
         code = _runs_again(found)
         if code is not None:
             return code
-    if dead and status not in DEAD:
+    if dead and status not in DEAD_STATES:
         return _of_dead_letter(found, waiting or delayed)
     if found.argumentless and pending and not (delayed or dead or location.active):
         return "arguments_damaged"
@@ -104,7 +109,7 @@ def _with_record(found: Evidence, places: list[str]) -> str | None:
             return code
     if not location.in_ids:
         return "record_unindexed"
-    if location.active and status in ENDED:
+    if location.active and status in ENDED_STATES:
         return "claim_stale"
     if found.heartbeat is not None and not location.active and as_number(found.heartbeat) is not None:
         return "heartbeat_stale"
@@ -115,7 +120,7 @@ def _runs_again(found: Evidence) -> str | None:
     """What a job is called that a worker will run once more than it should."""
     # A worker drops a job that is marked as cancelled.
     dropped = found.status == "cancelled" and found.location.cancelled
-    if found.status in ENDED and not dropped:
+    if found.status in ENDED_STATES and not dropped:
         return "ended_listed"
     if found.status == "active":
         return "active_listed"
@@ -129,8 +134,8 @@ def _of_dead_letter(found: Evidence, listed: bool) -> str:
         return "dead_letter_stale"
     if status in ("completed", "cancelled"):
         # Such an end is written over a record that said otherwise, or the record says it too.
-        return "dead_letter_unclear" if found.recorded in DEAD else "dead_letter_stale"
-    if status not in PENDING:
+        return "dead_letter_unclear" if found.recorded in DEAD_STATES else "dead_letter_stale"
+    if status not in OPEN_STATES:
         return "state_unknown"
     letters = found.seen_in("dlq")
     same = len(letters) == 1 and letters[0].life is not None and letters[0].life == found.life
@@ -141,7 +146,7 @@ def _unlisted(found: Evidence) -> str | None:
     """What a job that lies in no place is called; None for one that has ended and belongs nowhere."""
     if found.status == "active":
         return "active_unclaimed" if found.readable else "record_unreadable"
-    if found.status not in (*PENDING, *ENDED):
+    if found.status not in (*OPEN_STATES, *ENDED_STATES):
         return "state_unknown" if found.readable else "record_unreadable"
     code = _UNLISTED.get(found.status)
     if found.status == "delayed":
@@ -157,7 +162,7 @@ def _of_child(found: Evidence, lies_somewhere: bool) -> str | None:
     states = found.parents
     if not states.isdisjoint({None, "cancelled"}):
         return "parent_gone"
-    if not states.isdisjoint(DEAD):
+    if not states.isdisjoint(DEAD_STATES):
         return "parent_failed"
     if states == {"completed"} and not lies_somewhere:
         return "parents_done"

@@ -20,13 +20,13 @@ from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.lost_jobs import LostJobs
 from asyncmq_cli.services.queue_findings import QueueFinding, confirmed, queue_findings
 from asyncmq_cli.storage.keys import to_text
+from asyncmq_cli.storage.samples import Samples
 from asyncmq_cli.storage.scan import WrongType, chunked
-from asyncmq_cli.storage.suspects import Tally
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.evidence import Evidence
     from asyncmq_cli.storage.store import Store
-    from asyncmq_cli.storage.suspects import Stray
+    from asyncmq_cli.storage.strays import Stray
 
 GRACE = 2.0
 """Seconds between the two looks: many times what a change of several commands takes."""
@@ -35,7 +35,6 @@ _YOUNG = 60.0
 _IN_MIND = 100_000
 """Jobs of which the ids are kept for a look, and the ids and marks between the two looks. Each look at so
 many reads the sorted sets through once."""
-_SAMPLES = 5
 OF_NO_QUEUE = ""
 """In a finding's place of a queue: it is of all."""
 _HELD_BYTES = 16 * 1024 * 1024
@@ -62,7 +61,7 @@ class Confirmed:
     queue: str
     jobs: Sequence[tuple[str, Evidence]] = ()
     of_queue: list[QueueFinding] = field(default_factory=list)
-    tallies: list[tuple[str, Tally]] = field(default_factory=list)
+    tallies: list[tuple[str, Samples]] = field(default_factory=list)
 
 
 class Doctor:
@@ -100,7 +99,7 @@ class Doctor:
                 suspicions = []
         yield from self._looked_at_again(suspicions, first)
 
-    def _suspicions_in(self, queue: str) -> Iterator[tuple[list[Suspicion], list[tuple[str, Tally]]]]:
+    def _suspicions_in(self, queue: str) -> Iterator[tuple[list[Suspicion], list[tuple[str, Samples]]]]:
         walk = self._store.walk(queue)
         odd: dict[str, bool] = {}
         for name, ids_of in {**walk.walks(), "lost": lambda: self._lost(queue)}.items():
@@ -114,7 +113,7 @@ class Doctor:
         tallies += [("member_unreadable", tally) for tally in walk.unreadable.values()]
         yield self._suspicions(queue, odd), self._wanted_of(tallies)
 
-    def _wanted_of(self, tallies: Sequence[tuple[str, Tally]]) -> list[tuple[str, Tally]]:
+    def _wanted_of(self, tallies: Sequence[tuple[str, Samples]]) -> list[tuple[str, Samples]]:
         return [(code, tally) for code, tally in tallies if tally.count and code in self._wanted]
 
     def _lost(self, queue: str) -> Iterator[list[str]]:
@@ -123,7 +122,7 @@ class Doctor:
 
     def _strays(
         self, queues: Sequence[str], names: Sequence[str]
-    ) -> Iterator[tuple[str, dict[str, bool], Tally]]:
+    ) -> Iterator[tuple[str, dict[str, bool], Samples]]:
         """By queue, the jobs of which a key beside the records may be left, and the keys of a wrong type."""
         chosen = set(queues)
         for code, strays in (
@@ -236,23 +235,23 @@ class Summary:
     """Counts and the first few ids, by queue and code."""
 
     def __init__(self) -> None:
-        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._tallies: dict[tuple[str, str], Samples] = {}
         self._tasks: dict[tuple[str, str], str | None] = {}
 
     def add(self, found: Confirmed) -> None:
         for code, evidence in found.jobs:
             tally, job_id = self.tally(found.queue, code), evidence.location.id
             tally.add(job_id)
-            if tally.count == len(tally.samples):
+            if tally.count == len(tally.first):
                 self._tasks[found.queue, job_id] = evidence.location.job.task_id
         for one in found.of_queue:
             self._add_all(found.queue, one.code, one.count, one.ids)
             self._tasks.update(zip(((found.queue, name) for name in one.ids), one.tasks, strict=False))
         for code, tally in found.tallies:
-            self._add_all(found.queue, code, tally.count, tally.samples)
+            self._add_all(found.queue, code, tally.count, tally.first)
 
-    def tally(self, queue: str, code: str) -> Tally:
-        return self._tallies.setdefault((queue, code), Tally())
+    def tally(self, queue: str, code: str) -> Samples:
+        return self._tallies.setdefault((queue, code), Samples())
 
     def findings(self, queues: Sequence[str]) -> list[Finding]:
         """Queue by queue, in the order of the codes."""
@@ -264,22 +263,22 @@ class Summary:
         ]
 
     def _add_all(self, queue: str, code: str, count: int, ids: Sequence[str]) -> None:
-        tally = self.tally(queue, code)
-        tally.count += count
-        tally.samples += ids[: _SAMPLES - len(tally.samples)]
+        self.tally(queue, code).add_all(count, ids)
 
 
-def finding(damage: Damage, queue: str, tally: Tally, tasks: Mapping[tuple[str, str], str | None]) -> Finding:
+def finding(
+    damage: Damage, queue: str, tally: Samples, tasks: Mapping[tuple[str, str], str | None]
+) -> Finding:
     return Finding(
         code=damage.code,
         severity=damage.severity,
         queue=queue,
         count=tally.count,
-        sample_ids=tuple(tally.samples),
+        sample_ids=tuple(tally.first),
         message=damage.message,
         repair=_of_queue(damage.repair, queue),
         repairable=damage.way != "advice",
-        sample_tasks=tuple(tasks.get((queue, job_id)) for job_id in tally.samples),
+        sample_tasks=tuple(tasks.get((queue, job_id)) for job_id in tally.first),
     )
 
 
@@ -293,10 +292,10 @@ def _of_queue(advice: str, queue: str) -> str:
     return before + command_line(*(queue if word == "QUEUE" else word for word in words)) + after
 
 
-def _by_queue(strays: Sequence[Stray]) -> Iterator[tuple[str, dict[str, bool], Tally]]:
-    by_queue: dict[str, tuple[dict[str, bool], Tally]] = {}
+def _by_queue(strays: Sequence[Stray]) -> Iterator[tuple[str, dict[str, bool], Samples]]:
+    by_queue: dict[str, tuple[dict[str, bool], Samples]] = {}
     for stray in strays:
-        job_ids, wrong = by_queue.setdefault(stray.queue, ({}, Tally()))
+        job_ids, wrong = by_queue.setdefault(stray.queue, ({}, Samples()))
         if stray.wrong_key is None:
             job_ids[stray.job_id] = False
         else:

@@ -89,8 +89,25 @@ def effective_state(state: str | None, record: Mapping[str, Any] | None, place: 
 
 
 def has_pending_parents(record: Mapping[str, Any] | None) -> bool:
+    """Whether the record names jobs that this one waits for."""
     depends_on = record.get("depends_on") if record is not None else None
     return isinstance(depends_on, list) and len(depends_on) > 0
+
+
+def has_unreadable_arguments(record: Mapping[str, Any], payload: bytes | None) -> bool:
+    """Whether a worker cannot run the job with what was stored apart from its record, or has nothing to
+    run it with. Source: `dequeue` in asyncmq.backends.redis, which asks for the part only where the
+    record lacks one of the two."""
+    if "args" in record and "kwargs" in record:
+        return False
+    if payload is None:
+        # The library gives every job both; another producer's may have none, and runs without.
+        return "args" not in record and "kwargs" not in record and "max_retries" in record
+    try:
+        with_payload(record, payload)
+    except CorruptData:
+        return True
+    return False
 
 
 def _whole(raw: RawJob) -> tuple[Mapping[str, Any] | None, str | None]:

@@ -13,7 +13,7 @@ from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.models.values import DEAD_STATES, as_number
 from asyncmq_cli.storage.changes import Change
 from asyncmq_cli.storage.codec import decode_member, dumps, encode_record
-from asyncmq_cli.storage.evidence import Evidence, parents_of
+from asyncmq_cli.storage.dependencies import parents_of
 from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, to_bytes
 from asyncmq_cli.storage.rewrites import priority_of, record_of, whole_record
 from asyncmq_cli.storage.scripts import (
@@ -27,6 +27,7 @@ from asyncmq_cli.storage.scripts import (
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.audit import EventDraft
+    from asyncmq_cli.storage.evidence import Evidence
 
 MOST_PARENTS = 10_000
 """So many sets of children are cleared by one script; it holds Redis up for about as many microseconds."""

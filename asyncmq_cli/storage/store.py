@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.repeatables import Repeatables
     from asyncmq_cli.storage.runtime import RuntimeEvents
     from asyncmq_cli.storage.scripts import Scripts
-    from asyncmq_cli.storage.suspects import QueueWalk, Stray
+    from asyncmq_cli.storage.strays import Stray
+    from asyncmq_cli.storage.suspects import QueueWalk
     from asyncmq_cli.storage.tracking import ChangeTracker
     from asyncmq_cli.storage.vitals import VitalsReader
 
@@ -149,7 +150,7 @@ class Store:
 
     def fetch_members(self, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
         """Those whose members are where they were seen, with the members' texts."""
-        from asyncmq_cli.storage.evidence import fetch_members
+        from asyncmq_cli.storage.member_texts import fetch_members
 
         return fetch_members(self._redis, queue, found)
 
@@ -159,24 +160,24 @@ class Store:
         return QueueWalk(self._redis, queue)
 
     def stray_payloads(self, queues: Sequence[str]) -> Iterator[Stray]:
-        from asyncmq_cli.storage.suspects import stray_payloads
+        from asyncmq_cli.storage.strays import stray_payloads
 
         return stray_payloads(self._redis, queues)
 
     def stray_dependencies(self, queues: Sequence[str]) -> Iterator[Stray]:
-        from asyncmq_cli.storage.suspects import stray_dependencies
+        from asyncmq_cli.storage.strays import stray_dependencies
 
         return stray_dependencies(self._redis, queues)
 
     def wrong_streams(self) -> list[str]:
         """The keys of the tool's own streams that hold something else."""
-        from asyncmq_cli.storage.suspects import wrong_streams
+        from asyncmq_cli.storage.wrong_keys import wrong_streams
 
         return wrong_streams(self._redis)
 
     def wrong_keys(self, queue: str) -> list[str]:
         """The keys of the queue that do not hold what AsyncMQ keeps there."""
-        from asyncmq_cli.storage.suspects import wrong_keys
+        from asyncmq_cli.storage.wrong_keys import wrong_keys
 
         return wrong_keys(self._redis, queue)
 
