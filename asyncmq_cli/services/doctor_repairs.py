@@ -9,9 +9,11 @@ from asyncmq_cli.errors import AdminError, ChangeRefused
 from asyncmq_cli.models.findings import Diagnosis, RepairReport
 from asyncmq_cli.services.bulk import JobRunner, Planned, Refused
 from asyncmq_cli.services.change import Attempt
-from asyncmq_cli.services.doctor import Confirmed, Doctor, DoctorService, Summary
+from asyncmq_cli.services.doctor import DoctorService
 from asyncmq_cli.services.doctor_codes import BY_CODE
 from asyncmq_cli.services.doctor_remains import with_remains
+from asyncmq_cli.services.doctor_summary import Summary
+from asyncmq_cli.services.examination import Confirmed, Examination
 from asyncmq_cli.services.repeatable_plans import name_of
 from asyncmq_cli.services.repeatables import patiently
 from asyncmq_cli.storage import repairs
@@ -90,7 +92,7 @@ class RepairService:
 
         def walk(stop: Stop) -> None:
             mended = [code for code in BY_CODE if makes(code, codes)]
-            for found in Doctor(self._store, codes or BY_CODE, mended).rounds(chosen, names):
+            for found in Examination(self._store, codes or BY_CODE, mended).rounds(chosen, names):
                 run.treat(found, stop)
 
         report = run.report(chosen[0] if len(chosen) == 1 else None, walk)

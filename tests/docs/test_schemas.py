@@ -15,7 +15,7 @@ from asyncmq.backends.redis import RedisBackend
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from asyncmq_cli.services import doctor
+from asyncmq_cli.services import examination
 from tests import library
 from tests.conftest import Result, Run
 from tools import commandtree, pages
@@ -165,7 +165,7 @@ async def leave_behind(opened: RedisBackend) -> None:
 def given(url: str, tool: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """What a command needs to have something to print: a folder, a backup, or damage."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(doctor, "GRACE", 0.02)
+    monkeypatch.setattr(examination, "GRACE", 0.02)
 
     def prepare(name: str) -> None:
         if name.startswith("doctor"):
