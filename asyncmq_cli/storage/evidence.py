@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from asyncmq_cli.models.values import WAITING_CHILDREN
+from asyncmq_cli.models.values import WAITING_CHILDREN, as_number
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, with_payload
 from asyncmq_cli.storage.dependencies import has_living_child, parent_states, parents_by_set, parents_of
@@ -36,8 +36,9 @@ class Evidence:
     whether the record could be decoded; `life` is as a sighting's. `argumentless` says that its
     separate arguments cannot be read, or that it has none at all. `sightings` are its whole members; the
     texts of those in the delayed set and the dead-letter queue are in the location once they were
-    fetched. `parents` are the states of the jobs that it waits for, None for one that is gone.
-    `pending` and `children` are the sizes of its sets of dependencies, where it has no record."""
+    fetched. `created_at` is epoch seconds. `parents` are the states of the jobs that it waits for, None
+    for one that is gone. `pending` and `children` are the sizes of its sets of dependencies, where it has
+    no record."""
 
     location: Location
     status: str
@@ -138,7 +139,6 @@ def _judged(location: Location, raw: RawJob, sightings: Sequence[Sighting]) -> E
             whole = with_payload(record, location.payload)
         except CorruptData:
             whole = None
-    created_at = record.get("created_at") if record is not None else None
     return Evidence(
         location,
         effective_state(location.state, record, place),
@@ -146,7 +146,7 @@ def _judged(location: Location, raw: RawJob, sightings: Sequence[Sighting]) -> E
         recorded=None if record is None or record.get("status") is None else str(record["status"]),
         life=None if whole is None else life_of(whole),
         argumentless=record is not None and has_unreadable_arguments(record, location.payload),
-        created_at=created_at if isinstance(created_at, int | float) else None,
+        created_at=None if record is None else as_number(record.get("created_at")),
         sightings=sightings,
     )
 

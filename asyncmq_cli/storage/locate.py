@@ -175,8 +175,8 @@ def read_place(client: redis.Redis, keys: QueueKeys, place: str, wanted: Mapping
             for member, score in members:
                 if needles and not any(needle in member for needle in needles):
                     continue
-                job = decode_member(member)
-                location = wanted.get(str(job.get("id"))) if job is not None else None
+                job_id = (decode_member(member) or {}).get("id")
+                location = None if job_id is None else wanted.get(str(job_id))
                 if location is not None and member not in location.members[place]:
                     location.members[place].append(member)
                     location.score = location.score if place == "waiting" else score

@@ -44,7 +44,7 @@ def stray_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[Stray]
                 continue
             if kind != b"string":
                 yield Stray(keys.queue, job_id, key)
-            elif not _is_record(client, keys, key, job_id):
+            elif not _may_be_record(client, keys, job_id):
                 yield Stray(keys.queue, job_id)
 
 
@@ -80,8 +80,9 @@ def _owners(queues: Mapping[bytes, QueueKeys], key: bytes) -> Iterator[QueueKeys
     return (queues[name] for name in possible_queues(key) if name in queues)
 
 
-def _is_record(client: redis.Redis, keys: QueueKeys, key: bytes, job_id: str) -> bool:
-    """Whether the key is the record of a job whose id happens to end like that."""
+def _may_be_record(client: redis.Redis, keys: QueueKeys, job_id: str) -> bool:
+    """Whether the payload part of a job may be the record of one whose id happens to end like that."""
     name = to_bytes(job_id) + b":payload"
-    in_ids = scan.typed(keys.ids, client.smismember, keys.ids, [name])[0]
-    return bool(in_ids) or scan.hash_get(client, keys.states, [name])[0] is not None
+    in_ids, states = ask(client, [("SMISMEMBER", keys.ids, name), ("HMGET", keys.states, name)])
+    # A key of a wrong type cannot deny it.
+    return not (in_ids == [0] and states == [None])

@@ -109,6 +109,15 @@ def test_a_damaged_job_cannot_be_cancelled_but_removed(client: redis.Redis, cli:
     assert client.exists(f"jobs:{QUEUE}:waiting") == 0
 
 
+def test_a_dead_letter_without_an_id_is_not_that_of_a_job_called_none(client: redis.Redis, cli: Run) -> None:
+    client.zadd(f"queue:{QUEUE}:dlq", {'{"task": "app.nameless"}': 1.6e9})
+    before = client.zrange(f"queue:{QUEUE}:dlq", 0, -1)
+    # Of an id that JSON may write otherwise every member is looked at.
+    report = cli("dlq", "remove", QUEUE, "None", "an id", "--yes", "--json")
+    assert (report.code, report.json["failed"]) == (1, 2)
+    assert client.zrange(f"queue:{QUEUE}:dlq", 0, -1) == before
+
+
 KEYS = [
     *(f"queue:{QUEUE}:{name}" for name in ("waiting", "delayed", "dlq", "active", "heartbeats", "cancelled")),
     *(f"queue:{QUEUE}:{name}" for name in ("paused", "repeatables", "worker_heartbeats", "waiting:seq")),

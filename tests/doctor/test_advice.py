@@ -93,6 +93,17 @@ def test_what_cannot_be_repaired_without_guessing_is_left_with_advice(
     assert library.dump(client) == before and library.events(client) == []
 
 
+def test_an_orphan_that_was_created_at_no_time_is_told_of_too(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    async def enqueue(opened: RedisBackend) -> None:
+        await opened.enqueue(QUEUE, job("x", depends_on=["never-there"], created_at=float("nan")))
+
+    library.with_backend(server.url, enqueue)
+    (finding,) = cli("doctor", "--json").json["findings"]
+    assert (finding["code"], finding["sample_ids"]) == ("parent_gone", ["x"])
+
+
 def test_a_parent_that_failed_and_was_retried_frees_its_child_at_the_second_visit(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:

@@ -94,6 +94,18 @@ def test_a_record_of_a_wrong_type_is_told_of_once_whatever_names_it(
     assert finding["sample_ids"] == [f"jobs:{QUEUE}:x"]
 
 
+@pytest.mark.parametrize("key", ["ids", "states"])
+def test_a_key_of_a_wrong_type_hides_nothing_where_a_payload_part_is_left(
+    key: str, client: redis.Redis, cli: Run
+) -> None:
+    client.rpush(f"jobs:{QUEUE}:{key}", "text")
+    client.set(f"jobs:{QUEUE}:x:payload", "{}")
+    client.zadd(f"queue:{QUEUE}:delayed", {"{cut": 1})
+    found = {finding["code"]: finding["sample_ids"] for finding in cli("doctor", "--json").json["findings"]}
+    assert found["wrong_type"] == [f"jobs:{QUEUE}:{key}"]
+    assert found["member_unreadable"] == ["{cut"]
+
+
 def test_a_stream_of_the_tool_that_is_none_is_pointed_out(client: redis.Redis, cli: Run) -> None:
     client.set("asyncmq-cli:audit", "text")
     client.rpush("asyncmq-cli:metrics", "text")
