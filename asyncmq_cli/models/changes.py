@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from asyncmq_cli.errors import AdminError
 
 
@@ -54,6 +56,12 @@ class ChangeReport:
     results: Sequence[ChangeResult] = field(default_factory=tuple)
     interrupted: AdminError | None = None
     total: int | None = None
+
+    @classmethod
+    def of(cls, report: ChangeReport, **more: Any) -> Self:
+        """What `report` tells, as a kind that tells more."""
+        told = {each.name: getattr(report, each.name) for each in fields(report)}
+        return cls(**told, **more)
 
     @property
     def matched(self) -> int:

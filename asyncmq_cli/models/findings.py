@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from asyncmq_cli.models.changes import ChangeReport
 
@@ -42,8 +42,3 @@ class RepairReport(ChangeReport):
 
     checked: Sequence[str] = ()
     left: Sequence[Finding] = ()
-
-    @classmethod
-    def of(cls, report: ChangeReport, diagnosis: Diagnosis) -> RepairReport:
-        told = {each.name: getattr(report, each.name) for each in fields(report)}
-        return cls(**told, checked=diagnosis.checked, left=diagnosis.findings)

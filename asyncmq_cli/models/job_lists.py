@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from asyncmq_cli.models.values import page_count
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
@@ -45,5 +46,5 @@ class JobPage:
 
     @property
     def total_pages(self) -> int:
-        """At least 1, as the dashboard counts."""
-        return max(1, math.ceil(self.total / self.size))
+        """At least 1."""
+        return page_count(self.total, self.size)

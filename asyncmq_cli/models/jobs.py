@@ -45,6 +45,11 @@ class Job:
         return as_number(value) or 0.0
 
     @property
+    def moment(self) -> float:
+        """When it died where that is known, else `sort_time`: by which its age is told."""
+        return self.dead_at if self.dead_at is not None else self.sort_time
+
+    @property
     def run_at(self) -> Any:
         """As stored; a repeatable's is its next run, which is stored beside its definition."""
         return self.due_at if self.status == "repeatable" else self.get("run_at")

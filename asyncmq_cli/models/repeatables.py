@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from asyncmq_cli.models.changes import ChangeReport
@@ -38,8 +38,3 @@ class RepeatableChange(ChangeReport):
     next_runs: Sequence[float] = ()
     existed: bool = True
     unchanged: bool = False
-
-    @classmethod
-    def of(cls, report: ChangeReport, repeatable: Repeatable | None, **more: Any) -> RepeatableChange:
-        told = {each.name: getattr(report, each.name) for each in fields(report)}
-        return cls(**told, repeatable=repeatable, **more)

@@ -24,6 +24,11 @@ DEAD_STATES = ("failed", "expired")
 LISTED_STATES = (*JOB_STATES, "repeatable", "all")
 
 
+def page_count(total: int, size: int) -> int:
+    """At least 1, as the dashboard counts."""
+    return max(1, math.ceil(total / size))
+
+
 def as_number(value: Any) -> float | None:
     """`value` as a finite float, or None; job data may hold anything."""
     if value is None or isinstance(value, bool):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from asyncmq_cli.models.values import page_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +68,5 @@ class WorkerPage:
 
     @property
     def total_pages(self) -> int:
-        return max(1, math.ceil(self.summary.total / self.size))
+        """At least 1."""
+        return page_count(self.summary.total, self.size)

@@ -8,7 +8,7 @@ watches may end the run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from asyncmq_cli.services.change import Attempt, Runner
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.storage.changes import Change
 from asyncmq_cli.storage.location import Location
-from asyncmq_cli.storage.scan import Pace as Fitting
+from asyncmq_cli.storage.scan import Pace
 
 if TYPE_CHECKING:
     from asyncmq_cli.services.backup_writer import BackupWriter
@@ -39,7 +39,7 @@ Refused = tuple[Attempt, AdminError]
 Step = list[Planned] | Refused
 
 
-class Pace:
+class Throttle:
     """At most `rate` jobs a second, evenly; no bound where it is None."""
 
     def __init__(self, rate: float | None) -> None:
@@ -66,13 +66,21 @@ class JobRunner(Runner):
     into a `backup` is in it before it is sent."""
 
     backup: BackupWriter | None = None
-    pace: Pace = Pace(None)
+    throttle = Throttle(None)
     watch: Callable[[Sequence[str]], None] | None = None
     progress: Callable[[int], None] | None = None
+
+    def control(self, rate: float | None, progress: Callable[[int], None] | None) -> None:
+        """At most `rate` jobs a second, and who is told of the progress. A dry run goes as fast as it can."""
+        self.progress = progress
+        if not self.dry_run:
+            self.throttle = Throttle(rate)
 
     def jobs(
         self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
     ) -> ChangeReport:
+        """Change each of these once, as is decided of it where it lies, with its members of `places`."""
+
         def run(stop: Stop) -> None:
             self._take(self._steps(queue, job_ids, places, decide), stop)
 
@@ -85,7 +93,7 @@ class JobRunner(Runner):
                 self.refused(*step)
                 self._progressed(1)
             else:
-                self.pace.keep(len(step), stop)
+                self.throttle.keep(len(step), stop)
                 self._carry_out(step)
 
     def _steps(
@@ -93,7 +101,7 @@ class JobRunner(Runner):
     ) -> Iterator[Step]:
         """What is to be carried out together, and what is refused; nothing is changed or kept here."""
         missing = self._missing(queue)
-        pace = Fitting(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
+        pace = Pace(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
         rest = iter(dict.fromkeys(job_ids))
         while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
             if missing is not None:
@@ -142,7 +150,7 @@ class JobRunner(Runner):
                 continue
             batch.append(item)
             size += item[1].size
-            if len(batch) >= self.pace.at_a_time or size >= _CHANGED_BYTES:
+            if len(batch) >= self.throttle.at_a_time or size >= _CHANGED_BYTES:
                 yield batch
                 batch, size = [], 0
         if batch:
@@ -194,6 +202,11 @@ class JobRunner(Runner):
     def _progressed(self, count: int) -> None:
         if self.progress is not None:
             self.progress(count)
+
+
+def source_of(job_ids: Collection[str]) -> str:
+    """What the audit trail calls a change of these jobs."""
+    return "jobs.single" if len(set(job_ids)) == 1 else "jobs.bulk"
 
 
 def _unrelated(locations: Iterable[Location]) -> Iterator[list[Location]]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import QueueNotFound, RedisProblem
 from asyncmq_cli.models.checks import CheckReport, Probe, Threshold
-from asyncmq_cli.services.existence import nearest_queues
+from asyncmq_cli.services.existence import nearest_queues, or_meant
 from asyncmq_cli.services.lost_jobs import LostJobs
-from asyncmq_cli.services.repeatables import is_overdue
+from asyncmq_cli.services.schedule import is_overdue
 from asyncmq_cli.storage.scan import WrongType
 
 if TYPE_CHECKING:
@@ -67,9 +67,8 @@ class CheckService:
         return CheckReport(now, names, probes)
 
     def _missing(self, queue: str) -> Probe:
-        nearest = nearest_queues(self._store, queue)
-        meant = f" (did you mean {', '.join(nearest)}?)" if nearest else ""
-        return Probe("exists", queue, None, _NO_BOUNDS, "unknown", QueueNotFound(queue).message + meant)
+        problem = QueueNotFound(queue).message + or_meant(nearest_queues(self._store, queue))
+        return Probe("exists", queue, None, _NO_BOUNDS, "unknown", problem)
 
 
 class _QueueProbes:

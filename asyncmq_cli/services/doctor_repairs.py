@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
-from asyncmq_cli.models.findings import Diagnosis, RepairReport
+from asyncmq_cli.models.findings import RepairReport
 from asyncmq_cli.services.bulk import JobRunner, Planned, Refused
 from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.doctor import DoctorService
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.interrupt import Stop
     from asyncmq_cli.services.queue_findings import QueueFinding
     from asyncmq_cli.storage.store import Store
+
+T = TypeVar("T")
 
 ACTION, SOURCE = "doctor.repair", "doctor"
 
@@ -79,7 +81,9 @@ class RepairService:
 
     @staticmethod
     def makes(code: str, named: Collection[str]) -> bool:
-        return makes(code, named)
+        """Whether a run that was given these codes repairs what has this one."""
+        way = BY_CODE[code].way
+        return way == "sure" or (way == "named" and code in named)
 
     def repair(
         self, queues: Sequence[str], codes: Collection[str], *, reason: str | None, dry_run: bool
@@ -91,18 +95,12 @@ class RepairService:
         run = _Run(self._store, codes, reason, dry_run)
 
         def walk(stop: Stop) -> None:
-            mended = [code for code in BY_CODE if makes(code, codes)]
+            mended = [code for code in BY_CODE if self.makes(code, codes)]
             for found in Examination(self._store, codes or BY_CODE, mended).rounds(chosen, names):
                 run.treat(found, stop)
 
         report = run.report(chosen[0] if len(chosen) == 1 else None, walk)
-        return RepairReport.of(report, Diagnosis(chosen, run.left.findings(chosen)))
-
-
-def makes(code: str, named: Collection[str]) -> bool:
-    """Whether a run that was given these codes repairs what has this one."""
-    way = BY_CODE[code].way
-    return way == "sure" or (way == "named" and code in named)
+        return RepairReport.of(report, checked=chosen, left=run.left.findings(chosen))
 
 
 class _Run(JobRunner):
@@ -115,20 +113,21 @@ class _Run(JobRunner):
 
     def treat(self, found: Confirmed, stop: Stop) -> None:
         stop.between_targets()
-        jobs = [one for one in found.jobs if makes(one[0], self._codes)]
-        definitions = [one for one in found.of_queue if makes(one.code, self._codes)]
-        self.left.add(
-            Confirmed(
-                found.queue,
-                [one for one in found.jobs if not makes(one[0], self._codes)],
-                [one for one in found.of_queue if not makes(one.code, self._codes)],
-                found.tallies,
-            )
-        )
+        jobs, left_jobs = self._sorted_out(found.jobs, lambda one: one[0])
+        definitions, left_of_queue = self._sorted_out(found.of_queue, lambda one: one.code)
+        self.left.add(Confirmed(found.queue, left_jobs, left_of_queue, found.tallies))
         self._take(self._batches(self._planned(found.queue, jobs)), stop)
         for one in definitions:
             stop.between_targets()
             self._repair_definition(found.queue, one)
+
+    def _sorted_out(self, found: Iterable[T], code_of: Callable[[T], str]) -> tuple[list[T], list[T]]:
+        """What is to be repaired, and what is not."""
+        meant: list[T] = []
+        left: list[T] = []
+        for one in found:
+            (meant if RepairService.makes(code_of(one), self._codes) else left).append(one)
+        return meant, left
 
     def _planned(self, queue: str, jobs: Sequence[tuple[str, Evidence]]) -> Iterator[Planned | Refused]:
         for code, evidence, remains in with_remains(self.store, queue, jobs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import QueueNotFound
@@ -14,6 +15,11 @@ def require_queue(store: Store, queue: str) -> None:
     """Raise QueueNotFound, with the nearest names, for a queue of which Redis holds nothing."""
     if not store.queues.exists(queue):
         raise QueueNotFound(queue, nearest_queues(store, queue))
+
+
+def or_meant(nearest: Sequence[str]) -> str:
+    """To be put behind what is said of a name that there is not; empty where none is near it."""
+    return f" (did you mean {', '.join(nearest)}?)" if nearest else ""
 
 
 def nearest_queues(store: Store, queue: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, as_number
 from asyncmq_cli.services.backup_writer import BackupWriter
-from asyncmq_cli.services.bulk import Decision, JobRunner, Pace
+from asyncmq_cli.services.bulk import Decision, JobRunner, source_of
 from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.retry_watch import RetryWatch
 from asyncmq_cli.storage.changes import Change, marked_cancelled
@@ -112,18 +112,15 @@ class JobChangeService:
         return self._run(self._runner("cancel", order, {}), order, ("waiting", "delayed"), decide)
 
     def _runner(self, verb: str, order: Order, details: dict[str, Any]) -> JobRunner:
-        source = "jobs.single" if len(set(order.selection.job_ids)) == 1 else "jobs.bulk"
         runner = JobRunner(
             self._store,
             f"{order.noun}.{verb}",
-            "dlq.bulk" if order.noun == "dlq" else source,
+            "dlq.bulk" if order.noun == "dlq" else source_of(order.selection.job_ids),
             reason=order.reason,
             dry_run=order.dry_run,
             details=details,
         )
-        runner.progress = order.control.progress
-        if not order.dry_run:
-            runner.pace = Pace(order.control.rate)
+        runner.control(order.control.rate, order.control.progress)
         return runner
 
     def _run(

@@ -36,11 +36,9 @@ _REMEMBERED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class LostJob:
-    """`claimed_at` is epoch seconds, as is `last_sign`: the later of its claim and its heartbeat."""
+    """`reason` is the rule by which it is called so."""
 
     id: str
-    claimed_at: float
-    last_sign: float
     reason: Literal["heartbeat_stopped", "no_live_worker"]
 
 
@@ -93,9 +91,9 @@ class LostJobs:
         beats = claim.heartbeat is not None and claim.heartbeat >= since
         last_sign = claim.heartbeat if beats and claim.heartbeat is not None else since
         if beats and last_sign < self._now - SILENCE:
-            return LostJob(claim.job_id, since, last_sign, "heartbeat_stopped")
+            return LostJob(claim.job_id, "heartbeat_stopped")
         if not attended and last_sign < self._now - self._ttl:
-            return LostJob(claim.job_id, since, last_sign, "no_live_worker")
+            return LostJob(claim.job_id, "no_live_worker")
         return None
 
 

@@ -53,10 +53,9 @@ class Matcher:
 
     def _of_age(self, job: Job) -> bool:
         """By when it died where that is known, as the dead-letter queue's list is sorted."""
-        moment = job.dead_at if job.dead_at is not None else job.sort_time
-        if self._before is not None and moment > self._before:
+        if self._before is not None and job.moment > self._before:
             return False
-        return self._after is None or moment >= self._after
+        return self._after is None or job.moment >= self._after
 
 
 def searchable(job: Job, *, escaped: bool = True) -> str:

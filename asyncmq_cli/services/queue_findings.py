@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.services.lost_jobs import LostJobs
 from asyncmq_cli.services.repeatable_plans import name_of
-from asyncmq_cli.services.repeatables import is_overdue
+from asyncmq_cli.services.schedule import is_overdue
 from asyncmq_cli.storage.keys import to_text
 from asyncmq_cli.storage.scan import WrongType
 

@@ -16,9 +16,9 @@ from asyncmq_cli.errors import AdminError, AmbiguousRepeatable, RepeatableNotFou
 from asyncmq_cli.models.repeatables import Repeatable, RepeatableChange
 from asyncmq_cli.services import repeatable_plans as plans
 from asyncmq_cli.services.change import Attempt, Runner
-from asyncmq_cli.services.existence import nearest_queues, require_queue
+from asyncmq_cli.services.existence import nearest_queues, or_meant, require_queue
 from asyncmq_cli.services.repeatable_plans import Plan, name_of
-from asyncmq_cli.services.schedule import InvalidSchedule
+from asyncmq_cli.services.schedule import InvalidSchedule, is_overdue
 from asyncmq_cli.storage.repeatables import (
     IDENTITY_PREFIX,
     Found,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MakePlan = Callable[[Found, float], Plan]
 
-_OVERDUE_AFTER = 60.0
 _PATIENCE = 3.0
 """Seconds for which a change is tried again while a scheduler is in the way: many of its turns."""
 _PAUSE = 0.02
@@ -123,7 +122,7 @@ class RepeatableService:
             raise
         except AdminError as exc:
             refused = runner.one(address.queue, address.text, partial(_raise, exc))
-            return RepeatableChange.of(refused, None)
+            return RepeatableChange.of(refused)
         return self._carry_out(runner, address.queue, meant, make)
 
     def _carry_out(
@@ -161,7 +160,7 @@ class RepeatableService:
         plan = made[0] if made else Plan()
         return RepeatableChange.of(
             report,
-            _listed(queue, wanted, 1, 0.0),
+            repeatable=_listed(queue, wanted, 1, 0.0),
             next_runs=plan.runs,
             existed=plan.existed,
             unchanged=plan.unchanged,
@@ -211,8 +210,7 @@ class RepeatableService:
         nearest = self.near_new(queue)
         if nearest is None:
             return None
-        meant = f" (did you mean {', '.join(nearest)}?)" if nearest else ""
-        return f"no queue was named {queue!r} until now{meant}"
+        return f"no queue was named {queue!r} until now{or_meant(nearest)}"
 
 
 def patiently(attempt: Callable[[], T]) -> T:
@@ -229,11 +227,6 @@ def patiently(attempt: Callable[[], T]) -> T:
 
 def _raise(error: AdminError, attempt: Attempt) -> str | None:
     raise error
-
-
-def is_overdue(member: Member, now: float) -> bool:
-    """Readable, not paused, and late by over a minute."""
-    return bool(member.id) and not member.paused and member.score < now - _OVERDUE_AFTER
 
 
 def _listed(queue: str, member: Member, stored: int, now: float) -> Repeatable:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
 from asyncmq_cli.services.backup_reader import STANDARD_INPUT, Backup, Entry
-from asyncmq_cli.services.bulk import JobRunner, Pace, Planned, Refused
+from asyncmq_cli.services.bulk import JobRunner, Planned, Refused, source_of
 from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.job_changes import Control
 from asyncmq_cli.storage.changes import already_there, marked_cancelled
@@ -69,14 +69,12 @@ class RestoreService:
         runner = Restorer(
             self._store,
             RESTORE,
-            "jobs.single" if len(set(ids)) == 1 else "jobs.bulk",
+            source_of(ids),
             reason=order.reason,
             dry_run=order.dry_run,
             details=details | ({"force": True} if order.force else {}),
         )
-        runner.progress = order.control.progress
-        if not order.dry_run:
-            runner.pace = Pace(order.control.rate)
+        runner.control(order.control.rate, order.control.progress)
         return runner.restore(order, chosen)
 
 

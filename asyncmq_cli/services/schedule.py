@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.values import as_number
 
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.repeatables import Member
+
 # The year 9999 ends here; no calendar in use shows a later time.
 _END_OF_CALENDAR = 253_402_300_800.0
-
+_OVERDUE_AFTER = 60.0
+"""Seconds."""
 
 _FIELDS = 5
 _CRON_HINT = "in UTC: minute, hour, day, month and day of the week, such as '0 7 * * mon-fri'"
@@ -40,6 +44,11 @@ def next_runs(definition: Mapping[str, Any], now: float, count: int = 5) -> list
     if not runs:
         raise InvalidSchedule(wanted)
     return runs
+
+
+def is_overdue(member: Member, now: float) -> bool:
+    """Readable, not paused, and late by over a minute."""
+    return bool(member.id) and not member.paused and member.score < now - _OVERDUE_AFTER
 
 
 def _by_interval(every: Any, now: float) -> Iterator[float]:

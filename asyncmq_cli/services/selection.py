@@ -46,7 +46,7 @@ def select(jobs: Iterable[Job], share: Share) -> Selection:
         for job in jobs:
             if job.id:
                 total += 1
-                yield _time(job), job.id, sys.intern(job.status)
+                yield job.moment, job.id, sys.intern(job.status)
 
     if share.limit is not None and share.percent is None:
         hit = heapq.nsmallest(share.limit, keys())
@@ -54,7 +54,3 @@ def select(jobs: Iterable[Job], share: Share) -> Selection:
         hit = sorted(keys())
         del hit[share.of(total) :]
     return Selection([job_id for _, job_id, _ in hit], total, Counter(state for *_, state in hit))
-
-
-def _time(job: Job) -> float:
-    return job.dead_at if job.dead_at is not None else job.sort_time

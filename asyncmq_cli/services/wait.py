@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from asyncmq_cli.errors import AdminError, RedisProblem, WaitFailed, WaitTimeout, command_line
-from asyncmq_cli.models.waits import Standing, WaitReport
+from asyncmq_cli.models.waits import WaitReport
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.wait_goals import Goal, JobsGoal, Look, QueueGoal
+from asyncmq_cli.services.wait_progress import Progress
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.waits import Standing
     from asyncmq_cli.storage.store import Store
 
 SETTLE = 1.0
@@ -22,11 +23,9 @@ SETTLE = 1.0
 of a job that has ended."""
 _LEAST_PATIENCE = 0.5
 """Seconds that Redis has to answer in any case: with `--timeout 0` it is looked at once, too."""
-_RATE_OVER = 30.0
-"""Seconds over which the rate is taken."""
 
 T = TypeVar("T")
-Watch = Callable[[Standing], None]
+Watch = Callable[["Standing"], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +36,6 @@ class Terms:
     timeout: float | None = None
     interval: float = 1.0
     keep_waiting: bool = False
-
-
-class Trend:
-    """From looks to a standing: how many there have been at most, and how fast they become fewer."""
-
-    def __init__(self, total: int = 0) -> None:
-        self._total = total
-        self._looks: deque[tuple[float, int]] = deque()
-
-    def standing(self, look: Look, moment: float) -> Standing:
-        self._total = max(self._total, look.left)
-        self._looks.append((moment, look.left))
-        while moment - self._looks[0][0] > _RATE_OVER:
-            self._looks.popleft()
-        since, before = self._looks[0]
-        fewer = before - look.left
-        rate = fewer / (moment - since) if fewer > 0 and moment > since else None
-        return Standing(
-            left=look.left,
-            total=self._total,
-            waiting=look.waiting,
-            delayed_due=look.delayed_due,
-            active=look.active,
-            rate=rate,
-            seconds_left=None if rate is None else look.left / rate,
-        )
 
 
 class WaitService:
@@ -97,7 +70,7 @@ class _Wait:
         self._queue = queue
         self._goal = goal
         self._terms = terms
-        self._trend = Trend(total)
+        self._progress = Progress(total)
         self._patience = store.config.timeout
         self._started = self._last_heartbeat = time.monotonic()
         self._told_of_trouble = False
@@ -109,7 +82,7 @@ class _Wait:
             goal = goal or self._asked(wanted)
             look = None if goal is None else self._asked(goal.look)
             if goal is not None and look is not None:
-                standing = self._trend.standing(look, time.monotonic())
+                standing = self._progress.standing(look, time.monotonic())
                 watch(standing)
                 empty = 0 if look.left else empty + 1
                 error = self._failure(goal, look) if look.left else None

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services.wait import Trend
 from asyncmq_cli.services.wait_goals import Look
+from asyncmq_cli.services.wait_progress import Progress
 from tests import library
 from tests.conftest import Run
 
@@ -164,10 +164,10 @@ def test_a_look_reads_a_small_piece_of_a_large_queue(client: redis.Redis, cli: R
 
 
 def test_the_rate_and_the_time_left() -> None:
-    trend = Trend()
+    progress = Progress()
 
     def told(left: int, moment: float) -> tuple[int, float | None, float | None]:
-        standing = trend.standing(Look(left, 0), moment)
+        standing = progress.standing(Look(left, 0), moment)
         return standing.total, standing.rate, standing.seconds_left
 
     assert told(100, 0.0) == (100, None, None)
