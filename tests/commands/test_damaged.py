@@ -109,6 +109,19 @@ def test_a_damaged_job_cannot_be_cancelled_but_removed(client: redis.Redis, cli:
     assert client.exists(f"jobs:{QUEUE}:waiting") == 0
 
 
+@pytest.mark.parametrize("sequence", ["ten", "-1", "007", " 7"])
+def test_a_retry_is_refused_where_the_sequence_cannot_be_counted_on(
+    sequence: str, client: redis.Redis, cli: Run
+) -> None:
+    client.set(f"queue:{QUEUE}:waiting:seq", sequence)
+    before = library.dump(client)
+    refused = cli("dlq", "retry", QUEUE, "failed", "--json")
+    assert (refused.code, refused.json["failed"]) == (1, 1)
+    assert [event["status"] for event in library.events(client)] == ["failed"]
+    client.delete("asyncmq-cli:audit")
+    assert library.dump(client) == before
+
+
 def test_a_dead_letter_without_an_id_is_not_that_of_a_job_called_none(client: redis.Redis, cli: Run) -> None:
     client.zadd(f"queue:{QUEUE}:dlq", {'{"task": "app.nameless"}': 1.6e9})
     before = client.zrange(f"queue:{QUEUE}:dlq", 0, -1)

@@ -117,12 +117,13 @@ def test_a_stream_of_the_tool_that_is_none_is_pointed_out(client: redis.Redis, c
     assert (told.code, "Traceback" in told.stderr) == (1, False)
 
 
+@pytest.mark.parametrize("sequence", ["ten", "true", "007", "1" * 16])
 def test_a_sequence_that_is_no_number_is_pointed_out(
-    server: PrivateRedis, client: redis.Redis, cli: Run
+    sequence: str, server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     """Nothing can be enqueued any more."""
     library.with_backend(server.url, fill)
-    client.set(f"queue:{QUEUE}:waiting:seq", "ten")
+    client.set(f"queue:{QUEUE}:waiting:seq", sequence)
     (finding,) = cli("doctor", "--json").json["findings"]
     assert (finding["code"], finding["sample_ids"]) == ("wrong_type", [f"queue:{QUEUE}:waiting:seq"])
 

@@ -48,12 +48,7 @@ remove_members(KEYS[2], delayed)
 redis.call('HDEL', KEYS[8], id)
 redis.call('HDEL', KEYS[9], id)
 redis.call('SADD', KEYS[10], id)
-redis.call('SET', KEYS[3], ARGV[5])
-if ARGV[6] ~= '' then
-  redis.call('SET', KEYS[4], ARGV[6])
-else
-  redis.call('DEL', KEYS[4])
-end
+write_record(KEYS[3], KEYS[4], ARGV[5], ARGV[6])
 redis.call('SADD', KEYS[5], id)
 redis.call('HSET', KEYS[6], id, 'cancelled')
 redis.call('HDEL', KEYS[7], id)

@@ -15,11 +15,14 @@ local function wrong_type(types)
   return nil
 end
 
--- The time is the server's, so that the events of all operators are in one order.
-local function record_event(stream, maxlen, event)
+-- Epoch seconds. The time is the server's, so that the events of all operators are in one order.
+local function server_time()
   local now = redis.call('TIME')
-  local timestamp = now[1] .. '.' .. string.format('%06d', tonumber(now[2]))
-  redis.call('XADD', stream, 'MAXLEN', '~', maxlen, '*', 'timestamp', timestamp, 'event', event)
+  return now[1] .. '.' .. string.format('%06d', tonumber(now[2]))
+end
+
+local function record_event(stream, maxlen, event)
+  redis.call('XADD', stream, 'MAXLEN', '~', maxlen, '*', 'timestamp', server_time(), 'event', event)
 end
 
 -- The members ARGV[from + 1 ..] whose number ARGV[from] gives, and the index after them.
@@ -44,6 +47,28 @@ end
 local function remove_members(key, members)
   for _, member in ipairs(members) do
     redis.call('ZREM', key, member)
+  end
+end
+
+-- Whether INCR can count the waiting set's sequence on; one that is not there it can.
+local function is_countable(sequence)
+  local count = redis.call('GET', sequence)
+  return not count or count == '0' or (#count < 16 and string.match(count, '^[1-9]%d*$') ~= nil)
+end
+
+-- Put a job behind those of its priority that wait.
+local function enqueue(waiting, sequence, priority, job_id)
+  local score = tonumber(priority) * 1000000000000 + redis.call('INCR', sequence)
+  redis.call('ZADD', waiting, score, job_id)
+end
+
+-- Put a record, and a payload part or none ('') in the place of those that there are.
+local function write_record(record_key, payload_key, record, payload)
+  redis.call('SET', record_key, record)
+  if payload ~= '' then
+    redis.call('SET', payload_key, payload)
+  else
+    redis.call('DEL', payload_key)
   end
 end
 

@@ -10,8 +10,7 @@ local bad = wrong_type({'stream'})
 if bad then
   return {-9, bad}
 end
-local now = redis.call('TIME')
-local timestamp = now[1] .. '.' .. string.format('%06d', tonumber(now[2]))
+local timestamp = server_time()
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 for i = 1, last and #last[2] or 0, 2 do
   -- Not the entry's id, which runs ahead where the server's clock was set back.

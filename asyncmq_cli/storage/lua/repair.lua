@@ -50,15 +50,9 @@ local function moved()
   return nil
 end
 
--- Put a record, and a payload part or none, in the place of those that there are; '' changes nothing.
+-- As `write_record`; '' for a record leaves both as they are.
 local function rewrite(record, payload)
-  if record == '' then
-    return
-  end
-  redis.call('SET', KEYS[4], record)
-  if payload ~= '' then
-    redis.call('SET', KEYS[5], payload)
-  else
-    redis.call('DEL', KEYS[5])
+  if record ~= '' then
+    write_record(KEYS[4], KEYS[5], record, payload)
   end
 end

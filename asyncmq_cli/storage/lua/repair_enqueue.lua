@@ -9,16 +9,14 @@ local refusal = moved()
 if refusal then
   return refusal
 end
-local sequence = redis.call('GET', KEYS[12])
-if sequence and not string.match(sequence, '^%d%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?$') then
+if not is_countable(KEYS[12]) then
   return {-9, 12}
 end
 
 record_event(KEYS[14], ARGV[7], ARGV[8])
 redis.call('HDEL', KEYS[9], id)
 redis.call('HDEL', KEYS[10], id)
-local score = tonumber(ARGV[next_arg]) * 1000000000000 + redis.call('INCR', KEYS[12])
-redis.call('ZADD', KEYS[1], score, id)
+enqueue(KEYS[1], KEYS[12], ARGV[next_arg], id)
 rewrite(ARGV[next_arg + 1], ARGV[next_arg + 2])
 redis.call('SADD', KEYS[6], id)
 redis.call('HSET', KEYS[7], id, 'waiting')

@@ -16,11 +16,7 @@ local state, record, payload = ARGV[next_arg + 3], ARGV[next_arg + 4], ARGV[next
 
 record_event(KEYS[14], ARGV[7], ARGV[8])
 if place ~= 0 then
-  if score == '' then
-    local now = redis.call('TIME')
-    score = now[1] .. '.' .. string.format('%06d', tonumber(now[2]))
-  end
-  redis.call('ZADD', KEYS[place], score, member)
+  redis.call('ZADD', KEYS[place], score ~= '' and score or server_time(), member)
 end
 rewrite(record, payload)
 redis.call('SADD', KEYS[6], id)

@@ -17,8 +17,7 @@ local bad = wrong_type({'zset', 'zset', 'string', 'string', 'string', 'set', 'ha
 if bad then
   return {-9, bad}
 end
-local sequence = redis.call('GET', KEYS[3])
-if sequence and not string.match(sequence, '^%d%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?$') then
+if not is_countable(KEYS[3]) then
   return {-9, 3}
 end
 
@@ -38,14 +37,8 @@ end
 
 record_event(KEYS[11], ARGV[7], ARGV[8])
 redis.call('ZREM', KEYS[1], ARGV[3])
-local score = tonumber(ARGV[4]) * 1000000000000 + redis.call('INCR', KEYS[3])
-redis.call('ZADD', KEYS[2], score, id)
-redis.call('SET', KEYS[4], ARGV[5])
-if ARGV[6] ~= '' then
-  redis.call('SET', KEYS[5], ARGV[6])
-else
-  redis.call('DEL', KEYS[5])
-end
+enqueue(KEYS[2], KEYS[3], ARGV[4], id)
+write_record(KEYS[4], KEYS[5], ARGV[5], ARGV[6])
 redis.call('SADD', KEYS[6], id)
 redis.call('HSET', KEYS[7], id, 'waiting')
 redis.call('HDEL', KEYS[8], id)
