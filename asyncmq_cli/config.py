@@ -47,6 +47,7 @@ class Config:
 
 
 def without_password(url: str) -> str:
+    """A Redis URL, even one that does not work, without what may be secret in it."""
     # A password without its colon is a user name by the letter, and a secret by intent.
     hidden = _URL_USER_ALONE.sub("://[redacted]@", _URL_PASSWORD.sub(r"\g<before>[redacted]\g<after>", url))
     return _URL_QUERY_PASSWORD.sub(r"\g<before>[redacted]", hidden)
@@ -99,6 +100,7 @@ def default_actor() -> str:
 
 
 def config_path(env: Mapping[str, str]) -> Path:
+    """Where the configuration file is, or would be."""
     if named := env.get("ASYNCMQ_CONFIG"):
         return Path(named)
     base = env.get("XDG_CONFIG_HOME")

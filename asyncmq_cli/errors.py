@@ -72,6 +72,8 @@ _NO_WRITES = frozenset(f"redis_{code}" for code in ("no_replicas", "out_of_memor
 
 
 class QueueNotFound(AdminError):
+    """Redis holds nothing of such a queue. `nearest` are names that may have been meant."""
+
     code, exit_code = "queue_not_found", 4
 
     def __init__(self, queue: str, nearest: Sequence[str] = ()) -> None:
@@ -86,6 +88,8 @@ class QueueNotFound(AdminError):
 
 
 class JobNotFound(AdminError):
+    """Redis holds nothing of such a job."""
+
     code, exit_code = "job_not_found", 4
 
     def __init__(self, queue: str, job_id: str) -> None:
@@ -112,6 +116,8 @@ class GroupNotFound(AdminError):
 
 
 class RepeatableNotFound(AdminError):
+    """No definition in the queue has this id or task. `nearest` are tasks that may have been meant."""
+
     code, exit_code = "repeatable_not_found", 4
 
     def __init__(self, queue: str, address: str, nearest: Sequence[str] = ()) -> None:
@@ -158,6 +164,8 @@ class TargetsFailed(AdminError):
 
 
 class NotConfirmed(AdminError):
+    """What was asked for needs a yes, and none was given."""
+
     code, exit_code = "not_confirmed", 5
 
 

@@ -70,8 +70,10 @@ class ChangeReport:
 
     @property
     def succeeded(self) -> int:
+        """How many were changed, or would be in a dry run."""
         return sum(1 for result in self.results if result.error is None)
 
     @property
     def failed(self) -> int:
+        """How many were refused."""
         return len(self.results) - self.succeeded

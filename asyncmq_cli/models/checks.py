@@ -23,6 +23,7 @@ class Threshold:
     least: bool = False
 
     def state_of(self, value: float) -> str:
+        """`ok`, `warning` or `critical`."""
         for state, bound in (("critical", self.critical), ("warning", self.warning)):
             if bound is not None and (value < bound if self.least else value > bound):
                 return state
@@ -61,4 +62,5 @@ class CheckReport:
 
     @property
     def state(self) -> str:
+        """The worst of all probes."""
         return max((probe.state for probe in self.probes), key=CHECK_STATES.index, default="ok")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
+    """One call of a traceback; `source` is its line of code, empty where it was not printed."""
+
     path: str
     line: int
     function: str
@@ -47,6 +49,8 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class JobDetail:
+    """`result` is decoded JSON; `error` is None where the job holds none."""
+
     job: Job
     result: Any
     error: JobError | None

@@ -28,6 +28,7 @@ class JobFilter:
 
     @property
     def narrows(self) -> bool:
+        """Whether there is a job that it may not let through."""
         return self != JobFilter()
 
 

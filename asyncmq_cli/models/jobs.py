@@ -29,6 +29,7 @@ class Job:
 
     @property
     def task_id(self) -> str | None:
+        """The name of its task, None where it has none."""
         # The order in which AsyncMQ's inspection looks for the name.
         for key in ("task_id", "task", "name"):
             if value := self.get(key):
@@ -56,12 +57,15 @@ class Job:
 
     @property
     def created_at(self) -> float | None:
+        """Epoch seconds, None where it is no number."""
         return as_number(self.get("created_at"))
 
     @property
     def delay_until(self) -> float | None:
+        """Epoch seconds: as its record says, else, of a delayed job, when it is due."""
         stored = as_number(self.get("delay_until"))
         return self.due_at if stored is None and self.status == "delayed" else stored
 
     def get(self, key: str) -> Any:
+        """A value of the record; None where it is not there."""
         return None if self.record is None else self.record.get(key)

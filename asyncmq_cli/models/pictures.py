@@ -47,6 +47,7 @@ class MetricsSnapshot:
 
     @property
     def is_whole(self) -> bool:
+        """Whether every count could be read."""
         return all(
             getattr(self, each.name) is not None for each in fields(self) if each.name != "avg_duration"
         )
@@ -91,15 +92,18 @@ class Picture:
 
     @property
     def total_jobs(self) -> int | None:
+        """In all states; None where one count could not be read."""
         counts = [self.count(state) for state in JOB_STATES]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     @property
     def total_workers(self) -> int | None:
+        """Live ones; None where one count could not be read."""
         counts = [row.workers for row in self.stats or ()]
         return None if None in counts else sum(count or 0 for count in counts)
 
     def snapshot(self) -> MetricsSnapshot:
+        """What it says of all queues together."""
         return MetricsSnapshot(
             timestamp=self.now,
             waiting=self.count("waiting"),

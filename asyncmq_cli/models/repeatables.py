@@ -23,6 +23,7 @@ class Repeatable:
     problem: str | None = None
 
     def get(self, key: str) -> Any:
+        """A value of the definition; None where it is not there."""
         return None if self.definition is None else self.definition.get(key)
 
 

@@ -30,6 +30,7 @@ class Worker:
 
     @property
     def is_live(self) -> bool:
+        """Whether it has been heard of within the TTL."""
         return self.health != "stale"
 
 

@@ -37,11 +37,14 @@ class AuditFilter:
 
 
 class AuditService:
+    """What the trail holds."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @staticmethod
     def clamped(limit: int) -> int:
+        """A limit brought within 1 to 500."""
         return max(1, min(limit, MAX_LIMIT))
 
     def matching(

@@ -42,6 +42,7 @@ class Outcome:
 
 
 def job_line(run: str, parts: Parts) -> bytes:
+    """The line of a job that the run is about to remove."""
     line: dict[str, Any] = {"backup": VERSION, "run": run}
     for field in fields(parts):
         value = getattr(parts, field.name)
@@ -57,6 +58,7 @@ def job_line(run: str, parts: Parts) -> bytes:
 
 
 def outcome_line(outcome: Outcome) -> bytes:
+    """The line that says of a batch what became of it."""
     line = {
         "backup": VERSION,
         "run": outcome.run,

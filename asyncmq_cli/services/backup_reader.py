@@ -25,6 +25,8 @@ _LONGEST_LINE = 1024 * 1024 * 1024
 
 
 class NoSuchBackup(UsageProblem):
+    """The file is not there, or cannot be read."""
+
     code = "no_such_backup"
 
     def __init__(self, path: str, problem: OSError) -> None:
@@ -35,6 +37,8 @@ class NoSuchBackup(UsageProblem):
 
 
 class BadBackup(AdminError):
+    """One of its lines is none of a backup; `number` is which, from 1."""
+
     code = "bad_backup"
 
     def __init__(self, path: str, number: int, why: str) -> None:

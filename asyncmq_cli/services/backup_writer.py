@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 class BackupExists(UsageProblem):
+    """There is something of that name."""
+
     code = "backup_exists"
 
     def __init__(self, path: str) -> None:
@@ -72,6 +74,7 @@ class BackupWriter:
 
     @property
     def absolute(self) -> str:
+        """The path by which the audit trail names it."""
         return to_text(os.fsencode(self._name.absolute()))
 
     def __enter__(self) -> BackupWriter:

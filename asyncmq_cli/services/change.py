@@ -79,6 +79,8 @@ class Runner:
         self._started = time.monotonic()
 
     def queues(self, queues: Sequence[str], change: Callable[[Attempt, str], str | None]) -> ChangeReport:
+        """Change each of these queues once. `change` is given the queue's name, too."""
+
         def run(stop: Stop) -> None:
             for queue in dict.fromkeys(queues):
                 stop.between_targets()
@@ -100,15 +102,19 @@ class Runner:
         self.in_flight = []
 
     def refused(self, attempt: Attempt, error: AdminError) -> None:
+        """Keep and record that a target was not changed."""
         self.in_flight = []
         self.results.append(ChangeResult(attempt.queue, attempt.job_id, error=error))
         self.record_refusal(attempt, error)
 
     def record_refusal(self, attempt: Attempt, error: AdminError) -> None:
+        """Write the event of an attempt that failed. Raises WrongType."""
         if not self.dry_run:
             self.store.audit.record(attempt.draft(error=error.message))
 
     def report(self, queue: str | None, run: Callable[[Stop], None]) -> ChangeReport:
+        """Run it, with Ctrl-C held back between two targets, and tell what became of all. Raises nothing that
+        a server or a user can cause: that is `interrupted`."""
         interrupted: AdminError | None = None
         try:
             with self.store.errors(), deferred_interrupt() as stop:

@@ -34,6 +34,8 @@ _NO_BOUNDS = Threshold()
 
 
 class CheckService:
+    """Whether everything is within bounds."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 

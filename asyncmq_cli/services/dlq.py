@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 class DlqService:
+    """What is in dead-letter queues. All raise QueueNotFound."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
@@ -31,16 +33,19 @@ class DlqService:
         return JobPage(queue, None, page, size, jobs.total, sort, wanted, found)
 
     def every(self, queue: str, wanted: JobFilter, *, sort: str | None) -> Iterator[Job]:
+        """Every match, and not one page."""
         jobs = self.matching(queue, wanted)
         return listing.every(jobs, _died, sort=sort, reread=lambda ids: self._reread(queue, ids))
 
     def matching(self, queue: str, wanted: JobFilter) -> Iterator[Job]:
+        """The dead jobs that a filter lets through, in the order found."""
         require_queue(self._store, queue)
         matches = Matcher(wanted, self._store.now())
         jobs = self._store.jobs.in_place(queue, "dlq", matches.sieve)
         return of_known_group(self._store, queue, wanted, filter(matches, jobs)) if wanted.narrows else jobs
 
     def groups(self, queue: str, wanted: JobFilter) -> FailureGroups:
+        """The causes of those, the most frequent first."""
         scanned, left_out, groups = grouped(self.matching(queue, wanted))
         if left_out:
             self._store.warn(f"{left_out:,} jobs are in no group: there are too many different causes")

@@ -76,6 +76,8 @@ _WOULD = {
 
 
 class RepairService:
+    """Repairs, and which there are."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 

@@ -51,10 +51,12 @@ class Tail:
 
     @property
     def polled(self) -> list[str]:
+        """Those wanted that pictures tell, in the order in which the dashboard sends them."""
         return [name for name in EVENTS if name in self.wanted]
 
     @property
     def listens(self) -> bool:
+        """Whether what AsyncMQ publishes is wanted."""
         return RUNTIME in self.wanted
 
 
@@ -73,6 +75,8 @@ class _Countdown:
 
 
 class EventService:
+    """What happens, as it happens."""
+
     def __init__(self, store: Store, metrics: MetricsService) -> None:
         self._store = store
         self._metrics = metrics

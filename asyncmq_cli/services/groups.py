@@ -36,6 +36,8 @@ _CHANGING: tuple[tuple[re.Pattern[str], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Signature:
+    """What failures of one cause have in common."""
+
     type: str | None
     message: str
 
@@ -47,6 +49,7 @@ class Signature:
 
 
 def signature(job: Job) -> Signature:
+    """The cause of a dead job in general."""
     return cause(job)[0]
 
 

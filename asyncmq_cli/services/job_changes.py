@@ -55,10 +55,13 @@ class Order:
 
 
 class JobChangeService:
+    """Each change reports on every job; QueueNotFound is a failed target, too."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def retry(self, order: Order, *, reset: bool) -> ChangeReport:
+        """Let dead letters wait again; with `reset` as if they were created now."""
         now = functools.cache(self._store.now)
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
@@ -73,6 +76,8 @@ class JobChangeService:
         return self._run(runner, order, ("dlq",), decide)
 
     def remove(self, order: Order, *, force: bool) -> ChangeReport:
+        """Take jobs out of every key; with `force` active ones as well."""
+
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             if order.noun == "dlq" and not location.members["dlq"]:
                 raise ChangeRefused(
@@ -98,6 +103,8 @@ class JobChangeService:
             return self._run(runner, order, PLACES, decide)
 
     def cancel(self, order: Order) -> ChangeReport:
+        """Keep jobs that have not ended from being run."""
+
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             status = location.job.status
             if status in ENDED_STATES:

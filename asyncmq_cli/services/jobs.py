@@ -24,6 +24,8 @@ TIMED_PLACES = {"delayed": "delayed", "failed": "dlq", "expired": "dlq"}
 
 
 class JobService:
+    """Lists of jobs, and single ones. All that list raise QueueNotFound."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 

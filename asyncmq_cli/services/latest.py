@@ -41,10 +41,12 @@ def _readable(store: Store, queue: str, sieve: NewestSieve) -> Iterator[Job]:
 
 
 def newest(jobs: Iterable[LatestJob]) -> list[LatestJob]:
+    """The newest of these, the newest first."""
     return heapq.nsmallest(LATEST_JOBS, jobs, key=newest_first)
 
 
 def newest_first(job: LatestJob) -> tuple[float, str, str]:
+    """What to sort by; equal times go by queue and id."""
     return (-job.created, job.queue, job.id)
 
 

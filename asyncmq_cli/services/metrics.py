@@ -26,10 +26,13 @@ class IncompleteSnapshot(AdminError):
 
 
 class MetricsService:
+    """Totals of all queues, now and in the history."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def now(self) -> MetricsSnapshot:
+        """What there is at this moment. It is not kept."""
         return Observer(self._store, ["stats"], again=False).look().snapshot()
 
     def record(self, snapshot: MetricsSnapshot) -> bool:

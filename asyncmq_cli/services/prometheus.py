@@ -23,6 +23,8 @@ class Scrape:
 
 
 class PrometheusService:
+    """What a scrape reads."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 

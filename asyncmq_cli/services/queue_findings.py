@@ -38,6 +38,7 @@ class QueueFinding:
 
 
 def queue_findings(store: Store, queue: str) -> list[QueueFinding]:
+    """What is wrong with the queue as one look sees it."""
     found: list[QueueFinding] = []
     for look in (_keys, _pause, _definitions, _surplus):
         try:

@@ -17,24 +17,31 @@ SOURCE = "queues.detail"
 
 
 class QueueService:
+    """Queues, and their pause marks."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def list(self) -> Iterator[QueueStats]:
+        """A row for each queue, sorted by name."""
         now = self._store.now()
         yield from self._store.queues.all_stats(self._store.queues.names(), now)
 
     def exists(self, queue: str) -> bool:
+        """Whether any key of it is there."""
         return self._store.queues.exists(queue)
 
     def show(self, queue: str) -> QueueStats:
+        """Raises QueueNotFound."""
         require_queue(self._store, queue)
         return self._store.queues.stats(queue, self._store.now())
 
     def pause(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
+        """Keep workers from taking jobs; one that is paused already is a success with a note."""
         return self._set("queue.pause", queues, reason=reason, dry_run=dry_run, paused=True)
 
     def resume(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
+        """Let workers take jobs again; one that is not paused is a success with a note."""
         return self._set("queue.resume", queues, reason=reason, dry_run=dry_run, paused=False)
 
     def _set(

@@ -59,6 +59,7 @@ def _until_empty(waiting: int, growth: float | None) -> float | None:
 
 
 def trend(snapshots: Sequence[MetricsSnapshot]) -> Trend:
+    """Of snapshots that come oldest first and whole."""
     pairs = list(pairwise(snapshots))
     return Trend(
         times=[snapshot.timestamp for snapshot in snapshots],
@@ -123,6 +124,7 @@ class LongTrend:
         points[first : first + 2] = [points[first].plus(points[first + 1])]
 
     def trend(self) -> Trend:
+        """What it is by now."""
         points = self._points
         return Trend(
             times=[point.last.timestamp for point in points],

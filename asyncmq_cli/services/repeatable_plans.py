@@ -67,6 +67,7 @@ def resuming(found: Found, now: float) -> Plan:
 
 
 def removing(found: Found, now: float) -> Plan:
+    """Nothing is left, however many there were."""
     many = len(found.members) > 1
     return Plan(note=f"it was stored {len(found.members)} times" if many else None)
 

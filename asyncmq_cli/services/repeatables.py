@@ -55,9 +55,11 @@ class Address:
 
     @property
     def text(self) -> str:
+        """What was typed."""
         return self.task or self.id or ""
 
     def means(self, member: Member) -> bool:
+        """Whether it may be this one."""
         if self.task is not None:
             return name_of(member) == self.task
         start = (self.id or "").lower().removeprefix(IDENTITY_PREFIX)
@@ -65,6 +67,8 @@ class Address:
 
 
 class RepeatableService:
+    """Definitions, each addressed by its id or its task."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
@@ -101,12 +105,15 @@ class RepeatableService:
         return self._carry_out(runner, queue, wanted, plan, must_exist=False, note=new_queue)
 
     def pause(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
+        """Keep it from being scheduled. Raises AmbiguousRepeatable."""
         return self._change(self._runner("pause", reason, dry_run), address, plans.pausing)
 
     def resume(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
+        """Let it be scheduled again, counted from now. Raises AmbiguousRepeatable."""
         return self._change(self._runner("resume", reason, dry_run), address, plans.resuming)
 
     def remove(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
+        """Take away all that is stored of it. Raises AmbiguousRepeatable."""
         return self._change(self._runner("remove", reason, dry_run), address, plans.removing)
 
     def _runner(self, verb: str, reason: str | None, dry_run: bool) -> Runner:

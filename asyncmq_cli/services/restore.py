@@ -27,6 +27,8 @@ _LOOKED_FOR_AT_A_TIME = 10_000
 
 
 class JobNotInBackup(AdminError):
+    """A job that was named is in no line."""
+
     code, exit_code = "job_not_in_backup", 4
 
     def __init__(self, path: str, job_id: str) -> None:
@@ -49,6 +51,8 @@ class RestoreOrder:
 
 
 class RestoreService:
+    """Restores of a backup that was checked whole."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
@@ -62,6 +66,7 @@ class RestoreService:
         return [found[to_bytes(entry.queue), to_bytes(entry.id)] for entry in entries]
 
     def restore(self, order: RestoreOrder) -> ChangeReport:
+        """Put the jobs back, each with what it had; one that exists is refused."""
         path = order.backup.path
         details: dict[str, Any] = {} if path == STANDARD_INPUT else {"backup": path}
         chosen = self.chosen(order.backup)
@@ -82,6 +87,7 @@ class Restorer(JobRunner):
     """Tries to restore job after job of a backup."""
 
     def restore(self, order: RestoreOrder, chosen: Sequence[Entry]) -> ChangeReport:
+        """As the order says; `chosen` is what a restore of the whole backup tries."""
         queues = {entry.queue for entry in order.backup.entries.values()}
         queue = queues.pop() if len(queues) == 1 else None
 

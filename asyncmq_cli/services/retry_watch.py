@@ -18,6 +18,8 @@ _LOOK_EVERY = 1.0
 
 
 class TooManyFailures(AdminError):
+    """More of the retried jobs failed again than was allowed."""
+
     code = "aborted"
 
 
@@ -44,6 +46,7 @@ class RetryWatch:
         self._next_look = time.monotonic() + _LOOK_EVERY
 
     def look(self) -> None:
+        """Ask for the states of those that have not finished. Raises TooManyFailures."""
         running: list[str] = []
         for piece in chunked(self._running):
             for job_id, state in zip(piece, self._store.jobs.states(self._queue, piece), strict=True):

@@ -22,6 +22,7 @@ class Share:
     percent: float | None = None
 
     def of(self, total: int) -> int:
+        """How many of so many."""
         count = total if self.percent is None else math.ceil(total * self.percent / 100)
         return count if self.limit is None else min(count, self.limit)
 

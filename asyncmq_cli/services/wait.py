@@ -39,6 +39,8 @@ class Terms:
 
 
 class WaitService:
+    """Each wait ends with a report, whether it succeeded or not."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 

@@ -37,10 +37,13 @@ class Look:
 
 
 class Goal(Protocol):
+    """Something that can be waited for."""
+
     looks: int
     """How many looks in a row must find nothing left."""
 
-    def look(self) -> Look: ...
+    def look(self) -> Look:
+        """How far it is now. Raises WrongType."""
 
 
 class QueueGoal:
@@ -94,6 +97,7 @@ class JobsGoal:
 
     @property
     def jobs(self) -> list[tuple[str, str]]:
+        """Each with its last state."""
         return list(self._states.items())
 
     @property

@@ -55,6 +55,8 @@ class Fleet:
 
 
 class WorkerService:
+    """Workers by their heartbeats."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
@@ -70,4 +72,5 @@ class WorkerService:
         return WorkerPage(shown, fleet.summary, page, size, fleet.unattended)
 
     def in_order(self, fleet: Fleet, sort: str) -> list[Worker]:
+        """All of them, by one of `_ORDERS`."""
         return sorted(fleet, key=_ORDERS[sort])

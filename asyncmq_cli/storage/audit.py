@@ -33,6 +33,7 @@ class EventDraft:
     error: str | None = None
 
     def encode(self) -> str:
+        """The event as JSON, without its time, which the script puts beside it."""
         return dumps(
             {
                 "action": self.action,
@@ -48,6 +49,8 @@ class EventDraft:
 
 
 class AuditLog:
+    """The trail in Redis, of which about `maxlen` events are kept."""
+
     def __init__(self, client: redis.Redis, scripts: Scripts, maxlen: int) -> None:
         self._redis = client
         self._scripts = scripts

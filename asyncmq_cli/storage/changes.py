@@ -75,6 +75,8 @@ class Change:
 
 
 class Changes:
+    """Prepares changes of jobs and carries them out. A queue's pause mark is changed at once."""
+
     def __init__(self, client: redis.Redis, scripts: Scripts, audit: AuditLog) -> None:
         self._redis = client
         self._scripts = scripts
@@ -90,7 +92,8 @@ class Changes:
         return self._mark(RESUME, queue, draft)
 
     def retry(self, location: Location, draft: EventDraft, *, reset_at: float | None) -> Change:
-        """Enqueue a dead letter again; with `reset_at`, as if it had been created then."""
+        """Enqueue a dead letter again; with `reset_at`, epoch seconds, as if it had been created then. Raises
+        ChangeRefused where it cannot be read. Source: `retry_job` in asyncmq.backends.redis."""
         keys = keys_of(location.queue)
         member = location.members["dlq"][0]
         record, priority = retried(location.decoded(member), location.id, reset_at=reset_at)
@@ -136,6 +139,7 @@ class Changes:
         return Change(location, Call(REMOVE, used, args + _backed_up(location, location.parts), WITH_BACKUP))
 
     def restore(self, parts: Parts, draft: EventDraft) -> Change:
+        """Put back a job that was removed, byte for byte, unless any of it is there."""
         location = Location(to_text(parts.queue), to_text(parts.id))
         keys = keys_of(location.queue)
         used = [
@@ -152,6 +156,8 @@ class Changes:
         return Change(location, Call(RESTORE, used, args))
 
     def cancel(self, location: Location, draft: EventDraft) -> Change:
+        """Take a job from where a worker would find it, and mark it. Raises ChangeRefused where its record
+        cannot be read. Source: `cancel_job` in asyncmq.backends.redis."""
         keys = keys_of(location.queue)
         text, payload = encode_record(cancelled(location))
         used = [
@@ -222,6 +228,7 @@ def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
 
 
 def marked_cancelled(job_id: str) -> ChangeRefused:
+    """To be raised for a job that would be dropped rather than run."""
     return ChangeRefused(
         "job_cancelled",
         f"job {job_id!r} is marked as cancelled, so a worker would drop it",
@@ -230,6 +237,7 @@ def marked_cancelled(job_id: str) -> ChangeRefused:
 
 
 def already_there(queue: str, job_id: str) -> ChangeRefused:
+    """To be raised for a job of which there is something, so that nothing is put back."""
     return ChangeRefused(
         "job_exists",
         f"job {job_id!r} exists, so it is not restored",

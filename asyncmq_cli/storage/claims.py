@@ -32,6 +32,8 @@ class Claim:
 
 
 class ClaimReader:
+    """The active hash of a queue, with what else is known of its jobs."""
+
     def __init__(self, client: redis.Redis, jobs: JobReader) -> None:
         self._redis = client
         self._jobs = jobs

@@ -61,6 +61,7 @@ def loads(raw: bytes) -> Any:
 
 
 def dumps(value: Any) -> str:
+    """JSON as AsyncMQ writes it: ASCII, and with what only Python's `json` reads back."""
     return json.dumps(value)
 
 

@@ -41,6 +41,7 @@ class RawJob:
 
 
 def add_record(raw: RawJob, record: bytes | None) -> None:
+    """Put in what is stored as the record; where it cannot be read, that is the `problem`."""
     if record is None:
         return
     raw.record_size = len(record)

@@ -70,6 +70,7 @@ def to_bytes(text: str) -> bytes:
 
 
 def to_text(name: bytes) -> str:
+    """A name as people see it; bytes that are no UTF-8 become lone surrogates."""
     return name.decode("utf-8", "surrogateescape")
 
 

@@ -59,6 +59,7 @@ class Location:
 
     @property
     def job(self) -> Job:
+        """What AsyncMQ would make of it."""
         place = next((place for place in PLACES if self.members[place]), None)
         member = self.decoded(self.members[place][0]) if place else None
         raw = RawJob(id=self.id, state=self.state, payload=self.payload, member=member, score=self.score)

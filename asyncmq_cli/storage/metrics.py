@@ -31,6 +31,8 @@ _LAST_SECOND = 253_402_300_799
 
 
 class MetricsLog:
+    """The history in Redis, of which the last `KEPT` snapshots are kept."""
+
     def __init__(self, client: redis.Redis, scripts: Scripts) -> None:
         self._redis = client
         self._scripts = scripts

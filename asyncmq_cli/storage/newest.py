@@ -22,6 +22,7 @@ class NewestSieve:
         self.floor = 0.0
 
     def passing(self, read: Read) -> list[int]:
+        """The positions of those that may be among the newest."""
         if self.floor <= 0:
             return list(range(len(read.records)))
         return [i for i, record in enumerate(read.records) if record is None or self._may_pass(record)]

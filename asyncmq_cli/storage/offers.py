@@ -24,6 +24,8 @@ _GUESSES = 200
 
 
 class OfferReader:
+    """Names and ids under the beginning that was typed."""
+
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
 

@@ -42,6 +42,7 @@ class Parts:
 
     @property
     def places(self) -> tuple[Members, ...]:
+        """The members of the waiting set, the delayed set and the dead-letter queue."""
         return (self.waiting, self.delayed, self.dlq)
 
     @property

@@ -84,19 +84,24 @@ def write_record(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
 
 
 def index(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    """Put the job among the queue's ids, and change nothing else."""
     return _change(REPAIR_LIST, found, draft, maxlen, ["0", "", "", "", "", ""])
 
 
 def forget(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    """Take away what is left of a job that has no record. The set of its children stays while one of
+    them lives."""
     own = [found.pending, "" if found.has_living_child else found.children]
     return _change(REPAIR_FORGET, found, draft, maxlen, own, [found.location.id])
 
 
 def drop_dead_letter(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    """Take the dead letters that were found out, and leave the job as it is."""
     return _change(REPAIR_DROP, found, draft, maxlen, ["dead"])
 
 
 def drop_claim(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
+    """Take the claim and the heartbeat away, and leave the job as it is."""
     return _change(REPAIR_DROP, found, draft, maxlen, ["claim"])
 
 

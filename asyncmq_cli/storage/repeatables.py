@@ -54,6 +54,7 @@ class Member:
 
     @property
     def paused(self) -> bool:
+        """Whether the definition says so; one that cannot be read does not."""
         return self.definition is not None and bool(self.definition.get("paused", False))
 
 
@@ -67,6 +68,8 @@ class Found:
 
 
 class Repeatables:
+    """Reads a queue's definitions, and changes one at a time."""
+
     def __init__(self, client: redis.Redis, scripts: Scripts, audit: AuditLog) -> None:
         self._redis = client
         self._scripts = scripts
@@ -74,6 +77,7 @@ class Repeatables:
         self._allowed: set[str] = set()
 
     def read(self, queue: str) -> list[Member]:
+        """As the function."""
         return read(self._redis, queue)
 
     def find(self, queue: str, wanted: str) -> Found:
@@ -109,6 +113,7 @@ class Repeatables:
 
 
 def scheduler_at_work(queue: str) -> NotNow:
+    """To be raised where the queue's scheduler holds its lock."""
     lock = to_text(QueueKeys(queue).scheduler_lock)
     return NotNow(
         "scheduler_at_work",

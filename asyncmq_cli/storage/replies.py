@@ -127,6 +127,8 @@ class _Parsing:
 
 
 class CheckedPipeline(_Parsing, Pipeline):
+    """Holds every reply of a pipeline against its command. Raises InvalidResponse."""
+
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> Any:
         parent: Any = super()
         replies = parent._execute_pipeline(connection, commands, raise_on_error)
@@ -136,6 +138,8 @@ class CheckedPipeline(_Parsing, Pipeline):
 
 
 class CheckedRedis(_Parsing, redis.Redis):
+    """Holds every reply against its command. Raises InvalidResponse."""
+
     def _send_command_parse_response(self, conn: Any, command_name: Any, *args: Any, **options: Any) -> Any:
         parent: Any = super()
         reply = parent._send_command_parse_response(conn, command_name, *args, **options)
@@ -143,4 +147,5 @@ class CheckedRedis(_Parsing, redis.Redis):
         return reply
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> CheckedPipeline:
+        """One that holds its replies against its commands, too."""
         return CheckedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)

@@ -49,6 +49,7 @@ class RuntimeEvents:
                     yield event
 
     def close(self) -> None:
+        """End the subscription; `open` begins another one."""
         if self._pubsub is not None:
             self._pubsub.close()
         if self._client is not None:

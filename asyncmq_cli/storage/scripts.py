@@ -29,11 +29,13 @@ class Script:
 
     @cached_property
     def source(self) -> str:
+        """The Lua text, as it is sent."""
         folder = resources.files(__package__) / "lua"
         return "\n".join((folder / f"{name}.lua").read_text("utf-8") for name in self._parts)
 
     @cached_property
     def sha(self) -> str:
+        """The name that Redis gives the text."""
         # Redis names a script by this digest; nothing is kept secret by it.
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
@@ -69,6 +71,8 @@ class Call:
 
 
 class Scripts:
+    """Runs scripts, by their digest where Redis knows them."""
+
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         self._known: set[str] = set()

@@ -62,11 +62,15 @@ def certainly_holds(record: Mapping[str, Any], needle: bytes) -> bool:
 
 
 class Sieve(Protocol):
+    """Whatever can tell of listed jobs and their records which are not wanted."""
+
     def passing(self, read: Read) -> list[int]:
         """The positions of those that may be wanted. None of them may have a payload part."""
 
 
 class TextSieve:
+    """Passes jobs whose JSON may hold the needle, which `needle_of` made."""
+
     def __init__(self, needle: bytes) -> None:
         self._needle = needle
         self._folded = [escape for letter, escape in _FOLDED.items() if letter in needle]

@@ -49,6 +49,7 @@ class Store:
         self.jobs = JobReader(self._redis)
 
     def warn(self, message: str) -> None:
+        """Tell of what could be read only in part."""
         self.warnings += 1
         self._told(message)
 
@@ -102,6 +103,7 @@ class Store:
         return RuntimeEvents(lambda: connect(self.config, subscribes=True), self.warn, timeout)
 
     def tracker(self) -> ChangeTracker:
+        """A new one, on a connection of its own; whoever asks for it stops it."""
         from asyncmq_cli.storage.tracking import ChangeTracker
 
         return ChangeTracker(lambda: connect(self.config, protocol=3))
@@ -127,6 +129,7 @@ class Store:
         return locate(self._redis, queue, job_ids, places)
 
     def read_parts(self, queue: str, locations: list[Location]) -> None:
+        """Give each of these locations its parts, or the problem with them, for a backup."""
         from asyncmq_cli.storage.gather import read_parts
 
         read_parts(self._redis, queue, locations)
@@ -138,6 +141,7 @@ class Store:
         return read_results(self._redis, queue, job_ids)
 
     def traces(self, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
+        """Which of these jobs exist, and which ids are marked as cancelled. Raises WrongType."""
         from asyncmq_cli.storage.traces import traces
 
         return traces(self._redis, queue, job_ids)
@@ -155,16 +159,19 @@ class Store:
         return fetch_members(self._redis, queue, found)
 
     def walk(self, queue: str) -> QueueWalk:
+        """The walks that look for damage in one queue."""
         from asyncmq_cli.storage.suspects import QueueWalk
 
         return QueueWalk(self._redis, queue)
 
     def stray_payloads(self, queues: Sequence[str]) -> Iterator[Stray]:
+        """Payload parts without a record among these queues, and those of a wrong type."""
         from asyncmq_cli.storage.strays import stray_payloads
 
         return stray_payloads(self._redis, queues)
 
     def stray_dependencies(self, queues: Sequence[str]) -> Iterator[Stray]:
+        """Sets of parents and of children, whose job is gone, among these queues; or of a wrong type."""
         from asyncmq_cli.storage.strays import stray_dependencies
 
         return stray_dependencies(self._redis, queues)
@@ -192,6 +199,7 @@ class Store:
             answer_within(self._redis, seconds)
 
     def close(self) -> None:
+        """Leave Redis. What was opened beside the one connection is closed as well, but for trackers."""
         if "runtime" in self.__dict__:
             self.runtime.close()
         self._redis.close()

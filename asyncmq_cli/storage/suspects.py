@@ -79,37 +79,34 @@ class QueueWalk:
             yield [
                 *self._unrunnable(bare, whole),
                 *self._repeated(whole, seen),
-                *self._called_otherwise(bare + whole, "delayed"),
+                *self._in_state(bare + whole, ("active", "delayed", *ENDED_STATES).__contains__),
             ]
 
     def by_delayed(self) -> Iterator[list[str]]:
         """Delayed jobs that have no record, and whatever is to run more than once."""
         seen: set[int] = set()
         for job_ids in self._whole_members("delayed"):
-            repeated = [*self._repeated(job_ids, seen), *self._called_otherwise(job_ids, "waiting")]
-            yield [*self._without_record(job_ids), *repeated]
+            called = self._in_state(job_ids, ("active", "waiting", *ENDED_STATES).__contains__)
+            yield [*self._without_record(job_ids), *self._repeated(job_ids, seen), *called]
 
     def by_dlq(self) -> Iterator[list[str]]:
         """Dead letters of jobs that have no record, or are not called dead."""
         for job_ids in self._whole_members("dlq"):
-            stated = zip(job_ids, self._probes.states(job_ids), strict=True)
-            alive = [job_id for job_id, state in stated if state not in DEAD_STATES]
+            alive = self._in_state(job_ids, lambda state: state not in DEAD_STATES)
             yield [*self._without_record(job_ids), *alive]
 
     def by_cancelled(self) -> Iterator[list[str]]:
         """Marks of jobs that have no record, or have not ended."""
         for members in scan.set_members(self._redis, self._keys.cancelled):
             job_ids = [to_text(member) for member in members]
-            stated = zip(job_ids, self._probes.states(job_ids), strict=True)
-            pending = [job_id for job_id, state in stated if state not in ENDED_STATES]
+            pending = self._in_state(job_ids, lambda state: state not in ENDED_STATES)
             yield [*self._without_record(job_ids), *pending]
 
     def by_active(self) -> Iterator[list[str]]:
         """Claims on jobs that have no record, or have ended."""
         for fields in scan.hash_fields(self._redis, self._keys.active):
             job_ids = [to_text(name) for name in fields]
-            stated = zip(job_ids, self._probes.states(job_ids), strict=True)
-            ended = [job_id for job_id, state in stated if state in ENDED_STATES]
+            ended = self._in_state(job_ids, lambda state: state in ENDED_STATES)
             yield [*self._without_record(job_ids), *ended]
 
     def by_heartbeats(self) -> Iterator[list[str]]:
@@ -135,6 +132,11 @@ class QueueWalk:
                     job_ids.append(str(job["id"]))
             if job_ids:
                 yield job_ids
+
+    def _in_state(self, job_ids: Sequence[str], is_odd: Callable[[str | None], bool]) -> list[str]:
+        """Those of which the states hash says something that does not go with where they were found."""
+        states = self._probes.states(job_ids)
+        return [job_id for job_id, state in zip(job_ids, states, strict=True) if is_odd(state)]
 
     def _outside_ids(self, job_ids: Sequence[str]) -> list[str]:
         inside = zip(job_ids, self._probes.in_ids(job_ids), strict=True)
@@ -190,12 +192,6 @@ class QueueWalk:
                 yield job_id
             if len(seen) < _REMEMBERED:
                 seen.add(number)
-
-    def _called_otherwise(self, job_ids: Sequence[str], other: str) -> Iterator[str]:
-        """Of jobs that are still to run, those that are said to run, to have ended, or to lie elsewhere."""
-        for job_id, state in zip(job_ids, self._probes.states(job_ids), strict=True):
-            if state in ("active", other, *ENDED_STATES):
-                yield job_id
 
     def _odd(self, job_ids: list[str]) -> list[str]:
         """Those of a piece of the ids set that are not where their state says, or have no record."""

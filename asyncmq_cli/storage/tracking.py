@@ -44,6 +44,7 @@ class ChangeTracker:
         return True
 
     def stop(self) -> None:
+        """Leave Redis; `start` begins anew."""
         if self._connection is not None:
             self._connection.disconnect()
         if self._client is not None:

@@ -44,10 +44,13 @@ class Backlog:
 
 
 class VitalsReader:
+    """Reads sizes, a hundred queues a round trip."""
+
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
 
     def of(self, queues: Iterable[str], now: float) -> Iterator[Vitals]:
+        """The sizes of each of these queues; `now` is the server's time, epoch seconds."""
         for piece in scan.chunked(queues, _QUEUES_AT_A_TIME):
             asked = [_sizes_of(QueueKeys(queue), now) for queue in piece]
             replies = iter(ask(self._redis, [question for questions in asked for question in questions]))
