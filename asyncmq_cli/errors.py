@@ -44,14 +44,20 @@ class UsageProblem(AdminError):
     code, exit_code = "usage", 2
 
 
-class RedisProblem(AdminError):
-    """Redis is away, too slow, or refuses. `code` says which."""
+class CodedError(AdminError):
+    """Base of those of which there are several kinds: `code` says which."""
+
+    def __init__(
+        self, code: str, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.code = code
+
+
+class RedisProblem(CodedError):
+    """Redis is away, too slow, or refuses."""
 
     exit_code = 3
-
-    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.code = code
 
     @property
     def may_pass(self) -> bool:
@@ -149,12 +155,8 @@ class AmbiguousRepeatable(UsageProblem):
         )
 
 
-class ChangeRefused(AdminError):
+class ChangeRefused(CodedError):
     """A job is there, but the change asked for does not fit it."""
-
-    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.code = code
 
 
 class TargetsFailed(AdminError):
@@ -169,14 +171,8 @@ class NotConfirmed(AdminError):
     code, exit_code = "not_confirmed", 5
 
 
-class WaitFailed(AdminError):
-    """What was waited for has not come, or cannot come. `code` says why."""
-
-    def __init__(
-        self, code: str, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
-    ) -> None:
-        super().__init__(message, hint=hint, details=details)
-        self.code = code
+class WaitFailed(CodedError):
+    """What was waited for has not come, or cannot come."""
 
 
 class WaitTimeout(AdminError):

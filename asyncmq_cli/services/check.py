@@ -105,7 +105,7 @@ class _QueueProbes:
             except (WrongType, _NotTold) as exc:
                 problem = str(exc)
                 if problem not in told:
-                    self._store.warn(f"queue {self._queue!r}: {problem}")
+                    self._store.warn_of(self._queue, problem)
                 told.add(problem)
                 yield Probe(name, self._queue, None, thresholds[name], "unknown", problem)
 

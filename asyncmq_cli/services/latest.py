@@ -37,7 +37,7 @@ def _readable(store: Store, queue: str, sieve: NewestSieve) -> Iterator[Job]:
     try:
         yield from store.jobs.in_state(queue, "all", sieve)
     except WrongType as exc:
-        store.warn(f"queue {queue!r}: {exc.message}")
+        store.warn_of(queue, exc.message)
 
 
 def newest(jobs: Iterable[LatestJob]) -> list[LatestJob]:

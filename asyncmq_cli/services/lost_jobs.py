@@ -78,7 +78,7 @@ class LostJobs:
                 held += 1
         if unreadable:
             claims = "a claim holds" if unreadable == 1 else f"{unreadable:,} claims hold"
-            self._store.warn(f"queue {self._queue!r}: {claims} no time")
+            self._store.warn_of(self._queue, f"{claims} no time")
         room = _room(live)
         self.surplus = 0 if room is None else max(0, held - room)
 

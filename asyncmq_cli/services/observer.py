@@ -199,7 +199,7 @@ class Observer:
         try:
             found = self._store.workers.in_queue(queue, now)
         except WrongType as exc:
-            self._store.warn(f"queue {queue!r}: {exc.message}")
+            self._store.warn_of(queue, exc.message)
             return None
         # What is amiss is told at every look, until it is mended.
         if self._store.warnings == warnings:

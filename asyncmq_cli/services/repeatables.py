@@ -83,7 +83,7 @@ class RepeatableService:
             except WrongType as exc:
                 if queue is not None:
                     raise
-                self._store.warn(f"queue {name!r}: {exc.message}")
+                self._store.warn_of(name, exc.message)
                 continue
             stored = Counter(member.id for member in members)
             yield from (_listed(name, member, stored[member.id], now) for member in members)

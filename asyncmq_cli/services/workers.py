@@ -40,7 +40,7 @@ class Fleet:
                 workers = self._store.workers.in_queue(queue, now, self._ttl)
                 waiting = self._store.queues.has_waiting(queue)
             except WrongType as exc:
-                self._store.warn(f"queue {queue!r}: {exc.message}")
+                self._store.warn_of(queue, exc.message)
                 continue
             self.summary = self.summary.plus(workers)
             if waiting and not any(worker.is_live for worker in workers):

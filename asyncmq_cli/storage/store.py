@@ -53,6 +53,10 @@ class Store:
         self.warnings += 1
         self._told(message)
 
+    def warn_of(self, queue: str, problem: str) -> None:
+        """As `warn`, of one queue."""
+        self.warn(f"queue {queue!r}: {problem}")
+
     @cached_property
     def _scripts(self) -> Scripts:
         from asyncmq_cli.storage.scripts import Scripts
