@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from asyncmq_cli.commands.named import ids_from
 from asyncmq_cli.commands.options import DryRunOption, ReasonOption, YesOption, command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.errors import UsageProblem, command_line
@@ -18,7 +19,8 @@ AnyQueuesArg = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Argument(
         metavar="[QUEUE...]",
-        help="Names of queues; without any, all. A CODE that is no queue's name is taken as --code.",
+        help="Names of queues; - reads them from standard input, one a line; without any, all. A CODE that "
+        "is no queue's name is taken as --code.",
         show_default=False,
     ),
 ]
@@ -142,11 +144,18 @@ def _left(session: Session, report: RepairReport, names: list[str]) -> int:
 
 def _sorted_out(session: Session, words: list[str], codes: list[str]) -> tuple[list[str], list[str]]:
     """The names of queues among the words, and the codes: those given, and each word that is one and
-    no queue's name."""
+    no queue's name. What standard input has are names alone. Raises UsageProblem where it has none: all
+    queues would be meant."""
     from asyncmq_cli.services.doctor_codes import BY_CODE
 
     meant = [word for word in words if word in BY_CODE and not session.queues.exists(word)]
-    return [word for word in words if word not in meant], [*codes, *meant]
+    given = [word for word in words if word not in meant]
+    names = ids_from(given)
+    if given and not names:
+        raise UsageProblem(
+            "standard input has no queue's name", hint="'asyncmq doctor' without any name looks at all"
+        )
+    return names, [*codes, *meant]
 
 
 def _known(codes: list[str]) -> list[str]:

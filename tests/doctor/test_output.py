@@ -204,6 +204,21 @@ def test_a_code_may_stand_where_a_queue_does(server: PrivateRedis, client: redis
     assert cli("doctor", "waiting_unlisted", "--json").json == clean
 
 
+@pytest.mark.usefixtures("damaged")
+def test_names_of_queues_come_from_a_pipe_too(run: Run) -> None:
+    found = run("doctor", "-", "--json", stdin=f"held\n\n{QUEUE}\r\n").json
+    assert found["checked"] == ["held", QUEUE] and len(found["findings"]) == 3
+    assert run("doctor", QUEUE, "-", "--json", stdin="held\n").json["checked"] == [QUEUE, "held"]
+    narrowed = run("doctor", "waiting_unlisted", "-", "--json", stdin="held\n").json
+    assert narrowed == {"checked": ["held"], "findings": []}, "a code beside it is one still"
+    unknown = run("doctor", "-", stdin="waiting_unlisted\n")
+    assert unknown.code == 4 and "no queue named 'waiting_unlisted'" in unknown.stderr
+    for args in ((), ("--repair", "--yes")):
+        none = run("doctor", "-", *args, stdin="\n")
+        assert (none.code, none.stdout) == (2, ""), "none is not all"
+        assert none.stderr.startswith("error: standard input has no queue's name\nhint: ")
+
+
 def test_a_dry_run_says_what_would_be() -> None:
     done = {told for _, told in doctor_repairs._REPAIRS.values()} | {"is cancelled"}
     assert done == set(doctor_repairs._WOULD)
