@@ -27,7 +27,7 @@ def list_(session: Session) -> None:
     if watching.is_wanted(session):
         from asyncmq_cli.output import screens
 
-        columns = watching.columns_of(session, views.queues_on_screen())
+        columns = watching.columns_of(session, views.on_screen(views.QUEUES))
         watching.watch(
             session,
             lambda picture: picture,

@@ -18,7 +18,8 @@ Kind = Literal["id", "text", "path", "number", "time", "seconds", "state"]
 class Column(Generic[T]):
     """`kind` says how the value is written: an `id` is never cut, a `text` at its end and a
     dotted `path` at its start, a `time` is epoch seconds, `seconds` a duration, and a `state`
-    has a colour. `short` is what people are shown of a value, where that is less.
+    has a colour. `short` is what people are shown of a value, where that is less, and `told` what they
+    are told of the row in its place.
 
     A `wide` column is left out where a terminal has no room for it, but never out of a pipe. Others
     follow where that is not enough; of several the one of the least `worth` goes first, and of equals
@@ -33,6 +34,7 @@ class Column(Generic[T]):
     kind: Kind = "text"
     wide: bool = False
     short: Callable[[Any], Any] | None = None
+    told: Callable[[T], Any] | None = None
     ample: int = 10
     least: int = 6
     worth: int = 0
@@ -43,6 +45,12 @@ class Column(Generic[T]):
     def field(self) -> str:
         """What it is called on the command line: `next_run` for `NEXT RUN`."""
         return self.title.lower().replace(" ", "_")
+
+    def for_people(self, row: T) -> Any:
+        if self.told is not None:
+            return self.told(row)
+        value = self.value(row)
+        return self.short(value) if self.short is not None and value else value
 
     @property
     def is_elastic(self) -> bool:

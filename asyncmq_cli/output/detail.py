@@ -69,7 +69,7 @@ def queue_lines(stats: QueueStats, now: float) -> Iterator[str]:
     """One fact a line, under the titles of the table."""
     for column in views.QUEUES:
         title = _FULL_TITLES.get(column.title, column.title.capitalize())
-        yield f"{title + ':':<21}{human(column, column.value(stats), now)}"
+        yield f"{title + ':':<21}{human(column, column.for_people(stats), now)}"
 
 
 def _times(job: Job, now: float) -> list[tuple[str, Any]]:

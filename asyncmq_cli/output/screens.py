@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_QUEUES = views.titled(views.queues_on_screen(), "QUEUES")
+_QUEUES = views.titled(views.on_screen(views.QUEUES), "QUEUES")
 # The age says it as well, in every terminal.
 _WORKERS = views.titled(
     [column for column in views.on_screen(views.WORKERS) if column.title != "HEARTBEAT"], "WORKERS"

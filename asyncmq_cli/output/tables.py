@@ -56,10 +56,9 @@ def table(
     from rich.text import Text
 
     def cell(column: Column[T], row: T) -> Text:
-        value = column.value(row)
-        text = column.short(value) if column.short and value else value
         alarming = column.alarm is not None and column.alarm(row)
-        return Text(human(column, text, now, utc=utc), style="red" if alarming else _style(column, value))
+        style = "red" if alarming else _style(column, column.value(row))
+        return Text(human(column, column.for_people(row), now, utc=utc), style=style)
 
     all_rows = list(rows)
     cells = {column.title: [cell(column, row) for row in all_rows] for column in columns}

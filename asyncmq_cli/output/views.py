@@ -28,7 +28,14 @@ _MODULE = re.compile(r"^(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*(?::|$))")
 
 QUEUES: tuple[Column[QueueStats], ...] = (
     Column("NAME", lambda row: row.name, "id"),
-    Column("STATE", lambda row: _queue_state(row), "state", worth=1),
+    Column(
+        "STATE",
+        lambda row: _queue_state(row),
+        "state",
+        told=lambda row: "no worker" if is_unattended(row) and not row.paused else _queue_state(row),
+        alarm=lambda row: is_unattended(row),
+        worth=1,
+    ),
     Column("WAITING", lambda row: row.waiting, "number", worth=4),
     Column("ACTIVE", lambda row: row.active, "number", worth=1),
     Column("DELAYED", lambda row: row.delayed, "number"),
@@ -39,7 +46,14 @@ QUEUES: tuple[Column[QueueStats], ...] = (
     Column("CHILDREN", lambda row: row.waiting_children, "number", wide=True),
     Column("DLQ", lambda row: row.dlq, "number", wide=True),
     Column("REPEAT", lambda row: row.repeatables, "number", wide=True),
-    Column("WORKERS", lambda row: row.workers, "number", worth=2),
+    Column(
+        "WORKERS",
+        lambda row: row.workers,
+        "number",
+        told=lambda row: "none" if is_unattended(row) else row.workers,
+        alarm=lambda row: is_unattended(row),
+        worth=2,
+    ),
     Column("OLDEST", lambda row: row.oldest_waiting_seconds, "seconds"),
 )
 
@@ -49,18 +63,6 @@ def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
     return [
         replace(column, may_be_cut=True, ample=24, least=16, worth=5) if column.kind == "id" else column
         for column in columns
-    ]
-
-
-def queues_on_screen() -> list[Column[QueueStats]]:
-    """Those of the list; what waits for a worker that is not there catches the eye."""
-    words: dict[str, Callable[[QueueStats], Any]] = {
-        "STATE": lambda row: "no worker" if is_unattended(row) and not row.paused else _queue_state(row),
-        "WORKERS": lambda row: "none" if is_unattended(row) else row.workers,
-    }
-    return [
-        replace(column, value=words[column.title], alarm=is_unattended) if column.title in words else column
-        for column in on_screen(QUEUES)
     ]
 
 

@@ -143,6 +143,20 @@ def test_a_wide_terminal_shows_every_column(server: PrivateRedis) -> None:
     ]
 
 
+def test_a_queue_whose_jobs_wait_for_a_worker_that_is_not_there_says_so_to_people(
+    server: PrivateRedis, run: Run
+) -> None:
+    library.with_backend(server.url, lambda opened: opened.enqueue("alone", library.job("x")))
+    header, line, idle = on_terminal("queues", "list", url=server.url).lines[:3]
+    assert line.split()[:4] == ["alone", "no", "worker", "1"] and line.split()[-2] == "none", header
+    assert idle.split()[:2] == ["mail", "running"] and "none" not in idle
+    shown = on_terminal("queues", "show", "alone", url=server.url).lines
+    assert {"State:               no worker", "Workers:             none"} <= set(shown)
+    fields = ("queues", "list", "--fields", "name,state,workers")
+    assert run(*fields).lines == ["alone\trunning\t0", "mail\trunning\t0"], "in a pipe the same as ever"
+    assert run("queues", "show", "alone", "--json").json["workers"] == 0
+
+
 def test_a_pipe_gets_the_same_rows_tab_separated(server: PrivateRedis, run: Run) -> None:
     library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("a\tb\\c")))
     (line,) = run("jobs", "list", "mail").lines

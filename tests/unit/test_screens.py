@@ -128,7 +128,7 @@ def test_queues_in_trouble_stay_and_are_in_their_order() -> None:
     shown = [line.split()[0] for line in lines if line.startswith("queue-")]
     assert shown == ["queue-03", "queue-07", "queue-20", "queue-25", "queue-28"]
     assert "… and 25 more queues" in lines
-    few = drawn(screens.queues(stats, views.queues_on_screen(), NOW, canvas(height=4)))
+    few = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas(height=4)))
     assert [line.split()[0] for line in few[1:-2]] == ["queue-20"]
     assert few[-2] == "… and 29 more queues, 4 in trouble"
 
@@ -141,7 +141,7 @@ def test_jobs_that_wait_for_a_worker_that_is_not_there_are_told_in_a_word_and_in
         queue("paused", waiting=3, workers=0, paused=True),
         queue("unknown", waiting=None, workers=0),
     ]
-    lines = drawn(screens.queues(stats, views.queues_on_screen(), NOW, canvas()))
+    lines = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas()))
     of_queue = {line.split()[0]: line for line in lines}
     assert "no worker" in of_queue["alone"] and " none " in of_queue["alone"]
     assert " paused " in of_queue["paused"] and " none " in of_queue["paused"]
@@ -149,7 +149,7 @@ def test_jobs_that_wait_for_a_worker_that_is_not_there_are_told_in_a_word_and_in
         assert " running " in of_queue[quiet] and "none" not in of_queue[quiet]
     coloured = io.StringIO()
     Console(file=coloured, width=80, color_system="standard", force_terminal=True).print(
-        Group(*screens.queues(stats[1:2], views.queues_on_screen(), NOW, canvas()))
+        Group(*screens.queues(stats[1:2], views.on_screen(views.QUEUES), NOW, canvas()))
     )
     assert "\x1b[31mno worker" in coloured.getvalue()
 
@@ -157,14 +157,14 @@ def test_jobs_that_wait_for_a_worker_that_is_not_there_are_told_in_a_word_and_in
 def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
     name = "billing-invoices-for-customers-of-all-kinds-in-production-eu7"
     stats = [queue(name, waiting=1), queue("mail")]
-    for line in drawn(screens.queues(stats, views.queues_on_screen(), NOW, canvas())):
+    for line in drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas())):
         assert cell_len(line) <= 80
-    text = "\n".join(drawn(screens.queues(stats, views.queues_on_screen(), NOW, canvas())))
+    text = "\n".join(drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas())))
     assert re.search(r"^billing-i\S*…\S*tion-eu7  running ", text, re.MULTILINE), text
     assert "(no room for COMPLETED, EXPIRED, CANCELLED, CHILDREN, DLQ, REPEAT)" in text
-    narrow = drawn(screens.queues(stats, views.queues_on_screen(), NOW, canvas(60)))
+    narrow = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas(60)))
     assert narrow[-1] == "(no room for DELAYED, COMPLETED, EXPIRED, CANCELLED, 4 more)"
-    wide = drawn(screens.queues(stats, views.queues_on_screen(), NOW, canvas(120)))
+    wide = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas(120)))
     assert wide[-1] == "(no room for CHILDREN, DLQ, REPEAT; --fields chooses)"
 
 
