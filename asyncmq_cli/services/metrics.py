@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, RedisProblem
 from asyncmq_cli.models.pictures import MetricsSnapshot, Rates, Trend
 from asyncmq_cli.services.observer import Observer
-from asyncmq_cli.services.rates import rates, since_the_clock_was_set, trend, up_to
-from asyncmq_cli.storage.metrics import KEPT
+from asyncmq_cli.services.rates import WINDOW, rates, since_the_clock_was_set, trend, up_to
+from asyncmq_cli.storage.metrics import KEPT, LEAST_GAP
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 DEFAULT_LIMIT = 120
 MAX_LIMIT = 500
+_PRESENT = int(WINDOW / LEAST_GAP) + 4
+"""So many snapshots there are at most in the window by which the present is judged, and a few more."""
 
 
 class IncompleteSnapshot(AdminError):
@@ -64,14 +67,21 @@ class MetricsService:
         return found
 
     def rates(self, snapshot: MetricsSnapshot) -> Rates:
-        """The present pace, by the history and this snapshot, which need not be in it."""
-        return rates(up_to(snapshot, self.past(MAX_LIMIT))) if snapshot.is_whole else Rates()
+        """The present pace, by the history and this snapshot, which need not be in it. No more of the
+        history is read than that takes."""
+        if not snapshot.is_whole:
+            return Rates()
+        row = [snapshot]
+        with self._history_read():
+            kept = self._store.metrics.newest_first(self._store.warn, at_a_time=_PRESENT)
+            row = up_to(snapshot, islice(kept, MAX_LIMIT))
+        return rates(row)
 
     def past(self, limit: int | None = None, *, since: float | None = None) -> list[MetricsSnapshot]:
         """The last snapshots, the oldest first, as `history` has them; none, with a warning, where they
         cannot be read."""
         found: list[MetricsSnapshot] = []
-        with self._by_the_way("the history of the metrics cannot be read"):
+        with self._history_read():
             found = self.history(limit=limit, since=since)
         return found[::-1]
 
@@ -79,6 +89,9 @@ class MetricsService:
     def trend_of(snapshots: Sequence[MetricsSnapshot]) -> Trend:
         """How it went by snapshots that come newest first, since the clock was last set back."""
         return trend(since_the_clock_was_set(snapshots[::-1]))
+
+    def _history_read(self) -> AbstractContextManager[None]:
+        return self._by_the_way("the history of the metrics cannot be read")
 
     @contextmanager
     def _by_the_way(self, trouble: str) -> Iterator[None]:

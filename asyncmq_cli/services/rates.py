@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -18,12 +18,20 @@ MEANWHILE = 60.0
 """Seconds by which a snapshot that another process kept may be ahead of one taken at the same time."""
 
 
-def up_to(snapshot: MetricsSnapshot, earlier: Sequence[MetricsSnapshot]) -> list[MetricsSnapshot]:
-    """`snapshot` with those of `earlier`, the oldest first, that can be compared with it."""
-    before = list(earlier)
-    while before and 0 <= before[-1].timestamp - snapshot.timestamp < MEANWHILE:
-        before.pop()
-    return since_the_clock_was_set([*before, snapshot])
+def up_to(snapshot: MetricsSnapshot, newest_first: Iterable[MetricsSnapshot]) -> list[MetricsSnapshot]:
+    """Those before `snapshot`, the oldest first and with it, that the present pace is told by. No more
+    is taken of `newest_first` than that takes: what can be compared, back to the first one before the
+    window."""
+    found = [snapshot]
+    for earlier in newest_first:
+        if len(found) == 1 and 0 <= earlier.timestamp - snapshot.timestamp < MEANWHILE:
+            continue
+        if earlier.timestamp > found[-1].timestamp:
+            break
+        found.append(earlier)
+        if earlier.timestamp < snapshot.timestamp - WINDOW:
+            break
+    return found[::-1]
 
 
 def since_the_clock_was_set(snapshots: Sequence[MetricsSnapshot]) -> list[MetricsSnapshot]:

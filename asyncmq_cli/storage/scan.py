@@ -23,7 +23,7 @@ CHUNK = 1000
 _PIECE_BYTES = 512 * 1024
 MIN_CHUNK = 8
 """The fewest, however large they are."""
-_STREAM_CHUNK = 500
+STREAM_CHUNK = 500
 
 
 class WrongType(AdminError):
@@ -112,13 +112,15 @@ def zset_members(
             yield found
 
 
-def stream_entries(client: redis.Redis, key: bytes) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
-    """Every entry of a stream, newest first: its id and its fields."""
+def stream_entries(
+    client: redis.Redis, key: bytes, count: int = STREAM_CHUNK
+) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+    """Every entry of a stream, newest first, `count` at a time: its id and its fields."""
     end: bytes | str = "+"
     while True:
-        entries = typed(key, client.xrevrange, key, max=end, min="-", count=_STREAM_CHUNK)
+        entries = typed(key, client.xrevrange, key, max=end, min="-", count=count)
         yield from entries
-        if len(entries) < _STREAM_CHUNK:
+        if len(entries) < count:
             return
         end = b"(" + entries[-1][0]
 

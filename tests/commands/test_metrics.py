@@ -279,6 +279,22 @@ def test_jobs_that_are_removed_make_no_pace(server: PrivateRedis, client: redis.
     assert (shown["rates"]["backlog_per_minute"], shown["rates"]["seconds_until_empty"]) == (0, None)
 
 
+def test_a_look_reads_no_more_of_the_history_than_the_present_takes(client: redis.Redis, cli: Run) -> None:
+    now = time.time()
+    for number in range(500, 0, -1):
+        keep(client, now - 2 * number, waiting=number)
+
+    def sent() -> int:
+        return int(client.info("stats")["total_net_output_bytes"])
+
+    before = sent()
+    assert len(client.xrevrange(STREAM)) == 500
+    whole, before = sent() - before, sent()
+    rates = cli("metrics", "show", "--no-record", "--json").json["rates"]
+    assert rates["snapshots"] == pytest.approx(61, abs=2)
+    assert sent() - before < whole / 2
+
+
 def test_the_first_time_there_are_no_rates(client: redis.Redis, cli: Run) -> None:
     assert cli("metrics", "show", "--json").json["rates"] == NO_RATES
     client.delete(STREAM)

@@ -259,15 +259,32 @@ def test_the_clock_only_goes_forward_in_what_is_compared(snapshots: list[Metrics
 def test_a_clock_set_back_leaves_no_wrong_rate(snapshots: list[MetricsSnapshot]) -> None:
     """All that was kept by the clock before it was set back is of no use, and the rest is."""
     now = snapshot(0)
-    row = up_to(now, [*snapshots, snapshot(MEANWHILE)])
+    row = up_to(now, reversed([*snapshots, snapshot(MEANWHILE)]))
     assert row == [now]
     after = [snapshot(-20, completed=2), snapshot(-10, completed=5)]
-    assert up_to(now, [*snapshots, snapshot(9000), *after]) == [*after, now]
+    assert up_to(now, reversed([*snapshots, snapshot(9000), *after])) == [*after, now]
 
 
 def test_what_others_kept_meanwhile_does_not_hide_what_was_before() -> None:
     before = [snapshot(-20), snapshot(-10)]
-    assert up_to(snapshot(0), [*before, snapshot(0), snapshot(0.5)]) == [*before, snapshot(0)]
+    kept = [*before, snapshot(0), snapshot(0.5)]
+    assert up_to(snapshot(0), reversed(kept)) == [*before, snapshot(0)]
+
+
+@given(rows, st.sampled_from((0, -1, 300)))
+def test_no_more_is_read_than_the_pace_takes_and_it_is_the_same(
+    snapshots: list[MetricsSnapshot], at: float
+) -> None:
+    now = snapshot(at, waiting=5, completed=10**9)
+    comparable = list(snapshots)
+    while comparable and 0 <= comparable[-1].timestamp - now.timestamp < MEANWHILE:
+        comparable.pop()
+    whole = since_the_clock_was_set([*comparable, now])
+    found, expected = rates(up_to(now, reversed(snapshots))), rates(whole)
+    assert found == expected
+    every_two_seconds = reversed([snapshot(2 * number) for number in range(-2000, 0)])
+    assert len(up_to(snapshot(0), every_two_seconds)) == WINDOW / 2 + 2
+    assert next(every_two_seconds).timestamp == NOW - WINDOW - 4, "and nothing beyond it"
 
 
 def test_a_trend_has_a_backlog_for_each_time_and_a_rate_for_each_interval() -> None:
