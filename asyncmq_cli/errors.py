@@ -93,17 +93,29 @@ class QueueNotFound(AdminError):
         )
 
 
+_MOST_NAMED = 3
+
+
 class JobNotFound(AdminError):
-    """Redis holds nothing of such a job."""
+    """Redis holds nothing of such a job. `nearest` are all jobs of which the id that was given may be
+    the beginning."""
 
     code, exit_code = "job_not_found", 4
 
-    def __init__(self, queue: str, job_id: str) -> None:
+    def __init__(self, queue: str, job_id: str, nearest: Sequence[str] = ()) -> None:
+        named = nearest[:_MOST_NAMED]
+        if len(nearest) == 1:
+            hint = f"the only job that begins with it is {nearest[0]}"
+        elif nearest:
+            more = ["…"] if len(named) < len(nearest) else []
+            hint = f"{len(nearest)} jobs begin with it: {', '.join([*named, *more])}"
+        else:
+            line = command_line("jobs", "list", queue, "--state", "all", "--job-id", "PART")
+            hint = f"{line} finds a job by a part of its id"
         super().__init__(
             f"no job {job_id!r} in queue {queue!r}",
-            hint=f"{command_line('jobs', 'list', queue, '--state', 'all', '--job-id', 'PART')} "
-            "finds a job by a part of its id",
-            details={"queue": queue, "job_id": job_id},
+            hint=hint,
+            details={"queue": queue, "job_id": job_id, "nearest": list(named)},
         )
 
 

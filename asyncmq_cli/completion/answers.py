@@ -12,9 +12,8 @@ from asyncmq_cli.commands import options
 from asyncmq_cli.completion.place import Place, takes_value, walk
 from asyncmq_cli.models.offers import Offer
 
-_PATIENCE = 0.3
 _LONGEST_WAIT = 60.0
-"""Seconds for which whoever pressed TAB waits for Redis, and at most."""
+"""Seconds for which whoever pressed TAB waits for Redis at most, whatever is asked for."""
 _ENVIRONMENT = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 
@@ -103,11 +102,11 @@ def _live(place: Place, kind: str, current: str) -> list[Offer]:
             return []
     from asyncmq_cli import config
     from asyncmq_cli.durations import seconds
-    from asyncmq_cli.services.offers import Wish, live
+    from asyncmq_cli.services.offers import PATIENCE, Wish, live
 
     queue = place.last("queue")
     told = os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT")
-    patience = min(_LONGEST_WAIT, seconds(told) if told else _PATIENCE)
+    patience = min(_LONGEST_WAIT, seconds(told) if told else PATIENCE)
     return live(config.resolve({"redis_url": url}), Wish(kind, current, place.command, queue), patience)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, as_number
+from asyncmq_cli.services import beginnings
 from asyncmq_cli.services.backup_writer import BackupWriter
 from asyncmq_cli.services.bulk import Decision, JobRunner, source_of
 from asyncmq_cli.services.change import Attempt
@@ -134,7 +135,8 @@ class JobChangeService:
         self, runner: JobRunner, order: Order, places: tuple[str, ...], decide: Decision
     ) -> ChangeReport:
         runner.total = order.selection.total
-        return runner.jobs(order.queue, order.selection.job_ids, places, decide)
+        report = runner.jobs(order.queue, order.selection.job_ids, places, decide)
+        return beginnings.named(self._store, report)
 
     def refused(self, verb: str, order: Order, error: AdminError) -> None:
         """Record an attempt that came to nothing before any job was chosen."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.errors import JobNotFound
 from asyncmq_cli.models.job_details import JobDetail
 from asyncmq_cli.models.job_lists import JobFilter, JobPage
 from asyncmq_cli.services import listing
+from asyncmq_cli.services.beginnings import job_not_found
 from asyncmq_cli.services.existence import require_queue
 from asyncmq_cli.services.known_groups import of_known_group
 from asyncmq_cli.services.matching import Matcher
@@ -59,7 +59,7 @@ class JobService:
         if job is None:
             location = self._store.locate(queue, [job_id])[0]
             if not location.exists:
-                raise JobNotFound(queue, job_id)
+                raise job_not_found(self._store, queue, job_id)
             job = location.job
         elif job.status in TIMED_PLACES:
             location = self._store.locate(queue, [job_id], (TIMED_PLACES[job.status],))[0]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PATIENCE = 0.3
+"""Seconds for which Redis is waited for, unless more is asked for."""
 LEAST_ID = 3
 """Characters of a job's id that must be there: fewer would fit too many."""
 _MOST_JOBS = 100
@@ -36,35 +38,59 @@ class Wish:
 
 
 @dataclass(slots=True)
+class _Found:
+    """`is_whole`: everything was looked at, and there is no more."""
+
+    abouts: dict[str, str] = field(default_factory=dict)
+    is_whole: bool = False
+
+    @property
+    def offers(self) -> list[Offer]:
+        return [Offer(value, about) for value, about in sorted(self.abouts.copy().items())]
+
+
+@dataclass(slots=True)
 class _Search:
     client: Any
     wish: Wish
     deadline: float
-    found: dict[str, str] = field(default_factory=dict)
+    found: dict[str, str]
+    is_cut: bool = False
 
     def in_time(self, pieces: Iterable[T]) -> Iterator[T]:
         for piece in pieces:
             yield piece
             if time.monotonic() > self.deadline:
+                self.is_cut = True
                 return
 
 
 def live(config: Config, wish: Wish, patience: float) -> list[Offer]:
     """What is found within `patience` seconds from the first byte to Redis. Nothing where Redis is
     away or refuses: who only types has asked for no answer, so that there is no error either."""
+    return _found(config, wish, patience).offers
+
+
+def whole(config: Config, wish: Wish, patience: float) -> list[Offer] | None:
+    """The same, but None unless it is all that there is."""
+    found = _found(config, wish, patience)
+    return found.offers if found.is_whole else None
+
+
+def _found(config: Config, wish: Wish, patience: float) -> _Found:
     # Before the clock starts: this is slow, and not because of Redis.
     from asyncmq_cli.storage.connection import connect
 
-    found: dict[str, str] = {}
+    found = _Found()
     hasty = replace(config, timeout=patience)
     # In a thread of its own, because looking up a host's name heeds no timeout.
     thread = Thread(target=_search, args=(lambda: connect(hasty), wish, patience, found), daemon=True)
     thread.start()
     thread.join(patience)
-    return [Offer(value, about) for value, about in sorted(found.copy().items())]
+    return found
 
 
-def _search(connect: Callable[[], Any], wish: Wish, patience: float, found: dict[str, str]) -> None:
+def _search(connect: Callable[[], Any], wish: Wish, patience: float, found: _Found) -> None:
     from redis.exceptions import RedisError
 
     from asyncmq_cli.errors import AdminError
@@ -73,7 +99,9 @@ def _search(connect: Callable[[], Any], wish: Wish, patience: float, found: dict
         # What is read at one go, such as groups, must be told before nobody waits for it any more.
         deadline = time.monotonic() + patience * 0.8
         with connect() as client:
-            LOOKUPS[wish.kind](_Search(client, wish, deadline, found))
+            search = _Search(client, wish, deadline, found.abouts)
+            LOOKUPS[wish.kind](search)
+            found.is_whole = not search.is_cut
     except (AdminError, RedisError, OSError):
         return
 
@@ -95,6 +123,7 @@ def _jobs(search: _Search) -> None:
     for jobs in search.in_time(OfferReader(search.client).job_ids(wish.queue, wish.prefix)):
         search.found.update({job_id: state or "" for job_id, state in jobs.items() if fits(state)})
         if len(search.found) >= _MOST_JOBS:
+            search.is_cut = True
             return
 
 
