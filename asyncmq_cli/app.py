@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, NoReturn, Optional
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -114,7 +114,7 @@ def _install_completion(shell: str | None) -> None:
 
 def _completion_option(name: str, does: Callable[[str | None], None], text: str) -> inspect.Parameter:
     annotation = Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             name,
             metavar="[SHELL]",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,11 +33,11 @@ def register(app: typer.Typer) -> None:
 def audit(
     session: Session,
     verb: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="[list]", callback=one_of(("list",)), show_default=False, hidden=True),
     ] = None,
     action: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--action",
             metavar="NAME",
@@ -47,23 +47,23 @@ def audit(
         ),
     ] = None,
     status: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--status", metavar="STATUS", callback=one_of(STATUSES), help="success or failed."),
     ] = None,
     queue: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--queue", metavar="QUEUE", help="Only this queue.", show_default=False),
     ] = None,
     job_id: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--job-id", metavar="ID", help="Only this job.", show_default=False),
     ] = None,
     by: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--by", metavar="NAME", help="Only what this actor did.", show_default=False),
     ] = None,
     since: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--since",
             metavar="AGE",
@@ -75,7 +75,7 @@ def audit(
         str, typer.Option("--q", metavar="TEXT", help="Text anywhere in an event.", show_default=False)
     ] = "",
     limit: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--limit",
             metavar="N",

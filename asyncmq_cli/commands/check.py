@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -51,26 +51,24 @@ BOUNDS: dict[str, Bound] = {
     "lost": Bound("--max-lost", "Active jobs without a worker. [default: :0]", count),
 }
 
-Text = Optional[str]  # noqa: UP045  Typer reads it at run time, on Python 3.10 too
-
 
 def check(
     session: Session,
     queue: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--queue", metavar="QUEUE", help="Only this queue; may be repeated.", show_default=False
         ),
     ] = None,
-    max_waiting: Annotated[Text, BOUNDS["waiting"].declared] = None,
-    max_oldest: Annotated[Text, BOUNDS["oldest"].declared] = None,
-    max_failed: Annotated[Text, BOUNDS["failed"].declared] = None,
-    max_dlq: Annotated[Text, BOUNDS["dlq"].declared] = None,
-    max_delayed_due: Annotated[Text, BOUNDS["delayed-due"].declared] = None,
-    max_running: Annotated[Text, BOUNDS["running"].declared] = None,
-    min_workers: Annotated[Text, BOUNDS["workers"].declared] = None,
-    max_overdue: Annotated[Text, BOUNDS["overdue"].declared] = None,
-    max_lost: Annotated[Text, BOUNDS["lost"].declared] = None,
+    max_waiting: Annotated[str | None, BOUNDS["waiting"].declared] = None,
+    max_oldest: Annotated[str | None, BOUNDS["oldest"].declared] = None,
+    max_failed: Annotated[str | None, BOUNDS["failed"].declared] = None,
+    max_dlq: Annotated[str | None, BOUNDS["dlq"].declared] = None,
+    max_delayed_due: Annotated[str | None, BOUNDS["delayed-due"].declared] = None,
+    max_running: Annotated[str | None, BOUNDS["running"].declared] = None,
+    min_workers: Annotated[str | None, BOUNDS["workers"].declared] = None,
+    max_overdue: Annotated[str | None, BOUNDS["overdue"].declared] = None,
+    max_lost: Annotated[str | None, BOUNDS["lost"].declared] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Print nothing when all is well: for cron, which mails it.")
     ] = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.findings import Diagnosis, Finding, RepairReport
 
 AnyQueuesArg = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Argument(
         metavar="[QUEUE...]",
         help="Names of queues; - reads them from standard input, one a line; without any, all. A CODE that "
@@ -26,7 +26,7 @@ AnyQueuesArg = Annotated[
 ]
 RepairOption = Annotated[bool, typer.Option("--repair", help="Repair what can be repaired without guessing.")]
 CodeOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "--code",
         metavar="CODE",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,7 +26,7 @@ LEAST_INTERVAL = 0.1
 def tail(
     session: Session,
     event: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--event",
             metavar="NAME",
@@ -39,7 +39,7 @@ def tail(
         str, typer.Option("--interval", metavar="DURATION", help="How long between two rounds.")
     ] = "5s",
     count: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--count", metavar="N", min=1, help="End after so many rounds.", show_default=False),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="One round, as --count 1.")] = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def help_(
     ctx: typer.Context,
     command: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Argument(metavar="[NOUN [VERB]]", help="The command that is meant.", show_default=False),
     ] = None,
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -49,11 +49,11 @@ def _sorted_by(times: str) -> Any:
     )
 
 
-SortOption = Annotated[Optional[str], _sorted_by("run and creation times")]  # noqa: UP045
-DeadSortOption = Annotated[Optional[str], _sorted_by("when they died")]  # noqa: UP045
+SortOption = Annotated[str | None, _sorted_by("run and creation times")]
+DeadSortOption = Annotated[str | None, _sorted_by("when they died")]
 
 DeadStateOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         "--state",
         metavar="STATE",
@@ -63,7 +63,7 @@ DeadStateOption = Annotated[
     ),
 ]
 HitStateOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         "--state",
         metavar="STATE",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -74,7 +74,7 @@ def record(session: Session) -> None:
 def history(
     session: Session,
     limit: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--limit",
             metavar="N",
@@ -83,7 +83,7 @@ def history(
         ),
     ] = None,
     since: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--since",
             metavar="AGE",
@@ -113,7 +113,7 @@ def history(
 def prometheus(
     session: Session,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        str | None,
         typer.Option(
             "--output",
             "-o",
@@ -142,6 +142,6 @@ def prometheus(
     if output is None:
         session.out.at_once(text)
     else:
-        replace_file(output, text)
+        replace_file(Path(output), text)
     if scrape.error is not None:
         raise scrape.error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -29,7 +29,7 @@ QueuesArg = Annotated[
 ]
 JobArg = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.", show_default=False)]
 JobsArg = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Argument(
         metavar="[ID...]",
         help="Ids of jobs; - reads them from standard input, one a line.",
@@ -37,11 +37,11 @@ JobsArg = Annotated[
     ),
 ]
 ReasonOption = Annotated[
-    Optional[str],  # noqa: UP045  Typer reads the annotation at run time, on Python 3.10 too
+    str | None,
     typer.Option("--reason", metavar="TEXT", help="Why; goes into the audit entry.", show_default=False),
 ]
 BackupOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         "--backup",
         metavar="FILE",
@@ -100,7 +100,7 @@ def _text(name: str, metavar: str, help_text: str, *short: str, callback: Any = 
     option = typer.Option(
         name, *short, metavar=metavar, help=help_text, show_default=False, callback=callback
     )
-    return Annotated[Optional[str], option], None  # noqa: UP045  Typer reads it on Python 3.10 too
+    return Annotated[str | None, option], None
 
 
 def _flag(name: str, help_text: str) -> tuple[Any, Any]:
@@ -145,7 +145,7 @@ _EXTRA_OPTIONS: dict[str, dict[str, tuple[Any, Any]]] = {
         "all_jobs": _flag("--all", "Every job of the list, instead of ids or a filter."),
         "limit": (
             Annotated[
-                Optional[int],  # noqa: UP045
+                int | None,
                 typer.Option(
                     "--limit", metavar="N", min=1, help="At most N, the oldest first.", show_default=False
                 ),
@@ -185,7 +185,7 @@ def print_version(wanted: bool) -> None:
 GLOBAL_OPTIONS: dict[str, tuple[Any, Any]] = {
     "redis_url": (
         Annotated[
-            Optional[str],  # noqa: UP045
+            str | None,
             typer.Option(
                 "--redis-url",
                 metavar="URL",
@@ -198,7 +198,7 @@ GLOBAL_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "timeout": (
         Annotated[
-            Optional[str],  # noqa: UP045
+            str | None,
             typer.Option(
                 "--timeout",
                 metavar="DURATION",
@@ -210,7 +210,7 @@ GLOBAL_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "actor": (
         Annotated[
-            Optional[str],  # noqa: UP045
+            str | None,
             typer.Option(
                 "--actor",
                 metavar="NAME",
@@ -224,7 +224,7 @@ GLOBAL_OPTIONS: dict[str, tuple[Any, Any]] = {
     "utc": (Annotated[bool, typer.Option("--utc", help="Show times as dates in UTC, not as ages.")], False),
     "color": (
         Annotated[
-            Optional[str],  # noqa: UP045
+            str | None,
             typer.Option(
                 "--color",
                 metavar="WHEN",
@@ -345,7 +345,7 @@ _KINDS = {
 NEEDS_A_BEGINNING = ("jobs",)
 
 
-def kind_of(param: Any) -> Optional[str]:  # noqa: UP045
+def kind_of(param: Any) -> str | None:
     """What a parameter's value is one of, for TAB: by what it is called in the help, or by its own
     name. A new option that is called like these is completed like these."""
     return _KINDS.get(str(param.metavar).strip("[].")) or _KINDS.get(param.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FIRST, USUAL_SIZE, LARGEST = 1, 20, 1000
 
 PageOption = Annotated[
-    Optional[int],  # noqa: UP045  Typer reads the annotation at run time, on Python 3.10 too
+    int | None,
     typer.Option("--page", metavar="N", min=FIRST, help="Which page. [default: 1]", show_default=False),
 ]
 
@@ -34,7 +34,7 @@ def size_option(things: str) -> typer.models.OptionInfo:
     return option
 
 
-SizeOption = Annotated[Optional[int], size_option("Jobs")]  # noqa: UP045
+SizeOption = Annotated[int | None, size_option("Jobs")]
 
 
 def tell_of_more(session: Session, shown: int, total: int, things: str = "jobs") -> None:

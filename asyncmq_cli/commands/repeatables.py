@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,11 +28,11 @@ _MOST_PRIORITY = 9000
 """AsyncMQ orders a queue by priority * 10^12 + sequence, which is no longer exact beyond it."""
 
 AnyQueueArg = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Argument(metavar="[QUEUE]", help="Name of a queue; without it, all.", show_default=False),
 ]
 IdsArg = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Argument(
         metavar="[ID...]",
         help="Ids, or as much of each as is unique; - reads them from standard input, one a line.",
@@ -40,33 +40,33 @@ IdsArg = Annotated[
     ),
 ]
 ByTaskOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--task", metavar="NAME", help="Its task, where that is unique.", show_default=False),
 ]
 TaskOption = Annotated[
     str, typer.Option("--task", metavar="NAME", help="Id of the task to run.", show_default=False)
 ]
 EveryOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--every", metavar="DURATION", help="As 90s, 5m, 2h, 1h30m.", show_default=False),
 ]
 CronOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--cron", metavar="EXPRESSION", help='In UTC, as "*/5 * * * *".', show_default=False),
 ]
 ArgsOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--args", metavar="JSON", help="Positional arguments, an array.", show_default=False),
 ]
 KwargsOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--kwargs", metavar="JSON", help="Keyword arguments, an object.", show_default=False),
 ]
 RetriesOption = Annotated[
     int, typer.Option("--retries", metavar="N", min=0, help="How often a failed job is tried again.")
 ]
 TtlOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--ttl", metavar="DURATION", help="Age at which a job expires.", show_default=False),
 ]
 PriorityOption = Annotated[
@@ -80,7 +80,7 @@ PriorityOption = Annotated[
     ),
 ]
 BackoffOption = Annotated[
-    Optional[float],  # noqa: UP045
+    float | None,
     typer.Option(
         "--backoff",
         metavar="BASE",

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, ClassVar, Optional, cast
+from typing import Any, ClassVar, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -27,12 +27,12 @@ _ALONE = {WATCH: ("2", re.compile(r"\d")), FIELDS: ("", re.compile(r"[^-]"))}
 
 CONTEXT = {"help_option_names": ["--help", "-h"]}
 
-_TEXT: tuple[Any, ...] = (str, Optional[str])  # noqa: UP045
-_NUMBER: tuple[Any, ...] = (int, Optional[int])  # noqa: UP045
-_FRACTION: tuple[Any, ...] = (float, Optional[float])  # noqa: UP045
+_TEXT: tuple[Any, ...] = (str, str | None)
+_NUMBER: tuple[Any, ...] = (int, int | None)
+_FRACTION: tuple[Any, ...] = (float, float | None)
 # As many as Python turns into a number.
 _DIGITS = re.compile(r"[+-]?[0-9]{1,4300}")
-_TEXTS: tuple[Any, ...] = (list[str], Optional[list[str]])  # noqa: UP045
+_TEXTS: tuple[Any, ...] = (list[str], list[str] | None)
 
 
 class _Light:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 _SHORTEST_INTERVAL = 0.1
 
-Text = Optional[str]  # noqa: UP045  Typer reads it at run time, on Python 3.10 too
-
 
 def register(app: typer.Typer) -> None:
     # Its own --timeout is how long to wait; that of Redis is taken before the command.
@@ -34,7 +32,7 @@ def wait(
     queue: QueueArg,
     job_ids: JobsArg = None,
     goal: Annotated[
-        Text,
+        str | None,
         typer.Option(
             "--for",
             metavar="WHAT",
@@ -45,7 +43,7 @@ def wait(
         ),
     ] = None,
     patience: Annotated[
-        Text,
+        str | None,
         typer.Option(
             "--timeout",
             metavar="DURATION",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,11 +25,11 @@ app = noun("See which workers are there, how they are, and which queues have non
 SORTS = ("queue", "id", "heartbeat", "concurrency")
 
 QueueOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--queue", metavar="QUEUE", help="Only the workers of this queue.", show_default=False),
 ]
 TtlOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         "--ttl",
         metavar="DURATION",
@@ -39,7 +39,7 @@ TtlOption = Annotated[
     ),
 ]
 SortOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         "--sort",
         metavar="ORDER",
@@ -49,7 +49,7 @@ SortOption = Annotated[
         show_default=False,
     ),
 ]
-SizeOption = Annotated[Optional[int], paging.size_option("Workers")]  # noqa: UP045
+SizeOption = Annotated[int | None, paging.size_option("Workers")]
 
 
 @command(app, "list", "list", "watch")
