@@ -13,7 +13,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from asyncmq_cli.commands import options, tree
+from asyncmq_cli.commands import registration, tree
+from asyncmq_cli.commands.declare import offering, option
+from asyncmq_cli.commands.options import GLOBAL_OPTIONS
 from asyncmq_cli.errors import AdminError, Interrupted, OutputClosed, UsageProblem
 
 # Typer's base of all errors of usage has no public name of its own.
@@ -88,7 +90,7 @@ def _root(ctx: typer.Context, **given: Any) -> None:
       asyncmq jobs retry emails ID --reason "mail server is back"
       asyncmq demo
     """
-    ctx.obj = options.take(given, options.GLOBAL_OPTIONS)
+    ctx.obj = registration.take(given, GLOBAL_OPTIONS)
     if ctx.invoked_subcommand is None:
         sys.stdout.write(ctx.get_help() + "\n")
 
@@ -115,30 +117,29 @@ def _install_completion(shell: str | None) -> None:
 def _completion_option(name: str, does: Callable[[str | None], None], text: str) -> inspect.Parameter:
     annotation = Annotated[
         str | None,
-        typer.Option(
+        option(
             name,
-            metavar="[SHELL]",
-            callback=options.offering(SHELLS, does),
+            "[SHELL]",
+            f"{text}: {', '.join(SHELLS)}. [default: the shell in use]",
+            title="Completion",
+            callback=offering(SHELLS, does),
             is_eager=True,
-            help=f"{text}: {', '.join(SHELLS)}. [default: the shell in use]",
-            show_default=False,
-            rich_help_panel="Completion",
         ),
     ]
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name[2:].replace("-", "_"), kind, default=None, annotation=annotation)
 
 
-options.dress(
+registration.dress(
     _root,
     _root,
     [
-        options.CONTEXT_PARAMETER,
+        registration.CONTEXT_PARAMETER,
         _completion_option(
             _INSTALL, _install_completion, "Let a shell complete the words of a command at TAB"
         ),
         _completion_option(_SHOW, _show_completion, "Print a shell's script for it"),
-        *options.parameters_of(options.GLOBAL_OPTIONS),
+        *registration.parameters_of(GLOBAL_OPTIONS),
     ],
 )
 app.callback(invoke_without_command=True)(_root)

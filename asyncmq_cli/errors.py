@@ -7,7 +7,7 @@ line and the exit status; nothing else does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -17,6 +17,14 @@ def command_line(*words: str) -> str:
 
     line = shlex.join(["asyncmq", *words])
     return f"`{line}`" if "'" in line else f"'{line}'"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """The hint that names the one that is nearest, where one is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else None
 
 
 class OutputClosed(Exception):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asyncmq_cli.commands.declare import FILTERS, argument, one_of, option
 from asyncmq_cli.commands.durations import age
-from asyncmq_cli.commands.options import command, one_of
+from asyncmq_cli.commands.options import SinceOption
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 
 if TYPE_CHECKING:
@@ -32,56 +34,32 @@ def register(app: typer.Typer) -> None:
 
 def audit(
     session: Session,
-    verb: Annotated[
-        str | None,
-        typer.Argument(metavar="[list]", callback=one_of(("list",)), show_default=False, hidden=True),
-    ] = None,
+    verb: Annotated[str | None, argument("[list]", callback=one_of(("list",)), hidden=True)] = None,
     action: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--action",
-            metavar="NAME",
+            "NAME",
+            "Exactly this action, such as job.retry.",
             callback=one_of(ACTIONS),
-            help="Exactly this action, such as job.retry.",
-            show_default=False,
+            title=FILTERS,
         ),
     ] = None,
     status: Annotated[
         str | None,
-        typer.Option("--status", metavar="STATUS", callback=one_of(STATUSES), help="success or failed."),
+        option("--status", "STATUS", "success or failed.", callback=one_of(STATUSES), title=FILTERS),
     ] = None,
-    queue: Annotated[
-        str | None,
-        typer.Option("--queue", metavar="QUEUE", help="Only this queue.", show_default=False),
-    ] = None,
-    job_id: Annotated[
-        str | None,
-        typer.Option("--job-id", metavar="ID", help="Only this job.", show_default=False),
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option("--by", metavar="NAME", help="Only what this actor did.", show_default=False),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            metavar="AGE",
-            help="At most that old: 90s, 2h, 7d, or from that date on.",
-            show_default=False,
-        ),
-    ] = None,
-    q: Annotated[
-        str, typer.Option("--q", metavar="TEXT", help="Text anywhere in an event.", show_default=False)
-    ] = "",
+    queue: Annotated[str | None, option("--queue", "QUEUE", "Only this queue.", title=FILTERS)] = None,
+    job_id: Annotated[str | None, option("--job-id", "ID", "Only this job.", title=FILTERS)] = None,
+    by: Annotated[str | None, option("--by", "NAME", "Only what this actor did.", title=FILTERS)] = None,
+    since: SinceOption = None,
+    q: Annotated[str, option("--q", "TEXT", "Text anywhere in an event.", title=FILTERS)] = "",
     limit: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--limit",
-            metavar="N",
-            help="At most so many events; brought within 1 to 500. [default: 200; with --since or "
-            "--ndjson: all]",
-            show_default=False,
+            "N",
+            "At most so many events; brought within 1 to 500. [default: 200; with --since or --ndjson: all]",
         ),
     ] = None,
 ) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from asyncmq_cli.commands.options import command
+from asyncmq_cli.commands.declare import option
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.thresholds import count, duration, threshold
 from asyncmq_cli.models.checks import Threshold
@@ -32,7 +33,7 @@ class Bound:
     @property
     def declared(self) -> Any:
         kind = "DURATION" if self.read is duration else "N"
-        return typer.Option(self.option, metavar=f"{kind}[:{kind}]", help=self.help, show_default=False)
+        return option(self.option, f"{kind}[:{kind}]", self.help)
 
     def threshold(self, text: str) -> Threshold:
         return threshold(self.option, text, self.read, least=self.least)
@@ -55,10 +56,7 @@ BOUNDS: dict[str, Bound] = {
 def check(
     session: Session,
     queue: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--queue", metavar="QUEUE", help="Only this queue; may be repeated.", show_default=False
-        ),
+        list[str] | None, option("--queue", "QUEUE", "Only this queue; may be repeated.")
     ] = None,
     max_waiting: Annotated[str | None, BOUNDS["waiting"].declared] = None,
     max_oldest: Annotated[str | None, BOUNDS["oldest"].declared] = None,

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from asyncmq_cli.commands.options import dress
-from asyncmq_cli.commands.tree import CONTEXT, Command
+from asyncmq_cli.commands.declare import argument
+from asyncmq_cli.commands.registration import bare_command
 
 
 def register(app: typer.Typer) -> None:
-    # Without the global options: the demo brings its own Redis.
-    def invoke(**given: Any) -> None:
-        demo(**given)
-
-    dress(invoke, demo, list(inspect.signature(demo, eval_str=True).parameters.values()))
-    app.command("demo", cls=Command, context_settings=CONTEXT)(invoke)
+    bare_command(app, "demo")(demo)
 
 
 def demo(
+    ctx: typer.Context,
     command: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[-- COMMAND...]", help="An asyncmq command to run in it, after --.", show_default=False
-        ),
+        list[str] | None, argument("[-- COMMAND...]", "An asyncmq command to run in it, after --.")
     ] = None,
     shell: Annotated[
         bool, typer.Option("--shell", help="Open your shell with ASYNCMQ_REDIS_URL set to it.")

@@ -12,9 +12,9 @@ from asyncmq_cli.commands.options import (
     QueueArg,
     ReasonOption,
     YesOption,
-    command,
 )
 from asyncmq_cli.commands.paging import PageOption, SizeOption
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner, Targets
 from asyncmq_cli.commands.tree import noun

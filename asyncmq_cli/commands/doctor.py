@@ -7,32 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asyncmq_cli.commands.declare import argument, option
 from asyncmq_cli.commands.named import ids_from
-from asyncmq_cli.commands.options import DryRunOption, ReasonOption, YesOption, command
+from asyncmq_cli.commands.options import DryRunOption, ReasonOption, YesOption
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
-from asyncmq_cli.errors import UsageProblem, command_line
+from asyncmq_cli.errors import UsageProblem, command_line, did_you_mean
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.findings import Diagnosis, Finding, RepairReport
 
 AnyQueuesArg = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[QUEUE...]",
-        help="Names of queues; - reads them from standard input, one a line; without any, all. A CODE that "
+    argument(
+        "[QUEUE...]",
+        "Names of queues; - reads them from standard input, one a line; without any, all. A CODE that "
         "is no queue's name is taken as --code.",
-        show_default=False,
     ),
 ]
 RepairOption = Annotated[bool, typer.Option("--repair", help="Repair what can be repaired without guessing.")]
 CodeOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--code",
-        metavar="CODE",
-        help="Look for (and repair) only this damage; may be given several times.",
-        show_default=False,
-    ),
+    option("--code", "CODE", "Look for (and repair) only this damage; may be given several times."),
 ]
 
 
@@ -164,11 +160,8 @@ def _known(codes: list[str]) -> list[str]:
 
     for code in codes:
         if code not in BY_CODE:
-            from difflib import get_close_matches
-
-            near = get_close_matches(code, BY_CODE, n=1)
             raise UsageProblem(
                 f"the doctor knows no {code!r}",
-                hint=f"did you mean {near[0]}?" if near else f"it knows {', '.join(BY_CODE)}",
+                hint=did_you_mean(code, BY_CODE) or f"it knows {', '.join(BY_CODE)}",
             )
     return codes

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asyncmq_cli.commands.declare import one_of, option
 from asyncmq_cli.commands.durations import seconds
 from asyncmq_cli.commands.metrics import NoRecordOption
-from asyncmq_cli.commands.options import command, one_of
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
@@ -27,21 +28,15 @@ def tail(
     session: Session,
     event: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--event",
-            metavar="NAME",
+            "NAME",
+            f"Only this event, and only its cost; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
             callback=one_of((*EVENTS, RUNTIME)),
-            help=f"Only this event, and only its cost; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
-            show_default=False,
         ),
     ] = None,
-    interval: Annotated[
-        str, typer.Option("--interval", metavar="DURATION", help="How long between two rounds.")
-    ] = "5s",
-    count: Annotated[
-        int | None,
-        typer.Option("--count", metavar="N", min=1, help="End after so many rounds.", show_default=False),
-    ] = None,
+    interval: Annotated[str, option("--interval", "DURATION", "How long between two rounds.")] = "5s",
+    count: Annotated[int | None, option("--count", "N", "End after so many rounds.", min=1)] = None,
     once: Annotated[bool, typer.Option("--once", help="One round, as --count 1.")] = False,
     sse: Annotated[bool, typer.Option("--sse", help="As server-sent events, like the dashboard's.")] = False,
     runtime: Annotated[

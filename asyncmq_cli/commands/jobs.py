@@ -8,6 +8,7 @@ import typer
 
 from asyncmq_cli.commands import paging
 from asyncmq_cli.commands.bulk import change_jobs, print_every, print_page
+from asyncmq_cli.commands.declare import one_of, option
 from asyncmq_cli.commands.options import (
     BackupOption,
     DryRunOption,
@@ -16,10 +17,9 @@ from asyncmq_cli.commands.options import (
     QueueArg,
     ReasonOption,
     YesOption,
-    command,
-    one_of,
 )
 from asyncmq_cli.commands.paging import PageOption, SizeOption
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.restoring import FileArg, restore_jobs
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import DEAD_STATES, Manner, Targets
@@ -32,20 +32,18 @@ SORTS = ("newest", "oldest")
 
 StateOption = Annotated[
     str,
-    typer.Option(
-        "--state", metavar="STATE", callback=one_of(LISTED_STATES), help=", ".join(LISTED_STATES) + "."
+    option(
+        "--state", "STATE", ", ".join(LISTED_STATES) + ".", callback=one_of(LISTED_STATES), show_default=True
     ),
 ]
 
 
 def _sorted_by(times: str) -> Any:
-    return typer.Option(
+    return option(
         "--sort",
-        metavar="ORDER",
+        "ORDER",
+        f"newest or oldest first, by {times}. [default: newest; with --ndjson: as found, in constant memory]",
         callback=one_of(SORTS),
-        help=f"newest or oldest first, by {times}. "
-        "[default: newest; with --ndjson: as found, in constant memory]",
-        show_default=False,
     )
 
 
@@ -54,22 +52,20 @@ DeadSortOption = Annotated[str | None, _sorted_by("when they died")]
 
 DeadStateOption = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--state",
-        metavar="STATE",
+        "STATE",
+        "With a filter: failed or expired. [default: failed]",
         callback=one_of(DEAD_STATES),
-        help="With a filter: failed or expired. [default: failed]",
-        show_default=False,
     ),
 ]
 HitStateOption = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--state",
-        metavar="STATE",
+        "STATE",
+        "With or as a filter: the state, as 'jobs list' has it. [default: waiting]",
         callback=one_of((*JOB_STATES, "all")),
-        help="With or as a filter: the state, as 'jobs list' has it. [default: waiting]",
-        show_default=False,
     ),
 ]
 ResetOption = Annotated[

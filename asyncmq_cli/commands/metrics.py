@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from asyncmq_cli.commands import watching
+from asyncmq_cli.commands.declare import option
 from asyncmq_cli.commands.durations import age
-from asyncmq_cli.commands.options import command
+from asyncmq_cli.commands.options import SinceOption
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
@@ -74,23 +76,9 @@ def record(session: Session) -> None:
 def history(
     session: Session,
     limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            metavar="N",
-            help="At most so many, 1 to 500. [default: 120; with --since: all]",
-            show_default=False,
-        ),
+        int | None, option("--limit", "N", "At most so many, 1 to 500. [default: 120; with --since: all]")
     ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            metavar="AGE",
-            help="At most that old: 90s, 2h, 7d, or from that date on.",
-            show_default=False,
-        ),
-    ] = None,
+    since: SinceOption = None,
 ) -> None:
     """List the snapshots kept, newest first, with a chart on a terminal.
 
@@ -114,12 +102,11 @@ def prometheus(
     session: Session,
     output: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--output",
+            "FILE",
+            "Replace this file at one stroke, for node exporter's textfile collector.",
             "-o",
-            metavar="FILE",
-            help="Replace this file at one stroke, for node exporter's textfile collector.",
-            show_default=False,
         ),
     ] = None,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from asyncmq_cli.commands import watching
-from asyncmq_cli.commands.options import command
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 
 

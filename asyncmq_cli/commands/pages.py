@@ -42,8 +42,6 @@ EXIT_STATUS = (
 def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
     """The arguments, then the options under the titles that they were declared with, and the global
     ones last."""
-    from asyncmq_cli.commands.options import GLOBAL_OPTIONS
-
     sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], _OPTIONS: []}
     for param in params:
         record = param.get_help_record(ctx)
@@ -53,8 +51,7 @@ def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
         if param.param_type_name == "argument":
             sections["Arguments"].append((name.split(" <")[0].rstrip("."), text))
             continue
-        own = getattr(param, "rich_help_panel", None) or _OPTIONS
-        title = GLOBAL if param.name in GLOBAL_OPTIONS or param.name == "help" else own
+        title = GLOBAL if param.name == "help" else getattr(param, "rich_help_panel", None) or _OPTIONS
         sections.setdefault(title, []).append((name, text))
     last = sections.pop(GLOBAL, [])
     for title, records in (*sections.items(), (GLOBAL, last)):

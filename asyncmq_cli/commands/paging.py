@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from asyncmq_cli.commands.declare import option
 from asyncmq_cli.commands.targets import EVERYWHERE
 
 if TYPE_CHECKING:
@@ -16,22 +15,12 @@ if TYPE_CHECKING:
 
 FIRST, USUAL_SIZE, LARGEST = 1, 20, 1000
 
-PageOption = Annotated[
-    int | None,
-    typer.Option("--page", metavar="N", min=FIRST, help="Which page. [default: 1]", show_default=False),
-]
+PageOption = Annotated[int | None, option("--page", "N", "Which page. [default: 1]", min=FIRST)]
 
 
-def size_option(things: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(
-        "--size",
-        metavar="N",
-        min=1,
-        max=LARGEST,
-        help=f"{things} a page, 1 to {LARGEST}. [default: {USUAL_SIZE}]",
-        show_default=False,
-    )
-    return option
+def size_option(things: str) -> Any:
+    told = f"{things} a page, 1 to {LARGEST}. [default: {USUAL_SIZE}]"
+    return option("--size", "N", told, min=1, max=LARGEST)
 
 
 SizeOption = Annotated[int | None, size_option("Jobs")]

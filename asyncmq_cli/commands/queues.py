@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from asyncmq_cli.commands import watching
 from asyncmq_cli.commands.named import ids_from
-from asyncmq_cli.commands.options import DryRunOption, QueueArg, QueuesArg, ReasonOption, command
+from asyncmq_cli.commands.options import DryRunOption, QueueArg, QueuesArg, ReasonOption
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
 

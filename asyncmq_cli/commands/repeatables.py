@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asyncmq_cli.commands.declare import argument, option
 from asyncmq_cli.commands.durations import seconds
 from asyncmq_cli.commands.named import ids_from
-from asyncmq_cli.commands.options import DryRunOption, QueueArg, ReasonOption, YesOption, command
+from asyncmq_cli.commands.options import DryRunOption, QueueArg, ReasonOption, YesOption
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
@@ -27,66 +29,34 @@ _MOST_LEVELS = 100
 _MOST_PRIORITY = 9000
 """AsyncMQ orders a queue by priority * 10^12 + sequence, which is no longer exact beyond it."""
 
-AnyQueueArg = Annotated[
-    str | None,
-    typer.Argument(metavar="[QUEUE]", help="Name of a queue; without it, all.", show_default=False),
-]
+AnyQueueArg = Annotated[str | None, argument("[QUEUE]", "Name of a queue; without it, all.")]
 IdsArg = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[ID...]",
-        help="Ids, or as much of each as is unique; - reads them from standard input, one a line.",
-        show_default=False,
+    argument(
+        "[ID...]", "Ids, or as much of each as is unique; - reads them from standard input, one a line."
     ),
 ]
-ByTaskOption = Annotated[
-    str | None,
-    typer.Option("--task", metavar="NAME", help="Its task, where that is unique.", show_default=False),
-]
-TaskOption = Annotated[
-    str, typer.Option("--task", metavar="NAME", help="Id of the task to run.", show_default=False)
-]
-EveryOption = Annotated[
-    str | None,
-    typer.Option("--every", metavar="DURATION", help="As 90s, 5m, 2h, 1h30m.", show_default=False),
-]
-CronOption = Annotated[
-    str | None,
-    typer.Option("--cron", metavar="EXPRESSION", help='In UTC, as "*/5 * * * *".', show_default=False),
-]
-ArgsOption = Annotated[
-    str | None,
-    typer.Option("--args", metavar="JSON", help="Positional arguments, an array.", show_default=False),
-]
-KwargsOption = Annotated[
-    str | None,
-    typer.Option("--kwargs", metavar="JSON", help="Keyword arguments, an object.", show_default=False),
-]
-RetriesOption = Annotated[
-    int, typer.Option("--retries", metavar="N", min=0, help="How often a failed job is tried again.")
-]
-TtlOption = Annotated[
-    str | None,
-    typer.Option("--ttl", metavar="DURATION", help="Age at which a job expires.", show_default=False),
-]
+ByTaskOption = Annotated[str | None, option("--task", "NAME", "Its task, where that is unique.")]
+TaskOption = Annotated[str, option("--task", "NAME", "Id of the task to run.")]
+EveryOption = Annotated[str | None, option("--every", "DURATION", "As 90s, 5m, 2h, 1h30m.")]
+CronOption = Annotated[str | None, option("--cron", "EXPRESSION", 'In UTC, as "*/5 * * * *".')]
+ArgsOption = Annotated[str | None, option("--args", "JSON", "Positional arguments, an array.")]
+KwargsOption = Annotated[str | None, option("--kwargs", "JSON", "Keyword arguments, an object.")]
+RetriesOption = Annotated[int, option("--retries", "N", "How often a failed job is tried again.", min=0)]
+TtlOption = Annotated[str | None, option("--ttl", "DURATION", "Age at which a job expires.")]
 PriorityOption = Annotated[
     int,
-    typer.Option(
+    option(
         "--priority",
-        metavar="N",
+        "N",
+        f"{-_MOST_PRIORITY} to {_MOST_PRIORITY}; lower runs first.",
         min=-_MOST_PRIORITY,
         max=_MOST_PRIORITY,
-        help=f"{-_MOST_PRIORITY} to {_MOST_PRIORITY}; lower runs first.",
+        show_default=True,
     ),
 ]
 BackoffOption = Annotated[
-    float | None,
-    typer.Option(
-        "--backoff",
-        metavar="BASE",
-        help="Seconds before the n-th retry: BASE to the power of n.",
-        show_default=False,
-    ),
+    float | None, option("--backoff", "BASE", "Seconds before the n-th retry: BASE to the power of n.")
 ]
 
 

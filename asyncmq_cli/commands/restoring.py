@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from asyncmq_cli.commands import asking
 from asyncmq_cli.commands import targets as parse
 from asyncmq_cli.commands.bulk import progress_of
+from asyncmq_cli.commands.declare import argument
 from asyncmq_cli.commands.named import ids_from
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner
@@ -19,12 +18,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.backup_reader import Backup, Entry
 
 FileArg = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE",
-        help="A backup, as 'remove --backup' writes it; - reads it from standard input.",
-        show_default=False,
-    ),
+    str, argument("FILE", "A backup, as 'remove --backup' writes it; - reads it from standard input.")
 ]
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asyncmq_cli.commands.declare import one_of, option
 from asyncmq_cli.commands.durations import seconds
 from asyncmq_cli.commands.named import ids_from
-from asyncmq_cli.commands.options import JobsArg, QueueArg, command, one_of
+from asyncmq_cli.commands.options import JobsArg, QueueArg
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.waits import WAIT_GOALS
@@ -33,28 +35,24 @@ def wait(
     job_ids: JobsArg = None,
     goal: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--for",
-            metavar="WHAT",
-            callback=one_of(WAIT_GOALS),
-            help="drained: nothing waiting, delayed and due, or active; active-empty: nothing active; "
+            "WHAT",
+            "drained: nothing waiting, delayed and due, or active; active-empty: nothing active; "
             "job: the jobs named have ended. [default: drained; with ids: job]",
-            show_default=False,
+            callback=one_of(WAIT_GOALS),
         ),
     ] = None,
     patience: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--timeout",
-            metavar="DURATION",
-            help="How long to wait, as 10m; then the exit status is 124. [default: for ever] "
+            "DURATION",
+            "How long to wait, as 10m; then the exit status is 124. [default: for ever] "
             "(How long Redis may take to answer is said before the command: asyncmq --timeout 5 wait …)",
-            show_default=False,
         ),
     ] = None,
-    interval: Annotated[
-        str, typer.Option("--interval", metavar="DURATION", help="How often to look; 0.1s or more.")
-    ] = "1s",
+    interval: Annotated[str, option("--interval", "DURATION", "How often to look; 0.1s or more.")] = "1s",
     keep_waiting: Annotated[
         bool,
         typer.Option(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from asyncmq_cli.commands import paging, watching
+from asyncmq_cli.commands.declare import FILTERS, one_of, option
 from asyncmq_cli.commands.durations import seconds
-from asyncmq_cli.commands.options import command, one_of
 from asyncmq_cli.commands.paging import PageOption
+from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
@@ -25,28 +24,24 @@ app = noun("See which workers are there, how they are, and which queues have non
 SORTS = ("queue", "id", "heartbeat", "concurrency")
 
 QueueOption = Annotated[
-    str | None,
-    typer.Option("--queue", metavar="QUEUE", help="Only the workers of this queue.", show_default=False),
+    str | None, option("--queue", "QUEUE", "Only the workers of this queue.", title=FILTERS)
 ]
 TtlOption = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--ttl",
-        metavar="DURATION",
-        help="How old a heartbeat may be; the workers' heartbeat_ttl. "
-        "[env: ASYNCMQ_HEARTBEAT_TTL; default: 30s]",
-        show_default=False,
+        "DURATION",
+        "How old a heartbeat may be; the workers' heartbeat_ttl. [env: ASYNCMQ_HEARTBEAT_TTL; default: 30s]",
     ),
 ]
 SortOption = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--sort",
-        metavar="ORDER",
-        callback=one_of(SORTS),
-        help="queue, id, heartbeat (the oldest first) or concurrency (the largest first). "
+        "ORDER",
+        "queue, id, heartbeat (the oldest first) or concurrency (the largest first). "
         "[default: queue; with --ndjson: as found]",
-        show_default=False,
+        callback=one_of(SORTS),
     ),
 ]
 SizeOption = Annotated[int | None, paging.size_option("Workers")]

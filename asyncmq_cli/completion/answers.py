@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asyncmq_cli.commands import options
+from asyncmq_cli.completion import kinds
 from asyncmq_cli.completion.place import Place, takes_value, walk
 from asyncmq_cli.models.offers import Offer
 
@@ -58,18 +58,18 @@ def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
     choices = getattr(param.callback, "choices", ())
     if choices:
         return Answer(_beginning([Offer(choice) for choice in choices], current))
-    kind = options.kind_of(param)
-    if kind == options.FILES:
+    kind = kinds.kind_of(param)
+    if kind == kinds.FILES:
         return Answer(files=True)
-    if kind == options.COLUMNS:
+    if kind == kinds.COLUMNS:
         return Answer(_columns(place, current))
-    if kind == options.COMMAND_LINE:
+    if kind == kinds.COMMAND_LINE:
         return _at(root, _without_redis(walk(root, place.given.get(param.name, []))), current)
     if kind is None:
         return Answer()
     if param.param_type_name != "argument":
         return Answer(_live(place, kind, current))
-    if kind in options.NEEDS_A_BEGINNING and not current:
+    if kind in kinds.NEEDS_A_BEGINNING and not current:
         return Answer([] if place.only_arguments else _options(place))
     known = place.given.get(param.name, [])
     offers = [offer for offer in _live(place, kind, current) if offer.value not in known]
@@ -79,7 +79,7 @@ def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
 
 def _columns(place: Place, current: str) -> list[Offer]:
     """Those that are not there yet, behind the ones that are."""
-    from asyncmq_cli.commands.fields import fields_of
+    from asyncmq_cli.completion.columns import fields_of
 
     before, comma, begun = current.rpartition(",")
     taken = before.lower().split(",")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any, Generic, Literal, TypeVar
 
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import UsageProblem, did_you_mean
 
 T = TypeVar("T")
 
@@ -65,9 +64,7 @@ def chosen(columns: Sequence[Column[T]], fields: Sequence[str]) -> list[Column[T
     names = [field.lower().replace(" ", "_") for field in fields]
     for field in names:
         if field not in known:
-            near = get_close_matches(field, known, n=1)
             raise UsageProblem(
-                f"there is no field {field!r} here, but {', '.join(known)}",
-                hint=f"did you mean {near[0]}?" if near else None,
+                f"there is no field {field!r} here, but {', '.join(known)}", hint=did_you_mean(field, known)
             )
     return [replace(known[field], wide=False) for field in names]

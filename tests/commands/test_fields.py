@@ -9,7 +9,7 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.commands.durations import age
-from asyncmq_cli.commands.fields import fields_of
+from asyncmq_cli.completion.columns import fields_of
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.values import LISTED_STATES

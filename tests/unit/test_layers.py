@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import asyncmq_cli
 import asyncmq_cli.app
-from asyncmq_cli.commands import tree
+from asyncmq_cli.commands import tree as commands_tree
 
 ROOT = Path(asyncmq_cli.__file__).parent
+FLOORS = {ROOT.name, *(f"{ROOT.name}.{path.parent.name}" for path in ROOT.glob("*/__init__.py"))}
 FILES = sorted(ROOT.rglob("*.py"))
 HEAVY = {"redis", "rich", "orjson", "croniter", "asyncmq", "pydantic"}
 # What each floor may stand on. `demo` is a house of its own beside them.
@@ -36,13 +38,16 @@ def floor(module: str) -> str:
 
 def imports_of(path: Path) -> set[str]:
     """The package's own modules that a file imports, within functions too."""
+    return imports_in(ast.parse(path.read_text()))
+
+
+def imports_in(tree: ast.Module) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "asyncmq_cli":
-            names = {alias.name for alias in node.names}
-            found |= (
-                {f"{node.module}.{name}" for name in names} if node.module == "asyncmq_cli" else {node.module}
-            )
+            of_package = node.module in FLOORS
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if of_package else {str(node.module)}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "asyncmq_cli"}
     return found
@@ -57,6 +62,23 @@ def test_imports_point_down(path: Path) -> None:
     if parts == ("commands", "session"):
         wrong -= {"asyncmq_cli.storage.store"}
     assert not {name for name in wrong if not name.startswith("asyncmq_cli.__version__")}
+
+
+def test_no_two_modules_of_a_floor_need_each_other() -> None:
+    """Nor more of them in a circle, by imports within functions either; types alone may."""
+    for name in ("commands", "completion", "output", "demo"):
+        graph = {module_of(path): running_imports_of(path) for path in sorted((ROOT / name).glob("*.py"))}
+        list(TopologicalSorter(graph).static_order())
+
+
+def module_of(path: Path) -> str:
+    return ".".join((ROOT.name, *path.relative_to(ROOT).with_suffix("").parts))
+
+
+def running_imports_of(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
+    return imports_in(tree)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +109,8 @@ def test_every_lua_file_opens_with_its_contract() -> None:
 
 
 def test_a_command_that_is_not_built_yet_has_the_same_line_in_the_help_as_the_command_itself() -> None:
-    assert tree.Nouns.unbuilt
-    for name, unbuilt in tree.Nouns.unbuilt.items():
+    assert commands_tree.Nouns.unbuilt
+    for name, unbuilt in commands_tree.Nouns.unbuilt.items():
         assert unbuilt.build(name).get_short_help_str(1000) == unbuilt.help
 
 
@@ -110,5 +132,8 @@ def test_a_command_is_imported_alone() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stderr.split()) <= {
         f"asyncmq_cli.commands.{name}"
-        for name in ("options", "tree", "queues", "session", "named", "durations", "watching", "pages")
+        for name in (
+            *("declare", "options", "registration", "tree", "pages"),
+            *("queues", "session", "named", "durations", "watching"),
+        )
     }
