@@ -16,6 +16,14 @@ from tests.conftest import Run, environment
 from tests.terminal import on_terminal
 
 IDS = [str(uuid.UUID(int=n)) for n in range(1, 13)]
+TABLES = (
+    ["queues", "list"],
+    ["jobs", "list", "mail", "--state", "failed"],
+    ["jobs", "list", "mail", "--state", "all"],
+    ["dlq", "list", "mail"],
+    ["dlq", "groups", "mail"],
+    ["audit"],
+)
 
 
 @pytest.fixture(autouse=True)
@@ -27,15 +35,7 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
 
 
 def test_tables_fit_eighty_columns_and_never_cut_an_id(server: PrivateRedis) -> None:
-    for args in (
-        ["queues", "list"],
-        ["jobs", "list", "mail", "--state", "failed"],
-        ["jobs", "list", "mail", "--state", "all"],
-        ["dlq", "list", "mail"],
-        ["dlq", "groups", "mail"],
-        ["audit"],
-        ["jobs", "show", "mail", IDS[0]],
-    ):
+    for args in (*TABLES, ["jobs", "show", "mail", IDS[0]]):
         screen = on_terminal(*args, url=server.url)
         assert screen.code == 0
         assert max(len(line) for line in screen.lines) <= 80, screen.text
@@ -70,6 +70,7 @@ def test_no_table_wraps_a_line(columns: int, utc: list[str], server: PrivateRedi
     async def more(opened: RedisBackend) -> None:
         for number in range(3):
             await opened.register_worker(str(uuid.uuid4()), "reports-of-the-month", 4, 4e9)
+            await opened.redis.persist("queue:reports-of-the-month:worker_heartbeats")
             definition = {
                 "task_id": f"company.reports.tasks.send_number_{number}",
                 "cron": "*/15 9-17 * * 1-5",
@@ -88,14 +89,9 @@ def test_no_table_wraps_a_line(columns: int, utc: list[str], server: PrivateRedi
     )
     run("jobs", "retry", "mail", IDS[0], "--reason", "the mail server is back")
     for args in (
-        ["queues", "list"],
-        ["jobs", "list", "mail", "--state", "failed"],
-        ["jobs", "list", "mail", "--state", "all"],
-        ["dlq", "list", "mail"],
-        ["dlq", "groups", "mail"],
+        *TABLES,
         ["repeatables", "list"],
         ["workers", "list"],
-        ["audit"],
         ["jobs", "retry", "mail", *IDS[2:4], "--dry-run"],
         ["overview"],
     ):
