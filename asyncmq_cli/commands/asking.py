@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.commands.session import Session
-from asyncmq_cli.errors import command_line
+from asyncmq_cli.errors import Interrupted, NotConfirmed, command_line
 
 if TYPE_CHECKING:
+    from asyncmq_cli.commands.session import Session
     from asyncmq_cli.models.changes import ChangeReport
     from asyncmq_cli.models.jobs import Job
 
@@ -42,7 +43,7 @@ def ask(session: Session, meant: Meant, heads: Callable[[list[str]], Sequence[Jo
     if meant.total is not None and meant.total > len(meant.job_ids):
         what += f" (of {meant.total:,} that match)"
     lines: list[str] = []
-    if session.can_ask:
+    if can_ask():
         lines = questions.job_lines(
             heads(list(meant.job_ids[:_SHOWN])),
             meant.notes,
@@ -50,12 +51,40 @@ def ask(session: Session, meant: Meant, heads: Callable[[list[str]], Sequence[Jo
             with_state=len(meant.states) > 1,
             width=session.out.width,
         )
-    session.ask_about(
+    ask_about(
+        session,
         lines,
         f"{meant.verb.capitalize()} {what} in {meant.queue}?",
         f"{meant.verb} {what} in {meant.queue!r}",
         remarks=meant.remarks,
     )
+
+
+def can_ask() -> bool:
+    """Whether somebody sees a question and can answer it."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask_about(
+    session: Session, lines: Sequence[str], question: str, deed: str, *, remarks: Sequence[str] = ()
+) -> None:
+    """Show the lines and the remarks, and ask. Raises NotConfirmed for anything but a yes; `deed`
+    is what is told where nobody is there, with the remarks as a hint."""
+    if not can_ask():
+        raise NotConfirmed(
+            f"this would {deed}, and nobody is there to ask",
+            hint="; ".join(("--yes does it, --dry-run shows what it would do", *remarks)),
+        )
+    from asyncmq_cli.output.escape import escape
+
+    try:
+        session.out.prompt([*map(escape, [*lines, *remarks, f"{question} [y/N] "])])
+        answer = sys.stdin.readline().strip().lower()
+    except KeyboardInterrupt as exc:
+        session.out.prompt(["\n"])
+        raise Interrupted("interrupted; nothing was changed") from exc
+    if answer not in ("y", "yes"):
+        raise NotConfirmed("not confirmed; nothing was changed")
 
 
 def of_preview(verb: str, preview: ChangeReport, remarks: Sequence[str]) -> Meant:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncmq_cli.commands import paging
-from asyncmq_cli.commands.bulk import change_jobs, print_every, print_page
+from asyncmq_cli.commands.bulk import change_jobs
 from asyncmq_cli.commands.jobs import DeadSortOption, ResetOption
 from asyncmq_cli.commands.options import (
     BackupOption,
@@ -13,7 +13,7 @@ from asyncmq_cli.commands.options import (
     ReasonOption,
     YesOption,
 )
-from asyncmq_cli.commands.paging import PageOption, SizeOption
+from asyncmq_cli.commands.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner, Targets
@@ -41,18 +41,12 @@ def list_(
 
     session.offer(views.jobs(None, show_secrets=True))
     if session.out.for_streams:
-        print_every(session, session.dlq.every(queue, session.filter, sort=sort), dead=True)
-    else:
-        found = session.dlq.page(
-            queue,
-            session.filter,
-            sort=sort or "newest",
-            page=page or paging.FIRST,
-            size=size or paging.USUAL_SIZE,
-        )
-        print_page(session, found)
-        if page is None and size is None:
-            paging.tell_of_more(session, len(found.jobs), found.total)
+        paging.print_every(session, session.dlq.every(queue, session.filter, sort=sort), dead=True)
+        return
+    asked = Paging(page, size)
+    found = session.dlq.page(queue, session.filter, sort=sort or "newest", page=asked.page, size=asked.size)
+    paging.print_page(session, found)
+    asked.tell_of_more(session, len(found.jobs), found.total)
 
 
 @command(app, "groups", "filters", "list", "secrets")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asyncmq_cli.commands import asking
 from asyncmq_cli.commands.declare import argument, option
 from asyncmq_cli.commands.named import ids_from
 from asyncmq_cli.commands.options import DryRunOption, ReasonOption, YesOption
@@ -110,7 +111,7 @@ def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
     total = sum(one.count for one in meant)
     if total:
         what = "1 repair" if total == 1 else f"{total:,} repairs"
-        session.ask_about(diagnoses.lines_to_ask(meant), f"Make {what}?", f"make {what}")
+        asking.ask_about(session, diagnoses.lines_to_ask(meant), f"Make {what}?", f"make {what}")
 
 
 def _named(session: Session, findings: Sequence[Finding], names: list[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from asyncmq_cli.commands import paging
-from asyncmq_cli.commands.bulk import change_jobs, print_every, print_page
+from asyncmq_cli.commands.bulk import change_jobs
 from asyncmq_cli.commands.declare import one_of, option
 from asyncmq_cli.commands.options import (
     BackupOption,
@@ -18,7 +18,7 @@ from asyncmq_cli.commands.options import (
     ReasonOption,
     YesOption,
 )
-from asyncmq_cli.commands.paging import PageOption, SizeOption
+from asyncmq_cli.commands.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.restoring import FileArg, restore_jobs
 from asyncmq_cli.commands.session import Session
@@ -95,21 +95,21 @@ def list_(
     session.offer(views.jobs(state, show_secrets=True))
     if session.out.for_streams:
         jobs = session.jobs.every(queue, state, wanted, sort=sort)
-        print_every(session, paging.telling_of_none(session, jobs, state))
+        paging.print_every(session, paging.telling_of_none(session, jobs, state))
         return
+    asked = Paging(page, size)
     found = session.jobs.page(
         queue,
         state,
         wanted,
         sort=sort or "newest",
-        page=page or paging.FIRST,
-        size=size or paging.USUAL_SIZE,
+        page=asked.page,
+        size=asked.size,
     )
-    print_page(session, found)
+    paging.print_page(session, found)
     if wanted.narrows:
         paging.tell_of_none(session, found.total, state)
-    if page is None and size is None:
-        paging.tell_of_more(session, len(found.jobs), found.total)
+    asked.tell_of_more(session, len(found.jobs), found.total)
 
 
 @command(app, "show", "secrets")
@@ -123,8 +123,7 @@ def show(session: Session, queue: QueueArg, job_id: JobArg) -> None:
     from asyncmq_cli.output import detail, documents
 
     found = session.jobs.show(queue, job_id)
-    for _ in session.warning_of_problems([found.job]):
-        pass
+    session.warn_of_problems([found.job])
     secrets = session.show_secrets
     session.detail(
         lambda: documents.job_detail(found, show_secrets=secrets),

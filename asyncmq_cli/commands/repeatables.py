@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asyncmq_cli.commands import asking
 from asyncmq_cli.commands.declare import argument, option
 from asyncmq_cli.commands.durations import seconds
 from asyncmq_cli.commands.named import ids_from
@@ -125,7 +126,7 @@ def add(
         return session.repeatables.add(queue, definition, paused=paused, reason=reason, dry_run=dry)
 
     # A script that names a new queue means it, and is warned.
-    if not dry_run and not yes and session.can_ask:
+    if not dry_run and not yes and asking.can_ask():
         _ask_of_new(session, queue, run)
     session.report(run(dry_run))
 
@@ -138,7 +139,8 @@ def _ask_of_new(session: Session, queue: str, run: Callable[[bool], RepeatableCh
     # What cannot be added is wrong usage, whoever is there to ask.
     run(True)
     meant = f"did you mean {', '.join(near)}?" if near else None
-    session.ask_about(
+    asking.ask_about(
+        session,
         [f"There is no queue named {queue!r} yet; {meant or 'this would be its first definition'}"],
         "Add the repeatable all the same?",
         f"add a repeatable to {queue!r}, a queue that is new",
@@ -222,7 +224,8 @@ def _ask(session: Session, queue: str, previews: Sequence[RepeatableChange]) -> 
     names = [reports.repeatable_name(preview) for preview in previews if preview.succeeded]
     if names:
         these = f"{len(names)} repeatable{'' if len(names) == 1 else 's'} in"
-        session.ask_about(
+        asking.ask_about(
+            session,
             [f"  {redact.redact_text(name)}" for name in names],
             f"Remove {these} {queue}?",
             f"remove {these} {queue!r}",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli.commands import asking
 from asyncmq_cli.commands import targets as parse
-from asyncmq_cli.commands.bulk import progress_of
 from asyncmq_cli.commands.declare import argument
 from asyncmq_cli.commands.named import ids_from
 from asyncmq_cli.commands.session import Session
@@ -26,6 +25,7 @@ def restore_jobs(
     session: Session, file: str, job_ids: list[str] | None, manner: Manner, *, force: bool
 ) -> None:
     from asyncmq_cli.errors import UsageProblem
+    from asyncmq_cli.output import progress
     from asyncmq_cli.services.backup_reader import STANDARD_INPUT, Backup
 
     rate = parse.rate_of(session.flags)
@@ -37,7 +37,7 @@ def restore_jobs(
         chosen = session.restores.chosen(backup)
         if named is None and not manner.dry_run and not manner.yes:
             _ask(session, backup, chosen)
-        with progress_of(session, manner.verb, len(chosen) if named is None else 0) as advance:
+        with progress.of_changes(session.out, manner.verb, len(chosen) if named is None else 0) as advance:
             from asyncmq_cli.services.job_changes import Control
             from asyncmq_cli.services.restore import RestoreOrder
 

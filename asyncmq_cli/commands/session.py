@@ -1,8 +1,7 @@
-"""The one door between the layers: it opens the store, builds the services, renders and closes."""
+"""The one door between the layers: it opens the store, hands out the services, renders and closes."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import typer
 
 from asyncmq_cli import config as configuration
-from asyncmq_cli.errors import Interrupted, NotConfirmed, QueueNotFound, TargetsFailed, UsageProblem
+from asyncmq_cli.commands.services import Services
+from asyncmq_cli.errors import QueueNotFound, TargetsFailed, UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
@@ -20,22 +20,6 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.repeatables import Repeatable
     from asyncmq_cli.output.columns import Column
     from asyncmq_cli.output.printer import Printer
-    from asyncmq_cli.services.audit import AuditService
-    from asyncmq_cli.services.check import CheckService
-    from asyncmq_cli.services.dlq import DlqService
-    from asyncmq_cli.services.doctor import DoctorService
-    from asyncmq_cli.services.doctor_repairs import RepairService
-    from asyncmq_cli.services.events import EventService
-    from asyncmq_cli.services.job_changes import JobChangeService
-    from asyncmq_cli.services.jobs import JobService
-    from asyncmq_cli.services.metrics import MetricsService
-    from asyncmq_cli.services.observer import Observer, Part
-    from asyncmq_cli.services.prometheus import PrometheusService
-    from asyncmq_cli.services.queues import QueueService
-    from asyncmq_cli.services.repeatables import RepeatableService
-    from asyncmq_cli.services.restore import RestoreService
-    from asyncmq_cli.services.wait import WaitService
-    from asyncmq_cli.services.workers import WorkerService
     from asyncmq_cli.storage.store import Store
 
 T = TypeVar("T")
@@ -45,7 +29,7 @@ _PROBLEMS_NAMED = 5
 _REMEMBERED = 1000
 
 
-class Session:
+class Session(Services):
     """What a command works with. Nothing is opened or imported before it is used."""
 
     def __init__(self, flags: Mapping[str, Any]) -> None:
@@ -77,101 +61,6 @@ class Session:
         if message not in self._told:
             self._told.add(message)
             self.out.remark("warning", message)
-
-    @cached_property
-    def queues(self) -> QueueService:
-        from asyncmq_cli.services.queues import QueueService
-
-        return QueueService(self.store)
-
-    @cached_property
-    def jobs(self) -> JobService:
-        from asyncmq_cli.services.jobs import JobService
-
-        return JobService(self.store)
-
-    @cached_property
-    def dlq(self) -> DlqService:
-        from asyncmq_cli.services.dlq import DlqService
-
-        return DlqService(self.store)
-
-    @cached_property
-    def job_changes(self) -> JobChangeService:
-        from asyncmq_cli.services.job_changes import JobChangeService
-
-        return JobChangeService(self.store)
-
-    @cached_property
-    def restores(self) -> RestoreService:
-        from asyncmq_cli.services.restore import RestoreService
-
-        return RestoreService(self.store)
-
-    @cached_property
-    def repeatables(self) -> RepeatableService:
-        from asyncmq_cli.services.repeatables import RepeatableService
-
-        return RepeatableService(self.store)
-
-    @cached_property
-    def workers(self) -> WorkerService:
-        from asyncmq_cli.services.workers import WorkerService
-
-        return WorkerService(self.store)
-
-    @cached_property
-    def audit(self) -> AuditService:
-        from asyncmq_cli.services.audit import AuditService
-
-        return AuditService(self.store)
-
-    @cached_property
-    def checks(self) -> CheckService:
-        from asyncmq_cli.services.check import CheckService
-
-        return CheckService(self.store)
-
-    @cached_property
-    def waits(self) -> WaitService:
-        from asyncmq_cli.services.wait import WaitService
-
-        return WaitService(self.store)
-
-    @cached_property
-    def doctor(self) -> DoctorService:
-        from asyncmq_cli.services.doctor import DoctorService
-
-        return DoctorService(self.store)
-
-    @cached_property
-    def repairs(self) -> RepairService:
-        from asyncmq_cli.services.doctor_repairs import RepairService
-
-        return RepairService(self.store)
-
-    @cached_property
-    def metrics(self) -> MetricsService:
-        from asyncmq_cli.services.metrics import MetricsService
-
-        return MetricsService(self.store)
-
-    @cached_property
-    def prometheus(self) -> PrometheusService:
-        from asyncmq_cli.services.prometheus import PrometheusService
-
-        return PrometheusService(self.store)
-
-    @cached_property
-    def events(self) -> EventService:
-        from asyncmq_cli.services.events import EventService
-
-        return EventService(self.store, self.metrics)
-
-    def observer(self, *parts: Part, again: bool = False) -> Observer:
-        from asyncmq_cli.services.observer import Observer
-
-        return Observer(self.store, parts, again=again)
 
     @cached_property
     def out(self) -> Printer:
@@ -230,6 +119,10 @@ class Session:
         if problems > _PROBLEMS_NAMED:
             self.out.remark("warning", f"{problems - _PROBLEMS_NAMED:,} more {noun}s could not be read whole")
 
+    def warn_of_problems(self, jobs: Iterable[Listed], noun: str = "job") -> None:
+        for _ in self.warning_of_problems(jobs, noun):
+            pass
+
     def listing(
         self,
         rows: Iterable[T],
@@ -258,32 +151,6 @@ class Session:
             return
         for line in lines(self.now()) if self.out.for_people else tab_separated_facts(document()):
             self.out.line(line)
-
-    @property
-    def can_ask(self) -> bool:
-        """Whether somebody sees a question and can answer it."""
-        return sys.stdin.isatty() and sys.stderr.isatty()
-
-    def ask_about(
-        self, lines: Sequence[str], question: str, deed: str, *, remarks: Sequence[str] = ()
-    ) -> None:
-        """Show the lines and the remarks, and ask. Raises NotConfirmed for anything but a yes; `deed`
-        is what is told where nobody is there, with the remarks as a hint."""
-        if not self.can_ask:
-            raise NotConfirmed(
-                f"this would {deed}, and nobody is there to ask",
-                hint="; ".join(("--yes does it, --dry-run shows what it would do", *remarks)),
-            )
-        from asyncmq_cli.output.escape import escape
-
-        try:
-            self.out.prompt([*map(escape, [*lines, *remarks, f"{question} [y/N] "])])
-            answer = sys.stdin.readline().strip().lower()
-        except KeyboardInterrupt as exc:
-            self.out.prompt(["\n"])
-            raise Interrupted("interrupted; nothing was changed") from exc
-        if answer not in ("y", "yes"):
-            raise NotConfirmed("not confirmed; nothing was changed")
 
     def report(self, report: ChangeReport, *, brief: bool = False) -> None:
         """Print what became of each target; raise for those that failed.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +16,7 @@ from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.waits import WAIT_GOALS
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.waits import Standing, WaitReport
+    from asyncmq_cli.models.waits import WaitReport
     from asyncmq_cli.services.wait import Terms
 
 _SHORTEST_INTERVAL = 0.1
@@ -74,11 +72,13 @@ def wait(
       asyncmq queues pause emails && asyncmq wait emails --for active-empty
       asyncmq wait emails --for job 7f3a 81d6 --timeout 5m
     """
+    from asyncmq_cli.output import progress
+
     goal = goal or ("drained" if job_ids is None else "job")
     if (goal == "job") != bool(job_ids):
         raise UsageProblem("ids and --for job go together", hint="asyncmq wait QUEUE --for job ID…")
     terms = _terms(patience, interval, keep_waiting)
-    with _progress(session, queue) as watch:
+    with progress.of_waiting(session.out, queue) as watch:
         if job_ids:
             report = session.waits.jobs(queue, ids_from(job_ids), terms, watch)
         else:
@@ -108,28 +108,3 @@ def _print(session: Session, report: WaitReport) -> None:
         session.out.rows([report], waits.QUEUE, now=0.0, choosable=False)
     elif report.error is None:
         session.out.line(waits.sentence(report))
-
-
-@contextmanager
-def _progress(session: Session, queue: str) -> Iterator[Callable[[Standing], None]]:
-    """A bar on stderr with the rate and the time left, where somebody sees it."""
-    if not session.out.stderr_is_terminal:
-        yield lambda standing: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from asyncmq_cli.output import waits
-    from asyncmq_cli.output.escape import escape
-
-    name = TextColumn("{task.description}", markup=False)
-    pace = TextColumn("{task.fields[pace]}", markup=False)
-    columns = (name, BarColumn(), MofNCompleteColumn(), pace)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(escape(queue), total=None, pace="")
-
-        def watch(standing: Standing) -> None:
-            done = standing.total - standing.left
-            bar.update(task, total=standing.total, completed=done, pace=waits.pace(standing))
-
-        yield watch

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli.commands import paging, watching
 from asyncmq_cli.commands.declare import FILTERS, one_of, option
 from asyncmq_cli.commands.durations import seconds
-from asyncmq_cli.commands.paging import PageOption
+from asyncmq_cli.commands.paging import PageOption, Paging
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.pictures import Picture
     from asyncmq_cli.models.workers import WorkerPage
     from asyncmq_cli.services.workers import Fleet
 
@@ -66,44 +65,45 @@ def list_(
     from asyncmq_cli.output import documents, views
 
     session.offer(views.WORKERS)
+    asked = Paging(page, size)
 
-    def one_page(fleet: Fleet) -> WorkerPage:
-        return session.workers.page(
-            fleet,
-            sort=sort or "queue",
-            page=page or paging.FIRST,
-            size=size or paging.USUAL_SIZE,
-        )
+    def fleet() -> Fleet:
+        return session.workers.fleet(queue, _ttl(ttl))
+
+    def one_page() -> WorkerPage:
+        return session.workers.page(fleet(), sort=sort or "queue", page=asked.page, size=asked.size)
 
     if watching.is_wanted(session):
-
-        def look(picture: Picture) -> tuple[float, WorkerPage]:
-            fleet = session.workers.fleet(queue, _ttl(ttl))
-            return picture.now, one_page(fleet)
-
-        from asyncmq_cli.output import screens
-
-        columns = watching.columns_of(session, views.on_screen(views.WORKERS))
-        watching.watch(
-            session,
-            look,
-            lambda found, canvas: screens.workers(found[1], columns, found[0], canvas),
-        )
-        return
-    fleet = session.workers.fleet(queue, _ttl(ttl))
-    if session.out.for_streams:
-        workers = fleet if sort is None else session.workers.in_order(fleet, sort)
+        _watch(session, one_page)
+    elif session.out.for_streams:
+        found = fleet()
+        workers = found if sort is None else session.workers.in_order(found, sort)
         session.listing(workers, views.WORKERS, list, documents.worker)
-        _warn_of(session, fleet.unattended)
-        return
-    found = one_page(fleet)
+        _warn_of(session, found.unattended)
+    else:
+        _print(session, one_page(), asked)
+
+
+def _watch(session: Session, one_page: Callable[[], WorkerPage]) -> None:
+    from asyncmq_cli.output import screens, views
+
+    columns = watching.columns_of(session, views.on_screen(views.WORKERS))
+    watching.watch(
+        session,
+        lambda picture: (picture.now, one_page()),
+        lambda found, canvas: screens.workers(found[1], columns, found[0], canvas),
+    )
+
+
+def _print(session: Session, found: WorkerPage, asked: Paging) -> None:
+    from asyncmq_cli.output import documents, views
+
     if session.out.format == "json":
         session.out.document(documents.workers(found))
         return
     session.out.rows(found.workers, views.WORKERS, now=session.now())
     session.out.footer(views.worker_footer(found))
-    if page is None and size is None:
-        paging.tell_of_more(session, len(found.workers), found.summary.total, "workers")
+    asked.tell_of_more(session, len(found.workers), found.summary.total, "workers")
     _warn_of(session, found.unattended)
 
 
