@@ -1,4 +1,4 @@
-"""Ages as people type them: durations, and dates as well."""
+"""Times as people type them: ages, which may be dates as well, and intervals."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from datetime import datetime, timezone
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 
-__all__ = ["age", "seconds"]
+__all__ = ["age", "interval", "seconds"]
 
+_TOO_LONG = 1e9
 _EPOCH = re.compile(r"\d{10,}(?:\.\d+)?")
 """So many digits are no number of seconds that anybody means: they are a moment, as Redis holds it."""
 
@@ -34,6 +35,16 @@ def age(text: str, now: Callable[[], float]) -> float:
             f"{text!r} is yet to come{here}", hint="2026-03-01T14:00Z is UTC, 2026-03-01T14:00 is local time"
         )
     return passed
+
+
+def interval(option: str, text: str, least: float) -> float:
+    """Seconds between two looks. Raises UsageProblem for what is no duration, and below `least`."""
+    span = seconds(text)
+    if span < least:
+        raise UsageProblem(f"{option} must be at least {least:g} seconds, not {text!r}")
+    if span >= _TOO_LONG:
+        raise UsageProblem(f"{option} {text!r} is too long")
+    return span
 
 
 def _duration(text: str) -> float:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asyncmq_cli.commands import durations
 from asyncmq_cli.commands.declare import one_of, option
-from asyncmq_cli.commands.durations import seconds
 from asyncmq_cli.commands.metrics import NoRecordOption
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
@@ -59,9 +59,7 @@ def tail(
     """
     from asyncmq_cli.services.events import Event, Tail
 
-    every = seconds(interval)
-    if every < LEAST_INTERVAL:
-        raise UsageProblem(f"--interval must be at least {LEAST_INTERVAL:g} seconds")
+    every = durations.interval("--interval", interval, LEAST_INTERVAL)
     if sse and session.out.for_programs:
         raise UsageProblem("--sse and --json exclude each other")
     wanted = [*(event or EVENTS), *([RUNTIME] if runtime else [])]

@@ -32,9 +32,7 @@ SORTS = ("newest", "oldest")
 
 StateOption = Annotated[
     str,
-    option(
-        "--state", "STATE", ", ".join(LISTED_STATES) + ".", callback=one_of(LISTED_STATES), show_default=True
-    ),
+    option("--state", "STATE", ", ".join(LISTED_STATES) + ".", callback=one_of(LISTED_STATES)),
 ]
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asyncmq_cli.commands import durations
 from asyncmq_cli.commands.declare import one_of, option
-from asyncmq_cli.commands.durations import seconds
 from asyncmq_cli.commands.named import ids_from
 from asyncmq_cli.commands.options import JobsArg, QueueArg
 from asyncmq_cli.commands.registration import command
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.waits import WaitReport
     from asyncmq_cli.services.wait import Terms
 
-_SHORTEST_INTERVAL = 0.1
+_LEAST_INTERVAL = 0.1
 
 
 def register(app: typer.Typer) -> None:
@@ -91,10 +91,8 @@ def wait(
 def _terms(patience: str | None, interval: str, keep_waiting: bool) -> Terms:
     from asyncmq_cli.services.wait import Terms
 
-    between = seconds(interval)
-    if not _SHORTEST_INTERVAL <= between < 1e9:
-        raise UsageProblem(f"--interval must be 0.1s or more, not {interval!r}")
-    return Terms(None if patience is None else seconds(patience), between, keep_waiting)
+    between = durations.interval("--interval", interval, _LEAST_INTERVAL)
+    return Terms(None if patience is None else durations.seconds(patience), between, keep_waiting)
 
 
 def _print(session: Session, report: WaitReport) -> None:

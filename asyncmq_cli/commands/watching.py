@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
 
-from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.commands.durations import interval
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.errors import Interrupted, UsageProblem
 
@@ -46,12 +46,12 @@ class _Board(Generic[T]):
         self,
         session: Session,
         frame: Callable[[T, Canvas], list[Any]],
-        interval: float,
+        every: float,
         first: tuple[Picture, T],
     ) -> None:
         self._session = session
         self._frame = frame
-        self._every = f"every {interval:g}s"
+        self._every = f"every {every:g}s"
         from asyncmq_cli.services.rates import LongTrend
 
         self._trend = LongTrend(session.metrics.past(since=_PAST))
@@ -93,7 +93,7 @@ def watch(
     from asyncmq_cli.output.live import LiveScreen
     from asyncmq_cli.services.feed import Feed, Outage
 
-    interval = _interval(session)
+    every = _interval(session)
     observer = session.observer("stats", *parts, again=True)
 
     def both() -> tuple[Picture, T]:
@@ -102,12 +102,12 @@ def watch(
 
     feed = Feed(session.store, both, observer.close)
     # Before the screen is taken: what is wrong now is told as everywhere.
-    board = _Board(session, frame, interval, feed.first())
+    board = _Board(session, frame, every, feed.first())
     session.has_screen = True
     try:
         with LiveScreen(board.lines) as screen:
             screen.draw()
-            while screen.wait(board.outage.pause if board.outage else feed.rest(interval)):
+            while screen.wait(board.outage.pause if board.outage else feed.rest(every)):
                 session.warnings.clear()
                 found = feed.next()
                 board.outage = found if isinstance(found, Outage) else None
@@ -132,7 +132,4 @@ def _interval(session: Session) -> float:
         raise UsageProblem("--watch draws on a terminal, and stdout is none", hint=_INSTEAD)
     if os.environ.get("TERM", "dumb") == "dumb":
         raise UsageProblem("--watch draws on a terminal, and this one is dumb", hint=_INSTEAD)
-    interval = seconds(str(session.flags["watch"]))
-    if interval < LEAST_INTERVAL:
-        raise UsageProblem(f"--watch must be at least {LEAST_INTERVAL:g} seconds")
-    return interval
+    return interval("--watch", session.flags["watch"], LEAST_INTERVAL)

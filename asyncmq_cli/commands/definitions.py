@@ -1,0 +1,118 @@
+"""A repeatable's definition as people type it: when it runs, and what its jobs are given."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated, Any
+
+from asyncmq_cli.commands.declare import option
+from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.errors import UsageProblem
+
+_MOST_LEVELS = 100
+"""Arguments nested deeper could not be read back by everything that must."""
+_MOST_PRIORITY = 9000
+"""AsyncMQ orders a queue by priority * 10^12 + sequence, which is no longer exact beyond it."""
+
+TaskOption = Annotated[str, option("--task", "NAME", "Id of the task to run.")]
+EveryOption = Annotated[str | None, option("--every", "DURATION", "As 90s, 5m, 2h, 1h30m.")]
+CronOption = Annotated[str | None, option("--cron", "EXPRESSION", 'In UTC, as "*/5 * * * *".')]
+ArgsOption = Annotated[str | None, option("--args", "JSON", "Positional arguments, an array.")]
+KwargsOption = Annotated[str | None, option("--kwargs", "JSON", "Keyword arguments, an object.")]
+RetriesOption = Annotated[int, option("--retries", "N", "How often a failed job is tried again.", min=0)]
+TtlOption = Annotated[str | None, option("--ttl", "DURATION", "Age at which a job expires.")]
+PriorityOption = Annotated[
+    int,
+    option(
+        "--priority",
+        "N",
+        f"{-_MOST_PRIORITY} to {_MOST_PRIORITY}; lower runs first.",
+        min=-_MOST_PRIORITY,
+        max=_MOST_PRIORITY,
+    ),
+]
+BackoffOption = Annotated[
+    float | None, option("--backoff", "BASE", "Seconds before the n-th retry: BASE to the power of n.")
+]
+
+
+def definition_of(
+    *,
+    task: str,
+    every: str | None,
+    cron: str | None,
+    args: str | None,
+    kwargs: str | None,
+    retries: int,
+    ttl: str | None,
+    priority: int,
+    backoff: float | None,
+) -> dict[str, Any]:
+    """What AsyncMQ's own `Queue.upsert_repeatable` would store, its keys in that order. Raises
+    UsageProblem."""
+    return {
+        "task_id": _name(task),
+        "args": _json("--args", args, list, "an array"),
+        "kwargs": _json("--kwargs", kwargs, dict, "an object"),
+        "retries": retries,
+        "ttl": None if ttl is None else _duration("--ttl", ttl),
+        "priority": priority,
+        "backoff": None if backoff is None else _base(backoff),
+        **_schedule(every, cron),
+    }
+
+
+def _schedule(every: str | None, cron: str | None) -> dict[str, Any]:
+    if (every is None) == (cron is None):
+        raise UsageProblem("give exactly one schedule: --every or --cron")
+    return {"cron": cron} if every is None else {"every": _duration("--every", every)}
+
+
+def _name(task: str) -> str:
+    if not task.strip():
+        raise UsageProblem("--task must name a task")
+    return task
+
+
+def _duration(option: str, text: str) -> int | float:
+    duration = seconds(text)
+    if not 0 < duration < math.inf:
+        raise UsageProblem(f"{option} must be above 0, not {text!r}")
+    return _whole(duration)
+
+
+def _base(backoff: float) -> int | float:
+    if not 0 <= backoff < math.inf:
+        raise UsageProblem(f"--backoff must be a number from 0, not {backoff}")
+    return _whole(backoff)
+
+
+def _whole(number: float) -> int | float:
+    return int(number) if number.is_integer() else number
+
+
+def _json(option: str, text: str | None, kind: type[Any], name: str) -> Any:
+    """What Python's `json` reads, as AsyncMQ will read it: NaN and large integers too."""
+    if text is None:
+        return kind()
+    example = """'["inbox", 1]'""" if kind is list else """'{"to": "ana"}'"""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        where = f": it ends or goes wrong at character {exc.pos + 1}" if hasattr(exc, "pos") else ""
+        raise UsageProblem(
+            f"{option} is not JSON{where}", hint=f"{name} in single quotes: {example}"
+        ) from exc
+    if not isinstance(value, kind):
+        raise UsageProblem(f"{option} must be {name}", hint=f"such as {example}")
+    if _is_deeper(value, _MOST_LEVELS):
+        raise UsageProblem(f"{option} is nested deeper than {_MOST_LEVELS} levels")
+    return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, list | dict):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
