@@ -105,12 +105,12 @@ def _table(session: Session, findings: Sequence[Finding]) -> None:
 
 
 def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
-    from asyncmq_cli.output import diagnoses
+    from asyncmq_cli.output import counts, diagnoses
 
     meant = [one for one in diagnosis.findings if session.repairs.makes(one.code, codes)]
     total = sum(one.count for one in meant)
     if total:
-        what = "1 repair" if total == 1 else f"{total:,} repairs"
+        what = counts.counted(total, "repair")
         asking.ask_about(session, diagnoses.lines_to_ask(meant), f"Make {what}?", f"make {what}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,6 @@ from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.pictures import MetricsSnapshot, Picture, Rates
-    from asyncmq_cli.output.screens import Canvas
 
 app = noun("Measure throughput and backlog, keep a history, feed Prometheus.")
 
@@ -45,18 +44,10 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
         return snapshot, session.metrics.rates(snapshot)
 
     if watching.is_wanted(session):
-        watching.watch(session, look, _frame)
+        watching.watch(session, look, metrics.frame)
         return
     snapshot, rates = look(session.observer("stats").look())
     session.detail(lambda: pictures.metrics_now(snapshot, rates), lambda now: metrics.lines(snapshot, rates))
-
-
-def _frame(found: tuple[MetricsSnapshot, Rates], canvas: Canvas) -> list[Any]:
-    from rich.text import Text
-
-    from asyncmq_cli.output import metrics
-
-    return [Text(line) for line in metrics.lines(*found)[: canvas.height]]
 
 
 @command(app, "record")

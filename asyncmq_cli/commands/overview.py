@@ -23,6 +23,7 @@ def overview(session: Session) -> None:
       asyncmq overview --json | jq .jobdist
     """
     from asyncmq_cli.output import pictures, screens
+    from asyncmq_cli.output.canvas import canvas_for
 
     if watching.is_wanted(session):
         watching.watch(session, lambda picture: picture, screens.overview, "workers", "latest")
@@ -31,7 +32,7 @@ def overview(session: Session) -> None:
     if session.out.for_programs:
         session.out.document(pictures.overview(picture))
     elif session.out.for_people:
-        session.out.draw_all(screens.whole(picture, screens.canvas_for(session.out)))
+        session.out.draw_all(screens.whole(picture, canvas_for(session.out)))
     else:
         for line in pictures.overview_rows(picture):
             session.out.line(line)

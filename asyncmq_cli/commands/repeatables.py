@@ -210,7 +210,7 @@ def remove(
 
 def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Change) -> None:
     """What would not be removed anyway is not asked about; the attempt itself reports it."""
-    from asyncmq_cli.output import redact, reports
+    from asyncmq_cli.output import counts, redact, reports
     from asyncmq_cli.services.repeatable_batches import each
 
     previews = each(addresses, would)
@@ -219,7 +219,7 @@ def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Chan
             raise preview.interrupted
     names = [reports.repeatable_name(preview) for preview in previews if preview.succeeded]
     if names:
-        these = f"{len(names)} repeatable{'' if len(names) == 1 else 's'} in"
+        these = f"{counts.counted(len(names), 'repeatable')} in"
         asking.ask_about(
             session,
             [f"  {redact.redact_text(name)}" for name in names],

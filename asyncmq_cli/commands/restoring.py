@@ -66,8 +66,9 @@ def _ask(session: Session, backup: Backup, chosen: Sequence[Entry]) -> None:
 def _warn(session: Session, backup: Backup, *, whole: bool) -> None:
     kept = sum(1 for entry in backup.entries.values() if entry.removed is False)
     if kept and whole:
-        jobs = "1 job" if kept == 1 else f"{kept:,} jobs"
-        session.out.remark("warning", f"{jobs} of the backup had not been removed after all")
+        from asyncmq_cli.output.counts import counted
+
+        session.out.remark("warning", f"{counted(kept, 'job')} of the backup had not been removed after all")
     if backup.cut_line is not None:
         session.out.remark(
             "warning",

@@ -14,8 +14,8 @@ from asyncmq_cli.errors import Interrupted, UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.pictures import Picture
+    from asyncmq_cli.output.canvas import Canvas
     from asyncmq_cli.output.columns import Column
-    from asyncmq_cli.output.screens import Canvas
     from asyncmq_cli.services.feed import Outage
     from asyncmq_cli.services.observer import Part
 
@@ -65,22 +65,20 @@ class _Board(Generic[T]):
             self._trend.add(snapshot)
 
     def lines(self, width: int, height: int) -> list[str]:
-        from rich.console import Group
+        from asyncmq_cli.output import frame, screens
+        from asyncmq_cli.output.canvas import canvas_for
 
-        from asyncmq_cli.output import screens
-
+        out = self._session.out
         picture, value = self._shown
         problem = None if self.outage is None else self.outage.error.message
         where = self._session.config.shown_url
-        remarks = screens.remarks(problem, self._session.warnings, where=where)
-        canvas = screens.canvas_for(self._session.out, width=width, height=height - 2 - len(remarks))
-        corner = screens.as_of(picture.now, self._every, is_old=problem is not None, utc=canvas.utc)
-        shown = [screens.head(picture, canvas, corner), *self._frame(value, canvas)]
+        remarks = frame.remarks(problem, self._session.warnings, where=where)
+        canvas = canvas_for(out, width=width, height=height - 2 - len(remarks))
+        corner = frame.as_of(picture.now, self._every, is_old=problem is not None, utc=canvas.utc)
+        shown = out.drawn_all([screens.head(picture, canvas, corner), *self._frame(value, canvas)])
         # Of what has no room, what is wrong is the last to go.
-        return [
-            *self._session.out.drawn(Group(*shown))[: canvas.height + 1],
-            *self._session.out.drawn(Group(screens.trends(self._trend.trend(), canvas), *remarks)),
-        ]
+        below = [frame.trends(self._trend.trend(), canvas), *remarks]
+        return [*shown[: canvas.height + 1], *out.drawn_all(below)]
 
 
 def watch(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.output.columns import Column
+from asyncmq_cli.output.counts import counted
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.redact import redact_text
 
@@ -59,14 +60,14 @@ def _first_ids(finding: Finding, most: int) -> Iterator[str]:
 
 
 def summary(diagnosis: Diagnosis) -> str:
-    queues = _number(len(diagnosis.checked), "queue")
+    queues = counted(len(diagnosis.checked), "queue")
     if not diagnosis.findings:
         return f"No damage in {queues}"
     of_severity = Counter(finding.severity for finding in diagnosis.findings)
-    parts = [_number(of_severity[kind], kind) for kind in ("error", "warning") if of_severity[kind]]
+    parts = [counted(of_severity[kind], kind) for kind in ("error", "warning") if of_severity[kind]]
     if of_severity["info"]:
         parts.append(f"{of_severity['info']} for information")
-    return f"{_number(len(diagnosis.findings), 'finding')} in {queues}: {', '.join(parts)}"
+    return f"{counted(len(diagnosis.findings), 'finding')} in {queues}: {', '.join(parts)}"
 
 
 def lines_to_ask(findings: Sequence[Finding]) -> list[str]:
@@ -90,7 +91,3 @@ def _wrapped(text: str, indent: str, width: int) -> list[str]:
         subsequent_indent=indent + "  ",
         break_on_hyphens=False,
     )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.output import charts
+from asyncmq_cli.output.canvas import Canvas, canvas_for
 from asyncmq_cli.output.columns import Column
-from asyncmq_cli.output.screens import Canvas, canvas_for
 from asyncmq_cli.output.tables import table
 from asyncmq_cli.output.times import clock, duration, moment, rfc3339
 
@@ -42,6 +42,13 @@ def lines(snapshot: MetricsSnapshot, rates: Rates) -> list[str]:
     facts += [("Queues", _number(snapshot.total_queues)), ("Workers", _number(snapshot.total_workers))]
     facts += _pace(rates) if snapshot.is_whole else [("Rates", "not known, a count could not be read")]
     return [f"{title + ':':<16}{value}" for title, value in facts]
+
+
+def frame(found: tuple[MetricsSnapshot, Rates], canvas: Canvas) -> list[Any]:
+    """The same on a screen."""
+    from rich.text import Text
+
+    return [Text(line) for line in lines(*found)[: canvas.height]]
 
 
 def _pace(rates: Rates) -> list[tuple[str, str]]:

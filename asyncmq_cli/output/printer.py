@@ -139,9 +139,12 @@ class Printer:
         self._write_text(self._stdout, "\n".join(self.drawn(renderable)))
 
     def draw_all(self, parts: Sequence[Any]) -> None:
+        self._write_text(self._stdout, "\n".join(self.drawn_all(parts)))
+
+    def drawn_all(self, parts: Sequence[Any]) -> list[str]:
         from rich.console import Group
 
-        self.draw(Group(*parts))
+        return self.drawn(Group(*parts))
 
     def drawn(self, renderable: Any) -> list[str]:
         """The lines of what rich draws, with their colours."""

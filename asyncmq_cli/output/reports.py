@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.models.findings import RepairReport
 from asyncmq_cli.models.repeatables import RepeatableChange
+from asyncmq_cli.output.counts import counted
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.questions import kinds
 from asyncmq_cli.output.redact import redact_text
@@ -68,7 +69,7 @@ def worth_a_row(report: ChangeReport) -> list[ChangeResult]:
 
 def summary(report: ChangeReport) -> str:
     if isinstance(report, RepairReport) and not report.matched:
-        return "Nothing to repair" if report.left else f"No damage in {_queues(len(report.checked))}"
+        return "Nothing to repair" if report.left else f"No damage in {counted(len(report.checked), 'queue')}"
     if not report.matched:
         return "Nothing was done"
     tried = len(report.results)
@@ -79,10 +80,6 @@ def summary(report: ChangeReport) -> str:
         states = Counter(result.state or "" for result in report.results)
         return f"{_words(report)} {kinds(states)}{rest}"
     return f"{_words(report)} {tried:,}{rest or f' of {tried:,}'}"
-
-
-def _queues(count: int) -> str:
-    return "1 queue" if count == 1 else f"{count:,} queues"
 
 
 def _words(report: ChangeReport) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output.columns import Column
+from asyncmq_cli.output.counts import counted
 from asyncmq_cli.output.redact import redact, redact_text
 from asyncmq_cli.output.times import interval
 
@@ -208,17 +209,16 @@ def schedule(row: Repeatable) -> str | None:
 
 def worker_footer(page: WorkerPage) -> str:
     summary = page.summary
-    workers = "1 worker" if summary.total == 1 else f"{summary.total:,} workers"
-    queues = "1 queue" if summary.queues == 1 else f"{summary.queues:,} queues"
-    text = f"{workers} on {queues}: {summary.healthy:,} healthy, {summary.attention:,} aging or stale; "
-    text += f"room for {summary.capacity:,} {'job' if summary.capacity == 1 else 'jobs'} at once"
+    text = f"{counted(summary.total, 'worker')} on {counted(summary.queues, 'queue')}: "
+    text += f"{summary.healthy:,} healthy, {summary.attention:,} aging or stale; "
+    text += f"room for {counted(summary.capacity, 'job')} at once"
     if page.total_pages > 1 or page.page > 1:
         text += f"; page {page.page:,} of {page.total_pages:,}"
     return text
 
 
 def page_footer(page: JobPage) -> str:
-    jobs = "1 job" if page.total == 1 else f"{page.total:,} jobs"
+    jobs = counted(page.total, "job")
     if page.total_pages == 1 and page.page == 1:
         return jobs
     return f"{jobs}, page {page.page:,} of {page.total_pages:,}"

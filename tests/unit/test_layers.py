@@ -100,6 +100,18 @@ def test_importing_every_command_module_imports_nothing_heavy() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 
 
+def test_a_command_neither_draws_nor_asks_redis_by_itself() -> None:
+    for path in sorted((ROOT / "commands").glob("*.py")):
+        names = {name for node in ast.walk(ast.parse(path.read_text())) for name in foreign_names(node)}
+        assert not names & {"rich", "redis", "orjson"}, path
+
+
+def foreign_names(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.ImportFrom):
+        return {(node.module or "").split(".")[0]}
+    return {alias.name.split(".")[0] for alias in node.names} if isinstance(node, ast.Import) else set()
+
+
 def test_every_lua_file_opens_with_its_contract() -> None:
     for path in (ROOT / "storage" / "lua").glob("*.lua"):
         text = path.read_text()

@@ -18,8 +18,9 @@ from asyncmq_cli.models.pictures import LatestJob, LatestQueue, Picture, Trend
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.models.workers import Worker
-from asyncmq_cli.output import screens, views
-from asyncmq_cli.output.screens import Canvas, allot
+from asyncmq_cli.output import frame, screens, views
+from asyncmq_cli.output.canvas import Canvas
+from asyncmq_cli.output.sections import allot
 
 NOW = 1.7e9
 HOSTILE = "\x1b[2J\x1b[31m[bold]\n\r\u202e界\udcff"
@@ -230,18 +231,18 @@ def test_no_name_does_more_than_be_shown(name: str) -> None:
 )
 def test_the_trends_are_one_line_that_ends_with_the_present(values: list[float | None], width: int) -> None:
     trend = Trend([NOW + n for n in range(len(values))], values[1:], values, values[1:])
-    (line,) = drawn([screens.trends(trend, canvas(width))])
+    (line,) = drawn([frame.trends(trend, canvas(width))])
     assert cell_len(line) <= width
     if len(values) < 2 or values[-1] is None:
         assert line.endswith(" -")
 
 
 def test_a_problem_comes_before_warnings_and_is_escaped_and_redacted() -> None:
-    assert screens.remarks(None, []) == []
-    (line,) = drawn(screens.remarks("no\x1b[2J way", ["w"]))
+    assert frame.remarks(None, []) == []
+    (line,) = drawn(frame.remarks("no\x1b[2J way", ["w"]))
     assert line == "trying again: no\\x1b[2J way"
     where = "unix:///srv/redis.sock"
-    (line,) = drawn(screens.remarks(f"cannot reach Redis at {where}: it is gone", [], where=where))
+    (line,) = drawn(frame.remarks(f"cannot reach Redis at {where}: it is gone", [], where=where))
     assert line == f"trying again: cannot reach Redis: it is gone ({where})"
-    (line,) = drawn(screens.remarks(None, ["one", "password=hunter2 two"]))
+    (line,) = drawn(frame.remarks(None, ["one", "password=hunter2 two"]))
     assert line == "warning (and 1 more): password=[redacted] two"
