@@ -175,9 +175,7 @@ def run(args: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _fail(Interrupted("interrupted"), args)
     except (OutputClosed, BrokenPipeError):
-        # The reader has what it wanted. What is still buffered must not be flushed into the
-        # closed pipe when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_stdout()
         return 0
     except Exception as exc:
         if os.environ.get("ASYNCMQ_DEBUG"):
@@ -214,14 +212,21 @@ def _usage_problem(exc: Any) -> UsageProblem:
 
 
 def _fail(error: AdminError, args: Sequence[str]) -> int:
+    from asyncmq_cli.output.ornaments import printable_on, takes_more_than_ascii
     from asyncmq_cli.output.printer import error_line
 
     before_rest = list(args)[: list(args).index("--")] if "--" in args else list(args)
     try:
         sys.stdout.flush()
         text = error_line(error, as_json="--json" in before_rest or "--ndjson" in before_rest)
-        encoding = sys.stderr.encoding or "utf-8"
-        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        plain = not takes_more_than_ascii(sys.stderr)
+        sys.stderr.write(printable_on(sys.stderr, text, plain=plain) + "\n")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_stdout()
     return error.exit_code
+
+
+def _let_go_of_stdout() -> None:
+    """The reader has what it wanted. What is still buffered must not be flushed into the closed pipe when
+    the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

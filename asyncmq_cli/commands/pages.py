@@ -58,14 +58,14 @@ def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
         _write(formatter, title, records)
 
 
-def write_commands(entries: Iterable[tuple[str, str, bool]], formatter: Any) -> None:
-    """The nouns, and what is a command by itself."""
+def write_commands(entries: Iterable[tuple[str, str, bool]], title: str, formatter: Any) -> None:
+    """The nouns, and under `title` what is none."""
     nouns: list[tuple[str, str]] = []
     others: list[tuple[str, str]] = []
     for name, text, is_noun in entries:
         (nouns if is_noun else others).append((name, text))
     _write(formatter, "Nouns", nouns)
-    _write(formatter, "Commands", others)
+    _write(formatter, title, others)
 
 
 def write_examples(commands: Iterable[Any], formatter: Any) -> None:

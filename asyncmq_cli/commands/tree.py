@@ -168,6 +168,8 @@ class Unbuilt:
 class _Group(_Lightened, TyperGroup):
     """Commands under one word, or under none."""
 
+    title: ClassVar[str] = "Commands"
+
     def entries(self) -> Iterator[tuple[str, str, bool]]:
         """Of each command that is shown its name, its line in the help, and whether it is a noun."""
         from asyncmq_cli.commands.pages import summary
@@ -187,12 +189,14 @@ class _Group(_Lightened, TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         from asyncmq_cli.commands import pages
 
-        pages.write_commands(self.entries(), formatter)
+        pages.write_commands(self.entries(), self.title, formatter)
         pages.write_options(self.get_params(ctx), ctx, formatter)
 
 
 class Verbs(_Group):
     """The verbs of one noun."""
+
+    title = "Verbs"
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         from asyncmq_cli.commands import pages
@@ -224,4 +228,10 @@ class Nouns(_Group):
 
 
 def noun(help_text: str) -> typer.Typer:
-    return typer.Typer(cls=Verbs, help=help_text, rich_markup_mode=None, context_settings=CONTEXT)
+    return typer.Typer(
+        cls=Verbs,
+        help=help_text,
+        subcommand_metavar="VERB [ARGS]...",
+        rich_markup_mode=None,
+        context_settings=CONTEXT,
+    )

@@ -46,7 +46,8 @@ def _run_shell(url: str, programs: Path) -> int:
     program = os.environ.get("SHELL") or "/bin/sh"
     environ = with_redis(url)
     environ["PATH"] = os.pathsep.join([str(programs), environ.get("PATH") or os.defpath])
-    sys.stderr.write(f"demo: ASYNCMQ_REDIS_URL is {url}; try 'asyncmq queues list'; 'exit' ends it all\n")
+    sys.stderr.write(f"demo: ASYNCMQ_REDIS_URL is {url}\n")
+    sys.stderr.write("demo: try 'asyncmq queues list'; 'exit' ends it all\n")
     with _deaf_to_ctrl_c():
         # An interactive shell takes no notice of SIGTERM.
         return run_child([program], environ, farewell=signal.SIGHUP)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 from asyncmq_cli.demo.child import asyncmq_command, asyncmq_environment, run_child
 from asyncmq_cli.demo.processes import exit_status
+from asyncmq_cli.errors import OutputClosed
 
 _QUEUE = "emails"
 
@@ -23,7 +23,8 @@ class _StepFailed(Exception):
 
 
 def tour(url: str) -> int:
-    """Show the tour on standard output; the exit status is that of the step that failed, or 0."""
+    """Show the tour on standard output; the exit status is that of the step that failed, or 0. Raises
+    OutputClosed where its reader has seen enough."""
     environ = asyncmq_environment(url)
     try:
         _remark("A private Redis and real AsyncMQ workers are running; both go when this ends.")
@@ -41,10 +42,8 @@ def tour(url: str) -> int:
         sys.stdout.flush()
     except _StepFailed as failed:
         return failed.status
-    except BrokenPipeError:
-        # Whoever read this has seen enough. What is still buffered must not be flushed into the
-        # closed pipe when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError as exc:
+        raise OutputClosed from exc
     return 0
 
 

@@ -16,3 +16,10 @@ def takes_more_than_ascii(stream: TextIO) -> bool:
 
 def in_ascii(text: str) -> str:
     return text.translate(_IN_ASCII)
+
+
+def printable_on(stream: TextIO, text: str, *, plain: bool) -> str:
+    """The text as a stream takes it: what the locale cannot print, or what is no character at all, is an
+    escape. `plain`: there is nothing but ASCII."""
+    encoding = stream.encoding or "utf-8"
+    return (in_ascii(text) if plain else text).encode(encoding, "backslashreplace").decode(encoding)

@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -16,7 +17,7 @@ from asyncmq_cli.errors import AdminError, OutputClosed
 from asyncmq_cli.output.columns import Column, chosen
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.jsontext import encode
-from asyncmq_cli.output.ornaments import in_ascii, takes_more_than_ascii
+from asyncmq_cli.output.ornaments import printable_on, takes_more_than_ascii
 from asyncmq_cli.output.redact import redact, redact_text
 from asyncmq_cli.output.tables import no_room_for, tab_separated, table
 
@@ -118,7 +119,8 @@ class Printer:
             self.draw(drawn)
             if left_out:
                 remedy = "a wider terminal has" if self.fields else "--fields chooses" if choosable else ""
-                self.line(no_room_for(left_out, remedy))
+                for line in textwrap.wrap(no_room_for(left_out, remedy), self.width, subsequent_indent=" "):
+                    self.line(line)
             return
         for row in rows:
             self.line(tab_separated(row, columns))
@@ -174,12 +176,7 @@ class Printer:
 
     def prompt(self, lines: Sequence[str]) -> None:
         """Lines on stderr, the cursor left behind the last one."""
-        encoding = self._stderr.encoding or "utf-8"
-        text = "\n".join(lines)
-        if not self.has_blocks:
-            text = in_ascii(text)
-        text = text.encode(encoding, "backslashreplace").decode(encoding)
-        self._stderr.write(text)
+        self._stderr.write(printable_on(self._stderr, "\n".join(lines), plain=not self.has_blocks))
         self._stderr.flush()
 
     def footer(self, text: str) -> None:
@@ -231,12 +228,8 @@ class Printer:
             raise OutputClosed from exc
 
     def _write_text(self, stream: TextIO, text: str) -> None:
-        encoding = stream.encoding or "utf-8"
-        if not self.has_blocks:
-            text = in_ascii(text)
-        # What the locale cannot print, or what is no character at all, is shown as an escape.
         try:
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            stream.write(printable_on(stream, text, plain=not self.has_blocks) + "\n")
         except BrokenPipeError as exc:
             raise OutputClosed from exc
 

@@ -48,6 +48,10 @@ def test_what_a_narrow_terminal_has_no_room_for_is_named(server: PrivateRedis) -
     assert lines[-1].startswith("(no room for ") and lines[-1].endswith("; --fields chooses)")
     assert "DLQ" in lines[-1]
     assert "DLQ" not in lines[0]
+    library.with_backend(server.url, lambda opened: opened.enqueue("alone", library.job("x")))
+    lines = on_terminal("queues", "list", url=server.url).lines
+    assert max(map(len, lines)) <= 80 and "no worker" in lines[1]
+    assert " ".join(map(str.strip, lines[-2:])).endswith("DLQ, REPEAT; --fields chooses)"), "on two lines"
     lines = on_terminal(
         "jobs",
         "list",
@@ -60,7 +64,7 @@ def test_what_a_narrow_terminal_has_no_room_for_is_named(server: PrivateRedis) -
         columns=48,
     ).lines
     assert lines[0].split() == ["TASK", "ID"] and lines[-1] == "12 jobs"
-    assert lines[-2] == "(no room for STATE, CREATED; a wider terminal has)"
+    assert lines[-3:-1] == ["(no room for STATE, CREATED; a wider terminal", " has)"]
     lines = on_terminal("jobs", "retry", "mail", *IDS, "--dry-run", url=server.url, columns=50).lines
     assert "(no room for STATUS, QUEUE)" in lines
 
@@ -215,6 +219,7 @@ def test_a_locale_without_unicode_is_no_obstacle(server: PrivateRedis, run: Run)
     assert result.code == 0
     assert "m\\xe4il" in result.stdout
     assert run("jobs", "list", "mäil", "--json", env=ascii_only).json["jobs"][0]["id"] == "ü"
+    assert "--older-than, ~), or --all\n" in run("jobs", "retry", "mail", env=ascii_only).stderr
 
 
 def test_a_closed_pipe_ends_quietly(server: PrivateRedis, client: redis.Redis) -> None:

@@ -81,7 +81,7 @@ def test_the_shell_is_ones_own_and_asyncmq_in_it_is_this_program(
     assert demo(True, []) == 3
     out, err = capfd.readouterr()
     assert out == f"{URL}\nasyncmq-cli {__version__}\nasyncmq-cli {__version__}\n"
-    assert len(err.splitlines()) == 1
+    assert len(err.splitlines()) == 2
     assert "exit" in err
 
 
