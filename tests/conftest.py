@@ -100,13 +100,19 @@ def cli(
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> Run:
-    """Run the tool within this process: the same code path, without the start-up."""
+    return within_this_process(server.url, monkeypatch, capfdbinary)
+
+
+def within_this_process(
+    url: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Run:
+    """Run the tool here: the same code path, without the start-up."""
     from asyncmq_cli.app import run as run_app
 
     for name in list(os.environ):
         if name.startswith(("ASYNCMQ_", "REDIS_")):
             monkeypatch.delenv(name)
-    for name, value in environment(server.url).items():
+    for name, value in environment(url).items():
         if name.startswith("ASYNCMQ_") or name in ("COLUMNS", "XDG_CONFIG_HOME"):
             monkeypatch.setenv(name, value)
 

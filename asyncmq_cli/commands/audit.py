@@ -26,6 +26,34 @@ ACTIONS = (
     "doctor.repair",
 )
 
+ListArg = Annotated[str | None, argument("[list]", callback=one_of(("list",)), hidden=True)]
+ActionOption = Annotated[
+    str | None,
+    option(
+        "--action",
+        "NAME",
+        "Exactly this action, such as job.retry.",
+        callback=one_of(ACTIONS),
+        title=FILTERS,
+    ),
+]
+StatusOption = Annotated[
+    str | None,
+    option("--status", "STATUS", "success or failed.", callback=one_of(STATUSES), title=FILTERS),
+]
+QueueOption = Annotated[str | None, option("--queue", "QUEUE", "Only this queue.", title=FILTERS)]
+JobOption = Annotated[str | None, option("--job-id", "ID", "Only this job.", title=FILTERS)]
+ByOption = Annotated[str | None, option("--by", "NAME", "Only what this actor did.", title=FILTERS)]
+TextOption = Annotated[str, option("--q", "TEXT", "Text anywhere in an event.", title=FILTERS)]
+LimitOption = Annotated[
+    int | None,
+    option(
+        "--limit",
+        "N",
+        "At most so many events; brought within 1 to 500. [default: 200; with --since or --ndjson: all]",
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     # It takes none for who acts: --by chooses by who did.
@@ -34,34 +62,15 @@ def register(app: typer.Typer) -> None:
 
 def audit(
     session: Session,
-    verb: Annotated[str | None, argument("[list]", callback=one_of(("list",)), hidden=True)] = None,
-    action: Annotated[
-        str | None,
-        option(
-            "--action",
-            "NAME",
-            "Exactly this action, such as job.retry.",
-            callback=one_of(ACTIONS),
-            title=FILTERS,
-        ),
-    ] = None,
-    status: Annotated[
-        str | None,
-        option("--status", "STATUS", "success or failed.", callback=one_of(STATUSES), title=FILTERS),
-    ] = None,
-    queue: Annotated[str | None, option("--queue", "QUEUE", "Only this queue.", title=FILTERS)] = None,
-    job_id: Annotated[str | None, option("--job-id", "ID", "Only this job.", title=FILTERS)] = None,
-    by: Annotated[str | None, option("--by", "NAME", "Only what this actor did.", title=FILTERS)] = None,
+    verb: ListArg = None,
+    action: ActionOption = None,
+    status: StatusOption = None,
+    queue: QueueOption = None,
+    job_id: JobOption = None,
+    by: ByOption = None,
     since: SinceOption = None,
-    q: Annotated[str, option("--q", "TEXT", "Text anywhere in an event.", title=FILTERS)] = "",
-    limit: Annotated[
-        int | None,
-        option(
-            "--limit",
-            "N",
-            "At most so many events; brought within 1 to 500. [default: 200; with --since or --ndjson: all]",
-        ),
-    ] = None,
+    q: TextOption = "",
+    limit: LimitOption = None,
 ) -> None:
     """List what was done to queues and jobs, by whom and why, newest first.
 

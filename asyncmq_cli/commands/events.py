@@ -22,26 +22,31 @@ app = noun("Follow what happens in the queues.")
 
 LEAST_INTERVAL = 0.1
 
+EventOption = Annotated[
+    list[str] | None,
+    option(
+        "--event",
+        "NAME",
+        f"Only this event, and only its cost; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
+        callback=one_of((*EVENTS, RUNTIME)),
+    ),
+]
+IntervalOption = Annotated[str, option("--interval", "DURATION", "How long between two rounds.")]
+CountOption = Annotated[int | None, option("--count", "N", "End after so many rounds.", min=1)]
+RuntimeOption = Annotated[
+    bool, typer.Option("--runtime", help="Also what AsyncMQ publishes, as it happens, as event runtime.")
+]
+
 
 @command(app, "tail", "secrets")
 def tail(
     session: Session,
-    event: Annotated[
-        list[str] | None,
-        option(
-            "--event",
-            "NAME",
-            f"Only this event, and only its cost; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
-            callback=one_of((*EVENTS, RUNTIME)),
-        ),
-    ] = None,
-    interval: Annotated[str, option("--interval", "DURATION", "How long between two rounds.")] = "5s",
-    count: Annotated[int | None, option("--count", "N", "End after so many rounds.", min=1)] = None,
+    event: EventOption = None,
+    interval: IntervalOption = "5s",
+    count: CountOption = None,
     once: Annotated[bool, typer.Option("--once", help="One round, as --count 1.")] = False,
     sse: Annotated[bool, typer.Option("--sse", help="As server-sent events, like the dashboard's.")] = False,
-    runtime: Annotated[
-        bool, typer.Option("--runtime", help="Also what AsyncMQ publishes, as it happens, as event runtime.")
-    ] = False,
+    runtime: RuntimeOption = False,
     no_retry: Annotated[
         bool, typer.Option("--no-retry", help="End with exit 3 when Redis goes away.")
     ] = False,

@@ -21,6 +21,35 @@ if TYPE_CHECKING:
 
 _LEAST_INTERVAL = 0.1
 
+GoalOption = Annotated[
+    str | None,
+    option(
+        "--for",
+        "WHAT",
+        "drained: nothing waiting, delayed and due, or active; active-empty: nothing active; "
+        "job: the jobs named have ended. [default: drained; with ids: job]",
+        callback=one_of(WAIT_GOALS),
+    ),
+]
+PatienceOption = Annotated[
+    str | None,
+    option(
+        "--timeout",
+        "DURATION",
+        "How long to wait, as 10m; then the exit status is 124. [default: for ever] "
+        "(How long Redis may take to answer is said before the command: asyncmq --timeout 5 wait …)",
+    ),
+]
+IntervalOption = Annotated[str, option("--interval", "DURATION", "How often to look; 0.1s or more.")]
+KeepWaitingOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-waiting",
+        help="Go on while the queue is paused, has no live worker, or Redis is away, and to the end of "
+        "the other jobs where one has failed.",
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     # Its own --timeout is how long to wait; that of Redis is taken before the command.
@@ -31,34 +60,10 @@ def wait(
     session: Session,
     queue: QueueArg,
     job_ids: JobsArg = None,
-    goal: Annotated[
-        str | None,
-        option(
-            "--for",
-            "WHAT",
-            "drained: nothing waiting, delayed and due, or active; active-empty: nothing active; "
-            "job: the jobs named have ended. [default: drained; with ids: job]",
-            callback=one_of(WAIT_GOALS),
-        ),
-    ] = None,
-    patience: Annotated[
-        str | None,
-        option(
-            "--timeout",
-            "DURATION",
-            "How long to wait, as 10m; then the exit status is 124. [default: for ever] "
-            "(How long Redis may take to answer is said before the command: asyncmq --timeout 5 wait …)",
-        ),
-    ] = None,
-    interval: Annotated[str, option("--interval", "DURATION", "How often to look; 0.1s or more.")] = "1s",
-    keep_waiting: Annotated[
-        bool,
-        typer.Option(
-            "--keep-waiting",
-            help="Go on while the queue is paused, has no live worker, or Redis is away, and to the end of "
-            "the other jobs where one has failed.",
-        ),
-    ] = False,
+    goal: GoalOption = None,
+    patience: PatienceOption = None,
+    interval: IntervalOption = "1s",
+    keep_waiting: KeepWaitingOption = False,
 ) -> None:
     """Wait until a queue is empty, or until jobs have ended.
 

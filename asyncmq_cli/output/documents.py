@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.output.redact import redact, redact_text
+from asyncmq_cli.output.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.times import rfc3339
 
 if TYPE_CHECKING:
@@ -112,11 +112,11 @@ def audit_event(event: AuditEvent) -> Document:
         "action": redact_text(event.action),
         "source": redact_text(event.source),
         "status": redact_text(event.status),
-        "queue": _safe(event.queue),
-        "job_id": _safe(event.job_id),
-        "actor": _safe(event.actor),
+        "queue": redact_any(event.queue),
+        "job_id": redact_any(event.job_id),
+        "actor": redact_any(event.actor),
         "details": redact(dict(event.details)),
-        "error": _safe(event.error),
+        "error": redact_any(event.error),
     }
 
 
@@ -205,7 +205,7 @@ def diagnosis(value: Diagnosis) -> Document:
 
 def finding(value: Finding) -> Document:
     samples = {
-        name: [_safe(text) for text in getattr(value, name)] for name in ("sample_ids", "sample_tasks")
+        name: [redact_any(text) for text in getattr(value, name)] for name in ("sample_ids", "sample_tasks")
     }
     return {**dataclasses.asdict(value), **samples}
 
@@ -213,12 +213,8 @@ def finding(value: Finding) -> Document:
 def change_result(result: ChangeResult) -> Document:
     return {
         "queue": result.queue,
-        "job_id": _safe(result.job_id),
+        "job_id": redact_any(result.job_id),
         "status": "success" if result.error is None else "failed",
         "error": None if result.error is None else redact_text(result.error.message),
         "note": result.note,
     }
-
-
-def _safe(text: str | None) -> str | None:
-    return None if text is None else redact_text(text)

@@ -111,6 +111,11 @@ def redact_text(text: str) -> str:
     return _URL_PASSWORD.sub(rf"\g<before>{REDACTED}", text) if "://" in text else text
 
 
+def redact_any(value: Any) -> str | None:
+    """The same of what may be no text; None stays None."""
+    return None if value is None else redact_text(str(value))
+
+
 def _without_assigned(text: str) -> str:
     pieces = []
     done = 0

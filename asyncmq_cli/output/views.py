@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output.columns import Column
 from asyncmq_cli.output.counts import counted
-from asyncmq_cli.output.redact import redact, redact_text
+from asyncmq_cli.output.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.times import interval
 
 if TYPE_CHECKING:
@@ -126,12 +126,12 @@ def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
 
 AUDIT: tuple[Column[AuditEvent], ...] = (
     Column("TIME", lambda event: event.timestamp, "time", worth=3),
-    Column("ACTION", lambda event: _safe(event.action), ample=20, least=20, worth=3),
-    Column("STATUS", lambda event: _safe(event.status), "state", worth=1),
-    Column("QUEUE", lambda event: _safe(event.queue), worth=1),
-    Column("JOB", lambda event: _safe(event.job_id), "id", may_be_cut=True, ample=36, least=8, worth=-1),
+    Column("ACTION", lambda event: redact_any(event.action), ample=20, least=20, worth=3),
+    Column("STATUS", lambda event: redact_any(event.status), "state", worth=1),
+    Column("QUEUE", lambda event: redact_any(event.queue), worth=1),
+    Column("JOB", lambda event: redact_any(event.job_id), "id", may_be_cut=True, ample=36, least=8, worth=-1),
     Column("DETAILS", lambda event: _details(event), wide=True, ample=30, worth=-2),
-    Column("ACTOR", lambda event: _safe(event.actor), ample=16, least=10, worth=2),
+    Column("ACTOR", lambda event: redact_any(event.actor), ample=16, least=10, worth=2),
     Column("WHY", lambda event: _why(event), ample=24, least=10, worth=3),
 )
 """`why` is the error of what failed, else the reason given."""
@@ -170,10 +170,10 @@ def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
     return (
         Column("STATUS", lambda result: done if result.error is None else "failed", "state"),
         Column("QUEUE", lambda result: result.queue),
-        Column("JOB", lambda result: _safe(result.job_id), "id"),
+        Column("JOB", lambda result: redact_any(result.job_id), "id"),
         Column(
             "NOTE",
-            lambda result: _safe(result.note if result.error is None else result.error.message),
+            lambda result: redact_any(result.note if result.error is None else result.error.message),
             worth=1,
         ),
     )
@@ -225,11 +225,7 @@ def page_footer(page: JobPage) -> str:
 
 
 def _shown(show_secrets: bool) -> Callable[[Any], Any]:
-    return (lambda text: text) if show_secrets else _safe
-
-
-def _safe(text: Any) -> str | None:
-    return None if text is None else redact_text(str(text))
+    return (lambda text: text) if show_secrets else redact_any
 
 
 def tries(job: Job) -> str | None:
@@ -263,7 +259,7 @@ def _without_module(error: str) -> str:
 
 def _why(event: AuditEvent) -> str | None:
     reason = event.details.get("reason")
-    return _safe(event.error or reason)
+    return redact_any(event.error or reason)
 
 
 def _details(event: AuditEvent) -> str | None:

@@ -14,7 +14,7 @@ import redis
 
 from asyncmq_cli.demo.environment import DemoEnvironment
 from asyncmq_cli.demo.server import PrivateRedis
-from tests.conftest import Result, Run, environment
+from tests.conftest import Result, Run, environment, within_this_process
 from tests.docs.prepared import prepare, remember
 from tests.faults.support import Keyspace
 
@@ -92,19 +92,4 @@ def shell_on(url: str, programs: Path, folder: Path) -> Shell:
 @pytest.fixture
 def tool(url: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
     """The tool within this process, on the prepared Redis."""
-    from asyncmq_cli.app import run as run_app
-
-    for name in [name for name in os.environ if name.startswith(("ASYNCMQ_", "REDIS_"))]:
-        monkeypatch.delenv(name)
-    for name in ("ASYNCMQ_REDIS_URL", "ASYNCMQ_ACTOR", "COLUMNS", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(name, environment(url)[name])
-
-    def call(*args: str) -> Result:
-        capfdbinary.readouterr()
-        code = run_app(args)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        out, err = capfdbinary.readouterr()
-        return Result(code, out.decode(), err.decode())
-
-    return call
+    return within_this_process(url, monkeypatch, capfdbinary)
