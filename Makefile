@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types shells unit faults bench format completions docs reference screenshots
+.PHONY: demo test lint types shells unit faults servers bench format completions docs reference screenshots
 .PHONY: lock audit dist release clean
 .DEFAULT_GOAL := test
 
@@ -50,7 +50,17 @@ faults: $(VENV)/.dev
 	@echo FAULTS_SEED=$(FAULTS_SEED)
 	rm -f $(FAULTS_FIGURES)
 	$(BIN)/python -m pytest --numprocesses 2 --dist load tests/faults $(PYTEST_ARGS)
-	$(BIN)/python -m tests.faults.reliability $(FAULTS_FIGURES) docs/reliability.md
+	$(BIN)/python -m tests.faults.reliability $(FAULTS_FIGURES) docs/reliability.md $(SUITE_FIGURES)
+
+# The whole suite on several servers: make servers SERVERS="/usr/bin/redis-server /opt/valkey/valkey-server".
+# `make faults` tells of it in docs/reliability.md.
+SUITE_FIGURES := $(CURDIR)/.servers.ndjson
+servers: export SUITE_FIGURES := $(SUITE_FIGURES)
+servers: $(VENV)/.dev shells
+	rm -f $(SUITE_FIGURES)
+	for server in $(SERVERS); do \
+		TEST_REDIS_SERVER=$$server $(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(PYTEST_ARGS) || exit 1; \
+	done
 
 # As many jobs as a production queue holds; `make bench N=100000` for a quick look.
 N ?= 1000000

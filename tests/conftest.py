@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,22 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
+from tests.servers import add_figures, put_first
+
+# TEST_REDIS_SERVER names a server's binary, to run the suite on another version.
+if _chosen := os.environ.get("TEST_REDIS_SERVER"):
+    put_first(Path(_chosen))
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would all that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """SUITE_FIGURES names a file to which a line is added: on which server how many tests passed."""
+    file = os.environ.get("SUITE_FIGURES")
+    if file and "PYTEST_XDIST_WORKER" not in os.environ:
+        add_figures(Path(file), {name: len(tests) for name, tests in terminalreporter.stats.items()})
 
 
 @dataclass(frozen=True)
@@ -39,9 +56,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[PrivateRedis]:
-    # TEST_REDIS_SERVER names a server's binary, to run the suite on another version.
-    chosen = os.environ.get("TEST_REDIS_SERVER")
-    with PrivateRedis(Path(chosen) if chosen else None) as running:
+    with PrivateRedis() as running:
         yield running
 
 

@@ -1,18 +1,60 @@
-"""A Redis that goes away and comes back at the same place."""
+"""Which Redis server the tests run on, and one that goes away and comes back at the same place."""
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
+import shutil
 import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+
+import redis
 
 from asyncmq_cli.demo.server import PrivateRedis, find_server
 
 
+def put_first(server: Path) -> None:
+    """From now on this server is found first: here, and by all that is started from here."""
+    folder = Path(tempfile.mkdtemp(prefix="asyncmq-server-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "redis-server").symlink_to(server.resolve(strict=True))
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def version_of(server: Path) -> str:
+    """As `Redis 7.0.15` or `Valkey 9.1.2`."""
+    told = subprocess.run([server, "--version"], capture_output=True, check=True, text=True).stdout.split()
+    return f"{told[0]} {next(word.removeprefix('v=') for word in told if word.startswith('v='))}"
+
+
+def running_on(client: redis.Redis) -> str:
+    """The same, as the server itself tells. Valkey calls itself a Redis 7.2.4 besides."""
+    told = client.info("server")
+    return (
+        f"Valkey {told['valkey_version']}" if "valkey_version" in told else f"Redis {told['redis_version']}"
+    )
+
+
+def add_figures(file: Path, tests: Mapping[str, int]) -> None:
+    """What became of all tests on this server; docs/reliability.md tells it."""
+    server = find_server()
+    assert server is not None
+    line = {
+        "server": version_of(server),
+        "passed": tests.get("passed", 0),
+        "failed": tests.get("failed", 0) + tests.get("error", 0),
+    }
+    with file.open("a") as opened:
+        opened.write(json.dumps(line) + "\n")
+
+
 class Comeback(PrivateRedis):
     def __init__(self) -> None:
-        chosen = os.environ.get("TEST_REDIS_SERVER")
-        found = Path(chosen) if chosen else find_server()
+        found = find_server()
         assert found is not None
         super().__init__(found)
         self._binary = found

@@ -1,4 +1,7 @@
-"""Writes docs/reliability.md from the figures of a whole run: `python -m tests.faults.reliability FILE`."""
+"""Writes docs/reliability.md: `python -m tests.faults.reliability FIGURES TARGET SUITES`.
+
+FIGURES are those of a whole `make faults`. SUITES are those of `make servers`, if there are any.
+"""
 
 from __future__ import annotations
 
@@ -49,13 +52,21 @@ SECTIONS = {
 _WIDTH = 118
 
 
-def page(lines: list[dict[str, Any]], today: str) -> str:
+SUITE = """
+    The whole suite (`make test`), the smaller run of all below included, on each of these servers
+    (`make servers`)."""
+
+
+def page(lines: list[dict[str, Any]], today: str, suites: list[dict[str, Any]]) -> str:
     servers = " and ".join(sorted({line["server"] for line in lines if line["server"]}))
     intro = f"""
-        What `make faults` did on {today} with Redis {servers}, and what came of it; it writes this
+        What `make faults` did on {today} with {servers}, and what came of it; it writes this
         page. `make faults FAULTS_SEED={lines[0]["seed"]}` makes the same random choices again. A
         smaller run is a part of `make test`."""
     parts = ["# Reliability", folded(intro)]
+    if suites:
+        numbers = [f"{one['server']}: passed {one['passed']:,}, failed {one['failed']:,}" for one in suites]
+        parts += ["## Servers", folded(SUITE), f"**{'; '.join(numbers)}**"]
     for section, told in SECTIONS.items():
         figures: Counter[str] = Counter()
         for line in lines:
@@ -71,9 +82,15 @@ def folded(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def main(figures: str, target: str) -> None:
-    lines = [json.loads(line) for line in Path(figures).read_text().splitlines()]
-    Path(target).write_text(page(lines, time.strftime("%Y-%m-%d", time.gmtime())))
+def read(figures: str) -> list[dict[str, Any]]:
+    """Nothing where there is no such file."""
+    path = Path(figures)
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def main(figures: str, target: str, suites: str) -> None:
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    Path(target).write_text(page(read(figures), today, read(suites)))
 
 
 if __name__ == "__main__":

