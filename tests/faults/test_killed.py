@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,42 +19,88 @@ import redis
 from redis.exceptions import RedisError
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests.conftest import environment, run_tool
+from asyncmq_cli.storage.repeatables import encode, identity
+from tests.conftest import environment
 from tests.faults import ledger
 from tests.faults.fakes import Proxy
 from tests.faults.scale import record, scaled, seeded
 from tests.faults.support import QUEUE, Tool
 
 VERBS = ("retry", "remove", "cancel")
+ALL_VERBS = (*VERBS, "restore", "repair")
 JOBS = [f"job-{number:05}" for number in range(scaled(400, 10_000))]
 FEW = JOBS[:60]
 KILLS = scaled(2, 34)
-"""Of each of the three changes: a hundred of them in all."""
+"""Of each of the changes."""
 SERVER_KILLS = scaled(1, 10)
 CUTS = scaled(4, 60)
 
 
 def command(verb: str, *more: str) -> tuple[str, ...]:
-    if verb == "cancel":
-        return ("jobs", "cancel", QUEUE, "--all", "--yes", *more)
-    return ("dlq", verb, QUEUE, "--all", "--yes", *more)
+    """The change of all jobs; of a restore, `more` begins with the backup."""
+    words = {
+        "cancel": ("jobs", "cancel", QUEUE, "--all"),
+        "restore": ("jobs", "restore"),
+        "repair": ("doctor", QUEUE, "--repair"),
+    }
+    return (*words.get(verb, ("dlq", verb, QUEUE, "--all")), "--yes", *more)
+
+
+# Nothing but the tool moves, so that the doctor need not wait between its two looks.
+TOOL = """
+import sys
+from asyncmq_cli.app import run
+from asyncmq_cli.services import doctor
+doctor.GRACE = 0.02
+sys.exit(run(sys.argv[1:]))
+"""
 
 
 def start(url: str, *args: str) -> subprocess.Popen[bytes]:
-    line = [sys.executable, "-m", "asyncmq_cli", *args]
+    line = [sys.executable, "-c", TOOL, *args]
     return subprocess.Popen(line, env=environment(url), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def prepare(client: redis.Redis, url: str, verb: str, rng: random.Random, folder: Path) -> list[str]:
+    """Jobs that are all to be changed; what the command has to be told of them."""
+    if verb == "repair":
+        ledger.damage(client, QUEUE, JOBS)
+        return []
+    ledger.fill(client, QUEUE, JOBS, ledger.STATE.get(verb, "failed"))
+    return [str(removed(client, url, rng, folder))] if verb == "restore" else []
+
+
+def removed(client: redis.Redis, url: str, rng: random.Random, folder: Path) -> Path:
+    """All jobs removed, by a run that was killed and another one; the backups of both in one file."""
+    whole, one = folder / "both", folder / "one"
+    whole.write_bytes(b"")
+    for act in (True, False):
+        process = start(url, *command("remove", "--backup", str(one)))
+        if act:
+            strike(rng, client, len(JOBS), process, process.kill)
+        process.communicate()
+        with whole.open("ab") as file:
+            file.writelines(line for line in lines_of(one) if line.endswith(b"\n"))
+        one.unlink(missing_ok=True)
+    assert ledger.changed(client, QUEUE, "remove", JOBS) == set(JOBS)
+    return whole
+
+
+def lines_of(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True) if path.exists() else []
 
 
 def strike(
     rng: random.Random,
     client: redis.Redis,
-    done: int,
+    left: int,
     process: subprocess.Popen[bytes],
     act: Callable[[], object],
+    refused: int = 0,
 ) -> bool:
-    """Act at a random moment of the run, most often while jobs are being changed. False if the run
-    was over before."""
-    moment = done + rng.randrange(max(1, min(1500, len(JOBS) - done)))
+    """Act at a random moment of the run, most often while jobs are being changed, of which so many
+    are `left`, after so many that are `refused`. False if the run was over before."""
+    moment = client.xlen("asyncmq-cli:audit") + refused + rng.randrange(max(1, min(1500, left)))
     deadline = time.monotonic() + (rng.uniform(0, 2) if rng.random() < 0.2 else 60)
     while client.xlen("asyncmq-cli:audit") <= moment and time.monotonic() < deadline:
         if process.poll() is not None:
@@ -63,46 +110,58 @@ def strike(
     return True
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ALL_VERBS)
 def test_a_killed_run_leaves_each_job_in_one_place_and_the_next_goes_on(
     verb: str, server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:
     rng = seeded(f"killed {verb}")
-    kills = jobs = 0
-    backups: list[Path] = []
+    kills = jobs = runs = 0
     while kills < KILLS:
-        ledger.fill(client, QUEUE, JOBS, ledger.STATE[verb])
+        more = prepare(client, server.url, verb, rng, tmp_path)
         jobs += len(JOBS)
         done: set[str] = set()
+        backups: list[Path] = []
         while len(done) < len(JOBS) and kills < KILLS:
-            backup = tmp_path / str(kills)
-            process = start(
-                server.url, *command(verb, *(["--backup", str(backup)] if verb == "remove" else []))
+            runs += 1
+            if verb == "remove":
+                backups.append(tmp_path / str(runs))
+                more = ["--backup", str(backups[-1])]
+            process = start(server.url, *command(verb, *more))
+            kills += strike(
+                rng, client, len(JOBS) - len(done), process, process.kill, refused(verb, len(done))
             )
-            if strike(rng, client, len(done), process, process.kill):
-                kills += 1
             process.communicate()
-            backups.append(backup)
             now = ledger.changed(client, QUEUE, verb, JOBS)
             assert done <= now, "what was changed stays changed"
             done = now
         if verb == "remove":
-            assert_backed_up([path for path in backups if path.exists()], done)
-        backups = []
-    result = run_tool(*command(verb, "--json"), url=server.url)
-    assert (result.code, result.json["failed"]) == (0, 0)
-    assert ledger.changed(client, QUEUE, verb, JOBS) == set(JOBS)
+            assert_backed_up(backups, done)
+            more = []
+    finish(client, server.url, verb, more)
     record("The tool killed", client, runs=kills, faults=kills, jobs=jobs, losses=0)
+
+
+def refused(verb: str, done: int) -> int:
+    """Of so many jobs that are changed already the attempts that another run makes at them."""
+    return done if verb == "restore" else 0
+
+
+def finish(client: redis.Redis, url: str, verb: str, more: list[str]) -> None:
+    """Two runs that nobody disturbs: the one does the rest, the other finds nothing to do."""
+    done = ledger.changed(client, QUEUE, verb, JOBS)
+    for already in (len(done), len(JOBS)):
+        process = start(url, *command(verb, *more, "--json"))
+        told = json.loads(process.communicate()[0])
+        there = refused(verb, already)
+        assert (process.returncode, told["failed"]) == (int(there > 0), there)
+        assert told["succeeded"] == len(JOBS) - already
+        assert ledger.changed(client, QUEUE, verb, JOBS) == set(JOBS)
 
 
 def assert_backed_up(backups: list[Path], removed: set[str]) -> None:
     """All that left Redis is in a whole line of a backup."""
-    kept = set()
-    for path in backups:
-        for line in path.read_bytes().splitlines(keepends=True):
-            if line.endswith(b"\n"):
-                kept.add(json.loads(line).get("id"))
-    assert removed <= kept
+    lines = [line for path in backups for line in lines_of(path) if line.endswith(b"\n")]
+    assert removed <= {json.loads(line).get("id") for line in lines}
 
 
 @contextlib.contextmanager
@@ -113,22 +172,22 @@ def durable_redis(directory: Path) -> Iterator[PrivateRedis]:
         yield server
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ALL_VERBS)
 def test_a_killed_redis_has_lost_nothing_that_was_told_when_it_is_back(verb: str, tmp_path: Path) -> None:
     rng = seeded(f"killed Redis {verb}")
-    with durable_redis(tmp_path) as server, redis.Redis.from_url(server.url) as client:
-        ledger.fill(client, QUEUE, JOBS, ledger.STATE[verb])
-    done: set[str] = set()
+    done = set(JOBS)
+    more: list[str] = []
     kills = 0
     while kills < SERVER_KILLS:
         with durable_redis(tmp_path) as server, redis.Redis.from_url(server.url) as client:
             if len(done) == len(JOBS):
-                ledger.fill(client, QUEUE, JOBS, ledger.STATE[verb])
+                more = prepare(client, server.url, verb, rng, tmp_path)
                 done = set()
-            process = start(server.url, *command(verb, "--json"))
+            process = start(server.url, *command(verb, *more, "--json"))
+            act = partial(os.kill, server.pid, signal.SIGKILL)
             struck = True
             with contextlib.suppress(RedisError):
-                struck = strike(rng, client, len(done), process, lambda: os.kill(server.pid, signal.SIGKILL))
+                struck = strike(rng, client, len(JOBS) - len(done), process, act, refused(verb, len(done)))
             kills += struck
             told, _ = process.communicate()
         with durable_redis(tmp_path) as server, redis.Redis.from_url(server.url) as client:
@@ -136,8 +195,7 @@ def test_a_killed_redis_has_lost_nothing_that_was_told_when_it_is_back(verb: str
             assert done | successful(told) <= now
             done = now
     with durable_redis(tmp_path) as server, redis.Redis.from_url(server.url) as client:
-        assert run_tool(*command(verb), url=server.url).code == 0
-        assert ledger.changed(client, QUEUE, verb, JOBS) == set(JOBS)
+        finish(client, server.url, verb, more)
         record("Redis killed", client, runs=kills, faults=kills, jobs=len(JOBS), losses=0)
 
 
@@ -177,3 +235,55 @@ def test_a_line_cut_after_any_byte_leaves_each_job_in_one_place(
         assert ledger.changed(client, QUEUE, verb, FEW) == set(FEW)
     assert not lost, "the line was there again, so it could be looked up what was done"
     record("The line cut", client, runs=CUTS, faults=cuts, jobs=CUTS * len(FEW), losses=lost)
+
+
+DEFINITIONS = {
+    task: {"task_id": task, "args": [], "kwargs": {}, "every": 3600}
+    for task in (f"app.task-{number}" for number in range(scaled(40, 200)))
+}
+NEXT_RUN = 5e9
+
+
+@pytest.mark.parametrize("verb", ["pause", "remove"])
+def test_a_killed_change_of_definitions_leaves_each_as_it_was_or_is_to_be(
+    verb: str, server: PrivateRedis, client: redis.Redis
+) -> None:
+    rng = seeded(f"killed repeatables {verb}")
+    ids = map(identity, DEFINITIONS.values())
+    line = ("repeatables", verb, QUEUE, *ids, *(["--yes"] if verb == "remove" else []))
+    kills = rounds = 0
+    while kills < KILLS:
+        client.flushall()
+        members = {encode(one, paused=False): NEXT_RUN for one in DEFINITIONS.values()}
+        client.zadd(f"queue:{QUEUE}:repeatables", members)
+        # Without any definition there would be no queue.
+        client.sadd(f"jobs:{QUEUE}:ids", "job")
+        rounds += 1
+        done: set[str] = set()
+        while len(done) < len(DEFINITIONS) and kills < KILLS:
+            process = start(server.url, *line)
+            left = len(DEFINITIONS) - len(done)
+            kills += strike(rng, client, left, process, process.kill, len(done) if verb == "remove" else 0)
+            process.communicate()
+            now = changed_definitions(client, verb)
+            assert done <= now, "what was changed stays changed"
+            done = now
+    told = json.loads(start(server.url, *line, "--json").communicate()[0])
+    assert told["failed"] == (len(done) if verb == "remove" else 0)
+    assert changed_definitions(client, verb) == set(DEFINITIONS)
+    record("The tool killed", client, runs=kills, faults=kills, definitions=rounds * len(DEFINITIONS))
+
+
+def changed_definitions(client: redis.Redis, verb: str) -> set[str]:
+    """Those that are paused, or gone. Fails unless all is as it should be."""
+    stored = client.zrange(f"queue:{QUEUE}:repeatables", 0, -1, withscores=True)
+    running = {name: encode(one, paused=False).encode() for name, one in DEFINITIONS.items()}
+    paused = {name: encode(one, paused=True).encode() for name, one in DEFINITIONS.items()}
+    changed = running.keys() - {name for name, member in running.items() if (member, NEXT_RUN) in stored}
+    expected = {**running, **{name: paused[name] for name in changed}}
+    if verb == "remove":
+        expected = {name: member for name, member in running.items() if name not in changed}
+    assert sorted(stored) == sorted((member, NEXT_RUN) for member in expected.values())
+    successes = ledger.successes(client, lambda action: action == f"repeatable.{verb}")
+    assert successes == dict.fromkeys(changed, 1)
+    return changed
