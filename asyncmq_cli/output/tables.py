@@ -60,8 +60,11 @@ def table(
         style = "red" if alarming else _style(column, column.value(row))
         return Text(human(column, column.for_people(row), now, utc=utc), style=style)
 
-    all_rows = list(rows)
-    cells = {column.title: [cell(column, row) for row in all_rows] for column in columns}
+    cells: dict[str, list[Text]] = {column.title: [] for column in columns}
+    # Of a row no more is kept than is shown of it.
+    for row in rows:
+        for column in columns:
+            cells[column.title].append(cell(column, row))
     natural = {title: max([len(title), *(text.cell_len for text in texts)]) for title, texts in cells.items()}
     shown = _affordable(columns, natural, width)
     widths = _fitting(shown, natural, width)

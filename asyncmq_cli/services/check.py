@@ -165,7 +165,7 @@ class _QueueProbes:
     def _overdue(self) -> int:
         if self._vitals.repeatables == 0:
             return 0
-        members = self._store.repeatables.read(self._queue)
+        members = self._store.repeatables.each(self._queue)
         return sum(1 for member in members if is_overdue(member, self._now))
 
 

@@ -176,7 +176,7 @@ def _tasks(search: _Search) -> None:
     queue = search.wish.queue
     if queue is None:
         return
-    names = [_task_of(member.definition or {}) for member in repeatables.read(search.client, queue)]
+    names = [_task_of(member.definition or {}) for member in repeatables.each(search.client, queue)]
     if search.wish.command[:1] != ("repeatables",):
         some = next(scan.set_members(search.client, QueueKeys(queue).ids), [])
         ids = [to_text(member) for member in islice(some, _SAMPLE)]

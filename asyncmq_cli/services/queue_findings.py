@@ -6,7 +6,7 @@ Like what is wrong with a job, it is told of only if a second look shows the sam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,6 @@ from asyncmq_cli.storage.scan import WrongType
 if TYPE_CHECKING:
     from asyncmq_cli.storage.repeatables import Member
     from asyncmq_cli.storage.store import Store
-
-_SCHEDULE = ("task_id", "every", "cron")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +72,63 @@ def _surplus(store: Store, queue: str) -> Iterator[QueueFinding]:
         yield QueueFinding("active_surplus", (), lost.surplus)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sketch:
+    """A definition without its arguments, which may be large. `schedule` begins with its task."""
+
+    id: str
+    next_run: float
+    digest: bytes
+    schedule: tuple[str, str, str]
+    paused: bool
+    overdue: bool
+    bare: bool
+
+    @classmethod
+    def of(cls, member: Member, now: float) -> _Sketch:
+        definition = member.definition or {}
+        return cls(
+            member.id,
+            member.score,
+            member.digest,
+            (name_of(member), repr(definition.get("every")), repr(definition.get("cron"))),
+            member.paused,
+            is_overdue(member, now),
+            bare=not set(definition) - {"task_id", "every", "cron", "name", "key", "paused"},
+        )
+
+    def finding(self, code: str) -> QueueFinding:
+        return QueueFinding(code, (self.id,), 1, (self.digest, self.next_run), tasks=self.schedule[:1])
+
+
 def _definitions(store: Store, queue: str) -> Iterator[QueueFinding]:
-    members = store.repeatables.read(queue)
+    now = store.now()
+    unreadable: list[QueueFinding] = []
+    repeated: set[str] = set()
+    first: dict[str, _Sketch] = {}
+    for member in store.repeatables.each(queue):
+        if not member.id:
+            unreadable.append(_unreadable(member))
+            continue
+        sketch = _Sketch.of(member, now)
+        known = first.setdefault(member.id, sketch)
+        if known is not sketch:
+            repeated.add(member.id)
+            first[member.id] = min(known, sketch, key=lambda one: one.next_run)
+    if repeated:
+        yield from _repeated(member for member in store.repeatables.each(queue) if member.id in repeated)
+    yield from unreadable
+    in_order = sorted(first.values(), key=lambda one: one.next_run)
+    yield from (one.finding("repeatable_unscheduled") for one in in_order if one.overdue)
+    yield from (one.finding("repeatable_shadow") for one in _shadows(in_order))
+
+
+def _repeated(members: Iterable[Member]) -> Iterator[QueueFinding]:
     by_identity: dict[str, list[Member]] = defaultdict(list)
     for member in members:
-        if member.id:
-            by_identity[member.id].append(member)
-    yield from _repeated(by_identity)
-    first = [same[0] for same in by_identity.values()]
-    now = store.now()
-    yield from (_of("repeatable_unreadable", one) for one in members if not one.id)
-    yield from (_of("repeatable_unscheduled", one) for one in first if is_overdue(one, now))
-    yield from (_of("repeatable_shadow", one) for one in _shadows(first))
-
-
-def _repeated(by_identity: dict[str, list[Member]]) -> Iterator[QueueFinding]:
-    for identity, same in by_identity.items():
+        by_identity[member.id].append(member)
+    for identity, found in by_identity.items():
+        same = sorted(found, key=lambda one: one.place)
         if len(same) > 1:
             mixed = len({member.paused for member in same}) > 1
             code = "repeatable_conflict" if mixed else "repeatable_duplicate"
@@ -97,26 +136,16 @@ def _repeated(by_identity: dict[str, list[Member]]) -> Iterator[QueueFinding]:
             yield QueueFinding(code, (identity,), 1, marks, tuple(same), (name_of(same[0]),))
 
 
-def _shadows(first: Sequence[Member]) -> list[Member]:
+def _shadows(first: Sequence[_Sketch]) -> list[_Sketch]:
     """Definitions of nothing but a task and a schedule, beside a fuller one of these that is paused.
 
     Source: `build_repeatable_action_definition` in asyncmq.contrib.dashboard, by which the
     dashboard resumes.
     """
-    fuller = {_schedule(one) for one in first if one.paused and not _is_bare(one)}
-    return [one for one in first if not one.paused and _is_bare(one) and _schedule(one) in fuller]
+    fuller = {one.schedule for one in first if one.paused and not one.bare}
+    return [one for one in first if not one.paused and one.bare and one.schedule in fuller]
 
 
-def _is_bare(member: Member) -> bool:
-    return not set(member.definition or {}) - {*_SCHEDULE, "name", "key", "paused"}
-
-
-def _schedule(member: Member) -> tuple[str, str, str]:
-    definition = member.definition or {}
-    return name_of(member), repr(definition.get("every")), repr(definition.get("cron"))
-
-
-def _of(code: str, member: Member) -> QueueFinding:
-    tasks = (name_of(member),) if member.id else ()
-    ids = (member.id or to_text(member.raw[:60]),)
-    return QueueFinding(code, ids, 1, (member.raw, member.score), tasks=tasks)
+def _unreadable(member: Member) -> QueueFinding:
+    marks = (member.digest, member.score)
+    return QueueFinding("repeatable_unreadable", (to_text(member.raw[:60]),), 1, marks)

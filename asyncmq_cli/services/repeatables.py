@@ -6,7 +6,6 @@ A change acts on one definition, by its identity, and on every member stored for
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -79,14 +78,12 @@ class RepeatableService:
             require_queue(self._store, queue)
         for name in self._store.queues.names() if queue is None else [queue]:
             try:
-                members = self._store.repeatables.read(name)
+                for member, stored in self._store.repeatables.in_order(name):
+                    yield _listed(name, member, stored, now)
             except WrongType as exc:
                 if queue is not None:
                     raise
                 self._store.warn_of(name, exc.message)
-                continue
-            stored = Counter(member.id for member in members)
-            yield from (_listed(name, member, stored[member.id], now) for member in members)
 
     def add(
         self, queue: str, definition: Mapping[str, Any], *, paused: bool, reason: str | None, dry_run: bool
@@ -185,7 +182,7 @@ class RepeatableService:
 
     def _addressed(self, address: Address) -> Member:
         for _ in range(_LOOKS):
-            members = self._store.repeatables.read(address.queue)
+            members = self._store.repeatables.each(address.queue)
             chosen = {member.id: member for member in members if member.id and address.means(member)}
             if len(chosen) > 1:
                 candidates = {
@@ -204,7 +201,7 @@ class RepeatableService:
         require_queue(self._store, address.queue)
         from difflib import get_close_matches
 
-        members = self._store.repeatables.read(address.queue)
+        members = self._store.repeatables.each(address.queue)
         tasks = {name_of(member) for member in members if member.id}
         nearest = get_close_matches(address.text, sorted(tasks), n=3, cutoff=0.6)
         return RepeatableNotFound(address.queue, address.text, nearest)

@@ -1,16 +1,18 @@
 """Repeatable definitions. Source: asyncmq.core.repeatables, and the repeatables' methods of
 asyncmq.backends.redis.
 
-A queue's definitions are read together, in bounded pieces: they are few, and its scheduler holds
-them all at every turn as well.
+A queue's definitions are few, and its scheduler holds them all at every turn. Nothing here does: they
+are read in bounded pieces, and those that are shown in their order are held up to a size.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -34,6 +36,12 @@ _EPHEMERAL = frozenset(
 )
 IDENTITY_PREFIX = "repeatable:"
 
+Place = tuple[float, bytes]
+"""Where a member lies: its score, and among those of the same score the member itself."""
+HELD_BYTES = 8 * 1024 * 1024
+"""Once or twice as much is held of a queue's members to bring them into order. Where there are more,
+they are gone through once more for each so many."""
+
 
 class NotNow(ChangeRefused):
     """Somebody else was changing the same definitions. Nothing was changed; trying again is safe."""
@@ -51,6 +59,15 @@ class Member:
     id: str = ""
     definition: Mapping[str, Any] | None = None
     problem: str | None = None
+
+    @property
+    def place(self) -> Place:
+        return self.score, self.raw
+
+    @property
+    def digest(self) -> bytes:
+        """What tells it from every other member, in few bytes."""
+        return digest_of(self.raw)
 
     @property
     def paused(self) -> bool:
@@ -76,14 +93,33 @@ class Repeatables:
         self._audit = audit
         self._allowed: set[str] = set()
 
-    def read(self, queue: str) -> list[Member]:
+    def each(self, queue: str) -> Iterator[Member]:
         """As the function."""
-        return read(self._redis, queue)
+        return each(self._redis, queue)
+
+    def in_order(self, queue: str) -> Iterator[tuple[Member, int]]:
+        """Every member, the next to run first, and how often its definition is stored. Raises WrongType.
+
+        What is put off or put forward meanwhile may come twice, or not at all, where there is more
+        than is held at once.
+        """
+        stored: Counter[str] | None = None
+        for places, are_all in _in_order(self._redis, queue):
+            if stored is None:
+                all_members = map(_member, places) if are_all else self.each(queue)
+                stored = Counter(member.id for member in all_members)
+            for member in map(_member, places):
+                yield member, stored[member.id]
 
     def find(self, queue: str, wanted: str) -> Found:
         """The members whose identity is `wanted`; there may be none."""
-        members = self.read(queue)
-        return Found(queue, len(members), [member for member in members if member.id == wanted])
+        count = 0
+        members = []
+        for member in self.each(queue):
+            count += 1
+            if member.id == wanted:
+                members.append(member)
+        return Found(queue, count, sorted(members, key=lambda member: member.place))
 
     def scheduler_at_work(self, queue: str) -> bool:
         """Whether a scheduler is advancing the queue's definitions. It takes each away before it
@@ -122,13 +158,67 @@ def scheduler_at_work(queue: str) -> NotNow:
     )
 
 
-def read(client: redis.Redis, queue: str) -> list[Member]:
-    """Every member, the next to run first. Raises WrongType."""
-    scores: dict[bytes, float] = {}
-    for members in scan.zset_members(client, QueueKeys(queue).repeatables):
-        # A scan may give a member twice; its later score is the truer one.
-        scores.update(members)
-    return [_member(raw, score) for raw, score in sorted(scores.items(), key=lambda item: item[::-1])]
+def each(client: redis.Redis, queue: str) -> Iterator[Member]:
+    """Every member once, in the order found. Raises WrongType."""
+    seen: set[bytes] = set()
+    for piece in scan.zset_members(client, QueueKeys(queue).repeatables):
+        for raw, score in piece:
+            # A scan may give a member twice.
+            digest = digest_of(raw)
+            if digest not in seen:
+                seen.add(digest)
+                yield _member((score, raw))
+
+
+def read(client: redis.Redis, queue: str) -> Iterator[Member]:
+    """Every member, the next to run first, as `Repeatables.in_order` gives them."""
+    for places, _ in _in_order(client, queue):
+        yield from map(_member, places)
+
+
+def _in_order(client: redis.Redis, queue: str) -> Iterator[tuple[list[Place], bool]]:
+    """The members, as many at a time as are held, and whether these are all."""
+    after: Place | None = None
+    rest = True
+    while rest:
+        held, rest = _next_after(client, queue, after)
+        if held:
+            yield held, after is None and not rest
+            after = held[-1]
+
+
+def _next_after(client: redis.Redis, queue: str, after: Place | None) -> tuple[list[Place], bool]:
+    """The first members behind this one, and whether there are more than can be held."""
+    held: dict[bytes, float] = {}
+    size = 0
+    last: Place | None = None
+    for piece in scan.zset_members(client, QueueKeys(queue).repeatables):
+        for raw, score in piece:
+            if (after is None or (score, raw) > after) and (last is None or (score, raw) < last):
+                # A scan may give a member twice; its later score is the truer one.
+                size += 0 if raw in held else len(raw)
+                held[raw] = score
+        if size > 2 * HELD_BYTES:
+            places = _first_of(held)
+            last = places[-1]
+            held = {raw: score for score, raw in places}
+            size = sum(map(len, held))
+    return _sorted(held), last is not None
+
+
+def _first_of(held: Mapping[bytes, float]) -> list[Place]:
+    """As many as may be held, and at least one."""
+    places = _sorted(held)
+    sizes = accumulate(len(raw) for _, raw in places)
+    return [place for place, size in zip(places, sizes, strict=True) if size <= HELD_BYTES] or places[:1]
+
+
+def _sorted(held: Mapping[bytes, float]) -> list[Place]:
+    return sorted((score, raw) for raw, score in held.items())
+
+
+def digest_of(raw: bytes) -> bytes:
+    return hashlib.sha1(raw, usedforsecurity=False).digest()
 
 
 def normalized(definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +244,8 @@ def encode(definition: Mapping[str, Any], *, paused: bool) -> str:
     return dumps({**clean, "paused": True} if paused else clean)
 
 
-def _member(raw: bytes, score: float) -> Member:
+def _member(place: Place) -> Member:
+    score, raw = place
     definition = decode_member(raw)
     if definition is None:
         return Member(raw, score, problem=f"a definition is not a JSON object ({len(raw)} bytes)")

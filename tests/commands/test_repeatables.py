@@ -12,6 +12,7 @@ from asyncmq.backends.redis import RedisBackend
 from asyncmq.core.repeatables import repeatable_identity
 
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.storage import repeatables as storage
 from tests import library
 from tests.conftest import Run
 from tests.terminal import on_terminal
@@ -86,6 +87,26 @@ def test_overdue_is_late_by_over_a_minute_and_not_paused(client: redis.Redis, cl
         "soon": (False, False),
         "later": (False, False),
     }
+
+
+def test_more_than_is_held_at_once_is_listed_in_the_same_order(
+    client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        definition = {"task_id": "app.many", "every": 60, "args": ["x" * (number % 7), number // 2]}
+        # Some run at the same time, and of some there are two.
+        client.zadd("queue:many:repeatables", {json.dumps(definition): 4e9 + number % 11})
+        if number % 9 == 0:
+            paused = json.dumps({**definition, "paused": True})
+            client.zadd("queue:many:repeatables", {paused: 4e9 + number % 5})
+    client.zadd("queue:many:repeatables", {"{": 4e9})
+    shown = [cli("repeatables", "list", "many", form) for form in ("--json", "--ndjson", "--utc")]
+    monkeypatch.setattr(storage, "HELD_BYTES", 1000)
+    assert [cli("repeatables", "list", "many", form) for form in ("--json", "--ndjson", "--utc")] == shown
+    rows = shown[0].json["repeatables"]
+    assert [row["next_run"] for row in rows] == sorted(row["next_run"] for row in rows)
+    assert len(rows) == client.zcard("queue:many:repeatables")
+    assert sum("stored 2 times" in (row["problem"] or "") for row in rows) == 2 * 34
 
 
 def test_adding_shows_the_next_five_runs(client: redis.Redis, cli: Run) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ from tests.faults.support import Tool
 from tests.terminal import on_terminal
 
 ROUNDS = scaled(5, 150)
-MEGABYTES = scaled(60, 400)
-MOST_MEMORY = 200
+MEGABYTES = scaled(120, 400)
+MOST_MEMORY = 150
+"""Less than all that lies there, and more than what the tool takes by itself and a page of it."""
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -126,26 +128,75 @@ def test_nothing_that_a_terminal_obeys_gets_there(server: PrivateRedis, client: 
             assert SECRET not in shown
 
 
-@pytest.mark.parametrize(
-    "args",
-    [
-        ["jobs", "list", "huge", "--state", "failed"],
-        ["jobs", "list", "huge", "--state", "all", "--ndjson"],
-        ["dlq", "groups", "huge"],
-        ["queues", "list"],
-        ["dlq", "remove", "huge", "--all", "--yes", "--backup"],
+Fill = Callable[[redis.Redis, int, str], None]
+
+
+def dead_letters(client: redis.Redis, number: int, text: str) -> None:
+    job = library.job(f"job-{number}", status="failed", last_error=f"E{number}: {text}")
+    library.bury(client, "huge", [job], 1.6e9)
+
+
+def results(client: redis.Redis, number: int, text: str) -> None:
+    job = library.job(f"job-{number}", status="completed")
+    client.sadd("jobs:huge:ids", job["id"])
+    client.set(f"jobs:huge:{job['id']}", json.dumps(job))
+    client.hset("jobs:huge:states", job["id"], "completed")
+    client.hset("jobs:huge:results", job["id"], json.dumps(text))
+
+
+def definitions(client: redis.Redis, number: int, text: str) -> None:
+    definition = {"task_id": f"app.task-{number}", "args": [text], "kwargs": {}, "every": 60}
+    client.zadd("queue:huge:repeatables", {json.dumps(definition): 5e9 - number})
+
+
+def workers(client: redis.Redis, number: int, text: str) -> None:
+    beat = {"heartbeat": 4e9, "concurrency": 1, "more": text}
+    client.hset("queue:huge:worker_heartbeats", f"worker-{number}", json.dumps(beat))
+
+
+READ = {
+    dead_letters: [
+        "jobs list huge --state failed",
+        "jobs list huge --state all --ndjson",
+        "jobs list huge --state all --q nothing",
+        "jobs show huge job-0",
+        "dlq list huge --ndjson",
+        "dlq groups huge",
+        "overview",
+        "metrics show --no-record",
+        "check --max-failed 9999",
+        "doctor",
+        "dlq remove huge --all --yes --backup BACKUP",
     ],
-    ids=" ".join,
-)
+    results: ["jobs list huge --state completed --ndjson", "jobs show huge job-0", "doctor"],
+    definitions: [
+        "repeatables list",
+        "repeatables list --ndjson",
+        "jobs list huge --state repeatable",
+        "check --max-overdue 0",
+        "doctor",
+        "repeatables pause huge --task app.task-7",
+        "repeatables remove huge --task app.task-8 --yes",
+    ],
+    workers: ["workers list", "workers list --ndjson", "queues list"],
+}
+
+
+@pytest.mark.parametrize("fill", READ, ids=lambda fill: fill.__name__)
 def test_memory_does_not_grow_with_what_lies_there(
-    args: list[str], server: PrivateRedis, client: redis.Redis, tmp_path: Path
+    fill: Fill, server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:
     text = "x" * 1_000_000
     for number in range(MEGABYTES):
-        job = library.job(f"job-{number}", status="failed", last_error=f"E{number}: {text}")
-        library.bury(client, "huge", [job], 1.6e9)
-    if args[-1] == "--backup":
-        args = [*args, str(tmp_path / "backup")]
+        fill(client, number, text)
+    peaks = {}
+    for line in READ[fill]:
+        args = line.replace("BACKUP", str(tmp_path / "backup")).split()
+        peaks[line] = peak_megabytes(server.url, *args)
+    assert {line: peak for line, peak in peaks.items() if peak > MOST_MEMORY} == {}
+
+
+def peak_megabytes(url: str, *args: str) -> float:
     measured = (
         # Not getrusage: a process takes over its parent's peak.
         "import sys; from asyncmq_cli.app import run; code = run(sys.argv[1:]); "
@@ -154,10 +205,10 @@ def test_memory_does_not_grow_with_what_lies_there(
     )
     done = subprocess.run(
         [sys.executable, "-c", measured, *args],
-        env=environment(server.url),
+        env=environment(url),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stderr.split()[-1]) / 1024 < MOST_MEMORY
+    assert done.returncode == 0, (args, done.stderr)
+    return int(done.stderr.split()[-1]) / 1024
