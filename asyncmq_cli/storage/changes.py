@@ -18,7 +18,7 @@ from asyncmq_cli.storage import preflight
 from asyncmq_cli.storage.codec import encode_record
 from asyncmq_cli.storage.jobs import PLACES
 from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, keys_of, to_bytes, to_text
-from asyncmq_cli.storage.location import Location
+from asyncmq_cli.storage.location import Location, decoded
 from asyncmq_cli.storage.rewrites import cancelled, retried
 from asyncmq_cli.storage.scan import WrongType
 from asyncmq_cli.storage.scripts import (
@@ -96,7 +96,7 @@ class Changes:
         ChangeRefused where it cannot be read. Source: `retry_job` in asyncmq.backends.redis."""
         keys = keys_of(location.queue)
         member = location.members["dlq"][0]
-        record, priority = retried(location.decoded(member), location.id, reset_at=reset_at)
+        record, priority = retried(decoded(member), location.id, reset_at=reset_at)
         text, payload = encode_record(record)
         used = [
             keys.dlq,

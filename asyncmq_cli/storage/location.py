@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.storage.codec import decode_member
@@ -14,6 +16,13 @@ if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.storage.parts import Parts
+
+
+@lru_cache(maxsize=1)
+def decoded(member: bytes) -> Mapping[str, Any] | None:
+    """As `decode_member`. One is kept, because a change looks at a job first and then at its dead letter:
+    large ones must not pile up."""
+    return decode_member(member)
 
 
 @dataclass(slots=True)
@@ -38,7 +47,6 @@ class Location:
     children: int = 0
     parts: Parts | None = None
     problem: AdminError | None = None
-    _decoded: tuple[bytes, dict[str, Any] | None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def exists(self) -> bool:
@@ -61,7 +69,7 @@ class Location:
     def job(self) -> Job:
         """What AsyncMQ would make of it."""
         place = next((place for place in PLACES if self.members[place]), None)
-        member = self.decoded(self.members[place][0]) if place else None
+        member = decoded(self.members[place][0]) if place else None
         raw = RawJob(id=self.id, state=self.state, payload=self.payload, member=member, score=self.score)
         if member is not None and place and self.members[place][0] == self.record:
             # As AsyncMQ writes both.
@@ -69,12 +77,6 @@ class Location:
         else:
             add_record(raw, self.record)
         return hydrate(self.queue, raw, place=place)
-
-    def decoded(self, member: bytes) -> dict[str, Any] | None:
-        """What `decode_member` says of it; the last one asked about is kept, not to be changed."""
-        if self._decoded is None or self._decoded[0] is not member:
-            self._decoded = (member, decode_member(member))
-        return self._decoded[1]
 
     @property
     def parents(self) -> list[str]:

@@ -136,6 +136,11 @@ def dead_letters(client: redis.Redis, number: int, text: str) -> None:
     library.bury(client, "huge", [job], 1.6e9)
 
 
+def dead_letters_of_many(client: redis.Redis, number: int, text: str) -> None:
+    job = library.job(f"job-{number}", status="failed", last_error=text)
+    library.bury(client, f"huge-{number % 16}", [job], 1.6e9)
+
+
 def results(client: redis.Redis, number: int, text: str) -> None:
     job = library.job(f"job-{number}", status="completed")
     client.sadd("jobs:huge:ids", job["id"])
@@ -168,6 +173,7 @@ READ = {
         "doctor",
         "dlq remove huge --all --yes --backup BACKUP",
     ],
+    dead_letters_of_many: ["queues list", "overview"],
     results: ["jobs list huge --state completed --ndjson", "jobs show huge job-0", "doctor"],
     definitions: [
         "repeatables list",
