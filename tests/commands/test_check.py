@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -315,10 +316,11 @@ def test_where_there_is_no_queue_there_are_no_workers_either(
     assert probes(cli("check", "--min-workers", asked, "--json"), "workers") == {None: (0, state.lower())}
 
 
-def test_redis_is_not_there(cli: Run) -> None:
-    args = ("check", "--max-waiting", "5", "--redis-url", "unix:///nowhere/redis.sock")
+def test_redis_is_not_there(cli: Run, tmp_path: Path) -> None:
+    url = f"unix://{tmp_path}/redis.sock"
+    args = ("check", "--max-waiting", "5", "--redis-url", url)
     result = cli(*args)
-    reason = "cannot reach Redis at unix:///nowhere/redis.sock: No such file or directory"
+    reason = f"cannot reach Redis at {url}: No such file or directory"
     assert result.code == 3
     assert result.stdout == f"ASYNCMQ UNKNOWN - {reason}\n"
     assert result.stderr.startswith(f"error: {reason}\nhint: ")
