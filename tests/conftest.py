@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
+from tests import forked
 from tests.servers import add_figures, put_first
 
 # TEST_REDIS_SERVER names a server's binary, to run the suite on another version.
@@ -83,18 +84,20 @@ def run_tool(
     *args: str, url: str | None = None, stdin: str | bytes = b"", env: dict[str, str] | None = None
 ) -> Result:
     """The tool in a process of its own, with pipes for its streams."""
-    done = subprocess.run(
-        [sys.executable, "-m", "asyncmq_cli", *args],
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
-        capture_output=True,
-        env={**environment(url), **(env or {})},
-        timeout=120,
-        check=False,
+    words = ["-m", "asyncmq_cli", *args]
+    given = {**environment(url), **(env or {})}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    process = (
+        subprocess.Popen([sys.executable, *words], env=given, **pipes)
+        if forked.heeded_at_start(given)
+        else forked.Forked(words, env=given, **pipes)
     )
+    try:
+        out, err = process.communicate(stdin.encode() if isinstance(stdin, str) else stdin, timeout=120)
+    finally:
+        process.kill()
     return Result(
-        done.returncode,
-        done.stdout.decode("utf-8", "surrogateescape"),
-        done.stderr.decode("utf-8", "surrogateescape"),
+        process.wait(), out.decode("utf-8", "surrogateescape"), err.decode("utf-8", "surrogateescape")
     )
 
 

@@ -18,6 +18,7 @@ from types import TracebackType
 import pyte
 
 from tests.conftest import environment
+from tests.forked import Forked
 
 _PATIENCE = 30.0
 ALTERNATE, NORMAL = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -50,15 +51,18 @@ class LiveTerminal:
     def __enter__(self) -> LiveTerminal:
         self._ours, theirs = pty.openpty()
         self._tell_size()
-        self._process = subprocess.Popen(
-            self._args,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env=self._env,
-            start_new_session=True,
-            # The terminal must be the process's own for Ctrl-C to reach it.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+        self._process = (
+            Forked(self._args[1:], env=self._env, terminal=True, **streams)
+            if self._args[0] == sys.executable
+            else subprocess.Popen(
+                self._args,
+                env=self._env,
+                start_new_session=True,
+                # The terminal must be the process's own for Ctrl-C to reach it.
+                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+                **streams,
+            )
         )
         os.close(theirs)
         return self

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+from tests import forked
 from tests.conftest import environment
 
 ROOT = Path(__file__).parent.parent
@@ -72,14 +73,11 @@ _RC = {"bash": "bashrc", "zsh": ".zshrc", "fish": ".config/fish/config.fish"}
 _SCRIPTS = {"bash": "asyncmq.bash", "zsh": "_asyncmq", "fish": "asyncmq.fish"}
 
 # Stands before the line in the place of a command: what the shell made of the line, word for word.
-_RECORDER = """#!{python}
+_RECORDER = """#!{python} -IS
 import json, os, sys
 words = [os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv[1:]]
 with open({pipe!r}, "w") as pipe:
     json.dump(words, pipe)
-"""
-_PROGRAM = """#!/bin/sh
-exec {python} -m asyncmq_cli "$@"
 """
 
 
@@ -105,7 +103,6 @@ class Shell:
             "ZDOTDIR": str(home),
             "XDG_CONFIG_HOME": str(home / ".config"),
             "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
             "TERM": "xterm",
             "LC_ALL": "C.UTF-8",
             **(env or {}),
@@ -116,12 +113,11 @@ class Shell:
 
     def _write_programs(self) -> None:
         (self.home / "bin").mkdir()
-        recorder = _RECORDER.format(python=sys.executable, pipe=str(self._words))
-        program = _PROGRAM.format(python=shlex.quote(sys.executable))
-        for name, text in (("record", recorder), ("asyncmq", program), ("asyncmq-cli", program)):
-            path = self.home / "bin" / name
-            path.write_text(text)
-            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        recorder = self.home / "bin" / "record"
+        recorder.write_text(_RECORDER.format(python=sys.executable, pipe=str(self._words)))
+        recorder.chmod(recorder.stat().st_mode | stat.S_IXUSR)
+        for name in ("asyncmq", "asyncmq-cli"):
+            forked.client(self.home / "bin" / name, "-m", "asyncmq_cli")
 
     def _start(self, command: list[str], settings: dict[str, str]) -> None:
         self._terminal, theirs = pty.openpty()

@@ -8,13 +8,13 @@ import pty
 import re
 import select
 import struct
-import subprocess
-import sys
 import termios
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.conftest import environment
+from tests.forked import Forked
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -41,22 +41,15 @@ def on_terminal(
     prompt: str = "[y/N] ",
     columns: int = 80,
     env: dict[str, str] | None = None,
+    program: Sequence[str] = ("-m", "asyncmq_cli"),
 ) -> Screen:
     """Run the tool with a terminal for all its streams; type `answer` once `prompt` is shown."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     settings = {**environment(url), "TERM": "xterm-256color", **(env or {})}
     settings.pop("COLUMNS", None)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "asyncmq_cli", *args],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=settings,
-        start_new_session=True,
-        # The terminal must be the process's own for Ctrl-C to reach it.
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    process = Forked([*program, *args], env=settings, terminal=True, **streams)
     os.close(theirs)
     shown = b""
     deadline = time.monotonic() + 60

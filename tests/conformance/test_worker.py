@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -17,7 +17,7 @@ from asyncmq.runners import run_worker
 from asyncmq.tasks import task
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
+from tests import forked, library
 from tests.conftest import Run, environment
 
 QUEUE = "mail"
@@ -93,14 +93,15 @@ def test_a_cancelled_or_removed_job_is_not_run_and_a_paused_queue_rests(
 
 
 def test_ten_processes_retrying_the_same_500_jobs_retry_each_once(
-    server: PrivateRedis, client: redis.Redis
+    server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:
     RUNS.clear()
+    forked.client(tmp_path / "asyncmq", "-m", "asyncmq_cli")
     labels = [f"job-{n:03}" for n in range(500)]
     library.with_backend(server.url, lambda opened: bury(opened, labels))
 
     async def race(opened: RedisBackend) -> list[int]:
-        command = [sys.executable, "-m", "asyncmq_cli", "jobs", "retry", QUEUE, "-"]
+        command = [tmp_path / "asyncmq", "jobs", "retry", QUEUE, "-"]
         racers = [
             await asyncio.create_subprocess_exec(
                 *command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

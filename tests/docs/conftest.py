@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import redis
 
 from asyncmq_cli.demo.environment import DemoEnvironment
 from asyncmq_cli.demo.server import PrivateRedis
+from tests import forked
 from tests.conftest import Result, Run, environment, within_this_process
 from tests.docs.prepared import prepare, remember
 from tests.faults.support import Keyspace
@@ -43,15 +43,10 @@ def url(kept: tuple[str, Keyspace, redis.Redis]) -> str:
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for PATH: `asyncmq` is this tool, and there is a jq, the machine's or ours."""
     folder = tmp_path_factory.mktemp("bin")
-    _script(folder / "asyncmq", "-m asyncmq_cli")
+    forked.client(folder / "asyncmq", "-m", "asyncmq_cli")
     if shutil.which("jq") is None:
-        _script(folder / "jq", str(Path(__file__).with_name("jq_program.py")))
+        forked.client(folder / "jq", "-m", "tests.docs.jq_program", origin="tests.docs.jq_program")
     return folder
-
-
-def _script(path: Path, arguments: str) -> None:
-    path.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" {arguments} "$@"\n')
-    path.chmod(0o755)
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import forked
 from tests.conftest import Result, environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,15 +51,13 @@ def as_cron(command: str, path: Path, given: Mapping[str, str]) -> Result:
 
 def programs(directory: Path) -> Path:
     """A directory in which `asyncmq` is this program, whatever else has the name on PATH."""
-    program = directory / "asyncmq"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m asyncmq_cli "$@"\n')
-    program.chmod(0o700)
+    forked.client(directory / "asyncmq", "-m", "asyncmq_cli")
     return directory
 
 
 def run_shell(shell: list[str], script: str, path: Path, given: Mapping[str, str]) -> Result:
     """A script, with the programs in `path` before all others."""
     env = environment(None)
-    env.update(PATH=os.pathsep.join([str(path), os.defpath]), PYTHONPATH=str(ROOT), **given)
+    env.update(PATH=os.pathsep.join([str(path), os.defpath]), **given)
     done = subprocess.run([*shell, script], env=env, capture_output=True, text=True, timeout=120, check=False)
     return Result(done.returncode, done.stdout, done.stderr)

@@ -6,12 +6,10 @@ import asyncio
 import logging
 import os
 import random
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -27,6 +25,7 @@ from tests import library
 from tests.conftest import run_tool
 from tests.demo.processes import eventually
 from tests.doctor.support import due_in
+from tests.forked import LIBRARY, Forked
 
 QUEUE = "busy"
 VISITS = 3
@@ -113,9 +112,9 @@ def main() -> None:
 
 
 @contextmanager
-def running(url: str, *roles: str) -> Iterator[list[subprocess.Popen[bytes]]]:
-    command = [sys.executable, "-c", "from tests.doctor.test_busy import main; main()", url]
-    started = [subprocess.Popen([*command, role], cwd=Path(__file__).parents[2]) for role in roles]
+def running(url: str, *roles: str) -> Iterator[list[Forked]]:
+    command = ["-c", "from tests.doctor.test_busy import main; main()", url]
+    started = [Forked([*command, role], env=os.environ, origin=LIBRARY) for role in roles]
     try:
         yield started
     finally:
