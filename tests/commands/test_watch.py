@@ -313,8 +313,8 @@ def test_the_trends_are_of_half_an_hour_and_not_of_the_last_looks(
         terminal.shows("failed/min")
         for number in range(12):
             enqueue(server, f"late-{number}")
-            text = terminal.shows(f"{13 + number} jobs")
-    assert re.search(r"backlog █{7,9}.?▁{3,5} 24  ", text), text
+            terminal.shows(f"{13 + number} jobs")
+        terminal.until(lambda text: re.search(r"backlog █{7,9}.?▁{3,5} 24  ", text) is not None)
 
 
 def remember(client: redis.Redis, *backlogs: tuple[float, int]) -> None:
