@@ -18,6 +18,11 @@ from asyncmq_cli.demo.server import PrivateRedis
 from tests import library
 
 QUEUE = "mail"
+AT_ONCE = (
+    "-c",
+    "from asyncmq_cli.services import doctor; doctor.GRACE = 0.02; from asyncmq_cli.app import main; main()",
+)
+"""The tool for queues in which nothing moves, so that there is little to wait for between two looks."""
 RUNS: list[str] = []
 
 Use = Callable[[RedisBackend], Awaitable[Any]]

@@ -41,7 +41,7 @@ def test_each_sorted_set_is_read_a_few_times_whatever_the_number_of_suspects(
     client: redis.Redis, cli: Run
 ) -> None:
     counts = []
-    for suspects in (3000, 6000):
+    for suspects in (1500, 3000):
         client.flushall()
         dead_ends(client, suspects)
         counts.append(calls(client, lambda: cli("doctor", "--json"), "zscan"))
@@ -50,10 +50,10 @@ def test_each_sorted_set_is_read_a_few_times_whatever_the_number_of_suspects(
 
 
 def test_many_repairs_read_each_sorted_set_a_few_times_more(client: redis.Redis, cli: Run) -> None:
-    dead_ends(client, 3000)
+    dead_ends(client, 1500)
     looks = calls(client, lambda: cli("doctor"), "zscan")
     repairs = calls(client, lambda: cli("doctor", "--repair", "--yes"), "zscan")
-    assert client.zcard(DLQ) == 0 and client.zcard(WAITING) == 3000
+    assert client.zcard(DLQ) == 0 and client.zcard(WAITING) == 1500
     assert repairs < 3 * looks
 
 
@@ -70,13 +70,13 @@ def large(client: redis.Redis, count: int, *, damaged: bool) -> None:
 
 @pytest.mark.parametrize("damaged", [False, True], ids=["healthy", "damaged"])
 def test_of_large_jobs_a_piece_is_held_at_a_time(damaged: bool, client: redis.Redis, cli: Run) -> None:
-    large(client, 120, damaged=damaged)
+    large(client, 90, damaged=damaged)
     tracemalloc.start()
     try:
         told = cli("doctor", "--repair", "--yes", "--json")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (told.code, told.json["matched"]) == (0, 120 if damaged else 0)
-    assert client.zcard(DLQ) == 120
+    assert (told.code, told.json["matched"]) == (0, 90 if damaged else 0)
+    assert client.zcard(DLQ) == 90
     assert peak < 80_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 import redis
@@ -14,11 +15,16 @@ from asyncmq_cli.services import doctor_repairs
 from asyncmq_cli.services.doctor_codes import BY_CODE
 from tests import library
 from tests.conftest import Run
-from tests.doctor.support import QUEUE, due_in, job, note_down, put
-from tests.terminal import on_terminal
+from tests.doctor.support import AT_ONCE, QUEUE, due_in, job, note_down, put
+from tests.terminal import Screen
+from tests.terminal import on_terminal as on_any_terminal
 
 WAITING = f"queue:{QUEUE}:waiting"
 LONG_IDS = [f"96064b8e-d5c5-4c78-8146-20f48d390d{number:02x}" for number in range(7)]
+
+
+def on_terminal(*args: str, **kwargs: Any) -> Screen:
+    return on_any_terminal(*args, program=AT_ONCE, **kwargs)
 
 
 @pytest.fixture
@@ -163,7 +169,7 @@ def lost(server: PrivateRedis, client: redis.Redis) -> None:
 
 @pytest.mark.usefixtures("lost")
 def test_the_command_that_repairs_a_lost_job_is_printed_as_it_is_typed(
-    server: PrivateRedis, client: redis.Redis, run: Run
+    server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     command = "'asyncmq doctor --repair --code active_lost'"
     for args in (("doctor",), ("doctor", "--repair", "--yes"), ("doctor", "--repair", "--dry-run")):
@@ -172,9 +178,9 @@ def test_the_command_that_repairs_a_lost_job_is_printed_as_it_is_typed(
         assert "--dry-run'" not in screen.text and "No job matches" not in screen.text
     named = on_terminal("doctor", QUEUE, url=server.url, columns=120).text
     assert f"'asyncmq doctor {QUEUE} --repair --code active_lost'" in named
-    piped = run("doctor", "--repair", "--yes").stderr.splitlines()
+    piped = cli("doctor", "--repair", "--yes").stderr.splitlines()
     assert piped[1].startswith(f"hint: {command} ")
-    assert run("doctor", "--repair", "--code", "active_lost", "--yes").code == 0
+    assert cli("doctor", "--repair", "--code", "active_lost", "--yes").code == 0
     assert client.zcard(WAITING) == 1
 
 
