@@ -37,7 +37,9 @@ types: $(VENV)/.dev
 shells:
 	@tests/install-shells bash zsh fish || true
 
-# More at a time than there are cores: many tests wait for something most of their time.
+# More at a time than there are cores: many tests wait for something most of their time. Bytecode is kept,
+# whatever the environment says: programs are started by the hundred.
+unit: export PYTHONDONTWRITEBYTECODE :=
 unit: $(VENV)/.dev shells
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(PYTEST_ARGS)
 
