@@ -22,9 +22,9 @@ from asyncmq_cli.commands.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.restoring import FileArg, restore_jobs
 from asyncmq_cli.commands.session import Session
-from asyncmq_cli.commands.targets import DEAD_STATES, Manner, Targets
+from asyncmq_cli.commands.targets import Manner, Targets
 from asyncmq_cli.commands.tree import noun
-from asyncmq_cli.models.values import JOB_STATES, LISTED_STATES
+from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
 
 app = noun("Find jobs, read why they failed, retry, remove and cancel them.")
 

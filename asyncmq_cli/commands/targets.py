@@ -10,9 +10,9 @@ from typing import Any, Literal
 from asyncmq_cli.commands.durations import age
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.models.values import DEAD_STATES
 
 EVERYWHERE = "--state all looks at every state"
-DEAD_STATES = ("failed", "expired")
 _FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than")
 _RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>s|sec|second|m|min|minute)")
 _UNIT_SECONDS = {"s": 1, "m": 60}

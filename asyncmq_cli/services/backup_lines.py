@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from asyncmq_cli.storage.keys import PLACES
 from asyncmq_cli.storage.parts import Members, Parts
 
 VERSION = 1
@@ -22,7 +23,6 @@ VERSION = 1
 _REQUIRED = ("queue", "id")
 _VALUES = ("state", "record", "payload", "result", "claim", "heartbeat")
 _FLAGS = ("in_ids", "cancelled")
-_PLACES = ("waiting", "delayed", "dlq")
 _SETS = ("pending", "children", "parents")
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -46,7 +46,7 @@ def job_line(run: str, parts: Parts) -> bytes:
     line: dict[str, Any] = {"backup": VERSION, "run": run}
     for field in fields(parts):
         value = getattr(parts, field.name)
-        if field.name in _PLACES:
+        if field.name in PLACES:
             line[field.name] = [
                 {"score": _number(score), "member": as_text(member)} for member, score in value
             ]
@@ -90,7 +90,7 @@ def read_line(line: bytes) -> tuple[str, Parts] | Outcome:
         **{name: _bytes(data, name) for name in _REQUIRED},
         **{name: None if data.get(name) is None else _bytes(data, name) for name in _VALUES},
         **{name: _flag(data, name) for name in _FLAGS},
-        **{name: _members(data, name) for name in _PLACES},
+        **{name: _members(data, name) for name in PLACES},
         **{name: _names(data, name) for name in _SETS},
     }
     return run, Parts(**found)

@@ -16,7 +16,7 @@ from asyncmq_cli.services.change import Attempt
 from asyncmq_cli.services.retry_watch import RetryWatch
 from asyncmq_cli.storage.changes import Change, marked_cancelled
 from asyncmq_cli.storage.hydrate import has_pending_parents
-from asyncmq_cli.storage.jobs import PLACES
+from asyncmq_cli.storage.keys import PLACES
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport

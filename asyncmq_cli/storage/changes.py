@@ -16,8 +16,7 @@ from redis.exceptions import RedisError
 from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
 from asyncmq_cli.storage import preflight
 from asyncmq_cli.storage.codec import encode_record
-from asyncmq_cli.storage.jobs import PLACES
-from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, keys_of, to_bytes, to_text
+from asyncmq_cli.storage.keys import AUDIT_STREAM, PLACES, QueueKeys, keys_of, to_bytes, to_text
 from asyncmq_cli.storage.location import Location, decoded
 from asyncmq_cli.storage.rewrites import cancelled, retried
 from asyncmq_cli.storage.scan import WrongType

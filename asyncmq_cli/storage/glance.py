@@ -12,8 +12,8 @@ import redis
 from redis.exceptions import ResponseError
 
 from asyncmq_cli.storage import scan, walk
-from asyncmq_cli.storage.jobs import PLACES, JobReader
-from asyncmq_cli.storage.keys import QueueKeys
+from asyncmq_cli.storage.jobs import JobReader
+from asyncmq_cli.storage.keys import PLACES, QueueKeys
 from asyncmq_cli.storage.tally import Tally, told, untold
 from asyncmq_cli.storage.walk import IdsOf, Listed
 from asyncmq_cli.storage.wire import Line, packed, packed_for, scan_command

@@ -16,7 +16,7 @@ from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.storage import scan, walk
 from asyncmq_cli.storage.codec import decode_member, member_id
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
-from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
+from asyncmq_cli.storage.keys import PLACE_OF_STATE, PLACES, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.sieve import SPLIT_AND_WHOLE, Sieve, may_be_split
 from asyncmq_cli.storage.tally import PENDING_ENTRIES
 from asyncmq_cli.storage.walk import Listed, Read, Wanted
@@ -24,9 +24,6 @@ from asyncmq_cli.storage.walk import Listed, Read, Wanted
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
 
-# Where the jobs of a state lie. A state that is not here can lie anywhere.
-PLACE_OF_STATE = {"waiting": "waiting", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}
-PLACES = ("waiting", "delayed", "dlq")
 
 _READ_IDS = {"waiting": walk.waiting_ids, "delayed": walk.read_ids, "dlq": walk.read_ids}
 _SPELLED_IDS = {"waiting": walk.waiting_ids, "delayed": walk.spelled_ids, "dlq": walk.spelled_ids}

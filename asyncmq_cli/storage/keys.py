@@ -16,6 +16,11 @@ METRICS_STREAM = b"asyncmq-cli:metrics"
 EVENTS_CHANNEL = b"asyncmq:events"
 """Where AsyncMQ publishes. Source: `RedisBackend.emit_event` in asyncmq.backends.redis."""
 
+PLACES = ("waiting", "delayed", "dlq")
+"""The sorted sets in which AsyncMQ looks for jobs."""
+PLACE_OF_STATE = {"waiting": "waiting", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}
+"""The one that holds the jobs of a state. A state that is not here can lie anywhere."""
+
 # Each kind of key that proves that its queue exists, and its Redis type.
 QUEUE_SUFFIXES: dict[bytes, bytes] = {
     b"waiting": b"zset",

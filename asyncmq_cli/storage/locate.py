@@ -9,8 +9,7 @@ import redis
 
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, dumps
-from asyncmq_cli.storage.jobs import PLACE_OF_STATE, PLACES
-from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
+from asyncmq_cli.storage.keys import PLACE_OF_STATE, PLACES, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.location import Location
 from asyncmq_cli.storage.questions import ask
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.storage.codec import decode_member
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
-from asyncmq_cli.storage.jobs import PLACES
-from asyncmq_cli.storage.keys import to_text
+from asyncmq_cli.storage.keys import PLACES, to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError

@@ -12,7 +12,7 @@ import redis
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.models.values import WAITING_CHILDREN
-from asyncmq_cli.storage import queue_names, scan
+from asyncmq_cli.storage import queue_names, scan, walk
 from asyncmq_cli.storage.glance import Beside, Glance, glances, tally_of
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import DISCOVERY_PATTERN, QueueKeys, to_text
@@ -39,7 +39,7 @@ class QueueReader:
     def names(self) -> list[str]:
         """All queues, sorted: AsyncMQ keeps no registry, so this reads the names of the keys."""
         found: set[bytes] = set()
-        for keys in scan.key_names(self._redis, DISCOVERY_PATTERN):
+        for keys in walk.key_names(self._redis, DISCOVERY_PATTERN):
             found |= queue_names.proven_by(self._redis, keys, found)
         return sorted(to_text(name) for name in found)
 

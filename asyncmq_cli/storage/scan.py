@@ -64,22 +64,6 @@ def chunked(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
         yield piece
 
 
-def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
-    """The names of all keys that match. Redis looks for the next while those before are looked at."""
-    from asyncmq_cli.storage.wire import Line, packed
-
-    with Line(client) as line:
-        cursor = b""
-        while cursor != b"0":
-            if not cursor:
-                line.send((pattern, packed(b"SCAN", b"0", b"MATCH", pattern, b"COUNT", b"%d" % CHUNK)))
-            cursor, found = line.receive()
-            if cursor != b"0":
-                line.send((pattern, packed(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % CHUNK)))
-            if found:
-                yield found
-
-
 def set_members(client: redis.Redis, key: bytes, match: bytes | None = None) -> Iterator[list[bytes]]:
     cursor: int | None = None
     while cursor != 0:

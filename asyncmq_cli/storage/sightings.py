@@ -11,8 +11,7 @@ import redis
 
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import decode_member, dumps, member_id
-from asyncmq_cli.storage.jobs import PLACES
-from asyncmq_cli.storage.keys import QueueKeys, to_bytes
+from asyncmq_cli.storage.keys import PLACES, QueueKeys, to_bytes
 
 _LIFE = ("task", "args", "kwargs", "created_at")
 

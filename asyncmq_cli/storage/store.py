@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.storage.connection import answer_within, connect
-from asyncmq_cli.storage.jobs import PLACES, JobReader
+from asyncmq_cli.storage.jobs import JobReader
+from asyncmq_cli.storage.keys import PLACES
 from asyncmq_cli.storage.queues import QueueReader
 from asyncmq_cli.storage.refusals import redis_errors
 from asyncmq_cli.storage.scan import chunked

@@ -19,7 +19,7 @@ import orjson
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.codec import CorruptData, decode_record
 from asyncmq_cli.storage.hydrate import PENDING_STATES, effective_state
-from asyncmq_cli.storage.keys import to_bytes, to_text
+from asyncmq_cli.storage.keys import PLACE_OF_STATE, to_bytes, to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.walk import Listed
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 PENDING_ENTRIES = frozenset({*map(to_bytes, PENDING_STATES), b"wait", b"unknown"})
 _UNTOLD = frozenset({None, *PENDING_ENTRIES})
 _DEAD_ENTRIES = frozenset({b"failed", b"expired"})
-PLACE_OF_STATUS = {"waiting": "waiting", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}
 _SHALLOW = 1000
 
 
@@ -45,7 +44,7 @@ class Fingerprint:
 
 
 def _fingerprints() -> dict[str, Fingerprint]:
-    return {place: Fingerprint() for place in set(PLACE_OF_STATUS.values())}
+    return {place: Fingerprint() for place in set(PLACE_OF_STATE.values())}
 
 
 @dataclass(slots=True)
@@ -79,7 +78,7 @@ class Tally:
             record = _decoded(text)
             status = effective_state(None if entry is None else to_text(entry), record, None)
             statuses.append(status)
-            place = PLACE_OF_STATUS.get(status)
+            place = PLACE_OF_STATE.get(status)
             # Without a record a sorted set's member may say something else of its job.
             if place is not None and record:
                 expected[place].append(name)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import redis
 
 from asyncmq_cli.storage import scan
-from asyncmq_cli.storage.jobs import PLACES
-from asyncmq_cli.storage.keys import QueueKeys, to_bytes
+from asyncmq_cli.storage.keys import PLACES, QueueKeys, to_bytes
 from asyncmq_cli.storage.locate import read_place
 from asyncmq_cli.storage.location import Location
 from asyncmq_cli.storage.questions import Question, answer, ask

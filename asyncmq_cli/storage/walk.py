@@ -1,6 +1,7 @@
-"""Walking a queue's jobs in pieces: their ids and states first, then the records of those wanted.
+"""Walking the names of all keys, and a queue's jobs in pieces: their ids and states first, then the
+records of those wanted.
 
-Both read ahead: Redis works on the next piece while the one before it is looked at.
+All of these read ahead: Redis works on the next piece while the one before it is looked at.
 """
 
 from __future__ import annotations
@@ -77,6 +78,20 @@ class Read:
 
 IdsOf = Callable[[Sequence[bytes]], list[bytes]]
 Wanted = Callable[["bytes | None"], bool]
+
+
+def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
+    """The names of all keys that match. Redis looks for the next while those before are looked at."""
+    with Line(client) as line:
+        cursor = b""
+        while cursor != b"0":
+            if not cursor:
+                line.send((pattern, packed(b"SCAN", b"0", b"MATCH", pattern, b"COUNT", b"%d" % CHUNK)))
+            cursor, found = line.receive()
+            if cursor != b"0":
+                line.send((pattern, packed(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % CHUNK)))
+            if found:
+                yield found
 
 
 class Crowded(Exception):
