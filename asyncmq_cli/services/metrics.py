@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 from asyncmq_cli.errors import AdminError, RedisProblem
 from asyncmq_cli.models.pictures import MetricsSnapshot, Rates, Trend
 from asyncmq_cli.services.observer import Observer
-from asyncmq_cli.services.rates import WINDOW, rates, since_the_clock_was_set, trend, up_to
-from asyncmq_cli.storage.metrics import KEPT, LEAST_GAP
+from asyncmq_cli.services.rates import rates, since_the_clock_was_set, trend, up_to
+from asyncmq_cli.storage.metrics import KEPT
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 DEFAULT_LIMIT = 120
 MAX_LIMIT = 500
-_PRESENT = int(WINDOW / LEAST_GAP) + 4
-"""So many snapshots there are at most in the window by which the present is judged, and a few more."""
 
 
 class IncompleteSnapshot(AdminError):
@@ -73,7 +71,7 @@ class MetricsService:
             return Rates()
         row = [snapshot]
         with self._history_read():
-            kept = self._store.metrics.newest_first(self._store.warn, at_a_time=_PRESENT)
+            kept = self._store.metrics.newest_first(self._store.warn)
             row = up_to(snapshot, islice(kept, MAX_LIMIT))
         return rates(row)
 

@@ -46,13 +46,11 @@ class MetricsLog:
             raise scan.WrongType(METRICS_STREAM)
         return code == DONE
 
-    def newest_first(
-        self, warn: Callable[[str], None], *, at_a_time: int = scan.STREAM_CHUNK
-    ) -> Iterator[MetricsSnapshot]:
-        """Every snapshot kept, read so many at a time as they are asked for; of what is none of ours the
-        first few are warned of. Raises WrongType."""
+    def newest_first(self, warn: Callable[[str], None]) -> Iterator[MetricsSnapshot]:
+        """Every snapshot kept, read as they are asked for; of what is none of ours the first few are
+        warned of. Raises WrongType."""
         damaged = 0
-        for entry_id, fields in scan.stream_entries(self._redis, METRICS_STREAM, at_a_time):
+        for entry_id, fields in scan.stream_entries(self._redis, METRICS_STREAM):
             try:
                 yield _snapshot(fields)
             except CorruptData as exc:

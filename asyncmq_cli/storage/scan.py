@@ -23,7 +23,6 @@ CHUNK = 1000
 _PIECE_BYTES = 512 * 1024
 MIN_CHUNK = 8
 """The fewest, however large they are."""
-STREAM_CHUNK = 500
 
 
 class WrongType(AdminError):
@@ -96,17 +95,18 @@ def zset_members(
             yield found
 
 
-def stream_entries(
-    client: redis.Redis, key: bytes, count: int = STREAM_CHUNK
-) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
-    """Every entry of a stream, newest first, `count` at a time: its id and its fields."""
+def stream_entries(client: redis.Redis, key: bytes) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+    """Every entry of a stream, newest first: its id and its fields. The first pieces are small ones, for
+    whoever wants but a few."""
+    pace = Pace()
     end: bytes | str = "+"
     while True:
-        entries = typed(key, client.xrevrange, key, max=end, min="-", count=count)
+        entries = typed(key, client.xrevrange, key, max=end, min="-", count=pace.count)
         yield from entries
-        if len(entries) < count:
+        if len(entries) < pace.count:
             return
         end = b"(" + entries[-1][0]
+        pace.learn(len(entries), sum(len(value) for _, fields in entries for value in fields.values()))
 
 
 def strings(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> Iterator[list[bytes | None]]:

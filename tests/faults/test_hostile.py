@@ -159,6 +159,12 @@ def workers(client: redis.Redis, number: int, text: str) -> None:
     client.hset("queue:huge:worker_heartbeats", f"worker-{number}", json.dumps(beat))
 
 
+def events(client: redis.Redis, number: int, text: str) -> None:
+    event = {"action": "job.retry", "source": "jobs.single", "status": "success", "details": {"note": text}}
+    told = {**event, "queue": "huge", "job_id": f"job-{number}", "actor": "me", "error": None}
+    client.xadd("asyncmq-cli:audit", {"timestamp": "1.0", "event": json.dumps(told)})
+
+
 READ = {
     dead_letters: [
         "jobs list huge --state failed",
@@ -184,6 +190,7 @@ READ = {
         "repeatables pause huge --task app.task-7",
         "repeatables remove huge --task app.task-8 --yes",
     ],
+    events: ["audit --limit 20", "audit --ndjson", "audit --ndjson --by nobody"],
     workers: ["workers list", "workers list --ndjson", "queues list"],
 }
 
