@@ -218,8 +218,10 @@ def _fail(error: AdminError, args: Sequence[str]) -> int:
     before_rest = list(args)[: list(args).index("--")] if "--" in args else list(args)
     try:
         sys.stdout.flush()
-        text = error_line(error, as_json="--json" in before_rest or "--ndjson" in before_rest)
-        plain = not takes_more_than_ascii(sys.stderr)
+        as_json = "--json" in before_rest or "--ndjson" in before_rest
+        text = error_line(error, as_json=as_json)
+        # What is quoted in JSON stays what it is.
+        plain = not as_json and not takes_more_than_ascii(sys.stderr)
         sys.stderr.write(printable_on(sys.stderr, text, plain=plain) + "\n")
     except BrokenPipeError:
         _let_go_of_stdout()

@@ -105,15 +105,15 @@ _MOST_NAMED = 3
 
 
 class JobNotFound(AdminError):
-    """Redis holds nothing of such a job. `nearest` are all jobs of which the id that was given may be
-    the beginning."""
+    """Redis holds nothing of such a job. `nearest` are jobs of which the id that was given may be the
+    beginning."""
 
     code, exit_code = "job_not_found", 4
 
     def __init__(self, queue: str, job_id: str, nearest: Sequence[str] = ()) -> None:
         named = nearest[:_MOST_NAMED]
         if len(nearest) == 1:
-            hint = f"the only job that begins with it is {nearest[0]}"
+            hint = f"did you mean {nearest[0]}?"
         elif nearest:
             more = ["…"] if len(named) < len(nearest) else []
             hint = f"{len(nearest)} jobs begin with it: {', '.join([*named, *more])}"

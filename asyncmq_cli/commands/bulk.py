@@ -34,8 +34,8 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
     by_filter = parse.is_by_filter(targets, session.flags)
     chosen = _found(session, targets, manner) if by_filter else _named(targets)
 
-    def order(progress: Callable[[int], None] | None = None, *, dry_run: bool) -> Order:
-        control = Control(rate=rate, abort_above=abort_above, progress=progress)
+    def order(advance: Callable[[int], None] | None = None, *, dry_run: bool) -> Order:
+        control = Control(rate=rate, abort_above=abort_above, progress=advance)
         return Order(targets.queue, chosen, manner.reason, dry_run, manner.noun, control, manner.backup)
 
     if not manner.dry_run and not manner.yes:

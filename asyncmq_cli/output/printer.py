@@ -229,7 +229,9 @@ class Printer:
 
     def _write_text(self, stream: TextIO, text: str) -> None:
         try:
-            stream.write(printable_on(stream, text, plain=not self.has_blocks) + "\n")
+            # What is quoted in JSON stays what it is.
+            plain = not self.for_programs and not self.has_blocks
+            stream.write(printable_on(stream, text, plain=plain) + "\n")
         except BrokenPipeError as exc:
             raise OutputClosed from exc
 

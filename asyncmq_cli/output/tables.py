@@ -63,8 +63,9 @@ def table(
     cells: dict[str, list[Text]] = {column.title: [] for column in columns}
     # Of a row no more is kept than is shown of it.
     for row in rows:
-        for column in columns:
-            cells[column.title].append(cell(column, row))
+        # A column that is asked for twice has its texts once.
+        for title, column in {column.title: column for column in columns}.items():
+            cells[title].append(cell(column, row))
     natural = {title: max([len(title), *(text.cell_len for text in texts)]) for title, texts in cells.items()}
     shown = _affordable(columns, natural, width)
     widths = _fitting(shown, natural, width)

@@ -97,6 +97,10 @@ class _Sketch:
             bare=not set(definition) - {"task_id", "every", "cron", "name", "key", "paused"},
         )
 
+    @property
+    def place(self) -> tuple[float, bytes]:
+        return self.next_run, self.digest
+
     def finding(self, code: str) -> QueueFinding:
         return QueueFinding(code, (self.id,), 1, (self.digest, self.next_run), tasks=self.schedule[:1])
 
@@ -114,11 +118,11 @@ def _definitions(store: Store, queue: str) -> Iterator[QueueFinding]:
         known = first.setdefault(member.id, sketch)
         if known is not sketch:
             repeated.add(member.id)
-            first[member.id] = min(known, sketch, key=lambda one: one.next_run)
+            first[member.id] = min(known, sketch, key=lambda one: one.place)
     if repeated:
         yield from _repeated(member for member in store.repeatables.each(queue) if member.id in repeated)
-    yield from unreadable
-    in_order = sorted(first.values(), key=lambda one: one.next_run)
+    yield from sorted(unreadable, key=lambda finding: finding.marks[::-1])
+    in_order = sorted(first.values(), key=lambda one: one.place)
     yield from (one.finding("repeatable_unscheduled") for one in in_order if one.overdue)
     yield from (one.finding("repeatable_shadow") for one in _shadows(in_order))
 
@@ -127,13 +131,13 @@ def _repeated(members: Iterable[Member]) -> Iterator[QueueFinding]:
     by_identity: dict[str, list[Member]] = defaultdict(list)
     for member in members:
         by_identity[member.id].append(member)
-    for identity, found in by_identity.items():
-        same = sorted(found, key=lambda one: one.place)
+    stored = [sorted(found, key=lambda one: one.place) for found in by_identity.values()]
+    for same in sorted(stored, key=lambda found: found[0].place):
         if len(same) > 1:
             mixed = len({member.paused for member in same}) > 1
             code = "repeatable_conflict" if mixed else "repeatable_duplicate"
             marks = tuple((member.raw, member.score) for member in same)
-            yield QueueFinding(code, (identity,), 1, marks, tuple(same), (name_of(same[0]),))
+            yield QueueFinding(code, (same[0].id,), 1, marks, tuple(same), (name_of(same[0]),))
 
 
 def _shadows(first: Sequence[_Sketch]) -> list[_Sketch]:

@@ -22,6 +22,7 @@ _TOGETHER = 16
 """Small queues asked for at a time: that must not hold Redis up, nor fill the memory where jobs are
 large."""
 _FEW_IDS, _FEW, _LITTLE = 100, 32, 64 * 1024
+"""Ids, members of a sorted set or records, and bytes of these: what has more is walked over alone."""
 
 _IDS: dict[str, IdsOf] = {"waiting": list, "delayed": walk.read_ids, "dlq": walk.read_ids}
 
@@ -85,17 +86,16 @@ def _count_listed(client: redis.Redis, keys: QueueKeys, tally: Tally) -> Iterato
 
 def _count_members(client: redis.Redis, keys: QueueKeys, tally: Tally) -> Iterator[None]:
     for place in PLACES:
-        key: bytes = getattr(keys, place)
-        try:
-            for members in walk.in_order(client, key):
-                yield
-                tally.add_members(place, members, _IDS[place](members))
-        except walk.Crowded:
-            tally.forget_members(place)
-            for found in scan.zset_members(client, key):
-                members = [member for member, _ in found]
-                tally.add_members(place, members, _IDS[place](members))
-                yield
+        for read in (walk.in_order, walk.scanned) if place == "waiting" else (walk.scanned,):
+            try:
+                for members in read(client, getattr(keys, place)):
+                    if members is None:
+                        yield
+                    else:
+                        tally.add_members(place, members, _IDS[place](members))
+                break
+            except walk.Crowded:
+                tally.forget_members(place)
 
 
 def glances(client: redis.Redis, queues: Sequence[str]) -> list[Glance | None]:

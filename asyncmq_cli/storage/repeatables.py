@@ -1,8 +1,9 @@
 """Repeatable definitions. Source: asyncmq.core.repeatables, and the repeatables' methods of
 asyncmq.backends.redis.
 
-A queue's definitions are few, and its scheduler holds them all at every turn. Nothing here does: they
-are read in bounded pieces, and those that are shown in their order are held up to a size.
+A queue's definitions are few, and its scheduler holds them all at every turn. Here they are read in
+bounded pieces, and those that are shown in their order are held up to a size; of all others no more
+than what tells them apart.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Repeatables:
         self._allowed: set[str] = set()
 
     def each(self, queue: str) -> Iterator[Member]:
-        """As the function."""
+        """Every definition once, in the order found. Raises WrongType."""
         return each(self._redis, queue)
 
     def in_order(self, queue: str) -> Iterator[tuple[Member, int]]:

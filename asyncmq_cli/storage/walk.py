@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 ID_OPENING = b'{"id": "'
 _COMPLETED, _ACTIVE = b"completed", b"active"
+_MOST = 2 * CHUNK
+"""Ids in a piece: there may be some of one score at its end."""
+_LONGEST_ID = 512
+"""Bytes; a longer one is a whole job, as AsyncMQ once wrote them into the waiting set."""
 
 
 @dataclass(slots=True)
@@ -86,49 +90,69 @@ def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
         cursor = b""
         while cursor != b"0":
             if not cursor:
-                line.send((pattern, packed(b"SCAN", b"0", b"MATCH", pattern, b"COUNT", b"%d" % CHUNK)))
+                line.send(_keys_after(b"0", pattern))
             cursor, found = line.receive()
             if cursor != b"0":
-                line.send((pattern, packed(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % CHUNK)))
+                line.send(_keys_after(cursor, pattern))
             if found:
                 yield found
 
 
+def _keys_after(cursor: bytes, pattern: bytes) -> tuple[bytes, bytes]:
+    # Few match: what a piece costs is mostly its round trip, not what it brings.
+    return pattern, packed(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % (2 * CHUNK))
+
+
 class Crowded(Exception):
-    """More members of a sorted set have one score, or came to it meanwhile, than a piece may hold."""
+    """More lies at one score, or between two, than a piece may hold."""
 
 
-def in_order(client: redis.Redis, key: bytes) -> Iterator[list[bytes]]:
-    """The members of a sorted set without their scores. Each that keeps its score meanwhile comes
-    once: a piece is all that lies between two scores. ZSCAN, which prints every score, costs Redis
-    three times as much. Raises WrongType, and Crowded."""
-    pace = Pace()
-    count, low, high = pace.count, b"-inf", b""
-    before: list[bytes] | None = None
+def in_order(client: redis.Redis, key: bytes) -> Iterator[list[bytes] | None]:
+    """As `scanned`, of a sorted set of ids; each that keeps its score meanwhile comes once. A piece is
+    all that lies between two scores. ZSCAN, which prints every score, costs Redis three times as much,
+    but mixes large members with small ones, so that a piece is as large as the one before it; here
+    they may lie together. Raises WrongType, and Crowded."""
+    low, high = b"-inf", b""
     with Line(client) as line:
-        line.send(_score_after(key, low, count))
+        line.send(_score_after(key, low))
         while high != b"+inf":
             beyond = line.receive()
             high = beyond[1] if beyond else b"+inf"
-            most, count = 2 * count, pace.count
-            line.send((key, packed(b"ZRANGEBYSCORE", key, low, high, b"LIMIT", b"0", b"%d" % most)))
+            if beyond and len(beyond[0]) > _LONGEST_ID:
+                raise Crowded
+            line.send((key, packed(b"ZRANGEBYSCORE", key, low, high, b"LIMIT", b"0", b"%d" % _MOST)))
+            members = line.receive()
+            if len(members) == _MOST:
+                raise Crowded
+            yield None
             low = b"(" + high
             if beyond:
-                line.send(_score_after(key, low, count))
-            # While Redis is busy with these.
-            if before is not None:
-                yield before
-            before = line.receive()
-            if len(before) == most:
-                raise Crowded
-            pace.learn(len(before), sum(map(len, before)))
-    if before:
-        yield before
+                line.send(_score_after(key, low))
+            yield members
 
 
-def _score_after(key: bytes, low: bytes, count: int) -> tuple[bytes, bytes]:
-    """Asks for the member that comes `count` later, with its score."""
-    return key, packed(b"ZRANGEBYSCORE", key, low, b"+inf", b"WITHSCORES", b"LIMIT", b"%d" % count, b"1")
+def _score_after(key: bytes, low: bytes) -> tuple[bytes, bytes]:
+    """Asks for the member that comes a piece later, with its score."""
+    return key, packed(b"ZRANGEBYSCORE", key, low, b"+inf", b"WITHSCORES", b"LIMIT", b"%d" % CHUNK, b"1")
+
+
+def scanned(client: redis.Redis, key: bytes) -> Iterator[list[bytes] | None]:
+    """The members of a sorted set. Every one that is there from the first piece to the last comes at
+    least once. Before each piece comes None, when it is there and the next is not asked for: it is the
+    time to listen to whatever else was asked, because what is not read yet of a long reply waits for
+    the next command. Raises WrongType."""
+    pace = Pace()
+    with Line(client) as line:
+        cursor = b""
+        line.send(scan_command(b"ZSCAN", key, b"0", pace.count))
+        while cursor != b"0":
+            cursor, found = line.receive()
+            members = found[::2]
+            pace.learn(len(members), sum(map(len, members)))
+            yield None
+            if cursor != b"0":
+                line.send(scan_command(b"ZSCAN", key, cursor, pace.count))
+            yield members
 
 
 def members_of(client: redis.Redis, keys: QueueKeys, place: str, ids_of: IdsOf) -> Iterator[Listed]:

@@ -221,3 +221,10 @@ def test_names_of_queues_go_into_a_change_of_queues(filled: None, client: redis.
     assert not client.exists(f"queue:{QUEUE}:paused")
     nothing = run("queues", "pause", "-", stdin="")
     assert (nothing.code, nothing.stdout, nothing.stderr) == (0, "", "")
+
+
+def test_a_field_that_is_asked_for_twice_is_shown_twice(filled: None, cli: Run, server: PrivateRedis) -> None:
+    args = ("queues", "list", "--fields", "name,failed,name")
+    assert cli(*args).lines == [f"{QUEUE}\t25\t{QUEUE}"]
+    screen = on_terminal(*args, url=server.url).text.splitlines()
+    assert [line.split() for line in screen] == [["NAME", "FAILED", "NAME"], [QUEUE, "25", QUEUE]]

@@ -47,7 +47,7 @@ def test_the_only_job_that_begins_with_it_is_named_and_left_alone(
     assert (refused.code, refused.stdout if "show" in command else "") == (4, "")
     assert refused.stderr.splitlines() == [
         f"error: no job {ALONE[:6]!r} in queue 'mail'",
-        f"hint: the only job that begins with it is {ALONE}",
+        f"hint: did you mean {ALONE}?",
     ]
     assert client.zcard("queue:mail:dlq") == 3
     assert [event["status"] for event in library.events(client)] == ["failed"] * ("show" not in command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import uuid
@@ -220,6 +221,13 @@ def test_a_locale_without_unicode_is_no_obstacle(server: PrivateRedis, run: Run)
     assert "m\\xe4il" in result.stdout
     assert run("jobs", "list", "mäil", "--json", env=ascii_only).json["jobs"][0]["id"] == "ü"
     assert "--older-than, ~), or --all\n" in run("jobs", "retry", "mail", env=ascii_only).stderr
+
+
+def test_what_json_quotes_is_what_was_given_whatever_the_locale(client: redis.Redis, run: Run) -> None:
+    client.sadd("jobs:mail:ids", "one")
+    result = run("jobs", "list", "mail", "--state", "a\u2026b\u2013c", "--json", env={"LC_ALL": "C"})
+    assert result.code == 2
+    assert "a\u2026b\u2013c" in json.loads(result.stderr)["error"]["message"]
 
 
 def test_a_closed_pipe_ends_quietly(server: PrivateRedis, client: redis.Redis) -> None:
