@@ -133,7 +133,8 @@ class GroupNotFound(AdminError):
     code, exit_code = "group_not_found", 4
 
     def __init__(self, queue: str, group: str, nearest: Sequence[str] = ()) -> None:
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "'asyncmq dlq groups QUEUE' lists them"
+        lists = f"{command_line('dlq', 'groups', queue)} lists them"
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else lists
         super().__init__(
             f"no group of failures {group!r} in queue {queue!r}",
             hint=hint,
@@ -156,6 +157,19 @@ class RepeatableNotFound(AdminError):
             f"no repeatable {address!r} in queue {queue!r}",
             hint=hint,
             details={"queue": queue, "repeatable": address, "nearest": list(nearest)},
+        )
+
+
+class AmbiguousGroup(UsageProblem):
+    """The beginning of an id that was given is that of more than one group of failures."""
+
+    code = "ambiguous_group"
+
+    def __init__(self, queue: str, group: str, candidates: Sequence[str]) -> None:
+        super().__init__(
+            f"{group!r} is the beginning of more than one group of failures in queue {queue!r}",
+            hint=f"among them {' and '.join(candidates)}; {command_line('dlq', 'groups', queue)} lists them",
+            details={"queue": queue, "group": group, "candidates": list(candidates)},
         )
 
 

@@ -23,9 +23,11 @@ from tests.servers import add_figures, put_first
 if _chosen := os.environ.get("TEST_REDIS_SERVER"):
     put_first(Path(_chosen))
 
-# A shell has what it starts in the background ignore Ctrl-C, and so would all that is started here.
+# A shell has what it starts in the background ignore Ctrl-C, and nohup SIGHUP, and so would all that is
+# started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -11,7 +11,7 @@ from asyncmq_cli.commands.named import ids_from
 from asyncmq_cli.commands.paging import tell_of_none
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner, Targets
-from asyncmq_cli.errors import GroupNotFound, QueueNotFound, UsageProblem
+from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound, QueueNotFound, UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
@@ -60,13 +60,13 @@ def _named(targets: Targets) -> Selection:
 
 
 def _found(session: Session, targets: Targets, manner: Manner) -> Selection:
-    """What the filter finds. Where there is no such queue or group, the attempt is recorded."""
+    """What the filter finds. Where there is no such queue, or not one such group, the attempt is recorded."""
     from asyncmq_cli.services.job_changes import Order
     from asyncmq_cli.services.selection import Selection
 
     try:
         chosen = _selection(session, targets)
-    except (QueueNotFound, GroupNotFound) as exc:
+    except (QueueNotFound, GroupNotFound, AmbiguousGroup) as exc:
         if not manner.dry_run:
             nothing = Order(targets.queue, Selection([]), manner.reason, noun=manner.noun)
             session.job_changes.refused(manner.verb, nothing, exc)
@@ -96,7 +96,7 @@ def _ask(session: Session, meant: asking.Meant) -> None:
 def _meant(targets: Targets, manner: Manner, chosen: Selection) -> asking.Meant:
     remarks = _of_backup(manner)
     if targets.state is None and not targets.dead:
-        remarks.insert(0, f"only {targets.default_state} jobs; --state names others, or all")
+        remarks.insert(0, f"only {targets.default_state} jobs; {targets.elsewhere or '--state names others'}")
     return asking.Meant(
         manner.verb, targets.queue, chosen.job_ids, chosen.states, chosen.total, remarks=remarks
     )

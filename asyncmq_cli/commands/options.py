@@ -103,7 +103,7 @@ _SETS: dict[str, Options] = {
         q=_text("--q", "TEXT", "Text anywhere in the job's JSON."),
         task=_text("--task", "TEXT", "A part of the task's name."),
         job_id=_text("--job-id", "TEXT", "A part of the job's id."),
-        group=_text("--group", "ID", "A group of failures, as 'dlq groups' names it."),
+        group=_text("--group", "ID", "A group of failures, as 'dlq groups' names it, or how its id begins."),
         older_than=_text(
             "--older-than",
             "AGE",

@@ -131,6 +131,9 @@ class Printer:
         terminal = self.stdout_is_terminal
         for row in rows:
             name = of_row(row)
+            if name is None:
+                # Such as an event that is of no job.
+                continue
             if name and "\n" not in name and "\r" not in name:
                 self.line(escape(name)) if terminal else self._write_bytes(_as_stored(name) + b"\n")
             else:

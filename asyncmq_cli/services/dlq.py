@@ -42,7 +42,7 @@ class DlqService:
         require_queue(self._store, queue)
         matches = Matcher(wanted, self._store.now())
         jobs = self._store.jobs.in_place(queue, "dlq", matches.sieve)
-        return of_known_group(self._store, queue, wanted, filter(matches, jobs)) if wanted.narrows else jobs
+        return of_known_group(self._store, queue, wanted, matches, jobs) if wanted.narrows else jobs
 
     def groups(self, queue: str, wanted: JobFilter) -> FailureGroups:
         """The causes of those, the most frequent first."""

@@ -17,6 +17,7 @@ from asyncmq_cli.services.retry_watch import RetryWatch
 from asyncmq_cli.storage.changes import Change, marked_cancelled
 from asyncmq_cli.storage.hydrate import has_pending_parents
 from asyncmq_cli.storage.keys import PLACES
+from asyncmq_cli.storage.scan import WrongType
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
@@ -73,8 +74,21 @@ class JobChangeService:
 
         runner = self._runner("retry", order, {"reset": True} if reset else {})
         if order.control.abort_above is not None and not order.dry_run:
+            if idle := self._idle(order.queue):
+                self._store.warn_of(order.queue, f"{idle}, so --abort-above has nothing to judge by")
             runner.watch = RetryWatch(self._store, order.queue, order.control.abort_above)
         return self._run(runner, order, ("dlq",), decide)
+
+    def _idle(self, queue: str) -> str | None:
+        """Why nothing that waits there is run now."""
+        if self._store.queues.is_paused(queue):
+            return "it is paused"
+        try:
+            workers = self._store.workers.in_queue(queue, self._store.now())
+        except WrongType:
+            # Nobody can tell.
+            return None
+        return None if any(worker.is_live for worker in workers) else "no live worker serves it"
 
     def remove(self, order: Order, *, force: bool) -> ChangeReport:
         """Take jobs out of every key; with `force` active ones as well."""

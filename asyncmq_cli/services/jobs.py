@@ -50,7 +50,7 @@ class JobService:
             jobs = self._store.queues.repeatables_as_jobs(queue)
         else:
             jobs = self._store.jobs.in_state(queue, state, matches.sieve)
-        return of_known_group(self._store, queue, wanted, filter(matches, jobs)) if wanted.narrows else jobs
+        return of_known_group(self._store, queue, wanted, matches, jobs) if wanted.narrows else jobs
 
     def show(self, queue: str, job_id: str) -> JobDetail:
         """Raises QueueNotFound or JobNotFound."""

@@ -1,32 +1,43 @@
-"""Whether a group of failures that was named is there at all."""
+"""Whether a group of failures that was named is there at all, and only one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.errors import GroupNotFound
+from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound
 from asyncmq_cli.services.groups import grouped
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.job_lists import JobFilter
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.services.matching import Matcher
     from asyncmq_cli.storage.store import Store
 
 
-def of_known_group(store: Store, queue: str, wanted: JobFilter, jobs: Iterable[Job]) -> Iterator[Job]:
-    """The same jobs. Where there are none, the dead-letter queue is asked for the group that the
-    filter names: GroupNotFound, with the nearest ids, is raised for one that there is not."""
+def of_known_group(
+    store: Store, queue: str, wanted: JobFilter, matches: Matcher, jobs: Iterable[Job]
+) -> Iterator[Job]:
+    """The jobs that match. Where there are none, the dead-letter queue is asked for the group that the
+    filter names: GroupNotFound, with the nearest ids, is raised for one that there is not; and
+    AmbiguousGroup once there are jobs of two."""
+    matching = filter(matches, jobs)
     if not wanted.group.strip():
-        return iter(jobs)
-    return _or_raise(store, queue, wanted.group.strip().lower(), jobs)
+        return matching
+    return _or_raise(store, queue, wanted.group.strip().lower(), matches, matching)
 
 
-def _or_raise(store: Store, queue: str, group: str, jobs: Iterable[Job]) -> Iterator[Job]:
+def _or_raise(
+    store: Store, queue: str, group: str, matches: Matcher, matching: Iterable[Job]
+) -> Iterator[Job]:
     found = False
-    for job in jobs:
+    for job in matching:
+        if len(matches.groups) > 1:
+            break
         found = True
         yield job
+    if len(matches.groups) > 1:
+        raise AmbiguousGroup(queue, group, sorted(matches.groups))
     if found:
         return
     _, left_out, groups = grouped(store.jobs.in_place(queue, "dlq"))

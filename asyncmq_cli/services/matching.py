@@ -22,6 +22,8 @@ class Matcher:
 
     def __init__(self, wanted: JobFilter, now: float) -> None:
         self._group = wanted.group.strip().lower()
+        self.groups: set[str] = set()
+        """The groups of failures met so far of which the one asked for is the beginning."""
         self._before = None if wanted.older_than is None else now - wanted.older_than
         self._after = None if wanted.newer_than is None else now - wanted.newer_than
         self._q = wanted.q.strip().lower()
@@ -39,7 +41,7 @@ class Matcher:
             return False
         if not self._of_age(job):
             return False
-        if self._group and not signature(job).id.startswith(self._group):
+        if self._group and not self._is_of_group(job):
             return False
         if not self._q:
             return True
@@ -50,6 +52,13 @@ class Matcher:
             return True
         # Without an escape in it the text is the same either way.
         return "\\u" in escaped and self._q in searchable(job, escaped=False)
+
+    def _is_of_group(self, job: Job) -> bool:
+        group = signature(job).id
+        if not group.startswith(self._group):
+            return False
+        self.groups.add(group)
+        return True
 
     def _of_age(self, job: Job) -> bool:
         """By when it died where that is known, as the dead-letter queue's list is sorted."""

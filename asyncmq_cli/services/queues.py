@@ -54,9 +54,11 @@ class QueueService:
 
         def attempt(attempt: Attempt, queue: str) -> str | None:
             require_queue(self._store, queue)
-            unchanged = "was paused already; nothing changed" if paused else "was not paused; nothing changed"
             if dry_run:
-                return unchanged if self._store.queues.is_paused(queue) is paused else None
+                same = self._store.queues.is_paused(queue) is paused
+                would = "is paused already" if paused else "is not paused"
+                return f"{would}; nothing would change" if same else None
+            unchanged = "was paused already; nothing changed" if paused else "was not paused; nothing changed"
             change = changes.pause if paused else changes.resume
             return None if change(queue, attempt.draft()) else unchanged
 

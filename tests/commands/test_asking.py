@@ -61,7 +61,7 @@ def test_all_means_what_waits_and_says_so(server: PrivateRedis, run: Run) -> Non
     assert lines[0] == "  w00  app.news"
     assert lines[10:] == [
         "  … and 3 more",
-        "only waiting jobs; --state names others, or all",
+        "only waiting jobs; --state all looks at every state",
         NO_BACKUP,
         f"Remove 13 waiting jobs in {QUEUE}?",
     ]
@@ -70,7 +70,7 @@ def test_all_means_what_waits_and_says_so(server: PrivateRedis, run: Run) -> Non
     assert refused.stderr == (
         f"error: this would remove 13 waiting jobs in '{QUEUE}', and nobody is there to ask\n"
         "hint: --yes does it, --dry-run shows what it would do; "
-        f"only waiting jobs; --state names others, or all; {NO_BACKUP}\n"
+        f"only waiting jobs; --state all looks at every state; {NO_BACKUP}\n"
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import string
+from collections import Counter
+
 import pytest
 import redis
 
@@ -110,8 +113,41 @@ def test_a_group_that_there_is_not_is_an_error_with_the_nearest(
     assert f'"hint":"did you mean {group}?"' in missing.stderr
     plain = cli(*(word for word in line if word != "--ndjson"), "--group", "zzzz")
     assert (plain.code, plain.stdout) == (4, "")
-    assert plain.stderr.endswith("\nhint: 'asyncmq dlq groups QUEUE' lists them\n")
+    assert plain.stderr.endswith(f"\nhint: 'asyncmq dlq groups {QUEUE}' lists them\n")
     assert client.zcard(f"queue:{QUEUE}:dlq") == DEAD
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("jobs", "list", QUEUE, "--state", "failed"),
+        ("dlq", "list", QUEUE, "--ndjson"),
+        ("dlq", "groups", QUEUE),
+        ("dlq", "retry", QUEUE, "--yes"),
+        ("dlq", "remove", QUEUE, "--dry-run"),
+        ("jobs", "remove", QUEUE, "--state", "failed", "--yes"),
+    ],
+)
+def test_a_beginning_of_two_groups_is_none_of_them(
+    line: tuple[str, ...], client: redis.Redis, cli: Run
+) -> None:
+    # Of seventeen causes two begin alike.
+    causes = [f"app.Cause{letter}: no" for letter in string.ascii_uppercase[:17]]
+    jobs = [library.job(cause, status="failed", last_error=cause) for cause in causes]
+    library.bury(client, QUEUE, jobs, 1.6e9)
+    groups = [group["id"] for group in cli("dlq", "groups", QUEUE, "--json").json["groups"]]
+    begins = Counter(group[0] for group in groups)
+    shared, count = begins.most_common(1)[0]
+    assert len(groups) == 17 and count > 1
+    refused = cli(*line, "--group", shared)
+    assert refused.code == 2
+    assert f"'{shared}' is the beginning of more than one group of failures" in refused.stderr
+    named = [group for group in groups if group in refused.stderr]
+    assert len(named) == 2 and all(group.startswith(shared) for group in named)
+    assert client.zcard(f"queue:{QUEUE}:dlq") == 17
+    events = library.events(client)
+    assert [event["status"] for event in events] == (["failed"] if "--yes" in line else [])
+    assert cli(*line, "--group", named[0]).code == 0
 
 
 def test_a_change_of_a_group_that_there_is_not_is_recorded(
@@ -129,3 +165,24 @@ def test_a_group_of_which_another_filter_leaves_nothing_is_none_that_is_missing(
     group = cli("dlq", "groups", QUEUE, "--json").json["groups"][0]["id"]
     assert cli("dlq", "list", QUEUE, "--group", group[:5], "--q", "nobody").code == 0
     assert cli("jobs", "list", QUEUE, "--group", group).code == 0
+
+
+def test_it_is_said_where_nothing_can_tell_when_to_abort(filled: None, cli: Run) -> None:
+    retry = (
+        "dlq",
+        "retry",
+        QUEUE,
+        "--all",
+        "--limit",
+        "1",
+        "--rate",
+        "100/s",
+        "--abort-above",
+        "20%",
+        "--yes",
+    )
+    nothing = "so --abort-above has nothing to judge by\n"
+    assert cli(*retry).stderr == f"warning: queue '{QUEUE}': no live worker serves it, {nothing}"
+    cli("queues", "pause", QUEUE)
+    assert cli(*retry).stderr == f"warning: queue '{QUEUE}': it is paused, {nothing}"
+    assert cli(*retry, "--dry-run").stderr == ""

@@ -235,8 +235,7 @@ def test_redis_going_away_is_said_and_it_goes_on_when_it_is_back() -> None:
             assert "2 jobs" in text, "what was last known stays"
             server.come_back()
             enqueue(server, "three")
-            text = terminal.shows("1 job,", "every 0.2s")
-            assert "trying again" not in text
+            terminal.until(lambda text: "1 job," in text and "trying again" not in text)
             terminal.press("\x03")
             assert terminal.end() == 130
             assert "Traceback" not in terminal.raw.decode("utf-8", "replace")
