@@ -61,6 +61,7 @@ def _named(targets: Targets) -> Selection:
 
 def _found(session: Session, targets: Targets, manner: Manner) -> Selection:
     """What the filter finds. Where there is no such queue, or not one such group, the attempt is recorded."""
+    from asyncmq_cli.output import counts
     from asyncmq_cli.services.job_changes import Order
     from asyncmq_cli.services.selection import Selection
 
@@ -71,7 +72,11 @@ def _found(session: Session, targets: Targets, manner: Manner) -> Selection:
             nothing = Order(targets.queue, Selection([]), manner.reason, noun=manner.noun)
             session.job_changes.refused(manner.verb, nothing, exc)
         raise
-    tell_of_none(session, chosen.total or 0, targets.looked_at, targets.elsewhere)
+    if chosen.nameless:
+        left = counts.counted(chosen.nameless, "job")
+        session.out.remark("warning", f"{left} without an id left out; '' names such a job")
+    else:
+        tell_of_none(session, chosen.total or 0, targets.looked_at, targets.elsewhere)
     return chosen
 
 

@@ -30,28 +30,32 @@ class Share:
 @dataclass(frozen=True, slots=True)
 class Selection:
     """`job_ids` are to be hit, in this order; `total` jobs match, None where ids were named.
-    `states` has how many of them are in which state, as far as that is known."""
+    `states` has how many of them are in which state, as far as that is known. `nameless` more match, but
+    have no id, and are not hit."""
 
     job_ids: list[str]
     total: int | None = None
     states: Mapping[str, int] = field(default_factory=dict)
+    nameless: int = 0
 
 
 def select(jobs: Iterable[Job], share: Share) -> Selection:
     """Keeps a time, an id and a state for each match, of no more than are hit where that is known
     beforehand, and nothing else of it."""
-    total = 0
+    total = nameless = 0
 
     def keys() -> Iterator[tuple[float, str, str]]:
-        nonlocal total
+        nonlocal total, nameless
         for job in jobs:
             if job.id:
                 total += 1
                 yield job.moment, job.id, sys.intern(job.status)
+            else:
+                nameless += 1
 
     if share.limit is not None and share.percent is None:
         hit = heapq.nsmallest(share.limit, keys())
     else:
         hit = sorted(keys())
         del hit[share.of(total) :]
-    return Selection([job_id for _, job_id, _ in hit], total, Counter(state for *_, state in hit))
+    return Selection([job_id for _, job_id, _ in hit], total, Counter(state for *_, state in hit), nameless)

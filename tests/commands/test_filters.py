@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from collections import Counter
 
@@ -186,3 +187,12 @@ def test_it_is_said_where_nothing_can_tell_when_to_abort(filled: None, cli: Run)
     cli("queues", "pause", QUEUE)
     assert cli(*retry).stderr == f"warning: queue '{QUEUE}': it is paused, {nothing}"
     assert cli(*retry, "--dry-run").stderr == ""
+
+
+def test_a_job_without_an_id_is_left_out_aloud(client: redis.Redis, cli: Run) -> None:
+    client.zadd(f"queue:{QUEUE}:dlq", {json.dumps({"id": "", "task": "app.x", "status": "failed"}): 1.6e9})
+    done = cli("dlq", "retry", QUEUE, "--all", "--yes")
+    assert (done.code, done.stdout) == (0, "")
+    assert done.stderr == "warning: 1 job without an id left out; '' names such a job\n"
+    assert cli("dlq", "remove", QUEUE, "", "--yes").code == 0
+    assert client.zcard(f"queue:{QUEUE}:dlq") == 0
