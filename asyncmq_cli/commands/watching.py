@@ -77,7 +77,8 @@ class _Board(Generic[T]):
         corner = frame.as_of(picture.now, self._every, is_old=problem is not None, utc=canvas.utc)
         shown = out.drawn_all([screens.head(picture, canvas, corner), *self._frame(value, canvas)])
         # Of what has no room, what is wrong is the last to go.
-        below = [frame.trends(self._trend.trend(), canvas), *remarks]
+        is_current = picture.snapshot().is_whole
+        below = [frame.trends(self._trend.trend(), canvas, is_current=is_current), *remarks]
         return [*shown[: canvas.height + 1], *out.drawn_all(below)]
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.canvas import Canvas
 
 
-def trends(trend: Trend, canvas: Canvas) -> Any:
-    """Throughput, backlog and failures, as they were and as they are, on one line."""
+def trends(trend: Trend, canvas: Canvas, *, is_current: bool) -> Any:
+    """Throughput, backlog and failures, as they were and, where that is known, as they are, on one line."""
     from rich.text import Text
 
     told = []
@@ -26,7 +26,7 @@ def trends(trend: Trend, canvas: Canvas) -> Any:
         ("backlog", trend.times, trend.backlog),
         ("failed/min", trend.times[1:], trend.failures),
     ):
-        value = _short(values[-1] if values else None)
+        value = _short(values[-1] if values and is_current else None)
         room = canvas.width // 3 - len(title) - len(value) - 4
         drawable = canvas.blocks and room > 0
         line = charts.sparkline(charts.resampled(times, values, room), room) if drawable else ""

@@ -286,11 +286,13 @@ def test_names_cannot_break_the_screen(server: PrivateRedis, client: redis.Redis
 def test_what_cannot_be_read_is_said_until_it_is_mended(
     mail: None, server: PrivateRedis, client: redis.Redis
 ) -> None:
+    remember(client, (40, 90), (20, 50))
     client.delete("queue:queue-3:dlq")
     client.set("queue:queue-3:dlq", "text")
     with LiveTerminal("overview", "--watch", "0.2", url=server.url) as terminal:
         text = terminal.shows("an unknown number of jobs", "warning: queue 'queue-3': the key")
         assert "failed ?" in text
+        assert re.search("backlog .*[^ ] -  failed/min", text), "what was is not what is"
         client.delete("queue:queue-3:dlq")
         text = terminal.until(lambda text: "12 jobs" in text and "warning" not in text)
         assert "failed 0" in text

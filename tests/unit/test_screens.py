@@ -228,12 +228,15 @@ def test_no_name_does_more_than_be_shown(name: str) -> None:
 @given(
     values=st.lists(st.none() | st.floats(0, 1e7), max_size=300),
     width=st.integers(60, 200),
+    is_current=st.booleans(),
 )
-def test_the_trends_are_one_line_that_ends_with_the_present(values: list[float | None], width: int) -> None:
+def test_the_trends_are_one_line_that_ends_with_the_present(
+    values: list[float | None], width: int, is_current: bool
+) -> None:
     trend = Trend([NOW + n for n in range(len(values))], values[1:], values, values[1:])
-    (line,) = drawn([frame.trends(trend, canvas(width))])
+    (line,) = drawn([frame.trends(trend, canvas(width), is_current=is_current)])
     assert cell_len(line) <= width
-    if len(values) < 2 or values[-1] is None:
+    if len(values) < 2 or values[-1] is None or not is_current:
         assert line.endswith(" -")
 
 
