@@ -48,9 +48,19 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
         report = run(order(advance, dry_run=manner.dry_run))
     try:
         session.report(report, brief=by_filter)
+        _tell_of_idleness(session, targets.queue, manner, report)
     finally:
         if manner.backup is not None and report.succeeded and not report.dry_run:
             asking.tell_of_backup(session, manner.backup)
+
+
+def _tell_of_idleness(session: Session, queue: str, manner: Manner, report: ChangeReport) -> None:
+    """What is retried where nothing is run just waits; a program asks `check`."""
+    done = report.succeeded and not report.dry_run
+    if manner.verb == "retry" and done and session.out.for_people:
+        idle = session.job_changes.why_idle(queue)
+        if idle is not None:
+            session.out.remark("note", f"{idle}, so what waits there is not run")
 
 
 def _named(targets: Targets) -> Selection:

@@ -74,13 +74,14 @@ class JobChangeService:
 
         runner = self._runner("retry", order, {"reset": True} if reset else {})
         if order.control.abort_above is not None and not order.dry_run:
-            if idle := self._idle(order.queue):
+            if idle := self.why_idle(order.queue):
                 self._store.warn_of(order.queue, f"{idle}, so --abort-above has nothing to judge by")
             runner.watch = RetryWatch(self._store, order.queue, order.control.abort_above)
         return self._run(runner, order, ("dlq",), decide)
 
-    def _idle(self, queue: str) -> str | None:
-        """Why nothing that waits there is run now."""
+    def why_idle(self, queue: str) -> str | None:
+        """Why nothing that waits there is run now: `it is paused`, or the like; None where it is, or where
+        that cannot be told."""
         if self._store.queues.is_paused(queue):
             return "it is paused"
         try:
