@@ -20,7 +20,8 @@ from tests import library
 QUEUE = "mail"
 AT_ONCE = (
     "-c",
-    "from asyncmq_cli.services import doctor; doctor.GRACE = 0.02; from asyncmq_cli.app import main; main()",
+    "from asyncmq_cli.services import examination; examination.GRACE = 0.02; "
+    "from asyncmq_cli.app import main; main()",
 )
 """The tool for queues in which nothing moves, so that there is little to wait for between two looks."""
 RUNS: list[str] = []

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.storage.repeatables import encode, identity
 from tests.conftest import environment
+from tests.demo.processes import eventually
 from tests.faults import ledger
 from tests.faults.fakes import Proxy
 from tests.faults.scale import record, scaled, seeded
@@ -50,8 +51,8 @@ def command(verb: str, *more: str) -> tuple[str, ...]:
 TOOL = """
 import sys
 from asyncmq_cli.app import run
-from asyncmq_cli.services import doctor
-doctor.GRACE = 0.02
+from asyncmq_cli.services import examination
+examination.GRACE = 0.02
 sys.exit(run(sys.argv[1:]))
 """
 
@@ -75,10 +76,11 @@ def removed(client: redis.Redis, url: str, rng: random.Random, folder: Path) -> 
     whole, one = folder / "both", folder / "one"
     whole.write_bytes(b"")
     for act in (True, False):
-        process = start(url, *command("remove", "--backup", str(one)))
+        line = command("remove", "--backup", str(one))
         if act:
-            strike(rng, client, len(JOBS), process, process.kill)
-        process.communicate()
+            killed(rng, client, len(JOBS), url, line)
+        else:
+            start(url, *line).communicate()
         with whole.open("ab") as file:
             file.writelines(line for line in lines_of(one) if line.endswith(b"\n"))
         one.unlink(missing_ok=True)
@@ -110,6 +112,19 @@ def strike(
     return True
 
 
+def killed(
+    rng: random.Random, client: redis.Redis, left: int, url: str, line: Sequence[str], refused: int = 0
+) -> bool:
+    """As `strike`, of a run that is killed; and then Redis is done with all that it had sent, which may
+    take some pieces to read."""
+    others = len(client.client_list())
+    process = start(url, *line)
+    struck = strike(rng, client, left, process, process.kill, refused)
+    process.communicate()
+    assert eventually(lambda: len(client.client_list()) <= others)
+    return struck
+
+
 @pytest.mark.parametrize("verb", ALL_VERBS)
 def test_a_killed_run_leaves_each_job_in_one_place_and_the_next_goes_on(
     verb: str, server: PrivateRedis, client: redis.Redis, tmp_path: Path
@@ -126,11 +141,8 @@ def test_a_killed_run_leaves_each_job_in_one_place_and_the_next_goes_on(
             if verb == "remove":
                 backups.append(tmp_path / str(runs))
                 more = ["--backup", str(backups[-1])]
-            process = start(server.url, *command(verb, *more))
-            kills += strike(
-                rng, client, len(JOBS) - len(done), process, process.kill, refused(verb, len(done))
-            )
-            process.communicate()
+            line, left = command(verb, *more), len(JOBS) - len(done)
+            kills += killed(rng, client, left, server.url, line, refused(verb, len(done)))
             now = ledger.changed(client, QUEUE, verb, JOBS)
             assert done <= now, "what was changed stays changed"
             done = now
@@ -261,10 +273,8 @@ def test_a_killed_change_of_definitions_leaves_each_as_it_was_or_is_to_be(
         rounds += 1
         done: set[str] = set()
         while len(done) < len(DEFINITIONS) and kills < KILLS:
-            process = start(server.url, *line)
             left = len(DEFINITIONS) - len(done)
-            kills += strike(rng, client, left, process, process.kill, len(done) if verb == "remove" else 0)
-            process.communicate()
+            kills += killed(rng, client, left, server.url, line, len(done) if verb == "remove" else 0)
             now = changed_definitions(client, verb)
             assert done <= now, "what was changed stays changed"
             done = now
