@@ -44,23 +44,24 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
         elif manner.destructive:
             preview = run(order(dry_run=True))
             _ask(session, asking.of_preview(manner.verb, preview, _of_backup(manner)))
+    # Before the change: what fails after it would make a failure of what is done.
+    idle = _idleness(session, targets.queue, manner) if abort_above is None else None
     with progress.of_changes(session.out, manner.verb, len(chosen.job_ids) if by_filter else 0) as advance:
         report = run(order(advance, dry_run=manner.dry_run))
     try:
         session.report(report, brief=by_filter)
-        _tell_of_idleness(session, targets.queue, manner, report)
+        if idle is not None and report.succeeded:
+            session.out.remark("note", f"{idle}, so what waits there is not run")
     finally:
         if manner.backup is not None and report.succeeded and not report.dry_run:
             asking.tell_of_backup(session, manner.backup)
 
 
-def _tell_of_idleness(session: Session, queue: str, manner: Manner, report: ChangeReport) -> None:
-    """What is retried where nothing is run just waits; a program asks `check`."""
-    done = report.succeeded and not report.dry_run
-    if manner.verb == "retry" and done and session.out.for_people:
-        idle = session.job_changes.why_idle(queue)
-        if idle is not None:
-            session.out.remark("note", f"{idle}, so what waits there is not run")
+def _idleness(session: Session, queue: str, manner: Manner) -> str | None:
+    """Why what is retried will just wait, for people; a program asks `check`."""
+    if manner.verb != "retry" or manner.dry_run or not session.out.for_people:
+        return None
+    return session.job_changes.why_idle(queue)
 
 
 def _named(targets: Targets) -> Selection:

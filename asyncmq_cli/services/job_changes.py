@@ -85,11 +85,11 @@ class JobChangeService:
         if self._store.queues.is_paused(queue):
             return "it is paused"
         try:
-            workers = self._store.workers.in_queue(queue, self._store.now())
+            live = self._store.queues.live_workers(queue, self._store.now())
         except WrongType:
             # Nobody can tell.
             return None
-        return None if any(worker.is_live for worker in workers) else "no live worker serves it"
+        return None if live else "no live worker serves it"
 
     def remove(self, order: Order, *, force: bool) -> ChangeReport:
         """Take jobs out of every key; with `force` active ones as well."""

@@ -133,7 +133,11 @@ def _looked_at(line: Line, queues: Sequence[str]) -> Iterator[list[Glance | None
             line.send(*commands)
         yield None
         for look, each in asked:
-            take(look, _received(line, len(each)))
+            replies = _received(line, len(each))
+            if replies is None:
+                look.is_small = False
+            else:
+                take(look, replies)
     yield [look.glance() for look in looks]
 
 
@@ -165,10 +169,7 @@ class _Look:
             *(_members(key, 1) for key in places),
         ]
 
-    def take_first(self, replies: list[Any] | None) -> None:
-        if replies is None:
-            self.is_small = False
-            return
+    def take_first(self, replies: list[Any]) -> None:
         *self._counts, self._stated = replies[:5]
         (cursor, self.ids), *placed = replies[5:]
         self._cards, samples = placed[: len(PLACES)], placed[len(PLACES) :]
@@ -187,10 +188,7 @@ class _Look:
             ]
         return asked
 
-    def take_second(self, replies: list[Any] | None) -> None:
-        if replies is None:
-            self.is_small = False
-            return
+    def take_second(self, replies: list[Any]) -> None:
         for place, members in zip(self._occupied, replies, strict=False):
             self._tally.add_members(place, members, _IDS[place](members))
             self.is_small = self.is_small and len(members) <= _FEW
@@ -209,10 +207,8 @@ class _Look:
         prefix = self.keys.record("")
         return [(prefix, packed_for((b"MGET",), self.unread.ids, prefix))] if self.unread.ids else []
 
-    def take_third(self, replies: list[Any] | None) -> None:
-        if replies is None:
-            self.is_small = False
-        elif replies:
+    def take_third(self, replies: list[Any]) -> None:
+        if replies:
             self._tally.add_records(self.unread, replies[0])
 
     def glance(self) -> Glance | None:

@@ -117,7 +117,7 @@ class QueueReader:
             waiting_children=_count(anywhere, WAITING_CHILDREN),
             dlq=self._readable(queue, lambda: beside.dlq),
             repeatables=self._readable(queue, lambda: beside.repeatables),
-            workers=self._readable(queue, lambda: self._live_workers(queue, now) if beside.workers else 0)
+            workers=self._readable(queue, lambda: self.live_workers(queue, now) if beside.workers else 0)
             if workers
             else None,
             oldest_waiting_seconds=None if oldest is None else max(0.0, now - oldest),
@@ -143,7 +143,8 @@ class QueueReader:
             self._warn(f"queue {queue!r}: {exc.message}")
             return None
 
-    def _live_workers(self, queue: str, now: float) -> int:
+    def live_workers(self, queue: str, now: float) -> int:
+        """How many workers the queue has that are live. Raises WrongType."""
         return sum(1 for worker in self._workers.in_queue(queue, now) if worker.is_live)
 
 

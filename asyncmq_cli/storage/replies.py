@@ -89,9 +89,8 @@ def check_raw(command: bytes, words: int, reply: Any) -> None:
         asked = words - (1 if command == b"MGET" else 2)
         fits = type(reply) is list and len(reply) == asked and set(map(type, reply)) <= _TEXTS_OR_NONE
     elif command == b"ZRANGEBYSCORE":
-        fits = type(reply) is list and set(map(type, reply)) <= {bytes}
         # With WITHSCORES one member is asked for.
-        fits = fits and (words == _WORDS_WITHOUT_SCORES or len(reply) in (0, 2))
+        fits = _are_texts(reply) and (words == _WORDS_WITHOUT_SCORES or len(reply) in (0, 2))
     else:
         fits = type(reply) is int
     if not fits:
@@ -107,12 +106,11 @@ def _is_scan(reply: Any) -> bool:
     if type(reply) is not list or len(reply) != 2:
         return False
     cursor, found = reply
-    return (
-        type(cursor) is bytes
-        and cursor.isdigit()
-        and type(found) is list
-        and set(map(type, found)) <= {bytes}
-    )
+    return type(cursor) is bytes and cursor.isdigit() and _are_texts(found)
+
+
+def _are_texts(found: Any) -> bool:
+    return type(found) is list and set(map(type, found)) <= {bytes}
 
 
 class _Parsing:

@@ -88,9 +88,8 @@ def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
     """The names of all keys that match. Redis looks for the next while those before are looked at."""
     with Line(client) as line:
         cursor = b""
+        line.send(_keys_after(b"0", pattern))
         while cursor != b"0":
-            if not cursor:
-                line.send(_keys_after(b"0", pattern))
             cursor, found = line.receive()
             if cursor != b"0":
                 line.send(_keys_after(cursor, pattern))
@@ -114,12 +113,13 @@ def in_order(client: redis.Redis, key: bytes) -> Iterator[list[bytes] | None]:
     they may lie together. Raises WrongType, and Crowded."""
     low, high = b"-inf", b""
     with Line(client) as line:
-        line.send(_score_after(key, low))
+        line.send(_score_after(key, low, 0), _score_after(key, low))
+        first = line.receive()
         while high != b"+inf":
             beyond = line.receive()
-            high = beyond[1] if beyond else b"+inf"
-            if beyond and len(beyond[0]) > _LONGEST_ID:
+            if any(len(member) > _LONGEST_ID for member in (*first[:1], *beyond[:1])):
                 raise Crowded
+            high = beyond[1] if beyond else b"+inf"
             line.send((key, packed(b"ZRANGEBYSCORE", key, low, high, b"LIMIT", b"0", b"%d" % _MOST)))
             members = line.receive()
             if len(members) == _MOST:
@@ -131,9 +131,10 @@ def in_order(client: redis.Redis, key: bytes) -> Iterator[list[bytes] | None]:
             yield members
 
 
-def _score_after(key: bytes, low: bytes) -> tuple[bytes, bytes]:
-    """Asks for the member that comes a piece later, with its score."""
-    return key, packed(b"ZRANGEBYSCORE", key, low, b"+inf", b"WITHSCORES", b"LIMIT", b"%d" % CHUNK, b"1")
+def _score_after(key: bytes, low: bytes, count: int | None = None) -> tuple[bytes, bytes]:
+    """Asks for the member that comes so many later, a piece where nothing is said, with its score."""
+    skipped = b"%d" % (CHUNK if count is None else count)
+    return key, packed(b"ZRANGEBYSCORE", key, low, b"+inf", b"WITHSCORES", b"LIMIT", skipped, b"1")
 
 
 def scanned(client: redis.Redis, key: bytes) -> Iterator[list[bytes] | None]:
