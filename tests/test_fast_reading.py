@@ -27,7 +27,7 @@ from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes
 from asyncmq_cli.storage.queues import QueueReader
-from asyncmq_cli.storage.scan import MIN_CHUNK
+from asyncmq_cli.storage.scan import CHUNK, MIN_CHUNK, chunked
 from asyncmq_cli.storage.sieve import needle_of
 from asyncmq_cli.storage.workers import WorkerReader
 
@@ -266,13 +266,15 @@ SCORES = st.sampled_from([-math.inf, -1.5, 0.0, 0.1 + 0.2, 1e12, 1e300, math.inf
 @relaxed
 @given(
     scores=st.lists(SCORES, max_size=100),
+    sizes=st.lists(st.sampled_from([3, 3, 3, 100, 500]), min_size=1, max_size=7),
     noise=st.lists(SCORES, max_size=40),
-    size=st.sampled_from([3, 500]),
+    widest=st.sampled_from([1, 4, 16]),
 )
 def test_a_sorted_set_is_read_by_its_scores_while_others_come_and_go(
-    client: redis.Redis, scores: list[float], noise: list[float], size: int
+    client: redis.Redis, scores: list[float], sizes: list[int], noise: list[float], widest: int
 ) -> None:
-    kept = {b"%d:" % number + b"x" * size: score for number, score in enumerate(scores)}
+    few = 4
+    kept = {b"%d:" % number + b"x" * sizes[number % len(sizes)]: score for number, score in enumerate(scores)}
     others = {b"other:%d" % number: score for number, score in enumerate(noise)}
     client.flushall()
     for members in (kept, dict(list(others.items())[::2])):
@@ -281,28 +283,43 @@ def test_a_sorted_set_is_read_by_its_scores_while_others_come_and_go(
     seen: list[bytes] = []
     try:
         with pytest.MonkeyPatch.context() as patched:
-            # So that there is more than one piece.
-            patched.setattr(walk, "CHUNK", MIN_CHUNK)
-            patched.setattr(walk, "_MOST", 2 * MIN_CHUNK)
-            for piece in walk.in_order(client, KEYS.dlq):
+            # So that there is more than one piece, and so that the sizes matter.
+            patched.setattr(walk, "MIN_CHUNK", few)
+            patched.setattr(walk, "CHUNK", 4 * few)
+            patched.setattr(walk, "_MOST", 8 * few)
+            patched.setattr(walk, "PIECE_BYTES", 2000)
+            for piece in walk.in_order(client, KEYS.dlq, widest):
                 seen += piece or ()
                 for name, score in others.items():
                     if client.zrem(KEYS.dlq, name) == 0:
                         client.zadd(KEYS.dlq, {name: score})
     except walk.Crowded:
         # Fewer of one score than the smallest piece holds never are too many, unless others join them.
-        assert noise or max(Counter(scores).values()) >= MIN_CHUNK
+        assert noise or max(Counter(scores).values()) >= few
     else:
         found = [member for member in seen if member in kept]
         assert found == sorted(kept, key=lambda member: (kept[member], member))
 
 
-@pytest.mark.parametrize("count", [1, 1500])
-def test_whole_jobs_are_not_read_by_their_scores(client: redis.Redis, count: int) -> None:
+def test_large_members_that_lie_together_are_read_a_few_at_a_time(client: redis.Redis) -> None:
     client.flushall()
-    client.zadd(KEYS.waiting, {b"%d" % n + b"x" * 600: n for n in range(count)})
+    large = range(3000, 3100)
+    members = {b"%d" % n + b"x" * (200_000 if n in large else 600): n for n in range(6000)}
+    for piece in chunked(members.items(), 100):
+        client.zadd(KEYS.dlq, dict(piece))
+    read = [piece for piece in walk.in_order(client, KEYS.dlq, 64) if piece is not None]
+    assert [member for piece in read for member in piece] == list(members)
+    most = max(sum(len(member) > 200_000 for member in piece) for piece in read)
+    assert most <= MIN_CHUNK + 1
+    # Small ones come many at a time.
+    assert len(read) < 100
+
+
+def test_too_many_of_one_score_are_not_read_by_it(client: redis.Redis) -> None:
+    client.flushall()
+    client.zadd(KEYS.waiting, dict.fromkeys(map(str, range(2001)), 7))
     with pytest.raises(walk.Crowded):
-        list(walk.in_order(client, KEYS.waiting))
+        list(walk.in_order(client, KEYS.waiting, CHUNK))
 
 
 def counted(reader: JobReader, state: str) -> int:

@@ -24,6 +24,8 @@ large."""
 _FEW_IDS, _FEW, _LITTLE = 100, 32, 64 * 1024
 """Ids, members of a sorted set or records, and bytes of these: what has more is walked over alone."""
 
+_STEPS = {"waiting": scan.CHUNK, "delayed": 64, "dlq": 64}
+"""How many members lie between two of which the size is looked at: bodies may be large."""
 _IDS: dict[str, IdsOf] = {"waiting": list, "delayed": walk.read_ids, "dlq": walk.read_ids}
 
 
@@ -86,9 +88,10 @@ def _count_listed(client: redis.Redis, keys: QueueKeys, tally: Tally) -> Iterato
 
 def _count_members(client: redis.Redis, keys: QueueKeys, tally: Tally) -> Iterator[None]:
     for place in PLACES:
-        for read in (walk.in_order, walk.scanned) if place == "waiting" else (walk.scanned,):
+        key: bytes = getattr(keys, place)
+        for read in (walk.in_order(client, key, _STEPS[place]), walk.scanned(client, key)):
             try:
-                for members in read(client, getattr(keys, place)):
+                for members in read:
                     if members is None:
                         yield
                     else:

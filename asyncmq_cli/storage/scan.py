@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 CHUNK = 1000
 """Elements asked for at a time; a SCAN of as many takes Redis well under a millisecond."""
-_PIECE_BYTES = 512 * 1024
+PIECE_BYTES = 512 * 1024
+"""About as large as a reply should be."""
 MIN_CHUNK = 8
 """The fewest, however large they are."""
 
@@ -44,7 +45,7 @@ class Pace:
     at the size of the next.
     """
 
-    def __init__(self, start: int = 16, piece_bytes: int = _PIECE_BYTES) -> None:
+    def __init__(self, start: int = 16, piece_bytes: int = PIECE_BYTES) -> None:
         self.count = start
         self._piece_bytes = piece_bytes
 

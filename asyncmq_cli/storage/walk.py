@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import redis
 
 from asyncmq_cli.storage.codec import decode_member, member_id
-from asyncmq_cli.storage.scan import CHUNK, Pace
+from asyncmq_cli.storage.scan import CHUNK, MIN_CHUNK, PIECE_BYTES, Pace
 from asyncmq_cli.storage.wire import Line, packed, packed_for, scan_command
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
 ID_OPENING = b'{"id": "'
 _COMPLETED, _ACTIVE = b"completed", b"active"
 _MOST = 2 * CHUNK
-"""Ids in a piece: there may be some of one score at its end."""
-_LONGEST_ID = 512
-"""Bytes; a longer one is a whole job, as AsyncMQ once wrote them into the waiting set."""
+"""Members between two scores: there may be some of one score at the end."""
+_MOST_LOOKS = 16
 
 
 @dataclass(slots=True)
@@ -106,35 +106,56 @@ class Crowded(Exception):
     """More lies at one score, or between two, than a piece may hold."""
 
 
-def in_order(client: redis.Redis, key: bytes) -> Iterator[list[bytes] | None]:
-    """As `scanned`, of a sorted set of ids; each that keeps its score meanwhile comes once. A piece is
-    all that lies between two scores. ZSCAN, which prints every score, costs Redis three times as much,
-    but mixes large members with small ones, so that a piece is as large as the one before it; here
-    they may lie together. Raises WrongType, and Crowded."""
-    low, high = b"-inf", b""
+def in_order(client: redis.Redis, key: bytes, widest: int) -> Iterator[list[bytes] | None]:
+    """As `scanned`, of a sorted set; each that keeps its score meanwhile comes once. ZSCAN, which prints
+    every score, costs Redis more than twice as much, but mixes large members with small ones; here they
+    may lie together. So one in every few, at most `widest`, is looked at before those between are asked
+    for. Raises WrongType, and Crowded."""
+    low, step, ahead = b"-inf", MIN_CHUNK, 1
     with Line(client) as line:
-        line.send(_score_after(key, low, 0), _score_after(key, low))
-        first = line.receive()
-        while high != b"+inf":
-            beyond = line.receive()
-            if any(len(member) > _LONGEST_ID for member in (*first[:1], *beyond[:1])):
-                raise Crowded
-            high = beyond[1] if beyond else b"+inf"
-            line.send((key, packed(b"ZRANGEBYSCORE", key, low, high, b"LIMIT", b"0", b"%d" % _MOST)))
-            members = line.receive()
-            if len(members) == _MOST:
-                raise Crowded
-            yield None
-            low = b"(" + high
-            if beyond:
-                line.send(_score_after(key, low))
-            yield members
+        line.send(*_looks(key, low, step, ahead))
+        while low != b"(+inf":
+            looks = [line.receive() for _ in range(ahead)]
+            seen = [look for look in looks if look]
+            fitting = [_fitting(member) for member, _ in seen]
+            good = next((i for i, count in enumerate(fitting) if count < step), len(seen))
+            if good or not seen:
+                # Others may have moved in between two looks.
+                ends = sorted((score for _, score in seen[:good]), key=float)
+                if good == len(seen) < ahead:
+                    ends.append(b"+inf")
+                lows = [low, *(b"(" + end for end in ends)]
+                most = min([_MOST, *(2 * count for count in fitting[:good])])
+                line.send(*(_between(key, *pair, most) for pair in zip(lows, ends, strict=False)))
+                pieces = [line.receive() for _ in ends]
+                if any(len(piece) == most for piece in pieces):
+                    raise Crowded
+                yield None
+                low = lows[-1]
+            else:
+                pieces = []
+            least = min(fitting, default=CHUNK)
+            step = min(widest, least, 2 * step)
+            ahead = max(1, min(_MOST_LOOKS, least // step))
+            if low != b"(+inf":
+                line.send(*_looks(key, low, step, ahead))
+            if pieces:
+                yield list(chain.from_iterable(pieces))
 
 
-def _score_after(key: bytes, low: bytes, count: int | None = None) -> tuple[bytes, bytes]:
-    """Asks for the member that comes so many later, a piece where nothing is said, with its score."""
-    skipped = b"%d" % (CHUNK if count is None else count)
-    return key, packed(b"ZRANGEBYSCORE", key, low, b"+inf", b"WITHSCORES", b"LIMIT", skipped, b"1")
+def _fitting(member: bytes) -> int:
+    """How many such members to ask for at a time."""
+    return max(MIN_CHUNK, min(CHUNK, PIECE_BYTES // max(1, len(member))))
+
+
+def _looks(key: bytes, low: bytes, step: int, count: int) -> list[tuple[bytes, bytes]]:
+    """Asks for each member that comes `step` after the one before, with its score."""
+    head = (b"ZRANGEBYSCORE", key, low, b"+inf", b"WITHSCORES", b"LIMIT")
+    return [(key, packed(*head, b"%d" % (step * i), b"1")) for i in range(1, count + 1)]
+
+
+def _between(key: bytes, low: bytes, high: bytes, most: int) -> tuple[bytes, bytes]:
+    return key, packed(b"ZRANGEBYSCORE", key, low, high, b"LIMIT", b"0", b"%d" % most)
 
 
 def scanned(client: redis.Redis, key: bytes) -> Iterator[list[bytes] | None]:
