@@ -20,7 +20,7 @@ from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.services.matching import Matcher
-from asyncmq_cli.storage import walk
+from asyncmq_cli.storage import scan, walk
 from asyncmq_cli.storage.codec import decode_member
 from asyncmq_cli.storage.connection import connect
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
@@ -284,8 +284,9 @@ def test_a_sorted_set_is_read_by_its_scores_while_others_come_and_go(
     try:
         with pytest.MonkeyPatch.context() as patched:
             # So that there is more than one piece, and so that the sizes matter.
-            patched.setattr(walk, "MIN_CHUNK", few)
-            patched.setattr(walk, "CHUNK", 4 * few)
+            for module in (walk, scan):
+                patched.setattr(module, "MIN_CHUNK", few)
+                patched.setattr(module, "CHUNK", 4 * few)
             patched.setattr(walk, "_MOST", 8 * few)
             patched.setattr(walk, "PIECE_BYTES", 2000)
             for piece in walk.in_order(client, KEYS.dlq, widest):

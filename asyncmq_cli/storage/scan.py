@@ -38,6 +38,11 @@ class WrongType(AdminError):
         )
 
 
+def fitting(size: float, piece_bytes: int) -> int:
+    """How many elements of this size, in bytes, to ask for, so that the reply is about so large."""
+    return max(MIN_CHUNK, min(CHUNK, int(piece_bytes / max(1, size))))
+
+
 class Pace:
     """How many elements to ask for next, so that a reply stays near a size in bytes.
 
@@ -52,9 +57,8 @@ class Pace:
     def learn(self, elements: int, size: int) -> None:
         if not elements or not size:
             return
-        fitting = int(self._piece_bytes / (size / elements))
         # It grows slowly: a run of small records says little about the next large one.
-        self.count = max(MIN_CHUNK, min(CHUNK, fitting, self.count * 2))
+        self.count = max(MIN_CHUNK, min(fitting(size / elements, self._piece_bytes), self.count * 2))
 
 
 def chunked(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from asyncmq_cli.storage.codec import decode_member, member_id
-from asyncmq_cli.storage.scan import CHUNK, MIN_CHUNK, PIECE_BYTES, Pace
+from asyncmq_cli.storage.scan import CHUNK, MIN_CHUNK, PIECE_BYTES, Pace, fitting
 from asyncmq_cli.storage.wire import Line, packed, packed_for, scan_command
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _COMPLETED, _ACTIVE = b"completed", b"active"
 _MOST = 2 * CHUNK
 """Members between two scores: there may be some of one score at the end."""
 _MOST_LOOKS = 16
+"""Members looked at together, and so pieces asked for together."""
 
 
 @dataclass(slots=True)
@@ -117,35 +118,29 @@ def in_order(client: redis.Redis, key: bytes, widest: int) -> Iterator[list[byte
         while low != b"(+inf":
             looks = [line.receive() for _ in range(ahead)]
             seen = [look for look in looks if look]
-            fitting = [_fitting(member) for member, _ in seen]
-            good = next((i for i, count in enumerate(fitting) if count < step), len(seen))
+            counts = [fitting(len(member), PIECE_BYTES) for member, _ in seen]
+            good = next((i for i, count in enumerate(counts) if count < step), len(seen))
+            pieces: list[list[bytes]] = []
             if good or not seen:
                 # Others may have moved in between two looks.
                 ends = sorted((score for _, score in seen[:good]), key=float)
                 if good == len(seen) < ahead:
                     ends.append(b"+inf")
                 lows = [low, *(b"(" + end for end in ends)]
-                most = min([_MOST, *(2 * count for count in fitting[:good])])
+                most = min([_MOST, *(2 * count for count in counts[:good])])
                 line.send(*(_between(key, *pair, most) for pair in zip(lows, ends, strict=False)))
                 pieces = [line.receive() for _ in ends]
                 if any(len(piece) == most for piece in pieces):
                     raise Crowded
                 yield None
                 low = lows[-1]
-            else:
-                pieces = []
-            least = min(fitting, default=CHUNK)
+            least = min(counts, default=CHUNK)
             step = min(widest, least, 2 * step)
             ahead = max(1, min(_MOST_LOOKS, least // step))
             if low != b"(+inf":
                 line.send(*_looks(key, low, step, ahead))
             if pieces:
                 yield list(chain.from_iterable(pieces))
-
-
-def _fitting(member: bytes) -> int:
-    """How many such members to ask for at a time."""
-    return max(MIN_CHUNK, min(CHUNK, PIECE_BYTES // max(1, len(member))))
 
 
 def _looks(key: bytes, low: bytes, step: int, count: int) -> list[tuple[bytes, bytes]]:
