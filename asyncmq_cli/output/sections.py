@@ -79,10 +79,12 @@ def drawn(
             for part in section.parts(count, now, canvas)
         ]
 
-    parts = within(canvas.height)
-    excess = sum(map(_height, parts)) - canvas.height
+    room = canvas.height
+    parts = within(room)
     # What is said of columns that have no room takes lines as well.
-    parts = within(canvas.height - excess) if excess > 0 else parts
+    while room > 0 and sum(map(_height, parts)) > canvas.height:
+        room -= 1
+        parts = within(room)
     while parts and sum(map(_height, parts)) > canvas.height:
         parts.pop()
     return parts

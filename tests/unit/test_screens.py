@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, Group
@@ -80,6 +80,7 @@ def test_eighty_by_twenty_four_holds_a_handful_of_queues_with_all_states_and_the
     width=st.integers(40, 160),
     length=st.integers(5, 80),
 )
+@example(shown=(1, 1, 1), height=9, width=40, length=5)
 @settings(max_examples=40, deadline=None)
 def test_the_overview_fits_and_counts_what_it_leaves_out(
     shown: tuple[int, int, int], height: int, width: int, length: int
