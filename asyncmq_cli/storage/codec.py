@@ -12,8 +12,9 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypedDict
 
 import orjson
 
@@ -33,6 +34,20 @@ MAX_INFLATED_BYTES = 256 * 1024 * 1024
 _LONG_NUMBER = b"0" * 19
 _DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x78 for byte in range(256))
 _MANY_LEVELS = 500
+_MOST_DIGITS = 4300
+"""Python reads no integer of more."""
+
+
+class _Named(TypedDict):
+    id: str
+
+
+class Outline(TypedDict, total=False):
+    """What of a record tells the job's state and its age."""
+
+    status: Any
+    depends_on: Any
+    created_at: Any
 
 
 class CorruptData(ValueError):
@@ -41,9 +56,7 @@ class CorruptData(ValueError):
 
 def loads(raw: bytes) -> Any:
     """Decode JSON text. Raises CorruptData."""
-    # So many levels take twice as many bytes.
-    shallow = len(raw) < 2 * _MANY_LEVELS or raw.count(b"]") + raw.count(b"}") < _MANY_LEVELS
-    if shallow and _LONG_NUMBER not in raw.translate(_DIGITS_TO_ZERO):
+    if _is_shallow(raw) and _LONG_NUMBER not in raw.translate(_DIGITS_TO_ZERO):
         try:
             return orjson.loads(raw)
         except orjson.JSONDecodeError:
@@ -60,6 +73,36 @@ def loads(raw: bytes) -> Any:
         raise CorruptData(f"nested too deeply ({len(raw)} bytes)") from exc
 
 
+def _is_shallow(raw: bytes) -> bool:
+    # So many levels take twice as many bytes.
+    return len(raw) < 2 * _MANY_LEVELS or raw.count(b"]") + raw.count(b"}") < _MANY_LEVELS
+
+
+@cache
+def _skimmer(members: Any) -> Callable[[Sequence[bytes]], list[Any]]:
+    """Of each JSON object reads these members as `loads` does, and only checks the others: that takes a
+    quarter of the time. None for a text that is no such object, and where it cannot be sure."""
+    from msgspec import DecodeError
+    from msgspec.json import Decoder
+
+    decode = Decoder(members).decode
+
+    def skim(texts: Sequence[bytes]) -> list[Any]:
+        found: list[Any] = []
+        for text in texts:
+            skimmed = None
+            # In what it passes over it does not look for bytes that are no UTF-8.
+            if len(text) <= _MOST_DIGITS and text.isascii() and _is_shallow(text):
+                try:
+                    skimmed = decode(text)
+                except DecodeError:
+                    skimmed = None
+            found.append(skimmed)
+        return found
+
+    return skim
+
+
 def dumps(value: Any) -> str:
     """JSON as AsyncMQ writes it: ASCII, and with what only Python's `json` reads back."""
     return json.dumps(value)
@@ -71,6 +114,21 @@ def decode_record(record: bytes) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise CorruptData(f"not a JSON object ({len(record)} bytes)")
     return data
+
+
+def outlines(records: Sequence[bytes]) -> list[Outline | None]:
+    """Each as `decode_record`, but of its other members none need be there. None for one that cannot be
+    read."""
+    # Where there is none of these, others tell whether there is anything.
+    pairs = zip(_skimmer(Outline)(records), records, strict=True)
+    return [found or _readable(record) for found, record in pairs]
+
+
+def _readable(record: bytes) -> Any:
+    try:
+        return decode_record(record)
+    except CorruptData:
+        return None
 
 
 def with_payload(data: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
@@ -109,18 +167,19 @@ def decode_member(member: bytes) -> dict[str, Any] | None:
     return job if isinstance(job, dict) else None
 
 
-def member_id(member: bytes) -> bytes:
-    """The id, as stored in names, of the job that a sorted set's member holds; b"" where it holds no
+def member_ids(members: Sequence[bytes]) -> list[bytes]:
+    """The ids, as stored in names, of the jobs that a sorted set's members hold; b"" where one holds no
     job, or one without an id."""
-    if len(member) < 2 * _MANY_LEVELS:
-        # A text is the same whichever reads it.
-        try:
-            job_id = orjson.loads(member)["id"]
-        except (ValueError, TypeError, KeyError):
-            job_id = None
-        if type(job_id) is str:
-            return job_id.encode()
-    job = decode_member(member)
+    pairs = zip(_skimmer(_Named)(members), members, strict=True)
+    return [named["id"].encode() if named else _id_of(decode_member(member)) for named, member in pairs]
+
+
+def member_id(member: bytes) -> bytes:
+    """As `member_ids`, of one."""
+    return member_ids([member])[0]
+
+
+def _id_of(job: Mapping[str, Any] | None) -> bytes:
     job_id = None if job is None else job.get("id")
     return b"" if job_id is None else to_bytes(str(job_id))
 

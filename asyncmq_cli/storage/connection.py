@@ -54,6 +54,8 @@ def connect(config: Config, *, protocol: int = 2, subscribes: bool = False) -> r
                 "decode_responses": False,
                 # The handshake stays two commands shorter, and within the rights of a narrow ACL user.
                 "driver_info": None,
+                # A socket on the same machine holds some 200 KB: what is there is taken at once.
+                "socket_read_size": 256 * 1024,
                 "connection_class": type("Own", (_Patient if subscribes else _Listening, kind), {}),
             }
         )

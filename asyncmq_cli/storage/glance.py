@@ -12,6 +12,7 @@ import redis
 from redis.exceptions import ResponseError
 
 from asyncmq_cli.storage import scan, walk
+from asyncmq_cli.storage.codec import member_ids
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import PLACES, QueueKeys
 from asyncmq_cli.storage.tally import Tally, told, untold
@@ -26,7 +27,7 @@ _FEW_IDS, _FEW, _LITTLE = 100, 32, 64 * 1024
 
 _STEPS = {"waiting": scan.CHUNK, "delayed": 64, "dlq": 64}
 """How many members lie between two of which the size is looked at: bodies may be large."""
-_IDS: dict[str, IdsOf] = {"waiting": list, "delayed": walk.read_ids, "dlq": walk.read_ids}
+_IDS: dict[str, IdsOf] = {"waiting": list, "delayed": member_ids, "dlq": member_ids}
 
 
 @dataclass(frozen=True, slots=True)

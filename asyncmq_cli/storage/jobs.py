@@ -14,7 +14,7 @@ import redis
 
 from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.storage import scan, walk
-from asyncmq_cli.storage.codec import decode_member, member_id
+from asyncmq_cli.storage.codec import decode_member, member_ids
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
 from asyncmq_cli.storage.keys import PLACE_OF_STATE, PLACES, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.sieve import SPLIT_AND_WHOLE, Sieve, may_be_split
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
 
 
-_READ_IDS = {"waiting": walk.waiting_ids, "delayed": walk.read_ids, "dlq": walk.read_ids}
-_SPELLED_IDS = {"waiting": walk.waiting_ids, "delayed": walk.spelled_ids, "dlq": walk.spelled_ids}
+_IDS = {"waiting": walk.waiting_ids, "delayed": member_ids, "dlq": member_ids}
 
 
 class JobReader:
@@ -56,7 +55,7 @@ class JobReader:
     def states_in_place(self, queue: str, place: str) -> Iterator[Job]:
         """As `in_place`, but only as much of each job as its state and its age need."""
         keys = QueueKeys(queue)
-        for piece in walk.members_of(self._redis, keys, place, _READ_IDS[place]):
+        for piece in walk.members_of(self._redis, keys, place, _IDS[place]):
             # A dead letter's state cannot be `waiting-children`, so its record says nothing more.
             told = [i for i, state in enumerate(piece.states) if place == "dlq" and state is not None]
             for i in told:
@@ -98,25 +97,10 @@ class JobReader:
     def _in_place(self, keys: QueueKeys, place: str, wanted: Wanted, sieve: Sieve | None) -> Iterator[Job]:
         if sieve is not None and place != "waiting" and self._has_nameless(keys):
             sieve = None
-        pieces = walk.members_of(self._redis, keys, place, _SPELLED_IDS[place])
-        if place != "waiting":
-            pieces = self._rightly_named(keys, pieces, wanted)
+        pieces = walk.members_of(self._redis, keys, place, _IDS[place])
         for read in self._read(keys, pieces, wanted, sieve):
             for raw in self._whole(keys, read, place):
                 yield hydrate(keys.queue, raw, place=place)
-
-    def _rightly_named(self, keys: QueueKeys, pieces: Iterable[Listed], wanted: Wanted) -> Iterator[Listed]:
-        """The pieces, in which none is unwanted for the state of a job that its member only seems to name."""
-        for piece in pieces:
-            unwanted = (i for i, state in enumerate(piece.states) if not wanted(state))
-            named = {i: name for i in unwanted if (name := member_id(piece.members[i])) != piece.ids[i]}
-            if named:
-                ids, states = list(piece.ids), list(piece.states)
-                found = scan.hash_get(self._redis, keys.states, named.values())
-                for (i, name), state in zip(named.items(), found, strict=True):
-                    ids[i], states[i] = name, state
-                piece = Listed(ids, states, piece.members, piece.scores)
-            yield piece
 
     def _anywhere(self, keys: QueueKeys, wanted: Wanted, sieve: Sieve | None) -> Iterator[Job]:
         for read in self._read(keys, self.listed_anywhere(keys), wanted, sieve):
@@ -163,7 +147,7 @@ class JobReader:
         keys = QueueKeys(queue)
         seen: set[bytes] = set()
         for place in PLACES:
-            for found in walk.members_of(self._redis, keys, place, _READ_IDS[place]):
+            for found in walk.members_of(self._redis, keys, place, _IDS[place]):
                 stateless = found.only(
                     [i for i, id_ in enumerate(found.ids) if found.states[i] is None and id_ not in seen]
                 )
@@ -195,7 +179,7 @@ class JobReader:
                 raw = _raw(read.listed, i, place)
                 _add_read(raw, read, i)
             else:
-                raw = self._from_body(keys, read, i, place)
+                raw = _from_body(read, i, place)
             raws.append(raw)
         split = [raw for raw in raws if _may_be_split(raw)]
         payloads = scan.get_many(self._redis, [keys.payload(raw.id) for raw in split], scan.Pace(start=16))
@@ -203,24 +187,19 @@ class JobReader:
             raw.payload = payload
         return raws
 
-    def _from_body(self, keys: QueueKeys, read: Read, i: int, place: str) -> RawJob:
-        """A job whose member is its body. Mostly the record is the same text: then it is decoded once."""
-        listed, record = read.listed, read.records[i]
-        if record is not None and record == listed.members[i]:
-            raw = _raw(listed, i, None)
-            _add_read(raw, read, i)
-            if raw.record and raw.record.get("id") == raw.id:
-                raw.score = float(listed.scores[i])
-                return raw
-        raw = _raw(listed, i, place)
-        name = to_bytes(raw.id)
-        if name != listed.ids[i]:
-            # It was not the id that the member seemed to spell: what was read is another job's.
-            own = Listed([name], scan.hash_get(self._redis, keys.states, [name]))
-            raw.state = _text_or_none(own.states[0])
-            (read,), i = walk.with_records(self._redis, keys, [own], _may_be("all")), 0
+
+def _from_body(read: Read, i: int, place: str) -> RawJob:
+    """A job whose member is its body. Mostly the record is the same text: then it is decoded once."""
+    listed, record = read.listed, read.records[i]
+    if record is not None and record == listed.members[i]:
+        raw = _raw(listed, i, None)
         _add_read(raw, read, i)
-        return raw
+        if raw.record and raw.record.get("id") == raw.id:
+            raw.score = float(listed.scores[i])
+            return raw
+    raw = _raw(listed, i, place)
+    _add_read(raw, read, i)
+    return raw
 
 
 def _add_read(raw: RawJob, read: Read, i: int) -> None:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from asyncmq_cli.models.values import JOB_STATES
-from asyncmq_cli.storage.codec import member_id
-from asyncmq_cli.storage.walk import ID_OPENING, Read
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.walk import Read
 
 # Printable ASCII that JSON writes as it is, and that is no part of its structure.
 _RUN = re.compile(r"[!#-+\-.0-9;-Z^-z|~]+")
@@ -104,8 +105,6 @@ class TextSieve:
             texts.append(record)
         if listed.members:
             members = [listed.members[i] for i in positions]
-            if not _ids_are_sure(members, [listed.ids[i] for i in positions]):
-                return True
             texts += [member for member, record in zip(members, texts, strict=True) if member != record]
         texts += [result for i in positions if (result := read.results.get(i)) is not None]
         return not (self._are_without(texts) and self._are_plain_ids([listed.ids[i] for i in positions]))
@@ -132,12 +131,3 @@ def may_be_split(record: bytes | None) -> bool:
     return record is not None and (
         len(record) >= SPLIT_AND_WHOLE or any(name not in record for name in _ARGUMENTS)
     )
-
-
-def _ids_are_sure(members: Sequence[bytes], ids: Sequence[bytes]) -> bool:
-    """Whether no id that was cut out of a member could be another once the member is decoded."""
-    spelled = [member for member in members if member.startswith(ID_OPENING)]
-    joined = b"\n".join(spelled)
-    if joined.count(b'"id"') == len(spelled) and _ESCAPED_LOW not in joined:
-        return True
-    return len(members) == 1 and member_id(members[0]) == ids[0]

@@ -14,10 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from asyncmq_cli.models.values import as_number
-from asyncmq_cli.storage.codec import CorruptData, decode_record
+from asyncmq_cli.storage.codec import outlines
 from asyncmq_cli.storage.hydrate import PENDING_STATES, effective_state
 from asyncmq_cli.storage.keys import PLACE_OF_STATE, to_bytes, to_text
 
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 PENDING_ENTRIES = frozenset({*map(to_bytes, PENDING_STATES), b"wait", b"unknown"})
 _UNTOLD = frozenset({None, *PENDING_ENTRIES})
 _DEAD_ENTRIES = frozenset({b"failed", b"expired"})
-_SHALLOW = 1000
 
 
 @dataclass(slots=True)
@@ -73,10 +70,12 @@ class Tally:
     def add_records(self, listed: Listed, records: Sequence[bytes | None]) -> None:
         """The records of jobs whose entry in the states hash does not tell their state."""
         expected: dict[str, list[bytes]] = {place: [] for place in self._expected}
+        texts = {entry: None if entry is None else to_text(entry) for entry in set(listed.states)}
+        told = iter(outlines([record for record in records if record is not None]))
         statuses = []
-        for name, entry, text in zip(listed.ids, listed.states, records, strict=True):
-            record = _decoded(text)
-            status = effective_state(None if entry is None else to_text(entry), record, None)
+        for name, entry, stored in zip(listed.ids, listed.states, records, strict=True):
+            record = None if stored is None else next(told)
+            status = effective_state(texts[entry], record, None)
             statuses.append(status)
             place = PLACE_OF_STATE.get(status)
             # Without a record a sorted set's member may say something else of its job.
@@ -104,7 +103,10 @@ class Tally:
         return place not in self._unlike and self._found[place] == self._expected[place]
 
     def _note_age(self, record: Mapping[str, Any]) -> None:
-        number = as_number(record.get("created_at"))
+        created = record.get("created_at")
+        if self.oldest is not None and type(created) is float and created >= self.oldest:
+            return
+        number = as_number(created)
         if number is not None and (self.oldest is None or number < self.oldest):
             self.oldest = number
 
@@ -112,23 +114,6 @@ class Tally:
 def untold(listed: Listed) -> Listed:
     """Those whose state is told only by their records."""
     return listed.only([i for i, state in enumerate(listed.states) if state in _UNTOLD])
-
-
-def _decoded(text: bytes | None) -> Mapping[str, Any] | None:
-    """A record as far as its state and age need it: a long integer in it may be off."""
-    if text is None:
-        return None
-    try:
-        if len(text) < _SHALLOW:
-            record = orjson.loads(text)
-            if type(record) is dict:
-                return record
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return decode_record(text)
-    except CorruptData:
-        return None
 
 
 def told(pieces: Iterator[Listed], tally: Tally) -> Iterator[Listed]:

@@ -20,7 +20,6 @@ from asyncmq_cli.storage.wire import Line, packed, packed_for, scan_command
 if TYPE_CHECKING:
     from asyncmq_cli.storage.keys import QueueKeys
 
-ID_OPENING = b'{"id": "'
 _COMPLETED, _ACTIVE = b"completed", b"active"
 _MOST = 2 * CHUNK
 """Members between two scores: there may be some of one score at the end."""
@@ -274,24 +273,6 @@ def _received(line: Line, read: Read, pace: Pace, *, count_payloads: bool) -> Re
         read.payloads = line.receive()
     pace.learn(len(read.records), size)
     return read
-
-
-def spelled_ids(members: Sequence[bytes]) -> list[bytes]:
-    """The ids of members that hold whole jobs, cut out where AsyncMQ writes them first.
-
-    They are to be checked against the decoded job: a text may give its id twice, or be cut off.
-    """
-    start = len(ID_OPENING)
-    ids = []
-    for member in members:
-        found = member[start : member.find(b'"', start)] if member.startswith(ID_OPENING) else b"\\"
-        ids.append(found if b"\\" not in found and found.isascii() else member_id(member))
-    return ids
-
-
-def read_ids(members: Sequence[bytes]) -> list[bytes]:
-    """The ids of members that hold whole jobs, b"" of those that do not or have none."""
-    return [member_id(member) for member in members]
 
 
 def waiting_ids(members: Sequence[bytes]) -> list[bytes]:

@@ -232,7 +232,8 @@ def test_fixed_words_are_told_without_what_redis_needs(words: tuple[str, ...]) -
     code = (
         "import sys; from asyncmq_cli.app import run; "
         f"status = run(['__complete', 'zsh', *{list(words)!r}]); "
-        "sys.stderr.write(' '.join({'redis', 'rich', 'orjson'} & set(sys.modules))); sys.exit(status)"
+        "loaded = {'redis', 'rich', 'orjson', 'msgspec'} & set(sys.modules); "
+        "sys.stderr.write(' '.join(loaded)); sys.exit(status)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment(None)

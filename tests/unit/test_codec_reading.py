@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, dumps, loads
+from asyncmq_cli.storage.codec import (
+    CorruptData,
+    Outline,
+    decode_member,
+    decode_record,
+    dumps,
+    loads,
+    member_id,
+    outlines,
+)
+from asyncmq_cli.storage.keys import to_bytes
 from tests.unit.strategies import same
 
 _BLANK = st.sampled_from(["", " ", "\n\t", "\r\n"])
@@ -22,7 +32,10 @@ _PIECES = (
     | st.sampled_from(["\\n", "\\/", '\\"', "\\\\", "\\ud800", "\\udfff", "\\ud83d\\ude00", "\x7f"])
 )
 _STRINGS = st.lists(_PIECES, max_size=8).map(lambda pieces: f'"{"".join(pieces)}"')
-_KEYS = st.sampled_from(['"id"', '"a"', '"\\u0061"']) | _STRINGS
+_KEYS = (
+    st.sampled_from(['"id"', '"\\u0069d"', '"a"', '"\\u0061"', '"status"', '"depends_on"', '"created_at"'])
+    | _STRINGS
+)
 
 
 def _containers(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -61,10 +74,12 @@ def _spoiled(text: str, start: int, length: int, put: bytes) -> bytes:
     return raw[:start] + put + raw[start + length :]
 
 
-@given(
-    st.binary(max_size=40)
-    | st.builds(_spoiled, JSON_TEXTS, st.integers(0, 200), st.integers(0, 3), st.binary(max_size=2))
+_SPOILED_TEXTS = st.binary(max_size=40) | st.builds(
+    _spoiled, JSON_TEXTS, st.integers(0, 200), st.integers(0, 3), st.binary(max_size=2)
 )
+
+
+@given(_SPOILED_TEXTS)
 @example(b"")
 @example(b"\xef\xbb\xbf1")
 @example(b'"\xed\xa0\x80"')
@@ -80,6 +95,62 @@ def test_what_python_cannot_read_is_corrupt_and_nothing_else(raw: bytes) -> None
     else:
         with pytest.raises(CorruptData):
             loads(raw)
+
+
+_OBJECTS = st.lists(
+    st.builds("{}{}:{}{}".format, _KEYS, _BLANK, _BLANK, JSON_TEXTS), min_size=1, max_size=4
+).map(lambda members: f"{{{','.join(members)}}}")
+_SKIMMED = _SPOILED_TEXTS | st.builds(
+    _spoiled, _OBJECTS, st.integers(0, 200), st.just(0), st.binary(max_size=1)
+)
+_UNUSUAL = (
+    *(b'{"id": "a", "id": 1}', b'{"id": 1, "id": "b"}', b'{"\\u0069d": "c"}', b'{"id": null}'),
+    *(b'{"id": ""}', b'{"id": "\\ud83d\\ude00"}', b'{"id": "\\ud800"}', b'{"id": "a\x01"}', b"{}", b" { } "),
+    *(b'{"id": "a\xff"}', b'{"id": "a", "x": "\xff"}', b'{"id": "a", "\xff": 1}', b'{"id": "a"} x', b"[1]"),
+    *(
+        b'{"id": "a", "x": "\x01"}',
+        b'{"id": "a", "x": "\\q"}',
+        b'{"id": "a", "x": 01}',
+        b'{"id": "a", "x": 1.}',
+    ),
+    *(
+        b'{"id": "a", "x": NaN}',
+        b'{"id": "a", "x": 1e999}',
+        b'{"id": "a", "x": [1,]}',
+        b'{"id": "a", "x": tru}',
+    ),
+    *(b'\xef\xbb\xbf{"id":"a"}', b'{"created_at": 123456789012345678901234567890}', b'{"created_at": 1e400}'),
+    *(b'{"status": {"a": 1e-9}}', b'{"id": "a", "x": tru}'),
+    *(b'{"id": "a", "x": ' + text.encode() + b"}" for text in (*NESTED, "9" * 4400, "[" * 100_000)),
+)
+
+
+def _unusual(test: Any) -> Any:
+    for text in _UNUSUAL:
+        test = example(text)(test)
+    return test
+
+
+@given(_SKIMMED)
+@_unusual
+def test_of_a_record_that_is_skimmed_its_state_and_age_are_those_of_the_whole(record: bytes) -> None:
+    (found,) = outlines([record])
+    try:
+        whole = decode_record(record)
+    except CorruptData:
+        assert found is None
+    else:
+        assert found is not None
+        assert bool(found) is bool(whole)
+        for name in get_type_hints(Outline):
+            assert same(found.get(name), whole.get(name)) and (name in found) is (name in whole)
+
+
+@given(_SKIMMED)
+@_unusual
+def test_the_id_of_a_member_that_is_skimmed_is_that_of_the_whole(member: bytes) -> None:
+    job_id = (decode_member(member) or {}).get("id")
+    assert member_id(member) == (b"" if job_id is None else to_bytes(str(job_id)))
 
 
 @pytest.mark.parametrize("depth", [100, 499, 900, 1000, 1020, 5000])
