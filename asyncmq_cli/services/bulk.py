@@ -2,7 +2,7 @@
 
 A transaction is small enough not to hold Redis up, so the number of jobs in it and the bytes it
 sends are bounded. Between two of them an interrupt is heard, the pace is kept, and whoever
-watches may end the run.
+watches may end the run. While Redis works on one, the next is made ready.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from asyncmq_cli.storage.scan import Pace
 if TYPE_CHECKING:
     from asyncmq_cli.services.backup_writer import BackupWriter
     from asyncmq_cli.services.interrupt import Stop
+    from asyncmq_cli.storage.scripts import Sent
 
 LOCATED_AT_A_TIME = 200
 _LOCATED_BYTES = 16 * 1024 * 1024
@@ -69,6 +70,7 @@ class JobRunner(Runner):
     throttle = Throttle(None)
     watch: Callable[[Sequence[str]], None] | None = None
     progress: Callable[[int], None] | None = None
+    _underway: tuple[Sequence[Planned], Sent] | None = None
 
     def control(self, rate: float | None, progress: Callable[[int], None] | None) -> None:
         """At most `rate` jobs a second, and who is told of the progress. A dry run goes as fast as it can."""
@@ -87,14 +89,22 @@ class JobRunner(Runner):
         return self.report(queue, run)
 
     def _take(self, steps: Iterable[Step], stop: Stop) -> None:
-        for step in steps:
-            stop.between_targets()
-            if isinstance(step, tuple):
-                self.refused(*step)
-                self._progressed(1)
-            else:
-                self.throttle.keep(len(step), stop)
-                self._carry_out(step)
+        try:
+            # The next step is made ready while Redis works on the one before.
+            for step in steps:
+                self._settle()
+                stop.between_targets()
+                if isinstance(step, tuple):
+                    self.refused(*step)
+                    self._progressed(1)
+                else:
+                    self.throttle.keep(len(step), stop)
+                    self._carry_out(step)
+        except BaseException:
+            # What was sent is made all the same, or has been.
+            self._settle()
+            raise
+        self._settle()
 
     def _steps(
         self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
@@ -166,7 +176,17 @@ class JobRunner(Runner):
         if self.backup is not None:
             self.backup.keep([change.location.parts for _, change, _ in batch if change.location.parts])
         self.in_flight = [attempt for attempt, _, _ in batch]
-        outcomes = self.store.changes.carry_out([change for _, change, _ in batch])
+        self._underway = batch, self.store.changes.send([change for _, change, _ in batch])
+        if self.backup is not None:
+            # What is read of the next jobs is to be read after this.
+            self._settle()
+
+    def _settle(self) -> None:
+        """Keep what became of what is under way."""
+        if self._underway is None:
+            return
+        (batch, sent), self._underway = self._underway, None
+        outcomes = self.store.changes.outcomes([change for _, change, _ in batch], sent)
         self.in_flight = []
         changed: list[str] = []
         kept: list[tuple[Attempt, AdminError]] = []

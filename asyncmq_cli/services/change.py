@@ -25,17 +25,19 @@ _LOOKS = (0.0, 0.1, 0.2)
 
 
 class Attempt:
-    """One target's event in the making. `details` may be added to before it is drafted."""
+    """One target's event in the making. `details` may be added to before it is drafted. One that is made
+    `alone` is sent as soon as it is drafted."""
 
     def __init__(self, runner: Runner, queue: str, job_id: str | None) -> None:
         self._runner = runner
         self.queue = queue
         self.job_id = job_id
         self.details: dict[str, Any] = dict(runner.details)
+        self.alone = False
 
     def draft(self, error: str | None = None) -> EventDraft:
-        """The event, made just before it is sent: from then on an answer may be lost."""
-        if error is None:
+        """The event, made before it is sent: from then on an answer may be lost."""
+        if error is None and self.alone:
             self._runner.in_flight = [self]
         return EventDraft(
             action=self._runner.action,
@@ -93,6 +95,7 @@ class Runner:
         return self.report(queue, lambda stop: self._try(Attempt(self, queue, job_id), change))
 
     def _try(self, attempt: Attempt, change: Callable[[Attempt], str | None]) -> None:
+        attempt.alone = True
         try:
             note = change(attempt)
         except AdminError as exc:

@@ -37,6 +37,7 @@ from asyncmq_cli.storage.scripts import (
 if TYPE_CHECKING:
     from asyncmq_cli.storage.audit import AuditLog, EventDraft
     from asyncmq_cli.storage.parts import Parts
+    from asyncmq_cli.storage.scripts import Sent
 
 # The return codes of the changes of a job, as the scripts' headers give them.
 MOVED = -1
@@ -181,14 +182,18 @@ class Changes:
             args += _listed(location.members[place])
         return Change(location, Call(CANCEL, used, args))
 
-    def carry_out(self, changes: Sequence[Change]) -> list[AdminError | RedisError | None]:
-        """Make the changes in one transaction. None for each that was made; a RedisError is what
-        Redis itself said to one of them. Rights may have been withdrawn since the last transaction."""
+    def send(self, changes: Sequence[Change]) -> Sent:
+        """Have the changes made in one transaction. Rights may have been withdrawn since the last one."""
         self._allowed.clear()
         for change in changes:
             call = change.call
             self._check_allowed(call.script, change.location.queue, call.keys, call.manner)
-        replies = self._scripts.run_together([change.call for change in changes])
+        return self._scripts.send_together([change.call for change in changes])
+
+    def outcomes(self, changes: Sequence[Change], sent: Sent) -> list[AdminError | RedisError | None]:
+        """Of the changes that were sent, once it is known: None for each that was made; a RedisError is
+        what Redis itself said to one of them."""
+        replies = self._scripts.replies([change.call for change in changes], sent)
         return [
             reply if isinstance(reply, RedisError) else _refusal(change, reply)
             for change, reply in zip(changes, replies, strict=True)

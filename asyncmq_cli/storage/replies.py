@@ -91,6 +91,12 @@ def check_raw(command: bytes, words: int, reply: Any) -> None:
     elif command == b"ZRANGEBYSCORE":
         # With WITHSCORES one member is asked for.
         fits = _are_texts(reply) and (words == _WORDS_WITHOUT_SCORES or len(reply) in (0, 2))
+    elif command in (b"EVAL", b"EVALSHA"):
+        fits = type(reply) is list or reply == b"QUEUED"
+    elif command == b"MULTI":
+        fits = reply == b"OK"
+    elif command == b"EXEC":
+        fits = type(reply) is list
     else:
         fits = type(reply) is int
     if not fits:

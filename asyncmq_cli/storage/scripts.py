@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from typing import Any
 
 import redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ExecAbortError, InvalidResponse, NoScriptError, RedisError, ResponseError
 
 from asyncmq_cli.storage.replies import return_codes
+from asyncmq_cli.storage.wire import Line, packed
 
 # The return codes that every script has; each has its own beside them, which its header gives.
 DONE = 1
@@ -70,6 +72,41 @@ class Call:
         return sum(len(arg) for arg in self.args if isinstance(arg, str | bytes))
 
 
+class Sent:
+    """Commands that Redis works on together, on a connection that nobody else uses until their replies
+    are received."""
+
+    def __init__(self, client: redis.Redis, commands: Sequence[bytes]) -> None:
+        self._count = len(commands)
+        with ExitStack() as stack:
+            self._line = stack.enter_context(Line(client))
+            together = [packed(b"MULTI"), *commands, packed(b"EXEC")] if self._count > 1 else commands
+            self._line.send(*((b"", command) for command in together))
+            self._open = stack.pop_all()
+
+    def receive(self) -> list[Any]:
+        """The replies, an error in the place of each that there is none of. Raises RedisError where none
+        of the commands was carried out."""
+        with self._open:
+            if self._count == 1:
+                return [self._one()]
+            refusals = [reply for _ in range(self._count + 1) if isinstance(reply := self._one(), RedisError)]
+            try:
+                replies = self._line.receive()
+            except ExecAbortError as exc:
+                # It does not say why.
+                raise (refusals or [exc])[0] from exc
+            if len(replies) != self._count:
+                raise InvalidResponse("the reply to EXEC is none")
+            return list(replies)
+
+    def _one(self) -> Any:
+        try:
+            return self._line.receive()
+        except ResponseError as exc:
+            return exc
+
+
 class Scripts:
     """Runs scripts, by their digest where Redis knows them."""
 
@@ -77,20 +114,24 @@ class Scripts:
         self._redis = client
         self._known: set[str] = set()
 
-    def run_together(self, calls: Sequence[Call]) -> list[list[int] | RedisError]:
-        """Run the calls in one transaction: nothing of anybody else's comes between them.
+    def send_together(self, calls: Sequence[Call]) -> Sent:
+        """Have the calls run in one transaction: nothing of anybody else's comes between them.
 
         A call that Redis refuses does not undo the others, so each has a reply or an error.
         """
-        pipe: Any = self._redis.pipeline(transaction=len(calls) > 1)
-        for call in calls:
-            # The first time the script itself is sent, which makes it known to Redis.
-            known = call.script.name in self._known
-            named = ("EVALSHA", call.script.sha) if known else ("EVAL", call.script.source)
-            pipe.execute_command(*named, len(call.keys), *call.keys, *call.args)
-            self._known.add(call.script.name)
-        replies = pipe.execute(raise_on_error=False)
-        return [self._settled(call, reply) for call, reply in zip(calls, replies, strict=True)]
+        return Sent(self._redis, [self._packed(call) for call in calls])
+
+    def replies(self, calls: Sequence[Call], sent: Sent) -> list[list[int] | RedisError]:
+        """What became of the calls that were sent, once it is known."""
+        return [self._settled(call, reply) for call, reply in zip(calls, sent.receive(), strict=True)]
+
+    def _packed(self, call: Call) -> bytes:
+        # The first time the script itself is sent, which makes it known to Redis.
+        known = call.script.name in self._known
+        named = (b"EVALSHA", call.script.sha) if known else (b"EVAL", call.script.source)
+        self._known.add(call.script.name)
+        words = (*named, len(call.keys), *call.keys, *call.args)
+        return packed(*[word if isinstance(word, bytes) else str(word).encode() for word in words])
 
     def _settled(self, call: Call, reply: Any) -> list[int] | RedisError:
         if isinstance(reply, NoScriptError):

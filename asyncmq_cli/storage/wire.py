@@ -43,7 +43,8 @@ class Line:
         self._pool.release(connection)
 
     def send(self, *commands: tuple[bytes, bytes]) -> None:
-        """Each the key that it is about, and the command as `packed` or `packed_for` made it."""
+        """Each the key that it is about, b"" where that is not one, and the command as `packed` or
+        `packed_for` made it."""
         self._asked.extend((key, *_opening(command)) for key, command in commands)
         self._connection.send_packed_command([b"".join([command for _, command in commands])])
 
@@ -54,7 +55,7 @@ class Line:
             reply = self._connection.read_response(disable_decoding=True)
         except ResponseError as exc:
             key, *_ = self._asked.popleft()
-            if "WRONGTYPE" in str(exc):
+            if key and "WRONGTYPE" in str(exc):
                 raise WrongType(key) from exc
             raise
         _, command, words = self._asked[0]

@@ -101,7 +101,7 @@ def test_the_lines_are_on_disk_before_the_script_is_sent(
     file: Path, client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[Any] = []
-    sync, send = os.fsync, Scripts.run_together
+    sync, send = os.fsync, Scripts.send_together
 
     def note_sync(opened: int) -> None:
         sync(opened)
@@ -112,7 +112,7 @@ def test_the_lines_are_on_disk_before_the_script_is_sent(
         return send(scripts, calls)
 
     monkeypatch.setattr(os, "fsync", note_sync)
-    monkeypatch.setattr(Scripts, "run_together", note_send)
+    monkeypatch.setattr(Scripts, "send_together", note_send)
     assert cli("dlq", "remove", QUEUE, "--all", "--yes", "--backup", str(file)).code == 0
     assert done == ["directory", NAMES[:50], 50, NAMES[:100], 50, NAMES, 20]
 
@@ -333,7 +333,7 @@ def test_a_lost_answer_is_looked_up_and_told_as_done(
 def test_what_was_done_is_told_though_a_refusal_cannot_be_recorded_any_more(
     file: Path, client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = Scripts.run_together
+    send = Scripts.send_together
 
     def change_then_send(scripts: Scripts, calls: Any) -> Any:
         client.hset(f"jobs:{QUEUE}:results", "job-001", "1")
@@ -342,7 +342,7 @@ def test_what_was_done_is_told_though_a_refusal_cannot_be_recorded_any_more(
     def cannot(log: AuditLog, draft: Any) -> None:
         raise redis.ConnectionError("gone")
 
-    monkeypatch.setattr(Scripts, "run_together", change_then_send)
+    monkeypatch.setattr(Scripts, "send_together", change_then_send)
     monkeypatch.setattr(AuditLog, "record", cannot)
     result = cli("dlq", "remove", QUEUE, *NAMES[:3], "--yes", "--json", "--backup", str(file))
     assert result.code == 3

@@ -281,14 +281,14 @@ def test_a_job_that_moves_between_the_looks_and_the_script_is_left_alone(
 
     put(server.url, ("waiting", "x"), ("waiting", "y"))
     client.delete(WAITING)
-    carry_out = Changes.carry_out
+    send = Changes.send
 
     def after_the_producer(self: Changes, changes: Any) -> Any:
         # Somebody else has enqueued it again meanwhile.
         client.zadd(WAITING, {"x": 5e12})
-        return carry_out(self, changes)
+        return send(self, changes)
 
-    monkeypatch.setattr(Changes, "carry_out", after_the_producer)
+    monkeypatch.setattr(Changes, "send", after_the_producer)
     report = cli("doctor", "--repair", "--yes", "--json")
     assert report.code == 1
     assert {row["job_id"]: row["status"] for row in report.json["results"]} == {"x": "failed", "y": "success"}

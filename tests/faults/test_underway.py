@@ -1,0 +1,124 @@
+"""While Redis works on one batch of changes, the next is made ready: what that must not alter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from asyncmq.backends.redis import RedisBackend
+
+from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.storage.changes import Changes
+from asyncmq_cli.storage.store import Store
+from tests import library
+from tests.conftest import Run, run_tool
+from tests.faults.fakes import Proxy
+from tests.faults.support import QUEUE, error_of
+
+JOBS = [f"job-{number:03}" for number in range(220)]
+
+
+async def fill(opened: RedisBackend) -> None:
+    await library.fill(opened, QUEUE, [("failed", library.job(name)) for name in JOBS])
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is done of it, one after the other; the same many times over is told once."""
+    done: list[str] = []
+
+    def note(owner: type, name: str) -> None:
+        real = getattr(owner, name)
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            if name not in done[-1:]:
+                done.append(name)
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    for owner, name in ((Store, "locate"), (Store, "read_parts"), (Changes, "send"), (Changes, "outcomes")):
+        note(owner, name)
+    for name in ("retry", "remove"):
+        note(Changes, name)
+    return done
+
+
+def test_a_batch_is_sent_once_the_one_before_is_settled_and_made_ready_before(
+    server: PrivateRedis, client: redis.Redis, cli: Run, steps: list[str]
+) -> None:
+    library.with_backend(server.url, fill)
+    assert cli("jobs", "retry", QUEUE, *JOBS[:150]).code == 0
+    assert steps == [
+        *("locate", "retry", "send"),
+        *("locate", "retry", "outcomes", "send"),
+        *("retry", "outcomes", "send", "outcomes"),
+    ]
+    assert client.zrange(f"queue:{QUEUE}:waiting", 0, -1) == [name.encode() for name in JOBS[:150]]
+
+
+def test_what_goes_into_a_backup_is_read_when_the_batch_before_is_settled(
+    server: PrivateRedis, cli: Run, steps: list[str], tmp_path: Path
+) -> None:
+    library.with_backend(server.url, fill)
+    backup = str(tmp_path / "removed.ndjson")
+    assert cli("dlq", "remove", QUEUE, "--all", "--yes", "--backup", backup).code == 0
+    batch = ["read_parts", "remove", "send", "outcomes"]
+    assert [step for step in steps if step != "locate"] == batch * 5
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [redis.ConnectionError("gone"), redis.ResponseError("ERR no"), KeyError(), KeyboardInterrupt()],
+)
+def test_what_was_sent_is_told_though_the_next_jobs_cannot_be_looked_for(
+    problem: BaseException,
+    server: PrivateRedis,
+    client: redis.Redis,
+    cli: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    library.with_backend(server.url, fill)
+    look = Store.locate
+
+    def fails_later(store: Store, queue: str, job_ids: Any, *rest: Any) -> Any:
+        if JOBS[0] not in job_ids:
+            raise problem
+        return look(store, queue, job_ids, *rest)
+
+    monkeypatch.setattr(Store, "locate", fails_later)
+    result = cli("jobs", "retry", QUEUE, *JOBS, "--json")
+    if isinstance(problem, KeyError):
+        # A fault of our own is told, and nothing is left half sent.
+        assert result.code == 1 and "this is a fault of asyncmq-cli" in result.stderr
+    else:
+        code = 130 if isinstance(problem, KeyboardInterrupt) else 3
+        assert (result.code, result.json["succeeded"], result.json["failed"]) == (code, 50, 0)
+        assert "not known" not in (error_of(result).get("hint") or "")
+    assert client.zrange(f"queue:{QUEUE}:waiting", 0, -1) == [name.encode() for name in JOBS[:50]]
+    assert [event["job_id"] for event in library.events(client)] == JOBS[:50]
+
+
+def test_a_line_that_is_cut_while_two_batches_are_in_hand_leaves_no_doubt(
+    server: PrivateRedis, client: redis.Redis
+) -> None:
+    """The answer to what was sent is lost, and with it the look for the next jobs."""
+    library.with_backend(server.url, fill)
+    scripts = 0
+
+    def cut(command: list[bytes]) -> None:
+        nonlocal scripts
+        scripts += command[0] in (b"EVAL", b"EVALSHA") and command[2] != b"0"
+        if scripts >= 50 and command[0] == b"MGET":
+            client.client_kill_filter(_type="normal", skipme=True)
+
+    with Proxy(server.socket, before=cut, once=True) as proxy:
+        result = run_tool("jobs", "retry", QUEUE, "-", "--json", url=proxy.url, stdin="\n".join(JOBS))
+    done = [name.decode() for name in client.zrange(f"queue:{QUEUE}:waiting", 0, -1)]
+    assert result.code == 3
+    assert done == JOBS[: len(done)] and len(done) >= 50
+    assert [row["job_id"] for row in result.json["results"]] == done
+    assert {row["status"] for row in result.json["results"]} == {"success"}
+    assert [event["job_id"] for event in library.events(client)] == done
