@@ -21,7 +21,7 @@ import redis
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.benchmarks import cases, keyspace
 from tests.benchmarks.cases import Case
-from tests.benchmarks.measure import Cost, module, run, tool
+from tests.benchmarks.measure import Cost, longest_pause, module, run, tool
 from tests.benchmarks.report import Report, Row
 
 FULL = 1_000_000
@@ -31,6 +31,8 @@ _DEAD = 200_000
 FOLLOWING = "events tail"
 ROUNDS = 10
 FEW = 5
+_READING = 30.0
+"""Seconds."""
 
 
 def main() -> None:
@@ -81,6 +83,7 @@ class Bench:
         self._repeats = repeats
 
     def everything(self) -> None:
+        self._pause()
         with filled(0) as empty:
             for case in cases.start_up():
                 self.measure(case, empty if case.server else None)
@@ -92,6 +95,17 @@ class Bench:
             at_full_size = self._timed_search(server)
             self.retry(server)
         self.beside_the_library(at_full_size)
+        self._pause()
+        if self._writing:
+            self.report.write()
+
+    def _pause(self) -> None:
+        """Before and after all: what the machine itself adds to the longest times."""
+        if not self._only:
+            for together in (1, 3):
+                longest = max(longest_pause(together, _READING), self.report.pauses.get(together, 0.0))
+                self.report.pauses[together] = longest
+                say(f"{together} reading the clock: held up for {longest * 1e3:.1f} ms at most")
 
     def measure(self, case: Case, server: PrivateRedis | None) -> None:
         if self._only not in case.name:

@@ -31,7 +31,8 @@ class Cost:
     `redis_cpu` is what Redis worked meanwhile. `commands` and `sent` (bytes, both ways) are what
     passed between the two, `longest` the seconds of the longest single command (0.0 where none was
     longer than half a millisecond), `slowest` which that was, `wait` the longest a second client's
-    PING took, and `wait_999` the 99.9th percentile.
+    PING took, and `wait_999` the 99.9th percentile. `stolen` is the seconds of processor that the host
+    gave to other machines meanwhile, where it tells.
     """
 
     seconds: float
@@ -44,6 +45,7 @@ class Cost:
     redis_cpu: float = 0.0
     wait: float = 0.0
     wait_999: float = 0.0
+    stolen: float = 0.0
 
 
 def tool(*args: str) -> list[str]:
@@ -76,8 +78,10 @@ def run(command: Sequence[str], server: PrivateRedis | None = None, *, status: i
         client.config_set("slowlog-log-slower-than", _SLOW_MICROSECONDS)
         client.config_set("slowlog-max-len", 10_000)
         client.slowlog_reset()
+        stolen = _stolen()
         with _bystander(server) as waits:
             own = _launch(command, server, status)
+        stolen = _stolen() - stolen
         slow = client.slowlog_get(10_000)
         theirs = [
             (entry["duration"], entry["command"])
@@ -98,6 +102,7 @@ def run(command: Sequence[str], server: PrivateRedis | None = None, *, status: i
         redis_cpu=after[2] - before[2],
         wait=wait,
         wait_999=wait_999,
+        stolen=stolen,
     )
 
 
@@ -129,6 +134,23 @@ def _counted(client: redis.Redis) -> tuple[int, int, float]:
         passed["total_net_input_bytes"] + passed["total_net_output_bytes"],
         used["used_cpu_user"] + used["used_cpu_sys"],
     )
+
+
+def _stolen() -> float:
+    try:
+        everywhere = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
+        # The processors' time: user, nice, system, idle, iowait, irq, softirq, steal.
+        return int(everywhere[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, LookupError):
+        return 0.0
+
+
+def longest_pause(together: int, seconds: float) -> float:
+    """Of so many processes that read the clock for so long at once: the longest that one was held up, in
+    seconds."""
+    command = [sys.executable, "-I", "-S", str(HERE / "pauses.py"), str(seconds)]
+    readers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(together)]
+    return max(float(reader.communicate()[0]) for reader in readers)
 
 
 @contextmanager

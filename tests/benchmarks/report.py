@@ -15,6 +15,7 @@ PAGE = ROOT / "docs" / "performance.md"
 _TEMPLATE = Path(__file__).parent / "performance.md"
 MEMORY = 90e6
 COMMAND = 0.010
+_AT_ONCE = {1: "by itself", 3: "where three do so at once, as many as tool, Redis and second client are"}
 WAIT = 0.015
 
 
@@ -83,6 +84,8 @@ class Report:
     remarks: list[str] = field(default_factory=list)
     shortfalls: list[str] = field(default_factory=list)
     """What was not reached of what no row shows."""
+    pauses: dict[int, float] = field(default_factory=dict)
+    """By how many processes read the clock at once, the longest that one of them was held up, in seconds."""
 
     def missed(self) -> list[str]:
         """Each thing to reach that was not reached, in words."""
@@ -95,13 +98,15 @@ class Report:
             slowest = max(row.runs, key=lambda run: run.longest)
             if slowest.longest > COMMAND:
                 found.append(
-                    f"{row.name}: {slowest.slowest} of {slowest.longest * 1e3:.1f} ms, 10 ms is to be kept"
+                    f"{row.name}: {slowest.slowest} of {slowest.longest * 1e3:.1f} ms, 10 ms is to be kept "
+                    f"({_stolen(slowest)})"
                 )
-            if (wait := max(run.wait for run in row.runs)) > WAIT:
+            latest = max(row.runs, key=lambda run: run.wait)
+            if latest.wait > WAIT:
                 theirs = max((run.wait for run in row.floors), default=0.0)
                 found.append(
-                    f"{row.name}: a PING of {wait * 1e3:.1f} ms, 15 ms is to be kept "
-                    f"(beside its floor: {theirs * 1e3:.1f} ms)"
+                    f"{row.name}: a PING of {latest.wait * 1e3:.1f} ms, 15 ms is to be kept "
+                    f"(beside its floor: {theirs * 1e3:.1f} ms; {_stolen(latest)})"
                 )
         return found
 
@@ -113,9 +118,14 @@ class Report:
             total=f"{self.total:,}",
             table="\n".join(markdown(HEAD, (row.cells for row in self.rows))),
             remarks="\n".join(f"- {remark}" for remark in self.remarks) or "Not measured.",
+            pauses=", ".join(f"{seconds * 1e3:.0f} ms {_AT_ONCE[n]}" for n, seconds in self.pauses.items()),
             missed="\n".join(f"- {one}" for one in missed) or "Nothing.",
         )
         PAGE.write_text(text, encoding="utf-8")
+
+
+def _stolen(run: Cost) -> str:
+    return f"meanwhile the host gave {run.stolen:.2f} s of the processors to other machines"
 
 
 def _milliseconds(seconds: float) -> str:

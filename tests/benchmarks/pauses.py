@@ -1,0 +1,20 @@
+"""How long a machine holds up who does nothing but read the clock: `python -I -S pauses.py SECONDS`
+prints the longest time between two readings, in seconds. Whatever else is measured there has waited
+as long now and then."""
+
+import sys
+import time
+
+
+def main() -> None:
+    longest, before = 0.0, time.perf_counter()
+    end = before + float(sys.argv[1])
+    while before < end:
+        now = time.perf_counter()
+        if now - before > longest:
+            longest = now - before
+        before = now
+    sys.stdout.write(f"{longest}\n")
+
+
+main()
