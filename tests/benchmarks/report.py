@@ -15,7 +15,7 @@ PAGE = ROOT / "docs" / "performance.md"
 _TEMPLATE = Path(__file__).parent / "performance.md"
 MEMORY = 90e6
 COMMAND = 0.010
-_AT_ONCE = {1: "by itself", 3: "where three do so at once, as many as tool, Redis and second client are"}
+_AT_ONCE = {1: "by itself", 3: "where three do so at once, as many as tool, Redis and second\nclient are"}
 WAIT = 0.015
 
 
