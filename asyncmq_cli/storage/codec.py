@@ -95,7 +95,8 @@ def _skimmer(members: Any) -> Callable[[Sequence[bytes]], list[Any]]:
             if len(text) <= _MOST_DIGITS and text.isascii() and _is_shallow(text):
                 try:
                     skimmed = decode(text)
-                except DecodeError:
+                except (DecodeError, RecursionError):
+                    # Levels that are never closed are none that were counted.
                     skimmed = None
             found.append(skimmed)
         return found

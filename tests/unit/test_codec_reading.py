@@ -121,7 +121,10 @@ _UNUSUAL = (
     ),
     *(b'\xef\xbb\xbf{"id":"a"}', b'{"created_at": 123456789012345678901234567890}', b'{"created_at": 1e400}'),
     *(b'{"status": {"a": 1e-9}}', b'{"id": "a", "x": tru}'),
-    *(b'{"id": "a", "x": ' + text.encode() + b"}" for text in (*NESTED, "9" * 4400, "[" * 100_000)),
+    *(
+        b'{"id": "a", "x": ' + text.encode() + b"}"
+        for text in (*NESTED, "9" * 4400, "[" * 950, "[" * 4000, "[" * 100_000)
+    ),
 )
 
 
