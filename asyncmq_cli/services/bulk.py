@@ -100,11 +100,9 @@ class JobRunner(Runner):
                 else:
                     self.throttle.keep(len(step), stop)
                     self._carry_out(step)
-        except BaseException:
-            # What was sent is made all the same, or has been.
+        finally:
+            # What was sent is made, whatever ends this.
             self._settle()
-            raise
-        self._settle()
 
     def _steps(
         self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision

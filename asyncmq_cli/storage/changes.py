@@ -32,12 +32,12 @@ from asyncmq_cli.storage.scripts import (
     Call,
     Script,
     Scripts,
+    Sent,
 )
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.audit import AuditLog, EventDraft
     from asyncmq_cli.storage.parts import Parts
-    from asyncmq_cli.storage.scripts import Sent
 
 # The return codes of the changes of a job, as the scripts' headers give them.
 MOVED = -1

@@ -71,10 +71,10 @@ class Tally:
         """The records of jobs whose entry in the states hash does not tell their state."""
         expected: dict[str, list[bytes]] = {place: [] for place in self._expected}
         texts = {entry: None if entry is None else to_text(entry) for entry in set(listed.states)}
-        told = iter(outlines([record for record in records if record is not None]))
+        outlined = iter(outlines([record for record in records if record is not None]))
         statuses = []
         for name, entry, stored in zip(listed.ids, listed.states, records, strict=True):
-            record = None if stored is None else next(told)
+            record = None if stored is None else next(outlined)
             status = effective_state(texts[entry], record, None)
             statuses.append(status)
             place = PLACE_OF_STATE.get(status)

@@ -101,7 +101,7 @@ class Bench:
 
     def _pause(self) -> None:
         """Before and after all: what the machine itself adds to the longest times."""
-        if not self._only:
+        if self._writing:
             for together in (1, 3):
                 longest = max(longest_pause(together, _READING), self.report.pauses.get(together, 0.0))
                 self.report.pauses[together] = longest
