@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output import views
-from asyncmq_cli.output.escape import escape
+from asyncmq_cli.output.escape import escape, escape_name
 from asyncmq_cli.output.redact import redact, redact_text
 from asyncmq_cli.output.tables import human
 from asyncmq_cli.output.times import relative, rfc3339
@@ -23,8 +23,7 @@ _HEADINGS = ("args", "kwargs", "result", "last_error", "error_traceback")
 _FACTS = ("id", "task", "task_id", "name", "status", "priority", "retries", "max_retries", "ttl")
 _MOMENTS = ("created_at", "delay_until", "run_at", "active_since", "last_attempt")
 _SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_FACTS, *_MOMENTS, "depends_on"})
-
-
+_NAMES = ("Job", "Queue", "Task")
 _LED_TO = {"cause": "caused by", "context": "while handling"}
 _FULL_TITLES = {
     "CHILDREN": "Waiting for parents",
@@ -53,7 +52,8 @@ def job_lines(detail: JobDetail, *, now: float, show_secrets: bool) -> Iterator[
     ]
     for title, value in facts:
         if value is not None:
-            yield f"{title + ':':<14}{escape(text(value))}"
+            shown = (escape_name if title in _NAMES else escape)(text(value))
+            yield f"{title + ':':<14}{shown}"
     if detail.error is not None:
         yield from _error_lines(detail.error, text)
     yield from _data_lines(detail, show_secrets)

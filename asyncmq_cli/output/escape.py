@@ -3,24 +3,83 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Callable
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-# Characters that JSON may hold raw and a terminal or a line reader would act on: DEL and the C1
-# controls, marks of writing direction, zero-width characters, line and paragraph separators.
-_JSON_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-_JSON_UNSAFE_UTF8 = re.compile(
-    b"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf"
+# What no terminal shows, or shows as a blank, though Python holds it to be printable: the combining
+# grapheme joiner, fillers, Mongolian and other variation selectors, Khmer's inherent vowels, Braille's blank.
+_UNSEEN = (
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159"
+    "\U000e0100-\U000e01ef"
 )
+# Characters that JSON may hold raw and a terminal or a line reader would act on, or not show: DEL and the
+# C1 controls, every format character (marks of direction, zero-width ones, tags), separators of lines and
+# paragraphs.
+_JSON_UNSAFE = re.compile(
+    "[\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    f"\U0001d173-\U0001d17a\U000e0000-\U000e0fff{_UNSEEN}]"
+)
+_HIDDEN = re.compile(f"[{_UNSEEN}]")
+# Every combining mark is in one of these blocks, and few letters are.
+_MARKS = re.compile(
+    "[\u0300-\u036f\u0483-\u0489\u0590-\u109f\u135d-\u135f\u1700-\u1cff\u1dc0-\u1dff\u20d0-\u20ff"
+    "\u2cef-\u2cf1\u2d7f\u2de0-\u2dff\u302a-\u302f\u3099\u309a\ua66f-\ua67d\ua69e\ua69f\ua6f0\ua6f1"
+    "\ua800-\uabff\ufb1e\ufe00-\ufe0f\ufe20-\ufe2f\U000101fd-\U00011fff\U00013440-\U00013455"
+    "\U00016120-\U0001612f\U00016af0-\U00016b36\U00016f4f-\U00016fe4\U0001bc9d-\U0001bc9e"
+    "\U0001cf00-\U0001d244\U0001da00-\U0001dab0\U0001e000-\U0001e94a\U000e0100-\U000e01ef]{5,}"
+)
+_MARK = ("Mn", "Me")
+_MOST_MARKS = 4
+"""So many on one letter are a language's; more are there to cover what stands above and below."""
+_LIKE_AN_ESCAPE = re.compile(r"\\(?:[nrt\\]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
 
 def escape(text: str, *, keep: str = "") -> str:
-    """`text` on one line, its unprintable characters as `\\n`, `\\x1b`, `\\u202e`.
+    """`text` on one line, all in it that does not show as `\\n`, `\\x1b`, `\\u202e`.
 
     `keep` are characters that the caller means to print, such as a line's end.
     """
+    if not text.isascii():
+        text = _MARKS.sub(_few_marks, _HIDDEN.sub(lambda found: _escaped(found[0]), text))
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep or c in "\u00a0\u3000" else _escaped(c) for c in text)
+
+
+def escape_name(text: str) -> str:
+    """As `escape`, and no two names in the same letters: what looks like an escape, a blank at an end or
+    another one than the space, and a letter that Unicode holds to be the same as another are told apart."""
+    if text.isascii() and "\\" not in text and text.strip() == text:
+        return escape(text)
+    doubled = text.replace("\\", "\\\\")
+    if not text.isascii():
+        doubled = re.sub("[\u00a0\u3000]", lambda found: _escaped(found[0]), _composed_apart(doubled))
+    core = doubled.strip(" ")
+    shown = escape(core)
+    if core != doubled:
+        before = len(doubled) - len(doubled.lstrip(" "))
+        shown = "\\x20" * before + shown + "\\x20" * (len(doubled) - len(core) - before)
+    # Where nothing needed an escape, and nothing looks like one, the name is as it is.
+    return text if shown == text.replace("\\", "\\\\") and not _LIKE_AN_ESCAPE.search(text) else shown
+
+
+def _composed_apart(text: str) -> str:
+    """A mark that forms one letter with the one before it or stands first, and what is another's double,
+    are escaped."""
+    if unicodedata.category(text[0]) in _MARK:
+        return _escaped(text[0]) + text[1:]
+    if unicodedata.is_normalized("NFC", text):
+        return text
+    pieces: list[str] = []
+    before = ""
+    for char in text:
+        is_double = unicodedata.normalize("NFC", char) != char
+        joins = before and len(unicodedata.normalize("NFC", before + char)) == 1
+        pieces.append(_escaped(char) if is_double or joins else char)
+        before = char
+    return "".join(pieces)
 
 
 def escape_reversibly(text: str) -> str:
@@ -30,9 +89,26 @@ def escape_reversibly(text: str) -> str:
 
 def escape_json(document: bytes) -> bytes:
     """The same JSON with the characters escaped that JSON itself would let through."""
-    if _JSON_UNSAFE_UTF8.search(document) is None:
+    if document.isascii() and b"\x7f" not in document:
         return document
-    return _JSON_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", document.decode("utf-8")).encode("utf-8")
+    text = document.decode("utf-8")
+    shown = _JSON_UNSAFE.sub(lambda found: _in_json(found[0]), text)
+    return _MARKS.sub(lambda found: _few_marks(found, _in_json), shown).encode("utf-8")
+
+
+def _few_marks(found: re.Match[str], written: Callable[[str], str] | None = None) -> str:
+    pieces = []
+    count = 0
+    for char in found[0]:
+        count = count + 1 if unicodedata.category(char) in _MARK else 0
+        pieces.append((written or _escaped)(char) if count > _MOST_MARKS else char)
+    return "".join(pieces)
+
+
+def _in_json(char: str) -> str:
+    """By its UTF-16 code units, as JSON has it."""
+    units = char.encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def _escaped(char: str) -> str:

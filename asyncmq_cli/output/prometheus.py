@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
 
 _Label = tuple[str, ...]
+_BYTE = re.compile(r"[\udc80-\udcff]|\\x[0-9a-f]{2}")
 
 
 def exposition(stats: Sequence[QueueStats] | None) -> bytes:
@@ -89,5 +91,11 @@ def _gauge(
 
 
 def _name(row: QueueStats) -> str:
-    """As it is, for whoever compares it with the dashboard's; but a byte that is not UTF-8 as `\\xff`."""
-    return row.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """As it is, for whoever compares it with the dashboard's; but a byte that is not UTF-8 as `\\xff`. The
+    backslashes of such a name, and of one that has these letters itself, are doubled: two queues are
+    never one series."""
+    name = row.name
+    if _BYTE.search(name) is None:
+        return name
+    doubled = name.replace("\\", "\\\\")
+    return doubled.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from asyncmq_cli.output import charts, views
 from asyncmq_cli.output.canvas import Canvas, dim, listed
 from asyncmq_cli.output.counts import counted
-from asyncmq_cli.output.escape import escape
+from asyncmq_cli.output.escape import escape_name
 from asyncmq_cli.output.pictures import DISTRIBUTION
 from asyncmq_cli.output.sections import Section, drawn
 from asyncmq_cli.output.tables import CAUTION, shortened
@@ -134,7 +134,7 @@ def _activity(picture: Picture, canvas: Canvas) -> list[Any]:
 
 def _name(name: str, canvas: Canvas) -> str:
     """So much of it that it has room on a line, with what is said of it."""
-    return shortened(escape(name), max(8, canvas.width - 16))
+    return shortened(escape_name(name), max(8, canvas.width - 16))
 
 
 def _when(moment: float, now: float, *, utc: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncmq_cli.output.escape import escape, escape_reversibly
+from asyncmq_cli.output.escape import escape, escape_name, escape_reversibly
 from asyncmq_cli.output.times import date, duration, relative, rfc3339
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def human(column: Column[T], value: Any, now: float, *, utc: bool = False) -> st
         return f"{value:,}"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return escape(str(value))
+    return (escape_name if column.kind in ("id", "path") else escape)(str(value))
 
 
 def _style(column: Column[T], value: Any) -> str:

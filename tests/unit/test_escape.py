@@ -6,16 +6,19 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from asyncmq_cli.output.escape import escape, escape_json, escape_reversibly
+from asyncmq_cli.output.escape import _MARKS, escape, escape_json, escape_name, escape_reversibly
 from tests.unit.strategies import JSON_VALUES, same
 
 ANY_TEXT = st.text(st.characters(exclude_categories=())) | st.text(
     st.sampled_from("a\\\n\r\tnrtxuU0189fF\x00\x1b\x7f\x80\x85\xa0\xad\u200b\u202e\u2028\udc80\udcff\ud800😀")
 )
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u2800\u3164\uffa0\U0001d159" + "".join(
+    map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
+)
 ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff"
 
 
@@ -31,10 +34,83 @@ def test_an_escaped_text_is_one_line_of_characters_that_only_print(text: str) ->
     shown.encode()
 
 
-@given(st.text(st.characters(categories=["L", "N", "P", "S", "M"])))
+@given(st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters=UNSEEN)))
 @example("漢字 Größe 😀 [red]\\n")
+@example("ภาษาไทยที่นี่ עִבְרִית हिन्दी Tiếng Việt e\u0301")
 def test_what_only_prints_is_left_alone(text: str) -> None:
     assert escape(text) == text
+
+
+EVERY = [chr(code) for code in range(0x110000)]
+
+
+def test_no_format_character_and_none_that_does_not_show_is_printed_raw() -> None:
+    for char in [*(char for char in EVERY if unicodedata.category(char) == "Cf"), *UNSEEN]:
+        assert escape(f"a{char}b") != f"a{char}b", ascii(char)
+        document = json.dumps(f"a{char}b", ensure_ascii=False).encode()
+        shown = escape_json(document)
+        assert shown.isascii() and json.loads(shown) == f"a{char}b", ascii(char)
+
+
+def test_marks_on_one_letter_are_escaped_from_the_fifth_on() -> None:
+    one = re.compile(_MARKS.pattern.removesuffix("{5,}"))
+    for char in EVERY:
+        if unicodedata.category(char) in ("Mn", "Me"):
+            assert one.fullmatch(char), ascii(char)
+    assert escape("a" + "\u0301" * 6) == "a" + "\u0301" * 4 + "\\u0301" * 2
+    shown = escape("a" + "\u0e47\u0489" * 20_000)
+    assert sum(unicodedata.category(char) in ("Mn", "Me") for char in shown) == 4
+    document = escape_json(json.dumps("a" + "\u0301" * 40_000, ensure_ascii=False).encode())
+    assert document.decode().count("\u0301") == 4 and len(json.loads(document)) == 40_001
+
+
+LOOK_ALIKE = (
+    *("a", "a ", " a", "a\u00a0", "a\u3000", "a\\x20", "a\\u00a0", "a\u200b", "a\\u200b", "a\xad"),
+    *(
+        "é",
+        "e\u0301",
+        "\u0301e",
+        "e\\u0301",
+        "Å",
+        "\u212b",
+        "\ud83d",
+        "\\ud83d",
+        "\udcff",
+        "\\xff",
+        "\\\\xff",
+    ),
+    *(
+        "a\ufe0f",
+        "a\ufe0e",
+        "a\u034f",
+        "a\u115f",
+        "a\U000e0041",
+        "a\n",
+        "a\\n",
+        "a\\",
+        "a\\\\",
+        "a b",
+        "a\u00a0b",
+    ),
+)
+
+
+def test_names_that_would_look_alike_are_told_apart() -> None:
+    shown = {escape_name(name): name for name in LOOK_ALIKE}
+    assert len(shown) == len(LOOK_ALIKE)
+    seen = [unicodedata.normalize("NFC", text.strip().replace("\u3000", " ")) for text in shown]
+    assert len(set(seen)) == len(LOOK_ALIKE), seen
+
+
+@given(ANY_TEXT, ANY_TEXT)
+def test_two_names_are_never_shown_as_one(one: str, other: str) -> None:
+    assert (escape_name(one) == escape_name(other)) == (one == other)
+
+
+@given(st.text("abcÄ漢./:-_ \\", min_size=1).map(str.strip))
+def test_an_ordinary_name_is_shown_as_it_is(name: str) -> None:
+    assume("\\\\" not in name)
+    assert escape_name(name) == name
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from asyncmq_cli.models.failures import FailureGroup
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.output import views
 from asyncmq_cli.output.columns import Column, Kind
-from asyncmq_cli.output.escape import escape
+from asyncmq_cli.output.escape import escape_name
 from asyncmq_cli.output.tables import tab_separated, table
 from tests.unit.strategies import ANY_TEXT, JSON_VALUES
 
@@ -63,12 +63,12 @@ def test_a_table_has_one_line_for_each_row_and_never_cuts_an_id(rows: list[Row],
     lines = drawn(rows, COLUMNS, width)
     assert len(lines) == len(rows) + 1
     for row, line in zip(rows, lines[1:], strict=True):
-        assert line.startswith(escape(row[0]) or "-")
+        assert line.startswith(escape_name(row[0]) or "-")
 
 
 @given(ROWS, st.integers(1, 200))
 def test_no_line_is_wider_than_the_terminal_unless_an_id_is(rows: list[Row], width: int) -> None:
-    longest_id = max([2, *(cell_len(escape(row[0])) for row in rows)])
+    longest_id = max([2, *(cell_len(escape_name(row[0])) for row in rows)])
     assert max(map(cell_len, drawn(rows, COLUMNS, width))) <= max(width, longest_id)
 
 
