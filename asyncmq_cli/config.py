@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models.address import Address, parse
 
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 DEFAULT_TIMEOUT = 5.0
@@ -20,20 +20,12 @@ DEFAULT_HEARTBEAT_TTL = 30.0
 COLOR_CHOICES = ("auto", "always", "never")
 FILE_KEYS = ("redis_url", "timeout", "actor", "color")
 
-# The second way is for a password in which `/`, `?` or `#` was not encoded: the URL will not work,
-# and the message that says so must not hold it.
-_URL_PASSWORD = re.compile(
-    r"(?P<before>(?:^|://)[^/?#@:]*:)(?:[^/?#]*|(?!//|\d*(?:[/?#]|$)).*)(?P<after>@)", re.DOTALL
-)
-_URL_USER_ALONE = re.compile(r"://[^/?#@:]+@")
-_URL_QUERY_PASSWORD = re.compile(r"(?P<before>[?&;](?:ssl_)?password=)[^&]*", re.IGNORECASE)
-
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """What holds for one run. `timeout` and `heartbeat_ttl` are seconds."""
 
-    redis_url: str
+    address: Address
     timeout: float
     actor: str
     color: str
@@ -43,14 +35,7 @@ class Config:
     @property
     def shown_url(self) -> str:
         """The Redis URL without its password, for messages."""
-        return without_password(self.redis_url)
-
-
-def without_password(url: str) -> str:
-    """A Redis URL, even one that does not work, without what may be secret in it."""
-    # A password without its colon is a user name by the letter, and a secret by intent.
-    hidden = _URL_USER_ALONE.sub("://[redacted]@", _URL_PASSWORD.sub(r"\g<before>[redacted]\g<after>", url))
-    return _URL_QUERY_PASSWORD.sub(r"\g<before>[redacted]", hidden)
+        return self.address.shown
 
 
 def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
@@ -61,17 +46,12 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
     """
     env = os.environ if environ is None else environ
     stored = _read_file(env)
+    address = _address(flags, env, stored)
     return Config(
-        redis_url=_first(
-            flags.get("redis_url"),
-            env.get("ASYNCMQ_REDIS_URL"),
-            env.get("REDIS_URL"),
-            stored.get("redis_url"),
-            default=DEFAULT_REDIS_URL,
-        ),
+        address=address,
         timeout=_duration(
             "--timeout" if flags.get("timeout") is not None else "timeout in the configuration file",
-            _first(flags.get("timeout"), stored.get("timeout"), default=DEFAULT_TIMEOUT),
+            _first(flags.get("timeout"), address.timeout, stored.get("timeout"), default=DEFAULT_TIMEOUT),
         ),
         actor=_first(flags.get("actor"), env.get("ASYNCMQ_ACTOR"), stored.get("actor"), default="")
         or default_actor(),
@@ -84,6 +64,17 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
             "ASYNCMQ_HEARTBEAT_TTL", env.get("ASYNCMQ_HEARTBEAT_TTL") or DEFAULT_HEARTBEAT_TTL
         ),
     )
+
+
+def _address(flags: Mapping[str, Any], env: Mapping[str, str], stored: Mapping[str, Any]) -> Address:
+    given = {
+        "--redis-url": flags.get("redis_url"),
+        "ASYNCMQ_REDIS_URL": env.get("ASYNCMQ_REDIS_URL"),
+        "REDIS_URL": env.get("REDIS_URL"),
+        "the configuration file": stored.get("redis_url"),
+    }
+    source = next((source for source, url in given.items() if url), "")
+    return parse(given.get(source) or DEFAULT_REDIS_URL, source)
 
 
 def default_actor() -> str:

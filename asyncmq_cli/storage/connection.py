@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models.address import DEFAULT_PORT, FORMS
 from asyncmq_cli.storage.replies import CheckedRedis
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
+    from asyncmq_cli.models.address import Address
 
-SCHEMES = ("redis", "rediss", "unix")
-_FORMS = "redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS, unix:///PATH?db=0"
+_KINDS = {"redis": redis.Connection, "rediss": redis.SSLConnection, "unix": redis.UnixDomainSocketConnection}
 
 # What the client library logs, with its tracebacks, would end on the operator's screen.
 logging.getLogger("redis").addHandler(logging.NullHandler())
@@ -37,14 +35,12 @@ def connect(config: Config, *, protocol: int = 2, subscribes: bool = False) -> r
     No command is ever sent twice: a reply that is lost leaves open whether a change was made,
     and sending it again would answer for the second attempt instead of the first.
     """
-    _check_url(config)
+    address = config.address
+    kind = _KINDS[address.scheme]
     try:
-        asked: dict[str, Any] = parse_url(config.redis_url)  # type: ignore[no-untyped-call]
-        kind = asked.get("connection_class", redis.Connection)
-        # What the URL asks for as well is set aside: the timeout is --timeout's, and replies are bytes.
         pool = redis.ConnectionPool(
             **{
-                **asked,
+                **of_client(address),
                 "socket_timeout": config.timeout,
                 "socket_connect_timeout": config.timeout,
                 "retry": Retry(NoBackoff(), 0),
@@ -62,7 +58,7 @@ def connect(config: Config, *, protocol: int = 2, subscribes: bool = False) -> r
         # An option that there is not would otherwise be found only on connecting.
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, RedisError) as exc:
-        raise UsageProblem(f"the Redis URL {config.shown_url!r} cannot be used: {exc}", hint=_FORMS) from exc
+        raise UsageProblem(f"the Redis URL {config.shown_url!r} cannot be used: {exc}", hint=FORMS) from exc
     return CheckedRedis.from_pool(pool)
 
 
@@ -101,23 +97,12 @@ class _Listening(_Patient):
         return waiting
 
 
-def _check_url(config: Config) -> None:
-    try:
-        parts = urlsplit(config.redis_url)
-        _ = parts.port
-    except ValueError as exc:
-        # The text of the error may hold a part of a password in which `/`, `?` or `#` was not encoded.
-        raise UsageProblem(
-            f"the Redis URL {config.shown_url!r} cannot be used: its host or port is not one",
-            hint=f"{_FORMS}; in a password, write / as %2F, ? as %3F, # as %23",
-        ) from exc
-    if parts.scheme not in SCHEMES or "://" not in config.redis_url:
-        raise UsageProblem(
-            f"the Redis URL {config.shown_url!r} is of an unknown kind",
-            hint="it starts with redis://, rediss:// or unix://",
-        )
-    if parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]*)?/?", parts.path):
-        # The client library would take database 0 for it.
-        raise UsageProblem(
-            f"the Redis URL {config.shown_url!r} cannot be used: its database is not a number", hint=_FORMS
-        )
+def of_client(address: Address) -> dict[str, Any]:
+    """What the client library is told of where to connect, and as whom."""
+    place = (
+        {"path": address.path}
+        if address.path
+        else {"host": address.host, "port": address.port or DEFAULT_PORT}
+    )
+    told = {"db": address.db or 0, "username": address.username, "password": address.password}
+    return {**address.options, **place, **told}

@@ -91,7 +91,7 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
     if token is not None:
         return _refusal(token, text)
     if isinstance(exc, RedisConnectionError | InvalidResponse):
-        reason, hint = tls.trouble(exc, config.redis_url) or (_reason(exc), _RUNNING)
+        reason, hint = tls.trouble(exc, config.address) or (_reason(exc), _RUNNING)
         return RedisProblem(
             "redis_unreachable", f"cannot reach Redis at {config.shown_url}: {reason}", hint=hint
         )

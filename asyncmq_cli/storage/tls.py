@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.address import Address
 
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
-def trouble(exc: BaseException, url: str) -> tuple[str, str] | None:
+def trouble(exc: BaseException, address: Address) -> tuple[str, str] | None:
     """The reason and a hint; None where it is not TLS that failed, or it needs no more words."""
     for cause in causes_of(exc):
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -18,7 +21,7 @@ def trouble(exc: BaseException, url: str) -> tuple[str, str] | None:
                 f"its certificate was refused: {cause.verify_message}",
                 "?ssl_ca_certs=FILE in the URL names who signed it; its host must be the certificate's",
             )
-    unread = _unreadable(url)
+    unread = _unreadable(address)
     if unread is None:
         return None
     option, path, why = unread
@@ -33,14 +36,11 @@ def causes_of(exc: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def _unreadable(url: str) -> tuple[str, str, str] | None:
-    """The first of the URL's files that cannot be read: its option, its path and why."""
-    parts = urlsplit(url)
-    if parts.scheme != "rediss":
-        return None
-    given = parse_qs(parts.query)
+def _unreadable(address: Address) -> tuple[str, str, str] | None:
+    """The first of the address's files that cannot be read: its option, its path and why."""
     for option in _FILES:
-        for path in given.get(option, ()):
+        path = address.options.get(option)
+        if path is not None:
             try:
                 os.close(os.open(path, os.O_RDONLY))
             except OSError as exc:

@@ -45,6 +45,9 @@ SECTIONS = {
         what a terminal obeys, or showed a secret.""",
     "Fuzzed jobs": """
         Mutated records, members, payload parts and results, decoded, redacted and rendered.""",
+    "Fuzzed URLs": """
+        Made-up Redis URLs with passwords of every character, encoded and not: no four characters of a
+        password were shown, and none led to another host than the one meant.""",
     "Fuzzed codec": """
         Mutated texts, decoded as Python's `json` decodes them or refused as it refuses them; none but a
         backup's own line is taken for one.""",

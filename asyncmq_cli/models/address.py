@@ -1,0 +1,286 @@
+"""A Redis URL, parsed once: where to connect, and what of it may be shown.
+
+The grammar is strict. Where other parsers guess, a password that was not percent-encoded becomes a
+host, a database or a piece of an error message; here it is wrong usage. No message quotes any part
+of a URL that was refused.
+
+    redis://[USER][:PASSWORD]@HOST[:PORT][/DB][?NAME=VALUE&…]     rediss:// the same, over TLS
+    unix://[USER][:PASSWORD]@/PATH[?NAME=VALUE&…]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+from urllib.parse import quote, unquote, unquote_plus
+
+from asyncmq_cli.errors import UsageProblem, did_you_mean
+
+FORMS = "redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS, unix:///PATH?db=0"
+ENCODE = "in a user name or password write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25"
+REDACTED = "[redacted]"
+DEFAULT_PORT = 6379
+
+_SCHEME = re.compile(r"(?P<scheme>redis|rediss|unix)://")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
+_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})\.)*[A-Za-z0-9_][A-Za-z0-9_-]{0,62}\.?")
+_IPV6 = re.compile(r"\[(?P<address>[0-9A-Fa-f:.]{2,45})(?:%(?:25)?(?P<zone>[A-Za-z0-9_.-]{1,15}))?\]")
+_PORT = re.compile(r"[0-9]{1,5}")
+_DB = re.compile(r"[0-9]{1,9}")
+_OPTION_NAME = re.compile(r"[A-Za-z_]{1,40}")
+_TLS_VERSIONS = {"tlsv1.2": 771, "1.2": 771, "771": 771, "tlsv1.3": 772, "1.3": 772, "772": 772}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One server. `port` and `db` are None where the URL does not give them; `path` is a socket's, and
+    `host` is empty beside it. `options` are those for the client library, with values of its types.
+    `timeout` is seconds, the longest that the URL asks for."""
+
+    scheme: str
+    host: str = ""
+    port: int | None = None
+    path: str = ""
+    db: int | None = None
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    timeout: float | None = None
+
+    @property
+    def uses_tls(self) -> bool:
+        return self.scheme == "rediss"
+
+    @property
+    def shown(self) -> str:
+        """A URL for messages, made anew from the parts that are no secrets."""
+        user = "" if self.username is None else quote(self.username, safe="")
+        if self.password is not None:
+            user = f"{user}:{REDACTED}@"
+        elif self.username is not None:
+            # A password without its colon is a user name by the letter, and a secret by intent.
+            user = f"{REDACTED}@"
+        if self.scheme == "unix":
+            db = "" if self.db is None else f"?db={self.db}"
+            return f"unix://{user}{quote(self.path)}{db}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port is None else f":{self.port}"
+        db = "" if self.db is None else f"/{self.db}"
+        return f"{self.scheme}://{user}{host}{port}{db}"
+
+
+def parse(url: str, source: str = "") -> Address:
+    """`source` is the flag, variable or file that the URL comes from, for errors. Raises UsageProblem."""
+    return _Parser(source).parse(url)
+
+
+class _Parser:
+    def __init__(self, source: str) -> None:
+        self._where = f" of {source}" if source else ""
+
+    def refuse(self, why: str, hint: str = FORMS) -> NoReturn:
+        raise UsageProblem(f"the Redis URL{self._where} cannot be used: {why}", hint=hint)
+
+    def parse(self, url: str) -> Address:
+        scheme = _SCHEME.match(url)
+        if scheme is None:
+            self.refuse("it is of an unknown kind", "it starts with redis://, rediss:// or unix://")
+        if _UNSAFE.search(url):
+            self.refuse("it holds a control character", ENCODE)
+        if not _is_utf8(url):
+            self.refuse("it is not UTF-8")
+        rest = url[scheme.end() :]
+        if "#" in rest:
+            self.refuse("it holds a #, and what follows it would be lost", ENCODE)
+        authority, ending = re.match(r"([^/?]*)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
+        if "@" in ending:
+            self.refuse("there is an @ behind the first / or ?, so its host is not certain", ENCODE)
+        user, at, host = authority.rpartition("@")
+        path, _, query = ending.partition("?")
+        values = self._options(query, scheme["scheme"])
+        username, password = self._credentials(user if at else None, values)
+        values = {name: value for name, value in values.items() if name not in _CREDENTIALS}
+        timeout = max((values.pop(name, 0.0) for name in _TIMES), default=0.0)
+        address = Address(
+            scheme["scheme"],
+            db=values.pop("db", None),
+            username=username,
+            password=password,
+            options=values,
+            timeout=timeout or None,
+        )
+        if address.scheme == "unix":
+            return replace(address, path=self._socket(host, path))
+        name, port = self._host(host)
+        return replace(address, host=name, port=port, db=self._db(path, address.db))
+
+    def _credentials(self, user: str | None, options: Mapping[str, Any]) -> tuple[str | None, str | None]:
+        name, _, password = (user or "").partition(":")
+        if "@" in name:
+            self.refuse("there is an @ in its user name", ENCODE)
+        given = {"username": self._decoded(name) or None, "password": self._decoded(password) or None}
+        for option in _CREDENTIALS:
+            if option in options:
+                if given[option] is not None:
+                    self.refuse(f"it gives the {option} twice")
+                given[option] = options[option]
+        return given["username"], given["password"]
+
+    def _decoded(self, text: str) -> str:
+        try:
+            return unquote(text, errors="strict")
+        except UnicodeDecodeError:
+            self.refuse("what is percent-encoded in it is not UTF-8", ENCODE)
+
+    def _host(self, text: str) -> tuple[str, int | None]:
+        ipv6 = _IPV6.match(text)
+        host = ipv6[0] if ipv6 else text.partition(":")[0]
+        colon, port = text[len(host) :][:1], text[len(host) + 1 :]
+        if not host:
+            self.refuse("it names no host", f"{FORMS}; on this machine the host is localhost")
+        if colon not in ("", ":") or (colon and not (_PORT.fullmatch(port) and 0 < int(port) < 65536)):
+            self.refuse("its port is not a number from 1 to 65535", f"{FORMS}; {ENCODE}")
+        if ipv6 is not None:
+            host = ipv6["address"] + (f"%{ipv6['zone']}" if ipv6["zone"] else "")
+        if not (_is_ipv6(host) if ipv6 is not None else _HOST.fullmatch(host) and len(host) < 254):
+            self.refuse(
+                "its host is not one",
+                f"an IPv6 address stands in brackets, other names are written as xn--…; {ENCODE}",
+            )
+        return host, int(port) if colon else None
+
+    def _socket(self, host: str, path: str) -> str:
+        if host or len(path) < 2:
+            self.refuse("it names no socket", "unix:///PATH has three slashes: unix:///run/redis.sock?db=0")
+        decoded = self._decoded(path)
+        if "\0" in decoded:
+            self.refuse("the path of its socket holds a NUL")
+        return decoded
+
+    def _db(self, path: str, option: int | None) -> int | None:
+        text = path.strip("/")
+        if not text:
+            return option
+        if not _DB.fullmatch(text) or not path.startswith(f"/{text}"):
+            self.refuse("its database is not a number", f"{FORMS}; {ENCODE}")
+        if option not in (None, int(text)):
+            self.refuse("it names two databases")
+        return int(text)
+
+    def _options(self, query: str, scheme: str) -> dict[str, Any]:
+        """Those with an effect, with their values."""
+        given = [piece.partition("=") for piece in query.split("&") if piece]
+        found: dict[str, Any] = {}
+        seen: set[str] = set()
+        for name, _, text in given:
+            if name not in OPTIONS:
+                self._refuse_unknown(name, given)
+            if name in seen:
+                self.refuse(f"it gives {name} twice")
+            seen.add(name)
+            if name.startswith("ssl_") and scheme != "rediss":
+                self.refuse(
+                    f"{name} is for TLS", "start the URL with rediss:// for TLS, or leave the option out"
+                )
+            read = OPTIONS[name]
+            if read is None:
+                continue
+            try:
+                found[name] = read(unquote_plus(text, errors="strict"))
+            except UnicodeDecodeError:
+                self.refuse(f"the value of {name} is not UTF-8")
+            except ValueError as exc:
+                self.refuse(f"{name} must be {exc}")
+        return found
+
+    def _refuse_unknown(self, name: str, given: list[tuple[str, str, str]]) -> NoReturn:
+        if any(known.lower().endswith("password") for known, *_ in given) or not _OPTION_NAME.fullmatch(name):
+            # It may be the rest of a password in which an & was not encoded.
+            self.refuse("it has an option that is not known", f"{ENCODE}, & as %26; {_KNOWN}")
+        self.refuse(f"the option {name} is not known", did_you_mean(name, OPTIONS) or _KNOWN)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_ipv6(text: str) -> bool:
+    from ipaddress import IPv6Address
+
+    try:
+        IPv6Address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _text(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("a text that is not empty")
+    return text
+
+
+def _whole(text: str) -> int:
+    if not _DB.fullmatch(text):
+        raise ValueError("a whole number")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text) or not float(text):
+        raise ValueError("a number of seconds above 0")
+    return float(text)
+
+
+def _yes_or_no(text: str) -> bool:
+    answer = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(text.lower())
+    if answer is None:
+        raise ValueError("true or false")
+    return answer
+
+
+def _cert_reqs(text: str) -> str:
+    # CERT_NONE and the like are Python's names for them.
+    word = text.lower().removeprefix("cert_")
+    if word not in ("none", "optional", "required"):
+        raise ValueError("none, optional or required")
+    return word
+
+
+def _tls_version(text: str) -> int:
+    version = _TLS_VERSIONS.get(text.lower())
+    if version is None:
+        raise ValueError("TLSv1.2 or TLSv1.3")
+    return version
+
+
+_CREDENTIALS = ("username", "password")
+_TIMES = ("timeout", "socket_timeout", "socket_connect_timeout")
+OPTIONS: Mapping[str, Callable[[str], Any] | None] = {
+    "db": _whole,
+    **dict.fromkeys(_CREDENTIALS, _text),
+    **dict.fromkeys(_TIMES, _seconds),
+    "client_name": _text,
+    "ssl_cert_reqs": _cert_reqs,
+    "ssl_check_hostname": _yes_or_no,
+    "ssl_min_version": _tls_version,
+    **dict.fromkeys(
+        ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_ciphers"), _text
+    ),
+    # An application's URL may hold these. They say how its client library works, and mean nothing here.
+    **dict.fromkeys(
+        (
+            *("decode_responses", "encoding", "encoding_errors", "protocol", "legacy_responses"),
+            *("max_connections", "health_check_interval", "socket_read_size", "socket_keepalive"),
+            *("retry_on_timeout", "retry_on_error"),
+        )
+    ),
+}
+"""By name, what reads the value; None for one that is taken and has no effect."""
+_KNOWN = "the options are " + ", ".join(name for name, read in OPTIONS.items() if read is not None)
