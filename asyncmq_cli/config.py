@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
@@ -17,8 +21,13 @@ DEFAULT_TIMEOUT = 5.0
 DEFAULT_AUDIT_MAXLEN = 100_000
 DEFAULT_HEARTBEAT_TTL = 30.0
 """Seconds; AsyncMQ's own `heartbeat_ttl` where its settings do not say otherwise."""
+_FILE = "the configuration file"
 COLOR_CHOICES = ("auto", "always", "never")
-FILE_KEYS = ("redis_url", "timeout", "actor", "color")
+FILE_KEYS = ("redis_url", "password_file", "password_command", "timeout", "actor", "color")
+MAX_FILE = 1024 * 1024
+READ_WITHIN = 2.0
+"""Bytes and seconds: a configuration file may be a pipe, or a device that never ends."""
+_VARIABLE = re.compile(r"\$\{(?P<name>[^}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +40,19 @@ class Config:
     color: str
     audit_maxlen: int
     heartbeat_ttl: float
+    password_file: str | None = None
+    password_command: tuple[str, ...] | None = None
+    """At most one of the two, and none where the address has a password."""
+    warnings: tuple[str, ...] = ()
+    """What went wrong and did not matter enough to be an error."""
 
     @property
     def shown_url(self) -> str:
         """The Redis URL without its password, for messages."""
-        return self.address.shown
+        if self.password_file is None and self.password_command is None:
+            return self.address.shown
+        # Then what stands before the @ is a user's name.
+        return replace(self.address, password="").shown
 
 
 def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
@@ -45,12 +62,18 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
     Raises UsageProblem for a value that cannot be used, naming where it came from.
     """
     env = os.environ if environ is None else environ
-    stored = _read_file(env)
-    address = _address(flags, env, stored)
+    stored, warnings = _read_file(env)
+    source, address = _address(flags, env, stored)
+    # Where the URL is given elsewhere, the file's password is not for that server.
+    secret = (
+        _password_source(env, stored if source in ("", _FILE) else {}) if address.password is None else {}
+    )
     return Config(
+        **secret,
+        warnings=warnings,
         address=address,
         timeout=_duration(
-            "--timeout" if flags.get("timeout") is not None else "timeout in the configuration file",
+            "--timeout" if flags.get("timeout") is not None else f"timeout in {_FILE}",
             _first(flags.get("timeout"), address.timeout, stored.get("timeout"), default=DEFAULT_TIMEOUT),
         ),
         actor=_first(flags.get("actor"), env.get("ASYNCMQ_ACTOR"), stored.get("actor"), default="")
@@ -66,15 +89,60 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
     )
 
 
-def _address(flags: Mapping[str, Any], env: Mapping[str, str], stored: Mapping[str, Any]) -> Address:
+def _address(
+    flags: Mapping[str, Any], env: Mapping[str, str], stored: Mapping[str, Any]
+) -> tuple[str, Address]:
+    """With what it comes from, "" for the default."""
     given = {
         "--redis-url": flags.get("redis_url"),
         "ASYNCMQ_REDIS_URL": env.get("ASYNCMQ_REDIS_URL"),
         "REDIS_URL": env.get("REDIS_URL"),
-        "the configuration file": stored.get("redis_url"),
+        _FILE: stored.get("redis_url"),
     }
     source = next((source for source, url in given.items() if url), "")
-    return parse(given.get(source) or DEFAULT_REDIS_URL, source)
+    url = given.get(source) or DEFAULT_REDIS_URL
+    return source, parse(_with_variables(url, env) if source == _FILE else url, source)
+
+
+def _with_variables(url: str, env: Mapping[str, str]) -> str:
+    """The URL with what the environment has for each `${NAME}`. A user name or password is encoded on the
+    way: it is taken as it is."""
+    scheme, separator, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+
+    def value(name: re.Match[str]) -> str:
+        if not env.get(name["name"]):
+            raise UsageProblem(
+                f"redis_url in {_FILE} needs the variable {name['name']!r}, which is not set",
+                hint="a ${ that is no variable is written as %24{",
+            )
+        return env[name["name"]]
+
+    def encoded(name: re.Match[str]) -> str:
+        return quote(value(name), safe="", errors="surrogateescape")
+
+    parts = (_VARIABLE.sub(value, scheme), separator, _VARIABLE.sub(encoded, user), at)
+    return "".join((*parts, _VARIABLE.sub(value, place)))
+
+
+def _password_source(env: Mapping[str, str], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """`password_file` or `password_command`, or neither. The environment wins over the file."""
+    names = {"ASYNCMQ_PASSWORD_FILE": "password_file", "ASYNCMQ_PASSWORD_COMMAND": "password_command"}
+    given = {key: env[name] for name, key in names.items() if env.get(name)} or {
+        key: stored[key] for key in names.values() if stored.get(key)
+    }
+    if len(given) > 1:
+        raise UsageProblem("password_file and password_command exclude each other")
+    if "password_file" in given:
+        return {"password_file": str(Path(given["password_file"]).expanduser())}
+    command = given.get("password_command")
+    if command is None:
+        return {}
+    try:
+        return {"password_command": tuple(shlex.split(command) if isinstance(command, str) else command)}
+    except ValueError as exc:
+        # Its text does not quote the command.
+        raise UsageProblem(f"password_command cannot be split into words: {exc}") from exc
 
 
 def default_actor() -> str:
@@ -98,16 +166,23 @@ def config_path(env: Mapping[str, str]) -> Path:
     return (Path(base) if base else Path.home() / ".config") / "asyncmq" / "config.toml"
 
 
-def _read_file(env: Mapping[str, str]) -> dict[str, Any]:
+def _read_file(env: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the configuration file says, and warnings."""
+    named = bool(env.get("ASYNCMQ_CONFIG"))
     try:
         path = config_path(env)
-        text = path.read_text(encoding="utf-8")
+        # An editor may have put a byte order mark before it.
+        text = read_bounded(path, MAX_FILE).decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError, RuntimeError) as exc:
-        if env.get("ASYNCMQ_CONFIG"):
+        if named:
             raise UsageProblem(f"cannot read the file that ASYNCMQ_CONFIG names: {exc}") from exc
-        return {}
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageProblem(f"cannot read the configuration file: {exc}") from exc
+        return {}, ()
+    except UnicodeDecodeError as exc:
+        raise UsageProblem(f"cannot read {_FILE}: {path} is not UTF-8") from exc
+    except OSError as exc:
+        if named:
+            raise UsageProblem(f"cannot read {_FILE}: {exc}") from exc
+        return {}, (f"{_FILE} is passed over: {exc}",)
     stored = _parse_toml(path, text)
     unknown = sorted(set(stored) - set(FILE_KEYS))
     if unknown:
@@ -115,12 +190,53 @@ def _read_file(env: Mapping[str, str]) -> dict[str, Any]:
             f"unknown key {unknown[0]!r} in {path}", hint=f"the keys are {', '.join(FILE_KEYS)}"
         )
     for key, value in stored.items():
-        number = key == "timeout" and isinstance(value, int | float) and not isinstance(value, bool)
-        if not number and not isinstance(value, str):
-            raise UsageProblem(
-                f"{key} in {path} must be a {'number or a text' if key == 'timeout' else 'text'}"
-            )
-    return stored
+        _check_type(path, key, value)
+    return stored, ()
+
+
+def _check_type(path: Path, key: str, value: Any) -> None:
+    if isinstance(value, str):
+        return
+    if key == "timeout":
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageProblem(f"{key} in {path} must be a number or a text")
+    elif key == "password_command":
+        if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
+            raise UsageProblem(f"{key} in {path} must be a text or a list of texts")
+    else:
+        raise UsageProblem(f"{key} in {path} must be a text")
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """A file's bytes. Raises OSError, also where it holds more than `most` or does not end in good time."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return drain(descriptor, most, READ_WITHIN)
+    except OSError as exc:
+        exc.filename = exc.filename or str(path)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def drain(descriptor: int, most: int, seconds: float) -> bytes:
+    """All bytes up to the end. Raises OSError where that takes longer, or they are more."""
+    import errno
+    import select
+
+    found, until = bytearray(), time.monotonic() + seconds
+    while True:
+        if not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
+            raise OSError(errno.ETIMEDOUT, f"it does not end within {seconds:g} s")
+        try:
+            piece = os.read(descriptor, 65536)
+        except BlockingIOError:
+            continue
+        if not piece:
+            return bytes(found)
+        found += piece
+        if len(found) > most:
+            raise OSError(errno.EFBIG, f"it holds more than {most:,} bytes")
 
 
 def _parse_toml(path: Path, text: str) -> dict[str, Any]:

@@ -14,10 +14,12 @@ _EXAMPLE = re.compile(r"^ *((?:\* )*asyncmq .*)$", re.MULTILINE)
 
 ENVIRONMENT = (
     ("ASYNCMQ_REDIS_URL, REDIS_URL", "Where Redis is, the first before the second."),
+    ("ASYNCMQ_PASSWORD_FILE", "The file that holds the password of Redis."),
+    ("ASYNCMQ_PASSWORD_COMMAND", "The program that prints it, run without a shell."),
     ("ASYNCMQ_ACTOR", "Who acts, for the audit trail. [default: user@host]"),
     (
         "ASYNCMQ_CONFIG",
-        "The configuration file, with redis_url, timeout, actor and color. "
+        "The configuration file, with redis_url, password_file, password_command, timeout, actor and color. "
         "[default: ~/.config/asyncmq/config.toml]",
     ),
     ("ASYNCMQ_HEARTBEAT_TTL", "How old a worker's heartbeat may be. [default: 30s]"),

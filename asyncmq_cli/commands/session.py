@@ -203,6 +203,8 @@ def open_session(flags: Mapping[str, Any]) -> Iterator[Session]:
     try:
         # Before any work: a wrong setting is wrong usage, whatever the command.
         _ = session.config, session.out
+        for warning in session.config.warnings:
+            session.out.remark("warning", warning)
         with session.store.errors():
             yield session
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -36,6 +37,10 @@ def connect(config: Config, *, protocol: int = 2, subscribes: bool = False) -> r
     and sending it again would answer for the second attempt instead of the first.
     """
     address = config.address
+    if config.password_file is not None or config.password_command is not None:
+        from asyncmq_cli.storage.credentials import password
+
+        address = replace(address, password=password(config))
     kind = _KINDS[address.scheme]
     try:
         pool = redis.ConnectionPool(

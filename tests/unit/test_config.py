@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from asyncmq_cli import config
 from asyncmq_cli.config import DEFAULT_REDIS_URL, resolve
 from asyncmq_cli.errors import UsageProblem
 
@@ -51,10 +53,10 @@ def test_each_other_setting_goes_the_same_way(written: Write) -> None:
 
 
 def test_without_any_setting_the_defaults_hold(tmp_path: Path) -> None:
-    config = resolve({}, nowhere(tmp_path))
-    assert (config.shown_url, config.timeout, config.color) == (DEFAULT_REDIS_URL, 5.0, "auto")
-    assert (config.audit_maxlen, config.heartbeat_ttl) == (100_000, 30.0)
-    assert "@" in config.actor
+    found = resolve({}, nowhere(tmp_path))
+    assert (found.shown_url, found.timeout, found.color) == (DEFAULT_REDIS_URL, 5.0, "auto")
+    assert (found.audit_maxlen, found.heartbeat_ttl) == (100_000, 30.0)
+    assert "@" in found.actor
 
 
 def test_the_file_is_looked_for_under_the_home_directory_of_this_process(
@@ -160,3 +162,64 @@ def test_a_timeout_in_the_url_gives_way_to_the_flag_alone(written: Write) -> Non
 def test_a_url_that_cannot_be_used_is_named_by_where_it_comes_from(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match=f"^the Redis URL of {name} cannot be used: it names no host"):
         resolve({}, {**nowhere(tmp_path), name: "redis://"})
+
+
+def test_an_optional_file_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "asyncmq" / "config.toml").mkdir(parents=True)
+    found = resolve({}, nowhere(tmp_path))
+    assert found.shown_url == DEFAULT_REDIS_URL
+    assert [warning.partition(":")[0] for warning in found.warnings] == [
+        "the configuration file is passed over"
+    ]
+
+
+def test_a_byte_order_mark_before_the_file_is_dropped(written: Write) -> None:
+    assert resolve({}, written('\ufeffactor = "bom"')).actor == "bom"
+
+
+def test_a_file_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageProblem, match="more than 1,048,576 bytes"):
+        resolve({}, {"ASYNCMQ_CONFIG": "/dev/zero"})
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setattr(config, "READ_WITHIN", 0.05)
+    with pytest.raises(UsageProblem, match=r"does not end within 0\.05 s"):
+        resolve({}, {"ASYNCMQ_CONFIG": str(tmp_path / "fifo")})
+
+
+def test_variables_in_the_url_of_the_file_are_replaced(written: Write) -> None:
+    env = written('redis_url = "redis://${WHO}:${PW}@${HOST}:6380/1"')
+    env |= {"WHO": "ops", "PW": "a/b#c@d%20", "HOST": "prod.invalid"}
+    address = resolve({}, env).address
+    assert (address.username, address.password, address.host) == ("ops", "a/b#c@d%20", "prod.invalid")
+    whole = {**written('redis_url = "${PROD}"'), "PROD": "redis://:p%40w@prod.invalid"}
+    assert resolve({}, whole).address.password == "p@w"
+    assert resolve({}, written('redis_url = "redis://:%24{PW}@h"')).address.password == "${PW}"
+
+
+def test_a_variable_that_is_not_set_is_named(written: Write) -> None:
+    with pytest.raises(UsageProblem, match="needs the variable 'NOT_THERE', which is not set"):
+        resolve({}, written('redis_url = "redis://:${NOT_THERE}@h"'))
+
+
+def test_only_the_file_has_variables(tmp_path: Path) -> None:
+    env = {**nowhere(tmp_path), "REDIS_URL": "redis://:${HOME}@h", "HOME": "/root"}
+    assert resolve({}, env).address.password == "${HOME}"
+
+
+def test_the_password_comes_from_where_the_url_does(written: Write) -> None:
+    env = written('redis_url = "redis://ops@file"\npassword_command = ["pass", "show redis"]')
+    stored = resolve({}, env)
+    assert stored.password_command == ("pass", "show redis")
+    assert stored.shown_url == "redis://ops:[redacted]@file"
+    # It is not given to another server.
+    assert resolve({"redis_url": "redis://other"}, env).password_command is None
+    env["ASYNCMQ_PASSWORD_FILE"] = "~/secret"
+    both = resolve({"redis_url": "redis://other"}, env)
+    assert (both.password_file, both.password_command) == (str(Path("~/secret").expanduser()), None)
+    assert resolve({"redis_url": "redis://:own@other"}, env).password_file is None
+
+
+def test_two_sources_of_a_password_exclude_each_other(tmp_path: Path) -> None:
+    env = {**nowhere(tmp_path), "ASYNCMQ_PASSWORD_FILE": "a", "ASYNCMQ_PASSWORD_COMMAND": "b"}
+    with pytest.raises(UsageProblem, match="exclude each other"):
+        resolve({}, env)
