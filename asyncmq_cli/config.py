@@ -19,6 +19,9 @@ from asyncmq_cli.models.address import Address, parse
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 DEFAULT_TIMEOUT = 5.0
 DEFAULT_AUDIT_MAXLEN = 100_000
+DEFAULT_MAX_PAYLOAD = 64 * 1024 * 1024
+"""Bytes of one stored value that are read, once it is unpacked."""
+_LEAST_PAYLOAD = 1024 * 1024
 DEFAULT_HEARTBEAT_TTL = 30.0
 """Seconds; AsyncMQ's own `heartbeat_ttl` where its settings do not say otherwise."""
 _FILE = "the configuration file"
@@ -29,10 +32,13 @@ READ_WITHIN = 2.0
 """Bytes and seconds: a configuration file may be a pipe, or a device that never ends."""
 _VARIABLE = re.compile(r"\$\{(?P<name>[^}]*)\}")
 
+_SIZE = re.compile(r"(?P<number>[0-9]{1,15})\s*(?:(?P<unit>[kmg])i?)?b?")
+_SIZES = {None: 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What holds for one run. `timeout` and `heartbeat_ttl` are seconds."""
+    """What holds for one run. `timeout` and `heartbeat_ttl` are seconds, `max_payload` bytes."""
 
     address: Address
     timeout: float
@@ -45,6 +51,7 @@ class Config:
     """At most one of the two, and none where the address has a password."""
     warnings: tuple[str, ...] = ()
     """What went wrong and did not matter enough to be an error."""
+    max_payload: int = DEFAULT_MAX_PAYLOAD
 
     @property
     def shown_url(self) -> str:
@@ -86,6 +93,7 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         heartbeat_ttl=_duration(
             "ASYNCMQ_HEARTBEAT_TTL", env.get("ASYNCMQ_HEARTBEAT_TTL") or DEFAULT_HEARTBEAT_TTL
         ),
+        max_payload=_size("ASYNCMQ_MAX_PAYLOAD", env.get("ASYNCMQ_MAX_PAYLOAD") or str(DEFAULT_MAX_PAYLOAD)),
     )
 
 
@@ -283,6 +291,15 @@ def _count(name: str, value: Any) -> int:
     if not number.is_integer():
         raise UsageProblem(f"{name} must be a whole number, not {value!r}")
     return int(number)
+
+
+def _size(name: str, text: str) -> int:
+    """Bytes, of a number or of one with a unit: `64MB`, `512m`, `1GiB`, each in powers of 1024."""
+    found = _SIZE.fullmatch(text.strip().lower())
+    size = int(found["number"]) * _SIZES[found["unit"]] if found else 0
+    if not _LEAST_PAYLOAD <= size < 2**50:
+        raise UsageProblem(f"{name} must be a size of at least 1 MB, such as 64MB, not {text!r}")
+    return size
 
 
 def _one_of(name: str, value: Any) -> str:

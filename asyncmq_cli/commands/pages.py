@@ -24,6 +24,7 @@ ENVIRONMENT = (
     ),
     ("ASYNCMQ_HEARTBEAT_TTL", "How old a worker's heartbeat may be. [default: 30s]"),
     ("ASYNCMQ_AUDIT_MAXLEN", "How many events the audit trail keeps. [default: 100000]"),
+    ("ASYNCMQ_MAX_PAYLOAD", "How large a job may be that is shown, unpacked. [default: 64MB]"),
     ("ASYNCMQ_COMPLETION_TIMEOUT", "How long TAB waits for Redis. [default: 300ms]"),
     ("NO_COLOR", "Without colour, if it is set."),
 )

@@ -17,8 +17,8 @@ from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
 from asyncmq_cli.storage import preflight
 from asyncmq_cli.storage.codec import encode_record
 from asyncmq_cli.storage.keys import AUDIT_STREAM, PLACES, QueueKeys, keys_of, to_bytes, to_text
-from asyncmq_cli.storage.location import Location, decoded
-from asyncmq_cli.storage.rewrites import cancelled, retried
+from asyncmq_cli.storage.location import Location
+from asyncmq_cli.storage.rewrites import cancelled, member_of, retried
 from asyncmq_cli.storage.scan import WrongType
 from asyncmq_cli.storage.scripts import (
     CANCEL,
@@ -96,7 +96,7 @@ class Changes:
         ChangeRefused where it cannot be read. Source: `retry_job` in asyncmq.backends.redis."""
         keys = keys_of(location.queue)
         member = location.members["dlq"][0]
-        record, priority = retried(decoded(member), location.id, reset_at=reset_at)
+        record, priority = retried(member_of(member, location.id), location.id, reset_at=reset_at)
         text, payload = encode_record(record)
         used = [
             keys.dlq,

@@ -18,15 +18,13 @@ from typing import Any, TypedDict
 
 import orjson
 
+from asyncmq_cli.storage.bounds import LIMITS, decodes_within
 from asyncmq_cli.storage.keys import to_bytes
 
 # Source: asyncmq.stores.redis_store.
 SPLIT_AT_BYTES = 64 * 1024
 PAYLOAD_FIELDS = ("args", "kwargs")
 COMPRESSED_PREFIX = b"asyncmq:zlib-json:v1:"
-
-MAX_INFLATED_BYTES = 256 * 1024 * 1024
-"""A payload that inflates to more is refused rather than filling the operator's memory."""
 
 # orjson reads an integer of more than 64 bits as a float, and nests deeper than Python's encoder.
 # A run of so many digits is looked for in a text whose every digit is a zero: many times as fast
@@ -42,6 +40,11 @@ class _Named(TypedDict):
     id: str
 
 
+class _Large(TypedDict, total=False):
+    id: str
+    task: str | None
+
+
 class Outline(TypedDict, total=False):
     """What of a record tells the job's state and its age."""
 
@@ -54,8 +57,19 @@ class CorruptData(ValueError):
     """Stored data that cannot be read; the message says why, without quoting the data."""
 
 
+class TooLarge(CorruptData):
+    """Data that a worker may well read, but that would take more memory here than it may."""
+
+    def __init__(self, size: int, unpacked: str = "") -> None:
+        super().__init__(
+            f"too large to be shown ({size:,} bytes{unpacked}; ASYNCMQ_MAX_PAYLOAD is {LIMITS.text:,})"
+        )
+
+
 def loads(raw: bytes) -> Any:
-    """Decode JSON text. Raises CorruptData."""
+    """Decode JSON text. Raises CorruptData, and TooLarge for what would take more memory than it may."""
+    if is_too_large(raw):
+        raise TooLarge(len(raw))
     if _is_shallow(raw) and _LONG_NUMBER not in raw.translate(_DIGITS_TO_ZERO):
         try:
             return orjson.loads(raw)
@@ -168,11 +182,34 @@ def decode_member(member: bytes) -> dict[str, Any] | None:
     return job if isinstance(job, dict) else None
 
 
+def is_too_large(text: bytes) -> bool:
+    """Whether `loads` would raise TooLarge."""
+    return len(text) > LIMITS.text or not decodes_within(text, LIMITS.decoded)
+
+
+def large_outline(text: bytes) -> dict[str, str | None]:
+    """What a job too large to be decoded is called, and its task; empty where that cannot be read either.
+    The rest is passed over without a value being made of it."""
+    from msgspec import DecodeError
+    from msgspec.json import Decoder
+
+    try:
+        return {**Decoder(_Large).decode(text)}  # type: ignore[dict-item]
+    except (DecodeError, RecursionError):
+        return {}
+
+
+def named_member(member: bytes) -> Mapping[str, Any] | None:
+    """As `decode_member`, for who asks only which job it is: of one too large to be decoded there is no
+    more than its id and its task."""
+    return large_outline(member) if is_too_large(member) else decode_member(member)
+
+
 def member_ids(members: Sequence[bytes]) -> list[bytes]:
     """The ids, as stored in names, of the jobs that a sorted set's members hold; b"" where one holds no
     job, or one without an id."""
     pairs = zip(_skimmer(_Named)(members), members, strict=True)
-    return [named["id"].encode() if named else _id_of(decode_member(member)) for named, member in pairs]
+    return [named["id"].encode() if named else _id_of(named_member(member)) for named, member in pairs]
 
 
 def member_id(member: bytes) -> bytes:
@@ -196,11 +233,11 @@ def _inflate(payload: bytes) -> bytes:
     try:
         packed = base64.b64decode(payload[len(COMPRESSED_PREFIX) :], validate=True)
         inflater = zlib.decompressobj()
-        text = inflater.decompress(packed, MAX_INFLATED_BYTES + 1)
+        text = inflater.decompress(packed, LIMITS.text + 1)
     except (binascii.Error, zlib.error) as exc:
         raise CorruptData(f"its compressed payload part is damaged ({len(payload)} bytes)") from exc
-    if len(text) > MAX_INFLATED_BYTES:
-        raise CorruptData(f"its payload part inflates to more than {MAX_INFLATED_BYTES} bytes")
+    if len(text) > LIMITS.text:
+        raise TooLarge(len(payload), ", and unpacked still more")
     if not inflater.eof:
         raise CorruptData(f"its compressed payload part is cut off ({len(payload)} bytes)")
     return text

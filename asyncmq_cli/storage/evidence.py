@@ -15,7 +15,7 @@ import redis
 
 from asyncmq_cli.models.values import WAITING_CHILDREN, as_number
 from asyncmq_cli.storage import scan
-from asyncmq_cli.storage.codec import CorruptData, with_payload
+from asyncmq_cli.storage.codec import CorruptData, TooLarge, with_payload
 from asyncmq_cli.storage.dependencies import has_living_child, parent_states, parents_by_set, parents_of
 from asyncmq_cli.storage.hydrate import RawJob, add_record, effective_state, has_unreadable_arguments
 from asyncmq_cli.storage.keys import to_bytes
@@ -137,6 +137,9 @@ def _judged(location: Location, raw: RawJob, sightings: Sequence[Sighting]) -> E
     if record is not None and location.payload is not None:
         try:
             whole = with_payload(record, location.payload)
+        except TooLarge:
+            # Its life is in the record.
+            whole = record
         except CorruptData:
             whole = None
     return Evidence(

@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import WAITING_CHILDREN
-from asyncmq_cli.storage.codec import CorruptData, decode_record, loads, with_payload
+from asyncmq_cli.storage.codec import CorruptData, TooLarge, decode_record, loads, with_payload
 from asyncmq_cli.storage.keys import to_text
 
 # The states of a job that still waits for something; only these can wait for a parent.
@@ -47,6 +47,8 @@ def add_record(raw: RawJob, record: bytes | None) -> None:
     raw.record_size = len(record)
     try:
         raw.record = decode_record(record)
+    except TooLarge as exc:
+        raw.problem = f"the job's record is {exc}"
     except CorruptData as exc:
         raw.problem = f"the job's record is damaged: {exc}"
 
@@ -106,6 +108,9 @@ def has_unreadable_arguments(record: Mapping[str, Any], payload: bytes | None) -
         return "args" not in record and "kwargs" not in record and "max_retries" in record
     try:
         with_payload(record, payload)
+    except TooLarge:
+        # A worker bounds nothing: it may well run the job.
+        return False
     except CorruptData:
         return True
     return False
@@ -120,6 +125,8 @@ def _whole(raw: RawJob) -> tuple[Mapping[str, Any] | None, str | None]:
         return data, raw.problem
     try:
         return with_payload(data, raw.payload), raw.problem
+    except TooLarge as exc:
+        return data, f"the job's arguments are {exc}"
     except CorruptData as exc:
         return data, f"the job is damaged: {exc}"
 
@@ -131,6 +138,8 @@ def _overlay(data: dict[str, Any], raw: RawJob) -> str | None:
     if raw.result is not None:
         try:
             data["result"] = loads(raw.result)
+        except TooLarge as exc:
+            problem = f"the job's result is {exc}"
         except CorruptData as exc:
             problem = f"the job's result is damaged: {exc}"
     elif raw.state == "cancelled":

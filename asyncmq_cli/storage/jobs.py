@@ -14,7 +14,7 @@ import redis
 
 from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.storage import scan, walk
-from asyncmq_cli.storage.codec import decode_member, member_ids
+from asyncmq_cli.storage.codec import TooLarge, decode_member, is_too_large, large_outline, member_ids
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
 from asyncmq_cli.storage.keys import PLACE_OF_STATE, PLACES, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.sieve import SPLIT_AND_WHOLE, Sieve, may_be_split
@@ -228,6 +228,9 @@ def _from_member(place: str, member: bytes, score: float) -> RawJob:
         return RawJob(id="" if job_id is None else str(job_id), member=job, score=score, problem=problem)
     if place == "waiting":
         return RawJob(id=to_text(member), score=score)
+    if is_too_large(member):
+        named, problem = large_outline(member), f"the job is {TooLarge(len(member))}"
+        return RawJob(id=named.get("id") or "", member=named, score=score, problem=problem)
     return RawJob(id="", score=score, problem=f"a member is not a JSON object ({len(member)} bytes)")
 
 

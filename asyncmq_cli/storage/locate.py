@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import redis
 
 from asyncmq_cli.storage import scan
-from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, dumps
+from asyncmq_cli.storage.codec import CorruptData, decode_record, dumps, named_member
 from asyncmq_cli.storage.keys import PLACE_OF_STATE, PLACES, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.location import Location
 from asyncmq_cli.storage.questions import ask
@@ -174,7 +174,7 @@ def read_place(client: redis.Redis, keys: QueueKeys, place: str, wanted: Mapping
             for member, score in members:
                 if needles and not any(needle in member for needle in needles):
                     continue
-                job_id = (decode_member(member) or {}).get("id")
+                job_id = (named_member(member) or {}).get("id")
                 location = None if job_id is None else wanted.get(str(job_id))
                 if location is not None and member not in location.members[place]:
                     location.members[place].append(member)

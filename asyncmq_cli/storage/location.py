@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.storage.codec import decode_member
+from asyncmq_cli.storage.codec import TooLarge, decode_member, is_too_large
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
 from asyncmq_cli.storage.keys import PLACES, to_text
 
@@ -75,6 +75,8 @@ class Location:
             raw.record, raw.record_size = member, len(self.record)
         else:
             add_record(raw, self.record)
+        if member is None and place and is_too_large(self.members[place][0]):
+            raw.problem = raw.problem or f"the job is {TooLarge(len(self.members[place][0]))}"
         return hydrate(self.queue, raw, place=place)
 
     @property

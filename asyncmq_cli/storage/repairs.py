@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.models.values import DEAD_STATES, as_number
 from asyncmq_cli.storage.changes import Change
-from asyncmq_cli.storage.codec import decode_member, dumps, encode_record
+from asyncmq_cli.storage.codec import dumps, encode_record
 from asyncmq_cli.storage.dependencies import parents_of
 from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, to_bytes
-from asyncmq_cli.storage.rewrites import priority_of, record_of, whole_record
+from asyncmq_cli.storage.rewrites import member_of, priority_of, record_of, whole_record
 from asyncmq_cli.storage.scripts import (
     REPAIR_DROP,
     REPAIR_ENQUEUE,
@@ -75,7 +75,7 @@ def write_record(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
     """
     members = found.location.members
     place = "dlq" if members["dlq"] else "delayed"
-    job = decode_member(members[place][-1]) or {}
+    job = member_of(members[place][-1], found.location.id)
     status = "delayed"
     if place == "dlq":
         status = job["status"] if job.get("status") in DEAD_STATES else "failed"

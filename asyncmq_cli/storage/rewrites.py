@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import ChangeRefused
-from asyncmq_cli.storage.codec import CorruptData, decode_member, decode_record, with_payload
+from asyncmq_cli.storage.codec import CorruptData, TooLarge, decode_record, is_too_large, with_payload
+from asyncmq_cli.storage.location import decoded
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.location import Location
@@ -14,17 +15,12 @@ if TYPE_CHECKING:
 _RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_traceback")
 
 
-def retried(
-    letter: Mapping[str, Any] | None, job_id: str, *, reset_at: float | None
-) -> tuple[dict[str, Any], int]:
-    """The record of a dead letter that waits again, and its priority. `letter` is None where the member
-    holds no job.
+def retried(letter: Mapping[str, Any], job_id: str, *, reset_at: float | None) -> tuple[dict[str, Any], int]:
+    """The record of a dead letter that waits again, and its priority.
 
     Source: `_prepare_retry_payload` in asyncmq.backends.base and `enqueue` in
     asyncmq.backends.redis, whose order of keys this keeps.
     """
-    if letter is None:
-        raise _unreadable(job_id, "its dead letter is not a JSON object")
     record = {**letter, "id": job_id, "status": "waiting", "delay_until": None}
     for name in _RETRY_DROPS:
         record.pop(name, None)
@@ -47,7 +43,7 @@ def record_of(location: Location) -> dict[str, Any]:
     try:
         return decode_record(location.record or b"")
     except CorruptData as exc:
-        raise _unreadable(location.id, str(exc)) from exc
+        raise _unreadable(location.id, exc) from exc
 
 
 def whole_record(location: Location) -> dict[str, Any]:
@@ -58,7 +54,17 @@ def whole_record(location: Location) -> dict[str, Any]:
     try:
         return with_payload(record, location.payload)
     except CorruptData as exc:
-        raise _unreadable(location.id, str(exc)) from exc
+        raise _unreadable(location.id, exc) from exc
+
+
+def member_of(member: bytes, job_id: str) -> Mapping[str, Any]:
+    """The job that a delayed or dead member holds. Raises ChangeRefused."""
+    job = decoded(member)
+    if job is None:
+        raise _unreadable(
+            job_id, TooLarge(len(member)) if is_too_large(member) else "its member is not a JSON object"
+        )
+    return job
 
 
 def priority_of(record: Mapping[str, Any], job_id: str) -> int:
@@ -75,13 +81,19 @@ def _stored(location: Location) -> Mapping[str, Any]:
         return whole_record(location)
     for place in ("waiting", "delayed"):
         for member in location.members[place]:
-            job = decode_member(member)
-            if job is not None:
-                return job
+            # A bare id in the waiting set holds nothing.
+            if member.lstrip()[:1] == b"{":
+                return member_of(member, location.id)
     raise _unreadable(location.id, "it has no record")
 
 
-def _unreadable(job_id: str, why: str) -> ChangeRefused:
+def _unreadable(job_id: str, why: str | CorruptData) -> ChangeRefused:
+    if isinstance(why, TooLarge):
+        return ChangeRefused(
+            "job_too_large",
+            f"job {job_id!r} is {why}",
+            hint="with a larger ASYNCMQ_MAX_PAYLOAD, such as 512MB, it can be changed",
+        )
     return ChangeRefused(
         "job_unreadable",
         f"job {job_id!r} cannot be read: {why}",

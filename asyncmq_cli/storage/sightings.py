@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from asyncmq_cli.storage import scan
-from asyncmq_cli.storage.codec import decode_member, dumps, member_id
+from asyncmq_cli.storage.codec import dumps, member_id, named_member
 from asyncmq_cli.storage.keys import PLACES, QueueKeys, to_bytes
 
 _LIFE = ("task", "args", "kwargs", "created_at")
@@ -53,7 +53,7 @@ def _add_sighting(
     found: dict[str, list[Sighting]], wanted: Mapping[bytes, str], place: str, member: bytes
 ) -> None:
     job_id = wanted.get(member_id(member))
-    job = decode_member(member) if job_id is not None else None
+    job = named_member(member) if job_id is not None else None
     # Of a member that holds no job the id is as empty as the one that a job may have.
     if job_id is None or job is None or job.get("id") is None:
         return

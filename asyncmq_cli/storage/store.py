@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.storage.bounds import LIMITS
 from asyncmq_cli.storage.connection import answer_within, connect
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import PLACES
@@ -44,6 +45,7 @@ class Store:
         self._told = warn
         self.warnings = 0
         """How many there have been: whoever keeps what was read sees by it that something was amiss."""
+        LIMITS.text = config.max_payload
         self._redis = connect(config)
         self.workers = WorkerReader(self._redis, config.heartbeat_ttl, self.warn)
         self.queues = QueueReader(self._redis, self.workers, self.warn)

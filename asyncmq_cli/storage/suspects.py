@@ -13,7 +13,7 @@ import redis
 
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, as_number
 from asyncmq_cli.storage import scan
-from asyncmq_cli.storage.codec import decode_member
+from asyncmq_cli.storage.codec import named_member
 from asyncmq_cli.storage.hydrate import RawJob, add_record, has_unreadable_arguments
 from asyncmq_cli.storage.keys import QueueKeys, to_text
 from asyncmq_cli.storage.misplaced import misplaced
@@ -71,7 +71,7 @@ class QueueWalk:
             bare: list[str] = []
             whole: list[str] = []
             for member, _ in members:
-                job = decode_member(member)
+                job = named_member(member)
                 if job is None:
                     bare.append(to_text(member))
                 elif job.get("id") is not None:
@@ -125,7 +125,7 @@ class QueueWalk:
         for members in scan.zset_members(self._redis, getattr(self._keys, place)):
             job_ids: list[str] = []
             for member, _ in members:
-                job = decode_member(member)
+                job = named_member(member)
                 if job is None or job.get("id") is None:
                     self.unreadable[place].add(to_text(member[:60]))
                 else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from asyncmq_cli.storage.codec import decode_member, member_id
+from asyncmq_cli.storage.codec import member_id, named_member
 from asyncmq_cli.storage.scan import CHUNK, MIN_CHUNK, PIECE_BYTES, Pace, fitting
 from asyncmq_cli.storage.wire import Line, packed, packed_for, scan_command
 
@@ -279,4 +279,4 @@ def waiting_ids(members: Sequence[bytes]) -> list[bytes]:
     """The ids of members that are one, as AsyncMQ writes them, or hold a whole job, as it once did."""
     if b"{" not in b"".join(members):
         return list(members)
-    return [member if decode_member(member) is None else member_id(member) for member in members]
+    return [member if named_member(member) is None else member_id(member) for member in members]

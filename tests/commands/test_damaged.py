@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -99,6 +101,51 @@ def test_a_damaged_payload_part_is_a_problem_of_its_job(
     shown = cli("jobs", "show", QUEUE, "big", "--json").json
     assert shown["problem"].startswith("the job is damaged")
     assert shown["payload"]["task"] == "app.send"
+
+
+ENOUGH = {"ASYNCMQ_MAX_PAYLOAD": "1MB"}
+BOMBS = {
+    "brackets": b'{"args": [' + b"[]," * 400_000 + b'1], "kwargs": {}}',
+    "a long text": b'{"args": ["' + b"x" * 1_100_000 + b'"], "kwargs": {}}',
+    "deep": b'{"args": ' + b"[" * 500_000 + b"]" * 500_000 + b', "kwargs": {}}',
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_arguments_beyond_the_bound_are_a_problem_and_no_damage(
+    kind: str, server: PrivateRedis, client: redis.Redis, run: Run
+) -> None:
+    big = library.job("big", args=["z" * 70_000])
+    library.with_backend(server.url, lambda opened: opened.enqueue(QUEUE, big))
+    packed = b"asyncmq:zlib-json:v1:" + base64.b64encode(zlib.compress(BOMBS[kind]))
+    client.set(f"jobs:{QUEUE}:big:payload", packed)
+    shown = run("jobs", "show", QUEUE, "big", "--json", env=ENOUGH).json
+    assert shown["problem"].startswith("the job's arguments are too large to be shown")
+    assert run("jobs", "list", QUEUE, "--q", "nowhere", env=ENOUGH).code == 0
+    assert run("doctor", env=ENOUGH).code == 0
+    refused = run("jobs", "cancel", QUEUE, "big", "--yes", env=ENOUGH)
+    assert (refused.code, "ASYNCMQ_MAX_PAYLOAD, such as 512MB" in refused.stderr) == (1, True)
+    assert run("jobs", "cancel", QUEUE, "big", "--yes", env={"ASYNCMQ_MAX_PAYLOAD": "64MB"}).code == (
+        1 if kind == "deep" else 0
+    )
+
+
+def test_a_dead_letter_beyond_the_bound_keeps_its_id(client: redis.Redis, run: Run) -> None:
+    members = client.zrange(f"queue:{QUEUE}:dlq", 0, -1)
+    letter = next(job for job in map(json.loads, members) if job["status"] == "failed")
+    letter["kwargs"] = {"a": ["x" * 1_100_000]}
+    text = json.dumps(letter)
+    client.delete(f"queue:{QUEUE}:dlq")
+    client.zadd(f"queue:{QUEUE}:dlq", {text: 1.6e9})
+    client.set(f"jobs:{QUEUE}:{letter['id']}", text)
+    page = run("jobs", "list", QUEUE, "--state", "failed", "--json", env=ENOUGH).json
+    assert [job["id"] for job in page["jobs"]] == [letter["id"]]
+    assert "too large to be shown" in page["jobs"][0]["problem"]
+    refused = run("dlq", "retry", QUEUE, letter["id"], env=ENOUGH)
+    assert (refused.code, "is too large to be shown" in refused.stderr) == (1, True)
+    before = run("doctor", "--json", env={"ASYNCMQ_MAX_PAYLOAD": "64MB"})
+    assert run("doctor", "--json", env=ENOUGH).stdout == before.stdout
+    assert run("dlq", "retry", QUEUE, letter["id"]).code == 0
 
 
 def test_a_damaged_job_cannot_be_cancelled_but_removed(client: redis.Redis, cli: Run) -> None:

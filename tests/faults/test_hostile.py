@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -207,6 +209,43 @@ def test_memory_does_not_grow_with_what_lies_there(
         args = line.replace("BACKUP", str(tmp_path / "backup")).split()
         peaks[line] = peak_megabytes(server.url, *args)
     assert {line: peak for line, peak in peaks.items() if peak > MOST_MEMORY} == {}
+
+
+def packed(text: bytes) -> bytes:
+    return b"asyncmq:zlib-json:v1:" + base64.b64encode(zlib.compress(text))
+
+
+MEGABYTE = 1_000_000
+BOMBS = {
+    "brackets": lambda: b'{"args": [' + b"[]," * (83 * MEGABYTE) + b"1]}",
+    "as many lists as may be": lambda: b'{"args": [' + b"[]," * (MEGABYTE * 14 // 10) + b"1]}",
+    "depth": lambda: b'{"args": ' + b"[" * (30 * MEGABYTE) + b"]" * (30 * MEGABYTE) + b"}",
+    "a long text": lambda: b'{"args": ["' + b"x" * (63 * MEGABYTE) + b'"]}',
+    "escapes": lambda: b'{"args": ["' + b"\\n" * (31 * MEGABYTE) + b'"]}',
+    "wide characters": lambda: b'{"args": ["\\ud83d\\ude00' + b"x" * (23 * MEGABYTE) + b'"]}',
+    "objects": lambda: b'{"args": [' + b'{"a":1,"b":"c"},' * (MEGABYTE // 3) + b"1]}",
+}
+MOST_OF_ONE = 500
+"""Megabytes for one job, whatever it holds, with ASYNCMQ_MAX_PAYLOAD as it is."""
+
+
+@pytest.mark.parametrize("kind", scaled(["brackets"], list(BOMBS)))
+def test_no_payload_takes_more_than_its_bound(kind: str, server: PrivateRedis, client: redis.Redis) -> None:
+    text = packed(BOMBS[kind]())
+    for number in range(4):
+        job = library.job(f"job-{number}", status="failed", last_error="E: x")
+        library.bury(client, "huge", [{k: v for k, v in job.items() if k not in ("args", "kwargs")}], 1.6e9)
+        client.set(f"jobs:huge:job-{number}:payload", text)
+    lines = [
+        "jobs show huge job-0",
+        "jobs show huge job-0 --json",
+        "jobs list huge --state failed --q nothing",
+        "jobs list huge --state all --ndjson",
+        "dlq groups huge",
+        "overview",
+    ]
+    peaks = {line: peak_megabytes(server.url, *line.split()) for line in scaled(lines[:1], lines)}
+    assert {line: peak for line, peak in peaks.items() if peak > MOST_OF_ONE} == {}
 
 
 def peak_megabytes(url: str, *args: str) -> float:

@@ -13,10 +13,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncmq_cli.storage import codec
+from asyncmq_cli.storage.bounds import LIMITS
 from asyncmq_cli.storage.codec import (
     COMPRESSED_PREFIX,
     SPLIT_AT_BYTES,
     CorruptData,
+    TooLarge,
     decode_record,
     encode_record,
     with_payload,
@@ -131,10 +133,10 @@ def test_a_payload_with_changed_bytes_is_read_or_corrupt_but_never_a_crash(put: 
 
 def test_a_payload_may_inflate_to_the_limit_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
     text = codec.dumps({"args": "x" * 5000})
-    monkeypatch.setattr(codec, "MAX_INFLATED_BYTES", len(text))
+    monkeypatch.setattr(LIMITS, "text", len(text))
     assert with_payload({}, packed(text)) == {"args": "x" * 5000}
-    monkeypatch.setattr(codec, "MAX_INFLATED_BYTES", len(text) - 1)
-    with pytest.raises(CorruptData, match="inflates to more than"):
+    monkeypatch.setattr(LIMITS, "text", len(text) - 1)
+    with pytest.raises(TooLarge, match="unpacked still more"):
         with_payload({}, packed(text))
 
 
@@ -142,9 +144,9 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(monkeypatch: pytest.Monkey
     import tracemalloc
 
     bomb = packed('{"args": "' + "x" * 50_000_000 + '"}')
-    monkeypatch.setattr(codec, "MAX_INFLATED_BYTES", 1_000_000)
+    monkeypatch.setattr(LIMITS, "text", 1_000_000)
     tracemalloc.start()
-    with pytest.raises(CorruptData, match="inflates to more than"):
+    with pytest.raises(TooLarge, match="unpacked still more"):
         with_payload({}, bomb)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

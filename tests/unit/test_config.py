@@ -107,12 +107,21 @@ def test_a_time_may_be_typed_as_a_duration(
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [("2000000", 2_000_000), ("64MB", 64 * 2**20), ("1 gib", 2**30), ("2048K", 2**21), ("3m", 3 * 2**20)],
+)
+def test_a_size_is_in_bytes_or_has_a_unit(text: str, expected: int, tmp_path: Path) -> None:
+    assert resolve({}, {**nowhere(tmp_path), "ASYNCMQ_MAX_PAYLOAD": text}).max_payload == expected
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("ASYNCMQ_AUDIT_MAXLEN", "0"),
         ("ASYNCMQ_AUDIT_MAXLEN", "0.5"),
         ("ASYNCMQ_AUDIT_MAXLEN", "many"),
         ("ASYNCMQ_HEARTBEAT_TTL", "-3"),
+        *(("ASYNCMQ_MAX_PAYLOAD", text) for text in ("0", "1000", "-1", "64X", "1e9", "MB", "9" * 40)),
     ],
 )
 def test_a_bad_number_in_the_environment_is_refused_by_its_name(
