@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.commands import asking
 from asyncmq_cli.commands import targets as parse
-from asyncmq_cli.commands.named import ids_from
+from asyncmq_cli.commands.named import job_ids
 from asyncmq_cli.commands.paging import tell_of_none
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner, Targets
@@ -32,7 +32,7 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
         require_new(manner.backup)
     rate, abort_above = parse.rate_of(session.flags), parse.abort_share_of(session.flags)
     by_filter = parse.is_by_filter(targets, session.flags)
-    chosen = _found(session, targets, manner) if by_filter else _named(targets)
+    chosen = _found(session, targets, manner) if by_filter else _named(session, targets)
 
     def order(advance: Callable[[int], None] | None = None, *, dry_run: bool) -> Order:
         control = Control(rate=rate, abort_above=abort_above, progress=advance)
@@ -64,10 +64,10 @@ def _idleness(session: Session, queue: str, manner: Manner) -> str | None:
     return session.job_changes.why_idle(queue)
 
 
-def _named(targets: Targets) -> Selection:
+def _named(session: Session, targets: Targets) -> Selection:
     from asyncmq_cli.services.selection import Selection
 
-    return Selection(ids_from(targets.job_ids or []))
+    return Selection(job_ids(session, targets.queue, targets.job_ids or []))
 
 
 def _found(session: Session, targets: Targets, manner: Manner) -> Selection:

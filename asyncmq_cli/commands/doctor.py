@@ -9,7 +9,7 @@ import typer
 
 from asyncmq_cli.commands import asking
 from asyncmq_cli.commands.declare import argument, option
-from asyncmq_cli.commands.named import ids_from
+from asyncmq_cli.commands.named import STDIN_HELP, queue_names
 from asyncmq_cli.commands.options import DryRunOption, ReasonOption, YesOption
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
@@ -22,7 +22,7 @@ AnyQueuesArg = Annotated[
     list[str] | None,
     argument(
         "[QUEUE...]",
-        "Names of queues; - reads them from standard input, one a line; without any, all. A CODE that "
+        f"Names of queues; {STDIN_HELP}; without any, all. A CODE that "
         "is no queue's name is taken as --code.",
     ),
 ]
@@ -147,7 +147,7 @@ def _sorted_out(session: Session, words: list[str], codes: list[str]) -> tuple[l
 
     meant = [word for word in words if word in BY_CODE and not session.queues.exists(word)]
     given = [word for word in words if word not in meant]
-    names = ids_from(given)
+    names = queue_names(session, given)
     if given and not names:
         raise UsageProblem(
             "standard input has no queue's name", hint="'asyncmq doctor' without any name looks at all"

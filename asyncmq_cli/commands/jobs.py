@@ -9,6 +9,7 @@ import typer
 from asyncmq_cli.commands import paging
 from asyncmq_cli.commands.bulk import change_jobs
 from asyncmq_cli.commands.declare import one_of, option
+from asyncmq_cli.commands.named import job_id_meant
 from asyncmq_cli.commands.options import (
     BackupOption,
     DryRunOption,
@@ -120,7 +121,7 @@ def show(session: Session, queue: QueueArg, job_id: JobArg) -> None:
     """
     from asyncmq_cli.output import detail, documents
 
-    found = session.jobs.show(queue, job_id)
+    found = session.jobs.show(queue, job_id_meant(session, queue, job_id))
     session.warn_of_problems([found.job])
     secrets = session.show_secrets
     session.detail(

@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
+import codecs
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-def ids_from(given: list[str]) -> list[str]:
-    """The ids given, `-` replaced by the lines of standard input."""
+if TYPE_CHECKING:
+    from asyncmq_cli.commands.session import Session
+
+STDIN = "-"
+STDIN_HELP = "- reads them from standard input, one a line (./- is one called -)"
+_SPELLED = re.compile(r"(?:\./)+-")
+
+
+def literal(word: Any) -> Any:
+    """`./-` names what is called `-`, as it does a file, and `././-` what is called `./-`."""
+    return word[2:] if isinstance(word, str) and _SPELLED.fullmatch(word) else word
+
+
+def job_ids(session: Session, queue: str, given: Sequence[str]) -> list[str]:
+    """The ids given, `-` replaced by the lines of standard input. Blanks around an id, which come with
+    what is pasted, are dropped unless there is a job of that very id."""
+    from asyncmq_cli.services.existence import job_ids_meant
+
+    return job_ids_meant(session.store, queue, words(session, given))
+
+
+def job_id_meant(session: Session, queue: str, given: str) -> str:
+    """The same of one, where `-` is an id as any other."""
+    from asyncmq_cli.services.existence import job_ids_meant
+
+    return job_ids_meant(session.store, queue, [given])[0]
+
+
+def queue_names(session: Session, given: Sequence[str]) -> list[str]:
+    """The same of queues."""
+    from asyncmq_cli.services.existence import queues_meant
+
+    names = queues_meant(session.store, words(session, given))
+    if not names and session.store.queues.exists(STDIN):
+        session.out.remark("note", "standard input has no names; './-' is the queue that is called '-'")
+    return names
+
+
+def words(session: Session, given: Sequence[str]) -> list[str]:
+    """What was given, `-` replaced by the lines of standard input, each as it stands there."""
     import sys
 
-    ids: list[str] = []
-    for job_id in given:
-        if job_id != "-":
-            ids.append(job_id)
+    found: list[str] = []
+    for word in given:
+        if word != STDIN:
+            found.append(literal(word))
             continue
-        lines = sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n")
-        ids.extend(line.rstrip("\r") for line in lines if line.strip())
-    return ids
+        if sys.stdin.isatty():
+            session.out.remark("note", "reading names, one a line, until Ctrl-D; './-' is what is called '-'")
+        text = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+        lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+        found += lines
+    return found

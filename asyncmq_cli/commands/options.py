@@ -11,18 +11,15 @@ import typer
 from asyncmq_cli import __version__
 from asyncmq_cli.commands import pages
 from asyncmq_cli.commands.declare import FILTERS, argument, offering, option
+from asyncmq_cli.commands.named import STDIN_HELP, literal
 from asyncmq_cli.commands.tree import FIELDS, WATCH
 from asyncmq_cli.config import COLOR_CHOICES
 from asyncmq_cli.errors import UsageProblem
 
-QueueArg = Annotated[str, argument("QUEUE", "Name of the queue.")]
-QueuesArg = Annotated[
-    list[str], argument("QUEUE...", "Names of queues; - reads them from standard input, one a line.")
-]
-JobArg = Annotated[str, argument("ID", "Id of the job.")]
-JobsArg = Annotated[
-    list[str] | None, argument("[ID...]", "Ids of jobs; - reads them from standard input, one a line.")
-]
+QueueArg = Annotated[str, argument("QUEUE", "Name of the queue.", callback=literal)]
+QueuesArg = Annotated[list[str], argument("QUEUE...", f"Names of queues; {STDIN_HELP}.")]
+JobArg = Annotated[str, argument("ID", "Id of the job.", callback=literal)]
+JobsArg = Annotated[list[str] | None, argument("[ID...]", f"Ids of jobs; {STDIN_HELP}.")]
 ReasonOption = Annotated[str | None, option("--reason", "TEXT", "Why; goes into the audit entry.")]
 SinceOption = Annotated[
     str | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncmq_cli.commands import watching
-from asyncmq_cli.commands.named import ids_from
+from asyncmq_cli.commands.named import queue_names
 from asyncmq_cli.commands.options import DryRunOption, QueueArg, QueuesArg, ReasonOption
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
@@ -62,7 +62,7 @@ def pause(
     Example:
       asyncmq queues pause emails reports --reason "mail server is down"
     """
-    session.report(session.queues.pause(ids_from(queues), reason=reason, dry_run=dry_run))
+    session.report(session.queues.pause(queue_names(session, queues), reason=reason, dry_run=dry_run))
 
 
 @command(app, "resume")
@@ -75,4 +75,4 @@ def resume(
     Example:
       asyncmq queues resume emails
     """
-    session.report(session.queues.resume(ids_from(queues), reason=reason, dry_run=dry_run))
+    session.report(session.queues.resume(queue_names(session, queues), reason=reason, dry_run=dry_run))

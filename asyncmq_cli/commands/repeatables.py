@@ -21,7 +21,7 @@ from asyncmq_cli.commands.definitions import (
     TtlOption,
     definition_of,
 )
-from asyncmq_cli.commands.named import ids_from
+from asyncmq_cli.commands.named import STDIN_HELP, literal, words
 from asyncmq_cli.commands.options import DryRunOption, QueueArg, ReasonOption, YesOption
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
@@ -36,12 +36,12 @@ Change = Callable[["Address"], "RepeatableChange"]
 
 app = noun("See what is scheduled, add definitions, pause, resume and remove them.")
 
-AnyQueueArg = Annotated[str | None, argument("[QUEUE]", "Name of a queue; without it, all.")]
+AnyQueueArg = Annotated[
+    str | None, argument("[QUEUE]", "Name of a queue; without it, all.", callback=literal)
+]
 IdsArg = Annotated[
     list[str] | None,
-    argument(
-        "[ID...]", "Ids, or as much of each as is unique; - reads them from standard input, one a line."
-    ),
+    argument("[ID...]", f"Ids, or as much of each as is unique; {STDIN_HELP}."),
 ]
 ByTaskOption = Annotated[str | None, option("--task", "NAME", "Its task, where that is unique.")]
 
@@ -152,7 +152,7 @@ def pause(
     def change(one: Address) -> RepeatableChange:
         return session.repeatables.pause(one, reason=reason, dry_run=dry_run)
 
-    addresses = _addresses(queue, repeatable_ids, task)
+    addresses = _addresses(session, queue, repeatable_ids, task)
     _report(session, "repeatable.pause", queue, addresses, change, dry_run=dry_run)
 
 
@@ -175,7 +175,7 @@ def resume(
     def change(one: Address) -> RepeatableChange:
         return session.repeatables.resume(one, reason=reason, dry_run=dry_run)
 
-    addresses = _addresses(queue, repeatable_ids, task)
+    addresses = _addresses(session, queue, repeatable_ids, task)
     _report(session, "repeatable.resume", queue, addresses, change, dry_run=dry_run)
 
 
@@ -202,7 +202,7 @@ def remove(
     def preview(one: Address) -> RepeatableChange:
         return session.repeatables.remove(one, reason=reason, dry_run=True)
 
-    addresses = _addresses(queue, repeatable_ids, task)
+    addresses = _addresses(session, queue, repeatable_ids, task)
     if not dry_run and not yes:
         _ask(session, queue, addresses, preview)
     _report(session, "repeatable.remove", queue, addresses, change, dry_run=dry_run)
@@ -228,7 +228,9 @@ def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Chan
         )
 
 
-def _addresses(queue: str, repeatable_ids: list[str] | None, task: str | None) -> list[Address]:
+def _addresses(
+    session: Session, queue: str, repeatable_ids: list[str] | None, task: str | None
+) -> list[Address]:
     from asyncmq_cli.services.repeatables import Address
 
     if repeatable_ids and task is not None:
@@ -240,7 +242,7 @@ def _addresses(queue: str, repeatable_ids: list[str] | None, task: str | None) -
             "which repeatable? give its id, or its --task",
             hint=f"'asyncmq repeatables list {queue}' shows both",
         )
-    return [Address(queue, id=one) for one in ids_from(repeatable_ids)]
+    return [Address(queue, id=one.strip()) for one in words(session, repeatable_ids)]
 
 
 def _report(

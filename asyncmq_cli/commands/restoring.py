@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from asyncmq_cli.commands import asking
 from asyncmq_cli.commands import targets as parse
 from asyncmq_cli.commands.declare import argument
-from asyncmq_cli.commands.named import ids_from
+from asyncmq_cli.commands.named import words
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.targets import Manner
 
@@ -31,8 +31,11 @@ def restore_jobs(
     rate = parse.rate_of(session.flags)
     if file == STANDARD_INPUT and STANDARD_INPUT in (job_ids or ()):
         raise UsageProblem("the backup and the ids cannot both come from standard input")
-    named = ids_from(job_ids) if job_ids else None
+    named = words(session, job_ids) if job_ids else None
     with Backup(file) as backup:
+        if named is not None:
+            known = {entry.id for entry in backup.entries.values()}
+            named = [job_id if job_id in known else job_id.strip() or job_id for job_id in named]
         _warn(session, backup, whole=named is None)
         chosen = session.restores.chosen(backup)
         if named is None and not manner.dry_run and not manner.yes:

@@ -8,7 +8,7 @@ import typer
 
 from asyncmq_cli.commands import durations
 from asyncmq_cli.commands.declare import one_of, option
-from asyncmq_cli.commands.named import ids_from
+from asyncmq_cli.commands.named import job_ids as ids_named
 from asyncmq_cli.commands.options import JobsArg, QueueArg
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
@@ -85,7 +85,7 @@ def wait(
     terms = _terms(patience, interval, keep_waiting)
     with progress.of_waiting(session.out, queue) as watch:
         if job_ids:
-            report = session.waits.jobs(queue, ids_from(job_ids), terms, watch)
+            report = session.waits.jobs(queue, ids_named(session, queue, job_ids), terms, watch)
         else:
             report = session.waits.queue(queue, goal, terms, watch)
     _print(session, report)

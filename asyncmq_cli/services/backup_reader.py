@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 import sys
@@ -132,6 +133,8 @@ class Backup:
         try:
             while line := self._file.readline(_LONGEST_LINE):
                 number += 1
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 yield number, line
         except OSError as exc:
             raise NoSuchBackup(self.path, exc) from exc

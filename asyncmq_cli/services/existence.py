@@ -30,3 +30,19 @@ def nearest_queues(store: Store, queue: str) -> list[str]:
     lowered = {name.lower(): name for name in names}
     nearest = get_close_matches(queue.lower(), list(lowered), n=3, cutoff=0.7)
     return [lowered[name] for name in nearest]
+
+
+def job_ids_meant(store: Store, queue: str, given: Sequence[str]) -> list[str]:
+    """The ids, without blanks around one that no job has as it was given."""
+    odd = [job_id for job_id in given if job_id != job_id.strip()]
+    if not odd:
+        return list(given)
+    unknown = {job_id for job_id, job in zip(odd, store.jobs.load(queue, odd), strict=True) if job is None}
+    return [job_id.strip() or job_id if job_id in unknown else job_id for job_id in given]
+
+
+def queues_meant(store: Store, given: Sequence[str]) -> list[str]:
+    """The same of queues' names."""
+    return [
+        name if name == name.strip() or store.queues.exists(name) else name.strip() or name for name in given
+    ]
