@@ -113,6 +113,12 @@ async def fill(opened: RedisBackend, queue: str, jobs: list[tuple[str, dict[str,
         await put(opened, queue, state, record)
 
 
+async def enlist(opened: RedisBackend, worker: str, queue: str, concurrency: int) -> None:
+    """A worker that lives for as long as any test takes: its application's heartbeat_ttl is a day."""
+    await opened.register_worker(worker, queue, concurrency, time.time())
+    await opened.redis.expire(f"queue:{queue}:worker_heartbeats", 86_400)
+
+
 def bury(client: redis.Redis, queue: str, records: list[dict[str, Any]], died: float) -> None:
     """Dead letters as `move_to_dlq` writes small ones, but many at once; a test compares the two."""
     pipe = client.pipeline(transaction=False)

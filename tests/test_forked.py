@@ -43,7 +43,7 @@ def test_a_fork_does_what_a_start_does(args: tuple[str, ...], server: PrivateRed
     async def fill(opened: RedisBackend) -> None:
         await library.fill(opened, "mail", [("failed", library.job("dead")), ("waiting", library.job("é"))])
         await opened.upsert_repeatable("mail", {"task_id": "app.tick", "every": 60})
-        await opened.register_worker("worker-1", "mail", 1, 4e9)
+        await library.enlist(opened, "worker-1", "mail", 1)
 
     library.with_backend(server.url, fill)
     assert heeded_at_start({**environment(server.url), **STARTED})

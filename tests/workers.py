@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,14 +58,21 @@ def failing(job_id: str, **fields: Any) -> dict[str, Any]:
 
 @contextmanager
 def working(
-    url: str, queue: str = QUEUE, *, concurrency: int = 2, ttl: int = 30, stalled: float = 0.0
+    url: str,
+    queue: str = QUEUE,
+    *,
+    concurrency: int = 2,
+    ttl: int = 30,
+    stalled: float = 0.0,
+    skew: float = 0.0,
 ) -> Iterator[Forked]:
     """A worker that is registered, and is certain to be gone afterwards. It may be killed before.
 
-    It takes back jobs that have been silent for `stalled` seconds, unless that is 0.
+    It takes back jobs that have been silent for `stalled` seconds, unless that is 0. Its clock is `skew`
+    seconds ahead.
     """
     program = ["-c", "from tests.workers import main; main()"]
-    arguments = [url, queue, str(concurrency), str(ttl), str(stalled)]
+    arguments = [url, queue, str(concurrency), str(ttl), str(stalled), str(skew)]
     with redis.Redis.from_url(url) as client:
         others = workers_of(client, queue)
         worker = Forked([*program, *arguments], env=os.environ, origin=LIBRARY)
@@ -81,7 +89,9 @@ def workers_of(client: redis.Redis, queue: str) -> set[bytes]:
 
 
 def main() -> None:
-    url, queue, concurrency, ttl, stalled = sys.argv[1:]
+    url, queue, concurrency, ttl, stalled, skew = sys.argv[1:]
+    true_time = time.time
+    time.time = lambda: true_time() + float(skew)
     # AsyncMQ logs the traceback of every job that fails, and here some are meant to.
     logging.disable(logging.CRITICAL)
     backend = RedisBackend(url)

@@ -22,7 +22,7 @@ ENVIRONMENT = (
         "The configuration file, with redis_url, password_file, password_command, timeout, actor and color. "
         "[default: ~/.config/asyncmq/config.toml]",
     ),
-    ("ASYNCMQ_HEARTBEAT_TTL", "How old a worker's heartbeat may be. [default: 30s]"),
+    ("ASYNCMQ_HEARTBEAT_TTL", "The workers' heartbeat_ttl, where Redis does not tell it. [default: 30s]"),
     ("ASYNCMQ_AUDIT_MAXLEN", "How many events the audit trail keeps. [default: 100000]"),
     ("ASYNCMQ_MAX_PAYLOAD", "How large a job may be that is shown, unpacked. [default: 64MB]"),
     ("ASYNCMQ_COMPLETION_TIMEOUT", "How long TAB waits for Redis. [default: 300ms]"),

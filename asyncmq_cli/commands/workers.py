@@ -30,7 +30,8 @@ TtlOption = Annotated[
     option(
         "--ttl",
         "DURATION",
-        "How old a heartbeat may be; the workers' heartbeat_ttl. [env: ASYNCMQ_HEARTBEAT_TTL; default: 30s]",
+        "Judge workers by this heartbeat TTL. [default: their own, as far as Redis tells, else "
+        "ASYNCMQ_HEARTBEAT_TTL, else 30s]",
     ),
 ]
 SortOption = Annotated[
@@ -56,6 +57,8 @@ def list_(
     size: SizeOption = None,
 ) -> None:
     """List workers by their heartbeats: healthy, aging past two thirds of the TTL, stale past it.
+
+    Ages are by the server's clock as far as Redis tells; a worker whose clock differs is named.
 
     \b
     Examples:

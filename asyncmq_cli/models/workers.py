@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from asyncmq_cli.models.values import page_count
 
@@ -11,7 +11,12 @@ from asyncmq_cli.models.values import page_count
 @dataclass(frozen=True, slots=True)
 class Worker:
     """A worker by its last heartbeat; `heartbeat` and `concurrency` are None where they cannot be
-    read, and then `problem` says why. `ttl` is seconds."""
+    read, and then `problem` says why. `ttl` is seconds.
+
+    `age_seconds` is by the server's clock as far as Redis tells, as it was at `read_at`; None where it
+    is not known. `clock_offset` is by how many seconds the worker's clock is ahead (negative: behind),
+    None where nothing contradicts it.
+    """
 
     id: str
     queue: str
@@ -20,6 +25,8 @@ class Worker:
     age_seconds: float | None
     ttl: float
     problem: str | None = None
+    clock_offset: float | None = None
+    read_at: float = field(default=0.0, compare=False)
 
     @property
     def health(self) -> str:
@@ -32,6 +39,17 @@ class Worker:
     def is_live(self) -> bool:
         """Whether it has been heard of within the TTL."""
         return self.health != "stale"
+
+    def at(self, now: float) -> Worker:
+        """The same worker, as old as it is at a later time of the server's."""
+        if self.age_seconds is None:
+            return self
+        return replace(self, age_seconds=max(0.0, self.age_seconds + now - self.read_at), read_at=now)
+
+
+def slowest(workers: Sequence[Worker]) -> float:
+    """Seconds, 0 or less, by which the slowest clock among these workers is known to be behind."""
+    return min([0.0, *(worker.clock_offset or 0.0 for worker in workers)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,8 @@ def worker(value: Worker) -> Document:
         "age_seconds": value.age_seconds,
         "health": value.health,
         "time": rfc3339(value.heartbeat),
+        "ttl_seconds": value.ttl,
+        "clock_offset_seconds": value.clock_offset,
     }
 
 

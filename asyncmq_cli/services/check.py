@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import QueueNotFound, RedisProblem
 from asyncmq_cli.models.checks import CheckReport, Probe, Threshold
+from asyncmq_cli.models.workers import slowest
 from asyncmq_cli.services.existence import nearest_queues, or_meant
 from asyncmq_cli.services.lost_jobs import LostJobs
-from asyncmq_cli.services.schedule import is_overdue
+from asyncmq_cli.services.schedule import SchedulerClock
+from asyncmq_cli.storage.liveness import TOLERANCE, offset_in_words
 from asyncmq_cli.storage.scan import WrongType
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class _QueueProbes:
     def _workers(self) -> Sequence[Worker]:
         if self._vitals.heartbeats == 0:
             return []
-        return self._store.workers.in_queue(self._queue, self._now)
+        return self._store.workers.in_queue(self._queue)
 
     @cached_property
     def _waiting(self) -> tuple[int, float | None]:
@@ -145,11 +147,17 @@ class _QueueProbes:
         waiting, oldest = self._waiting
         if waiting and oldest is None:
             raise _NotTold("no waiting job says when it was created")
+        if oldest is not None and oldest > self._now + TOLERANCE:
+            ahead = offset_in_words(oldest - self._now)
+            self._store.warn_of(
+                self._queue,
+                f"the clock of what enqueued its jobs is {ahead} the server's: their age is not known",
+            )
         return None if oldest is None else max(0.0, self._now - oldest)
 
     def _running(self) -> float | None:
         oldest = self._lost[1]
-        return None if oldest is None else max(0.0, self._now - oldest)
+        return None if oldest is None else max(0.0, self._now + slowest(self._workers) - oldest)
 
     def _due(self) -> int:
         due = self._vitals.due
@@ -166,7 +174,8 @@ class _QueueProbes:
         if self._vitals.repeatables == 0:
             return 0
         members = self._store.repeatables.each(self._queue)
-        return sum(1 for member in members if is_overdue(member, self._now))
+        clock = SchedulerClock(self._store, self._queue, self._now)
+        return sum(1 for member in members if clock.is_overdue(member))
 
 
 class _NotTold(Exception):

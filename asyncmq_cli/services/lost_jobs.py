@@ -12,9 +12,13 @@ workers of the queue live. From these:
   cannot run more jobs at once than their concurrency allows: of those claimed longer ago than the
   TTL as many are lost as there are too many, the `surplus`. Which of them is not known.
 
-So a job that is called lost is lost, unless its worker blocks its own heartbeats or its clock is
-wrong, or it runs in a process that does not register as a worker. The reverse does not hold: a
-worker that was killed beside others leaves jobs that only their age shows.
+Claims and heartbeats are written by the workers' clocks. Where one of these contradicts the server
+(`storage/liveness.py`), nothing in the queue is called lost. A worker that is silent beside a live
+one may live too, with a clock that is behind: what it may be running, by its own clock, is not lost.
+
+So a job that is called lost is lost, unless its worker blocks its own heartbeats, or it runs in a
+process that does not register as a worker. The reverse does not hold: a worker that was killed
+beside others leaves jobs that only their age shows.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from asyncmq_cli.storage.liveness import TOLERANCE, offset_in_words
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.workers import Worker
@@ -60,41 +66,77 @@ class LostJobs:
         """When the active job that has been claimed the longest was claimed, epoch seconds."""
 
     def __iter__(self) -> Iterator[LostJob]:
-        workers = self._workers
-        if workers is None:
-            workers = self._store.workers.in_queue(self._queue, self._now)
-        live = [worker for worker in workers if worker.is_live]
-        held = unreadable = 0
+        if self._workers is None:
+            self._workers = self._store.workers.in_queue(self._queue)
+        live = [worker for worker in self._workers if worker.is_live]
+        may_judge = all(worker.clock_offset is None for worker in self._workers)
+        ttl = max([self._store.config.heartbeat_ttl, *(worker.ttl for worker in self._workers)])
+        held: list[float] = []
+        odd = _OddClaims()
         for claim in active_claims(self._store, self._queue):
-            if claim.since is None:
-                unreadable += 1
+            if claim.since is None or claim.since > self._now + TOLERANCE:
+                if claim.since is None or may_judge:
+                    odd.add(claim, self._now)
                 continue
             if self.oldest_claim is None or claim.since < self.oldest_claim:
                 self.oldest_claim = claim.since
-            lost = self._judged(claim, claim.since, bool(live))
+            lost = self._judged(claim, claim.since, ttl, bool(live)) if may_judge else None
             if lost is not None:
                 yield lost
-            elif claim.since < self._now - self._ttl:
-                held += 1
-        if unreadable:
-            claims = "a claim holds" if unreadable == 1 else f"{unreadable:,} claims hold"
-            self._store.warn_of(self._queue, f"{claims} no time")
-        room = _room(live)
-        self.surplus = 0 if room is None else max(0, held - room)
+            elif claim.since < self._now - ttl:
+                held.append(claim.since)
+        for problem in odd.told():
+            self._store.warn_of(self._queue, problem)
+        if may_judge:
+            self.surplus = _surplus(held, live, self._silent_beside(live))
 
-    @property
-    def _ttl(self) -> float:
-        return self._store.config.heartbeat_ttl
+    def _silent_beside(self, live: Sequence[Worker]) -> list[Worker]:
+        """The stale workers that are beside live ones: Redis does not tell whether they are gone."""
+        return [worker for worker in self._workers or () if live and not worker.is_live]
 
-    def _judged(self, claim: Claim, since: float, attended: bool) -> LostJob | None:
+    def _judged(self, claim: Claim, since: float, ttl: float, attended: bool) -> LostJob | None:
         # One from before the claim is of an earlier try.
         beats = claim.heartbeat is not None and claim.heartbeat >= since
         last_sign = claim.heartbeat if beats and claim.heartbeat is not None else since
-        if beats and last_sign < self._now - SILENCE:
+        if beats and last_sign < self._now - SILENCE and not self._may_be_of_silent(last_sign, attended):
             return LostJob(claim.job_id, "heartbeat_stopped")
-        if not attended and last_sign < self._now - self._ttl:
+        if not attended and last_sign < self._now - ttl:
             return LostJob(claim.job_id, "no_live_worker")
         return None
+
+    def _may_be_of_silent(self, last_sign: float, attended: bool) -> bool:
+        """Whether a silent worker, by its own clock, had written shortly before or after."""
+        return attended and any(
+            worker.heartbeat is not None and abs(worker.heartbeat - last_sign) <= SILENCE
+            for worker in self._workers or ()
+            if not worker.is_live
+        )
+
+
+class _OddClaims:
+    """Claims of which the age is not known, counted."""
+
+    def __init__(self) -> None:
+        self._unreadable = self._ahead = 0
+        self._farthest = 0.0
+
+    def add(self, claim: Claim, now: float) -> None:
+        if claim.since is None:
+            self._unreadable += 1
+        else:
+            self._ahead += 1
+            self._farthest = max(self._farthest, claim.since - now)
+
+    def told(self) -> Iterator[str]:
+        if self._unreadable:
+            claims = "a claim holds" if self._unreadable == 1 else f"{self._unreadable:,} claims hold"
+            yield f"{claims} no time"
+        if self._ahead:
+            jobs = "an active job was" if self._ahead == 1 else f"{self._ahead:,} active jobs were"
+            yield (
+                f"{jobs} claimed in the future: a worker's clock is at least "
+                f"{offset_in_words(self._farthest)} the server's, and such a job is not called lost"
+            )
 
 
 def active_claims(store: Store, queue: str) -> Iterator[Claim]:
@@ -110,6 +152,18 @@ def active_claims(store: Store, queue: str) -> Iterator[Claim]:
             if len(seen) < _REMEMBERED:
                 seen.add(claim.job_id)
             yield claim
+
+
+def _surplus(held: Sequence[float], live: Sequence[Worker], silent: Sequence[Worker]) -> int:
+    """How many of these jobs, by when they were claimed, no worker can be running."""
+    room = _room(live)
+    if room is None:
+        return 0
+    left = len(held) - room
+    for worker in silent:
+        before = sum(1 for since in held if worker.heartbeat is not None and since < worker.heartbeat)
+        left -= min(before, worker.concurrency or before)
+    return max(0, left)
 
 
 def _room(live: Sequence[Worker]) -> int | None:

@@ -194,10 +194,10 @@ class Observer:
     def _workers_of(self, queue: str, known: _Known, now: float) -> Sequence[Worker] | None:
         """None where they cannot be read."""
         if known.workers is not None:
-            return [_at(worker, now) for worker in known.workers]
+            return [worker.at(now) for worker in known.workers]
         warnings = self._store.warnings
         try:
-            found = self._store.workers.in_queue(queue, now)
+            found = self._store.workers.in_queue(queue)
         except WrongType as exc:
             self._store.warn_of(queue, exc.message)
             return None
@@ -258,10 +258,3 @@ class Observer:
         loaded = self._store.jobs.load(queue, [job.id for job in jobs])
         pairs = zip(jobs, loaded, strict=True)
         return [replace(job, state=found.status) for job, found in pairs if found is not None]
-
-
-def _at(worker: Worker, now: float) -> Worker:
-    """The same worker, as old as it is now."""
-    if worker.heartbeat is None:
-        return worker
-    return replace(worker, age_seconds=max(0.0, now - worker.heartbeat))

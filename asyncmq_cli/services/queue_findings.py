@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.services.lost_jobs import LostJobs
 from asyncmq_cli.services.repeatable_plans import name_of
-from asyncmq_cli.services.schedule import is_overdue
+from asyncmq_cli.services.schedule import SchedulerClock
 from asyncmq_cli.storage.keys import to_text
 from asyncmq_cli.storage.scan import WrongType
 
@@ -85,7 +85,7 @@ class _Sketch:
     bare: bool
 
     @classmethod
-    def of(cls, member: Member, now: float) -> _Sketch:
+    def of(cls, member: Member, clock: SchedulerClock) -> _Sketch:
         definition = member.definition or {}
         return cls(
             member.id,
@@ -93,7 +93,7 @@ class _Sketch:
             member.digest,
             (name_of(member), repr(definition.get("every")), repr(definition.get("cron"))),
             member.paused,
-            is_overdue(member, now),
+            clock.is_overdue(member),
             bare=not set(definition) - {"task_id", "every", "cron", "name", "key", "paused"},
         )
 
@@ -106,7 +106,7 @@ class _Sketch:
 
 
 def _definitions(store: Store, queue: str) -> Iterator[QueueFinding]:
-    now = store.now()
+    clock = SchedulerClock(store, queue, store.now())
     unreadable: list[QueueFinding] = []
     repeated: set[str] = set()
     first: dict[str, _Sketch] = {}
@@ -114,7 +114,7 @@ def _definitions(store: Store, queue: str) -> Iterator[QueueFinding]:
         if not member.id:
             unreadable.append(_unreadable(member))
             continue
-        sketch = _Sketch.of(member, now)
+        sketch = _Sketch.of(member, clock)
         known = first.setdefault(member.id, sketch)
         if known is not sketch:
             repeated.add(member.id)

@@ -17,7 +17,7 @@ from asyncmq_cli.services import repeatable_plans as plans
 from asyncmq_cli.services.change import Attempt, Runner
 from asyncmq_cli.services.existence import nearest_queues, or_meant, require_queue
 from asyncmq_cli.services.repeatable_plans import Plan, name_of
-from asyncmq_cli.services.schedule import InvalidSchedule, is_overdue
+from asyncmq_cli.services.schedule import InvalidSchedule, SchedulerClock
 from asyncmq_cli.storage.repeatables import (
     IDENTITY_PREFIX,
     Found,
@@ -78,8 +78,9 @@ class RepeatableService:
             require_queue(self._store, queue)
         for name in self._store.queues.names() if queue is None else [queue]:
             try:
+                clock = SchedulerClock(self._store, name, now)
                 for member, stored in self._store.repeatables.in_order(name):
-                    yield _listed(name, member, stored, now)
+                    yield _listed(name, member, stored, overdue=clock.is_overdue(member))
             except WrongType as exc:
                 if queue is not None:
                     raise
@@ -164,7 +165,7 @@ class RepeatableService:
         plan = made[0] if made else Plan()
         return RepeatableChange.of(
             report,
-            repeatable=_listed(queue, wanted, 1, 0.0),
+            repeatable=_listed(queue, wanted, 1, overdue=False),
             next_runs=plan.runs,
             existed=plan.existed,
             unchanged=plan.unchanged,
@@ -233,7 +234,7 @@ def _raise(error: AdminError, attempt: Attempt) -> str | None:
     raise error
 
 
-def _listed(queue: str, member: Member, stored: int, now: float) -> Repeatable:
+def _listed(queue: str, member: Member, stored: int, *, overdue: bool) -> Repeatable:
     problem = member.problem
     if problem is None and stored > 1:
         problem = f"it is stored {stored} times; pausing, resuming or adding it leaves one"
@@ -243,6 +244,6 @@ def _listed(queue: str, member: Member, stored: int, now: float) -> Repeatable:
         definition=None if member.definition is None else normalized(member.definition),
         next_run=member.score,
         paused=member.paused,
-        overdue=is_overdue(member, now),
+        overdue=overdue,
         problem=problem,
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.values import as_number
+from asyncmq_cli.models.workers import slowest
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.repeatables import Member
+    from asyncmq_cli.storage.store import Store
 
 # The year 9999 ends here; no calendar in use shows a later time.
 _END_OF_CALENDAR = 253_402_300_800.0
@@ -46,9 +49,26 @@ def next_runs(definition: Mapping[str, Any], now: float, count: int = 5) -> list
     return runs
 
 
-def is_overdue(member: Member, now: float) -> bool:
-    """Readable, not paused, and late by over a minute."""
-    return bool(member.id) and not member.paused and member.score < now - _OVERDUE_AFTER
+class SchedulerClock:
+    """The time by the clock of a queue's slowest worker, which may be the one that schedules.
+
+    `now` is the server's time. The workers are read only once something is late by the server's.
+    """
+
+    def __init__(self, store: Store, queue: str, now: float) -> None:
+        self._store = store
+        self._queue = queue
+        self._now = now
+
+    def is_overdue(self, member: Member) -> bool:
+        """Readable, not paused, and late by over a minute. Raises WrongType."""
+        if not member.id or member.paused or member.score >= self._now - _OVERDUE_AFTER:
+            return False
+        return member.score < self._slowest - _OVERDUE_AFTER
+
+    @cached_property
+    def _slowest(self) -> float:
+        return self._now + slowest(self._store.workers.in_queue(self._queue))
 
 
 def _by_interval(every: Any, now: float) -> Iterator[float]:

@@ -136,11 +136,12 @@ class _Wait:
     def _obstacle(self, look: Look) -> WaitFailed | None:
         """What keeps the jobs from being taken or ended."""
         now = self._store.now()
-        workers = self._store.workers.in_queue(self._queue, now)
+        workers = self._store.workers.in_queue(self._queue)
         ages = [worker.age_seconds or 0.0 for worker in workers if worker.is_live]
         if self._is_held(look, len(ages), now):
             return _paused(self._queue)
-        return _unattended(self._queue, self._ttl) if self._silence(ages) > self._ttl else None
+        ttl = max([self._store.config.heartbeat_ttl, *(worker.ttl for worker in workers)])
+        return _unattended(self._queue, ttl) if self._silence(ages) > ttl else None
 
     def _unanswered(self) -> WaitTimeout:
         return WaitTimeout(
@@ -156,10 +157,6 @@ class _Wait:
             f"{jobs} {still} in {self._queue!r} after {self._terms.timeout:g} s",
             details={"queue": self._queue, "left": left},
         )
-
-    @property
-    def _ttl(self) -> float:
-        return self._store.config.heartbeat_ttl
 
     def _silence(self, ages: Sequence[float]) -> float:
         """Seconds, of those waited here, since the last heartbeat of a worker."""

@@ -34,10 +34,9 @@ class Fleet:
 
     def __iter__(self) -> Iterator[Worker]:
         """In the order found, queue by queue."""
-        now = self._store.now()
         for queue in self._queues():
             try:
-                workers = self._store.workers.in_queue(queue, now, self._ttl)
+                workers = self._store.workers.in_queue(queue, self._ttl)
                 waiting = self._store.queues.has_waiting(queue)
             except WrongType as exc:
                 self._store.warn_of(queue, exc.message)

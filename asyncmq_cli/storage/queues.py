@@ -145,7 +145,7 @@ class QueueReader:
 
     def live_workers(self, queue: str, now: float) -> int:
         """How many workers the queue has that are live. Raises WrongType."""
-        return sum(1 for worker in self._workers.in_queue(queue, now) if worker.is_live)
+        return sum(1 for worker in self._workers.in_queue(queue) if worker.is_live)
 
 
 def _anywhere(jobs: JobReader, queue: str) -> Counter[str]:

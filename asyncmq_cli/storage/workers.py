@@ -6,59 +6,133 @@ jobs' heartbeats, where those are bare numbers and the workers' are JSON objects
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import redis
+from redis.exceptions import NoPermissionError
 
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.models.workers import Worker
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, loads
 from asyncmq_cli.storage.keys import QueueKeys, to_text
+from asyncmq_cli.storage.liveness import Expiry, Liveness, judge, offset_in_words
+
+_NO_TTL, _GONE = -1, -2
+"""What PTTL says of a key without a TTL, and of none."""
 
 
 class WorkerReader:
-    """`warn` is told of entries that cannot be read. `heartbeat_ttl` is seconds."""
+    """`warn` is told of entries that cannot be read, and of clocks that differ. `heartbeat_ttl` is the
+    TTL in seconds that is assumed where nothing else tells."""
 
     def __init__(self, client: redis.Redis, heartbeat_ttl: float, warn: Callable[[str], None]) -> None:
         self._redis = client
         self._heartbeat_ttl = heartbeat_ttl
         self._warn = warn
+        self._may_ask_expiry = True
 
-    def in_queue(self, queue: str, now: float, ttl: float | None = None) -> list[Worker]:
-        """The queue's workers, live or not, each once: what it said last counts. Raises WrongType."""
-        found: dict[str, Worker] = {}
+    def in_queue(self, queue: str, ttl: float | None = None) -> list[Worker]:
+        """The queue's workers, live or not, each once: what it said last counts. With `ttl` (seconds)
+        they are judged by that one instead of their own. Raises WrongType."""
+        keys = QueueKeys(queue)
         damaged: list[str] = []
-        for worker_id, entry in self._entries(QueueKeys(queue), damaged):
-            worker = _worker(queue, worker_id, entry, now, ttl or self._heartbeat_ttl)
-            if worker.problem is not None:
-                damaged.append(f"{worker_id!r}: {worker.problem}")
-            known = found.get(worker_id)
-            if known is None or (worker.heartbeat or 0.0) > (known.heartbeat or 0.0):
-                found[worker_id] = worker
+        found: list[Worker] = []
+        now, expiry = self._clock(keys.worker_heartbeats)
+        for key, expires in ((keys.worker_heartbeats, expiry), (keys.heartbeats, "never")):
+            entries = dict(self._entries(key, key == keys.heartbeats, damaged))
+            found += _workers(queue, entries, expires, now, ttl, ttl or self._heartbeat_ttl)
+        damaged += [f"{worker.id!r}: {worker.problem}" for worker in found if worker.problem is not None]
         if damaged:
             more = f", and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
             self._warn(f"queue {queue!r}: a heartbeat cannot be read ({damaged[0]}){more}")
-        return list(found.values())
+        latest: dict[str, Worker] = {}
+        for worker in found:
+            known = latest.get(worker.id)
+            if known is None or (worker.heartbeat or 0.0) > (known.heartbeat or 0.0):
+                latest[worker.id] = worker
+        self._warn_of_clocks(queue, list(latest.values()))
+        return list(latest.values())
 
-    def _entries(self, keys: QueueKeys, damaged: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        for key in (keys.worker_heartbeats, keys.heartbeats):
-            for fields in scan.hash_fields(self._redis, key):
-                for field, value in fields.items():
-                    name = to_text(field)
-                    try:
-                        entry = loads(value)
-                    except CorruptData as exc:
-                        damaged.append(f"{name!r}: {exc}")
-                        continue
-                    if isinstance(entry, dict):
-                        yield name, entry
-                    elif key != keys.heartbeats or as_number(entry) is None:
-                        damaged.append(f"{name!r}: not a JSON object ({len(value)} bytes)")
+    def _clock(self, key: bytes) -> tuple[float, Expiry]:
+        """The server's time, and when the heartbeats expire, by one look."""
+        pipe: Any = self._redis.pipeline(transaction=False)
+        pipe.time()
+        if self._may_ask_expiry:
+            pipe.pttl(key)
+        (seconds, microseconds), *rest = _answers(pipe.execute(raise_on_error=False))
+        now = float(seconds) + float(microseconds) / 1e6
+        (left,) = rest or [None]
+        if isinstance(left, NoPermissionError):
+            self._may_ask_expiry = False
+            self._warn(
+                "this Redis user may not run PTTL: workers are judged by their own clocks alone (grant +pttl)"
+            )
+            return now, "unknown"
+        if left is None or left == _GONE:
+            # Where it comes now, it was written just now.
+            return now, "unknown"
+        return now, "never" if left == _NO_TTL else left / 1000
+
+    def _entries(
+        self, key: bytes, beside_jobs: bool, damaged: list[str]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        for fields in scan.hash_fields(self._redis, key):
+            for field, value in fields.items():
+                name = to_text(field)
+                try:
+                    entry = loads(value)
+                except CorruptData as exc:
+                    damaged.append(f"{name!r}: {exc}")
+                    continue
+                if isinstance(entry, dict):
+                    yield name, entry
+                elif not beside_jobs or as_number(entry) is None:
+                    damaged.append(f"{name!r}: not a JSON object ({len(value)} bytes)")
+
+    def _warn_of_clocks(self, queue: str, workers: Sequence[Worker]) -> None:
+        odd = [worker for worker in workers if worker.clock_offset is not None]
+        if not odd:
+            return
+        first = odd[0]
+        offset = first.clock_offset or 0.0
+        more = f", and of {len(odd) - 1:,} more its clock too" if len(odd) > 1 else ""
+        self._warn(
+            f"queue {queue!r}: the clock of worker {first.id!r} is {offset_in_words(offset)} the server's"
+            f"{more}: no active job of the queue is called lost"
+            + (f" (or their heartbeat_ttl is not {first.ttl:g} s)" if offset < 0 else "")
+        )
 
 
-def _worker(queue: str, worker_id: str, entry: dict[str, Any], now: float, ttl: float) -> Worker:
+def _answers(replies: Sequence[Any]) -> Sequence[Any]:
+    """The replies; raises what Redis refused, but for the right to ask."""
+    for reply in replies:
+        if isinstance(reply, Exception) and not isinstance(reply, NoPermissionError):
+            raise reply
+    if isinstance(replies[0], Exception):
+        raise replies[0]
+    return replies
+
+
+def _workers(
+    queue: str,
+    entries: Mapping[str, dict[str, Any]],
+    expiry: Expiry,
+    now: float,
+    ttl: float | None,
+    configured: float,
+) -> list[Worker]:
+    """`ttl` is what they are to be judged by, None for their own; `configured` is what it is likely to be."""
+    times = {name: as_number(entry.get("heartbeat")) for name, entry in entries.items()}
+    known = {name: heartbeat for name, heartbeat in times.items() if heartbeat is not None}
+    liveness = judge(known, expiry, now, configured)
+    return [_worker(queue, name, entry, liveness, ttl, now) for name, entry in entries.items()]
+
+
+def _worker(
+    queue: str, worker_id: str, entry: dict[str, Any], liveness: Liveness, ttl: float | None, now: float
+) -> Worker:
     heartbeat, concurrency = as_number(entry.get("heartbeat")), as_number(entry.get("concurrency", 0))
     problem = None
     if heartbeat is None:
@@ -70,8 +144,9 @@ def _worker(queue: str, worker_id: str, entry: dict[str, Any], now: float, ttl: 
         queue=queue,
         concurrency=None if concurrency is None else max(0, int(concurrency)),
         heartbeat=heartbeat,
-        # A worker's clock may be ahead of the server's.
-        age_seconds=None if heartbeat is None else max(0.0, now - heartbeat),
-        ttl=ttl,
+        age_seconds=liveness.ages.get(worker_id),
+        ttl=ttl or liveness.ttl,
         problem=problem,
+        clock_offset=liveness.offsets.get(worker_id),
+        read_at=now,
     )

@@ -40,7 +40,7 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
 
     async def fill(opened: RedisBackend) -> None:
         await library.fill(opened, "mail", [(state, library.job(name)) for state, name in jobs])
-        await opened.register_worker("worker-1", "mail", 3, 4e9)
+        await library.enlist(opened, "worker-1", "mail", 3)
 
     library.with_backend(server.url, fill)
 

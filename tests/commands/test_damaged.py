@@ -38,7 +38,7 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
     async def fill(opened: RedisBackend) -> None:
         await library.fill(opened, QUEUE, sorted(jobs, key=lambda item: item[0].startswith("waiting")))
         await opened.upsert_repeatable(QUEUE, {"task_id": "app.tick", "every": 60})
-        await opened.register_worker("w", QUEUE, 1, 4e9)
+        await library.enlist(opened, "w", QUEUE, 1)
 
     library.with_backend(server.url, fill)
 

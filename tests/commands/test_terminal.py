@@ -74,8 +74,7 @@ def test_what_a_narrow_terminal_has_no_room_for_is_named(server: PrivateRedis) -
 def test_no_table_wraps_a_line(columns: int, utc: list[str], server: PrivateRedis, run: Run) -> None:
     async def more(opened: RedisBackend) -> None:
         for number in range(3):
-            await opened.register_worker(str(uuid.uuid4()), "reports-of-the-month", 4, 4e9)
-            await opened.redis.persist("queue:reports-of-the-month:worker_heartbeats")
+            await library.enlist(opened, str(uuid.uuid4()), "reports-of-the-month", 4)
             definition = {
                 "task_id": f"company.reports.tasks.send_number_{number}",
                 "cron": "*/15 9-17 * * 1-5",

@@ -31,7 +31,7 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
         for number in range(7):
             await opened.enqueue("queue-0", library.job(f"more-{number}"))
         for number in range(2):
-            await opened.register_worker(f"worker-{number}", "queue-0", 4, 4e9)
+            await library.enlist(opened, f"worker-{number}", "queue-0", 4)
 
     library.with_backend(server.url, fill)
 
@@ -189,7 +189,7 @@ def test_a_long_name_breaks_no_screen(server: PrivateRedis, client: redis.Redis)
             await library.fill(
                 opened, queue, [("waiting", library.job(f"{queue[:4]}-{n}")) for n in range(4)]
             )
-            await opened.register_worker(f"worker-of-{queue}", queue, 4, 4e9)
+            await library.enlist(opened, f"worker-of-{queue}", queue, 4)
 
     library.with_backend(server.url, fill)
     for command in (["overview"], ["queues", "list"], ["workers", "list"]):

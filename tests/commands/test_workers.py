@@ -14,7 +14,10 @@ from tests import library
 from tests.conftest import Run
 from tests.terminal import on_terminal
 
-ROW = ["id", "queue", "concurrency", "heartbeat", "age_seconds", "health", "time"]
+ROW = [
+    *("id", "queue", "concurrency", "heartbeat", "age_seconds", "health", "time"),
+    *("ttl_seconds", "clock_offset_seconds"),
+]
 DOCUMENT = ["workers", "summary", "page", "size", "total_pages", "unattended"]
 SUMMARY = ["total", "healthy", "attention", "capacity", "queues"]
 HOUR = 3600

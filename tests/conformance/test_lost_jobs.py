@@ -55,6 +55,10 @@ class Story:
 
         library.with_backend(self._server.url, register)
 
+    def forget_expiry(self) -> None:
+        """As if the server had no evidence of when the workers wrote."""
+        self._client.persist(f"queue:{QUEUE}:worker_heartbeats")
+
     def lost(self) -> tuple[dict[str, str], int]:
         """The lost jobs with why, and how many more there are."""
         found = self.found()
@@ -85,7 +89,32 @@ def test_without_a_live_worker_a_claim_older_than_the_ttl_is_lost(story: Story) 
     story.claimed(old=OLD, young=YOUNG)
     assert story.lost() == ({"old": "no_live_worker"}, 0)
     story.worker(1, age=OLD)
+    story.forget_expiry()
     assert story.lost() == ({"old": "no_live_worker"}, 0), "a stale worker is no live one"
+
+
+def test_a_key_that_has_not_expired_proves_a_live_worker_whatever_its_clock_says(story: Story) -> None:
+    story.claimed(old=OLD * 10)
+    story.worker(1, age=OLD * 10)
+    assert story.lost() == ({}, 0)
+    assert "is 10 min behind the server's" in story.warnings[0]
+
+
+def test_what_a_silent_worker_may_be_running_by_its_own_clock_is_not_lost(story: Story) -> None:
+    """Beside a live one Redis does not tell whether it is dead, or its clock 200 s behind."""
+    story.claimed(by_live=OLD, by_silent=300, more=300)
+    story.beat(by_silent=205, more=205)
+    story.worker(2, age=200)
+    story.worker(1)
+    assert story.lost() == ({}, 0)
+    story.claimed(of_nobody=190, nor_this=190)
+    assert story.lost() == ({}, 2)
+
+
+def test_a_claim_from_the_future_is_warned_of_and_not_lost(story: Story) -> None:
+    story.claimed(ahead=-7200, old=OLD)
+    assert story.lost() == ({"old": "no_live_worker"}, 0)
+    assert "claimed in the future: a worker's clock is at least 2 h ahead of" in story.warnings[0]
 
 
 def test_beside_a_live_worker_a_job_without_a_heartbeat_is_not_lost_by_that_alone(story: Story) -> None:

@@ -192,6 +192,7 @@ def test_a_worker_that_falls_silent_is_not_live_for_ever(server: PrivateRedis, c
     library.with_backend(
         server.url, lambda opened: opened.register_worker("worker", "mail", 2, time.time() - 29.5)
     )
+    client.pexpire("queue:mail:worker_heartbeats", 500)
     deadline = time.monotonic() + 10
     while watcher.look().workers:
         assert time.monotonic() < deadline

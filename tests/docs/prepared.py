@@ -15,7 +15,6 @@ from asyncmq.jobs import Job
 from asyncmq_cli.app import run
 from tests import library
 
-FAR = 4e9
 """A clock so far ahead that a worker stays alive."""
 
 
@@ -68,17 +67,15 @@ async def _fill(opened: RedisBackend) -> None:
     await library.fill(opened, "reports", [("completed", library.job("report-1"))])
     await library.fill(opened, "tenant:acme", [("waiting", library.job("sync-1"))])
     await opened.upsert_repeatable("emails", {"task_id": "app.digest", "every": 3600})
-    await opened.register_worker("worker-1", "emails", 3, FAR)
-    await opened.register_worker("worker-2", "reports", 3, FAR)
-    await opened.register_worker("worker-3", "tenant:acme", 1, FAR)
+    await library.enlist(opened, "worker-1", "emails", 3)
+    await library.enlist(opened, "worker-2", "reports", 3)
+    await library.enlist(opened, "worker-3", "tenant:acme", 1)
 
 
 def prepare(url: str) -> None:
     """Fill an empty server."""
     library.with_backend(url, _fill)
     with redis.Redis.from_url(url) as client:
-        for queue in ("emails", "reports", "tenant:acme"):
-            client.persist(f"queue:{queue}:worker_heartbeats")
         library.bury(client, "emails", [record for _, record in _dead()], time.time() - 600)
     for args in (
         ("jobs", "remove", "emails", "withdrawn-1", "--yes", "--actor", "mallory@laptop"),

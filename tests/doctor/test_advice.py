@@ -61,8 +61,8 @@ async def paused(opened: RedisBackend) -> None:
 async def surplus(opened: RedisBackend) -> None:
     for name in ("a", "b", "c"):
         await library.put(opened, QUEUE, "active", job(name))
-        await opened.redis.hset(f"queue:{QUEUE}:active", name, str(due_in(-600)))
-    await opened.register_worker("w", QUEUE, 2, due_in(1e6))
+        await opened.redis.hset(f"queue:{QUEUE}:active", name, str(due_in(-1e6)))
+    await library.enlist(opened, "w", QUEUE, 2)
 
 
 CASES: dict[str, tuple[Callable[[RedisBackend], Any], int, list[str]]] = {
@@ -190,7 +190,7 @@ def test_a_queue_in_every_state_of_the_library_is_clean(
                 await library.put(opened, queue, state, job(f"{state} *[ü]", args=["z" * 70_000]))
             await opened.enqueue(queue, job("child", depends_on=["waiting:payload"]))
             await opened.upsert_repeatable(queue, TICK)
-            await opened.register_worker("w", queue, 8, due_in(1e6))
+            await library.enlist(opened, "w", queue, 8)
 
     library.with_backend(server.url, fill)
     client.zadd(WAITING, {json.dumps(job("as-in-old-versions")): 9e15})

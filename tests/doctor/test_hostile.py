@@ -40,7 +40,7 @@ async def fill(opened: RedisBackend) -> None:
     await opened.enqueue(QUEUE, job("child", depends_on=["waiting"]))
     await opened.upsert_repeatable(QUEUE, {"task_id": "app.tick", "every": 60})
     await opened.save_heartbeat(QUEUE, "active", 4e9)
-    await opened.register_worker("w", QUEUE, 8, 4e9)
+    await library.enlist(opened, "w", QUEUE, 8)
 
 
 def look_and_repair(client: redis.Redis, cli: Run) -> None:

@@ -111,7 +111,7 @@ def seed(url: str) -> None:
         # Not due while the tests run: nobody is there to schedule it.
         await opened.upsert_repeatable(QUEUE, {"task_id": "app.tick", "every": 86_400})
         # Its clock is far ahead, so that it stays alive and no older than now.
-        await opened.register_worker("worker-1", QUEUE, 2, 4e9)
+        await library.enlist(opened, "worker-1", QUEUE, 2)
         await opened.pause_queue(PAUSED_QUEUE)
 
     library.with_backend(url, fill)

@@ -1,0 +1,93 @@
+"""Real workers whose clocks differ from the server's, or whose heartbeat TTL is not the default."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests import library
+from tests.conftest import Run
+from tests.demo.processes import eventually
+from tests.workers import QUEUE, holding, working
+
+JOBS = ("a", "b")
+HOUR = 3600.0
+
+
+@pytest.fixture
+def held(server: PrivateRedis, client: redis.Redis, tmp_path: Path) -> None:
+    """Jobs that run until the test is over."""
+    library.with_backend(
+        server.url,
+        lambda opened: library.fill(
+            opened, QUEUE, [("waiting", holding(name, tmp_path / "never")) for name in JOBS]
+        ),
+    )
+
+
+def taken(client: redis.Redis) -> bool:
+    return bool(client.hlen(f"queue:{QUEUE}:active") == len(JOBS))
+
+
+@pytest.mark.parametrize(
+    ("skew", "words"), [(-45.0, "45 s behind"), (-HOUR * 2, "2 h behind"), (HOUR * 2, "2 h ahead of")]
+)
+def test_a_worker_whose_clock_differs_is_healthy_and_its_jobs_are_not_lost(
+    skew: float, words: str, held: None, server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    with working(server.url, skew=skew):
+        assert eventually(lambda: taken(client))
+        listed = cli("workers", "list", "--json")
+        (worker,) = listed.json["workers"]
+        assert (worker["health"], worker["ttl_seconds"]) == ("healthy", 30)
+        assert worker["age_seconds"] < 30
+        assert worker["clock_offset_seconds"] == pytest.approx(skew, abs=10)
+        assert f"the clock of worker '{worker['id']}' is {words} the server's" in listed.stderr
+        assert cli("check").code == 0
+        claims = client.hgetall(f"queue:{QUEUE}:active")
+        for args in ([], ["--repair", "--code", "active_lost", "--yes"]):
+            told = cli("doctor", QUEUE, *args, "--json")
+            assert (told.code, told.json["findings"]) == (0, [])
+            assert "no active job of the queue is called lost" in told.stderr
+        assert client.hgetall(f"queue:{QUEUE}:active") == claims
+
+
+def test_a_long_heartbeat_ttl_is_found_out(
+    held: None, server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    with working(server.url, ttl=120):
+        assert eventually(lambda: taken(client))
+        listed = cli("workers", "list", "--json")
+        (worker,) = listed.json["workers"]
+        assert (worker["health"], worker["ttl_seconds"], listed.stderr) == ("healthy", 120, "")
+
+
+def test_a_heartbeat_of_a_long_ttl_may_be_older_than_the_default(
+    client: redis.Redis, server: PrivateRedis, cli: Run
+) -> None:
+    key = f"queue:{QUEUE}:worker_heartbeats"
+    client.hset(key, "w", json.dumps({"heartbeat": time.time() - 40, "concurrency": 1}))
+    client.expire(key, 80)
+    library.with_backend(server.url, lambda opened: opened.enqueue(QUEUE, library.job("j")))
+    checked = cli("check")
+    assert (checked.code, checked.stderr) == (0, "")
+
+
+def test_a_definition_that_is_due_by_the_server_alone_is_not_overdue(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    definition = {"task_id": "tick", "every": 3600}
+    library.with_backend(server.url, lambda opened: opened.upsert_repeatable(QUEUE, definition))
+    (member,) = client.zrange(f"queue:{QUEUE}:repeatables", 0, -1)
+    client.zadd(f"queue:{QUEUE}:repeatables", {member: time.time() - 90})
+    assert "1 overdue repeatable" in cli("check").stdout
+    with working(server.url, skew=-HOUR):
+        assert cli("check").code == 0
+        assert cli("doctor", QUEUE, "--json").json["findings"] == []
+        (row,) = cli("repeatables", "list", "--json").json["repeatables"]
+        assert row["overdue"] is False
