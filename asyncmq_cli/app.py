@@ -9,14 +9,16 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, NoReturn
+from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
 
 from asyncmq_cli.commands import registration, tree
 from asyncmq_cli.commands.declare import offering, option
 from asyncmq_cli.commands.options import GLOBAL_OPTIONS
-from asyncmq_cli.errors import AdminError, Interrupted, OutputClosed, UsageProblem
+from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed, Shortage, UsageProblem, interruption
+from asyncmq_cli.shortage import shortage
 
 # Typer's base of all errors of usage has no public name of its own.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -151,42 +153,55 @@ def _built() -> Any:
     return typer.main.get_command(app)
 
 
-def main() -> NoReturn:
+def main() -> int:
+    """Run the command line of this process and return its exit status."""
     # Jobs are read by the thousand, and none of them holds itself: little is to be collected.
     gc.set_threshold(100_000, 20, 20)
     # The names of queues and jobs are UTF-8 in Redis, whatever the locale says.
-    sys.exit(run([os.fsencode(arg).decode("utf-8", "surrogateescape") for arg in sys.argv[1:]]))
+    return run([os.fsencode(arg).decode("utf-8", "surrogateescape") for arg in sys.argv[1:]])
 
 
 def run(args: Sequence[str]) -> int:
     """Run one command line and return its exit status."""
+    try:
+        status = _run(args)
+        sys.stdout.flush()
+        return status
+    except AdminError as exc:
+        return _fail(exc, args)
+    except KeyboardInterrupt as exc:
+        return _fail(interruption(exc), args)
+    except OutputClosed:
+        return 0
+    except Exception as exc:
+        if os.environ.get("ASYNCMQ_DEBUG"):
+            raise
+        return _fail(_told(exc), args)
+
+
+def _run(args: Sequence[str]) -> int:
     if list(args[:1]) == [COMPLETE]:
         from asyncmq_cli.completion.protocol import serve
 
         return serve(_built, args[1:])
     try:
         status = _built()(args=list(args), prog_name="asyncmq", standalone_mode=False)
-        sys.stdout.flush()
-        return status if isinstance(status, int) else 0
-    except AdminError as exc:
-        return _fail(exc, args)
     except _UsageError as exc:
-        return _fail(_usage_problem(exc), args)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail(Interrupted("interrupted"), args)
-    except (OutputClosed, BrokenPipeError):
-        _let_go_of_stdout()
-        return 0
-    except Exception as exc:
-        if os.environ.get("ASYNCMQ_DEBUG"):
-            raise
-        return _fail(
-            AdminError(
-                f"this is a fault of asyncmq-cli: {type(exc).__name__}: {exc}",
-                hint="run it again with ASYNCMQ_DEBUG=1 and report what it prints",
-            ),
-            args,
-        )
+        raise _usage_problem(exc) from exc
+    except typer.Abort as exc:
+        raise KeyboardInterrupt from exc
+    return status if isinstance(status, int) else 0
+
+
+def _told(exc: Exception) -> AdminError:
+    """An error for people of what nobody has caught."""
+    found = shortage(exc)
+    if found is not None:
+        return Shortage(found[0], hint=found[1])
+    return AdminError(
+        f"this is a fault of asyncmq-cli: {type(exc).__name__}: {exc}",
+        hint="run it again with ASYNCMQ_DEBUG=1 and report what it prints",
+    )
 
 
 def _usage_problem(exc: Any) -> UsageProblem:
@@ -216,19 +231,12 @@ def _fail(error: AdminError, args: Sequence[str]) -> int:
     from asyncmq_cli.output.printer import error_line
 
     before_rest = list(args)[: list(args).index("--")] if "--" in args else list(args)
-    try:
+    # What was printed before it comes first; that it cannot be written is the smaller trouble.
+    with suppress(OutputClosed, OutputFailed):
         sys.stdout.flush()
-        as_json = "--json" in before_rest or "--ndjson" in before_rest
-        text = error_line(error, as_json=as_json)
-        # What is quoted in JSON stays what it is.
-        plain = not as_json and not takes_more_than_ascii(sys.stderr)
-        sys.stderr.write(printable_on(sys.stderr, text, plain=plain) + "\n")
-    except BrokenPipeError:
-        _let_go_of_stdout()
+    as_json = "--json" in before_rest or "--ndjson" in before_rest
+    text = error_line(error, as_json=as_json)
+    # What is quoted in JSON stays what it is.
+    plain = not as_json and not takes_more_than_ascii(sys.stderr)
+    sys.stderr.write(printable_on(sys.stderr, text, plain=plain) + "\n")
     return error.exit_code
-
-
-def _let_go_of_stdout() -> None:
-    """The reader has what it wanted. What is still buffered must not be flushed into the closed pipe when
-    the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from asyncmq_cli.signals import number_of
+
 
 def command_line(*words: str) -> str:
     """`'asyncmq WORDS…'`, as a shell takes it, to be named in a hint."""
@@ -44,6 +46,21 @@ class AdminError(Exception):
         self.message = message
         self.hint = hint
         self.details = dict(details or {})
+
+
+class OutputFailed(AdminError):
+    """What there is to print cannot be written, because the disk behind stdout is full or the like."""
+
+    code = "output_failed"
+
+    def __init__(self, problem: OSError) -> None:
+        super().__init__(f"cannot write to standard output: {problem.strerror or problem}")
+
+
+class Shortage(AdminError):
+    """The machine, or a limit set on this process, does not give what is needed."""
+
+    code = "shortage"
 
 
 class UsageProblem(AdminError):
@@ -222,6 +239,36 @@ class DemoUnavailable(AdminError):
 
 
 class Interrupted(AdminError):
-    """Ctrl-C in the middle of several changes; what was done stays done and audited."""
+    """Ctrl-C ended the command; what was done stays done and audited. The exit status of a signal is what a
+    shell gives to a process that it has ended."""
 
     code, exit_code = "interrupted", 130
+
+
+class HungUp(Interrupted):
+    """As Interrupted, by SIGHUP: the terminal is gone."""
+
+    code, exit_code = "hung_up", 129
+
+
+class QuitByKey(Interrupted):
+    r"""As Interrupted, by SIGQUIT: Ctrl-\."""
+
+    code, exit_code = "quit", 131
+
+
+class Terminated(Interrupted):
+    """As Interrupted, by SIGTERM."""
+
+    code, exit_code = "terminated", 143
+
+
+_ENDINGS = (Interrupted, HungUp, QuitByKey, Terminated)
+
+
+def interruption(exc: KeyboardInterrupt, outcome: str | None = None) -> Interrupted:
+    """The error of a signal, with what that means for the changes."""
+    status = 128 + number_of(exc)
+    kind = next((kind for kind in _ENDINGS if kind.exit_code == status), Interrupted)
+    word = kind.code.replace("_", " ")
+    return kind(f"{word}; {outcome}" if outcome else word)

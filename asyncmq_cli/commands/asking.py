@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.errors import Interrupted, NotConfirmed, command_line
+from asyncmq_cli.errors import NotConfirmed, command_line, interruption
 
 if TYPE_CHECKING:
     from asyncmq_cli.commands.session import Session
@@ -82,7 +82,7 @@ def ask_about(
         answer = sys.stdin.readline().strip().lower()
     except KeyboardInterrupt as exc:
         session.out.prompt(["\n"])
-        raise Interrupted("interrupted; nothing was changed") from exc
+        raise interruption(exc, "nothing was changed") from exc
     if answer not in ("y", "yes"):
         raise NotConfirmed("not confirmed; nothing was changed")
 

@@ -12,7 +12,7 @@ from asyncmq_cli.commands.declare import option
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.thresholds import count, duration, threshold
-from asyncmq_cli.models.checks import Threshold
+from asyncmq_cli.models.checks import CheckReport, Threshold
 
 EXIT_STATUS = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
 
@@ -85,8 +85,6 @@ def check(
       asyncmq check --queue emails --max-waiting 1000:10000 --max-oldest 10m:1h
       asyncmq check --min-workers 2:1 --max-failed :0 --json | jq .probes
     """
-    from asyncmq_cli.output import checks
-
     given = {
         "waiting": max_waiting,
         "oldest": max_oldest,
@@ -100,11 +98,19 @@ def check(
     }
     thresholds = {name: BOUNDS[name].threshold(text) for name, text in given.items() if text is not None}
     report = session.checks.check(queue or [], thresholds)
+    # Nobody can read the line of what cannot be written, and no status of a probe would say so.
+    with session.out.outcome(lambda: f"the state is {report.state}", exit_code=EXIT_STATUS["unknown"]):
+        _print(session, report, quiet=quiet)
+    if report.error is not None:
+        raise report.error
+    raise typer.Exit(EXIT_STATUS[report.state])
+
+
+def _print(session: Session, report: CheckReport, *, quiet: bool) -> None:
+    from asyncmq_cli.output import checks
+
     if report.state != "ok" or not quiet:
         if session.out.format == "json":
             session.out.document(checks.document(report, EXIT_STATUS[report.state]))
         else:
             session.out.line(checks.line(report))
-    if report.error is not None:
-        raise report.error
-    raise typer.Exit(EXIT_STATUS[report.state])

@@ -68,10 +68,20 @@ def doctor(
         _ask(session, session.doctor.look(names, codes), codes)
     report = session.repairs.repair(names, codes, reason=reason, dry_run=dry_run)
     session.report(report, brief=session.out.format != "json")
-    return _left(session, report, names)
+    with session.out.outcome():
+        _tell_of_left(session, report, names)
+    return 1 if report.left else 0
 
 
 def _told(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[str]) -> int:
+    from asyncmq_cli.output import diagnoses
+
+    with session.out.outcome(lambda: diagnoses.summary(diagnosis)):
+        _print(session, diagnosis, names, codes)
+    return 1 if diagnosis.findings else 0
+
+
+def _print(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[str]) -> None:
     from asyncmq_cli.output import diagnoses, documents
 
     if session.out.format == "json":
@@ -88,7 +98,6 @@ def _told(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[
         if not codes:
             for line in _named(session, diagnosis.findings, names):
                 session.out.footer(line)
-    return 1 if diagnosis.findings else 0
 
 
 def _table(session: Session, findings: Sequence[Finding]) -> None:
@@ -122,7 +131,7 @@ def _named(session: Session, findings: Sequence[Finding], names: list[str]) -> I
             yield f"{line} repairs it; it may run twice"
 
 
-def _left(session: Session, report: RepairReport, names: list[str]) -> int:
+def _tell_of_left(session: Session, report: RepairReport, names: list[str]) -> None:
     """Tell of what was found and is not repaired; in JSON the report has told it."""
     from asyncmq_cli.output import diagnoses
 
@@ -136,7 +145,6 @@ def _left(session: Session, report: RepairReport, names: list[str]) -> int:
             session.out.remark("warning", diagnoses.remark(one))
         for line in _named(session, report.left, names):
             session.out.remark("hint", line)
-    return 1 if report.left else 0
 
 
 def _sorted_out(session: Session, words: list[str], codes: list[str]) -> tuple[list[str], list[str]]:

@@ -118,7 +118,8 @@ def prometheus(
     scrape = session.prometheus.scrape()
     text = exposition(scrape.stats)
     if output is None:
-        session.out.at_once(text)
+        with session.out.outcome():
+            session.out.at_once(text)
     else:
         replace_file(Path(output), text)
     if scrape.error is not None:

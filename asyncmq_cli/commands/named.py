@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from asyncmq_cli.streams import lines_of_stdin
+
 if TYPE_CHECKING:
     from asyncmq_cli.commands.session import Session
 
@@ -56,7 +58,6 @@ def words(session: Session, given: Sequence[str]) -> list[str]:
             continue
         if sys.stdin.isatty():
             session.out.remark("note", "reading names, one a line, until Ctrl-D; './-' is what is called '-'")
-        text = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
-        lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
-        found += lines
+        lines = b"\n".join(lines_of_stdin()).removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+        found += [line.rstrip("\r") for line in lines.split("\n") if line.strip()]
     return found

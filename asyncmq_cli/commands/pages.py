@@ -38,7 +38,10 @@ EXIT_STATUS = (
     ("4", "No such queue, job, group of failures or repeatable."),
     ("5", "Not confirmed."),
     ("124", "'wait --timeout': the time is over."),
+    ("129", "Hung up (SIGHUP); as 130."),
     ("130", "Interrupted. What was done stays done and audited."),
+    ("131", "Quit (SIGQUIT); as 130."),
+    ("143", "Terminated (SIGTERM); as 130."),
 )
 
 

@@ -14,7 +14,7 @@ import typer
 
 from asyncmq_cli.commands.options import GLOBAL_OPTIONS, Options, extra_options
 from asyncmq_cli.commands.tree import CONTEXT, Command
-from asyncmq_cli.errors import Interrupted
+from asyncmq_cli.errors import interruption
 
 Function = Callable[..., Any]
 
@@ -43,7 +43,7 @@ def command(
                 with open_session(flags) as session:
                     return function(session, **given)
             except KeyboardInterrupt as exc:
-                raise Interrupted("interrupted") from exc
+                raise interruption(exc) from exc
 
         _add(group, name, invoke, function, [*_own_parameters(function), *parameters_of(shared)])
         return function

@@ -11,7 +11,7 @@ import typer
 
 from asyncmq_cli import config as configuration
 from asyncmq_cli.commands.services import Services
-from asyncmq_cli.errors import QueueNotFound, TargetsFailed, UsageProblem
+from asyncmq_cli.errors import OutputFailed, QueueNotFound, TargetsFailed, UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
@@ -157,6 +157,19 @@ class Session(Services):
 
         `brief` spares people the list of what went well, where a filter chose it.
         """
+        from asyncmq_cli.output import reports
+
+        try:
+            with self.out.outcome(lambda: f"done all the same: {reports.summary(report)}"):
+                self._print(report, brief=brief)
+        except OutputFailed as exc:
+            if report.interrupted is None and not any(result.error for result in report.results):
+                raise
+            # The status is that of the change, which comes with an error of its own.
+            self.out.remark("warning", exc.message)
+        _raise_failures(report)
+
+    def _print(self, report: ChangeReport, *, brief: bool) -> None:
         from asyncmq_cli.output import documents, reports, views
 
         if self.out.format == "json" and brief:
@@ -178,7 +191,6 @@ class Session(Services):
                 self.out.footer(f"… and {len(report.results) - len(rows):,} more")
             if report.results or brief:
                 self.out.footer(reports.summary(report))
-        _raise_failures(report)
 
 
 def _raise_failures(report: ChangeReport) -> None:

@@ -12,7 +12,7 @@ from asyncmq_cli.commands.named import job_ids as ids_named
 from asyncmq_cli.commands.options import JobsArg, QueueArg
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import OutputFailed, UsageProblem
 from asyncmq_cli.models.waits import WAIT_GOALS
 
 if TYPE_CHECKING:
@@ -88,7 +88,12 @@ def wait(
             report = session.waits.jobs(queue, ids_named(session, queue, job_ids), terms, watch)
         else:
             report = session.waits.queue(queue, goal, terms, watch)
-    _print(session, report)
+    try:
+        with session.out.outcome(lambda: f"{report.goal}: {report.outcome}"):
+            _print(session, report)
+    except OutputFailed:
+        if report.error is None:
+            raise
     if report.error is not None:
         raise report.error
 

@@ -10,7 +10,7 @@ import typer
 
 from asyncmq_cli.commands.durations import interval
 from asyncmq_cli.commands.session import Session
-from asyncmq_cli.errors import Interrupted, UsageProblem
+from asyncmq_cli.errors import UsageProblem, interruption
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.pictures import Picture
@@ -115,7 +115,7 @@ def watch(
                 screen.draw()
     except KeyboardInterrupt as exc:
         # A status as of every interruption, and no word: nothing was left undone.
-        raise typer.Exit(Interrupted.exit_code) from exc
+        raise typer.Exit(interruption(exc).exit_code) from exc
     finally:
         session.has_screen = False
         observer.close()

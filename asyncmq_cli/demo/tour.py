@@ -11,7 +11,6 @@ from typing import Any
 
 from asyncmq_cli.demo.child import asyncmq_command, asyncmq_environment, run_child
 from asyncmq_cli.demo.processes import exit_status
-from asyncmq_cli.errors import OutputClosed
 
 _QUEUE = "emails"
 
@@ -42,8 +41,6 @@ def tour(url: str) -> int:
         sys.stdout.flush()
     except _StepFailed as failed:
         return failed.status
-    except BrokenPipeError as exc:
-        raise OutputClosed from exc
     return 0
 
 

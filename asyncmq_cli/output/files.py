@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -22,11 +23,23 @@ def replace_file(path: Path, data: bytes) -> None:
     """
     try:
         if path.exists() and not path.is_file():
-            path.write_bytes(data)
+            _write_in_place(path, data)
         else:
             _replace(path, data)
     except OSError as exc:
         raise NotWritten(f"cannot write {str(path)!r}: {exc.strerror or exc}") from exc
+
+
+def _write_in_place(path: Path, data: bytes) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nobody reads from it") from exc
+        raise
+    with os.fdopen(descriptor, "wb") as file:
+        os.set_blocking(descriptor, True)
+        file.write(data)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
+from asyncmq_cli import signals
+from asyncmq_cli.errors import OutputClosed, OutputFailed
 from asyncmq_cli.output.keyboard import Keyboard
 
 _LOOK_EVERY = 0.1
@@ -47,15 +49,13 @@ class LiveScreen:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> LiveScreen:
-        handlers: dict[int, Any] = {
-            **dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT), _end),
-            **dict.fromkeys((signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH), self._on_signal),
-        }
-        for number, handler in handlers.items():
-            # What was ignored from the start, as SIGHUP under nohup, stays so.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, handler)
+        # From here on a second signal, which would end the program on the spot, waits for `_end`.
+        signals.must_clean_up(True)
         try:
+            for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH):
+                # What was ignored from the start stays so.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._on_signal)
             with self._undisturbed():
                 self._take()
         except BaseException:
@@ -96,23 +96,29 @@ class LiveScreen:
         self._live.update(shown, refresh=True)
 
     def _take(self) -> None:
-        self._keyboard.take()
-        self._is_taken = True
-        self._live.start()
+        with signals.held():
+            self._is_taken = True
+            self._keyboard.take()
+            self._live.start()
 
     def _give_back(self) -> None:
-        if self._is_taken:
-            self._live.stop()
-            self._keyboard.give_back()
-            self._is_taken = False
+        with signals.held():
+            if self._is_taken:
+                self._is_taken = False
+                try:
+                    self._live.stop()
+                finally:
+                    self._keyboard.give_back()
 
     def _end(self) -> None:
         self._is_busy = True
-        # The terminal may be gone, and with it what would be given back.
-        with suppress(OSError):
-            self._give_back()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        with signals.held():
+            # The terminal may be gone, and with it what would be given back.
+            with suppress(OSError, OutputClosed, OutputFailed):
+                self._give_back()
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            signals.must_clean_up(False)
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
@@ -158,8 +164,3 @@ def _size() -> tuple[int, int]:
     except OSError:
         width = height = 0
     return width or 80, height or 24
-
-
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    """As the signal would by itself, but through `__exit__`."""
-    sys.exit(128 + number)

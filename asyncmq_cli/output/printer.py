@@ -9,11 +9,12 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal, TextIO, TypeVar
 
-from asyncmq_cli.errors import AdminError, OutputClosed
+from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed
 from asyncmq_cli.output.columns import Column, chosen
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.jsontext import encode
@@ -79,10 +80,27 @@ class Printer:
         self.flush()
 
     def flush(self) -> None:
+        """Raises OutputClosed or OutputFailed, as does whatever prints a lot."""
+        self._stdout.flush()
+
+    @contextmanager
+    def outcome(
+        self, told: Callable[[], str] | None = None, *, exit_code: int | None = None
+    ) -> Iterator[None]:
+        """What is printed within tells of what has happened already, so a reader that has gone changes
+        nothing. Raises OutputFailed where it cannot be written, with what is `told`; `exit_code` replaces
+        its exit status."""
         try:
-            self._stdout.flush()
-        except BrokenPipeError as exc:
-            raise OutputClosed from exc
+            yield
+            self.flush()
+        except OutputClosed:
+            pass
+        except OutputFailed as exc:
+            if told is not None:
+                exc.message += f"; {told()}"
+            if exit_code is not None:
+                exc.exit_code = exit_code
+            raise
 
     def rest(self, seconds: float) -> None:
         """Sleep, or end it where the reader goes meanwhile: nothing that is written would tell."""
@@ -224,19 +242,13 @@ class Printer:
 
     def _write_bytes(self, data: bytes) -> None:
         # JSON is UTF-8, whatever the locale says.
-        try:
-            self._stdout.flush()
-            self._stdout.buffer.write(data)
-        except BrokenPipeError as exc:
-            raise OutputClosed from exc
+        self._stdout.flush()
+        self._stdout.buffer.write(data)
 
     def _write_text(self, stream: TextIO, text: str) -> None:
-        try:
-            # What is quoted in JSON stays what it is.
-            plain = not self.for_programs and not self.has_blocks
-            stream.write(printable_on(stream, text, plain=plain) + "\n")
-        except BrokenPipeError as exc:
-            raise OutputClosed from exc
+        # What is quoted in JSON stays what it is.
+        plain = not self.for_programs and not self.has_blocks
+        stream.write(printable_on(stream, text, plain=plain) + "\n")
 
 
 def _as_stored(name: str) -> bytes:

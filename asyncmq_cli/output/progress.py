@@ -55,12 +55,19 @@ def _bar(*last: Any) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+    class WithCursor(Console):
+        """A hidden cursor would have to be shown again by whatever stops or kills us, and SIGKILL does
+        not: so it is never hidden."""
+
+        def show_cursor(self, show: bool = True) -> bool:
+            return False
+
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[pace]}", markup=False),
         *last,
-        console=Console(stderr=True),
+        console=WithCursor(stderr=True),
         transient=True,
     )

@@ -9,11 +9,11 @@ import sys
 import tempfile
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, UsageProblem
+from asyncmq_cli.files import open_file
 from asyncmq_cli.services.backup_lines import BadLine, Outcome, is_cut, read_line
 from asyncmq_cli.storage.keys import to_bytes, to_text
 from asyncmq_cli.storage.location import job_of
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 _LONGEST_LINE = 1024 * 1024 * 1024
+_RECOGNISED_BY = 4096
+_BEFORE_JSON = b" \t\r\n\xef\xbb\xbf"
 
 
 class NoSuchBackup(UsageProblem):
@@ -131,10 +133,13 @@ class Backup:
         self._file.seek(0)
         number = 0
         try:
-            while line := self._file.readline(_LONGEST_LINE):
+            while line := self._file.readline(_RECOGNISED_BY):
                 number += 1
                 if number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
+                _require_json(self.path, number, line)
+                if not line.endswith(b"\n"):
+                    line += self._file.readline(_LONGEST_LINE)
                 yield number, line
         except OSError as exc:
             raise NoSuchBackup(self.path, exc) from exc
@@ -147,17 +152,30 @@ class Backup:
 
 
 def _opened(path: str) -> IO[bytes]:
-    if path != STANDARD_INPUT:
-        file = Path(os.fsdecode(to_bytes(path))).open("rb")  # noqa: SIM115  closed with the backup
-        if file.seekable():
-            return file
-        with file:
-            return _copied(file)
-    return _copied(sys.stdin.buffer)
+    if path == STANDARD_INPUT:
+        return _copied(path, sys.stdin.buffer)
+    file = open_file(os.fsdecode(to_bytes(path)))
+    if file.seekable():
+        return file
+    with file:
+        return _copied(path, file)
 
 
-def _copied(source: IO[bytes]) -> IO[bytes]:
+def _copied(path: str, source: IO[bytes]) -> IO[bytes]:
     """A backup is read twice, and a pipe can be read but once. The copy has no name."""
     copy = tempfile.TemporaryFile()  # noqa: SIM115  closed with the backup
-    shutil.copyfileobj(source, copy)
+    try:
+        begins = source.read(_RECOGNISED_BY)
+        _require_json(path, 1, begins)
+        copy.write(begins)
+        shutil.copyfileobj(source, copy)
+    except BaseException:
+        copy.close()
+        raise
     return copy
+
+
+def _require_json(path: str, number: int, begins: bytes) -> None:
+    """Raise BadBackup for what is plainly something else, before all of it is read: it may have no end."""
+    if begins and not begins.lstrip(_BEFORE_JSON).startswith(b"{"):
+        raise BadBackup(path, number, "it is not JSON")

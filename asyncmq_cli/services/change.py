@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.errors import AdminError, Interrupted, RedisProblem
+from asyncmq_cli.errors import AdminError, RedisProblem, interruption
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
 from asyncmq_cli.services.interrupt import Stop, deferred_interrupt
 from asyncmq_cli.storage.audit import EventDraft
@@ -116,8 +116,8 @@ class Runner:
             self.store.audit.record(attempt.draft(error=error.message))
 
     def report(self, queue: str | None, run: Callable[[Stop], None]) -> ChangeReport:
-        """Run it, with Ctrl-C held back between two targets, and tell what became of all. Raises nothing that
-        a server or a user can cause: that is `interrupted`."""
+        """Run it, with signals such as Ctrl-C held back between two targets, and tell what became of all.
+        Raises nothing that a server or a user can cause: that is `interrupted`."""
         interrupted: AdminError | None = None
         try:
             with self.store.errors(), deferred_interrupt() as stop:
@@ -126,8 +126,8 @@ class Runner:
             interrupted = self._with_doubt(exc)
         except AdminError as exc:
             interrupted = exc
-        except KeyboardInterrupt:
-            interrupted = Interrupted("interrupted; what was done stays done")
+        except KeyboardInterrupt as exc:
+            interrupted = interruption(exc, "what was done stays done")
         return ChangeReport(
             action=self.action,
             queue=queue,

@@ -50,7 +50,7 @@ class Cost:
 
 def tool(*args: str) -> list[str]:
     """The tool as its users start it: its entry point, not `python -m`."""
-    code = "import sys; from asyncmq_cli.app import main; sys.argv[0] = 'asyncmq'; main()"
+    code = "import sys; from asyncmq_cli.__main__ import main; sys.argv[0] = 'asyncmq'; main()"
     return [sys.executable, "-c", code, *args]
 
 

@@ -222,8 +222,18 @@ def test_a_run_stops_when_too_many_fail_again(server: PrivateRedis, client: redi
     assert len(library.events(client)) == report["succeeded"]
 
 
-def test_ctrl_c_stops_between_jobs_and_reports_what_was_done(
-    server: PrivateRedis, client: redis.Redis
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, "interrupted"),
+        (signal.SIGTERM, "terminated"),
+        (signal.SIGHUP, "hung_up"),
+        (signal.SIGQUIT, "quit"),
+    ],
+    ids=lambda one: getattr(one, "name", None),
+)
+def test_a_signal_stops_between_jobs_and_what_was_done_is_reported(
+    number: signal.Signals, code: str, server: PrivateRedis, client: redis.Redis
 ) -> None:
     bury(client, [dead(n) for n in range(200)])
     command = [sys.executable, "-m", "asyncmq_cli", "dlq", "retry", QUEUE, "--all", "--yes", "--json"]
@@ -236,10 +246,10 @@ def test_ctrl_c_stops_between_jobs_and_reports_what_was_done(
     deadline = time.monotonic() + 60
     while client.xlen("asyncmq-cli:audit") < 5 and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     out, err = process.communicate(timeout=30)
     report = json.loads(out)
-    assert (process.returncode, json.loads(err)["error"]["code"]) == (130, "interrupted")
+    assert (process.returncode, json.loads(err)["error"]["code"]) == (128 + number, code)
     assert 5 <= report["succeeded"] < 200
     assert client.zcard(f"queue:{QUEUE}:waiting") == report["succeeded"] == client.xlen("asyncmq-cli:audit")
 

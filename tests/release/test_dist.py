@@ -111,8 +111,8 @@ def test_the_metadata_says_what_it_is(metadata: Message, wheel: zipfile.ZipFile)
     scripts = wheel.read(f"{STEM}.dist-info/entry_points.txt").decode()
     assert scripts.split() == [
         "[console_scripts]",
-        *("asyncmq", "=", "asyncmq_cli.app:main"),
-        *("asyncmq-cli", "=", "asyncmq_cli.app:main"),
+        *("asyncmq", "=", "asyncmq_cli.__main__:main"),
+        *("asyncmq-cli", "=", "asyncmq_cli.__main__:main"),
     ]
 
 

@@ -1,0 +1,42 @@
+"""What the machine, or a limit set on this process, does not give us.
+
+It imports nothing that may be missing then.
+"""
+
+from __future__ import annotations
+
+import errno
+
+_DESCRIPTORS = ("too few file descriptors", "raise the limit with 'ulimit -n'")
+_MEMORY = ("too little memory", "free some, or raise the limit with 'ulimit -d' and 'ulimit -v'")
+_DISK = ("no space left on the disk", "free some")
+_BY_NUMBER = {
+    errno.EMFILE: _DESCRIPTORS,
+    errno.ENFILE: _DESCRIPTORS,
+    errno.ENOMEM: _MEMORY,
+    errno.ENOSPC: _DISK,
+    errno.EDQUOT: _DISK,
+}
+_BY_TEXT = {
+    "can't start new thread": ("too few threads or processes", "raise the limit with 'ulimit -u'"),
+    "Too many open files": _DESCRIPTORS,
+    # What the dynamic loader says, of a module that is written in C.
+    "failed to map segment": _MEMORY,
+    "annot allocate memory": _MEMORY,
+}
+
+
+def shortage(exc: BaseException) -> tuple[str, str] | None:
+    """What ran out, and what to do about it; None where something else is wrong."""
+    seen: BaseException | None = exc
+    while seen is not None:
+        if isinstance(seen, MemoryError):
+            return _MEMORY
+        if isinstance(seen, OSError) and seen.errno in _BY_NUMBER:
+            return _BY_NUMBER[seen.errno]
+        if isinstance(seen, ImportError | RuntimeError | OSError | SystemError):
+            for text, found in _BY_TEXT.items():
+                if text in str(seen):
+                    return found
+        seen = seen.__cause__ or seen.__context__
+    return None

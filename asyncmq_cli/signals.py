@@ -1,0 +1,81 @@
+"""The signals that end the program, as an exception, so that what was begun is finished or given back."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class Ended(KeyboardInterrupt):
+    """One of ENDING has arrived; `number` says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def number_of(exc: KeyboardInterrupt) -> int:
+    """The signal behind an interrupt: Python's own exception is that of Ctrl-C."""
+    return exc.number if isinstance(exc, Ended) else signal.SIGINT
+
+
+class _Ending:
+    """What has arrived, and whether this is the moment for it."""
+
+    def __init__(self) -> None:
+        self.is_held = False
+        self.must_clean_up = False
+        self.noted: int | None = None
+        self._was_raised = False
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.is_held:
+            self.noted = self.noted or number
+        elif not self._was_raised:
+            self._was_raised = True
+            raise Ended(number)
+        elif not self.must_clean_up:
+            # Asked for a second time: what still goes on, such as a write to a full pipe, is not waited for.
+            os._exit(128 + number)
+
+
+_ending = _Ending()
+
+
+def install() -> None:
+    """From here on each of ENDING raises Ended, once; the next one ends the process on the spot."""
+    handle(_ending.on_signal)
+
+
+def handle(handler: Callable[[int, FrameType | None], Any]) -> dict[int, Any]:
+    """Set the handler of all of ENDING; returns those before it, to be set again. What is ignored from
+    the start, as SIGHUP under nohup, stays so."""
+    return {
+        number: signal.signal(number, handler)
+        for number in ENDING
+        if signal.getsignal(number) not in (None, signal.SIG_IGN)
+    }
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Within it signals are noted, and raised at its end."""
+    before, _ending.is_held = _ending.is_held, True
+    try:
+        yield
+    finally:
+        _ending.is_held = before
+    if not before and _ending.noted is not None:
+        number, _ending.noted = _ending.noted, None
+        _ending.on_signal(number, None)
+
+
+def must_clean_up(is_so: bool) -> None:
+    """Whether something has to be given back, such as the terminal, so that a second signal waits for it."""
+    _ending.must_clean_up = is_so
