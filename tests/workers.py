@@ -78,6 +78,8 @@ def working(
         worker = Forked([*program, *arguments], env=os.environ, origin=LIBRARY)
         try:
             assert eventually(lambda: bool(workers_of(client, queue) - others))
+            # The library gives the key its TTL in a second command.
+            assert eventually(lambda: client.ttl(f"queue:{queue}:worker_heartbeats") > 0)
             yield worker
         finally:
             worker.kill()

@@ -50,6 +50,7 @@ BOUNDS: dict[str, Bound] = {
     "workers": Bound("--min-workers", "Live workers, at least.", count, least=True),
     "overdue": Bound("--max-overdue", "Overdue repeatables. [default: 0]", count),
     "lost": Bound("--max-lost", "Active jobs without a worker. [default: :0]", count),
+    "silent": Bound("--max-silent", "Jobs claimed before a worker went silent. [default: 0]", count),
 }
 
 
@@ -67,6 +68,7 @@ def check(
     min_workers: Annotated[str | None, BOUNDS["workers"].declared] = None,
     max_overdue: Annotated[str | None, BOUNDS["overdue"].declared] = None,
     max_lost: Annotated[str | None, BOUNDS["lost"].declared] = None,
+    max_silent: Annotated[str | None, BOUNDS["silent"].declared] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Print nothing when all is well: for cron, which mails it.")
     ] = False,
@@ -75,7 +77,8 @@ def check(
 
     0 is OK, 1 a warning, 2 critical, 3 unknown because something could not be read. Always looked
     at: Redis answers; no backlog is without a live worker (critical) or behind a pause (warning);
-    no repeatable is overdue; no active job has lost its worker.
+    no repeatable is overdue; no active job has lost its worker, or was
+    claimed before a worker went silent beside others (warning).
 
     A threshold is WARN, WARN:CRIT or :CRIT, and holds for each queue by itself. Above it (for
     --min-workers: below it) the state changes; at it, all is well.
@@ -95,6 +98,7 @@ def check(
         "workers": min_workers,
         "overdue": max_overdue,
         "lost": max_lost,
+        "silent": max_silent,
     }
     thresholds = {name: BOUNDS[name].threshold(text) for name, text in given.items() if text is not None}
     report = session.checks.check(queue or [], thresholds)

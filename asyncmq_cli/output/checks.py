@@ -28,6 +28,7 @@ _WORDS = {
     "paused": "paused with a backlog of {}",
     "overdue": "{} overdue repeatable{s}",
     "lost": "{} active without a worker",
+    "silent": "{} claimed before a worker went silent",
     "waiting": "{} waiting",
     "oldest": "the oldest has waited {}",
     "failed": "{} failed",

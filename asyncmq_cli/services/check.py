@@ -29,6 +29,7 @@ ALWAYS: Mapping[str, Threshold] = {
     "paused": Threshold(warning=0),
     "overdue": Threshold(warning=0),
     "lost": Threshold(critical=0),
+    "silent": Threshold(warning=0),
 }
 """What is always looked at, and how far it may go where nothing else is asked for."""
 
@@ -88,6 +89,7 @@ class _QueueProbes:
             "paused": self._paused,
             "overdue": self._overdue,
             "lost": lambda: self._lost[0],
+            "silent": lambda: self._lost[2],
             "waiting": lambda: self._waiting[0],
             "oldest": self._oldest,
             "failed": self._failed,
@@ -122,13 +124,14 @@ class _QueueProbes:
         return (0, None) if self._vitals.waiting == 0 else self._store.queues.waiting(self._queue)
 
     @cached_property
-    def _lost(self) -> tuple[int, float | None]:
-        """How many active jobs have lost their worker, and when the oldest active one was claimed."""
+    def _lost(self) -> tuple[int, float | None, int]:
+        """How many active jobs have lost their worker, when the oldest active one was claimed, and how
+        many were claimed before a worker went silent."""
         if self._vitals.active == 0:
-            return 0, None
+            return 0, None, 0
         lost = LostJobs(self._store, self._queue, self._now, self._workers)
         known = sum(1 for _ in lost)
-        return known + lost.surplus, lost.oldest_claim
+        return known + lost.surplus, lost.oldest_claim, lost.silent
 
     def _unattended(self) -> int:
         """The backlog that nobody takes. That of a paused queue is not meant to be taken."""

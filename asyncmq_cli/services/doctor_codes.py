@@ -120,6 +120,15 @@ DAMAGES = (
         "advice",
     ),
     Damage(
+        "active_silent",
+        "warning",
+        "it was claimed before a worker of this queue went silent, beside others that live: if that one is "
+        "dead and ran it, nobody does",
+        "'asyncmq jobs list QUEUE --state active --sort oldest' shows them all; what runs no more, "
+        "'jobs requeue' lets wait again",
+        "advice",
+    ),
+    Damage(
         "parents_done",
         "error",
         "all jobs that it waits for have completed, but nobody told it, so it waits for ever",

@@ -16,6 +16,10 @@ Claims and heartbeats are written by the workers' clocks. Where one of these con
 (`storage/liveness.py`), nothing in the queue is called lost. A worker that is silent beside a live
 one may live too, with a clock that is behind: what it may be running, by its own clock, is not lost.
 
+Of a worker that is silent beside live ones it is known which jobs were claimed before its last
+heartbeat and have not ended: it took some of these with it, unless the live ones run them all. They
+are counted as `silent`, and not called lost.
+
 So a job that is called lost is lost, unless its worker blocks its own heartbeats, or it runs in a
 process that does not register as a worker. The reverse does not hold: a worker that was killed
 beside others leaves jobs that only their age shows.
@@ -38,6 +42,13 @@ SILENCE = 90.0
 """Seconds: AsyncMQ's defaults of `stalled_threshold` and `stalled_check_interval` together."""
 
 _REMEMBERED = 10_000
+_NAMED = 5
+
+
+def silence_in_words(jobs: int) -> str:
+    """What is said of so many `silent` jobs."""
+    were = "job was" if jobs == 1 else "jobs were"
+    return f"{jobs:,} {were} claimed before a worker of this queue went silent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +60,8 @@ class LostJob:
 
 
 class LostJobs:
-    """The lost jobs of one queue, each once. Read through, `surplus` and `oldest_claim` are whole.
+    """The lost jobs of one queue, each once. Read through, `surplus`, `oldest_claim`, `silent` and
+    `longest_silent` are whole.
 
     `now` is the server's time. `workers` are the queue's, live or not, where they were read
     already. Memory holds a piece of the claims, never all. Raises WrongType when it is read.
@@ -64,6 +76,14 @@ class LostJobs:
         """How many more are lost, of which it is not known which they are."""
         self.oldest_claim: float | None = None
         """When the active job that has been claimed the longest was claimed, epoch seconds."""
+        self.silent = 0
+        """How many jobs were claimed before a worker beside live ones went silent."""
+        self._longest_silent: list[tuple[float, str]] = []
+
+    @property
+    def longest_silent(self) -> list[str]:
+        """The ids of the first few of these, the longest claimed first."""
+        return [job_id for _, job_id in sorted(self._longest_silent)]
 
     def __iter__(self) -> Iterator[LostJob]:
         if self._workers is None:
@@ -71,6 +91,8 @@ class LostJobs:
         live = [worker for worker in self._workers if worker.is_live]
         may_judge = all(worker.clock_offset is None for worker in self._workers)
         ttl = max([self._store.config.heartbeat_ttl, *(worker.ttl for worker in self._workers)])
+        silent = self._silent_beside(live)
+        went_silent = max((worker.heartbeat or 0.0 for worker in silent), default=None)
         held: list[float] = []
         odd = _OddClaims()
         for claim in active_claims(self._store, self._queue):
@@ -83,16 +105,34 @@ class LostJobs:
             lost = self._judged(claim, claim.since, ttl, bool(live)) if may_judge else None
             if lost is not None:
                 yield lost
-            elif claim.since < self._now - ttl:
+                continue
+            if claim.since < self._now - ttl:
                 held.append(claim.since)
+            if went_silent is not None and claim.since < went_silent and not self._is_running(claim):
+                self._add_silent(claim.since, claim.job_id)
         for problem in odd.told():
             self._store.warn_of(self._queue, problem)
         if may_judge:
-            self.surplus = _surplus(held, live, self._silent_beside(live))
+            self.surplus = _surplus(held, live, silent)
 
     def _silent_beside(self, live: Sequence[Worker]) -> list[Worker]:
-        """The stale workers that are beside live ones: Redis does not tell whether they are gone."""
-        return [worker for worker in self._workers or () if live and not worker.is_live]
+        """The stale workers that are beside live ones: Redis does not tell whether they are gone. When one
+        whose clock is ahead last wrote is not known."""
+        workers = self._workers or ()
+        return [one for one in workers if live and not one.is_live and one.age_seconds is not None]
+
+    def _is_running(self, claim: Claim) -> bool:
+        """Whether the job's own heartbeat says so."""
+        return claim.heartbeat is not None and claim.heartbeat >= self._now - SILENCE
+
+    def _add_silent(self, since: float, job_id: str) -> None:
+        self.silent += 1
+        if len(self._longest_silent) < _NAMED:
+            self._longest_silent.append((since, job_id))
+            return
+        newest = max(self._longest_silent)
+        if (since, job_id) < newest:
+            self._longest_silent[self._longest_silent.index(newest)] = (since, job_id)
 
     def _judged(self, claim: Claim, since: float, ttl: float, attended: bool) -> LostJob | None:
         # One from before the claim is of an earlier try.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from asyncmq_cli.models.pictures import LatestJob, LatestQueue, Picture
 from asyncmq_cli.services.latest import newest, newest_of
+from asyncmq_cli.services.lost_jobs import LostJobs, silence_in_words
 from asyncmq_cli.storage.keys import QueueKeys
 from asyncmq_cli.storage.scan import WrongType
 
@@ -77,6 +78,8 @@ class _Known:
     has_new_states: bool = False
     rest: _Rest = field(default_factory=lambda: _Rest(10))
     stats_rest: _Rest = field(default_factory=lambda: _Rest(20))
+    silent: int = 0
+    silent_rest: _Rest = field(default_factory=lambda: _Rest(20))
 
 
 class Observer:
@@ -109,6 +112,8 @@ class Observer:
         self._find_queues()
         self._follow()
         workers = self._workers(now)
+        if "workers" in self._parts:
+            self._warn_of_silence(workers, now)
         stats = self._stats(now, workers) if "stats" in self._parts else None
         picture = Picture(now=now, stats=stats)
         if self._parts & {"stats", "workers"}:
@@ -206,6 +211,19 @@ class Observer:
             known.workers = found
         return found
 
+    def _warn_of_silence(self, workers: dict[str, Sequence[Worker] | None], now: float) -> None:
+        """Of the jobs that a worker may have taken with it. Claims are read only beside a silent worker."""
+        for queue, found in workers.items():
+            known = self._known[queue]
+            if not found or len({worker.is_live for worker in found}) == 1:
+                known.silent = 0
+                continue
+            if known.silent_rest.is_over:
+                with known.silent_rest.from_now():
+                    known.silent = _silent_jobs(self._store, queue, now, found)
+            if known.silent:
+                self._store.warn_of(queue, silence_in_words(known.silent))
+
     def _stats(self, now: float, workers: dict[str, Sequence[Worker] | None]) -> list[QueueStats]:
         for known in self._known.values():
             if known.stats_rest.age > _ANEW_EVERY and known.stats_rest.is_over:
@@ -258,3 +276,13 @@ class Observer:
         loaded = self._store.jobs.load(queue, [job.id for job in jobs])
         pairs = zip(jobs, loaded, strict=True)
         return [replace(job, state=found.status) for job, found in pairs if found is not None]
+
+
+def _silent_jobs(store: Store, queue: str, now: float, workers: Sequence[Worker]) -> int:
+    lost = LostJobs(store, queue, now, workers)
+    try:
+        for _ in lost:
+            pass
+    except WrongType as exc:
+        store.warn_of(queue, exc.message)
+    return lost.silent

@@ -38,7 +38,7 @@ class QueueFinding:
 def queue_findings(store: Store, queue: str) -> list[QueueFinding]:
     """What is wrong with the queue as one look sees it."""
     found: list[QueueFinding] = []
-    for look in (_keys, _pause, _definitions, _surplus):
+    for look in (_keys, _pause, _definitions, _claims):
         try:
             found.extend(look(store, queue))
         except WrongType:
@@ -64,12 +64,14 @@ def _pause(store: Store, queue: str) -> Iterator[QueueFinding]:
         yield QueueFinding("paused_backlog", (), backlog)
 
 
-def _surplus(store: Store, queue: str) -> Iterator[QueueFinding]:
+def _claims(store: Store, queue: str) -> Iterator[QueueFinding]:
     lost = LostJobs(store, queue, store.now())
     for _ in lost:
         pass
     if lost.surplus:
         yield QueueFinding("active_surplus", (), lost.surplus)
+    if lost.silent:
+        yield QueueFinding("active_silent", tuple(lost.longest_silent), lost.silent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from tests.terminal import on_terminal
 
 DOCUMENT = ["state", "exit_status", "summary", "timestamp", "time", "queues", "probes"]
 PROBE = ["probe", "queue", "value", "warning", "critical", "state", "message"]
-ALWAYS = ["unattended", "paused", "overdue", "lost"]
+ALWAYS = ["unattended", "paused", "overdue", "lost", "silent"]
 LINE = re.compile(r"ASYNCMQ (OK|WARNING|CRITICAL|UNKNOWN) - [^|\n]+( \| (?P<perfdata>.*))?\n")
 PERFDATA = re.compile(r"[a-z-]+=(U|[0-9.]+s?);([0-9.]+:?)?;([0-9.]+:?)?;0")
 MINUTE = 60.0
@@ -57,7 +57,8 @@ def test_all_is_well(cli: Run) -> None:
     result = cli("check")
     assert (result.code, result.stderr) == (0, "")
     assert result.stdout == (
-        "ASYNCMQ OK - 1 queue is well | unattended=0;;0;0 paused=0;0;;0 overdue=0;0;;0 lost=0;;0;0\n"
+        "ASYNCMQ OK - 1 queue is well | unattended=0;;0;0 paused=0;0;;0 overdue=0;0;;0 lost=0;;0;0 "
+        "silent=0;0;;0\n"
     )
     assert cli("check", "--quiet") == Result(0, "", "")
     assert cli("check", "--quiet", "--json") == Result(0, "", "")
@@ -66,7 +67,7 @@ def test_all_is_well(cli: Run) -> None:
 def test_the_document(cli: Run) -> None:
     document = cli("check", "--max-waiting", "10:20", "--json").json
     assert list(document) == DOCUMENT
-    assert [list(probe) for probe in document["probes"]] == [PROBE] * 6
+    assert [list(probe) for probe in document["probes"]] == [PROBE] * 7
     assert [probe["probe"] for probe in document["probes"]] == ["redis", *ALWAYS, "waiting"]
     assert (document["state"], document["exit_status"], document["queues"]) == ("ok", 0, ["mail"])
     assert document["time"].endswith("+00:00")

@@ -91,3 +91,39 @@ def test_a_definition_that_is_due_by_the_server_alone_is_not_overdue(
         assert cli("doctor", QUEUE, "--json").json["findings"] == []
         (row,) = cli("repeatables", "list", "--json").json["repeatables"]
         assert row["overdue"] is False
+
+
+def test_the_jobs_of_a_worker_killed_beside_a_living_one_are_named(
+    server: PrivateRedis, client: redis.Redis, tmp_path: Path, cli: Run
+) -> None:
+    """Which of them it ran nobody knows, so none is called lost."""
+
+    def enqueue(*names: str) -> None:
+        jobs = [("waiting", holding(name, tmp_path / "never")) for name in names]
+        library.with_backend(server.url, lambda opened: library.fill(opened, QUEUE, jobs))
+
+    enqueue(*JOBS)
+    with working(server.url, ttl=3) as killed:
+        assert eventually(lambda: taken(client))
+        # Until it has said once more that it is there, its claims are younger than its heartbeat.
+        claims = max(float(since) for since in client.hvals(f"queue:{QUEUE}:active"))
+        assert eventually(lambda: heard_of(client) > claims)
+        with working(server.url, ttl=3):
+            enqueue("later")
+            assert eventually(lambda: client.hexists(f"queue:{QUEUE}:active", "later"))
+            killed.kill()
+            assert eventually(lambda: "went silent" in cli("check").stdout)
+            checked = cli("check", "--json")
+            assert checked.code == 1
+            assert checked.json["summary"] == f"{QUEUE}: 2 claimed before a worker went silent"
+            assert cli("check", "--max-silent", "2").code == 0
+            assert "2 jobs were claimed before a worker of this queue went silent" in cli("overview").stderr
+            (finding,) = cli("doctor", "--code", "active_silent", "--json").json["findings"]
+            assert (finding["count"], finding["sample_ids"]) == (2, list(JOBS))
+            assert cli("doctor", "--code", "active_lost", "--json").json["findings"] == []
+
+
+def heard_of(client: redis.Redis) -> float:
+    """The newest heartbeat of a worker, by its clock."""
+    beats = client.hvals(f"queue:{QUEUE}:worker_heartbeats")
+    return max((float(json.loads(beat)["heartbeat"]) for beat in beats), default=0.0)

@@ -78,6 +78,8 @@ class _Read(list[LostJob]):
         super().__init__(lost)
         self.surplus = lost.surplus
         self.oldest_claim = lost.oldest_claim
+        self.silent = lost.silent
+        self.longest_silent = lost.longest_silent
 
 
 @pytest.fixture
@@ -109,6 +111,16 @@ def test_what_a_silent_worker_may_be_running_by_its_own_clock_is_not_lost(story:
     assert story.lost() == ({}, 0)
     story.claimed(of_nobody=190, nor_this=190)
     assert story.lost() == ({}, 2)
+
+
+def test_jobs_claimed_before_a_worker_went_silent_are_counted_the_longest_claimed_first(story: Story) -> None:
+    names = {f"job-{number}": OLD + 10.0 + number for number in range(8)}
+    story.claimed(**names, running=OLD * 3, later=YOUNG)
+    story.beat(running=1)
+    story.worker(20, age=OLD)
+    assert story.found().silent == 0, "alone it is the one that the server has heard of"
+    story.worker(20)
+    assert (story.found().silent, story.found().longest_silent) == (8, [f"job-{n}" for n in (7, 6, 5, 4, 3)])
 
 
 def test_a_claim_from_the_future_is_warned_of_and_not_lost(story: Story) -> None:
