@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.commands import asking
@@ -32,6 +32,10 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
         require_new(manner.backup)
     rate, abort_above = parse.rate_of(session.flags), parse.abort_share_of(session.flags)
     by_filter = parse.is_by_filter(targets, session.flags)
+    cut_offs = _cut_offs(session)
+    if manner.dry_run:
+        for line in cut_offs:
+            session.out.remark("note", line)
     chosen = _found(session, targets, manner) if by_filter else _named(session, targets)
 
     def order(advance: Callable[[int], None] | None = None, *, dry_run: bool) -> Order:
@@ -40,7 +44,7 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
 
     if not manner.dry_run and not manner.yes:
         if by_filter:
-            _ask(session, _meant(targets, manner, chosen))
+            _ask(session, _meant(targets, manner, chosen, cut_offs))
         elif manner.destructive:
             preview = run(order(dry_run=True))
             _ask(session, asking.of_preview(manner.verb, preview, _of_backup(manner)))
@@ -109,8 +113,26 @@ def _ask(session: Session, meant: asking.Meant) -> None:
     asking.ask(session, meant, lambda job_ids: session.jobs.heads(meant.queue, job_ids))
 
 
-def _meant(targets: Targets, manner: Manner, chosen: Selection) -> asking.Meant:
-    remarks = _of_backup(manner)
+def _cut_offs(session: Session) -> list[str]:
+    """The moments at which the ages of the filter begin or end, as dates: a unit that was misread shows."""
+    from asyncmq_cli.output import times
+
+    if not {"older_than", "newer_than"}.intersection(session.flags):
+        return []
+    wanted, now = session.filter, session.now()
+    return [
+        f"{name}: {side} {times.moment(now - span, utc=bool(session.flags.get('utc')))} "
+        f"({times.duration(span)} ago)"
+        for name, side, span in (
+            ("--older-than", "from before", wanted.older_than),
+            ("--newer-than", "since", wanted.newer_than),
+        )
+        if span is not None
+    ]
+
+
+def _meant(targets: Targets, manner: Manner, chosen: Selection, cut_offs: Sequence[str]) -> asking.Meant:
+    remarks = [*cut_offs, *_of_backup(manner)]
     if targets.state is None and not targets.dead:
         remarks.insert(0, f"only {targets.default_state} jobs; {targets.elsewhere or '--state names others'}")
     return asking.Meant(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import date, datetime, time, timedelta, timezone
 
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
@@ -16,25 +16,45 @@ _EPOCH = re.compile(r"\d{10,}(?:\.\d+)?")
 """So many digits are no number of seconds that anybody means: they are a moment, as Redis holds it."""
 
 
+_DAYS_AGO = {"today": 0, "yesterday": 1}
+
+
 def age(text: str, now: Callable[[], float]) -> float:
-    """How many seconds ago: a duration, a date and time of ISO 8601, here unless it says where, or the
-    seconds of an epoch, from 10 digits on.
+    """How many seconds ago: a duration, a date and time of ISO 8601, here unless it says where, `today` or
+    `yesterday` for the midnight at which it began here, or the seconds of an epoch, from 10 digits on.
 
     `now` is the time in epoch seconds. Raises UsageProblem for what is none of these, or yet to come.
     """
+    word = text.strip().lower()
+    if word in _DAYS_AGO:
+        return max(0.0, now() - _midnight(now(), _DAYS_AGO[word]))
     try:
         moment = _moment(text.strip())
     except (ValueError, OverflowError, OSError) as exc:
         if not _EPOCH.fullmatch(text.strip()):
             return _duration(text)
         raise _neither(text) from exc
-    passed = now() - moment.timestamp()
+    passed = now() - _timestamp(moment)
     if passed < 0:
-        here = "" if moment.tzinfo is not None else f" in local time ({_zone(moment)})"
+        here = "" if moment.tzinfo is not None else f" in local time{_zone(moment)}"
         raise UsageProblem(
             f"{text!r} is yet to come{here}", hint="2026-03-01T14:00Z is UTC, 2026-03-01T14:00 is local time"
         )
     return passed
+
+
+def _midnight(now: float, days_ago: int) -> float:
+    # By the calendar: a day may have 23 hours.
+    day = date.fromtimestamp(now) - timedelta(days=days_ago)
+    return datetime.combine(day, time()).timestamp()
+
+
+def _timestamp(moment: datetime) -> float:
+    """Epoch seconds. At the ends of the calendar, where local time cannot be reckoned, those of UTC."""
+    try:
+        return moment.timestamp()
+    except (ValueError, OverflowError, OSError):
+        return moment.replace(tzinfo=timezone.utc).timestamp()
 
 
 def interval(option: str, text: str, least: float) -> float:
@@ -51,12 +71,14 @@ def _duration(text: str) -> float:
     try:
         return seconds(text)
     except UsageProblem as exc:
-        raise _neither(text) from exc
+        # A unit that may mean two things is named; of anything else it is said what could stand there.
+        raise exc if "may mean" in exc.message else _neither(text) from exc
 
 
 def _neither(text: str) -> UsageProblem:
     return UsageProblem(
-        f"{text!r} is neither a duration nor a date", hint="such as 90s, 2h, 7d or 2026-03-01T14:00"
+        f"{text!r} is neither a duration nor a date",
+        hint="such as 90s, 2h, 7d, today or 2026-03-01T14:00",
     )
 
 
@@ -68,5 +90,8 @@ def _moment(text: str) -> datetime:
 
 
 def _zone(moment: datetime) -> str:
-    """What the clocks here go by at that time: `UTC+01:00`."""
-    return f"UTC{moment.astimezone().isoformat()[-6:]}"
+    """What the clocks here go by at that time: ` (UTC+01:00)`; empty at the ends of the calendar."""
+    try:
+        return f" (UTC{moment.astimezone().isoformat()[-6:]})"
+    except (ValueError, OverflowError, OSError):
+        return ""

@@ -104,8 +104,8 @@ _SETS: dict[str, Options] = {
         older_than=_text(
             "--older-than",
             "AGE",
-            "Older than that: 90s, 2h, 7d (a bare number is seconds), or from before a date: 2026-03-01, "
-            "local time unless it ends in Z or an offset. Dead jobs by their death.",
+            "Older than that: 90s, 2h, 7d, 2w (a bare number is seconds), or from before a date: 2026-03-01, "
+            "local time unless it ends in Z or an offset, today, yesterday. Dead jobs by their death.",
         ),
         newer_than=_text(
             "--newer-than", "AGE", "At most that old (a bare number is seconds), or from that date on."

@@ -71,9 +71,22 @@ def clock(timestamp: float, *, span: float = 0.0, utc: bool = False) -> str:
     return _local(timestamp, form, timezone.utc if utc else None)
 
 
-def moment(timestamp: float) -> str:
-    """The date and the time of day here: `2026-11-23 14:03:22`."""
-    return _local(timestamp, "%Y-%m-%d %H:%M:%S", None)
+def moment(timestamp: float, *, utc: bool | None = None) -> str:
+    """The date and the time of day here: `2026-11-23 14:03:22`; with `utc` False with the offset, and with
+    True in UTC, as `2026-11-23 13:03:22Z`."""
+    if utc is None:
+        return _local(timestamp, "%Y-%m-%d %H:%M:%S", None)
+    shown = date(timestamp) if utc else _here(timestamp)
+    # Before the calendar: everything is later.
+    return "the year 1" if shown == "-" else shown
+
+
+def _here(timestamp: float) -> str:
+    try:
+        whole = datetime.fromtimestamp(timestamp).astimezone().isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return date(timestamp)
+    return f"{whole[:10]} {whole[11:19]} UTC{whole[19:]}"
 
 
 def _local(timestamp: float, form: str, zone: timezone | None) -> str:

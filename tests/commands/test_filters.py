@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 from collections import Counter
 
@@ -187,6 +188,24 @@ def test_it_is_said_where_nothing_can_tell_when_to_abort(filled: None, cli: Run)
     cli("queues", "pause", QUEUE)
     assert cli(*retry).stderr == f"warning: queue '{QUEUE}': it is paused, {nothing}"
     assert cli(*retry, "--dry-run").stderr == ""
+
+
+def test_the_dry_run_and_the_question_show_the_cut_off_as_a_date(
+    filled: None, server: PrivateRedis, client: redis.Redis, run: Run
+) -> None:
+    line = ("dlq", "remove", QUEUE, "--newer-than", "3 hours")
+    shown = run("--utc", *line, "--dry-run", env={"TZ": "UTC"})
+    assert shown.code == 0
+    assert re.match(r"note: --newer-than: since \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ \(3h ago\)\n", shown.stderr)
+    here = run(*line, "--older-than", "0001-01-01", "--dry-run", env={"TZ": "Asia/Kolkata"}).stderr
+    assert (
+        "note: --older-than: from before 0001-01-01 00:00:00Z (" in here and " UTC+05:30 (3h ago)\n" in here
+    )
+    refused = run(*line)
+    assert (refused.code, "--newer-than: since 20" in refused.stderr) == (5, True)
+    asked = on_terminal(*line, url=server.url, answer="n\n")
+    assert "--newer-than: since 20" in asked.text
+    assert client.zcard(f"queue:{QUEUE}:dlq") == DEAD
 
 
 def test_a_job_without_an_id_is_left_out_aloud(client: redis.Redis, cli: Run) -> None:
