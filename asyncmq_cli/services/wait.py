@@ -87,7 +87,7 @@ class _Wait:
                 standing = self._progress.standing(look, time.monotonic())
                 watch(standing)
                 empty = 0 if look.left else empty + 1
-                error = self._failure(goal, look) if look.left else None
+                error = self._failure(goal, look)
                 if empty >= goal.looks or error is not None:
                     return self._report(goal, standing, error)
             time.sleep(SETTLE if empty else self._pause())
@@ -125,7 +125,11 @@ class _Wait:
             raise
 
     def _failure(self, goal: Goal, look: Look) -> AdminError | None:
-        """Why waiting on is of no use, if so."""
+        """The reason to give up now, or None."""
+        if look.is_lost:
+            return _vanished(self._queue)
+        if not look.left:
+            return None
         if not self._terms.keep_waiting:
             with self._redis_in_time():
                 hopeless = _unsuccessful(self._queue, goal) or self._obstacle(look)
@@ -201,6 +205,15 @@ def _paused(queue: str) -> WaitFailed:
         "queue_paused",
         f"queue {queue!r} is paused, so nothing is taken from it",
         hint=f"{command_line('queues', 'resume', queue)} resumes it; --keep-waiting waits all the same",
+        details={"queue": queue},
+    )
+
+
+def _vanished(queue: str) -> WaitFailed:
+    return WaitFailed(
+        "queue_vanished",
+        f"queue {queue!r} was lost while it was waited for: its data is gone from Redis, or was begun anew",
+        hint="Redis may have been restarted without its data, or flushed; the fate of the jobs is unknown",
         details={"queue": queue},
     )
 

@@ -27,13 +27,15 @@ _PIECE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """`left` jobs are in the way; a worker has yet to take `untaken` of them."""
+    """`left` jobs are in the way; a worker has yet to take `untaken` of them. `is_lost`: the queue that was
+    waited for is no longer there."""
 
     left: int
     untaken: int
     waiting: int | None = None
     delayed_due: int | None = None
     active: int | None = None
+    is_lost: bool = False
 
 
 class Goal(Protocol):
@@ -59,18 +61,22 @@ class QueueGoal:
         self._store = store
         self._queue = queue
         self._active_only = active_only
+        self._traces = store.vitals.traces(queue)
 
     def look(self) -> Look:
         backlog = self._store.vitals.backlog(self._queue, self._store.now())
         active = _told(backlog.active, (True for _ in active_claims(self._store, self._queue)))
         waiting = _told(backlog.waiting, self._waiting())
         ahead = waiting + backlog.due
+        # After the sizes: a queue that is gone by then is not one that has become empty.
+        before, self._traces = self._traces, self._store.vitals.traces(self._queue)
         return Look(
             left=active if self._active_only else ahead + active,
             untaken=0 if self._active_only else ahead,
             waiting=waiting,
             delayed_due=backlog.due,
             active=active,
+            is_lost=before.are_lost_in(self._traces),
         )
 
     def _waiting(self) -> Iterator[bool]:

@@ -17,6 +17,7 @@ from asyncmq_cli.storage.keys import QueueKeys
 from asyncmq_cli.storage.questions import Question, answer, ask
 
 _QUEUES_AT_A_TIME = 100
+_LONGEST_COUNT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,21 @@ class Backlog:
     waiting: int
     due: int
     active: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What stays of a queue when it is empty: the counter behind its waiting jobs, which only grows, and
+    whether there is that or any job, ended ones too."""
+
+    sequence: int | None
+    any: bool
+
+    def are_lost_in(self, later: Traces) -> bool:
+        """Whether the queue cannot be the same any more: its data has gone, or begun anew."""
+        if self.sequence is not None and (later.sequence is None or later.sequence < self.sequence):
+            return True
+        return self.any and not later.any
 
 
 class VitalsReader:
@@ -73,6 +89,13 @@ class VitalsReader:
         sizes = [int(answer(reply)) for reply in ask(self._redis, [*look, *look])]
         due, waiting, active = map(max, zip(sizes[:3], sizes[3:], strict=True))
         return Backlog(waiting=waiting, due=due, active=active)
+
+    def traces(self, queue: str) -> Traces:
+        keys = QueueKeys(queue)
+        asked = [("MGET", keys.waiting_seq), ("EXISTS", keys.waiting_seq, keys.ids, keys.states)]
+        (sequence,), kept = (answer(reply) for reply in ask(self._redis, asked))
+        is_count = sequence is not None and sequence.isdigit() and len(sequence) < _LONGEST_COUNT
+        return Traces(int(sequence) if is_count else None, kept > 0)
 
 
 def _sizes_of(keys: QueueKeys, now: float) -> list[Question]:

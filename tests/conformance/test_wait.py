@@ -283,6 +283,46 @@ def test_redis_coming_back_is_waited_for_by_who_keeps_waiting(
     assert "did not answer when the 1 s were over: how 'mail' stands is not known" in result.stderr
 
 
+@pytest.mark.parametrize("words", [(), ("--for", "active-empty"), ("--keep-waiting",)], ids=" ".join)
+def test_a_queue_that_vanishes_is_not_drained(
+    words: tuple[str, ...], server: PrivateRedis, client: redis.Redis, start: Start
+) -> None:
+    async def busy(opened: library.RedisBackend) -> None:
+        await library.fill(opened, QUEUE, [("active", library.job("a")), ("waiting", library.job("b"))])
+        await opened.register_worker("worker-1", QUEUE, 2, 4e9)
+
+    library.with_backend(server.url, busy)
+    waiting = start(*words, "--json")
+    client.flushall()
+    # A worker that lives through it is soon heard of again, and so there is a queue of that name.
+    library.with_backend(server.url, lambda opened: opened.register_worker("worker-1", QUEUE, 2, 4e9))
+    result = waiting.result()
+    assert (result.code, result.json["outcome"]) == (1, "queue_vanished")
+    assert "was lost while it was waited for" in result.stderr
+
+
+def test_a_queue_that_was_begun_anew_is_not_the_one_that_was_waited_for(
+    server: PrivateRedis, client: redis.Redis, start: Start
+) -> None:
+    enqueue(server.url, napping("a"), napping("b"))
+    waiting = start("--keep-waiting")
+    pipe = client.pipeline(transaction=True)
+    pipe.flushall()
+    pipe.set(f"queue:{QUEUE}:waiting:seq", 1)
+    pipe.sadd(f"jobs:{QUEUE}:ids", "c")
+    pipe.execute()
+    assert waiting.result().code == 1
+
+
+def test_a_queue_whose_last_job_is_removed_is_empty_and_not_lost(
+    server: PrivateRedis, client: redis.Redis, start: Start, cli: Run
+) -> None:
+    enqueue(server.url, napping("a"))
+    waiting = start("--keep-waiting")
+    assert cli("jobs", "remove", QUEUE, "a", "--yes").code == 0
+    assert waiting.result() == Result(0, f"{QUEUE}\tdrained\tdone\n", "")
+
+
 @pytest.mark.parametrize(("words", "status"), [((), 3), (("--keep-waiting",), 124)], ids=str)
 def test_redis_has_no_longer_to_answer_than_is_left(
     words: tuple[str, ...], status: int, server: PrivateRedis, client: redis.Redis, start: Start
