@@ -1,8 +1,9 @@
 """Asking Redis beforehand whether it would take every command of a script.
 
-Redis does not undo what a script has written when a later command in it is refused. It does
-check a command's permission, and the server's readiness to write, when the command is queued in
-a transaction. So each is queued once and the transaction is thrown away: nothing runs.
+A script writes all or nothing by itself (`lua/prelude.lua`). Asked beforehand, Redis names what it would
+refuse, commands that only read included, before a backup is written or a job is sent. It checks a
+command's permission, and the server's readiness to write, when the command is queued in a
+transaction. So each is queued once and the transaction is thrown away: nothing runs.
 """
 
 from __future__ import annotations

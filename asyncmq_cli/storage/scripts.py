@@ -90,7 +90,12 @@ class Sent:
         with self._open:
             if self._count == 1:
                 return [self._one()]
-            refusals = [reply for _ in range(self._count + 1) if isinstance(reply := self._one(), RedisError)]
+            begun, *queued = [self._one() for _ in range(self._count + 1)]
+            if isinstance(begun, RedisError):
+                # Without a transaction each was carried out by itself.
+                self._one()
+                return queued
+            refusals = [reply for reply in queued if isinstance(reply, RedisError)]
             try:
                 replies = self._line.receive()
             except ExecAbortError as exc:
@@ -136,7 +141,11 @@ class Scripts:
     def _settled(self, call: Call, reply: Any) -> list[int] | RedisError:
         if isinstance(reply, NoScriptError):
             # Redis has forgotten the script meanwhile; it has not run.
-            return self.run(call.script, call.keys, call.args)
+            try:
+                return self.run(call.script, call.keys, call.args)
+            except ResponseError as exc:
+                # What became of the others is still to be told.
+                return exc
         return reply if isinstance(reply, RedisError) else return_codes(reply)
 
     def run(self, script: Script, keys: Sequence[bytes], args: Sequence[Any]) -> list[int]:

@@ -31,6 +31,10 @@ SECTIONS = {
         have one right taken away, that hang, lie, speak another protocol or die, a line cut or dead at
         places all over each conversation, and certificates that are not to be trusted: one clear
         line, exit status 3, nothing half done. `commands` are those that met one.""",
+    "Rights withdrawn": """
+        Each command that a change uses, and each pattern of keys, taken away from the user by itself
+        between the last question and the script, for every script on every server: all of the change
+        was made with its event, or nothing was, and what was missing was told with exit status 3.""",
     "Races": """
         Eight processes of the tool and four workers of the library on one queue, doing random things:
         no job lost, none run twice by the tool, no event without its change. `executions` are jobs that

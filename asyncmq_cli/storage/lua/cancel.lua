@@ -16,9 +16,9 @@
 --         {-3}     the job has become active, or is no longer
 --         {-5}     the record is not the one found
 --         {-9, i}  KEYS[i] is of a wrong type
-local bad = wrong_type({'zset', 'zset', 'string', 'string', 'set', 'hash', 'hash', 'hash', 'hash', 'set', 'stream'})
+local key, bad = named_keys('waiting delayed record payload ids states results active heartbeats cancelled audit')
 if bad then
-  return {-9, bad}
+  return bad
 end
 
 local id = ARGV[1]
@@ -26,30 +26,29 @@ local waiting, delayed, next_arg
 waiting, next_arg = members_at(9)
 delayed = members_at(next_arg)
 
-if state_of(KEYS[6], id) ~= ARGV[2] then
+if state_of(key.states, id) ~= ARGV[2] then
   return {-2}
 end
-if tostring(redis.call('HEXISTS', KEYS[8], id)) ~= ARGV[3] then
+if tostring(redis.call('HEXISTS', key.active, id)) ~= ARGV[3] then
   return {-3}
 end
-if not (all_present(KEYS[1], waiting) and all_present(KEYS[2], delayed)) then
+if not (all_present(key.waiting, waiting) and all_present(key.delayed, delayed)) then
   return {-1}
 end
-if #waiting == 0 and redis.call('ZSCORE', KEYS[1], id) then
+if #waiting == 0 and redis.call('ZSCORE', key.waiting, id) then
   return {-1}
 end
-if (redis.call('GET', KEYS[3]) or '') ~= ARGV[4] then
+if (redis.call('GET', key.record) or '') ~= ARGV[4] then
   return {-5}
 end
 
-record_event(KEYS[11], ARGV[7], ARGV[8])
-remove_members(KEYS[1], waiting)
-remove_members(KEYS[2], delayed)
-redis.call('HDEL', KEYS[8], id)
-redis.call('HDEL', KEYS[9], id)
-redis.call('SADD', KEYS[10], id)
-write_record(KEYS[3], KEYS[4], ARGV[5], ARGV[6])
-redis.call('SADD', KEYS[5], id)
-redis.call('HSET', KEYS[6], id, 'cancelled')
-redis.call('HDEL', KEYS[7], id)
-return {1}
+write('SADD', key.cancelled, id)
+write_record(key.record, key.payload, ARGV[5], ARGV[6])
+write('SADD', key.ids, id)
+write('HSET', key.states, id, 'cancelled')
+remove_members(key.waiting, waiting)
+remove_members(key.delayed, delayed)
+take('HDEL', key.active, id)
+take('HDEL', key.heartbeats, id)
+take('HDEL', key.results, id)
+return commit(key.audit, ARGV[7], ARGV[8])

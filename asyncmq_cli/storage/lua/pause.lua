@@ -1,4 +1,4 @@
--- Set a queue's pause mark.
+-- Set a queue's pause mark, on a Redis that is out of memory too.
 --
 -- KEYS  1 pause mark   2 audit stream
 -- ARGV  1 audit maxlen 2 audit event
@@ -9,10 +9,9 @@
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return {0}
 end
-local bad = wrong_type({'string', 'stream'})
+local key, bad = named_keys('paused audit')
 if bad then
-  return {-9, bad}
+  return bad
 end
-record_event(KEYS[2], ARGV[1], ARGV[2])
-redis.call('SET', KEYS[1], 1)
-return {1}
+write('SET', key.paused, 1)
+return commit(key.audit, ARGV[1], ARGV[2], 'frees')

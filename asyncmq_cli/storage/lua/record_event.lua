@@ -5,9 +5,8 @@
 --
 -- Returns {1}      done
 --         {-9, 1}  the audit stream is of a wrong type
-local bad = wrong_type({'stream'})
+local key, bad = named_keys('audit')
 if bad then
-  return {-9, bad}
+  return bad
 end
-record_event(KEYS[1], ARGV[1], ARGV[2])
-return {1}
+return commit(key.audit, ARGV[1], ARGV[2])

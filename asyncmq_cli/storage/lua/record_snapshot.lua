@@ -6,12 +6,12 @@
 -- Returns {1}      done
 --         {0}      another was kept less than that ago; nothing was written
 --         {-9, 1}  the metrics stream is of a wrong type
-local bad = wrong_type({'stream'})
+local key, bad = named_keys('metrics')
 if bad then
-  return {-9, bad}
+  return bad
 end
 local timestamp = server_time()
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local last = redis.call('XREVRANGE', key.metrics, '+', '-', 'COUNT', 1)[1]
 for i = 1, last and #last[2] or 0, 2 do
   -- Not the entry's id, which runs ahead where the server's clock was set back.
   local kept = last[2][i] == 'timestamp' and tonumber(last[2][i + 1])
@@ -19,5 +19,5 @@ for i = 1, last and #last[2] or 0, 2 do
     return {0}
   end
 end
-redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[1], '*', 'timestamp', timestamp, 'snapshot', ARGV[2])
+redis.call('XADD', key.metrics, 'MAXLEN', ARGV[1], '*', 'timestamp', timestamp, 'snapshot', ARGV[2])
 return {1}

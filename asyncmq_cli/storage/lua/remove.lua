@@ -1,4 +1,4 @@
--- Take a job out of every key of its queue.
+-- Take a job out of every key of its queue, on a Redis that is out of memory too.
 --
 -- KEYS  1 waiting zset       2 delayed zset      3 dead-letter zset  4 record
 --       5 payload part       6 ids set           7 states hash       8 results hash
@@ -17,13 +17,9 @@
 --         {-3}     the job is active, and that was not allowed
 --         {-6}     it is not what is in the backup
 --         {-9, i}  KEYS[i] is of a wrong type
-local types = {'zset', 'zset', 'zset', 'string', 'string', 'set', 'hash', 'hash', 'hash', 'hash', 'set', 'set', 'set', 'stream'}
-for i = 15, #KEYS do
-  types[i] = 'set'
-end
-local bad = wrong_type(types)
+local key, bad = named_keys(WHOLE_JOB)
 if bad then
-  return {-9, bad}
+  return bad
 end
 
 local function piece(value)
@@ -32,37 +28,37 @@ end
 
 local function digest_of(id)
   local pieces = {
-    piece(redis.call('HGET', KEYS[7], id)),
-    piece(redis.call('GET', KEYS[4])),
-    piece(redis.call('GET', KEYS[5])),
-    piece(redis.call('HGET', KEYS[8], id)),
-    piece(redis.call('HGET', KEYS[9], id)),
-    piece(redis.call('HGET', KEYS[10], id)),
-    redis.call('SISMEMBER', KEYS[6], id),
-    redis.call('SISMEMBER', KEYS[11], id),
+    piece(redis.call('HGET', key.states, id)),
+    piece(redis.call('GET', key.record)),
+    piece(redis.call('GET', key.payload)),
+    piece(redis.call('HGET', key.results, id)),
+    piece(redis.call('HGET', key.active, id)),
+    piece(redis.call('HGET', key.heartbeats, id)),
+    redis.call('SISMEMBER', key.ids, id),
+    redis.call('SISMEMBER', key.cancelled, id),
   }
-  for i = 15, #KEYS do
-    pieces[#pieces + 1] = redis.call('SISMEMBER', KEYS[i], id)
+  for _, children in ipairs(key.rest) do
+    pieces[#pieces + 1] = redis.call('SISMEMBER', children, id)
   end
   return redis.sha1hex(table.concat(pieces, ','))
 end
 
 -- Scores are compared as numbers: servers write the same one in different ways.
-local function same_scores(key, members, scores)
+local function same_scores(zset, members, scores)
   for i, member in ipairs(members) do
-    if not scores[i] or tonumber(redis.call('ZSCORE', key, member)) ~= tonumber(scores[i]) then
+    if not scores[i] or tonumber(redis.call('ZSCORE', zset, member)) ~= tonumber(scores[i]) then
       return false
     end
   end
   return true
 end
 
-local function same_set(key, members)
-  if redis.call('SCARD', key) ~= #members then
+local function same_set(set, members)
+  if redis.call('SCARD', set) ~= #members then
     return false
   end
   for from = 1, #members, 1000 do
-    local found = redis.call('SMISMEMBER', key, unpack(members, from, math.min(from + 999, #members)))
+    local found = redis.call('SMISMEMBER', set, unpack(members, from, math.min(from + 999, #members)))
     for _, is_member in ipairs(found) do
       if is_member == 0 then
         return false
@@ -78,16 +74,16 @@ waiting, next_arg = members_at(6)
 delayed, next_arg = members_at(next_arg)
 dead, next_arg = members_at(next_arg)
 
-if state_of(KEYS[7], id) ~= ARGV[2] then
+if state_of(key.states, id) ~= ARGV[2] then
   return {-2}
 end
-if redis.call('HEXISTS', KEYS[9], id) == 1 and ARGV[3] ~= '1' then
+if redis.call('HEXISTS', key.active, id) == 1 and ARGV[3] ~= '1' then
   return {-3}
 end
-if not (all_present(KEYS[1], waiting) and all_present(KEYS[2], delayed) and all_present(KEYS[3], dead)) then
+if not (all_present(key.waiting, waiting) and all_present(key.delayed, delayed) and all_present(key.dlq, dead)) then
   return {-1}
 end
-if #waiting == 0 and redis.call('ZSCORE', KEYS[1], id) then
+if #waiting == 0 and redis.call('ZSCORE', key.waiting, id) then
   return {-1}
 end
 if ARGV[next_arg] ~= '' then
@@ -98,29 +94,31 @@ if ARGV[next_arg] ~= '' then
   dead_scores, next_arg = members_at(next_arg)
   pending, next_arg = members_at(next_arg)
   children = members_at(next_arg)
-  local same = same_scores(KEYS[1], waiting, waiting_scores)
-    and same_scores(KEYS[2], delayed, delayed_scores)
-    and same_scores(KEYS[3], dead, dead_scores)
-    and same_set(KEYS[12], pending)
-    and same_set(KEYS[13], children)
+  local same = same_scores(key.waiting, waiting, waiting_scores)
+    and same_scores(key.delayed, delayed, delayed_scores)
+    and same_scores(key.dlq, dead, dead_scores)
+    and same_set(key.pending, pending)
+    and same_set(key.children, children)
     and digest_of(id) == backed_up
   if not same then
     return {-6}
   end
 end
 
-record_event(KEYS[14], ARGV[4], ARGV[5])
-remove_members(KEYS[1], waiting)
-remove_members(KEYS[2], delayed)
-remove_members(KEYS[3], dead)
-redis.call('DEL', KEYS[4], KEYS[5], KEYS[12], KEYS[13])
-redis.call('SREM', KEYS[6], id)
-redis.call('HDEL', KEYS[7], id)
-redis.call('HDEL', KEYS[8], id)
-redis.call('HDEL', KEYS[9], id)
-redis.call('HDEL', KEYS[10], id)
-redis.call('SREM', KEYS[11], id)
-for i = 15, #KEYS do
-  redis.call('SREM', KEYS[i], id)
+remove_members(key.waiting, waiting)
+remove_members(key.delayed, delayed)
+remove_members(key.dlq, dead)
+take('DEL', key.record)
+take('DEL', key.payload)
+drop_set(key.pending)
+drop_set(key.children)
+take('SREM', key.ids, id)
+take('HDEL', key.states, id)
+take('HDEL', key.results, id)
+take('HDEL', key.active, id)
+take('HDEL', key.heartbeats, id)
+take('SREM', key.cancelled, id)
+for _, children in ipairs(key.rest) do
+  take('SREM', children, id)
 end
-return {1}
+return commit(key.audit, ARGV[4], ARGV[5], 'frees')

@@ -17,34 +17,30 @@
 --         {-3}     the job's claim or heartbeat is not the one found
 --         {-5}     the record is not the one found
 --         {-9, i}  KEYS[i] is of a wrong type
+local key, bad = named_keys('waiting delayed dlq record payload ids states results active heartbeats cancelled sequence pending audit')
 local id = ARGV[1]
 local delayed, dead, next_arg
 delayed, next_arg = members_at(9)
 dead, next_arg = members_at(next_arg)
 
 local function moved()
-  local types = {'zset', 'zset', 'zset', 'string', 'string', 'set', 'hash', 'hash', 'hash', 'hash', 'set', 'string', 'set', 'stream'}
-  for i = 15, #KEYS do
-    types[i] = 'set'
-  end
-  local bad = wrong_type(types)
   if bad then
-    return {-9, bad}
+    return bad
   end
-  if state_of(KEYS[7], id) ~= ARGV[2] then
+  if state_of(key.states, id) ~= ARGV[2] then
     return {-2}
   end
-  if (redis.call('HGET', KEYS[9], id) or '') ~= ARGV[4] or (redis.call('HGET', KEYS[10], id) or '') ~= ARGV[5] then
+  if (redis.call('HGET', key.active, id) or '') ~= ARGV[4] or (redis.call('HGET', key.heartbeats, id) or '') ~= ARGV[5] then
     return {-3}
   end
-  local waits = redis.call('ZSCORE', KEYS[1], id) and '1' or '0'
-  if redis.call('SISMEMBER', KEYS[6], id) .. redis.call('SISMEMBER', KEYS[11], id) .. waits ~= ARGV[6] then
+  local waits = redis.call('ZSCORE', key.waiting, id) and '1' or '0'
+  if redis.call('SISMEMBER', key.ids, id) .. redis.call('SISMEMBER', key.cancelled, id) .. waits ~= ARGV[6] then
     return {-1}
   end
-  if not (all_present(KEYS[2], delayed) and all_present(KEYS[3], dead)) then
+  if not (all_present(key.delayed, delayed) and all_present(key.dlq, dead)) then
     return {-1}
   end
-  if (redis.call('GET', KEYS[4]) or '') ~= ARGV[3] then
+  if (redis.call('GET', key.record) or '') ~= ARGV[3] then
     return {-5}
   end
   return nil
@@ -53,6 +49,6 @@ end
 -- As `write_record`; '' for a record leaves both as they are.
 local function rewrite(record, payload)
   if record ~= '' then
-    write_record(KEYS[4], KEYS[5], record, payload)
+    write_record(key.record, key.payload, record, payload)
   end
 end

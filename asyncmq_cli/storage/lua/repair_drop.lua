@@ -10,11 +10,10 @@ if refusal then
   return refusal
 end
 
-record_event(KEYS[14], ARGV[7], ARGV[8])
 if ARGV[next_arg] == 'dead' then
-  remove_members(KEYS[3], dead)
+  remove_members(key.dlq, dead)
 else
-  redis.call('HDEL', KEYS[9], id)
-  redis.call('HDEL', KEYS[10], id)
+  take('HDEL', key.active, id)
+  take('HDEL', key.heartbeats, id)
 end
-return {1}
+return commit(key.audit, ARGV[7], ARGV[8], 'frees')

@@ -9,20 +9,19 @@ local refusal = moved()
 if refusal then
   return refusal
 end
-if not is_countable(KEYS[12]) then
+if not is_countable(key.sequence) then
   return {-9, 12}
 end
 
-record_event(KEYS[14], ARGV[7], ARGV[8])
-redis.call('HDEL', KEYS[9], id)
-redis.call('HDEL', KEYS[10], id)
-enqueue(KEYS[1], KEYS[12], ARGV[next_arg], id)
+enqueue(key.waiting, key.sequence, ARGV[next_arg], id)
 rewrite(ARGV[next_arg + 1], ARGV[next_arg + 2])
-redis.call('SADD', KEYS[6], id)
-redis.call('HSET', KEYS[7], id, 'waiting')
-redis.call('HDEL', KEYS[8], id)
-redis.call('DEL', KEYS[13])
-for i = 15, #KEYS do
-  redis.call('SREM', KEYS[i], id)
+write('SADD', key.ids, id)
+write('HSET', key.states, id, 'waiting')
+take('HDEL', key.active, id)
+take('HDEL', key.heartbeats, id)
+take('HDEL', key.results, id)
+drop_set(key.pending)
+for _, siblings in ipairs(key.rest) do
+  take('SREM', siblings, id)
 end
-return {1}
+return commit(key.audit, ARGV[7], ARGV[8])

@@ -11,27 +11,27 @@ local refusal = moved()
 if refusal then
   return refusal
 end
-if redis.call('EXISTS', KEYS[4]) == 1 then
+if redis.call('EXISTS', key.record) == 1 then
   return {-5}
 end
 local pending, children = ARGV[next_arg], ARGV[next_arg + 1]
-if redis.call('SCARD', KEYS[13]) ~= tonumber(pending) then
+if redis.call('SCARD', key.pending) ~= tonumber(pending) then
   return {-1}
 end
-if children ~= '' and redis.call('SCARD', KEYS[15]) ~= tonumber(children) then
+if children ~= '' and redis.call('SCARD', key.rest[1]) ~= tonumber(children) then
   return {-1}
 end
 
-record_event(KEYS[14], ARGV[7], ARGV[8])
-redis.call('ZREM', KEYS[1], id)
-redis.call('DEL', KEYS[5], KEYS[13])
+take('ZREM', key.waiting, id)
+take('DEL', key.payload)
+drop_set(key.pending)
 if children ~= '' then
-  redis.call('DEL', KEYS[15])
+  drop_set(key.rest[1])
 end
-redis.call('SREM', KEYS[6], id)
-redis.call('HDEL', KEYS[7], id)
-redis.call('HDEL', KEYS[8], id)
-redis.call('HDEL', KEYS[9], id)
-redis.call('HDEL', KEYS[10], id)
-redis.call('SREM', KEYS[11], id)
-return {1}
+take('SREM', key.ids, id)
+take('HDEL', key.states, id)
+take('HDEL', key.results, id)
+take('HDEL', key.active, id)
+take('HDEL', key.heartbeats, id)
+take('SREM', key.cancelled, id)
+return commit(key.audit, ARGV[7], ARGV[8], 'frees')

@@ -14,13 +14,12 @@ end
 local place, member, score = tonumber(ARGV[next_arg]), ARGV[next_arg + 1], ARGV[next_arg + 2]
 local state, record, payload = ARGV[next_arg + 3], ARGV[next_arg + 4], ARGV[next_arg + 5]
 
-record_event(KEYS[14], ARGV[7], ARGV[8])
 if place ~= 0 then
-  redis.call('ZADD', KEYS[place], score ~= '' and score or server_time(), member)
+  write('ZADD', KEYS[place], score ~= '' and score or server_time(), member)
 end
 rewrite(record, payload)
-redis.call('SADD', KEYS[6], id)
+write('SADD', key.ids, id)
 if state ~= '' then
-  redis.call('HSET', KEYS[7], id, state)
+  write('HSET', key.states, id, state)
 end
-return {1}
+return commit(key.audit, ARGV[7], ARGV[8])

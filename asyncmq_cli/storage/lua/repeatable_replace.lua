@@ -10,29 +10,30 @@
 --         {-2}     a scheduler is advancing definitions: between the commands with which it does
 --                  so, what is changed here would be undone or doubled
 --         {-9, i}  KEYS[i] is of a wrong type
-local bad = wrong_type({'zset', 'string', 'stream'})
+local key, bad = named_keys('repeatables lock audit')
 if bad then
-  return {-9, bad}
+  return bad
 end
-if redis.call('EXISTS', KEYS[2]) == 1 then
+if redis.call('EXISTS', key.lock) == 1 then
   return {-2}
 end
-if redis.call('ZCARD', KEYS[1]) ~= tonumber(ARGV[1]) then
+if redis.call('ZCARD', key.repeatables) ~= tonumber(ARGV[1]) then
   return {-1}
 end
 local found = members_at(6)
 for i = 1, #found, 2 do
-  local score = redis.call('ZSCORE', KEYS[1], found[i])
+  local score = redis.call('ZSCORE', key.repeatables, found[i])
   if not score or tonumber(score) ~= tonumber(found[i + 1]) then
     return {-1}
   end
 end
 
-record_event(KEYS[3], ARGV[4], ARGV[5])
-for i = 1, #found, 2 do
-  redis.call('ZREM', KEYS[1], found[i])
-end
 if ARGV[2] ~= '' then
-  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
+  write('ZADD', key.repeatables, ARGV[3], ARGV[2])
 end
-return {1}
+for i = 1, #found, 2 do
+  if found[i] ~= ARGV[2] then
+    take('ZREM', key.repeatables, found[i])
+  end
+end
+return commit(key.audit, ARGV[4], ARGV[5], ARGV[2] == '' and 'frees')

@@ -16,42 +16,38 @@
 --         {-4}     the id is marked as cancelled, so a worker would drop the job
 --         {-7}     the job exists
 --         {-9, i}  KEYS[i] is of a wrong type
-local types = {'zset', 'zset', 'zset', 'string', 'string', 'set', 'hash', 'hash', 'hash', 'hash', 'set', 'set', 'set', 'stream'}
-for i = 15, #KEYS do
-  types[i] = 'set'
-end
-local bad = wrong_type(types)
+local key, bad = named_keys(WHOLE_JOB)
 if bad then
-  return {-9, bad}
+  return bad
 end
 
-local function any_present(key, pairs_of)
+local function any_present(zset, pairs_of)
   for i = 2, #pairs_of, 2 do
-    if redis.call('ZSCORE', key, pairs_of[i]) then
+    if redis.call('ZSCORE', zset, pairs_of[i]) then
       return true
     end
   end
   return false
 end
 
-local function put_members(key, pairs_of)
+local function put_members(zset, pairs_of)
   for i = 2, #pairs_of, 2 do
-    redis.call('ZADD', key, pairs_of[i - 1], pairs_of[i])
+    write('ZADD', zset, pairs_of[i - 1], pairs_of[i])
   end
 end
 
 -- What is left of a former job in a hash is none of this one's.
-local function put_field(key, id, present, value)
+local function put_field(hash, id, present, value)
   if present == '1' then
-    redis.call('HSET', key, id, value)
+    write('HSET', hash, id, value)
   else
-    redis.call('HDEL', key, id)
+    take('HDEL', hash, id)
   end
 end
 
-local function put_set(key, members)
+local function put_set(set, members)
   for from = 1, #members, 1000 do
-    redis.call('SADD', key, unpack(members, from, math.min(from + 999, #members)))
+    write('SADD', set, unpack(members, from, math.min(from + 999, #members)))
   end
 end
 
@@ -63,51 +59,50 @@ dead, next_arg = members_at(next_arg)
 pending, next_arg = members_at(next_arg)
 children = members_at(next_arg)
 
-if redis.call('EXISTS', KEYS[4]) == 1
-  or redis.call('SISMEMBER', KEYS[6], id) == 1
-  or redis.call('HEXISTS', KEYS[7], id) == 1
-  or redis.call('HEXISTS', KEYS[9], id) == 1
-  or redis.call('ZSCORE', KEYS[1], id)
-  or any_present(KEYS[1], waiting)
-  or any_present(KEYS[2], delayed)
-  or any_present(KEYS[3], dead)
+if redis.call('EXISTS', key.record) == 1
+  or redis.call('SISMEMBER', key.ids, id) == 1
+  or redis.call('HEXISTS', key.states, id) == 1
+  or redis.call('HEXISTS', key.active, id) == 1
+  or redis.call('ZSCORE', key.waiting, id)
+  or any_present(key.waiting, waiting)
+  or any_present(key.delayed, delayed)
+  or any_present(key.dlq, dead)
 then
   return {-7}
 end
-if ARGV[17] ~= '1' and redis.call('SISMEMBER', KEYS[11], id) == 1 then
+if ARGV[17] ~= '1' and redis.call('SISMEMBER', key.cancelled, id) == 1 then
   return {-4}
 end
 
-record_event(KEYS[14], ARGV[2], ARGV[3])
-put_members(KEYS[1], waiting)
-put_members(KEYS[2], delayed)
-put_members(KEYS[3], dead)
+put_members(key.waiting, waiting)
+put_members(key.delayed, delayed)
+put_members(key.dlq, dead)
 if ARGV[4] == '1' then
-  redis.call('HSET', KEYS[7], id, ARGV[5])
+  write('HSET', key.states, id, ARGV[5])
 end
 if ARGV[6] == '1' then
-  redis.call('SET', KEYS[4], ARGV[7])
+  write('SET', key.record, ARGV[7])
 end
 if ARGV[8] == '1' then
-  redis.call('SET', KEYS[5], ARGV[9])
+  write('SET', key.payload, ARGV[9])
 else
-  redis.call('DEL', KEYS[5])
+  take('DEL', key.payload)
 end
-put_field(KEYS[8], id, ARGV[10], ARGV[11])
+put_field(key.results, id, ARGV[10], ARGV[11])
 if ARGV[12] == '1' then
-  redis.call('HSET', KEYS[9], id, ARGV[13])
+  write('HSET', key.active, id, ARGV[13])
 end
-put_field(KEYS[10], id, ARGV[14], ARGV[15])
+put_field(key.heartbeats, id, ARGV[14], ARGV[15])
 if ARGV[16] == '1' then
-  redis.call('SADD', KEYS[6], id)
+  write('SADD', key.ids, id)
 end
 if ARGV[17] == '1' then
-  redis.call('SADD', KEYS[11], id)
+  write('SADD', key.cancelled, id)
 end
-redis.call('DEL', KEYS[12])
-put_set(KEYS[12], pending)
-put_set(KEYS[13], children)
-for i = 15, #KEYS do
-  redis.call('SADD', KEYS[i], id)
+take('DEL', key.pending)
+put_set(key.pending, pending)
+put_set(key.children, children)
+for _, siblings in ipairs(key.rest) do
+  write('SADD', siblings, id)
 end
-return {1}
+return commit(key.audit, ARGV[2], ARGV[3])

@@ -9,10 +9,10 @@
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {0}
 end
-local bad = wrong_type({redis.call('TYPE', KEYS[1])['ok'], 'stream'})
+TYPES.paused = redis.call('TYPE', KEYS[1])['ok']
+local key, bad = named_keys('paused audit')
 if bad then
-  return {-9, bad}
+  return bad
 end
-record_event(KEYS[2], ARGV[1], ARGV[2])
-redis.call('DEL', KEYS[1])
-return {1}
+take('DEL', key.paused)
+return commit(key.audit, ARGV[1], ARGV[2], 'frees')

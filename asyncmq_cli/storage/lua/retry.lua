@@ -13,33 +13,32 @@
 --         {-3}     the job is waiting or active already
 --         {-4}     the job is marked as cancelled, so a worker would drop it
 --         {-9, i}  KEYS[i] is of a wrong type, or a sequence that is no number
-local bad = wrong_type({'zset', 'zset', 'string', 'string', 'string', 'set', 'hash', 'hash', 'hash', 'set', 'stream'})
+local key, bad = named_keys('dlq waiting sequence record payload ids states results active cancelled audit')
 if bad then
-  return {-9, bad}
+  return bad
 end
-if not is_countable(KEYS[3]) then
+if not is_countable(key.sequence) then
   return {-9, 3}
 end
 
 local id = ARGV[1]
-if not redis.call('ZSCORE', KEYS[1], ARGV[3]) then
+if not redis.call('ZSCORE', key.dlq, ARGV[3]) then
   return {-1}
 end
-if redis.call('ZSCORE', KEYS[2], id) or redis.call('HEXISTS', KEYS[9], id) == 1 then
+if redis.call('ZSCORE', key.waiting, id) or redis.call('HEXISTS', key.active, id) == 1 then
   return {-3}
 end
-if state_of(KEYS[7], id) ~= ARGV[2] then
+if state_of(key.states, id) ~= ARGV[2] then
   return {-2}
 end
-if redis.call('SISMEMBER', KEYS[10], id) == 1 then
+if redis.call('SISMEMBER', key.cancelled, id) == 1 then
   return {-4}
 end
 
-record_event(KEYS[11], ARGV[7], ARGV[8])
-redis.call('ZREM', KEYS[1], ARGV[3])
-enqueue(KEYS[2], KEYS[3], ARGV[4], id)
-write_record(KEYS[4], KEYS[5], ARGV[5], ARGV[6])
-redis.call('SADD', KEYS[6], id)
-redis.call('HSET', KEYS[7], id, 'waiting')
-redis.call('HDEL', KEYS[8], id)
-return {1}
+enqueue(key.waiting, key.sequence, ARGV[4], id)
+write_record(key.record, key.payload, ARGV[5], ARGV[6])
+write('SADD', key.ids, id)
+write('HSET', key.states, id, 'waiting')
+take('ZREM', key.dlq, ARGV[3])
+take('HDEL', key.results, id)
+return commit(key.audit, ARGV[7], ARGV[8])

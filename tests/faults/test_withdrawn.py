@@ -1,0 +1,190 @@
+"""A right is taken away after the tool's last question and before its script: a change is made as a whole,
+with its event, or not at all.
+
+Each command and each pattern of keys that a change uses is taken away by itself, on every server.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from asyncmq.backends.redis import RedisBackend
+
+from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.storage.scripts import Scripts
+from tests import library
+from tests.conftest import Result
+from tests.faults.scale import WHOLE, record
+from tests.faults.support import LOST, QUEUE, Args, Tool, error_of
+from tests.faults.test_rights import CHANGING, KEYS, OPTIONAL, Guarded
+
+HURT = "hurt"
+"""A queue in which each of the doctor's scripts has something to repair."""
+REPAIR = ("doctor", HURT, "--repair", "--yes", "--code")
+
+ALL_CHANGES: dict[str, Args] = {
+    # Of two unlike jobs one may need a right that the other does not.
+    **{name: args for name, args in CHANGING.items() if name != "restore" and not name.endswith(" both")},
+    "cancel child": ("jobs", "cancel", QUEUE, "child", "--yes"),
+    "restore": ("jobs", "restore", LOST, "lost", "--yes"),
+    "restore waiting": ("jobs", "restore", LOST, "gone", "--yes"),
+    "remove parent": ("jobs", "remove", QUEUE, "parent", "--yes"),
+    "retry many": ("dlq", "retry", "many", "--all", "--yes"),
+    "repair enqueue": (*REPAIR, "waiting_unlisted"),
+    "repair release": (*REPAIR, "parents_done"),
+    "repair put back": (*REPAIR, "failed_unlisted"),
+    "repair index": (*REPAIR, "record_unindexed"),
+    "repair state": (*REPAIR, "dead_state_wrong"),
+    "repair forget": (*REPAIR, "id_without_record"),
+    "repair drop": (*REPAIR, "dead_letter_stale"),
+}
+# At least one for each script.
+OF_EACH_SCRIPT = (
+    *("retry", "retry large", "remove child", "remove with a backup", "cancel late", "restore", "pause"),
+    *("resume", "repeatables pause", "repeatables remove", "retry many"),
+    *(name for name in ALL_CHANGES if name.startswith("repair ")),
+)
+TRIED = list(ALL_CHANGES) if WHOLE else OF_EACH_SCRIPT
+BY_KEYS = TRIED if WHOLE else ("retry", "remove child", "restore", "pause")
+WRITES = {"set", "del", "unlink", "incr", "hset", "hdel", "sadd", "srem", "zadd", "zrem", "xadd"}
+
+
+def hurt(url: str, client: redis.Redis) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        made = [
+            *(
+                (state, library.job(f"{state}-{what}"))
+                for state in ("waiting", "failed")
+                for what in ("off", "no")
+            ),
+            ("completed", library.job("parent")),
+            ("waiting", library.job("twice")),
+        ]
+        await library.fill(opened, HURT, made)
+        await library.fill(opened, "many", [("failed", library.job(f"m-{number}")) for number in range(6)])
+
+    library.with_backend(url, fill)
+    client.zrem(f"queue:{HURT}:waiting", "waiting-off")
+    client.srem(f"jobs:{HURT}:ids", "waiting-no")
+    for member in client.zrange(f"queue:{HURT}:dlq", 0, -1):
+        if json.loads(member)["id"] == "failed-off":
+            client.zrem(f"queue:{HURT}:dlq", member)
+    client.hset(f"jobs:{HURT}:states", "failed-no", "waiting")
+    client.zadd(f"queue:{HURT}:dlq", {json.dumps(library.job("twice", status="failed")): 1.7e9})
+    client.sadd(f"jobs:{HURT}:ids", "nothing")
+    child = library.job("child", depends_on=["parent"])
+    client.set(f"jobs:{HURT}:child", json.dumps(child))
+    client.sadd(f"jobs:{HURT}:ids", "child")
+    client.sadd(f"deps:{HURT}:child:pending", "parent")
+    client.sadd(f"deps:{HURT}:parent:parent", "child")
+
+
+class Sufferer(Guarded):
+    """One whose user loses rights right before the next script."""
+
+    def __init__(self, server: PrivateRedis) -> None:
+        elsewhere = server.url.replace("db=0", "db=3")
+        with redis.Redis.from_url(elsewhere) as client:
+            hurt(elsewhere, client)
+        super().__init__(server)
+        self.rules: tuple[str, ...] = ()
+        self._whole: dict[Args, Any] = {}
+
+    def withdraw(self) -> None:
+        rules, self.rules = self.rules, ()
+        if rules:
+            self.admin.execute_command("ACL", "SETUSER", "user", *rules)
+
+    def run(self, tool: Tool, args: Args, *rules: str) -> Result:
+        self.keyspace.restore()
+        self.grant("~* +@all")
+        self.rules = rules
+        result = tool(self.url, *args, "--json")
+        self.rules = ()
+        return result
+
+    def whole(self, tool: Tool, args: Args) -> Any:
+        """What is there once the change is made."""
+        if args not in self._whole:
+            assert self.run(tool, args).code == 0
+            assert self.keyspace.changed
+            self._whole[args] = self.outcome()
+        return self._whole[args]
+
+    def outcome(self) -> tuple[Any, list[tuple[str, str, str]]]:
+        """All keys, without the times in the scores, and the new events."""
+        found = library.dump(self.admin)
+        values = {
+            key: sorted(member for member, _ in value) if kind == "zset" else value
+            for key, (kind, value) in found.items()
+        }
+        return values, [
+            (event["action"], event["job_id"], event["status"]) for event in self.keyspace.new_events
+        ]
+
+
+@pytest.fixture(scope="module")
+def sufferer(binary: Path) -> Iterator[Sufferer]:
+    with PrivateRedis(binary) as server:
+        yield Sufferer(server)
+
+
+@pytest.fixture(autouse=True)
+def withdrawing(sufferer: Sufferer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hook(name: str) -> None:
+        original = getattr(Scripts, name)
+
+        def hooked(scripts: Scripts, *args: Any) -> Any:
+            sufferer.withdraw()
+            return original(scripts, *args)
+
+        monkeypatch.setattr(Scripts, name, hooked)
+
+    hook("send_together")
+    hook("run")
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_a_command_that_is_withdrawn_leaves_nothing_half_done(
+    name: str, sufferer: Sufferer, tool: Tool
+) -> None:
+    args = ALL_CHANGES[name]
+    used = sufferer.used_by(tool, args)
+    optional = OPTIONAL.get(args[:2], set()) | {"unlink"}
+    for command in sorted(used if WHOLE else used & WRITES):
+        whole = sufferer.whole(tool, args)
+        result = sufferer.run(tool, args, f"-{command}")
+        assert_all_or_nothing(sufferer, result, whole, f"{name} without {command}")
+        if command in WRITES - optional:
+            error = error_of(result)
+            assert (result.code, error["code"]) == (3, "redis_permission"), result
+            assert command in error["message"], result
+
+
+@pytest.mark.parametrize("name", BY_KEYS)
+def test_keys_that_are_withdrawn_leave_nothing_half_done(name: str, sufferer: Sufferer, tool: Tool) -> None:
+    args = ALL_CHANGES[name]
+    whole = sufferer.whole(tool, args)
+    patterns = KEYS.split()
+    told = sufferer.admin.info("server")
+    by_direction = not told["redis_version"].startswith("6.")
+    for pattern in patterns:
+        others = [other for other in patterns if other != pattern]
+        readable = [[*others, f"%R{pattern}"]] if by_direction else []
+        for left in (others, *readable):
+            result = sufferer.run(tool, args, "resetkeys", *left)
+            assert_all_or_nothing(sufferer, result, whole, f"{name} with {left}")
+
+
+def assert_all_or_nothing(sufferer: Sufferer, result: Result, whole: Any, told: str) -> None:
+    record("Rights withdrawn", sufferer.admin, runs=1)
+    if result.code == 0:
+        assert sufferer.outcome() == whole, told
+        return
+    assert (result.code, error_of(result)["code"]) == (3, "redis_permission"), f"{told}: {result}"
+    sufferer.keyspace.assert_untouched()
