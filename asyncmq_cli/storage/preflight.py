@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 from hiredis import pack_command
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.scripts import Script
@@ -184,6 +184,8 @@ def check(client: redis.Redis, script: Script, keys: Sequence[bytes], manner: st
         for _ in range(len(commands) + 1):
             try:
                 connection.read_response()
+            except OutOfMemoryError as exc:
+                refusal = refusal or (None if script.frees else exc)
             except ResponseError as exc:
                 refusal = refusal or exc
         if refusal is not None:

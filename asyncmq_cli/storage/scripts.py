@@ -11,7 +11,14 @@ from importlib import resources
 from typing import Any
 
 import redis
-from redis.exceptions import ExecAbortError, InvalidResponse, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    ExecAbortError,
+    InvalidResponse,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
 
 from asyncmq_cli.storage.replies import return_codes
 from asyncmq_cli.storage.wire import Line, packed
@@ -23,10 +30,12 @@ WRONG_TYPE = -9
 
 
 class Script:
-    """`name`.lua with what it builds upon in front of it."""
+    """`name`.lua with what it builds upon in front of it. One that `frees` memory, or helps to, is taken by a
+    Redis that is out of it, outside of a transaction."""
 
-    def __init__(self, name: str, *bases: str) -> None:
+    def __init__(self, name: str, *bases: str, frees: bool = False) -> None:
         self.name = name
+        self.frees = frees
         self._parts = ("prelude", *bases, name)
 
     @cached_property
@@ -43,16 +52,16 @@ class Script:
 
 
 RETRY = Script("retry")
-REMOVE = Script("remove")
+REMOVE = Script("remove", frees=True)
 RESTORE = Script("restore")
 CANCEL = Script("cancel")
-PAUSE = Script("pause")
-RESUME = Script("resume")
-REPEATABLE_REPLACE = Script("repeatable_replace")
+PAUSE = Script("pause", frees=True)
+RESUME = Script("resume", frees=True)
+REPEATABLE_REPLACE = Script("repeatable_replace", frees=True)
 REPAIR_ENQUEUE = Script("repair_enqueue", "repair")
 REPAIR_LIST = Script("repair_list", "repair")
-REPAIR_FORGET = Script("repair_forget", "repair")
-REPAIR_DROP = Script("repair_drop", "repair")
+REPAIR_FORGET = Script("repair_forget", "repair", frees=True)
+REPAIR_DROP = Script("repair_drop", "repair", frees=True)
 RECORD_EVENT = Script("record_event")
 RECORD_SNAPSHOT = Script("record_snapshot")
 
@@ -76,11 +85,14 @@ class Sent:
     """Commands that Redis works on together, on a connection that nobody else uses until their replies
     are received."""
 
-    def __init__(self, client: redis.Redis, commands: Sequence[bytes]) -> None:
+    def __init__(
+        self, client: redis.Redis, commands: Sequence[bytes], *, in_transaction: bool = True
+    ) -> None:
         self._count = len(commands)
+        self._in_transaction = in_transaction and self._count > 1
         with ExitStack() as stack:
             self._line = stack.enter_context(Line(client))
-            together = [packed(b"MULTI"), *commands, packed(b"EXEC")] if self._count > 1 else commands
+            together = [packed(b"MULTI"), *commands, packed(b"EXEC")] if self._in_transaction else commands
             self._line.send(*((b"", command) for command in together))
             self._open = stack.pop_all()
 
@@ -88,8 +100,8 @@ class Sent:
         """The replies, an error in the place of each that there is none of. Raises RedisError where none
         of the commands was carried out."""
         with self._open:
-            if self._count == 1:
-                return [self._one()]
+            if not self._in_transaction:
+                return [self._one() for _ in range(self._count)]
             begun, *queued = [self._one() for _ in range(self._count + 1)]
             if isinstance(begun, RedisError):
                 # Without a transaction each was carried out by itself.
@@ -128,7 +140,15 @@ class Scripts:
 
     def replies(self, calls: Sequence[Call], sent: Sent) -> list[list[int] | RedisError]:
         """What became of the calls that were sent, once it is known."""
-        return [self._settled(call, reply) for call, reply in zip(calls, sent.receive(), strict=True)]
+        try:
+            received = sent.receive()
+        except OutOfMemoryError:
+            if not all(call.script.frees for call in calls):
+                raise
+            # Out of memory, Redis begins no transaction, but takes these one by one.
+            commands = [self._packed(call) for call in calls]
+            received = Sent(self._redis, commands, in_transaction=False).receive()
+        return [self._settled(call, reply) for call, reply in zip(calls, received, strict=True)]
 
     def _packed(self, call: Call) -> bytes:
         # The first time the script itself is sent, which makes it known to Redis.

@@ -68,6 +68,11 @@ CHANGES: dict[str, Args] = {
     "repeatables remove": ("repeatables", "remove", QUEUE, "--task", "app.tick", "--yes"),
 }
 COMMANDS = {**READERS, **CHANGES}
+FREEING = (
+    *("pause", "resume", "remove", "remove dead", "remove with a backup"),
+    *("doctor repair", "repeatables remove"),
+)
+"""The changes that a Redis without memory takes: they free some, or keep more from coming."""
 
 
 def in_json(args: Args) -> Args:
@@ -134,11 +139,12 @@ class Keyspace:
         self.values = library.dump(client)
         self.events = library.events(client)
 
-    def restore(self) -> None:
-        """Back to what it was, with no script known to the server."""
+    def restore(self, *, forget_scripts: bool = True) -> None:
+        """Back to what it was; unless told otherwise, with no script known to the server."""
         pipe = self._client.pipeline(transaction=False)
         pipe.flushdb()
-        pipe.script_flush()
+        if forget_scripts:
+            pipe.script_flush()
         for key, value in self._dumps.items():
             pipe.restore(key, 0, value)
         pipe.execute()

@@ -17,7 +17,7 @@ import redis
 from redis.exceptions import RedisError
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests.faults.support import PASSWORD
+from tests.faults.support import FREEING, PASSWORD
 
 _PATIENCE = 30.0
 _PADDING = 10_000
@@ -179,6 +179,8 @@ class Trouble:
     says: str
     for_readers: bool = True
     """Whether readers are refused as well; else they must work."""
+    takes: tuple[str, ...] = ()
+    """The changes that are made all the same."""
     from_redis: int = 6
     extra: tuple[str, ...] = ()
 
@@ -192,7 +194,7 @@ TROUBLES = [
     Trouble(grants_no_keys, "redis_permission", "may not do this"),
     Trouble(is_a_replica, "redis_readonly", "read-only replica", for_readers=False),
     Trouble(is_a_lost_replica, "redis_master_down", "lost its primary"),
-    Trouble(is_out_of_memory, "redis_out_of_memory", "out of memory", for_readers=False),
+    Trouble(is_out_of_memory, "redis_out_of_memory", "out of memory", for_readers=False, takes=FREEING),
     Trouble(lacks_replicas, "redis_no_replicas", "too few replicas", for_readers=False),
     Trouble(cannot_save, "redis_misconf", "cannot save to disk", for_readers=False),
     Trouble(runs_a_script, "redis_busy", "busy running a script"),
