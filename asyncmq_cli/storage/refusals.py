@@ -37,11 +37,7 @@ _REFUSALS: dict[str, tuple[str, str, str | None]] = {
     "NOAUTH": ("redis_auth", "Redis asks for a password", "give one: redis://USER:PASSWORD@HOST"),
     "NOPERM": ("redis_permission", "the Redis user may not do this", None),
     "READONLY": ("redis_readonly", "Redis is a read-only replica", "point --redis-url at the primary"),
-    "OOM": (
-        "redis_out_of_memory",
-        "Redis is out of memory",
-        "free memory or raise maxmemory; jobs can be removed and queues paused all the same",
-    ),
+    "OOM": ("redis_out_of_memory", "Redis is out of memory", "raise maxmemory, or remove jobs: that works"),
     "LOADING": ("redis_loading", "Redis is still loading its data", "try again in a moment"),
     "BUSY": ("redis_busy", "Redis is busy running a script", "try again in a moment"),
     "MISCONF": ("redis_misconf", "Redis takes no writes: it cannot save to disk", "look at the server's log"),
