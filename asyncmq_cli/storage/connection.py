@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.address import DEFAULT_PORT, FORMS
+from asyncmq_cli.storage.bounded import LARGE, SMALL, Bounded, Parser
 from asyncmq_cli.storage.replies import CheckedRedis
 
 if TYPE_CHECKING:
@@ -55,9 +56,14 @@ def connect(config: Config, *, protocol: int = 2, subscribes: bool = False) -> r
                 "decode_responses": False,
                 # The handshake stays two commands shorter, and within the rights of a narrow ACL user.
                 "driver_info": None,
+                "parser_class": Parser,
                 # A socket on the same machine holds some 200 KB: what is there is taken at once.
                 "socket_read_size": 256 * 1024,
-                "connection_class": type("Own", (_Patient if subscribes else _Listening, kind), {}),
+                "connection_class": type(
+                    "Own",
+                    (_Patient if subscribes else _Listening, Bounded, kind),
+                    {"unasked": LARGE if subscribes else SMALL},
+                ),
             }
         )
         # An option that there is not would otherwise be found only on connecting.

@@ -25,6 +25,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from asyncmq_cli.errors import RedisProblem
 from asyncmq_cli.storage import tls
+from asyncmq_cli.storage.bounded import ReplyTooLarge
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
@@ -149,6 +150,8 @@ def _refusal(token: str, text: str) -> RedisProblem:
 
 def _reason(exc: BaseException) -> str:
     """The innermost cause in words: `Connection refused` rather than the whole chain."""
+    if isinstance(exc, ReplyTooLarge):
+        return "its reply is larger than any to what was asked"
     if isinstance(exc, InvalidResponse):
         return "what answers there does not speak its protocol"
     for cause in tls.causes_of(exc):

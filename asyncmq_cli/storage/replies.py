@@ -122,6 +122,7 @@ def _are_texts(found: Any) -> bool:
 class _Parsing:
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
         parent: Any = super()
+        connection.expect(command_name)
         try:
             return parent.parse_response(connection, command_name, **options)
         except (TypeError, ValueError, AttributeError, LookupError) as exc:

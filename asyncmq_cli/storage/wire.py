@@ -51,6 +51,7 @@ class Line:
     def receive(self) -> Any:
         """The next reply as it came. Raises WrongType, or what else Redis said; and InvalidResponse
         for one that is none to its command."""
+        self._connection.expect(self._asked[0][1])
         try:
             reply = self._connection.read_response(disable_decoding=True)
         except ResponseError as exc:

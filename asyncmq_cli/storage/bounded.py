@@ -1,0 +1,164 @@
+"""Replies within bounds: of size, by what was asked for, and of time, from the first byte to the last.
+
+What answers may be no Redis, or one that means harm: an endless string, an array of a billion
+elements, a byte every half second. redis-py and hiredis take whatever comes. Here the bytes of each
+reply are counted on their way to hiredis, and one deadline holds for all of it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from redis._parsers.hiredis import NOT_ENOUGH_DATA, _HiredisParser
+from redis.exceptions import InvalidResponse
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+SMALL = 1024 * 1024
+"""Bytes: generous for numbers, states, return codes and errors, of the largest batch."""
+LARGE = 256 * 1024 * 1024
+"""Bytes: for what holds data. The tool asks for half a megabyte at a time, but for at least eight values."""
+_NUMBERS = frozenset(
+    b"AUTH HELLO SELECT PING CLIENT MULTI EXEC EVAL EVALSHA EXISTS TYPE TIME DBSIZE PTTL TTL HLEN HEXISTS"
+    b" SCARD SISMEMBER SMISMEMBER ZCARD ZCOUNT ZSCORE ZMSCORE DEL".split()
+)
+# The heads of arrays, and of what RESP3 has like them. hiredis makes room for all that a head announces.
+_HEADS = [
+    (mark, re.compile(re.escape(mark) + rb"([0-9]{1,19})\r\n")) for mark in (b"*", b"~", b"%", b">", b"|")
+]
+_BEGUN = re.compile(rb"[*~%>|][0-9]*\r?\Z")
+_LONGEST_HEAD = 32
+_FEW = 200
+"""So many marks in a piece are looked for with memchr; behind them a regular expression is quicker."""
+_LONG = 1000
+_LARGER_THAN_USUAL = 2 * SMALL
+MOST_ELEMENTS = 1_000_000
+"""In arrays of a thousand and more. The tool asks for some thousands at a time."""
+MOST_ARRAYS = 50_000
+"""Shorter ones: an empty one takes four bytes on the line, and sixty here."""
+
+
+class ReplyTooLarge(InvalidResponse):
+    """More than any Redis would have answered to what was asked."""
+
+
+def bound_of(command: bytes) -> int:
+    """The most bytes that the reply to a command may have."""
+    return SMALL if command in _NUMBERS else LARGE
+
+
+class _Reader:
+    """A hiredis reader that is fed within bounds. Raises ReplyTooLarge."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self._ready: deque[Any] = deque()
+        self._held = b""
+        self.start(SMALL)
+
+    def start(self, most: int) -> None:
+        """A reply of at most so many bytes begins: what has come of it by now is not counted."""
+        self._bytes_left, self._elements_left, self._arrays_left = most, MOST_ELEMENTS, MOST_ARRAYS
+        self._look_closer_below = most - _LARGER_THAN_USUAL
+
+    def feed(self, buffer: bytearray, start: int, length: int) -> None:
+        self._bytes_left -= length
+        if self._bytes_left < 0:
+            raise ReplyTooLarge
+        data = self._held + memoryview(buffer)[start : start + length]
+        begun = _BEGUN.search(data, max(0, len(data) - _LONGEST_HEAD))
+        end = len(data) if begun is None else begun.start()
+        # The rest of a head that has only begun will tell how many elements it announces.
+        self._held = data[end:]
+        whole, done = memoryview(data), 0
+        for at, elements in sorted(self._long_heads(data, end)):
+            self._reader.feed(whole[done:at])
+            done = at
+            while (reply := self._reader.gets()) is not NOT_ENOUGH_DATA:
+                self._ready.append(reply)
+            # With all before it read it is the head of an array, and not text within a string.
+            if not self._reader.has_data():
+                self._elements_left -= elements
+            if self._elements_left < 0:
+                raise ReplyTooLarge
+        self._reader.feed(whole[done:end])
+
+    def _long_heads(self, data: bytes, end: int) -> Iterator[tuple[int, int]]:
+        """Where in these bytes long arrays seem to begin, and of how many elements."""
+        # Nobody has asked in RESP3: what looks like its heads is looked for only where a reply is large.
+        for mark, head in _HEADS if self._bytes_left < self._look_closer_below else _HEADS[:1]:
+            for found in _found(mark, head, data, end):
+                elements = int(found[1])
+                if elements >= _LONG:
+                    yield found.start(), elements
+                else:
+                    self._arrays_left -= 1
+        if self._arrays_left < 0:
+            raise ReplyTooLarge
+
+    def gets(self, *decode: bool) -> Any:
+        return self._ready.popleft() if self._ready else self._reader.gets(*decode)
+
+    def has_data(self) -> bool:
+        return bool(self._ready or self._held or self._reader.has_data())
+
+
+def _found(mark: bytes, head: re.Pattern[bytes], data: bytes, end: int) -> Iterator[re.Match[bytes]]:
+    at = data.find(mark, 0, end)
+    for _ in range(_FEW):
+        if at < 0:
+            return
+        if found := head.match(data, at, end):
+            yield found
+        at = data.find(mark, at + 1, end)
+    yield from head.finditer(data, at, end) if at >= 0 else ()
+
+
+class Parser(_HiredisParser):
+    """Reads a reply within bounds, once `start` has said which."""
+
+    _reader: Any
+    _until: float | None = None
+
+    def on_connect(self, connection: Any, **kwargs: Any) -> None:
+        super().on_connect(connection, **kwargs)  # type: ignore[no-untyped-call]
+        self._reader = _Reader(self._reader)
+
+    def start(self, most: int, seconds: float | None) -> None:
+        if self._reader is not None:
+            self._reader.start(most)
+        self._until = None if seconds is None else time.monotonic() + seconds
+
+    def read_from_socket(self, *args: Any, **kwargs: Any) -> Any:
+        if not args and not isinstance(kwargs.get("timeout"), int | float) and self._until is not None:
+            left = self._until - time.monotonic()
+            if left <= 0:
+                raise RedisTimeoutError("the reply did not end in time")
+            kwargs["timeout"] = left
+        return super().read_from_socket(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+class Bounded:
+    """A connection whose replies are bounded: the next by `expect`, any other by `unasked`, in bytes."""
+
+    unasked = SMALL
+    _most: int | None = None
+
+    def expect(self, command: bytes | str) -> None:
+        """The next reply is one to this command."""
+        self._most = bound_of(command.encode() if isinstance(command, str) else command)
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        connection: Any = self
+        client_library: Any = super()
+        connection._parser.start(self._most or self.unasked, connection.socket_timeout)
+        try:
+            return client_library.read_response(*args, **kwargs)
+        except (MemoryError, RecursionError) as exc:
+            connection.disconnect()
+            raise ReplyTooLarge from exc
+        finally:
+            self._most = None
