@@ -61,7 +61,7 @@ app = typer.Typer(
 # Each is imported and built when the command line names it, so that one does not pay for all.
 _NOUNS = {
     "queues": "Find queues, see how they stand, pause and resume them.",
-    "jobs": "Find jobs, read why they failed, retry, remove and cancel them.",
+    "jobs": "Find jobs, read why they failed, retry, requeue, remove and cancel them.",
     "dlq": "Look into the dead-letter queue: failed and expired jobs, and why they died.",
     "repeatables": "See what is scheduled, add definitions, pause, resume and remove them.",
     "workers": "See which workers are there, how they are, and which queues have none.",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STATUSES = ("success", "failed")
 ACTIONS = (
     *("queue.pause", "queue.resume"),
-    *("job.retry", "job.remove", "job.cancel", "job.restore"),
+    *("job.retry", "job.requeue", "job.remove", "job.cancel", "job.restore"),
     *("dlq.retry", "dlq.remove"),
     *("repeatable.create", "repeatable.pause", "repeatable.resume", "repeatable.remove"),
     "doctor.repair",

@@ -27,7 +27,7 @@ from asyncmq_cli.commands.targets import Manner, Targets
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
 
-app = noun("Find jobs, read why they failed, retry, remove and cancel them.")
+app = noun("Find jobs, read why they failed, retry, requeue, remove and cancel them.")
 
 SORTS = ("newest", "oldest")
 
@@ -58,15 +58,19 @@ DeadStateOption = Annotated[
         callback=one_of(DEAD_STATES),
     ),
 ]
-HitStateOption = Annotated[
-    str | None,
-    option(
+
+
+def _chosen_by_state(default: str) -> Any:
+    return option(
         "--state",
         "STATE",
-        "With or as a filter: the state, as 'jobs list' has it. [default: waiting]",
+        f"With or as a filter: the state, as 'jobs list' has it. [default: {default}]",
         callback=one_of((*JOB_STATES, "all")),
-    ),
-]
+    )
+
+
+HitStateOption = Annotated[str | None, _chosen_by_state("waiting")]
+StuckStateOption = Annotated[str | None, _chosen_by_state("active")]
 ResetOption = Annotated[
     bool, typer.Option("--reset", help="Start fresh: created now, no retries used; a time to live runs anew.")
 ]
@@ -154,6 +158,37 @@ def retry(
         Targets(queue, job_ids, state, default_state="failed"),
         lambda order: session.job_changes.retry(order, reset=reset),
         Manner("retry", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
+    )
+
+
+@command(app, "requeue", "filters", "bulk")
+def requeue(
+    session: Session,
+    queue: QueueArg,
+    job_ids: JobsArg = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also active jobs that a worker may still be running.")
+    ] = False,
+    state: StuckStateOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Let stuck jobs wait again: active ones whose worker is gone, and those in no place where one looks.
+
+    Which worker runs a job is not stored. One that may still be running is requeued with --force
+    only, and runs twice if it is. A filter looks at active jobs unless --state says otherwise.
+
+    \b
+    Examples:
+      asyncmq jobs requeue emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
+      asyncmq jobs requeue emails --older-than 2h --force --dry-run
+    """
+    change_jobs(
+        session,
+        Targets(queue, job_ids, state, default_state="active"),
+        lambda order: session.job_changes.requeue(order, force=force),
+        Manner("requeue", reason=reason, dry_run=dry_run, yes=yes),
     )
 
 

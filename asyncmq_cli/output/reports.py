@@ -23,6 +23,7 @@ _WORDS = {
     "queue.pause": ("Paused", "Would pause"),
     "queue.resume": ("Resumed", "Would resume"),
     "job.retry": ("Retried", "Would retry"),
+    "job.requeue": ("Requeued", "Would requeue"),
     "job.remove": ("Removed", "Would remove"),
     "job.restore": ("Restored", "Would restore"),
     "job.cancel": ("Cancelled", "Would cancel"),

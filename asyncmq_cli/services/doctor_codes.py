@@ -49,7 +49,7 @@ DAMAGES = (
         "delayed_timeless",
         "error",
         "it is delayed, but not in the delayed set, and its record does not say until when",
-        "'asyncmq jobs remove' it, and enqueue it anew",
+        "'asyncmq jobs requeue QUEUE ID' lets it wait for a worker, or 'jobs remove' it",
         "advice",
     ),
     Damage(
@@ -80,7 +80,7 @@ DAMAGES = (
         "it is in no place where a worker looks, and its state is none that AsyncMQ gives a job that is to "
         "run or has ended: nothing will run it",
         "set its state to what it is meant to be with redis-cli HSET jobs:QUEUE:states and run the doctor "
-        "again, or 'asyncmq jobs remove' it",
+        "again, or 'jobs requeue' or 'jobs remove' it",
         "advice",
     ),
     Damage(

@@ -134,17 +134,29 @@ class JobChangeService:
 
         return self._run(self._runner("cancel", order, {}), order, ("waiting", "delayed"), decide)
 
-    def _runner(self, verb: str, order: Order, details: dict[str, Any]) -> JobRunner:
-        runner = JobRunner(
-            self._store,
-            f"{order.noun}.{verb}",
-            "dlq.bulk" if order.noun == "dlq" else source_of(order.selection.job_ids),
-            reason=order.reason,
-            dry_run=order.dry_run,
-            details=details,
+    def requeue(self, order: Order, *, force: bool) -> ChangeReport:
+        """Let stuck jobs wait again; with `force` also active ones that a worker may be running."""
+        from asyncmq_cli.services.requeue import Requeuer
+
+        runner = Requeuer(
+            *self._named("requeue", order), **self._told(order, {"force": True} if force else {})
         )
         runner.control(order.control.rate, order.control.progress)
+        runner.force = force
+        return self._run(runner, order, PLACES, _decided_by_evidence)
+
+    def _runner(self, verb: str, order: Order, details: dict[str, Any]) -> JobRunner:
+        runner = JobRunner(*self._named(verb, order), **self._told(order, details))
+        runner.control(order.control.rate, order.control.progress)
         return runner
+
+    def _named(self, verb: str, order: Order) -> tuple[Store, str, str]:
+        source = "dlq.bulk" if order.noun == "dlq" else source_of(order.selection.job_ids)
+        return self._store, f"{order.noun}.{verb}", source
+
+    @staticmethod
+    def _told(order: Order, details: dict[str, Any]) -> dict[str, Any]:
+        return {"reason": order.reason, "dry_run": order.dry_run, "details": details}
 
     def _run(
         self, runner: JobRunner, order: Order, places: tuple[str, ...], decide: Decision
@@ -157,6 +169,10 @@ class JobChangeService:
         """Record an attempt that came to nothing before any job was chosen."""
         runner = self._runner(verb, order, {})
         runner.refused(Attempt(runner, order.queue, None), error)
+
+
+def _decided_by_evidence(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
+    raise NotImplementedError("a requeue decides by more than a location")
 
 
 def _require_dead(location: Location, job: Job) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.services.interrupt import Stop
+    from asyncmq_cli.storage.parts import Parts
     from asyncmq_cli.storage.store import Store
 
 RESTORE = "job.restore"
@@ -180,7 +181,19 @@ class Restorer(JobRunner):
             if (queue, job_id) in marked and not parts.cancelled:
                 yield attempt, marked_cancelled(job_id)
             else:
-                yield attempt, self.store.changes.restore(parts, attempt.draft()), None
+                put_back, note = self._to_run(queue, parts)
+                yield attempt, self.store.changes.restore(put_back, attempt.draft()), note
+
+    def _to_run(self, queue: str, parts: Parts) -> tuple[Parts, str | None]:
+        """The parts to put back. A job that was active waits: nobody runs it, and a claim would keep
+        workers from it."""
+        if any(parts.places) or job_of(parts).status != "active":
+            return parts, None
+        try:
+            score = self.store.next_score(queue, parts)
+        except AdminError as exc:
+            return parts, f"it was active when it was removed, and nothing runs it: {exc.message}"
+        return parts.waiting_at(score), "it was active when it was removed, and waits now"
 
     def _attempt(self, entry: Entry) -> Attempt:
         """With the run of the removal, by which a second restore of it is noticed."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage import scan
-from asyncmq_cli.storage.keys import QueueKeys, to_bytes
+from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
+from asyncmq_cli.storage.location import Location
 from asyncmq_cli.storage.parts import Parts
 from asyncmq_cli.storage.questions import Question, answer, ask
+from asyncmq_cli.storage.rewrites import priority_of, record_of
 
-if TYPE_CHECKING:
-    from asyncmq_cli.storage.location import Location
-
+_PRIORITY_STEP = 10**12
 MOST_RELATIVES = 10_000
 """A script that compares or writes larger sets would hold Redis up."""
 
@@ -24,6 +25,16 @@ def read_results(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> lis
     """What the results hash holds of each, as it is. Raises WrongType."""
     names = [to_bytes(job_id) for job_id in job_ids]
     return scan.hash_get_many(client, QueueKeys(queue).results, names, scan.Pace(start=8))
+
+
+def next_score(client: redis.Redis, queue: str, parts: Parts) -> float:
+    """Where a job of the priority in these parts waits behind those that wait now. Raises ChangeRefused
+    where its record cannot be read. Source: `enqueue` in asyncmq.backends.redis."""
+    job_id = to_text(parts.id)
+    record = record_of(Location(queue, job_id, record=parts.record))
+    found: Any = client.mget([QueueKeys(queue).waiting_seq])
+    number = None if found[0] is None else as_number(to_text(found[0]))
+    return float(priority_of(record, job_id) * _PRIORITY_STEP + (number or 0))
 
 
 def read_parts(client: redis.Redis, queue: str, locations: Sequence[Location]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asyncmq_cli.storage.keys import to_bytes
 
@@ -34,6 +34,11 @@ class Parts:
     pending: tuple[bytes, ...] = ()
     children: tuple[bytes, ...] = ()
     parents: tuple[bytes, ...] = ()
+
+    def waiting_at(self, score: float) -> Parts:
+        """The same job, as it is before a worker claims it."""
+        held = ((self.id, score),)
+        return replace(self, state=b"waiting", claim=None, heartbeat=None, in_ids=True, waiting=held)
 
     @property
     def values(self) -> tuple[bytes | None, ...]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.evidence import Evidence
     from asyncmq_cli.storage.location import Location
     from asyncmq_cli.storage.metrics import MetricsLog
+    from asyncmq_cli.storage.parts import Parts
     from asyncmq_cli.storage.repeatables import Repeatables
     from asyncmq_cli.storage.runtime import RuntimeEvents
     from asyncmq_cli.storage.scripts import Scripts
@@ -146,6 +147,12 @@ class Store:
         from asyncmq_cli.storage.gather import read_results
 
         return read_results(self._redis, queue, job_ids)
+
+    def next_score(self, queue: str, parts: Parts) -> float:
+        """Where a job of that priority waits behind those that wait now. Raises WrongType."""
+        from asyncmq_cli.storage.gather import next_score
+
+        return next_score(self._redis, queue, parts)
 
     def traces(self, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
         """Which of these jobs exist, and which ids are marked as cancelled. Raises WrongType."""

@@ -63,6 +63,7 @@ READING: dict[str, list[list[str]]] = {
 CHANGING: dict[str, list[list[str]]] = {
     "queues pause": [["emails"], ["emails", "ghost"], ["emails", "--dry-run"]],
     "queues resume": [["emails"]],
+    "jobs requeue": [["emails", "running-1", "--force", "--yes"], ["emails", "f1", "--yes"]],
     "jobs retry": [["emails", "f1"], ["emails", "ghost"], ["emails", "--all", "--limit", "2", "--yes"]],
     "jobs remove": [
         ["emails", "f1", "running-1", "--yes"],
