@@ -1,13 +1,17 @@
 """The front door: `asyncmq`, `asyncmq-cli` and `python -m asyncmq_cli`.
 
-The streams and the signals are put in order before anything else is imported, which takes most of the time
-of a small command, and may fail where memory or file descriptors are short.
+The streams and the signals are put in order first, before the imports, which take most of the time of a small
+command, and fail where memory or file descriptors are short.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
+
+from asyncmq_cli.shortage import exit_status, shortage
 
 
 def main() -> NoReturn:
@@ -15,24 +19,29 @@ def main() -> NoReturn:
 
 
 def _status() -> int:
-    from asyncmq_cli import signals, streams
-
-    streams.guard()
-    signals.install()
     try:
+        from asyncmq_cli import signals, streams
+
+        streams.guard()
+        signals.install()
         from asyncmq_cli.app import main as run
 
         return run()
     except KeyboardInterrupt as exc:
-        return 128 + signals.number_of(exc)
+        return 128 + int(getattr(exc, "number", 2))
     except Exception as exc:
-        from asyncmq_cli.shortage import shortage
+        return _failure(exc)
 
-        found = shortage(exc)
-        if found is None:
-            raise
-        sys.stderr.write(f"error: {found[0]}\nhint: {found[1]}\n")
-        return 3 if "check" in sys.argv[1:] else 1
+
+def _failure(exc: Exception) -> int:
+    """Say what ran out. Raises what is something else."""
+    found = shortage(exc)
+    if found is None:
+        raise exc
+    # Not by sys.stderr: what it needs may be what ran out. Where nobody can be told, the status tells.
+    with suppress(OSError):
+        os.write(2, f"error: {found[0]}\nhint: {found[1]}\n".encode())
+    return exit_status(sys.argv[1:])
 
 
 if __name__ == "__main__":

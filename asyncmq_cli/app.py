@@ -18,7 +18,7 @@ from asyncmq_cli.commands import registration, tree
 from asyncmq_cli.commands.declare import offering, option
 from asyncmq_cli.commands.options import GLOBAL_OPTIONS
 from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed, Shortage, UsageProblem, interruption
-from asyncmq_cli.shortage import shortage
+from asyncmq_cli.shortage import exit_status, shortage
 
 # Typer's base of all errors of usage has no public name of its own.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -176,7 +176,7 @@ def run(args: Sequence[str]) -> int:
     except Exception as exc:
         if os.environ.get("ASYNCMQ_DEBUG"):
             raise
-        return _fail(_told(exc), args)
+        return _fail(_told(exc, args), args)
 
 
 def _run(args: Sequence[str]) -> int:
@@ -193,11 +193,15 @@ def _run(args: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _told(exc: Exception) -> AdminError:
+def _told(exc: Exception, args: Sequence[str]) -> AdminError:
     """An error for people of what nobody has caught."""
     found = shortage(exc)
     if found is not None:
-        return Shortage(found[0], hint=found[1])
+        error = Shortage(found[0], hint=found[1])
+        error.exit_code = exit_status(args)
+        return error
+    if isinstance(exc, RecursionError):
+        return AdminError("something is nested too deeply to be read")
     return AdminError(
         f"this is a fault of asyncmq-cli: {type(exc).__name__}: {exc}",
         hint="run it again with ASYNCMQ_DEBUG=1 and report what it prints",

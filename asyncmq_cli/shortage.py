@@ -6,6 +6,7 @@ It imports nothing that may be missing then.
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 
 _DESCRIPTORS = ("too few file descriptors", "raise the limit with 'ulimit -n'")
 _MEMORY = ("too little memory", "free some, or raise the limit with 'ulimit -d' and 'ulimit -v'")
@@ -23,7 +24,15 @@ _BY_TEXT = {
     # What the dynamic loader says, of a module that is written in C.
     "failed to map segment": _MEMORY,
     "annot allocate memory": _MEMORY,
+    # What the interpreter itself says where an allocation failed and nobody raised MemoryError.
+    "without setting an exception": _MEMORY,
+    "without exception set": _MEMORY,
 }
+
+
+def exit_status(args: Sequence[str]) -> int:
+    """That of a command line that met a shortage: `check` knows nothing then, and 1 would be a warning."""
+    return 3 if "check" in args else 1
 
 
 def shortage(exc: BaseException) -> tuple[str, str] | None:

@@ -74,8 +74,11 @@ class BackupWriter:
 
     @property
     def absolute(self) -> str:
-        """The path by which the audit trail names it."""
-        return to_text(os.fsencode(self._name.absolute()))
+        """The path by which the audit trail names it. Raises BackupFailed where the directory is gone."""
+        try:
+            return to_text(os.fsencode(self._name.absolute()))
+        except OSError as exc:
+            raise BackupFailed(self.path, exc) from exc
 
     def __enter__(self) -> BackupWriter:
         return self

@@ -24,6 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from asyncmq_cli.errors import RedisProblem
+from asyncmq_cli.shortage import shortage
 from asyncmq_cli.storage import tls
 from asyncmq_cli.storage.bounded import ReplyTooLarge
 
@@ -92,7 +93,7 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
     if token is not None:
         return _refusal(token, text)
     if isinstance(exc, RedisConnectionError | InvalidResponse):
-        reason, hint = tls.trouble(exc, config.address) or (_reason(exc), _RUNNING)
+        reason, hint = shortage(exc) or tls.trouble(exc, config.address) or (_reason(exc), _RUNNING)
         return RedisProblem(
             "redis_unreachable", f"cannot reach Redis at {config.shown_url}: {reason}", hint=hint
         )
