@@ -19,6 +19,7 @@ from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import JOB_STATES
+from asyncmq_cli.services import listing
 from asyncmq_cli.services.matching import Matcher
 from asyncmq_cli.storage import scan, walk
 from asyncmq_cli.storage.codec import decode_member
@@ -26,10 +27,11 @@ from asyncmq_cli.storage.connection import connect
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
 from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes
-from asyncmq_cli.storage.queues import QueueReader
+from asyncmq_cli.storage.lists import _ENTRIES, JobLists
+from asyncmq_cli.storage.locate import expected_members
+from asyncmq_cli.storage.prefilter import needle_of
 from asyncmq_cli.storage.scan import CHUNK, MIN_CHUNK, chunked
-from asyncmq_cli.storage.sieve import needle_of
-from asyncmq_cli.storage.workers import WorkerReader
+from asyncmq_cli.storage.store import Store
 
 QUEUE = "mail"
 KEYS = QueueKeys(QUEUE)
@@ -177,16 +179,16 @@ relaxed = settings(max_examples=60, deadline=None, phases=_PHASES, suppress_heal
 
 @relaxed
 @given(commands=keyspaces(), query=st.sampled_from(QUERIES))
-def test_a_search_finds_the_same_with_a_sieve_and_without(
+def test_a_search_finds_the_same_with_a_prefilter_and_without(
     client: redis.Redis, commands: list[tuple[Any, ...]], query: str
 ) -> None:
     fill(client, commands)
     reader, matches = JobReader(client), Matcher(JobFilter(q=query), 0.0)
-    for state in (*STATES[:8], "waiting-children", "all"):
+    for state in (*JOB_STATES, "all"):
         plain = shown(filter(matches, reader.in_state(QUEUE, state)))
-        assert shown(filter(matches, reader.in_state(QUEUE, state, matches.sieve))) == plain
+        assert shown(filter(matches, reader.in_state(QUEUE, state, matches.prefilter))) == plain
     plain = shown(filter(matches, reader.in_place(QUEUE, "dlq")))
-    assert shown(filter(matches, reader.in_place(QUEUE, "dlq", matches.sieve))) == plain
+    assert shown(filter(matches, reader.in_place(QUEUE, "dlq", matches.prefilter))) == plain
 
 
 def one_by_one(client: redis.Redis, place: str) -> Iterator[Job]:
@@ -203,15 +205,29 @@ def one_by_one(client: redis.Redis, place: str) -> Iterator[Job]:
         if job is None and place == "waiting":
             name = member.decode("utf-8", "surrogateescape")
         field = to_bytes(name)
-        state = client.hget(KEYS.states, field)
+        entry = client.hget(KEYS.states, field)
+        status = {"waiting": "waiting", "delayed": "delayed", "dlq": "failed"}[place]
+        if place == "dlq" and entry == b"expired":
+            status = "expired"
         raw = RawJob(id=name, member=job, score=score, problem=problem)
-        raw.state = None if state is None else state.decode()
-        add_record(raw, client.get(KEYS.record(name)))
+        raw.state = None if entry is None else status
+        if place != "dlq":
+            # A dead letter is what its member holds.
+            add_record(raw, client.get(KEYS.record(name)))
         whole = raw.record is not None and {"args", "kwargs"} <= set(raw.record)
         raw.payload = None if whole or raw.record is None else client.get(KEYS.payload(name))
-        raw.result = client.hget(KEYS.results, field) if raw.state in ("completed", None) else None
-        raw.claim = client.hget(KEYS.active, field) if raw.state == "active" else None
-        yield hydrate(QUEUE, raw, place=place)
+        if entry is not None and entry.decode() not in FITTING[place]:
+            names = {"waiting": "waiting set", "delayed": "delayed set", "dlq": "dead-letter queue"}
+            told = f"the states hash calls it {entry.decode()!r}, but it is in the {names[place]}"
+            raw.problem = raw.problem or told
+        yield hydrate(QUEUE, raw, place=place, status=status)
+
+
+FITTING = {
+    "waiting": {"waiting", "wait", "queued"},
+    "delayed": {"delayed"},
+    "dlq": {"failed", "expired"},
+}
 
 
 # Members that seem to name another job than they do; to that one belong a result, and a state.
@@ -323,38 +339,125 @@ def test_too_many_of_one_score_are_not_read_by_it(client: redis.Redis) -> None:
         list(walk.in_order(client, KEYS.waiting, CHUNK))
 
 
-def counted(reader: JobReader, state: str) -> int:
-    return sum(1 for _ in reader.in_state(QUEUE, state))
+def named(client: redis.Redis, place: str) -> list[bytes]:
+    """The ids of what is in a place, b"" for what has none."""
+    if place == "active":
+        return list(client.hgetall(KEYS.active))
+    found = []
+    for member in client.zrange(getattr(KEYS, place), 0, -1):
+        job = decode_member(member)
+        if job is None:
+            found.append(member if place == "waiting" else b"")
+        else:
+            found.append(b"" if job.get("id") is None else to_bytes(str(job["id"])))
+    return found
+
+
+def in_no_place(client: redis.Redis) -> dict[bytes, str]:
+    """What is in no place where a worker would look for it, with its state."""
+    states: dict[bytes, bytes] = client.hgetall(KEYS.states)
+    placed = {*named(client, "active"), *client.zrange(KEYS.waiting, 0, -1)}
+    found = {}
+    for name in client.smembers(KEYS.ids) | set(states):
+        entry, text = states.get(name), client.get(KEYS.record("") + name)
+        if entry in (b"completed", b"cancelled"):
+            found[name] = entry.decode()
+            continue
+        raw = RawJob(id=name.decode("utf-8", "surrogateescape"))
+        add_record(raw, text)
+        beside = {
+            place
+            for place in ("waiting", "delayed", "dlq")
+            if text is not None
+            and any(
+                client.zscore(getattr(KEYS, place), member) is not None
+                for member in expected_members(text, place)
+            )
+        }
+        homes = {b"failed": {"dlq"}, b"expired": {"dlq"}, b"delayed": {"delayed"}, b"active": set()}
+        if name in placed or beside & homes.get(entry or b"", {"waiting", "delayed", "dlq"}):
+            continue
+        told = entry.decode() if entry is not None else (raw.record or {}).get("status")
+        told = "unknown" if told is None else str(told)
+        parents = (raw.record or {}).get("depends_on")
+        pending = told in ("waiting", "wait", "queued")
+        if pending or (told in ("delayed", "unknown") and isinstance(parents, list) and parents):
+            told = "waiting-children"
+        found[name] = told
+    return found
 
 
 @relaxed
-@given(
-    commands=keyspaces(), filler=st.sampled_from([0, 40, 200]), together=st.sampled_from([1, 5, ALL_TOGETHER])
-)
-@example(commands=MISNAMED_AND_ENDED, filler=0, together=1)
-@example(commands=MISNAMED_AND_ENDED, filler=200, together=1)
-@example(commands=MISNAMED_AND_ENDED, filler=200, together=ALL_TOGETHER)
-def test_a_queues_counts_are_those_of_its_lists_whichever_way_it_is_counted(
-    client: redis.Redis, commands: list[tuple[Any, ...]], filler: int, together: int
-) -> None:
-    # A payload part that gives its job another state is a fault of its own: it is not counted by it.
-    commands = [command for command in commands if not command[1].endswith(b":payload")]
-    # So many more make it a queue that is not small.
-    for number in range(filler):
-        text = json.dumps({"id": f"x{number}", "depends_on": [], "created_at": 1e9 + number})
-        commands += [("SADD", KEYS.ids, f"x{number}"), ("HSET", KEYS.states, f"x{number}", "delayed")]
-        commands += [
-            ("ZADD", KEYS.delayed, 5 + number // together, text),
-            ("SET", KEYS.record(f"x{number}"), text),
-        ]
+@given(commands=keyspaces())
+@example(commands=MISNAMED_AND_ENDED)
+def test_each_list_is_what_is_in_its_place(client: redis.Redis, commands: list[tuple[Any, ...]]) -> None:
     fill(client, commands)
-    warnings: list[str] = []
-    queues = QueueReader(client, WorkerReader(client, 30.0, warnings.append), warnings.append)
-    alone, together = queues.stats(QUEUE, 3e9), list(queues.all_stats(["empty", QUEUE, "empty"], 3e9))[1]
-    assert alone == together
-    reader = JobReader(client)
-    listed = {state: counted(reader, state) for state in JOB_STATES}
-    assert {state: getattr(alone, state.replace("-", "_")) for state in JOB_STATES} == listed
-    ages = [3e9 - job.created_at for job in reader.in_state(QUEUE, "waiting") if job.created_at is not None]
-    assert alone.oldest_waiting_seconds == max(ages, default=None)
-    assert not warnings
+    lists = JobLists(client)
+
+    def listed(state: str) -> list[tuple[bytes, str]]:
+        return sorted((to_bytes(job.id), job.status) for job in lists.in_state(QUEUE, state))
+
+    for state in ("waiting", "delayed", "active"):
+        assert listed(state) == sorted((name, state) for name in named(client, state))
+    dead = [
+        (name, "expired" if client.hget(KEYS.states, name) == b"expired" else "failed")
+        for name in named(client, "dlq")
+    ]
+    for state in ("failed", "expired"):
+        assert listed(state) == sorted(one for one in dead if one[1] == state)
+    rest = in_no_place(client)
+    for state in ("completed", "cancelled", "waiting-children"):
+        may_be = {*_ENTRIES[state]}
+        entries = client.hgetall(KEYS.states)
+        assert listed(state) == sorted(
+            (name, told) for name, told in rest.items() if told == state and entries.get(name) in may_be
+        )
+
+    everywhere = [name for place in ("delayed", "waiting", "active", "dlq") for name in named(client, place)]
+    every = Counter(name for name, _ in listed("all"))
+    # What has no id cannot be told from another that has none.
+    indexed = {*client.smembers(KEYS.ids), *client.hkeys(KEYS.states)}
+    assert every.pop(b"", 0) == everywhere.count(b"") + (b"" in indexed)
+    assert set(every) == {*everywhere, *indexed} - {b""}
+    assert set(every.values()) <= {1}
+
+
+@relaxed
+@given(commands=keyspaces(), sort=st.sampled_from(["newest", "oldest"]), page=st.integers(1, 3))
+def test_a_page_is_a_part_of_the_sorted_list(
+    server: PrivateRedis, client: redis.Redis, commands: list[tuple[Any, ...]], sort: str, page: int
+) -> None:
+    # A payload part may hold any time.
+    fill(client, [command for command in commands if not command[1].endswith(b":payload")])
+    store = Store(config.resolve({"redis_url": server.url}, {}), print)
+    try:
+        # A job whose id is empty is read again as any that has none.
+        unnamed = client.sismember(KEYS.ids, "") or client.hexists(KEYS.states, "")
+        for state in JOB_STATES if unnamed else (*JOB_STATES, "all"):
+            jobs = sorted(store.jobs.in_state(QUEUE, state), key=lambda job: (job.sort_time, job.id))
+            expected = jobs if sort == "oldest" else jobs[::-1]
+            which = listing.Page(sort, page, 2)
+            found, total, exact = listing.unfiltered(store, QUEUE, state, which, exact=True)
+            assert [(job.sort_time, job.id) for job in found] == [
+                (job.sort_time, job.id) for job in expected[2 * page - 2 : 2 * page]
+            ]
+            assert (total, exact) == (len(jobs), True)
+    finally:
+        store.close()
+
+
+@relaxed
+@given(commands=keyspaces(), start=st.integers(0, 3), count=st.integers(1, 3))
+def test_a_page_in_the_order_of_the_place_reads_as_much(
+    client: redis.Redis, commands: list[tuple[Any, ...]], start: int, count: int
+) -> None:
+    fill(client, commands)
+    lists = JobLists(client)
+    for place in ("waiting", "delayed", "dlq"):
+        names = named(client, place)[:: -1 if place == "dlq" else 1]
+        found = [to_bytes(job.id) for job in lists.in_order(QUEUE, place, start, count)]
+        assert found == names[start : start + count]
+    for state in (*JOB_STATES, "all"):
+        whole = [job.id for job in lists.in_order(QUEUE, state)]
+        assert [job.id for job in lists.in_order(QUEUE, state, start, count)] == whole[start : start + count]
+        assert sorted(whole) == sorted(job.id for job in lists.in_state(QUEUE, state))

@@ -29,7 +29,7 @@ from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
 
 app = noun("Find jobs, read why they failed, retry, requeue, remove and cancel them.")
 
-SORTS = ("newest", "oldest")
+SORTS = ("newest", "oldest", "queue")
 
 StateOption = Annotated[
     str,
@@ -37,17 +37,21 @@ StateOption = Annotated[
 ]
 
 
-def _sorted_by(times: str) -> Any:
+def _sorted_by(times: str, queue: str) -> Any:
     return option(
         "--sort",
         "ORDER",
-        f"newest or oldest first, by {times}. [default: newest; with --ndjson: as found, in constant memory]",
+        f"newest or oldest first, by {times}; queue: {queue}. "
+        "[default: newest; with --ndjson: as found, in constant memory]",
         callback=one_of(SORTS),
     )
 
 
-SortOption = Annotated[str | None, _sorted_by("run and creation times")]
-DeadSortOption = Annotated[str | None, _sorted_by("when they died")]
+SortOption = Annotated[
+    str | None,
+    _sorted_by("run and creation times", "in its own order (what runs next, what died last), at once"),
+]
+DeadSortOption = Annotated[str | None, _sorted_by("when they died", "the same as newest")]
 
 DeadStateOption = Annotated[
     str | None,
@@ -108,11 +112,12 @@ def list_(
         sort=sort or "newest",
         page=asked.page,
         size=asked.size,
+        exact=session.out.format == "json",
     )
     paging.print_page(session, found)
     if wanted.narrows:
         paging.tell_of_none(session, found.total, state)
-    asked.tell_of_more(session, len(found.jobs), found.total)
+    asked.tell_of_more(session, len(found.jobs), found.total, is_exact=found.is_exact)
 
 
 @command(app, "show", "secrets")

@@ -43,13 +43,16 @@ class Paging:
     def size(self) -> int:
         return self.asked_size or _USUAL_SIZE
 
-    def tell_of_more(self, session: Session, shown: int, total: int, things: str = "jobs") -> None:
+    def tell_of_more(
+        self, session: Session, shown: int, total: int, things: str = "jobs", *, is_exact: bool = True
+    ) -> None:
         """A pipe that is given a page unasked and without a word would take it for everything: no line
         stands under it."""
         unasked = self.asked_page is None and self.asked_size is None
         if unasked and shown < total and session.out.format == "tabs":
+            of = f"{total:,}" if is_exact else f"at most {total:,}"
             session.out.remark(
-                "note", f"{shown:,} of {total:,} {things}; --ndjson gives all, --size up to {_LARGEST}"
+                "note", f"{shown:,} of {of} {things}; --ndjson gives all, --size up to {_LARGEST}"
             )
 
 

@@ -34,7 +34,8 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """`state` is None for a page of the dead-letter queue, which holds more than one."""
+    """`state` is None for a page of the dead-letter queue, which holds more than one. Where `is_exact`
+    is False, there are at most `total` jobs."""
 
     queue: str
     state: str | None
@@ -44,6 +45,7 @@ class JobPage:
     sort: str
     filters: JobFilter
     jobs: Sequence[Job]
+    is_exact: bool = True
 
     @property
     def total_pages(self) -> int:

@@ -219,6 +219,9 @@ def worker_footer(page: WorkerPage) -> str:
 
 def page_footer(page: JobPage) -> str:
     jobs = counted(page.total, "job")
+    if not page.is_exact:
+        shown = f"{len(page.jobs):,} of at most {jobs}"
+        return shown if page.page == 1 else f"{shown}, page {page.page:,}"
     if page.total_pages == 1 and page.page == 1:
         return jobs
     return f"{jobs}, page {page.page:,} of {page.total_pages:,}"

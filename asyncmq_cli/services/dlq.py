@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.models.failures import FailureGroups
@@ -26,22 +26,24 @@ class DlqService:
 
     def page(self, queue: str, wanted: JobFilter, *, sort: str, page: int, size: int) -> JobPage:
         """One page of the dead-letter queue, by when the jobs died. Its `state` is None."""
-        jobs = listing.Counted(self.matching(queue, wanted))
-        found = listing.page_of(
-            jobs, _died, sort=sort, page=page, size=size, reread=lambda ids: self._reread(queue, ids)
-        )
-        return JobPage(queue, None, page, size, jobs.total, sort, wanted, found)
+        which = listing.Page("newest" if sort == "queue" else sort, page, size)
+        if wanted.narrows:
+            found, total = listing.filtered(self._store, queue, self.matching(queue, wanted), _died, which)
+        else:
+            require_queue(self._store, queue)
+            found, total, _ = listing.unfiltered(self._store, queue, "dlq", which, exact=True)
+        return JobPage(queue, None, page, size, total, sort, wanted, found)
 
     def every(self, queue: str, wanted: JobFilter, *, sort: str | None) -> Iterator[Job]:
         """Every match, and not one page."""
-        jobs = self.matching(queue, wanted)
-        return listing.every(jobs, _died, sort=sort, reread=lambda ids: self._reread(queue, ids))
+        order = "newest" if sort == "queue" else sort
+        return listing.every(self._store, queue, self.matching(queue, wanted), _died, sort=order)
 
     def matching(self, queue: str, wanted: JobFilter) -> Iterator[Job]:
         """The dead jobs that a filter lets through, in the order found."""
         require_queue(self._store, queue)
         matches = Matcher(wanted, self._store.now())
-        jobs = self._store.jobs.in_place(queue, "dlq", matches.sieve)
+        jobs = self._store.jobs.in_place(queue, "dlq", matches.prefilter)
         return of_known_group(self._store, queue, wanted, matches, jobs) if wanted.narrows else jobs
 
     def groups(self, queue: str, wanted: JobFilter) -> FailureGroups:
@@ -50,9 +52,6 @@ class DlqService:
         if left_out:
             self._store.warn(f"{left_out:,} jobs are in no group: there are too many different causes")
         return FailureGroups(queue, scanned, left_out, groups)
-
-    def _reread(self, queue: str, job_ids: Sequence[str]) -> Iterator[Job]:
-        return listing.read_again(self._store, queue, job_ids, with_scores="dlq")
 
 
 def _died(job: Job) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.services.groups import signature
-from asyncmq_cli.storage.sieve import Sieve, TextSieve, certainly_holds, needle_of
+from asyncmq_cli.storage.prefilter import Prefilter, TextPrefilter, certainly_holds, needle_of
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.job_lists import JobFilter
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Matcher:
     """A filter made ready. White space around a text is not part of it, as in the dashboard.
 
-    `sieve` leaves out, unread, jobs that it would not let through; None where it has no means.
+    `prefilter` leaves out, undecoded, jobs that it would not let through; None where it has no means.
     """
 
     def __init__(self, wanted: JobFilter, now: float) -> None:
@@ -30,7 +30,7 @@ class Matcher:
         self._task = wanted.task.strip().lower()
         self._job_id = wanted.job_id.strip()
         needle = needle_of(self._q)
-        self.sieve: Sieve | None = None if needle is None else TextSieve(needle)
+        self.prefilter: Prefilter | None = None if needle is None else TextPrefilter(needle)
         # A part of the text proves that it is not there, and only all of it that it is.
         self._needle = needle if needle == self._q.encode() else None
 

@@ -13,6 +13,7 @@ from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.keys import QueueKeys, to_text
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.storage.jobs import JobReader
 
 
@@ -64,6 +65,10 @@ class ClaimReader:
             return states
         recorded = dict(zip(stateless, self._jobs.load(queue, stateless), strict=True))
         return [
-            state if state is not None else job.status if (job := recorded[job_id]) is not None else None
+            state if state is not None else _recorded(recorded.get(job_id))
             for job_id, state in zip(job_ids, states, strict=True)
         ]
+
+
+def _recorded(job: Job | None) -> str | None:
+    return None if job is None or job.record is None else job.status

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -18,6 +19,7 @@ from typing import Any, TypedDict
 
 import orjson
 
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.bounds import LIMITS, decodes_within
 from asyncmq_cli.storage.keys import to_bytes
 
@@ -51,6 +53,19 @@ class Outline(TypedDict, total=False):
     status: Any
     depends_on: Any
     created_at: Any
+
+
+class _Times(TypedDict, total=False):
+    """By what a job is sorted, in this order."""
+
+    run_at: Any
+    created_at: Any
+    timestamp: Any
+
+
+class _Arguments(TypedDict, total=False):
+    args: Any
+    kwargs: Any
 
 
 class CorruptData(ValueError):
@@ -137,6 +152,26 @@ def outlines(records: Sequence[bytes]) -> list[Outline | None]:
     # Where there is none of these, others tell whether there is anything.
     pairs = zip(_skimmer(Outline)(records), records, strict=True)
     return [found or _readable(record) for found, record in pairs]
+
+
+def sort_times(texts: Sequence[bytes | None]) -> list[float | None]:
+    """By what each of these jobs is sorted, 0.0 where nothing tells; None for what is no job."""
+    return [
+        None if not text else _sort_time(found or _readable(text))
+        for text, found in zip(texts, _skimmer(_Times)([text or b"" for text in texts]), strict=True)
+    ]
+
+
+def _sort_time(job: Any) -> float | None:
+    if not job:
+        return None
+    value = job.get("run_at") or job.get("created_at") or job.get("timestamp") or 0
+    return value if type(value) is float and math.isfinite(value) else as_number(value) or 0.0
+
+
+def whole_arguments(texts: Sequence[bytes]) -> list[bool]:
+    """Whether each of these records certainly has its own arguments, and no payload part."""
+    return [found is not None and len(found) == len(PAYLOAD_FIELDS) for found in _skimmer(_Arguments)(texts)]
 
 
 def _readable(record: bytes) -> Any:

@@ -53,10 +53,11 @@ def add_record(raw: RawJob, record: bytes | None) -> None:
         raw.problem = f"the job's record is damaged: {exc}"
 
 
-def hydrate(queue: str, raw: RawJob, *, place: str | None = None) -> Job:
+def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | None = None) -> Job:
     """The job, with the state, result and claim that live outside its record put in.
 
-    `place` is the sorted set in which it was found: `waiting`, `delayed` or `dlq`.
+    `place` is where it was found: `waiting`, `delayed`, `dlq` or `active`. `status` is the job's, by
+    default its effective state.
     """
     record, problem = _whole(raw)
     data = dict(record) if record is not None else None
@@ -65,7 +66,7 @@ def hydrate(queue: str, raw: RawJob, *, place: str | None = None) -> Job:
     return Job(
         queue=queue,
         id=raw.id,
-        status=effective_state(raw.state, data, place),
+        status=effective_state(raw.state, data, place) if status is None else status,
         record=data,
         problem=problem,
         due_at=raw.score if place == "delayed" else None,

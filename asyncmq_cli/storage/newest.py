@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from asyncmq_cli.storage.walk import Read
+    from asyncmq_cli.storage.pieces import Piece
 
 # Every value that either name has, wherever in the record: the job's own is one of them.
 _TIMES = re.compile(rb'"(?:created_at|timestamp)"\s*:\s*"?\s*([^",}\]\s]*)')
@@ -21,11 +21,14 @@ class NewestSieve:
     def __init__(self) -> None:
         self.floor = 0.0
 
-    def passing(self, read: Read) -> list[int]:
+    def passing(self, piece: Piece) -> list[int]:
         """The positions of those that may be among the newest."""
         if self.floor <= 0:
-            return list(range(len(read.records)))
-        return [i for i, record in enumerate(read.records) if record is None or self._may_pass(record)]
+            return list(range(len(piece.ids)))
+        return [i for i in range(len(piece.ids)) if not piece.records or self._passes(piece.records[i])]
+
+    def _passes(self, record: bytes | None) -> bool:
+        return record is None or self._may_pass(record)
 
     def _may_pass(self, record: bytes) -> bool:
         if _ESCAPED_LOW in record:

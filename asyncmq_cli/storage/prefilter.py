@@ -6,7 +6,7 @@ and escapes, and by the values that live outside the record. A needle is a run o
 no structure, number or literal can hold, so it lies within one string; and where the stored text
 has no escape that `json.dumps` would not make, that string stands in it as it does in the JSON.
 
-A sieve proves that a job does not match, or lets it pass to be looked at in full.
+A prefilter proves that a job does not match, or lets it pass to be looked at in full.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import orjson
 from asyncmq_cli.models.values import JOB_STATES
 
 if TYPE_CHECKING:
-    from asyncmq_cli.storage.walk import Read
+    from asyncmq_cli.storage.pieces import Piece
 
 # Printable ASCII that JSON writes as it is, and that is no part of its structure.
 _RUN = re.compile(r"[!#-+\-.0-9;-Z^-z|~]+")
@@ -31,20 +31,16 @@ _PUT_IN = ("id", "status", "result", "active_since", "unknown", *JOB_STATES)
 _SHORTEST = 3
 _MOST = 0.9
 _REST = 10
-"""A sieve through which most of a piece has passed is not used for so many pieces."""
-
-SPLIT_AND_WHOLE = 16 * 1024
-"""A job that was split and failed has its arguments in both parts; its record is never smaller."""
+"""A prefilter that most of a piece has passed is not used for so many pieces."""
 
 # A character below U+0100 as an escape may be a letter that `json.dumps` writes as it is.
 _ESCAPED_LOW = b"\\u00"
 # The letters beyond ASCII of which one in lower case is, or starts with, one of ASCII.
 _FOLDED = {b"k": b"\\u212a", b"i": b"\\u0130"}
-_ARGUMENTS = (b'"args"', b'"kwargs"')
 
 
 def needle_of(text: str) -> bytes | None:
-    """The part of a searched text, in lower case, that a sieve can look for; None where there is none."""
+    """The part of a searched text, in lower case, that a prefilter can look for; None where there is none."""
     runs = [run for run in _RUN.findall(text) if len(run) >= _SHORTEST and _in_strings_only(run)]
     return max(runs, key=len).encode() if runs else None
 
@@ -62,14 +58,14 @@ def certainly_holds(record: Mapping[str, Any], needle: bytes) -> bool:
         return False
 
 
-class Sieve(Protocol):
-    """Whatever can tell of listed jobs and their records which are not wanted."""
+class Prefilter(Protocol):
+    """Whatever can tell of jobs and their records which are not wanted."""
 
-    def passing(self, read: Read) -> list[int]:
+    def passing(self, piece: Piece) -> list[int]:
         """The positions of those that may be wanted. None of them may have a payload part."""
 
 
-class TextSieve:
+class TextPrefilter:
     """Passes jobs whose JSON may hold the needle, which `needle_of` made."""
 
     def __init__(self, needle: bytes) -> None:
@@ -77,37 +73,33 @@ class TextSieve:
         self._folded = [escape for letter, escape in _FOLDED.items() if letter in needle]
         self._idle_for = 0
 
-    def passing(self, read: Read) -> list[int]:
+    def passing(self, piece: Piece) -> list[int]:
         """The positions of those that may match. None of them may have a payload part."""
-        everyone = list(range(len(read.records)))
+        everyone = list(range(len(piece.ids)))
         if self._idle_for:
             self._idle_for -= 1
             return everyone
-        if not self._are_without(filter(None, set(read.listed.states))):
+        if not self._are_without(filter(None, set(piece.states))):
             return everyone
         # Mostly a look at all texts in one is enough.
-        if not self._may_match(read, everyone):
+        if not self._may_match(piece, everyone):
             return []
-        found = [i for i in everyone if self._may_match(read, [i])]
+        found = [i for i in everyone if self._may_match(piece, [i])]
         if len(found) > len(everyone) * _MOST:
             # Where nearly all pass, looking at each costs more than it spares.
             self._idle_for = _REST
         return found
 
-    def _may_match(self, read: Read, positions: Sequence[int]) -> bool:
-        listed = read.listed
+    def _may_match(self, piece: Piece, positions: Sequence[int]) -> bool:
         texts: list[bytes] = []
         for i in positions:
-            record = read.records[i]
-            if record is None or b'"' not in record:
-                # An empty record counts as none, and then the member is shown.
+            bodies = piece.bodies(i)
+            if not any(b'"' in body for body in bodies):
+                # What is no job is shown as something else than it is stored as.
                 return True
-            texts.append(record)
-        if listed.members:
-            members = [listed.members[i] for i in positions]
-            texts += [member for member, record in zip(members, texts, strict=True) if member != record]
-        texts += [result for i in positions if (result := read.results.get(i)) is not None]
-        return not (self._are_without(texts) and self._are_plain_ids([listed.ids[i] for i in positions]))
+            texts += bodies
+        texts += [result for i in positions if (result := piece.results.get(i)) is not None]
+        return not (self._are_without(texts) and self._are_plain_ids([piece.ids[i] for i in positions]))
 
     def _are_without(self, texts: Iterable[bytes]) -> bool:
         joined = b"\n".join(texts).lower()
@@ -124,10 +116,3 @@ class TextSieve:
         joined = b" ".join(ids)
         plain = joined.isascii() and joined.decode("ascii").isprintable()
         return plain and b'"' not in joined and b"\\" not in joined and self._needle not in joined.lower()
-
-
-def may_be_split(record: bytes | None) -> bool:
-    """Whether a part of the job may have been split off its record; one that is not there has none."""
-    return record is not None and (
-        len(record) >= SPLIT_AND_WHOLE or any(name not in record for name in _ARGUMENTS)
-    )
