@@ -178,11 +178,13 @@ class Restorer(JobRunner):
         for parts in backup.jobs(lines):
             queue, job_id = to_text(parts.queue), to_text(parts.id)
             attempt = self._attempt(backup.entries[parts.queue, parts.id])
-            if (queue, job_id) in marked and not parts.cancelled:
-                yield attempt, marked_cancelled(job_id)
-            else:
+            try:
+                if (queue, job_id) in marked and not parts.cancelled:
+                    raise marked_cancelled(job_id)
                 put_back, note = self._to_run(queue, parts)
                 yield attempt, self.store.changes.restore(put_back, attempt.draft()), note
+            except ChangeRefused as exc:
+                yield attempt, exc
 
     def _to_run(self, queue: str, parts: Parts) -> tuple[Parts, str | None]:
         """The parts to put back. A job that was active waits: nobody runs it, and a claim would keep

@@ -47,6 +47,7 @@ MARKED_CANCELLED = -4
 RECORD_CHANGED = -5
 UNLIKE_BACKUP = -6
 EXISTS = -7
+KEY_SHARED = -8
 
 WITH_BACKUP = " with a backup"
 """In this manner a removal also compares."""
@@ -95,6 +96,7 @@ class Changes:
         """Enqueue a dead letter again; with `reset_at`, epoch seconds, as if it had been created then. Raises
         ChangeRefused where it cannot be read. Source: `retry_job` in asyncmq.backends.redis."""
         keys = keys_of(location.queue)
+        require_own_record(keys, location.id)
         member = location.members["dlq"][0]
         record, priority = retried(member_of(member, location.id), location.id, reset_at=reset_at)
         text, payload = encode_record(record)
@@ -125,6 +127,9 @@ class Changes:
             *_used_by_removal(keys, location.id),
             *(keys.children(parent) for parent in location.parents),
         ]
+        if not keys.has_own_record(location.id):
+            # What is under that name belongs to all jobs; the rest of the job can go.
+            used[used.index(keys.record(location.id))] = keys.payload(location.id)
         args: list[Any] = [
             to_bytes(location.id),
             to_bytes(location.state or ""),
@@ -139,9 +144,10 @@ class Changes:
         return Change(location, Call(REMOVE, used, args + _backed_up(location, location.parts), WITH_BACKUP))
 
     def restore(self, parts: Parts, draft: EventDraft) -> Change:
-        """Put back a job that was removed, byte for byte, unless any of it is there."""
+        """Put back a job that was removed, byte for byte, unless any of it is there. Raises ChangeRefused."""
         location = Location(to_text(parts.queue), to_text(parts.id))
         keys = keys_of(location.queue)
+        require_own_record(keys, location.id)
         used = [
             *_used_by_removal(keys, location.id),
             *(keys.children(to_text(parent)) for parent in parts.parents),
@@ -159,6 +165,7 @@ class Changes:
         """Take a job from where a worker would find it, and mark it. Raises ChangeRefused where its record
         cannot be read. Source: `cancel_job` in asyncmq.backends.redis."""
         keys = keys_of(location.queue)
+        require_own_record(keys, location.id)
         text, payload = encode_record(cancelled(location))
         used = [
             keys.waiting,
@@ -224,11 +231,29 @@ def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
         return marked_cancelled(job_id)
     if reply[0] == EXISTS:
         return already_there(change.location.queue, job_id)
+    if reply[0] == KEY_SHARED:
+        return ChangeRefused(
+            "key_shared",
+            f"job {job_id!r} and another job have a key in common, because one id is the other with an affix "
+            "of AsyncMQ's; nothing was changed",
+            hint="such affixes are ':payload' and ':pending' at the end of an id, and 'parent:' at its start",
+        )
     return ChangeRefused(
         "job_moved",
         f"job {job_id!r} moved meanwhile ({_MOVED[reply[0]]}); nothing was changed",
         hint=f"look at it again with {command_line('jobs', 'show', change.location.queue, job_id)}",
     )
+
+
+def require_own_record(keys: QueueKeys, job_id: str) -> None:
+    """Raise ChangeRefused for an id by which a record would be written over a key that all jobs share."""
+    if not keys.has_own_record(job_id):
+        raise ChangeRefused(
+            "job_id_reserved",
+            f"the record of a job with the id {job_id!r} would be the key {to_text(keys.record(job_id))!r}, "
+            "which all jobs of the queue share; nothing was changed",
+            hint=f"{command_line('jobs', 'remove', keys.queue, job_id)} takes the job out",
+        )
 
 
 def marked_cancelled(job_id: str) -> ChangeRefused:

@@ -150,6 +150,10 @@ class QueueKeys:
     def record(self, job_id: str) -> bytes:
         return self._jobs + to_bytes(job_id)
 
+    def has_own_record(self, job_id: str) -> bool:
+        """Whether the name of the job's record is not that of a key which all jobs share."""
+        return self.record(job_id) not in (self.ids, self.states, self.results)
+
     def payload(self, job_id: str) -> bytes:
         return self.record(job_id) + _PAYLOAD_SUFFIX
 

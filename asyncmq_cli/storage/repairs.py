@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.models.values import DEAD_STATES, as_number
-from asyncmq_cli.storage.changes import Change
+from asyncmq_cli.storage.changes import Change, require_own_record
 from asyncmq_cli.storage.codec import dumps, encode_record
 from asyncmq_cli.storage.dependencies import parents_of
 from asyncmq_cli.storage.keys import AUDIT_STREAM, QueueKeys, to_bytes
@@ -115,6 +115,7 @@ def _change(
 ) -> Change:
     location = found.location
     keys, name = QueueKeys(location.queue), to_bytes(location.id)
+    require_own_record(keys, location.id)
     used = [
         keys.waiting,
         keys.delayed,

@@ -15,6 +15,7 @@
 --         {-2}     the job's state is not the one found
 --         {-3}     the job has become active, or is no longer
 --         {-5}     the record is not the one found
+--         {-8}     another job of the queue has a key in common with it
 --         {-9, i}  KEYS[i] is of a wrong type
 local key, bad = named_keys('waiting delayed record payload ids states results active heartbeats cancelled audit')
 if bad then
@@ -22,6 +23,9 @@ if bad then
 end
 
 local id = ARGV[1]
+if shares_key(key.ids, id) then
+  return {-8}
+end
 local waiting, delayed, next_arg
 waiting, next_arg = members_at(9)
 delayed = members_at(next_arg)

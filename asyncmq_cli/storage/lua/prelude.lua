@@ -199,6 +199,23 @@ local function drop_set(key)
   end
 end
 
+-- Whether a job of the queue has an id by which it uses a key of this job, too: `a:payload` is the record of
+-- one job and the payload part of the other. So it is with sets of parents and of children.
+local function shares_key(ids, job_id)
+  local others = {
+    job_id .. ':payload',
+    string.match(job_id, '^(.*):payload$') or job_id,
+    (string.gsub(job_id, '^parent:(.*)$', '%1:pending')),
+    (string.gsub(job_id, '^(.*):pending$', 'parent:%1')),
+  }
+  for _, other in ipairs(others) do
+    if other ~= job_id and redis.call('SISMEMBER', ids, other) == 1 then
+      return true
+    end
+  end
+  return false
+end
+
 -- Whether INCR can count the waiting set's sequence on; one that is not there it can.
 local function is_countable(sequence)
   local count = redis.call('GET', sequence)

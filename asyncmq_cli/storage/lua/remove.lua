@@ -16,6 +16,7 @@
 --         {-2}     the job's state is not the one found
 --         {-3}     the job is active, and that was not allowed
 --         {-6}     it is not what is in the backup
+--         {-8}     another job of the queue has a key in common with it
 --         {-9, i}  KEYS[i] is of a wrong type
 local key, bad = named_keys(WHOLE_JOB)
 if bad then
@@ -69,6 +70,9 @@ local function same_set(set, members)
 end
 
 local id = ARGV[1]
+if shares_key(key.ids, id) then
+  return {-8}
+end
 local waiting, delayed, dead, next_arg
 waiting, next_arg = members_at(6)
 delayed, next_arg = members_at(next_arg)

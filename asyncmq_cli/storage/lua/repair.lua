@@ -16,6 +16,7 @@
 --         {-2}     the job's state is not the one found
 --         {-3}     the job's claim or heartbeat is not the one found
 --         {-5}     the record is not the one found
+--         {-8}     another job of the queue has a key in common with it
 --         {-9, i}  KEYS[i] is of a wrong type
 local key, bad = named_keys('waiting delayed dlq record payload ids states results active heartbeats cancelled sequence pending audit')
 local id = ARGV[1]
@@ -26,6 +27,9 @@ dead, next_arg = members_at(next_arg)
 local function moved()
   if bad then
     return bad
+  end
+  if shares_key(key.ids, id) then
+    return {-8}
   end
   if state_of(key.states, id) ~= ARGV[2] then
     return {-2}

@@ -15,6 +15,7 @@
 -- Returns {1}      done
 --         {-4}     the id is marked as cancelled, so a worker would drop the job
 --         {-7}     the job exists
+--         {-8}     another job of the queue has a key in common with it
 --         {-9, i}  KEYS[i] is of a wrong type
 local key, bad = named_keys(WHOLE_JOB)
 if bad then
@@ -52,6 +53,9 @@ local function put_set(set, members)
 end
 
 local id = ARGV[1]
+if shares_key(key.ids, id) then
+  return {-8}
+end
 local waiting, delayed, dead, pending, children, next_arg
 waiting, next_arg = members_at(18)
 delayed, next_arg = members_at(next_arg)
