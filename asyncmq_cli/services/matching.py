@@ -32,7 +32,7 @@ class Matcher:
         needle = needle_of(self._q)
         self.prefilter: Prefilter | None = None if needle is None else TextPrefilter(needle)
         # A part of the text proves that it is not there, and only all of it that it is.
-        self._needle = needle if needle == self._q.encode() else None
+        self._needle = needle if needle == self._q.encode("utf-8", "surrogatepass") else None
 
     def __call__(self, job: Job) -> bool:
         if self._job_id and self._job_id not in job.id:

@@ -88,3 +88,12 @@ def test_a_backup_may_start_with_a_byte_order_mark(
     file.write_bytes(BOM + file.read_bytes())
     assert run("jobs", "restore", str(file), " a ").code == 0
     assert client.exists("jobs:mail:a") == 1
+
+
+def test_a_byte_that_is_not_utf_8_is_searched_for(client: redis.Redis, run: Run) -> None:
+    client.sadd("jobs:mail:ids", b"caf\xe9", "plain")
+    client.hset("jobs:mail:states", mapping={b"caf\xe9": "completed", "plain": "completed"})
+    for text in ("caf\udce9", "\udce9", "f\udce9 "):
+        found = run("jobs", "list", "mail", "--state", "completed", "--q", text, "-o", "name")
+        assert (found.code, found.lines) == (0, ["caf\udce9"])
+    assert run("jobs", "list", "mail", "--state", "completed", "--q", "\udcff", "-o", "name").lines == []

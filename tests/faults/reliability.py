@@ -52,6 +52,10 @@ SECTIONS = {
     "Fuzzed URLs": """
         Made-up Redis URLs with passwords of every character, encoded and not: no four characters of a
         password were shown, and none led to another host than the one meant.""",
+    "Values of options": """
+        Some ninety hostile values (ends of the calendar, numbers beyond every type, bytes that are not
+        UTF-8, deep JSON, odd schedules) behind each option of each command, which the program itself
+        names: each ended in an answer or in wrong usage.""",
     "Fuzzed codec": """
         Mutated texts, decoded as Python's `json` decodes them or refused as it refuses them; none but a
         backup's own line is taken for one.""",
