@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+# These patterns are compiled where there is more than ASCII: that takes some milliseconds.
 # What no terminal shows, or shows as a blank, though Python holds it to be printable: the combining
 # grapheme joiner, fillers, Mongolian and other variation selectors, Khmer's inherent vowels, Braille's blank.
 _UNSEEN = (
@@ -16,14 +17,14 @@ _UNSEEN = (
 # Characters that JSON may hold raw and a terminal or a line reader would act on, or not show: DEL and the
 # C1 controls, every format character (marks of direction, zero-width ones, tags), separators of lines and
 # paragraphs.
-_JSON_UNSAFE = re.compile(
+_JSON_UNSAFE = (
     "[\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\ufeff\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
     f"\U0001d173-\U0001d17a\U000e0000-\U000e0fff{_UNSEEN}]"
 )
-_HIDDEN = re.compile(f"[{_UNSEEN}]")
+_HIDDEN = f"[{_UNSEEN}]"
 # Every combining mark is in one of these blocks, and few letters are.
-_MARKS = re.compile(
+_MARKS = (
     "[\u0300-\u036f\u0483-\u0489\u0590-\u109f\u135d-\u135f\u1700-\u1cff\u1dc0-\u1dff\u20d0-\u20ff"
     "\u2cef-\u2cf1\u2d7f\u2de0-\u2dff\u302a-\u302f\u3099\u309a\ua66f-\ua67d\ua69e\ua69f\ua6f0\ua6f1"
     "\ua800-\uabff\ufb1e\ufe00-\ufe0f\ufe20-\ufe2f\U000101fd-\U00011fff\U00013440-\U00013455"
@@ -42,7 +43,7 @@ def escape(text: str, *, keep: str = "") -> str:
     `keep` are characters that the caller means to print, such as a line's end.
     """
     if not text.isascii():
-        text = _MARKS.sub(_few_marks, _HIDDEN.sub(lambda found: _escaped(found[0]), text))
+        text = re.sub(_MARKS, _few_marks, re.sub(_HIDDEN, lambda found: _escaped(found[0]), text))
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep or c in "\u00a0\u3000" else _escaped(c) for c in text)
@@ -92,8 +93,8 @@ def escape_json(document: bytes) -> bytes:
     if document.isascii() and b"\x7f" not in document:
         return document
     text = document.decode("utf-8")
-    shown = _JSON_UNSAFE.sub(lambda found: _in_json(found[0]), text)
-    return _MARKS.sub(lambda found: _few_marks(found, _in_json), shown).encode("utf-8")
+    shown = re.sub(_JSON_UNSAFE, lambda found: _in_json(found[0]), text)
+    return re.sub(_MARKS, lambda found: _few_marks(found, _in_json), shown).encode("utf-8")
 
 
 def _few_marks(found: re.Match[str], written: Callable[[str], str] | None = None) -> str:

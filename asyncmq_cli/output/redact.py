@@ -1,77 +1,71 @@
-"""Secrets are not printed unasked."""
+"""Secrets are not printed unasked: what stands under a secret's name, and what is one by its form."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asyncmq_cli.output.jsontext import MAX_DEPTH, TOO_DEEP
-
-REDACTED = "[redacted]"
-
-SECRET_PARTS = (
-    "authorization",
-    "api[_-]?key",
-    "credential",
-    "password",
-    "passwd",
-    "private[_-]?key",
-    "secret",
-    "token",
-)
-"""A key that has one of these patterns in it is a secret's."""
-_PARTS = "|".join(SECRET_PARTS)
-_SECRET_KEY = re.compile(_PARTS, re.IGNORECASE)
-
-# `password=…`, `"api_token": "…"`, `Authorization: Bearer …` inside a text, up to where the value
-# starts. All patterns here take time in proportion to the text: it may be large, and hostile.
-_ASSIGNMENT = re.compile(
-    # The rest of the name is looked at once: after a lookahead nothing shorter is tried.
-    rf"""(?:{_PARTS})(?=(?P<rest>[A-Za-z0-9_-]{{0,64}}))(?P=rest)
-         (?P<quoted>\\*["'])?\s*(?P<sign>=>|:=|={{1,3}}|:)\s*
-         (?:[bfru]{{1,2}}(?=["']))?""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_NAME = re.compile(r"[A-Za-z0-9_-]*\Z")
-_LONGEST_NAME = 64
-_CLASS_NAME = re.compile(r"[A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+")
-_LOOSE_END = re.compile(r"s?(?:[_-]|\Z)")
-
-_QUOTE = re.compile(r"\\*[\"']")
-_BRACKET_OR_QUOTE = re.compile(r"""["'()\[\]{}]""")
-_SCHEME = re.compile(r"(?:bearer|basic|token|digest|negotiate)[ \t]+(?=[^\s\"',;&)}\]])", re.IGNORECASE)
-_PEM = re.compile(r"-----BEGIN [^-]*-----[^-]*(?:-----END [^-]*-----)?")
-_PLAIN = re.compile(r"""[^\s"',;&()\[\]{}]*""")
-
-# The word PASSWORD stands for one where it is shown how a URL is written.
-_URL_PASSWORD = re.compile(
-    r"(?P<before>[a-z][a-z0-9+.-]{1,20}://[^\s/?#@:\"']*:)(?!(?-i:PASSWORD)@)[^\s/?#\"']+(?=@)", re.IGNORECASE
+from asyncmq_cli.output.secret_names import (
+    FOLDED,
+    LABELS,
+    REDACTED,
+    VALUES,
+    also_redacted,
+    is_secret_name,
+    redact_also,
 )
 
+__all__ = ["REDACTED", "is_secret_name", "redact", "redact_also", "redact_any", "redact_text"]
 
-def is_secret_name(name: str) -> bool:
-    return _SECRET_KEY.search(name) is not None
-
-
-# One of these is in the JSON, in lower case, of all in which there is anything to redact.
-_SIGNS: tuple[bytes, ...] = (
-    b"authorization",
-    b"credential",
-    b"password",
-    b"passwd",
-    b"secret",
-    b"token",
-    b"://",
+# One of these is in the text, in lower case, of all in which there is anything to redact.
+_SIGNS: tuple[str, ...] = (
+    *("authorization", "credential", "pass", "pwd", "pswd", "secret", "token", "cookie", "sess"),
+    *("auth", "key", "jwt", "card", "cvv", "cvc", "otp", "ssn", "csrf", "xsrf", "bearer", "basic"),
+    *("ssws", "connection", "code", "identified", "pw", "://", ":\\/", "@tcp(", "@unix("),
+    *("input_value", "sig", "akia", "asia", "abia", "acca", "gho_", "ghp_", "ghs_", "ghu_", "ghr_"),
+    *("github_", "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glsoat-", "glagent-"),
+    *("glimt-", "glffct-", "xox", "xapp-", "k_live", "k_test", "whsec_", "sk-", "aiza", "ya29."),
+    *("npm_", "gocspx-", "pypi-", "rubygems_", "dckr_", "sg.", "hf_", "hvs.", "hvb.", "hvr.", "_v1_"),
+    *("dapi", "shpat_", "shpca_", "shppa_", "shpss_", "sq0", "lin_api_", "figd_", "pscale_", "glsa_"),
+    *("glsc_", "sntrys_", "phc_", "nrak-", "atatt3", ":aa", "eyj", " bot ", " -p", "'-p", '"-p', " -u"),
+    *("'-u", '"-u', " -a", "'-a", '"-a', "-w"),
 )
-_SIGNS += (b"apikey", b"api_key", b"api-key", b"privatekey", b"private_key", b"private-key")
 # Where case is ignored, these letters count as `i`, `k` and `s` too.
-_SIGNS += tuple(letter.encode() for letter in "\u0130\u0131\u212a\u017f")
+_SIGNS += tuple(FOLDED)
+# The same as JSON has them.
+_SIGNS_UTF8 = tuple(sign.replace("\\", "\\\\").replace('"', '\\"').encode() for sign in _SIGNS)
 
 
 def redact(value: Any) -> Any:
     """JSON data without the values that look like secrets; the same object where there are none."""
     return value if _is_clean(value) else _redacted(value, 0)
+
+
+def redact_text(text: str) -> str:
+    """`text` without what is assigned to a secret's name in it, and without what is a secret by its form."""
+    if not _may_hold_a_secret(text):
+        return text
+    # Their patterns take some milliseconds to compile.
+    from asyncmq_cli.output.secret_forms import without_known_forms, without_pem
+    from asyncmq_cli.output.secret_shapes import without_shapes
+    from asyncmq_cli.output.secret_text import without_assigned
+
+    return without_known_forms(without_assigned(without_shapes(without_pem(text))))
+
+
+def redact_any(value: Any) -> str | None:
+    """The same of what may be no text; None stays None."""
+    return None if value is None else redact_text(str(value))
+
+
+def _may_hold_a_secret(text: str) -> bool:
+    lower = text.lower()
+    return (
+        any(sign in lower for sign in _SIGNS)
+        or any(words[-1] in lower for words in also_redacted())
+        or any(letter in text for letter in FOLDED)
+    )
 
 
 def _is_clean(value: Any) -> bool:
@@ -85,8 +79,9 @@ def _is_clean(value: Any) -> bool:
         text = orjson.dumps(value).lower()
     except orjson.JSONEncodeError:
         return False
-    shallow = text.count(b"[") + text.count(b"{") < MAX_DEPTH
-    return shallow and not any(sign in text for sign in _SIGNS)
+    if text.count(b"[") + text.count(b"{") >= MAX_DEPTH or any(sign in text for sign in _SIGNS_UTF8):
+        return False
+    return not any(words[-1].encode() in text for words in also_redacted())
 
 
 def _redacted(value: Any, depth: int) -> Any:
@@ -97,97 +92,51 @@ def _redacted(value: Any, depth: int) -> Any:
     if depth == MAX_DEPTH:
         return TOO_DEEP
     if isinstance(value, Mapping):
-        return {
-            name: REDACTED if is_secret_name(name) else _redacted(inner, depth + 1)
-            for name, inner in value.items()
-        }
-    return [_redacted(inner, depth + 1) for inner in value]
+        return _redacted_object(value, depth)
+    hidden = _hidden_elements(value)
+    return [
+        REDACTED if number in hidden else _redacted(inner, depth + 1) for number, inner in enumerate(value)
+    ]
 
 
-def redact_text(text: str) -> str:
-    """`text` without what is assigned to a secret name in it, and without passwords in URLs."""
-    if _SECRET_KEY.search(text):
-        text = _without_assigned(text)
-    return _URL_PASSWORD.sub(rf"\g<before>{REDACTED}", text) if "://" in text else text
+def _redacted_object(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    beside = _is_beside_its_name(value)
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        shown = redact_text(name)
+        while shown in found or (shown != name and shown in value):
+            shown += "'"
+        hidden = is_secret_name(name) or (beside and name.lower() in VALUES)
+        is_told = inner is None or isinstance(inner, bool) or _is_a_directory(name, inner)
+        found[shown] = REDACTED if hidden and not is_told else _redacted(inner, depth + 1)
+    return found
 
 
-def redact_any(value: Any) -> str | None:
-    """The same of what may be no text; None stays None."""
-    return None if value is None else redact_text(str(value))
+def _is_a_directory(name: str, value: Any) -> bool:
+    """The shell's, which bears the name of a password."""
+    return name.lower() in ("pwd", "oldpwd") and isinstance(value, str) and value[:1] in ("/", "~")
 
 
-def _without_assigned(text: str) -> str:
-    pieces = []
-    done = 0
-    while found := _ASSIGNMENT.search(text, done):
-        start = found.end()
-        pieces.append(text[done:start])
-        done = start
-        if not _names_a_secret(text, found):
-            continue
-        if quote := _QUOTE.match(text, start):
-            done, closing = _end_of_quoted(text, quote.end(), quote[0])
-            pieces.append(f"{quote[0]}{REDACTED}{closing}")
-        else:
-            done = _end_of_plain(text, start)
-            pieces.append(REDACTED if done > start else "")
-    return "".join([*pieces, text[done:]])
+def _is_beside_its_name(value: Mapping[str, Any]) -> bool:
+    """Whether it is `{"name": "password", "value": …}`, or what pydantic says of a secret's field."""
+    for name, inner in value.items():
+        if isinstance(inner, str) and name.lower() in LABELS and is_secret_name(inner):
+            return True
+        if name == "loc" and isinstance(inner, list | tuple):
+            return any(isinstance(part, str) and is_secret_name(part) for part in inner)
+    return False
 
 
-def _names_a_secret(text: str, found: re.Match[str]) -> bool:
-    """A name in quotes or before `=` is judged as a key is. Before a bare colon it may be prose or
-    a class: `TokenError: no such user` and `InvalidToken: expired` are messages, not secrets."""
-    if found["quoted"] or found["sign"] != ":":
-        return True
-    before = _NAME.search(text[max(0, found.start() - _LONGEST_NAME) : found.start()])
-    name = (before[0] if before else "") + text[found.start() : found.end("rest")]
-    if _CLASS_NAME.fullmatch(name):
-        return False
-    rest = found["rest"]
-    return _LOOSE_END.match(rest) is not None or (name[0].islower() and rest[0].isupper())
+def _hidden_elements(values: Sequence[Any]) -> set[int]:
+    """Those of a list that are secrets by what stands before them: a pair of a name and its value, or the
+    words of a command line."""
+    if len(values) < 2 or not isinstance(values[0], str):
+        return set()
+    if len(values) == 2 and isinstance(values[1], str) and is_secret_name(values[0]):
+        return {1}
+    if not any(isinstance(word, str) and word[:1] == "-" for word in values):
+        return set()
+    from asyncmq_cli.output.secret_shapes import passwords_of
 
-
-def _end_of_quoted(text: str, start: int, opening: str) -> tuple[int, str]:
-    """Where a quoted value ends, and the quote that closes it; an unclosed one ends with the text.
-
-    In JSON inside a JSON string a quote carries 1, 3, 7… backslashes, and one that belongs to the
-    value carries more, by a number that depends on how deep it is.
-    """
-    level = len(opening) - 1
-    position = start
-    while (end := text.find(opening[-1], position)) >= 0:
-        slashes = _slashes_before(text, position, end)
-        if slashes < level:
-            return end - slashes, ""
-        if (slashes - level) % (2 * level + 2) == 0:
-            return end + 1, opening
-        position = end + 1
-    return len(text), ""
-
-
-def _end_of_plain(text: str, start: int) -> int:
-    if pem := _PEM.match(text, start):
-        return pem.end()
-    scheme = _SCHEME.match(text, start)
-    plain = _PLAIN.match(text, scheme.end() if scheme else start)
-    end = plain.end() if plain else start
-    return _end_of_bracket(text, end) if text[end : end + 1] in tuple("([{") else end
-
-
-def _end_of_bracket(text: str, start: int) -> int:
-    position, depth = start, 0
-    while found := _BRACKET_OR_QUOTE.search(text, position):
-        if found[0] in "\"'":
-            quote = "\\" * _slashes_before(text, position, found.start()) + found[0]
-            position, _ = _end_of_quoted(text, found.end(), quote)
-            continue
-        position = found.end()
-        depth += 1 if found[0] in "([{" else -1
-        if depth == 0:
-            return position
-    return len(text)
-
-
-def _slashes_before(text: str, start: int, end: int) -> int:
-    piece = text[start:end]
-    return len(piece) - len(piece.rstrip("\\"))
+    words = [word if isinstance(word, str) else "" for word in values]
+    return passwords_of(words)

@@ -53,7 +53,7 @@ def test_no_format_character_and_none_that_does_not_show_is_printed_raw() -> Non
 
 
 def test_marks_on_one_letter_are_escaped_from_the_fifth_on() -> None:
-    one = re.compile(_MARKS.pattern.removesuffix("{5,}"))
+    one = re.compile(_MARKS.removesuffix("{5,}"))
     for char in EVERY:
         if unicodedata.category(char) in ("Mn", "Me"):
             assert one.fullmatch(char), ascii(char)
