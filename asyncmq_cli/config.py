@@ -26,7 +26,7 @@ DEFAULT_HEARTBEAT_TTL = 30.0
 """Seconds; AsyncMQ's own `heartbeat_ttl` where its settings do not say otherwise."""
 _FILE = "the configuration file"
 COLOR_CHOICES = ("auto", "always", "never")
-FILE_KEYS = ("redis_url", "password_file", "password_command", "timeout", "actor", "color")
+FILE_KEYS = ("redis_url", "password_file", "password_command", "timeout", "actor", "color", "redact")
 MAX_FILE = 1024 * 1024
 READ_WITHIN = 2.0
 """Bytes and seconds: a configuration file may be a pipe, or a device that never ends."""
@@ -52,6 +52,8 @@ class Config:
     warnings: tuple[str, ...] = ()
     """What went wrong and did not matter enough to be an error."""
     max_payload: int = DEFAULT_MAX_PAYLOAD
+    redact: tuple[str, ...] = ()
+    """Names of secrets beside those that are known."""
 
     @property
     def shown_url(self) -> str:
@@ -94,7 +96,12 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
             "ASYNCMQ_HEARTBEAT_TTL", env.get("ASYNCMQ_HEARTBEAT_TTL") or DEFAULT_HEARTBEAT_TTL
         ),
         max_payload=_size("ASYNCMQ_MAX_PAYLOAD", env.get("ASYNCMQ_MAX_PAYLOAD") or str(DEFAULT_MAX_PAYLOAD)),
+        redact=(*stored.get("redact", ()), *_listed(env.get("ASYNCMQ_REDACT") or "")),
     )
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _address(
@@ -203,6 +210,10 @@ def _read_file(env: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]
 
 
 def _check_type(path: Path, key: str, value: Any) -> None:
+    if key == "redact":
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            raise UsageProblem(f'{key} in {path} must be a list of names, such as ["iban"]')
+        return
     if isinstance(value, str):
         return
     if key == "timeout":

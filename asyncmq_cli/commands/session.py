@@ -42,7 +42,11 @@ class Session(Services):
 
     @cached_property
     def config(self) -> configuration.Config:
-        return configuration.resolve(self.flags)
+        from asyncmq_cli.output.redact import redact_also
+
+        found = configuration.resolve(self.flags)
+        redact_also(found.redact)
+        return found
 
     @cached_property
     def store(self) -> Store:

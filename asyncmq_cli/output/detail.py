@@ -115,7 +115,7 @@ def _calls(error: JobError, text: Callable[[Any], str]) -> Iterator[str]:
 
 def _frame_lines(frames: Sequence[Frame], text: Callable[[Any], str]) -> Iterator[str]:
     for frame in frames:
-        yield f"  {escape(frame.path)}:{frame.line} in {escape(frame.function or '?')}"
+        yield f"  {escape(text(frame.path))}:{frame.line} in {escape(text(frame.function or '?'))}"
         if frame.source:
             yield f"      {escape(text(frame.source))}"
 

@@ -33,8 +33,8 @@ _SIGNS: tuple[str, ...] = (
 )
 # Where case is ignored, these letters count as `i`, `k` and `s` too.
 _SIGNS += tuple(FOLDED)
-# The same as JSON has them.
-_SIGNS_UTF8 = tuple(sign.replace("\\", "\\\\").replace('"', '\\"').encode() for sign in _SIGNS)
+# The same as JSON has them; an option may be an element of its own.
+_SIGNS_UTF8 = tuple(sign.replace("\\", "\\\\").lstrip('"').encode() for sign in _SIGNS)
 
 
 def redact(value: Any) -> Any:

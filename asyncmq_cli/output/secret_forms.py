@@ -63,7 +63,7 @@ _SIGNED = re.compile(
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}\Z")
 # Where the part of a URL before its `@` can end at the latest.
-_NOT_IN_USERINFO = re.compile(r"""[\s"<>`]|:\\?/\\?/|\\[nrt"]|'[,)\]};]""")
+_NOT_IN_USERINFO = re.compile(r"""[\s"]|:\\?/\\?/|</|'[,)\]};]""")
 _AUTHORITY = re.compile(r":\\?/\\?/")
 # What begins like a port and a path is taken for one.
 _PORT = re.compile(r"[0-9]{1,5}[/?#]")

@@ -76,7 +76,7 @@ _BEFORE_A_CLASS = word_set("invalid expired missing bad wrong unknown unexpected
 _AMOUNTS = word_set("max min num total n prompt completion input output cached reasoning used")
 _URL_OF = re.compile("(?:token|authorization|credential|password|secret)s?(?:url|uri|endpoint)$")
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 # Where case is ignored, these letters count as `i`, `k` and `s` too.
 FOLDED = {"\u0130": "I", "\u0131": "i", "\u212a": "K", "\u017f": "s"}
 _FOLD = str.maketrans(FOLDED)

@@ -41,6 +41,16 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(written: Write)
     assert resolve({"redis_url": "redis://flag"}, env).shown_url == "redis://flag"
 
 
+def test_names_of_secrets_in_the_environment_are_added_to_those_of_the_file(written: Write) -> None:
+    env = written('redact = ["iban"]')
+    assert resolve({}, env).redact == ("iban",)
+    assert resolve({}, {**env, "ASYNCMQ_REDACT": "national_id, ssn,"}).redact == (
+        "iban",
+        "national_id",
+        "ssn",
+    )
+
+
 def test_each_other_setting_goes_the_same_way(written: Write) -> None:
     env = written('timeout = 2\nactor = "file"\ncolor = "never"')
     stored = resolve({}, env)
@@ -140,6 +150,8 @@ def test_a_bad_number_in_the_environment_is_refused_by_its_name(
         ("timeout = true", "timeout in .* must be a number"),
         ("redis_url = 6379", "redis_url in .* must be a text"),
         ('actor = ["ada"]', "actor in .* must be a text"),
+        ('redact = "iban"', "redact in .* must be a list of names"),
+        ("redact = [1]", "redact in .* must be a list of names"),
         ('color = "blue"', "color must be one of auto, always, never"),
     ],
 )

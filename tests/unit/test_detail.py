@@ -54,3 +54,13 @@ def test_a_single_traceback_is_one_block() -> None:
 def test_a_traceback_that_was_cut_is_shown_as_far_as_it_goes(cut: int) -> None:
     paths = [line.strip() for line in shown(TRACEBACK[:cut] or " ") if line.strip().startswith("/app/")]
     assert len(paths) == len(set(paths)) <= 2
+
+
+def test_a_frames_path_and_source_are_redacted_as_in_json() -> None:
+    text = (
+        'Traceback (most recent call last):\n  File "/srv/token=hunter2/app.py", line 3, in send\n'
+        '    os.environ["DB_PASSWORD"] = "hunter2"\nValueError: no'
+    )
+    lines = "\n".join(shown(text))
+    assert "/srv/token=[redacted]" in lines and 'os.environ["DB_PASSWORD"] = "[redacted]"' in lines
+    assert "hunter2" not in lines

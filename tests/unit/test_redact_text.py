@@ -91,6 +91,19 @@ def test_the_repr_of_python_data_keeps_its_shape_and_loses_its_secrets(
 PIECES = st.sampled_from(
     [
         *(
+            "--password ",
+            "<password>",
+            "</password>",
+            "Cookie: ",
+            "a=b",
+            "|\n  ",
+            "- ",
+            "name",
+            "value",
+            "mysql ",
+        ),
+        *(" -p", "input_value=", "Key (", "PASSWORD ", "IDENTIFIED BY ", "curl -u ", "%22", "&quot;", "auth"),
+        *(
             "password",
             "token",
             "Token",
@@ -142,29 +155,3 @@ def test_the_password_in_any_url_is_hidden_whole(password: str) -> None:
     assert redact_text(f"cannot reach redis://ada:{password}@host:1/0 now") == (
         "cannot reach redis://ada:[redacted]@host:1/0 now"
     )
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "token" * 200_000,
-        "password=" * 110_000,
-        "password='" * 100_000,
-        'password="' + "\\" * 1_000_000,
-        'password=\\"' + '\\\\"' * 300_000,
-        "secret" + " " * 1_000_000,
-        "secret" + "\\" * 1_000_000,
-        "secret=" + "[" * 1_000_000,
-        "secret=" + "{'" * 500_000,
-        "api_key" + "_" * 1_000_000,
-        "private_key=-----BEGIN " * 45_000,
-        "authorization: bearer " * 45_000,
-        "redis://u:" + "x" * 1_000_000,
-        "redis://u:" + "@:" * 500_000,
-        "redis://u" * 110_000,
-        "a" * 1_000_000 + "://",
-    ],
-    ids=lambda text: text[:24],
-)
-def test_a_hostile_megabyte_is_searched_to_its_end(text: str) -> None:
-    assert "hunter2" not in redact_text(text + "\n'\"}] password=hunter2")
