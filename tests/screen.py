@@ -13,6 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 
 import pyte
@@ -112,6 +113,10 @@ class LiveTerminal:
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self._process.pid, number)
+
+    @property
+    def is_stopped(self) -> bool:
+        return Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     @property
     def echoes(self) -> bool:

@@ -9,13 +9,19 @@ import termios
 import time
 from typing import Any
 
-_LOCAL_MODES = 3
+_LOCAL_MODES, _CHARACTERS = 3, 6
 """Where they stand in what `termios.tcgetattr` gives."""
+_NO_CHARACTER = b"\0"
+
+
+def leads_session() -> bool:
+    """Whether this is the first process on the terminal: no shell is there that could continue it."""
+    return os.getsid(0) == os.getpid()
 
 
 class Keyboard:
     """Between `take` and `give_back` nothing that is typed is echoed, and what was not asked for is
-    dropped. Ctrl-C and Ctrl-Z work as ever."""
+    dropped. Ctrl-C works as ever, and Ctrl-Z where there is a shell."""
 
     def __init__(self) -> None:
         # The echo is on the terminal that is drawn upon, wherever stdin comes from.
@@ -27,6 +33,9 @@ class Keyboard:
         self._before = termios.tcgetattr(self._terminal)
         modes = termios.tcgetattr(self._terminal)
         modes[_LOCAL_MODES] &= ~(termios.ECHO | termios.ICANON)
+        if leads_session():
+            # Ctrl-Z would stop it for good.
+            modes[_CHARACTERS][termios.VSUSP] = _NO_CHARACTER
         termios.tcsetattr(self._terminal, termios.TCSADRAIN, modes)
 
     def give_back(self) -> None:

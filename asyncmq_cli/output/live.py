@@ -13,7 +13,7 @@ from typing import Any
 
 from asyncmq_cli import signals
 from asyncmq_cli.errors import OutputClosed, OutputFailed
-from asyncmq_cli.output.keyboard import Keyboard
+from asyncmq_cli.output.keyboard import Keyboard, leads_session
 
 _LOOK_EVERY = 0.1
 """Seconds between two looks at the size of the terminal."""
@@ -150,7 +150,8 @@ class LiveScreen:
     def _stop(self) -> None:
         self._give_back()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTSTP)
+        # Without a shell above it, the kernel would pass over SIGTSTP.
+        os.kill(os.getpid(), signal.SIGSTOP if leads_session() else signal.SIGTSTP)
         # Here it goes on, when the shell says so.
         signal.signal(signal.SIGTSTP, self._on_signal)
         self._take()

@@ -12,10 +12,11 @@ import pytest
 import redis
 from asyncmq.backends.redis import RedisBackend
 
+from asyncmq_cli.demo.processes import exit_status
 from asyncmq_cli.demo.server import PrivateRedis
 from tests import library
 from tests.conftest import Run
-from tests.screen import ALTERNATE, TOOL, LiveTerminal
+from tests.screen import ALTERNATE, CURSOR_HIDDEN, TOOL, LiveTerminal
 from tests.servers import Comeback
 from tests.terminal import on_terminal
 
@@ -264,6 +265,86 @@ def test_a_terminated_watch_gives_the_terminal_back(
         assert terminal.end() == 128 + number
         assert terminal.is_given_back and terminal.echoes
         assert terminal.after == ""
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGTERM, signal.SIGHUP),
+        (signal.SIGHUP, signal.SIGTERM, signal.SIGTERM),
+        (signal.SIGINT, signal.SIGINT, signal.SIGINT),
+        (signal.SIGQUIT, signal.SIGINT),
+    ],
+    ids=lambda numbers: " ".join(number.name for number in numbers),
+)
+def test_several_signals_at_once_give_the_terminal_back_as_one_does(
+    numbers: tuple[signal.Signals, ...], mail: None, server: PrivateRedis
+) -> None:
+    with LiveTerminal("overview", "--watch", url=server.url) as terminal:
+        terminal.shows("5 queues")
+        for number in numbers:
+            terminal.send(number)
+        # The last of them may come when all is done, and end the interpreter itself.
+        assert exit_status(terminal.end()) in {128 + number for number in numbers}
+        assert terminal.is_given_back and terminal.echoes
+
+
+def test_a_watch_that_no_shell_has_started_gives_the_terminal_back_when_it_is_stopped(
+    mail: None, server: PrivateRedis
+) -> None:
+    with LiveTerminal("overview", "--watch", "0.2", url=server.url) as terminal:
+        terminal.shows("5 queues, 12 jobs", "every 0.2s")
+        terminal.press("\x1a")
+        enqueue(server, "late")
+        # Ctrl-Z would stop it for good.
+        terminal.shows("5 queues, 13 jobs")
+        terminal.send(signal.SIGTSTP)
+        terminal.until(lambda text: terminal.is_stopped)
+        assert terminal.is_given_back and terminal.echoes
+        terminal.send(signal.SIGCONT)
+        enqueue(server, "later")
+        terminal.shows("5 queues, 14 jobs")
+        assert not terminal.echoes
+        terminal.press("q")
+        assert terminal.end() == 0
+        assert terminal.is_given_back and terminal.echoes
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL],
+    ids=lambda one: one.name,
+)
+@pytest.mark.parametrize("words", [("wait", "queue-0"), ("jobs", "cancel", "queue-0")], ids=" ".join)
+def test_a_bar_never_hides_the_cursor(
+    words: tuple[str, ...], number: signal.Signals, mail: None, server: PrivateRedis
+) -> None:
+    enqueue(server, *(f"much-{n}" for n in range(150)))
+    rest = ("--keep-waiting",) if words[0] == "wait" else ("--all", "--yes", "--rate", "2/s")
+    with LiveTerminal(*words, *rest, url=server.url) as terminal:
+        terminal.until(lambda text: "/158" in text)
+        terminal.send(number)
+        assert terminal.end() == (-number if number == signal.SIGKILL else 128 + number)
+        assert CURSOR_HIDDEN not in terminal.raw and ALTERNATE not in terminal.raw
+        assert terminal.echoes
+
+
+def test_a_bar_is_drawn_again_by_fg(mail: None, server: PrivateRedis) -> None:
+    enqueue(server, *(f"much-{n}" for n in range(150)))
+    shell = ("bash", "--norc", "--noprofile", "-i")
+    with LiveTerminal(url=server.url, program=shell, env={"PS1": "shell> "}) as terminal:
+        terminal.shows("shell>")
+        terminal.press(f"{' '.join(TOOL)} wait queue-0 --keep-waiting\n")
+        terminal.until(lambda text: "/158" in text)
+        terminal.press("\x1a")
+        terminal.shows("Stopped", "shell>")
+        terminal.press("clear; echo $((6*7))\n")
+        terminal.until(lambda text: "42" in text and "/158" not in text)
+        terminal.press("fg\n")
+        terminal.until(lambda text: "/158" in text)
+        terminal.press("\x03")
+        terminal.shows("error: interrupted", "shell>")
+        assert CURSOR_HIDDEN not in terminal.raw
 
 
 def test_a_watch_ends_with_its_terminal(mail: None, server: PrivateRedis) -> None:
