@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,16 +20,13 @@ from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.services import listing
 from asyncmq_cli.services.matching import Matcher
-from asyncmq_cli.storage import scan, walk
 from asyncmq_cli.storage.codec import decode_member
 from asyncmq_cli.storage.connection import connect
 from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
-from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes
 from asyncmq_cli.storage.lists import _ENTRIES, JobLists
 from asyncmq_cli.storage.locate import expected_members
 from asyncmq_cli.storage.prefilter import needle_of
-from asyncmq_cli.storage.scan import CHUNK, MIN_CHUNK, chunked
 from asyncmq_cli.storage.store import Store
 
 QUEUE = "mail"
@@ -183,7 +179,7 @@ def test_a_search_finds_the_same_with_a_prefilter_and_without(
     client: redis.Redis, commands: list[tuple[Any, ...]], query: str
 ) -> None:
     fill(client, commands)
-    reader, matches = JobReader(client), Matcher(JobFilter(q=query), 0.0)
+    reader, matches = JobLists(client), Matcher(JobFilter(q=query), 0.0)
     for state in (*JOB_STATES, "all"):
         plain = shown(filter(matches, reader.in_state(QUEUE, state)))
         assert shown(filter(matches, reader.in_state(QUEUE, state, matches.prefilter))) == plain
@@ -249,7 +245,7 @@ def test_a_sorted_set_is_read_as_if_each_member_was_read_alone(
     client: redis.Redis, commands: list[tuple[Any, ...]], place: str
 ) -> None:
     fill(client, commands)
-    assert shown(JobReader(client).in_place(QUEUE, place)) == shown(one_by_one(client, place))
+    assert shown(JobLists(client).in_place(QUEUE, place)) == shown(one_by_one(client, place))
 
 
 def test_no_letter_turns_into_another_of_ascii_but_the_two_that_are_known() -> None:
@@ -274,69 +270,6 @@ def test_no_letter_turns_into_another_of_ascii_but_the_two_that_are_known() -> N
 )
 def test_a_needle_is_what_only_a_string_can_hold(text: str, needle: bytes | None) -> None:
     assert needle_of(text) == needle
-
-
-SCORES = st.sampled_from([-math.inf, -1.5, 0.0, 0.1 + 0.2, 1e12, 1e300, math.inf]) | st.floats(0, 100)
-
-
-@relaxed
-@given(
-    scores=st.lists(SCORES, max_size=100),
-    sizes=st.lists(st.sampled_from([3, 3, 3, 100, 500]), min_size=1, max_size=7),
-    noise=st.lists(SCORES, max_size=40),
-    widest=st.sampled_from([1, 4, 16]),
-)
-def test_a_sorted_set_is_read_by_its_scores_while_others_come_and_go(
-    client: redis.Redis, scores: list[float], sizes: list[int], noise: list[float], widest: int
-) -> None:
-    few = 4
-    kept = {b"%d:" % number + b"x" * sizes[number % len(sizes)]: score for number, score in enumerate(scores)}
-    others = {b"other:%d" % number: score for number, score in enumerate(noise)}
-    client.flushall()
-    for members in (kept, dict(list(others.items())[::2])):
-        if members:
-            client.zadd(KEYS.dlq, members)
-    seen: list[bytes] = []
-    try:
-        with pytest.MonkeyPatch.context() as patched:
-            # So that there is more than one piece, and so that the sizes matter.
-            for module in (walk, scan):
-                patched.setattr(module, "MIN_CHUNK", few)
-                patched.setattr(module, "CHUNK", 4 * few)
-            patched.setattr(walk, "_MOST", 8 * few)
-            patched.setattr(walk, "PIECE_BYTES", 2000)
-            for piece in walk.in_order(client, KEYS.dlq, widest):
-                seen += piece or ()
-                for name, score in others.items():
-                    if client.zrem(KEYS.dlq, name) == 0:
-                        client.zadd(KEYS.dlq, {name: score})
-    except walk.Crowded:
-        # Fewer of one score than the smallest piece holds never are too many, unless others join them.
-        assert noise or max(Counter(scores).values()) >= few
-    else:
-        found = [member for member in seen if member in kept]
-        assert found == sorted(kept, key=lambda member: (kept[member], member))
-
-
-def test_large_members_that_lie_together_are_read_a_few_at_a_time(client: redis.Redis) -> None:
-    client.flushall()
-    large = range(3000, 3100)
-    members = {b"%d" % n + b"x" * (200_000 if n in large else 600): n for n in range(6000)}
-    for piece in chunked(members.items(), 100):
-        client.zadd(KEYS.dlq, dict(piece))
-    read = [piece for piece in walk.in_order(client, KEYS.dlq, 64) if piece is not None]
-    assert [member for piece in read for member in piece] == list(members)
-    most = max(sum(len(member) > 200_000 for member in piece) for piece in read)
-    assert most <= MIN_CHUNK + 1
-    # Small ones come many at a time.
-    assert len(read) < 100
-
-
-def test_too_many_of_one_score_are_not_read_by_it(client: redis.Redis) -> None:
-    client.flushall()
-    client.zadd(KEYS.waiting, dict.fromkeys(map(str, range(2001)), 7))
-    with pytest.raises(walk.Crowded):
-        list(walk.in_order(client, KEYS.waiting, CHUNK))
 
 
 def named(client: redis.Redis, place: str) -> list[bytes]:

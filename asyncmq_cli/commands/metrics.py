@@ -15,6 +15,7 @@ from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models.pictures import SNAPSHOT_FIELDS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.pictures import MetricsSnapshot, Picture, Rates
@@ -37,17 +38,23 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
     """
     from asyncmq_cli.output import metrics, pictures
 
+    rates: Rates | None = None
+
     def look(picture: Picture) -> tuple[MetricsSnapshot, Rates]:
+        nonlocal rates
         snapshot = picture.snapshot()
-        if not no_record:
-            session.metrics.keep(snapshot)
-        return snapshot, session.metrics.rates(snapshot)
+        # Totals of another moment would make false rates.
+        if rates is None or not picture.states_age:
+            if not no_record:
+                session.metrics.keep(snapshot)
+            rates = session.metrics.rates(snapshot)
+        return snapshot, rates
 
     if watching.is_wanted(session):
         watching.watch(session, look, metrics.frame)
         return
-    snapshot, rates = look(session.observer("stats").look())
-    session.detail(lambda: pictures.metrics_now(snapshot, rates), lambda now: metrics.lines(snapshot, rates))
+    snapshot, pace = look(session.poller(SNAPSHOT_FIELDS).read())
+    session.detail(lambda: pictures.metrics_now(snapshot, pace), lambda now: metrics.lines(snapshot, pace))
 
 
 @command(app, "record")

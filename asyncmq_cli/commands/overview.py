@@ -26,9 +26,9 @@ def overview(session: Session) -> None:
     from asyncmq_cli.output.canvas import canvas_for
 
     if watching.is_wanted(session):
-        watching.watch(session, lambda picture: picture, screens.overview, "workers", "latest")
+        watching.watch(session, lambda picture: picture, screens.overview, workers=True, latest=True)
         return
-    picture = session.observer("stats", "workers", "latest").look()
+    picture = session.poller(workers=True, latest=True).read()
     if session.out.for_programs:
         session.out.document(pictures.overview(picture))
     elif session.out.for_people:

@@ -8,6 +8,7 @@ from asyncmq_cli.commands.options import DryRunOption, QueueArg, QueuesArg, Reas
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
+from asyncmq_cli.models.queues import ALL_FIELDS
 
 app = noun("Find queues, see how they stand, pause and resume them.")
 
@@ -35,21 +36,36 @@ def list_(session: Session) -> None:
             lambda picture, canvas: screens.queues(picture.stats or (), columns, picture.now, canvas),
         )
         return
-    session.listing(session.queues.list(), views.QUEUES, documents.queues, documents.queue)
+    columns = views.queues_columns(session.out.for_people, session.out.fields)
+    fields = views.fields_of(columns, for_people=session.out.for_people)
+    if session.out.for_programs:
+        fields = ALL_FIELDS
+    if session.out.format == "names":
+        fields = frozenset()
+    rows = session.warning_of_queues(session.queues.list(fields))
+    session.listing(rows, columns, documents.queues, documents.queue)
+    if session.out.for_people and not session.out.fields:
+        left_out = len(views.QUEUES) - len(columns)
+        session.out.footer(f"+ {left_out} columns: --fields")
 
 
-@command(app, "show")
+@command(app, "show", "fields")
 def show(session: Session, queue: QueueArg) -> None:
     """Show one queue.
 
     \b
-    Example:
+    Examples:
       asyncmq queues show emails
+      asyncmq queues show emails --fields waiting,active
     """
-    from asyncmq_cli.output import detail, documents
+    from asyncmq_cli.output import detail, documents, views
 
-    stats = session.queues.show(queue)
-    session.detail(lambda: documents.queue(stats), lambda now: detail.queue_lines(stats, now))
+    session.offer(views.QUEUES)
+    columns = views.queues_columns(False, session.out.fields)
+    fields = views.fields_of(columns, for_people=session.out.for_people) if session.out.fields else ALL_FIELDS
+    (stats,) = session.warning_of_queues([session.queues.show(queue, fields)])
+    names = [column.key for column in columns] if session.out.fields else list(documents.QUEUE_KEYS)
+    session.detail(lambda: documents.queue(stats, names), lambda now: detail.queue_lines(stats, now, columns))
 
 
 @command(app, "pause")

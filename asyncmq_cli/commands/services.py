@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from asyncmq_cli.models.queues import ALL_FIELDS
 
 if TYPE_CHECKING:
     from asyncmq_cli.services.audit import AuditService
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.job_changes import JobChangeService
     from asyncmq_cli.services.jobs import JobService
     from asyncmq_cli.services.metrics import MetricsService
-    from asyncmq_cli.services.observer import Observer, Part
+    from asyncmq_cli.services.poller import Poller
     from asyncmq_cli.services.prometheus import PrometheusService
     from asyncmq_cli.services.queues import QueueService
     from asyncmq_cli.services.repeatables import RepeatableService
@@ -122,7 +125,15 @@ class Services(ABC):
 
         return EventService(self.store, self.metrics)
 
-    def observer(self, *parts: Part, again: bool = False) -> Observer:
-        from asyncmq_cli.services.observer import Observer
+    def poller(
+        self,
+        fields: Collection[str] = ALL_FIELDS,
+        *,
+        workers: bool = False,
+        latest: bool = False,
+        again: bool = False,
+    ) -> Poller:
+        """Reads all queues, of whose rows only these fields are wanted."""
+        from asyncmq_cli.services.poller import Poller
 
-        return Observer(self.store, parts, again=again)
+        return Poller(self.store, fields, workers=workers, latest=latest, again=again)

@@ -11,12 +11,13 @@ import typer
 
 from asyncmq_cli import config as configuration
 from asyncmq_cli.commands.services import Services
-from asyncmq_cli.errors import OutputFailed, QueueNotFound, TargetsFailed, UsageProblem
+from asyncmq_cli.errors import OutputFailed, QueueNotFound, TargetsFailed, UsageProblem, command_line
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
     from asyncmq_cli.models.job_lists import JobFilter
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import Repeatable
     from asyncmq_cli.output.columns import Column
     from asyncmq_cli.output.printer import Printer
@@ -126,6 +127,20 @@ class Session(Services):
     def warn_of_problems(self, jobs: Iterable[Listed], noun: str = "job") -> None:
         for _ in self.warning_of_problems(jobs, noun):
             pass
+
+    def warning_of_queues(self, rows: Iterable[QueueStats]) -> Iterator[QueueStats]:
+        """The same rows; the first few whose states contradict their places are named on stderr."""
+        problems = 0
+        for row in rows:
+            if row.problem is not None:
+                problems += 1
+                if problems <= _PROBLEMS_NAMED:
+                    finds = command_line("doctor", row.name)
+                    self.out.remark("warning", f"queue {row.name!r}: {row.problem}; {finds} finds out why")
+            yield row
+        if problems > _PROBLEMS_NAMED:
+            more = problems - _PROBLEMS_NAMED
+            self.out.remark("warning", f"the states of {more:,} more queues contradict their places")
 
     def listing(
         self,

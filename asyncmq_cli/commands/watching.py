@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.canvas import Canvas
     from asyncmq_cli.output.columns import Column
     from asyncmq_cli.services.feed import Outage
-    from asyncmq_cli.services.observer import Part
 
 T = TypeVar("T")
 
@@ -61,7 +60,8 @@ class _Board(Generic[T]):
     def show(self, found: tuple[Picture, T]) -> None:
         self._shown = found
         snapshot = found[0].snapshot()
-        if snapshot.is_whole:
+        # Totals of another moment would make false rates.
+        if snapshot.is_whole and not found[0].states_age:
             self._trend.add(snapshot)
 
     def lines(self, width: int, height: int) -> list[str]:
@@ -86,20 +86,22 @@ def watch(
     session: Session,
     look: Callable[[Picture], T],
     frame: Callable[[T, Canvas], list[Any]],
-    *parts: Part,
+    *,
+    workers: bool = False,
+    latest: bool = False,
 ) -> None:
-    """Draw `frame` of what `look` makes of each picture, which has at least the queues' stats."""
+    """Draw `frame` of what `look` makes of each picture, which has at least the rows of the queues."""
     from asyncmq_cli.output.live import LiveScreen
     from asyncmq_cli.services.feed import Feed, Outage
 
     every = _interval(session)
-    observer = session.observer("stats", *parts, again=True)
+    poller = session.poller(workers=workers, latest=latest, again=True)
 
     def both() -> tuple[Picture, T]:
-        picture = observer.look()
+        picture = poller.read()
         return picture, look(picture)
 
-    feed = Feed(session.store, both, observer.close)
+    feed = Feed(session.store, both, poller.forget)
     # Before the screen is taken: what is wrong now is told as everywhere.
     board = _Board(session, frame, every, feed.first())
     session.has_screen = True
@@ -118,7 +120,6 @@ def watch(
         raise typer.Exit(interruption(exc).exit_code) from exc
     finally:
         session.has_screen = False
-        observer.close()
 
 
 def _interval(session: Session) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from asyncmq_cli.models.queues import ALL_FIELDS
 from asyncmq_cli.models.values import JOB_STATES
 
 if TYPE_CHECKING:
@@ -70,12 +71,18 @@ class Rates:
     snapshots: int = 0
 
 
+TOTAL_FIELDS = ALL_FIELDS - {"oldest_waiting_seconds", "repeatables"}
+"""Of the rows: what the totals and the distribution of the states are made of."""
+SNAPSHOT_FIELDS = TOTAL_FIELDS
+"""Of the rows: what a MetricsSnapshot is made of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """All queues at one time, as far as it was asked for: what was not is None.
 
     `workers` are those that live. `latest_at` is when the latest jobs were looked for, which in a
-    row of pictures may be earlier than `now`.
+    row of pictures may be earlier than `now`; `latest_partial` says that not all jobs were looked through.
     """
 
     now: float
@@ -84,6 +91,13 @@ class Picture:
     latest_jobs: Sequence[LatestJob] | None = None
     latest_queues: Sequence[LatestQueue] | None = None
     latest_at: float | None = None
+    latest_partial: bool = False
+
+    @property
+    def states_age(self) -> float | None:
+        """How many seconds ago the states hashes were read; None where they were not."""
+        ages = [row.states_age_seconds for row in self.stats or () if row.states_age_seconds is not None]
+        return max(ages, default=None)
 
     def count(self, state: str) -> int | None:
         """The jobs of a state in all queues, None where one of them could not be counted."""

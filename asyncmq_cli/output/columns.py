@@ -25,6 +25,9 @@ class Column(Generic[T]):
     the last. So it is with cutting. Before a text has less than `ample`, wide columns are left out for
     it; before it has less than `least`, any.
 
+    `name` is what it is called on the command line, where that is not its title, and `key` the name of its
+    value in the JSON document, where that must be known; each does as well as the other.
+
     `may_be_cut` is for an id that nobody takes from here to another command. What is in `alarm` is red.
     """
 
@@ -39,11 +42,13 @@ class Column(Generic[T]):
     worth: int = 0
     may_be_cut: bool = False
     alarm: Callable[[T], bool] | None = None
+    name: str | None = None
+    key: str = ""
 
     @property
     def field(self) -> str:
         """What it is called on the command line: `next_run` for `NEXT RUN`."""
-        return self.title.lower().replace(" ", "_")
+        return self.name or self.title.lower().replace(" ", "_")
 
     def for_people(self, row: T) -> Any:
         if self.told is not None:
@@ -60,11 +65,15 @@ class Column(Generic[T]):
 def chosen(columns: Sequence[Column[T]], fields: Sequence[str]) -> list[Column[T]]:
     """Those that were asked for by name, in that order, and none of them to be left out for another.
     Raises UsageProblem for one that there is not. A title does as well as the name."""
-    known = {column.field: column for column in columns}
+    every = {column.field: column for column in columns}
+    known = {
+        name: column for column in columns for name in (column.title.lower().replace(" ", "_"), column.key)
+    }
+    known = {**known, **every}
     names = [field.lower().replace(" ", "_") for field in fields]
     for field in names:
         if field not in known:
             raise UsageProblem(
-                f"there is no field {field!r} here, but {', '.join(known)}", hint=did_you_mean(field, known)
+                f"there is no field {field!r} here, but {', '.join(every)}", hint=did_you_mean(field, every)
             )
     return [replace(known[field], wide=False) for field in names]

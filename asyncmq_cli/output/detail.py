@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.job_details import Frame, JobDetail, JobError
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.output.columns import Column
 
 # What has a line of its own, or is shown under a heading.
 _HEADINGS = ("args", "kwargs", "result", "last_error", "error_traceback")
@@ -27,7 +28,7 @@ _NAMES = ("Job", "Queue", "Task")
 _LED_TO = {"cause": "caused by", "context": "while handling"}
 _FULL_TITLES = {
     "CHILDREN": "Waiting for parents",
-    "DLQ": "Dead letters",
+    "DEAD": "Dead letters",
     "REPEAT": "Repeatables",
     "OLDEST": "Oldest waiting",
 }
@@ -65,9 +66,11 @@ def _parents(depends_on: Any) -> str | None:
     return ", ".join(named) or None
 
 
-def queue_lines(stats: QueueStats, now: float) -> Iterator[str]:
+def queue_lines(
+    stats: QueueStats, now: float, columns: Sequence[Column[QueueStats]] = views.QUEUES
+) -> Iterator[str]:
     """One fact a line, under the titles of the table."""
-    for column in views.QUEUES:
+    for column in columns:
         title = _FULL_TITLES.get(column.title, column.title.capitalize())
         yield f"{title + ':':<21}{human(column, column.for_people(stats), now)}"
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.output.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.times import rfc3339
 
@@ -16,15 +17,17 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.job_details import JobDetail, JobError
     from asyncmq_cli.models.job_lists import JobPage
     from asyncmq_cli.models.jobs import Job
-    from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import Repeatable
     from asyncmq_cli.models.workers import Worker, WorkerPage
 
 Document = dict[str, Any]
 
 
-def queue(stats: QueueStats) -> Document:
-    return dataclasses.asdict(stats)
+QUEUE_KEYS = tuple(each.name for each in dataclasses.fields(QueueStats))
+
+
+def queue(stats: QueueStats, keys: Sequence[str] = QUEUE_KEYS) -> Document:
+    return {key: getattr(stats, key) for key in keys}
 
 
 def queues(rows: Iterable[QueueStats]) -> Document:

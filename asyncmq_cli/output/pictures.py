@@ -34,6 +34,7 @@ def totals(picture: Picture) -> Document:
         "total_queues": len(picture.stats or ()),
         "total_jobs": picture.total_jobs,
         "total_workers": picture.total_workers,
+        "states_age_seconds": picture.states_age,
     }
 
 
@@ -82,7 +83,8 @@ EVENTS: dict[str, Callable[[Picture], Any]] = {
 
 
 def overview(picture: Picture) -> Document:
-    return {name: document(picture) for name, document in EVENTS.items()}
+    events = {name: document(picture) for name, document in EVENTS.items()}
+    return {**events, "latest_jobs_partial": picture.latest_partial}
 
 
 def runtime(event: RuntimeEvent, *, show_secrets: bool) -> Document:

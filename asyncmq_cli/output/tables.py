@@ -181,6 +181,6 @@ def human(column: Column[T], value: Any, now: float, *, utc: bool = False) -> st
 def _style(column: Column[T], value: Any) -> str:
     if column.kind == "state":
         return STATE_STYLES.get(str(value), "")
-    if column.kind == "number" and column.title in ("FAILED", "EXPIRED", "DLQ") and value:
+    if column.kind == "number" and column.title in ("FAILED", "EXPIRED", "DEAD") and value:
         return "red"
     return "dim" if value in (None, "", 0) else ""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.models.values import as_number
-from asyncmq_cli.output.columns import Column
+from asyncmq_cli.output.columns import Column, chosen
 from asyncmq_cli.output.counts import counted
 from asyncmq_cli.output.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.times import interval
@@ -28,7 +28,7 @@ T = TypeVar("T")
 _MODULE = re.compile(r"^(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*(?::|$))")
 
 QUEUES: tuple[Column[QueueStats], ...] = (
-    Column("NAME", lambda row: row.name, "id"),
+    Column("NAME", lambda row: row.name, "id", key="name"),
     Column(
         "STATE",
         lambda row: _queue_state(row),
@@ -36,17 +36,18 @@ QUEUES: tuple[Column[QueueStats], ...] = (
         told=lambda row: "no worker" if is_unattended(row) and not row.paused else _queue_state(row),
         alarm=lambda row: is_unattended(row),
         worth=1,
+        key="paused",
     ),
-    Column("WAITING", lambda row: row.waiting, "number", worth=4),
-    Column("ACTIVE", lambda row: row.active, "number", worth=1),
-    Column("DELAYED", lambda row: row.delayed, "number"),
-    Column("FAILED", lambda row: row.failed, "number", worth=3),
-    Column("COMPLETED", lambda row: row.completed, "number", wide=True),
-    Column("EXPIRED", lambda row: row.expired, "number", wide=True),
-    Column("CANCELLED", lambda row: row.cancelled, "number", wide=True),
-    Column("CHILDREN", lambda row: row.waiting_children, "number", wide=True),
-    Column("DLQ", lambda row: row.dlq, "number", wide=True),
-    Column("REPEAT", lambda row: row.repeatables, "number", wide=True),
+    Column("WAITING", lambda row: row.waiting, "number", worth=4, key="waiting"),
+    Column("ACTIVE", lambda row: row.active, "number", worth=1, key="active"),
+    Column("DELAYED", lambda row: row.delayed, "number", key="delayed"),
+    Column("FAILED", lambda row: row.failed, "number", wide=True, worth=3, key="failed"),
+    Column("COMPLETED", lambda row: row.completed, "number", wide=True, key="completed"),
+    Column("EXPIRED", lambda row: row.expired, "number", wide=True, key="expired"),
+    Column("CANCELLED", lambda row: row.cancelled, "number", wide=True, key="cancelled"),
+    Column("CHILDREN", lambda row: row.waiting_children, "number", wide=True, key="waiting_children"),
+    Column("DEAD", lambda row: row.dlq, "number", name="dlq", worth=3, key="dlq"),
+    Column("REPEAT", lambda row: row.repeatables, "number", wide=True, key="repeatables"),
     Column(
         "WORKERS",
         lambda row: row.workers,
@@ -54,9 +55,24 @@ QUEUES: tuple[Column[QueueStats], ...] = (
         told=lambda row: "none" if is_unattended(row) else row.workers,
         alarm=lambda row: is_unattended(row),
         worth=2,
+        key="workers",
     ),
-    Column("OLDEST", lambda row: row.oldest_waiting_seconds, "seconds"),
+    Column("OLDEST", lambda row: row.oldest_waiting_seconds, "seconds", key="oldest_waiting_seconds"),
 )
+
+
+def queues_columns(for_people: bool, fields: Sequence[str] = ()) -> list[Column[QueueStats]]:
+    """The columns of the queues: those asked for, else on a terminal those that have room at 80 columns,
+    which are also cheap to read. Raises UsageProblem for one that there is not."""
+    if fields:
+        return chosen(QUEUES, fields)
+    return [column for column in QUEUES if not (for_people and column.wide)]
+
+
+def fields_of(columns: Sequence[Column[QueueStats]], *, for_people: bool) -> frozenset[str]:
+    """The fields of QueueStats that these columns need. People are also told where no worker is."""
+    fields = {column.key for column in columns} - {"name"}
+    return frozenset(fields | ({"workers"} if for_people and "paused" in fields else set()))
 
 
 def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:

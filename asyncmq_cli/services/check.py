@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,15 @@ from asyncmq_cli.models.workers import slowest
 from asyncmq_cli.services.existence import nearest_queues, or_meant
 from asyncmq_cli.services.lost_jobs import LostJobs
 from asyncmq_cli.services.schedule import SchedulerClock
+from asyncmq_cli.storage.keys import QueueKeys
 from asyncmq_cli.storage.liveness import TOLERANCE, offset_in_words
+from asyncmq_cli.storage.queues import failed_of
 from asyncmq_cli.storage.scan import WrongType
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.workers import Worker
+    from asyncmq_cli.storage.sizes import Sizes
     from asyncmq_cli.storage.store import Store
-    from asyncmq_cli.storage.vitals import Vitals
 
 ALWAYS: Mapping[str, Threshold] = {
     "unattended": Threshold(critical=0),
@@ -64,25 +67,53 @@ class CheckService:
             missing = [name for name in names if not self._store.queues.exists(name)]
             probes += map(self._missing, missing)
             names = [name for name in names if name not in missing]
-        for vitals in self._store.vitals.of(names, now):
-            probes += _QueueProbes(self._store, vitals, now).judged(thresholds)
+        for counted in self._counted(names, now, thresholds):
+            probes += _QueueProbes(self._store, counted, now).judged(thresholds)
         if not queues and not names and "workers" in thresholds:
             # Who asks for workers is not served by there being no queue that could lack one.
             probes.append(_judged("workers", None, 0, thresholds["workers"]))
         return CheckReport(now, names, probes)
+
+    def _counted(
+        self, names: Sequence[str], now: float, thresholds: Mapping[str, Threshold]
+    ) -> Iterator[_Counted]:
+        """Sizes, and the little more that only some probes need, of many queues in few round trips."""
+        queues = self._store.queues
+        sizes = list(queues.sizes(names, now))
+        oldest: Mapping[str, float] = {}
+        failed: dict[str, int | None] = {}
+        if "oldest" in thresholds:
+            oldest = queues.oldest_waiting([one.queue for one in sizes if one.waiting])
+        if "failed" in thresholds:
+            # Only the states hash tells which of the dead letters have expired.
+            dead = [one.queue for one in sizes if one.dlq]
+            failed = {one.queue: failed_of(one, states) for one, states in queues.states(dead, now)}
+        for one in sizes:
+            yield _Counted(one, oldest.get(one.queue), failed.get(one.queue, one.dlq))
 
     def _missing(self, queue: str) -> Probe:
         problem = QueueNotFound(queue).message + or_meant(nearest_queues(self._store, queue))
         return Probe("exists", queue, None, _NO_BOUNDS, "unknown", problem)
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """`oldest` is when the oldest waiting job was created. None is what cannot be read, or is not there."""
+
+    sizes: Sizes
+    oldest: float | None
+    failed: int | None
+
+
 class _QueueProbes:
     """The values of one queue. What its sizes show to be empty is not read."""
 
-    def __init__(self, store: Store, vitals: Vitals, now: float) -> None:
+    def __init__(self, store: Store, counted: _Counted, now: float) -> None:
         self._store = store
-        self._vitals = vitals
-        self._queue = vitals.queue
+        self._counted = counted
+        self._sizes = counted.sizes
+        self._keys = QueueKeys(counted.sizes.queue)
+        self._queue = counted.sizes.queue
         self._now = now
         self._values: Mapping[str, Callable[[], float | None]] = {
             "unattended": self._unattended,
@@ -90,11 +121,11 @@ class _QueueProbes:
             "overdue": self._overdue,
             "lost": lambda: self._lost[0],
             "silent": lambda: self._lost[2],
-            "waiting": lambda: self._waiting[0],
+            "waiting": lambda: self._waiting,
             "oldest": self._oldest,
             "failed": self._failed,
-            "dlq": self._dead,
-            "delayed-due": self._due,
+            "dlq": lambda: _known(self._sizes.dlq, self._keys.dlq),
+            "delayed-due": lambda: self._due,
             "running": self._running,
             "workers": lambda: sum(1 for worker in self._workers if worker.is_live),
         }
@@ -115,41 +146,45 @@ class _QueueProbes:
 
     @cached_property
     def _workers(self) -> Sequence[Worker]:
-        if self._vitals.heartbeats == 0:
+        if self._sizes.heartbeats == 0:
             return []
         return self._store.workers.in_queue(self._queue)
-
-    @cached_property
-    def _waiting(self) -> tuple[int, float | None]:
-        return (0, None) if self._vitals.waiting == 0 else self._store.queues.waiting(self._queue)
 
     @cached_property
     def _lost(self) -> tuple[int, float | None, int]:
         """How many active jobs have lost their worker, when the oldest active one was claimed, and how
         many were claimed before a worker went silent."""
-        if self._vitals.active == 0:
+        if self._sizes.active == 0:
             return 0, None, 0
         lost = LostJobs(self._store, self._queue, self._now, self._workers)
         known = sum(1 for _ in lost)
         return known + lost.surplus, lost.oldest_claim, lost.silent
 
+    @property
+    def _waiting(self) -> int:
+        return _known(self._sizes.waiting, self._keys.waiting)
+
+    @property
+    def _due(self) -> int:
+        return _known(self._sizes.due, self._keys.delayed)
+
     def _unattended(self) -> int:
         """The backlog that nobody takes. That of a paused queue is not meant to be taken."""
-        if self._vitals.paused or self._is_empty or any(worker.is_live for worker in self._workers):
+        if self._sizes.paused or self._is_empty or any(worker.is_live for worker in self._workers):
             return 0
-        return self._waiting[0] + self._due()
+        return self._waiting + self._due
 
     def _paused(self) -> int:
-        return self._waiting[0] + self._due() if self._vitals.paused else 0
+        return self._waiting + self._due if self._sizes.paused else 0
 
     @property
     def _is_empty(self) -> bool:
-        return self._vitals.waiting == 0 and self._vitals.due == 0
+        return self._sizes.waiting == 0 and self._sizes.due == 0
 
     def _oldest(self) -> float | None:
-        waiting, oldest = self._waiting
-        if waiting and oldest is None:
-            raise _NotTold("no waiting job says when it was created")
+        oldest = self._counted.oldest
+        if self._waiting and oldest is None:
+            raise _NotTold("no job that stands first in its priority says when it was created")
         if oldest is not None and oldest > self._now + TOLERANCE:
             ahead = offset_in_words(oldest - self._now)
             self._store.warn_of(
@@ -162,19 +197,12 @@ class _QueueProbes:
         oldest = self._lost[1]
         return None if oldest is None else max(0.0, self._now + slowest(self._workers) - oldest)
 
-    def _due(self) -> int:
-        due = self._vitals.due
-        return self._store.vitals.due(self._queue, self._now) if due is None else due
-
     def _failed(self) -> int:
-        return 0 if self._vitals.dlq == 0 else self._store.queues.failed(self._queue)
-
-    def _dead(self) -> int:
-        dead = self._vitals.dlq
-        return self._store.queues.dead(self._queue) if dead is None else dead
+        dead = _known(self._sizes.dlq, self._keys.dlq)
+        return _known(self._counted.failed, self._keys.states) if dead else 0
 
     def _overdue(self) -> int:
-        if self._vitals.repeatables == 0:
+        if self._sizes.repeatables == 0:
             return 0
         members = self._store.repeatables.each(self._queue)
         clock = SchedulerClock(self._store, self._queue, self._now)
@@ -183,6 +211,13 @@ class _QueueProbes:
 
 class _NotTold(Exception):
     """The data do not say what was asked for."""
+
+
+def _known(size: int | None, key: bytes) -> int:
+    """Raises WrongType where the size could not be read."""
+    if size is None:
+        raise WrongType(key)
+    return size
 
 
 def _judged(name: str, queue: str | None, value: float | None, threshold: Threshold) -> Probe:

@@ -8,15 +8,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import RedisProblem
-from asyncmq_cli.models.pictures import EVENTS, RUNTIME, Picture, RuntimeEvent
+from asyncmq_cli.models.pictures import (
+    EVENTS,
+    RUNTIME,
+    SNAPSHOT_FIELDS,
+    TOTAL_FIELDS,
+    Picture,
+    RuntimeEvent,
+)
+from asyncmq_cli.models.queues import ALL_FIELDS
 from asyncmq_cli.services.feed import Feed, Outage
-from asyncmq_cli.services.observer import Observer, Part
+from asyncmq_cli.services.poller import Poller
 
 if TYPE_CHECKING:
     from asyncmq_cli.services.metrics import MetricsService
     from asyncmq_cli.storage.store import Store
 
-_PARTS: dict[str, Part] = {"workers": "workers", "latest_jobs": "latest", "latest_queues": "latest"}
+_FIELDS: dict[str, frozenset[str]] = {
+    "overview": TOTAL_FIELDS,
+    "jobdist": TOTAL_FIELDS,
+    "metrics": SNAPSHOT_FIELDS,
+    "queues": ALL_FIELDS,
+}
+"""What is read of the queues for each event."""
 
 _AT_A_STRETCH = 0.5
 """Seconds for which nothing but the channel is attended to."""
@@ -84,25 +98,27 @@ class EventService:
     def tail(self, tail: Tail, rest: Rest = time.sleep) -> Iterator[Event | Outage]:
         """Events as they come. An outage is what lies between two of them. `rest` is how to do
         nothing for so many seconds; while AsyncMQ is listened to it is called with 0."""
-        parts = {_PARTS.get(name, "stats") for name in tail.polled}
-        observer = Observer(self._store, parts, again=tail.rounds != 1)
-        try:
-            yield from self._rounds(tail, observer, rest)
-        finally:
-            observer.close()
+        poller = Poller(
+            self._store,
+            frozenset().union(*(_FIELDS.get(name, ()) for name in tail.polled)),
+            workers="workers" in tail.polled,
+            latest=any(name.startswith("latest") for name in tail.polled),
+            again=tail.rounds != 1,
+        )
+        return self._rounds(tail, poller, rest)
 
-    def _rounds(self, tail: Tail, observer: Observer, rest: Rest) -> Iterator[Event | Outage]:
+    def _rounds(self, tail: Tail, poller: Poller, rest: Rest) -> Iterator[Event | Outage]:
         def look() -> list[Event]:
             if tail.listens:
                 self._store.runtime.open()
             if tail.polled:
-                return self._events(tail, observer)
+                return self._events(tail, poller)
             # Nothing else would tell that the server at the other end is no more.
             self._store.now()
             return []
 
         def forget() -> None:
-            observer.close()
+            poller.forget()
             self._store.runtime.close()
 
         feed = Feed(self._store, look, forget, retry=tail.retry)
@@ -146,9 +162,10 @@ class EventService:
                 raise
             yield Outage(exc, 0.0)
 
-    def _events(self, tail: Tail, observer: Observer) -> list[Event]:
-        picture = observer.look()
-        if tail.record and "metrics" in tail.polled:
+    def _events(self, tail: Tail, poller: Poller) -> list[Event]:
+        picture = poller.read()
+        # Totals of another moment would make false rates.
+        if tail.record and "metrics" in tail.polled and not picture.states_age:
             self._metrics.keep(picture.snapshot())
         return [
             Event(name, picture.latest_at or picture.now, picture)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.models.pictures import LatestJob
 from asyncmq_cli.models.values import as_number
+from asyncmq_cli.storage.keys import to_text
 from asyncmq_cli.storage.newest import NewestSieve
 from asyncmq_cli.storage.scan import WrongType
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.storage.sizes import Sizes
     from asyncmq_cli.storage.store import Store
 
 LATEST_JOBS = 10
+FEW_JOBS = 20_000
+"""Of more, the latest are looked for by the orders that Redis keeps."""
 
 
 def newest_of(store: Store, queue: str) -> list[LatestJob]:
@@ -31,6 +35,15 @@ def newest_of(store: Store, queue: str) -> list[LatestJob]:
         if len(top) == LATEST_JOBS:
             sieve.floor = top[-1].created
     return top
+
+
+def newest_placed(store: Store, sizes: Sequence[Sizes]) -> dict[str, list[LatestJob]]:
+    """The newest jobs of each queue as far as they can be among the newest of all, without reading all.
+    Completed and cancelled jobs, and those that wait for others, are in no order and are left out."""
+    found: dict[str, list[LatestJob]] = {}
+    for job, state in store.newest_placed(sizes, LATEST_JOBS):
+        found.setdefault(job.queue, []).append(LatestJob(job.created, job.queue, to_text(job.id), state))
+    return {queue: newest(jobs) for queue, jobs in found.items()}
 
 
 def _readable(store: Store, queue: str, sieve: NewestSieve) -> Iterator[Job]:

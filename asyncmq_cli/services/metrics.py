@@ -8,8 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, RedisProblem
-from asyncmq_cli.models.pictures import MetricsSnapshot, Rates, Trend
-from asyncmq_cli.services.observer import Observer
+from asyncmq_cli.models.pictures import SNAPSHOT_FIELDS, MetricsSnapshot, Rates, Trend
+from asyncmq_cli.services.poller import Poller
 from asyncmq_cli.services.rates import rates, since_the_clock_was_set, trend, up_to
 from asyncmq_cli.storage.metrics import KEPT
 
@@ -34,7 +34,7 @@ class MetricsService:
 
     def now(self) -> MetricsSnapshot:
         """What there is at this moment. It is not kept."""
-        return Observer(self._store, ["stats"], again=False).look().snapshot()
+        return Poller(self._store, SNAPSHOT_FIELDS).read().snapshot()
 
     def record(self, snapshot: MetricsSnapshot) -> bool:
         """Keep a snapshot; False where another was kept within two seconds. Raises IncompleteSnapshot."""

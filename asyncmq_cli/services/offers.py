@@ -156,11 +156,11 @@ def _repeatables(search: _Search) -> None:
 
 def _groups(search: _Search) -> None:
     from asyncmq_cli.services.groups import grouped
-    from asyncmq_cli.storage.jobs import JobReader
+    from asyncmq_cli.storage.lists import JobLists
 
     if search.wish.queue is None:
         return
-    dead = JobReader(search.client).in_place(search.wish.queue, "dlq")
+    dead = JobLists(search.client).in_place(search.wish.queue, "dlq")
     for group in grouped(search.in_time(dead))[2]:
         if group.id.startswith(search.wish.prefix):
             kind = f"{group.type.rpartition('.')[2]}: " if group.type else ""
@@ -170,8 +170,8 @@ def _groups(search: _Search) -> None:
 def _tasks(search: _Search) -> None:
     """Those of the definitions, and elsewhere those of some jobs: enough to know how they are called."""
     from asyncmq_cli.storage import repeatables, scan
-    from asyncmq_cli.storage.jobs import JobReader
     from asyncmq_cli.storage.keys import QueueKeys, to_text
+    from asyncmq_cli.storage.lists import JobLists
 
     queue = search.wish.queue
     if queue is None:
@@ -180,7 +180,7 @@ def _tasks(search: _Search) -> None:
     if search.wish.command[:1] != ("repeatables",):
         some = next(scan.set_members(search.client, QueueKeys(queue).ids), [])
         ids = [to_text(member) for member in islice(some, _SAMPLE)]
-        for job in JobReader(search.client).load(queue, ids):
+        for job in JobLists(search.client).load(queue, ids):
             names.append((job and job.task_id) or "")
     start = search.wish.prefix
     search.found.update(dict.fromkeys((name for name in names if name and name.startswith(start)), ""))

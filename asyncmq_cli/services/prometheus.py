@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import RedisProblem
-from asyncmq_cli.services.observer import Observer
+from asyncmq_cli.services.poller import Poller
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
@@ -32,6 +32,6 @@ class PrometheusService:
         """Does not raise RedisProblem: that Redis cannot be read is what a monitor wants to hear."""
         try:
             with self._store.errors():
-                return Scrape(Observer(self._store, ["stats"], again=False).look().stats)
+                return Scrape(Poller(self._store).read().stats)
         except RedisProblem as exc:
             return Scrape(None, exc)

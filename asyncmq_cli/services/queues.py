@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.models.queues import ALL_FIELDS
 from asyncmq_cli.services.existence import require_queue
 
 if TYPE_CHECKING:
@@ -22,19 +23,19 @@ class QueueService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def list(self) -> Iterator[QueueStats]:
-        """A row for each queue, sorted by name."""
+    def list(self, fields: Collection[str] = ALL_FIELDS) -> Iterator[QueueStats]:
+        """A row for each queue, sorted by name, of which no more is read than these fields need."""
         now = self._store.now()
-        yield from self._store.queues.all_stats(self._store.queues.names(), now)
+        yield from self._store.queues.all_stats(self._store.queues.names(), now, fields)
 
     def exists(self, queue: str) -> bool:
         """Whether any key of it is there."""
         return self._store.queues.exists(queue)
 
-    def show(self, queue: str) -> QueueStats:
-        """Raises QueueNotFound."""
+    def show(self, queue: str, fields: Collection[str] = ALL_FIELDS) -> QueueStats:
+        """The row of one queue. Raises QueueNotFound."""
         require_queue(self._store, queue)
-        return self._store.queues.stats(queue, self._store.now())
+        return self._store.queues.stats(queue, self._store.now(), fields)
 
     def pause(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
         """Keep workers from taking jobs; one that is paused already is a success with a note."""

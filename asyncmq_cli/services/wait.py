@@ -176,7 +176,7 @@ class _Wait:
         """
         if not look.untaken or not self._store.queues.is_paused(self._queue):
             return False
-        return look.untaken > workers or not self._store.vitals.backlog(self._queue, now).active
+        return look.untaken > workers or not self._store.queues.backlog(self._queue, now).active
 
     def _remaining(self) -> float:
         if self._terms.timeout is None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from asyncmq_cli.errors import JobNotFound
 from asyncmq_cli.models.values import ENDED_STATES
-from asyncmq_cli.services.lost_jobs import active_claims
 from asyncmq_cli.storage.scan import chunked
 
 if TYPE_CHECKING:
@@ -19,9 +18,6 @@ UNKNOWN = "unknown"
 """Of a job of which there was nothing from the start."""
 _OVER = (*ENDED_STATES, VANISHED, UNKNOWN)
 
-_COUNTED = 1000
-"""So many are counted one by one, as the lists count them; of more, the size of what holds them is
-told, once one has been found that counts."""
 _PIECE = 1000
 
 
@@ -51,8 +47,8 @@ class Goal(Protocol):
 class QueueGoal:
     """Nothing waiting, delayed and due, or active; or, with `active_only`, nothing active.
 
-    Active is what a worker has claimed. AsyncMQ enqueues the jobs that waited for a parent just
-    after the parent has ended, so an empty queue is looked at twice.
+    Each count is the size of a place; active is what a worker has claimed. AsyncMQ enqueues the jobs that
+    waited for a parent just after the parent has ended, so an empty queue is looked at twice.
     """
 
     looks = 2
@@ -61,27 +57,21 @@ class QueueGoal:
         self._store = store
         self._queue = queue
         self._active_only = active_only
-        self._traces = store.vitals.traces(queue)
+        self._traces = store.queues.traces(queue)
 
     def look(self) -> Look:
-        backlog = self._store.vitals.backlog(self._queue, self._store.now())
-        active = _told(backlog.active, (True for _ in active_claims(self._store, self._queue)))
-        waiting = _told(backlog.waiting, self._waiting())
-        ahead = waiting + backlog.due
+        backlog = self._store.queues.backlog(self._queue, self._store.now())
+        ahead = backlog.waiting + backlog.due
         # After the sizes: a queue that is gone by then is not one that has become empty.
-        before, self._traces = self._traces, self._store.vitals.traces(self._queue)
+        before, self._traces = self._traces, self._store.queues.traces(self._queue)
         return Look(
-            left=active if self._active_only else ahead + active,
+            left=backlog.active if self._active_only else ahead + backlog.active,
             untaken=0 if self._active_only else ahead,
-            waiting=waiting,
+            waiting=backlog.waiting,
             delayed_due=backlog.due,
-            active=active,
+            active=backlog.active,
             is_lost=before.are_lost_in(self._traces),
         )
-
-    def _waiting(self) -> Iterator[bool]:
-        jobs = self._store.jobs.states_in_place(self._queue, "waiting")
-        return (True for job in jobs if job.status == "waiting")
 
 
 class JobsGoal:
@@ -136,12 +126,3 @@ class JobsGoal:
                 self._states[job_id] = location.job.status if location.exists else VANISHED
             else:
                 self._states[job_id] = job.status
-
-
-def _told(size: int, jobs: Iterator[bool]) -> int:
-    """How many there are where `size` members may be jobs that count, and `jobs` are those that do."""
-    if size == 0:
-        return 0
-    if size > _COUNTED:
-        return size if next(jobs, False) else 0
-    return sum(jobs)

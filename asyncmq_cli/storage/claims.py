@@ -14,7 +14,7 @@ from asyncmq_cli.storage.keys import QueueKeys, to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
-    from asyncmq_cli.storage.jobs import JobReader
+    from asyncmq_cli.storage.lists import JobLists
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Claim:
 class ClaimReader:
     """The active hash of a queue, with what else is known of its jobs."""
 
-    def __init__(self, client: redis.Redis, jobs: JobReader) -> None:
+    def __init__(self, client: redis.Redis, jobs: JobLists) -> None:
         self._redis = client
         self._jobs = jobs
 

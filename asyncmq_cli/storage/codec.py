@@ -53,6 +53,7 @@ class Outline(TypedDict, total=False):
     status: Any
     depends_on: Any
     created_at: Any
+    timestamp: Any
 
 
 class _Times(TypedDict, total=False):

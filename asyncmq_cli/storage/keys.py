@@ -191,23 +191,6 @@ class QueueKeys:
         found += [rest[len(_PARENT_PREFIX) :]] if rest.startswith(_PARENT_PREFIX) else []
         return [to_text(name) for name in found]
 
-    def watched(self) -> tuple[bytes, ...]:
-        """Every key that the counts of a queue's jobs and workers are made from, but for records."""
-        return (
-            self.ids,
-            self.states,
-            self.waiting,
-            self.delayed,
-            self.dlq,
-            self.repeatables,
-            self.paused,
-            *self.beating(),
-        )
-
-    def beating(self) -> tuple[bytes, bytes]:
-        """Those of the watched keys that workers write while nothing else happens."""
-        return (self.heartbeats, self.worker_heartbeats)
-
     def evidence(self) -> dict[bytes, bytes]:
         """Every key that proves that the queue exists, and its type."""
         found = {self._queue + suffix: kind for suffix, kind in QUEUE_SUFFIXES.items()}

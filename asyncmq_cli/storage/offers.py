@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import redis
 
-from asyncmq_cli.storage import queue_names, scan, walk
+from asyncmq_cli.storage import queue_names, scan
 from asyncmq_cli.storage.keys import (
     QueueKeys,
     beginning_with,
@@ -38,7 +38,7 @@ class OfferReader:
         start = to_bytes(prefix)
         found: set[bytes] = set()
         guessed: set[bytes] = set()
-        for keys in walk.key_names(self._redis, discovery_pattern(start)):
+        for keys in queue_names.key_names(self._redis, discovery_pattern(start)):
             new = {name for name in queue_names.proven_by(self._redis, keys, found) if name.startswith(start)}
             records = (key for key in keys if key.startswith(b"jobs:"))
             guesses = {name for key in records for name in possible_queues(key) if name.startswith(start)}

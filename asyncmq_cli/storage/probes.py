@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import redis
 
 from asyncmq_cli.storage import scan
-from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes
+from asyncmq_cli.storage.lists import JobLists
 from asyncmq_cli.storage.questions import ask
 
 
@@ -18,7 +18,7 @@ class Probes:
     def __init__(self, client: redis.Redis, queue: str) -> None:
         self.client = client
         self.keys = QueueKeys(queue)
-        self._jobs = JobReader(client)
+        self._jobs = JobLists(client)
 
     def states(self, job_ids: Sequence[str]) -> list[str | None]:
         """What the states hash says."""

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 import redis
 
 from asyncmq_cli.storage.keys import QueueKeys, queue_of, to_bytes
+from asyncmq_cli.storage.scan import CHUNK
+from asyncmq_cli.storage.wire import Line, packed
+
+
+def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
+    """The names of all keys that match. Redis looks for the next while those before are looked at."""
+    with Line(client) as line:
+        cursor = b""
+        line.send(_keys_after(b"0", pattern))
+        while cursor != b"0":
+            cursor, found = line.receive()
+            if cursor != b"0":
+                line.send(_keys_after(cursor, pattern))
+            if found:
+                yield found
+
+
+def _keys_after(cursor: bytes, pattern: bytes) -> tuple[bytes, bytes]:
+    # Few match: what a piece costs is mostly its round trip, not what it brings.
+    return pattern, packed(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % (2 * CHUNK))
 
 
 def proven_by(client: redis.Redis, keys: Iterable[bytes], known: Collection[bytes] = ()) -> set[bytes]:

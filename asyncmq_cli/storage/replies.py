@@ -83,14 +83,13 @@ def _check(command: Sequence[Any], reply: Any) -> None:
 
 def check_raw(command: bytes, words: int, reply: Any) -> None:
     """The same of a reply as it came, to a command of so many words."""
-    if command in (b"SCAN", b"SSCAN", b"ZSCAN"):
-        fits = _is_scan(reply) and (command != b"ZSCAN" or len(reply[1]) % 2 == 0)
+    if command in (b"SCAN", b"SSCAN", b"HSCAN", b"ZSCAN"):
+        fits = _is_scan(reply) and (command not in (b"HSCAN", b"ZSCAN") or len(reply[1]) % 2 == 0)
     elif command in (b"MGET", b"HMGET"):
         asked = words - (1 if command == b"MGET" else 2)
         fits = type(reply) is list and len(reply) == asked and set(map(type, reply)) <= _TEXTS_OR_NONE
-    elif command == b"ZRANGEBYSCORE":
-        # With WITHSCORES one member is asked for.
-        fits = _are_texts(reply) and (words == _WORDS_WITHOUT_SCORES or len(reply) in (0, 2))
+    elif command == b"ZRANGE":
+        fits = _are_texts(reply)
     elif command in (b"EVAL", b"EVALSHA"):
         fits = type(reply) is list or reply == b"QUEUED"
     elif command == b"MULTI":
@@ -104,8 +103,6 @@ def check_raw(command: bytes, words: int, reply: Any) -> None:
 
 
 _TEXTS_OR_NONE = {bytes, type(None)}
-_WORDS_WITHOUT_SCORES = 7
-"""ZRANGEBYSCORE key min max LIMIT offset count."""
 
 
 def _is_scan(reply: Any) -> bool:

@@ -32,6 +32,7 @@ class WrongType(AdminError):
     code = "wrong_type"
 
     def __init__(self, key: bytes) -> None:
+        self.key = key
         super().__init__(
             f"the key {to_text(key)!r} is not of the type that AsyncMQ keeps there",
             hint="another program may have written it: look at it with redis-cli TYPE",

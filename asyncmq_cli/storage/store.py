@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.storage.bounds import LIMITS
 from asyncmq_cli.storage.connection import answer_within, connect
-from asyncmq_cli.storage.jobs import JobReader
 from asyncmq_cli.storage.keys import PLACES
+from asyncmq_cli.storage.lists import JobLists
 from asyncmq_cli.storage.queues import QueueReader
 from asyncmq_cli.storage.refusals import redis_errors
-from asyncmq_cli.storage.scan import chunked
 from asyncmq_cli.storage.workers import WorkerReader
 
 if TYPE_CHECKING:
@@ -23,16 +22,16 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.changes import Changes
     from asyncmq_cli.storage.claims import ClaimReader
     from asyncmq_cli.storage.evidence import Evidence
+    from asyncmq_cli.storage.latest import PlacedJob
     from asyncmq_cli.storage.location import Location
     from asyncmq_cli.storage.metrics import MetricsLog
     from asyncmq_cli.storage.parts import Parts
     from asyncmq_cli.storage.repeatables import Repeatables
     from asyncmq_cli.storage.runtime import RuntimeEvents
     from asyncmq_cli.storage.scripts import Scripts
+    from asyncmq_cli.storage.sizes import Sizes
     from asyncmq_cli.storage.strays import Stray
     from asyncmq_cli.storage.suspects import QueueWalk
-    from asyncmq_cli.storage.tracking import ChangeTracker
-    from asyncmq_cli.storage.vitals import VitalsReader
 
 
 class Store:
@@ -50,7 +49,7 @@ class Store:
         self._redis = connect(config)
         self.workers = WorkerReader(self._redis, config.heartbeat_ttl, self.warn)
         self.queues = QueueReader(self._redis, self.workers, self.warn)
-        self.jobs = JobReader(self._redis)
+        self.jobs = JobLists(self._redis)
 
     def warn(self, message: str) -> None:
         """Tell of what could be read only in part."""
@@ -92,12 +91,6 @@ class Store:
         return ClaimReader(self._redis, self.jobs)
 
     @cached_property
-    def vitals(self) -> VitalsReader:
-        from asyncmq_cli.storage.vitals import VitalsReader
-
-        return VitalsReader(self._redis)
-
-    @cached_property
     def metrics(self) -> MetricsLog:
         from asyncmq_cli.storage.metrics import MetricsLog
 
@@ -110,24 +103,16 @@ class Store:
         timeout = self.config.timeout
         return RuntimeEvents(lambda: connect(self.config, subscribes=True), self.warn, timeout)
 
-    def tracker(self) -> ChangeTracker:
-        """A new one, on a connection of its own; whoever asks for it stops it."""
-        from asyncmq_cli.storage.tracking import ChangeTracker
-
-        return ChangeTracker(lambda: connect(self.config, protocol=3))
-
     def now(self) -> float:
         """The server's time, epoch seconds: the same for every operator."""
         seconds, microseconds = self._redis.time()
         return float(seconds) + float(microseconds) / 1e6
 
-    def size(self) -> int:
-        """How many keys there are."""
-        return int(self._redis.dbsize())
+    def newest_placed(self, sizes: Sequence[Sizes], count: int) -> Iterator[tuple[PlacedJob, str]]:
+        """The newest jobs of these queues by the orders that Redis keeps, each with its state."""
+        from asyncmq_cli.storage.latest import newest_placed, with_states
 
-    def count_keys(self, keys: Iterable[bytes]) -> int:
-        """How many of these there are."""
-        return sum(self._redis.exists(*piece) for piece in chunked(keys))
+        return with_states(self._redis, newest_placed(self._redis, sizes, count))
 
     def locate(self, queue: str, job_ids: list[str], places: tuple[str, ...] = PLACES) -> list[Location]:
         """Where each of these jobs lies, with its members of these sorted sets. One that cannot be told has

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import redis
 
-from asyncmq_cli.storage import scan, walk
+from asyncmq_cli.storage import queue_names, scan
 from asyncmq_cli.storage.keys import (
     DEPENDENCIES_PATTERN,
     PAYLOAD_PATTERN,
@@ -71,7 +71,7 @@ def stray_dependencies(client: redis.Redis, names: Sequence[str]) -> Iterator[St
 
 def _typed_keys(client: redis.Redis, pattern: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
     """The names of the keys that match, each with its type, in bounded pieces."""
-    for found in walk.key_names(client, pattern):
+    for found in queue_names.key_names(client, pattern):
         for piece in scan.chunked(found):
             yield piece, ask(client, [("TYPE", key) for key in piece])
 

@@ -15,7 +15,8 @@ from tests.conftest import Run
 
 ROW = [
     *("name", "paused", "waiting", "active", "delayed", "failed", "completed", "expired", "cancelled"),
-    *("waiting_children", "dlq", "repeatables", "workers", "oldest_waiting_seconds"),
+    *("waiting_children", "dlq", "repeatables", "workers", "oldest_waiting_seconds", "problem"),
+    "states_age_seconds",
 ]
 JOB = [
     *("id", "task_id", "status", "created_at", "run_at", "delay_until", "time", "priority", "retries"),

@@ -212,7 +212,8 @@ def test_a_key_of_a_wrong_type_is_never_a_traceback_nor_a_false_zero(
         read = counts.keys() - unread - {"paused"}
         assert {name: counts[name] for name in read} == {name: true_row[name] for name in read}
         assert bool(unread) is ('"warning"' in row.stderr)
-        read_for_counts = ("waiting", "delayed", "dlq", "repeatables", "worker_heartbeats", "heartbeats")
+        read_for_counts = ("waiting", "delayed", "dlq", "active", "repeatables")
+        read_for_counts += ("worker_heartbeats", "heartbeats")
         assert bool(unread) is (key.removeprefix(f"queue:{QUEUE}:") in read_for_counts)
     commands = [
         ["queues", "list"],

@@ -125,15 +125,13 @@ def test_its_timeout_is_not_that_of_redis(cli: Run) -> None:
     assert cli("wait", "mail", "--timeout", "0").code == 0
 
 
-def test_what_lies_in_a_place_without_being_a_job_of_it_is_not_waited_for(
-    client: redis.Redis, cli: Run
-) -> None:
-    """As in the lists and counts."""
+def test_what_lies_in_a_place_is_waited_for_whatever_its_state_says(client: redis.Redis, cli: Run) -> None:
+    """A worker would take it, or has; as in the lists and counts."""
     client.zadd("queue:mail:waiting", {"done": 1.0})
     client.hset("queue:mail:active", "done", repr(time.time()))
     row = cli("queues", "show", "mail", "--json").json
-    assert (row["waiting"], row["active"]) == (0, 0)
-    assert cli("wait", "mail").code == 0
+    assert (row["waiting"], row["active"]) == (1, 1)
+    assert cli("wait", "mail", "--timeout", "0", "--json").json["left"] == 2
 
 
 def test_jobs_that_the_states_hash_does_not_know(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:

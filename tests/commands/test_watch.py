@@ -81,9 +81,9 @@ def test_eighty_by_twenty_four_holds_five_queues_two_workers_and_most_of_the_job
 def test_the_screen_follows_a_resize_at_once(mail: None, server: PrivateRedis) -> None:
     with LiveTerminal("overview", "--watch", "600", url=server.url) as terminal:
         terminal.shows("every 600s", "failed/min")
-        assert "DLQ  REPEAT" not in terminal.text
+        assert "DEAD  REPEAT" not in terminal.text
         terminal.resize(160, 40)
-        terminal.shows("every 600s", "DLQ  REPEAT", "failed/min")
+        terminal.shows("every 600s", "DEAD  REPEAT", "failed/min")
         assert len(terminal.lines[0]) == 160
         terminal.resize(60, 16)
         small = terminal.shows("every 600s", "failed/min", "more")
@@ -100,7 +100,7 @@ def test_the_screen_follows_a_resize_while_redis_hangs() -> None:
             os.kill(process, signal.SIGSTOP)
             try:
                 terminal.resize(160, 40)
-                terminal.shows("every 0.2s", "DLQ  REPEAT", "failed/min")
+                terminal.shows("every 0.2s", "DEAD  REPEAT", "failed/min")
                 terminal.resize(60, 16)
                 terminal.shows("every 0.2s", "no room", "failed/min")
             finally:

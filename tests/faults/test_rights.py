@@ -30,12 +30,12 @@ KEYS = "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:*"
 READER_RULES = (
     "~queue:* ~jobs:* ~deps:* ~asyncmq-cli:* -@all"
     " +select +time +scan +exists +pttl +type +mget +hmget +hlen +hscan"
-    " +scard +smismember +sscan +zcard +zcount +zmscore +zrangebyscore +zscan +xrevrange"
+    " +scard +smismember +sscan +zcard +zcount +zmscore +zrange +zscan +xrevrange"
 )
 OPERATOR_RULES = (
     "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:* -@all"
     " +select +time +scan +exists +pttl +type +get +mget +hget +hmget +hexists +hlen +hscan"
-    " +scard +sismember +smismember +sscan +zcard +zcount +zmscore +zrangebyscore +zscan +zscore"
+    " +scard +sismember +smismember +sscan +zcard +zcount +zmscore +zrange +zscan +zscore"
     " +xrevrange +multi +exec +discard +eval +evalsha"
     " +set +del +unlink +incr +hset +hdel +sadd +srem +zadd +zrem +xadd"
 )
@@ -44,8 +44,6 @@ BACKED_UP = ("jobs", "remove", QUEUE, "--yes", "--backup", str(NEW_BACKUP))
 # Without the first workers are judged by their own clocks, with a warning; the second spares Redis a pause
 # where a set is large.
 DISPENSABLE = {"pttl", "unlink"}
-# For looks in a row; without the first two each look reads everything.
-WATCHING_RULES = "+client|tracking +client|caching +ping +dbsize"
 LISTENING_RULES = "&asyncmq:events +subscribe"
 # Beside a reader's, to keep snapshots of the metrics.
 RECORDING_RULES = "+eval +evalsha +xadd"
@@ -269,24 +267,9 @@ def test_a_reader_is_warned_once_that_its_snapshots_are_not_kept(guarded: Guarde
         )
 
 
-def test_looks_in_a_row_need_no_more_than_a_readers_rules(guarded: Guarded, tool: Tool) -> None:
-    """But with the rights to track what changes, they cost next to nothing."""
-    costs = []
-    for rules in (READER_RULES, f"{READER_RULES} {WATCHING_RULES}"):
-        guarded.keyspace.restore()
-        guarded.grant(rules)
-        guarded.admin.config_resetstat()
-        result = tool(guarded.url, *IN_A_ROW)
-        assert (result.code, result.stderr, len(result.lines)) == (0, "", 21)
-        costs.append(sum(stats["calls"] for stats in guarded.admin.info("commandstats").values()))
-    assert costs[1] < costs[0] * 2 / 3
-
-
-@pytest.mark.parametrize("missing", WATCHING_RULES.split())
-def test_tracking_is_done_as_a_whole_or_not_at_all(missing: str, guarded: Guarded, tool: Tool) -> None:
+def test_reads_in_a_row_need_no_more_than_a_readers_rules(guarded: Guarded, tool: Tool) -> None:
     guarded.keyspace.restore()
-    rules = [rule for rule in WATCHING_RULES.split() if rule != missing]
-    guarded.grant(READER_RULES, *rules)
+    guarded.grant(READER_RULES)
     result = tool(guarded.url, *IN_A_ROW)
     assert (result.code, result.stderr, len(result.lines)) == (0, "", 21)
 
@@ -317,5 +300,5 @@ def test_a_listener_needs_the_channel(guarded: Guarded, tool: Tool) -> None:
 
 def test_the_documented_rules_are_these() -> None:
     text = " ".join((Path(__file__).parents[2] / "docs" / "connecting.md").read_text().split())
-    for rules in (READER_RULES, OPERATOR_RULES, RECORDING_RULES, WATCHING_RULES, LISTENING_RULES):
+    for rules in (READER_RULES, OPERATOR_RULES, RECORDING_RULES, LISTENING_RULES):
         assert rules in text

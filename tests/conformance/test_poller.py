@@ -1,4 +1,4 @@
-"""A row of looks: each is what a fresh one would see, and costs little where little has changed."""
+"""A row of reads: each is what a fresh one would see, but for what is read rarely because it costs much."""
 
 from __future__ import annotations
 
@@ -17,33 +17,31 @@ from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import RedisProblem
 from asyncmq_cli.models.pictures import Picture
-from asyncmq_cli.services import observer as observing
-from asyncmq_cli.services.observer import Observer
+from asyncmq_cli.services import latest, poller
+from asyncmq_cli.services.poller import Poller
 from asyncmq_cli.storage.store import Store
 from tests import library
 
-PARTS: tuple[observing.Part, ...] = ("stats", "workers", "latest")
 QUEUES = ("mail", "reports")
 
 
 class Watcher:
-    """A store with an observer on it, and all that it was warned of."""
+    """A store with a poller on it, and all that it was warned of."""
 
     def __init__(self, url: str) -> None:
         self.warned: list[str] = []
         self.store = Store(config.resolve({"redis_url": url}), warn=self.warned.append)
-        self.observer = Observer(self.store, PARTS, again=True)
+        self.poller = Poller(self.store, workers=True, latest=True, again=True)
 
-    def look(self) -> Picture:
+    def read(self) -> Picture:
         with self.store.errors():
-            return self.observer.look()
+            return self.poller.read()
 
     def fresh(self) -> Picture:
         with self.store.errors():
-            return Observer(self.store, PARTS, again=False).look()
+            return Poller(self.store, workers=True, latest=True).read()
 
     def close(self) -> None:
-        self.observer.close()
         self.store.close()
 
 
@@ -57,7 +55,7 @@ def watcher(server: PrivateRedis, client: redis.Redis) -> Iterator[Watcher]:
 @pytest.fixture
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is put off for having taken long."""
-    monkeypatch.setattr(observing._Rest, "is_over", True)
+    monkeypatch.setattr(poller._Rest, "is_over", True)
 
 
 def ageless(picture: Picture) -> dict[str, Any]:
@@ -94,9 +92,6 @@ async def take(opened: RedisBackend, client: redis.Redis, step: Step, number: in
     job_id = f"job-{which}"
     record = library.job(job_id, created_at=1.6e9 + 1000 * number + which)
     claimed = None
-    if name == "child" and client.exists(f"jobs:{queue}:{job_id}"):
-        # That would change no more than its record, of which Redis is not asked at each look.
-        return
     if name in ("complete", "fail", "expire", "claim"):
         claimed = await opened.dequeue(queue)
         if claimed is None:
@@ -146,26 +141,12 @@ def test_each_picture_of_a_row_is_that_of_a_fresh_look(
             for step in row:
                 number += 1
                 await take(opened, client, step, number)
-            assert ageless(watcher.look()) == ageless(watcher.fresh()), row
+            assert ageless(watcher.read()) == ageless(watcher.fresh()), row
 
     try:
         library.with_backend(server.url, play)
     finally:
         watcher.close()
-
-
-def test_what_changes_a_record_alone_is_seen_a_minute_later(
-    server: PrivateRedis, watcher: Watcher, no_rest: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def enqueue(**fields: Any) -> None:
-        library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("x", **fields)))
-
-    enqueue()
-    watcher.look()
-    enqueue(depends_on=["parent"])
-    monkeypatch.setattr(observing, "_ANEW_EVERY", 0.0)
-    assert [row.waiting_children for row in watcher.look().stats or ()] == [1]
-    assert [job.state for job in watcher.look().latest_jobs or ()] == ["waiting-children"]
 
 
 def test_ages_go_on_where_nothing_is_read_again(
@@ -177,26 +158,30 @@ def test_ages_go_on_where_nothing_is_read_again(
         await opened.register_worker("worker", "mail", 2, time.time() - 10)
 
     library.with_backend(server.url, fill)
-    first = watcher.look()
+    first = watcher.read()
     moment = max((row.oldest_waiting_seconds or 0.0) for row in first.stats or ())
-    then = watcher.look()
+    then = watcher.read()
     passed = then.now - first.now
     by_name = {row.name: row for row in then.stats or ()}
     assert by_name["mail"].oldest_waiting_seconds == pytest.approx(moment + passed)
     assert by_name["reports"].oldest_waiting_seconds == 0
-    assert (then.workers or ())[0].age_seconds == pytest.approx(then.now - (first.workers or ())[0].heartbeat)
+    # Workers are read a moment after the time.
+    assert (then.workers or ())[0].age_seconds >= then.now - ((first.workers or ())[0].heartbeat or 0.0)
 
 
 def test_a_worker_that_falls_silent_is_not_live_for_ever(server: PrivateRedis, client: redis.Redis) -> None:
     watcher = Watcher(server.url)
-    library.with_backend(
-        server.url, lambda opened: opened.register_worker("worker", "mail", 2, time.time() - 29.5)
-    )
+
+    async def fill(opened: RedisBackend) -> None:
+        await opened.enqueue("mail", library.job("one"))
+        await opened.register_worker("worker", "mail", 2, time.time() - 29.5)
+
+    library.with_backend(server.url, fill)
     client.pexpire("queue:mail:worker_heartbeats", 500)
     deadline = time.monotonic() + 10
-    while watcher.look().workers:
+    while watcher.read().workers:
         assert time.monotonic() < deadline
-    picture = watcher.look()
+    picture = watcher.read()
     assert (picture.total_workers, [row.workers for row in picture.stats or ()]) == (0, [0])
     watcher.close()
 
@@ -204,19 +189,14 @@ def test_a_worker_that_falls_silent_is_not_live_for_ever(server: PrivateRedis, c
 # --- what it costs
 
 
-def commands(client: redis.Redis) -> dict[str, int]:
+def commands(client: redis.Redis) -> set[str]:
     found = client.info("commandstats")
-    ours = ("cmdstat_info", "cmdstat_config")
-    return {
-        name.removeprefix("cmdstat_"): stats["calls"]
-        for name, stats in found.items()
-        if not name.startswith(ours)
-    }
+    return {name.removeprefix("cmdstat_") for name in found} - {"info", "config|resetstat", "config"}
 
 
-def count(client: redis.Redis, look: Callable[[], object]) -> dict[str, int]:
+def used(client: redis.Redis, read: Callable[[], object]) -> set[str]:
     client.config_resetstat()
-    look()
+    read()
     return commands(client)
 
 
@@ -229,81 +209,102 @@ def fifty(server: PrivateRedis, client: redis.Redis) -> None:
     library.with_backend(server.url, fill)
 
 
-def test_a_quiet_look_is_a_handful_of_commands(fifty: None, client: redis.Redis, watcher: Watcher) -> None:
-    first = count(client, watcher.look)
-    quiet = count(client, watcher.look)
-    assert quiet == {"time": 1, "ping": 1, "dbsize": 1}
-    assert sum(first.values()) > 10 * sum(quiet.values())
-
-
-def test_where_one_queue_has_changed_only_that_is_read(
-    fifty: None, server: PrivateRedis, client: redis.Redis, watcher: Watcher
-) -> None:
-    first = count(client, watcher.look)
-    watcher.look()
-    library.with_backend(server.url, lambda opened: opened.pause_queue("queue-7"))
-    one = count(client, watcher.look)
-    assert sum(one.values()) < sum(first.values()) / 10
-    assert {row.name for row in watcher.look().stats or () if row.paused} == {"queue-7"}
-
-
-def test_what_took_long_is_not_done_again_at_once(
+def test_what_costs_much_is_read_rarely_and_its_age_is_said(
     server: PrivateRedis, client: redis.Redis, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The latest jobs need each job's record; until they are due again, they are told with their age."""
     library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("one")))
-    first = watcher.look()
-    monkeypatch.setattr(observing._Rest, "is_over", False)
-    library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("two")))
-    second = watcher.look()
-    assert [row.waiting for row in second.stats or ()] == [2]
+    first = watcher.read()
+    monkeypatch.setattr(poller._Rest, "is_over", False)
+
+    async def more(opened: RedisBackend) -> None:
+        await library.put(opened, "mail", "completed", library.job("two"))
+        await library.put(opened, "mail", "failed", library.job("three"))
+        await opened.enqueue("new", library.job("four"))
+
+    library.with_backend(server.url, more)
+    second = watcher.read()
+    (row,) = second.stats or ()
+    # Sizes are always of now.
+    assert (row.waiting, row.dlq, row.failed) == (1, 1, 1)
+    assert row.completed == 0
+    assert row.states_age_seconds == second.states_age == pytest.approx(second.now - first.now)
     assert [job.id for job in second.latest_jobs or ()] == ["one"]
     assert second.latest_at == first.now < second.now
-    library.with_backend(server.url, lambda opened: opened.dequeue("mail"))
-    assert [(job.id, job.state) for job in watcher.look().latest_jobs or ()] == [("one", "active")]
-    monkeypatch.setattr(observing._Rest, "is_over", True)
-    last = watcher.look()
-    assert [job.id for job in last.latest_jobs or ()] == ["two", "one"]
-    assert last.latest_at == last.now
+    assert not used(client, watcher.read) & {"scan", "sscan", "hmget"}
+    monkeypatch.setattr(poller._Rest, "is_over", True)
+    last = watcher.read()
+    assert [row.completed for row in last.stats or ()] == [1, 0]
+    assert last.states_age == 0
+    assert {job.id for job in last.latest_jobs or ()} == {"one", "two", "three", "four"}
+
+
+def test_many_states_are_read_more_rarely_than_few(
+    server: PrivateRedis, client: redis.Redis, watcher: Watcher
+) -> None:
+    library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("one")))
+    watcher.read()
+    few = watcher.poller._states_rest.until - time.monotonic()
+    client.hset("jobs:mail:states", mapping=dict.fromkeys(map(str, range(100_000)), "completed"))
+    watcher.poller.forget()
+    watcher.read()
+    many = watcher.poller._states_rest.until - time.monotonic()
+    assert few < 1 and 5 < many < 16
+
+
+def test_of_many_jobs_the_latest_are_found_by_the_orders_that_redis_keeps(
+    server: PrivateRedis,
+    client: redis.Redis,
+    watcher: Watcher,
+    monkeypatch: pytest.MonkeyPatch,
+    no_rest: None,
+) -> None:
+    created = {}
+
+    async def fill(opened: RedisBackend) -> None:
+        number = 0
+        for queue in QUEUES:
+            for state in ("completed", "failed", "expired", "delayed", "active", "waiting", "waiting"):
+                for priority in (1, 5):
+                    number += 1
+                    name = f"{queue}-{state}-{number}"
+                    created[name] = state
+                    record = library.job(name, created_at=1.7e9 + number, priority=priority)
+                    await library.put(opened, queue, state, record)
+
+    library.with_backend(server.url, fill)
+    whole = watcher.read()
+    assert whole.latest_partial is False
+    monkeypatch.setattr(poller, "FEW_JOBS", 1)
+    partial = watcher.read()
+    assert partial.latest_partial is True
+    expected = [name for name, state in reversed(created.items()) if state != "completed"][:10]
+    assert [job.id for job in partial.latest_jobs or ()] == expected
+    assert [job.state for job in partial.latest_jobs or ()] == [created[name] for name in expected]
+    assert partial.latest_queues == whole.latest_queues
+    assert latest.LATEST_JOBS == 10
+    assert not used(client, watcher.read) & {"sscan", "zscan"}
 
 
 # --- what may come in between
 
 
-def test_it_works_without_the_right_to_track(
-    fifty: None, server: PrivateRedis, client: redis.Redis, no_rest: None
-) -> None:
-    client.execute_command("ACL", "SETUSER", "plain", "reset", "on", ">pw", "~*", "+@all", "-client")
-    watcher = Watcher(server.url.replace("unix://", "unix://plain:pw@"))
-    try:
-        assert len(watcher.look().stats or ()) == 50
-        library.with_backend(server.url, lambda opened: opened.enqueue("another", library.job("x")))
-        again = watcher.look()
-        assert ageless(again) == ageless(watcher.fresh())
-        assert len(again.stats or ()) == 51
-        assert watcher.warned == []
-    finally:
-        watcher.close()
-        client.execute_command("ACL", "DELUSER", "plain")
-
-
 @pytest.mark.parametrize("flush", ["flushall", "flushdb"])
 def test_after_a_flush_there_is_nothing(
-    flush: str, fifty: None, client: redis.Redis, watcher: Watcher
+    flush: str, fifty: None, client: redis.Redis, watcher: Watcher, no_rest: None
 ) -> None:
-    watcher.look()
+    watcher.read()
     getattr(client, flush)()
-    assert (watcher.look().stats, watcher.look().latest_jobs) == ([], [])
+    assert (watcher.read().stats, watcher.read().latest_jobs) == ([], [])
 
 
 def test_a_queue_that_is_deleted_goes_and_a_new_one_comes(
     fifty: None, server: PrivateRedis, client: redis.Redis, watcher: Watcher, no_rest: None
 ) -> None:
-    watcher.look()
+    watcher.read()
     client.delete(*client.scan_iter("*queue-7:*"))
-    assert "queue-7" not in {row.name for row in watcher.look().stats or ()}
+    assert "queue-7" not in {row.name for row in watcher.read().stats or ()}
     library.with_backend(server.url, lambda opened: opened.enqueue("new", library.job("x")))
-    picture = watcher.look()
+    picture = watcher.read()
     assert {row.name for row in picture.stats or ()} == {
         "new",
         *(f"queue-{number}" for number in range(50) if number != 7),
@@ -311,32 +312,20 @@ def test_a_queue_that_is_deleted_goes_and_a_new_one_comes(
     assert (picture.latest_queues or ())[0].name == "new"
 
 
-def test_a_connection_that_is_killed_is_opened_again(
-    fifty: None, server: PrivateRedis, client: redis.Redis, watcher: Watcher, no_rest: None
-) -> None:
-    watcher.look()
-    client.client_kill_filter(_type="normal", skipme=True)
-    library.with_backend(server.url, lambda opened: opened.pause_queue("queue-7"))
-    assert [row.name for row in watcher.look().stats or () if row.paused] == ["queue-7"]
-    library.with_backend(server.url, lambda opened: opened.pause_queue("queue-8"))
-    assert [row.name for row in watcher.look().stats or () if row.paused] == ["queue-7", "queue-8"]
-    assert sum(count(client, watcher.look).values()) == 3, "it is tracked again"
-
-
-def test_a_refused_look_is_told_and_the_next_one_begins_anew(
+def test_a_refused_read_is_raised_and_the_next_one_begins_anew(
     fifty: None, watcher: Watcher, client: redis.Redis
 ) -> None:
-    watcher.look()
+    watcher.read()
     client.config_set("requirepass", "secret")
     client.client_kill_filter(_type="normal", skipme=True)
     with pytest.raises(RedisProblem):
-        watcher.look()
+        watcher.read()
     client.config_set("requirepass", "")
-    watcher.observer.close()
-    assert len(watcher.look().stats or ()) == 50
+    watcher.poller.forget()
+    assert len(watcher.read().stats or ()) == 50
 
 
-def test_what_cannot_be_read_is_told_at_each_look_until_it_is_mended(
+def test_what_cannot_be_read_is_told_at_each_read_until_it_is_mended(
     server: PrivateRedis, client: redis.Redis, watcher: Watcher, no_rest: None
 ) -> None:
     library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("x")))
@@ -344,7 +333,7 @@ def test_what_cannot_be_read_is_told_at_each_look_until_it_is_mended(
     client.set("queue:mail:worker_heartbeats", "text")
     for _ in range(3):
         watcher.warned.clear()
-        picture = watcher.look()
+        picture = watcher.read()
         (row,) = picture.stats or ()
         assert (row.failed, row.dlq, row.workers, row.waiting) == (None, None, None, 1)
         assert picture.total_workers is None
@@ -354,7 +343,7 @@ def test_what_cannot_be_read_is_told_at_each_look_until_it_is_mended(
         }
     client.delete("queue:mail:dlq", "queue:mail:worker_heartbeats")
     watcher.warned.clear()
-    assert (watcher.look().total_workers, watcher.warned) == (0, [])
+    assert (watcher.read().total_workers, watcher.warned) == (0, [])
 
 
 @pytest.mark.parametrize("key", ["jobs:mail:states", "jobs:mail:ids", "queue:mail:waiting"])
@@ -368,7 +357,7 @@ def test_a_damaged_queue_does_not_hide_the_others(
     library.with_backend(server.url, fill)
     client.delete(key)
     client.set(key, "text")
-    picture = watcher.look()
+    picture = watcher.read()
     assert [row.name for row in picture.stats or ()] == ["mail", "reports"]
     assert "y" in [job.id for job in picture.latest_jobs or ()]
     assert any(key in warning for warning in watcher.warned)
