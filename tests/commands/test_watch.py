@@ -299,8 +299,8 @@ def test_a_watch_that_no_shell_has_started_gives_the_terminal_back_when_it_is_st
         # Ctrl-Z would stop it for good.
         terminal.shows("5 queues, 13 jobs")
         terminal.send(signal.SIGTSTP)
-        terminal.until(lambda text: terminal.is_stopped)
-        assert terminal.is_given_back and terminal.echoes
+        terminal.until(lambda text: terminal.is_stopped and terminal.is_given_back)
+        assert terminal.echoes
         terminal.send(signal.SIGCONT)
         enqueue(server, "later")
         terminal.shows("5 queues, 14 jobs")
