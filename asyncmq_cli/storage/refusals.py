@@ -83,6 +83,10 @@ def redis_errors(config: Config) -> Iterator[None]:
 def as_problem(exc: RedisError, config: Config) -> RedisProblem:
     """What went wrong, in our words; the password of a Redis URL is in none of them."""
     if isinstance(exc, RedisTimeoutError):
+        # A Redis without TLS waits for the end of what it takes for a command.
+        no_tls = tls.trouble(exc, config.address, config.timeout) if config.address.uses_tls else None
+        if no_tls is not None:
+            return _unreachable(config, *no_tls)
         return RedisProblem(
             "redis_timeout",
             f"Redis at {config.shown_url} did not answer within {config.timeout:g} s",
@@ -93,10 +97,8 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
     if token is not None:
         return _refusal(token, text)
     if isinstance(exc, RedisConnectionError | InvalidResponse):
-        reason, hint = shortage(exc) or tls.trouble(exc, config.address) or (_reason(exc), _RUNNING)
-        return RedisProblem(
-            "redis_unreachable", f"cannot reach Redis at {config.shown_url}: {reason}", hint=hint
-        )
+        told = shortage(exc) or tls.trouble(exc, config.address, config.timeout)
+        return _unreachable(config, *(told or (_reason(exc), _RUNNING)))
     status = getattr(exc, "status_code", None)
     # The client library takes the first word off some texts, and it may say more than the rest.
     if "DB index is out of range" in text:
@@ -105,8 +107,13 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
             f"there is no such database at {config.shown_url}",
             hint="a Redis has the databases 0 to 15 unless it is told otherwise; the number ends the URL",
         )
-    told = f"{status} {text}" if status and status != "ERR" else text
-    return RedisProblem("redis_error", f"Redis refused: {told or type(exc).__name__}")
+    said = f"{status} {text}" if status and status != "ERR" else text
+    return RedisProblem("redis_error", f"Redis refused: {said or type(exc).__name__}")
+
+
+def _unreachable(config: Config, reason: str, hint: str) -> RedisProblem:
+    message = f"cannot reach Redis at {config.shown_url}: {reason}"
+    return RedisProblem("redis_unreachable", message, hint=hint)
 
 
 def _server_text(exc: RedisError) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from asyncmq_cli.models.address import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.address import Address
@@ -13,8 +16,14 @@ if TYPE_CHECKING:
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
-def trouble(exc: BaseException, address: Address) -> tuple[str, str] | None:
-    """The reason and a hint; None where it is not TLS that failed, or it needs no more words."""
+_PROBED_WITHIN = 1.0
+_SAYS = b"PING\r\n"
+_NO_SERVER = (ConnectionRefusedError, FileNotFoundError, socket.gaierror)
+
+
+def trouble(exc: BaseException, address: Address, seconds: float) -> tuple[str, str] | None:
+    """The reason and a hint; None where it is not TLS that failed, or it needs no more words. A look at the
+    server for which of the two it speaks takes at most `seconds`, and says nothing secret."""
     for cause in causes_of(exc):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
@@ -22,10 +31,36 @@ def trouble(exc: BaseException, address: Address) -> tuple[str, str] | None:
                 "?ssl_ca_certs=FILE in the URL names who signed it; its host must be the certificate's",
             )
     unread = _unreadable(address)
-    if unread is None:
+    if unread is not None:
+        option, path, why = unread
+        return f"{option} {path!r} cannot be read: {why}", f"name a PEM file with {option}=FILE in the URL"
+    if not address.host or any(isinstance(cause, _NO_SERVER) for cause in causes_of(exc)):
         return None
-    option, path, why = unread
-    return f"{option} {path!r} cannot be read: {why}", f"name a PEM file with {option}=FILE in the URL"
+    within = min(seconds, _PROBED_WITHIN)
+    if address.uses_tls and _answers(address, within, tls=False):
+        return "it speaks without TLS there", "for a port without TLS the URL starts with redis://"
+    if not address.uses_tls and _answers(address, within, tls=True):
+        return "it speaks TLS there", "for a port with TLS the URL starts with rediss://"
+    return None
+
+
+def _answers(address: Address, seconds: float, *, tls: bool) -> bool:
+    """Whether the server completes a TLS handshake, or answers in plain text as a Redis does."""
+    try:
+        with socket.create_connection((address.host, address.port or DEFAULT_PORT), seconds) as plain:
+            if not tls:
+                plain.sendall(_SAYS)
+                return plain.recv(1) in (b"+", b"-")
+            context = ssl.create_default_context()
+            # Nothing is entrusted to it.
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with context.wrap_socket(plain, server_hostname=address.host):
+                return True
+    except ssl.SSLError as exc:
+        # It wants a certificate of ours, or another version: it is TLS that it speaks.
+        return "ALERT" in (exc.reason or "")
+    except (OSError, ValueError):
+        return False
 
 
 def causes_of(exc: BaseException) -> Iterator[BaseException]:

@@ -123,3 +123,17 @@ def test_a_file_that_cannot_be_read_is_named(option: str, proxy: TlsProxy, trust
         ("queues", "list"), result, "redis_unreachable", f"{option} '/nowhere/ca.pem' cannot be read"
     )
     assert f"name a PEM file with {option}=FILE in the URL" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["queues list", "pause", "check", "overview"])
+def test_tls_on_one_side_only_is_named(
+    name: str, proxy: TlsProxy, server: PrivateRedis, keyspace: Keyspace, tool: Tool
+) -> None:
+    """Whichever side it is. A plain Redis waits for the end of what it takes for a command."""
+    args = COMMANDS[name]
+    result = tool(proxy.url.replace("rediss:", "redis:"), *args)
+    assert_refused(args, result, "redis_unreachable", "it speaks TLS there")
+    with Proxy(server.socket) as plain:
+        result = tool(plain.url.replace("redis:", "rediss:"), "--timeout", "1", *args)
+    assert_refused(args, result, "redis_unreachable", "it speaks without TLS there")
+    keyspace.assert_untouched()
