@@ -84,10 +84,16 @@ def _found(config: Config, wish: Wish, patience: float) -> _Found:
     found = _Found()
     hasty = replace(config, timeout=patience)
     # In a thread of its own, because looking up a host's name heeds no timeout.
-    thread = Thread(target=_search, args=(lambda: connect(hasty), wish, patience, found), daemon=True)
+    thread = Thread(
+        target=_search, args=(lambda: connect(hasty, warn=_ignored), wish, patience, found), daemon=True
+    )
     thread.start()
     thread.join(patience)
     return found
+
+
+def _ignored(message: str) -> None:
+    """Who only types has asked for no warning."""
 
 
 def _search(connect: Callable[[], Any], wish: Wish, patience: float, found: _Found) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.address import DEFAULT_PORT, FORMS
 from asyncmq_cli.storage.bounded import LARGE, SMALL, Bounded, Parser
 from asyncmq_cli.storage.replies import CheckedRedis
+from asyncmq_cli.storage.server_kind import Introduced, ServerKind
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
@@ -28,8 +30,13 @@ logging.getLogger("redis").addHandler(logging.NullHandler())
 logging.getLogger("redis").propagate = False
 
 
-def connect(config: Config, *, protocol: int = 2, subscribes: bool = False) -> redis.Redis:
+def connect(
+    config: Config, *, protocol: int = 2, subscribes: bool = False, warn: Callable[[str], None] | None = None
+) -> redis.Redis:
     """A client that has not connected yet. Raises UsageProblem for a URL that cannot be one.
+
+    With `warn` it asks at first what kind of server there is, raises WrongServer, and warns of a replica
+    that does not keep up.
 
     Only in protocol 3 does Redis tell of what changes. A client that `subscribes` expects to be
     spoken to, and does so by itself.
@@ -61,8 +68,11 @@ def connect(config: Config, *, protocol: int = 2, subscribes: bool = False) -> r
                 "socket_read_size": 256 * 1024,
                 "connection_class": type(
                     "Own",
-                    (_Patient if subscribes else _Listening, Bounded, kind),
-                    {"unasked": LARGE if subscribes else SMALL},
+                    (_Patient if subscribes else _Listening, Introduced, Bounded, kind),
+                    {
+                        "unasked": LARGE if subscribes else SMALL,
+                        "kind": None if warn is None else ServerKind(warn),
+                    },
                 ),
             }
         )

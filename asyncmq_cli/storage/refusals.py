@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     ClusterDownError,
     ExecAbortError,
     InvalidResponse,
     MasterDownError,
+    MovedError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -27,6 +30,7 @@ from asyncmq_cli.errors import RedisProblem
 from asyncmq_cli.shortage import shortage
 from asyncmq_cli.storage import tls
 from asyncmq_cli.storage.bounded import ReplyTooLarge
+from asyncmq_cli.storage.server_kind import CLUSTER, WrongServer
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
@@ -46,6 +50,7 @@ _REFUSALS: dict[str, tuple[str, str, str | None]] = {
     "CLUSTERDOWN": ("redis_cluster_down", "the Redis cluster is down", None),
     "MASTERDOWN": ("redis_master_down", "the Redis replica has lost its primary", None),
     "NOREPLICAS": ("redis_no_replicas", "Redis has too few replicas to take writes", None),
+    "MOVED": CLUSTER,
     "EXECABORT": ("redis_aborted", "Redis gave up the transaction", None),
     "max number of clients": ("redis_max_clients", "Redis has no connection left", None),
 }  # fmt: skip
@@ -59,6 +64,9 @@ _BY_CLASS: tuple[tuple[type[RedisError], str], ...] = (
     (OutOfMemoryError, "OOM"),
     (MasterDownError, "MASTERDOWN"),
     (ClusterDownError, "CLUSTERDOWN"),
+    (MovedError, "MOVED"),
+    (AskError, "MOVED"),
+    (ClusterCrossSlotError, "MOVED"),
 )
 _TOO_MANY_CLIENTS = "max number of clients"
 # What it puts before the refusal of the command that ends a transaction.
@@ -82,6 +90,8 @@ def redis_errors(config: Config) -> Iterator[None]:
 
 def as_problem(exc: RedisError, config: Config) -> RedisProblem:
     """What went wrong, in our words; the password of a Redis URL is in none of them."""
+    if isinstance(exc, WrongServer):
+        return RedisProblem(exc.code, exc.message, hint=exc.hint)
     if isinstance(exc, RedisTimeoutError):
         # A Redis without TLS waits for the end of what it takes for a command.
         no_tls = tls.trouble(exc, config.address, config.timeout) if config.address.uses_tls else None

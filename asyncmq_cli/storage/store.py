@@ -46,7 +46,7 @@ class Store:
         self.warnings = 0
         """How many there have been: whoever keeps what was read sees by it that something was amiss."""
         LIMITS.text = config.max_payload
-        self._redis = connect(config)
+        self._redis = connect(config, warn=self.warn)
         self.workers = WorkerReader(self._redis, config.heartbeat_ttl, self.warn)
         self.queues = QueueReader(self._redis, self.workers, self.warn)
         self.jobs = JobLists(self._redis)
