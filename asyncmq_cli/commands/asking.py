@@ -32,6 +32,17 @@ class Meant:
     remarks: Sequence[str] = ()
 
 
+def of_overflow(session: Session, count: int) -> list[str]:
+    """What is to be known of a change of so many jobs that nothing older than it stays in the audit trail."""
+    kept = session.config.audit_maxlen
+    if count <= kept:
+        return []
+    return [
+        f"the audit trail keeps about {kept:,} events (ASYNCMQ_AUDIT_MAXLEN): these {count:,} push every "
+        "earlier one out of it; 'asyncmq audit --ndjson' takes them away first"
+    ]
+
+
 def ask(session: Session, meant: Meant, heads: Callable[[list[str]], Sequence[Job]]) -> None:
     """Show the first of the jobs, which `heads` reads, and ask. Raises NotConfirmed for anything
     but a yes. No jobs are nothing to ask about: the attempt itself reports why."""

@@ -42,12 +42,16 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: Manner) ->
         control = Control(rate=rate, abort_above=abort_above, progress=advance)
         return Order(targets.queue, chosen, manner.reason, dry_run, manner.noun, control, manner.backup)
 
+    overflow = asking.of_overflow(session, len(chosen.job_ids))
     if not manner.dry_run and not manner.yes:
         if by_filter:
-            _ask(session, _meant(targets, manner, chosen, cut_offs))
-        elif manner.destructive:
+            _ask(session, _meant(targets, manner, chosen, [*cut_offs, *overflow]))
+        elif manner.destructive or overflow:
             preview = run(order(dry_run=True))
-            _ask(session, asking.of_preview(manner.verb, preview, _of_backup(manner)))
+            _ask(session, asking.of_preview(manner.verb, preview, [*overflow, *_of_backup(manner)]))
+    else:
+        for line in overflow:
+            session.out.remark("warning", line)
     # Before the change: what fails after it would make a failure of what is done.
     idle = _idleness(session, targets.queue, manner) if abort_above is None else None
     with progress.of_changes(session.out, manner.verb, len(chosen.job_ids) if by_filter else 0) as advance:

@@ -38,8 +38,12 @@ def restore_jobs(
             named = [job_id if job_id in known else job_id.strip() or job_id for job_id in named]
         _warn(session, backup, whole=named is None)
         chosen = session.restores.chosen(backup)
+        overflow = asking.of_overflow(session, len(chosen if named is None else named))
         if named is None and not manner.dry_run and not manner.yes:
-            _ask(session, backup, chosen)
+            _ask(session, backup, chosen, overflow)
+        else:
+            for line in overflow:
+                session.out.remark("warning", line)
         with progress.of_changes(session.out, manner.verb, len(chosen) if named is None else 0) as advance:
             from asyncmq_cli.services.job_changes import Control
             from asyncmq_cli.services.restore import RestoreOrder
@@ -56,12 +60,13 @@ def restore_jobs(
     session.report(report, brief=named is None)
 
 
-def _ask(session: Session, backup: Backup, chosen: Sequence[Entry]) -> None:
+def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Sequence[str]) -> None:
     meant = asking.Meant(
         "restore",
         ", ".join(sorted({entry.queue for entry in chosen})),
         [entry.id for entry in chosen],
         Counter(entry.state for entry in chosen),
+        remarks=remarks,
     )
     asking.ask(session, meant, lambda ids: session.restores.heads(backup, chosen[: len(ids)]))
 

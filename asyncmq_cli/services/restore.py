@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -126,30 +127,36 @@ class Restorer(JobRunner):
         What a run could not write down any more, because it was killed or lost its connection, is
         in the audit trail: the event was written with the removal. So is the event of a restore.
         """
-        last = self._last_events(entries)
+        last, oldest = self._last_events(entries)
+        restored = self.store.restored_runs({entry.run for entry in entries})
         for entry in entries:
             action = last.get((entry.run, entry.queue, entry.id))
             if action == RESTORE:
                 self._refuse(entry, _restored_already(entry))
+            elif action is None and restored.get(entry.run, oldest) < oldest:
+                self._refuse(entry, _maybe_restored(entry))
             elif entry.removed is None and action is None:
                 self._refuse(entry, _not_removed(entry))
             else:
                 yield entry
 
-    def _last_events(self, entries: Sequence[Entry]) -> dict[tuple[str, str, str], str]:
+    def _last_events(self, entries: Sequence[Entry]) -> tuple[dict[tuple[str, str, str], str], float]:
         """Of each removal the action of the last event that names its run: a restore, or else the
-        removal itself. The trail is read back to the oldest of them, or to its end."""
+        removal itself; and the time of the oldest event that was read, epoch seconds. The trail is read
+        back to the oldest of them, or to its end."""
         wanted = {(entry.run, entry.queue, entry.id) for entry in entries}
         found: dict[tuple[str, str, str], str] = {}
+        oldest = math.inf
         if not wanted:
-            return found
+            return found, oldest
         for event in self.store.audit.newest_first(warn=lambda message: None):
+            oldest = event.timestamp
             key = (str(event.details.get("run")), event.queue or "", event.job_id or "")
             if key in wanted and key not in found and event.status == "success":
                 found[key] = event.action
                 if len(found) == len(wanted):
                     break
-        return found
+        return found, oldest
 
     def _gone(self, entries: Iterable[Entry], marked: set[tuple[str, str]]) -> Iterator[Entry]:
         """Those that are not there, so that they can be restored. What is marked as cancelled is
@@ -182,7 +189,8 @@ class Restorer(JobRunner):
                 if (queue, job_id) in marked and not parts.cancelled:
                     raise marked_cancelled(job_id)
                 put_back, note = self._to_run(queue, parts)
-                yield attempt, self.store.changes.restore(put_back, attempt.draft()), note
+                change = self.store.changes.restore(put_back, attempt.details["run"], attempt.draft())
+                yield attempt, change, note
             except ChangeRefused as exc:
                 yield attempt, exc
 
@@ -215,6 +223,15 @@ def _restored_already(entry: Entry) -> ChangeRefused:
     return ChangeRefused(
         "restored_already",
         f"job {entry.id!r} was put back from this removal before, and has gone again since",
+        hint="it may have run meanwhile; --force restores it all the same",
+    )
+
+
+def _maybe_restored(entry: Entry) -> ChangeRefused:
+    return ChangeRefused(
+        "restored_already",
+        f"job {entry.id!r} may have been put back from this removal before: something was, and since then "
+        "the audit trail was trimmed",
         hint="it may have run meanwhile; --force restores it all the same",
     )
 

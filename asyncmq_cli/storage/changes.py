@@ -16,7 +16,15 @@ from redis.exceptions import RedisError
 from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
 from asyncmq_cli.storage import preflight
 from asyncmq_cli.storage.codec import encode_record
-from asyncmq_cli.storage.keys import AUDIT_STREAM, PLACES, QueueKeys, keys_of, to_bytes, to_text
+from asyncmq_cli.storage.keys import (
+    AUDIT_STREAM,
+    PLACES,
+    RESTORED_HASH,
+    QueueKeys,
+    keys_of,
+    to_bytes,
+    to_text,
+)
 from asyncmq_cli.storage.location import Location
 from asyncmq_cli.storage.rewrites import cancelled, member_of, retried
 from asyncmq_cli.storage.scan import WrongType
@@ -143,13 +151,15 @@ class Changes:
             return Change(location, Call(REMOVE, used, [*args, ""]))
         return Change(location, Call(REMOVE, used, args + _backed_up(location, location.parts), WITH_BACKUP))
 
-    def restore(self, parts: Parts, draft: EventDraft) -> Change:
-        """Put back a job that was removed, byte for byte, unless any of it is there. Raises ChangeRefused."""
+    def restore(self, parts: Parts, run: str, draft: EventDraft) -> Change:
+        """Put back a job that was removed, byte for byte, unless any of it is there. `run` is that of
+        the removal. Raises ChangeRefused."""
         location = Location(to_text(parts.queue), to_text(parts.id))
         keys = keys_of(location.queue)
         require_own_record(keys, location.id)
         used = [
             *_used_by_removal(keys, location.id),
+            RESTORED_HASH,
             *(keys.children(to_text(parent)) for parent in parts.parents),
         ]
         args: list[Any] = [parts.id, self._audit.maxlen, draft.encode()]
@@ -158,7 +168,7 @@ class Changes:
         args += [int(parts.in_ids), int(parts.cancelled)]
         for members in parts.places:
             args += _listed([text for member, score in members for text in (repr(score), member)])
-        args += _listed(parts.pending) + _listed(parts.children)
+        args += [*_listed(parts.pending), *_listed(parts.children), run]
         return Change(location, Call(RESTORE, used, args))
 
     def cancel(self, location: Location, draft: EventDraft) -> Change:

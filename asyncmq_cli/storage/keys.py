@@ -13,6 +13,8 @@ from itertools import islice
 
 AUDIT_STREAM = b"asyncmq-cli:audit"
 METRICS_STREAM = b"asyncmq-cli:metrics"
+RESTORED_HASH = b"asyncmq-cli:restored"
+"""By the run of a removal with a backup, when a job was first restored from it."""
 EVENTS_CHANNEL = b"asyncmq:events"
 """Where AsyncMQ publishes. Source: `RedisBackend.emit_event` in asyncmq.backends.redis."""
 

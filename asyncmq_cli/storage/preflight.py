@@ -91,6 +91,7 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
         # It is put into its parents' sets, too, which are of this family.
         _on(_ADD),
         _STREAM,
+        _on(_HAS_FIELD, _SET_FIELD),
     ),
     "cancel": (
         *(_on(_SCORE, _UNLIST),) * 2,

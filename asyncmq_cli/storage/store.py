@@ -139,6 +139,13 @@ class Store:
 
         return next_score(self._redis, queue, parts)
 
+    def restored_runs(self, runs: Collection[str]) -> dict[str, float]:
+        """When something was first restored from the backup of each of these removals, epoch seconds, if
+        anything was. Raises WrongType."""
+        from asyncmq_cli.storage.traces import restored_runs
+
+        return restored_runs(self._redis, sorted(runs))
+
     def traces(self, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
         """Which of these jobs exist, and which ids are marked as cancelled. Raises WrongType."""
         from asyncmq_cli.storage.traces import traces

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import redis
 
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage import scan
-from asyncmq_cli.storage.keys import PLACES, QueueKeys, to_bytes
+from asyncmq_cli.storage.keys import PLACES, RESTORED_HASH, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.locate import read_place
 from asyncmq_cli.storage.location import Location
 from asyncmq_cli.storage.questions import Question, answer, ask
@@ -35,6 +36,17 @@ def traces(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tuple[set
         if location.exists:
             existing.add(location.id)
     return existing, cancelled
+
+
+def restored_runs(client: redis.Redis, runs: Sequence[str]) -> dict[str, float]:
+    """Of those of these removals from whose backup something was restored, when that began: epoch seconds.
+    Raises WrongType."""
+    found = scan.hash_get_many(client, RESTORED_HASH, [run.encode() for run in runs], scan.Pace())
+    times = {
+        run: as_number(to_text(value)) for run, value in zip(runs, found, strict=True) if value is not None
+    }
+    # One that holds no time was restored at some time.
+    return {run: 0.0 if time is None else time for run, time in times.items()}
 
 
 def _ask(

@@ -53,6 +53,20 @@ def test_each_restored_job_has_its_event(file: Path, client: redis.Redis, cli: R
     assert library.events(client)[-1]["source"] == "jobs.single"
 
 
+def test_a_backup_is_restored_once_though_the_audit_trail_is_gone(
+    file: Path, client: redis.Redis, cli: Run
+) -> None:
+    assert cli("jobs", "restore", str(file), "two", "--yes").code == 0
+    assert cli("jobs", "restore", str(file), "--yes", "--json").json["succeeded"] == 2
+    client.delete("asyncmq-cli:audit")
+    assert cli("dlq", "remove", QUEUE, *NAMES, "--yes").code == 0
+    before = library.dump(client)
+    result = cli("jobs", "restore", str(file), "--yes", "--json")
+    assert (result.code, result.json["succeeded"], library.dump(client)) == (1, 0, before)
+    assert all("may have been put back" in row["error"] for row in result.json["results"])
+    assert cli("jobs", "restore", str(file), "--yes", "--force").code == 0
+
+
 def test_what_exists_is_refused_and_the_rest_restored(file: Path, client: redis.Redis, cli: Run) -> None:
     client.sadd(f"jobs:{QUEUE}:ids", "two")
     before = library.dump(client)

@@ -160,3 +160,20 @@ def test_who_waits_for_a_job_is_told_in_english(
     client.sadd(QueueKeys(QUEUE).children("w00"), *children)
     lines = asked(server, "jobs", "remove", QUEUE, "w00").splitlines()
     assert lines[:2] == ["  w00  app.news", f"    ({says} and will never run)"]
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["filter", "named"])
+def test_a_change_that_flushes_the_audit_trail_is_asked_about(
+    named: bool, client: redis.Redis, server: PrivateRedis, run: Run
+) -> None:
+    dead = [library.job(f"d{n}", status="failed", created_at=1.6e9 + n) for n in range(5)]
+    library.bury(client, QUEUE, dead, 1.6e9)
+    targets = [job["id"] for job in dead] if named else ["--all"]
+    few = {"ASYNCMQ_AUDIT_MAXLEN": "4"}
+    told = "push every earlier one out"
+    screen = on_terminal("dlq", "retry", QUEUE, *targets, url=server.url, answer="n\n", columns=300, env=few)
+    assert (screen.code, told in screen.text) == (5, True), screen.text
+    refused = run("dlq", "retry", QUEUE, *targets, env=few)
+    assert (refused.code, library.events(client)) == (5, [])
+    done = run("dlq", "retry", QUEUE, *targets, "--yes", env=few)
+    assert (done.code, told in done.stderr) == (0, True)

@@ -15,7 +15,7 @@ local TYPES = {
   waiting = 'zset', delayed = 'zset', dlq = 'zset', repeatables = 'zset',
   record = 'string', payload = 'string', sequence = 'string', paused = 'string', lock = 'string',
   ids = 'set', cancelled = 'set', pending = 'set', children = 'set',
-  states = 'hash', results = 'hash', active = 'hash', heartbeats = 'hash',
+  states = 'hash', results = 'hash', active = 'hash', heartbeats = 'hash', restored = 'hash',
   audit = 'stream', metrics = 'stream',
 }
 
@@ -50,10 +50,16 @@ local function named_keys(names)
   return key, nil
 end
 
--- Epoch seconds. The time is the server's, so that the events of all operators are in one order.
+local moment
+
+-- Epoch seconds, the same in all of a script. The time is the server's, so that the events of all
+-- operators are in one order.
 local function server_time()
-  local now = redis.call('TIME')
-  return now[1] .. '.' .. string.format('%06d', tonumber(now[2]))
+  if not moment then
+    local now = redis.call('TIME')
+    moment = now[1] .. '.' .. string.format('%06d', tonumber(now[2]))
+  end
+  return moment
 end
 
 local writes = {}

@@ -3,7 +3,8 @@
 -- KEYS  1 waiting zset       2 delayed zset      3 dead-letter zset  4 record
 --       5 payload part       6 ids set           7 states hash       8 results hash
 --       9 active hash       10 heartbeats hash  11 cancelled set    12 pending parents set
---      13 children set      14 audit stream     15… the children sets of the parents that it was in
+--      13 children set      14 audit stream    15 hash of the removals that were restored from
+--      16… the children sets of the parents that it was in
 -- ARGV  1 job id             2 audit maxlen      3 audit event
 --       then six values, each as '1' and the value or as '0' and '': its state, record, payload part,
 --       result, claim and heartbeat
@@ -11,13 +12,14 @@
 --       then three lists, each its length and its scores and members by turns: those of the waiting,
 --       the delayed and the dead-letter zset
 --       then two lists: the pending parents and the children
+--       then the run of the removal
 --
 -- Returns {1}      done
 --         {-4}     the id is marked as cancelled, so a worker would drop the job
 --         {-7}     the job exists
 --         {-8}     another job of the queue has a key in common with it
 --         {-9, i}  KEYS[i] is of a wrong type
-local key, bad = named_keys(WHOLE_JOB)
+local key, bad = named_keys(WHOLE_JOB .. ' restored')
 if bad then
   return bad
 end
@@ -61,7 +63,8 @@ waiting, next_arg = members_at(18)
 delayed, next_arg = members_at(next_arg)
 dead, next_arg = members_at(next_arg)
 pending, next_arg = members_at(next_arg)
-children = members_at(next_arg)
+children, next_arg = members_at(next_arg)
+local run = ARGV[next_arg]
 
 if redis.call('EXISTS', key.record) == 1
   or redis.call('SISMEMBER', key.ids, id) == 1
@@ -108,5 +111,9 @@ put_set(key.pending, pending)
 put_set(key.children, children)
 for _, siblings in ipairs(key.rest) do
   write('SADD', siblings, id)
+end
+-- From this event on the audit trail has to be whole to tell what was restored.
+if redis.call('HEXISTS', key.restored, run) == 0 then
+  write('HSET', key.restored, run, server_time())
 end
 return commit(key.audit, ARGV[2], ARGV[3])
