@@ -38,7 +38,7 @@ RuntimeOption = Annotated[
 ]
 
 
-@command(app, "tail", "secrets")
+@command(app, "tail", "secrets", "full")
 def tail(
     session: Session,
     event: EventOption = None,
@@ -92,7 +92,9 @@ def _print(session: Session, event: Event, *, sse: bool) -> None:
         session.out.at_once(events.sse(event.name, data))
     elif session.out.for_people:
         width, utc = session.out.width, session.out.utc
-        for line in events.readable(event.name, event.timestamp, data, width=width, utc=utc):
+        for line in events.readable(
+            event.name, event.timestamp, data, width=width, utc=utc, full=session.full
+        ):
             session.out.line(line)
         session.out.flush()
     else:

@@ -120,7 +120,7 @@ def list_(
     asked.tell_of_more(session, len(found.jobs), found.total, is_exact=found.is_exact)
 
 
-@command(app, "show", "secrets")
+@command(app, "show", "secrets", "full")
 def show(session: Session, queue: QueueArg, job_id: JobArg) -> None:
     """Show one job: its state, why it failed, and what it was given.
 
@@ -135,7 +135,7 @@ def show(session: Session, queue: QueueArg, job_id: JobArg) -> None:
     secrets = session.show_secrets
     session.detail(
         lambda: documents.job_detail(found, show_secrets=secrets),
-        lambda now: detail.job_lines(found, now=now, show_secrets=secrets),
+        lambda now: detail.job_lines(found, now=now, show_secrets=secrets, full=session.full),
     )
 
 

@@ -91,6 +91,9 @@ _SETS: dict[str, Options] = {
     "secrets": _under(
         _OUTPUT, show_secrets=_flag("--show-secrets", "Print what looks like a secret, not [redacted].")
     ),
+    "full": _under(
+        _OUTPUT, full=_flag("--full", "Cut nothing on a terminal: long values and names are printed whole.")
+    ),
     "watch": _under(
         _OUTPUT,
         watch=_text(WATCH, "[SECONDS]", "Draw it anew every 2 seconds, or so many, until q or Ctrl-C."),
@@ -126,7 +129,7 @@ _SETS: dict[str, Options] = {
     ),
 }
 _SETS["pace"] = {"rate": _SETS["bulk"]["rate"]}
-_TOGETHER = {"list": ("ndjson", "fields", "names")}
+_TOGETHER = {"list": ("ndjson", "fields", "names", "full")}
 
 
 def extra_options(*sets: str) -> Options:

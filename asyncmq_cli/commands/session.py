@@ -75,6 +75,7 @@ class Session(Services):
             self._asked_format(),
             color=self.config.color,
             utc=bool(self.flags.get("utc")),
+            full=self.full,
             fields=[field.strip() for field in (self.flags.get("fields") or "").split(",") if field.strip()],
         )
 
@@ -107,6 +108,11 @@ class Session(Services):
         from asyncmq_cli.commands.targets import filter_of
 
         return filter_of(self.flags, self.now)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing is to be cut on a terminal."""
+        return bool(self.flags.get("full"))
 
     @property
     def show_secrets(self) -> bool:

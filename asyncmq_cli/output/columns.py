@@ -10,15 +10,15 @@ from asyncmq_cli.errors import UsageProblem, did_you_mean
 
 T = TypeVar("T")
 
-Kind = Literal["id", "text", "path", "number", "time", "seconds", "state"]
+Kind = Literal["id", "name", "text", "path", "number", "time", "seconds", "state"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[T]):
-    """`kind` says how the value is written: an `id` is never cut, a `text` at its end and a
-    dotted `path` at its start, a `time` is epoch seconds, `seconds` a duration, and a `state`
-    has a colour. `short` is what people are shown of a value, where that is less, and `told` what they
-    are told of the row in its place.
+    """`kind` says how the value is written: an `id` is never cut, a `text` at its end, a `name` in its
+    middle and a dotted `path` within its module, a `time` is epoch seconds, `seconds` a duration, and a
+    `state` has a colour. `short` is what people are shown of a value, where that is less, and `told` what
+    they are told of the row in its place.
 
     A `wide` column is left out where a terminal has no room for it, but never out of a pipe. Others
     follow where that is not enough; of several the one of the least `worth` goes first, and of equals
@@ -59,7 +59,7 @@ class Column(Generic[T]):
     @property
     def is_elastic(self) -> bool:
         """Whether a part of it will do."""
-        return self.may_be_cut or self.kind in ("text", "path")
+        return self.may_be_cut or self.kind in ("text", "name", "path")
 
 
 def chosen(columns: Sequence[Column[T]], fields: Sequence[str]) -> list[Column[T]]:

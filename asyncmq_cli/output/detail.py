@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output import views
+from asyncmq_cli.output.cutting import cut_text, value_lines
 from asyncmq_cli.output.escape import escape, escape_name
 from asyncmq_cli.output.redact import redact, redact_text
 from asyncmq_cli.output.tables import human
@@ -34,10 +34,15 @@ _FULL_TITLES = {
 }
 
 
-def job_lines(detail: JobDetail, *, now: float, show_secrets: bool) -> Iterator[str]:
-    """A job's detail for people: facts first, then why it failed, then what it was given."""
+def job_lines(detail: JobDetail, *, now: float, show_secrets: bool, full: bool = False) -> Iterator[str]:
+    """A job's detail for people: facts first, then why it failed, then what it was given. Long values are
+    cut, unless `full`."""
     job = detail.job
-    text: Callable[[Any], str] = str if show_secrets else lambda value: redact_text(str(value))
+
+    def text(value: Any) -> str:
+        shown = str(value) if show_secrets else redact_text(str(value))
+        return shown if full else cut_text(shown)
+
     facts: list[tuple[str, Any]] = [
         ("Job", job.id or "-"),
         ("Queue", job.queue),
@@ -57,7 +62,7 @@ def job_lines(detail: JobDetail, *, now: float, show_secrets: bool) -> Iterator[
             yield f"{title + ':':<14}{shown}"
     if detail.error is not None:
         yield from _error_lines(detail.error, text)
-    yield from _data_lines(detail, show_secrets)
+    yield from _data_lines(detail, show_secrets, full)
 
 
 def _parents(depends_on: Any) -> str | None:
@@ -123,7 +128,7 @@ def _frame_lines(frames: Sequence[Frame], text: Callable[[Any], str]) -> Iterato
             yield f"      {escape(text(frame.source))}"
 
 
-def _data_lines(detail: JobDetail, show_secrets: bool) -> Iterator[str]:
+def _data_lines(detail: JobDetail, show_secrets: bool, full: bool) -> Iterator[str]:
     record = detail.job.record
     if record is None:
         return
@@ -132,20 +137,11 @@ def _data_lines(detail: JobDetail, show_secrets: bool) -> Iterator[str]:
         if shown.get(key) not in (None, [], {}):
             yield ""
             yield f"{title}:"
-            yield from _indented(shown[key])
+            yield from (f"  {line}" for line in value_lines(shown[key], full=full))
     rest = {
         key: value for key, value in shown.items() if key not in _SHOWN_ELSEWHERE and value not in (None, [])
     }
     if rest:
         yield ""
         yield "Other fields:"
-        yield from _indented(rest)
-
-
-def _indented(value: Any) -> Iterator[str]:
-    try:
-        document = json.dumps(value, indent=2, ensure_ascii=False)
-    except RecursionError:
-        document = "[nested too deeply to be shown]"
-    for line in document.split("\n"):
-        yield "  " + escape(line)
+        yield from (f"  {line}" for line in value_lines(rest, full=full))

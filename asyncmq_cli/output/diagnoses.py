@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BRIEF: tuple[Column[Finding], ...] = (
     Column("SEVERITY", lambda row: row.severity, "state"),
     Column("CODE", lambda row: row.code, "id"),
-    Column("QUEUE", lambda row: row.queue),
+    Column("QUEUE", lambda row: row.queue, "name"),
     Column("COUNT", lambda row: row.count, "number"),
 )
 _WHOLE: tuple[Column[Finding], ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from asyncmq_cli.output.cutting import cut_text
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.jsontext import encode
 from asyncmq_cli.output.times import clock, duration
@@ -24,16 +25,20 @@ def line(name: str, timestamp: float, data: Any) -> bytes:
     return encode({"event": name, "timestamp": timestamp, "data": data}) + b"\n"
 
 
-def readable(name: str, timestamp: float, data: Any, *, width: int, utc: bool = False) -> Iterator[str]:
+def readable(
+    name: str, timestamp: float, data: Any, *, width: int, utc: bool = False, full: bool = False
+) -> Iterator[str]:
     """One line for an object, and one for each object of a list; where that is longer than `width`, it
-    goes on under itself, and no fact is broken."""
+    goes on under itself, and no fact is broken. A long fact is cut, unless `full`."""
     head = f"{clock(timestamp, utc=utc)}  {escape(name):<14}"
     if isinstance(data, Mapping):
-        yield from _wrapped(head, _facts(data, whole=True, utc=utc), width, under=len(head))
+        yield from _wrapped(head, _facts(data, whole=True, utc=utc, full=full), width, under=len(head))
         return
     yield f"{head}{len(data):,}"
     for item in data:
-        yield from _wrapped(_INDENT, _facts(item, whole=False, utc=utc), width, under=len(_INDENT + _GAP))
+        yield from _wrapped(
+            _INDENT, _facts(item, whole=False, utc=utc, full=full), width, under=len(_INDENT + _GAP)
+        )
 
 
 def _wrapped(head: str, facts: Iterable[str], width: int, *, under: int) -> Iterator[str]:
@@ -49,14 +54,15 @@ def _wrapped(head: str, facts: Iterable[str], width: int, *, under: int) -> Iter
     yield line
 
 
-def _facts(data: Mapping[str, Any], *, whole: bool, utc: bool) -> list[str]:
+def _facts(data: Mapping[str, Any], *, whole: bool, utc: bool, full: bool) -> list[str]:
     """What there is of it, one time in one form; of a row that is not `whole` no zeros either. A `?`
     is what could not be read."""
     shown = {name: value for name, value in data.items() if _is_told(name, value, whole)}
     moment = shown.pop("timestamp", None) or shown.pop("heartbeat", None)
     if moment is not None:
         shown["time"] = clock(moment, utc=utc)
-    return [f"{escape(str(name))}={_value(name, value)}" for name, value in shown.items()]
+    facts = (f"{escape(str(name))}={_value(name, value)}" for name, value in shown.items())
+    return [fact if full else cut_text(fact) for fact in facts]
 
 
 def _is_told(name: str, value: Any, whole: bool) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TextIO, TypeVar
 
 from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed
 from asyncmq_cli.output.columns import Column, chosen
+from asyncmq_cli.output.cutting import cut_text
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.jsontext import encode
 from asyncmq_cli.output.ornaments import printable_on, takes_more_than_ascii
@@ -40,12 +41,14 @@ class Printer:
         color: str,
         utc: bool = False,
         fields: Sequence[str] = (),
+        full: bool = False,
     ) -> None:
         self._stdout = sys.stdout
         self._stderr = sys.stderr
         self._color = color
         self.fields = fields
         self.utc = utc
+        self.full = full
         self.format: Format = asked or self._for_people_or_pipes()
 
     @property
@@ -133,7 +136,8 @@ class Printer:
         if self.fields:
             columns = chosen(columns, self.fields)
         if self.for_people:
-            drawn, left_out = table(rows, columns, now=now, width=self.width, utc=self.utc)
+            width = _WIDEST if self.full else self.width
+            drawn, left_out = table(rows, columns, now=now, width=width, utc=self.utc, full=self.full)
             self.draw(drawn)
             if left_out:
                 remedy = "a wider terminal has" if self.fields else "--fields chooses" if choosable else ""
@@ -211,7 +215,8 @@ class Printer:
         if self.for_programs:
             self._write_text(self._stderr, encode({kind: {"message": safe}}).decode())
         else:
-            self._write_text(self._stderr, f"{kind}: {escape(safe)}")
+            shown = safe if self.full or not self.stderr_is_terminal else cut_text(safe)
+            self._write_text(self._stderr, f"{kind}: {escape(shown)}")
 
     @property
     def width(self) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.output.escape import escape
 from asyncmq_cli.output.redact import redact_text
+from asyncmq_cli.output.tables import shortened_path
 from asyncmq_cli.output.views import short_error
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _safe(text: str) -> str:
 
 
 def _widths(rows: Sequence[_Row], width: int) -> list[int]:
-    """Of the columns before the error. A task is cut, at its start, to what the ids leave."""
+    """Of the columns before the error. A task is cut, within its module, to what the ids leave."""
     from rich.cells import cell_len
 
     columns = zip(*((row.id, *row.words) for row in rows), strict=True)
@@ -76,7 +77,7 @@ def _widths(rows: Sequence[_Row], width: int) -> list[int]:
 def _line(row: _Row, widths: Sequence[int], width: int) -> str:
     from rich.cells import cell_len
 
-    cells = [row.id, *(_end_of(word, room) for word, room in zip(row.words, widths[1:], strict=True))]
+    cells = [row.id, *(shortened_path(word, room) for word, room in zip(row.words, widths[1:], strict=True))]
     padded = [cell + " " * (room - cell_len(cell)) for cell, room in zip(cells, widths, strict=True)]
     line = _GAP + _GAP.join(padded)
     room = width - cell_len(line) - len(_GAP)
@@ -89,13 +90,3 @@ def _start_of(text: str, room: int) -> str:
     from rich.cells import cell_len, set_cell_size
 
     return text if cell_len(text) <= room else set_cell_size(text, room - 1).rstrip() + "…"
-
-
-def _end_of(text: str, room: int) -> str:
-    from rich.cells import cell_len
-
-    if cell_len(text) <= room:
-        return text
-    while cell_len(text) > room - 1:
-        text = text[1:]
-    return "…" + text

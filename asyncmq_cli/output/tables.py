@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _GAP = 2
+_LONGEST_ID = 256
+_LEAST_MODULE = 5
+"""Characters of a module below which it says nothing."""
 
 CAUTION = "dark_orange3"
 """Yellow is not to be read on a light background."""
@@ -46,7 +49,13 @@ def tab_separated(row: T, columns: Sequence[Column[T]]) -> str:
 
 
 def table(
-    rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, width: int, utc: bool = False
+    rows: Iterable[T],
+    columns: Sequence[Column[T]],
+    *,
+    now: float,
+    width: int,
+    utc: bool = False,
+    full: bool = False,
 ) -> tuple[Table, list[str]]:
     """A table that fits `width`, and the titles of the columns left out for it; texts are cut.
 
@@ -58,7 +67,10 @@ def table(
     def cell(column: Column[T], row: T) -> Text:
         alarming = column.alarm is not None and column.alarm(row)
         style = "red" if alarming else _style(column, column.value(row))
-        return Text(human(column, column.for_people(row), now, utc=utc), style=style)
+        value = column.for_people(row)
+        if isinstance(value, str) and not full:
+            value = _bounded(column, value, max(width, _LONGEST_ID))
+        return Text(human(column, value, now, utc=utc), style=style)
 
     cells: dict[str, list[Text]] = {column.title: [] for column in columns}
     # Of a row no more is kept than is shown of it.
@@ -86,10 +98,19 @@ def no_room_for(titles: Sequence[str], remedy: str = "") -> str:
     return f"(no room for {', '.join(titles)}{'; ' if remedy else ''}{remedy})"
 
 
+def _bounded(column: Column[T], value: str, room: int) -> str:
+    """So much of a text as could be shown at all; of an id, which is never cut to fit, what is still one."""
+    if column.kind == "id" and len(value) > _LONGEST_ID:
+        return shortened(value, _LONGEST_ID)
+    if len(value) <= 4 * room:
+        return value
+    return value[: 4 * room] if column.kind == "text" else f"{value[: 2 * room]}…{value[-2 * room :]}"
+
+
 def _cut(text: Text, room: int, column: Column[T]) -> None:
-    if column.kind == "path" and text.cell_len > room:
-        text.plain = text.plain[-(room - 1) :].rjust(room, "…")
-    if column.kind == "id":
+    if column.kind == "path":
+        text.plain = shortened_path(text.plain, room)
+    if column.kind in ("id", "name"):
         text.plain = shortened(text.plain, room)
     text.truncate(room, overflow="ellipsis")
 
@@ -103,6 +124,26 @@ def shortened(name: str, room: int) -> str:
     begin = chop_cells(name, max(1, room // 2))[0]
     end = chop_cells(name[::-1], max(1, room - 1 - cell_len(begin)))[0][::-1]
     return f"{begin}…{end}"
+
+
+def shortened_path(path: str, room: int) -> str:
+    """Without the middle of its module: `company…tasks.send_mail`. Its last part stays whole if it can."""
+    from rich.cells import cell_len
+
+    if cell_len(path) <= room:
+        return path
+    module, dot, last = path.rpartition(".")
+    left = room - cell_len(last) - 1
+    if not dot or left < _LEAST_MODULE:
+        return _last_of(last, room, dot)
+    begin, _, end = shortened(module, left).partition("…")
+    return f"{begin.rstrip('.')}…{end.lstrip('.')}.{last}"
+
+
+def _last_of(last: str, room: int, dot: str) -> str:
+    from rich.cells import cell_len
+
+    return f"…{last}" if dot and cell_len(last) < room else shortened(last, room)
 
 
 def _affordable(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> list[Column[T]]:
@@ -175,7 +216,7 @@ def human(column: Column[T], value: Any, now: float, *, utc: bool = False) -> st
         return f"{value:,}"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return (escape_name if column.kind in ("id", "path") else escape)(str(value))
+    return (escape_name if column.kind in ("id", "name", "path") else escape)(str(value))
 
 
 def _style(column: Column[T], value: Any) -> str:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 _MODULE = re.compile(r"^(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*(?::|$))")
 
 QUEUES: tuple[Column[QueueStats], ...] = (
-    Column("NAME", lambda row: row.name, "id", key="name"),
+    Column("NAME", lambda row: row.name, "id", key="name", may_be_cut=True, ample=40, least=24, worth=5),
     Column(
         "STATE",
         lambda row: _queue_state(row),
@@ -144,7 +144,7 @@ AUDIT: tuple[Column[AuditEvent], ...] = (
     Column("TIME", lambda event: event.timestamp, "time", worth=3),
     Column("ACTION", lambda event: redact_any(event.action), ample=20, least=20, worth=3),
     Column("STATUS", lambda event: redact_any(event.status), "state", worth=1),
-    Column("QUEUE", lambda event: redact_any(event.queue), worth=1),
+    Column("QUEUE", lambda event: redact_any(event.queue), "name", worth=1),
     Column("JOB", lambda event: redact_any(event.job_id), "id", may_be_cut=True, ample=36, least=8, worth=-1),
     Column("DETAILS", lambda event: _details(event), wide=True, ample=30, worth=-2),
     Column("ACTOR", lambda event: redact_any(event.actor), ample=16, least=10, worth=2),
@@ -154,7 +154,7 @@ AUDIT: tuple[Column[AuditEvent], ...] = (
 
 WORKERS: tuple[Column[Worker], ...] = (
     Column("ID", lambda worker: worker.id, "id"),
-    Column("QUEUE", lambda worker: worker.queue),
+    Column("QUEUE", lambda worker: worker.queue, "name"),
     Column("CONCURRENCY", lambda worker: worker.concurrency, "number", worth=-1),
     Column("HEARTBEAT", lambda worker: worker.heartbeat, "time", wide=True, worth=-2),
     Column("AGE", lambda worker: worker.age_seconds, "seconds"),
@@ -164,13 +164,13 @@ WORKERS: tuple[Column[Worker], ...] = (
 LATEST_JOBS: tuple[Column[LatestJob], ...] = (
     # Of a job that cannot be read, the id may be the whole of what was stored.
     Column("ID", lambda job: redact_text(job.id), "id"),
-    Column("QUEUE", lambda job: job.queue),
+    Column("QUEUE", lambda job: job.queue, "name"),
     Column("STATE", lambda job: redact_text(job.state), "state"),
     Column("CREATED", lambda job: job.created or None, "time"),
 )
 
 LATEST_QUEUES: tuple[Column[LatestQueue], ...] = (
-    Column("NAME", lambda queue: queue.name, "id"),
+    Column("NAME", lambda queue: queue.name, "id", may_be_cut=True, ample=40, least=24, worth=5),
     Column("NEWEST JOB", lambda queue: queue.active_at or None, "time"),
 )
 
@@ -185,7 +185,7 @@ def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
     done = "dry-run" if dry_run else "success"
     return (
         Column("STATUS", lambda result: done if result.error is None else "failed", "state"),
-        Column("QUEUE", lambda result: result.queue),
+        Column("QUEUE", lambda result: result.queue, "name"),
         Column("JOB", lambda result: redact_any(result.job_id), "id"),
         Column(
             "NOTE",
@@ -200,7 +200,7 @@ def repeatables(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
     shown = _shown(show_secrets)
     return (
         Column("ID", lambda row: row.id, "id", short=lambda text: text.removeprefix("repeatable:")[:10]),
-        Column("QUEUE", lambda row: row.queue),
+        Column("QUEUE", lambda row: row.queue, "name"),
         Column("TASK", lambda row: shown(row.get("task_id") or row.get("name")), "path", ample=15),
         Column("SCHEDULE", lambda row: shown(schedule(row)), ample=12, least=9),
         Column("NEXT RUN", lambda row: row.next_run, "time"),

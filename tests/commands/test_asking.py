@@ -53,7 +53,7 @@ def test_a_narrow_terminal_cuts_the_error_and_never_the_id(server: PrivateRedis)
     first, *_ = asked(server, "jobs", "remove", QUEUE, FAILED).splitlines()
     assert first == f"  {FAILED}  app.mail.send  DeliveryError: no such m…"
     first, *_ = asked(server, "jobs", "remove", QUEUE, FAILED, columns=40).splitlines()
-    assert first == f"  {FAILED}  …p.mail.send"
+    assert first == f"  {FAILED}  app…ail.send"
 
 
 def test_all_means_what_waits_and_says_so(server: PrivateRedis, run: Run) -> None:

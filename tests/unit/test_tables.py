@@ -14,10 +14,11 @@ from rich.console import Console
 
 from asyncmq_cli.models.failures import FailureGroup
 from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.output import views
 from asyncmq_cli.output.columns import Column, Kind
 from asyncmq_cli.output.escape import escape_name
-from asyncmq_cli.output.tables import tab_separated, table
+from asyncmq_cli.output.tables import shortened_path, tab_separated, table
 from tests.unit.strategies import ANY_TEXT, JSON_VALUES
 
 NOW = 1_700_000_000.0
@@ -105,6 +106,44 @@ def test_what_is_worth_most_is_the_last_to_go_and_to_be_cut() -> None:
     ):
         assert table([row], columns, now=NOW, width=width)[1] == missing, width
     assert "no such address: ada@example.org  send.m" in drawn([row], columns, 66)[1]
+
+
+def test_a_long_name_gives_way_in_its_middle_before_a_count_does() -> None:
+    name = "company-wide-mailing.tenant-0123456789.transactional-messages.priority-high"
+    stats = QueueStats(name, False, 12, 3, 4, 5, 6, 0, 0, 0, 0, 0, 2, 60.0)
+    lines = drawn([stats], views.QUEUES, 80)
+    assert lines[0].split()[:5] == ["NAME", "STATE", "WAITING", "ACTIVE", "DELAYED"]
+    assert lines[1].split()[0] == "company-wide-m…priority-high"
+    assert max(map(cell_len, lines)) <= 80
+    short = replace(stats, name="company-wide-mailing")
+    assert drawn([short], views.QUEUES, 80)[1].split()[0] == "company-wide-mailing"
+
+
+@pytest.mark.parametrize(
+    ("path", "room", "shown"),
+    [
+        ("company.mailing.tasks.send_mail", 40, "company.mailing.tasks.send_mail"),
+        ("company.mailing.tasks.send_mail", 24, "company…tasks.send_mail"),
+        ("company.mailing.tasks.send_mail", 12, "…send_mail"),
+        ("company.mailing.tasks.send_mail", 6, "sen…il"),
+        ("send_mail_to_everybody", 10, "send_…body"),
+    ],
+)
+def test_a_path_gives_way_within_its_module(path: str, room: int, shown: str) -> None:
+    assert shortened_path(path, room) == shown
+
+
+@given(TEXTS.map(escape_name), st.integers(4, 80))
+def test_a_shortened_path_fits_its_room(path: str, room: int) -> None:
+    assert cell_len(shortened_path(path, room)) <= room
+
+
+def test_an_absurd_id_is_cut_unless_everything_is_asked_for() -> None:
+    row = ("i" * 1_000_000, "t" * 1_000_000, "failed", NOW, 1, "e" * 1_000_000, 1.0)
+    lines = drawn([row], COLUMNS, 80)
+    assert "i" * 128 + "…" + "i" * 127 in lines[1] and len(lines[1]) < 600
+    whole, _ = table([row], COLUMNS, now=NOW, width=100_000_000, full=True)
+    assert [len(str(next(iter(column.cells)))) for column in whole.columns[:2]] == [1_000_000, 1_000_000]
 
 
 def test_what_is_alarming_is_red() -> None:
@@ -220,7 +259,7 @@ def test_the_cause_of_a_group_is_read_at_eighty_columns() -> None:
     )
     lines = drawn([group], views.groups(show_secrets=False), 80)
     assert lines[0].split() == ["GROUP", "COUNT", "LAST", "TYPE", "MESSAGE"]
-    assert "DeliveryError  no mail server at <address>" in lines[1]
+    assert re.search("…DeliveryError +no mail server at <address>", lines[1])
 
 
 RECORDS = st.dictionaries(
