@@ -18,6 +18,7 @@ class Ended(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
+        _ending.is_under_way = _ending.is_under_way or number != signal.SIGINT
 
 
 def number_of(exc: KeyboardInterrupt) -> int:
@@ -31,6 +32,7 @@ class _Ending:
     def __init__(self) -> None:
         self.is_held = False
         self.must_clean_up = False
+        self.is_under_way = False
         self.noted: int | None = None
         self._was_raised = False
 
@@ -74,6 +76,12 @@ def held() -> Iterator[None]:
     if not before and _ending.noted is not None:
         number, _ending.noted = _ending.noted, None
         _ending.on_signal(number, None)
+
+
+def is_under_way() -> bool:
+    """Whether another program has told this one to end, and may wait for that: not somebody at a terminal,
+    who would press Ctrl-C again."""
+    return _ending.is_under_way
 
 
 def must_clean_up(is_so: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +16,7 @@ import redis
 from asyncmq_cli.demo.server import PrivateRedis
 from tests import library
 from tests.conftest import Result, Run, environment
+from tests.demo.processes import eventually
 from tests.faults.support import QUEUE, seed
 from tests.forked import Forked
 from tools import commandtree
@@ -263,3 +266,36 @@ def test_endless_input_is_no_list_of_ids(server: PrivateRedis, dead: redis.Redis
         )
         result = result_of((process, b""))
     assert result.code == 2 and result.stderr.startswith("error: standard input has too much")
+
+
+def test_a_reader_that_takes_nothing_keeps_no_command_that_is_terminated(
+    server: PrivateRedis, client: redis.Redis
+) -> None:
+    jobs = [("completed", library.job(f"job-{number}-{'x' * 500}")) for number in range(200)]
+    library.with_backend(server.url, lambda opened: library.fill(opened, QUEUE, jobs))
+    reading, writing = os.pipe()
+    words = ("jobs", "list", QUEUE, "--state", "completed", "--ndjson")
+    process = Forked(
+        ("-m", "asyncmq_cli", *words), env=environment(server.url), stdout=writing, stderr=subprocess.PIPE
+    )
+    assert eventually(lambda: not select.select([], [writing], [], 0)[1]), "the pipe is full"
+    process.send_signal(signal.SIGTERM)
+    result = result_of((process, b""))
+    os.close(writing)
+    os.close(reading)
+    assert result.code == 143 and '"code":"terminated"' in result.stderr
+
+
+def test_a_pipe_that_another_process_made_non_blocking_is_waited_for(
+    server: PrivateRedis, client: redis.Redis
+) -> None:
+    jobs = [("completed", library.job(f"job-{number}-{'x' * 500}")) for number in range(200)]
+    library.with_backend(server.url, lambda opened: library.fill(opened, QUEUE, jobs))
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    words = ("jobs", "list", QUEUE, "--state", "completed", "--ndjson")
+    process = Forked(("-m", "asyncmq_cli", *words), env=environment(server.url), stdout=writing)
+    os.close(writing)
+    with open(reading, "rb") as reader:  # noqa: PTH123
+        assert len(reader.readlines()) == 200
+    assert process.wait(30) == 0
