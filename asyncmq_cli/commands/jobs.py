@@ -101,7 +101,8 @@ def list_(
     wanted = session.filter
     session.offer(views.jobs(state, show_secrets=True))
     if session.out.for_streams:
-        jobs = session.jobs.every(queue, state, wanted, sort=sort)
+        whole = session.out.format != "names"
+        jobs = session.jobs.every(queue, state, wanted, sort=sort, whole=whole)
         paging.print_every(session, paging.telling_of_none(session, jobs, state))
         return
     asked = Paging(page, size)
@@ -112,7 +113,7 @@ def list_(
         sort=sort or "newest",
         page=asked.page,
         size=asked.size,
-        exact=session.out.format == "json",
+        whole=session.out.format == "json",
     )
     paging.print_page(session, found)
     if wanted.narrows:

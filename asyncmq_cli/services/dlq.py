@@ -31,7 +31,7 @@ class DlqService:
             found, total = listing.filtered(self._store, queue, self.matching(queue, wanted), _died, which)
         else:
             require_queue(self._store, queue)
-            found, total, _ = listing.unfiltered(self._store, queue, "dlq", which, exact=True)
+            found, total, _ = listing.unfiltered(self._store, queue, "dlq", which)
         return JobPage(queue, None, page, size, total, sort, wanted, found)
 
     def every(self, queue: str, wanted: JobFilter, *, sort: str | None) -> Iterator[Job]:
@@ -48,7 +48,12 @@ class DlqService:
 
     def groups(self, queue: str, wanted: JobFilter) -> FailureGroups:
         """The causes of those, the most frequent first."""
-        scanned, left_out, groups = grouped(self.matching(queue, wanted))
+        if wanted.narrows:
+            jobs = self.matching(queue, wanted)
+        else:
+            require_queue(self._store, queue)
+            jobs = self._store.jobs.dead_causes(queue)
+        scanned, left_out, groups = grouped(jobs)
         if left_out:
             self._store.warn(f"{left_out:,} jobs are in no group: there are too many different causes")
         return FailureGroups(queue, scanned, left_out, groups)

@@ -40,7 +40,7 @@ def _or_raise(
         raise AmbiguousGroup(queue, group, sorted(matches.groups))
     if found:
         return
-    _, left_out, groups = grouped(store.jobs.in_place(queue, "dlq"))
+    _, left_out, groups = grouped(store.jobs.dead_causes(queue))
     ids = [each.id for each in groups]
     if not left_out and not any(each.startswith(group) for each in ids):
         raise GroupNotFound(queue, group, _nearest(group, ids))

@@ -64,6 +64,22 @@ class _Times(TypedDict, total=False):
     timestamp: Any
 
 
+class _Cause(TypedDict, total=False):
+    """Which job it is, and why it died: wherever applications and old versions keep that."""
+
+    id: str
+    task_id: Any
+    task: Any
+    name: Any
+    error_traceback: Any
+    traceback: Any
+    stacktrace: Any
+    stack: Any
+    last_error: Any
+    error: Any
+    exception: Any
+
+
 class _Arguments(TypedDict, total=False):
     args: Any
     kwargs: Any
@@ -168,6 +184,11 @@ def _sort_time(job: Any) -> float | None:
         return None
     value = job.get("run_at") or job.get("created_at") or job.get("timestamp") or 0
     return value if type(value) is float and math.isfinite(value) else as_number(value) or 0.0
+
+
+def causes(members: Sequence[bytes]) -> list[Mapping[str, Any] | None]:
+    """Of each dead letter what tells why the job died; None where it must be decoded to know."""
+    return [found if found and "id" in found else None for found in _skimmer(_Cause)(members)]
 
 
 def whole_arguments(texts: Sequence[bytes]) -> list[bool]:

@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import redis
 
+from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN
 from asyncmq_cli.storage import pieces, placed, scan
-from asyncmq_cli.storage.codec import sort_times
+from asyncmq_cli.storage.codec import causes, sort_times
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.pieces import Piece
 from asyncmq_cli.storage.placed import Found
 from asyncmq_cli.storage.questions import answer, ask
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.storage.prefilter import Prefilter
 
 PLACES = {"waiting": "waiting", "delayed": "delayed", "active": "active", "failed": "dlq", "expired": "dlq"}
@@ -43,7 +43,7 @@ _AS_JOBS_MOVE = ("delayed", "waiting", "active", "dlq")
 _ENTRIES: dict[str, frozenset[bytes | None]] = {
     "completed": frozenset({b"completed", None}),
     "cancelled": frozenset({b"cancelled", None}),
-    WAITING_CHILDREN: frozenset({b"waiting", b"wait", b"queued", None}),
+    WAITING_CHILDREN: frozenset({b"waiting", b"wait", b"queued", b"waiting-children", None}),
 }
 """What the states hash may say of the jobs of a state; without an entry the record tells."""
 _ENDED: frozenset[bytes | None] = frozenset({b"completed", b"cancelled"})
@@ -69,14 +69,17 @@ class JobLists:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
 
-    def in_state(self, queue: str, state: str, prefilter: Prefilter | None = None) -> Iterator[Job]:
-        """Every job of a state, whole, in the order found. `all` gives each job of the queue once.
+    def in_state(
+        self, queue: str, state: str, prefilter: Prefilter | None = None, *, arguments: bool = True
+    ) -> Iterator[Job]:
+        """Every job of a state, whole, in the order found. `all` gives each job of the queue once. Without
+        `arguments`, those that are stored apart from their record are not read.
 
         A prefilter leaves out jobs that it can tell undecoded are not wanted; it need not find them all.
         """
         keys = QueueKeys(queue)
         for piece, found in self._in_state(keys, state, prefilter):
-            yield from placed.to_jobs(self._redis, keys, piece, found)
+            yield from placed.to_jobs(self._redis, keys, piece, found, arguments=arguments)
 
     def in_place(self, queue: str, place: str, prefilter: Prefilter | None = None) -> Iterator[Job]:
         """Everything in `waiting`, `delayed`, `dlq` or `active`, as whole jobs."""
@@ -84,7 +87,24 @@ class JobLists:
         for piece, found in self._in_place(keys, place, prefilter):
             yield from placed.to_jobs(self._redis, keys, piece, found)
 
-    def in_order(self, queue: str, state: str, start: int = 0, count: int | None = None) -> Iterator[Job]:
+    def dead_causes(self, queue: str) -> Iterator[Job]:
+        """Everything in the dead-letter queue, of each job only what tells which it is and why it died."""
+        keys = QueueKeys(queue)
+        for piece, found in self._in_place(keys, "dlq", None):
+            unread = []
+            for i, record in enumerate(causes(piece.members)):
+                if record is None:
+                    unread.append(i)
+                else:
+                    status = placed.status_in("dlq", piece.states[i])
+                    job_id = to_text(piece.ids[i])
+                    yield Job(queue, job_id, status, record, dead_at=piece.scores[i])
+            rest = piece.only(unread)
+            yield from placed.to_jobs(self._redis, keys, rest, [found[i] for i in unread])
+
+    def in_order(
+        self, queue: str, state: str, start: int = 0, count: int | None = None, *, arguments: bool = True
+    ) -> Iterator[Job]:
         """Jobs of a state, or of the whole dead-letter queue (`dlq`), in the order of the place itself:
         what runs next, what is due next, what was claimed first, what died last. Jobs in no place come in
         the order of the hash. Reads no more than these, but for `failed` and `expired`, which lie
@@ -109,7 +129,7 @@ class JobLists:
         else:
             pages = _from(start, count, self._in_state(keys, state, None))
         for piece, found in pages:
-            yield from placed.to_jobs(self._redis, keys, piece, found)
+            yield from placed.to_jobs(self._redis, keys, piece, found, arguments=arguments)
 
     def sort_keys(self, queue: str, state: str) -> Iterator[SortKey]:
         """By what each job of a state is sorted: its `run_at`, else `created_at`, else `timestamp`."""
@@ -136,18 +156,21 @@ class JobLists:
                 return top, None
         return top, total
 
-    def by_keys(self, queue: str, wanted: Iterable[SortKey]) -> Iterator[Job]:
+    def by_keys(self, queue: str, wanted: Iterable[SortKey], *, arguments: bool = True) -> Iterator[Job]:
         """These jobs, in this order, read again; one that is gone meanwhile is left out."""
         keys = QueueKeys(queue)
         for some in scan.chunked(wanted, 200):
             # What has no id may have the same key as another.
             jobs: dict[SortKey, list[Job]] = {}
             for place in ("waiting", "delayed", "dlq"):
-                for key, job in self._by_score(keys, place, [key for key in some if key.place == place]):
+                there = [key for key in some if key.place == place]
+                for key, job in self._by_score(keys, place, there, arguments=arguments):
                     jobs.setdefault(key, []).append(job)
             # A member of a sorted set may be no job, or one without an id.
             rest = [key for key in some if key not in jobs and (key.id or key.place in ("", "active"))]
-            for key, loaded in zip(rest, self.load(queue, [key.id for key in rest]), strict=True):
+            for key, loaded in zip(
+                rest, self.load(queue, [key.id for key in rest], arguments=arguments), strict=True
+            ):
                 jobs.setdefault(key, []).extend([] if loaded is None else [loaded])
             yield from (jobs[key].pop(0) for key in some if jobs.get(key))
 
@@ -173,7 +196,7 @@ class JobLists:
         in_places = sum(self._size(keys, place) for place in _AS_JOBS_MOVE)
         return (max(jobs, in_places) if state == "all" else jobs), False
 
-    def load(self, queue: str, job_ids: Sequence[str]) -> list[Job | None]:
+    def load(self, queue: str, job_ids: Sequence[str], *, arguments: bool = True) -> list[Job | None]:
         """The jobs of these ids, None for an id of which nothing is there."""
         keys = QueueKeys(queue)
         loaded: list[Job | None] = []
@@ -181,7 +204,7 @@ class JobLists:
         read = pieces.with_records(self._redis, keys, pieces.with_states(self._redis, keys, source))
         for piece in read:
             found = placed.places_of(self._redis, keys, piece)
-            jobs = placed.to_jobs(self._redis, keys, piece, found)
+            jobs = placed.to_jobs(self._redis, keys, piece, found, arguments=arguments)
             parts = zip(piece.records, piece.states, found, strict=True)
             there = [
                 record is not None or entry is not None or place is not None
@@ -313,7 +336,7 @@ class JobLists:
         piece.states = [None if i in gone else entry for i, entry in enumerate(piece.states)]
 
     def _by_score(
-        self, keys: QueueKeys, place: str, wanted: Sequence[SortKey]
+        self, keys: QueueKeys, place: str, wanted: Sequence[SortKey], *, arguments: bool
     ) -> Iterator[tuple[SortKey, Job]]:
         for some in scan.chunked(wanted, 32):
             key: bytes = getattr(keys, place)
@@ -338,7 +361,8 @@ class JobLists:
             piece = Piece(names, members=members, scores=[one.score for one in met])
             coming = iter(met)
             for page, found in self._complete(keys, place, [piece]):
-                yield from zip(coming, placed.to_jobs(self._redis, keys, page, found), strict=False)
+                jobs = placed.to_jobs(self._redis, keys, page, found, arguments=arguments)
+                yield from zip(coming, jobs, strict=False)
 
     def _count_dead(self, keys: QueueKeys, state: str) -> int:
         dead = self._size(keys, "dlq")

@@ -7,6 +7,7 @@ import json
 import pytest
 import redis
 
+from asyncmq_cli.demo.server import PrivateRedis
 from tests import library
 from tests.conftest import Run
 
@@ -122,3 +123,24 @@ def test_what_is_called_waiting_and_is_nowhere_waits_for_parents_or_has_a_proble
     (job,) = cli("jobs", "list", QUEUE, "--state", "waiting-children", "--json").json["jobs"]
     assert (job["id"], job["status"]) == ("waiting-0007", "waiting-children")
     assert job["problem"] == "it waits for no other job, but is in no place where a worker would look for it"
+
+
+def test_arguments_that_lie_apart_are_read_only_where_they_are_shown_or_searched(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    big = library.job("big", args=["needle" + "y" * 200_000], created_at=2e9)
+    client.set(f"queue:{QUEUE}:waiting:seq", WAITING)
+    library.with_backend(server.url, lambda opened: library.put(opened, QUEUE, "waiting", big))
+    text = json.dumps({"args": big["args"], "kwargs": {}})
+    for args, is_read in (
+        (("--size", "1"), False),
+        (("--sort", "queue", "--size", "1", "--page", str(WAITING + 1)), False),
+        (("--size", "1", "--json"), True),
+        (("--q", "needleyyy"), True),
+    ):
+        client.set(f"jobs:{QUEUE}:big:payload", text)
+        lines, sent, _ = read(client, cli, "jobs", "list", QUEUE, *args)
+        assert "big" in "".join(lines)
+        client.delete(f"jobs:{QUEUE}:big:payload")
+        _, without, _ = read(client, cli, "jobs", "list", QUEUE, *args)
+        assert (sent - without > len(text) / 2) is is_read, args
