@@ -50,6 +50,10 @@ def connect(
 
         address = replace(address, password=password(config))
     kind = _KINDS[address.scheme]
+    if address.uses_tls:
+        from asyncmq_cli.storage import tls
+
+        tls.require_files(address)
     try:
         pool = redis.ConnectionPool(
             **{

@@ -6,8 +6,10 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.address import DEFAULT_PORT
 
 if TYPE_CHECKING:
@@ -61,6 +63,14 @@ def _answers(address: Address, seconds: float, *, tls: bool) -> bool:
         return "ALERT" in (exc.reason or "")
     except (OSError, ValueError):
         return False
+
+
+def require_files(address: Address) -> None:
+    """Raise UsageProblem for a FIFO or a device: OpenSSL would wait for it or read it for ever."""
+    for option in _FILES:
+        path = address.options.get(option)
+        if path is not None and Path(path).exists() and not Path(path).is_file():
+            raise UsageProblem(f"{option} {path!r} is not a regular file", hint="name a PEM file")
 
 
 def causes_of(exc: BaseException) -> Iterator[BaseException]:

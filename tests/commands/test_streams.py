@@ -233,6 +233,16 @@ def test_what_is_no_file_is_answered_and_not_waited_for(
     assert result.code in (1, 2) and result.stderr.startswith("error: "), result
 
 
+@pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
+def test_a_certificate_is_a_regular_file(option: str, run: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        result = run("--redis-url", f"rediss://127.0.0.1:1/0?{option}={path}", "queues", "list")
+        assert result.code == 2 and result.stderr.startswith(f"error: {option} '{path}' is not a regular"), (
+            result
+        )
+
+
 def test_a_configuration_file_has_an_end_and_is_not_waited_for(run: Run, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "large").write_bytes(b"#" * 2_000_000)
