@@ -64,7 +64,7 @@ _NOUNS = {
     "jobs": "Find jobs, read why they failed, retry, requeue, remove and cancel them.",
     "dlq": "Look into the dead-letter queue: failed and expired jobs, and why they died.",
     "repeatables": "See what is scheduled, add definitions, pause, resume and remove them.",
-    "workers": "See which workers are there, how they are, and which queues have none.",
+    "workers": "See which workers are there and how they are; forget those that are gone.",
     "metrics": "Measure throughput and backlog, keep a history, feed Prometheus.",
     "events": "Follow what happens in the queues.",
 }

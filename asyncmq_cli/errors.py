@@ -144,6 +144,20 @@ class JobNotFound(AdminError):
         )
 
 
+class WorkerNotFound(AdminError):
+    """No heartbeat of such a worker is stored."""
+
+    code, exit_code = "worker_not_found", 4
+
+    def __init__(self, worker_id: str, queue: str | None = None) -> None:
+        where = "" if queue is None else f" in queue {queue!r}"
+        super().__init__(
+            f"no worker {worker_id!r}{where}",
+            hint="'asyncmq workers list' shows those that there are",
+            details={"queue": queue, "worker": worker_id},
+        )
+
+
 class GroupNotFound(AdminError):
     """No dead job is in such a group of failures."""
 

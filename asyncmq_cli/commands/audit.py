@@ -23,7 +23,7 @@ ACTIONS = (
     *("job.retry", "job.requeue", "job.remove", "job.cancel", "job.restore"),
     *("dlq.retry", "dlq.remove"),
     *("repeatable.create", "repeatable.pause", "repeatable.resume", "repeatable.remove"),
-    "doctor.repair",
+    *("worker.forget", "doctor.repair"),
 )
 
 ListArg = Annotated[str | None, argument("[list]", callback=one_of(("list",)), hidden=True)]

@@ -10,6 +10,11 @@ from asyncmq_cli.commands.session import Session
 from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.models.queues import ALL_FIELDS
 
+_RESUMED = (
+    "workers that saw the pause look again after their stalled_check_interval: up to 60 s, unless the "
+    "application set another"
+)
+
 app = noun("Find queues, see how they stand, pause and resume them.")
 
 
@@ -85,10 +90,14 @@ def pause(
 def resume(
     session: Session, queues: QueuesArg, reason: ReasonOption = None, dry_run: DryRunOption = False
 ) -> None:
-    """Resume paused queues.
+    """Resume paused queues. Workers look for the pause again every 60 s, so it may take that long.
 
     \b
     Example:
       asyncmq queues resume emails
     """
-    session.report(session.queues.resume(queue_names(session, queues), reason=reason, dry_run=dry_run))
+    report = session.queues.resume(queue_names(session, queues), reason=reason, dry_run=dry_run)
+    session.report(report)
+    resumed = any(result.error is None and result.note is None for result in report.results)
+    if resumed and not dry_run and not session.out.for_programs:
+        session.out.remark("note", _RESUMED)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from asyncmq_cli.commands import paging, watching
-from asyncmq_cli.commands.declare import FILTERS, one_of, option
+import typer
+
+from asyncmq_cli.commands import asking, paging, watching
+from asyncmq_cli.commands.declare import FILTERS, argument, one_of, option
 from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.commands.named import STDIN_HELP, words
+from asyncmq_cli.commands.options import DryRunOption, ReasonOption, YesOption
 from asyncmq_cli.commands.paging import PageOption, Paging
 from asyncmq_cli.commands.registration import command
 from asyncmq_cli.commands.session import Session
@@ -15,11 +19,13 @@ from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.workers import WorkerPage
+    from asyncmq_cli.models.workers import Worker, WorkerPage
     from asyncmq_cli.services.workers import Fleet
 
-app = noun("See which workers are there, how they are, and which queues have none.")
+app = noun("See which workers are there and how they are; forget those that are gone.")
 
+HEALTHS = ("healthy", "aging", "stale")
+_NAMED = 10
 SORTS = ("queue", "id", "heartbeat", "concurrency")
 
 QueueOption = Annotated[
@@ -44,6 +50,16 @@ SortOption = Annotated[
         callback=one_of(SORTS),
     ),
 ]
+HealthOption = Annotated[
+    str | None,
+    option(
+        "--health",
+        "HEALTH",
+        "Only healthy, aging or stale ones. On a terminal stale ones are shown only so.",
+        callback=one_of(HEALTHS),
+        title=FILTERS,
+    ),
+]
 SizeOption = Annotated[int | None, paging.size_option("Workers")]
 
 
@@ -51,6 +67,7 @@ SizeOption = Annotated[int | None, paging.size_option("Workers")]
 def list_(
     session: Session,
     queue: QueueOption = None,
+    health: HealthOption = None,
     ttl: TtlOption = None,
     sort: SortOption = None,
     page: PageOption = None,
@@ -74,17 +91,58 @@ def list_(
         return session.workers.fleet(queue, _ttl(ttl))
 
     def one_page() -> WorkerPage:
-        return session.workers.page(fleet(), sort=sort or "queue", page=asked.page, size=asked.size)
+        fold = health is None and session.out.for_people
+        return session.workers.page(
+            fleet(), sort=sort or "queue", page=asked.page, size=asked.size, health=health, fold=fold
+        )
 
     if watching.is_wanted(session):
         _watch(session, one_page)
     elif session.out.for_streams:
         found = fleet()
-        workers = found if sort is None else session.workers.in_order(found, sort)
+        workers: Iterable[Worker] = found if sort is None else session.workers.in_order(found, sort)
+        if health is not None:
+            workers = (worker for worker in workers if worker.health == health)
         session.listing(workers, views.WORKERS, list, documents.worker)
         _warn_of(session, found.unattended)
     else:
         _print(session, one_page(), asked)
+
+
+@command(app, "forget")
+def forget(
+    session: Session,
+    workers: Annotated[list[str] | None, argument("[WORKER...]", f"Ids of workers; {STDIN_HELP}.")] = None,
+    stale: Annotated[bool, typer.Option("--stale", help="All stale workers, instead of ids.")] = False,
+    queue: QueueOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Workers that live, too.")] = False,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Take workers out of the list that are gone: AsyncMQ's do not always deregister.
+
+    What they ran stays as it is. One that lives after all is there again with its next heartbeat.
+
+    \b
+    Examples:
+      asyncmq workers forget --stale
+      asyncmq workers forget 0b1e4d7c-9a53-4f6f-8e8d-4b11c2a96d10 --reason "host is gone"
+    """
+    if stale is bool(workers):
+        raise UsageProblem("give ids of workers, or --stale for all that are stale")
+    if stale:
+        chosen = session.workers.silent(queue)
+    else:
+        chosen = session.workers.named(words(session, workers or []), queue)
+    if chosen and not dry_run and not yes:
+        what = f"{len(chosen):,} stale worker{'s' if len(chosen) > 1 else ''}" if stale else "these workers"
+        lines = [f"  {worker} in {name or queue or '?'}" for name, worker in chosen[:_NAMED]]
+        if len(chosen) > _NAMED:
+            lines.append(f"  … and {len(chosen) - _NAMED:,} more")
+        asking.ask_about(session, lines, f"Forget {what}?", f"forget {what}")
+    report = session.workers.forget(chosen, force=force, reason=reason, dry_run=dry_run)
+    session.report(report, brief=stale)
 
 
 def _watch(session: Session, one_page: Callable[[], WorkerPage]) -> None:
@@ -105,8 +163,10 @@ def _print(session: Session, found: WorkerPage, asked: Paging) -> None:
         session.out.document(documents.workers(found))
         return
     session.out.rows(found.workers, views.WORKERS, now=session.now())
+    if found.folded:
+        session.out.footer(views.folded_workers(found))
     session.out.footer(views.worker_footer(found))
-    asked.tell_of_more(session, len(found.workers), found.summary.total, "workers")
+    asked.tell_of_more(session, len(found.workers), found.listed, "workers")
     _warn_of(session, found.unattended)
 
 

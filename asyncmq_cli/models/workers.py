@@ -77,15 +77,18 @@ class WorkerSummary:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPage:
-    """`unattended` names the queues in which jobs wait and no live worker is."""
+    """`unattended` names the queues in which jobs wait and no live worker is. `listed` is how many there
+    are on all pages together, and `folded` how many silent ones are on none of them."""
 
     workers: Sequence[Worker]
     summary: WorkerSummary
     page: int
     size: int
     unattended: Sequence[str]
+    listed: int
+    folded: int = 0
 
     @property
     def total_pages(self) -> int:
         """At least 1."""
-        return page_count(self.summary.total, self.size)
+        return page_count(self.listed, self.size)

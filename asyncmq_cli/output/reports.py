@@ -27,6 +27,7 @@ _WORDS = {
     "job.remove": ("Removed", "Would remove"),
     "job.restore": ("Restored", "Would restore"),
     "job.cancel": ("Cancelled", "Would cancel"),
+    "worker.forget": ("Forgot", "Would forget"),
     "repeatable.create": ("Added", "Would add"),
     "repeatable.pause": ("Paused", "Would pause"),
     "repeatable.resume": ("Resumed", "Would resume"),
@@ -50,7 +51,11 @@ def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
     if isinstance(report, RepeatableChange):
         yield from _repeatable(report)
         return
-    target = f"queue {result.queue}" if result.job_id is None else f"job {result.job_id} in {result.queue}"
+    target = (
+        f"queue {result.queue}"
+        if result.job_id is None
+        else f"{_noun(report)} {result.job_id} in {result.queue}"
+    )
     if result.note is not None and result.job_id is None:
         # Pausing what is paused: there is nothing that was done to be told of.
         yield "done", escape(f"{target.capitalize()} {result.note}")
@@ -58,6 +63,10 @@ def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
     yield "done", escape(redact_text(f"{_WORDS[report.action][report.dry_run]} {target}"))
     if result.note is not None:
         yield "warning", result.note
+
+
+def _noun(report: ChangeReport) -> str:
+    return "worker" if report.action.startswith("worker.") else "job"
 
 
 def worth_a_row(report: ChangeReport) -> list[ChangeResult]:

@@ -159,6 +159,8 @@ def workers(page: WorkerPage, columns: Sequence[Column[Worker]], now: float, can
     from rich.text import Text
 
     told = [dim(views.worker_footer(page), canvas)]
+    if page.folded:
+        told.insert(0, dim(views.folded_workers(page), canvas))
     if page.unattended:
         names = [_name(name, canvas) for name in page.unattended]
         lines = listed("no live worker, and jobs wait:", names, canvas.width, lines=2)

@@ -233,6 +233,11 @@ def worker_footer(page: WorkerPage) -> str:
     return text
 
 
+def folded_workers(page: WorkerPage) -> str:
+    """What is said of the silent ones that are not listed."""
+    return f"{counted(page.folded, 'stale worker')} not shown: --health stale"
+
+
 def page_footer(page: JobPage) -> str:
     jobs = counted(page.total, "job")
     if not page.is_exact:

@@ -94,6 +94,19 @@ class Runner:
         """The change of a single target, which finds it by itself."""
         return self.report(queue, lambda stop: self._try(Attempt(self, queue, job_id), change))
 
+    def each(
+        self, targets: Sequence[tuple[str, str]], change: Callable[[Attempt], str | None]
+    ) -> ChangeReport:
+        """Change each of these, a queue and what it is of the queue, once."""
+        queues = {queue for queue, _ in targets}
+
+        def run(stop: Stop) -> None:
+            for queue, name in dict.fromkeys(targets):
+                stop.between_targets()
+                self._try(Attempt(self, queue, name), change)
+
+        return self.report(queues.pop() if len(queues) == 1 else None, run)
+
     def _try(self, attempt: Attempt, change: Callable[[Attempt], str | None]) -> None:
         attempt.alone = True
         try:
@@ -139,7 +152,8 @@ class Runner:
 
     @property
     def _noun(self) -> str:
-        return "repeatable" if self.action.startswith("repeatable.") else "job"
+        noun = self.action.partition(".")[0]
+        return noun if noun in ("repeatable", "worker") else "job"
 
     def _with_doubt(self, problem: RedisProblem) -> RedisProblem:
         """Find out for which targets only the answer was lost, and say of which it is not known."""

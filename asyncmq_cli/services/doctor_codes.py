@@ -284,6 +284,13 @@ DAMAGES = (
         "advice",
     ),
     Damage(
+        "worker_gone",
+        "info",
+        "it has not been heard of for its heartbeat TTL, and is still listed: it ended without deregistering",
+        "'asyncmq workers forget --stale --queue QUEUE' takes such workers out of the list",
+        "advice",
+    ),
+    Damage(
         "wrong_type",
         "error",
         "the key does not hold what AsyncMQ, or asyncmq-cli, keeps there: what needs it fails",

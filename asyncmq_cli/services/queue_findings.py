@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.repeatables import Member
     from asyncmq_cli.storage.store import Store
 
+_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class QueueFinding:
@@ -65,11 +67,15 @@ def _pause(store: Store, queue: str) -> Iterator[QueueFinding]:
 
 
 def _claims(store: Store, queue: str) -> Iterator[QueueFinding]:
-    lost = LostJobs(store, queue, store.now())
+    workers = store.workers.in_queue(queue)
+    lost = LostJobs(store, queue, store.now(), workers)
     for _ in lost:
         pass
     if lost.surplus:
         yield QueueFinding("active_surplus", (), lost.surplus)
+    gone = sorted(worker.id for worker in workers if not worker.is_live and worker.age_seconds is not None)
+    if gone:
+        yield QueueFinding("worker_gone", tuple(gone[:_NAMED]), len(gone))
     if lost.silent:
         yield QueueFinding("active_silent", tuple(lost.longest_silent), lost.silent)
 

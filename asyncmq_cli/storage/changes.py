@@ -36,6 +36,7 @@ from asyncmq_cli.storage.scripts import (
     RESTORE,
     RESUME,
     RETRY,
+    WORKER_FORGET,
     WRONG_TYPE,
     Call,
     Script,
@@ -99,6 +100,19 @@ class Changes:
     def resume(self, queue: str, draft: EventDraft) -> bool:
         """Whether it was changed: False where the queue was not paused."""
         return self._mark(RESUME, queue, draft)
+
+    def forget_worker(self, queue: str, worker_id: str, entries: Sequence[bytes], draft: EventDraft) -> bool:
+        """Whether its heartbeats were taken out: False where they are no longer these entries, of the
+        workers' hash and of the jobs', b"" for none. Source: `deregister_worker` in
+        asyncmq.backends.redis."""
+        keys = QueueKeys(queue)
+        used = [keys.worker_heartbeats, keys.heartbeats, AUDIT_STREAM]
+        self._check_allowed(WORKER_FORGET, queue, used)
+        args = [to_bytes(worker_id), *entries, self._audit.maxlen, draft.encode()]
+        reply = self._scripts.run(WORKER_FORGET, used, args)
+        if reply[0] == WRONG_TYPE:
+            raise WrongType(used[reply[1] - 1])
+        return reply[0] == DONE
 
     def retry(self, location: Location, draft: EventDraft, *, reset_at: float | None) -> Change:
         """Enqueue a dead letter again; with `reset_at`, epoch seconds, as if it had been created then. Raises

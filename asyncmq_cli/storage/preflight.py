@@ -107,6 +107,7 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
     ),
     "pause": (_on("EXISTS", ("SET", 1)), _STREAM),
     "resume": (_on("EXISTS", "DEL"), _STREAM),
+    "worker_forget": (*(_on(_FIELD, _UNSET_FIELD),) * 2, _STREAM),
     "repair_enqueue": (
         _on(_SCORE, _LIST),
         *(_on(_SCORE),) * 2,

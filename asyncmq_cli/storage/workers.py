@@ -16,7 +16,7 @@ from asyncmq_cli.models.values import as_number
 from asyncmq_cli.models.workers import Worker
 from asyncmq_cli.storage import scan
 from asyncmq_cli.storage.codec import CorruptData, loads
-from asyncmq_cli.storage.keys import QueueKeys, to_text
+from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.liveness import Expiry, Liveness, judge, offset_in_words
 
 _NO_TTL, _GONE = -1, -2
@@ -54,6 +54,15 @@ class WorkerReader:
                 latest[worker.id] = worker
         self._warn_of_clocks(queue, list(latest.values()))
         return list(latest.values())
+
+    def entries(self, queue: str, worker_id: str) -> tuple[bytes, bytes]:
+        """What the workers' hash and the jobs' hold of it, b"" for nothing. Raises WrongType."""
+        keys, name = QueueKeys(queue), to_bytes(worker_id)
+        first, second = (
+            scan.hash_get(self._redis, key, [name])[0] or b""
+            for key in (keys.worker_heartbeats, keys.heartbeats)
+        )
+        return first, second
 
     def _clock(self, key: bytes) -> tuple[float, Expiry]:
         """The server's time, and when the heartbeats expire, by one look."""

@@ -159,3 +159,97 @@ def test_on_a_terminal_and_in_a_pipe(server: PrivateRedis, client: redis.Redis, 
 )
 def test_wrong_usage(args: list[str], cli: Run) -> None:
     assert cli("workers", "list", *args).code == 2
+
+
+# --- ghosts
+
+
+def ghosts(client: redis.Redis, count: int) -> None:
+    """Dead workers beside a living one of the queue `deployed`."""
+    key = "queue:deployed:worker_heartbeats"
+    for number in range(count):
+        beat(client, key, f"ghost-{number:02}", 4, time.time() - 2 * HOUR)
+    beat(client, key, "living", 4, time.time())
+    client.expire(key, 30)
+
+
+def heartbeats(client: redis.Redis) -> set[bytes]:
+    return set(client.hkeys("queue:deployed:worker_heartbeats"))
+
+
+def test_the_living_come_first_and_a_terminal_folds_the_silent(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    ghosts(client, 50)
+    only = ("workers", "list", "--queue", "deployed")
+    assert cli(*only, "--json").json["workers"][0]["id"] == "living"
+    screen = on_terminal(*only, url=server.url)
+    assert "ghost" not in screen.text and "50 stale workers not shown: --health stale" in screen.text
+    assert "ghost-49" in on_terminal(*only, "--health", "stale", "--size", "100", url=server.url).text
+    healthy = cli(*only, "--health", "healthy", "--json").json
+    assert ([row["id"] for row in healthy["workers"]], healthy["total_pages"]) == (["living"], 1)
+    assert len(cli(*only, "--health", "stale", "--ndjson").lines) == 50
+    assert cli(*only, "--health", "well").code == 2
+
+
+def test_stale_workers_are_forgotten_and_that_is_audited(client: redis.Redis, cli: Run) -> None:
+    ghosts(client, 3)
+    args = ("workers", "forget", "--stale", "--queue", "deployed")
+    assert cli(*args).code == 5
+    dry = cli(*args, "--dry-run", "--json").json
+    assert (dry["action"], dry["succeeded"], len(heartbeats(client))) == ("worker.forget", 3, 4)
+    (finding,) = cli("doctor", "deployed", "--code", "worker_gone", "--json").json["findings"]
+    assert (finding["count"], finding["sample_ids"][0]) == (3, "ghost-00")
+    done = cli(*args, "--yes", "--reason", "deployed", "--json").json
+    assert (done["succeeded"], done["failed"], heartbeats(client)) == (3, 0, {b"living"})
+    assert client.ttl("queue:deployed:worker_heartbeats") > 0
+    events = library.events(client)
+    assert [(one["action"], one["source"], one["status"]) for one in events] == [
+        ("worker.forget", "workers", "success")
+    ] * 3
+    assert events[0]["details"]["reason"] == "deployed" and events[0]["details"]["concurrency"] == 4
+    assert cli(*args, "--yes", "--json").json["matched"] == 0
+
+
+def test_a_living_worker_is_forgotten_by_force_alone(client: redis.Redis, cli: Run) -> None:
+    ghosts(client, 1)
+    refused = cli("workers", "forget", "living", "ghost-00", "--yes", "--json").json
+    assert {row["job_id"]: row["status"] for row in refused["results"]} == {
+        "ghost-00": "success",
+        "living": "failed",
+    }
+    assert heartbeats(client) == {b"living"}
+    assert cli("workers", "forget", "living", "--yes").code == 1
+    assert cli("workers", "forget", "living", "--force", "--yes").code == 0
+    assert heartbeats(client) == set()
+
+
+def test_which_workers_must_be_said_and_one_that_is_nowhere_is_missing(cli: Run) -> None:
+    assert cli("workers", "forget").code == cli("workers", "forget", "x", "--stale").code == 2
+    missing = cli("workers", "forget", "nobody", "--yes")
+    assert (missing.code, "no worker 'nobody'" in missing.stderr) == (4, True)
+
+
+def test_one_whose_clock_is_ahead_is_not_known_to_be_silent(client: redis.Redis, cli: Run) -> None:
+    ghosts(client, 0)
+    beat(client, "queue:deployed:worker_heartbeats", "ahead", 1, time.time() + 2 * HOUR)
+    assert cli("workers", "forget", "--stale", "--queue", "deployed", "--yes", "--json").json["matched"] == 0
+    assert "its clock is ahead" in cli("workers", "forget", "ahead", "--yes").stderr
+    assert cli("workers", "forget", "ahead", "--force", "--yes").code == 0
+
+
+def test_a_worker_that_writes_meanwhile_is_kept(
+    client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asyncmq_cli.storage.changes import Changes
+
+    ghosts(client, 1)
+    forget = Changes.forget_worker
+
+    def late(self: Changes, *args: object) -> bool:
+        beat(client, "queue:deployed:worker_heartbeats", "ghost-00", 4, time.time())
+        return forget(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Changes, "forget_worker", late)
+    assert "has written meanwhile" in cli("workers", "forget", "ghost-00", "--yes").stderr
+    assert b"ghost-00" in heartbeats(client)

@@ -41,6 +41,7 @@ READING: dict[str, list[list[str]]] = {
     "dlq groups": [["emails"], ["imports"]],
     "repeatables list": [[], ["emails"]],
     "workers list": [[], ["--queue", "emails"]],
+    "workers forget": [["worker-1", "--force", "--yes"], ["nobody", "--yes"]],
     "metrics show": [[], ["--no-record"]],
     "metrics history": [[], ["--limit", "2"]],
     "audit": [[], ["--status", "failed"]],
