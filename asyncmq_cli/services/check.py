@@ -20,6 +20,7 @@ from asyncmq_cli.services.schedule import SchedulerClock
 from asyncmq_cli.storage.keys import QueueKeys
 from asyncmq_cli.storage.liveness import TOLERANCE, offset_in_words
 from asyncmq_cli.storage.queues import failed_of
+from asyncmq_cli.storage.rabbitmq import ForeignQueue
 from asyncmq_cli.storage.scan import WrongType
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class CheckService:
         try:
             with self._store.errors():
                 return self._check(queues, {**ALWAYS, **thresholds})
-        except RedisProblem as exc:
+        except (RedisProblem, ForeignQueue) as found:
+            exc = found if isinstance(found, RedisProblem) else RedisProblem(found.code, found.message)
             silent = Probe("redis", None, None, _NO_BOUNDS, "unknown", exc.message)
             return CheckReport(None, list(queues), [silent], exc)
 

@@ -80,9 +80,10 @@ class JobService:
 
     def show(self, queue: str, job_id: str) -> JobDetail:
         """Raises QueueNotFound or JobNotFound."""
-        require_queue(self._store, queue)
+        # First the job: it may be read where the queue cannot be, such as RabbitMQ's.
         job = self._store.jobs.load(queue, [job_id])[0]
         if job is None:
+            require_queue(self._store, queue)
             location = self._store.locate(queue, [job_id])[0]
             if not location.exists:
                 raise job_not_found(self._store, queue, job_id)

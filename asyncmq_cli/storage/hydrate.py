@@ -14,6 +14,7 @@ from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.storage.codec import CorruptData, TooLarge, decode_record, loads, with_payload
 from asyncmq_cli.storage.keys import to_text
+from asyncmq_cli.storage.rabbitmq import merged
 
 # The states of a job that still waits for something; only these can wait for a parent.
 PENDING_STATES = frozenset({"waiting", "delayed", "queued"})
@@ -46,7 +47,7 @@ def add_record(raw: RawJob, record: bytes | None) -> None:
         return
     raw.record_size = len(record)
     try:
-        raw.record = decode_record(record)
+        raw.record = merged(decode_record(record))
     except TooLarge as exc:
         raw.problem = f"the job's record is {exc}"
     except CorruptData as exc:

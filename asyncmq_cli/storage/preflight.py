@@ -15,6 +15,9 @@ import redis
 from hiredis import pack_command
 from redis.exceptions import OutOfMemoryError, ResponseError
 
+from asyncmq_cli.storage import rabbitmq
+from asyncmq_cli.storage.keys import queue_of
+
 if TYPE_CHECKING:
     from asyncmq_cli.storage.scripts import Script
 
@@ -170,7 +173,11 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
 
 
 def check(client: redis.Redis, script: Script, keys: Sequence[bytes], manner: str = "") -> None:
-    """Raise what Redis says to the first command that it would refuse."""
+    """Raise what Redis says to the first command that it would refuse; ForeignQueue where the first of the
+    keys is of a queue that is not the Redis backend's."""
+    parsed = queue_of(keys[0]) if keys else None
+    if parsed is not None:
+        rabbitmq.refuse(client, parsed[0])
     commands: list[tuple[Any, ...]] = [("TIME",), ("EVALSHA", script.sha, 0), ("EVAL", "return 1", 0)]
     # `remove` and `restore` take more keys than these: one for each parent.
     for key, on_key in zip(keys, _COMMANDS[script.name + manner], strict=False):

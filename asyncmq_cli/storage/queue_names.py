@@ -29,15 +29,25 @@ def _keys_after(cursor: bytes, pattern: bytes) -> tuple[bytes, bytes]:
     return pattern, packed(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % (2 * CHUNK))
 
 
-def proven_by(client: redis.Redis, keys: Iterable[bytes], known: Collection[bytes] = ()) -> set[bytes]:
-    """The queues that these keys prove, but for those known already."""
+def proven_by(
+    client: redis.Redis,
+    keys: Iterable[bytes],
+    known: Collection[bytes] = (),
+    certain: set[bytes] | None = None,
+) -> set[bytes]:
+    """The queues that these keys prove, but for those known already. To `certain` those are added of which a
+    key is there that the Redis backend alone has."""
     found: set[bytes] = set()
     unproven: list[tuple[bytes, bytes, bytes]] = []
     for key in keys:
         parsed = queue_of(key)
-        if parsed is None or parsed[0] in found or parsed[0] in known:
+        if parsed is None:
             continue
         name, kind = parsed
+        if kind is None and certain is not None:
+            certain.add(name)
+        if name in found or name in known:
+            continue
         if kind is None:
             found.add(name)
         else:

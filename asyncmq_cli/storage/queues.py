@@ -11,7 +11,7 @@ from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS, QueueStats
 from asyncmq_cli.storage import queue_names, scan
 from asyncmq_cli.storage.backlog import Backlog, Traces, read_backlog, read_traces
-from asyncmq_cli.storage.keys import DISCOVERY_PATTERN, QueueKeys, to_text
+from asyncmq_cli.storage.keys import DISCOVERY_PATTERN, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.sizes import Sizes, StateCounts, oldest_waiting, read_sizes, read_states
 
 if TYPE_CHECKING:
@@ -32,15 +32,36 @@ class QueueReader:
         self._warn = warn
 
     def names(self) -> list[str]:
-        """All queues, sorted: AsyncMQ keeps no registry, so this reads the names of the keys."""
+        """All queues, sorted: AsyncMQ keeps no registry, so this reads the names of the keys. Those of the
+        RabbitMQ backend are left out with a warning; raises ForeignQueue where there are no others."""
         found: set[bytes] = set()
+        certain: set[bytes] = set()
         for keys in queue_names.key_names(self._redis, DISCOVERY_PATTERN):
-            found |= queue_names.proven_by(self._redis, keys, found)
+            found |= queue_names.proven_by(self._redis, keys, found, certain)
+        if doubtful := found - certain:
+            found -= self._foreign(doubtful, alone=not certain)
         return sorted(to_text(name) for name in found)
 
+    def _foreign(self, names: set[bytes], *, alone: bool) -> set[bytes]:
+        """The RabbitMQ backend's among these, with a warning."""
+        from asyncmq_cli.storage import rabbitmq
+
+        foreign = rabbitmq.foreign(self._redis, names)
+        shown = sorted(to_text(name) for name in foreign if not rabbitmq.is_internal(name))
+        if foreign and alone and foreign == names:
+            raise rabbitmq.ForeignQueue(shown or sorted(map(to_text, foreign)))
+        if shown:
+            self._warn(f"left out: {rabbitmq.told(shown)}")
+        return foreign
+
     def exists(self, queue: str) -> bool:
-        """Whether any key of the queue is there, as `names` would find it."""
-        return queue_names.exists(self._redis, queue)
+        """Whether any key of the queue is there, as `names` would find it. Raises ForeignQueue."""
+        from asyncmq_cli.storage import rabbitmq
+
+        if not queue_names.exists(self._redis, queue):
+            return False
+        rabbitmq.refuse(self._redis, to_bytes(queue))
+        return True
 
     def is_paused(self, queue: str) -> bool:
         return bool(self._redis.exists(QueueKeys(queue).paused))
