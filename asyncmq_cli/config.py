@@ -56,6 +56,11 @@ class Config:
     """Names of secrets beside those that are known."""
 
     @property
+    def max_decoded(self) -> int:
+        """Bytes that one value, or those of one page together, may take in memory once decoded."""
+        return 3 * self.max_payload
+
+    @property
     def shown_url(self) -> str:
         """The Redis URL without its password, for messages."""
         if self.password_file is None and self.password_command is None:

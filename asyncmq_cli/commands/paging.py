@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from asyncmq_cli.commands.declare import option
 from asyncmq_cli.commands.targets import EVERYWHERE
+from asyncmq_cli.models.jobs import whole_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,6 +61,8 @@ def print_page(session: Session, page: JobPage) -> None:
     from asyncmq_cli.output import documents, views
 
     secrets = session.show_secrets
+    if session.out.format == "json":
+        page = replace(page, jobs=whole_page(page.jobs, session.config.max_decoded))
     session.warn_of_problems(page.jobs)
     if session.out.format == "json":
         session.out.document(documents.job_page(page, show_secrets=secrets))
@@ -74,6 +77,8 @@ def print_every(session: Session, jobs: Iterable[Job], *, dead: bool = False) ->
 
     secrets = session.show_secrets
     one = documents.dead_job if dead else documents.job
+    if session.out.format == "ndjson":
+        jobs = (job.whole() for job in jobs)
     session.listing(
         session.warning_of_problems(jobs),
         views.jobs(None if dead else "all", show_secrets=secrets),

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from asyncmq_cli.models.values import as_number
+
+_OUTSIDE = ("status", "result", "active_since")
+"""What lives outside of the record."""
+
+
+class SplitPart(Protocol):
+    """A part of a job that is read when it is asked for."""
+
+    def read(self, most: int | None = None) -> tuple[Mapping[str, Any], str | None, int]:
+        """Its fields, what is wrong with them, and about how many bytes of memory they take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,21 @@ class Job:
     problem: str | None = None
     due_at: float | None = None
     dead_at: float | None = None
+    split: SplitPart | None = field(default=None, compare=False, repr=False)
+    """Where its arguments are, if these may lie beside the record: most looks at a job need none of them."""
+
+    def whole(self, most: int | None = None) -> Job:
+        """The same with its arguments. Those of more than `most` bytes of memory, or beyond the bound of a
+        job, are replaced by a word that says so, and `problem` says it too."""
+        return self._with_arguments(most)[0]
+
+    def _with_arguments(self, most: int | None) -> tuple[Job, int]:
+        if self.split is None or self.record is None:
+            return self, 0
+        fields, problem, size = self.split.read(most)
+        outside = {name: self.record[name] for name in _OUTSIDE if name in self.record}
+        record = {**self.record, **fields, **outside}
+        return replace(self, record=record, problem=problem or self.problem, split=None), size
 
     @property
     def task_id(self) -> str | None:
@@ -69,3 +94,13 @@ class Job:
     def get(self, key: str) -> Any:
         """A value of the record; None where it is not there."""
         return None if self.record is None else self.record.get(key)
+
+
+def whole_page(jobs: Iterable[Job], most: int) -> list[Job]:
+    """The jobs with their arguments, of at most so many bytes of memory in all."""
+    found: list[Job] = []
+    for job in jobs:
+        one, size = job._with_arguments(most)
+        most -= size
+        found.append(one)
+    return found

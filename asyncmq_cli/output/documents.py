@@ -36,6 +36,7 @@ def queues(rows: Iterable[QueueStats]) -> Document:
 
 def job(value: Job, *, show_secrets: bool) -> Document:
     """One job of a list. `problem` says why its record is missing or not whole."""
+    value = value.whole()
     record = dict(value.record) if value.record is not None else None
     shown = record if show_secrets or record is None else redact(record)
     held = shown or {}

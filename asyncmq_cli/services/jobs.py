@@ -94,6 +94,7 @@ class JobService:
             if location.members[TIMED[job.status]]:
                 times = location.job
                 job = replace(job, due_at=times.due_at, dead_at=times.dead_at, problem=times.problem)
+        job = job.whole()
         return JobDetail(job=job, result=job.get("result"), error=job_error(job))
 
     def heads(self, queue: str, job_ids: list[str]) -> list[Job]:

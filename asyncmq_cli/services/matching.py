@@ -47,6 +47,7 @@ class Matcher:
             return True
         if self._needle is not None and job.record is not None and certainly_holds(job.record, self._needle):
             return True
+        job = job.whole()
         escaped = searchable(job)
         if self._q in escaped:
             return True

@@ -40,31 +40,37 @@ LIMITS = Limits()
 
 def decodes_within(raw: bytes, most: int) -> bool:
     """Whether the JSON text surely decodes to no more than so many bytes of memory."""
-    if len(raw) < _WEIGHED_FROM:
-        return True
+    return len(raw) < _WEIGHED_FROM or weight(raw, most) is not None
+
+
+def weight(raw: bytes, most: int) -> int | None:
+    """No fewer bytes of memory than the JSON text takes once it is decoded; None where that may be more than
+    `most`."""
     wide = not raw.isascii() or b"\\u" in raw
     text = len(raw) * (_WIDEST if wide else 1)
+    quick = text + raw.count(b'"') * _QUOTE + _structure(raw)
+    if quick <= most:
+        return quick
     if text > most:
-        return False
-    strings = raw.count(b'"') * _QUOTE
-    if text + strings + _structure(raw) <= most:
-        return True
-    return _counted_outside_strings(raw, most - text)
+        return None
+    exact = text + _outside_strings(raw, most - text)
+    return exact if exact <= most else None
 
 
 def _structure(text: bytes) -> int:
     return sum(text.count(mark) * cost for mark, cost in _COSTS)
 
 
-def _counted_outside_strings(raw: bytes, most: int) -> bool:
-    """As above, of the structure alone: marks within strings, such as JSON in a string, cost nothing."""
+def _outside_strings(raw: bytes, most: int) -> int:
+    """The structure alone: marks within strings, such as JSON in a string, cost nothing. Where it is more
+    than `most`, some number above it."""
     # Without escaped quotes every quote begins or ends a string.
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    most -= plain.count(b'"') * _QUOTE
+    found = plain.count(b'"') * _QUOTE
     within = b""
     for start in range(0, len(plain), _AT_ONCE):
-        if most < 0:
+        if found > most:
             break
         outside, within, _ = _STRING.sub(b"", within + plain[start : start + _AT_ONCE]).partition(b'"')
-        most -= _structure(outside)
-    return most >= 0
+        found += _structure(outside)
+    return found

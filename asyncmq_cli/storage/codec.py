@@ -20,7 +20,7 @@ from typing import Any, TypedDict
 import orjson
 
 from asyncmq_cli.models.values import as_number
-from asyncmq_cli.storage.bounds import LIMITS, decodes_within
+from asyncmq_cli.storage.bounds import LIMITS, decodes_within, weight
 from asyncmq_cli.storage.keys import to_bytes
 
 # Source: asyncmq.stores.redis_store.
@@ -205,10 +205,24 @@ def _readable(record: bytes) -> Any:
 
 def with_payload(data: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
     """A split job, whole again. Raises CorruptData."""
-    fields = loads(_inflate(payload))
+    found = payload_fields(payload)
+    return {**data, **(found[0] if found else {})}
+
+
+def payload_fields(payload: bytes, most: int | None = None) -> tuple[dict[str, Any], int] | None:
+    """The arguments of a split job, and about how many bytes of memory they take; None where that is more
+    than `most`, which is counted even of small ones: they add up. Raises CorruptData."""
+    text = _inflate(payload)
+    size = 0
+    if most is not None:
+        found = weight(text, min(most, LIMITS.decoded))
+        if found is None and not is_too_large(text):
+            return None
+        size = found or 0
+    fields = loads(text)
     if not isinstance(fields, dict):
         raise CorruptData(f"its payload part is not a JSON object ({len(payload)} bytes)")
-    return {**data, **fields}
+    return fields, size
 
 
 def encode_record(data: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.jobs import Job, SplitPart
 from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.storage.codec import CorruptData, TooLarge, decode_record, loads, with_payload
 from asyncmq_cli.storage.keys import to_text
+from asyncmq_cli.storage.payloads import HeldPart
 from asyncmq_cli.storage.rabbitmq import merged
 
 # The states of a job that still waits for something; only these can wait for a parent.
@@ -33,7 +34,7 @@ class RawJob:
     state: str | None = None
     record: Mapping[str, Any] | None = None
     record_size: int = 0
-    payload: bytes | None = None
+    payload: bytes | SplitPart | None = None
     result: bytes | None = None
     claim: bytes | None = None
     member: Mapping[str, Any] | None = None
@@ -60,7 +61,7 @@ def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | 
     `place` is where it was found: `waiting`, `delayed`, `dlq` or `active`. `status` is the job's, by
     default its effective state.
     """
-    record, problem = _whole(raw)
+    record, problem = _found(raw)
     data = dict(record) if record is not None else None
     if data is not None:
         problem = _overlay(data, raw) or problem
@@ -72,6 +73,7 @@ def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | 
         problem=problem,
         due_at=raw.score if place == "delayed" else None,
         dead_at=raw.score if place == "dlq" else None,
+        split=HeldPart(raw.payload) if isinstance(raw.payload, bytes) else raw.payload,
     )
 
 
@@ -118,19 +120,12 @@ def has_unreadable_arguments(record: Mapping[str, Any], payload: bytes | None) -
     return False
 
 
-def _whole(raw: RawJob) -> tuple[Mapping[str, Any] | None, str | None]:
+def _found(raw: RawJob) -> tuple[Mapping[str, Any] | None, str | None]:
     # An empty record counts as none, as it does for AsyncMQ.
     data = raw.record or raw.member
     if data is None:
         return raw.record, raw.problem or (None if raw.record is not None else "the job has no record")
-    if raw.payload is None:
-        return data, raw.problem
-    try:
-        return with_payload(data, raw.payload), raw.problem
-    except TooLarge as exc:
-        return data, f"the job's arguments are {exc}"
-    except CorruptData as exc:
-        return data, f"the job is damaged: {exc}"
+    return data, raw.problem
 
 
 def _overlay(data: dict[str, Any], raw: RawJob) -> str | None:

@@ -20,6 +20,7 @@ from asyncmq_cli.storage.hydrate import (
 )
 from asyncmq_cli.storage.keys import QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.locate import expected_members
+from asyncmq_cli.storage.payloads import Payloads
 from asyncmq_cli.storage.questions import answer, ask
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ def to_jobs(
     """The jobs, each found where `found` says; with their `arguments`, wherever these lie."""
     raws = [_raw(piece, i, *found[i]) for i in range(len(piece.ids))]
     split = [raw for raw in raws if arguments and _may_be_split(raw)]
-    payloads = scan.get_many(client, [keys.payload(raw.id) for raw in split], scan.Pace(start=16))
-    for raw, payload in zip(split, payloads, strict=True):
-        raw.payload = payload
+    payloads = Payloads(client, [keys.payload(raw.id) for raw in split])
+    for i, raw in enumerate(split):
+        raw.payload = payloads.part(i)
     jobs = []
     for i, raw in enumerate(raws):
         place = found[i][0]

@@ -130,6 +130,58 @@ def test_arguments_beyond_the_bound_are_a_problem_and_no_damage(
     )
 
 
+def commands_sent(client: redis.Redis, name: str) -> int:
+    return int(client.info("commandstats").get(f"cmdstat_{name}", {}).get("calls", 0))
+
+
+def test_only_what_shows_arguments_reads_them(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        for number in range(5):
+            await opened.enqueue(QUEUE, library.job(f"big-{number}", args=["z" * 70_000, number]))
+
+    library.with_backend(server.url, fill)
+    client.config_resetstat()
+    for line in (
+        ("jobs", "list", QUEUE),
+        ("jobs", "list", QUEUE, "-o", "name"),
+        ("jobs", "list", QUEUE, "--task", "send"),
+        ("dlq", "groups", QUEUE),
+        ("overview", "--json"),
+        ("jobs", "remove", QUEUE, "--task", "nothing", "--dry-run"),
+    ):
+        assert cli(*line).code == 0
+    # Their sizes are asked for before they are read.
+    assert commands_sent(client, "strlen") == 0
+    shown = cli("jobs", "list", QUEUE, "--json").json["jobs"]
+    arguments = {job["id"]: job["payload"]["args"] for job in shown if job["id"].startswith("big")}
+    assert arguments == {f"big-{number}": ["z" * 70_000, number] for number in range(5)}
+    lines = map(json.loads, cli("jobs", "list", QUEUE, "--ndjson").lines)
+    assert {job["id"]: job["payload"]["args"] for job in lines if job["id"] in arguments} == arguments
+    assert cli("jobs", "list", QUEUE, "--q", "zzz, 3]", "-o", "name").lines == []
+    assert cli("jobs", "list", QUEUE, "--q", 'zzz", 3]', "-o", "name").lines == ["big-3"]
+
+
+def test_the_arguments_of_a_page_are_bounded_together(
+    server: PrivateRedis, client: redis.Redis, run: Run
+) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        for number in range(6):
+            await opened.enqueue("large", library.job(f"big-{number}", args=["z" * 800_000]))
+
+    library.with_backend(server.url, fill)
+    page = run("jobs", "list", "large", "--json", env=ENOUGH).json["jobs"]
+    whole = [job for job in page if job["problem"] is None]
+    cut = [job for job in page if job["problem"] is not None]
+    assert [len(whole), len(cut)] == [3, 3]
+    assert all(len(job["payload"]["args"][0]) == 800_000 for job in whole)
+    assert all(job["payload"]["args"] == "[not shown: too large]" for job in cut)
+    assert all("too large for one page" in job["problem"] for job in cut)
+    alone = run("jobs", "show", "large", cut[0]["id"], "--json", env=ENOUGH).json
+    assert (alone["problem"], len(alone["payload"]["args"][0])) == (None, 800_000)
+    lines = run("jobs", "list", "large", "--ndjson", env=ENOUGH).lines
+    assert all(json.loads(line)["problem"] is None for line in lines) and len(lines) == 6
+
+
 def test_a_dead_letter_beyond_the_bound_keeps_its_id(client: redis.Redis, run: Run) -> None:
     members = client.zrange(f"queue:{QUEUE}:dlq", 0, -1)
     letter = next(job for job in map(json.loads, members) if job["status"] == "failed")

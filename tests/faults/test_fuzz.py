@@ -96,7 +96,7 @@ def test_any_text_is_read_and_shown_without_harm() -> None:
             raw.payload = one()
             raw.result = one()
             raw.claim = one()[:30]
-        job = hydrate("q", raw, place=rng.choice([None, "waiting", "dlq"]))
+        job = hydrate("q", raw, place=rng.choice([None, "waiting", "dlq"])).whole()
         shown = encode(documents.job(job, show_secrets=False)).decode("utf-8")
         assert _OBEYED.search(shown) is None, text
         json.loads(shown)

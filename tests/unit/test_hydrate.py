@@ -95,8 +95,8 @@ def test_the_payload_part_is_put_back_and_a_stored_record_wins_over_a_member() -
     raw = with_record(
         RawJob(id="1", member={"id": "1", "retries": 0}, payload=b'{"args": [1]}'), b'{"retries": 3}'
     )
-    assert hydrate("q", raw).record == {"retries": 3, "args": [1]}
-    assert hydrate("q", with_record(raw, b"{}")).record == {"id": "1", "retries": 0, "args": [1]}
+    assert hydrate("q", raw).whole().record == {"retries": 3, "args": [1]}
+    assert hydrate("q", with_record(raw, b"{}")).whole().record == {"id": "1", "retries": 0, "args": [1]}
 
 
 def test_an_empty_record_is_a_record() -> None:
@@ -117,7 +117,7 @@ def test_an_empty_record_is_a_record() -> None:
     ],
 )
 def test_what_is_missing_or_damaged_is_said_and_never_raised(raw: RawJob, record: bytes | None) -> None:
-    job = hydrate("q", with_record(raw, record))
+    job = hydrate("q", with_record(raw, record)).whole()
     assert job.problem
     assert job.id == "1"
 
