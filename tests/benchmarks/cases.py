@@ -67,12 +67,29 @@ def _listings() -> list[Case]:
     return cases
 
 
+def _counting() -> list[Case]:
+    """A large queue among small ones, counted. No worker serves them, which is what `check` finds out."""
+    scan, both, states = (module("floors", name) for name in ("scan", "discovery", "states"))
+    sizes = "name,paused,waiting,dlq,active,delayed"
+    return [
+        Case("queues list at a terminal", ["queues", "list", "--color", "always"], scan, 1.2),
+        Case("queues list", ["queues", "list", "--json"], both, 1.2),
+        Case("queues show", ["queues", "show", BIG, "--json"], states, 1.2),
+        Case(f"queues show --fields {sizes}", ["queues", "show", BIG, "--fields", sizes], None, repeats=5),
+        Case("metrics show", ["metrics", "show", "--json", "--no-record"], both, 1.2),
+        Case("metrics prometheus", ["metrics", "prometheus"], both, 1.2),
+        Case("overview", ["overview", "--json"], both, 1.56),
+        Case("check", ["check", "--max-waiting", "1:2"], scan, 1.2, repeats=5, status=2),
+        Case("check --queue", ["check", "--queue", BIG], None, repeats=5, status=2),
+        Case("wait", ["wait", BIG, "--timeout", "0"], None, repeats=5, status=124),
+    ]
+
+
 def reading(total: int, job_id: str) -> list[Case]:
     deep = str(total // 10 // JOBS_A_PAGE)
     failed = ["jobs", "list", BIG, "--state", "failed"]
     return [
-        Case("queues list", ["queues", "list", "--json"], module("floors", "discovery"), 1.5),
-        Case("queues show", ["queues", "show", BIG, "--json"], module("floors", "states")),
+        *_counting(),
         *_listings(),
         Case(
             f"jobs list --state failed --page {deep}",
@@ -87,8 +104,6 @@ def reading(total: int, job_id: str) -> list[Case]:
             repeats=1,
         ),
         Case("dlq groups", ["dlq", "groups", BIG, "--json"], module("floors", "place", "dlq"), repeats=1),
-        # No worker serves these queues, which is what it has to find out.
-        Case("check", ["check", "--max-waiting", "1:2"], module("floors", "scan"), repeats=5, status=2),
     ]
 
 
