@@ -22,13 +22,13 @@ __all__ = ["REDACTED", "is_secret_name", "redact", "redact_also", "redact_any", 
 _SIGNS: tuple[str, ...] = (
     *("authorization", "credential", "pass", "pwd", "pswd", "secret", "token", "cookie", "sess"),
     *("auth", "key", "jwt", "card", "cvv", "cvc", "otp", "ssn", "csrf", "xsrf", "bearer", "basic"),
-    *("ssws", "connection", "code", "identified", "pw", "://", ":\\/", "@tcp(", "@unix("),
+    *("ssws", "connection", "code", "identified", "digest", "pw", "://", ":\\/", "@tcp(", "@unix("),
     *("input_value", "sig", "akia", "asia", "abia", "acca", "gho_", "ghp_", "ghs_", "ghu_", "ghr_"),
     *("github_", "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glsoat-", "glagent-"),
     *("glimt-", "glffct-", "xox", "xapp-", "k_live", "k_test", "whsec_", "sk-", "aiza", "ya29."),
     *("npm_", "gocspx-", "pypi-", "rubygems_", "dckr_", "sg.", "hf_", "hvs.", "hvb.", "hvr.", "_v1_"),
     *("dapi", "shpat_", "shpca_", "shppa_", "shpss_", "sq0", "lin_api_", "figd_", "pscale_", "glsa_"),
-    *("glsc_", "sntrys_", "phc_", "nrak-", "atatt3", ":aa", "eyj", " bot ", " -p", "'-p", '"-p', " -u"),
+    *("glsc_", "sntrys_", "phc_", "nrak-", "atatt3", ":aa", "eyj", "bot ", " -p", "'-p", '"-p', " -u"),
     *("'-u", '"-u', " -a", "'-a", '"-a', "-w"),
 )
 # Where case is ignored, these letters count as `i`, `k` and `s` too.

@@ -56,10 +56,13 @@ _PEM = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?---
 _PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,64}-----")
 _PEM_BODY = re.compile(r"[A-Za-z0-9+/=\s\\]*")
 _SIGNED = re.compile(
-    r"(?P<before>[?&;](?:X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)|sig|signature|code|key)=)"
+    r"(?P<before>(?:[?&;](?:X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)|sig|signature|code|key)"
+    r"|,[ ]?signature)=)"
     r"(?P<value>[A-Za-z0-9%/+_.~-]{16,}={0,2})",
     re.IGNORECASE,
 )
+
+_DIGEST = re.compile(r"(?P<before>(?<![A-Za-z0-9_])response=[\"']?)[A-Za-z0-9]{6,}", re.IGNORECASE)
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}\Z")
 # Where the part of a URL before its `@` can end at the latest.
@@ -96,9 +99,11 @@ def without_known_forms(text: str) -> str:
         text = _MYSQL_DSN.sub(rf"\g<before>{REDACTED}", text)
     if any(sign in text for sign in _SIGNS):
         text = _PROVIDERS.sub(REDACTED, text)
-    if "=" in text and ("?" in text or "&" in text):
+    if "=" in text:
         text = _SIGNED.sub(rf"\g<before>{REDACTED}", text)
     lower = text.lower()
+    if "digest" in lower and "response=" in lower:
+        text = _DIGEST.sub(rf"\g<before>{REDACTED}", text)
     if any(scheme in lower for scheme in _SCHEMES):
         text = _SCHEMED.sub(_schemed, text)
     return text

@@ -144,6 +144,9 @@ FORMS: dict[str, tuple[str, ...]] = {
         "Endpoint=sb://x/;SharedAccessKeyName=k;SharedAccessKey=hunter2=",
     ),
     "headers": (
+        'Digest username="bob", realm="x", response="hunter2"',
+        "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=hunter2abcdefabcdefabcdef",
+        "Bot hunter2hunter2hunter2",
         "Authorization: ApiKey hunter2",
         'Authorization: Digest username="bob", realm="x", response="hunter2"',
         "Authorization: SSWS hunter2",
@@ -232,6 +235,7 @@ FORMS: dict[str, tuple[str, ...]] = {
     ),
 }
 READABLE = (
+    "f(a=1, key=some_long_identifier_name)",
     "token-refresh",
     "app.auth.password_reset",
     "task app.auth.password_reset failed",
