@@ -8,6 +8,7 @@ watches may end the run. While Redis works on one, the next is made ready.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -30,6 +31,8 @@ LOCATED_AT_A_TIME = 200
 _LOCATED_BYTES = 16 * 1024 * 1024
 CHANGED_AT_A_TIME = 50
 _FIRST_LOCATED = 50
+_FEW = 8
+"""Of so few jobs all dead letters are looked for; of more, of those that a filter has found twice."""
 _CHANGED_BYTES = 256 * 1024
 
 # What is decided of a job that was found: its change, and a note for the operator. A change that
@@ -110,12 +113,14 @@ class JobRunner(Runner):
         """What is to be carried out together, and what is refused; nothing is changed or kept here."""
         missing = self._missing(queue)
         pace = Pace(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
-        rest = iter(dict.fromkeys(job_ids))
+        counted = Counter(job_ids)
+        may_repeat = {job_id for job_id, times in counted.items() if times > 1 or len(counted) <= _FEW}
+        rest = iter(counted)
         while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
             if missing is not None:
                 yield from ((Attempt(self, queue, job_id), missing) for job_id in piece)
                 continue
-            locations = self.store.locate(queue, piece, places)
+            locations = self.store.locate(queue, piece, places, may_repeat)
             pace.learn(len(locations), sum(location.size for location in locations))
             for located in self._whole(queue, locations):
                 yield from self._batches(self._decided(located, decide))

@@ -69,8 +69,12 @@ class JobChangeService:
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             job = location.job
             _require_dead(location, job)
+            letters = len(location.members["dlq"])
+            if letters > 1:
+                attempt.details["dead_letters"] = letters
             change = self._store.changes.retry(location, attempt.draft(), reset_at=now() if reset else None)
-            return change, None if reset else _will_expire(job, now())
+            notes = [_of_letters(letters), None if reset else _will_expire(job, now())]
+            return change, "; ".join(filter(None, notes)) or None
 
         runner = self._runner("retry", order, {"reset": True} if reset else {})
         if order.control.abort_above is not None and not order.dry_run:
@@ -209,6 +213,10 @@ def _left_waiting(children: int) -> str | None:
     if not children:
         return None
     return f"{'1 job waits' if children == 1 else f'{children:,} jobs wait'} for it and will never run"
+
+
+def _of_letters(count: int) -> str | None:
+    return None if count < 2 else f"it had {count:,} dead letters, and has none now"
 
 
 def _will_expire(job: Job, now: float) -> str | None:

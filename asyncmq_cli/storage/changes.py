@@ -115,11 +115,12 @@ class Changes:
         return reply[0] == DONE
 
     def retry(self, location: Location, draft: EventDraft, *, reset_at: float | None) -> Change:
-        """Enqueue a dead letter again; with `reset_at`, epoch seconds, as if it had been created then. Raises
-        ChangeRefused where it cannot be read. Source: `retry_job` in asyncmq.backends.redis."""
+        """Enqueue a dead letter again, and take the job's other dead letters away; with `reset_at`, epoch
+        seconds, as if it had been created then. Raises ChangeRefused where it cannot be read. Source:
+        `retry_job` in asyncmq.backends.redis."""
         keys = keys_of(location.queue)
         require_own_record(keys, location.id)
-        member = location.members["dlq"][0]
+        member, *others = location.members["dlq"]
         record, priority = retried(member_of(member, location.id), location.id, reset_at=reset_at)
         text, payload = encode_record(record)
         used = [
@@ -139,6 +140,7 @@ class Changes:
             payload or "",
             self._audit.maxlen,
             draft.encode(),
+            *_listed(others),
         ]
         return Change(location, Call(RETRY, used, args))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import redis
 
@@ -21,13 +21,20 @@ _ASKED_BYTES = 512 * 1024
 
 
 def locate(
-    client: redis.Redis, queue: str, job_ids: Sequence[str], places: Sequence[str], *, thorough: bool = False
+    client: redis.Redis,
+    queue: str,
+    job_ids: Sequence[str],
+    places: Sequence[str],
+    *,
+    thorough: bool = False,
+    may_repeat: Collection[str] = (),
 ) -> list[Location]:
     """The locations of these jobs, with their members of `places`.
 
     A job that lies where its state says is found without reading the sorted sets; only for the
     others are they read, once for all of them, in bounded pieces. `thorough` reads them for every
-    job, and so finds what lies where no state would have it.
+    job, and so finds what lies where no state would have it. Of the dead among `may_repeat` all dead letters
+    are looked for.
     """
     keys = QueueKeys(queue)
     found: list[Location] = []
@@ -41,7 +48,16 @@ def locate(
     if unsettled:
         for place in places:
             read_place(client, keys, place, unsettled)
+    if "dlq" in places:
+        dead = [location for location in found if location.id in may_repeat and location.members["dlq"]]
+        _read_other_letters(client, keys, [location for location in dead if location.id not in unsettled])
     return found
+
+
+def _read_other_letters(client: redis.Redis, keys: QueueKeys, dead: Sequence[Location]) -> None:
+    # Of few, one after the other: Redis passes over what cannot be of the one looked for.
+    for piece in scan.chunked(dead, 1 if len(dead) <= _FEW else len(dead)):
+        read_place(client, keys, "dlq", {location.id: location for location in piece})
 
 
 def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) -> list[Location]:

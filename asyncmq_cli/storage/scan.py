@@ -6,6 +6,7 @@ reads, and no more than one piece is held in memory.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
@@ -37,6 +38,11 @@ class WrongType(AdminError):
             f"the key {to_text(key)!r} is not of the type that AsyncMQ keeps there",
             hint="another program may have written it: look at it with redis-cli TYPE",
         )
+
+
+_SHORT = 0.004
+"""Seconds. A matched piece that took less is followed by a larger one."""
+_MOST_MATCHED = 4000
 
 
 def fitting(size: float, piece_bytes: int) -> int:
@@ -92,12 +98,19 @@ def zset_members(
 ) -> Iterator[list[tuple[bytes, float]]]:
     """Every member that is there from the first piece to the last, at least once."""
     pace = Pace()
+    count = pace.count
     cursor: int | None = None
     while cursor != 0:
-        cursor, found = typed(key, client.zscan, key, cursor=cursor or 0, match=match, count=pace.count)
+        asked = time.monotonic()
+        cursor, found = typed(key, client.zscan, key, cursor=cursor or 0, match=match, count=count)
+        if match is not None:
+            # How large those are that do not match, only the time tells that Redis took over them.
+            took = time.monotonic() - asked
+            count = min(count * 2, _MOST_MATCHED) if took < _SHORT else max(count // 2, 1)
+        elif found:
+            pace.learn(len(found), sum(len(member) for member, _ in found))
+            count = pace.count
         if found:
-            if match is None:
-                pace.learn(len(found), sum(len(member) for member, _ in found))
             yield found
 
 

@@ -114,12 +114,18 @@ class Store:
 
         return with_states(self._redis, newest_placed(self._redis, sizes, count))
 
-    def locate(self, queue: str, job_ids: list[str], places: tuple[str, ...] = PLACES) -> list[Location]:
+    def locate(
+        self,
+        queue: str,
+        job_ids: list[str],
+        places: tuple[str, ...] = PLACES,
+        may_repeat: Collection[str] = (),
+    ) -> list[Location]:
         """Where each of these jobs lies, with its members of these sorted sets. One that cannot be told has
-        a `problem`."""
+        a `problem`. Of those that may have several dead letters the whole dead-letter queue is read."""
         from asyncmq_cli.storage.locate import locate
 
-        return locate(self._redis, queue, job_ids, places)
+        return locate(self._redis, queue, job_ids, places, may_repeat=may_repeat)
 
     def read_parts(self, queue: str, locations: list[Location]) -> None:
         """Give each of these locations its parts, or the problem with them, for a backup."""

@@ -6,9 +6,10 @@
 -- ARGV  1 job id             2 state found ('' for none)           3 dead-letter member found
 --       4 priority           5 new record     6 new payload part ('' for none)
 --       7 audit maxlen       8 audit event
+--       then a list, its length and its members: the job's other dead letters, which go too
 --
 -- Returns {1}      done
---         {-1}     the member has left the dead-letter queue
+--         {-1}     a member has left the dead-letter queue
 --         {-2}     the job's state is not the one found
 --         {-3}     the job is waiting or active already
 --         {-4}     the job is marked as cancelled, so a worker would drop it
@@ -26,7 +27,8 @@ local id = ARGV[1]
 if shares_key(key.ids, id) then
   return {-8}
 end
-if not redis.call('ZSCORE', key.dlq, ARGV[3]) then
+local others = members_at(9)
+if not redis.call('ZSCORE', key.dlq, ARGV[3]) or not all_present(key.dlq, others) then
   return {-1}
 end
 if redis.call('ZSCORE', key.waiting, id) or redis.call('HEXISTS', key.active, id) == 1 then
@@ -44,5 +46,6 @@ write_record(key.record, key.payload, ARGV[5], ARGV[6])
 write('SADD', key.ids, id)
 write('HSET', key.states, id, 'waiting')
 take('ZREM', key.dlq, ARGV[3])
+remove_members(key.dlq, others)
 take('HDEL', key.results, id)
 return commit(key.audit, ARGV[7], ARGV[8])
