@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Annotated, Any
 
 from asyncmq_cli.commands.declare import option
@@ -15,9 +16,13 @@ _MOST_LEVELS = 100
 _MOST_PRIORITY = 9000
 """AsyncMQ orders a queue by priority * 10^12 + sequence, which is no longer exact beyond it."""
 
+_RANDOM = re.compile(r"(?<![A-Z])R(?![A-Z])")
+
 TaskOption = Annotated[str, option("--task", "NAME", "Id of the task to run.")]
 EveryOption = Annotated[str | None, option("--every", "DURATION", "As 90s, 5m, 2h, 1h30m.")]
-CronOption = Annotated[str | None, option("--cron", "EXPRESSION", 'In UTC, as "*/5 * * * *".')]
+CronOption = Annotated[
+    str | None, option("--cron", "EXPRESSION", 'In UTC, as "*/5 * * * *"; a sixth field is seconds.')
+]
 ArgsOption = Annotated[str | None, option("--args", "JSON", "Positional arguments, an array.")]
 KwargsOption = Annotated[str | None, option("--kwargs", "JSON", "Keyword arguments, an object.")]
 RetriesOption = Annotated[int, option("--retries", "N", "How often a failed job is tried again.", min=0)]
@@ -66,7 +71,21 @@ def definition_of(
 def _schedule(every: str | None, cron: str | None) -> dict[str, Any]:
     if (every is None) == (cron is None):
         raise UsageProblem("give exactly one schedule: --every or --cron")
-    return {"cron": cron} if every is None else {"every": _duration("--every", every)}
+    if cron is None:
+        return {"every": _duration("--every", every or "")}
+    # Spacing makes another definition of the same runs.
+    fields = cron.split()
+    if fields and fields[0].lower() == "@every":
+        raise UsageProblem(
+            f"{cron!r} is not a cron expression",
+            hint=f"--every {''.join(fields[1:]) or '5m'} is what runs every so often",
+        )
+    if any(_RANDOM.search(field.upper()) for field in fields):
+        raise UsageProblem(
+            f"{cron!r} has a random field, which AsyncMQ's scheduler draws anew at every turn",
+            hint="give a fixed time",
+        )
+    return {"cron": " ".join(fields)}
 
 
 def _name(task: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -42,6 +42,9 @@ AnyQueueArg = Annotated[
 IdsArg = Annotated[
     list[str] | None,
     argument("[ID...]", f"Ids, or as much of each as is unique; {STDIN_HELP}."),
+]
+ReplaceOption = Annotated[
+    str | None, option("--replace", "ID", "In the same step remove this definition, as 'list' names it.")
 ]
 ByTaskOption = Annotated[str | None, option("--task", "NAME", "Its task, where that is unique.")]
 
@@ -82,6 +85,7 @@ def add(
     priority: PriorityOption = 5,
     backoff: BackoffOption = None,
     paused: Annotated[bool, typer.Option("--paused", help="Store it paused.")] = False,
+    replace: ReplaceOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: Annotated[
@@ -108,12 +112,38 @@ def add(
     )
 
     def run(dry: bool) -> RepeatableChange:
-        return session.repeatables.add(queue, definition, paused=paused, reason=reason, dry_run=dry)
+        return session.repeatables.add(
+            queue, definition, paused=paused, reason=reason, dry_run=dry, replaced=replace
+        )
 
     # A script that names a new queue means it, and is warned.
     if not dry_run and not yes and asking.can_ask():
         _ask_of_new(session, queue, run)
-    session.report(run(dry_run))
+        _ask_of_seconds(session, definition, run)
+    report = run(dry_run)
+    session.report(report)
+    if not session.out.for_people and not session.out.for_programs and report.next_runs:
+        from asyncmq_cli.output.times import rfc3339
+
+        runs = ", ".join(str(rfc3339(run)) for run in report.next_runs)
+        session.out.remark("note", f"next runs: {runs}")
+
+
+def _ask_of_seconds(
+    session: Session, definition: Mapping[str, Any], run: Callable[[bool], RepeatableChange]
+) -> None:
+    """Six fields are mostly meant with the seconds first, as others have them."""
+    from asyncmq_cli.output.times import rfc3339
+    from asyncmq_cli.services.repeatable_plans import seconds_last
+
+    if seconds_last(definition):
+        runs = [f"  {rfc3339(moment)}" for moment in run(True).next_runs]
+        asking.ask_about(
+            session,
+            ["The sixth field is seconds, not the first as elsewhere. Next runs:", *runs],
+            "Add the repeatable?",
+            "add a repeatable with a field of seconds",
+        )
 
 
 def _ask_of_new(session: Session, queue: str, run: Callable[[bool], RepeatableChange]) -> None:

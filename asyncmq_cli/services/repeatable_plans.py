@@ -78,6 +78,11 @@ def schedule_of(member: Member) -> str:
     return str(definition["cron"]) if definition.get("cron") else f"every {definition.get('every')}s"
 
 
+def seconds_last(definition: Mapping[str, Any]) -> bool:
+    """Whether its cron expression has a field of seconds, which elsewhere stands first."""
+    return len(str(definition.get("cron") or "").split()) > 5
+
+
 def name_of(member: Member) -> str:
     """What the audit trail calls a definition: its task's id. Source: asyncmq.contrib.dashboard."""
     definition = normalized(member.definition or {})
@@ -94,6 +99,10 @@ def _on_adding(definition: Mapping[str, Any], found: Found, *, paused: bool) -> 
             notes.append("it was there already and is paused now")
         else:
             notes.append("it was there already; its next run is counted from now")
+    if seconds_last(definition):
+        notes.append(
+            f"{definition['cron']!r} has six fields: the sixth is seconds, not the first as elsewhere"
+        )
     if definition.get("priority") == 0:
         # `build_repeatable_job` in asyncmq.core.repeatables.
         notes.append("AsyncMQ takes a repeatable's priority of 0 for 5")

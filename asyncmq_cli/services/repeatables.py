@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncmq_cli.errors import AdminError, AmbiguousRepeatable, RepeatableNotFound, UsageProblem
+from asyncmq_cli.errors import (
+    AdminError,
+    AmbiguousRepeatable,
+    ChangeRefused,
+    RepeatableNotFound,
+    UsageProblem,
+)
 from asyncmq_cli.models.repeatables import Repeatable, RepeatableChange
 from asyncmq_cli.services import repeatable_plans as plans
 from asyncmq_cli.services.change import Attempt, Runner
@@ -87,10 +93,17 @@ class RepeatableService:
                 self._store.warn_of(name, exc.message)
 
     def add(
-        self, queue: str, definition: Mapping[str, Any], *, paused: bool, reason: str | None, dry_run: bool
+        self,
+        queue: str,
+        definition: Mapping[str, Any],
+        *,
+        paused: bool,
+        reason: str | None,
+        dry_run: bool,
+        replaced: str | None = None,
     ) -> RepeatableChange:
-        """Add a definition, or update the one of the same identity. Raises UsageProblem for a
-        schedule by which nothing would ever run."""
+        """Add a definition, or update the one of the same identity. In the same step the one `replaced`, an
+        id or how it begins, goes. Raises UsageProblem for a schedule by which nothing would ever run."""
         clean = normalized(definition)
         plan = partial(plans.adding, clean, paused=paused)
         try:
@@ -100,7 +113,47 @@ class RepeatableService:
         runner = self._runner("create", reason, dry_run)
         new_queue = self._new_queue(queue)
         wanted = Member(encode(clean, paused=paused).encode(), 0.0, identity(clean), clean)
-        return self._carry_out(runner, queue, wanted, plan, must_exist=False, note=new_queue)
+        old: Member | None = None
+        if replaced is not None:
+            old = patiently(lambda: self._addressed(Address(queue, id=replaced)))
+        twin = self._twin(queue, wanted, old)
+        if twin is not None:
+            refusal = ChangeRefused(
+                "runs_twice",
+                f"{name_of(wanted)} runs by {plans.schedule_of(twin)!r} with these arguments already: "
+                "each run would be made twice",
+                hint=f"--replace {twin.id} puts this definition in its place",
+            )
+            return RepeatableChange.of(runner.one(queue, name_of(wanted), partial(_raise, refusal)))
+        note = "; ".join(filter(None, (new_queue, self._others(queue, wanted, old)))) or None
+        return self._carry_out(runner, queue, wanted, plan, must_exist=False, note=note, old=old)
+
+    def _twin(self, queue: str, wanted: Member, old: Member | None) -> Member | None:
+        """Another definition that runs the same at the same times, and differs in how alone."""
+
+        def runs(member: Member) -> list[Any]:
+            definition = normalized(member.definition or {})
+            arguments = [definition.get("args") or [], definition.get("kwargs") or {}]
+            return [name_of(member), plans.schedule_of(member), *arguments]
+
+        gone = {wanted.id, old.id if old is not None else ""}
+        members = self._store.repeatables.each(queue)
+        return next(
+            (one for one in members if one.id and one.id not in gone and runs(one) == runs(wanted)), None
+        )
+
+    def _others(self, queue: str, wanted: Member, old: Member | None) -> str | None:
+        """What else the task is scheduled by, and stays so."""
+        gone = {wanted.id, old.id if old is not None else ""}
+        others = {
+            member.id: plans.schedule_of(member)
+            for member in self._store.repeatables.each(queue)
+            if member.id and member.id not in gone and name_of(member) == name_of(wanted)
+        }
+        if not others:
+            return None
+        named = ", ".join(f"{schedule!r} ({its_id})" for its_id, schedule in list(others.items())[:5])
+        return f"{name_of(wanted)} is scheduled already, and stays so: {named}; --replace ID takes one away"
 
     def pause(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
         """Keep it from being scheduled. Raises AmbiguousRepeatable."""
@@ -139,6 +192,7 @@ class RepeatableService:
         *,
         must_exist: bool = True,
         note: str | None = None,
+        old: Member | None = None,
     ) -> RepeatableChange:
         made: list[Plan] = []
 
@@ -151,12 +205,19 @@ class RepeatableService:
             if must_exist and not found.members:
                 raise self._missing(Address(queue, id=wanted.id))
             plan = make(found, self._store.now())
+            if old is not None and old.id != wanted.id:
+                gone = self._found(queue, old.id)
+                if not gone.members:
+                    raise self._missing(Address(queue, id=old.id))
+                found = replace(found, members=[*found.members, *gone.members])
             if not plan.unchanged and not runner.dry_run:
                 self._store.repeatables.replace(found, plan.member, plan.next_run, attempt.draft())
             return plan
 
         def attempt(attempt: Attempt) -> str | None:
             attempt.details["job_def"] = normalized(wanted.definition or {})
+            if old is not None:
+                attempt.details["replaced"] = normalized(old.definition or {})
             plan = patiently(lambda: once(attempt))
             made.append(plan)
             return "; ".join(filter(None, (note, plan.note))) or None

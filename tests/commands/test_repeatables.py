@@ -431,3 +431,47 @@ def test_removing_where_nobody_can_be_asked_needs_yes(client: redis.Redis, run: 
     result = run("repeatables", "remove", "mail", "--task", "app.digest")
     assert (result.code, client.zcard(KEY)) == (5, 3)
     assert "remove 1 repeatable in 'mail'" in result.stderr
+
+
+def test_a_task_that_is_scheduled_already_is_named_and_can_be_replaced(client: redis.Redis, run: Run) -> None:
+    add = ("repeatables", "add", "emails", "--task", "app.digest", "--cron")
+    assert run(*add, "0 7 * * *").code == 0
+    (old,) = run("repeatables", "list", "emails", "--json").json["repeatables"]
+    second = run(*add, "0 8 * * *", "--dry-run")
+    assert f"stays so: '0 7 * * *' ({old['id']}); --replace ID" in second.stderr + second.stdout
+    assert "note: next runs: 20" in second.stderr
+    replaced = run(*add, "0 8 * * *", "--replace", old["id"])
+    assert replaced.code == 0 and "stays so" not in replaced.stderr + replaced.stdout
+    assert [one["cron"] for one in run("repeatables", "list", "emails", "--json").json["repeatables"]] == [
+        "0 8 * * *"
+    ]
+    assert run(*add, " 0  8 *\t* * ").code == 0
+    assert client.zcard("queue:emails:repeatables") == 1
+    missing = run(*add, "0 9 * * *", "--replace", "ffff")
+    assert missing.code == 4 and client.zcard("queue:emails:repeatables") == 1
+    assert "replaced" in library.events(client)[1]["details"]
+
+
+def test_a_definition_that_would_run_the_same_twice_is_refused(client: redis.Redis, run: Run) -> None:
+    add = ("repeatables", "add", "emails", "--task", "app.poll", "--every", "5m")
+    assert run(*add).code == 0
+    refused = run(*add, "--retries", "3")
+    assert refused.code == 1 and "each run would be made twice" in refused.stderr
+    assert run(*add, "--args", "[1]").code == 0
+    (plain,) = [
+        one["id"]
+        for one in run("repeatables", "list", "emails", "--json").json["repeatables"]
+        if one["job_def"]["args"] == []
+    ]
+    assert run(*add, "--retries", "3", "--replace", plain).code == 0
+    assert client.zcard("queue:emails:repeatables") == 2
+
+
+def test_what_a_cron_expression_does_not_mean_here_is_said(run: Run) -> None:
+    add = ("repeatables", "add", "emails", "--task", "app.poll", "--dry-run", "--cron")
+    six = run(*add, "*/10 * * * * *")
+    assert six.code == 0 and "the sixth is seconds" in six.stderr + six.stdout
+    every = run(*add, "@every 5m")
+    assert every.code == 2 and "--every 5m" in every.stderr
+    assert run(*add, "R R * * *").code == 2
+    assert run(*add, "0 0 * mar,apr fri").code == 0
