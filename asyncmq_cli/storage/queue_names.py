@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 import redis
+from redis.exceptions import NoPermissionError
 
-from asyncmq_cli.storage.keys import QueueKeys, queue_of, to_bytes
-from asyncmq_cli.storage.scan import CHUNK
+from asyncmq_cli.storage.keys import QueueKeys, queue_of, to_bytes, to_text
+from asyncmq_cli.storage.scan import CHUNK, chunked
 from asyncmq_cli.storage.wire import Line, packed
 
 
@@ -72,4 +73,45 @@ def _of_type(client: redis.Redis, unproven: list[tuple[bytes, bytes, bytes]]) ->
     pipe = client.pipeline(transaction=False)
     for key, _, _ in unproven:
         pipe.type(key)
-    return [name for (_, name, kind), found in zip(unproven, pipe.execute(), strict=True) if found == kind]
+    replies = zip(unproven, pipe.execute(raise_on_error=False), strict=True)
+    proven: list[bytes] = []
+    for (_, name, kind), found in replies:
+        if isinstance(found, Exception) and not is_hidden(found):
+            raise found
+        # One that may not be looked at is for `hidden` to tell.
+        if found == kind or isinstance(found, Exception):
+            proven.append(name)
+    return proven
+
+
+def hidden(client: redis.Redis, names: Collection[bytes]) -> set[bytes]:
+    """Those of these queues whose keys the user may not read."""
+    found: set[bytes] = set()
+    for some in chunked(sorted(names), CHUNK):
+        try:
+            client.exists(*(key for name in some for key in _family(name)))
+        except NoPermissionError as exc:
+            if not is_hidden(exc):
+                raise
+            pipe = client.pipeline(transaction=False)
+            for name in some:
+                pipe.exists(*_family(name))
+            replies = zip(some, pipe.execute(raise_on_error=False), strict=True)
+            found.update(name for name, reply in replies if isinstance(reply, NoPermissionError))
+    return found
+
+
+def touch(client: redis.Redis, name: bytes) -> None:
+    """Raise what Redis says to somebody who may not read this queue."""
+    client.exists(*_family(name))
+
+
+def _family(name: bytes) -> tuple[bytes, bytes]:
+    """A key of each of the families that hold a queue."""
+    keys = QueueKeys(to_text(name))
+    return keys.paused, keys.ids
+
+
+def is_hidden(error: Exception) -> bool:
+    """Whether it is a key that the user lacks a right to, and not a command."""
+    return isinstance(error, NoPermissionError) and "keys" in str(error).rpartition(" caused error: ")[2]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import redis
+from redis.exceptions import NoPermissionError
 
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS, QueueStats
@@ -23,6 +24,14 @@ _ROWS_AT_A_TIME = 500
 """Queues of which rows are made before the next are read."""
 
 
+_NAMED = 5
+
+
+def _some(names: Collection[bytes]) -> str:
+    shown = [repr(to_text(name)) for name in sorted(names)]
+    return ", ".join(shown[:_NAMED]) + (f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else "")
+
+
 class QueueReader:
     """`warn` is called for every key that could not be read; its value is then None, never zero."""
 
@@ -33,14 +42,26 @@ class QueueReader:
 
     def names(self) -> list[str]:
         """All queues, sorted: AsyncMQ keeps no registry, so this reads the names of the keys. Those of the
-        RabbitMQ backend are left out with a warning; raises ForeignQueue where there are no others."""
+        RabbitMQ backend, and those that the user may not read, are left out with a warning; raises
+        ForeignQueue where there are none but RabbitMQ's."""
+        found, certain = self._scanned()
+        if secret := queue_names.hidden(self._redis, found):
+            if secret == found:
+                # Nothing is left: that is a refusal.
+                queue_names.touch(self._redis, min(secret))
+            found -= secret
+            self._warn(f"left out, because the Redis user may not read them: {_some(secret)}")
+        if doubtful := found - certain:
+            found -= self._foreign(doubtful, alone=not certain & found)
+        return sorted(to_text(name) for name in found)
+
+    def _scanned(self) -> tuple[set[bytes], set[bytes]]:
+        """All queues, and those of which there is a key that the Redis backend alone has."""
         found: set[bytes] = set()
         certain: set[bytes] = set()
         for keys in queue_names.key_names(self._redis, DISCOVERY_PATTERN):
             found |= queue_names.proven_by(self._redis, keys, found, certain)
-        if doubtful := found - certain:
-            found -= self._foreign(doubtful, alone=not certain)
-        return sorted(to_text(name) for name in found)
+        return found, certain
 
     def _foreign(self, names: set[bytes], *, alone: bool) -> set[bytes]:
         """The RabbitMQ backend's among these, with a warning."""
@@ -58,8 +79,14 @@ class QueueReader:
         """Whether any key of the queue is there, as `names` would find it. Raises ForeignQueue."""
         from asyncmq_cli.storage import rabbitmq
 
-        if not queue_names.exists(self._redis, queue):
-            return False
+        try:
+            if not queue_names.exists(self._redis, queue):
+                return False
+        except NoPermissionError as exc:
+            # A name that nobody has is a typo, whatever the user may read.
+            if queue_names.is_hidden(exc) and to_bytes(queue) not in self._scanned()[0]:
+                return False
+            raise
         rabbitmq.refuse(self._redis, to_bytes(queue))
         return True
 

@@ -73,6 +73,8 @@ _TOO_MANY_CLIENTS = "max number of clients"
 _ABORTED = "Transaction discarded because of: "
 # What it says to a command too long for a client that has not given its password.
 _UNAUTHENTICATED = "Protocol error: unauthenticated "
+# To any command, and to HELLO.
+_ASKS = ("Authentication required", "HELLO must be called with the client already authenticated")
 # What Redis 6 says of a command that was refused within a script, and Redis up to 7.0 and newer
 # servers where it was the user's rights that were missing.
 _IN_SCRIPT = re.compile(r"Error running script .*: -(?P<token>[A-Z]+) ")
@@ -105,7 +107,7 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
     text = _server_text(exc)
     token = _token(exc, text)
     if token is not None:
-        return _refusal(token, text)
+        return _refusal(token, text, getattr(exc, "told", ""))
     if isinstance(exc, RedisConnectionError | InvalidResponse):
         told = shortage(exc) or tls.trouble(exc, config.address, config.timeout)
         return _unreachable(config, *(told or (_reason(exc), _RUNNING)))
@@ -143,7 +145,7 @@ def _token(exc: RedisError, text: str) -> str | None:
         return _TOO_MANY_CLIENTS
     for kind, token in _BY_CLASS:
         if isinstance(exc, kind):
-            asks = token == "WRONGPASS" and "Authentication required" in text  # noqa: S105
+            asks = token == "WRONGPASS" and any(words in text for words in _ASKS)  # noqa: S105
             return "NOAUTH" if asks else token
     if not isinstance(exc, ResponseError):
         return None
@@ -158,11 +160,11 @@ def _token(exc: RedisError, text: str) -> str | None:
     return "EXECABORT" if isinstance(exc, ExecAbortError) else None
 
 
-def _refusal(token: str, text: str) -> RedisProblem:
+def _refusal(token: str, text: str, told: str) -> RedisProblem:
     code, message, hint = _REFUSALS[token]
     if token == "NOPERM" and text:  # noqa: S105
         # Which command, key or channel it was is the whole point.
-        message = f"{message}: {text.removeprefix('NOPERM ')}"
+        message = f"{message}: {text.removeprefix('NOPERM ')}" + (f" ({told})" if told else "")
     return RedisProblem(code, message, hint=hint)
 
 

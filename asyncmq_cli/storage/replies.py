@@ -3,12 +3,13 @@ comes from no Redis, or from one that is out of step."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
 from redis.client import Pipeline
-from redis.exceptions import InvalidResponse
+from redis.exceptions import InvalidResponse, NoPermissionError
 
 _Is = Callable[[Any], bool]
 # From a reply, as the client library gives it, and how many elements were asked for.
@@ -116,6 +117,19 @@ def _are_texts(found: Any) -> bool:
     return type(found) is list and set(map(type, found)) <= {bytes}
 
 
+# How the client library begins what it says of a command of a pipeline.
+_PLACE = re.compile(r"Command # ([0-9]{1,9}) \(")
+
+
+def asked(error: NoPermissionError, command: Any, key: Any = b"") -> NoPermissionError:
+    """The error, with what was refused: `told` is the command and its key, as text."""
+    words = [
+        word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in (command, key)
+    ]
+    error.told = " ".join(filter(None, words))  # type: ignore[attr-defined]
+    return error
+
+
 class _Parsing:
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
         parent: Any = super()
@@ -133,7 +147,12 @@ class CheckedPipeline(_Parsing, Pipeline):
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> Any:
         parent: Any = super()
-        replies = parent._execute_pipeline(connection, commands, raise_on_error)
+        try:
+            replies = parent._execute_pipeline(connection, commands, raise_on_error)
+        except NoPermissionError as exc:
+            if number := _PLACE.match(str(exc)):
+                raise asked(exc, *commands[int(number[1]) - 1][0][:2]) from None
+            raise
         for (command, _), reply in zip(commands, replies, strict=True):
             _check(command, reply)
         return replies
@@ -144,7 +163,10 @@ class CheckedRedis(_Parsing, redis.Redis):
 
     def _send_command_parse_response(self, conn: Any, command_name: Any, *args: Any, **options: Any) -> Any:
         parent: Any = super()
-        reply = parent._send_command_parse_response(conn, command_name, *args, **options)
+        try:
+            reply = parent._send_command_parse_response(conn, command_name, *args, **options)
+        except NoPermissionError as exc:
+            raise asked(exc, *args[:2]) from None
         _check(args, reply)
         return reply
 

@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
-from asyncmq_cli.storage.replies import check_raw
+from asyncmq_cli.storage.replies import asked, check_raw
 from asyncmq_cli.storage.scan import WrongType
 
 if TYPE_CHECKING:
@@ -55,9 +55,11 @@ class Line:
         try:
             reply = self._connection.read_response(disable_decoding=True)
         except ResponseError as exc:
-            key, *_ = self._asked.popleft()
+            key, command, _ = self._asked.popleft()
+            if isinstance(exc, NoPermissionError):
+                raise asked(exc, command, key) from None
             if key and "WRONGTYPE" in str(exc):
-                raise WrongType(key) from exc
+                raise WrongType(key) from None
             raise
         _, command, words = self._asked[0]
         # One that is out of step leaves its command outstanding: the line will be cut.
