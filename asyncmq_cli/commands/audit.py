@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STATUSES = ("success", "failed")
 ACTIONS = (
-    *("queue.pause", "queue.resume"),
+    *("queue.pause", "queue.resume", "queue.forget"),
     *("job.retry", "job.requeue", "job.remove", "job.cancel", "job.restore"),
     *("dlq.retry", "dlq.remove"),
     *("repeatable.create", "repeatable.pause", "repeatable.resume", "repeatable.remove"),

@@ -101,3 +101,19 @@ def resume(
     resumed = any(result.error is None and result.note is None for result in report.results)
     if resumed and not dry_run and not session.out.for_programs:
         session.out.remark("note", _RESUMED)
+
+
+@command(app, "forget")
+def forget(
+    session: Session, queues: QueuesArg, reason: ReasonOption = None, dry_run: DryRunOption = False
+) -> None:
+    """Take emptied queues out of every list. Nothing but the counter of the waiting set may be left of one.
+
+    AsyncMQ never deletes that counter. A queue that is used again is there again.
+
+    \b
+    Example:
+      asyncmq queues forget imports-2025
+    """
+    names = queue_names(session, queues)
+    session.report(session.queues.forget(names, reason=reason, dry_run=dry_run))

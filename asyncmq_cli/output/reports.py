@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _WORDS = {
     "queue.pause": ("Paused", "Would pause"),
     "queue.resume": ("Resumed", "Would resume"),
+    "queue.forget": ("Forgot", "Would forget"),
     "job.retry": ("Retried", "Would retry"),
     "job.requeue": ("Requeued", "Would requeue"),
     "job.remove": ("Removed", "Would remove"),

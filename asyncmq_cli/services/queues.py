@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.errors import ChangeRefused, command_line
 from asyncmq_cli.models.queues import ALL_FIELDS
 from asyncmq_cli.services.existence import require_queue
+from asyncmq_cli.storage.keys import to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
@@ -44,6 +46,28 @@ class QueueService:
     def resume(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
         """Let workers take jobs again; one that is not paused is a success with a note."""
         return self._set("queue.resume", queues, reason=reason, dry_run=dry_run, paused=False)
+
+    def forget(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
+        """Take away what an emptied queue leaves behind; one in which anything else is, is refused."""
+        from asyncmq_cli.services.change import Runner
+
+        runner = Runner(self._store, "queue.forget", SOURCE, reason=reason, dry_run=dry_run)
+
+        def attempt(attempt: Attempt, queue: str) -> str | None:
+            require_queue(self._store, queue)
+            if dry_run:
+                left = self._store.queues.left_beside_sequence(queue)
+            else:
+                left = self._store.changes.forget_queue(queue, attempt.draft())
+            if left:
+                raise ChangeRefused(
+                    "queue_not_empty",
+                    f"queue {queue!r} is not empty: {to_text(left)!r} is there",
+                    hint=f"{command_line('queues', 'show', queue)} shows what is in it",
+                )
+            return None
+
+        return runner.queues(queues, attempt)
 
     def _set(
         self, action: str, queues: Sequence[str], *, reason: str | None, dry_run: bool, paused: bool

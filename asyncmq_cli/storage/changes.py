@@ -32,6 +32,7 @@ from asyncmq_cli.storage.scripts import (
     CANCEL,
     DONE,
     PAUSE,
+    QUEUE_FORGET,
     REMOVE,
     RESTORE,
     RESUME,
@@ -100,6 +101,20 @@ class Changes:
     def resume(self, queue: str, draft: EventDraft) -> bool:
         """Whether it was changed: False where the queue was not paused."""
         return self._mark(RESUME, queue, draft)
+
+    def forget_queue(self, queue: str, draft: EventDraft) -> bytes | None:
+        """Take away the sequence that an emptied queue leaves behind. Where another key of the queue is
+        there, that key, and nothing was changed; b"" where there is no sequence."""
+        keys = QueueKeys(queue)
+        others = [key for key in keys.evidence() if key != keys.waiting_seq]
+        used = [keys.waiting_seq, AUDIT_STREAM, *others]
+        self._check_allowed(QUEUE_FORGET, queue, used)
+        reply = self._scripts.run(QUEUE_FORGET, used, [self._audit.maxlen, draft.encode()])
+        if reply[0] == WRONG_TYPE:
+            raise WrongType(used[reply[1] - 1])
+        if reply[0] == MOVED:
+            return used[reply[1] - 1]
+        return None if reply[0] == DONE else b""
 
     def forget_worker(self, queue: str, worker_id: str, entries: Sequence[bytes], draft: EventDraft) -> bool:
         """Whether its heartbeats were taken out: False where they are no longer these entries, of the

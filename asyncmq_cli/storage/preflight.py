@@ -110,6 +110,7 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
     ),
     "pause": (_on("EXISTS", ("SET", 1)), _STREAM),
     "resume": (_on("EXISTS", "DEL"), _STREAM),
+    "queue_forget": (_on("EXISTS", "DEL"), _STREAM, *(_on("EXISTS"),) * 12),
     "worker_forget": (*(_on(_FIELD, _UNSET_FIELD),) * 2, _STREAM),
     "repair_enqueue": (
         _on(_SCORE, _LIST),

@@ -75,6 +75,12 @@ class QueueReader:
             self._warn(f"left out: {rabbitmq.told(shown)}")
         return foreign
 
+    def left_beside_sequence(self, queue: str) -> bytes | None:
+        """The first key that proves the queue, but for the sequence of its waiting set; None for none."""
+        keys = QueueKeys(queue)
+        others = [key for key in keys.evidence() if key != keys.waiting_seq]
+        return next((key for key in others if self._redis.exists(key)), None)
+
     def exists(self, queue: str) -> bool:
         """Whether any key of the queue is there, as `names` would find it. Raises ForeignQueue."""
         from asyncmq_cli.storage import rabbitmq

@@ -58,7 +58,7 @@ def test_options_stand_in_groups_and_the_global_ones_last(cli: Run) -> None:
 def test_what_a_list_narrows_by_stands_under_filters(cli: Run) -> None:
     for line, options in (
         ("audit", ["--action", "--status", "--queue", "--job-id", "--by", "--since", "--q"]),
-        ("workers list", ["--queue"]),
+        ("workers list", ["--queue", "--health"]),
         ("jobs list", ["--q", "--task", "--job-id", "--group", "--older-than", "--newer-than"]),
     ):
         page = cli(*line.split(), "--help").stdout
@@ -181,4 +181,4 @@ def test_what_is_nowhere_near_is_sent_to_the_help(cli: Run) -> None:
 def test_a_noun_alone_is_told_its_verbs(cli: Run) -> None:
     error, hint = cli("queues").stderr.splitlines()
     assert error == "error: asyncmq queues needs a verb"
-    assert hint == "hint: one of list, show, pause, resume; 'asyncmq queues --help' shows how"
+    assert hint == "hint: one of list, show, pause, resume, forget; 'asyncmq queues --help' shows how"

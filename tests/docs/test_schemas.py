@@ -64,6 +64,7 @@ READING: dict[str, list[list[str]]] = {
 CHANGING: dict[str, list[list[str]]] = {
     "queues pause": [["emails"], ["emails", "ghost"], ["emails", "--dry-run"]],
     "queues resume": [["emails"]],
+    "queues forget": [["emails"], ["nowhere"]],
     "jobs requeue": [["emails", "running-1", "--force", "--yes"], ["emails", "f1", "--yes"]],
     "jobs retry": [["emails", "f1"], ["emails", "ghost"], ["emails", "--all", "--limit", "2", "--yes"]],
     "jobs remove": [
