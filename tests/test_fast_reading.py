@@ -347,6 +347,9 @@ def test_each_list_is_what_is_in_its_place(client: redis.Redis, commands: list[t
             (name, told) for name, told in rest.items() if told == state and entries.get(name) in may_be
         )
 
+    for state in ("waiting", "delayed", "active", "completed", "cancelled", "waiting-children", "all"):
+        assert lists.count(QUEUE, state) == len(listed(state))
+
     everywhere = [name for place in ("delayed", "waiting", "active", "dlq") for name in named(client, place)]
     every = Counter(name for name, _ in listed("all"))
     # What has no id cannot be told from another that has none.

@@ -101,8 +101,7 @@ def list_(
     wanted = session.filter
     session.offer(views.jobs(state, show_secrets=True))
     if session.out.for_streams:
-        whole = session.out.format != "names"
-        jobs = session.jobs.every(queue, state, wanted, sort=sort, whole=whole)
+        jobs = session.jobs.every(queue, state, wanted, sort=sort)
         paging.print_every(session, paging.telling_of_none(session, jobs, state))
         return
     asked = Paging(page, size)
@@ -113,7 +112,7 @@ def list_(
         sort=sort or "newest",
         page=asked.page,
         size=asked.size,
-        whole=session.out.format == "json",
+        exact=session.out.format == "json",
     )
     paging.print_page(session, found)
     if wanted.narrows:

@@ -39,43 +39,38 @@ class JobService:
         sort: str,
         page: int,
         size: int,
-        whole: bool = True,
+        exact: bool = True,
     ) -> JobPage:
-        """One page of a state. A page past the end has no jobs. Where it need not be `whole`, how many
-        there are may be told by the sizes of places alone (at most so many), and arguments that lie apart
-        from their records are left out."""
+        """One page of a state. A page past the end has no jobs. Without `exact`, how many there are may be
+        told by the sizes of places alone: at most so many."""
         which = listing.Page(sort, page, size)
         is_exact = True
         if wanted.narrows or state == "repeatable":
-            jobs = self.matching(queue, state, wanted, sort=sort, whole=whole)
+            jobs = self.matching(queue, state, wanted, sort=sort)
             found, total = listing.filtered(self._store, queue, jobs, _time, which)
         else:
             require_queue(self._store, queue)
-            found, total, is_exact = listing.unfiltered(self._store, queue, state, which, whole=whole)
+            found, total, is_exact = listing.unfiltered(self._store, queue, state, which, exact=exact)
         return JobPage(queue, state, page, size, total, sort, wanted, found, is_exact)
 
-    def every(
-        self, queue: str, state: str, wanted: JobFilter, *, sort: str | None, whole: bool = True
-    ) -> Iterator[Job]:
-        """Every match, and not one page; `whole` as for a page."""
-        jobs = self.matching(queue, state, wanted, sort=sort, whole=whole)
+    def every(self, queue: str, state: str, wanted: JobFilter, *, sort: str | None) -> Iterator[Job]:
+        """Every match, and not one page."""
+        jobs = self.matching(queue, state, wanted, sort=sort)
         return listing.every(self._store, queue, jobs, _time, sort=sort)
 
     def matching(
-        self, queue: str, state: str, wanted: JobFilter, *, sort: str | None = None, whole: bool = True
+        self, queue: str, state: str, wanted: JobFilter, *, sort: str | None = None
     ) -> Iterator[Job]:
         """The jobs of a state that a filter lets through, in the order found or, where `sort` is `queue`, of
         the place."""
         require_queue(self._store, queue)
         matches = Matcher(wanted, self._store.now())
-        # A search looks into them.
-        arguments = whole or bool(wanted.q.strip())
         if state == "repeatable":
             jobs = self._store.queues.repeatables_as_jobs(queue)
         elif sort == "queue":
-            jobs = self._store.jobs.in_order(queue, state, arguments=arguments)
+            jobs = self._store.jobs.in_order(queue, state)
         else:
-            jobs = self._store.jobs.in_state(queue, state, matches.prefilter, arguments=arguments)
+            jobs = self._store.jobs.in_state(queue, state, matches.prefilter)
         return of_known_group(self._store, queue, wanted, matches, jobs) if wanted.narrows else jobs
 
     def show(self, queue: str, job_id: str) -> JobDetail:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from asyncmq_cli.models.pictures import LatestJob
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.keys import to_text
-from asyncmq_cli.storage.newest import NewestSieve
+from asyncmq_cli.storage.prefilter import NewestPrefilter
 from asyncmq_cli.storage.scan import WrongType
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ FEW_JOBS = 20_000
 
 def newest_of(store: Store, queue: str) -> list[LatestJob]:
     """The newest jobs of a queue, the newest first. What cannot be read is warned of."""
-    sieve = NewestSieve()
+    prefilter = NewestPrefilter()
     top: list[LatestJob] = []
-    for job in _readable(store, queue, sieve):
+    for job in _readable(store, queue, prefilter):
         found = LatestJob(_created(job), queue, job.id, job.status)
         if len(top) == LATEST_JOBS and newest_first(found) >= newest_first(top[-1]):
             continue
         # Redis may give a job twice.
         top = newest([found, *(one for one in top if one.id != found.id)])
         if len(top) == LATEST_JOBS:
-            sieve.floor = top[-1].created
+            prefilter.floor = top[-1].created
     return top
 
 
@@ -46,9 +46,9 @@ def newest_placed(store: Store, sizes: Sequence[Sizes]) -> dict[str, list[Latest
     return {queue: newest(jobs) for queue, jobs in found.items()}
 
 
-def _readable(store: Store, queue: str, sieve: NewestSieve) -> Iterator[Job]:
+def _readable(store: Store, queue: str, prefilter: NewestPrefilter) -> Iterator[Job]:
     try:
-        yield from store.jobs.in_state(queue, "all", sieve)
+        yield from store.jobs.in_state(queue, "all", prefilter)
     except WrongType as exc:
         store.warn_of(queue, exc.message)
 

@@ -40,24 +40,24 @@ class Page:
 
 
 def unfiltered(
-    store: Store, queue: str, state: str, wanted: Page, *, whole: bool = True
+    store: Store, queue: str, state: str, wanted: Page, *, exact: bool = True
 ) -> tuple[list[Job], int, bool]:
     """One page of a state, or of the dead-letter queue (`dlq`), which is sorted by death; how many jobs
-    there are, and whether exactly so many. Only where it is wanted `whole` are arguments read that lie
-    apart from their records, and is a pass over the states paid for."""
+    there are, and whether exactly so many. Only with `exact` is a pass over the states paid
+    for."""
     lists = store.jobs
     if state == "dlq":
         total = lists.count(queue, "dlq")
         return _by_death(store, queue, wanted, total), total, True
     found: int | None = None
     if wanted.sort == "queue":
-        jobs = list(lists.in_order(queue, state, wanted.start, wanted.size, arguments=whole))
+        jobs = list(lists.in_order(queue, state, wanted.start, wanted.size))
     elif wanted.sort == "newest" and state in DEAD_STATES:
         keys, found = lists.newest_dead(queue, state, wanted.end)
-        jobs = list(lists.by_keys(queue, keys[wanted.start :], arguments=whole))
+        jobs = list(lists.by_keys(queue, keys[wanted.start :]))
     else:
         counted = _Counted(lists.sort_keys(queue, state))
-        jobs = list(lists.by_keys(queue, _chosen(counted, wanted), arguments=whole))
+        jobs = list(lists.by_keys(queue, _chosen(counted, wanted)))
         found = counted.total
     if found is not None:
         return jobs, found, True
@@ -65,7 +65,7 @@ def unfiltered(
     if len(jobs) < wanted.size and (jobs or wanted.page == 1):
         # The last page says how many there are.
         return jobs, wanted.start + len(jobs), True
-    return (jobs, lists.count(queue, state), True) if whole and not is_exact else (jobs, total, is_exact)
+    return (jobs, lists.count(queue, state), True) if exact and not is_exact else (jobs, total, is_exact)
 
 
 def _by_death(store: Store, queue: str, wanted: Page, total: int) -> list[Job]:

@@ -69,17 +69,14 @@ class JobLists:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
 
-    def in_state(
-        self, queue: str, state: str, prefilter: Prefilter | None = None, *, arguments: bool = True
-    ) -> Iterator[Job]:
-        """Every job of a state, whole, in the order found. `all` gives each job of the queue once. Without
-        `arguments`, those that are stored apart from their record are not read.
+    def in_state(self, queue: str, state: str, prefilter: Prefilter | None = None) -> Iterator[Job]:
+        """Every job of a state, whole, in the order found. `all` gives each job of the queue once.
 
         A prefilter leaves out jobs that it can tell undecoded are not wanted; it need not find them all.
         """
         keys = QueueKeys(queue)
         for piece, found in self._in_state(keys, state, prefilter):
-            yield from placed.to_jobs(self._redis, keys, piece, found, arguments=arguments)
+            yield from placed.to_jobs(self._redis, keys, piece, found)
 
     def in_place(self, queue: str, place: str, prefilter: Prefilter | None = None) -> Iterator[Job]:
         """Everything in `waiting`, `delayed`, `dlq` or `active`, as whole jobs."""
@@ -102,9 +99,7 @@ class JobLists:
             rest = piece.only(unread)
             yield from placed.to_jobs(self._redis, keys, rest, [found[i] for i in unread])
 
-    def in_order(
-        self, queue: str, state: str, start: int = 0, count: int | None = None, *, arguments: bool = True
-    ) -> Iterator[Job]:
+    def in_order(self, queue: str, state: str, start: int = 0, count: int | None = None) -> Iterator[Job]:
         """Jobs of a state, or of the whole dead-letter queue (`dlq`), in the order of the place itself:
         what runs next, what is due next, what was claimed first, what died last. Jobs in no place come in
         the order of the hash. Reads no more than these, but for `failed` and `expired`, which lie
@@ -129,7 +124,7 @@ class JobLists:
         else:
             pages = _from(start, count, self._in_state(keys, state, None))
         for piece, found in pages:
-            yield from placed.to_jobs(self._redis, keys, piece, found, arguments=arguments)
+            yield from placed.to_jobs(self._redis, keys, piece, found)
 
     def sort_keys(self, queue: str, state: str) -> Iterator[SortKey]:
         """By what each job of a state is sorted: its `run_at`, else `created_at`, else `timestamp`."""
@@ -156,7 +151,7 @@ class JobLists:
                 return top, None
         return top, total
 
-    def by_keys(self, queue: str, wanted: Iterable[SortKey], *, arguments: bool = True) -> Iterator[Job]:
+    def by_keys(self, queue: str, wanted: Iterable[SortKey]) -> Iterator[Job]:
         """These jobs, in this order, read again; one that is gone meanwhile is left out."""
         keys = QueueKeys(queue)
         for some in scan.chunked(wanted, 200):
@@ -164,13 +159,11 @@ class JobLists:
             jobs: dict[SortKey, list[Job]] = {}
             for place in ("waiting", "delayed", "dlq"):
                 there = [key for key in some if key.place == place]
-                for key, job in self._by_score(keys, place, there, arguments=arguments):
+                for key, job in self._by_score(keys, place, there):
                     jobs.setdefault(key, []).append(job)
             # A member of a sorted set may be no job, or one without an id.
             rest = [key for key in some if key not in jobs and (key.id or key.place in ("", "active"))]
-            for key, loaded in zip(
-                rest, self.load(queue, [key.id for key in rest], arguments=arguments), strict=True
-            ):
+            for key, loaded in zip(rest, self.load(queue, [key.id for key in rest]), strict=True):
                 jobs.setdefault(key, []).extend([] if loaded is None else [loaded])
             yield from (jobs[key].pop(0) for key in some if jobs.get(key))
 
@@ -181,7 +174,18 @@ class JobLists:
             return self._count_dead(keys, state)
         if state in ("waiting", "delayed", "dlq", "active"):
             return self._size(keys, state)
-        return sum(len(piece.ids) for piece, _ in self._in_state(keys, state, None, whole=False))
+        ended = {to_bytes(state)} & _ENDED
+        if not ended:
+            return sum(len(piece.ids) for piece, _ in self._in_state(keys, state, None, whole=False))
+        total = 0
+        for piece in pieces.indexed(self._redis, keys):
+            total += sum(entry in ended for entry in piece.states)
+            # Old versions of AsyncMQ wrote no entries: only the records of such jobs tell.
+            entryless = piece.only([i for i, entry in enumerate(piece.states) if entry is None])
+            if entryless.ids:
+                read = self._nowhere(keys, [entryless], None, whole=False)
+                total += sum(len(_called(state, page)[0].ids) for page in read)
+        return total
 
     def at_most(self, queue: str, state: str) -> tuple[int, bool]:
         """As many jobs of a state there are at most, by the sizes of places alone; and whether there are
@@ -196,7 +200,7 @@ class JobLists:
         in_places = sum(self._size(keys, place) for place in _AS_JOBS_MOVE)
         return (max(jobs, in_places) if state == "all" else jobs), False
 
-    def load(self, queue: str, job_ids: Sequence[str], *, arguments: bool = True) -> list[Job | None]:
+    def load(self, queue: str, job_ids: Sequence[str]) -> list[Job | None]:
         """The jobs of these ids, None for an id of which nothing is there."""
         keys = QueueKeys(queue)
         loaded: list[Job | None] = []
@@ -204,7 +208,7 @@ class JobLists:
         read = pieces.with_records(self._redis, keys, pieces.with_states(self._redis, keys, source))
         for piece in read:
             found = placed.places_of(self._redis, keys, piece)
-            jobs = placed.to_jobs(self._redis, keys, piece, found, arguments=arguments)
+            jobs = placed.to_jobs(self._redis, keys, piece, found)
             parts = zip(piece.records, piece.states, found, strict=True)
             there = [
                 record is not None or entry is not None or place is not None
@@ -239,13 +243,8 @@ class JobLists:
                 piece.only([i for i, entry in enumerate(piece.states) if entry in entries])
                 for piece in pieces.indexed(self._redis, keys)
             )
-            for piece, found in self._nowhere(keys, listed, prefilter):
-                wanted = [
-                    i
-                    for i, (place, _) in enumerate(found)
-                    if place is None and placed.status_nowhere(piece, i) == state
-                ]
-                yield piece.only(wanted), [(None, None)] * len(wanted)
+            for page in self._nowhere(keys, listed, prefilter, whole=whole):
+                yield _called(state, page)
 
     def _all(self, keys: QueueKeys, prefilter: Prefilter | None, *, whole: bool) -> Iterator[Placed]:
         seen = _Seen()
@@ -256,7 +255,7 @@ class JobLists:
             piece.only([i for i, name in enumerate(piece.ids) if name not in seen])
             for piece in pieces.indexed(self._redis, keys)
         )
-        yield from self._nowhere(keys, rest, prefilter)
+        yield from self._nowhere(keys, rest, prefilter, whole=whole)
 
     def _in_place(
         self, keys: QueueKeys, place: str, prefilter: Prefilter | None, *, states: bool = True
@@ -290,11 +289,11 @@ class JobLists:
             yield piece, [(place, score) for score in scored]
 
     def _nowhere(
-        self, keys: QueueKeys, listed: Iterable[Piece], prefilter: Prefilter | None
+        self, keys: QueueKeys, listed: Iterable[Piece], prefilter: Prefilter | None, *, whole: bool = True
     ) -> Iterator[Placed]:
         """Jobs by their states, with the place of those that are in one all the same. What has ended is
         taken at its word."""
-        source = pieces.with_records(self._redis, keys, listed)
+        source = pieces.with_records(self._redis, keys, listed, results=whole)
         if prefilter is not None:
             source = self._passing(keys, source, prefilter)
         for piece in source:
@@ -336,7 +335,7 @@ class JobLists:
         piece.states = [None if i in gone else entry for i, entry in enumerate(piece.states)]
 
     def _by_score(
-        self, keys: QueueKeys, place: str, wanted: Sequence[SortKey], *, arguments: bool
+        self, keys: QueueKeys, place: str, wanted: Sequence[SortKey]
     ) -> Iterator[tuple[SortKey, Job]]:
         for some in scan.chunked(wanted, 32):
             key: bytes = getattr(keys, place)
@@ -361,7 +360,7 @@ class JobLists:
             piece = Piece(names, members=members, scores=[one.score for one in met])
             coming = iter(met)
             for page, found in self._complete(keys, place, [piece]):
-                jobs = placed.to_jobs(self._redis, keys, page, found, arguments=arguments)
+                jobs = placed.to_jobs(self._redis, keys, page, found)
                 yield from zip(coming, jobs, strict=False)
 
     def _count_dead(self, keys: QueueKeys, state: str) -> int:
@@ -379,6 +378,15 @@ class JobLists:
 def _of_dead(state: str, page: Placed) -> Placed:
     piece, found = page
     chosen = [i for i, entry in enumerate(piece.states) if (entry == b"expired") == (state == "expired")]
+    return piece.only(chosen), [found[i] for i in chosen]
+
+
+def _called(state: str, page: Placed) -> Placed:
+    """The jobs that are in no place, and of this state."""
+    piece, found = page
+    chosen = [
+        i for i, (place, _) in enumerate(found) if place is None and placed.status_nowhere(piece, i) == state
+    ]
     return piece.only(chosen), [found[i] for i in chosen]
 
 

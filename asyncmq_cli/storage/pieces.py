@@ -164,16 +164,18 @@ def with_states(client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece]) -
     return _answered(client, pieces, ask, take)
 
 
-def with_records(client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """The same jobs with their records, and the results of those that are completed or have no state,
-    where the states are known; in pieces that fit the size of the records. Raises WrongType."""
+def with_records(
+    client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece], *, results: bool = True
+) -> Iterator[Piece]:
+    """The same jobs with their records and, where the states are known, the `results` of those that are
+    completed or have no state; in pieces that fit the size of the records. Raises WrongType."""
     pace = scan.Pace()
     prefix = keys.record("")
 
     def ask(piece: Piece) -> list[tuple[bytes, bytes]]:
         commands = [(prefix, packed_for((b"MGET",), piece.ids, prefix))]
         piece.results = dict.fromkeys(
-            i for i, state in enumerate(piece.states) if state is None or state == b"completed"
+            i for i, state in enumerate(piece.states) if results and state in (b"completed", None)
         )
         if piece.results:
             names = [piece.ids[i] for i in piece.results]

@@ -58,12 +58,10 @@ def status_in(place: str, entry: bytes | None) -> str:
     return place
 
 
-def to_jobs(
-    client: redis.Redis, keys: QueueKeys, piece: Piece, found: Sequence[Found], *, arguments: bool = True
-) -> list[Job]:
-    """The jobs, each found where `found` says; with their `arguments`, wherever these lie."""
+def to_jobs(client: redis.Redis, keys: QueueKeys, piece: Piece, found: Sequence[Found]) -> list[Job]:
+    """The jobs, each found where `found` says. Arguments that lie apart are read when they are looked at."""
     raws = [_raw(piece, i, *found[i]) for i in range(len(piece.ids))]
-    split = [raw for raw in raws if arguments and _may_be_split(raw)]
+    split = [raw for raw in raws if _may_be_split(raw)]
     payloads = Payloads(client, [keys.payload(raw.id) for raw in split])
     for i, raw in enumerate(split):
         raw.payload = payloads.part(i)

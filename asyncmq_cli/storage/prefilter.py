@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -37,6 +38,10 @@ _REST = 10
 _ESCAPED_LOW = b"\\u00"
 # The letters beyond ASCII of which one in lower case is, or starts with, one of ASCII.
 _FOLDED = {b"k": b"\\u212a", b"i": b"\\u0130"}
+
+
+# Every value that either name has, wherever in the record: the job's own is one of them.
+_TIMES = re.compile(rb'"(?:created_at|timestamp)"\s*:\s*"?\s*([^",}\]\s]*)')
 
 
 def needle_of(text: str) -> bytes | None:
@@ -116,3 +121,31 @@ class TextPrefilter:
         joined = b" ".join(ids)
         plain = joined.isascii() and joined.decode("ascii").isprintable()
         return plain and b'"' not in joined and b"\\" not in joined and self._needle not in joined.lower()
+
+
+class NewestPrefilter:
+    """Leaves out jobs that were created before `floor`, which may rise from piece to piece. Where it
+    is not above 0, at which jobs without a time are put, everything passes."""
+
+    def __init__(self) -> None:
+        self.floor = 0.0
+
+    def passing(self, piece: Piece) -> list[int]:
+        """The positions of those that may be among the newest."""
+        if self.floor <= 0:
+            return list(range(len(piece.ids)))
+        return [i for i in range(len(piece.ids)) if self._may_pass(piece.bodies(i))]
+
+    def _may_pass(self, bodies: Sequence[bytes]) -> bool:
+        if not bodies or any(_ESCAPED_LOW in body for body in bodies):
+            # A name may be spelled with escapes.
+            return True
+        for text in chain.from_iterable(map(_TIMES.findall, bodies)):
+            try:
+                # What is not a number is not below the floor either.
+                if not float(text) < self.floor:
+                    return True
+            except ValueError:
+                if text != b"null":
+                    return True
+        return False
