@@ -160,5 +160,9 @@ class Bounded:
         except (MemoryError, RecursionError) as exc:
             connection.disconnect()
             raise ReplyTooLarge from exc
+        except TypeError as exc:
+            # A map whose keys are maps: hiredis cannot hold it, and no Redis sends it.
+            connection.disconnect()
+            raise InvalidResponse("a reply that cannot be held") from exc
         finally:
             self._most = None

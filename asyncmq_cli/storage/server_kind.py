@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 _QUIET_SECONDS = 20
 """A primary writes to its replicas every ten seconds, unless its `repl-ping-replica-period` says more."""
@@ -83,8 +83,10 @@ def _hello(connection: Any) -> dict[Any, Any]:
     connection.send_command("HELLO", 2, check_health=False)
     try:
         said = connection.read_response()
-    except ResponseError:
-        # Whatever it is, the command that follows is told the same, or works.
+    except ResponseError as exc:
+        if not isinstance(exc, NoPermissionError) and "unknown command" not in str(exc).lower():
+            # A server that refuses this would refuse the next command, too, or speaks unasked.
+            raise
         return {}
     return dict(zip(said[::2], said[1::2], strict=False)) if _is_flat(said) else {}
 
