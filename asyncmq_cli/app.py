@@ -17,7 +17,15 @@ import typer
 from asyncmq_cli.commands import registration, tree
 from asyncmq_cli.commands.declare import offering, option
 from asyncmq_cli.commands.options import GLOBAL_OPTIONS
-from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed, Shortage, UsageProblem, interruption
+from asyncmq_cli.errors import (
+    AdminError,
+    OutputClosed,
+    OutputFailed,
+    Shortage,
+    UsageProblem,
+    command_line,
+    interruption,
+)
 from asyncmq_cli.shortage import exit_status, shortage
 
 # Typer's base of all errors of usage has no public name of its own.
@@ -29,6 +37,8 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 _INSTALL, _SHOW = _COMPLETION_OPTIONS = ("--install-completion", "--show-completion")
 COMPLETE = "__complete"
 """With this word the shells' scripts ask what TAB has to offer."""
+LIBRARY_NOUNS = frozenset({"queue", "job", "worker", "info"})
+"""Without one of them a line is none of the library's own, and what reads those is not imported."""
 
 
 class _Root(tree.Nouns):
@@ -184,6 +194,31 @@ def _run(args: Sequence[str]) -> int:
         from asyncmq_cli.completion.protocol import serve
 
         return serve(_built, args[1:])
+    if not LIBRARY_NOUNS.isdisjoint(args):
+        return _run_as_the_library_means(args)
+    return _run_line(args)
+
+
+def _run_as_the_library_means(args: Sequence[str]) -> int:
+    """Run a line that may be one of the library's own; the first of several that fails is the last."""
+    from asyncmq_cli import library
+    from asyncmq_cli.output.escape import escape
+
+    meaning = library.translate(args)
+    if isinstance(meaning, library.HandOver):
+        library.hand_over(meaning)
+    if isinstance(meaning, library.Refused):
+        raise AdminError(meaning.message, hint=meaning.hint)
+    for line in [args] if meaning is None else meaning.lines:
+        if meaning is not None and meaning.changes:
+            sys.stderr.write(f"note: read as {escape(command_line(*line))}\n")
+        status = _run_line(line)
+        if status:
+            return status
+    return 0
+
+
+def _run_line(args: Sequence[str]) -> int:
     try:
         status = _built()(args=list(args), prog_name="asyncmq", standalone_mode=False)
     except _UsageError as exc:

@@ -5,6 +5,8 @@ A change acts on one definition, by its identity, and on every member stored for
 
 from __future__ import annotations
 
+import functools
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,7 +54,7 @@ before its lock is looked for: so what is missing is looked for again."""
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """How one definition is meant: by the beginning of its id, or by its task's id."""
+    """How one definition is meant: by the beginning of its id or by itself, as JSON, or by its task's id."""
 
     queue: str
     id: str | None = None
@@ -67,8 +69,19 @@ class Address:
         """Whether it may be this one."""
         if self.task is not None:
             return name_of(member) == self.task
-        start = (self.id or "").lower().removeprefix(IDENTITY_PREFIX)
+        start = (_identity_of(self.id) or self.id or "").lower().removeprefix(IDENTITY_PREFIX)
         return bool(start) and member.id.removeprefix(IDENTITY_PREFIX).startswith(start)
+
+
+@functools.lru_cache(maxsize=16)
+def _identity_of(text: str | None) -> str | None:
+    """The id of a definition that is given as JSON; None for what is none."""
+    if text is None or not text.startswith("{"):
+        return None
+    try:
+        return identity(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
 
 
 class RepeatableService:

@@ -41,9 +41,10 @@ def url(kept: tuple[str, Keyspace, redis.Redis]) -> str:
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PATH: `asyncmq` is this tool, and there is a jq, the machine's or ours."""
+    """A folder for PATH: both names are this tool, and there is a jq, the machine's or ours."""
     folder = tmp_path_factory.mktemp("bin")
-    forked.client(folder / "asyncmq", "-m", "asyncmq_cli")
+    for name in ("asyncmq", "asyncmq-cli"):
+        forked.client(folder / name, "-m", "asyncmq_cli")
     if shutil.which("jq") is None:
         forked.client(folder / "jq", "-m", "tests.docs.jq_program", origin="tests.docs.jq_program")
     return folder

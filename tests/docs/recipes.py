@@ -50,8 +50,8 @@ def as_cron(command: str, path: Path, given: Mapping[str, str]) -> Result:
 
 
 def programs(directory: Path) -> Path:
-    """A directory in which `asyncmq` is this program, whatever else has the name on PATH."""
-    forked.client(directory / "asyncmq", "-m", "asyncmq_cli")
+    """A directory in which the name of recipes is this program; `asyncmq` may be the library's on PATH."""
+    forked.client(directory / "asyncmq-cli", "-m", "asyncmq_cli")
     return directory
 
 

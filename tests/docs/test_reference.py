@@ -27,13 +27,16 @@ _PLACE = re.compile(r"(?<=\s)(?:[A-Z]{2,}[.…]*|\[[^\]]*\]|…)(?=\s)")
 _NAMES = {command.path for command in commandtree.commands()}
 
 
+_COMMAND = re.compile(r"(?:^|[$(]\s?|\|\s|\bthen\s|\bif\s|\s{2})asyncmq(?:-cli)? (?=\w)([^`]*)")
+
+
 def command_lines(page: Path) -> Iterator[str]:
-    """What follows `asyncmq` in code, in blocks and within lines; not where it is only a shape."""
+    """What follows the program's names in code, in blocks and within lines; not where it is only a shape."""
     text = page.read_text()
     code = [line for block in blocks(text) for line in _joined(block.text).splitlines()]
     code += re.findall(r"`([^`\n]+)`", without_blocks(text))
     for line in code:
-        for found in re.finditer(r"(?:^|[$(]\s?|\|\s|\bthen\s|\bif\s|\s{2})asyncmq (?=\w)([^`]*)", line):
+        for found in _COMMAND.finditer(line):
             if not _PLACE.search(f" {found[1]} ") and (words := _without_shell(found[1])):
                 yield words
 

@@ -19,7 +19,10 @@ FLOORS = {ROOT.name, *(f"{ROOT.name}.{path.parent.name}" for path in ROOT.glob("
 FILES = sorted(ROOT.rglob("*.py"))
 HEAVY = {"redis", "rich", "orjson", "msgspec", "croniter", "asyncmq", "pydantic"}
 # What each floor may stand on. `demo` is a house of its own beside them.
-GROUND = {"models", "errors", "config", "durations", "files", "shortage", "signals", "streams", "__init__"}
+GROUND = {
+    *("models", "errors", "config", "durations", "files", "library", "shortage", "signals", "streams"),
+    "__init__",
+}
 ALLOWED = {
     "commands": {"commands", "services", "output", "demo"} | GROUND,
     "services": {"services", "storage"} | GROUND,

@@ -1,0 +1,276 @@
+"""The AsyncMQ library's own command line, of which the console script is called `asyncmq` too.
+
+`translate` reads a line as that program would: what both can do is done here, in our words; what only the
+library can do, such as starting a worker, is handed over to it. The library's nouns are singular, and its
+options stand behind the verb.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from asyncmq_cli.errors import AdminError, command_line
+
+GLOBAL_VALUES = frozenset({"--redis-url", "--timeout", "--actor", "--color"})
+"""Our options before the noun that take a value."""
+
+HANDED_OVER = "_ASYNCMQ_CLI_HANDED_OVER"
+"""How often a line has gone from this program to one on PATH that may be this program again."""
+_MOST_OFTEN = 3
+_READ = 64 * 1024
+"""Bytes of a program in which the name of its module stands."""
+
+# What the library itself does for its console script. What -c puts at the head of the path, the working
+# directory, would hide installed modules behind files of the same name.
+_START = (
+    "import sys; sys.path = [entry for entry in sys.path if entry]; sys.argv[0] = 'asyncmq'; "
+    "from asyncmq.cli.__main__ import main; sys.exit(main())"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Our command lines that do what the library's does, one after the other; `changes` where a reader of
+    the library's documents should see what is done instead."""
+
+    lines: tuple[tuple[str, ...], ...]
+    changes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Only the library can do it; `instead` is our command that does nearly the same."""
+
+    args: tuple[str, ...]
+    instead: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Neither is it done here in one, nor left to the library, which keeps no record and asks nothing."""
+
+    message: str
+    hint: str
+
+
+Meaning = Lines | HandOver | Refused | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What stands behind a verb: the values of the library's options, and everything else in its order."""
+
+    options: Mapping[str, str]
+    rest: tuple[str, ...]
+
+
+def translate(args: Sequence[str]) -> Meaning:
+    """What a line of the library's means here, or None where it is none of its own forms."""
+    start = _noun(args)
+    head, words = tuple(args[:start]), args[start:]
+    if not words:
+        return None
+    noun, verb = words[0], words[1] if len(words) > 1 else ""
+    if noun == "info" or (noun, verb) in _LIBRARY_ONLY:
+        # The library takes none of our options: with one the line is not its own.
+        return None if head else HandOver(tuple(words), _instead(noun, verb, words[2:]))
+    form = _FORMS.get((noun, verb))
+    if form is None:
+        return None
+    meaning = form(words[2:])
+    if isinstance(meaning, Lines):
+        return Lines(tuple((*head, *line) for line in meaning.lines), meaning.changes)
+    return meaning
+
+
+def _noun(args: Sequence[str]) -> int:
+    place = 0
+    while place < len(args) and args[place].startswith("-"):
+        place += 2 if args[place] in GLOBAL_VALUES else 1
+    return place
+
+
+def _read(words: Sequence[str], with_value: Sequence[str] = (), flags: Sequence[str] = ()) -> _Words:
+    """The library's options among the words, wherever they stand; the last of each counts."""
+    options: dict[str, str] = {}
+    rest: list[str] = []
+    place = 0
+    while place < len(words):
+        name, equals, value = words[place].partition("=")
+        if words[place] == "--":
+            rest += words[place:]
+            break
+        if name in with_value and (equals or place + 1 < len(words)):
+            options[name] = value if equals else words[place + 1]
+            place += 0 if equals else 1
+        elif words[place] in flags:
+            options[words[place]] = ""
+        else:
+            rest.append(words[place])
+        place += 1
+    return _Words(options, tuple(rest))
+
+
+def _asks_for_help(words: Sequence[str]) -> bool:
+    return any(word in ("--help", "-h") for word in words)
+
+
+def _as(*ours: str, changes: bool = False) -> Callable[[Sequence[str]], Meaning]:
+    """The same words behind another verb."""
+    return lambda words: Lines(((*ours, *words),), changes)
+
+
+def _job(*ours: str, changes: bool = False) -> Callable[[Sequence[str]], Meaning]:
+    """The library names a job's queue by an option, where ours comes first."""
+
+    def form(words: Sequence[str]) -> Meaning:
+        read = _read(words, ("--queue",))
+        # Without a queue it is our own form, of which the noun may be singular as well.
+        return Lines(((*ours, read.options["--queue"], *read.rest),), changes) if read.options else None
+
+    return form
+
+
+def _drain(words: Sequence[str]) -> Meaning:
+    read = _read(words, flags=("--include-delayed",))
+    states = ["waiting", "delayed"] if read.options and not _asks_for_help(words) else ["waiting"]
+    return Lines(tuple(("jobs", "remove", "--state", state, *read.rest) for state in states), changes=True)
+
+
+_MOST_CLEANED = "1000"
+
+
+def _clean(words: Sequence[str]) -> Meaning:
+    read = _read(words, ("--grace", "--limit"))
+    grace, limit = read.options.get("--grace", "0"), read.options.get("--limit", _MOST_CLEANED)
+    older = () if not grace.strip("0.") else ("--older-than", grace)
+    most = () if limit == "0" else ("--limit", limit)
+    if not any(word.partition("=")[0] in ("--state", "--help", "-h") for word in read.rest):
+        # The library requires it; ours would take the waiting ones.
+        return Refused(
+            "queue clean needs --state", "'asyncmq-cli jobs remove --help' says which states there are"
+        )
+    return Lines((("jobs", "remove", *older, *most, *read.rest),), changes=True)
+
+
+def _obliterate(words: Sequence[str]) -> Meaning:
+    read = _read(words, flags=("--force",))
+    queue = next((word for word in read.rest if not word.startswith("-")), "QUEUE")
+    force = ("--force",) if read.options else ()
+    jobs = _line("jobs", "remove", queue, "--state", "all", *force)
+    return Refused(
+        "there is no single command that obliterates a queue",
+        f"{jobs} removes its jobs, {_line('repeatables', 'remove', queue, 'ID')} each schedule",
+    )
+
+
+def _line(*words: str) -> str:
+    return command_line(*words).replace("asyncmq ", "asyncmq-cli ", 1)
+
+
+def _instead(noun: str, verb: str, words: Sequence[str]) -> tuple[str, ...]:
+    """Our command beside one that only the library has, where there is one."""
+    if (noun, verb) == ("job", "inspect"):
+        read = _read(words, ("--queue",))
+        return ("jobs", "show", read.options.get("--queue", "QUEUE"), *read.rest)
+    return ("workers", "list") if (noun, verb) == ("worker", "inspect") else ()
+
+
+# What only the library has. `worker register` writes a heartbeat of a worker that need not be there.
+_LIBRARY_ONLY = frozenset(
+    {("worker", "start"), ("worker", "inspect"), ("worker", "register"), ("job", "inspect")}
+)
+_FORMS: Mapping[tuple[str, str], Callable[[Sequence[str]], Meaning]] = {
+    ("queue", "info"): _as("queues", "show"),
+    ("queue", "list-delayed"): _as("jobs", "list", "--state", "delayed"),
+    ("queue", "remove-delayed"): _as("jobs", "remove", changes=True),
+    ("queue", "list-repeatables"): _as("repeatables", "list"),
+    ("queue", "pause-repeatable"): _as("repeatables", "pause", changes=True),
+    ("queue", "resume-repeatable"): _as("repeatables", "resume", changes=True),
+    ("queue", "drain"): _drain,
+    ("queue", "clean"): _clean,
+    ("queue", "obliterate"): _obliterate,
+    ("job", "list"): _job("jobs", "list"),
+    ("job", "retry"): _job("jobs", "retry", changes=True),
+    ("job", "remove"): _job("jobs", "remove", changes=True),
+    # `job cancel QUEUE ID` is the same in both.
+    ("worker", "deregister"): _as("workers", "forget", changes=True),
+}
+
+
+def hand_over(line: HandOver) -> NoReturn:
+    """Become the library's program. Raises AdminError where it is not to be found."""
+    environment = dict(os.environ)
+    if is_importable():
+        program, words = sys.executable, [sys.executable, "-c", _START, *line.args]
+    else:
+        often = environment.get(HANDED_OVER, "")
+        count = int(often) if often.isdecimal() and len(often) < 3 else 0
+        found = next(others_on_path(), None) if count < _MOST_OFTEN else None
+        if found is None:
+            raise _missing(line)
+        program, words = str(found), [str(found), *line.args]
+        environment[HANDED_OVER] = str(count + 1)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    try:
+        os.execve(program, [os.fsencode(word) for word in words], environment)  # noqa: S606
+    except (OSError, ValueError) as exc:
+        raise AdminError(f"cannot start {program}: {exc}") from exc
+
+
+def is_importable() -> bool:
+    """Whether the library's command line is in this environment; it is not imported."""
+    from importlib.util import find_spec
+
+    spec = find_spec("asyncmq")
+    places = [] if spec is None else spec.submodule_search_locations or []
+    return any((Path(place) / "cli" / "__main__.py").is_file() for place in places)
+
+
+def others_on_path() -> Iterator[Path]:
+    """The programs called `asyncmq` on PATH that are not this one."""
+    return (path for path in programs_on_path("asyncmq") if not is_ours(path))
+
+
+def programs_on_path(name: str) -> Iterator[Path]:
+    """All programs of that name, in the order in which a shell finds them."""
+    for directory in os.get_exec_path():
+        path = Path(directory) / name
+        if path.is_absolute() and path.is_file() and os.access(path, os.X_OK):
+            yield path
+
+
+def is_ours(path: Path) -> bool:
+    """Whether it starts this program: the script names its module."""
+    return b"asyncmq_cli" in _head(path)
+
+
+def is_librarys(path: Path) -> bool:
+    return b"asyncmq.cli" in _head(path)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_READ)
+    except OSError:
+        return b""
+
+
+def _missing(line: HandOver) -> AdminError:
+    words = " ".join(line.args[:2])
+    hint = "install it into this environment: 'pip install asyncmq', or start it by its full path"
+    if line.instead:
+        hint = f"{_line(*line.instead)} shows nearly the same; else {hint}"
+    error = AdminError(
+        f"'{words}' is a command of the AsyncMQ library, which is neither in this environment nor on PATH",
+        hint=hint,
+    )
+    error.code = "library_missing"
+    return error

@@ -1,0 +1,147 @@
+"""What the library's own command lines mean here."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from asyncmq_cli import app, library
+from asyncmq_cli.commands.options import GLOBAL_OPTIONS
+from asyncmq_cli.library import HandOver, Lines, Refused, translate
+
+TRANSLATED = {
+    "queue info emails": "queues show emails",
+    "queue info emails --json": "queues show emails --json",
+    "--redis-url unix:///x --utc queue info emails": "--redis-url unix:///x --utc queues show emails",
+    "queue list-delayed emails": "jobs list --state delayed emails",
+    "queue list-repeatables emails": "repeatables list emails",
+    "job list --queue emails --state failed": "jobs list emails --state failed",
+    "job list --state=failed --queue=emails": "jobs list emails --state=failed",
+    "queue remove-delayed emails 7f3a": "jobs remove emails 7f3a",
+    "queue pause-repeatable emails '{}'": "repeatables pause emails '{}'",
+    "queue resume-repeatable emails '{}'": "repeatables resume emails '{}'",
+    "queue drain emails": "jobs remove --state waiting emails",
+    "queue drain emails --yes": "jobs remove --state waiting emails --yes",
+    "queue clean emails --state completed": "jobs remove --limit 1000 emails --state completed",
+    "queue clean emails --state completed --grace 0.0 --limit 0": "jobs remove emails --state completed",
+    "queue clean emails --state failed --grace 3600 --limit 5": (
+        "jobs remove --older-than 3600 --limit 5 emails --state failed"
+    ),
+    "job retry 7f3a --queue emails": "jobs retry emails 7f3a",
+    "job remove --queue emails 7f3a --yes": "jobs remove emails 7f3a --yes",
+    "job remove --queue emails -- -odd": "jobs remove emails -- -odd",
+    "worker deregister w-1": "workers forget w-1",
+}
+UNTOUCHED = (
+    "",
+    "--version",
+    "--help",
+    "queues list",
+    "queue list",
+    "queue pause emails",
+    "queue --help",
+    "worker",
+    "worker list",
+    "worker --help",
+    "job list emails --state failed",
+    "job cancel emails 7f3a",
+    "jobs list --queue emails",
+    "check --queue job",
+    "jobs list info",
+    "--json worker start emails",
+)
+HANDED_OVER = (
+    "worker start emails",
+    "worker start emails --concurrency 2",
+    "worker start --help",
+    "worker inspect w-1",
+    "worker register w-1 emails --concurrency 2",
+    "info",
+    "info version",
+    "job inspect 7f3a --queue emails",
+)
+
+
+@pytest.mark.parametrize("line", TRANSLATED)
+def test_the_librarys_forms_are_read_in_our_words(line: str) -> None:
+    meaning = translate(shlex.split(line))
+    assert isinstance(meaning, Lines)
+    assert [shlex.join(each) for each in meaning.lines] == [TRANSLATED[line]]
+    only_reads = meaning.lines[0][-1] == "--json" or {"show", "list"} & set(meaning.lines[0])
+    assert meaning.changes is not bool(only_reads)
+
+
+def test_waiting_and_delayed_jobs_are_removed_one_after_the_other() -> None:
+    meaning = translate(["queue", "drain", "emails", "--include-delayed", "--yes"])
+    assert isinstance(meaning, Lines)
+    assert [line[3] for line in meaning.lines] == ["waiting", "delayed"]
+    assert {line[:3] + line[4:] for line in meaning.lines} == {
+        ("jobs", "remove", "--state", "emails", "--yes")
+    }
+
+
+@pytest.mark.parametrize("line", UNTOUCHED)
+def test_our_own_lines_are_left_alone(line: str) -> None:
+    assert translate(line.split()) is None
+
+
+@pytest.mark.parametrize("line", HANDED_OVER)
+def test_what_only_the_library_has_is_handed_over_word_for_word(line: str) -> None:
+    meaning = translate(line.split())
+    assert isinstance(meaning, HandOver)
+    assert meaning.args == tuple(line.split())
+    assert meaning.args[0] in app.LIBRARY_NOUNS
+
+
+def test_what_cannot_be_done_in_one_names_the_commands_that_do_it() -> None:
+    whole = translate(["queue", "obliterate", "emails", "--force"])
+    assert isinstance(whole, Refused)
+    assert whole.hint == (
+        "'asyncmq-cli jobs remove emails --state all --force' removes its jobs, "
+        "'asyncmq-cli repeatables remove emails ID' each schedule"
+    )
+    assert isinstance(translate(["queue", "clean", "emails"]), Refused)
+
+
+def test_no_form_stands_in_the_way_of_a_verb_of_ours() -> None:
+    root = typer.main.get_command(app.app)
+    for noun, verb in library._FORMS:
+        ours = root.get_command(None, noun)  # type: ignore[attr-defined,arg-type]
+        if noun != "job":
+            assert verb not in ours.commands
+        assert noun in app.LIBRARY_NOUNS
+
+
+def test_our_options_with_a_value_are_known() -> None:
+    with_value = {name for name, (_, default) in GLOBAL_OPTIONS.items() if default is None}
+    assert {f"--{name.replace('_', '-')}" for name in with_value} == library.GLOBAL_VALUES
+
+
+def test_the_librarys_command_line_has_no_further_forms() -> None:
+    """Each verb of the library is one of ours, read as ours, or handed over."""
+    from asyncmq.cli.__main__ import app as librarys
+
+    root = typer.main.get_command(app.app)
+    for noun, group in librarys.commands.items():
+        for verb in getattr(group, "commands", {}):
+            known = translate([noun, verb, "x", "--queue", "q", "--state", "failed"]) is not None
+            assert known or verb in root.get_command(None, noun).commands  # type: ignore[attr-defined,arg-type]
+
+
+def test_programs_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, librarys, other = (tmp_path / name / "asyncmq" for name in ("ours", "librarys", "other"))
+    for path, text in (
+        (ours, "from asyncmq_cli.__main__ import main"),
+        (librarys, "from asyncmq.cli.__main__ import main"),
+        (other, "exec true"),
+    ):
+        path.parent.mkdir()
+        path.write_text(text)
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ours.parent}:relative:{other.parent}:{librarys.parent}:/nowhere")
+    assert list(library.programs_on_path("asyncmq")) == [ours, other, librarys]
+    assert list(library.others_on_path()) == [other, librarys]
+    assert library.is_librarys(librarys) and not library.is_librarys(ours)
