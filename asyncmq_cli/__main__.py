@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from asyncmq_cli.shortage import exit_status, shortage
+from asyncmq_cli.system.shortage import exit_status, shortage
 
 
 def main() -> NoReturn:
@@ -20,7 +20,7 @@ def main() -> NoReturn:
 
 def _status() -> int:
     try:
-        from asyncmq_cli import signals, streams
+        from asyncmq_cli.system import signals, streams
 
         streams.guard()
         signals.install()

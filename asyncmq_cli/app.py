@@ -14,9 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from asyncmq_cli.commands import registration, tree
-from asyncmq_cli.commands.declare import offering, option
-from asyncmq_cli.commands.options import GLOBAL_OPTIONS
+from asyncmq_cli.cli import decorators, groups
+from asyncmq_cli.cli.params import GLOBAL_OPTIONS, offering, option
 from asyncmq_cli.errors import (
     AdminError,
     OutputClosed,
@@ -26,7 +25,7 @@ from asyncmq_cli.errors import (
     command_line,
     interruption,
 )
-from asyncmq_cli.shortage import exit_status, shortage
+from asyncmq_cli.system.shortage import exit_status, shortage
 
 # Typer's base of all errors of usage has no public name of its own.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -41,14 +40,14 @@ LIBRARY_NOUNS = frozenset({"queue", "job", "worker", "info"})
 """Without one of them a line is none of the library's own, and what reads those is not imported."""
 
 
-class _Root(tree.Nouns):
+class _Root(groups.Nouns):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, _with_shell(args))
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        from asyncmq_cli.commands import pages
+        from asyncmq_cli.cli import help_pages
 
-        pages.write_environment(formatter)
+        help_pages.write_environment(formatter)
 
 
 def _with_shell(args: list[str]) -> list[str]:
@@ -66,7 +65,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings=tree.CONTEXT,
+    context_settings=groups.CONTEXT,
 )
 # Each is imported and built when the command line names it, so that one does not pay for all.
 _NOUNS = {
@@ -87,8 +86,8 @@ _COMMANDS = {
     "demo": "Try everything on a throw-away Redis with a real AsyncMQ worker in it.",
     "help": "Show how a command is used: the same as --help behind it.",
 }
-tree.Nouns.unbuilt = {
-    name: tree.Unbuilt(name, text, is_noun=name in _NOUNS) for name, text in {**_NOUNS, **_COMMANDS}.items()
+groups.Nouns.unbuilt = {
+    name: groups.Unbuilt(name, text, is_noun=name in _NOUNS) for name, text in {**_NOUNS, **_COMMANDS}.items()
 }
 
 
@@ -102,7 +101,7 @@ def _root(ctx: typer.Context, **given: Any) -> None:
       asyncmq jobs retry emails ID --reason "mail server is back"
       asyncmq demo
     """
-    ctx.obj = registration.take(given, GLOBAL_OPTIONS)
+    ctx.obj = decorators.take(given, GLOBAL_OPTIONS)
     if ctx.invoked_subcommand is None:
         sys.stdout.write(ctx.get_help() + "\n")
 
@@ -142,16 +141,16 @@ def _completion_option(name: str, does: Callable[[str | None], None], text: str)
     return inspect.Parameter(name[2:].replace("-", "_"), kind, default=None, annotation=annotation)
 
 
-registration.dress(
+decorators.copy_signature(
     _root,
     _root,
     [
-        registration.CONTEXT_PARAMETER,
+        decorators.CONTEXT_PARAMETER,
         _completion_option(
             _INSTALL, _install_completion, "Let a shell complete the words of a command at TAB"
         ),
         _completion_option(_SHOW, _show_completion, "Print a shell's script for it"),
-        *registration.parameters_of(GLOBAL_OPTIONS),
+        *decorators.parameters_of(GLOBAL_OPTIONS),
     ],
 )
 app.callback(invoke_without_command=True)(_root)
@@ -201,8 +200,8 @@ def _run(args: Sequence[str]) -> int:
 
 def _run_as_the_library_means(args: Sequence[str]) -> int:
     """Run a line that may be one of the library's own; the first of several that fails is the last."""
-    from asyncmq_cli import library
-    from asyncmq_cli.output.escape import escape
+    from asyncmq_cli.cli import library
+    from asyncmq_cli.output.text.escape import escape
 
     meaning = library.translate(args)
     if isinstance(meaning, library.HandOver):
@@ -247,9 +246,9 @@ def _usage_problem(exc: Any) -> UsageProblem:
     context = getattr(exc, "ctx", None)
     path = context.command_path if context is not None else "asyncmq"
     if context is not None and hasattr(exc, "possibilities"):
-        from asyncmq_cli.commands import nearest
+        from asyncmq_cli.cli import suggestions
 
-        return nearest.no_such_option(context.command, context, exc.option_name, path)
+        return suggestions.no_such_option(context.command, context, exc.option_name, path)
     verbs = getattr(context.command, "commands", {}) if context is not None else {}
     if verbs and exc.message.startswith("Missing command"):
         return UsageProblem(
@@ -258,16 +257,16 @@ def _usage_problem(exc: Any) -> UsageProblem:
     message = " ".join(exc.format_message().split())
     extra = _EXTRA_ARGUMENT.match(message)
     if extra is not None:
-        from asyncmq_cli.commands import nearest
+        from asyncmq_cli.cli import suggestions
 
         word = extra["words"].split()[0]
-        return UsageProblem(f"{path} takes no {word!r} there", hint=nearest.word_too_many(path, word))
+        return UsageProblem(f"{path} takes no {word!r} there", hint=suggestions.word_too_many(path, word))
     return UsageProblem(message[:1].lower() + message[1:].rstrip("."), hint=f"'{path} --help' shows how")
 
 
 def _fail(error: AdminError, args: Sequence[str]) -> int:
-    from asyncmq_cli.output.ornaments import printable_on, takes_more_than_ascii
     from asyncmq_cli.output.printer import error_line
+    from asyncmq_cli.output.terminal.ascii_fallback import printable_on, takes_more_than_ascii
 
     before_rest = list(args)[: list(args).index("--")] if "--" in args else list(args)
     # What was printed before it comes first; that it cannot be written is the smaller trouble.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from asyncmq_cli.signals import number_of
+from asyncmq_cli.system.signals import number_of
 
 
 def command_line(*words: str) -> str:

@@ -17,11 +17,11 @@ from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.queues import ALL_FIELDS, CHEAP_FIELDS
 from asyncmq_cli.models.values import as_number
-from asyncmq_cli.storage.connection import connect
-from asyncmq_cli.storage.keys import QueueKeys
-from asyncmq_cli.storage.queues import QueueReader
-from asyncmq_cli.storage.sizes import Sizes, StateCounts, state_counts
-from asyncmq_cli.storage.workers import WorkerReader
+from asyncmq_cli.storage.client.connection import connect
+from asyncmq_cli.storage.read.queues import QueueReader
+from asyncmq_cli.storage.read.sizes import Sizes, StateCounts, state_counts
+from asyncmq_cli.storage.read.workers import WorkerReader
+from asyncmq_cli.storage.schema.keys import QueueKeys
 
 QUEUE = "mail"
 KEYS = QueueKeys(QUEUE)

@@ -18,16 +18,16 @@ from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import JOB_STATES
-from asyncmq_cli.services import listing
-from asyncmq_cli.services.groups import grouped
-from asyncmq_cli.services.matching import Matcher
-from asyncmq_cli.storage.codec import decode_member
-from asyncmq_cli.storage.connection import connect
-from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
-from asyncmq_cli.storage.keys import QueueKeys, to_bytes
-from asyncmq_cli.storage.lists import _ENTRIES, JobLists
-from asyncmq_cli.storage.locate import expected_members
-from asyncmq_cli.storage.prefilter import needle_of
+from asyncmq_cli.services.jobs import service
+from asyncmq_cli.services.jobs.failure_groups import grouped
+from asyncmq_cli.services.jobs.filter import Matcher
+from asyncmq_cli.storage.client.connection import connect
+from asyncmq_cli.storage.read.lists import _ENTRIES, JobLists
+from asyncmq_cli.storage.read.locate import expected_members
+from asyncmq_cli.storage.read.prefilter import needle_of
+from asyncmq_cli.storage.schema.codec import decode_member
+from asyncmq_cli.storage.schema.job import RawJob, add_record, hydrate
+from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes
 from asyncmq_cli.storage.store import Store
 
 QUEUE = "mail"
@@ -373,8 +373,8 @@ def test_a_page_is_a_part_of_the_sorted_list(
         for state in (*JOB_STATES, "all"):
             jobs = sorted(store.jobs.in_state(QUEUE, state), key=lambda job: (job.sort_time, job.id))
             expected = jobs if sort == "oldest" else jobs[::-1]
-            which = listing.Page(sort, page, 2)
-            found, total, exact = listing.unfiltered(store, QUEUE, state, which)
+            which = service.Page(sort, page, 2)
+            found, total, exact = service.unfiltered(store, QUEUE, state, which)
             assert [(job.sort_time, job.id) for job in found] == [
                 (job.sort_time, job.id) for job in expected[2 * page - 2 : 2 * page]
             ]

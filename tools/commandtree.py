@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from asyncmq_cli.app import app
-from asyncmq_cli.commands.options import GLOBAL_OPTIONS
+from asyncmq_cli.cli.params import GLOBAL_OPTIONS
 
 PROGRAM = "asyncmq"
 

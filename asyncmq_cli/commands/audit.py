@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.commands.declare import FILTERS, argument, one_of, option
-from asyncmq_cli.commands.durations import age
-from asyncmq_cli.commands.options import SinceOption
-from asyncmq_cli.commands.registration import command
-from asyncmq_cli.commands.session import Session
+from asyncmq_cli.cli.ages import age
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.params import FILTERS, SinceOption, argument, one_of, option
+from asyncmq_cli.cli.session import Session
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent
@@ -79,7 +78,8 @@ def audit(
       asyncmq audit --queue emails --status failed --since 1h
       asyncmq audit --action job.remove --ndjson | jq -r '[.time, .actor, .job_id] | @tsv'
     """
-    from asyncmq_cli.output import documents, views
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
     from asyncmq_cli.services.audit import AuditFilter
 
     session.offer(views.AUDIT)

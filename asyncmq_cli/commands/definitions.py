@@ -7,8 +7,8 @@ import math
 import re
 from typing import Annotated, Any
 
-from asyncmq_cli.commands.declare import option
-from asyncmq_cli.commands.durations import seconds
+from asyncmq_cli.cli.ages import seconds
+from asyncmq_cli.cli.params import option
 from asyncmq_cli.errors import UsageProblem
 
 _MOST_LEVELS = 100

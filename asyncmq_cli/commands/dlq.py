@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from asyncmq_cli.commands import paging
-from asyncmq_cli.commands.bulk import change_jobs
+from asyncmq_cli.cli import paging
+from asyncmq_cli.cli.bulk import change_jobs
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.groups import noun
+from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
+from asyncmq_cli.cli.params import BackupOption, DryRunOption, JobsArg, QueueArg, ReasonOption, YesOption
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import ChangeOptions, Targets
 from asyncmq_cli.commands.jobs import DeadSortOption, ResetOption
-from asyncmq_cli.commands.options import (
-    BackupOption,
-    DryRunOption,
-    JobsArg,
-    QueueArg,
-    ReasonOption,
-    YesOption,
-)
-from asyncmq_cli.commands.paging import PageOption, Paging, SizeOption
-from asyncmq_cli.commands.registration import command
-from asyncmq_cli.commands.session import Session
-from asyncmq_cli.commands.targets import Manner, Targets
-from asyncmq_cli.commands.tree import noun
 
 app = noun("Look into the dead-letter queue: failed and expired jobs, and why they died.")
 
@@ -37,7 +30,7 @@ def list_(
       asyncmq dlq list emails --newer-than 1h
       asyncmq dlq list emails --group 3f9c21 --json
     """
-    from asyncmq_cli.output import views
+    from asyncmq_cli.output.tables import views
 
     session.offer(views.jobs(None, show_secrets=True))
     if session.out.for_streams:
@@ -58,7 +51,8 @@ def groups(session: Session, queue: QueueArg) -> None:
       asyncmq dlq groups emails
       asyncmq dlq retry emails --group 3f9c21 --limit 10
     """
-    from asyncmq_cli.output import documents, views
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
 
     secrets = session.show_secrets
     columns = views.groups(show_secrets=secrets)
@@ -93,7 +87,7 @@ def retry(
         session,
         Targets(queue, job_ids, dead=True),
         lambda order: session.job_changes.retry(order, reset=reset),
-        Manner("retry", noun="dlq", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
+        ChangeOptions("retry", noun="dlq", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
     )
 
 
@@ -117,5 +111,5 @@ def remove(
         session,
         Targets(queue, job_ids, dead=True),
         lambda order: session.job_changes.remove(order, force=False),
-        Manner("remove", noun="dlq", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
+        ChangeOptions("remove", noun="dlq", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
     )

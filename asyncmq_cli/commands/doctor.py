@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.commands import asking
-from asyncmq_cli.commands.declare import argument, option
-from asyncmq_cli.commands.named import STDIN_HELP, queue_names
-from asyncmq_cli.commands.options import DryRunOption, ReasonOption, YesOption
-from asyncmq_cli.commands.registration import command
-from asyncmq_cli.commands.session import Session
+from asyncmq_cli.cli import confirm
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.params import DryRunOption, ReasonOption, YesOption, argument, option
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import STDIN_HELP, queue_names
 from asyncmq_cli.errors import UsageProblem, command_line, did_you_mean
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def doctor(
 
 
 def _told(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[str]) -> int:
-    from asyncmq_cli.output import diagnoses
+    from asyncmq_cli.output.text import diagnoses
 
     with session.out.outcome(lambda: diagnoses.summary(diagnosis)):
         _print(session, diagnosis, names, codes)
@@ -82,7 +81,8 @@ def _told(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[
 
 
 def _print(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[str]) -> None:
-    from asyncmq_cli.output import diagnoses, documents
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.text import diagnoses
 
     if session.out.format == "json":
         session.out.document(documents.diagnosis(diagnosis))
@@ -101,7 +101,7 @@ def _print(session: Session, diagnosis: Diagnosis, names: list[str], codes: list
 
 
 def _table(session: Session, findings: Sequence[Finding]) -> None:
-    from asyncmq_cli.output import diagnoses
+    from asyncmq_cli.output.text import diagnoses
 
     if not findings:
         return
@@ -114,13 +114,14 @@ def _table(session: Session, findings: Sequence[Finding]) -> None:
 
 
 def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
-    from asyncmq_cli.output import counts, diagnoses
+    from asyncmq_cli.output.tables import tables
+    from asyncmq_cli.output.text import diagnoses
 
     meant = [one for one in diagnosis.findings if session.repairs.makes(one.code, codes)]
     total = sum(one.count for one in meant)
     if total:
-        what = counts.counted(total, "repair")
-        asking.ask_about(session, diagnoses.lines_to_ask(meant), f"Make {what}?", f"make {what}")
+        what = tables.counted(total, "repair")
+        confirm.ask_about(session, diagnoses.lines_to_ask(meant), f"Make {what}?", f"make {what}")
 
 
 def _named(session: Session, findings: Sequence[Finding], names: list[str]) -> Iterator[str]:
@@ -133,7 +134,7 @@ def _named(session: Session, findings: Sequence[Finding], names: list[str]) -> I
 
 def _tell_of_left(session: Session, report: RepairReport, names: list[str]) -> None:
     """Tell of what was found and is not repaired; in JSON the report has told it."""
-    from asyncmq_cli.output import diagnoses
+    from asyncmq_cli.output.text import diagnoses
 
     if session.out.for_people and report.left:
         session.out.line("\nLeft as it is:")
@@ -151,7 +152,7 @@ def _sorted_out(session: Session, words: list[str], codes: list[str]) -> tuple[l
     """The names of queues among the words, and the codes: those given, and each word that is one and
     no queue's name. What standard input has are names alone. Raises UsageProblem where it has none: all
     queues would be meant."""
-    from asyncmq_cli.services.doctor_codes import BY_CODE
+    from asyncmq_cli.services.doctor.catalogue import BY_CODE
 
     meant = [word for word in words if word in BY_CODE and not session.queues.exists(word)]
     given = [word for word in words if word not in meant]
@@ -165,7 +166,7 @@ def _sorted_out(session: Session, words: list[str], codes: list[str]) -> tuple[l
 
 def _known(codes: list[str]) -> list[str]:
     """Raises UsageProblem for a code that there is none of, with the nearest."""
-    from asyncmq_cli.services.doctor_codes import BY_CODE
+    from asyncmq_cli.services.doctor.catalogue import BY_CODE
 
     for code in codes:
         if code not in BY_CODE:

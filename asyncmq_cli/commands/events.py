@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.commands import durations
-from asyncmq_cli.commands.declare import one_of, option
+from asyncmq_cli.cli import ages
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.groups import noun
+from asyncmq_cli.cli.params import one_of, option
+from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands.metrics import NoRecordOption
-from asyncmq_cli.commands.registration import command
-from asyncmq_cli.commands.session import Session
-from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.pictures import EVENTS, RUNTIME
+from asyncmq_cli.models.snapshots import EVENTS, RUNTIME
 
 if TYPE_CHECKING:
-    from asyncmq_cli.services.events import Event
+    from asyncmq_cli.services.monitoring.events import Event
 
 app = noun("Follow what happens in the queues.")
 
@@ -62,9 +62,9 @@ def tail(
       asyncmq events tail --event runtime
       asyncmq events tail --sse --interval 1s
     """
-    from asyncmq_cli.services.events import Event, Tail
+    from asyncmq_cli.services.monitoring.events import Event, Tail
 
-    every = durations.interval("--interval", interval, LEAST_INTERVAL)
+    every = ages.interval("--interval", interval, LEAST_INTERVAL)
     if sse and session.out.for_programs:
         raise UsageProblem("--sse and --json exclude each other")
     wanted = [*(event or EVENTS), *([RUNTIME] if runtime else [])]
@@ -81,13 +81,14 @@ def tail(
 
 
 def _print(session: Session, event: Event, *, sse: bool) -> None:
-    from asyncmq_cli.models.pictures import RuntimeEvent
-    from asyncmq_cli.output import events, pictures
+    from asyncmq_cli.models.snapshots import RuntimeEvent
+    from asyncmq_cli.output.json import snapshots
+    from asyncmq_cli.output.text import events
 
     if isinstance(event.of, RuntimeEvent):
-        data = pictures.runtime(event.of, show_secrets=session.show_secrets)
+        data = snapshots.runtime(event.of, show_secrets=session.show_secrets)
     else:
-        data = pictures.EVENTS[event.name](event.of)
+        data = snapshots.EVENTS[event.name](event.of)
     if sse:
         session.out.at_once(events.sse(event.name, data))
     elif session.out.for_people:

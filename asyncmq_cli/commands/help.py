@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from asyncmq_cli.commands.declare import argument
-from asyncmq_cli.commands.registration import bare_command
+from asyncmq_cli.cli.decorators import bare_command
+from asyncmq_cli.cli.params import argument
 
 
 def register(app: typer.Typer) -> None:

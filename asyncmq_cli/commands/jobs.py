@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from asyncmq_cli.commands import paging
-from asyncmq_cli.commands.bulk import change_jobs
-from asyncmq_cli.commands.declare import one_of, option
-from asyncmq_cli.commands.named import job_id_meant
-from asyncmq_cli.commands.options import (
+from asyncmq_cli.cli import paging
+from asyncmq_cli.cli.bulk import change_jobs
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.groups import noun
+from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
+from asyncmq_cli.cli.params import (
     BackupOption,
     DryRunOption,
     JobArg,
@@ -18,13 +19,12 @@ from asyncmq_cli.commands.options import (
     QueueArg,
     ReasonOption,
     YesOption,
+    one_of,
+    option,
 )
-from asyncmq_cli.commands.paging import PageOption, Paging, SizeOption
-from asyncmq_cli.commands.registration import command
-from asyncmq_cli.commands.restoring import FileArg, restore_jobs
-from asyncmq_cli.commands.session import Session
-from asyncmq_cli.commands.targets import Manner, Targets
-from asyncmq_cli.commands.tree import noun
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import ChangeOptions, Targets, job_id_meant
+from asyncmq_cli.commands.restore import FileArg, restore_jobs
 from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
 
 app = noun("Find jobs, read why they failed, retry, requeue, remove and cancel them.")
@@ -96,7 +96,7 @@ def list_(
       asyncmq jobs list emails --state failed --task send --q customer-123
       asyncmq jobs list emails --state failed --ndjson | jq -r .id
     """
-    from asyncmq_cli.output import views
+    from asyncmq_cli.output.tables import views
 
     wanted = session.filter
     session.offer(views.jobs(state, show_secrets=True))
@@ -128,14 +128,15 @@ def show(session: Session, queue: QueueArg, job_id: JobArg) -> None:
     Example:
       asyncmq jobs show emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
     """
-    from asyncmq_cli.output import detail, documents
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.text import job_detail
 
     found = session.jobs.show(queue, job_id_meant(session, queue, job_id))
     session.warn_of_problems([found.job])
     secrets = session.show_secrets
     session.detail(
         lambda: documents.job_detail(found, show_secrets=secrets),
-        lambda now: detail.job_lines(found, now=now, show_secrets=secrets, full=session.full),
+        lambda now: job_detail.job_lines(found, now=now, show_secrets=secrets, full=session.full),
     )
 
 
@@ -162,7 +163,7 @@ def retry(
         session,
         Targets(queue, job_ids, state, default_state="failed"),
         lambda order: session.job_changes.retry(order, reset=reset),
-        Manner("retry", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
+        ChangeOptions("retry", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
     )
 
 
@@ -193,7 +194,7 @@ def requeue(
         session,
         Targets(queue, job_ids, state, default_state="active"),
         lambda order: session.job_changes.requeue(order, force=force),
-        Manner("requeue", reason=reason, dry_run=dry_run, yes=yes),
+        ChangeOptions("requeue", reason=reason, dry_run=dry_run, yes=yes),
     )
 
 
@@ -221,7 +222,7 @@ def remove(
         session,
         Targets(queue, job_ids, state),
         lambda order: session.job_changes.remove(order, force=force),
-        Manner("remove", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
+        ChangeOptions("remove", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
     )
 
 
@@ -251,7 +252,7 @@ def restore(
       asyncmq jobs restore emails.ndjson 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
     """
     restore_jobs(
-        session, file, job_ids, Manner("restore", reason=reason, dry_run=dry_run, yes=yes), force=force
+        session, file, job_ids, ChangeOptions("restore", reason=reason, dry_run=dry_run, yes=yes), force=force
     )
 
 
@@ -276,5 +277,5 @@ def cancel(
         session,
         Targets(queue, job_ids, state),
         session.job_changes.cancel,
-        Manner("cancel", reason=reason, dry_run=dry_run, yes=yes),
+        ChangeOptions("cancel", reason=reason, dry_run=dry_run, yes=yes),
     )

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.commands import watching
-from asyncmq_cli.commands.declare import option
-from asyncmq_cli.commands.durations import age
-from asyncmq_cli.commands.options import SinceOption
-from asyncmq_cli.commands.registration import command
-from asyncmq_cli.commands.session import Session
-from asyncmq_cli.commands.tree import noun
+from asyncmq_cli.cli import watch
+from asyncmq_cli.cli.ages import age
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.groups import noun
+from asyncmq_cli.cli.params import SinceOption, option
+from asyncmq_cli.cli.session import Session
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.pictures import SNAPSHOT_FIELDS
+from asyncmq_cli.models.snapshots import SNAPSHOT_FIELDS
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.pictures import MetricsSnapshot, Picture, Rates
+    from asyncmq_cli.models.snapshots import MetricsSnapshot, Rates, Snapshot
 
 app = noun("Measure throughput and backlog, keep a history, feed Prometheus.")
 
@@ -36,11 +35,12 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
       asyncmq metrics show
       asyncmq metrics show --json | jq .rates.seconds_until_empty
     """
-    from asyncmq_cli.output import metrics, pictures
+    from asyncmq_cli.output.json import snapshots
+    from asyncmq_cli.output.text import metrics
 
     rates: Rates | None = None
 
-    def look(picture: Picture) -> tuple[MetricsSnapshot, Rates]:
+    def look(picture: Snapshot) -> tuple[MetricsSnapshot, Rates]:
         nonlocal rates
         snapshot = picture.snapshot()
         # Totals of another moment would make false rates.
@@ -50,11 +50,11 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
             rates = session.metrics.rates(snapshot)
         return snapshot, rates
 
-    if watching.is_wanted(session):
-        watching.watch(session, look, metrics.frame)
+    if watch.is_wanted(session):
+        watch.watch(session, look, metrics.frame)
         return
     snapshot, pace = look(session.poller(SNAPSHOT_FIELDS).read())
-    session.detail(lambda: pictures.metrics_now(snapshot, pace), lambda now: metrics.lines(snapshot, pace))
+    session.detail(lambda: snapshots.metrics_now(snapshot, pace), lambda now: metrics.lines(snapshot, pace))
 
 
 @command(app, "record")
@@ -85,14 +85,15 @@ def history(
       asyncmq metrics history --since 24h
       asyncmq metrics history --json | jq -r '.history[] | [.time, .waiting] | @tsv'
     """
-    from asyncmq_cli.output import metrics, pictures
+    from asyncmq_cli.output.json import snapshots
+    from asyncmq_cli.output.text import metrics
 
     session.offer(metrics.HISTORY)
     found = session.metrics.history(limit=limit, since=None if since is None else age(since, session.now))
     if session.out.for_people:
         metrics.print_history(session.out, found, session.metrics.trend_of(found), now=session.now())
         return
-    session.listing(found, metrics.HISTORY, pictures.history, pictures.snapshot_row)
+    session.listing(found, metrics.HISTORY, snapshots.history, snapshots.snapshot_row)
 
 
 @command(app, "prometheus")
@@ -119,8 +120,8 @@ def prometheus(
             "metrics prometheus prints the text format of Prometheus, and no JSON",
             hint="'asyncmq metrics show --json' has the totals, 'asyncmq queues list --json' the queues",
         )
-    from asyncmq_cli.output.files import replace_file
-    from asyncmq_cli.output.prometheus import exposition
+    from asyncmq_cli.output.printer import replace_file
+    from asyncmq_cli.output.text.metrics import exposition
 
     scrape = session.prometheus.scrape()
     text = exposition(scrape.stats)

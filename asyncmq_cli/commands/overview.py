@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from asyncmq_cli.commands import watching
-from asyncmq_cli.commands.registration import command
-from asyncmq_cli.commands.session import Session
+from asyncmq_cli.cli import watch
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.session import Session
 
 
 def register(app: typer.Typer) -> None:
@@ -22,17 +22,18 @@ def overview(session: Session) -> None:
       asyncmq overview --watch
       asyncmq overview --json | jq .jobdist
     """
-    from asyncmq_cli.output import pictures, screens
-    from asyncmq_cli.output.canvas import canvas_for
+    from asyncmq_cli.output.json import snapshots
+    from asyncmq_cli.output.terminal import screens
+    from asyncmq_cli.output.terminal.viewport import canvas_for
 
-    if watching.is_wanted(session):
-        watching.watch(session, lambda picture: picture, screens.overview, workers=True, latest=True)
+    if watch.is_wanted(session):
+        watch.watch(session, lambda picture: picture, screens.overview, workers=True, latest=True)
         return
     picture = session.poller(workers=True, latest=True).read()
     if session.out.for_programs:
-        session.out.document(pictures.overview(picture))
+        session.out.document(snapshots.overview(picture))
     elif session.out.for_people:
         session.out.draw_all(screens.whole(picture, canvas_for(session.out)))
     else:
-        for line in pictures.overview_rows(picture):
+        for line in snapshots.overview_rows(picture):
             session.out.line(line)

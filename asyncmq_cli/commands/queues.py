@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from asyncmq_cli.commands import watching
-from asyncmq_cli.commands.named import queue_names
-from asyncmq_cli.commands.options import DryRunOption, QueueArg, QueuesArg, ReasonOption
-from asyncmq_cli.commands.registration import command
-from asyncmq_cli.commands.session import Session
-from asyncmq_cli.commands.tree import noun
+from asyncmq_cli.cli import watch
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.groups import noun
+from asyncmq_cli.cli.params import DryRunOption, QueueArg, QueuesArg, ReasonOption
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import queue_names
 from asyncmq_cli.models.queues import ALL_FIELDS
 
 _RESUMED = (
@@ -28,14 +28,15 @@ def list_(session: Session) -> None:
       asyncmq queues list --watch 5
       asyncmq queues list --json | jq '.queues[] | select(.failed > 0).name'
     """
-    from asyncmq_cli.output import documents, views
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
 
     session.offer(views.QUEUES)
-    if watching.is_wanted(session):
-        from asyncmq_cli.output import screens
+    if watch.is_wanted(session):
+        from asyncmq_cli.output.terminal import screens
 
-        columns = watching.columns_of(session, views.on_screen(views.QUEUES))
-        watching.watch(
+        columns = watch.columns_of(session, views.on_screen(views.QUEUES))
+        watch.watch(
             session,
             lambda picture: picture,
             lambda picture, canvas: screens.queues(picture.stats or (), columns, picture.now, canvas),
@@ -63,14 +64,18 @@ def show(session: Session, queue: QueueArg) -> None:
       asyncmq queues show emails
       asyncmq queues show emails --fields waiting,active
     """
-    from asyncmq_cli.output import detail, documents, views
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.text import job_detail
 
     session.offer(views.QUEUES)
     columns = views.queues_columns(False, session.out.fields)
     fields = views.fields_of(columns, for_people=session.out.for_people) if session.out.fields else ALL_FIELDS
     (stats,) = session.warning_of_queues([session.queues.show(queue, fields)])
     names = [column.key for column in columns] if session.out.fields else list(documents.QUEUE_KEYS)
-    session.detail(lambda: documents.queue(stats, names), lambda now: detail.queue_lines(stats, now, columns))
+    session.detail(
+        lambda: documents.queue(stats, names), lambda now: job_detail.queue_lines(stats, now, columns)
+    )
 
 
 @command(app, "pause")

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asyncmq_cli.commands import asking
-from asyncmq_cli.commands.declare import argument, option
+from asyncmq_cli.cli import confirm
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.groups import noun
+from asyncmq_cli.cli.params import DryRunOption, QueueArg, ReasonOption, YesOption, argument, option
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import STDIN_HELP, literal, words
 from asyncmq_cli.commands.definitions import (
     ArgsOption,
     BackoffOption,
@@ -21,16 +25,11 @@ from asyncmq_cli.commands.definitions import (
     TtlOption,
     definition_of,
 )
-from asyncmq_cli.commands.named import STDIN_HELP, literal, words
-from asyncmq_cli.commands.options import DryRunOption, QueueArg, ReasonOption, YesOption
-from asyncmq_cli.commands.registration import command
-from asyncmq_cli.commands.session import Session
-from asyncmq_cli.commands.tree import noun
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.repeatables import RepeatableChange
-    from asyncmq_cli.services.repeatables import Address
+    from asyncmq_cli.services.repeatables.service import Address
 
 Change = Callable[["Address"], "RepeatableChange"]
 
@@ -58,7 +57,8 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
       asyncmq repeatables list emails
       asyncmq repeatables list --json | jq '.repeatables[] | select(.overdue)'
     """
-    from asyncmq_cli.output import documents, views
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
 
     secrets = session.show_secrets
     columns = views.repeatables(show_secrets=secrets)
@@ -117,13 +117,13 @@ def add(
         )
 
     # A script that names a new queue means it, and is warned.
-    if not dry_run and not yes and asking.can_ask():
+    if not dry_run and not yes and confirm.can_ask():
         _ask_of_new(session, queue, run)
         _ask_of_seconds(session, definition, run)
     report = run(dry_run)
     session.report(report)
     if not session.out.for_people and not session.out.for_programs and report.next_runs:
-        from asyncmq_cli.output.times import rfc3339
+        from asyncmq_cli.output.text.times import rfc3339
 
         runs = ", ".join(str(rfc3339(run)) for run in report.next_runs)
         session.out.remark("note", f"next runs: {runs}")
@@ -133,12 +133,12 @@ def _ask_of_seconds(
     session: Session, definition: Mapping[str, Any], run: Callable[[bool], RepeatableChange]
 ) -> None:
     """Six fields are mostly meant with the seconds first, as others have them."""
-    from asyncmq_cli.output.times import rfc3339
-    from asyncmq_cli.services.repeatable_plans import seconds_last
+    from asyncmq_cli.output.text.times import rfc3339
+    from asyncmq_cli.services.repeatables.plans import seconds_last
 
     if seconds_last(definition):
         runs = [f"  {rfc3339(moment)}" for moment in run(True).next_runs]
-        asking.ask_about(
+        confirm.ask_about(
             session,
             ["The sixth field is seconds, not the first as elsewhere. Next runs:", *runs],
             "Add the repeatable?",
@@ -154,7 +154,7 @@ def _ask_of_new(session: Session, queue: str, run: Callable[[bool], RepeatableCh
     # What cannot be added is wrong usage, whoever is there to ask.
     run(True)
     meant = f"did you mean {', '.join(near)}?" if near else None
-    asking.ask_about(
+    confirm.ask_about(
         session,
         [f"There is no queue named {queue!r} yet; {meant or 'this would be its first definition'}"],
         "Add the repeatable all the same?",
@@ -240,8 +240,10 @@ def remove(
 
 def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Change) -> None:
     """What would not be removed anyway is not asked about; the attempt itself reports it."""
-    from asyncmq_cli.output import counts, redact, reports
-    from asyncmq_cli.services.repeatable_batches import each
+    from asyncmq_cli.output.redaction import redact
+    from asyncmq_cli.output.tables import tables
+    from asyncmq_cli.output.text import reports
+    from asyncmq_cli.services.repeatables.plans import each
 
     previews = each(addresses, would)
     for preview in previews:
@@ -249,8 +251,8 @@ def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Chan
             raise preview.interrupted
     names = [reports.repeatable_name(preview) for preview in previews if preview.succeeded]
     if names:
-        these = f"{counts.counted(len(names), 'repeatable')} in"
-        asking.ask_about(
+        these = f"{tables.counted(len(names), 'repeatable')} in"
+        confirm.ask_about(
             session,
             [f"  {redact.redact_text(name)}" for name in names],
             f"Remove {these} {queue}?",
@@ -261,7 +263,7 @@ def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Chan
 def _addresses(
     session: Session, queue: str, repeatable_ids: list[str] | None, task: str | None
 ) -> list[Address]:
-    from asyncmq_cli.services.repeatables import Address
+    from asyncmq_cli.services.repeatables.service import Address
 
     if repeatable_ids and task is not None:
         raise UsageProblem("an id and --task exclude each other", hint="give one of the two")
@@ -279,6 +281,6 @@ def _report(
     session: Session, action: str, queue: str, addresses: Sequence[Address], change: Change, *, dry_run: bool
 ) -> None:
     """Make the change at each address, and print what became of all."""
-    from asyncmq_cli.services.repeatable_batches import each, together
+    from asyncmq_cli.services.repeatables.plans import each, together
 
     session.report(together(action, queue, each(addresses, change), dry_run=dry_run))

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.commands import durations
-from asyncmq_cli.commands.declare import one_of, option
-from asyncmq_cli.commands.named import job_ids as ids_named
-from asyncmq_cli.commands.options import JobsArg, QueueArg
-from asyncmq_cli.commands.registration import command
-from asyncmq_cli.commands.session import Session
+from asyncmq_cli.cli import ages
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.params import JobsArg, QueueArg, one_of, option
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import job_ids as ids_named
 from asyncmq_cli.errors import OutputFailed, UsageProblem
 from asyncmq_cli.models.waits import WAIT_GOALS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.waits import WaitReport
-    from asyncmq_cli.services.wait import Terms
+    from asyncmq_cli.services.monitoring.wait import WaitOptions
 
 _LEAST_INTERVAL = 0.1
 
@@ -77,7 +76,7 @@ def wait(
       asyncmq queues pause emails && asyncmq wait emails --for active-empty
       asyncmq wait emails --for job 7f3a 81d6 --timeout 5m
     """
-    from asyncmq_cli.output import progress
+    from asyncmq_cli.output.terminal import progress
 
     goal = goal or ("drained" if job_ids is None else "job")
     if (goal == "job") != bool(job_ids):
@@ -98,15 +97,15 @@ def wait(
         raise report.error
 
 
-def _terms(patience: str | None, interval: str, keep_waiting: bool) -> Terms:
-    from asyncmq_cli.services.wait import Terms
+def _terms(patience: str | None, interval: str, keep_waiting: bool) -> WaitOptions:
+    from asyncmq_cli.services.monitoring.wait import WaitOptions
 
-    between = durations.interval("--interval", interval, _LEAST_INTERVAL)
-    return Terms(None if patience is None else durations.seconds(patience), between, keep_waiting)
+    between = ages.interval("--interval", interval, _LEAST_INTERVAL)
+    return WaitOptions(None if patience is None else ages.seconds(patience), between, keep_waiting)
 
 
 def _print(session: Session, report: WaitReport) -> None:
-    from asyncmq_cli.output import waits
+    from asyncmq_cli.output.text import waits
 
     if session.out.format == "json":
         session.out.document(waits.document(report))

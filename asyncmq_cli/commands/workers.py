@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.commands import asking, paging, watching
-from asyncmq_cli.commands.declare import FILTERS, argument, one_of, option
-from asyncmq_cli.commands.durations import seconds
-from asyncmq_cli.commands.named import STDIN_HELP, words
-from asyncmq_cli.commands.options import DryRunOption, ReasonOption, YesOption
-from asyncmq_cli.commands.paging import PageOption, Paging
-from asyncmq_cli.commands.registration import command
-from asyncmq_cli.commands.session import Session
-from asyncmq_cli.commands.tree import noun
+from asyncmq_cli.cli import confirm, paging, watch
+from asyncmq_cli.cli.ages import seconds
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.groups import noun
+from asyncmq_cli.cli.paging import PageOption, Paging
+from asyncmq_cli.cli.params import FILTERS, DryRunOption, ReasonOption, YesOption, argument, one_of, option
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import STDIN_HELP, words
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.workers import Worker, WorkerPage
-    from asyncmq_cli.services.workers import Fleet
+    from asyncmq_cli.services.monitoring.workers import Fleet
 
 app = noun("See which workers are there and how they are; forget those that are gone.")
 
@@ -82,7 +81,8 @@ def list_(
       asyncmq workers list --sort heartbeat
       asyncmq workers list --queue emails --json | jq .summary
     """
-    from asyncmq_cli.output import documents, views
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
 
     session.offer(views.WORKERS)
     asked = Paging(page, size)
@@ -96,7 +96,7 @@ def list_(
             fleet(), sort=sort or "queue", page=asked.page, size=asked.size, health=health, fold=fold
         )
 
-    if watching.is_wanted(session):
+    if watch.is_wanted(session):
         _watch(session, one_page)
     elif session.out.for_streams:
         found = fleet()
@@ -140,16 +140,17 @@ def forget(
         lines = [f"  {worker} in {name or queue or '?'}" for name, worker in chosen[:_NAMED]]
         if len(chosen) > _NAMED:
             lines.append(f"  … and {len(chosen) - _NAMED:,} more")
-        asking.ask_about(session, lines, f"Forget {what}?", f"forget {what}")
+        confirm.ask_about(session, lines, f"Forget {what}?", f"forget {what}")
     report = session.workers.forget(chosen, force=force, reason=reason, dry_run=dry_run)
     session.report(report, brief=stale)
 
 
 def _watch(session: Session, one_page: Callable[[], WorkerPage]) -> None:
-    from asyncmq_cli.output import screens, views
+    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.terminal import screens
 
-    columns = watching.columns_of(session, views.on_screen(views.WORKERS))
-    watching.watch(
+    columns = watch.columns_of(session, views.on_screen(views.WORKERS))
+    watch.watch(
         session,
         lambda picture: (picture.now, one_page()),
         lambda found, canvas: screens.workers(found[1], columns, found[0], canvas),
@@ -157,7 +158,8 @@ def _watch(session: Session, one_page: Callable[[], WorkerPage]) -> None:
 
 
 def _print(session: Session, found: WorkerPage, asked: Paging) -> None:
-    from asyncmq_cli.output import documents, views
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
 
     if session.out.format == "json":
         session.out.document(documents.workers(found))

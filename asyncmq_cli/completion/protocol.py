@@ -20,10 +20,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.completion import typed
-from asyncmq_cli.completion.answers import Answer, answer
+from asyncmq_cli.completion.candidates import Answer, answer
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.offers import Offer
+    from asyncmq_cli.models.candidates import Candidate
 
 FILES = 10
 WORDS_VARIABLE = "_ASYNCMQ_WORDS"
@@ -64,15 +64,15 @@ def _told(build: Callable[[], Any], args: Sequence[str]) -> tuple[bool, list[str
     return found.files, [f"{offer.value}\t{_about(offer)}" for offer in offers]
 
 
-def _harmless(found: Answer) -> list[Offer]:
+def _harmless(found: Answer) -> list[Candidate]:
     """What can be shown and typed: a name with a control character in it is neither."""
     return [offer for offer in found.offers if offer.value and offer.value.isprintable()][:_MOST]
 
 
-def _about(offer: Offer) -> str:
+def _about(offer: Candidate) -> str:
     """In one short line. What is told of jobs may hold anything."""
-    from asyncmq_cli.output.escape import escape
-    from asyncmq_cli.output.redact import redact_text
+    from asyncmq_cli.output.redaction.redact import redact_text
+    from asyncmq_cli.output.text.escape import escape
 
     text = escape(" ".join(redact_text(offer.about).split()))
     return text if len(text) <= _LONGEST_ABOUT else f"{text[: _LONGEST_ABOUT - 1]}…"

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
 import shutil
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, TextIO, TypeVar
 
 from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed
-from asyncmq_cli.output.columns import Column, chosen
-from asyncmq_cli.output.cutting import cut_text
-from asyncmq_cli.output.escape import escape
-from asyncmq_cli.output.jsontext import encode
-from asyncmq_cli.output.ornaments import printable_on, takes_more_than_ascii
-from asyncmq_cli.output.redact import redact, redact_text
-from asyncmq_cli.output.tables import no_room_for, tab_separated, table
+from asyncmq_cli.output.json.text import encode
+from asyncmq_cli.output.redaction.redact import redact, redact_text
+from asyncmq_cli.output.tables.columns import Column, chosen
+from asyncmq_cli.output.tables.tables import no_room_for, tab_separated, table
+from asyncmq_cli.output.terminal.ascii_fallback import printable_on, takes_more_than_ascii
+from asyncmq_cli.output.text.cutting import cut_text
+from asyncmq_cli.output.text.escape import escape
 
 T = TypeVar("T")
 Format = Literal["table", "tabs", "json", "ndjson", "names"]
@@ -274,3 +277,52 @@ def error_line(error: AdminError, *, as_json: bool) -> str:
     if hint:
         lines.append(f"hint: {escape(hint)}")
     return "\n".join(lines)
+
+
+class NotWritten(AdminError):
+    """The file is as it was before."""
+
+    code = "not_written"
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` in the place of `path` at one stroke, readable by everybody. Raises NotWritten.
+
+    What is no regular file, such as /dev/stdout, keeps its place and is written to.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            _write_in_place(path, data)
+        else:
+            _replace(path, data)
+    except OSError as exc:
+        raise NotWritten(f"cannot write {str(path)!r}: {exc.strerror or exc}") from exc
+
+
+def _write_in_place(path: Path, data: bytes) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nobody reads from it") from exc
+        raise
+    with os.fdopen(descriptor, "wb") as file:
+        os.set_blocking(descriptor, True)
+        file.write(data)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    # In the same folder: only there can it take the other's place at one stroke. The name does
+    # not end as the collectors of such files want it.
+    descriptor, name = tempfile.mkstemp(prefix=".asyncmq-", dir=path.parent)
+    unfinished = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(descriptor, 0o644)
+            os.fsync(descriptor)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import ChangeRefused, command_line
 from asyncmq_cli.models.queues import ALL_FIELDS
-from asyncmq_cli.services.existence import require_queue
-from asyncmq_cli.storage.keys import to_text
+from asyncmq_cli.services.jobs.lookup import require_queue
+from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
     from asyncmq_cli.models.queues import QueueStats
-    from asyncmq_cli.services.change import Attempt
+    from asyncmq_cli.services.changes.runner import Attempt
     from asyncmq_cli.storage.store import Store
 
 SOURCE = "queues.detail"
@@ -49,7 +49,7 @@ class QueueService:
 
     def forget(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
         """Take away what an emptied queue leaves behind; one in which anything else is, is refused."""
-        from asyncmq_cli.services.change import Runner
+        from asyncmq_cli.services.changes.runner import Runner
 
         runner = Runner(self._store, "queue.forget", SOURCE, reason=reason, dry_run=dry_run)
 
@@ -72,7 +72,7 @@ class QueueService:
     def _set(
         self, action: str, queues: Sequence[str], *, reason: str | None, dry_run: bool, paused: bool
     ) -> ChangeReport:
-        from asyncmq_cli.services.change import Runner
+        from asyncmq_cli.services.changes.runner import Runner
 
         runner = Runner(self._store, action, SOURCE, reason=reason, dry_run=dry_run)
         changes = self._store.changes

@@ -8,30 +8,30 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.storage.bounds import LIMITS
-from asyncmq_cli.storage.connection import answer_within, connect
-from asyncmq_cli.storage.keys import PLACES
-from asyncmq_cli.storage.lists import JobLists
-from asyncmq_cli.storage.queues import QueueReader
-from asyncmq_cli.storage.refusals import redis_errors
-from asyncmq_cli.storage.workers import WorkerReader
+from asyncmq_cli.storage.client.connection import answer_within, connect
+from asyncmq_cli.storage.client.refusals import redis_errors
+from asyncmq_cli.storage.read.lists import JobLists
+from asyncmq_cli.storage.read.queues import QueueReader
+from asyncmq_cli.storage.read.workers import WorkerReader
+from asyncmq_cli.storage.schema.bounds import LIMITS
+from asyncmq_cli.storage.schema.keys import PLACES
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
-    from asyncmq_cli.storage.audit import AuditLog
-    from asyncmq_cli.storage.changes import Changes
-    from asyncmq_cli.storage.claims import ClaimReader
-    from asyncmq_cli.storage.evidence import Evidence
-    from asyncmq_cli.storage.latest import PlacedJob
-    from asyncmq_cli.storage.location import Location
-    from asyncmq_cli.storage.metrics import MetricsLog
-    from asyncmq_cli.storage.parts import Parts
-    from asyncmq_cli.storage.repeatables import Repeatables
-    from asyncmq_cli.storage.runtime import RuntimeEvents
-    from asyncmq_cli.storage.scripts import Scripts
-    from asyncmq_cli.storage.sizes import Sizes
-    from asyncmq_cli.storage.strays import Stray
-    from asyncmq_cli.storage.suspects import QueueWalk
+    from asyncmq_cli.storage.client.push import RuntimeEvents
+    from asyncmq_cli.storage.integrity.candidates import QueueWalk
+    from asyncmq_cli.storage.integrity.evidence import Evidence
+    from asyncmq_cli.storage.integrity.orphaned_keys import OrphanedKey
+    from asyncmq_cli.storage.read.latest_jobs import PlacedJob
+    from asyncmq_cli.storage.read.repeatables import Repeatables
+    from asyncmq_cli.storage.read.sizes import Sizes
+    from asyncmq_cli.storage.read.workers import ClaimReader
+    from asyncmq_cli.storage.schema.location import Location
+    from asyncmq_cli.storage.schema.parts import Parts
+    from asyncmq_cli.storage.write.audit_stream import AuditLog
+    from asyncmq_cli.storage.write.job_changes import Changes
+    from asyncmq_cli.storage.write.metrics_stream import MetricsLog
+    from asyncmq_cli.storage.write.scripts import Scripts
 
 
 class Store:
@@ -62,43 +62,43 @@ class Store:
 
     @cached_property
     def _scripts(self) -> Scripts:
-        from asyncmq_cli.storage.scripts import Scripts
+        from asyncmq_cli.storage.write.scripts import Scripts
 
         return Scripts(self._redis)
 
     @cached_property
     def audit(self) -> AuditLog:
-        from asyncmq_cli.storage.audit import AuditLog
+        from asyncmq_cli.storage.write.audit_stream import AuditLog
 
         return AuditLog(self._redis, self._scripts, self.config.audit_maxlen)
 
     @cached_property
     def changes(self) -> Changes:
-        from asyncmq_cli.storage.changes import Changes
+        from asyncmq_cli.storage.write.job_changes import Changes
 
         return Changes(self._redis, self._scripts, self.audit)
 
     @cached_property
     def repeatables(self) -> Repeatables:
-        from asyncmq_cli.storage.repeatables import Repeatables
+        from asyncmq_cli.storage.read.repeatables import Repeatables
 
         return Repeatables(self._redis, self._scripts, self.audit)
 
     @cached_property
     def claims(self) -> ClaimReader:
-        from asyncmq_cli.storage.claims import ClaimReader
+        from asyncmq_cli.storage.read.workers import ClaimReader
 
         return ClaimReader(self._redis, self.jobs)
 
     @cached_property
     def metrics(self) -> MetricsLog:
-        from asyncmq_cli.storage.metrics import MetricsLog
+        from asyncmq_cli.storage.write.metrics_stream import MetricsLog
 
         return MetricsLog(self._redis, self._scripts)
 
     @cached_property
     def runtime(self) -> RuntimeEvents:
-        from asyncmq_cli.storage.runtime import RuntimeEvents
+        from asyncmq_cli.storage.client.push import RuntimeEvents
 
         timeout = self.config.timeout
         return RuntimeEvents(lambda: connect(self.config, subscribes=True), self.warn, timeout)
@@ -110,7 +110,7 @@ class Store:
 
     def newest_placed(self, sizes: Sequence[Sizes], count: int) -> Iterator[tuple[PlacedJob, str]]:
         """The newest jobs of these queues by the orders that Redis keeps, each with its state."""
-        from asyncmq_cli.storage.latest import newest_placed, with_states
+        from asyncmq_cli.storage.read.latest_jobs import newest_placed, with_states
 
         return with_states(self._redis, newest_placed(self._redis, sizes, count))
 
@@ -123,80 +123,80 @@ class Store:
     ) -> list[Location]:
         """Where each of these jobs lies, with its members of these sorted sets. One that cannot be told has
         a `problem`. Of those that may have several dead letters the whole dead-letter queue is read."""
-        from asyncmq_cli.storage.locate import locate
+        from asyncmq_cli.storage.read.locate import locate
 
         return locate(self._redis, queue, job_ids, places, may_repeat=may_repeat)
 
     def read_parts(self, queue: str, locations: list[Location]) -> None:
         """Give each of these locations its parts, or the problem with them, for a backup."""
-        from asyncmq_cli.storage.gather import read_parts
+        from asyncmq_cli.storage.read.job_dump import read_parts
 
         read_parts(self._redis, queue, locations)
 
     def results(self, queue: str, job_ids: list[str]) -> list[bytes | None]:
         """What is stored as the result of each. Raises WrongType."""
-        from asyncmq_cli.storage.gather import read_results
+        from asyncmq_cli.storage.read.job_dump import read_results
 
         return read_results(self._redis, queue, job_ids)
 
     def next_score(self, queue: str, parts: Parts) -> float:
         """Where a job of that priority waits behind those that wait now. Raises WrongType."""
-        from asyncmq_cli.storage.gather import next_score
+        from asyncmq_cli.storage.read.job_dump import next_score
 
         return next_score(self._redis, queue, parts)
 
     def restored_runs(self, runs: Collection[str]) -> dict[str, float]:
         """When something was first restored from the backup of each of these removals, epoch seconds, if
         anything was. Raises WrongType."""
-        from asyncmq_cli.storage.traces import restored_runs
+        from asyncmq_cli.storage.read.job_dump import restored_runs
 
         return restored_runs(self._redis, sorted(runs))
 
     def traces(self, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
         """Which of these jobs exist, and which ids are marked as cancelled. Raises WrongType."""
-        from asyncmq_cli.storage.traces import traces
+        from asyncmq_cli.storage.read.job_dump import traces
 
         return traces(self._redis, queue, job_ids)
 
     def look(self, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
         """Everything that is held of these jobs, wherever it lies, in pieces that fit its size."""
-        from asyncmq_cli.storage.evidence import look
+        from asyncmq_cli.storage.integrity.evidence import look
 
         return look(self._redis, queue, job_ids)
 
     def fetch_members(self, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
         """Those whose members are where they were seen, with the members' texts."""
-        from asyncmq_cli.storage.member_texts import fetch_members
+        from asyncmq_cli.storage.integrity.zset_members import fetch_members
 
         return fetch_members(self._redis, queue, found)
 
     def walk(self, queue: str) -> QueueWalk:
         """The walks that look for damage in one queue."""
-        from asyncmq_cli.storage.suspects import QueueWalk
+        from asyncmq_cli.storage.integrity.candidates import QueueWalk
 
         return QueueWalk(self._redis, queue)
 
-    def stray_payloads(self, queues: Sequence[str]) -> Iterator[Stray]:
+    def stray_payloads(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
         """Payload parts without a record among these queues, and those of a wrong type."""
-        from asyncmq_cli.storage.strays import stray_payloads
+        from asyncmq_cli.storage.integrity.orphaned_keys import stray_payloads
 
         return stray_payloads(self._redis, queues)
 
-    def stray_dependencies(self, queues: Sequence[str]) -> Iterator[Stray]:
+    def stray_dependencies(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
         """Sets of parents and of children, whose job is gone, among these queues; or of a wrong type."""
-        from asyncmq_cli.storage.strays import stray_dependencies
+        from asyncmq_cli.storage.integrity.orphaned_keys import stray_dependencies
 
         return stray_dependencies(self._redis, queues)
 
     def wrong_streams(self) -> list[str]:
         """The keys of the tool's own streams that hold something else."""
-        from asyncmq_cli.storage.wrong_keys import wrong_streams
+        from asyncmq_cli.storage.integrity.wrong_types import wrong_streams
 
         return wrong_streams(self._redis)
 
     def wrong_keys(self, queue: str) -> list[str]:
         """The keys of the queue that do not hold what AsyncMQ keeps there."""
-        from asyncmq_cli.storage.wrong_keys import wrong_keys
+        from asyncmq_cli.storage.integrity.wrong_types import wrong_keys
 
         return wrong_keys(self._redis, queue)
 

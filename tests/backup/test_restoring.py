@@ -15,7 +15,7 @@ from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.changes import AuditEvent
-from asyncmq_cli.storage.audit import AuditLog
+from asyncmq_cli.storage.write.audit_stream import AuditLog
 from tests import forked, library
 from tests.conformance import test_worker
 from tests.conformance.test_worker import work_until

@@ -16,10 +16,10 @@ import pytest
 import redis
 from asyncmq.backends.redis import RedisBackend
 
-from asyncmq_cli.commands.asking import NO_BACKUP
+from asyncmq_cli.cli.confirm import NO_BACKUP
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.storage.audit import AuditLog
-from asyncmq_cli.storage.scripts import Scripts
+from asyncmq_cli.storage.write.audit_stream import AuditLog
+from asyncmq_cli.storage.write.scripts import Scripts
 from tests import library
 from tests.conftest import Result, Run, environment, run_tool
 from tests.faults.fakes import Proxy

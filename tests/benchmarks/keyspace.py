@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from asyncmq_cli.storage.codec import encode_record
-from asyncmq_cli.storage.keys import QueueKeys
+from asyncmq_cli.storage.schema.codec import encode_record
+from asyncmq_cli.storage.schema.keys import QueueKeys
 
 BIG = "mail"
 SMALL_QUEUES = 1000

@@ -9,7 +9,7 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.storage.keys import QueueKeys
+from asyncmq_cli.storage.schema.keys import QueueKeys
 from tests import library
 from tests.conftest import Run
 from tests.terminal import on_terminal

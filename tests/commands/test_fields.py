@@ -8,8 +8,8 @@ import pytest
 import redis
 from asyncmq.backends.redis import RedisBackend
 
-from asyncmq_cli.commands.durations import age
-from asyncmq_cli.completion.columns import fields_of
+from asyncmq_cli.cli.ages import age
+from asyncmq_cli.completion.candidates import fields_of
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.values import LISTED_STATES

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services import offers
+from asyncmq_cli.services import candidates
 from tests import library
 from tests.conftest import Run
 
@@ -20,7 +20,7 @@ USUAL = "finds a job by a part of its id"
 @pytest.fixture(autouse=True)
 def mail(server: PrivateRedis, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     # A machine that is busy is not to decide what is found.
-    monkeypatch.setattr(offers, "PATIENCE", 20.0)
+    monkeypatch.setattr(candidates, "PATIENCE", 20.0)
     jobs = [("failed", library.job(job_id)) for job_id in (ALONE, FIRST, SECOND)]
     library.with_backend(server.url, lambda opened: library.fill(opened, "mail", jobs))
 

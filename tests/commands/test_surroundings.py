@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.shortage import shortage
+from asyncmq_cli.system.shortage import shortage
 from tests.conftest import Result, Run, environment
 from tests.faults.support import CHANGES, QUEUE, READERS, seed
 from tests.forked import Forked

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services.wait_goals import Look
-from asyncmq_cli.services.wait_progress import Progress
+from asyncmq_cli.services.monitoring.wait import Progress
+from asyncmq_cli.services.monitoring.wait_goals import Look
 from tests import library
 from tests.conftest import Run
 

@@ -241,7 +241,7 @@ def test_one_whose_clock_is_ahead_is_not_known_to_be_silent(client: redis.Redis,
 def test_a_worker_that_writes_meanwhile_is_kept(
     client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from asyncmq_cli.storage.changes import Changes
+    from asyncmq_cli.storage.write.job_changes import Changes
 
     ghosts(client, 1)
     forget = Changes.forget_worker

@@ -149,7 +149,7 @@ def test_what_moved_on_meanwhile_is_reported_and_the_rest_done(
     server: PrivateRedis, client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the scan and the change another operator retries one of the jobs."""
-    from asyncmq_cli.services import selection
+    from asyncmq_cli.services.changes import selection
 
     bury(client, [dead(n) for n in range(5)])
     real = selection.select

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.values import as_number
-from asyncmq_cli.services.latest import LATEST_JOBS, newest_of
+from asyncmq_cli.services.monitoring.latest_jobs import LATEST_JOBS, newest_of
 from asyncmq_cli.storage.store import Store
 
 QUEUE = "mail"
@@ -76,13 +76,13 @@ def test_they_are_those_that_a_look_at_every_job_finds(
 def test_most_jobs_are_not_looked_into(
     client: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from asyncmq_cli.storage import hydrate
+    from asyncmq_cli.storage.schema import job
 
     for number in range(3000):
         client.sadd(f"jobs:{QUEUE}:ids", f"{number}")
         client.set(f"jobs:{QUEUE}:{number}", json.dumps({"id": f"{number}", "created_at": 5.0 + number}))
     decoded = []
-    whole = hydrate.decode_record
-    monkeypatch.setattr(hydrate, "decode_record", lambda record: decoded.append(1) or whole(record))
+    whole = job.decode_record
+    monkeypatch.setattr(job, "decode_record", lambda record: decoded.append(1) or whole(record))
     assert [job.id for job in newest_of(store, QUEUE)] == [str(number) for number in range(2999, 2989, -1)]
     assert len(decoded) < 2000

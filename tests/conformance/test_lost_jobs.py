@@ -12,7 +12,7 @@ from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services.lost_jobs import SILENCE, LostJob, LostJobs
+from asyncmq_cli.services.monitoring.lost_jobs import SILENCE, LostJob, LostJobs
 from asyncmq_cli.storage.store import Store
 from tests import library
 

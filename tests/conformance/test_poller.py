@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import RedisProblem
-from asyncmq_cli.models.pictures import Picture
-from asyncmq_cli.services import latest, poller
-from asyncmq_cli.services.poller import Poller
+from asyncmq_cli.models.snapshots import Snapshot
+from asyncmq_cli.services.monitoring import latest_jobs, poller
+from asyncmq_cli.services.monitoring.poller import SnapshotReader
 from asyncmq_cli.storage.store import Store
 from tests import library
 
@@ -31,15 +31,15 @@ class Watcher:
     def __init__(self, url: str) -> None:
         self.warned: list[str] = []
         self.store = Store(config.resolve({"redis_url": url}), warn=self.warned.append)
-        self.poller = Poller(self.store, workers=True, latest=True, again=True)
+        self.poller = SnapshotReader(self.store, workers=True, latest=True, again=True)
 
-    def read(self) -> Picture:
+    def read(self) -> Snapshot:
         with self.store.errors():
             return self.poller.read()
 
-    def fresh(self) -> Picture:
+    def fresh(self) -> Snapshot:
         with self.store.errors():
-            return Poller(self.store, workers=True, latest=True).read()
+            return SnapshotReader(self.store, workers=True, latest=True).read()
 
     def close(self) -> None:
         self.store.close()
@@ -58,7 +58,7 @@ def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller._Rest, "is_over", True)
 
 
-def ageless(picture: Picture) -> dict[str, Any]:
+def ageless(picture: Snapshot) -> dict[str, Any]:
     """All but what is another value a moment later: of the oldest job, when it was created."""
 
     def created(seconds: float | None) -> int | None:
@@ -281,7 +281,7 @@ def test_of_many_jobs_the_latest_are_found_by_the_orders_that_redis_keeps(
     assert [job.id for job in partial.latest_jobs or ()] == expected
     assert [job.state for job in partial.latest_jobs or ()] == [created[name] for name in expected]
     assert partial.latest_queues == whole.latest_queues
-    assert latest.LATEST_JOBS == 10
+    assert latest_jobs.LATEST_JOBS == 10
     assert not used(client, watcher.read) & {"sscan", "zscan"}
 
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services.repeatables import Address, RepeatableService
+from asyncmq_cli.services.repeatables.service import Address, RepeatableService
 from asyncmq_cli.storage.store import Store
 from tests import library
 from tests.conftest import Result, Run

@@ -106,7 +106,7 @@ def test_what_is_not_stuck_is_refused(
 def test_a_job_that_its_worker_ends_meanwhile_is_left_alone(
     server: PrivateRedis, client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from asyncmq_cli.storage.changes import Changes
+    from asyncmq_cli.storage.write.job_changes import Changes
 
     put(server, ("active", napping("j")))
     send = Changes.send

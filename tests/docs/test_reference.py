@@ -145,7 +145,7 @@ def _paths(cell: str) -> list[str]:
 
 
 def test_every_action_of_the_audit_trail_is_named() -> None:
-    from asyncmq_cli.output.reports import _WORDS as ACTIONS
+    from asyncmq_cli.output.text.reports import _WORDS as ACTIONS
 
     page = (DOCS / "keys.md").read_text()
     assert [action for action in ACTIONS if f"`{action}`" not in page] == []
@@ -187,7 +187,7 @@ def test_the_shown_error_is_what_is_printed(tool: Run) -> None:
 
 
 def test_every_key_of_ours_is_described() -> None:
-    from asyncmq_cli.storage import keys
+    from asyncmq_cli.storage.schema import keys
 
     streams = {value.decode() for value in vars(keys).values() if isinstance(value, bytes)}
     ours = {key for key in streams if key.startswith("asyncmq-cli:")}

@@ -15,7 +15,7 @@ from asyncmq.backends.redis import RedisBackend
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from asyncmq_cli.services import examination
+from asyncmq_cli.services.doctor import scan
 from tests import library
 from tests.conftest import Result, Run
 from tools import commandtree, pages
@@ -168,7 +168,7 @@ async def leave_behind(opened: RedisBackend) -> None:
 def given(url: str, tool: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """What a command needs to have something to print: a folder, a backup, or damage."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(examination, "GRACE", 0.02)
+    monkeypatch.setattr(scan, "GRACE", 0.02)
 
     def prepare(name: str) -> None:
         if name.startswith("doctor"):
@@ -257,8 +257,8 @@ def test_damaged_data_is_as_the_schemas_say(url: str, tool: Run, given: Callable
 
 
 def test_what_asyncmq_publishes_is_as_the_schema_says() -> None:
-    from asyncmq_cli.models.pictures import RuntimeEvent
-    from asyncmq_cli.output.pictures import runtime
+    from asyncmq_cli.models.snapshots import RuntimeEvent
+    from asyncmq_cli.output.json.snapshots import runtime
 
     for data, ts in (({"id": "f1", "token": "x"}, 1.5), (None, None)):
         shown = runtime(RuntimeEvent("job:stalled", data, ts), show_secrets=False)

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from asyncmq_cli.services import examination
+from asyncmq_cli.services.doctor import scan
 
 
 @pytest.fixture(autouse=True)
 def short_grace(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing moves in most of these tests, so that there is little to wait for between two looks."""
     if "real_grace" not in request.fixturenames:
-        monkeypatch.setattr(examination, "GRACE", 0.02)
+        monkeypatch.setattr(scan, "GRACE", 0.02)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services.doctor_codes import BY_CODE
+from asyncmq_cli.services.doctor.catalogue import BY_CODE
 from tests import library
 from tests.conftest import Run
 from tests.doctor.support import QUEUE, due_in, job, places_of, put, work
@@ -277,7 +277,7 @@ def test_what_may_run_a_job_twice_is_left_unless_it_is_named(
 def test_a_job_that_moves_between_the_looks_and_the_script_is_left_alone(
     server: PrivateRedis, client: redis.Redis, monkeypatch: pytest.MonkeyPatch, cli: Run
 ) -> None:
-    from asyncmq_cli.storage.changes import Changes
+    from asyncmq_cli.storage.write.job_changes import Changes
 
     put(server.url, ("waiting", "x"), ("waiting", "y"))
     client.delete(WAITING)

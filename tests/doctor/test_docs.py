@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from asyncmq_cli.services.doctor_codes import DAMAGES
-from asyncmq_cli.services.doctor_repairs import _REPAIRS
+from asyncmq_cli.services.doctor.catalogue import DAMAGES
+from asyncmq_cli.services.doctor.repair import _REPAIRS
 
 ROW = re.compile(r"^\| `(\w+)` \|[^|]+\| (.+) \|$", re.MULTILINE)
 

@@ -11,8 +11,8 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services import doctor_repairs
-from asyncmq_cli.services.doctor_codes import BY_CODE
+from asyncmq_cli.services.doctor import repair
+from asyncmq_cli.services.doctor.catalogue import BY_CODE
 from tests import library
 from tests.conftest import Run
 from tests.doctor.support import AT_ONCE, QUEUE, due_in, job, note_down, put
@@ -226,9 +226,9 @@ def test_names_of_queues_come_from_a_pipe_too(run: Run) -> None:
 
 
 def test_a_dry_run_says_what_would_be() -> None:
-    done = {told for _, told in doctor_repairs._REPAIRS.values()} | {"is cancelled"}
-    assert done == set(doctor_repairs._WOULD)
-    assert all("would" in told for told in doctor_repairs._WOULD.values())
+    done = {told for _, told in repair._REPAIRS.values()} | {"is cancelled"}
+    assert done == set(repair._WOULD)
+    assert all("would" in told for told in repair._WOULD.values())
 
 
 def test_repeatables_are_told_with_their_task_and_audited_with_their_definition(

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services.doctor_codes import BY_CODE
+from asyncmq_cli.services.doctor.catalogue import BY_CODE
 from tests import library
 from tests.conftest import Run
 from tests.doctor.support import QUEUE

@@ -13,7 +13,8 @@ import redis
 import typer.main
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services import examination, wait
+from asyncmq_cli.services.doctor import scan
+from asyncmq_cli.services.monitoring import wait
 from tests.conftest import Result, environment
 from tests.faults.scale import record
 from tests.faults.support import NEW_BACKUP, PASSWORD, Keyspace, Tool, binary_id, redis_binaries, seed
@@ -48,7 +49,7 @@ def tool(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byt
 
     monkeypatch.setattr(typer.main, "get_command", _built)
     # Nothing moves between two looks, so that there is nothing to wait for.
-    monkeypatch.setattr(examination, "GRACE", 0.02)
+    monkeypatch.setattr(scan, "GRACE", 0.02)
     monkeypatch.setattr(wait, "SETTLE", 0.02)
     for name in list(os.environ):
         if name.startswith(("ASYNCMQ_", "REDIS_")):

@@ -9,14 +9,15 @@ from collections.abc import Callable
 import pytest
 
 from asyncmq_cli.models.job_details import JobDetail
-from asyncmq_cli.output import documents, views
-from asyncmq_cli.output.detail import job_lines
-from asyncmq_cli.output.jsontext import encode
-from asyncmq_cli.output.tables import tab_separated
-from asyncmq_cli.services.backup_lines import BadLine, is_cut, read_line
-from asyncmq_cli.services.traceback import job_error
-from asyncmq_cli.storage import codec
-from asyncmq_cli.storage.hydrate import RawJob, add_record, hydrate
+from asyncmq_cli.output.json import documents
+from asyncmq_cli.output.json.text import encode
+from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.tables.tables import tab_separated
+from asyncmq_cli.output.text.job_detail import job_lines
+from asyncmq_cli.services.backup.format import BadLine, is_cut, read_line
+from asyncmq_cli.services.jobs.traceback import job_error
+from asyncmq_cli.storage.schema import codec
+from asyncmq_cli.storage.schema.job import RawJob, add_record, hydrate
 from tests import library
 from tests.faults.hostile import NAMES, SECRET, TRACE, document
 from tests.faults.scale import record, scaled, seeded

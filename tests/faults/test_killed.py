@@ -19,7 +19,7 @@ import redis
 from redis.exceptions import RedisError
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.storage.repeatables import encode, identity
+from asyncmq_cli.storage.read.repeatables import encode, identity
 from tests.conftest import environment
 from tests.demo.processes import eventually
 from tests.faults import ledger
@@ -51,8 +51,8 @@ def command(verb: str, *more: str) -> tuple[str, ...]:
 TOOL = """
 import sys
 from asyncmq_cli.app import run
-from asyncmq_cli.services import examination
-examination.GRACE = 0.02
+from asyncmq_cli.services.doctor import scan
+scan.GRACE = 0.02
 sys.exit(run(sys.argv[1:]))
 """
 

@@ -117,7 +117,7 @@ def test_text_that_looks_like_the_head_of_an_array_is_text() -> None:
     """However it is cut into pieces."""
     import hiredis
 
-    from asyncmq_cli.storage.bounded import LARGE, NOT_ENOUGH_DATA, _Reader
+    from asyncmq_cli.storage.client.bounded_replies import LARGE, NOT_ENOUGH_DATA, _Reader
 
     value = b"x\r\n*1000000000\r\n$5\r\n%9999999\r\n*12345"
     replies = b"".join(b"*2\r\n$%d\r\n%b\r\n:1\r\n" % (len(value), value) for _ in range(2))

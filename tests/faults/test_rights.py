@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.storage.keys import METRICS_STREAM
+from asyncmq_cli.storage.schema.keys import METRICS_STREAM
 from tests import library
 from tests.faults.support import (
     CHANGES,

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.storage.server_kind import replica_doubt
+from asyncmq_cli.storage.client.server_kind import replica_doubt
 from tests.faults.fakes import Proxy
 from tests.faults.support import CHANGES, READERS, Keyspace, Tool, assert_refused
 from tests.faults.troubles import free_port, wait_for

@@ -10,8 +10,8 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.storage.changes import Changes
 from asyncmq_cli.storage.store import Store
+from asyncmq_cli.storage.write.job_changes import Changes
 from tests import library
 from tests.conftest import Run, run_tool
 from tests.faults.fakes import Proxy

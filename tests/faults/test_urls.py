@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.address import parse
-from asyncmq_cli.storage.connection import of_client
+from asyncmq_cli.storage.client.connection import of_client
 from tests.faults.scale import record, scaled, seeded
 
 URLS = scaled(5_000, 1_000_000)

@@ -16,7 +16,7 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.storage.scripts import Scripts
+from asyncmq_cli.storage.write.scripts import Scripts
 from tests import library
 from tests.conftest import Result
 from tests.faults.scale import WHOLE, record

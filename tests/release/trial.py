@@ -86,11 +86,11 @@ def _document(result: Result) -> Any:
         raise TrialFailed(f"no document: {result}") from error
 
 
-Line = tuple[list[str], int, str, str]
+PipelinedConnection = tuple[list[str], int, str, str]
 """What is typed, the exit status, and what the one or the other stream says."""
 
 
-def _without_redis() -> list[Line]:
+def _without_redis() -> list[PipelinedConnection]:
     nowhere = ["--redis-url", "unix:///nowhere/redis.sock"]
     return [
         (["--version"], 0, "stdout", f"asyncmq-cli {__version__}\n"),
@@ -106,8 +106,8 @@ def _without_redis() -> list[Line]:
     ]
 
 
-def _with_redis(url: str) -> list[Line]:
-    lines: list[Line] = [
+def _with_redis(url: str) -> list[PipelinedConnection]:
+    lines: list[PipelinedConnection] = [
         (["queues", "list"], 0, "stdout", f"{QUEUE}\trunning\t1\t"),
         (["overview", "--color", "always"], 0, "stdout", QUEUE),
         (["queues", "show", "emils"], 4, "stderr", f"did you mean {QUEUE}?"),

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from asyncmq_cli.storage.bounds import LIMITS, decodes_within
-from asyncmq_cli.storage.codec import TooLarge, large_outline, loads, member_ids
+from asyncmq_cli.storage.schema.bounds import LIMITS, decodes_within
+from asyncmq_cli.storage.schema.codec import TooLarge, large_outline, loads, member_ids
 
 MB = 1024 * 1024
 COUNT = 60_000

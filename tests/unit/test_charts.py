@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.values import JOB_STATES
-from asyncmq_cli.output import charts
+from asyncmq_cli.output.terminal import charts
 
 count_of_states = st.dictionaries(st.sampled_from(JOB_STATES), st.integers(0, 10**9))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncmq_cli.storage.codec import (
+from asyncmq_cli.storage.schema.codec import (
     CorruptData,
     Outline,
     decode_member,
@@ -17,7 +17,7 @@ from asyncmq_cli.storage.codec import (
     member_id,
     outlines,
 )
-from asyncmq_cli.storage.keys import to_bytes
+from asyncmq_cli.storage.schema.keys import to_bytes
 from tests.unit.strategies import same
 
 _BLANK = st.sampled_from(["", " ", "\n\t", "\r\n"])

@@ -12,9 +12,9 @@ from asyncmq.stores.redis_store import RedisJobStore
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncmq_cli.storage import codec
-from asyncmq_cli.storage.bounds import LIMITS
-from asyncmq_cli.storage.codec import (
+from asyncmq_cli.storage.schema import codec
+from asyncmq_cli.storage.schema.bounds import LIMITS
+from asyncmq_cli.storage.schema.codec import (
     COMPRESSED_PREFIX,
     SPLIT_AT_BYTES,
     CorruptData,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from asyncmq_cli.output.cutting import MOST_ELEMENTS, MOST_LINES, cut_text, value_lines
-from asyncmq_cli.output.escape import escape
+from asyncmq_cli.output.text.cutting import MOST_ELEMENTS, MOST_LINES, cut_text, value_lines
+from asyncmq_cli.output.text.escape import escape
 from tests.unit.strategies import JSON_VALUES
 
 

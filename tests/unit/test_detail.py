@@ -6,8 +6,8 @@ import pytest
 
 from asyncmq_cli.models.job_details import JobDetail
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.output.detail import job_lines
-from asyncmq_cli.services.traceback import job_error
+from asyncmq_cli.output.text.job_detail import job_lines
+from asyncmq_cli.services.jobs.traceback import job_error
 from tests.library import TRACEBACK
 from tests.unit.tracebacks import fail_in_handler, raised_by, text_of
 

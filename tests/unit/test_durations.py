@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from asyncmq_cli.commands.durations import age
+from asyncmq_cli.cli.ages import age
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from asyncmq_cli.output.escape import _MARKS, escape, escape_json, escape_name, escape_reversibly
+from asyncmq_cli.output.text.escape import _MARKS, escape, escape_json, escape_name, escape_reversibly
 from tests.unit.strategies import JSON_VALUES, same
 
 ANY_TEXT = st.text(st.characters(exclude_categories=())) | st.text(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.groups import MAX_GROUPS, generalized, grouped, signature
+from asyncmq_cli.services.jobs.failure_groups import MAX_GROUPS, generalized, grouped, signature
 
 CLASS_NAMES = st.from_regex(r"[A-Z][a-z]{1,8}(Error|Exception)", fullmatch=True)
 MESSAGES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=60)

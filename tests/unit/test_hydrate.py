@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.values import JOB_STATES, WAITING_CHILDREN
-from asyncmq_cli.storage.hydrate import PENDING_STATES, RawJob, add_record, effective_state, hydrate
+from asyncmq_cli.storage.schema.job import PENDING_STATES, RawJob, add_record, effective_state, hydrate
 from tests.unit.strategies import JSON_VALUES
 
 _STATUSES = st.sampled_from([*JOB_STATES[:-1], "wait", "queued", "unheard-of", ""])

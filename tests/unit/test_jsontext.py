@@ -11,7 +11,7 @@ import orjson
 import pytest
 from hypothesis import example, given
 
-from asyncmq_cli.output.jsontext import MAX_DEPTH, TOO_DEEP, encode
+from asyncmq_cli.output.json.text import MAX_DEPTH, TOO_DEEP, encode
 from tests.unit.strategies import JSON_VALUES, same
 
 

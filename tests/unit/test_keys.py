@@ -5,7 +5,14 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncmq_cli.storage.keys import AUDIT_STREAM, DISCOVERY_PATTERN, QueueKeys, queue_of, to_bytes, to_text
+from asyncmq_cli.storage.schema.keys import (
+    AUDIT_STREAM,
+    DISCOVERY_PATTERN,
+    QueueKeys,
+    queue_of,
+    to_bytes,
+    to_text,
+)
 from tests.unit.strategies import ANY_TEXT
 
 _TROUBLE = st.sampled_from(

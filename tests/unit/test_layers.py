@@ -12,25 +12,23 @@ import pytest
 
 import asyncmq_cli
 import asyncmq_cli.app
-from asyncmq_cli.commands import tree as commands_tree
+from asyncmq_cli.cli import groups
 
 ROOT = Path(asyncmq_cli.__file__).parent
-FLOORS = {ROOT.name, *(f"{ROOT.name}.{path.parent.name}" for path in ROOT.glob("*/__init__.py"))}
+PACKAGES = {".".join((ROOT.name, *path.parent.relative_to(ROOT).parts)) for path in ROOT.rglob("__init__.py")}
 FILES = sorted(ROOT.rglob("*.py"))
 HEAVY = {"redis", "rich", "orjson", "msgspec", "croniter", "asyncmq", "pydantic"}
 # What each floor may stand on. `demo` is a house of its own beside them.
-GROUND = {
-    *("models", "errors", "config", "durations", "files", "library", "shortage", "signals", "streams"),
-    "__init__",
-}
+GROUND = {"models", "errors", "config", "durations", "system", "__init__"}
 ALLOWED = {
-    "commands": {"commands", "services", "output", "demo"} | GROUND,
+    "commands": {"commands", "cli", "services", "output", "demo"} | GROUND,
+    "cli": {"cli", "services", "output"} | GROUND,
     "services": {"services", "storage"} | GROUND,
     "storage": {"storage"} | GROUND,
     "output": {"output"} | GROUND,
     "demo": {"demo"} | GROUND,
-    "completion": {"completion", "commands", "services", "output"} | GROUND,
-    "app": {"completion", "commands", "output"} | GROUND,
+    "completion": {"completion", "commands", "cli", "services", "output"} | GROUND,
+    "app": {"completion", "commands", "cli", "output"} | GROUND,
     "__main__": {"app"} | GROUND,
 }
 
@@ -48,7 +46,7 @@ def imports_in(tree: ast.Module) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "asyncmq_cli":
-            of_package = node.module in FLOORS
+            of_package = node.module in PACKAGES
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= names if of_package else {str(node.module)}
         elif isinstance(node, ast.Import):
@@ -62,15 +60,16 @@ def test_imports_point_down(path: Path) -> None:
     allowed = ALLOWED.get(parts[0], GROUND)
     wrong = {name for name in imports_of(path) if floor(name) not in allowed}
     # The session is the one door: it alone opens the store, and hands out the services built on it.
-    if parts in (("commands", "session"), ("commands", "services")):
+    if parts == ("cli", "session"):
         wrong -= {"asyncmq_cli.storage.store"}
     assert not {name for name in wrong if not name.startswith("asyncmq_cli.__version__")}
 
 
 def test_no_two_modules_of_a_floor_need_each_other() -> None:
     """Nor more of them in a circle, by imports within functions either; types alone may."""
-    for name in ("commands", "completion", "output", "demo"):
-        graph = {module_of(path): running_imports_of(path) for path in sorted((ROOT / name).glob("*.py"))}
+    for package in PACKAGES - {ROOT.name}:
+        folder = ROOT.joinpath(*package.split(".")[1:])
+        graph = {module_of(path): running_imports_of(path) for path in sorted(folder.glob("*.py"))}
         list(TopologicalSorter(graph).static_order())
 
 
@@ -98,13 +97,14 @@ def test_start_up_imports_nothing_heavy(args: list[str]) -> None:
 
 
 def test_importing_every_command_module_imports_nothing_heavy() -> None:
-    names = [f"asyncmq_cli.commands.{path.stem}" for path in sorted((ROOT / "commands").glob("*.py"))]
+    files = [path for name in ("cli", "commands") for path in sorted((ROOT / name).glob("*.py"))]
+    names = [module_of(path) for path in files]
     code = f"import sys, {', '.join(names)}; print(sorted({HEAVY!r} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 
 
 def test_a_command_neither_draws_nor_asks_redis_by_itself() -> None:
-    for path in sorted((ROOT / "commands").glob("*.py")):
+    for path in [path for name in ("cli", "commands") for path in sorted((ROOT / name).glob("*.py"))]:
         names = {name for node in ast.walk(ast.parse(path.read_text())) for name in foreign_names(node)}
         assert not names & {"rich", "redis", "orjson", "msgspec"}, path
 
@@ -116,7 +116,7 @@ def foreign_names(node: ast.AST) -> set[str]:
 
 
 def test_every_lua_file_opens_with_its_contract() -> None:
-    for path in (ROOT / "storage" / "lua").glob("*.lua"):
+    for path in (ROOT / "storage" / "write" / "lua").glob("*.lua"):
         text = path.read_text()
         assert text.startswith("-- "), path
         if path.stem != "prelude":
@@ -124,8 +124,8 @@ def test_every_lua_file_opens_with_its_contract() -> None:
 
 
 def test_a_command_that_is_not_built_yet_has_the_same_line_in_the_help_as_the_command_itself() -> None:
-    assert commands_tree.Nouns.unbuilt
-    for name, unbuilt in commands_tree.Nouns.unbuilt.items():
+    assert groups.Nouns.unbuilt
+    for name, unbuilt in groups.Nouns.unbuilt.items():
         assert unbuilt.build(name).get_short_help_str(1000) == unbuilt.help
 
 
@@ -142,13 +142,8 @@ def test_what_is_typed_is_read_without_a_validator(line: str) -> None:
 def test_a_command_is_imported_alone() -> None:
     code = (
         "import sys; from asyncmq_cli.app import run; run(['queues', 'list', '--help']); "
-        "sys.stderr.write(' '.join(name for name in sys.modules if name.startswith('asyncmq_cli.commands.')))"
+        "sys.stderr.write(' '.join(name for name in sys.modules if name.startswith('asyncmq_cli.c')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(done.stderr.split()) <= {
-        f"asyncmq_cli.commands.{name}"
-        for name in (
-            *("declare", "options", "registration", "tree", "pages"),
-            *("queues", "session", "services", "named", "durations", "watching"),
-        )
-    }
+    commands = {name for name in done.stderr.split() if name.startswith("asyncmq_cli.commands.")}
+    assert commands == {"asyncmq_cli.commands.queues"}

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from asyncmq_cli import app, library
-from asyncmq_cli.commands.options import GLOBAL_OPTIONS
-from asyncmq_cli.library import HandOver, Lines, Refused, translate
+from asyncmq_cli import app
+from asyncmq_cli.cli import library
+from asyncmq_cli.cli.library import HandOver, Lines, Refused, translate
+from asyncmq_cli.cli.params import GLOBAL_OPTIONS
 
 TRANSLATED = {
     "queue info emails": "queues show emails",

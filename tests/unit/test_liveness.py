@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from asyncmq_cli.storage.liveness import Expiry, judge, offset_in_words
+from asyncmq_cli.storage.read.liveness import Expiry, judge, offset_in_words
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0

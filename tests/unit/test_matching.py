@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.groups import signature
-from asyncmq_cli.services.matching import Matcher
-from asyncmq_cli.storage.prefilter import certainly_holds, needle_of
+from asyncmq_cli.services.jobs.failure_groups import signature
+from asyncmq_cli.services.jobs.filter import Matcher
+from asyncmq_cli.storage.read.prefilter import certainly_holds, needle_of
 from tests.unit.strategies import JSON_VALUES
 
 NOW = 1_700_000_000.0

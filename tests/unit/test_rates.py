@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmq_cli.models.pictures import MetricsSnapshot, Rates
-from asyncmq_cli.services.rates import (
+from asyncmq_cli.models.snapshots import MetricsSnapshot, Rates
+from asyncmq_cli.services.monitoring.rates import (
     LEAST_WINDOW,
     MEANWHILE,
     WINDOW,

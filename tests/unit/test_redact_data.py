@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncmq_cli.output.jsontext import MAX_DEPTH, TOO_DEEP, encode
-from asyncmq_cli.output.redact import REDACTED, _redacted, is_secret_name, redact
+from asyncmq_cli.output.json.text import MAX_DEPTH, TOO_DEEP, encode
+from asyncmq_cli.output.redaction.redact import REDACTED, _redacted, is_secret_name, redact
 from tests.unit.strategies import JSON_VALUES, same
 
 PARTS = ["authorization", "api_key", "apikey", "credential", "password", "private_key", "secret", "token"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from asyncmq_cli.output.redact import REDACTED, is_secret_name, redact, redact_also, redact_text
+from asyncmq_cli.output.redaction.redact import REDACTED, is_secret_name, redact, redact_also, redact_text
 
 FORMS: dict[str, tuple[str, ...]] = {
     "JSON in texts": (

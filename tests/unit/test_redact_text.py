@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from asyncmq_cli.output.redact import REDACTED, redact, redact_text
+from asyncmq_cli.output.redaction.redact import REDACTED, redact, redact_text
 from tests.unit.strategies import ANY_TEXT
 from tests.unit.test_redact_data import SECRET_KEYS
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmq_cli.commands.durations import seconds
-from asyncmq_cli.output.times import interval
-from asyncmq_cli.services.schedule import InvalidSchedule, next_runs
+from asyncmq_cli.cli.ages import seconds
+from asyncmq_cli.output.text.times import interval
+from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, next_runs
 
 NOON = 1_700_049_600.0
 DAY = 86400.0

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, Group
 
-from asyncmq_cli.models.pictures import LatestJob, LatestQueue, Picture, Trend
 from asyncmq_cli.models.queues import QueueStats
+from asyncmq_cli.models.snapshots import LatestJob, LatestQueue, Snapshot, Trend
 from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.models.workers import Worker
-from asyncmq_cli.output import frame, screens, views
-from asyncmq_cli.output.canvas import Canvas
-from asyncmq_cli.output.sections import allot
+from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.terminal import header_footer, screens
+from asyncmq_cli.output.terminal.screens import allot
+from asyncmq_cli.output.terminal.viewport import Viewport
 
 NOW = 1.7e9
 HOSTILE = "\x1b[2J\x1b[31m[bold]\n\r\u202e界\udcff"
@@ -32,8 +33,10 @@ def queue(name: str, **counts: Any) -> QueueStats:
     return QueueStats(**{**zeros, **rest, "name": name, **counts})
 
 
-def picture(queues: int = 5, workers: int = 2, jobs: int = 10, name: str = "queue", **counts: Any) -> Picture:
-    return Picture(
+def picture(
+    queues: int = 5, workers: int = 2, jobs: int = 10, name: str = "queue", **counts: Any
+) -> Snapshot:
+    return Snapshot(
         now=NOW,
         stats=[queue(f"{name}-{n}", **counts) for n in range(queues)],
         workers=[Worker(f"{name} worker-{n}", name, 2, NOW, 0.0, 30.0) for n in range(workers)],
@@ -42,8 +45,8 @@ def picture(queues: int = 5, workers: int = 2, jobs: int = 10, name: str = "queu
     )
 
 
-def canvas(width: int = 80, height: int = 24, *, solid: bool = True) -> Canvas:
-    return Canvas(width=width, height=height, solid=solid, blocks=solid)
+def canvas(width: int = 80, height: int = 24, *, solid: bool = True) -> Viewport:
+    return Viewport(width=width, height=height, solid=solid, blocks=solid)
 
 
 def drawn(parts: list[Any]) -> list[str]:
@@ -235,18 +238,18 @@ def test_the_trends_are_one_line_that_ends_with_the_present(
     values: list[float | None], width: int, is_current: bool
 ) -> None:
     trend = Trend([NOW + n for n in range(len(values))], values[1:], values, values[1:])
-    (line,) = drawn([frame.trends(trend, canvas(width), is_current=is_current)])
+    (line,) = drawn([header_footer.trends(trend, canvas(width), is_current=is_current)])
     assert cell_len(line) <= width
     if len(values) < 2 or values[-1] is None or not is_current:
         assert line.endswith(" -")
 
 
 def test_a_problem_comes_before_warnings_and_is_escaped_and_redacted() -> None:
-    assert frame.remarks(None, []) == []
-    (line,) = drawn(frame.remarks("no\x1b[2J way", ["w"]))
+    assert header_footer.remarks(None, []) == []
+    (line,) = drawn(header_footer.remarks("no\x1b[2J way", ["w"]))
     assert line == "trying again: no\\x1b[2J way"
     where = "unix:///srv/redis.sock"
-    (line,) = drawn(frame.remarks(f"cannot reach Redis at {where}: it is gone", [], where=where))
+    (line,) = drawn(header_footer.remarks(f"cannot reach Redis at {where}: it is gone", [], where=where))
     assert line == f"trying again: cannot reach Redis: it is gone ({where})"
-    (line,) = drawn(frame.remarks(None, ["one", "password=hunter2 two"]))
+    (line,) = drawn(header_footer.remarks(None, ["one", "password=hunter2 two"]))
     assert line == "warning (and 1 more): password=[redacted] two"

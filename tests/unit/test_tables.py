@@ -15,10 +15,10 @@ from rich.console import Console
 from asyncmq_cli.models.failures import FailureGroup
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
-from asyncmq_cli.output import views
-from asyncmq_cli.output.columns import Column, Kind
-from asyncmq_cli.output.escape import escape_name
-from asyncmq_cli.output.tables import shortened_path, tab_separated, table
+from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.tables.columns import Column, Kind
+from asyncmq_cli.output.tables.tables import shortened_path, tab_separated, table
+from asyncmq_cli.output.text.escape import escape_name
 from tests.unit.strategies import ANY_TEXT, JSON_VALUES
 
 NOW = 1_700_000_000.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmq_cli.commands.thresholds import count, duration, threshold
+from asyncmq_cli.commands.check import count, duration, threshold
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.checks import CHECK_STATES, Threshold
 

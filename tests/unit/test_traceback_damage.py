@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.traceback import MAX_FRAMES, job_error, raised_last
+from asyncmq_cli.services.jobs.traceback import MAX_FRAMES, job_error, raised_last
 from tests.unit.strategies import ANY_TEXT, JSON_VALUES
 from tests.unit.tracebacks import (
     CAUSE,

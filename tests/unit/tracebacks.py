@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asyncmq_cli.models.job_details import JobError
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.traceback import job_error, raised_last
+from asyncmq_cli.services.jobs.traceback import job_error, raised_last
 from tests.unit.strategies import ANY_TEXT
 
 CAUSE = "The above exception was the direct cause of the following exception:"

@@ -1,0 +1,153 @@
+"""Changes of many jobs: what was chosen, whether it is meant, and how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.cli import confirm
+from asyncmq_cli.cli import targets as parse
+from asyncmq_cli.cli.paging import tell_of_none
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import ChangeOptions, Targets, job_ids
+from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound, QueueNotFound, UsageProblem
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.services.changes.jobs import ChangeRequest
+    from asyncmq_cli.services.changes.selection import Selection
+
+Run = Callable[["ChangeRequest"], "ChangeReport"]
+
+
+def change_jobs(session: Session, targets: Targets, run: Run, manner: ChangeOptions) -> None:
+    """Make a change of the jobs named, or of those that a filter finds once that is confirmed."""
+    from asyncmq_cli.output.terminal import progress
+    from asyncmq_cli.services.changes.jobs import BulkOptions, ChangeRequest
+
+    if manner.backup is not None:
+        from asyncmq_cli.services.backup.writer import require_new
+
+        require_new(manner.backup)
+    rate, abort_above = parse.rate_of(session.flags), parse.abort_share_of(session.flags)
+    by_filter = parse.is_by_filter(targets, session.flags)
+    cut_offs = _cut_offs(session)
+    if manner.dry_run:
+        for line in cut_offs:
+            session.out.remark("note", line)
+    chosen = _found(session, targets, manner) if by_filter else _named(session, targets)
+
+    def order(advance: Callable[[int], None] | None = None, *, dry_run: bool) -> ChangeRequest:
+        control = BulkOptions(rate=rate, abort_above=abort_above, progress=advance)
+        return ChangeRequest(
+            targets.queue, chosen, manner.reason, dry_run, manner.noun, control, manner.backup
+        )
+
+    overflow = confirm.of_overflow(session, len(chosen.job_ids))
+    if not manner.dry_run and not manner.yes:
+        if by_filter:
+            _ask(session, _meant(targets, manner, chosen, [*cut_offs, *overflow]))
+        elif manner.destructive or overflow:
+            preview = run(order(dry_run=True))
+            _ask(session, confirm.of_preview(manner.verb, preview, [*overflow, *_of_backup(manner)]))
+    else:
+        for line in overflow:
+            session.out.remark("warning", line)
+    # Before the change: what fails after it would make a failure of what is done.
+    idle = _idleness(session, targets.queue, manner) if abort_above is None else None
+    with progress.of_changes(session.out, manner.verb, len(chosen.job_ids) if by_filter else 0) as advance:
+        report = run(order(advance, dry_run=manner.dry_run))
+    try:
+        session.report(report, brief=by_filter)
+        if idle is not None and report.succeeded:
+            session.out.remark("note", f"{idle}, so what waits there is not run")
+    finally:
+        if manner.backup is not None and report.succeeded and not report.dry_run:
+            confirm.tell_of_backup(session, manner.backup)
+
+
+def _idleness(session: Session, queue: str, manner: ChangeOptions) -> str | None:
+    """Why what is retried will just wait, for people; a program asks `check`."""
+    if manner.verb != "retry" or manner.dry_run or not session.out.for_people:
+        return None
+    return session.job_changes.why_idle(queue)
+
+
+def _named(session: Session, targets: Targets) -> Selection:
+    from asyncmq_cli.services.changes.selection import Selection
+
+    return Selection(job_ids(session, targets.queue, targets.job_ids or []))
+
+
+def _found(session: Session, targets: Targets, manner: ChangeOptions) -> Selection:
+    """What the filter finds. Where there is no such queue, or not one such group, the attempt is recorded."""
+    from asyncmq_cli.output.tables import tables
+    from asyncmq_cli.services.changes.jobs import ChangeRequest
+    from asyncmq_cli.services.changes.selection import Selection
+
+    try:
+        chosen = _selection(session, targets)
+    except (QueueNotFound, GroupNotFound, AmbiguousGroup) as exc:
+        if not manner.dry_run:
+            nothing = ChangeRequest(targets.queue, Selection([]), manner.reason, noun=manner.noun)
+            session.job_changes.refused(manner.verb, nothing, exc)
+        raise
+    if chosen.nameless:
+        left = tables.counted(chosen.nameless, "job")
+        session.out.remark("warning", f"{left} without an id left out; '' names such a job")
+    else:
+        tell_of_none(session, chosen.total or 0, targets.looked_at, targets.elsewhere)
+    return chosen
+
+
+def _selection(session: Session, targets: Targets) -> Selection:
+    from asyncmq_cli.services.changes.selection import Share, select
+
+    wanted = session.filter
+    if targets.dead:
+        jobs = session.dlq.matching(targets.queue, wanted)
+    else:
+        jobs = session.jobs.matching(targets.queue, targets.state or targets.default_state, wanted)
+    limit, percent = session.flags.get("limit"), parse.percent_of(session.flags, "percent", "--percent")
+    if limit is not None and percent is not None:
+        raise UsageProblem("--limit and --percent exclude each other")
+    return select(jobs, Share(limit=limit, percent=percent))
+
+
+def _ask(session: Session, meant: confirm.Confirmation) -> None:
+    confirm.ask(session, meant, lambda job_ids: session.jobs.heads(meant.queue, job_ids))
+
+
+def _cut_offs(session: Session) -> list[str]:
+    """The moments at which the ages of the filter begin or end, as dates: a unit that was misread shows."""
+    from asyncmq_cli.output.text import times
+
+    if not {"older_than", "newer_than"}.intersection(session.flags):
+        return []
+    wanted, now = session.filter, session.now()
+    return [
+        f"{name}: {side} {times.moment(now - span, utc=bool(session.flags.get('utc')))} "
+        f"({times.duration(span)} ago)"
+        for name, side, span in (
+            ("--older-than", "from before", wanted.older_than),
+            ("--newer-than", "since", wanted.newer_than),
+        )
+        if span is not None
+    ]
+
+
+def _meant(
+    targets: Targets, manner: ChangeOptions, chosen: Selection, cut_offs: Sequence[str]
+) -> confirm.Confirmation:
+    remarks = [*cut_offs, *_of_backup(manner)]
+    if targets.state is None and not targets.dead:
+        remarks.insert(0, f"only {targets.default_state} jobs; {targets.elsewhere or '--state names others'}")
+    return confirm.Confirmation(
+        manner.verb, targets.queue, chosen.job_ids, chosen.states, chosen.total, remarks=remarks
+    )
+
+
+def _of_backup(manner: ChangeOptions) -> list[str]:
+    if manner.verb != "remove":
+        return []
+    return [confirm.NO_BACKUP if manner.backup is None else f"backup: {manner.backup}"]

@@ -1,0 +1,108 @@
+"""Lists of jobs: one page, or every match, and what is said of those that are not shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from asyncmq_cli.cli.params import option
+from asyncmq_cli.cli.targets import EVERYWHERE
+from asyncmq_cli.models.jobs import whole_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from asyncmq_cli.cli.session import Session
+    from asyncmq_cli.models.job_lists import JobPage
+    from asyncmq_cli.models.jobs import Job
+
+_USUAL_SIZE, _LARGEST = 20, 1000
+
+PageOption = Annotated[int | None, option("--page", "N", "Which page. [default: 1]", min=1)]
+
+
+def size_option(things: str) -> Any:
+    told = f"{things} a page, 1 to {_LARGEST}. [default: {_USUAL_SIZE}]"
+    return option("--size", "N", told, min=1, max=_LARGEST)
+
+
+SizeOption = Annotated[int | None, size_option("Jobs")]
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """What stands on the command line, None for what does not."""
+
+    asked_page: int | None
+    asked_size: int | None
+
+    @property
+    def page(self) -> int:
+        return self.asked_page or 1
+
+    @property
+    def size(self) -> int:
+        return self.asked_size or _USUAL_SIZE
+
+    def tell_of_more(
+        self, session: Session, shown: int, total: int, things: str = "jobs", *, is_exact: bool = True
+    ) -> None:
+        """A pipe that is given a page unasked and without a word would take it for everything: no line
+        stands under it."""
+        unasked = self.asked_page is None and self.asked_size is None
+        if unasked and shown < total and session.out.format == "tabs":
+            of = f"{total:,}" if is_exact else f"at most {total:,}"
+            session.out.remark(
+                "note", f"{shown:,} of {of} {things}; --ndjson gives all, --size up to {_LARGEST}"
+            )
+
+
+def print_page(session: Session, page: JobPage) -> None:
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
+
+    secrets = session.show_secrets
+    if session.out.format == "json":
+        page = replace(page, jobs=whole_page(page.jobs, session.config.max_decoded))
+    session.warn_of_problems(page.jobs)
+    if session.out.format == "json":
+        session.out.document(documents.job_page(page, show_secrets=secrets))
+    else:
+        session.out.rows(page.jobs, views.jobs(page.state, show_secrets=secrets), now=session.now())
+        session.out.footer(views.page_footer(page))
+
+
+def print_every(session: Session, jobs: Iterable[Job], *, dead: bool = False) -> None:
+    """One object or one id a line, as the jobs come."""
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
+
+    secrets = session.show_secrets
+    one = documents.dead_job if dead else documents.job
+    if session.out.format == "ndjson":
+        jobs = (job.whole() for job in jobs)
+    session.listing(
+        session.warning_of_problems(jobs),
+        views.jobs(None if dead else "all", show_secrets=secrets),
+        list,
+        lambda job: one(job, show_secrets=secrets),
+    )
+
+
+def tell_of_none(session: Session, total: int, state: str, others: str | None = EVERYWHERE) -> None:
+    """A filter that finds nothing looks like one that has nothing to find: which state was looked
+    at is said, and with what the `others` are."""
+    if total or state == "all" or session.out.for_programs:
+        return
+    what = f"no {state} job matches" if session.filter.narrows else f"there is no {state} job"
+    session.out.remark("note", "; ".join(filter(None, (what, others))))
+
+
+def telling_of_none(session: Session, jobs: Iterable[Job], state: str) -> Iterator[Job]:
+    """The same jobs, as they come."""
+    total = 0
+    for job in jobs:
+        total += 1
+        yield job
+    if session.filter.narrows:
+        tell_of_none(session, total, state)

@@ -1,0 +1,210 @@
+"""The parameters that commands share, each declared once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from asyncmq_cli import __version__
+from asyncmq_cli.cli import help_pages
+from asyncmq_cli.cli.groups import FIELDS, WATCH
+from asyncmq_cli.cli.targets import STDIN_HELP, literal
+from asyncmq_cli.config import COLOR_CHOICES
+from asyncmq_cli.errors import UsageProblem, did_you_mean
+
+FILTERS = "Filters"
+"""The title under which help shows what a list is narrowed by."""
+
+
+def argument(metavar: str, help_text: str = "", **given: Any) -> Any:
+    return typer.Argument(metavar=metavar, help=help_text or None, show_default=False, **given)
+
+
+def option(
+    name: str, metavar: str, help_text: str, *short: str, title: str | None = None, **given: Any
+) -> Any:
+    """An option that takes a value; `title` is under which help shows it."""
+    return typer.Option(name, *short, metavar=metavar, help=help_text, rich_help_panel=title, **given)
+
+
+def one_of(choices: Sequence[str]) -> Callable[[Any], Any]:
+    """A check of an option's value, or of each of its values; `choices` is also what TAB offers.
+    Choices stay plain texts all the way down."""
+
+    def check(given: Any) -> Any:
+        for value in given if isinstance(given, list | tuple) else [given]:
+            if value is not None and value not in choices:
+                raise UsageProblem(
+                    f"{value!r} is not one of {', '.join(choices)}", hint=did_you_mean(value, choices)
+                )
+        return given
+
+    return offering(choices, check)
+
+
+def offering(
+    choices: Sequence[str], check: Callable[[Any], Any] = lambda value: value
+) -> Callable[[Any], Any]:
+    """A check under which TAB offers these values; alone, it lets all others through too."""
+
+    def checked(value: Any) -> Any:
+        return check(value)
+
+    checked.choices = tuple(choices)  # type: ignore[attr-defined]
+    return checked
+
+
+QueueArg = Annotated[str, argument("QUEUE", "Name of the queue.", callback=literal)]
+QueuesArg = Annotated[list[str], argument("QUEUE...", f"Names of queues; {STDIN_HELP}.")]
+JobArg = Annotated[str, argument("ID", "Id of the job.", callback=literal)]
+JobsArg = Annotated[list[str] | None, argument("[ID...]", f"Ids of jobs; {STDIN_HELP}.")]
+ReasonOption = Annotated[str | None, option("--reason", "TEXT", "Why; goes into the audit entry.")]
+SinceOption = Annotated[
+    str | None,
+    option("--since", "AGE", "At most that old: 90s, 2h, 7d, or from that date on.", title=FILTERS),
+]
+BackupOption = Annotated[
+    str | None,
+    option(
+        "--backup",
+        "FILE",
+        "Write the jobs into this new file first, whole and unredacted; 'jobs restore' puts them back.",
+    ),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+Options = Mapping[str, tuple[Any, Any]]
+"""Of each option its annotation and its default, by the name under which its value comes."""
+
+
+def _text(*told: str, **given: Any) -> tuple[Any, Any]:
+    return Annotated[str | None, option(*told, **given)], None
+
+
+def _number(*told: str, **given: Any) -> tuple[Any, Any]:
+    return Annotated[int | None, option(*told, **given)], None
+
+
+def _flag(name: str, help_text: str, **given: Any) -> tuple[Any, Any]:
+    return Annotated[bool, typer.Option(name, help=help_text, **given)], False
+
+
+def _under(title: str, **options: tuple[Any, Any]) -> Options:
+    """The same, shown by help under that title."""
+    for annotation, _ in options.values():
+        annotation.__metadata__[0].rich_help_panel = title
+    return options
+
+
+def _require_name(value: str | None) -> str | None:
+    if value not in (None, "name"):
+        raise UsageProblem(
+            f"--output must be name, not {value!r}",
+            hint="--json prints a document, --ndjson an object a line, and --fields chooses columns",
+        )
+    return value
+
+
+_OUTPUT, _HOW_MANY = "Output", "How many, and how fast"
+
+# What only some commands have, in the sets in which they come.
+_SETS: dict[str, Options] = {
+    "ndjson": _under(
+        _OUTPUT, ndjson=_flag("--ndjson", "Print one JSON object a line: every match, not one page.")
+    ),
+    "fields": _under(
+        _OUTPUT, fields=_text(FIELDS, "[A,B,…]", "Only these columns, in this order. Alone, it lists them.")
+    ),
+    "names": _under(
+        _OUTPUT,
+        output=_text(
+            "--output",
+            "FORMAT",
+            "name: only ids, one a line, for the next pipe; every match.",
+            "-o",
+            callback=offering(("name",), _require_name),
+        ),
+    ),
+    "secrets": _under(
+        _OUTPUT, show_secrets=_flag("--show-secrets", "Print what looks like a secret, not [redacted].")
+    ),
+    "full": _under(
+        _OUTPUT, full=_flag("--full", "Cut nothing on a terminal: long values and names are printed whole.")
+    ),
+    "watch": _under(
+        _OUTPUT,
+        watch=_text(WATCH, "[SECONDS]", "Draw it anew every 2 seconds, or so many, until q or Ctrl-C."),
+    ),
+    "filters": _under(
+        FILTERS,
+        q=_text("--q", "TEXT", "Text anywhere in the job's JSON."),
+        task=_text("--task", "TEXT", "A part of the task's name."),
+        job_id=_text("--job-id", "TEXT", "A part of the job's id."),
+        group=_text("--group", "ID", "A group of failures, as 'dlq groups' names it, or how its id begins."),
+        older_than=_text(
+            "--older-than",
+            "AGE",
+            "Older than that: 90s, 2h, 7d, 2w (a bare number is seconds), or from before a date: 2026-03-01, "
+            "local time unless it ends in Z or an offset, today, yesterday. Dead jobs by their death.",
+        ),
+        newer_than=_text(
+            "--newer-than", "AGE", "At most that old (a bare number is seconds), or from that date on."
+        ),
+    ),
+    "bulk": _under(
+        _HOW_MANY,
+        all_jobs=_flag("--all", "Every job of the list, instead of ids or a filter."),
+        limit=_number("--limit", "N", "At most N, the oldest first.", min=1),
+        percent=_text("--percent", "P", "So much of what matches, the oldest first: 10 or 10%."),
+        rate=_text("--rate", "RATE", "At most so many a second or minute: 50/s, 300/m."),
+    ),
+    "abort": _under(
+        _HOW_MANY,
+        abort_above=_text(
+            "--abort-above", "SHARE", "With --rate: stop when more of the retried jobs failed again, as 20%."
+        ),
+    ),
+}
+_SETS["pace"] = {"rate": _SETS["bulk"]["rate"]}
+_TOGETHER = {"list": ("ndjson", "fields", "names", "full")}
+
+
+def extra_options(*sets: str) -> Options:
+    """Those of the named sets: `list` for a list, `secrets` where job data is printed, `filters` and
+    `bulk` for what hits many jobs."""
+    names = [name for each in sets for name in _TOGETHER.get(each, (each,))]
+    return {name: option for each in names for name, option in _SETS[each].items()}
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"asyncmq-cli {__version__}\n")
+        raise typer.Exit
+
+
+GLOBAL_OPTIONS: Options = _under(
+    help_pages.GLOBAL,
+    redis_url=_text(
+        "--redis-url",
+        "URL",
+        "Where Redis is: redis://, rediss:// or unix://. "
+        "[env: ASYNCMQ_REDIS_URL, REDIS_URL; default: redis://localhost:6379/0]",
+    ),
+    timeout=_text(
+        "--timeout", "DURATION", "How long Redis may take to answer: seconds, or as 500ms. [default: 5]"
+    ),
+    actor=_text("--actor", "NAME", "Who acts, for the audit trail. [env: ASYNCMQ_ACTOR; default: user@host]"),
+    json=_flag("--json", "Print one JSON document."),
+    utc=_flag("--utc", "Show times as dates in UTC, not as ages."),
+    color=_text(
+        "--color",
+        "WHEN",
+        "auto, always or never. [env: NO_COLOR; default: auto]",
+        callback=offering(COLOR_CHOICES),
+    ),
+    version=_flag("--version", "Print the version.", callback=print_version, is_eager=True),
+)

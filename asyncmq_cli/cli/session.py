@@ -1,0 +1,377 @@
+"""The session: it opens the store, hands out the services, renders and closes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import typer
+
+from asyncmq_cli import config as configuration
+from asyncmq_cli.errors import OutputFailed, QueueNotFound, TargetsFailed, UsageProblem, command_line
+from asyncmq_cli.models.queues import ALL_FIELDS
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.job_lists import JobFilter
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.repeatables import Repeatable
+    from asyncmq_cli.output.printer import Printer
+    from asyncmq_cli.output.tables.columns import Column
+    from asyncmq_cli.services.audit import AuditService
+    from asyncmq_cli.services.backup.restore import RestoreService
+    from asyncmq_cli.services.changes.jobs import JobChangeService
+    from asyncmq_cli.services.doctor.repair import RepairService
+    from asyncmq_cli.services.doctor.service import DoctorService
+    from asyncmq_cli.services.jobs.service import DlqService, JobService
+    from asyncmq_cli.services.monitoring.check import CheckService
+    from asyncmq_cli.services.monitoring.events import EventService
+    from asyncmq_cli.services.monitoring.metrics import MetricsService, PrometheusService
+    from asyncmq_cli.services.monitoring.poller import SnapshotReader
+    from asyncmq_cli.services.monitoring.wait import WaitService
+    from asyncmq_cli.services.monitoring.workers import WorkerService
+    from asyncmq_cli.services.queues import QueueService
+    from asyncmq_cli.services.repeatables.service import RepeatableService
+    from asyncmq_cli.storage.store import Store
+
+
+class Services(ABC):
+    @property
+    @abstractmethod
+    def store(self) -> Store:
+        """What they all work on."""
+
+    @cached_property
+    def queues(self) -> QueueService:
+        from asyncmq_cli.services.queues import QueueService
+
+        return QueueService(self.store)
+
+    @cached_property
+    def jobs(self) -> JobService:
+        from asyncmq_cli.services.jobs.service import JobService
+
+        return JobService(self.store)
+
+    @cached_property
+    def dlq(self) -> DlqService:
+        from asyncmq_cli.services.jobs.service import DlqService
+
+        return DlqService(self.store)
+
+    @cached_property
+    def job_changes(self) -> JobChangeService:
+        from asyncmq_cli.services.changes.jobs import JobChangeService
+
+        return JobChangeService(self.store)
+
+    @cached_property
+    def restores(self) -> RestoreService:
+        from asyncmq_cli.services.backup.restore import RestoreService
+
+        return RestoreService(self.store)
+
+    @cached_property
+    def repeatables(self) -> RepeatableService:
+        from asyncmq_cli.services.repeatables.service import RepeatableService
+
+        return RepeatableService(self.store)
+
+    @cached_property
+    def workers(self) -> WorkerService:
+        from asyncmq_cli.services.monitoring.workers import WorkerService
+
+        return WorkerService(self.store)
+
+    @cached_property
+    def audit(self) -> AuditService:
+        from asyncmq_cli.services.audit import AuditService
+
+        return AuditService(self.store)
+
+    @cached_property
+    def checks(self) -> CheckService:
+        from asyncmq_cli.services.monitoring.check import CheckService
+
+        return CheckService(self.store)
+
+    @cached_property
+    def waits(self) -> WaitService:
+        from asyncmq_cli.services.monitoring.wait import WaitService
+
+        return WaitService(self.store)
+
+    @cached_property
+    def doctor(self) -> DoctorService:
+        from asyncmq_cli.services.doctor.service import DoctorService
+
+        return DoctorService(self.store)
+
+    @cached_property
+    def repairs(self) -> RepairService:
+        from asyncmq_cli.services.doctor.repair import RepairService
+
+        return RepairService(self.store)
+
+    @cached_property
+    def metrics(self) -> MetricsService:
+        from asyncmq_cli.services.monitoring.metrics import MetricsService
+
+        return MetricsService(self.store)
+
+    @cached_property
+    def prometheus(self) -> PrometheusService:
+        from asyncmq_cli.services.monitoring.metrics import PrometheusService
+
+        return PrometheusService(self.store)
+
+    @cached_property
+    def events(self) -> EventService:
+        from asyncmq_cli.services.monitoring.events import EventService
+
+        return EventService(self.store, self.metrics)
+
+    def poller(
+        self,
+        fields: Collection[str] = ALL_FIELDS,
+        *,
+        workers: bool = False,
+        latest: bool = False,
+        again: bool = False,
+    ) -> SnapshotReader:
+        """Reads all queues, of whose rows only these fields are wanted."""
+        from asyncmq_cli.services.monitoring.poller import SnapshotReader
+
+        return SnapshotReader(self.store, fields, workers=workers, latest=latest, again=again)
+
+
+T = TypeVar("T")
+Listed = TypeVar("Listed", "Job", "Repeatable")
+
+_PROBLEMS_NAMED = 5
+_REMEMBERED = 1000
+
+
+class Session(Services):
+    """What a command works with. Nothing is opened or imported before it is used."""
+
+    def __init__(self, flags: Mapping[str, Any]) -> None:
+        self.flags = flags
+        self.warnings: list[str] = []
+        """What is to be shown on the screen; whoever draws it clears them."""
+        self._told: set[str] = set()
+        self.has_screen = False
+        """Whether the terminal is drawn upon, so that warnings have a place there and nowhere else."""
+
+    @cached_property
+    def config(self) -> configuration.Config:
+        from asyncmq_cli.output.redaction.redact import redact_also
+
+        found = configuration.resolve(self.flags)
+        redact_also(found.redact)
+        return found
+
+    @cached_property
+    def store(self) -> Store:
+        from asyncmq_cli.storage.store import Store
+
+        return Store(self.config, warn=self._warn)
+
+    def _warn(self, message: str) -> None:
+        """Once: what is read again and again would be said again and again."""
+        if self.has_screen:
+            if message not in self.warnings:
+                self.warnings.append(message)
+            return
+        if len(self._told) == _REMEMBERED:
+            self._told.clear()
+        if message not in self._told:
+            self._told.add(message)
+            self.out.remark("warning", message)
+
+    @cached_property
+    def out(self) -> Printer:
+        from asyncmq_cli.output.printer import Printer
+
+        return Printer(
+            self._asked_format(),
+            color=self.config.color,
+            utc=bool(self.flags.get("utc")),
+            full=self.full,
+            fields=[field.strip() for field in (self.flags.get("fields") or "").split(",") if field.strip()],
+        )
+
+    def _asked_format(self) -> Literal["json", "ndjson", "names"] | None:
+        asked = [f"--{name}" for name in ("json", "ndjson", "fields") if name in self.flags]
+        if "output" in self.flags:
+            asked.append("--output")
+        if len(asked) > 1:
+            chosen = "--fields" in asked and "--output" not in asked
+            raise UsageProblem(
+                f"{' and '.join(asked)} exclude each other",
+                hint="--fields is for tables and pipes; of JSON, jq chooses" if chosen else None,
+            )
+        if "output" in self.flags:
+            return "names"
+        return "json" if "json" in self.flags else "ndjson" if "ndjson" in self.flags else None
+
+    def offer(self, columns: Sequence[Column[Any]]) -> None:
+        """Print the names of the columns and end, where that was asked for."""
+        if self.flags.get("fields") == "":
+            for column in columns:
+                self.out.line(column.field)
+            raise typer.Exit
+
+    def now(self) -> float:
+        return self.store.now()
+
+    @property
+    def filter(self) -> JobFilter:
+        from asyncmq_cli.cli.targets import filter_of
+
+        return filter_of(self.flags, self.now)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing is to be cut on a terminal."""
+        return bool(self.flags.get("full"))
+
+    @property
+    def show_secrets(self) -> bool:
+        return bool(self.flags.get("show_secrets"))
+
+    def warning_of_problems(self, jobs: Iterable[Listed], noun: str = "job") -> Iterator[Listed]:
+        """The same jobs; of those that could not be read whole, the first few are named on stderr."""
+        problems = 0
+        for job in jobs:
+            if job.problem is not None:
+                problems += 1
+                if problems <= _PROBLEMS_NAMED:
+                    self.out.remark("warning", f"{noun} {job.id!r} in {job.queue!r}: {job.problem}")
+            yield job
+        if problems > _PROBLEMS_NAMED:
+            self.out.remark("warning", f"{problems - _PROBLEMS_NAMED:,} more {noun}s could not be read whole")
+
+    def warn_of_problems(self, jobs: Iterable[Listed], noun: str = "job") -> None:
+        for _ in self.warning_of_problems(jobs, noun):
+            pass
+
+    def warning_of_queues(self, rows: Iterable[QueueStats]) -> Iterator[QueueStats]:
+        """The same rows; the first few whose states contradict their places are named on stderr."""
+        problems = 0
+        for row in rows:
+            if row.problem is not None:
+                problems += 1
+                if problems <= _PROBLEMS_NAMED:
+                    finds = command_line("doctor", row.name)
+                    self.out.remark("warning", f"queue {row.name!r}: {row.problem}; {finds} finds out why")
+            yield row
+        if problems > _PROBLEMS_NAMED:
+            more = problems - _PROBLEMS_NAMED
+            self.out.remark("warning", f"the states of {more:,} more queues contradict their places")
+
+    def listing(
+        self,
+        rows: Iterable[T],
+        columns: Sequence[Column[T]],
+        document: Callable[[Iterable[T]], Any],
+        line: Callable[[T], Any],
+    ) -> None:
+        """A list in the format asked for; `document` holds all rows, `line` one."""
+        if self.out.format == "json":
+            self.out.document(document(rows))
+        elif self.out.format == "ndjson":
+            self.out.documents(line(row) for row in rows)
+        else:
+            self.out.rows(rows, columns, now=self.now())
+
+    def detail(
+        self,
+        document: Callable[[], Any],
+        lines: Callable[[float], Iterable[str]],
+    ) -> None:
+        """One thing in full: as a document, as lines for people, or a fact a line in a pipe."""
+        from asyncmq_cli.output.text.key_value import tab_separated_pairs
+
+        if self.out.for_programs:
+            self.out.document(document())
+            return
+        for line in lines(self.now()) if self.out.for_people else tab_separated_pairs(document()):
+            self.out.line(line)
+
+    def report(self, report: ChangeReport, *, brief: bool = False) -> None:
+        """Print what became of each target; raise for those that failed.
+
+        `brief` spares people the list of what went well, where a filter chose it.
+        """
+        from asyncmq_cli.output.text import reports
+
+        try:
+            with self.out.outcome(lambda: f"done all the same: {reports.summary(report)}"):
+                self._print(report, brief=brief)
+        except OutputFailed as exc:
+            if report.interrupted is None and not any(result.error for result in report.results):
+                raise
+            # The status is that of the change, which comes with an error of its own.
+            self.out.remark("warning", exc.message)
+        _raise_failures(report)
+
+    def _print(self, report: ChangeReport, *, brief: bool) -> None:
+        from asyncmq_cli.output.json import documents
+        from asyncmq_cli.output.tables import views
+        from asyncmq_cli.output.text import reports
+
+        if self.out.format == "json" and brief:
+            head = documents.change_head(report)
+            self.out.long_document(head, "results", map(documents.change_result, report.results))
+        elif self.out.format == "json":
+            self.out.document(documents.change(report))
+        elif self.out.for_people and len(report.results) == 1 and not brief:
+            for kind, text in reports.single(report):
+                if kind == "done":
+                    self.out.line(text)
+                else:
+                    self.out.remark(kind, text)
+        else:
+            rows = reports.worth_a_row(report) if brief and self.out.for_people else report.results
+            if rows:
+                self.out.rows(rows, views.changes(dry_run=report.dry_run), now=0.0, choosable=False)
+            if len(rows) < len(report.results) and report.dry_run:
+                self.out.footer(f"… and {len(report.results) - len(rows):,} more")
+            if report.results or brief:
+                self.out.footer(reports.summary(report))
+
+
+def _raise_failures(report: ChangeReport) -> None:
+    if report.interrupted is not None:
+        raise report.interrupted
+    errors = [result.error for result in report.results if result.error is not None]
+    if not errors:
+        return
+    alone = len(report.results) == 1
+    if alone or (all(isinstance(error, QueueNotFound) for error in errors) and report.queue is not None):
+        raise errors[0]
+    raise TargetsFailed(
+        f"{len(errors)} of {len(report.results)} failed",
+        hint=f"the first: {errors[0].message}",
+        details={"failed": len(errors), "matched": len(report.results)},
+    )
+
+
+@contextmanager
+def open_session(flags: Mapping[str, Any]) -> Iterator[Session]:
+    session = Session(flags)
+    try:
+        # Before any work: a wrong setting is wrong usage, whatever the command.
+        _ = session.config, session.out
+        for warning in session.config.warnings:
+            session.out.remark("warning", warning)
+        with session.store.errors():
+            yield session
+    finally:
+        if "store" in session.__dict__:
+            session.store.close()

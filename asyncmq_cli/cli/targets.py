@@ -1,0 +1,183 @@
+"""The targets on the command line: names and ids, also from standard input, or a filter."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from asyncmq_cli.cli.ages import age
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.models.values import DEAD_STATES
+from asyncmq_cli.system.streams import lines_of_stdin
+
+if TYPE_CHECKING:
+    from asyncmq_cli.cli.session import Session
+
+
+STDIN = "-"
+STDIN_HELP = "- reads them from standard input, one a line (./- is one called -)"
+_SPELLED = re.compile(r"(?:\./)+-")
+
+
+def literal(word: Any) -> Any:
+    """`./-` names what is called `-`, as it does a file, and `././-` what is called `./-`."""
+    return word[2:] if isinstance(word, str) and _SPELLED.fullmatch(word) else word
+
+
+def job_ids(session: Session, queue: str, given: Sequence[str]) -> list[str]:
+    """The ids given, `-` replaced by the lines of standard input. Blanks around an id, which come with
+    what is pasted, are dropped unless there is a job of that very id."""
+    from asyncmq_cli.services.jobs.lookup import job_ids_meant
+
+    return job_ids_meant(session.store, queue, words(session, given))
+
+
+def job_id_meant(session: Session, queue: str, given: str) -> str:
+    """The same of one, where `-` is an id as any other."""
+    from asyncmq_cli.services.jobs.lookup import job_ids_meant
+
+    return job_ids_meant(session.store, queue, [given])[0]
+
+
+def queue_names(session: Session, given: Sequence[str]) -> list[str]:
+    """The same of queues."""
+    from asyncmq_cli.services.jobs.lookup import queues_meant
+
+    names = queues_meant(session.store, words(session, given))
+    if not names and session.store.queues.exists(STDIN):
+        session.out.remark("note", "standard input has no names; './-' is the queue that is called '-'")
+    return names
+
+
+def words(session: Session, given: Sequence[str]) -> list[str]:
+    """What was given, `-` replaced by the lines of standard input, each as it stands there."""
+    import sys
+
+    found: list[str] = []
+    for word in given:
+        if word != STDIN:
+            found.append(literal(word))
+            continue
+        if sys.stdin.isatty():
+            session.out.remark("note", "reading names, one a line, until Ctrl-D; './-' is what is called '-'")
+        lines = b"\n".join(lines_of_stdin()).removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+        found += [line.rstrip("\r") for line in lines.split("\n") if line.strip()]
+    return found
+
+
+EVERYWHERE = "--state all looks at every state"
+_FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than")
+_RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>s|sec|second|m|min|minute)")
+_UNIT_SECONDS = {"s": 1, "m": 60}
+_SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What stands on the command line. `dead` means the dead-letter queue, whatever the state."""
+
+    queue: str
+    job_ids: list[str] | None
+    state: str | None = None
+    default_state: str = "waiting"
+    dead: bool = False
+
+    @property
+    def looked_at(self) -> str:
+        """Jobs of which state a filter chooses from."""
+        return "dead" if self.dead else self.state or self.default_state
+
+    @property
+    def elsewhere(self) -> str | None:
+        """With what the other states are looked at."""
+        if self.dead:
+            return None
+        if self.default_state in DEAD_STATES:
+            return f"--state {next(state for state in DEAD_STATES if state != self.looked_at)} looks at those"
+        return EVERYWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeOptions:
+    """How a change is made. What is not destructive is asked about only where a filter chose."""
+
+    verb: str
+    noun: Literal["job", "dlq"] = "job"
+    reason: str | None = None
+    dry_run: bool = False
+    yes: bool = False
+    destructive: bool = True
+    backup: str | None = None
+
+
+def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
+    """The filter that the options make. Raises UsageProblem for an age that is none."""
+    ages = {name: flags.get(name) for name in ("older_than", "newer_than")}
+    return JobFilter(
+        q=flags.get("q") or "",
+        task=flags.get("task") or "",
+        job_id=flags.get("job_id") or "",
+        group=flags.get("group") or "",
+        **{name: None if text is None else age(text, now) for name, text in ages.items()},
+    )
+
+
+def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
+    """Whether a filter chooses. Raises UsageProblem unless exactly one of the two ways is taken, and
+    for a filter that is empty: it would match everything, and comes of a variable that is not set."""
+    for name in _FILTERS:
+        if name in flags and not flags[name].strip():
+            raise UsageProblem(f"--{name.replace('_', '-')} is empty", hint="--all means every job")
+    chooses = (
+        targets.state is not None or bool(flags.get("all_jobs")) or any(name in flags for name in _FILTERS)
+    )
+    if targets.job_ids and chooses:
+        raise UsageProblem("ids and a filter exclude each other", hint="give one or the other")
+    if not targets.job_ids and not chooses:
+        raise UsageProblem(
+            "which jobs? give ids, a filter (--q, --task, --job-id, --group, --older-than, …), or --all"
+        )
+    if not chooses and (flags.get("limit") is not None or flags.get("percent") is not None):
+        raise UsageProblem("--limit and --percent go with a filter or --all")
+    return chooses
+
+
+def rate_of(flags: Mapping[str, Any]) -> float | None:
+    """Jobs a second."""
+    text = flags.get("rate")
+    if text is None:
+        return None
+    found = _RATE.fullmatch(text.strip().lower())
+    rate = float(found["count"]) / _UNIT_SECONDS[found["unit"][0]] if found else 0.0
+    if rate <= 0:
+        raise UsageProblem(f"--rate must be like 50/s or 300/m, not {text!r}")
+    return rate
+
+
+def abort_share_of(flags: Mapping[str, Any]) -> float | None:
+    """A share from 0 to 1."""
+    percent = percent_of(flags, "abort_above", "--abort-above")
+    if percent is None:
+        return None
+    if flags.get("rate") is None:
+        raise UsageProblem(
+            "--abort-above goes with --rate", hint="without a pace all is retried before the first job ends"
+        )
+    return percent / 100
+
+
+def percent_of(flags: Mapping[str, Any], name: str, option: str) -> float | None:
+    """A number from 0 to 100, given with or without its sign."""
+    text = flags.get(name)
+    if text is None:
+        return None
+    found = _SHARE.fullmatch(text.strip())
+    if found is None:
+        raise UsageProblem(f"{option} must be a share, not {text!r}", hint="such as 20%, or 20 for the same")
+    if float(found["number"]) > 100:
+        raise UsageProblem(f"{option} is 100% at most, not {text!r}")
+    return float(found["number"])

@@ -1,0 +1,135 @@
+"""`--watch`: a command's output drawn anew in place, until `q` or Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import typer
+
+from asyncmq_cli.cli.ages import interval
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.errors import UsageProblem, interruption
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.output.tables.columns import Column
+    from asyncmq_cli.output.terminal.viewport import Viewport
+    from asyncmq_cli.services.monitoring.poller import Outage
+
+T = TypeVar("T")
+
+LEAST_INTERVAL = 0.2
+_PAST = 1800.0
+"""Seconds before the first look with which the trends begin."""
+
+_INSTEAD = "'asyncmq events tail' follows changes in a pipe"
+
+
+def is_wanted(session: Session) -> bool:
+    return "watch" in session.flags
+
+
+def columns_of(session: Session, columns: Sequence[Column[T]]) -> Sequence[Column[T]]:
+    """Those of `columns` that --fields asks for, else all. Raises UsageProblem for one there is not."""
+    from asyncmq_cli.output.tables.columns import chosen
+
+    return chosen(columns, session.out.fields) if session.out.fields else columns
+
+
+class _Board(Generic[T]):
+    """What is on the screen: the totals, a frame, the trends since before it began, and what is wrong."""
+
+    def __init__(
+        self,
+        session: Session,
+        frame: Callable[[T, Viewport], list[Any]],
+        every: float,
+        first: tuple[Snapshot, T],
+    ) -> None:
+        self._session = session
+        self._frame = frame
+        self._every = f"every {every:g}s"
+        from asyncmq_cli.services.monitoring.rates import LongTrend
+
+        self._trend = LongTrend(session.metrics.past(since=_PAST))
+        self.outage: Outage | None = None
+        self.show(first)
+
+    def show(self, found: tuple[Snapshot, T]) -> None:
+        self._shown = found
+        snapshot = found[0].snapshot()
+        # Totals of another moment would make false rates.
+        if snapshot.is_whole and not found[0].states_age:
+            self._trend.add(snapshot)
+
+    def lines(self, width: int, height: int) -> list[str]:
+        from asyncmq_cli.output.terminal import header_footer, screens
+        from asyncmq_cli.output.terminal.viewport import canvas_for
+
+        out = self._session.out
+        picture, value = self._shown
+        problem = None if self.outage is None else self.outage.error.message
+        where = self._session.config.shown_url
+        remarks = header_footer.remarks(problem, self._session.warnings, where=where)
+        canvas = canvas_for(out, width=width, height=height - 2 - len(remarks))
+        corner = header_footer.as_of(picture.now, self._every, is_old=problem is not None, utc=canvas.utc)
+        shown = out.drawn_all([screens.head(picture, canvas, corner), *self._frame(value, canvas)])
+        # Of what has no room, what is wrong is the last to go.
+        is_current = picture.snapshot().is_whole
+        below = [header_footer.trends(self._trend.trend(), canvas, is_current=is_current), *remarks]
+        return [*shown[: canvas.height + 1], *out.drawn_all(below)]
+
+
+def watch(
+    session: Session,
+    look: Callable[[Snapshot], T],
+    frame: Callable[[T, Viewport], list[Any]],
+    *,
+    workers: bool = False,
+    latest: bool = False,
+) -> None:
+    """Draw `frame` of what `look` makes of each picture, which has at least the rows of the queues."""
+    from asyncmq_cli.output.terminal.live import LiveScreen
+    from asyncmq_cli.services.monitoring.poller import Outage, Poller
+
+    every = _interval(session)
+    poller = session.poller(workers=workers, latest=latest, again=True)
+
+    def both() -> tuple[Snapshot, T]:
+        picture = poller.read()
+        return picture, look(picture)
+
+    feed = Poller(session.store, both, poller.forget)
+    # Before the screen is taken: what is wrong now is told as everywhere.
+    board = _Board(session, frame, every, feed.first())
+    session.has_screen = True
+    try:
+        with LiveScreen(board.lines) as screen:
+            screen.draw()
+            while screen.wait(board.outage.pause if board.outage else feed.rest(every)):
+                session.warnings.clear()
+                found = feed.next()
+                board.outage = found if isinstance(found, Outage) else None
+                if not isinstance(found, Outage):
+                    board.show(found)
+                screen.draw()
+    except KeyboardInterrupt as exc:
+        # A status as of every interruption, and no word: nothing was left undone.
+        raise typer.Exit(interruption(exc).exit_code) from exc
+    finally:
+        session.has_screen = False
+
+
+def _interval(session: Session) -> float:
+    if session.out.for_programs:
+        option = "--json" if session.out.format == "json" else "--ndjson"
+        raise UsageProblem(f"--watch and {option} exclude each other", hint=_INSTEAD)
+    if session.out.format == "names":
+        raise UsageProblem("--watch and --output exclude each other", hint=_INSTEAD)
+    if not session.out.stdout_is_terminal:
+        raise UsageProblem("--watch draws on a terminal, and stdout is none", hint=_INSTEAD)
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise UsageProblem("--watch draws on a terminal, and this one is dumb", hint=_INSTEAD)
+    return interval("--watch", session.flags["watch"], LEAST_INTERVAL)

@@ -1,0 +1,84 @@
+"""Restoring jobs from a backup: what was chosen, whether it is meant, and how it goes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from asyncmq_cli.cli import confirm
+from asyncmq_cli.cli import targets as parse
+from asyncmq_cli.cli.params import argument
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import ChangeOptions, words
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.backup.reader import Backup, Entry
+
+FileArg = Annotated[
+    str, argument("FILE", "A backup, as 'remove --backup' writes it; - reads it from standard input.")
+]
+
+
+def restore_jobs(
+    session: Session, file: str, job_ids: list[str] | None, manner: ChangeOptions, *, force: bool
+) -> None:
+    from asyncmq_cli.errors import UsageProblem
+    from asyncmq_cli.output.terminal import progress
+    from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup
+
+    rate = parse.rate_of(session.flags)
+    if file == STANDARD_INPUT and STANDARD_INPUT in (job_ids or ()):
+        raise UsageProblem("the backup and the ids cannot both come from standard input")
+    named = words(session, job_ids) if job_ids else None
+    with Backup(file) as backup:
+        if named is not None:
+            known = {entry.id for entry in backup.entries.values()}
+            named = [job_id if job_id in known else job_id.strip() or job_id for job_id in named]
+        _warn(session, backup, whole=named is None)
+        chosen = session.restores.chosen(backup)
+        overflow = confirm.of_overflow(session, len(chosen if named is None else named))
+        if named is None and not manner.dry_run and not manner.yes:
+            _ask(session, backup, chosen, overflow)
+        else:
+            for line in overflow:
+                session.out.remark("warning", line)
+        with progress.of_changes(session.out, manner.verb, len(chosen) if named is None else 0) as advance:
+            from asyncmq_cli.services.backup.restore import RestoreOrder
+            from asyncmq_cli.services.changes.jobs import BulkOptions
+
+            order = RestoreOrder(
+                backup,
+                named,
+                force=force,
+                reason=manner.reason,
+                dry_run=manner.dry_run,
+                control=BulkOptions(rate=rate, progress=advance),
+            )
+            report = session.restores.restore(order)
+    session.report(report, brief=named is None)
+
+
+def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Sequence[str]) -> None:
+    meant = confirm.Confirmation(
+        "restore",
+        ", ".join(sorted({entry.queue for entry in chosen})),
+        [entry.id for entry in chosen],
+        Counter(entry.state for entry in chosen),
+        remarks=remarks,
+    )
+    confirm.ask(session, meant, lambda ids: session.restores.heads(backup, chosen[: len(ids)]))
+
+
+def _warn(session: Session, backup: Backup, *, whole: bool) -> None:
+    kept = sum(1 for entry in backup.entries.values() if entry.removed is False)
+    if kept and whole:
+        from asyncmq_cli.output.tables.tables import counted
+
+        session.out.remark("warning", f"{counted(kept, 'job')} of the backup had not been removed after all")
+    if backup.cut_line is not None:
+        session.out.remark(
+            "warning",
+            f"line {backup.cut_line:,}, the last of the backup, is cut off and left out; "
+            "a run that was killed in writing it had not removed that job",
+        )

@@ -1,0 +1,204 @@
+"""The completion candidates for a word: from the program itself, or from Redis."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.completion.place import Place, takes_value, walk
+from asyncmq_cli.models.candidates import Candidate
+
+if TYPE_CHECKING:
+    from asyncmq_cli.output.tables.columns import Column
+
+
+COMMAND_LINE, FILES, COLUMNS = "command line", "files", "columns"
+_KINDS = {
+    "FILE": FILES,
+    "QUEUE": "queues",
+    "job_id": "jobs",
+    "job_ids": "jobs",
+    "repeatable_ids": "repeatables",
+    "group": "groups",
+    "task": "tasks",
+    "command": COMMAND_LINE,
+    "fields": COLUMNS,
+}
+NEEDS_A_BEGINNING = ("jobs",)
+
+
+def kind_of(param: Any) -> str | None:
+    """By what it is called in the help, or by its own name. A new option that is called like these is
+    completed like these."""
+    return _KINDS.get(str(param.metavar).strip("[].")) or _KINDS.get(param.name)
+
+
+def _views(name: str, **given: Any) -> Callable[[str | None], Sequence[Column[Any]]]:
+    """Columns of `views` by their name, made with `given` where they are made."""
+
+    def columns(state: str | None) -> Sequence[Column[Any]]:
+        from asyncmq_cli.output.tables import views
+
+        found: Any = getattr(views, name)
+        return found(**given) if given else found  # type: ignore[no-any-return]
+
+    return columns
+
+
+def _of_jobs(state: str | None) -> Sequence[Column[Any]]:
+    from asyncmq_cli.output.tables import views
+
+    return views.jobs(state or "waiting", show_secrets=False)
+
+
+def _of_history(state: str | None) -> Sequence[Column[Any]]:
+    from asyncmq_cli.output.text import metrics
+
+    return metrics.HISTORY
+
+
+_COLUMNS: dict[tuple[str, ...], Callable[[str | None], Sequence[Column[Any]]]] = {
+    ("queues", "list"): _views("QUEUES"),
+    ("jobs", "list"): _of_jobs,
+    ("dlq", "list"): _views("jobs", state=None, show_secrets=False),
+    ("dlq", "groups"): _views("groups", show_secrets=False),
+    ("repeatables", "list"): _views("repeatables", show_secrets=False),
+    ("workers", "list"): _views("WORKERS"),
+    ("metrics", "history"): _of_history,
+    ("audit",): _views("AUDIT"),
+}
+
+
+def fields_of(command: Sequence[str], state: str | None) -> list[str]:
+    """By the words of the command; `state` is the one that was asked for, None where none was."""
+    columns = _COLUMNS.get(tuple(command))
+    return [] if columns is None else [column.field for column in columns(state)]
+
+
+_LONGEST_WAIT = 60.0
+"""Seconds for which whoever pressed TAB waits for Redis at most, whatever is asked for."""
+_ENVIRONMENT = re.compile(r"\$\{(\w+)\}|\$(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    offers: Sequence[Candidate] = ()
+    files: bool = False
+    """Whether the names of files are wanted, which each shell knows best."""
+
+
+def answer(root: Any, words: Sequence[str], current: str) -> Answer:
+    """What may stand where `current` is being typed, behind `words`."""
+    return _at(root, walk(root, words), current)
+
+
+def _at(root: Any, place: Place, current: str) -> Answer:
+    if place.problem:
+        return Answer()
+    if place.pending is not None:
+        return _values(root, place, place.pending, current)
+    if not place.only_arguments and current.startswith("-"):
+        name, equals, value = current.partition("=")
+        option = place.option(name) if equals else None
+        if not equals:
+            return Answer(_beginning(_options(place), current))
+        return _behind_equals(root, place, option, name, value)
+    if place.subcommands:
+        return Answer(_beginning(_commands(place), current))
+    if place.argument is None:
+        return Answer(_beginning(_options(place), current) if not place.only_arguments else ())
+    return _values(root, place, place.argument, current)
+
+
+def _behind_equals(root: Any, place: Place, option: Any, name: str, value: str) -> Answer:
+    if option is None or not takes_value(option):
+        return Answer()
+    found = _values(root, place, option, value)
+    return Answer([Candidate(f"{name}={offer.value}", offer.about) for offer in found.offers], found.files)
+
+
+def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
+    choices = getattr(param.callback, "choices", ())
+    if choices:
+        return Answer(_beginning([Candidate(choice) for choice in choices], current))
+    kind = kind_of(param)
+    if kind == FILES:
+        return Answer(files=True)
+    if kind == COLUMNS:
+        return Answer(_columns(place, current))
+    if kind == COMMAND_LINE:
+        return _at(root, _without_redis(walk(root, place.given.get(param.name, []))), current)
+    if kind is None:
+        return Answer()
+    if param.param_type_name != "argument":
+        return Answer(_live(place, kind, current))
+    if kind in NEEDS_A_BEGINNING and not current:
+        return Answer([] if place.only_arguments else _options(place))
+    known = place.given.get(param.name, [])
+    offers = [offer for offer in _live(place, kind, current) if offer.value not in known]
+    # What looks like an option is one there.
+    return Answer([o for o in offers if place.only_arguments or not o.value.startswith("-")])
+
+
+def _columns(place: Place, current: str) -> list[Candidate]:
+    """Those that are not there yet, behind the ones that are."""
+    # import-gone
+
+    before, comma, begun = current.rpartition(",")
+    taken = before.lower().split(",")
+    names = fields_of(place.command, place.last("state"))
+    return [
+        Candidate(f"{before}{comma}{name}")
+        for name in names
+        if name.startswith(begun.lower()) and name not in taken
+    ]
+
+
+def _live(place: Place, kind: str, current: str) -> list[Candidate]:
+    if _ELSEWHERE in place.given:
+        return []
+    url = place.last("redis_url")
+    if url is not None and "$" in url:
+        # zsh and fish hand out a variable by its name.
+        url = _ENVIRONMENT.sub(lambda name: os.environ.get(name[1] or name[2], name[0]), url)
+        if "$" in url:
+            return []
+    from asyncmq_cli import config
+    from asyncmq_cli.durations import seconds
+    from asyncmq_cli.services.candidates import PATIENCE, CandidateRequest, live
+
+    queue = place.last("queue")
+    told = os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT")
+    patience = min(_LONGEST_WAIT, seconds(told) if told else PATIENCE)
+    return live(
+        config.resolve({"redis_url": url}), CandidateRequest(kind, current, place.command, queue), patience
+    )
+
+
+_ELSEWHERE = "--"
+"""No parameter has this name: it marks a line that is not for the Redis that we know."""
+
+
+def _without_redis(place: Place) -> Place:
+    place.given[_ELSEWHERE] = []
+    return place
+
+
+def _commands(place: Place) -> list[Candidate]:
+    return [Candidate(name, text) for name, text, _ in place.node.entries()]
+
+
+def _options(place: Place) -> list[Candidate]:
+    """Those that are not there yet, or may be there twice, under their long names first."""
+    left = [option for option in place.options if option.multiple or option.name not in place.given]
+    names = [(name, option.help or "") for option in left for name in (*option.opts, *option.secondary_opts)]
+    return [Candidate(name, about) for name, about in sorted(names, key=lambda each: each[0][:2] != "--")]
+
+
+def _beginning(offers: Iterable[Candidate], current: str) -> list[Candidate]:
+    found = [offer for offer in offers if offer.value.startswith(current)]
+    long = [offer for offer in found if offer.value[:1] != "-" or offer.value[:2] == "--"]
+    return long if long and current != "-" else found

@@ -1,0 +1,226 @@
+"""Values to the JSON documents that other programs rely on: these keys, in this order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.models.queues import QueueStats
+from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
+from asyncmq_cli.output.text.times import rfc3339
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import AuditEvent, ChangeReport, ChangeResult
+    from asyncmq_cli.models.failures import FailureGroup, FailureGroups
+    from asyncmq_cli.models.findings import Diagnosis, Finding
+    from asyncmq_cli.models.job_details import JobDetail, JobError
+    from asyncmq_cli.models.job_lists import JobPage
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.repeatables import Repeatable
+    from asyncmq_cli.models.workers import Worker, WorkerPage
+
+Document = dict[str, Any]
+
+
+QUEUE_KEYS = tuple(each.name for each in dataclasses.fields(QueueStats))
+
+
+def queue(stats: QueueStats, keys: Sequence[str] = QUEUE_KEYS) -> Document:
+    return {key: getattr(stats, key) for key in keys}
+
+
+def queues(rows: Iterable[QueueStats]) -> Document:
+    return {"queues": [queue(row) for row in rows]}
+
+
+def job(value: Job, *, show_secrets: bool) -> Document:
+    """One job of a list. `problem` says why its record is missing or not whole."""
+    value = value.whole()
+    record = dict(value.record) if value.record is not None else None
+    shown = record if show_secrets or record is None else redact(record)
+    held = shown or {}
+    return {
+        "id": (value.id if show_secrets else redact_text(value.id)) or None,
+        "task_id": held.get("task_id") or held.get("task") or held.get("name"),
+        "status": value.status if show_secrets else redact_text(value.status),
+        "created_at": held.get("created_at"),
+        "run_at": value.run_at if show_secrets else redact(value.run_at),
+        "delay_until": value.delay_until,
+        "time": rfc3339(value.sort_time or None),
+        "priority": held.get("priority"),
+        "retries": held.get("retries"),
+        "max_retries": held.get("max_retries"),
+        "last_error": held.get("last_error"),
+        "payload": shown,
+        "problem": value.problem,
+    }
+
+
+def dead_job(value: Job, *, show_secrets: bool) -> Document:
+    """One job of the dead-letter queue, with when it died."""
+    return {**job(value, show_secrets=show_secrets), "failed_at": value.dead_at}
+
+
+def group(value: FailureGroup, *, show_secrets: bool) -> Document:
+    plain = dataclasses.asdict(value)
+    return plain if show_secrets else {name: redact(part) for name, part in plain.items()}
+
+
+def groups(value: FailureGroups, *, show_secrets: bool) -> Document:
+    return {
+        "queue": value.queue,
+        "scanned": value.scanned,
+        "groups": [group(one, show_secrets=show_secrets) for one in value.groups],
+        "left_out": value.left_out,
+    }
+
+
+def job_page(page: JobPage, *, show_secrets: bool) -> Document:
+    one = job if page.state is not None else dead_job
+    return {
+        "queue": page.queue,
+        **({} if page.state is None else {"state": page.state}),
+        "page": page.page,
+        "size": page.size,
+        "total": page.total,
+        "total_pages": page.total_pages,
+        "sort": page.sort,
+        "filters": dataclasses.asdict(page.filters),
+        "jobs": [one(value, show_secrets=show_secrets) for value in page.jobs],
+    }
+
+
+def job_detail(detail: JobDetail, *, show_secrets: bool) -> Document:
+    return {
+        **job(detail.job, show_secrets=show_secrets),
+        "queue": detail.job.queue,
+        "result": detail.result if show_secrets else redact(detail.result),
+        "error": job_error(detail.error, show_secrets=show_secrets),
+    }
+
+
+def job_error(error: JobError | None, *, show_secrets: bool) -> Document | None:
+    if error is None:
+        return None
+    plain = dataclasses.asdict(error)
+    # The same as chain and frames, in pieces.
+    del plain["raised"]
+    return plain if show_secrets else {name: redact(value) for name, value in plain.items()}
+
+
+def audit_event(event: AuditEvent) -> Document:
+    return {
+        "timestamp": event.timestamp,
+        "time": rfc3339(event.timestamp),
+        "action": redact_text(event.action),
+        "source": redact_text(event.source),
+        "status": redact_text(event.status),
+        "queue": redact_any(event.queue),
+        "job_id": redact_any(event.job_id),
+        "actor": redact_any(event.actor),
+        "details": redact(dict(event.details)),
+        "error": redact_any(event.error),
+    }
+
+
+def audit(events: Iterable[AuditEvent]) -> Document:
+    return {"events": [audit_event(event) for event in events]}
+
+
+def repeatable(value: Repeatable, *, show_secrets: bool) -> Document:
+    """`problem` says why a definition cannot be read, or that it is stored more than once."""
+    definition = None if value.definition is None else dict(value.definition)
+    shown = definition if show_secrets or definition is None else redact(definition)
+    held = shown or {}
+    return {
+        "id": value.id or None,
+        "queue": value.queue,
+        "task_id": held.get("task_id"),
+        "every": held.get("every"),
+        "cron": held.get("cron"),
+        "next_run": value.next_run,
+        "time": rfc3339(value.next_run),
+        "paused": value.paused,
+        "overdue": value.overdue,
+        "job_def": shown,
+        "problem": value.problem,
+    }
+
+
+def repeatables(values: Iterable[Repeatable], *, show_secrets: bool) -> Document:
+    return {"repeatables": [repeatable(value, show_secrets=show_secrets) for value in values]}
+
+
+def worker(value: Worker) -> Document:
+    return {
+        "id": value.id,
+        "queue": value.queue,
+        "concurrency": value.concurrency,
+        "heartbeat": value.heartbeat,
+        "age_seconds": value.age_seconds,
+        "health": value.health,
+        "time": rfc3339(value.heartbeat),
+        "ttl_seconds": value.ttl,
+        "clock_offset_seconds": value.clock_offset,
+    }
+
+
+def workers(page: WorkerPage) -> Document:
+    return {
+        "workers": [worker(value) for value in page.workers],
+        "summary": dataclasses.asdict(page.summary),
+        "page": page.page,
+        "size": page.size,
+        "total_pages": page.total_pages,
+        "unattended": list(page.unattended),
+    }
+
+
+def change_head(report: ChangeReport) -> Document:
+    """A change without what became of each target."""
+    return {
+        "action": report.action,
+        "queue": report.queue,
+        "dry_run": report.dry_run,
+        "matched": report.matched,
+        "succeeded": report.succeeded,
+        "failed": report.failed,
+    }
+
+
+def change(report: ChangeReport) -> Document:
+    from asyncmq_cli.models.findings import Diagnosis, RepairReport
+    from asyncmq_cli.models.repeatables import RepeatableChange
+
+    results = [change_result(result) for result in report.results]
+    document: Document = {**change_head(report), "results": results}
+    if isinstance(report, RepeatableChange):
+        # The definition's id, and the runs to come where the change set them.
+        document["id"] = None if report.repeatable is None else report.repeatable.id
+        document["next_runs"] = [{"next_run": run, "time": rfc3339(run)} for run in report.next_runs]
+    if isinstance(report, RepairReport):
+        # What was looked at, and what was found there and is left as it was.
+        document.update(diagnosis(Diagnosis(report.checked, report.left)))
+    return document
+
+
+def diagnosis(value: Diagnosis) -> Document:
+    return {"checked": list(value.checked), "findings": [finding(one) for one in value.findings]}
+
+
+def finding(value: Finding) -> Document:
+    samples = {
+        name: [redact_any(text) for text in getattr(value, name)] for name in ("sample_ids", "sample_tasks")
+    }
+    return {**dataclasses.asdict(value), **samples}
+
+
+def change_result(result: ChangeResult) -> Document:
+    return {
+        "queue": result.queue,
+        "job_id": redact_any(result.job_id),
+        "status": "success" if result.error is None else "failed",
+        "error": None if result.error is None else redact_text(result.error.message),
+        "note": result.note,
+    }

@@ -1,0 +1,137 @@
+"""A picture of all queues, and the history of the metrics, as documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.models.values import WAITING_CHILDREN
+from asyncmq_cli.output.json import documents
+from asyncmq_cli.output.redaction.redact import redact, redact_text
+from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.tables.tables import tab_separated
+from asyncmq_cli.output.text.times import rfc3339
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.snapshots import (
+        LatestJob,
+        LatestQueue,
+        MetricsSnapshot,
+        Rates,
+        RuntimeEvent,
+        Snapshot,
+    )
+    from asyncmq_cli.output.json.documents import Document
+    from asyncmq_cli.output.tables.columns import Column
+
+# The order in which the dashboard names them, then those that it leaves out.
+_DASHBOARD_STATES = ("waiting", "active", "delayed", "completed", "failed")
+DISTRIBUTION = (*_DASHBOARD_STATES, "expired", "cancelled", WAITING_CHILDREN)
+
+
+def totals(picture: Snapshot) -> Document:
+    return {
+        "total_queues": len(picture.stats or ()),
+        "total_jobs": picture.total_jobs,
+        "total_workers": picture.total_workers,
+        "states_age_seconds": picture.states_age,
+    }
+
+
+def distribution(picture: Snapshot) -> Document:
+    return {state.replace("-", "_"): picture.count(state) for state in DISTRIBUTION}
+
+
+def metrics(snapshot: MetricsSnapshot) -> Document:
+    """As the dashboard reports them: totals, not rates."""
+    return {
+        "throughput": snapshot.completed,
+        "avg_duration": snapshot.avg_duration,
+        "retries": snapshot.failed,
+        "failures": snapshot.failed,
+    }
+
+
+def latest_job(job: LatestJob) -> Document:
+    return {
+        "id": redact_text(job.id),
+        "queue": job.queue,
+        "state": redact_text(job.state),
+        "time": rfc3339(job.created or None),
+        "timestamp": job.created or None,
+    }
+
+
+def latest_queue(queue: LatestQueue) -> Document:
+    return {
+        "name": queue.name,
+        "time": rfc3339(queue.active_at or None),
+        "timestamp": queue.active_at or None,
+    }
+
+
+EVENTS: dict[str, Callable[[Snapshot], Any]] = {
+    "overview": totals,
+    "jobdist": distribution,
+    "metrics": lambda picture: metrics(picture.snapshot()),
+    "queues": lambda picture: [documents.queue(row) for row in picture.stats or ()],
+    "workers": lambda picture: [documents.worker(worker) for worker in picture.workers or ()],
+    "latest_jobs": lambda picture: [latest_job(job) for job in picture.latest_jobs or ()],
+    "latest_queues": lambda picture: [latest_queue(queue) for queue in picture.latest_queues or ()],
+}
+"""What the data of each event is, in the order in which the dashboard sends them."""
+
+
+def overview(picture: Snapshot) -> Document:
+    events = {name: document(picture) for name, document in EVENTS.items()}
+    return {**events, "latest_jobs_partial": picture.latest_partial}
+
+
+def runtime(event: RuntimeEvent, *, show_secrets: bool) -> Document:
+    data = event.data if show_secrets else redact(event.data)
+    return {"event": event.name, "data": data, "ts": event.ts, "time": rfc3339(event.ts)}
+
+
+def metrics_now(snapshot: MetricsSnapshot, rates: Rates) -> Document:
+    return {
+        "timestamp": snapshot.timestamp,
+        "time": rfc3339(snapshot.timestamp),
+        "metrics": metrics(snapshot),
+        "counts": {state: getattr(snapshot, state) for state in _DASHBOARD_STATES},
+        "total_queues": snapshot.total_queues,
+        "total_workers": snapshot.total_workers,
+        "rates": asdict(rates),
+    }
+
+
+def snapshot_row(snapshot: MetricsSnapshot) -> Document:
+    """The shape of the dashboard's history, to the key."""
+    return {
+        "timestamp": snapshot.timestamp,
+        "time": rfc3339(snapshot.timestamp),
+        **metrics(snapshot),
+        **{state: getattr(snapshot, state) for state in _DASHBOARD_STATES},
+        "total_queues": snapshot.total_queues,
+        "total_workers": snapshot.total_workers,
+    }
+
+
+def history(snapshots: Iterable[MetricsSnapshot]) -> Document:
+    return {"history": [snapshot_row(snapshot) for snapshot in snapshots]}
+
+
+def overview_rows(picture: Snapshot) -> Iterator[str]:
+    """Tab-separated: what it is a line of, then the columns of that list."""
+    for title, counts in (("overview", totals(picture)), ("jobdist", distribution(picture))):
+        for name, count in counts.items():
+            yield f"{title}\t{name}\t{'' if count is None else count}"
+    lists: tuple[tuple[str, Sequence[Any] | None, tuple[Column[Any], ...]], ...] = (
+        ("queue", picture.stats, views.QUEUES),
+        ("worker", picture.workers, views.WORKERS),
+        ("latest_job", picture.latest_jobs, views.LATEST_JOBS),
+        ("latest_queue", picture.latest_queues, views.LATEST_QUEUES),
+    )
+    for title, rows, columns in lists:
+        for row in rows or ():
+            yield f"{title}\t{tab_separated(row, columns)}"

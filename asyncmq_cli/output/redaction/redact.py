@@ -1,0 +1,142 @@
+"""Secrets are not printed unasked: what stands under a secret's name, and what is one by its form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asyncmq_cli.output.json.text import MAX_DEPTH, TOO_DEEP
+from asyncmq_cli.output.redaction.names import (
+    FOLDED,
+    LABELS,
+    REDACTED,
+    VALUES,
+    also_redacted,
+    is_secret_name,
+    redact_also,
+)
+
+__all__ = ["REDACTED", "is_secret_name", "redact", "redact_also", "redact_any", "redact_text"]
+
+# One of these is in the text, in lower case, of all in which there is anything to redact.
+_SIGNS: tuple[str, ...] = (
+    *("authorization", "credential", "pass", "pwd", "pswd", "secret", "token", "cookie", "sess"),
+    *("auth", "key", "jwt", "card", "cvv", "cvc", "otp", "ssn", "csrf", "xsrf", "bearer", "basic"),
+    *("ssws", "connection", "code", "identified", "digest", "pw", "://", ":\\/", "@tcp(", "@unix("),
+    *("input_value", "sig", "akia", "asia", "abia", "acca", "gho_", "ghp_", "ghs_", "ghu_", "ghr_"),
+    *("github_", "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glsoat-", "glagent-"),
+    *("glimt-", "glffct-", "xox", "xapp-", "k_live", "k_test", "whsec_", "sk-", "aiza", "ya29."),
+    *("npm_", "gocspx-", "pypi-", "rubygems_", "dckr_", "sg.", "hf_", "hvs.", "hvb.", "hvr.", "_v1_"),
+    *("dapi", "shpat_", "shpca_", "shppa_", "shpss_", "sq0", "lin_api_", "figd_", "pscale_", "glsa_"),
+    *("glsc_", "sntrys_", "phc_", "nrak-", "atatt3", ":aa", "eyj", "bot ", " -p", "'-p", '"-p', " -u"),
+    *("'-u", '"-u', " -a", "'-a", '"-a', "-w"),
+)
+# Where case is ignored, these letters count as `i`, `k` and `s` too.
+_SIGNS += tuple(FOLDED)
+# The same as JSON has them; an option may be an element of its own.
+_SIGNS_UTF8 = tuple(sign.replace("\\", "\\\\").lstrip('"').encode() for sign in _SIGNS)
+
+
+def redact(value: Any) -> Any:
+    """JSON data without the values that look like secrets; the same object where there are none."""
+    return value if _is_clean(value) else _redacted(value, 0)
+
+
+def redact_text(text: str) -> str:
+    """`text` without what is assigned to a secret's name in it, and without what is a secret by its form."""
+    if not _may_hold_a_secret(text):
+        return text
+    # Their patterns take some milliseconds to compile.
+    from asyncmq_cli.output.redaction.assignments import without_assigned
+    from asyncmq_cli.output.redaction.forms import without_known_forms, without_pem
+    from asyncmq_cli.output.redaction.shapes import without_shapes
+
+    return without_known_forms(without_assigned(without_shapes(without_pem(text))))
+
+
+def redact_any(value: Any) -> str | None:
+    """The same of what may be no text; None stays None."""
+    return None if value is None else redact_text(str(value))
+
+
+def _may_hold_a_secret(text: str) -> bool:
+    lower = text.lower()
+    return (
+        any(sign in lower for sign in _SIGNS)
+        or any(words[-1] in lower for words in also_redacted())
+        or any(letter in text for letter in FOLDED)
+    )
+
+
+def _is_clean(value: Any) -> bool:
+    """Whether there is certainly nothing to redact, nor to cut at a depth: so it mostly is, and to look
+    at the whole at once costs a tenth of a copy. False also where it cannot be told so simply."""
+    import orjson
+
+    if not isinstance(value, dict | list):
+        return False
+    try:
+        text = orjson.dumps(value).lower()
+    except orjson.JSONEncodeError:
+        return False
+    if text.count(b"[") + text.count(b"{") >= MAX_DEPTH or any(sign in text for sign in _SIGNS_UTF8):
+        return False
+    return not any(words[-1].encode() in text for words in also_redacted())
+
+
+def _redacted(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return redact_text(value)
+    if not isinstance(value, Mapping | list | tuple):
+        return value
+    if depth == MAX_DEPTH:
+        return TOO_DEEP
+    if isinstance(value, Mapping):
+        return _redacted_object(value, depth)
+    hidden = _hidden_elements(value)
+    return [
+        REDACTED if number in hidden else _redacted(inner, depth + 1) for number, inner in enumerate(value)
+    ]
+
+
+def _redacted_object(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    beside = _is_beside_its_name(value)
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        shown = redact_text(name)
+        while shown in found or (shown != name and shown in value):
+            shown += "'"
+        hidden = is_secret_name(name) or (beside and name.lower() in VALUES)
+        is_told = inner is None or isinstance(inner, bool) or _is_a_directory(name, inner)
+        found[shown] = REDACTED if hidden and not is_told else _redacted(inner, depth + 1)
+    return found
+
+
+def _is_a_directory(name: str, value: Any) -> bool:
+    """The shell's, which bears the name of a password."""
+    return name.lower() in ("pwd", "oldpwd") and isinstance(value, str) and value[:1] in ("/", "~")
+
+
+def _is_beside_its_name(value: Mapping[str, Any]) -> bool:
+    """Whether it is `{"name": "password", "value": …}`, or what pydantic says of a secret's field."""
+    for name, inner in value.items():
+        if isinstance(inner, str) and name.lower() in LABELS and is_secret_name(inner):
+            return True
+        if name == "loc" and isinstance(inner, list | tuple):
+            return any(isinstance(part, str) and is_secret_name(part) for part in inner)
+    return False
+
+
+def _hidden_elements(values: Sequence[Any]) -> set[int]:
+    """Those of a list that are secrets by what stands before them: a pair of a name and its value, or the
+    words of a command line."""
+    if len(values) < 2 or not isinstance(values[0], str):
+        return set()
+    if len(values) == 2 and isinstance(values[1], str) and is_secret_name(values[0]):
+        return {1}
+    if not any(isinstance(word, str) and word[:1] == "-" for word in values):
+        return set()
+    from asyncmq_cli.output.redaction.shapes import passwords_of
+
+    words = [word if isinstance(word, str) else "" for word in values]
+    return passwords_of(words)

@@ -1,0 +1,235 @@
+"""Rows to a table for people, or to tab-separated lines for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from asyncmq_cli.output.text.escape import escape, escape_name, escape_reversibly
+from asyncmq_cli.output.text.times import date, duration, relative, rfc3339
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from asyncmq_cli.output.tables.columns import Column
+
+
+T = TypeVar("T")
+
+_GAP = 2
+_LONGEST_ID = 256
+_LEAST_MODULE = 5
+"""Characters of a module below which it says nothing."""
+
+CAUTION = "dark_orange3"
+"""Yellow is not to be read on a light background."""
+
+STATE_STYLES = {
+    "active": "cyan",
+    "completed": "green",
+    "success": "green",
+    "failed": "red",
+    "expired": "red",
+    "delayed": CAUTION,
+    "paused": CAUTION,
+    "waiting-children": CAUTION,
+    "cancelled": "dim",
+    "overdue": "red",
+    "unreadable": "red",
+    "healthy": "green",
+    "aging": CAUTION,
+    "stale": "red",
+    "error": "red",
+    "warning": CAUTION,
+}
+
+
+def tab_separated(row: T, columns: Sequence[Column[T]]) -> str:
+    return "\t".join(_plain(column, column.value(row)) for column in columns)
+
+
+def table(
+    rows: Iterable[T],
+    columns: Sequence[Column[T]],
+    *,
+    now: float,
+    width: int,
+    utc: bool = False,
+    full: bool = False,
+) -> tuple[Table, list[str]]:
+    """A table that fits `width`, and the titles of the columns left out for it; texts are cut.
+
+    Only an id that is itself wider than that, and must not be cut, makes it wider.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    def cell(column: Column[T], row: T) -> Text:
+        alarming = column.alarm is not None and column.alarm(row)
+        style = "red" if alarming else _style(column, column.value(row))
+        value = column.for_people(row)
+        if isinstance(value, str) and not full:
+            value = _bounded(column, value, max(width, _LONGEST_ID))
+        return Text(human(column, value, now, utc=utc), style=style)
+
+    cells: dict[str, list[Text]] = {column.title: [] for column in columns}
+    # Of a row no more is kept than is shown of it.
+    for row in rows:
+        # A column that is asked for twice has its texts once.
+        for title, column in {column.title: column for column in columns}.items():
+            cells[title].append(cell(column, row))
+    natural = {title: max([len(title), *(text.cell_len for text in texts)]) for title, texts in cells.items()}
+    shown = _affordable(columns, natural, width)
+    widths = _fitting(shown, natural, width)
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for column in shown:
+        numeric = column.kind in ("number", "seconds")
+        drawn.add_column(
+            column.title, justify="right" if numeric else "left", no_wrap=True, width=widths[column.title]
+        )
+        for text in cells[column.title]:
+            _cut(text, widths[column.title], column)
+    for line in zip(*(cells[column.title] for column in shown), strict=True):
+        drawn.add_row(*line)
+    return drawn, [column.title for column in columns if column not in shown]
+
+
+def no_room_for(titles: Sequence[str], remedy: str = "") -> str:
+    return f"(no room for {', '.join(titles)}{'; ' if remedy else ''}{remedy})"
+
+
+def _bounded(column: Column[T], value: str, room: int) -> str:
+    """So much of a text as could be shown at all; of an id, which is never cut to fit, what is still one."""
+    if column.kind == "id" and len(value) > _LONGEST_ID:
+        return shortened(value, _LONGEST_ID)
+    if len(value) <= 4 * room:
+        return value
+    return value[: 4 * room] if column.kind == "text" else f"{value[: 2 * room]}…{value[-2 * room :]}"
+
+
+def _cut(text: Text, room: int, column: Column[T]) -> None:
+    if column.kind == "path":
+        text.plain = shortened_path(text.plain, room)
+    if column.kind in ("id", "name"):
+        text.plain = shortened(text.plain, room)
+    text.truncate(room, overflow="ellipsis")
+
+
+def shortened(name: str, room: int) -> str:
+    """Without its middle: names are told apart by how they begin and how they end."""
+    from rich.cells import cell_len, chop_cells
+
+    if cell_len(name) <= room:
+        return name
+    begin = chop_cells(name, max(1, room // 2))[0]
+    end = chop_cells(name[::-1], max(1, room - 1 - cell_len(begin)))[0][::-1]
+    return f"{begin}…{end}"
+
+
+def shortened_path(path: str, room: int) -> str:
+    """Without the middle of its module: `company…tasks.send_mail`. Its last part stays whole if it can."""
+    from rich.cells import cell_len
+
+    if cell_len(path) <= room:
+        return path
+    module, dot, last = path.rpartition(".")
+    left = room - cell_len(last) - 1
+    if not dot or left < _LEAST_MODULE:
+        return _last_of(last, room, dot)
+    begin, _, end = shortened(module, left).partition("…")
+    return f"{begin.rstrip('.')}…{end.lstrip('.')}.{last}"
+
+
+def _last_of(last: str, room: int, dot: str) -> str:
+    from rich.cells import cell_len
+
+    return f"…{last}" if dot and cell_len(last) < room else shortened(last, room)
+
+
+def _affordable(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> list[Column[T]]:
+    """Those that there is room for: of the others none, so that what is shown is not in pieces."""
+    shown = list(columns)
+    for column in _by_worth(columns):
+        if column.wide and _total([_ample(each, natural) for each in shown]) > width:
+            shown.remove(column)
+    for column in _by_worth(columns):
+        is_the_name = column.kind == "id" and not column.wide and not column.may_be_cut
+        spare = column in shown and len(shown) > 1 and not is_the_name
+        if spare and _total([_least(each, natural) for each in shown]) > width:
+            shown.remove(column)
+    return shown
+
+
+def _fitting(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> dict[str, int]:
+    """The widths of the columns. What cannot be cut may make a table wider than the terminal:
+    an id in two pieces would be of no use."""
+    widths = {column.title: natural[column.title] for column in columns}
+    for enough in (_ample, _least):
+        for column in _by_worth(columns):
+            excess = _total(list(widths.values())) - width
+            if excess > 0:
+                title = column.title
+                widths[title] = min(widths[title], max(enough(column, natural), widths[title] - excess))
+    return widths
+
+
+def _by_worth(columns: Sequence[Column[T]]) -> list[Column[T]]:
+    """The one to be missed most easily first."""
+    return [column for _, column in sorted(enumerate(columns), key=lambda pair: (pair[1].worth, -pair[0]))]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _ample(column: Column[T], natural: Mapping[str, int]) -> int:
+    whole = natural[column.title]
+    return min(whole, max(column.ample, _least(column, natural))) if column.is_elastic else whole
+
+
+def _least(column: Column[T], natural: Mapping[str, int]) -> int:
+    """Its title is read whole."""
+    whole = natural[column.title]
+    return min(whole, max(column.least, len(column.title))) if column.is_elastic else whole
+
+
+def _plain(column: Column[T], value: Any) -> str:
+    if value is None:
+        return ""
+    if column.kind == "time":
+        return rfc3339(value) or ""
+    if column.kind == "seconds":
+        return f"{value:.3f}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return escape_reversibly(str(value))
+
+
+def human(column: Column[T], value: Any, now: float, *, utc: bool = False) -> str:
+    if value is None or value == "":
+        return "-"
+    if column.kind == "time":
+        return date(value) if utc else relative(value, now, units=1)
+    if column.kind == "seconds":
+        return duration(value)
+    if column.kind == "number" and isinstance(value, int | float):
+        return f"{value:,}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return (escape_name if column.kind in ("id", "name", "path") else escape)(str(value))
+
+
+def _style(column: Column[T], value: Any) -> str:
+    if column.kind == "state":
+        return STATE_STYLES.get(str(value), "")
+    if column.kind == "number" and column.title in ("FAILED", "EXPIRED", "DEAD") and value:
+        return "red"
+    return "dim" if value in (None, "", 0) else ""
+
+
+def counted(count: int | None, noun: str) -> str:
+    """`1 job`, `1,204 jobs`; a number that could not be had is said to be unknown."""
+    if count is None:
+        return f"an unknown number of {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,292 @@
+"""The columns of each table, in the order in which an operator reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from asyncmq_cli.models.values import as_number
+from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
+from asyncmq_cli.output.tables.columns import Column, chosen
+from asyncmq_cli.output.tables.tables import counted
+from asyncmq_cli.output.text.times import interval
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import AuditEvent, ChangeResult
+    from asyncmq_cli.models.failures import FailureGroup
+    from asyncmq_cli.models.job_lists import JobPage
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.repeatables import Repeatable
+    from asyncmq_cli.models.snapshots import LatestJob, LatestQueue
+    from asyncmq_cli.models.workers import Worker, WorkerPage
+
+T = TypeVar("T")
+
+_MODULE = re.compile(r"^(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*(?::|$))")
+
+QUEUES: tuple[Column[QueueStats], ...] = (
+    Column("NAME", lambda row: row.name, "id", key="name", may_be_cut=True, ample=40, least=24, worth=5),
+    Column(
+        "STATE",
+        lambda row: _queue_state(row),
+        "state",
+        told=lambda row: "no worker" if is_unattended(row) and not row.paused else _queue_state(row),
+        alarm=lambda row: is_unattended(row),
+        worth=1,
+        key="paused",
+    ),
+    Column("WAITING", lambda row: row.waiting, "number", worth=4, key="waiting"),
+    Column("ACTIVE", lambda row: row.active, "number", worth=1, key="active"),
+    Column("DELAYED", lambda row: row.delayed, "number", key="delayed"),
+    Column("FAILED", lambda row: row.failed, "number", wide=True, worth=3, key="failed"),
+    Column("COMPLETED", lambda row: row.completed, "number", wide=True, key="completed"),
+    Column("EXPIRED", lambda row: row.expired, "number", wide=True, key="expired"),
+    Column("CANCELLED", lambda row: row.cancelled, "number", wide=True, key="cancelled"),
+    Column("CHILDREN", lambda row: row.waiting_children, "number", wide=True, key="waiting_children"),
+    Column("DEAD", lambda row: row.dlq, "number", name="dlq", worth=3, key="dlq"),
+    Column("REPEAT", lambda row: row.repeatables, "number", wide=True, key="repeatables"),
+    Column(
+        "WORKERS",
+        lambda row: row.workers,
+        "number",
+        told=lambda row: "none" if is_unattended(row) else row.workers,
+        alarm=lambda row: is_unattended(row),
+        worth=2,
+        key="workers",
+    ),
+    Column("OLDEST", lambda row: row.oldest_waiting_seconds, "seconds", key="oldest_waiting_seconds"),
+)
+
+
+def queues_columns(for_people: bool, fields: Sequence[str] = ()) -> list[Column[QueueStats]]:
+    """The columns of the queues: those asked for, else on a terminal those that have room at 80 columns,
+    which are also cheap to read. Raises UsageProblem for one that there is not."""
+    if fields:
+        return chosen(QUEUES, fields)
+    return [column for column in QUEUES if not (for_people and column.wide)]
+
+
+def fields_of(columns: Sequence[Column[QueueStats]], *, for_people: bool) -> frozenset[str]:
+    """The fields of QueueStats that these columns need. People are also told where no worker is."""
+    fields = {column.key for column in columns} - {"name"}
+    return frozenset(fields | ({"workers"} if for_people and "paused" in fields else set()))
+
+
+def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
+    """The same columns where lines are few and rows are only looked at: names may be cut there."""
+    return [
+        replace(column, may_be_cut=True, ample=24, least=16, worth=5) if column.kind == "id" else column
+        for column in columns
+    ]
+
+
+def _queue_state(row: QueueStats) -> str:
+    return "paused" if row.paused else "running"
+
+
+def is_unattended(row: QueueStats) -> bool:
+    """Whether jobs wait in it and no live worker is there. What is not known is not said."""
+    return bool(row.waiting) and row.workers == 0
+
+
+def groups(*, show_secrets: bool) -> tuple[Column[FailureGroup], ...]:
+    shown = _shown(show_secrets)
+    return (
+        Column("GROUP", lambda group: group.id, "id"),
+        Column("COUNT", lambda group: group.count, "number"),
+        Column("LAST", lambda group: group.last_seen, "time"),
+        Column("FIRST", lambda group: group.first_seen, "time", wide=True),
+        Column("TASKS", lambda group: shown(", ".join(group.tasks)), "path", wide=True),
+        Column("TYPE", lambda group: shown(group.type), "path", ample=16, worth=1),
+        Column("MESSAGE", lambda group: shown(group.message), ample=38, worth=2),
+        Column("SAMPLE", lambda group: shown(group.sample_job_id), "id", wide=True),
+        Column("SAMPLE MESSAGE", lambda group: shown(group.sample_message), wide=True),
+    )
+
+
+def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
+    """A state's columns: an error where jobs have failed, a time to come where they wait for it.
+
+    What went wrong is worth more than the rest.
+    """
+    shown = _shown(show_secrets)
+    status: tuple[Column[Job], ...] = (Column("STATE", lambda job: shown(job.status), "state", worth=1),)
+    if state not in (None, "all"):
+        status = ()
+    when: Column[Job] = Column("CREATED", lambda job: job.created_at, "time", wide=state == "all", worth=1)
+    if state == "delayed":
+        when = Column("RUNS", lambda job: job.delay_until, "time", worth=1)
+    elif state is None:
+        when = Column("DIED", lambda job: job.dead_at, "time", worth=1)
+    elif state == "repeatable":
+        when = Column("NEXT RUN", lambda job: as_number(job.run_at), "time", worth=1)
+    return (
+        Column("ID", lambda job: shown(job.id), "id"),
+        *status,
+        Column("TASK", lambda job: shown(job.task_id), "path", wide=state != "all", worth=1),
+        when,
+        Column("PRIO", lambda job: _number(job.get("priority")), "number", wide=True),
+        Column("TRIES", tries, "number", wide=True),
+        Column(
+            "ERROR",
+            lambda job: shown(job.problem or _last_line(job.get("last_error"))),
+            short=_without_module,
+            ample=19,
+            worth=2,
+        ),
+    )
+
+
+AUDIT: tuple[Column[AuditEvent], ...] = (
+    Column("TIME", lambda event: event.timestamp, "time", worth=3),
+    Column("ACTION", lambda event: redact_any(event.action), ample=20, least=20, worth=3),
+    Column("STATUS", lambda event: redact_any(event.status), "state", worth=1),
+    Column("QUEUE", lambda event: redact_any(event.queue), "name", worth=1),
+    Column("JOB", lambda event: redact_any(event.job_id), "id", may_be_cut=True, ample=36, least=8, worth=-1),
+    Column("DETAILS", lambda event: _details(event), wide=True, ample=30, worth=-2),
+    Column("ACTOR", lambda event: redact_any(event.actor), ample=16, least=10, worth=2),
+    Column("WHY", lambda event: _why(event), ample=24, least=10, worth=3),
+)
+"""`why` is the error of what failed, else the reason given."""
+
+WORKERS: tuple[Column[Worker], ...] = (
+    Column("ID", lambda worker: worker.id, "id"),
+    Column("QUEUE", lambda worker: worker.queue, "name"),
+    Column("CONCURRENCY", lambda worker: worker.concurrency, "number", worth=-1),
+    Column("HEARTBEAT", lambda worker: worker.heartbeat, "time", wide=True, worth=-2),
+    Column("AGE", lambda worker: worker.age_seconds, "seconds"),
+    Column("HEALTH", lambda worker: worker.health, "state", worth=1),
+)
+
+LATEST_JOBS: tuple[Column[LatestJob], ...] = (
+    # Of a job that cannot be read, the id may be the whole of what was stored.
+    Column("ID", lambda job: redact_text(job.id), "id"),
+    Column("QUEUE", lambda job: job.queue, "name"),
+    Column("STATE", lambda job: redact_text(job.state), "state"),
+    Column("CREATED", lambda job: job.created or None, "time"),
+)
+
+LATEST_QUEUES: tuple[Column[LatestQueue], ...] = (
+    Column("NAME", lambda queue: queue.name, "id", may_be_cut=True, ample=40, least=24, worth=5),
+    Column("NEWEST JOB", lambda queue: queue.active_at or None, "time"),
+)
+
+
+def titled(columns: Sequence[Column[T]], title: str) -> tuple[Column[T], ...]:
+    """The same columns, the first under another title."""
+    return (replace(columns[0], title=title), *columns[1:])
+
+
+def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
+    """What was not done is not called a success, in a pipe either."""
+    done = "dry-run" if dry_run else "success"
+    return (
+        Column("STATUS", lambda result: done if result.error is None else "failed", "state"),
+        Column("QUEUE", lambda result: result.queue, "name"),
+        Column("JOB", lambda result: redact_any(result.job_id), "id"),
+        Column(
+            "NOTE",
+            lambda result: redact_any(result.note if result.error is None else result.error.message),
+            worth=1,
+        ),
+    )
+
+
+def repeatables(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
+    """People are shown as much of an id as tells definitions apart; any unique beginning will do."""
+    shown = _shown(show_secrets)
+    return (
+        Column("ID", lambda row: row.id, "id", short=lambda text: text.removeprefix("repeatable:")[:10]),
+        Column("QUEUE", lambda row: row.queue, "name"),
+        Column("TASK", lambda row: shown(row.get("task_id") or row.get("name")), "path", ample=15),
+        Column("SCHEDULE", lambda row: shown(schedule(row)), ample=12, least=9),
+        Column("NEXT RUN", lambda row: row.next_run, "time"),
+        Column("STATE", _repeatable_state, "state"),
+    )
+
+
+def _repeatable_state(row: Repeatable) -> str:
+    if row.definition is None:
+        return "unreadable"
+    return "paused" if row.paused else "overdue" if row.overdue else "scheduled"
+
+
+def schedule(row: Repeatable) -> str | None:
+    """`every 5m`, or the cron expression, which wins where there are both."""
+    cron, every = row.get("cron"), row.get("every")
+    if cron is not None:
+        return str(cron)
+    seconds = as_number(every)
+    return f"every {every if seconds is None else interval(seconds)}" if every is not None else None
+
+
+def worker_footer(page: WorkerPage) -> str:
+    summary = page.summary
+    text = f"{counted(summary.total, 'worker')} on {counted(summary.queues, 'queue')}: "
+    text += f"{summary.healthy:,} healthy, {summary.attention:,} aging or stale; "
+    text += f"room for {counted(summary.capacity, 'job')} at once"
+    if page.total_pages > 1 or page.page > 1:
+        text += f"; page {page.page:,} of {page.total_pages:,}"
+    return text
+
+
+def folded_workers(page: WorkerPage) -> str:
+    """What is said of the silent ones that are not listed."""
+    return f"{counted(page.folded, 'stale worker')} not shown: --health stale"
+
+
+def page_footer(page: JobPage) -> str:
+    jobs = counted(page.total, "job")
+    if not page.is_exact:
+        shown = f"{len(page.jobs):,} of at most {jobs}"
+        return shown if page.page == 1 else f"{shown}, page {page.page:,}"
+    if page.total_pages == 1 and page.page == 1:
+        return jobs
+    return f"{jobs}, page {page.page:,} of {page.total_pages:,}"
+
+
+def _shown(show_secrets: bool) -> Callable[[Any], Any]:
+    return (lambda text: text) if show_secrets else redact_any
+
+
+def tries(job: Job) -> str | None:
+    """Failed attempts of those allowed. AsyncMQ counts each failure as a retry, the last one too."""
+    failed, most = job.get("retries"), job.get("max_retries")
+    if not isinstance(failed, int) or isinstance(failed, bool):
+        return None
+    return f"{failed}/{most + 1}" if isinstance(most, int) else str(failed)
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def short_error(job: Job) -> str | None:
+    """What was raised, or why the job cannot be read, without the module of its class."""
+    error = job.problem or _last_line(job.get("last_error"))
+    return None if error is None else _without_module(error)
+
+
+def _last_line(error: Any) -> str | None:
+    """What was raised: the worker stores the whole traceback as the error."""
+    lines = [line for line in str(error or "").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else None
+
+
+def _without_module(error: str) -> str:
+    """`app.errors.DeliveryError: …` as `DeliveryError: …`."""
+    return _MODULE.sub("", error)
+
+
+def _why(event: AuditEvent) -> str | None:
+    reason = event.details.get("reason")
+    return redact_any(event.error or reason)
+
+
+def _details(event: AuditEvent) -> str | None:
+    from asyncmq_cli.output.json.text import encode
+
+    return encode(redact(dict(event.details))).decode() if event.details else None

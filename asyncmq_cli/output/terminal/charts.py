@@ -1,0 +1,154 @@
+"""Numbers drawn with characters. Each has a form for a terminal that has none but ASCII."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.output.tables.tables import STATE_STYLES
+from asyncmq_cli.output.text.times import clock
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+# Of a bar that has no colour; no two states begin with the same one.
+_LETTERS = {"completed": "c", "cancelled": "x", "waiting-children": "p"}
+# In tables two states may share a colour, side by side in a bar they may not.
+_BAR_STYLES = {
+    **STATE_STYLES,
+    "waiting": "blue",
+    "expired": "magenta",
+    "cancelled": "bright_black",
+    "waiting-children": "bright_cyan",
+}
+_LEAST_POINTS = 2
+# So many on an axis of values; a chart of nine lines has a line for each end of them.
+_STEPS = 4
+
+
+def bar(counts: Mapping[str, int], *, width: int, solid: bool) -> Text:
+    """Each state's part of the whole as a stretch of the bar: nothing that there is goes missing.
+
+    `solid`: in blocks of the states' colours, else in letters.
+    """
+    from rich.text import Text
+
+    drawn = Text()
+    for state, cells in _stretches(counts, width).items():
+        drawn.append(("█" if solid else letter(state)) * cells, style=state_style(state))
+    return drawn
+
+
+def letter(state: str) -> str:
+    return _LETTERS.get(state, state[0])
+
+
+def state_style(state: str) -> str:
+    return _BAR_STYLES[state]
+
+
+def _stretches(counts: Mapping[str, int], width: int) -> dict[str, int]:
+    """A cell for each state that there is, and its share of the others: what rounding leaves goes to
+    those that lost most by it."""
+    present = {state: count for state, count in counts.items() if count > 0}
+    total, room = sum(present.values()), max(0, width - len(present))
+    cells = {state: 1 + count * room // total for state, count in present.items()}
+    lost = sorted(present, key=lambda state: -(present[state] * room % total))
+    for state in lost[: max(0, width - sum(cells.values()))]:
+        cells[state] += 1
+    return cells
+
+
+def resampled(times: Sequence[float], values: Sequence[float | None], width: int) -> Sequence[float | None]:
+    """The mean of each of `width` equal parts of the time, None where nothing is known of one. As they
+    are where there are no more than that."""
+    if len(values) <= width:
+        return values
+    start, span = times[0], times[-1] - times[0]
+    parts: list[list[float]] = [[] for _ in range(width)]
+    for time, value in zip(times, values, strict=True):
+        if value is not None:
+            part = int((time - start) / span * width) if span else width
+            parts[min(part, width - 1)].append(value)
+    return [sum(part) / len(part) if part else None for part in parts]
+
+
+def sparkline(values: Sequence[float | None], width: int) -> str:
+    """The last values, one a cell, from 0 up; a gap where there is none."""
+    from sparklines import sparklines
+
+    shown = list(values)[-width:]
+    known = [value for value in shown if value is not None]
+    if not known:
+        return ""
+    return str(sparklines(shown, minimum=0, maximum=max(known) or 1)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values over time, None where one is not known. `whole`: they are counts, which have no parts."""
+
+    title: str
+    values: Sequence[float | None]
+    whole: bool = False
+
+    @property
+    def known(self) -> list[float]:
+        return [value for value in self.values if value is not None]
+
+    @property
+    def ticks(self) -> list[float]:
+        """From 0 up to the largest value or above, in steps that can be read."""
+        most = max(self.known, default=0) or 1
+        step = ceil(most / _STEPS) if self.whole or most >= _STEPS else most / _STEPS
+        return [step * number for number in range(_STEPS + 1) if step * (number - 1) < most]
+
+
+def over_time(
+    times: Sequence[float], series: Sequence[Series], *, width: int, height: int, utc: bool = False
+) -> list[str]:
+    """The lines of charts one under the other, each so high, over one and the same time, the oldest
+    first. One with too few values to draw is left out."""
+    drawn = [each for each in series if len(each.known) >= _LEAST_POINTS]
+    margin = max((len(_label(tick)) for each in drawn for tick in each.ticks), default=0)
+    return [
+        line
+        for each in drawn
+        for line in _chart(times, each, margin=margin, width=width, height=height, utc=utc)
+    ]
+
+
+def _chart(
+    times: Sequence[float], series: Series, *, margin: int, width: int, height: int, utc: bool
+) -> list[str]:
+    import plotext
+
+    points = [
+        (moment, value) for moment, value in zip(times, series.values, strict=True) if value is not None
+    ]
+    figure = plotext.figure
+    figure.clear()
+    figure.theme("colorless")
+    figure.plot_size(width, height)
+    figure.title(series.title)
+    signal = figure.signal(*zip(*points, strict=True), marker="braille")
+    signal.lines()
+    figure.draw(signal)
+    ticks = series.ticks
+    figure.ruler("y").lim(0, ticks[-1])
+    figure.ruler("y").ticks(ticks, [_label(tick).rjust(margin) for tick in ticks])
+    span = times[-1] - times[0]
+    if span:
+        figure.ruler("x").lim(times[0], times[-1])
+    moments = [times[0] + span * part / 4 for part in range(5)]
+    figure.ruler("x").ticks(moments, [clock(moment, span=span, utc=utc) for moment in moments])
+    drawn: str = plotext.uncolorize(figure.build().string())
+    return [line.rstrip() for line in drawn.splitlines()]
+
+
+def _label(tick: float) -> str:
+    if tick >= 10**7:
+        return f"{tick / 10**6:,.1f}M"
+    return f"{tick:,.0f}" if tick == int(tick) else f"{tick:.2g}"

@@ -1,0 +1,64 @@
+"""What stands around the tables of a screen that is watched: trends, the time, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.output.redaction.redact import redact_text
+from asyncmq_cli.output.tables.tables import CAUTION
+from asyncmq_cli.output.terminal import charts
+from asyncmq_cli.output.text.escape import escape
+from asyncmq_cli.output.text.times import clock
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.snapshots import Trend
+    from asyncmq_cli.output.terminal.viewport import Viewport
+
+
+def trends(trend: Trend, canvas: Viewport, *, is_current: bool) -> Any:
+    """Throughput, backlog and failures, as they were and, where that is known, as they are, on one line."""
+    from rich.text import Text
+
+    told = []
+    for title, times, values in (
+        ("done/min", trend.times[1:], trend.throughput),
+        ("backlog", trend.times, trend.backlog),
+        ("failed/min", trend.times[1:], trend.failures),
+    ):
+        value = _short(values[-1] if values and is_current else None)
+        room = canvas.width // 3 - len(title) - len(value) - 4
+        drawable = canvas.blocks and room > 0
+        line = charts.sparkline(charts.resampled(times, values, room), room) if drawable else ""
+        told.append(" ".join(filter(None, (title, line, value))))
+    return Text("  ".join(told), style="dim")
+
+
+def as_of(now: float, every: str, *, is_old: bool, utc: bool = False) -> Any:
+    """When the picture was taken."""
+    from rich.text import Text
+
+    time = clock(now, utc=utc)
+    return Text(f"as of {time}", style="bold red") if is_old else Text(f"{time}, {every}", style="dim")
+
+
+def remarks(problem: str | None, warnings: Sequence[str], *, where: str = "") -> list[Any]:
+    """What is wrong with the picture; nothing where nothing is. `where` is Redis's address, of which
+    a line may have no more than a part, so that it comes last."""
+    from rich.text import Text
+
+    if problem is not None:
+        place = f" at {where}"
+        if where and place in problem:
+            problem = f"{problem.replace(place, '', 1)} ({where})"
+        return [Text(f"trying again: {escape(redact_text(problem))}", style="bold red")]
+    if not warnings:
+        return []
+    more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
+    return [Text(f"warning{more}: {escape(redact_text(warnings[-1]))}", style=CAUTION)]
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"

@@ -1,0 +1,167 @@
+"""A screen that is drawn anew in place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
+from typing import Any
+
+from asyncmq_cli.errors import OutputClosed, OutputFailed
+from asyncmq_cli.output.terminal.keyboard import Keyboard, leads_session
+from asyncmq_cli.system import signals
+
+_LOOK_EVERY = 0.1
+"""Seconds between two looks at the size of the terminal."""
+_QUIT = "q"
+
+
+class LiveScreen:
+    """Takes over the terminal between `with` and its end, and then gives it back as it was; so it does
+    for as long as Ctrl-Z has stopped it. A resize is followed at once, whatever goes on meanwhile.
+
+    `frame` makes the lines, with their colours, for a width and a height.
+    """
+
+    def __init__(self, frame: Callable[[int, int], Sequence[str]]) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._frame = frame
+        self._console = Console()
+        # Errors and warnings have a place on the screen; nothing is to be printed beside it.
+        self._live = Live(
+            console=self._console,
+            screen=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._keyboard = Keyboard()
+        self._size = (0, 0)
+        self._is_taken = False
+        self._is_busy = False
+        self._due: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> LiveScreen:
+        # From here on a second signal, which would end the program on the spot, waits for `_end`.
+        signals.must_clean_up(True)
+        try:
+            for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH):
+                # What was ignored from the start stays so.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._on_signal)
+            with self._undisturbed():
+                self._take()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def draw(self) -> None:
+        with self._undisturbed():
+            self._draw()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, and follow what becomes of the terminal's size meanwhile. False once `q` was typed."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._keyboard.typed(min(left, _LOOK_EVERY))[:1].lower() == _QUIT:
+                return False
+            if _size() != self._size:
+                self.draw()
+        return True
+
+    def _draw(self) -> None:
+        from rich.text import Text
+
+        self._size = _size()
+        # Or rich would take the variables COLUMNS and LINES for it, which do not follow a resize.
+        self._console.size = self._size
+        width, height = self._size
+        lines = [Text.from_ansi(line, no_wrap=True, overflow="crop") for line in self._frame(width, height)]
+        for line in lines:
+            line.truncate(width, overflow="ellipsis")
+        shown: Any = Text("\n", no_wrap=True).join(lines[:height])
+        self._live.update(shown, refresh=True)
+
+    def _take(self) -> None:
+        with signals.held():
+            self._is_taken = True
+            self._keyboard.take()
+            self._live.start()
+
+    def _give_back(self) -> None:
+        with signals.held():
+            if self._is_taken:
+                self._is_taken = False
+                try:
+                    self._live.stop()
+                finally:
+                    self._keyboard.give_back()
+
+    def _end(self) -> None:
+        self._is_busy = True
+        with signals.held():
+            # The terminal may be gone, and with it what would be given back.
+            with suppress(OSError, OutputClosed, OutputFailed):
+                self._give_back()
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            signals.must_clean_up(False)
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Two pictures in one another are none: what a signal asks for comes after it."""
+        self._is_busy = True
+        try:
+            yield
+        finally:
+            self._is_busy = False
+        self._do_what_is_due()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._due.append(number)
+        if not self._is_busy:
+            self._do_what_is_due()
+
+    def _do_what_is_due(self) -> None:
+        if self._due:
+            number = self._due.pop(0)
+            with self._undisturbed():
+                if number == signal.SIGTSTP:
+                    self._stop()
+                elif number == signal.SIGCONT:
+                    # It was stopped by a signal that nobody is told of; who knows what was drawn since.
+                    self._give_back()
+                    self._take()
+                self._draw()
+
+    def _stop(self) -> None:
+        self._give_back()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        # Without a shell above it, the kernel would pass over SIGTSTP.
+        os.kill(os.getpid(), signal.SIGSTOP if leads_session() else signal.SIGTSTP)
+        # Here it goes on, when the shell says so.
+        signal.signal(signal.SIGTSTP, self._on_signal)
+        self._take()
+        self._due.clear()
+
+
+def _size() -> tuple[int, int]:
+    """Columns and rows of the terminal."""
+    try:
+        width, height = os.get_terminal_size(sys.stdout.fileno())
+    except OSError:
+        width = height = 0
+    return width or 80, height or 24

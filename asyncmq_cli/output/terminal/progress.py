@@ -1,0 +1,73 @@
+"""How far something is: a bar on stderr, where somebody sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.output.text import waits
+from asyncmq_cli.output.text.escape import escape
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.waits import Standing
+    from asyncmq_cli.output.printer import Printer
+
+_WORTH_A_BAR = 100
+
+
+@contextmanager
+def of_changes(out: Printer, verb: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """A bar with the rate and the time left, which is told of every few that are done; None where nobody
+    sees it, or it is over too soon."""
+    if total < _WORTH_A_BAR or not out.stderr_is_terminal:
+        yield None
+        return
+    from rich.progress import TimeRemainingColumn
+
+    with _bar(TimeRemainingColumn()) as bar:
+        task = bar.add_task(verb, total=total, pace="")
+
+        def advance(count: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, advance=count, pace=f"{speed:,.0f}/s" if speed else "")
+
+        yield advance
+
+
+@contextmanager
+def of_waiting(out: Printer, queue: str) -> Iterator[Callable[[Standing], None]]:
+    """A bar with the pace by which a queue becomes empty, which is told how it stands."""
+    if not out.stderr_is_terminal:
+        yield lambda standing: None
+        return
+    with _bar() as bar:
+        task = bar.add_task(escape(queue), total=None, pace="")
+
+        def watch(standing: Standing) -> None:
+            done = standing.total - standing.left
+            bar.update(task, total=standing.total, completed=done, pace=waits.pace(standing))
+
+        yield watch
+
+
+def _bar(*last: Any) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    class WithCursor(Console):
+        """A hidden cursor would have to be shown again by whatever stops or kills us, and SIGKILL does
+        not: so it is never hidden."""
+
+        def show_cursor(self, show: bool = True) -> bool:
+            return False
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}", markup=False),
+        *last,
+        console=WithCursor(stderr=True),
+        transient=True,
+    )

@@ -1,0 +1,64 @@
+"""What is drawn upon, and text that fits on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncmq_cli.output.printer import Printer
+
+
+@dataclass(frozen=True, slots=True)
+class Viewport:
+    """`blocks`: whether there is more than ASCII to draw with; `solid`: and colours. `utc`: times are
+    shown as dates."""
+
+    width: int
+    height: int
+    solid: bool
+    blocks: bool
+    utc: bool = False
+
+
+def canvas_for(out: Printer, *, width: int | None = None, height: int | None = None) -> Viewport:
+    """The printer's terminal, or a part of it."""
+    return Viewport(
+        width=out.width if width is None else width,
+        height=out.height if height is None else height,
+        solid=out.in_color and out.has_blocks,
+        blocks=out.has_blocks,
+        utc=out.utc,
+    )
+
+
+def dim(text: str, canvas: Viewport) -> Any:
+    from rich.text import Text
+
+    line = Text(text, style="dim")
+    line.truncate(canvas.width, overflow="ellipsis")
+    return line
+
+
+def listed(title: str, items: Sequence[str], width: int, *, lines: int) -> list[str]:
+    """`title item, item`, on so many lines at most: items are whole or only counted."""
+    for count in range(min(len(items), lines * width), -1, -1):
+        rest = [f"{len(items) - count:,} more"] if count < len(items) else []
+        packed = _packed(title, [*items[:count], *rest], width)
+        if len(packed) <= lines:
+            break
+    return packed
+
+
+def _packed(title: str, items: Sequence[str], width: int) -> list[str]:
+    from rich.cells import cell_len
+
+    lines = [title]
+    for number, item in enumerate(items, 1):
+        word = item if number == len(items) else f"{item},"
+        if cell_len(lines[-1]) + 1 + cell_len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines

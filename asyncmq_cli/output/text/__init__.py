@@ -1,0 +1,1 @@
+"""Values as text: times, secrets, control characters."""

@@ -1,0 +1,137 @@
+"""What a check found: one line as monitors of Nagios' kind read it, or a document.
+
+The line is `ASYNCMQ STATE - TEXT | PERFDATA`, by the Monitoring Plugins' guidelines: performance
+data are `LABEL=VALUE[s];WARN;CRIT;MIN`, and a bound from below is written `N:`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.models.checks import CHECK_STATES, CheckReport, Probe, Threshold
+from asyncmq_cli.output.redaction.redact import redact_text
+from asyncmq_cli.output.text.escape import escape
+from asyncmq_cli.output.text.times import duration, rfc3339
+
+if TYPE_CHECKING:
+    from asyncmq_cli.output.json.documents import Document
+
+_NAMED = 3
+_LONGEST = 200
+"""How many troubles the line names, and with how many characters each: monitors cut a line that is
+long, and people do not read it."""
+
+_SECONDS = frozenset({"oldest", "running"})
+_WORDS = {
+    "unattended": "a backlog of {} and no live worker",
+    "paused": "paused with a backlog of {}",
+    "overdue": "{} overdue repeatable{s}",
+    "lost": "{} active without a worker",
+    "silent": "{} claimed before a worker went silent",
+    "waiting": "{} waiting",
+    "oldest": "the oldest has waited {}",
+    "failed": "{} failed",
+    "dlq": "{} dead",
+    "delayed-due": "{} delayed and due",
+    "running": "one is active for {}",
+    "workers": "{} live worker{s}",
+}
+
+
+def line(report: CheckReport) -> str:
+    """One line; nothing in it ends the text early or is obeyed by a terminal."""
+    text = escape(f"ASYNCMQ {report.state.upper()} - {summary(report)}").replace("|", "\\x7c")
+    numbers = " ".join(_perfdata(report.probes))
+    return f"{text} | {numbers}" if numbers else text
+
+
+def summary(report: CheckReport) -> str:
+    """The worst first, and how many more there are."""
+    troubles = sorted((probe for probe in report.probes if probe.state != "ok"), key=_badness, reverse=True)
+    if not troubles:
+        many = len(report.queues)
+        return "1 queue is well" if many == 1 else f"{many:,} queues are well" if many else "no queues"
+    # One thing that cannot be read may leave several values unknown.
+    told = list(dict.fromkeys(trouble(probe) for probe in troubles))
+    named = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in told[:_NAMED]]
+    more = len(told) - len(named)
+    return "; ".join([*named, *([f"and {more:,} more"] if more else [])])
+
+
+def trouble(probe: Probe) -> str:
+    """`emails: 412 failed (at most 50)`."""
+    if probe.state == "unknown":
+        said = redact_text(probe.problem or "it cannot be read")
+        return said if probe.queue is None or probe.name == "exists" else f"{probe.queue}: {said}"
+    said = _WORDS[probe.name].format(_human(probe, probe.value), s="" if probe.value == 1 else "s")
+    bound = probe.threshold.bound_of(probe.state)
+    if bound:
+        said += f" (at {'least' if probe.threshold.least else 'most'} {_human(probe, bound)})"
+    return f"{'no queues' if probe.queue is None else probe.queue}: {said}"
+
+
+def document(report: CheckReport, exit_status: int) -> Document:
+    return {
+        "state": report.state,
+        "exit_status": exit_status,
+        "summary": summary(report),
+        "timestamp": report.timestamp,
+        "time": rfc3339(report.timestamp),
+        "queues": list(report.queues),
+        "probes": [_probe(probe) for probe in report.probes],
+    }
+
+
+def _probe(probe: Probe) -> Document:
+    return {
+        "probe": probe.name,
+        "queue": probe.queue,
+        "value": probe.value,
+        "warning": probe.threshold.warning,
+        "critical": probe.threshold.critical,
+        "state": probe.state,
+        "message": None if probe.state == "ok" else trouble(probe),
+    }
+
+
+def _badness(probe: Probe) -> tuple[int, float]:
+    """By state, then by how many times the value is what it may be."""
+    bound, value = probe.threshold.bound_of(probe.state), probe.value
+    if bound is None or value is None:
+        return CHECK_STATES.index(probe.state), 0.0
+    far = (bound + 1) / (value + 1) if probe.threshold.least else (value + 1) / (bound + 1)
+    return CHECK_STATES.index(probe.state), far
+
+
+def _human(probe: Probe, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return duration(value) if probe.name in _SECONDS else f"{value:,.0f}"
+
+
+def _perfdata(probes: Sequence[Probe]) -> list[str]:
+    """For each probe the worst value of any queue, so that the labels stay the same."""
+    by_name: dict[str, list[Probe]] = {}
+    for probe in probes:
+        if probe.name in _WORDS:
+            by_name.setdefault(probe.name, []).append(probe)
+    return [_measured(name, of_queues) for name, of_queues in by_name.items()]
+
+
+def _measured(name: str, probes: Sequence[Probe]) -> str:
+    threshold, unit = probes[0].threshold, "s" if name in _SECONDS else ""
+    # A queue in which nothing waits, or runs, does so for no time at all.
+    known = [probe.value or 0 for probe in probes if probe.state != "unknown"]
+    # U is the guidelines' word for a value that could not be had.
+    worst = "U" if not known else _number(min(known) if threshold.least else max(known)) + unit
+    bounds = [_range(threshold, bound) for bound in (threshold.warning, threshold.critical)]
+    return f"{name}={worst};{bounds[0]};{bounds[1]};0"
+
+
+def _range(threshold: Threshold, bound: float | None) -> str:
+    return "" if bound is None else _number(bound) + (":" if threshold.least else "")
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")

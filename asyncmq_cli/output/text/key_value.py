@@ -1,0 +1,35 @@
+"""One thing in full, for a pipe: a line for each member of its document, tab-separated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from asyncmq_cli.output.json.text import encode
+from asyncmq_cli.output.text.escape import escape_reversibly
+from asyncmq_cli.output.text.times import rfc3339
+
+# The objects that are ours: their members have lines of their own. All others are what was stored.
+_PARTS = ("metrics", "counts", "rates", "error")
+_TIMES = ("timestamp", "created_at", "run_at", "delay_until")
+_STORED = ("payload", "result")
+
+
+def tab_separated_pairs(document: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """`NAME<TAB>VALUE`, by the names of the JSON document, `rates.completed_per_minute` for one in an
+    object: times are RFC 3339, lists and what was stored are JSON, and null is empty."""
+    for name, value in document.items():
+        if name in _PARTS and isinstance(value, Mapping):
+            yield from tab_separated_pairs(value, f"{within}{name}.")
+        else:
+            yield f"{within}{name}\t{_told(name, value)}"
+
+
+def _told(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str) and name not in _STORED:
+        return escape_reversibly(value)
+    if name in _TIMES and isinstance(value, int | float) and not isinstance(value, bool):
+        return rfc3339(value) or str(value)
+    return encode(value).decode()

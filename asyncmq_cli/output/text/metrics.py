@@ -1,0 +1,223 @@
+"""The metrics for people: totals, rates, and how both went."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.output.json.snapshots import DISTRIBUTION
+from asyncmq_cli.output.tables.columns import Column
+from asyncmq_cli.output.tables.tables import table
+from asyncmq_cli.output.terminal import charts
+from asyncmq_cli.output.terminal.viewport import Viewport, canvas_for
+from asyncmq_cli.output.text.times import clock, duration, moment, rfc3339
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.snapshots import MetricsSnapshot, Rates, Trend
+    from asyncmq_cli.output.printer import Printer
+
+
+HISTORY: tuple[Column[MetricsSnapshot], ...] = (
+    Column("TIME", lambda row: row.timestamp, "time"),
+    Column("WAITING", lambda row: row.waiting, "number"),
+    Column("ACTIVE", lambda row: row.active, "number"),
+    Column("DELAYED", lambda row: row.delayed, "number"),
+    Column("FAILED", lambda row: row.failed, "number"),
+    Column("COMPLETED", lambda row: row.completed, "number"),
+    Column("QUEUES", lambda row: row.total_queues, "number"),
+    Column("WORKERS", lambda row: row.total_workers, "number"),
+)
+_COUNTS = ("waiting", "active", "delayed", "completed", "failed")
+_CHART_HEIGHT = 9
+_LEAST_CHART, _WIDEST_CHART = 48, 120
+_GAP = 2
+_A_DAY = 86400.0
+_NOT_KNOWN = "not known, for jobs were removed or retried meanwhile"
+
+
+def lines(snapshot: MetricsSnapshot, rates: Rates) -> list[str]:
+    """One fact a line."""
+    facts = [("Time", rfc3339(snapshot.timestamp) or "-")]
+    facts += [(state.capitalize(), _number(getattr(snapshot, state))) for state in _COUNTS]
+    facts += [("Queues", _number(snapshot.total_queues)), ("Workers", _number(snapshot.total_workers))]
+    facts += _pace(rates) if snapshot.is_whole else [("Rates", "not known, a count could not be read")]
+    return [f"{title + ':':<16}{value}" for title, value in facts]
+
+
+def frame(found: tuple[MetricsSnapshot, Rates], canvas: Viewport) -> list[Any]:
+    """The same on a screen."""
+    from rich.text import Text
+
+    return [Text(line) for line in lines(*found)[: canvas.height]]
+
+
+def _pace(rates: Rates) -> list[tuple[str, str]]:
+    if rates.window_seconds is None:
+        return [("Rates", "not known yet, they need two snapshots")]
+    return [
+        ("Completed/min", _rate(rates.completed_per_minute)),
+        ("Failed/min", _rate(rates.failed_per_minute)),
+        ("Backlog/min", _backlog(rates)),
+        ("Measured over", f"{duration(rates.window_seconds)}, {rates.snapshots:,} snapshots"),
+    ]
+
+
+def _backlog(rates: Rates) -> str:
+    growth, left = rates.backlog_per_minute, rates.seconds_until_empty
+    if growth is None:
+        return _NOT_KNOWN if left is None else "it is empty"
+    return f"{growth:+,.1f} ({_until_empty(left)})"
+
+
+def _until_empty(left: float | None) -> str:
+    if left is None:
+        return "it does not shrink"
+    return f"empty in {duration(left)}" if left else "it is empty"
+
+
+def _rate(rate: float | None) -> str:
+    return _NOT_KNOWN if rate is None else f"{rate:,.1f}"
+
+
+def _number(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
+
+
+def print_history(out: Printer, snapshots: Sequence[MetricsSnapshot], trend: Trend, *, now: float) -> None:
+    """The table, newest first, with charts of the same time beside it, or under it where that is too
+    narrow."""
+    from rich.text import Text
+
+    canvas = canvas_for(out)
+    columns = _columns(snapshots, now=now, utc=canvas.utc)
+    drawn, left_out = table(snapshots, columns, now=now, width=canvas.width, utc=canvas.utc)
+    rows = [Text.from_ansi(line) for line in out.drawn(drawn)]
+    taken = max(row.cell_len for row in rows) + _GAP
+    if out.fields or left_out or canvas.width - taken < _LEAST_CHART:
+        out.rows(snapshots, columns, now=now)
+        for line in _charts(trend, canvas):
+            out.line(line)
+        return
+    lines = _charts(trend, replace(canvas, width=canvas.width - taken))
+    # What is beside the first of more rows than there is room for has scrolled off.
+    above = max(0, len(rows) - len(lines)) if len(rows) >= canvas.height else 0
+    for row, line in zip_longest(rows, ["" for _ in range(above)] + lines):
+        beside = Text(" ") if row is None else row
+        beside.pad_right(taken - beside.cell_len)
+        out.draw(beside.append(line or ""))
+
+
+def _columns(
+    snapshots: Sequence[MetricsSnapshot], *, now: float, utc: bool
+) -> tuple[Column[MetricsSnapshot], ...]:
+    """With times that tell the rows apart: ages would be the same for whole screens."""
+    if utc or not snapshots:
+        return HISTORY
+    is_long = now - snapshots[-1].timestamp > _A_DAY
+    told = moment if is_long else clock
+    return (Column("TIME", lambda row: told(row.timestamp), "id"), *HISTORY[1:])
+
+
+def _charts(trend: Trend, canvas: Viewport) -> list[str]:
+    if not canvas.blocks:
+        return []
+    series = (
+        charts.Series("jobs waiting", trend.backlog, whole=True),
+        charts.Series("jobs completed a minute", [None, *trend.throughput][: len(trend.times)]),
+    )
+    width = min(canvas.width, _WIDEST_CHART)
+    return charts.over_time(trend.times, series, width=width, height=_CHART_HEIGHT, utc=canvas.utc)
+
+
+_Label = tuple[str, ...]
+_BYTE = re.compile(r"[\udc80-\udcff]|\\x[0-9a-f]{2}")
+
+
+def exposition(stats: Sequence[QueueStats] | None) -> bytes:
+    """All metrics; only that the tool is not ready where `stats` is None. A value that could not be
+    read has no sample, because a zero would be one."""
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.exposition import generate_latest
+
+    registry = CollectorRegistry()
+    _gauge(
+        registry,
+        "asyncmq_dashboard_ready",
+        "1 when the queues could be read, else 0.",
+        [((), 0 if stats is None else 1)],
+    )
+    if stats is not None:
+        _queues(registry, stats)
+    return generate_latest(registry)
+
+
+def _queues(registry: CollectorRegistry, stats: Sequence[QueueStats]) -> None:
+    workers = [row.workers for row in stats]
+    _gauge(registry, "asyncmq_queue_total", "Number of queues.", [((), len(stats))])
+    if None not in workers:
+        total = sum(count or 0 for count in workers)
+        _gauge(registry, "asyncmq_worker_total", "Number of live workers.", [((), total)])
+    _gauge(
+        registry,
+        "asyncmq_queue_jobs",
+        "Number of jobs by queue and state.",
+        (
+            ((_name(row), state), getattr(row, state.replace("-", "_")))
+            for row in stats
+            for state in DISTRIBUTION
+        ),
+        ("queue", "state"),
+    )
+    _gauge(
+        registry,
+        "asyncmq_queue_workers",
+        "Number of live workers of the queue.",
+        (((_name(row),), row.workers) for row in stats),
+        ("queue",),
+    )
+    _gauge(
+        registry,
+        "asyncmq_queue_paused",
+        "1 while the queue is paused, else 0.",
+        (((_name(row),), int(row.paused)) for row in stats),
+        ("queue",),
+    )
+    _gauge(
+        registry,
+        "asyncmq_queue_oldest_waiting_seconds",
+        "Age of the oldest waiting job in seconds; 0 while nothing waits.",
+        (((_name(row),), 0.0 if row.waiting == 0 else row.oldest_waiting_seconds) for row in stats),
+        ("queue",),
+    )
+
+
+def _gauge(
+    registry: CollectorRegistry,
+    name: str,
+    help_text: str,
+    samples: Iterable[tuple[_Label, float | None]],
+    labels: Sequence[str] = (),
+) -> None:
+    from prometheus_client import Gauge
+
+    gauge = Gauge(name, help_text, labels, registry=registry)
+    for values, value in samples:
+        if value is not None:
+            (gauge.labels(*values) if labels else gauge).set(value)
+
+
+def _name(row: QueueStats) -> str:
+    """As it is, for whoever compares it with the dashboard's; but a byte that is not UTF-8 as `\\xff`. The
+    backslashes of such a name, and of one that has these letters itself, are doubled: two queues are
+    never one series."""
+    name = row.name
+    if _BYTE.search(name) is None:
+        return name
+    doubled = name.replace("\\", "\\\\")
+    return doubled.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,203 @@
+"""What a change came to, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.models.findings import RepairReport
+from asyncmq_cli.models.repeatables import RepeatableChange
+from asyncmq_cli.output.redaction.redact import redact_text
+from asyncmq_cli.output.tables.tables import counted, shortened_path
+from asyncmq_cli.output.tables.views import schedule, short_error
+from asyncmq_cli.output.text.escape import escape
+from asyncmq_cli.output.text.times import rfc3339
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport, ChangeResult
+    from asyncmq_cli.models.jobs import Job
+
+
+# For each action: what was done, what would be done.
+_WORDS = {
+    "queue.pause": ("Paused", "Would pause"),
+    "queue.resume": ("Resumed", "Would resume"),
+    "queue.forget": ("Forgot", "Would forget"),
+    "job.retry": ("Retried", "Would retry"),
+    "job.requeue": ("Requeued", "Would requeue"),
+    "job.remove": ("Removed", "Would remove"),
+    "job.restore": ("Restored", "Would restore"),
+    "job.cancel": ("Cancelled", "Would cancel"),
+    "worker.forget": ("Forgot", "Would forget"),
+    "repeatable.create": ("Added", "Would add"),
+    "repeatable.pause": ("Paused", "Would pause"),
+    "repeatable.resume": ("Resumed", "Would resume"),
+    "repeatable.remove": ("Removed", "Would remove"),
+    "dlq.retry": ("Retried", "Would retry"),
+    "dlq.remove": ("Removed", "Would remove"),
+    "doctor.repair": ("Repaired", "Would repair"),
+}
+
+
+_FIRST_SHOWN = 10
+_MOST_SHOWN = 100
+
+
+def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
+    """The lines for one target, each with the kind of line it is; none for a failure, which is
+    told as an error."""
+    result = report.results[0]
+    if result.error is not None:
+        return
+    if isinstance(report, RepeatableChange):
+        yield from _repeatable(report)
+        return
+    target = (
+        f"queue {result.queue}"
+        if result.job_id is None
+        else f"{_noun(report)} {result.job_id} in {result.queue}"
+    )
+    if result.note is not None and result.job_id is None:
+        # Pausing what is paused: there is nothing that was done to be told of.
+        yield "done", escape(f"{target.capitalize()} {result.note}")
+        return
+    yield "done", escape(redact_text(f"{_WORDS[report.action][report.dry_run]} {target}"))
+    if result.note is not None:
+        yield "warning", result.note
+
+
+def _noun(report: ChangeReport) -> str:
+    return "worker" if report.action.startswith("worker.") else "job"
+
+
+def worth_a_row(report: ChangeReport) -> list[ChangeResult]:
+    """What people want to see of a long report: what failed, or has a note; in a dry run the
+    first of the others too."""
+    special = [result for result in report.results if result.error is not None or result.note]
+    plain = [result for result in report.results if result.error is None and not result.note]
+    return [*(plain[:_FIRST_SHOWN] if report.dry_run else []), *special[:_MOST_SHOWN]]
+
+
+def summary(report: ChangeReport) -> str:
+    if isinstance(report, RepairReport) and not report.matched:
+        return "Nothing to repair" if report.left else f"No damage in {counted(len(report.checked), 'queue')}"
+    if not report.matched:
+        return "Nothing was done"
+    tried = len(report.results)
+    rest = f" (of {report.matched:,} that match)" if report.matched > tried else ""
+    if report.failed:
+        return f"{_words(report)} {report.succeeded:,} of {tried:,}{rest}; {report.failed:,} failed"
+    if report.dry_run and report.action != "doctor.repair" and all(one.state for one in report.results):
+        states = Counter(result.state or "" for result in report.results)
+        return f"{_words(report)} {kinds(states)}{rest}"
+    return f"{_words(report)} {tried:,}{rest or f' of {tried:,}'}"
+
+
+def _words(report: ChangeReport) -> str:
+    return _WORDS[report.action][report.dry_run]
+
+
+def repeatable_name(report: RepeatableChange) -> str:
+    """What a person knows a definition by: its task and its schedule."""
+    definition = report.repeatable
+    name = report.results[0].job_id or ""
+    return name if definition is None else f"{name}, {schedule(definition)}"
+
+
+def _repeatable(report: RepeatableChange) -> Iterator[tuple[str, str]]:
+    result, definition = report.results[0], report.repeatable
+    if report.unchanged:
+        yield "done", escape(f"Repeatable {result.job_id} in {result.queue} {result.note}")
+        return
+    words = _WORDS[report.action]
+    if report.action == "repeatable.create" and report.existed:
+        words = ("Updated", "Would update")
+    yield "done", escape(f"{words[report.dry_run]} {repeatable_name(report)}, in {result.queue}")
+    if definition is not None:
+        yield "done", f"  {definition.id}"
+    if report.next_runs:
+        yield "done", "Next runs:"
+    for run in report.next_runs:
+        yield "done", f"  {rfc3339(run)}"
+    if result.note is not None:
+        yield "warning", result.note
+
+
+_GAP = "  "
+_LEAST = 12
+"""Cells below which a task or an error says nothing any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    id: str
+    words: tuple[str, ...]
+    error: str
+
+
+def kinds(states: Mapping[str, int]) -> str:
+    """`1 failed job`, or `12 jobs (9 failed, 3 waiting)`. The state None is one that is not known."""
+    total = sum(states.values())
+    noun = "job" if total == 1 else "jobs"
+    if len(states) == 1:
+        (state,) = states
+        return f"{total:,} {state} {noun}"
+    parts = sorted(states.items(), key=lambda item: (-item[1], item[0]))
+    told = f" ({', '.join(f'{count:,} {state}' for state, count in parts)})" if parts else ""
+    return f"{total:,} {noun}{told}"
+
+
+def job_lines(
+    jobs: Sequence[Job], notes: Mapping[str, str], *, more: int, with_state: bool, width: int
+) -> list[str]:
+    """A line for each job: its id, whole, its state where they differ, its task and its error. A
+    note has a line of its own, and `more` is how many jobs are not shown."""
+    rows = [_row(job, with_state=with_state) for job in jobs]
+    widths = _widths(rows, width)
+    lines = []
+    for job, row in zip(jobs, rows, strict=True):
+        lines.append(_line(row, widths, width))
+        if job.id in notes:
+            lines.append(f"    ({escape(notes[job.id])})")
+    return [*lines, f"  … and {more:,} more"] if more else lines
+
+
+def _row(job: Job, *, with_state: bool) -> _Row:
+    words = [*([job.status] if with_state else []), job.task_id or ""]
+    return _Row(_safe(job.id), tuple(map(_safe, words)), _safe(short_error(job) or ""))
+
+
+def _safe(text: str) -> str:
+    return escape(redact_text(text))
+
+
+def _widths(rows: Sequence[_Row], width: int) -> list[int]:
+    """Of the columns before the error. A task is cut, within its module, to what the ids leave."""
+    from rich.cells import cell_len
+
+    columns = zip(*((row.id, *row.words) for row in rows), strict=True)
+    widths = [max(map(cell_len, column)) for column in columns]
+    if widths:
+        taken = sum(widths[:-1]) + len(_GAP) * len(widths)
+        widths[-1] = min(widths[-1], max(_LEAST, width - taken))
+    return widths
+
+
+def _line(row: _Row, widths: Sequence[int], width: int) -> str:
+    from rich.cells import cell_len
+
+    cells = [row.id, *(shortened_path(word, room) for word, room in zip(row.words, widths[1:], strict=True))]
+    padded = [cell + " " * (room - cell_len(cell)) for cell, room in zip(cells, widths, strict=True)]
+    line = _GAP + _GAP.join(padded)
+    room = width - cell_len(line) - len(_GAP)
+    if row.error and room >= _LEAST:
+        line += _GAP + _start_of(row.error, room)
+    return line.rstrip()
+
+
+def _start_of(text: str, room: int) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= room else set_cell_size(text, room - 1).rstrip() + "…"

@@ -1,0 +1,1 @@
+"""Backups of removed jobs, and putting them back."""

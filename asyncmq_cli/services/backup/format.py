@@ -1,0 +1,164 @@
+"""The lines of a backup: JSON objects, each of which stands for itself.
+
+A line holds a job that is about to be removed; one after it says of a batch what was removed
+and what was not after all. What is no UTF-8 text is `{"base64": "…"}`. docs/json.md shows them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import orjson
+
+from asyncmq_cli.storage.schema.keys import PLACES
+from asyncmq_cli.storage.schema.parts import Members, Parts
+
+VERSION = 1
+
+_REQUIRED = ("queue", "id")
+_VALUES = ("state", "record", "payload", "result", "claim", "heartbeat")
+_FLAGS = ("in_ids", "cancelled")
+_SETS = ("pending", "children", "parents")
+_INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
+
+
+class BadLine(ValueError):
+    """Not a line of a backup; the message says why, without quoting it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of jobs whose lines stand above."""
+
+    run: str
+    queue: bytes
+    removed: Sequence[bytes]
+    kept: Sequence[bytes]
+
+
+def job_line(run: str, parts: Parts) -> bytes:
+    """The line of a job that the run is about to remove."""
+    line: dict[str, Any] = {"backup": VERSION, "run": run}
+    for field in fields(parts):
+        value = getattr(parts, field.name)
+        if field.name in PLACES:
+            line[field.name] = [
+                {"score": _number(score), "member": as_text(member)} for member, score in value
+            ]
+        elif field.name in _SETS:
+            line[field.name] = [as_text(name) for name in value]
+        else:
+            line[field.name] = value if value is None or isinstance(value, bool) else as_text(value)
+    return orjson.dumps(line) + b"\n"
+
+
+def outcome_line(outcome: Outcome) -> bytes:
+    """The line that says of a batch what became of it."""
+    line = {
+        "backup": VERSION,
+        "run": outcome.run,
+        "queue": as_text(outcome.queue),
+        "removed": [as_text(job_id) for job_id in outcome.removed],
+        "kept": [as_text(job_id) for job_id in outcome.kept],
+    }
+    return orjson.dumps(line) + b"\n"
+
+
+def read_line(line: bytes) -> tuple[str, Parts] | Outcome:
+    """A job with the run that removed it, or an outcome. Raises BadLine."""
+    try:
+        data = orjson.loads(line)
+    except orjson.JSONDecodeError as exc:
+        raise BadLine("it is not JSON") from exc
+    if not isinstance(data, dict) or "backup" not in data:
+        raise BadLine("it is not a line of a backup")
+    version = data["backup"]
+    if isinstance(version, bool) or version != VERSION:
+        raise BadLine(f"it is of another version than {VERSION}, which this program reads")
+    run = data.get("run")
+    if not isinstance(run, str):
+        raise BadLine("its 'run' is not a text")
+    if "removed" in data:
+        removed, kept = (_names(data, name) for name in ("removed", "kept"))
+        return Outcome(run, _bytes(data, "queue"), removed, kept)
+    found: dict[str, Any] = {
+        **{name: _bytes(data, name) for name in _REQUIRED},
+        **{name: None if data.get(name) is None else _bytes(data, name) for name in _VALUES},
+        **{name: _flag(data, name) for name in _FLAGS},
+        **{name: _members(data, name) for name in PLACES},
+        **{name: _names(data, name) for name in _SETS},
+    }
+    return run, Parts(**found)
+
+
+def is_cut(line: bytes) -> bool:
+    """Whether this, which is no line, may be the beginning of one."""
+    start = b'{"backup":%d,"run":"' % VERSION
+    return line.startswith(start) or start.startswith(line)
+
+
+def as_text(raw: bytes) -> str | dict[str, str]:
+    """As JSON holds it: what is no UTF-8 is `{"base64": "…"}`."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(raw).decode("ascii")}
+
+
+def _number(score: float) -> float | str:
+    return next((name for name, value in _INFINITE.items() if value == score), score)
+
+
+def _bytes(data: Mapping[str, Any], name: str) -> bytes:
+    return _raw(data.get(name), name)
+
+
+def _raw(value: Any, name: str) -> bytes:
+    if isinstance(value, dict) and isinstance(value.get("base64"), str):
+        try:
+            return base64.b64decode(value["base64"], validate=True)
+        except (binascii.Error, ValueError) as exc:
+            raise BadLine(f"its {name!r} is not base64") from exc
+    if isinstance(value, str):
+        return value.encode("utf-8")
+    raise BadLine(f"its {name!r} is not a text")
+
+
+def _flag(data: Mapping[str, Any], name: str) -> bool:
+    value = data.get(name)
+    if not isinstance(value, bool):
+        raise BadLine(f"its {name!r} is neither true nor false")
+    return value
+
+
+def _names(data: Mapping[str, Any], name: str) -> tuple[bytes, ...]:
+    return tuple(_raw(value, name) for value in _list(data, name))
+
+
+def _members(data: Mapping[str, Any], name: str) -> Members:
+    members = []
+    for entry in _list(data, name):
+        if not isinstance(entry, dict):
+            raise BadLine(f"its {name!r} holds something else than members with a score")
+        members.append((_raw(entry.get("member"), name), _score(entry.get("score"), name)))
+    return tuple(members)
+
+
+def _score(value: Any, name: str) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and value in _INFINITE:
+        return _INFINITE[value]
+    raise BadLine(f"a score in its {name!r} is not a number")
+
+
+def _list(data: Mapping[str, Any], name: str) -> list[Any]:
+    value = data.get(name)
+    if not isinstance(value, list):
+        raise BadLine(f"its {name!r} is not a list")
+    return value

@@ -1,0 +1,181 @@
+"""Reading a backup: the whole of it is checked before anything is made of it."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, TYPE_CHECKING
+
+from asyncmq_cli.errors import AdminError, UsageProblem
+from asyncmq_cli.services.backup.format import BadLine, Outcome, is_cut, read_line
+from asyncmq_cli.storage.schema.keys import to_bytes, to_text
+from asyncmq_cli.storage.schema.location import job_of
+from asyncmq_cli.system.files import open_file
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.schema.parts import Parts
+
+STANDARD_INPUT = "-"
+_LONGEST_LINE = 1024 * 1024 * 1024
+_RECOGNISED_BY = 4096
+_BEFORE_JSON = b" \t\r\n\xef\xbb\xbf"
+
+
+class NoSuchBackup(UsageProblem):
+    """The file is not there, or cannot be read."""
+
+    code = "no_such_backup"
+
+    def __init__(self, path: str, problem: OSError) -> None:
+        super().__init__(
+            f"cannot read the backup {path!r}: {problem.strerror or problem}",
+            hint="it is the file that was given to 'remove --backup'",
+        )
+
+
+class BadBackup(AdminError):
+    """One of its lines is none of a backup; `number` is which, from 1."""
+
+    code = "bad_backup"
+
+    def __init__(self, path: str, number: int, why: str) -> None:
+        super().__init__(
+            f"line {number:,} of {path!r} cannot be restored: {why}",
+            hint="nothing was restored; a backup is what 'remove --backup' wrote",
+            details={"backup": path, "line": number},
+        )
+
+
+@dataclass(slots=True)
+class Entry:
+    """The last line of a job. `removed` is whether it was removed, as far as the backup knows, and
+    `state` the one it had."""
+
+    queue: str
+    id: str
+    line: int
+    run: str
+    state: str
+    removed: bool | None = None
+
+
+class Backup:
+    """A backup that was checked whole. A context manager, to be opened with `Backup(path)`.
+
+    `entries` are its jobs in the order of the file, of each the last one. `cut_line` is the number
+    of a last line that is not whole, because what wrote it was killed.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.entries: dict[tuple[bytes, bytes], Entry] = {}
+        self.cut_line: int | None = None
+        try:
+            self._file = _opened(path)
+        except OSError as exc:
+            raise NoSuchBackup(path, exc) from exc
+        try:
+            self._check()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Backup:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def jobs(self, lines: Container[int]) -> Iterator[Parts]:
+        """The jobs on these lines. Raises BadBackup where the file has changed meanwhile."""
+        for number, line in self._lines():
+            if number in lines:
+                found = self._read(number, line)
+                if isinstance(found, Outcome):
+                    raise BadBackup(self.path, number, "the file has changed meanwhile")
+                yield found[1]
+
+    def _check(self) -> None:
+        for number, line in self._lines():
+            try:
+                found = self._read(number, line)
+            except BadBackup:
+                if not line.endswith(b"\n") and is_cut(line):
+                    self.cut_line = number
+                    return
+                raise
+            if isinstance(found, Outcome):
+                self._settle(found)
+                continue
+            run, parts = found
+            # The order is that of the last lines.
+            self.entries.pop((parts.queue, parts.id), None)
+            state = sys.intern(job_of(parts).status)
+            entry = Entry(to_text(parts.queue), to_text(parts.id), number, run, state)
+            self.entries[parts.queue, parts.id] = entry
+
+    def _settle(self, outcome: Outcome) -> None:
+        for removed, job_ids in ((True, outcome.removed), (False, outcome.kept)):
+            for job_id in job_ids:
+                entry = self.entries.get((outcome.queue, job_id))
+                if entry is not None and entry.run == outcome.run:
+                    entry.removed = removed
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        self._file.seek(0)
+        number = 0
+        try:
+            while line := self._file.readline(_RECOGNISED_BY):
+                number += 1
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
+                _require_json(self.path, number, line)
+                if not line.endswith(b"\n"):
+                    line += self._file.readline(_LONGEST_LINE)
+                yield number, line
+        except OSError as exc:
+            raise NoSuchBackup(self.path, exc) from exc
+
+    def _read(self, number: int, line: bytes) -> tuple[str, Parts] | Outcome:
+        try:
+            return read_line(line)
+        except BadLine as exc:
+            raise BadBackup(self.path, number, str(exc)) from exc
+
+
+def _opened(path: str) -> IO[bytes]:
+    if path == STANDARD_INPUT:
+        return _copied(path, sys.stdin.buffer)
+    file = open_file(os.fsdecode(to_bytes(path)))
+    if file.seekable():
+        return file
+    with file:
+        return _copied(path, file)
+
+
+def _copied(path: str, source: IO[bytes]) -> IO[bytes]:
+    """A backup is read twice, and a pipe can be read but once. The copy has no name."""
+    copy = tempfile.TemporaryFile()  # noqa: SIM115  closed with the backup
+    try:
+        begins = source.read(_RECOGNISED_BY)
+        _require_json(path, 1, begins)
+        copy.write(begins)
+        shutil.copyfileobj(source, copy)
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
+def _require_json(path: str, number: int, begins: bytes) -> None:
+    """Raise BadBackup for what is plainly something else, before all of it is read: it may have no end."""
+    if begins and not begins.lstrip(_BEFORE_JSON).startswith(b"{"):
+        raise BadBackup(path, number, "it is not JSON")

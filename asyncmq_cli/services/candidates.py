@@ -1,0 +1,205 @@
+"""What Redis has to offer to somebody who is typing: soon, or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from asyncmq_cli.models.candidates import Candidate
+from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES
+
+if TYPE_CHECKING:
+    from asyncmq_cli.config import Config
+
+T = TypeVar("T")
+
+PATIENCE = 0.3
+"""Seconds for which Redis is waited for, unless more is asked for."""
+LEAST_ID = 3
+"""Characters of a job's id that must be there: fewer would fit too many."""
+_MOST_JOBS = 100
+_SAMPLE = 200
+_ID_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRequest:
+    """What is looked for: a `kind` of LOOKUPS that begins with `prefix`, for a command such as
+    ("jobs", "retry"), in `queue` where one was named."""
+
+    kind: str
+    prefix: str
+    command: tuple[str, ...] = ()
+    queue: str | None = None
+
+
+@dataclass(slots=True)
+class _Found:
+    """`is_whole`: everything was looked at, and there is no more."""
+
+    abouts: dict[str, str] = field(default_factory=dict)
+    is_whole: bool = False
+
+    @property
+    def offers(self) -> list[Candidate]:
+        return [Candidate(value, about) for value, about in sorted(self.abouts.copy().items())]
+
+
+@dataclass(slots=True)
+class _Search:
+    client: Any
+    wish: CandidateRequest
+    deadline: float
+    found: dict[str, str]
+    is_cut: bool = False
+
+    def in_time(self, pieces: Iterable[T]) -> Iterator[T]:
+        for piece in pieces:
+            yield piece
+            if time.monotonic() > self.deadline:
+                self.is_cut = True
+                return
+
+
+def live(config: Config, wish: CandidateRequest, patience: float) -> list[Candidate]:
+    """What is found within `patience` seconds from the first byte to Redis. Nothing where Redis is
+    away or refuses: who only types has asked for no answer, so that there is no error either."""
+    return _found(config, wish, patience).offers
+
+
+def whole(config: Config, wish: CandidateRequest, patience: float) -> list[Candidate] | None:
+    """The same, but None unless it is all that there is."""
+    found = _found(config, wish, patience)
+    return found.offers if found.is_whole else None
+
+
+def _found(config: Config, wish: CandidateRequest, patience: float) -> _Found:
+    # Before the clock starts: this is slow, and not because of Redis.
+    from asyncmq_cli.storage.client.connection import connect
+
+    found = _Found()
+    hasty = replace(config, timeout=patience)
+    # In a thread of its own, because looking up a host's name heeds no timeout.
+    thread = Thread(
+        target=_search, args=(lambda: connect(hasty, warn=_ignored), wish, patience, found), daemon=True
+    )
+    thread.start()
+    thread.join(patience)
+    return found
+
+
+def _ignored(message: str) -> None:
+    """Who only types has asked for no warning."""
+
+
+def _search(connect: Callable[[], Any], wish: CandidateRequest, patience: float, found: _Found) -> None:
+    from redis.exceptions import RedisError
+
+    from asyncmq_cli.errors import AdminError
+
+    try:
+        # What is read at one go, such as groups, must be told before nobody waits for it any more.
+        deadline = time.monotonic() + patience * 0.8
+        with connect() as client:
+            search = _Search(client, wish, deadline, found.abouts)
+            LOOKUPS[wish.kind](search)
+            found.is_whole = not search.is_cut
+    except (AdminError, RedisError, OSError):
+        return
+
+
+def _queues(search: _Search) -> None:
+    from asyncmq_cli.storage.read.completion_candidates import CandidateReader
+
+    for names in search.in_time(CandidateReader(search.client).queues(search.wish.prefix)):
+        search.found.update(dict.fromkeys(names, ""))
+
+
+def _jobs(search: _Search) -> None:
+    from asyncmq_cli.storage.read.completion_candidates import CandidateReader
+
+    wish = search.wish
+    if wish.queue is None or len(wish.prefix) < LEAST_ID:
+        return
+    fits = _fitting(wish.command)
+    for jobs in search.in_time(CandidateReader(search.client).job_ids(wish.queue, wish.prefix)):
+        search.found.update({job_id: state or "" for job_id, state in jobs.items() if fits(state)})
+        if len(search.found) >= _MOST_JOBS:
+            search.is_cut = True
+            return
+
+
+def _fitting(command: tuple[str, ...]) -> Callable[[str | None], bool]:
+    """Whether a command may hit a job in a state. What the states hash does not know may be any."""
+    if command[:1] == ("dlq",) or command[-1:] == ("retry",):
+        return lambda state: state is None or state in DEAD_STATES
+    if command[-1:] == ("cancel",):
+        return lambda state: state is None or state not in ENDED_STATES
+    return lambda state: True
+
+
+def _repeatables(search: _Search) -> None:
+    from asyncmq_cli.storage.read.repeatables import IDENTITY_PREFIX, read
+
+    wish = search.wish
+    if wish.queue is None:
+        return
+    paused = {"pause": False, "resume": True}.get("".join(wish.command[-1:]))
+    written_out = wish.prefix.startswith(IDENTITY_PREFIX[:1])
+    for member in read(search.client, wish.queue):
+        if member.definition is None or paused not in (None, member.paused):
+            continue
+        bare = member.id.removeprefix(IDENTITY_PREFIX)
+        length = max(_ID_SHOWN, len(wish.prefix))
+        name = IDENTITY_PREFIX + bare if written_out else bare[:length]
+        if name.startswith(wish.prefix):
+            search.found[name] = _task_of(member.definition) + (" (paused)" if member.paused else "")
+
+
+def _groups(search: _Search) -> None:
+    from asyncmq_cli.services.jobs.failure_groups import grouped
+    from asyncmq_cli.storage.read.lists import JobLists
+
+    if search.wish.queue is None:
+        return
+    dead = JobLists(search.client).in_place(search.wish.queue, "dlq")
+    for group in grouped(search.in_time(dead))[2]:
+        if group.id.startswith(search.wish.prefix):
+            kind = f"{group.type.rpartition('.')[2]}: " if group.type else ""
+            search.found[group.id] = f"{group.count:,} x {kind}{group.message}"
+
+
+def _tasks(search: _Search) -> None:
+    """Those of the definitions, and elsewhere those of some jobs: enough to know how they are called."""
+    from asyncmq_cli.storage.read import repeatables, scan
+    from asyncmq_cli.storage.read.lists import JobLists
+    from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
+
+    queue = search.wish.queue
+    if queue is None:
+        return
+    names = [_task_of(member.definition or {}) for member in repeatables.each(search.client, queue)]
+    if search.wish.command[:1] != ("repeatables",):
+        some = next(scan.set_members(search.client, QueueKeys(queue).ids), [])
+        ids = [to_text(member) for member in islice(some, _SAMPLE)]
+        for job in JobLists(search.client).load(queue, ids):
+            names.append((job and job.task_id) or "")
+    start = search.wish.prefix
+    search.found.update(dict.fromkeys((name for name in names if name and name.startswith(start)), ""))
+
+
+def _task_of(definition: Mapping[str, Any]) -> str:
+    return str(definition.get("task_id") or definition.get("task") or "")
+
+
+LOOKUPS: dict[str, Callable[[_Search], None]] = {
+    "queues": _queues,
+    "jobs": _jobs,
+    "repeatables": _repeatables,
+    "groups": _groups,
+    "tasks": _tasks,
+}

@@ -1,0 +1,1 @@
+"""Changing jobs, one or many at a time."""

@@ -1,0 +1,65 @@
+"""Watching what becomes of retried jobs, and stopping when too many of them fail again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.errors import AdminError, command_line
+from asyncmq_cli.models.values import DEAD_STATES
+from asyncmq_cli.storage.read.scan import chunked
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.store import Store
+
+_LOOK_EVERY = 1.0
+"""Seconds; a look costs a round trip for each thousand jobs that have not finished."""
+
+
+class TooManyFailures(AdminError):
+    """More of the retried jobs failed again than was allowed."""
+
+    code = "aborted"
+
+
+class AbortGuard:
+    """`share` is the part (0 to 1) of the finished jobs that may have failed again.
+
+    A job that fails and has retries left is delayed and has not finished.
+    """
+
+    def __init__(self, store: Store, queue: str, share: float) -> None:
+        self._store = store
+        self._queue = queue
+        self._share = share
+        self._running: list[str] = []
+        self._finished = self._failed = 0
+        self._next_look = time.monotonic() + _LOOK_EVERY
+
+    def __call__(self, retried: Sequence[str]) -> None:
+        """Take these into the watch. Raises TooManyFailures when it is time to stop."""
+        self._running.extend(retried)
+        if time.monotonic() < self._next_look:
+            return
+        self.look()
+        self._next_look = time.monotonic() + _LOOK_EVERY
+
+    def look(self) -> None:
+        """Ask for the states of those that have not finished. Raises TooManyFailures."""
+        running: list[str] = []
+        for piece in chunked(self._running):
+            for job_id, state in zip(piece, self._store.jobs.states(self._queue, piece), strict=True):
+                if state in ("completed", *DEAD_STATES):
+                    self._finished += 1
+                    self._failed += state != "completed"
+                elif state is not None:
+                    running.append(job_id)
+        self._running = running
+        if self._finished and self._failed / self._finished > self._share:
+            of_them = f"{self._failed:,} of the {self._finished:,}"
+            raise TooManyFailures(
+                f"stopped: {of_them} retried jobs that finished failed again",
+                hint=f"{command_line('dlq', 'groups', self._queue)} shows why",
+                details={"finished": self._finished, "failed": self._failed},
+            )

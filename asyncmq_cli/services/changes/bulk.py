@@ -1,0 +1,249 @@
+"""Changing many jobs of one queue: located in pieces, and changed in small transactions.
+
+A transaction is small enough not to hold Redis up, so the number of jobs in it and the bytes it
+sends are bounded. Between two of them an interrupt is heard, the pace is kept, and whoever
+watches may end the run. While Redis works on one, the next is made ready.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound
+from asyncmq_cli.models.changes import ChangeReport, ChangeResult
+from asyncmq_cli.services.changes.runner import Attempt, Runner
+from asyncmq_cli.services.jobs.lookup import require_queue
+from asyncmq_cli.storage.read.scan import Pace
+from asyncmq_cli.storage.schema.location import Location
+from asyncmq_cli.storage.write.job_changes import Change
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.backup.writer import BackupWriter
+    from asyncmq_cli.services.changes.interrupt import Stop
+    from asyncmq_cli.storage.write.scripts import Sent
+
+LOCATED_AT_A_TIME = 200
+_LOCATED_BYTES = 16 * 1024 * 1024
+CHANGED_AT_A_TIME = 50
+_FIRST_LOCATED = 50
+_FEW = 8
+"""Of so few jobs all dead letters are looked for; of more, of those that a filter has found twice."""
+_CHANGED_BYTES = 256 * 1024
+
+# What is decided of a job that was found: its change, and a note for the operator. A change that
+# does not fit the job raises AdminError. Without the change nothing is left to do.
+Decision = Callable[[Attempt, Location], tuple[Change, str | None]]
+Planned = tuple[Attempt, Change, str | None]
+Refused = tuple[Attempt, AdminError]
+Step = list[Planned] | Refused
+
+
+class Throttle:
+    """At most `rate` jobs a second, evenly; no bound where it is None."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._rate = rate
+        self._started = time.monotonic()
+        self._done = 0
+
+    @property
+    def at_a_time(self) -> int:
+        """A slow pace goes in single steps rather than in bursts."""
+        return (
+            CHANGED_AT_A_TIME if self._rate is None else max(1, min(CHANGED_AT_A_TIME, int(self._rate / 10)))
+        )
+
+    def keep(self, count: int, stop: Stop) -> None:
+        """Wait until `count` more are due."""
+        if self._rate is not None:
+            stop.wait(self._started + self._done / self._rate - time.monotonic())
+        self._done += count
+
+
+class JobRunner(Runner):
+    """Tries a change on job after job. `watch` is told which were changed, and may raise. What goes
+    into a `backup` is in it before it is sent."""
+
+    backup: BackupWriter | None = None
+    throttle = Throttle(None)
+    watch: Callable[[Sequence[str]], None] | None = None
+    progress: Callable[[int], None] | None = None
+    _underway: tuple[Sequence[Planned], Sent] | None = None
+
+    def control(self, rate: float | None, progress: Callable[[int], None] | None) -> None:
+        """At most `rate` jobs a second, and who is told of the progress. A dry run goes as fast as it can."""
+        self.progress = progress
+        if not self.dry_run:
+            self.throttle = Throttle(rate)
+
+    def jobs(
+        self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
+    ) -> ChangeReport:
+        """Change each of these once, as is decided of it where it lies, with its members of `places`."""
+
+        def run(stop: Stop) -> None:
+            self._take(self._steps(queue, job_ids, places, decide), stop)
+
+        return self.report(queue, run)
+
+    def _take(self, steps: Iterable[Step], stop: Stop) -> None:
+        try:
+            # The next step is made ready while Redis works on the one before.
+            for step in steps:
+                self._settle()
+                stop.between_targets()
+                if isinstance(step, tuple):
+                    self.refused(*step)
+                    self._progressed(1)
+                else:
+                    self.throttle.keep(len(step), stop)
+                    self._carry_out(step)
+        finally:
+            # What was sent is made, whatever ends this.
+            self._settle()
+
+    def _steps(
+        self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
+    ) -> Iterator[Step]:
+        """What is to be carried out together, and what is refused; nothing is changed or kept here."""
+        missing = self._missing(queue)
+        pace = Pace(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
+        counted = Counter(job_ids)
+        may_repeat = {job_id for job_id, times in counted.items() if times > 1 or len(counted) <= _FEW}
+        rest = iter(counted)
+        while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
+            if missing is not None:
+                yield from ((Attempt(self, queue, job_id), missing) for job_id in piece)
+                continue
+            locations = self.store.locate(queue, piece, places, may_repeat)
+            pace.learn(len(locations), sum(location.size for location in locations))
+            for located in self._whole(queue, locations):
+                yield from self._batches(self._decided(located, decide))
+
+    def _missing(self, queue: str) -> QueueNotFound | None:
+        try:
+            require_queue(self.store, queue)
+        except QueueNotFound as exc:
+            return exc
+        return None
+
+    def _whole(self, queue: str, locations: list[Location]) -> Iterator[list[Location]]:
+        """The same locations, with all that belongs to the jobs where it goes into a backup. That
+        is read once the jobs before them are done with."""
+        if self.backup is None or self.dry_run:
+            yield locations
+            return
+        for piece in _unrelated(locations):
+            self.store.read_parts(queue, piece)
+            yield piece
+
+    def _decided(self, locations: Sequence[Location], decide: Decision) -> Iterator[Planned | Refused]:
+        for location in locations:
+            attempt = Attempt(self, location.queue, location.id)
+            try:
+                if location.problem is not None:
+                    raise location.problem
+                if not location.exists:
+                    raise JobNotFound(location.queue, location.id)
+                yield attempt, *decide(attempt, location)
+            except AdminError as exc:
+                yield attempt, exc
+
+    def _batches(self, decided: Iterable[Planned | Refused]) -> Iterator[Step]:
+        batch: list[Planned] = []
+        size = 0
+        for item in decided:
+            if len(item) == 2:
+                yield item
+                continue
+            batch.append(item)
+            size += item[1].size
+            if len(batch) >= self.throttle.at_a_time or size >= _CHANGED_BYTES:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def _carry_out(self, batch: Sequence[Planned]) -> None:
+        if self.dry_run:
+            for attempt, change, note in batch:
+                state = change.location.job.status if change.location.exists else None
+                self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note, state=state))
+            self._progressed(len(batch))
+            return
+        if self.backup is not None:
+            self.backup.keep([change.location.parts for _, change, _ in batch if change.location.parts])
+        self.in_flight = [attempt for attempt, _, _ in batch]
+        self._underway = batch, self.store.changes.send([change for _, change, _ in batch])
+        if self.backup is not None:
+            # What is read of the next jobs is to be read after this.
+            self._settle()
+
+    def _settle(self) -> None:
+        """Keep what became of what is under way."""
+        if self._underway is None:
+            return
+        (batch, sent), self._underway = self._underway, None
+        outcomes = self.store.changes.outcomes([change for _, change, _ in batch], sent)
+        self.in_flight = []
+        changed: list[str] = []
+        kept: list[tuple[Attempt, AdminError]] = []
+        broken: Exception | None = None
+        for (attempt, change, note), outcome in zip(batch, outcomes, strict=True):
+            if outcome is None:
+                self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note))
+                changed.append(change.location.id)
+            elif isinstance(outcome, AdminError):
+                self.results.append(ChangeResult(attempt.queue, attempt.job_id, error=outcome))
+                kept.append((attempt, outcome))
+            else:
+                broken = broken or outcome
+        self._progressed(len(batch))
+        if self.backup is not None:
+            names = [attempt.job_id or "" for attempt, _ in kept]
+            self.backup.settle(batch[0][0].queue, removed=changed, kept=names)
+        # Only now, with all results kept: recording them asks Redis again, which may be gone.
+        for attempt, refusal in kept:
+            self.record_refusal(attempt, refusal)
+        if broken is not None:
+            raise broken
+        if self.watch is not None:
+            self.watch(changed)
+
+    def _recover(self, made: Sequence[Attempt]) -> None:
+        super()._recover(made)
+        if self.backup is not None and made:
+            # Where this fails too, the audit trail still knows.
+            with suppress(AdminError):
+                self.backup.settle(made[0].queue, removed=[attempt.job_id or "" for attempt in made], kept=[])
+
+    def _progressed(self, count: int) -> None:
+        if self.progress is not None:
+            self.progress(count)
+
+
+def source_of(job_ids: Collection[str]) -> str:
+    """What the audit trail calls a change of these jobs."""
+    return "jobs.single" if len(set(job_ids)) == 1 else "jobs.bulk"
+
+
+def _unrelated(locations: Iterable[Location]) -> Iterator[list[Location]]:
+    """Pieces in which no job waits for another: what is removed of one is a part of the other."""
+    piece: list[Location] = []
+    ids: set[str] = set()
+    parents: set[str] = set()
+    for location in locations:
+        waits_for = set(location.parents)
+        if len(piece) == CHANGED_AT_A_TIME or location.id in parents or not ids.isdisjoint(waits_for):
+            yield piece
+            piece, ids, parents = [], set(), set()
+        piece.append(location)
+        ids.add(location.id)
+        parents |= waits_for
+    if piece:
+        yield piece

@@ -1,0 +1,227 @@
+"""Retrying, removing and cancelling jobs: which change fits which job, and what to say of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
+from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, as_number
+from asyncmq_cli.services.backup.writer import BackupWriter
+from asyncmq_cli.services.changes.abort_guard import AbortGuard
+from asyncmq_cli.services.changes.bulk import Decision, JobRunner, source_of
+from asyncmq_cli.services.changes.runner import Attempt
+from asyncmq_cli.services.jobs import lookup
+from asyncmq_cli.storage.read.scan import WrongType
+from asyncmq_cli.storage.schema.job import has_pending_parents
+from asyncmq_cli.storage.schema.keys import PLACES
+from asyncmq_cli.storage.write.job_changes import Change, marked_cancelled
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.services.changes.selection import Selection
+    from asyncmq_cli.storage.schema.location import Location
+    from asyncmq_cli.storage.store import Store
+
+Noun = Literal["job", "dlq"]
+
+
+@dataclass(frozen=True, slots=True)
+class BulkOptions:
+    """How a change of many jobs goes: jobs a second, the share of renewed failures (0 to 1)
+    above which it stops, and who is told of the progress."""
+
+    rate: float | None = None
+    abort_above: float | None = None
+    progress: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRequest:
+    """What every change is given: on which jobs, why, and whether only to show it.
+
+    `noun` is under which name it goes into the audit trail, and `backup` the file into which
+    what is removed is written first.
+    """
+
+    queue: str
+    selection: Selection
+    reason: str | None = None
+    dry_run: bool = False
+    noun: Noun = "job"
+    control: BulkOptions = BulkOptions()
+    backup: str | None = None
+
+
+class JobChangeService:
+    """Each change reports on every job; QueueNotFound is a failed target, too."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def retry(self, order: ChangeRequest, *, reset: bool) -> ChangeReport:
+        """Let dead letters wait again; with `reset` as if they were created now."""
+        now = functools.cache(self._store.now)
+
+        def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
+            job = location.job
+            _require_dead(location, job)
+            letters = len(location.members["dlq"])
+            if letters > 1:
+                attempt.details["dead_letters"] = letters
+            change = self._store.changes.retry(location, attempt.draft(), reset_at=now() if reset else None)
+            notes = [_of_letters(letters), None if reset else _will_expire(job, now())]
+            return change, "; ".join(filter(None, notes)) or None
+
+        runner = self._runner("retry", order, {"reset": True} if reset else {})
+        if order.control.abort_above is not None and not order.dry_run:
+            if idle := self.why_idle(order.queue):
+                self._store.warn_of(order.queue, f"{idle}, so --abort-above has nothing to judge by")
+            runner.watch = AbortGuard(self._store, order.queue, order.control.abort_above)
+        return self._run(runner, order, ("dlq",), decide)
+
+    def why_idle(self, queue: str) -> str | None:
+        """Why nothing that waits there is run now: `it is paused`, or the like; None where it is, or where
+        that cannot be told."""
+        if self._store.queues.is_paused(queue):
+            return "it is paused"
+        try:
+            live = self._store.queues.live_workers(queue, self._store.now())
+        except WrongType:
+            # Nobody can tell.
+            return None
+        return None if live else "no live worker serves it"
+
+    def remove(self, order: ChangeRequest, *, force: bool) -> ChangeReport:
+        """Take jobs out of every key; with `force` active ones as well."""
+
+        def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
+            if order.noun == "dlq" and not location.members["dlq"]:
+                raise ChangeRefused(
+                    "job_not_dead",
+                    f"job {location.id!r} is {location.job.status}, not in the dead-letter queue",
+                    hint=f"{_removal(location)} removes it all the same",
+                )
+            if location.active and not force:
+                raise ChangeRefused(
+                    "job_active",
+                    f"job {location.id!r} is active: a worker may be running it",
+                    hint=f"{_removal(location, '--force')} removes it all the same",
+                )
+            change = self._store.changes.remove(location, attempt.draft(), force=force)
+            return change, _left_waiting(location.children)
+
+        details: dict[str, Any] = {"force": True} if force else {}
+        if order.backup is None or order.dry_run:
+            return self._run(self._runner("remove", order, details), order, PLACES, decide)
+        with BackupWriter(order.backup) as backup:
+            runner = self._runner("remove", order, {**details, "backup": backup.absolute, "run": backup.run})
+            runner.backup = backup
+            return self._run(runner, order, PLACES, decide)
+
+    def cancel(self, order: ChangeRequest) -> ChangeReport:
+        """Keep jobs that have not ended from being run."""
+
+        def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
+            status = location.job.status
+            if status in ENDED_STATES:
+                raise ChangeRefused(
+                    "job_ended",
+                    f"job {location.id!r} is {status} already, so there is nothing to cancel",
+                    hint=f"{_removal(location)} takes it out of the queue" if status != "completed" else None,
+                )
+            note = "a worker may be running it; what it does is not undone" if location.active else None
+            return self._store.changes.cancel(location, attempt.draft()), note
+
+        return self._run(self._runner("cancel", order, {}), order, ("waiting", "delayed"), decide)
+
+    def requeue(self, order: ChangeRequest, *, force: bool) -> ChangeReport:
+        """Let stuck jobs wait again; with `force` also active ones that a worker may be running."""
+        from asyncmq_cli.services.changes.requeue import Requeuer
+
+        runner = Requeuer(
+            *self._named("requeue", order), **self._told(order, {"force": True} if force else {})
+        )
+        runner.control(order.control.rate, order.control.progress)
+        runner.force = force
+        return self._run(runner, order, PLACES, _decided_by_evidence)
+
+    def _runner(self, verb: str, order: ChangeRequest, details: dict[str, Any]) -> JobRunner:
+        runner = JobRunner(*self._named(verb, order), **self._told(order, details))
+        runner.control(order.control.rate, order.control.progress)
+        return runner
+
+    def _named(self, verb: str, order: ChangeRequest) -> tuple[Store, str, str]:
+        source = "dlq.bulk" if order.noun == "dlq" else source_of(order.selection.job_ids)
+        return self._store, f"{order.noun}.{verb}", source
+
+    @staticmethod
+    def _told(order: ChangeRequest, details: dict[str, Any]) -> dict[str, Any]:
+        return {"reason": order.reason, "dry_run": order.dry_run, "details": details}
+
+    def _run(
+        self, runner: JobRunner, order: ChangeRequest, places: tuple[str, ...], decide: Decision
+    ) -> ChangeReport:
+        runner.total = order.selection.total
+        report = runner.jobs(order.queue, order.selection.job_ids, places, decide)
+        return lookup.named(self._store, report)
+
+    def refused(self, verb: str, order: ChangeRequest, error: AdminError) -> None:
+        """Record an attempt that came to nothing before any job was chosen."""
+        runner = self._runner(verb, order, {})
+        runner.refused(Attempt(runner, order.queue, None), error)
+
+
+def _decided_by_evidence(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
+    raise NotImplementedError("a requeue decides by more than a location")
+
+
+def _require_dead(location: Location, job: Job) -> None:
+    """A job can be retried that is in the dead-letter queue, and nowhere else."""
+    status = job.status
+    if location.cancelled and location.members["dlq"]:
+        raise marked_cancelled(location.id)
+    if not location.members["dlq"] or (location.state is not None and location.state not in DEAD_STATES):
+        where = (
+            f"{status}, but not in the dead-letter queue"
+            if status in DEAD_STATES
+            else f"{status}, not failed"
+        )
+        raise ChangeRefused(
+            "job_not_dead",
+            f"job {location.id!r} is {where}, so it cannot be retried",
+            hint=f"{command_line('dlq', 'list', location.queue)} lists the jobs that can",
+        )
+    if location.active or location.members["waiting"]:
+        raise ChangeRefused(
+            "job_not_dead", f"job {location.id!r} is waiting or active as well, so a retry would run it twice"
+        )
+    if has_pending_parents(job.record):
+        raise ChangeRefused(
+            "job_waits_for_parents", f"job {location.id!r} waits for other jobs, so a retry would not run it"
+        )
+
+
+def _removal(location: Location, *options: str) -> str:
+    return command_line("jobs", "remove", location.queue, location.id, *options)
+
+
+def _left_waiting(children: int) -> str | None:
+    if not children:
+        return None
+    return f"{'1 job waits' if children == 1 else f'{children:,} jobs wait'} for it and will never run"
+
+
+def _of_letters(count: int) -> str | None:
+    return None if count < 2 else f"it had {count:,} dead letters, and has none now"
+
+
+def _will_expire(job: Job, now: float) -> str | None:
+    ttl, created_at = as_number(job.get("ttl")), job.created_at
+    if ttl is None or created_at is None or now <= created_at + ttl:
+        return None
+    age = f"it is older than its time to live of {ttl:g} s"
+    return f"{age}, so it will expire again at once; --reset makes it start fresh"

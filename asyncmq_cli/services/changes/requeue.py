@@ -1,0 +1,138 @@
+"""Putting stuck jobs back: active ones whose worker is gone, and those that lie where no worker looks.
+
+What is wrong with a job, and what mends it, is the doctor's knowledge. An active job with which
+nothing is wrong may be running; it is put back only by force, unless its worker is known to be gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.errors import ChangeRefused, JobNotFound, command_line
+from asyncmq_cli.models.values import DEAD_STATES
+from asyncmq_cli.services.changes.bulk import Decision, JobRunner, Planned, Refused, Step
+from asyncmq_cli.services.changes.runner import Attempt
+from asyncmq_cli.services.doctor.diagnosis import diagnose
+from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
+from asyncmq_cli.storage.integrity import repairs
+from asyncmq_cli.storage.read.scan import WrongType, chunked
+from asyncmq_cli.storage.write.job_changes import Change, marked_cancelled
+
+if TYPE_CHECKING:
+    from asyncmq_cli.errors import AdminError
+    from asyncmq_cli.storage.integrity.evidence import Evidence
+    from asyncmq_cli.storage.write.audit_stream import EventDraft
+
+_LOOKED_AT = 10_000
+"""Jobs for which the sorted sets are read through once."""
+
+# What mends a job that nothing runs, by the doctor's code, and what is said of it.
+_MENDED: dict[str, tuple[Callable[[Evidence, EventDraft, int], Change], str | None]] = {
+    "waiting_unlisted": (repairs.enqueue, None),
+    "delayed_timeless": (repairs.enqueue, "it was delayed until no time, and waits now"),
+    "state_unknown": (repairs.enqueue, "its state was unknown, and it waits now"),
+    "parents_done": (repairs.release, "all that it waited for has completed"),
+    "delayed_unlisted": (repairs.put_back, "it is in the delayed set again, due when its record says"),
+    "failed_unlisted": (repairs.put_back, "it is in the dead-letter queue again; 'jobs retry' runs it"),
+}
+
+
+class Requeuer(JobRunner):
+    """Puts stuck jobs back, with `force` also those that a worker may be running."""
+
+    force = False
+
+    def _steps(
+        self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
+    ) -> Iterator[Step]:
+        missing = self._missing(queue)
+        self._queue = queue
+        for ids in chunked(dict.fromkeys(job_ids), _LOOKED_AT):
+            if missing is not None:
+                yield from ((Attempt(self, queue, job_id), missing) for job_id in ids)
+                continue
+            for found in self.store.look(queue, ids):
+                yield from self._batches(self._planned(found))
+
+    def _planned(self, found: Sequence[Evidence]) -> Iterator[Planned | Refused]:
+        whole = {one.location.id for one in self.store.fetch_members(self._queue, found)}
+        for one in found:
+            attempt = Attempt(self, self._queue, one.location.id)
+            error = self._unusable(one, whole)
+            if error is not None:
+                yield attempt, error
+                continue
+            try:
+                change, note = self._change(one, attempt)
+            except ChangeRefused as exc:
+                yield attempt, exc
+            else:
+                yield attempt, change, note
+
+    def _unusable(self, found: Evidence, whole: set[str]) -> AdminError | None:
+        location = found.location
+        if location.problem is not None:
+            return location.problem
+        if not location.exists:
+            return JobNotFound(location.queue, location.id)
+        if location.id not in whole:
+            return ChangeRefused(
+                "job_moved", f"job {location.id!r} moved meanwhile; nothing was changed", hint=_show(found)
+            )
+        return marked_cancelled(location.id) if location.cancelled else None
+
+    def _change(self, found: Evidence, attempt: Attempt) -> tuple[Change, str | None]:
+        code, maxlen = diagnose(found), self.store.audit.maxlen
+        is_active = found.location.active and found.status == "active"
+        if code == "active_unclaimed" or (is_active and code in (None, "record_unindexed")):
+            self._require_gone(found)
+            attempt.details["was"] = "active"
+            return repairs.enqueue(found, attempt.draft(), maxlen), None
+        if code not in _MENDED:
+            raise _not_stuck(found, code)
+        attempt.details["was"] = code
+        make, note = _MENDED[code]
+        return make(found, attempt.draft(), maxlen), note
+
+    def _require_gone(self, found: Evidence) -> None:
+        location = found.location
+        if self.force or location.id in self._lost:
+            return
+        raise ChangeRefused(
+            "job_active",
+            f"job {location.id!r} is active, and its worker is not known to be gone: it may run twice",
+            hint=f"{command_line('jobs', 'requeue', location.queue, location.id, '--force')} "
+            "requeues it all the same",
+        )
+
+    @cached_property
+    def _lost(self) -> set[str]:
+        try:
+            return {job.id for job in LostJobs(self.store, self._queue, self.store.now())}
+        except WrongType:
+            # What cannot be read proves nothing.
+            return set()
+
+
+def _not_stuck(found: Evidence, code: str | None) -> ChangeRefused:
+    location = found.location
+    if code is None:
+        hint = None
+        if found.status in DEAD_STATES:
+            hint = f"{command_line('jobs', 'retry', location.queue, location.id)} runs it again"
+        return ChangeRefused(
+            "job_not_stuck",
+            f"job {location.id!r} is {found.status}, and where it belongs: there is nothing to requeue",
+            hint=hint,
+        )
+    return ChangeRefused(
+        "job_not_requeued",
+        f"job {location.id!r} is damaged ({code}), and requeueing does not mend that",
+        hint=f"{command_line('doctor', location.queue, '--code', code)} says what does",
+    )
+
+
+def _show(found: Evidence) -> str:
+    return f"look at it again with {command_line('jobs', 'show', found.location.queue, found.location.id)}"

@@ -1,0 +1,207 @@
+"""Changing several targets: one failure never stops the rest, and each attempt is audited.
+
+The event of a change that is made is written by the change's own script. What is refused before
+a script runs, or by it, is recorded here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.errors import AdminError, RedisProblem, interruption
+from asyncmq_cli.models.changes import ChangeReport, ChangeResult
+from asyncmq_cli.services.changes.interrupt import Stop, deferred_interrupt
+from asyncmq_cli.storage.schema.codec import dumps
+from asyncmq_cli.storage.write.audit_stream import EventDraft
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.store import Store
+
+_LOOKS = (0.0, 0.1, 0.2)
+"""Seconds before each look for what was made: Redis may not be done with what it was sent."""
+
+
+class Attempt:
+    """One target's event in the making. `details` may be added to before it is drafted. One that is made
+    `alone` is sent as soon as it is drafted."""
+
+    def __init__(self, runner: Runner, queue: str, job_id: str | None) -> None:
+        self._runner = runner
+        self.queue = queue
+        self.job_id = job_id
+        self.details: dict[str, Any] = dict(runner.details)
+        self.alone = False
+
+    def draft(self, error: str | None = None) -> EventDraft:
+        """The event, made before it is sent: from then on an answer may be lost."""
+        if error is None and self.alone:
+            self._runner.in_flight = [self]
+        return EventDraft(
+            action=self._runner.action,
+            source=self._runner.source,
+            queue=self.queue,
+            job_id=self.job_id,
+            actor=self._runner.actor,
+            details=self.details,
+            error=error,
+        )
+
+
+class Runner:
+    """Tries a change on target after target and keeps the results.
+
+    What it is given to try returns a note for the operator or None, and raises AdminError where
+    the target is refused. With `dry_run` nothing is recorded, because nothing was tried.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        action: str,
+        source: str,
+        *,
+        reason: str | None,
+        dry_run: bool,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        self.store = store
+        self.action = action
+        self.source = source
+        self.actor = store.config.actor
+        self.details = {**({"reason": reason} if reason else {}), **(details or {})}
+        self.dry_run = dry_run
+        self.results: list[ChangeResult] = []
+        # How many match, where that is more than are to be tried.
+        self.total: int | None = None
+        # The targets whose answer is still to come.
+        self.in_flight: Sequence[Attempt] = []
+        self._started = time.monotonic()
+
+    def queues(self, queues: Sequence[str], change: Callable[[Attempt, str], str | None]) -> ChangeReport:
+        """Change each of these queues once. `change` is given the queue's name, too."""
+
+        def run(stop: Stop) -> None:
+            for queue in dict.fromkeys(queues):
+                stop.between_targets()
+                self._try(Attempt(self, queue, None), partial(_on_queue, change))
+
+        return self.report(queues[0] if len(set(queues)) == 1 else None, run)
+
+    def one(self, queue: str, job_id: str, change: Callable[[Attempt], str | None]) -> ChangeReport:
+        """The change of a single target, which finds it by itself."""
+        return self.report(queue, lambda stop: self._try(Attempt(self, queue, job_id), change))
+
+    def each(
+        self, targets: Sequence[tuple[str, str]], change: Callable[[Attempt], str | None]
+    ) -> ChangeReport:
+        """Change each of these, a queue and what it is of the queue, once."""
+        queues = {queue for queue, _ in targets}
+
+        def run(stop: Stop) -> None:
+            for queue, name in dict.fromkeys(targets):
+                stop.between_targets()
+                self._try(Attempt(self, queue, name), change)
+
+        return self.report(queues.pop() if len(queues) == 1 else None, run)
+
+    def _try(self, attempt: Attempt, change: Callable[[Attempt], str | None]) -> None:
+        attempt.alone = True
+        try:
+            note = change(attempt)
+        except AdminError as exc:
+            self.refused(attempt, exc)
+        else:
+            self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note))
+        self.in_flight = []
+
+    def refused(self, attempt: Attempt, error: AdminError) -> None:
+        """Keep and record that a target was not changed."""
+        self.in_flight = []
+        self.results.append(ChangeResult(attempt.queue, attempt.job_id, error=error))
+        self.record_refusal(attempt, error)
+
+    def record_refusal(self, attempt: Attempt, error: AdminError) -> None:
+        """Write the event of an attempt that failed. Raises WrongType."""
+        if not self.dry_run:
+            self.store.audit.record(attempt.draft(error=error.message))
+
+    def report(self, queue: str | None, run: Callable[[Stop], None]) -> ChangeReport:
+        """Run it, with signals such as Ctrl-C held back between two targets, and tell what became of all.
+        Raises nothing that a server or a user can cause: that is `interrupted`."""
+        interrupted: AdminError | None = None
+        try:
+            with self.store.errors(), deferred_interrupt() as stop:
+                run(stop)
+        except RedisProblem as exc:
+            interrupted = self._with_doubt(exc)
+        except AdminError as exc:
+            interrupted = exc
+        except KeyboardInterrupt as exc:
+            interrupted = interruption(exc, "what was done stays done")
+        return ChangeReport(
+            action=self.action,
+            queue=queue,
+            dry_run=self.dry_run,
+            results=tuple(self.results),
+            total=self.total,
+            interrupted=interrupted,
+        )
+
+    @property
+    def _noun(self) -> str:
+        noun = self.action.partition(".")[0]
+        return noun if noun in ("repeatable", "worker") else "job"
+
+    def _with_doubt(self, problem: RedisProblem) -> RedisProblem:
+        """Find out for which targets only the answer was lost, and say of which it is not known."""
+        if self.dry_run or problem.code not in ("redis_timeout", "redis_unreachable"):
+            return problem
+        if self.in_flight:
+            self._recover(self._made())
+        lost = self.in_flight
+        if not lost:
+            return problem
+        first = f"queue {lost[0].queue!r}" if lost[0].job_id is None else f"{self._noun} {lost[0].job_id!r}"
+        targets = first if len(lost) == 1 else f"{first} and {len(lost) - 1} more"
+        hint = f"whether {targets} changed is not known; 'asyncmq audit' will tell"
+        return RedisProblem(problem.code, problem.message, hint=hint)
+
+    def _made(self) -> list[Attempt]:
+        """Those in flight whose change was made: it is in the audit trail, if Redis can be asked
+        again. One that is not there may still be on its way."""
+        for pause in _LOOKS:
+            time.sleep(pause)
+            try:
+                with self.store.errors():
+                    made = self._recorded()
+            except AdminError:
+                return []
+            if len(made) == len(self.in_flight):
+                break
+        return made
+
+    def _recorded(self) -> list[Attempt]:
+        since = self.store.now() - (time.monotonic() - self._started)
+        sought = {
+            (attempt.queue, attempt.job_id, dumps(attempt.details)): attempt for attempt in self.in_flight
+        }
+        found: dict[tuple[Any, ...], Attempt] = {}
+        for event in self.store.audit.newest_first(warn=lambda message: None):
+            if event.timestamp < since or len(found) == len(sought):
+                break
+            key = (event.queue, event.job_id, dumps(dict(event.details)))
+            ours = (event.status, event.action, event.actor) == ("success", self.action, self.actor)
+            if ours and key in sought:
+                found[key] = sought[key]
+        return [attempt for key, attempt in sought.items() if key in found]
+
+    def _recover(self, made: Sequence[Attempt]) -> None:
+        self.results += [ChangeResult(attempt.queue, attempt.job_id) for attempt in made]
+        self.in_flight = [attempt for attempt in self.in_flight if attempt not in made]
+
+
+def _on_queue(change: Callable[[Attempt, str], str | None], attempt: Attempt) -> str | None:
+    return change(attempt, attempt.queue)

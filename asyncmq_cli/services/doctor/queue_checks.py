@@ -1,0 +1,163 @@
+"""What is wrong with a queue as such: its keys, its pause mark, its definitions, its workers.
+
+Like what is wrong with a job, it is told of only if a second look shows the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
+from asyncmq_cli.services.repeatables.plans import name_of
+from asyncmq_cli.services.repeatables.schedule import SchedulerClock
+from asyncmq_cli.storage.read.scan import WrongType
+from asyncmq_cli.storage.schema.keys import to_text
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.read.repeatables import Member
+    from asyncmq_cli.storage.store import Store
+
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFinding:
+    """`marks` tell whether a second look has found the same. `ids` names what it is of, where it is
+    not of the whole queue, and `tasks` are theirs where they are definitions. `members` are those of
+    one that is stored more than once."""
+
+    code: str
+    ids: tuple[str, ...]
+    count: int
+    marks: tuple[Any, ...] = ()
+    members: tuple[Member, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+
+def queue_findings(store: Store, queue: str) -> list[QueueFinding]:
+    """What is wrong with the queue as one look sees it."""
+    found: list[QueueFinding] = []
+    for look in (_keys, _pause, _definitions, _claims):
+        try:
+            found.extend(look(store, queue))
+        except WrongType:
+            # The key is told of as one of a wrong type.
+            continue
+    return found
+
+
+def confirmed(first: Sequence[QueueFinding], second: Sequence[QueueFinding]) -> Iterator[QueueFinding]:
+    """Those of the second look that the first one had seen, in as far as nothing has changed."""
+    seen = {(finding.code, finding.marks) for finding in first}
+    yield from (finding for finding in second if (finding.code, finding.marks) in seen)
+
+
+def _keys(store: Store, queue: str) -> Iterator[QueueFinding]:
+    for key in store.wrong_keys(queue):
+        yield QueueFinding("wrong_type", (key,), 1, (key,))
+
+
+def _pause(store: Store, queue: str) -> Iterator[QueueFinding]:
+    backlog = store.queues.count_waiting(queue) if store.queues.is_paused(queue) else 0
+    if backlog:
+        yield QueueFinding("paused_backlog", (), backlog)
+
+
+def _claims(store: Store, queue: str) -> Iterator[QueueFinding]:
+    workers = store.workers.in_queue(queue)
+    lost = LostJobs(store, queue, store.now(), workers)
+    for _ in lost:
+        pass
+    if lost.surplus:
+        yield QueueFinding("active_surplus", (), lost.surplus)
+    gone = sorted(worker.id for worker in workers if not worker.is_live and worker.age_seconds is not None)
+    if gone:
+        yield QueueFinding("worker_gone", tuple(gone[:_NAMED]), len(gone))
+    if lost.silent:
+        yield QueueFinding("active_silent", tuple(lost.longest_silent), lost.silent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sketch:
+    """A definition without its arguments, which may be large. `schedule` begins with its task."""
+
+    id: str
+    next_run: float
+    digest: bytes
+    schedule: tuple[str, str, str]
+    paused: bool
+    overdue: bool
+    bare: bool
+
+    @classmethod
+    def of(cls, member: Member, clock: SchedulerClock) -> _Sketch:
+        definition = member.definition or {}
+        return cls(
+            member.id,
+            member.score,
+            member.digest,
+            (name_of(member), repr(definition.get("every")), repr(definition.get("cron"))),
+            member.paused,
+            clock.is_overdue(member),
+            bare=not set(definition) - {"task_id", "every", "cron", "name", "key", "paused"},
+        )
+
+    @property
+    def place(self) -> tuple[float, bytes]:
+        return self.next_run, self.digest
+
+    def finding(self, code: str) -> QueueFinding:
+        return QueueFinding(code, (self.id,), 1, (self.digest, self.next_run), tasks=self.schedule[:1])
+
+
+def _definitions(store: Store, queue: str) -> Iterator[QueueFinding]:
+    clock = SchedulerClock(store, queue, store.now())
+    unreadable: list[QueueFinding] = []
+    repeated: set[str] = set()
+    first: dict[str, _Sketch] = {}
+    for member in store.repeatables.each(queue):
+        if not member.id:
+            unreadable.append(_unreadable(member))
+            continue
+        sketch = _Sketch.of(member, clock)
+        known = first.setdefault(member.id, sketch)
+        if known is not sketch:
+            repeated.add(member.id)
+            first[member.id] = min(known, sketch, key=lambda one: one.place)
+    if repeated:
+        yield from _repeated(member for member in store.repeatables.each(queue) if member.id in repeated)
+    yield from sorted(unreadable, key=lambda finding: finding.marks[::-1])
+    in_order = sorted(first.values(), key=lambda one: one.place)
+    yield from (one.finding("repeatable_unscheduled") for one in in_order if one.overdue)
+    yield from (one.finding("repeatable_shadow") for one in _shadows(in_order))
+
+
+def _repeated(members: Iterable[Member]) -> Iterator[QueueFinding]:
+    by_identity: dict[str, list[Member]] = defaultdict(list)
+    for member in members:
+        by_identity[member.id].append(member)
+    stored = [sorted(found, key=lambda one: one.place) for found in by_identity.values()]
+    for same in sorted(stored, key=lambda found: found[0].place):
+        if len(same) > 1:
+            mixed = len({member.paused for member in same}) > 1
+            code = "repeatable_conflict" if mixed else "repeatable_duplicate"
+            marks = tuple((member.raw, member.score) for member in same)
+            yield QueueFinding(code, (same[0].id,), 1, marks, tuple(same), (name_of(same[0]),))
+
+
+def _shadows(first: Sequence[_Sketch]) -> list[_Sketch]:
+    """Definitions of nothing but a task and a schedule, beside a fuller one of these that is paused.
+
+    Source: `build_repeatable_action_definition` in asyncmq.contrib.dashboard, by which the
+    dashboard resumes.
+    """
+    fuller = {one.schedule for one in first if one.paused and not one.bare}
+    return [one for one in first if not one.paused and one.bare and one.schedule in fuller]
+
+
+def _unreadable(member: Member) -> QueueFinding:
+    marks = (member.digest, member.score)
+    return QueueFinding("repeatable_unreadable", (to_text(member.raw[:60]),), 1, marks)

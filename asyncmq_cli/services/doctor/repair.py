@@ -1,0 +1,230 @@
+"""Repairing what the doctor has found: one atomic script a job, each audited as `doctor.repair`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from asyncmq_cli.errors import AdminError, ChangeRefused
+from asyncmq_cli.models.findings import RepairReport
+from asyncmq_cli.services.backup.format import as_text
+from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused
+from asyncmq_cli.services.changes.runner import Attempt
+from asyncmq_cli.services.doctor.catalogue import BY_CODE
+from asyncmq_cli.services.doctor.scan import Confirmed, TwoPassScan
+from asyncmq_cli.services.doctor.service import DoctorService, Summary
+from asyncmq_cli.services.repeatables.plans import name_of
+from asyncmq_cli.services.repeatables.service import patiently
+from asyncmq_cli.storage.integrity import repairs
+from asyncmq_cli.storage.integrity.evidence import Evidence
+from asyncmq_cli.storage.read.repeatables import normalized
+from asyncmq_cli.storage.read.scan import chunked
+from asyncmq_cli.storage.schema.codec import dumps
+from asyncmq_cli.storage.schema.keys import to_bytes
+from asyncmq_cli.storage.write.audit_stream import EventDraft
+from asyncmq_cli.storage.write.job_changes import Change
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.changes.interrupt import Stop
+    from asyncmq_cli.services.doctor.queue_checks import QueueFinding
+    from asyncmq_cli.storage.integrity.evidence import Evidence
+    from asyncmq_cli.storage.store import Store
+
+
+T = TypeVar("T")
+
+ACTION, SOURCE = "doctor.repair", "doctor"
+
+Repair = Callable[[Evidence, EventDraft, int], Change]
+
+# What is done about each damage of a job, and how people are told of it.
+_REPAIRS: dict[str, tuple[Repair, str]] = {
+    "waiting_unlisted": (repairs.enqueue, "waits again"),
+    "active_lost": (repairs.enqueue, "waits again"),
+    "active_unclaimed": (repairs.enqueue, "waits again"),
+    "parents_done": (repairs.release, "waits for a worker now"),
+    "delayed_unlisted": (repairs.put_back, "is in the delayed set again"),
+    "failed_unlisted": (repairs.put_back, "is in the dead-letter queue again"),
+    "dead_state_wrong": (repairs.write_record, "has the state of its dead letter"),
+    "record_missing": (repairs.write_record, "has a record again"),
+    "record_unindexed": (repairs.index, "is among the ids again"),
+    "dead_letter_stale": (repairs.drop_dead_letter, "its dead letter is gone"),
+    "dependencies_left": (repairs.forget, "its sets are gone"),
+    "heartbeat_stale": (repairs.drop_claim, "its heartbeat is gone"),
+    "id_without_record": (repairs.forget, "what was left of it is gone"),
+    "state_without_job": (repairs.forget, "what was left of it is gone"),
+    "member_without_job": (repairs.forget, "what was left of it is gone"),
+    "cancel_mark_stale": (repairs.forget, "its mark is gone"),
+    "result_without_job": (repairs.forget, "what was left of it is gone"),
+    "payload_without_record": (repairs.forget, "what was left of it is gone"),
+    "claim_stale": (repairs.drop_claim, "its claim is gone"),
+}
+
+# The same, of what is not done.
+_WOULD = {
+    "waits again": "would wait again",
+    "waits for a worker now": "would wait for a worker",
+    "is in the delayed set again": "would be put back into the delayed set",
+    "is in the dead-letter queue again": "would be put back into the dead-letter queue",
+    "has the state of its dead letter": "would get the state of its dead letter",
+    "has a record again": "would get a record again",
+    "is among the ids again": "would be put among the ids again",
+    "its dead letter is gone": "its dead letter would be taken away",
+    "its heartbeat is gone": "its heartbeat would be taken away",
+    "what was left of it is gone": "what is left of it would be taken away",
+    "its mark is gone": "its mark would be taken away",
+    "its claim is gone": "its claim would be taken away",
+    "its sets are gone": "its sets would be taken away",
+    "is cancelled": "would be cancelled",
+}
+
+
+class RepairService:
+    """Repairs, and which there are."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @staticmethod
+    def makes(code: str, named: Collection[str]) -> bool:
+        """Whether a run that was given these codes repairs what has this one."""
+        way = BY_CODE[code].way
+        return way == "sure" or (way == "named" and code in named)
+
+    def repair(
+        self, queues: Sequence[str], codes: Collection[str], *, reason: str | None, dry_run: bool
+    ) -> RepairReport:
+        """Look, and repair what is found; the looking is part of it, so that nothing is repaired by
+        what was true some time ago. Of what may run a job twice only the codes named are repaired.
+        """
+        chosen, names = DoctorService(self._store).queues(queues)
+        run = _Run(self._store, codes, reason, dry_run)
+
+        def walk(stop: Stop) -> None:
+            mended = [code for code in BY_CODE if self.makes(code, codes)]
+            for found in TwoPassScan(self._store, codes or BY_CODE, mended).rounds(chosen, names):
+                run.treat(found, stop)
+
+        report = run.report(chosen[0] if len(chosen) == 1 else None, walk)
+        return RepairReport.of(report, checked=chosen, left=run.left.findings(chosen))
+
+
+class _Run(JobRunner):
+    """`left` is what was found and is not to be repaired."""
+
+    def __init__(self, store: Store, codes: Collection[str], reason: str | None, dry_run: bool) -> None:
+        super().__init__(store, ACTION, SOURCE, reason=reason, dry_run=dry_run)
+        self._codes = codes
+        self.left = Summary()
+
+    def treat(self, found: Confirmed, stop: Stop) -> None:
+        stop.between_targets()
+        jobs, left_jobs = self._sorted_out(found.jobs, lambda one: one[0])
+        definitions, left_of_queue = self._sorted_out(found.of_queue, lambda one: one.code)
+        self.left.add(Confirmed(found.queue, left_jobs, left_of_queue, found.tallies))
+        self._take(self._batches(self._planned(found.queue, jobs)), stop)
+        for one in definitions:
+            stop.between_targets()
+            self._repair_definition(found.queue, one)
+
+    def _sorted_out(self, found: Iterable[T], code_of: Callable[[T], str]) -> tuple[list[T], list[T]]:
+        """What is to be repaired, and what is not."""
+        meant: list[T] = []
+        left: list[T] = []
+        for one in found:
+            (meant if RepairService.makes(code_of(one), self._codes) else left).append(one)
+        return meant, left
+
+    def _planned(self, queue: str, jobs: Sequence[tuple[str, Evidence]]) -> Iterator[Planned | Refused]:
+        for code, evidence, remains in with_remains(self.store, queue, jobs):
+            attempt = self._attempt(queue, evidence.location.id, code)
+            attempt.details.update(remains)
+            try:
+                change, told = self._change(code, evidence, attempt.draft())
+            except AdminError as exc:
+                yield attempt, exc
+            else:
+                yield attempt, change, f"{code}: {_WOULD[told] if self.dry_run else told}"
+
+    def _change(self, code: str, found: Evidence, draft: EventDraft) -> tuple[Change, str]:
+        if code == "cancel_unfinished":
+            return self.store.changes.cancel(found.location, draft), "is cancelled"
+        make, told = _REPAIRS[code]
+        if code == "claim_stale" and not found.has_record:
+            make = repairs.forget
+        return make(found, draft, self.store.audit.maxlen), told
+
+    def _repair_definition(self, queue: str, found: QueueFinding) -> None:
+        """Leave the member that runs next of those that were found, byte for byte."""
+        attempt = self._attempt(queue, name_of(found.members[0]), found.code)
+        attempt.details["job_def"] = normalized(found.members[0].definition or {})
+
+        def once(attempt: Attempt) -> None:
+            first = found.members[0]
+            now = self.store.repeatables.find(queue, first.id)
+            if tuple(now.members) != found.members:
+                raise ChangeRefused(
+                    "repeatable_moved", f"repeatable {first.id!r} has changed meanwhile; nothing was changed"
+                )
+            if not self.dry_run:
+                self.store.repeatables.replace(now, first.raw, first.score, attempt.draft())
+
+        def change(attempt: Attempt) -> str | None:
+            patiently(lambda: once(attempt))
+            times = len(found.members)
+            if self.dry_run:
+                return f"{found.code}: it is stored {times} times, and would be once"
+            return f"{found.code}: it was stored {times} times, and is once now"
+
+        self._try(attempt, change)
+
+    def _attempt(self, queue: str, job_id: str, code: str) -> Attempt:
+        attempt = Attempt(self, queue, job_id)
+        attempt.details["code"] = code
+        return attempt
+
+
+MOST_KEPT = 4096
+"""Bytes of JSON in one event: the trail holds a hundred thousand of them, in Redis's memory."""
+_AT_A_TIME = 50
+_CLAIMS = ("claim_stale", "heartbeat_stale")
+_REST = (
+    *("id_without_record", "state_without_job", "member_without_job"),
+    *("cancel_mark_stale", "result_without_job", "payload_without_record"),
+)
+
+
+def with_remains(
+    store: Store, queue: str, jobs: Sequence[tuple[str, Evidence]]
+) -> Iterator[tuple[str, Evidence, dict[str, Any]]]:
+    """The same, each with what its event's details are to hold of what the repair takes away:
+    `removed`, or `removed_bytes` where that is too large. Raises WrongType."""
+    for piece in chunked(jobs, _AT_A_TIME):
+        kept = [found.location.id for _, found in piece if found.has_result and not found.has_record]
+        results = dict(zip(kept, store.results(queue, kept), strict=True)) if kept else {}
+        for code, found in piece:
+            yield code, found, _details(_taken(code, found, results.get(found.location.id)))
+
+
+def _taken(code: str, found: Evidence, result: bytes | None) -> dict[str, Any]:
+    location = found.location
+    if code == "dead_letter_stale":
+        return {"dlq": [as_text(member) for member in location.members["dlq"]]}
+    if code not in (*_CLAIMS, *_REST):
+        return {}
+    claim = {"claim": location.claim, "heartbeat": found.heartbeat}
+    if found.has_record:
+        return _texts(claim)
+    state = None if location.state is None else to_bytes(location.state)
+    return _texts({"state": state, "payload": location.payload, "result": result, **claim})
+
+
+def _texts(values: dict[str, bytes | None]) -> dict[str, Any]:
+    return {name: as_text(value) for name, value in values.items() if value is not None}
+
+
+def _details(taken: dict[str, Any]) -> dict[str, Any]:
+    if not taken:
+        return {}
+    size = len(dumps(taken))
+    return {"removed": taken} if size <= MOST_KEPT else {"removed_bytes": size}

@@ -1,0 +1,98 @@
+"""Looking for what crashes and bugs leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.errors import command_line
+from asyncmq_cli.models.findings import Diagnosis, Finding
+from asyncmq_cli.services.doctor.catalogue import BY_CODE, DAMAGES, Damage
+from asyncmq_cli.services.doctor.scan import OF_NO_QUEUE, TwoPassScan
+from asyncmq_cli.services.jobs.lookup import require_queue
+from asyncmq_cli.storage.integrity.samples import Samples
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.doctor.scan import Confirmed
+    from asyncmq_cli.storage.store import Store
+
+
+class DoctorService:
+    """What is wrong with queues; nothing is changed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def queues(self, queues: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Those to look at, all where none is named, and all that exist. Raises QueueNotFound."""
+        for queue in queues:
+            require_queue(self._store, queue)
+        names = self._store.queues.names()
+        return list(dict.fromkeys(queues)) or names, names
+
+    def look(self, queues: Sequence[str], codes: Collection[str]) -> Diagnosis:
+        """`codes` narrows what is looked for; empty, it is everything. Raises QueueNotFound."""
+        chosen, names = self.queues(queues)
+        summary = Summary()
+        for found in TwoPassScan(self._store, codes or BY_CODE).rounds(chosen, names):
+            summary.add(found)
+        return Diagnosis(chosen, summary.findings(chosen))
+
+
+class Summary:
+    """Counts and the first few ids, by queue and code."""
+
+    def __init__(self) -> None:
+        self._samples: dict[tuple[str, str], Samples] = {}
+        self._tasks: dict[tuple[str, str], str | None] = {}
+
+    def add(self, found: Confirmed) -> None:
+        """Take these in as well."""
+        for code, evidence in found.jobs:
+            samples, job_id = self._of(found.queue, code), evidence.location.id
+            samples.add(job_id)
+            if samples.count == len(samples.first):
+                self._tasks[found.queue, job_id] = evidence.location.job.task_id
+        for one in found.of_queue:
+            self._of(found.queue, one.code).add_all(one.count, one.ids)
+            self._tasks.update(zip(((found.queue, name) for name in one.ids), one.tasks, strict=False))
+        for code, samples in found.tallies:
+            self._of(found.queue, code).add_all(samples.count, samples.first)
+
+    def findings(self, queues: Sequence[str]) -> list[Finding]:
+        """Queue by queue, in the order of the codes."""
+        return [
+            _finding(damage, queue, self._samples[queue, damage.code], self._tasks)
+            for queue in (OF_NO_QUEUE, *queues)
+            for damage in DAMAGES
+            if (queue, damage.code) in self._samples
+        ]
+
+    def _of(self, queue: str, code: str) -> Samples:
+        return self._samples.setdefault((queue, code), Samples())
+
+
+def _finding(
+    damage: Damage, queue: str, samples: Samples, tasks: Mapping[tuple[str, str], str | None]
+) -> Finding:
+    return Finding(
+        code=damage.code,
+        severity=damage.severity,
+        queue=queue,
+        count=samples.count,
+        sample_ids=tuple(samples.first),
+        message=damage.message,
+        repair=_of_queue(damage.repair, queue),
+        repairable=damage.way != "advice",
+        sample_tasks=tuple(tasks.get((queue, job_id)) for job_id in samples.first),
+    )
+
+
+def _of_queue(advice: str, queue: str) -> str:
+    """With the queue's name in the command that it tells to type, where there is one."""
+    before, _, rest = advice.partition("'asyncmq ")
+    command, _, after = rest.partition("'")
+    words = command.split()
+    if "QUEUE" not in words:
+        return advice
+    return before + command_line(*(queue if word == "QUEUE" else word for word in words)) + after

@@ -1,0 +1,90 @@
+"""Which jobs a filter lets through. Source: `job_matches_inspection_filters` in asyncmq.core.inspection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.services.jobs.failure_groups import signature
+from asyncmq_cli.storage.read.prefilter import Prefilter, TextPrefilter, certainly_holds, needle_of
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.job_lists import JobFilter
+    from asyncmq_cli.models.jobs import Job
+
+
+class Matcher:
+    """A filter made ready. White space around a text is not part of it, as in the dashboard.
+
+    `prefilter` leaves out, undecoded, jobs that it would not let through; None where it has no means.
+    """
+
+    def __init__(self, wanted: JobFilter, now: float) -> None:
+        self._group = wanted.group.strip().lower()
+        self.groups: set[str] = set()
+        """The groups of failures met so far of which the one asked for is the beginning."""
+        self._before = None if wanted.older_than is None else now - wanted.older_than
+        self._after = None if wanted.newer_than is None else now - wanted.newer_than
+        self._q = wanted.q.strip().lower()
+        self._task = wanted.task.strip().lower()
+        self._job_id = wanted.job_id.strip()
+        needle = needle_of(self._q)
+        self.prefilter: Prefilter | None = None if needle is None else TextPrefilter(needle)
+        # A part of the text proves that it is not there, and only all of it that it is.
+        self._needle = needle if needle == self._q.encode("utf-8", "surrogatepass") else None
+
+    def __call__(self, job: Job) -> bool:
+        if self._job_id and self._job_id not in job.id:
+            return False
+        if self._task and self._task not in (job.task_id or "").lower():
+            return False
+        if not self._of_age(job):
+            return False
+        if self._group and not self._is_of_group(job):
+            return False
+        if not self._q:
+            return True
+        if self._needle is not None and job.record is not None and certainly_holds(job.record, self._needle):
+            return True
+        job = job.whole()
+        escaped = searchable(job)
+        if self._q in escaped:
+            return True
+        # Without an escape in it the text is the same either way.
+        return "\\u" in escaped and self._q in searchable(job, escaped=False)
+
+    def _is_of_group(self, job: Job) -> bool:
+        group = signature(job).id
+        if not group.startswith(self._group):
+            return False
+        self.groups.add(group)
+        return True
+
+    def _of_age(self, job: Job) -> bool:
+        """By when it died where that is known, as the dead-letter queue's list is sorted."""
+        if self._before is not None and job.moment > self._before:
+            return False
+        return self._after is None or job.moment >= self._after
+
+
+def searchable(job: Job, *, escaped: bool = True) -> str:
+    """The job's JSON in lower case; unescaped, a search finds what it holds beyond ASCII."""
+    shown: Any = dict(job.record) if job.record is not None else {"id": job.id, "status": job.status}
+    try:
+        return json.dumps(shown, sort_keys=True, ensure_ascii=escaped).lower()
+    except RecursionError:
+        return " ".join(_leaves(shown, escaped)).lower()
+
+
+def _leaves(value: Any, escaped: bool) -> Iterator[str]:
+    """The names and scalars of data that is nested too deeply to be one text."""
+    left = [value]
+    while left:
+        inner = left.pop()
+        if isinstance(inner, dict):
+            left += [*inner.values(), *inner]
+        elif isinstance(inner, list):
+            left += inner
+        else:
+            yield json.dumps(inner, ensure_ascii=escaped)

@@ -1,0 +1,73 @@
+"""Whether a target exists at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.errors import JobNotFound, QueueNotFound
+from asyncmq_cli.services import candidates
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.storage.store import Store
+
+
+def require_queue(store: Store, queue: str) -> None:
+    """Raise QueueNotFound, with the nearest names, for a queue of which Redis holds nothing."""
+    if not store.queues.exists(queue):
+        raise QueueNotFound(queue, nearest_queues(store, queue))
+
+
+def or_meant(nearest: Sequence[str]) -> str:
+    """To be put behind what is said of a name that there is not; empty where none is near it."""
+    return f" (did you mean {', '.join(nearest)}?)" if nearest else ""
+
+
+def nearest_queues(store: Store, queue: str) -> list[str]:
+    """The names, at most three, that may have been meant."""
+    from difflib import get_close_matches
+
+    names = store.queues.names()
+    lowered = {name.lower(): name for name in names}
+    nearest = get_close_matches(queue.lower(), list(lowered), n=3, cutoff=0.7)
+    return [lowered[name] for name in nearest]
+
+
+def job_ids_meant(store: Store, queue: str, given: Sequence[str]) -> list[str]:
+    """The ids, without blanks around one that no job has as it was given."""
+    odd = [job_id for job_id in given if job_id != job_id.strip()]
+    if not odd:
+        return list(given)
+    unknown = {job_id for job_id, job in zip(odd, store.jobs.load(queue, odd), strict=True) if job is None}
+    return [job_id.strip() or job_id if job_id in unknown else job_id for job_id in given]
+
+
+def queues_meant(store: Store, given: Sequence[str]) -> list[str]:
+    """The same of queues' names."""
+    return [
+        name if name == name.strip() or store.queues.exists(name) else name.strip() or name for name in given
+    ]
+
+
+LEAST_ID = 6
+"""Characters that must be there: fewer would be the beginning of some job by chance."""
+
+
+def job_not_found(store: Store, queue: str, job_id: str) -> JobNotFound:
+    """The error, with all jobs that begin so where they can be found as fast as TAB would."""
+    if len(job_id) < LEAST_ID:
+        return JobNotFound(queue, job_id)
+    wish = candidates.CandidateRequest("jobs", job_id, queue=queue)
+    found = candidates.whole(store.config, wish, candidates.PATIENCE) or ()
+    return JobNotFound(queue, job_id, [offer.value for offer in found])
+
+
+def named(store: Store, report: ChangeReport) -> ChangeReport:
+    """The same report; where the one job meant is not there, its error says which begin so."""
+    if len(report.results) != 1 or not isinstance(report.results[0].error, JobNotFound):
+        return report
+    (result,) = report.results
+    error = job_not_found(store, result.queue, result.job_id or "")
+    return replace(report, results=(replace(result, error=error),))

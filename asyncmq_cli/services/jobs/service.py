@@ -1,0 +1,261 @@
+"""Lists of jobs and dead letters, and single jobs."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from asyncmq_cli.models.failures import FailureGroups
+from asyncmq_cli.models.job_details import JobDetail
+from asyncmq_cli.models.job_lists import JobFilter, JobPage
+from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.values import DEAD_STATES
+from asyncmq_cli.services.jobs.failure_groups import grouped, of_known_group
+from asyncmq_cli.services.jobs.filter import Matcher
+from asyncmq_cli.services.jobs.lookup import job_not_found, require_queue
+from asyncmq_cli.services.jobs.traceback import job_error
+from asyncmq_cli.storage.read.lists import PLACES, SortKey
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.storage.store import Store
+
+
+TIMED = {"delayed": "delayed", "failed": "dlq", "expired": "dlq"}
+"""The sorted sets whose scores are times: when a job is due, or when it died."""
+
+
+class JobService:
+    """Lists of jobs, and single ones. All that list raise QueueNotFound."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def page(
+        self,
+        queue: str,
+        state: str,
+        wanted: JobFilter,
+        *,
+        sort: str,
+        page: int,
+        size: int,
+        exact: bool = True,
+    ) -> JobPage:
+        """One page of a state. A page past the end has no jobs. Without `exact`, how many there are may be
+        told by the sizes of places alone: at most so many."""
+        which = Page(sort, page, size)
+        is_exact = True
+        if wanted.narrows or state == "repeatable":
+            jobs = self.matching(queue, state, wanted, sort=sort)
+            found, total = filtered(self._store, queue, jobs, _time, which)
+        else:
+            require_queue(self._store, queue)
+            found, total, is_exact = unfiltered(self._store, queue, state, which, exact=exact)
+        return JobPage(queue, state, page, size, total, sort, wanted, found, is_exact)
+
+    def every(self, queue: str, state: str, wanted: JobFilter, *, sort: str | None) -> Iterator[Job]:
+        """Every match, and not one page."""
+        jobs = self.matching(queue, state, wanted, sort=sort)
+        return every(self._store, queue, jobs, _time, sort=sort)
+
+    def matching(
+        self, queue: str, state: str, wanted: JobFilter, *, sort: str | None = None
+    ) -> Iterator[Job]:
+        """The jobs of a state that a filter lets through, in the order found or, where `sort` is `queue`, of
+        the place."""
+        require_queue(self._store, queue)
+        matches = Matcher(wanted, self._store.now())
+        if state == "repeatable":
+            jobs = self._store.queues.repeatables_as_jobs(queue)
+        elif sort == "queue":
+            jobs = self._store.jobs.in_order(queue, state)
+        else:
+            jobs = self._store.jobs.in_state(queue, state, matches.prefilter)
+        return of_known_group(self._store, queue, wanted, matches, jobs) if wanted.narrows else jobs
+
+    def show(self, queue: str, job_id: str) -> JobDetail:
+        """Raises QueueNotFound or JobNotFound."""
+        # First the job: it may be read where the queue cannot be, such as RabbitMQ's.
+        job = self._store.jobs.load(queue, [job_id])[0]
+        if job is None:
+            require_queue(self._store, queue)
+            location = self._store.locate(queue, [job_id])[0]
+            if not location.exists:
+                raise job_not_found(self._store, queue, job_id)
+            job = location.job
+        elif job.status in TIMED and job.due_at is None and job.dead_at is None:
+            # Its member is not what AsyncMQ would have written beside the record.
+            location = self._store.locate(queue, [job_id], (TIMED[job.status],))[0]
+            if location.members[TIMED[job.status]]:
+                times = location.job
+                job = replace(job, due_at=times.due_at, dead_at=times.dead_at, problem=times.problem)
+        job = job.whole()
+        return JobDetail(job=job, result=job.get("result"), error=job_error(job))
+
+    def heads(self, queue: str, job_ids: list[str]) -> list[Job]:
+        """These few jobs, in this order, as they are now; one that is gone has no record."""
+        found = self._store.locate(queue, job_ids)
+        return [location.job for location in found]
+
+
+def _time(job: Job) -> float:
+    return job.sort_time
+
+
+HELD_WHOLE = 1000
+"""A page that ends within so many jobs is sorted with the jobs themselves in memory; a later one with what
+they are sorted by only, and its jobs are read again."""
+
+T = TypeVar("T")
+TimeOf = Callable[[Job], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which jobs of a list are wanted."""
+
+    sort: str
+    page: int
+    size: int
+
+    @property
+    def start(self) -> int:
+        return (self.page - 1) * self.size
+
+    @property
+    def end(self) -> int:
+        return self.page * self.size
+
+
+def unfiltered(
+    store: Store, queue: str, state: str, wanted: Page, *, exact: bool = True
+) -> tuple[list[Job], int, bool]:
+    """One page of a state, or of the dead-letter queue (`dlq`), which is sorted by death; how many jobs
+    there are, and whether exactly so many. Only with `exact` is a pass over the states paid
+    for."""
+    lists = store.jobs
+    if state == "dlq":
+        total = lists.count(queue, "dlq")
+        return _by_death(store, queue, wanted, total), total, True
+    found: int | None = None
+    if wanted.sort == "queue":
+        jobs = list(lists.in_order(queue, state, wanted.start, wanted.size))
+    elif wanted.sort == "newest" and state in DEAD_STATES:
+        keys, found = lists.newest_dead(queue, state, wanted.end)
+        jobs = list(lists.by_keys(queue, keys[wanted.start :]))
+    else:
+        counted = _Counted(lists.sort_keys(queue, state))
+        jobs = list(lists.by_keys(queue, _chosen(counted, wanted)))
+        found = counted.total
+    if found is not None:
+        return jobs, found, True
+    total, is_exact = lists.at_most(queue, state)
+    if len(jobs) < wanted.size and (jobs or wanted.page == 1):
+        # The last page says how many there are.
+        return jobs, wanted.start + len(jobs), True
+    return (jobs, lists.count(queue, state), True) if exact and not is_exact else (jobs, total, is_exact)
+
+
+def _by_death(store: Store, queue: str, wanted: Page, total: int) -> list[Job]:
+    if wanted.sort != "oldest":
+        return list(store.jobs.in_order(queue, "dlq", wanted.start, wanted.size))
+    start = max(0, total - wanted.end)
+    return list(store.jobs.in_order(queue, "dlq", start, max(0, total - wanted.start - start)))[::-1]
+
+
+def filtered(
+    store: Store, queue: str, jobs: Iterable[Job], time_of: TimeOf, wanted: Page
+) -> tuple[list[Job], int]:
+    """One page of these jobs, and how many there are; equal times go by id."""
+    counted = _Counted(jobs)
+    if wanted.sort == "queue":
+        return [job for n, job in enumerate(counted) if wanted.start <= n < wanted.end], counted.total
+    if wanted.end > HELD_WHOLE:
+        keys = _chosen((_key_of(job, time_of) for job in counted), wanted)
+        return list(store.jobs.by_keys(queue, keys)), counted.total
+    choose = heapq.nlargest if wanted.sort == "newest" else heapq.nsmallest
+    found = choose(wanted.end, counted, key=lambda job: (time_of(job), job.id))
+    return found[wanted.start :], counted.total
+
+
+def every(
+    store: Store, queue: str, jobs: Iterable[Job], time_of: TimeOf, *, sort: str | None
+) -> Iterator[Job]:
+    """All of the jobs: in the order found, or sorted at the price of a small tuple for each."""
+    if sort in (None, "queue"):
+        return iter(jobs)
+    keys = sorted((_key_of(job, time_of) for job in jobs), reverse=sort == "newest")
+    return store.jobs.by_keys(queue, keys)
+
+
+def _chosen(keys: Iterable[SortKey], wanted: Page) -> list[SortKey]:
+    choose = heapq.nlargest if wanted.sort == "newest" else heapq.nsmallest
+    return choose(wanted.end, keys)[wanted.start :]
+
+
+def _key_of(job: Job, time_of: TimeOf) -> SortKey:
+    score = job.due_at if job.dead_at is None else job.dead_at
+    # Without a score it is found by its id.
+    place = "" if score is None else PLACES.get(job.status, "")
+    return SortKey(time_of(job), job.id, place, score or 0.0)
+
+
+class _Counted(Iterable[T]):
+    """Counts what passes through it."""
+
+    def __init__(self, passing: Iterable[T]) -> None:
+        self._passing = passing
+        self.total = 0
+
+    def __iter__(self) -> Iterator[T]:
+        for one in self._passing:
+            self.total += 1
+            yield one
+
+
+class DlqService:
+    """What is in dead-letter queues. All raise QueueNotFound."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def page(self, queue: str, wanted: JobFilter, *, sort: str, page: int, size: int) -> JobPage:
+        """One page of the dead-letter queue, by when the jobs died. Its `state` is None."""
+        which = Page("newest" if sort == "queue" else sort, page, size)
+        if wanted.narrows:
+            found, total = filtered(self._store, queue, self.matching(queue, wanted), _died, which)
+        else:
+            require_queue(self._store, queue)
+            found, total, _ = unfiltered(self._store, queue, "dlq", which)
+        return JobPage(queue, None, page, size, total, sort, wanted, found)
+
+    def every(self, queue: str, wanted: JobFilter, *, sort: str | None) -> Iterator[Job]:
+        """Every match, and not one page."""
+        order = "newest" if sort == "queue" else sort
+        return every(self._store, queue, self.matching(queue, wanted), _died, sort=order)
+
+    def matching(self, queue: str, wanted: JobFilter) -> Iterator[Job]:
+        """The dead jobs that a filter lets through, in the order found."""
+        require_queue(self._store, queue)
+        matches = Matcher(wanted, self._store.now())
+        jobs = self._store.jobs.in_place(queue, "dlq", matches.prefilter)
+        return of_known_group(self._store, queue, wanted, matches, jobs) if wanted.narrows else jobs
+
+    def groups(self, queue: str, wanted: JobFilter) -> FailureGroups:
+        """The causes of those, the most frequent first."""
+        if wanted.narrows:
+            jobs = self.matching(queue, wanted)
+        else:
+            require_queue(self._store, queue)
+            jobs = self._store.jobs.dead_causes(queue)
+        scanned, left_out, groups = grouped(jobs)
+        if left_out:
+            self._store.warn(f"{left_out:,} jobs are in no group: there are too many different causes")
+        return FailureGroups(queue, scanned, left_out, groups)
+
+
+def _died(job: Job) -> float:
+    return job.dead_at or 0.0

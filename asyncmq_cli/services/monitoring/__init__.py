@@ -1,0 +1,1 @@
+"""Overview, metrics, events, checks, waits and workers."""

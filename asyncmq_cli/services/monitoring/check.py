@@ -1,0 +1,227 @@
+"""The probes of `check`: each value is read once, and only if something asks for it.
+
+Wherever `queues list` shows a number, it is this one: both come from the same reader.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.errors import QueueNotFound, RedisProblem
+from asyncmq_cli.models.checks import CheckReport, Probe, Threshold
+from asyncmq_cli.models.workers import slowest
+from asyncmq_cli.services.jobs.lookup import nearest_queues, or_meant
+from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
+from asyncmq_cli.services.repeatables.schedule import SchedulerClock
+from asyncmq_cli.storage.read.liveness import TOLERANCE, offset_in_words
+from asyncmq_cli.storage.read.queues import failed_of
+from asyncmq_cli.storage.read.scan import WrongType
+from asyncmq_cli.storage.schema.keys import QueueKeys
+from asyncmq_cli.storage.schema.rabbitmq import ForeignQueue
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.workers import Worker
+    from asyncmq_cli.storage.read.sizes import Sizes
+    from asyncmq_cli.storage.store import Store
+
+ALWAYS: Mapping[str, Threshold] = {
+    "unattended": Threshold(critical=0),
+    "paused": Threshold(warning=0),
+    "overdue": Threshold(warning=0),
+    "lost": Threshold(critical=0),
+    "silent": Threshold(warning=0),
+}
+"""What is always looked at, and how far it may go where nothing else is asked for."""
+
+_NO_BOUNDS = Threshold()
+
+
+class CheckService:
+    """Whether everything is within bounds."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def check(self, queues: Sequence[str], thresholds: Mapping[str, Threshold]) -> CheckReport:
+        """Look at these queues, or at all where none is named; never raises what Redis refuses.
+
+        `thresholds` are by the probe's name: those of `ALWAYS`, and `waiting`, `oldest`, `failed`,
+        `dlq`, `delayed-due`, `running` and `workers`.
+        """
+        try:
+            with self._store.errors():
+                return self._check(queues, {**ALWAYS, **thresholds})
+        except (RedisProblem, ForeignQueue) as found:
+            exc = found if isinstance(found, RedisProblem) else RedisProblem(found.code, found.message)
+            silent = Probe("redis", None, None, _NO_BOUNDS, "unknown", exc.message)
+            return CheckReport(None, list(queues), [silent], exc)
+
+    def _check(self, queues: Sequence[str], thresholds: Mapping[str, Threshold]) -> CheckReport:
+        asked = time.monotonic()
+        now = self._store.now()
+        probes = [Probe("redis", None, time.monotonic() - asked, _NO_BOUNDS, "ok")]
+        names = list(dict.fromkeys(queues)) or self._store.queues.names()
+        if queues:
+            missing = [name for name in names if not self._store.queues.exists(name)]
+            probes += map(self._missing, missing)
+            names = [name for name in names if name not in missing]
+        for counted in self._counted(names, now, thresholds):
+            probes += _QueueProbes(self._store, counted, now).judged(thresholds)
+        if not queues and not names and "workers" in thresholds:
+            # Who asks for workers is not served by there being no queue that could lack one.
+            probes.append(_judged("workers", None, 0, thresholds["workers"]))
+        return CheckReport(now, names, probes)
+
+    def _counted(
+        self, names: Sequence[str], now: float, thresholds: Mapping[str, Threshold]
+    ) -> Iterator[_Counted]:
+        """Sizes, and the little more that only some probes need, of many queues in few round trips."""
+        queues = self._store.queues
+        sizes = list(queues.sizes(names, now))
+        oldest: Mapping[str, float] = {}
+        failed: dict[str, int | None] = {}
+        if "oldest" in thresholds:
+            oldest = queues.oldest_waiting([one.queue for one in sizes if one.waiting])
+        if "failed" in thresholds:
+            # Only the states hash tells which of the dead letters have expired.
+            dead = [one.queue for one in sizes if one.dlq]
+            failed = {one.queue: failed_of(one, states) for one, states in queues.states(dead, now)}
+        for one in sizes:
+            yield _Counted(one, oldest.get(one.queue), failed.get(one.queue, one.dlq))
+
+    def _missing(self, queue: str) -> Probe:
+        problem = QueueNotFound(queue).message + or_meant(nearest_queues(self._store, queue))
+        return Probe("exists", queue, None, _NO_BOUNDS, "unknown", problem)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """`oldest` is when the oldest waiting job was created. None is what cannot be read, or is not there."""
+
+    sizes: Sizes
+    oldest: float | None
+    failed: int | None
+
+
+class _QueueProbes:
+    """The values of one queue. What its sizes show to be empty is not read."""
+
+    def __init__(self, store: Store, counted: _Counted, now: float) -> None:
+        self._store = store
+        self._counted = counted
+        self._sizes = counted.sizes
+        self._keys = QueueKeys(counted.sizes.queue)
+        self._queue = counted.sizes.queue
+        self._now = now
+        self._values: Mapping[str, Callable[[], float | None]] = {
+            "unattended": self._unattended,
+            "paused": self._paused,
+            "overdue": self._overdue,
+            "lost": lambda: self._lost[0],
+            "silent": lambda: self._lost[2],
+            "waiting": lambda: self._waiting,
+            "oldest": self._oldest,
+            "failed": self._failed,
+            "dlq": lambda: _known(self._sizes.dlq, self._keys.dlq),
+            "delayed-due": lambda: self._due,
+            "running": self._running,
+            "workers": lambda: sum(1 for worker in self._workers if worker.is_live),
+        }
+
+    def judged(self, thresholds: Mapping[str, Threshold]) -> Iterator[Probe]:
+        told: set[str] = set()
+        for name, value in self._values.items():
+            if name not in thresholds:
+                continue
+            try:
+                yield _judged(name, self._queue, value(), thresholds[name])
+            except (WrongType, _NotTold) as exc:
+                problem = str(exc)
+                if problem not in told:
+                    self._store.warn_of(self._queue, problem)
+                told.add(problem)
+                yield Probe(name, self._queue, None, thresholds[name], "unknown", problem)
+
+    @cached_property
+    def _workers(self) -> Sequence[Worker]:
+        if self._sizes.heartbeats == 0:
+            return []
+        return self._store.workers.in_queue(self._queue)
+
+    @cached_property
+    def _lost(self) -> tuple[int, float | None, int]:
+        """How many active jobs have lost their worker, when the oldest active one was claimed, and how
+        many were claimed before a worker went silent."""
+        if self._sizes.active == 0:
+            return 0, None, 0
+        lost = LostJobs(self._store, self._queue, self._now, self._workers)
+        known = sum(1 for _ in lost)
+        return known + lost.surplus, lost.oldest_claim, lost.silent
+
+    @property
+    def _waiting(self) -> int:
+        return _known(self._sizes.waiting, self._keys.waiting)
+
+    @property
+    def _due(self) -> int:
+        return _known(self._sizes.due, self._keys.delayed)
+
+    def _unattended(self) -> int:
+        """The backlog that nobody takes. That of a paused queue is not meant to be taken."""
+        if self._sizes.paused or self._is_empty or any(worker.is_live for worker in self._workers):
+            return 0
+        return self._waiting + self._due
+
+    def _paused(self) -> int:
+        return self._waiting + self._due if self._sizes.paused else 0
+
+    @property
+    def _is_empty(self) -> bool:
+        return self._sizes.waiting == 0 and self._sizes.due == 0
+
+    def _oldest(self) -> float | None:
+        oldest = self._counted.oldest
+        if self._waiting and oldest is None:
+            raise _NotTold("no job that stands first in its priority says when it was created")
+        if oldest is not None and oldest > self._now + TOLERANCE:
+            ahead = offset_in_words(oldest - self._now)
+            self._store.warn_of(
+                self._queue,
+                f"the clock of what enqueued its jobs is {ahead} the server's: their age is not known",
+            )
+        return None if oldest is None else max(0.0, self._now - oldest)
+
+    def _running(self) -> float | None:
+        oldest = self._lost[1]
+        return None if oldest is None else max(0.0, self._now + slowest(self._workers) - oldest)
+
+    def _failed(self) -> int:
+        dead = _known(self._sizes.dlq, self._keys.dlq)
+        return _known(self._counted.failed, self._keys.states) if dead else 0
+
+    def _overdue(self) -> int:
+        if self._sizes.repeatables == 0:
+            return 0
+        members = self._store.repeatables.each(self._queue)
+        clock = SchedulerClock(self._store, self._queue, self._now)
+        return sum(1 for member in members if clock.is_overdue(member))
+
+
+class _NotTold(Exception):
+    """The data do not say what was asked for."""
+
+
+def _known(size: int | None, key: bytes) -> int:
+    """Raises WrongType where the size could not be read."""
+    if size is None:
+        raise WrongType(key)
+    return size
+
+
+def _judged(name: str, queue: str | None, value: float | None, threshold: Threshold) -> Probe:
+    state = "ok" if value is None else threshold.state_of(value)
+    return Probe(name, queue, value, threshold, state)

@@ -1,0 +1,129 @@
+"""Metrics: what there is now, what there was, and how fast it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.errors import AdminError, RedisProblem
+from asyncmq_cli.models.snapshots import SNAPSHOT_FIELDS, MetricsSnapshot, Rates, Trend
+from asyncmq_cli.services.monitoring.poller import SnapshotReader
+from asyncmq_cli.services.monitoring.rates import rates, since_the_clock_was_set, trend, up_to
+from asyncmq_cli.storage.write.metrics_stream import KEPT
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.storage.store import Store
+
+
+DEFAULT_LIMIT = 120
+MAX_LIMIT = 500
+
+
+class IncompleteSnapshot(AdminError):
+    """A count could not be read, so that there is nothing true to keep."""
+
+    code = "incomplete_snapshot"
+
+
+class MetricsService:
+    """Totals of all queues, now and in the history."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def now(self) -> MetricsSnapshot:
+        """What there is at this moment. It is not kept."""
+        return SnapshotReader(self._store, SNAPSHOT_FIELDS).read().snapshot()
+
+    def record(self, snapshot: MetricsSnapshot) -> bool:
+        """Keep a snapshot; False where another was kept within two seconds. Raises IncompleteSnapshot."""
+        if not snapshot.is_whole:
+            raise IncompleteSnapshot(
+                "a count could not be read, so this snapshot is not kept",
+                hint="the warning says which key it was; 'asyncmq queues list' shows the queues one by one",
+            )
+        return self._store.metrics.record(snapshot)
+
+    def keep(self, snapshot: MetricsSnapshot) -> None:
+        """Keep a snapshot by the way: where that cannot be, it is only warned of."""
+        with self._by_the_way("the history of the metrics is not added to"):
+            self.record(snapshot)
+
+    def history(self, *, limit: int | None, since: float | None) -> list[MetricsSnapshot]:
+        """Snapshots newest first; `since` is an age in seconds. A limit is brought within 1 to 500;
+        without one, it is 120, or all where `since` is given."""
+        unlimited = DEFAULT_LIMIT if since is None else KEPT
+        limit = unlimited if limit is None else max(1, min(limit, MAX_LIMIT))
+        earliest = None if since is None else self._store.now() - since
+        found: list[MetricsSnapshot] = []
+        for snapshot in self._store.metrics.newest_first(self._store.warn):
+            if len(found) == limit:
+                break
+            if earliest is None or snapshot.timestamp >= earliest:
+                found.append(snapshot)
+        return found
+
+    def rates(self, snapshot: MetricsSnapshot) -> Rates:
+        """The present pace, by the history and this snapshot, which need not be in it. No more of the
+        history is read than that takes."""
+        if not snapshot.is_whole:
+            return Rates()
+        row = [snapshot]
+        with self._history_read():
+            kept = self._store.metrics.newest_first(self._store.warn)
+            row = up_to(snapshot, islice(kept, MAX_LIMIT))
+        return rates(row)
+
+    def past(self, limit: int | None = None, *, since: float | None = None) -> list[MetricsSnapshot]:
+        """The last snapshots, the oldest first, as `history` has them; none, with a warning, where they
+        cannot be read."""
+        found: list[MetricsSnapshot] = []
+        with self._history_read():
+            found = self.history(limit=limit, since=since)
+        return found[::-1]
+
+    @staticmethod
+    def trend_of(snapshots: Sequence[MetricsSnapshot]) -> Trend:
+        """How it went by snapshots that come newest first, since the clock was last set back."""
+        return trend(since_the_clock_was_set(snapshots[::-1]))
+
+    def _history_read(self) -> AbstractContextManager[None]:
+        return self._by_the_way("the history of the metrics cannot be read")
+
+    @contextmanager
+    def _by_the_way(self, trouble: str) -> Iterator[None]:
+        """Within it, what is wrong with the history alone is only warned of."""
+        try:
+            with self._store.errors():
+                yield
+        except AdminError as exc:
+            if isinstance(exc, RedisProblem) and exc.is_away:
+                raise
+            self._store.warn(f"{trouble}: {exc.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """`stats` is None where Redis could not be read, and `error` says why."""
+
+    stats: Sequence[QueueStats] | None
+    error: RedisProblem | None = None
+
+
+class PrometheusService:
+    """What a scrape reads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def scrape(self) -> Scrape:
+        """Does not raise RedisProblem: that Redis cannot be read is what a monitor wants to hear."""
+        try:
+            with self._store.errors():
+                return Scrape(SnapshotReader(self._store).read().stats)
+        except RedisProblem as exc:
+            return Scrape(None, exc)

@@ -1,0 +1,269 @@
+"""Reading all queues at once, and again and again at little cost.
+
+Each read asks for the sizes of all places anew: that is cheap whatever the queues hold. What has to be read
+whole costs more the larger it is: the names of all keys, the states hashes, and the records of the latest
+jobs. In a row of reads these are read the more rarely the more they cost, and the snapshot says how old
+they are.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from asyncmq_cli.errors import RedisProblem
+from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS
+from asyncmq_cli.models.snapshots import LatestJob, LatestQueue, Snapshot
+from asyncmq_cli.services.monitoring.latest_jobs import FEW_JOBS, newest, newest_of, newest_placed
+from asyncmq_cli.services.monitoring.lost_jobs import LostJobs, silence_in_words
+from asyncmq_cli.storage.read.scan import WrongType, chunked
+from asyncmq_cli.storage.read.sizes import StateCounts
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.workers import Worker
+    from asyncmq_cli.storage.read.sizes import Sizes
+    from asyncmq_cli.storage.store import Store
+
+
+LATEST_QUEUES = 5
+
+_QUEUES_AT_A_TIME = 500
+_NAMES_FACTOR = 200.0
+"""What took a second to find is looked for again after so many."""
+_CHEAP = 0.02
+"""Seconds. What took less is read every time."""
+_SECONDS_A_STATE = 3e-4
+"""Redis works one to two microseconds for an entry of a states hash: read so rarely, that is about half a
+percent of its time."""
+_SECONDS_A_JOB = 4e-4
+"""The same for the record of a job."""
+_SECONDS_A_QUEUE = 0.02
+"""The same for the newest jobs of the places of a queue."""
+
+
+@dataclass
+class _Rest:
+    """How long something need not be read again."""
+
+    until: float = float("-inf")
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.until
+
+    def set(self, seconds: float) -> None:
+        self.until = time.monotonic() + seconds
+
+
+@dataclass
+class _Latest:
+    """The latest jobs as they were read at `at`, on the server's clock, and the newest job of each queue."""
+
+    at: float
+    jobs: list[LatestJob] = field(default_factory=list)
+    queues: list[LatestQueue] = field(default_factory=list)
+    partial: bool = False
+
+
+class SnapshotReader:
+    """`fields` are those of QueueStats that are wanted; without any, no row is read. `again` says that there
+    will be more reads than one."""
+
+    def __init__(
+        self,
+        store: Store,
+        fields: Collection[str] = ALL_FIELDS,
+        *,
+        workers: bool = False,
+        latest: bool = False,
+        again: bool = False,
+    ) -> None:
+        self._store = store
+        self._fields = frozenset(fields)
+        self._wants_workers = workers or "workers" in self._fields
+        self._wants_list = workers
+        self._wants_latest = latest
+        self._again = again
+        self.forget()
+
+    def forget(self) -> None:
+        """The next read begins anew."""
+        self._names: list[str] = []
+        self._names_rest, self._states_rest, self._latest_rest = _Rest(), _Rest(), _Rest()
+        self._states: dict[str, StateCounts] = {}
+        self._latest: _Latest | None = None
+
+    def read(self) -> Snapshot:
+        """Raises what Redis refuses; after that, `forget` comes before the next read."""
+        now = self._store.now()
+        self._find_names()
+        rows: list[QueueStats] = []
+        live: list[Worker] = []
+        every: list[Sizes] = []
+        for counted in self._counted(now):
+            if self._wants_latest:
+                every += [sizes for sizes, _ in counted]
+            found = {sizes.queue: self._workers(sizes, now) for sizes, _ in counted}
+            live += [worker for workers in found.values() for worker in workers or () if worker.is_live]
+            if self._wants_list:
+                self._warn_of_silence(found, now)
+            if self._fields:
+                # As in the list of workers beside it.
+                for row in self._store.queues.rows(counted, now, self._fields - {"workers"}):
+                    workers = found[row.name]
+                    count = None if workers is None else sum(worker.is_live for worker in workers)
+                    rows.append(replace(row, workers=count))
+        picture = Snapshot(now=now, stats=rows if self._fields else None)
+        if self._wants_workers:
+            picture = replace(picture, workers=sorted(live, key=lambda worker: (worker.queue, worker.id)))
+        if self._wants_latest:
+            latest = self._find_latest(every, now)
+            picture = replace(
+                picture,
+                latest_jobs=latest.jobs,
+                latest_queues=latest.queues,
+                latest_at=latest.at,
+                latest_partial=latest.partial,
+            )
+        return picture
+
+    def _find_names(self) -> None:
+        """Names are found by a scan of all keys."""
+        if not self._names_rest.is_over:
+            return
+        began = time.monotonic()
+        self._names = self._store.queues.names()
+        cost = time.monotonic() - began
+        self._names_rest.set(0.0 if cost < _CHEAP else cost * _NAMES_FACTOR)
+
+    def _counted(self, now: float) -> Iterator[list[tuple[Sizes, StateCounts]]]:
+        """The sizes of the queues, with what is known of their states."""
+        if not (self._fields or self._wants_workers or self._wants_latest):
+            return
+        wants_states = bool(STATE_FIELDS & self._fields)
+        anew = wants_states and self._states_rest.is_over
+        if anew:
+            self._states.clear()
+        entries = 0
+        for group in chunked(list(self._names), _QUEUES_AT_A_TIME):
+            counted: dict[str, tuple[Sizes, StateCounts]] = {}
+            unread = [queue for queue in group if wants_states and queue not in self._states]
+            for sizes, states in self._store.queues.states(unread, now):
+                counted[sizes.queue] = (sizes, states)
+                entries += sizes.states or 0
+                if self._again:
+                    self._states[sizes.queue] = states
+            others = [queue for queue in group if queue not in counted]
+            for sizes in self._store.queues.sizes(others, now):
+                counted[sizes.queue] = (sizes, self._states.get(sizes.queue, StateCounts()))
+            yield [counted[queue] for queue in group if not self._is_gone(counted[queue][0])]
+        if anew:
+            self._states_rest.set(entries * _SECONDS_A_STATE)
+
+    def _is_gone(self, sizes: Sizes) -> bool:
+        """Whether the queue was deleted after the names were found."""
+        if not sizes.is_empty or self._store.queues.exists(sizes.queue):
+            return False
+        self._names.remove(sizes.queue)
+        self._states.pop(sizes.queue, None)
+        return True
+
+    def _workers(self, sizes: Sizes, now: float) -> Sequence[Worker] | None:
+        """None where they cannot be read, of which the row warns."""
+        if not self._wants_workers or not sizes.heartbeats:
+            return [] if sizes.heartbeats is not None else None
+        try:
+            return self._store.workers.in_queue(sizes.queue)
+        except WrongType:
+            return None
+
+    def _warn_of_silence(self, workers: Mapping[str, Sequence[Worker] | None], now: float) -> None:
+        """Of the jobs that a worker may have taken with it. Claims are read only beside a silent worker."""
+        for queue, found in workers.items():
+            if not found or len({worker.is_live for worker in found}) == 1:
+                continue
+            lost = LostJobs(self._store, queue, now, found)
+            try:
+                for _ in lost:
+                    pass
+            except WrongType as exc:
+                self._store.warn_of(queue, exc.message)
+            if lost.silent:
+                self._store.warn_of(queue, silence_in_words(lost.silent))
+
+    def _find_latest(self, every: Sequence[Sizes], now: float) -> _Latest:
+        jobs = sum(sizes.jobs for sizes in every)
+        if self._latest is not None and not self._latest_rest.is_over:
+            return self._latest
+        latest = _Latest(at=now, partial=jobs > FEW_JOBS)
+        if latest.partial:
+            of_queue = newest_placed(self._store, every)
+            self._latest_rest.set(len(every) * _SECONDS_A_QUEUE)
+        else:
+            of_queue = {sizes.queue: newest_of(self._store, sizes.queue) for sizes in every if sizes.jobs}
+            self._latest_rest.set(jobs * _SECONDS_A_JOB)
+        latest.jobs = newest(job for found in of_queue.values() for job in found)
+        active = [LatestQueue(found[0].created, queue) for queue, found in of_queue.items() if found]
+        latest.queues = heapq.nsmallest(LATEST_QUEUES, active, key=lambda one: (-one.active_at, one.name))
+        self._latest = latest
+        return latest
+
+
+T = TypeVar("T")
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Redis did not answer. `pause` is in how many seconds it is worth trying again."""
+
+    error: RedisProblem
+    pause: float
+
+
+class Poller(Generic[T]):
+    """`look` is what is done each time, and `forget` what is done when it failed."""
+
+    def __init__(
+        self, store: Store, look: Callable[[], T], forget: Callable[[], None], *, retry: bool = True
+    ) -> None:
+        self._store = store
+        self._look = look
+        self._forget = forget
+        self._retry = retry
+        self._pause = _FIRST_PAUSE
+        self._cost = 0.0
+        self._has_succeeded = False
+
+    def first(self) -> T:
+        """Raises RedisProblem: nothing has gone away, but something is wrong with where Redis is said
+        to be."""
+        began = time.monotonic()
+        with self._store.errors():
+            found = self._look()
+        self._cost = time.monotonic() - began
+        self._pause = _FIRST_PAUSE
+        self._has_succeeded = True
+        return found
+
+    def next(self) -> T | Outage:
+        """Raises RedisProblem for what does not pass by itself, and as `first` until it succeeded."""
+        try:
+            return self.first()
+        except RedisProblem as exc:
+            self._forget()
+            if not (self._retry and self._has_succeeded and exc.may_pass):
+                raise
+            outage = Outage(exc, self._pause)
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            return outage
+
+    def rest(self, interval: float) -> float:
+        """Seconds until the next look: as asked for, but Redis is left in peace half of the time."""
+        return max(interval - self._cost, self._cost)

@@ -1,0 +1,150 @@
+"""Workers: which there are, how they are, and which queues have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.errors import ChangeRefused, WorkerNotFound, command_line
+from asyncmq_cli.models.workers import Worker, WorkerPage, WorkerSummary
+from asyncmq_cli.services.jobs.lookup import require_queue
+from asyncmq_cli.storage.read.scan import WrongType
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.services.changes.runner import Attempt
+    from asyncmq_cli.storage.store import Store
+
+ACTION, SOURCE = "worker.forget", "workers"
+
+# Each with what comes first: the living by queue, the longest silent worker, and the largest one.
+_ORDERS: dict[str, Callable[[Worker], tuple[Any, ...]]] = {
+    "queue": lambda worker: (not worker.is_live, worker.queue, worker.id),
+    "id": lambda worker: (worker.id, worker.queue),
+    "heartbeat": lambda worker: (worker.heartbeat or 0.0, worker.queue, worker.id),
+    "concurrency": lambda worker: (-(worker.concurrency or 0), worker.queue, worker.id),
+}
+
+
+class Fleet:
+    """The workers of some queues. The summary and `unattended` are whole once it is read through."""
+
+    def __init__(self, store: Store, queue: str | None, ttl: float | None) -> None:
+        self._store = store
+        self._queue = queue
+        self._ttl = ttl
+        self.summary = WorkerSummary()
+        self.unattended: list[str] = []
+        """Queues in which jobs wait and no live worker is."""
+
+    def __iter__(self) -> Iterator[Worker]:
+        """In the order found, queue by queue."""
+        for queue in self._queues():
+            try:
+                workers = self._store.workers.in_queue(queue, self._ttl)
+                waiting = self._store.queues.has_waiting(queue)
+            except WrongType as exc:
+                self._store.warn_of(queue, exc.message)
+                continue
+            self.summary = self.summary.plus(workers)
+            if waiting and not any(worker.is_live for worker in workers):
+                self.unattended.append(queue)
+            yield from workers
+
+    def _queues(self) -> list[str]:
+        if self._queue is None:
+            return self._store.queues.names()
+        require_queue(self._store, self._queue)
+        return [self._queue]
+
+
+class WorkerService:
+    """Workers by their heartbeats."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def fleet(self, queue: str | None, ttl: float | None) -> Fleet:
+        """`ttl` is seconds, None for the configured one. A queue that is not there is found missing
+        when the fleet is read: QueueNotFound."""
+        return Fleet(self._store, queue, ttl)
+
+    def page(
+        self, fleet: Fleet, *, sort: str, page: int, size: int, health: str | None = None, fold: bool = False
+    ) -> WorkerPage:
+        """One page of those of that health. A page past the end has no workers, and the true summary.
+        With `fold` those that are silent are only counted, beside others that live."""
+        workers = of_health(self.in_order(fleet, sort), health)
+        living = [worker for worker in workers if worker.is_live]
+        # One line for one worker would say less than the worker's own.
+        listed = living if fold and living and len(workers) - len(living) > 1 else workers
+        shown = listed[(page - 1) * size : page * size]
+        folded = len(workers) - len(listed)
+        return WorkerPage(shown, fleet.summary, page, size, fleet.unattended, len(listed), folded)
+
+    def in_order(self, fleet: Fleet, sort: str) -> list[Worker]:
+        """All of them, by one of `_ORDERS`."""
+        return sorted(fleet, key=_ORDERS[sort])
+
+    def silent(self, queue: str | None) -> list[tuple[str, str]]:
+        """The queue and the id of each worker that has not been heard of for its TTL. When one whose clock
+        is ahead last wrote is not known, so it is none of them."""
+        return [(one.queue, one.id) for one in self.fleet(queue, None) if _is_silent(one)]
+
+    def named(self, ids: Sequence[str], queue: str | None) -> list[tuple[str, str]]:
+        """The queue and the id of each of these; one that is nowhere has the queue given, else ''."""
+        wanted = dict.fromkeys(ids)
+        found = [(one.queue, one.id) for one in self.fleet(queue, None) if one.id in wanted]
+        known = {worker_id for _, worker_id in found}
+        return [*found, *((queue or "", worker_id) for worker_id in wanted if worker_id not in known)]
+
+    def forget(
+        self, workers: Sequence[tuple[str, str]], *, force: bool, reason: str | None, dry_run: bool
+    ) -> ChangeReport:
+        """Take the heartbeats of each of these out, by queue and id; of one that lives only with `force`."""
+        from asyncmq_cli.services.changes.runner import Runner
+
+        details = {"force": True} if force else {}
+        runner = Runner(self._store, ACTION, SOURCE, reason=reason, dry_run=dry_run, details=details)
+
+        def change(attempt: Attempt) -> str | None:
+            queue, worker_id = attempt.queue, attempt.job_id or ""
+            # Before the look: what is written after it is noticed by the script.
+            entries = self._store.workers.entries(queue, worker_id)
+            known = {one.id: one for one in self._store.workers.in_queue(queue)} if queue else {}
+            worker = known.get(worker_id)
+            if worker is None:
+                raise WorkerNotFound(worker_id, queue or None)
+            if not force and not _is_silent(worker):
+                raise _not_silent(worker)
+            attempt.details.update(heartbeat=worker.heartbeat, concurrency=worker.concurrency)
+            if not dry_run and not self._store.changes.forget_worker(
+                queue, worker_id, entries, attempt.draft()
+            ):
+                raise ChangeRefused(
+                    "worker_wrote", f"worker {worker_id!r} has written meanwhile; nothing was changed"
+                )
+            return None
+
+        return runner.each(workers, change)
+
+
+def of_health(workers: Sequence[Worker], health: str | None) -> list[Worker]:
+    """Those of that health; all where it is None."""
+    return [worker for worker in workers if health in (None, worker.health)]
+
+
+def _is_silent(worker: Worker) -> bool:
+    unknown = worker.age_seconds is None and worker.clock_offset is not None
+    return not worker.is_live and not unknown
+
+
+def _not_silent(worker: Worker) -> ChangeRefused:
+    why = f"is {worker.health}"
+    if worker.age_seconds is None:
+        why = "may live: its clock is ahead, so when it last wrote is not known"
+    return ChangeRefused(
+        "worker_live",
+        f"worker {worker.id!r} {why}",
+        hint=f"{command_line('workers', 'forget', worker.id, '--force')} forgets it until it writes again",
+    )

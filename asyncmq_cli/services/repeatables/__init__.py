@@ -1,0 +1,1 @@
+"""Repeatable definitions and their schedules."""

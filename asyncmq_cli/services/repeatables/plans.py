@@ -1,0 +1,153 @@
+"""What each change makes of the members that are stored for one repeatable definition.
+
+Whatever there were, one is left, or none. Source: `upsert_repeatable`, `pause_repeatable`,
+`resume_repeatable` and `remove_repeatable` in asyncmq.backends.redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.errors import AmbiguousRepeatable, ChangeRefused
+from asyncmq_cli.models.changes import ChangeResult
+from asyncmq_cli.models.repeatables import RepeatableChange
+from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, next_runs
+from asyncmq_cli.storage.read.repeatables import Found, Member, encode, normalized
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.repeatables.service import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`member` is what will be stored with `next_run` as its score, None for nothing. Where it is
+    `unchanged`, nothing needs to be done. `runs` are the runs to come, where they were set."""
+
+    member: str | None = None
+    next_run: float = 0.0
+    runs: Sequence[float] = ()
+    note: str | None = None
+    unchanged: bool = False
+    existed: bool = True
+
+
+def adding(definition: Mapping[str, Any], found: Found, now: float, *, paused: bool) -> Plan:
+    """Raises InvalidSchedule."""
+    runs = next_runs(definition, now)
+    return Plan(
+        encode(definition, paused=paused),
+        runs[0],
+        # While it is paused, nothing runs.
+        () if paused else runs,
+        "; ".join(_on_adding(definition, found, paused=paused)) or None,
+        existed=bool(found.members),
+    )
+
+
+def pausing(found: Found, now: float) -> Plan:
+    """The next run stays as it is, as in AsyncMQ: a resume sets it anew."""
+    first = found.members[0]
+    if len(found.members) == 1 and first.paused:
+        return Plan(unchanged=True, note="was paused already; nothing changed")
+    return Plan(encode(first.definition or {}, paused=True), first.score, note=_made_one(found))
+
+
+def resuming(found: Found, now: float) -> Plan:
+    """The next run is counted from now. Raises ChangeRefused where the schedule has none."""
+    first = found.members[0]
+    if len(found.members) == 1 and not first.paused:
+        return Plan(unchanged=True, note="was not paused; nothing changed")
+    definition = normalized(first.definition or {})
+    try:
+        runs = next_runs(definition, now)
+    except InvalidSchedule as exc:
+        raise ChangeRefused(
+            "schedule_invalid",
+            f"it cannot be resumed: {exc}",
+            hint="'asyncmq repeatables remove' takes it away, 'add' puts a right one in its place",
+        ) from exc
+    return Plan(encode(definition, paused=False), runs[0], runs, _made_one(found))
+
+
+def removing(found: Found, now: float) -> Plan:
+    """Nothing is left, however many there were."""
+    many = len(found.members) > 1
+    return Plan(note=f"it was stored {len(found.members)} times" if many else None)
+
+
+def schedule_of(member: Member) -> str:
+    """`every 60s`, or the cron expression, which wins where there are both."""
+    definition = member.definition or {}
+    return str(definition["cron"]) if definition.get("cron") else f"every {definition.get('every')}s"
+
+
+def seconds_last(definition: Mapping[str, Any]) -> bool:
+    """Whether its cron expression has a field of seconds, which elsewhere stands first."""
+    return len(str(definition.get("cron") or "").split()) > 5
+
+
+def name_of(member: Member) -> str:
+    """What the audit trail calls a definition: its task's id. Source: asyncmq.contrib.dashboard."""
+    definition = normalized(member.definition or {})
+    return str(definition.get("task_id") or definition.get("name") or member.id)
+
+
+def _on_adding(definition: Mapping[str, Any], found: Found, *, paused: bool) -> list[str]:
+    notes = []
+    if found.members:
+        was_paused = all(member.paused for member in found.members)
+        if was_paused and not paused:
+            notes.append("it was there already, paused, and runs again")
+        elif paused and not was_paused:
+            notes.append("it was there already and is paused now")
+        else:
+            notes.append("it was there already; its next run is counted from now")
+    if seconds_last(definition):
+        notes.append(
+            f"{definition['cron']!r} has six fields: the sixth is seconds, not the first as elsewhere"
+        )
+    if definition.get("priority") == 0:
+        # `build_repeatable_job` in asyncmq.core.repeatables.
+        notes.append("AsyncMQ takes a repeatable's priority of 0 for 5")
+    return notes
+
+
+def _made_one(found: Found) -> str | None:
+    return f"it was stored {len(found.members)} times, and is once now" if len(found.members) > 1 else None
+
+
+def each(
+    addresses: Sequence[Address], change: Callable[[Address], RepeatableChange]
+) -> list[RepeatableChange]:
+    """A report for each, up to the one that was interrupted. An address that may mean several is
+    raised where it is the only one; among others it is one that failed."""
+    if len(addresses) == 1:
+        return [change(addresses[0])]
+    reports: list[RepeatableChange] = []
+    for address in dict.fromkeys(addresses):
+        try:
+            reports.append(change(address))
+        except AmbiguousRepeatable as exc:
+            refused = ChangeResult(address.queue, address.text, error=exc)
+            reports.append(RepeatableChange("", address.queue, dry_run=False, results=(refused,)))
+        if reports[-1].interrupted is not None:
+            break
+    return reports
+
+
+def together(
+    action: str, queue: str, reports: Iterable[RepeatableChange], *, dry_run: bool
+) -> RepeatableChange:
+    """One report: that of the definition itself where it is only one, and else of none alone."""
+    made = list(reports)
+    if len(made) == 1:
+        return made[0]
+    return RepeatableChange(
+        action,
+        queue,
+        dry_run,
+        results=tuple(result for report in made for result in report.results),
+        interrupted=made[-1].interrupted if made else None,
+    )

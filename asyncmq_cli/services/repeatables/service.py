@@ -1,0 +1,323 @@
+"""Repeatables: listing, adding, pausing, resuming and removing definitions.
+
+A change acts on one definition, by its identity, and on every member stored for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from asyncmq_cli.errors import (
+    AdminError,
+    AmbiguousRepeatable,
+    ChangeRefused,
+    RepeatableNotFound,
+    UsageProblem,
+)
+from asyncmq_cli.models.repeatables import Repeatable, RepeatableChange
+from asyncmq_cli.services.changes.runner import Attempt, Runner
+from asyncmq_cli.services.jobs.lookup import nearest_queues, or_meant, require_queue
+from asyncmq_cli.services.repeatables import plans
+from asyncmq_cli.services.repeatables.plans import Plan, name_of
+from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, SchedulerClock
+from asyncmq_cli.storage.read.repeatables import (
+    IDENTITY_PREFIX,
+    Found,
+    Member,
+    NotNow,
+    encode,
+    identity,
+    normalized,
+    scheduler_at_work,
+)
+from asyncmq_cli.storage.read.scan import WrongType
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.store import Store
+
+T = TypeVar("T")
+MakePlan = Callable[[Found, float], Plan]
+
+_PATIENCE = 3.0
+"""Seconds for which a change is tried again while a scheduler is in the way: many of its turns."""
+_PAUSE = 0.02
+_LOOKS = 5
+"""Within a turn of a scheduler a definition is missing for a moment, and the turn may be over
+before its lock is looked for: so what is missing is looked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How one definition is meant: by the beginning of its id or by itself, as JSON, or by its task's id."""
+
+    queue: str
+    id: str | None = None
+    task: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What was typed."""
+        return self.task or self.id or ""
+
+    def means(self, member: Member) -> bool:
+        """Whether it may be this one."""
+        if self.task is not None:
+            return name_of(member) == self.task
+        start = (_identity_of(self.id) or self.id or "").lower().removeprefix(IDENTITY_PREFIX)
+        return bool(start) and member.id.removeprefix(IDENTITY_PREFIX).startswith(start)
+
+
+@functools.lru_cache(maxsize=16)
+def _identity_of(text: str | None) -> str | None:
+    """The id of a definition that is given as JSON; None for what is none."""
+    if text is None or not text.startswith("{"):
+        return None
+    try:
+        return identity(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
+
+
+class RepeatableService:
+    """Definitions, each addressed by its id or its task."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def list(self, queue: str | None) -> Iterator[Repeatable]:
+        """The definitions of one queue or of all, queue by queue, the next to run first."""
+        now = self._store.now()
+        if queue is not None:
+            require_queue(self._store, queue)
+        for name in self._store.queues.names() if queue is None else [queue]:
+            try:
+                clock = SchedulerClock(self._store, name, now)
+                for member, stored in self._store.repeatables.in_order(name):
+                    yield _listed(name, member, stored, overdue=clock.is_overdue(member))
+            except WrongType as exc:
+                if queue is not None:
+                    raise
+                self._store.warn_of(name, exc.message)
+
+    def add(
+        self,
+        queue: str,
+        definition: Mapping[str, Any],
+        *,
+        paused: bool,
+        reason: str | None,
+        dry_run: bool,
+        replaced: str | None = None,
+    ) -> RepeatableChange:
+        """Add a definition, or update the one of the same identity. In the same step the one `replaced`, an
+        id or how it begins, goes. Raises UsageProblem for a schedule by which nothing would ever run."""
+        clean = normalized(definition)
+        plan = partial(plans.adding, clean, paused=paused)
+        try:
+            plan(Found(queue, 0, []), self._store.now())
+        except InvalidSchedule as exc:
+            raise UsageProblem(f"this cannot be scheduled: {exc}", hint=exc.hint) from exc
+        runner = self._runner("create", reason, dry_run)
+        new_queue = self._new_queue(queue)
+        wanted = Member(encode(clean, paused=paused).encode(), 0.0, identity(clean), clean)
+        old: Member | None = None
+        if replaced is not None:
+            old = patiently(lambda: self._addressed(Address(queue, id=replaced)))
+        twin = self._twin(queue, wanted, old)
+        if twin is not None:
+            refusal = ChangeRefused(
+                "runs_twice",
+                f"{name_of(wanted)} runs by {plans.schedule_of(twin)!r} with these arguments already: "
+                "each run would be made twice",
+                hint=f"--replace {twin.id} puts this definition in its place",
+            )
+            return RepeatableChange.of(runner.one(queue, name_of(wanted), partial(_raise, refusal)))
+        note = "; ".join(filter(None, (new_queue, self._others(queue, wanted, old)))) or None
+        return self._carry_out(runner, queue, wanted, plan, must_exist=False, note=note, old=old)
+
+    def _twin(self, queue: str, wanted: Member, old: Member | None) -> Member | None:
+        """Another definition that runs the same at the same times, and differs in how alone."""
+
+        def runs(member: Member) -> list[Any]:
+            definition = normalized(member.definition or {})
+            arguments = [definition.get("args") or [], definition.get("kwargs") or {}]
+            return [name_of(member), plans.schedule_of(member), *arguments]
+
+        gone = {wanted.id, old.id if old is not None else ""}
+        members = self._store.repeatables.each(queue)
+        return next(
+            (one for one in members if one.id and one.id not in gone and runs(one) == runs(wanted)), None
+        )
+
+    def _others(self, queue: str, wanted: Member, old: Member | None) -> str | None:
+        """What else the task is scheduled by, and stays so."""
+        gone = {wanted.id, old.id if old is not None else ""}
+        others = {
+            member.id: plans.schedule_of(member)
+            for member in self._store.repeatables.each(queue)
+            if member.id and member.id not in gone and name_of(member) == name_of(wanted)
+        }
+        if not others:
+            return None
+        named = ", ".join(f"{schedule!r} ({its_id})" for its_id, schedule in list(others.items())[:5])
+        return f"{name_of(wanted)} is scheduled already, and stays so: {named}; --replace ID takes one away"
+
+    def pause(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
+        """Keep it from being scheduled. Raises AmbiguousRepeatable."""
+        return self._change(self._runner("pause", reason, dry_run), address, plans.pausing)
+
+    def resume(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
+        """Let it be scheduled again, counted from now. Raises AmbiguousRepeatable."""
+        return self._change(self._runner("resume", reason, dry_run), address, plans.resuming)
+
+    def remove(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
+        """Take away all that is stored of it. Raises AmbiguousRepeatable."""
+        return self._change(self._runner("remove", reason, dry_run), address, plans.removing)
+
+    def _runner(self, verb: str, reason: str | None, dry_run: bool) -> Runner:
+        source = "repeatables.new" if verb == "create" else "repeatables"
+        return Runner(self._store, f"repeatable.{verb}", source, reason=reason, dry_run=dry_run)
+
+    def _change(self, runner: Runner, address: Address, make: MakePlan) -> RepeatableChange:
+        """Raises AmbiguousRepeatable where several definitions may be meant. One that is not there
+        is a failed attempt."""
+        try:
+            meant = patiently(lambda: self._addressed(address))
+        except AmbiguousRepeatable:
+            raise
+        except AdminError as exc:
+            refused = runner.one(address.queue, address.text, partial(_raise, exc))
+            return RepeatableChange.of(refused)
+        return self._carry_out(runner, address.queue, meant, make)
+
+    def _carry_out(
+        self,
+        runner: Runner,
+        queue: str,
+        wanted: Member,
+        make: MakePlan,
+        *,
+        must_exist: bool = True,
+        note: str | None = None,
+        old: Member | None = None,
+    ) -> RepeatableChange:
+        made: list[Plan] = []
+
+        def once(attempt: Attempt) -> Plan:
+            found = (
+                self._found(queue, wanted.id)
+                if must_exist
+                else self._store.repeatables.find(queue, wanted.id)
+            )
+            if must_exist and not found.members:
+                raise self._missing(Address(queue, id=wanted.id))
+            plan = make(found, self._store.now())
+            if old is not None and old.id != wanted.id:
+                gone = self._found(queue, old.id)
+                if not gone.members:
+                    raise self._missing(Address(queue, id=old.id))
+                found = replace(found, members=[*found.members, *gone.members])
+            if not plan.unchanged and not runner.dry_run:
+                self._store.repeatables.replace(found, plan.member, plan.next_run, attempt.draft())
+            return plan
+
+        def attempt(attempt: Attempt) -> str | None:
+            attempt.details["job_def"] = normalized(wanted.definition or {})
+            if old is not None:
+                attempt.details["replaced"] = normalized(old.definition or {})
+            plan = patiently(lambda: once(attempt))
+            made.append(plan)
+            return "; ".join(filter(None, (note, plan.note))) or None
+
+        report = runner.one(queue, name_of(wanted), attempt)
+        plan = made[0] if made else Plan()
+        return RepeatableChange.of(
+            report,
+            repeatable=_listed(queue, wanted, 1, overdue=False),
+            next_runs=plan.runs,
+            existed=plan.existed,
+            unchanged=plan.unchanged,
+        )
+
+    def _found(self, queue: str, wanted: str) -> Found:
+        """The members of a definition; none only if it is missing at each of several looks."""
+        for _ in range(_LOOKS):
+            found = self._store.repeatables.find(queue, wanted)
+            if found.members:
+                break
+            if self._store.repeatables.scheduler_at_work(queue):
+                raise scheduler_at_work(queue)
+        return found
+
+    def _addressed(self, address: Address) -> Member:
+        for _ in range(_LOOKS):
+            members = self._store.repeatables.each(address.queue)
+            chosen = {member.id: member for member in members if member.id and address.means(member)}
+            if len(chosen) > 1:
+                candidates = {
+                    member.id: f"{name_of(member)}, {plans.schedule_of(member)}" for member in chosen.values()
+                }
+                raise AmbiguousRepeatable(address.queue, address.text, candidates)
+            if chosen:
+                return next(iter(chosen.values()))
+            if self._store.repeatables.scheduler_at_work(address.queue):
+                raise scheduler_at_work(address.queue)
+        raise self._missing(address)
+
+    def _missing(self, address: Address) -> AdminError:
+        if self._store.repeatables.scheduler_at_work(address.queue):
+            return scheduler_at_work(address.queue)
+        require_queue(self._store, address.queue)
+        from difflib import get_close_matches
+
+        members = self._store.repeatables.each(address.queue)
+        tasks = {name_of(member) for member in members if member.id}
+        nearest = get_close_matches(address.text, sorted(tasks), n=3, cutoff=0.6)
+        return RepeatableNotFound(address.queue, address.text, nearest)
+
+    def near_new(self, queue: str) -> Sequence[str] | None:
+        """For a queue that there is not yet the names that may have been meant instead of it."""
+        return None if self._store.queues.exists(queue) else nearest_queues(self._store, queue)
+
+    def _new_queue(self, queue: str) -> str | None:
+        nearest = self.near_new(queue)
+        if nearest is None:
+            return None
+        return f"no queue was named {queue!r} until now{or_meant(nearest)}"
+
+
+def patiently(attempt: Callable[[], T]) -> T:
+    """Try again for a while what somebody else was in the way of."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return attempt()
+        except NotNow:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _raise(error: AdminError, attempt: Attempt) -> str | None:
+    raise error
+
+
+def _listed(queue: str, member: Member, stored: int, *, overdue: bool) -> Repeatable:
+    problem = member.problem
+    if problem is None and stored > 1:
+        problem = f"it is stored {stored} times; pausing, resuming or adding it leaves one"
+    return Repeatable(
+        queue=queue,
+        id=member.id,
+        definition=None if member.definition is None else normalized(member.definition),
+        next_run=member.score,
+        paused=member.paused,
+        overdue=overdue,
+        problem=problem,
+    )

@@ -1,0 +1,180 @@
+"""The one place where the errors of Redis and of its client library become ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    ExecAbortError,
+    InvalidResponse,
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from asyncmq_cli.errors import RedisProblem
+from asyncmq_cli.storage.client import tls
+from asyncmq_cli.storage.client.bounded_replies import ReplyTooLarge
+from asyncmq_cli.storage.client.server_kind import CLUSTER, WrongServer
+from asyncmq_cli.system.shortage import shortage
+
+if TYPE_CHECKING:
+    from asyncmq_cli.config import Config
+
+_RUNNING = "is it running there? --redis-url or ASYNCMQ_REDIS_URL says where it is"
+
+# By the word that a server's refusal starts with: the code, the message and the hint.
+_REFUSALS: dict[str, tuple[str, str, str | None]] = {
+    "WRONGPASS": ("redis_auth", "Redis refused the user name or password", "check --redis-url"),
+    "NOAUTH": ("redis_auth", "Redis asks for a password", "give one: redis://USER:PASSWORD@HOST"),
+    "NOPERM": ("redis_permission", "the Redis user may not do this", None),
+    "READONLY": ("redis_readonly", "Redis is a read-only replica", "point --redis-url at the primary"),
+    "OOM": ("redis_out_of_memory", "Redis is out of memory", "raise maxmemory, or remove jobs: that works"),
+    "LOADING": ("redis_loading", "Redis is still loading its data", "try again in a moment"),
+    "BUSY": ("redis_busy", "Redis is busy running a script", "try again in a moment"),
+    "MISCONF": ("redis_misconf", "Redis takes no writes: it cannot save to disk", "look at the server's log"),
+    "CLUSTERDOWN": ("redis_cluster_down", "the Redis cluster is down", None),
+    "MASTERDOWN": ("redis_master_down", "the Redis replica has lost its primary", None),
+    "NOREPLICAS": ("redis_no_replicas", "Redis has too few replicas to take writes", None),
+    "MOVED": CLUSTER,
+    "EXECABORT": ("redis_aborted", "Redis gave up the transaction", None),
+    "max number of clients": ("redis_max_clients", "Redis has no connection left", None),
+}  # fmt: skip
+
+# The client library takes the first word off the texts of these. MasterDownError is a ClusterDownError.
+_BY_CLASS: tuple[tuple[type[RedisError], str], ...] = (
+    (AuthenticationError, "WRONGPASS"),
+    (BusyLoadingError, "LOADING"),
+    (NoPermissionError, "NOPERM"),
+    (ReadOnlyError, "READONLY"),
+    (OutOfMemoryError, "OOM"),
+    (MasterDownError, "MASTERDOWN"),
+    (ClusterDownError, "CLUSTERDOWN"),
+    (MovedError, "MOVED"),
+    (AskError, "MOVED"),
+    (ClusterCrossSlotError, "MOVED"),
+)
+_TOO_MANY_CLIENTS = "max number of clients"
+# What it puts before the refusal of the command that ends a transaction.
+_ABORTED = "Transaction discarded because of: "
+# What it says to a command too long for a client that has not given its password.
+_UNAUTHENTICATED = "Protocol error: unauthenticated "
+# To any command, and to HELLO.
+_ASKS = ("Authentication required", "HELLO must be called with the client already authenticated")
+# What Redis 6 says of a command that was refused within a script, and Redis up to 7.0 and newer
+# servers where it was the user's rights that were missing.
+_IN_SCRIPT = re.compile(r"Error running script .*: -(?P<token>[A-Z]+) ")
+_NO_RIGHT_IN_SCRIPT = ("The user executing the script can't ", "ACL failure in script: ")
+
+
+@contextmanager
+def redis_errors(config: Config) -> Iterator[None]:
+    """Turn what the client library raises into RedisProblem."""
+    try:
+        yield
+    except RedisError as exc:
+        raise as_problem(exc, config) from exc
+
+
+def as_problem(exc: RedisError, config: Config) -> RedisProblem:
+    """What went wrong, in our words; the password of a Redis URL is in none of them."""
+    if isinstance(exc, WrongServer):
+        return RedisProblem(exc.code, exc.message, hint=exc.hint)
+    if isinstance(exc, RedisTimeoutError):
+        # A Redis without TLS waits for the end of what it takes for a command.
+        no_tls = tls.trouble(exc, config.address, config.timeout) if config.address.uses_tls else None
+        if no_tls is not None:
+            return _unreachable(config, *no_tls)
+        return RedisProblem(
+            "redis_timeout",
+            f"Redis at {config.shown_url} did not answer within {config.timeout:g} s",
+            hint="raise --timeout, or find out what holds the server up",
+        )
+    text = _server_text(exc)
+    token = _token(exc, text)
+    if token is not None:
+        return _refusal(token, text, getattr(exc, "told", ""))
+    if isinstance(exc, RedisConnectionError | InvalidResponse):
+        told = shortage(exc) or tls.trouble(exc, config.address, config.timeout)
+        return _unreachable(config, *(told or (_reason(exc), _RUNNING)))
+    status = getattr(exc, "status_code", None)
+    # The client library takes the first word off some texts, and it may say more than the rest.
+    if "DB index is out of range" in text:
+        return RedisProblem(
+            "redis_error",
+            f"there is no such database at {config.shown_url}",
+            hint="a Redis has the databases 0 to 15 unless it is told otherwise; the number ends the URL",
+        )
+    said = f"{status} {text}" if status and status != "ERR" else text
+    return RedisProblem("redis_error", f"Redis refused: {said or type(exc).__name__}")
+
+
+def _unreachable(config: Config, reason: str, hint: str) -> RedisProblem:
+    message = f"cannot reach Redis at {config.shown_url}: {reason}"
+    return RedisProblem("redis_unreachable", message, hint=hint)
+
+
+def _server_text(exc: RedisError) -> str:
+    """What the server said: without the command that a pipeline puts before it, and without the
+    arguments that a server quotes of a command it does not know. Those of AUTH are a password."""
+    text = str(exc).rpartition(" of pipeline caused error: ")[2]
+    return text.removeprefix(_ABORTED).partition(", with args beginning with")[0]
+
+
+def _token(exc: RedisError, text: str) -> str | None:
+    """The word for this refusal in _REFUSALS, None where it is of another kind.
+
+    Only a server's own words are looked at: elsewhere a path, a host or a key may hold such a
+    word.
+    """
+    if text.startswith(_TOO_MANY_CLIENTS):
+        return _TOO_MANY_CLIENTS
+    for kind, token in _BY_CLASS:
+        if isinstance(exc, kind):
+            asks = token == "WRONGPASS" and any(words in text for words in _ASKS)  # noqa: S105
+            return "NOAUTH" if asks else token
+    if not isinstance(exc, ResponseError):
+        return None
+    if text.startswith(_UNAUTHENTICATED):
+        return "NOAUTH"
+    if any(words in text for words in _NO_RIGHT_IN_SCRIPT):
+        return "NOPERM"
+    in_script = _IN_SCRIPT.match(text)
+    word = in_script["token"] if in_script else text.partition(" ")[0]
+    if word in _REFUSALS:
+        return word
+    return "EXECABORT" if isinstance(exc, ExecAbortError) else None
+
+
+def _refusal(token: str, text: str, told: str) -> RedisProblem:
+    code, message, hint = _REFUSALS[token]
+    if token == "NOPERM" and text:  # noqa: S105
+        # Which command, key or channel it was is the whole point.
+        message = f"{message}: {text.removeprefix('NOPERM ')}" + (f" ({told})" if told else "")
+    return RedisProblem(code, message, hint=hint)
+
+
+def _reason(exc: BaseException) -> str:
+    """The innermost cause in words: `Connection refused` rather than the whole chain."""
+    if isinstance(exc, ReplyTooLarge):
+        return "its reply is larger than any to what was asked"
+    if isinstance(exc, InvalidResponse):
+        return "what answers there does not speak its protocol"
+    for cause in tls.causes_of(exc):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return str(exc) or type(exc).__name__

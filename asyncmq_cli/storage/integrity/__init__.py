@@ -1,0 +1,1 @@
+"""What the doctor reads, and its repairs."""

@@ -1,0 +1,293 @@
+"""Walking through a queue for jobs that may be damaged.
+
+Each walk reads one collection in bounded pieces and asks, piece by piece, whether what belongs to
+its jobs elsewhere is there. It gives the ids of those of which something is not as it should be.
+A healthy job that moves at that moment may be among them, so each needs a closer look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import redis
+
+from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, WAITING_CHILDREN, as_number
+from asyncmq_cli.storage.client.pipeline import answer, ask
+from asyncmq_cli.storage.integrity.dependencies import parent_states, parents_of
+from asyncmq_cli.storage.integrity.samples import Samples
+from asyncmq_cli.storage.integrity.wrong_types import Probes
+from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.read.locate import expected_members
+from asyncmq_cli.storage.schema.codec import named_member
+from asyncmq_cli.storage.schema.job import (
+    PENDING_STATES,
+    RawJob,
+    add_record,
+    effective_state,
+    has_unreadable_arguments,
+)
+from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.integrity.wrong_types import Probes
+
+
+_AT_A_TIME = 1000
+_REMEMBERED = 1_000_000
+"""Ids of one sorted set of which it is known whether they came before; a number each."""
+
+
+class QueueWalk:
+    """The walks through one queue. What they find that is no job at all is tallied: records of a
+    wrong type by their keys, and members of the delayed set and of the dead-letter queue that hold
+    no job by their beginnings."""
+
+    def __init__(self, client: redis.Redis, queue: str) -> None:
+        self._redis = client
+        self._keys = QueueKeys(queue)
+        self._probes = Probes(client, queue)
+        self._wrong: set[str] = set()
+        self.wrong_records = Samples()
+        self.unreadable = {"delayed": Samples(), "dlq": Samples()}
+
+    def walks(self) -> dict[str, Callable[[], Iterator[list[str]]]]:
+        """Each by the collection that it reads; reading it may raise WrongType."""
+        return {
+            "ids": self.by_ids,
+            "states": self.by_states,
+            "waiting": self.by_waiting,
+            "delayed": self.by_delayed,
+            "dlq": self.by_dlq,
+            "cancelled": self.by_cancelled,
+            "active": self.by_active,
+            "heartbeats": self.by_heartbeats,
+            "results": self.by_results,
+        }
+
+    def by_ids(self) -> Iterator[list[str]]:
+        """Jobs that have no record, or are not where their state says."""
+        for members in scan.set_members(self._redis, self._keys.ids):
+            for piece in scan.chunked(members, _AT_A_TIME):
+                yield self._odd([to_text(member) for member in piece])
+
+    def by_states(self) -> Iterator[list[str]]:
+        """States of jobs that are not among the ids."""
+        for fields in scan.hash_fields(self._redis, self._keys.states):
+            yield self._outside_ids([to_text(name) for name in fields])
+
+    def by_waiting(self) -> Iterator[list[str]]:
+        """Bare ids whose record a worker could not run, and whatever is to run more than once. A member
+        that holds a whole job needs no record."""
+        seen: set[int] = set()
+        for members in scan.zset_members(self._redis, self._keys.waiting):
+            bare: list[str] = []
+            whole: list[str] = []
+            for member, _ in members:
+                job = named_member(member)
+                if job is None:
+                    bare.append(to_text(member))
+                elif job.get("id") is not None:
+                    whole.append(str(job["id"]))
+            yield [
+                *self._unrunnable(bare, whole),
+                *self._repeated(whole, seen),
+                *self._in_state(bare + whole, ("active", "delayed", *ENDED_STATES).__contains__),
+            ]
+
+    def by_delayed(self) -> Iterator[list[str]]:
+        """Delayed jobs that have no record, and whatever is to run more than once."""
+        seen: set[int] = set()
+        for job_ids in self._whole_members("delayed"):
+            called = self._in_state(job_ids, ("active", "waiting", *ENDED_STATES).__contains__)
+            yield [*self._without_record(job_ids), *self._repeated(job_ids, seen), *called]
+
+    def by_dlq(self) -> Iterator[list[str]]:
+        """Dead letters of jobs that have no record, or are not called dead."""
+        for job_ids in self._whole_members("dlq"):
+            alive = self._in_state(job_ids, lambda state: state not in DEAD_STATES)
+            yield [*self._without_record(job_ids), *alive]
+
+    def by_cancelled(self) -> Iterator[list[str]]:
+        """Marks of jobs that have no record, or have not ended."""
+        for members in scan.set_members(self._redis, self._keys.cancelled):
+            job_ids = [to_text(member) for member in members]
+            pending = self._in_state(job_ids, lambda state: state not in ENDED_STATES)
+            yield [*self._without_record(job_ids), *pending]
+
+    def by_active(self) -> Iterator[list[str]]:
+        """Claims on jobs that have no record, or have ended."""
+        for fields in scan.hash_fields(self._redis, self._keys.active):
+            job_ids = [to_text(name) for name in fields]
+            ended = self._in_state(job_ids, lambda state: state in ENDED_STATES)
+            yield [*self._without_record(job_ids), *ended]
+
+    def by_heartbeats(self) -> Iterator[list[str]]:
+        """Heartbeats of jobs that nobody has claimed. Those of workers of old lie there as well."""
+        for fields in scan.hash_fields(self._redis, self._keys.heartbeats):
+            names = [name for name, value in fields.items() if as_number(to_text(value)) is not None]
+            claims = scan.hash_get(self._redis, self._keys.active, names)
+            yield [to_text(name) for name, claim in zip(names, claims, strict=True) if claim is None]
+
+    def by_results(self) -> Iterator[list[str]]:
+        """Results of jobs that are not among the ids."""
+        for fields in scan.hash_fields(self._redis, self._keys.results):
+            yield self._outside_ids([to_text(name) for name in fields])
+
+    def _whole_members(self, place: str) -> Iterator[list[str]]:
+        for members in scan.zset_members(self._redis, getattr(self._keys, place)):
+            job_ids: list[str] = []
+            for member, _ in members:
+                job = named_member(member)
+                if job is None or job.get("id") is None:
+                    self.unreadable[place].add(to_text(member[:60]))
+                else:
+                    job_ids.append(str(job["id"]))
+            if job_ids:
+                yield job_ids
+
+    def _in_state(self, job_ids: Sequence[str], is_odd: Callable[[str | None], bool]) -> list[str]:
+        """Those of which the states hash says something that does not go with where they were found."""
+        states = self._probes.states(job_ids)
+        return [job_id for job_id, state in zip(job_ids, states, strict=True) if is_odd(state)]
+
+    def _outside_ids(self, job_ids: Sequence[str]) -> list[str]:
+        inside = zip(job_ids, self._probes.in_ids(job_ids), strict=True)
+        outside = [job_id for job_id, is_in in inside if not is_in]
+        self._without_record(outside)
+        return outside
+
+    def _without_record(self, job_ids: Sequence[str]) -> list[str]:
+        """Those of which there is none. One of a wrong type is tallied."""
+        types = self._probes.record_types(job_ids)
+        for job_id, kind in zip(job_ids, types, strict=True):
+            if kind not in (b"none", b"string"):
+                self._add_wrong(job_id)
+        return [job_id for job_id, kind in zip(job_ids, types, strict=True) if kind == b"none"]
+
+    def _add_wrong(self, job_id: str) -> None:
+        # Several collections may know the job.
+        if job_id not in self._wrong:
+            self._wrong.add(job_id)
+            self.wrong_records.add(to_text(self._keys.record(job_id)))
+
+    def _unrunnable(self, bare: list[str], whole: list[str]) -> Iterator[str]:
+        """Waiting jobs that a worker drops or cannot run, or that their record says have ended."""
+        recordless: list[str] = []
+        for piece in self._probes.records([*bare, *whole]):
+            split: list[RawJob] = []
+            for job_id, record in piece:
+                raw = RawJob(id=job_id)
+                add_record(raw, record)
+                if record is None:
+                    recordless.append(job_id)
+                elif raw.record is None or raw.record.get("status") in ENDED_STATES:
+                    yield job_id
+                elif "args" not in raw.record or "kwargs" not in raw.record:
+                    split.append(raw)
+            yield from self._argumentless(split)
+        # What lies there as a whole needs no record.
+        by_id = set(bare)
+        yield from (job_id for job_id in self._without_record(recordless) if job_id in by_id)
+
+    def _argumentless(self, raws: Sequence[RawJob]) -> Iterator[str]:
+        coming = iter(raws)
+        for payloads in scan.strings(self._redis, [self._keys.payload(raw.id) for raw in raws], scan.Pace()):
+            for payload, raw in zip(payloads, coming, strict=False):
+                if has_unreadable_arguments(raw.record or {}, payload):
+                    yield raw.id
+
+    def _repeated(self, job_ids: Sequence[str], seen: set[int]) -> Iterator[str]:
+        """Of jobs that lie somewhere as a whole, those that lie there twice, or wait by their id too."""
+        for job_id, waits in zip(job_ids, self._probes.waits_by_id(job_ids), strict=True):
+            number = hash(job_id)
+            if number in seen or waits:
+                yield job_id
+            if len(seen) < _REMEMBERED:
+                seen.add(number)
+
+    def _odd(self, job_ids: list[str]) -> list[str]:
+        """Those of a piece of the ids set that are not where their state says, or have no record."""
+        types = self._probes.record_types(job_ids)
+        odd = [job_id for job_id, kind in zip(job_ids, types, strict=True) if kind == b"none"]
+        readable: list[RawJob] = []
+        for job_id, kind, state in zip(job_ids, types, self._probes.states(job_ids), strict=True):
+            if kind == b"string":
+                readable.append(RawJob(id=job_id, state=state))
+            elif kind != b"none":
+                self._add_wrong(job_id)
+        return [*odd, *misplaced(self._probes, readable)]
+
+
+_PLACED = frozenset({None, "waiting", "wait", "delayed", "active", *ENDED_STATES})
+_ENDED_BADLY = frozenset({None, *ENDED_STATES} - {"completed"})
+
+
+def misplaced(probes: Probes, raws: Sequence[RawJob]) -> Iterator[str]:
+    """Of jobs that have a record, with what the states hash says of them, those that are not where they
+    should be; some twice. Raises WrongType."""
+    active = [raw.id for raw in raws if raw.state == "active"]
+    claims = probes.fields(probes.keys.active, active)
+    yield from (job_id for job_id, claim in zip(active, claims, strict=True) if claim is None)
+    # Wherever such a job lies: a state that no place belongs to tells nothing of it.
+    yield from (raw.id for raw in raws if raw.state not in _PLACED)
+
+    waiting = [raw.id for raw in raws if raw.state in (None, "waiting", "wait")]
+    absent = {job_id for job_id, waits in zip(waiting, probes.waits_by_id(waiting), strict=True) if not waits}
+    unsettled = [
+        raw
+        for raw in raws
+        if raw.state is None or raw.state in DEAD_STATES or raw.state == "delayed" or raw.id in absent
+    ]
+    yield from _unsettled(probes, unsettled, absent)
+
+
+def _unsettled(probes: Probes, raws: Sequence[RawJob], absent: set[str]) -> Iterator[str]:
+    """Of jobs whose state or place the record tells, those that are not there."""
+    states = {raw.id: raw.state for raw in raws}
+    for piece in probes.records(list(states)):
+        children: list[RawJob] = []
+        placed: list[tuple[str, str, bytes]] = []
+        for job_id, record in piece:
+            raw = RawJob(id=job_id, state=states[job_id])
+            add_record(raw, record)
+            status = effective_state(raw.state, raw.record, None)
+            if status == WAITING_CHILDREN:
+                children.append(raw)
+            elif status == "delayed" or status in DEAD_STATES:
+                placed.append((job_id, "delayed" if status == "delayed" else "dlq", record or b""))
+            elif _lies_elsewhere(status, job_id in absent):
+                yield job_id
+        yield from _not_listed(probes, placed)
+        yield from _waiting_in_vain(probes, children)
+
+
+def _lies_elsewhere(status: str, is_absent: bool) -> bool:
+    """Whether a job of this state that the waiting set lacks, or not, is not where it should be."""
+    if status in PENDING_STATES:
+        return is_absent
+    return status == "active" or status not in _PLACED
+
+
+def _not_listed(probes: Probes, placed: Sequence[tuple[str, str, bytes]]) -> Iterator[str]:
+    """Jobs of which the member that AsyncMQ writes beside their record is not there."""
+    questions = [
+        ("ZMSCORE", getattr(probes.keys, place), *expected_members(record, place))
+        for _, place, record in placed
+    ]
+    for (job_id, _, _), scores in zip(placed, map(answer, ask(probes.client, questions)), strict=True):
+        if all(score is None for score in scores):
+            yield job_id
+
+
+def _waiting_in_vain(probes: Probes, children: Sequence[RawJob]) -> Iterator[str]:
+    """Jobs that wait for one that has ended badly or is gone, or for none that is still to come; and
+    those whose arguments may be damaged."""
+    wanted = {raw.id: parents_of(raw.record) for raw in children}
+    states = parent_states(probes, chain.from_iterable(wanted.values()))
+    for raw in children:
+        of_them = {states[parent] for parent in wanted[raw.id]}
+        in_vain = of_them <= {"completed"} or not of_them.isdisjoint(_ENDED_BADLY)
+        if in_vain or "args" not in (raw.record or {}) or "kwargs" not in (raw.record or {}):
+            yield raw.id

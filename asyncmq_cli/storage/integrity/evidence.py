@@ -1,0 +1,205 @@
+"""Everything that Redis holds of a job, for telling whether it is damaged.
+
+It is read with commands that any reader may send, one after another, so it may be torn: what it
+shows is damage only if it shows the same again a while later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from asyncmq_cli.models.values import WAITING_CHILDREN, as_number
+from asyncmq_cli.storage.client.pipeline import ask
+from asyncmq_cli.storage.integrity.dependencies import (
+    has_living_child,
+    parent_states,
+    parents_by_set,
+    parents_of,
+)
+from asyncmq_cli.storage.integrity.wrong_types import Probes
+from asyncmq_cli.storage.integrity.zset_members import ZsetMember, ZsetMembers, life_of, sighted
+from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.read.locate import locate
+from asyncmq_cli.storage.schema.codec import CorruptData, TooLarge, with_payload
+from asyncmq_cli.storage.schema.job import RawJob, add_record, effective_state, has_unreadable_arguments
+from asyncmq_cli.storage.schema.keys import to_bytes
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.schema.location import Location
+
+_LOOKED_AT_TOGETHER = 200
+
+
+@dataclass(slots=True)
+class Evidence:
+    """`status` is the job's effective state, `recorded` the one in its record alone, and `readable`
+    whether the record could be decoded; `life` is as a sighting's. `argumentless` says that its
+    separate arguments cannot be read, or that it has none at all. `sightings` are its whole members; the
+    texts of those in the delayed set and the dead-letter queue are in the location once they were
+    fetched. `created_at` is epoch seconds. `parents` are the states of the jobs that it waits for, None
+    for one that is gone. `pending` and `children` are the sizes of its sets of dependencies, where it has
+    no record."""
+
+    location: Location
+    status: str
+    readable: bool
+    recorded: str | None = None
+    life: bytes | None = None
+    argumentless: bool = False
+    created_at: float | None = None
+    heartbeat: bytes | None = None
+    has_result: bool = False
+    unreadable_key: bool = False
+    sightings: Sequence[ZsetMember] = ()
+    parents: frozenset[str | None] = frozenset()
+    parents_mark: int = 0
+    pending: int = 0
+    children: int = 0
+    has_living_child: bool = False
+
+    @property
+    def mark(self) -> int:
+        """Equal for two looks at a job on which nothing has happened between them."""
+        found = self.location
+        members = tuple(sorted((one.place, one.digest) for one in self.sightings))
+        flags = (found.in_ids, found.cancelled, self.has_result, self.waits_by_id)
+        sets = (self.parents_mark, self.pending, self.children, self.has_living_child)
+        parts = (found.state, found.record, found.payload, found.claim, self.heartbeat)
+        return hash((parts, members, flags, sets))
+
+    @property
+    def has_record(self) -> bool:
+        """Readable or not."""
+        return self.location.record is not None
+
+    @property
+    def waits_by_id(self) -> bool:
+        """Whether its bare id is in the waiting set."""
+        return to_bytes(self.location.id) in self.location.members["waiting"]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes with the texts of its members."""
+        return self.location.size + sum(one.size for one in self.sightings)
+
+    def seen_in(self, place: str) -> list[ZsetMember]:
+        """Its whole members there."""
+        return [one for one in self.sightings if one.place == place]
+
+    def times_in(self, place: str) -> int:
+        """How often a worker would come upon it there."""
+        return len(self.seen_in(place)) + (place == "waiting" and self.waits_by_id)
+
+
+def look(client: redis.Redis, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
+    """The evidence of these jobs, in their order and in pieces that fit their size. Each sorted set is
+    read through once, whatever the number of jobs.
+
+    Raises WrongType only for what another finding tells of: see `problem` of a location.
+    """
+    probes = Probes(client, queue)
+    sightings = sighted(client, probes.keys, job_ids)
+    pace = scan.Pace()
+    rest = iter(job_ids)
+    while piece := list(islice(rest, min(pace.count, _LOOKED_AT_TOGETHER))):
+        found = _look_at(probes, piece, sightings)
+        pace.learn(len(found), sum(one.location.size + 1 for one in found))
+        yield found
+
+
+def _look_at(probes: Probes, job_ids: list[str], sightings: ZsetMembers) -> list[Evidence]:
+    found: list[Evidence] = []
+    waiting_for: dict[str, list[str]] = {}
+    for location in locate(probes.client, probes.keys.queue, job_ids, ()):
+        raw = RawJob(id=location.id, state=location.state)
+        add_record(raw, location.record)
+        one = _judged(location, raw, sightings.of.get(location.id, []))
+        if one.status == WAITING_CHILDREN:
+            waiting_for[location.id] = parents_of(raw.record)
+        found.append(one)
+    types = probes.record_types(job_ids)
+    heartbeats = _fields(probes, probes.keys.heartbeats, job_ids)
+    for one, kind, heartbeat in zip(found, types, heartbeats, strict=True):
+        wrong = kind not in (b"none", b"string") or one.location.problem is not None
+        one.unreadable_key = wrong or not sightings.complete
+        one.heartbeat = heartbeat
+    recordless = [one for one in found if not one.has_record]
+    _add_results(probes, recordless)
+    _add_dependencies(probes, recordless)
+    _add_parents(probes, found, waiting_for)
+    return found
+
+
+def _judged(location: Location, raw: RawJob, sightings: Sequence[ZsetMember]) -> Evidence:
+    place = next((one.place for one in sightings), "waiting" if location.members["waiting"] else None)
+    record = raw.record
+    whole: Mapping[str, Any] | None = record
+    if record is not None and location.payload is not None:
+        try:
+            whole = with_payload(record, location.payload)
+        except TooLarge:
+            # Its life is in the record.
+            whole = record
+        except CorruptData:
+            whole = None
+    return Evidence(
+        location,
+        effective_state(location.state, record, place),
+        readable=record is not None,
+        recorded=None if record is None or record.get("status") is None else str(record["status"]),
+        life=None if whole is None else life_of(whole),
+        argumentless=record is not None and has_unreadable_arguments(record, location.payload),
+        created_at=None if record is None else as_number(record.get("created_at")),
+        sightings=sightings,
+    )
+
+
+def _add_results(probes: Probes, found: Sequence[Evidence]) -> None:
+    # Few at a time: results can be large, and that there is one is all that counts.
+    for piece in scan.chunked(found, 50):
+        results = _fields(probes, probes.keys.results, [one.location.id for one in piece])
+        for one, result in zip(piece, results, strict=True):
+            one.has_result = result is not None
+
+
+def _add_dependencies(probes: Probes, found: Sequence[Evidence]) -> None:
+    sets = (probes.keys.pending_parents, probes.keys.children)
+    sizes = ask(probes.client, [("SCARD", of(one.location.id)) for one in found for of in sets])
+    for one, pending, children in zip(found, sizes[::2], sizes[1::2], strict=True):
+        if isinstance(pending, scan.WrongType) or isinstance(children, scan.WrongType):
+            one.unreadable_key = True
+        elif not one.unreadable_key:
+            one.pending, one.children = pending, children
+            one.has_living_child = bool(children) and has_living_child(probes, one.location.id)
+
+
+def _add_parents(probes: Probes, found: Sequence[Evidence], wanted: Mapping[str, Sequence[str]]) -> None:
+    states = parent_states(probes, chain.from_iterable(wanted.values()))
+    for one in found:
+        parents = {parent: states[parent] for parent in wanted.get(one.location.id, ())}
+        if set(parents.values()) == {"completed"}:
+            # A parent that was added later is in the set before it is in the record.
+            parents.update(parent_states(probes, _pending(probes, one)))
+        one.parents = frozenset(parents.values())
+        one.parents_mark = hash(tuple(parents.items()))
+
+
+def _pending(probes: Probes, found: Evidence) -> list[str]:
+    try:
+        return parents_by_set(probes, found.location.id)
+    except scan.WrongType:
+        found.unreadable_key = True
+        return []
+
+
+def _fields(probes: Probes, key: bytes, job_ids: Sequence[str]) -> list[bytes | None]:
+    """Nothing where the key is of a wrong type, which is a finding of its own."""
+    try:
+        return probes.fields(key, job_ids)
+    except scan.WrongType:
+        return [None] * len(job_ids)

@@ -1,0 +1,88 @@
+"""Keys beside the records, of jobs that there are not: found by a walk through all keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import redis
+
+from asyncmq_cli.storage.client.pipeline import ask
+from asyncmq_cli.storage.read import queue_names, scan
+from asyncmq_cli.storage.schema.keys import (
+    DEPENDENCIES_PATTERN,
+    PAYLOAD_PATTERN,
+    QueueKeys,
+    possible_queues,
+    to_bytes,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanedKey:
+    """A key beside the records, of a job that has none; or, with `wrong_key`, one of a wrong type."""
+
+    queue: str
+    job_id: str
+    wrong_key: bytes | None = None
+
+
+def stray_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[OrphanedKey]:
+    """The payload parts without a record, and those of a wrong type, among queues of these names.
+
+    The names may hold colons: a part is of the queue with the longest name that fits.
+    """
+    queues = {to_bytes(name): QueueKeys(name) for name in names}
+    for piece, kinds in _typed_keys(client, PAYLOAD_PATTERN):
+        of_records = ask(client, [("TYPE", key.rpartition(b":")[0]) for key in piece])
+        for key, kind, of_record in zip(piece, kinds, of_records, strict=True):
+            if of_record != b"none" and kind == b"string":
+                continue
+            owners = ((keys, keys.job_of_payload(key)) for keys in _owners(queues, key))
+            keys, job_id = next(((keys, one) for keys, one in owners if one is not None), (None, ""))
+            if keys is None or kind == b"none":
+                continue
+            if kind != b"string":
+                yield OrphanedKey(keys.queue, job_id, key)
+            elif not _may_be_record(client, keys, job_id):
+                yield OrphanedKey(keys.queue, job_id)
+
+
+def stray_dependencies(client: redis.Redis, names: Sequence[str]) -> Iterator[OrphanedKey]:
+    """As `stray_payloads`, the sets of parents and of children. One that may be of a job that there is
+    is not given, whichever way its name can be read."""
+    queues = {to_bytes(name): QueueKeys(name) for name in names}
+    for piece, kinds in _typed_keys(client, DEPENDENCIES_PATTERN):
+        owners = [
+            [(keys, job_id) for keys in _owners(queues, key) for job_id in keys.jobs_of_dependencies(key)]
+            for key in piece
+        ]
+        records = [[keys.record(job_id) for keys, job_id in of_key] for of_key in owners if of_key]
+        living = iter(ask(client, [("EXISTS", *keys) for keys in records]))
+        for key, kind, of_key in zip(piece, kinds, owners, strict=True):
+            if of_key:
+                keys, job_id = of_key[0]
+                lives = next(living)
+                if kind not in (b"none", b"set"):
+                    yield OrphanedKey(keys.queue, job_id, key)
+                elif not lives:
+                    yield OrphanedKey(keys.queue, job_id)
+
+
+def _typed_keys(client: redis.Redis, pattern: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """The names of the keys that match, each with its type, in bounded pieces."""
+    for found in queue_names.key_names(client, pattern):
+        for piece in scan.chunked(found):
+            yield piece, ask(client, [("TYPE", key) for key in piece])
+
+
+def _owners(queues: Mapping[bytes, QueueKeys], key: bytes) -> Iterator[QueueKeys]:
+    return (queues[name] for name in possible_queues(key) if name in queues)
+
+
+def _may_be_record(client: redis.Redis, keys: QueueKeys, job_id: str) -> bool:
+    """Whether the payload part of a job may be the record of one whose id happens to end like that."""
+    name = to_bytes(job_id) + b":payload"
+    in_ids, states = ask(client, [("SMISMEMBER", keys.ids, name), ("HMGET", keys.states, name)])
+    # A key of a wrong type cannot deny it.
+    return not (in_ids == [0] and states == [None])

@@ -1,0 +1,131 @@
+"""Where jobs lie as a whole: the members of the sorted sets that hold them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.read.locate import expected_members
+from asyncmq_cli.storage.schema.codec import dumps, member_id, named_member
+from asyncmq_cli.storage.schema.keys import PLACES, QueueKeys, to_bytes
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.integrity.evidence import Evidence
+
+
+_LIFE = ("task", "args", "kwargs", "created_at")
+
+
+@dataclass(frozen=True, slots=True)
+class ZsetMember:
+    """A member of a sorted set that holds a whole job, without its text. `life` is equal for what was
+    written of one life of the job, and None where that cannot be told."""
+
+    place: str
+    digest: bytes
+    size: int
+    life: bytes | None
+
+
+@dataclass(slots=True)
+class ZsetMembers:
+    """Of each job, by its id, where it was seen. `complete` says that no sorted set is of a wrong type."""
+
+    of: dict[str, list[ZsetMember]] = field(default_factory=dict)
+    complete: bool = True
+
+
+def sighted(client: redis.Redis, keys: QueueKeys, job_ids: Collection[str]) -> ZsetMembers:
+    """Where these jobs lie as a whole. Each sorted set is read through once, whatever their number."""
+    wanted = {to_bytes(job_id): job_id for job_id in job_ids}
+    found = ZsetMembers()
+    for place in PLACES if wanted else ():
+        try:
+            for members in scan.zset_members(client, getattr(keys, place)):
+                for member, _ in members:
+                    _add_sighting(found.of, wanted, place, member)
+        except scan.WrongType:
+            found.complete = False
+    return found
+
+
+def _add_sighting(
+    found: dict[str, list[ZsetMember]], wanted: Mapping[bytes, str], place: str, member: bytes
+) -> None:
+    job_id = wanted.get(member_id(member))
+    job = named_member(member) if job_id is not None else None
+    # Of a member that holds no job the id is as empty as the one that a job may have.
+    if job_id is None or job is None or job.get("id") is None:
+        return
+    sighting = ZsetMember(place, digest_of(member), len(member), life_of(job))
+    of_job = found.setdefault(job_id, [])
+    # Redis may give a member twice while the set grows.
+    if all((one.place, one.digest) != (place, sighting.digest) for one in of_job):
+        of_job.append(sighting)
+
+
+def life_of(job: Mapping[str, Any]) -> bytes | None:
+    """Equal for what was written of one life of a job, whole; None where that cannot be told."""
+    if job.get("created_at") is None:
+        return None
+    try:
+        parts = [_as_claimed(job.get(name)) for name in (*_LIFE, "depends_on")]
+    except RecursionError:
+        return None
+    return digest_of(dumps(parts).encode())
+
+
+def _as_claimed(value: Any) -> Any:
+    """Equal for a value and for what a worker's claim makes of it, by which a dead letter may be written:
+    Redis's JSON shortens numbers, and knows no empty list."""
+    if isinstance(value, Mapping):
+        return {name: _as_claimed(each) for name, each in sorted(value.items())} or None
+    if isinstance(value, list):
+        return [_as_claimed(each) for each in value] or None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return f"{value:.14g}"
+        except OverflowError:
+            return "inf"
+    return value
+
+
+def digest_of(text: bytes) -> bytes:
+    """By which a member is known again without its text."""
+    return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def fetch_members(client: redis.Redis, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
+    """Those of which every delayed or dead member is where it was seen, with the members' texts."""
+    missing: dict[bytes, tuple[Evidence, dict[bytes, str]]] = {}
+    for one in found:
+        wanted = {seen.digest: seen.place for seen in one.sightings if seen.place != "waiting"}
+        for text in _likely_members(one, set(wanted.values())):
+            place = wanted.pop(digest_of(text), None)
+            if place is not None:
+                one.location.members[place].append(text)
+        if wanted:
+            missing[to_bytes(one.location.id)] = one, wanted
+    keys = QueueKeys(queue)
+    for place in {place for _, wanted in missing.values() for place in wanted.values()}:
+        for members in scan.zset_members(client, getattr(keys, place)):
+            for member, _ in members:
+                sought = missing.get(member_id(member))
+                if sought is not None and sought[1].get(digest := digest_of(member)) == place:
+                    del sought[1][digest]
+                    sought[0].location.members[place].append(member)
+    moved = {one.location.id for one, wanted in missing.values() if wanted}
+    return [one for one in found if one.location.id not in moved]
+
+
+def _likely_members(found: Evidence, places: Collection[str]) -> Iterator[bytes]:
+    """The texts that AsyncMQ writes beside a record, of which nothing need be asked."""
+    record = found.location.record
+    if record is not None:
+        for place in places:
+            yield from expected_members(record, place)

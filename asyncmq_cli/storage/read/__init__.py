@@ -1,0 +1,1 @@
+"""Reading queues, jobs, workers and definitions."""

@@ -1,0 +1,184 @@
+"""Gathering all that Redis holds of jobs that were found, for a backup of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from asyncmq_cli.errors import AdminError, ChangeRefused
+from asyncmq_cli.models.values import as_number
+from asyncmq_cli.storage.client.pipeline import Question, answer, ask
+from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.read.locate import read_place
+from asyncmq_cli.storage.schema.keys import PLACES, RESTORED_HASH, QueueKeys, to_bytes, to_text
+from asyncmq_cli.storage.schema.location import Location
+from asyncmq_cli.storage.schema.parts import Parts
+from asyncmq_cli.storage.schema.records import priority_of, record_of
+
+_PRIORITY_STEP = 10**12
+MOST_RELATIVES = 10_000
+"""A script that compares or writes larger sets would hold Redis up."""
+
+
+def read_results(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> list[bytes | None]:
+    """What the results hash holds of each, as it is. Raises WrongType."""
+    names = [to_bytes(job_id) for job_id in job_ids]
+    return scan.hash_get_many(client, QueueKeys(queue).results, names, scan.Pace(start=8))
+
+
+def next_score(client: redis.Redis, queue: str, parts: Parts) -> float:
+    """Where a job of the priority in these parts waits behind those that wait now. Raises ChangeRefused
+    where its record cannot be read. Source: `enqueue` in asyncmq.backends.redis."""
+    job_id = to_text(parts.id)
+    record = record_of(Location(queue, job_id, record=parts.record))
+    found: Any = client.mget([QueueKeys(queue).waiting_seq])
+    number = None if found[0] is None else as_number(to_text(found[0]))
+    return float(priority_of(record, job_id) * _PRIORITY_STEP + (number or 0))
+
+
+def read_parts(client: redis.Redis, queue: str, locations: Sequence[Location]) -> None:
+    """Give each of these locations its parts, or the problem with them: a few round trips."""
+    keys = QueueKeys(queue)
+    readable = [location for location in locations if location.problem is None and location.exists]
+    try:
+        results = read_results(client, queue, [location.id for location in readable])
+    except scan.WrongType as exc:
+        for location in readable:
+            location.problem = exc
+        return
+    asked = [_questions(keys, location) for location in readable]
+    replies = iter(ask(client, [question for questions in asked for question in questions]))
+    for location, questions, result in zip(readable, asked, results, strict=True):
+        # All of a job's own, before one of them is found to be a problem.
+        of_job = [next(replies) for _ in questions]
+        try:
+            location.parts = _parts(client, keys, location, result, [answer(reply) for reply in of_job])
+        except AdminError as exc:
+            location.problem = exc
+
+
+def _questions(keys: QueueKeys, location: Location) -> list[Question]:
+    """Those whose answers `_parts` takes in this order."""
+    name = to_bytes(location.id)
+    return [
+        ("HMGET", keys.active, name),
+        ("HMGET", keys.heartbeats, name),
+        ("SCARD", keys.pending_parents(location.id)),
+        ("SCARD", keys.children(location.id)),
+        *(
+            ("ZSCORE", getattr(keys, place), member)
+            for place, members in location.members.items()
+            for member in members
+        ),
+        *(("SISMEMBER", keys.children(parent), name) for parent in location.parents),
+    ]
+
+
+def _parts(
+    client: redis.Redis, keys: QueueKeys, location: Location, result: bytes | None, answers: list[Any]
+) -> Parts:
+    (claim,), (heartbeat,), pending, children, *rest = answers
+    if max(pending, children) > MOST_RELATIVES:
+        raise _too_many(location.id)
+    scores = iter(rest)
+    # A member without a score has left meanwhile. The script looks for it, and will say so.
+    places = {
+        place: tuple((member, float(score)) for member in members if (score := next(scores)) is not None)
+        for place, members in location.members.items()
+    }
+    return Parts(
+        queue=to_bytes(location.queue),
+        id=to_bytes(location.id),
+        state=None if location.state is None else to_bytes(location.state),
+        record=location.record,
+        payload=location.payload,
+        result=result,
+        claim=claim,
+        heartbeat=heartbeat,
+        in_ids=location.in_ids,
+        cancelled=location.cancelled,
+        **places,
+        pending=_set(client, keys.pending_parents(location.id)) if pending else (),
+        children=_set(client, keys.children(location.id)) if children else (),
+        parents=tuple(
+            to_bytes(parent) for parent, is_in in zip(location.parents, scores, strict=True) if is_in
+        ),
+    )
+
+
+def _set(client: redis.Redis, key: bytes) -> tuple[bytes, ...]:
+    found: set[bytes] = set()
+    for members in scan.set_members(client, key):
+        found.update(members)
+        if len(found) > MOST_RELATIVES:
+            break
+    return tuple(sorted(found))
+
+
+def _too_many(job_id: str) -> AdminError:
+    return ChangeRefused(
+        "job_too_large",
+        f"more than {MOST_RELATIVES:,} jobs wait for job {job_id!r}, which are too many for a backup",
+        hint="it can be removed without --backup",
+    )
+
+
+_ASKED_AT_A_TIME = 200
+
+
+def traces(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Which of these jobs exist, and which ids are marked as cancelled. Raises WrongType.
+
+    As for every change, a mark in the cancelled set alone is no job. Reads no record.
+    """
+    keys = QueueKeys(queue)
+    existing: set[str] = set()
+    cancelled: set[str] = set()
+    for piece in scan.chunked(job_ids, _ASKED_AT_A_TIME):
+        _ask(client, keys, piece, existing, cancelled)
+    # A member of a sorted set may be all that there is of a job.
+    loose = {job_id: Location(queue, job_id) for job_id in job_ids if job_id not in existing}
+    for place in PLACES if loose else ():
+        read_place(client, keys, place, loose)
+    for location in loose.values():
+        if location.problem is not None:
+            raise location.problem
+        if location.exists:
+            existing.add(location.id)
+    return existing, cancelled
+
+
+def restored_runs(client: redis.Redis, runs: Sequence[str]) -> dict[str, float]:
+    """Of those of these removals from whose backup something was restored, when that began: epoch seconds.
+    Raises WrongType."""
+    found = scan.hash_get_many(client, RESTORED_HASH, [run.encode() for run in runs], scan.Pace())
+    times = {
+        run: as_number(to_text(value)) for run, value in zip(runs, found, strict=True) if value is not None
+    }
+    # One that holds no time was restored at some time.
+    return {run: 0.0 if time is None else time for run, time in times.items()}
+
+
+def _ask(
+    client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str], existing: set[str], cancelled: set[str]
+) -> None:
+    names = [to_bytes(job_id) for job_id in job_ids]
+    # Alone: a restore asks this first, and a server that speaks unasked would leave the last of many
+    # commands without an answer.
+    states = scan.hash_get(client, keys.states, names)
+    asked: list[Question] = [
+        ("HMGET", keys.active, *names),
+        ("ZMSCORE", keys.waiting, *names),
+        ("SMISMEMBER", keys.ids, *names),
+        ("SMISMEMBER", keys.cancelled, *names),
+        *(("EXISTS", keys.record(job_id)) for job_id in job_ids),
+    ]
+    claims, waiting, in_ids, marked, *records = map(answer, ask(client, asked))
+    rows = zip(job_ids, states, claims, waiting, in_ids, marked, records, strict=True)
+    for job_id, state, claim, score, in_set, mark, has_record in rows:
+        if has_record or in_set or any(value is not None for value in (state, claim, score)):
+            existing.add(job_id)
+        if mark:
+            cancelled.add(job_id)

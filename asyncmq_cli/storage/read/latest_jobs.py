@@ -1,0 +1,130 @@
+"""The newest jobs by the orders that Redis keeps, without reading all: the sequence of the waiting jobs, the
+claims of the active ones, and when the others are due or have died."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from asyncmq_cli.models.values import as_number
+from asyncmq_cli.storage.client.pipeline import ask
+from asyncmq_cli.storage.client.pipelined import PipelinedConnection, packed, scan_command
+from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.read.sizes import QUEUES_AT_A_TIME, first_of_priorities, outlined
+from asyncmq_cli.storage.schema.codec import member_ids, outlines
+from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.read.sizes import Sizes
+    from asyncmq_cli.storage.schema.codec import Outline
+
+_CLAIMS = 1000
+"""Of the active jobs of a queue so many are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedJob:
+    """A job by the place in which it lies; `created` is epoch seconds, 0.0 where nothing tells."""
+
+    queue: str
+    place: str
+    id: bytes
+    created: float
+
+
+def newest_placed(client: redis.Redis, sizes: Sequence[Sizes], count: int) -> list[PlacedJob]:
+    """The newest job of each place of each queue, and of the `count` newest of these places as many more."""
+    places = [
+        (one.queue, place)
+        for one in sizes
+        for place in ("waiting", "active", "delayed", "dlq")
+        if getattr(one, place)
+    ]
+    first = [job for piece in scan.chunked(places, QUEUES_AT_A_TIME) for job in _newest(client, piece, 1)]
+    newest: dict[tuple[str, str], float] = {}
+    for job in first:
+        at = (job.queue, job.place)
+        newest[at] = max(job.created, newest.get(at, 0.0))
+    best = sorted(newest, key=lambda at: -newest[at])[:count]
+    return list(dict.fromkeys([*first, *_newest(client, best, count)]))
+
+
+def with_states(client: redis.Redis, jobs: Sequence[PlacedJob]) -> Iterator[tuple[PlacedJob, str]]:
+    """Each job with its state, which is that of its place."""
+    dead = [job for job in jobs if job.place == "dlq"]
+    entries: dict[PlacedJob, bytes | None] = {}
+    for piece in scan.chunked(dead, QUEUES_AT_A_TIME):
+        keys = [QueueKeys(job.queue).states for job in piece]
+        asked = [("HMGET", key, job.id) for key, job in zip(keys, piece, strict=True)]
+        for job, reply in zip(piece, ask(client, asked), strict=True):
+            entries[job] = None if isinstance(reply, scan.WrongType) else reply[0]
+    for job in jobs:
+        if job.place == "dlq":
+            yield job, "expired" if entries[job] == b"expired" else "failed"
+        else:
+            yield job, job.place
+
+
+def _newest(client: redis.Redis, places: Sequence[tuple[str, str]], count: int) -> Iterator[PlacedJob]:
+    for kind, members in (
+        ("waiting", _last_enqueued(client, _of(places, "waiting"), count)),
+        ("active", _last_claimed(client, _of(places, "active"), count)),
+    ):
+        for queue, job_id, outline in outlined(client, members):
+            yield PlacedJob(queue, kind, job_id, _created(outline))
+    for kind in ("delayed", "dlq"):
+        for queue, bodies in _last_members(client, _of(places, kind), kind, count):
+            for job_id, read in zip(member_ids(bodies), outlines(bodies), strict=True):
+                yield PlacedJob(queue, kind, job_id, _created(read or {}))
+
+
+def _of(places: Sequence[tuple[str, str]], kind: str) -> list[str]:
+    return [queue for queue, place in places if place == kind]
+
+
+def _last_enqueued(client: redis.Redis, queues: Sequence[str], count: int) -> list[tuple[str, bytes]]:
+    ends = first_of_priorities(client, queues, count, last=True)
+    return [(queue, member) for queue, members in ends for member in members]
+
+
+def _last_claimed(client: redis.Redis, queues: Sequence[str], count: int) -> list[tuple[str, bytes]]:
+    commands = []
+    for queue in queues:
+        commands.append(scan_command(b"HSCAN", QueueKeys(queue).active, b"0", _CLAIMS))
+    found: list[tuple[str, bytes]] = []
+    for queue, (_, fields) in _asked(client, queues, commands):
+        pairs = zip(fields[::2], fields[1::2], strict=True)
+        claims = sorted(((as_number(to_text(since)) or 0.0, job_id) for job_id, since in pairs), reverse=True)
+        found += [(queue, job_id) for _, job_id in claims[:count]]
+    return found
+
+
+def _last_members(
+    client: redis.Redis, queues: Sequence[str], place: str, count: int
+) -> Iterator[tuple[str, list[bytes]]]:
+    keys: list[bytes] = [getattr(QueueKeys(queue), place) for queue in queues]
+    last = b"%d" % (count - 1)
+    return _asked(client, queues, [(key, packed(b"ZRANGE", key, b"0", last, b"REV")) for key in keys])
+
+
+def _asked(
+    client: redis.Redis, queues: Sequence[str], commands: Sequence[tuple[bytes, bytes]]
+) -> Iterator[tuple[str, Any]]:
+    """The reply for each queue; one whose key is of another type is left out."""
+    if not commands:
+        return
+    with PipelinedConnection(client) as line:
+        line.send(*commands)
+        for queue in queues:
+            try:
+                yield queue, line.receive()
+            except scan.WrongType:
+                continue
+
+
+def _created(outline: Outline) -> float:
+    # In the order in which AsyncMQ's dashboard looks for it.
+    return as_number(outline.get("timestamp")) or as_number(outline.get("created_at")) or 0.0

@@ -1,0 +1,200 @@
+"""Finding jobs in every place where they may lie, as a change needs them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import redis
+
+from asyncmq_cli.storage.client.pipeline import ask
+from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.schema.codec import CorruptData, decode_record, dumps, named_member
+from asyncmq_cli.storage.schema.keys import PLACE_OF_STATE, PLACES, QueueKeys, to_bytes, to_text
+from asyncmq_cli.storage.schema.location import Location
+
+# An id of these characters alone stands in JSON as it is.
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_.\-]+")
+_FEW = 8
+_ASKED_BYTES = 512 * 1024
+"""Of members that are asked for at once."""
+
+
+def locate(
+    client: redis.Redis,
+    queue: str,
+    job_ids: Sequence[str],
+    places: Sequence[str],
+    *,
+    thorough: bool = False,
+    may_repeat: Collection[str] = (),
+) -> list[Location]:
+    """The locations of these jobs, with their members of `places`.
+
+    A job that lies where its state says is found without reading the sorted sets; only for the
+    others are they read, once for all of them, in bounded pieces. `thorough` reads them for every
+    job, and so finds what lies where no state would have it. Of the dead among `may_repeat` all dead letters
+    are looked for.
+    """
+    keys = QueueKeys(queue)
+    found: list[Location] = []
+    for piece in scan.chunked(job_ids, 200):
+        found.extend(_read_fixed(client, keys, piece))
+    if len(places) == len(PLACES) and not thorough:
+        # Who takes a job out of everywhere wants to know who waits for it.
+        _count_children(client, keys, found)
+    _look_where_expected(client, keys, found, places)
+    unsettled = {location.id: location for location in found if thorough or _unsettled(location, places)}
+    if unsettled:
+        for place in places:
+            read_place(client, keys, place, unsettled)
+    if "dlq" in places:
+        dead = [location for location in found if location.id in may_repeat and location.members["dlq"]]
+        _read_other_letters(client, keys, [location for location in dead if location.id not in unsettled])
+    return found
+
+
+def _read_other_letters(client: redis.Redis, keys: QueueKeys, dead: Sequence[Location]) -> None:
+    # Of few, one after the other: Redis passes over what cannot be of the one looked for.
+    for piece in scan.chunked(dead, 1 if len(dead) <= _FEW else len(dead)):
+        read_place(client, keys, "dlq", {location.id: location for location in piece})
+
+
+def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) -> list[Location]:
+    """What lies under a name that the job's id makes known: a round trip or two for all of them."""
+    names = [to_bytes(job_id) for job_id in job_ids]
+    records = scan.get_many(client, [keys.record(job_id) for job_id in job_ids], scan.Pace())
+    payloads = scan.get_many(client, [keys.payload(job_id) for job_id in job_ids], scan.Pace(start=50))
+    replies = ask(
+        client,
+        [
+            ("HMGET", keys.states, *names),
+            ("ZMSCORE", keys.waiting, *names),
+            ("HMGET", keys.active, *names),
+            ("SMISMEMBER", keys.cancelled, *names),
+            ("SMISMEMBER", keys.ids, *names),
+        ],
+    )
+    problem = next((reply for reply in replies if isinstance(reply, scan.WrongType)), None)
+    if problem is not None:
+        return [Location(keys.queue, job_id, in_ids=True, problem=problem) for job_id in job_ids]
+    return [_located(keys.queue, *found) for found in zip(job_ids, records, payloads, *replies, strict=True)]
+
+
+def _located(
+    queue: str,
+    job_id: str,
+    record: bytes | None,
+    payload: bytes | None,
+    state: bytes | None,
+    waiting: float | None,
+    claim: bytes | None,
+    cancelled: int,
+    in_ids: int,
+) -> Location:
+    location = Location(
+        queue=queue,
+        id=job_id,
+        state=None if state is None else to_text(state),
+        record=record,
+        payload=payload,
+        active=claim is not None,
+        claim=claim,
+        cancelled=bool(cancelled),
+        in_ids=bool(in_ids),
+    )
+    if waiting is not None:
+        location.members["waiting"].append(to_bytes(job_id))
+    return location
+
+
+def _count_children(client: redis.Redis, keys: QueueKeys, found: Sequence[Location]) -> None:
+    counts = ask(client, [("SCARD", keys.children(location.id)) for location in found])
+    for location, count in zip(found, counts, strict=True):
+        if isinstance(count, scan.WrongType):
+            location.problem = count
+        else:
+            location.children = count
+
+
+def _look_where_expected(
+    client: redis.Redis, keys: QueueKeys, found: Iterable[Location], places: Sequence[str]
+) -> None:
+    """Ask for the members that AsyncMQ would have written beside the record."""
+    asked: dict[str, list[tuple[Location, bytes]]] = {}
+    for location in found:
+        home = PLACE_OF_STATE.get(location.state or "")
+        if home in ("delayed", "dlq") and home in places and location.record is not None:
+            for member in expected_members(location.record, home):
+                asked.setdefault(home, []).append((location, member))
+    for home, pairs in asked.items():
+        key = getattr(keys, home)
+        try:
+            scores = _scores(client, key, [member for _, member in pairs])
+        except scan.WrongType as exc:
+            for location, _ in pairs:
+                location.problem = exc
+            continue
+        for (location, member), score in zip(pairs, scores, strict=True):
+            if score is not None:
+                location.members[home].append(member)
+                location.score = score
+
+
+def _scores(client: redis.Redis, key: bytes, members: Sequence[bytes]) -> list[float | None]:
+    found: list[float | None] = []
+    piece: list[bytes] = []
+    size = 0
+    for member in members:
+        piece.append(member)
+        size += len(member)
+        if size >= _ASKED_BYTES:
+            found += scan.typed(key, client.zmscore, key, piece)
+            piece, size = [], 0
+    return found + scan.typed(key, client.zmscore, key, piece) if piece else found
+
+
+def expected_members(record: bytes, place: str) -> list[bytes]:
+    """What the member beside this record is where AsyncMQ wrote both.
+
+    Its scripts write one text to both. `enqueue_delayed` writes the record as `delayed` and
+    the member with the status that the producer gave the job, which is `waiting`.
+    """
+    members = [record]
+    if place == "delayed":
+        try:
+            data = decode_record(record)
+        except CorruptData:
+            return members
+        members.append(dumps({**data, "status": "waiting"}).encode())
+    return members
+
+
+def _unsettled(location: Location, places: Sequence[str]) -> bool:
+    if location.problem is not None or location.state in ("active", "completed"):
+        return False
+    home = PLACE_OF_STATE.get(location.state or "")
+    if home is None:
+        return True
+    return home in places and not location.members[home]
+
+
+def read_place(client: redis.Redis, keys: QueueKeys, place: str, wanted: Mapping[str, Location]) -> None:
+    """Look for the members of these jobs in the whole of a sorted set, in bounded pieces."""
+    plain = all(_PLAIN_ID.fullmatch(job_id) for job_id in wanted) and len(wanted) <= _FEW
+    needles = [to_bytes(job_id) for job_id in wanted] if plain else []
+    # Redis itself passes over the members that cannot hold the one id looked for.
+    match = b"*" + needles[0] + b"*" if len(needles) == 1 else None
+    try:
+        for members in scan.zset_members(client, getattr(keys, place), match):
+            for member, score in members:
+                if needles and not any(needle in member for needle in needles):
+                    continue
+                job_id = (named_member(member) or {}).get("id")
+                location = None if job_id is None else wanted.get(str(job_id))
+                if location is not None and member not in location.members[place]:
+                    location.members[place].append(member)
+                    location.score = location.score if place == "waiting" else score
+    except scan.WrongType as exc:
+        for location in wanted.values():
+            location.problem = exc

@@ -1,0 +1,222 @@
+"""Reading many jobs in bounded pieces.
+
+A piece is what one reply to a scan holds. Each generator here asks for its next piece before it hands
+on the one before, so Redis works while the caller looks at jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import redis
+
+from asyncmq_cli.storage.client.pipelined import PipelinedConnection, packed_for, scan_command
+from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.schema.codec import member_id, member_ids, named_member
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.schema.keys import QueueKeys
+
+_FIRST_BY_RANK = 32
+
+
+@dataclass(slots=True)
+class Piece:
+    """Jobs found together; the lists run side by side, and one that was not asked for is empty.
+
+    `ids` are as stored, b"" where a member holds no job or one without an id. `members` and `scores`
+    are those of a sorted set. `claims` are from the active hash and `results` from the results hash,
+    by position; only a job that can have one was asked for it.
+    """
+
+    ids: Sequence[bytes]
+    states: Sequence[bytes | None] = ()
+    members: Sequence[bytes] = ()
+    scores: Sequence[float] = ()
+    records: Sequence[bytes | None] = ()
+    claims: dict[int, bytes | None] = field(default_factory=dict)
+    results: dict[int, bytes | None] = field(default_factory=dict)
+
+    def only(self, chosen: Sequence[int]) -> Piece:
+        """The jobs at these positions."""
+        if len(chosen) == len(self.ids):
+            return self
+        return Piece(
+            [self.ids[i] for i in chosen],
+            [self.states[i] for i in chosen] if self.states else (),
+            [self.members[i] for i in chosen] if self.members else (),
+            [self.scores[i] for i in chosen] if self.scores else (),
+            [self.records[i] for i in chosen] if self.records else (),
+            {new: self.claims[old] for new, old in enumerate(chosen) if old in self.claims},
+            {new: self.results[old] for new, old in enumerate(chosen) if old in self.results},
+        )
+
+    def bodies(self, i: int) -> list[bytes]:
+        """The texts that may hold the job: its record, and its member where that is another."""
+        record = self.records[i] if self.records else None
+        if not self.members:
+            return [] if record is None else [record]
+        member = self.members[i]
+        return [member] if record is None or record == member else [record, member]
+
+
+def ids_of_members(place: str, members: Sequence[bytes]) -> list[bytes]:
+    """The ids of the jobs that a sorted set's members are or hold."""
+    if place != "waiting":
+        return member_ids(members)
+    if b"{" not in b"".join(members):
+        return list(members)
+    # AsyncMQ once put whole jobs there.
+    return [member if named_member(member) is None else member_id(member) for member in members]
+
+
+def scanned(client: redis.Redis, keys: QueueKeys, place: str) -> Iterator[Piece]:
+    """The members of a sorted set. Every one that is there from the first piece to the last comes at
+    least once. Raises WrongType."""
+    pace = scan.Pace()
+    key: bytes = getattr(keys, place)
+    with PipelinedConnection(client) as line:
+        cursor = b""
+        line.send(scan_command(b"ZSCAN", key, b"0", pace.count))
+        while cursor != b"0":
+            cursor, found = line.receive()
+            members = found[::2]
+            pace.learn(len(members), sum(map(len, members)))
+            if cursor != b"0":
+                line.send(scan_command(b"ZSCAN", key, cursor, pace.count))
+            if members:
+                yield Piece(
+                    ids_of_members(place, members), members=members, scores=list(map(float, found[1::2]))
+                )
+
+
+def by_rank(
+    client: redis.Redis,
+    keys: QueueKeys,
+    place: str,
+    start: int,
+    *,
+    last_first: bool,
+    count: int | None = None,
+) -> Iterator[Piece]:
+    """The members of a sorted set in its order, from the rank `start` on, and `count` of them or all.
+    Raises WrongType."""
+    pace = scan.Pace(_FIRST_BY_RANK)
+    key: bytes = getattr(keys, place)
+    while count is None or count > 0:
+        asked = pace.count if count is None else min(count, pace.count)
+        found = scan.typed(
+            key, client.zrange, key, start, start + asked - 1, desc=last_first, withscores=True
+        )
+        if not found:
+            return
+        members = [member for member, _ in found]
+        pace.learn(len(members), sum(map(len, members)))
+        yield Piece(ids_of_members(place, members), members=members, scores=[score for _, score in found])
+        start += len(found)
+        count = None if count is None else count - len(found)
+
+
+def claimed(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
+    """The active hash. Raises WrongType."""
+    for fields in scan.hash_fields(client, keys.active):
+        yield Piece(list(fields), claims=dict(enumerate(fields.values())))
+
+
+def indexed(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
+    """All jobs of the ids set with their states, then those that only the states hash knows. Raises
+    WrongType."""
+    stated = 0
+    for piece in with_states(client, keys, _ids(client, keys)):
+        stated += len(piece.ids) - piece.states.count(None)
+        yield piece
+    if scan.card(client, "HLEN", keys.states) > stated:
+        for fields in scan.hash_fields(client, keys.states):
+            names = list(fields)
+            inside = scan.typed(keys.ids, client.smismember, keys.ids, names)
+            outside = [i for i, is_in in enumerate(inside) if not is_in]
+            yield Piece(names, list(fields.values())).only(outside)
+
+
+def _ids(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
+    with PipelinedConnection(client) as line:
+        cursor = b""
+        line.send(scan_command(b"SSCAN", keys.ids, b"0", scan.CHUNK))
+        while cursor != b"0":
+            cursor, ids = line.receive()
+            if cursor != b"0":
+                line.send(scan_command(b"SSCAN", keys.ids, cursor, scan.CHUNK))
+            if ids:
+                yield Piece(ids)
+
+
+def with_states(client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The same pieces with what the states hash says. Raises WrongType."""
+
+    def ask(piece: Piece) -> list[tuple[bytes, bytes]]:
+        return [(keys.states, packed_for((b"HMGET", keys.states), piece.ids))]
+
+    def take(piece: Piece, line: PipelinedConnection) -> None:
+        piece.states = line.receive()
+
+    return _answered(client, pieces, ask, take)
+
+
+def with_records(
+    client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece], *, results: bool = True
+) -> Iterator[Piece]:
+    """The same jobs with their records and, where the states are known, the `results` of those that are
+    completed or have no state; in pieces that fit the size of the records. Raises WrongType."""
+    pace = scan.Pace()
+    prefix = keys.record("")
+
+    def ask(piece: Piece) -> list[tuple[bytes, bytes]]:
+        commands = [(prefix, packed_for((b"MGET",), piece.ids, prefix))]
+        piece.results = dict.fromkeys(
+            i for i, state in enumerate(piece.states) if results and state in (b"completed", None)
+        )
+        if piece.results:
+            names = [piece.ids[i] for i in piece.results]
+            commands.append((keys.results, packed_for((b"HMGET", keys.results), names)))
+        return commands
+
+    def take(piece: Piece, line: PipelinedConnection) -> None:
+        piece.records = line.receive()
+        size = sum([len(record) for record in piece.records if record is not None])
+        if piece.results:
+            piece.results.update(zip(piece.results, line.receive(), strict=True))
+            size += sum([len(result) for result in piece.results.values() if result is not None])
+        pace.learn(len(piece.ids), size)
+
+    return _answered(client, _cut(pieces, lambda: pace.count), ask, take)
+
+
+def _cut(pieces: Iterable[Piece], size: Callable[[], int]) -> Iterator[Piece]:
+    for piece in pieces:
+        start = 0
+        while start < len(piece.ids):
+            end = min(len(piece.ids), start + size())
+            yield piece.only(range(start, end))
+            start = end
+
+
+def _answered(
+    client: redis.Redis,
+    pieces: Iterable[Piece],
+    ask: Callable[[Piece], list[tuple[bytes, bytes]]],
+    take: Callable[[Piece, PipelinedConnection], None],
+) -> Iterator[Piece]:
+    before: Piece | None = None
+    with PipelinedConnection(client) as line:
+        for piece in pieces:
+            if not piece.ids:
+                continue
+            line.send(*ask(piece))
+            if before is not None:
+                yield before
+            take(piece, line)
+            before = piece
+        if before is not None:
+            yield before

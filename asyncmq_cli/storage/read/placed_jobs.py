@@ -1,0 +1,207 @@
+"""From the stored pieces of jobs to whole jobs, each with the state of the place where it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import redis
+
+from asyncmq_cli.models.values import WAITING_CHILDREN
+from asyncmq_cli.storage.client.pipeline import answer, ask
+from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.read.locate import expected_members
+from asyncmq_cli.storage.schema.codec import (
+    TooLarge,
+    decode_member,
+    is_too_large,
+    large_outline,
+    whole_arguments,
+)
+from asyncmq_cli.storage.schema.job import (
+    PENDING_STATES,
+    RawJob,
+    add_record,
+    effective_state,
+    has_pending_parents,
+    hydrate,
+)
+from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
+from asyncmq_cli.storage.schema.payloads import Payloads
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.storage.read.pieces import Piece
+
+NAMES = {
+    "waiting": "waiting set",
+    "delayed": "delayed set",
+    "dlq": "dead-letter queue",
+    "active": "active hash",
+}
+_ENTRIES: dict[str, frozenset[bytes | None]] = {
+    "waiting": frozenset({None, b"waiting", b"wait", b"queued"}),
+    "delayed": frozenset({None, b"delayed"}),
+    "dlq": frozenset({None, b"failed", b"expired"}),
+    "active": frozenset({None, b"active"}),
+}
+"""What the states hash says of a job where no worker would look elsewhere for it."""
+_HOMES = {"active": "active", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}
+
+_PENDING_ENTRIES = frozenset({*map(to_bytes, PENDING_STATES), b"wait", b"unknown"})
+
+SPLIT_AND_WHOLE = 16 * 1024
+"""A job that was split and failed has its arguments in both parts; its record is never smaller."""
+
+Found = tuple[str | None, float | None]
+"""The place of a job and its score there; None where it is in none, or has no score."""
+
+
+def status_in(place: str, entry: bytes | None) -> str:
+    """The state of a job in this place, of which the states hash says this."""
+    if place == "dlq":
+        return "expired" if entry == b"expired" else "failed"
+    return place
+
+
+def to_jobs(client: redis.Redis, keys: QueueKeys, piece: Piece, found: Sequence[Found]) -> list[Job]:
+    """The jobs, each found where `found` says. Arguments that lie apart are read when they are looked at."""
+    raws = [_raw(piece, i, *found[i]) for i in range(len(piece.ids))]
+    split = [raw for raw in raws if _may_be_split(raw)]
+    payloads = Payloads(client, [keys.payload(raw.id) for raw in split])
+    for i, raw in enumerate(split):
+        raw.payload = payloads.part(i)
+    jobs = []
+    for i, raw in enumerate(raws):
+        place = found[i][0]
+        entry = piece.states[i] if piece.states else None
+        status = _status_nowhere(raw) if place is None else status_in(place, entry)
+        if place is None:
+            raw.problem = raw.problem or _homeless(raw, status)
+        else:
+            if entry not in _ENTRIES[place]:
+                raw.problem = raw.problem or (
+                    f"the states hash calls it {to_text(entry or b'')!r}, but it is in the {NAMES[place]}"
+                )
+            raw.state = None if entry is None else status
+        jobs.append(hydrate(keys.queue, raw, place=place, status=status))
+    return jobs
+
+
+def contradicting(piece: Piece, place: str) -> list[int]:
+    """The positions of jobs of which the states hash says that they are elsewhere."""
+    if not set(piece.states) - _ENTRIES[place]:
+        return []
+    return [i for i, entry in enumerate(piece.states) if entry not in _ENTRIES[place]]
+
+
+def places_of(client: redis.Redis, keys: QueueKeys, piece: Piece) -> list[Found]:
+    """Where each of these jobs is now, and its score there. Members of the delayed set and the
+    dead-letter queue are found where AsyncMQ wrote them beside the record. The states of the piece are
+    read again, after that. Raises WrongType."""
+    names = piece.ids
+    # In the order in which jobs move: one that is claimed meanwhile is found in the second.
+    waiting = answer(ask(client, [("ZMSCORE", keys.waiting, *names)])[0])
+    found: list[Found] = [("waiting", score) if score is not None else (None, None) for score in waiting]
+    claims, piece.states = map(
+        answer, ask(client, [("HMGET", keys.active, *names), ("HMGET", keys.states, *names)])
+    )
+    for i, claim in enumerate(claims):
+        if claim is not None:
+            found[i] = ("active", None)
+            piece.claims[i] = claim
+    questions = [
+        (i, place, ("ZMSCORE", getattr(keys, place), *expected_members(record, place)))
+        for i, record in enumerate(piece.records)
+        if found[i][0] is None and record is not None
+        for place in _where_to_look(piece.states[i])
+    ]
+    for some in scan.chunked(questions, 20):
+        replies = ask(client, [question for _, _, question in some])
+        for (i, place, _), scores in zip(some, map(answer, replies), strict=True):
+            score = next((score for score in scores if score is not None), None)
+            if score is not None and found[i][0] is None:
+                found[i] = (place, score)
+    return found
+
+
+def _where_to_look(entry: bytes | None) -> tuple[str, ...]:
+    if entry in (b"completed", b"cancelled", b"active"):
+        return ()
+    if entry in (b"failed", b"expired"):
+        return ("dlq",)
+    return ("delayed",) if entry == b"delayed" else ("waiting", "delayed", "dlq")
+
+
+def status_nowhere(piece: Piece, i: int) -> str:
+    """The state of a job in no place: what the states hash or its record says. What would wait, waits for
+    parents."""
+    entry = piece.states[i]
+    if entry is not None and entry not in _PENDING_ENTRIES:
+        return to_text(entry)
+    return _status_nowhere(_raw(piece, i, None, None))
+
+
+def _status_nowhere(raw: RawJob) -> str:
+    status = effective_state(raw.state, raw.record, None)
+    return WAITING_CHILDREN if status in PENDING_STATES - {"delayed"} else status
+
+
+def _homeless(raw: RawJob, status: str) -> str | None:
+    if raw.record is None:
+        # Which is said anyway.
+        return None
+    if status == WAITING_CHILDREN:
+        if has_pending_parents(raw.record):
+            return None
+        return "it waits for no other job, but is in no place where a worker would look for it"
+    home = _HOMES.get(status)
+    return None if home is None else f"it is called {status}, but is not in the {NAMES[home]}"
+
+
+def _raw(piece: Piece, i: int, place: str | None, score: float | None) -> RawJob:
+    raw = _from_member(place, piece.members[i]) if piece.members else RawJob(id=to_text(piece.ids[i]))
+    raw.score = score
+    entry = piece.states[i] if piece.states else None
+    raw.state = None if entry is None else to_text(entry)
+    record = piece.records[i] if piece.records else None
+    if record is not None and piece.members and record == piece.members[i]:
+        # As AsyncMQ mostly writes both: then it is decoded once.
+        raw.record, raw.record_size = raw.member, len(record)
+        if raw.member is None:
+            add_record(raw, record)
+    else:
+        add_record(raw, record)
+    raw.result, raw.claim = piece.results.get(i), piece.claims.get(i)
+    return raw
+
+
+def _from_member(place: str | None, member: bytes) -> RawJob:
+    job = decode_member(member)
+    if job is not None:
+        job_id = job.get("id")
+        problem = "the job has no id" if job_id is None else None
+        return RawJob(id="" if job_id is None else str(job_id), member=job, problem=problem)
+    if place == "waiting":
+        return RawJob(id=to_text(member))
+    if is_too_large(member):
+        named, problem = large_outline(member), f"the job is {TooLarge(len(member))}"
+        return RawJob(id=named.get("id") or "", member=named, problem=problem)
+    return RawJob(id="", problem=f"a member is not a JSON object ({len(member)} bytes)")
+
+
+def _may_be_split(raw: RawJob) -> bool:
+    record = raw.record
+    return record is not None and (
+        "args" not in record or "kwargs" not in record or raw.record_size >= SPLIT_AND_WHOLE
+    )
+
+
+def maybe_split(records: Sequence[bytes | None]) -> list[int]:
+    """The positions of records beside which a payload part may lie."""
+    found = whole_arguments([record or b"" for record in records])
+    return [
+        i
+        for i, record in enumerate(records)
+        if record is not None and (len(record) >= SPLIT_AND_WHOLE or not found[i])
+    ]

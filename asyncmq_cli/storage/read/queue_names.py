@@ -1,0 +1,117 @@
+"""Which queues there are. AsyncMQ keeps no registry, so the names of the keys have to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+import redis
+from redis.exceptions import NoPermissionError
+
+from asyncmq_cli.storage.client.pipelined import PipelinedConnection, packed
+from asyncmq_cli.storage.read.scan import CHUNK, chunked
+from asyncmq_cli.storage.schema.keys import QueueKeys, queue_of, to_bytes, to_text
+
+
+def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
+    """The names of all keys that match. Redis looks for the next while those before are looked at."""
+    with PipelinedConnection(client) as line:
+        cursor = b""
+        line.send(_keys_after(b"0", pattern))
+        while cursor != b"0":
+            cursor, found = line.receive()
+            if cursor != b"0":
+                line.send(_keys_after(cursor, pattern))
+            if found:
+                yield found
+
+
+def _keys_after(cursor: bytes, pattern: bytes) -> tuple[bytes, bytes]:
+    # Few match: what a piece costs is mostly its round trip, not what it brings.
+    return pattern, packed(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % (2 * CHUNK))
+
+
+def proven_by(
+    client: redis.Redis,
+    keys: Iterable[bytes],
+    known: Collection[bytes] = (),
+    certain: set[bytes] | None = None,
+) -> set[bytes]:
+    """The queues that these keys prove, but for those known already. To `certain` those are added of which a
+    key is there that the Redis backend alone has."""
+    found: set[bytes] = set()
+    unproven: list[tuple[bytes, bytes, bytes]] = []
+    for key in keys:
+        parsed = queue_of(key)
+        if parsed is None:
+            continue
+        name, kind = parsed
+        if kind is None and certain is not None:
+            certain.add(name)
+        if name in found or name in known:
+            continue
+        if kind is None:
+            found.add(name)
+        else:
+            unproven.append((key, name, kind))
+    return found.union(_of_type(client, unproven))
+
+
+def exists(client: redis.Redis, queue: str) -> bool:
+    """Whether any key of the queue is there, as a scan would find it."""
+    evidence = [(key, to_bytes(queue), queue_of(key)) for key in QueueKeys(queue).evidence()]
+    certain = [key for key, name, parsed in evidence if parsed == (name, None)]
+    if certain and client.exists(*certain):
+        return True
+    unproven = [(key, name, parsed[1]) for key, name, parsed in evidence if parsed and parsed[1]]
+    return bool(_of_type(client, unproven))
+
+
+def _of_type(client: redis.Redis, unproven: list[tuple[bytes, bytes, bytes]]) -> list[bytes]:
+    """The queues of those keys that are of the type that proves them."""
+    if not unproven:
+        return []
+    pipe = client.pipeline(transaction=False)
+    for key, _, _ in unproven:
+        pipe.type(key)
+    replies = zip(unproven, pipe.execute(raise_on_error=False), strict=True)
+    proven: list[bytes] = []
+    for (_, name, kind), found in replies:
+        if isinstance(found, Exception) and not is_hidden(found):
+            raise found
+        # One that may not be looked at is for `hidden` to tell.
+        if found == kind or isinstance(found, Exception):
+            proven.append(name)
+    return proven
+
+
+def hidden(client: redis.Redis, names: Collection[bytes]) -> set[bytes]:
+    """Those of these queues whose keys the user may not read."""
+    found: set[bytes] = set()
+    for some in chunked(sorted(names), CHUNK):
+        try:
+            client.exists(*(key for name in some for key in _family(name)))
+        except NoPermissionError as exc:
+            if not is_hidden(exc):
+                raise
+            pipe = client.pipeline(transaction=False)
+            for name in some:
+                pipe.exists(*_family(name))
+            replies = zip(some, pipe.execute(raise_on_error=False), strict=True)
+            found.update(name for name, reply in replies if isinstance(reply, NoPermissionError))
+    return found
+
+
+def touch(client: redis.Redis, name: bytes) -> None:
+    """Raise what Redis says to somebody who may not read this queue."""
+    client.exists(*_family(name))
+
+
+def _family(name: bytes) -> tuple[bytes, bytes]:
+    """A key of each of the families that hold a queue."""
+    keys = QueueKeys(to_text(name))
+    return keys.paused, keys.ids
+
+
+def is_hidden(error: Exception) -> bool:
+    """Whether it is a key that the user lacks a right to, and not a command."""
+    return isinstance(error, NoPermissionError) and "keys" in str(error).rpartition(" caused error: ")[2]

@@ -1,0 +1,202 @@
+"""Which queues exist, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import redis
+from redis.exceptions import NoPermissionError
+
+from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS, QueueStats
+from asyncmq_cli.storage.read import queue_names, scan
+from asyncmq_cli.storage.read.backlog import Backlog, Traces, read_backlog, read_traces
+from asyncmq_cli.storage.read.sizes import Sizes, StateCounts, oldest_waiting, read_sizes, read_states
+from asyncmq_cli.storage.schema.keys import DISCOVERY_PATTERN, QueueKeys, to_bytes, to_text
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.read.workers import WorkerReader
+
+Warn = Callable[[str], None]
+
+_ROWS_AT_A_TIME = 500
+"""Queues of which rows are made before the next are read."""
+
+
+_NAMED = 5
+
+
+def _some(names: Collection[bytes]) -> str:
+    shown = [repr(to_text(name)) for name in sorted(names)]
+    return ", ".join(shown[:_NAMED]) + (f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else "")
+
+
+class QueueReader:
+    """`warn` is called for every key that could not be read; its value is then None, never zero."""
+
+    def __init__(self, client: redis.Redis, workers: WorkerReader, warn: Warn) -> None:
+        self._redis = client
+        self._workers = workers
+        self._warn = warn
+
+    def names(self) -> list[str]:
+        """All queues, sorted: AsyncMQ keeps no registry, so this reads the names of the keys. Those of the
+        RabbitMQ backend, and those that the user may not read, are left out with a warning; raises
+        ForeignQueue where there are none but RabbitMQ's."""
+        found, certain = self._scanned()
+        if secret := queue_names.hidden(self._redis, found):
+            if secret == found:
+                # Nothing is left: that is a refusal.
+                queue_names.touch(self._redis, min(secret))
+            found -= secret
+            self._warn(f"left out, because the Redis user may not read them: {_some(secret)}")
+        if doubtful := found - certain:
+            found -= self._foreign(doubtful, alone=not certain & found)
+        return sorted(to_text(name) for name in found)
+
+    def _scanned(self) -> tuple[set[bytes], set[bytes]]:
+        """All queues, and those of which there is a key that the Redis backend alone has."""
+        found: set[bytes] = set()
+        certain: set[bytes] = set()
+        for keys in queue_names.key_names(self._redis, DISCOVERY_PATTERN):
+            found |= queue_names.proven_by(self._redis, keys, found, certain)
+        return found, certain
+
+    def _foreign(self, names: set[bytes], *, alone: bool) -> set[bytes]:
+        """The RabbitMQ backend's among these, with a warning."""
+        from asyncmq_cli.storage.schema import rabbitmq
+
+        foreign = rabbitmq.foreign(self._redis, names)
+        shown = sorted(to_text(name) for name in foreign if not rabbitmq.is_internal(name))
+        if foreign and alone and foreign == names:
+            raise rabbitmq.ForeignQueue(shown or sorted(map(to_text, foreign)))
+        if shown:
+            self._warn(f"left out: {rabbitmq.told(shown)}")
+        return foreign
+
+    def left_beside_sequence(self, queue: str) -> bytes | None:
+        """The first key that proves the queue, but for the sequence of its waiting set; None for none."""
+        keys = QueueKeys(queue)
+        others = [key for key in keys.evidence() if key != keys.waiting_seq]
+        return next((key for key in others if self._redis.exists(key)), None)
+
+    def exists(self, queue: str) -> bool:
+        """Whether any key of the queue is there, as `names` would find it. Raises ForeignQueue."""
+        from asyncmq_cli.storage.schema import rabbitmq
+
+        try:
+            if not queue_names.exists(self._redis, queue):
+                return False
+        except NoPermissionError as exc:
+            # A name that nobody has is a typo, whatever the user may read.
+            if queue_names.is_hidden(exc) and to_bytes(queue) not in self._scanned()[0]:
+                return False
+            raise
+        rabbitmq.refuse(self._redis, to_bytes(queue))
+        return True
+
+    def is_paused(self, queue: str) -> bool:
+        return bool(self._redis.exists(QueueKeys(queue).paused))
+
+    def has_waiting(self, queue: str) -> bool:
+        """Whether anything is in the waiting set. Raises WrongType."""
+        return self.count_waiting(queue) > 0
+
+    def count_waiting(self, queue: str) -> int:
+        """The size of the waiting set. Raises WrongType."""
+        return scan.card(self._redis, "ZCARD", QueueKeys(queue).waiting)
+
+    def repeatables_as_jobs(self, queue: str) -> Iterator[Job]:
+        """Each repeatable definition, as the `repeatable` tab of a job list shows it."""
+        from asyncmq_cli.storage.read.repeatables import read
+
+        for one in read(self._redis, queue):
+            yield Job(queue, one.id, "repeatable", one.definition, problem=one.problem, due_at=one.score)
+
+    def stats(self, queue: str, now: float, fields: Collection[str] = ALL_FIELDS) -> QueueStats:
+        """The row of one queue; ages in seconds before `now`, the server's time."""
+        return next(self.all_stats([queue], now, fields))
+
+    def all_stats(
+        self, names: Sequence[str], now: float, fields: Collection[str] = ALL_FIELDS
+    ) -> Iterator[QueueStats]:
+        """The row of each queue, of which no more is read than these fields need."""
+        if not ALL_FIELDS.intersection(fields):
+            yield from map(QueueStats, names)
+            return
+        for group in scan.chunked(names, _ROWS_AT_A_TIME):
+            counted: list[tuple[Sizes, StateCounts]]
+            if STATE_FIELDS.intersection(fields):
+                counted = list(read_states(self._redis, group, now))
+            else:
+                counted = [(sizes, StateCounts()) for sizes in self.sizes(group, now)]
+            yield from self.rows(counted, now, fields)
+
+    def rows(
+        self, counted: Sequence[tuple[Sizes, StateCounts]], now: float, fields: Collection[str]
+    ) -> Iterator[QueueStats]:
+        """Rows from sizes that were read, and what else these fields need."""
+        oldest: dict[str, float] = {}
+        if "oldest_waiting_seconds" in fields:
+            oldest = oldest_waiting(self._redis, [sizes.queue for sizes, _ in counted if sizes.waiting])
+        for sizes, states in counted:
+            for key in sizes.wrong:
+                self._warn(f"queue {sizes.queue!r}: {scan.WrongType(key).message}")
+            created = oldest.get(sizes.queue)
+            yield QueueStats(
+                name=sizes.queue,
+                paused=sizes.paused,
+                waiting=sizes.waiting,
+                active=sizes.active,
+                delayed=sizes.delayed,
+                failed=failed_of(sizes, states),
+                completed=states.completed,
+                expired=states.expired,
+                cancelled=states.cancelled,
+                waiting_children=states.waiting_children,
+                dlq=sizes.dlq,
+                repeatables=sizes.repeatables,
+                workers=self._live_workers(sizes, now) if "workers" in fields else None,
+                oldest_waiting_seconds=None if created is None else max(0.0, now - created),
+                problem=states.problem,
+                states_age_seconds=None if states.read_at is None else max(0.0, now - states.read_at),
+            )
+
+    def sizes(self, names: Sequence[str], now: float) -> Iterator[Sizes]:
+        """The sizes of the places of each queue."""
+        return read_sizes(self._redis, names, now)
+
+    def states(self, names: Sequence[str], now: float) -> Iterator[tuple[Sizes, StateCounts]]:
+        """The sizes, and what the states hash of each queue tells: one pass over each."""
+        return read_states(self._redis, names, now)
+
+    def oldest_waiting(self, names: Sequence[str]) -> dict[str, float]:
+        """When the oldest of the jobs was created that stand first in their priority, by queue. One in which
+        nothing waits, or no such job tells its age, is left out."""
+        return oldest_waiting(self._redis, names)
+
+    def backlog(self, queue: str, now: float) -> Backlog:
+        """What is still to be done. Raises WrongType."""
+        return read_backlog(self._redis, queue, now)
+
+    def traces(self, queue: str) -> Traces:
+        """What stays of the queue when it is empty. Raises WrongType."""
+        return read_traces(self._redis, queue)
+
+    def _live_workers(self, sizes: Sizes, now: float) -> int | None:
+        """How many live workers the queue has; None where its heartbeats cannot be read."""
+        if not sizes.heartbeats:
+            return sizes.heartbeats
+        return self.live_workers(sizes.queue, now)
+
+    def live_workers(self, queue: str, now: float) -> int:
+        """How many workers the queue has that are live. Raises WrongType."""
+        return sum(1 for worker in self._workers.in_queue(queue) if worker.is_live)
+
+
+def failed_of(sizes: Sizes, states: StateCounts) -> int | None:
+    """How many jobs failed: the dead letters that have not expired."""
+    if sizes.dlq is None or states.expired is None:
+        return None
+    return max(0, sizes.dlq - states.expired)

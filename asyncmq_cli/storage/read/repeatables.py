@@ -1,0 +1,257 @@
+"""Repeatable definitions. Source: asyncmq.core.repeatables, and the repeatables' methods of
+asyncmq.backends.redis.
+
+A queue's definitions are few, and its scheduler holds them all at every turn. Here they are read in
+bounded pieces, and those that are shown in their order are held up to a size; of all others no more
+than what tells them apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from asyncmq_cli.errors import ChangeRefused
+from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.schema.codec import decode_member, dumps
+from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys, to_text
+from asyncmq_cli.storage.write import preflight
+from asyncmq_cli.storage.write.scripts import REPEATABLE_REPLACE, WRONG_TYPE, Scripts
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.write.audit_stream import AuditLog, EventDraft
+
+# The return codes of the script, as its header gives them.
+MOVED = -1
+SCHEDULER_AT_WORK = -2
+
+# What a definition carries on its way and what does not make it another one.
+_EPHEMERAL = frozenset(
+    {"id", "next_run", "paused", "queue", "queue_name", "repeat_id", "status", "_last_run"}
+)
+IDENTITY_PREFIX = "repeatable:"
+
+Place = tuple[float, bytes]
+"""Where a member lies: its score, and among those of the same score the member itself."""
+HELD_BYTES = 8 * 1024 * 1024
+"""Once or twice as much is held of a queue's members to bring them into order. Where there are more,
+they are gone through once more for each so many."""
+
+
+class NotNow(ChangeRefused):
+    """Somebody else was changing the same definitions. Nothing was changed; trying again is safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a queue's repeatables, byte for byte; `score` is its next run.
+
+    `definition` is None where the member cannot be read, and then `problem` says why.
+    """
+
+    raw: bytes
+    score: float
+    id: str = ""
+    definition: Mapping[str, Any] | None = None
+    problem: str | None = None
+
+    @property
+    def place(self) -> Place:
+        return self.score, self.raw
+
+    @property
+    def digest(self) -> bytes:
+        """What tells it from every other member, in few bytes."""
+        return digest_of(self.raw)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the definition says so; one that cannot be read does not."""
+        return self.definition is not None and bool(self.definition.get("paused", False))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The members of one definition, the next to run first, among `count` members in all."""
+
+    queue: str
+    count: int
+    members: Sequence[Member]
+
+
+class Repeatables:
+    """Reads a queue's definitions, and changes one at a time."""
+
+    def __init__(self, client: redis.Redis, scripts: Scripts, audit: AuditLog) -> None:
+        self._redis = client
+        self._scripts = scripts
+        self._audit = audit
+        self._allowed: set[str] = set()
+
+    def each(self, queue: str) -> Iterator[Member]:
+        """Every definition once, in the order found. Raises WrongType."""
+        return each(self._redis, queue)
+
+    def in_order(self, queue: str) -> Iterator[tuple[Member, int]]:
+        """Every member, the next to run first, and how often its definition is stored. Raises WrongType.
+
+        What is put off or put forward meanwhile may come twice, or not at all, where there is more
+        than is held at once.
+        """
+        stored: Counter[str] | None = None
+        for places, are_all in _in_order(self._redis, queue):
+            if stored is None:
+                all_members = map(_member, places) if are_all else self.each(queue)
+                stored = Counter(member.id for member in all_members)
+            for member in map(_member, places):
+                yield member, stored[member.id]
+
+    def find(self, queue: str, wanted: str) -> Found:
+        """The members whose identity is `wanted`; there may be none."""
+        count = 0
+        members = []
+        for member in self.each(queue):
+            count += 1
+            if member.id == wanted:
+                members.append(member)
+        return Found(queue, count, sorted(members, key=lambda member: member.place))
+
+    def scheduler_at_work(self, queue: str) -> bool:
+        """Whether a scheduler is advancing the queue's definitions. It takes each away before it
+        puts it back, so that one may be missing meanwhile."""
+        return bool(self._redis.exists(QueueKeys(queue).scheduler_lock))
+
+    def replace(self, found: Found, member: str | bytes | None, next_run: float, draft: EventDraft) -> None:
+        """Leave this one member in the place of those found, or none. Raises NotNow."""
+        keys = QueueKeys(found.queue)
+        used = [keys.repeatables, keys.scheduler_lock, AUDIT_STREAM]
+        if found.queue not in self._allowed:
+            preflight.check(self._redis, REPEATABLE_REPLACE, used)
+            self._allowed.add(found.queue)
+        listed = [part for one in found.members for part in (one.raw, repr(one.score))]
+        args = [found.count, member or "", repr(next_run), self._audit.maxlen, draft.encode()]
+        reply = self._scripts.run(REPEATABLE_REPLACE, used, [*args, len(listed), *listed])
+        if reply[0] == WRONG_TYPE:
+            raise scan.WrongType(used[reply[1] - 1])
+        if reply[0] == SCHEDULER_AT_WORK:
+            raise scheduler_at_work(found.queue)
+        if reply[0] == MOVED:
+            raise NotNow(
+                "repeatable_moved",
+                f"the repeatables of {found.queue!r} keep changing; nothing was changed",
+                hint="look at them again with 'asyncmq repeatables list'",
+            )
+
+
+def scheduler_at_work(queue: str) -> NotNow:
+    """To be raised where the queue's scheduler holds its lock."""
+    lock = to_text(QueueKeys(queue).scheduler_lock)
+    return NotNow(
+        "scheduler_at_work",
+        f"the scheduler of {queue!r} is at work on its repeatables; nothing was changed",
+        hint=f"try again in a moment; one that has died is in the way until its lock {lock!r} expires",
+    )
+
+
+def each(client: redis.Redis, queue: str) -> Iterator[Member]:
+    """Every member once, in the order found. Raises WrongType."""
+    seen: set[bytes] = set()
+    for piece in scan.zset_members(client, QueueKeys(queue).repeatables):
+        for raw, score in piece:
+            # A scan may give a member twice.
+            digest = digest_of(raw)
+            if digest not in seen:
+                seen.add(digest)
+                yield _member((score, raw))
+
+
+def read(client: redis.Redis, queue: str) -> Iterator[Member]:
+    """Every member, the next to run first, as `Repeatables.in_order` gives them."""
+    for places, _ in _in_order(client, queue):
+        yield from map(_member, places)
+
+
+def _in_order(client: redis.Redis, queue: str) -> Iterator[tuple[list[Place], bool]]:
+    """The members, as many at a time as are held, and whether these are all."""
+    after: Place | None = None
+    rest = True
+    while rest:
+        held, rest = _next_after(client, queue, after)
+        if held:
+            yield held, after is None and not rest
+            after = held[-1]
+
+
+def _next_after(client: redis.Redis, queue: str, after: Place | None) -> tuple[list[Place], bool]:
+    """The first members behind this one, and whether there are more than can be held."""
+    held: dict[bytes, float] = {}
+    size = 0
+    last: Place | None = None
+    for piece in scan.zset_members(client, QueueKeys(queue).repeatables):
+        for raw, score in piece:
+            if (after is None or (score, raw) > after) and (last is None or (score, raw) < last):
+                # A scan may give a member twice; its later score is the truer one.
+                size += 0 if raw in held else len(raw)
+                held[raw] = score
+        if size > 2 * HELD_BYTES:
+            places = _first_of(held)
+            last = places[-1]
+            held = {raw: score for score, raw in places}
+            size = sum(map(len, held))
+    return _sorted(held), last is not None
+
+
+def _first_of(held: Mapping[bytes, float]) -> list[Place]:
+    """As many as may be held, and at least one."""
+    places = _sorted(held)
+    sizes = accumulate(len(raw) for _, raw in places)
+    return [place for place, size in zip(places, sizes, strict=True) if size <= HELD_BYTES] or places[:1]
+
+
+def _sorted(held: Mapping[bytes, float]) -> list[Place]:
+    return sorted((score, raw) for raw, score in held.items())
+
+
+def digest_of(raw: bytes) -> bytes:
+    return hashlib.sha1(raw, usedforsecurity=False).digest()
+
+
+def normalized(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition without what changes from run to run and without nulls."""
+    clean = {key: value for key, value in definition.items() if key not in _EPHEMERAL and value is not None}
+    if "task" in clean and "task_id" not in clean:
+        clean["task_id"] = clean.pop("task")
+    return clean
+
+
+def identity(definition: Mapping[str, Any]) -> str:
+    """`repeatable:` and the SHA-1 of the definition's canonical JSON."""
+    canonical = json.dumps(normalized(definition), sort_keys=True, separators=(",", ":"))
+    return IDENTITY_PREFIX + hashlib.sha1(canonical.encode(), usedforsecurity=False).hexdigest()
+
+
+def encode(definition: Mapping[str, Any], *, paused: bool) -> str:
+    """The member that AsyncMQ stores for a definition, in the definition's order of keys.
+
+    Source: `_store_repeatable` and `pause_repeatable` in asyncmq.backends.redis.
+    """
+    clean = normalized(definition)
+    return dumps({**clean, "paused": True} if paused else clean)
+
+
+def _member(place: Place) -> Member:
+    score, raw = place
+    definition = decode_member(raw)
+    if definition is None:
+        return Member(raw, score, problem=f"a definition is not a JSON object ({len(raw)} bytes)")
+    try:
+        return Member(raw, score, identity(definition), definition)
+    except RecursionError:
+        return Member(raw, score, problem=f"a definition is nested too deeply ({len(raw)} bytes)")

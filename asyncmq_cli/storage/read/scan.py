@@ -1,0 +1,175 @@
+"""Reading collections and many keys in bounded pieces.
+
+No command here asks Redis for more than a bounded piece of work, whatever the size of what it
+reads, and no more than one piece is held in memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import redis
+from redis.exceptions import ResponseError
+
+from asyncmq_cli.errors import AdminError
+from asyncmq_cli.storage.schema.keys import to_text
+
+T = TypeVar("T")
+
+CHUNK = 1000
+"""Elements asked for at a time; a SCAN of as many takes Redis well under a millisecond."""
+PIECE_BYTES = 512 * 1024
+"""About as large as a reply should be."""
+MIN_CHUNK = 8
+"""The fewest, however large they are."""
+
+
+class WrongType(AdminError):
+    """A key of AsyncMQ's layout holds a value of another type."""
+
+    code = "wrong_type"
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        super().__init__(
+            f"the key {to_text(key)!r} is not of the type that AsyncMQ keeps there",
+            hint="another program may have written it: look at it with redis-cli TYPE",
+        )
+
+
+_SHORT = 0.004
+"""Seconds. A matched piece that took less is followed by a larger one."""
+_MOST_MATCHED = 4000
+
+
+def fitting(size: float, piece_bytes: int) -> int:
+    """How many elements of this size, in bytes, to ask for, so that the reply is about so large."""
+    return max(MIN_CHUNK, min(CHUNK, int(piece_bytes / max(1, size))))
+
+
+class Pace:
+    """How many elements to ask for next, so that a reply stays near a size in bytes.
+
+    Records run from a hundred bytes to megabytes; the size of the last reply is the best guess
+    at the size of the next.
+    """
+
+    def __init__(self, start: int = 16, piece_bytes: int = PIECE_BYTES) -> None:
+        self.count = start
+        self._piece_bytes = piece_bytes
+
+    def learn(self, elements: int, size: int) -> None:
+        if not elements or not size:
+            return
+        # It grows slowly: a run of small records says little about the next large one.
+        self.count = max(MIN_CHUNK, min(fitting(size / elements, self._piece_bytes), self.count * 2))
+
+
+def chunked(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter (`itertools.batched` is Python 3.12's)."""
+    rest = iter(items)
+    while piece := list(islice(rest, size)):
+        yield piece
+
+
+def set_members(client: redis.Redis, key: bytes, match: bytes | None = None) -> Iterator[list[bytes]]:
+    cursor: int | None = None
+    while cursor != 0:
+        cursor, found = typed(key, client.sscan, key, cursor=cursor or 0, match=match, count=CHUNK)
+        if found:
+            yield list(found)
+
+
+def hash_fields(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]:
+    pace = Pace()
+    cursor: int | None = None
+    while cursor != 0:
+        cursor, found = typed(key, client.hscan, key, cursor=cursor or 0, count=pace.count)
+        if found:
+            pace.learn(len(found), sum(len(field) + len(value) for field, value in found.items()))
+            yield found
+
+
+def zset_members(
+    client: redis.Redis, key: bytes, match: bytes | None = None
+) -> Iterator[list[tuple[bytes, float]]]:
+    """Every member that is there from the first piece to the last, at least once."""
+    pace = Pace()
+    count = pace.count
+    cursor: int | None = None
+    while cursor != 0:
+        asked = time.monotonic()
+        cursor, found = typed(key, client.zscan, key, cursor=cursor or 0, match=match, count=count)
+        if match is not None:
+            # How large those are that do not match, only the time tells that Redis took over them.
+            took = time.monotonic() - asked
+            count = min(count * 2, _MOST_MATCHED) if took < _SHORT else max(count // 2, 1)
+        elif found:
+            pace.learn(len(found), sum(len(member) for member, _ in found))
+            count = pace.count
+        if found:
+            yield found
+
+
+def stream_entries(client: redis.Redis, key: bytes) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+    """Every entry of a stream, newest first: its id and its fields. The first pieces are small ones, for
+    whoever wants but a few."""
+    pace = Pace()
+    end: bytes | str = "+"
+    while True:
+        entries = typed(key, client.xrevrange, key, max=end, min="-", count=pace.count)
+        yield from entries
+        if len(entries) < pace.count:
+            return
+        end = b"(" + entries[-1][0]
+        pace.learn(len(entries), sum(len(value) for _, fields in entries for value in fields.values()))
+
+
+def strings(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> Iterator[list[bytes | None]]:
+    """As `get_many`, piece by piece; the pieces are in the order of the keys."""
+    done = 0
+    while done < len(keys):
+        piece: list[bytes | None] = typed(keys[0], client.mget, keys[done : done + pace.count])
+        pace.learn(len(piece), sum(len(value) for value in piece if value is not None))
+        done += len(piece)
+        yield piece
+
+
+def get_many(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> list[bytes | None]:
+    """The strings at `keys`, None where there is none or it is no string."""
+    return [value for piece in strings(client, keys, pace) for value in piece]
+
+
+def hash_get(client: redis.Redis, key: bytes, fields: Iterable[bytes]) -> list[bytes | None]:
+    wanted = list(fields)
+    if not wanted:
+        return []
+    found: list[bytes | None] = typed(key, client.hmget, key, wanted)
+    return found
+
+
+def hash_get_many(client: redis.Redis, key: bytes, fields: Sequence[bytes], pace: Pace) -> list[bytes | None]:
+    """As `hash_get`, in pieces that fit the size of the values."""
+    found: list[bytes | None] = []
+    while len(found) < len(fields):
+        piece = hash_get(client, key, fields[len(found) : len(found) + pace.count])
+        pace.learn(len(piece), sum(len(value) for value in piece if value is not None))
+        found.extend(piece)
+    return found
+
+
+def card(client: redis.Redis, command: str, key: bytes) -> int:
+    """The reply of ZCARD, SCARD, HLEN or the like."""
+    return int(typed(key, client.execute_command, command, key))
+
+
+def typed(key: bytes, call: Any, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return call(*args, **kwargs)
+    except ResponseError as exc:
+        if "WRONGTYPE" in str(exc):
+            raise WrongType(key) from exc
+        raise

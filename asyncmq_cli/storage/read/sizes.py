@@ -1,0 +1,346 @@
+"""How a queue is counted.
+
+A job is where a worker would look for it, so most counts are the sizes of places: ZCARD of the waiting set,
+the delayed set and the dead-letter queue, HLEN of the active hash. The sizes of many queues are read in few
+round trips, whatever the queues hold.
+
+Two things no size tells: which of the dead letters have expired, and what the jobs are that lie in no place
+(completed, cancelled, or waiting for parents). For these the states hash is read once, in bounded pieces.
+The same pass shows where the states contradict the sizes, which is damage.
+
+The oldest waiting job is looked for among those that stand first in their priority: the waiting set is
+ordered by priority and then by sequence, so these are found by jumping from one priority to the next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+
+from asyncmq_cli.models.values import as_number
+from asyncmq_cli.storage.client.pipelined import PipelinedConnection, packed, scan_command
+from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.schema.codec import Outline, member_id, named_member, outlines
+from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
+
+QUEUES_AT_A_TIME = 100
+"""Queues asked about in one round trip."""
+PRIORITY = 10**12
+"""The score of a waiting job is `priority * PRIORITY + sequence`.
+Source: `enqueue` in asyncmq.backends.redis."""
+
+PENDING_ENTRIES = frozenset({b"waiting", b"wait", b"queued", b"unknown", b"waiting-children"})
+"""What the states hash may say of a job that lies in no place and waits for its parents."""
+
+_FIRST_PAGE = 64
+"""Entries of a states hash asked for together with the sizes. A small hash comes whole."""
+_MOST_PRIORITIES = 64
+"""Priorities looked through for the oldest job. AsyncMQ's own are 0 to 10 or so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large the places of a queue are. None where a key is of another type; `wrong` names these.
+
+    `due` is how many of the delayed jobs are due. `heartbeats` counts the entries among which workers may
+    be. `ids` and `states` are the sizes of the ids set and of the states hash, and `sequence` the number of
+    the job that was enqueued last.
+    """
+
+    queue: str
+    paused: bool
+    waiting: int | None
+    active: int | None
+    delayed: int | None
+    due: int | None
+    dlq: int | None
+    repeatables: int | None
+    heartbeats: int | None
+    ids: int | None
+    states: int | None
+    sequence: int | None = None
+    wrong: tuple[bytes, ...] = ()
+
+    @property
+    def jobs(self) -> int:
+        """At least how many jobs there are."""
+        placed = (self.waiting, self.active, self.delayed, self.dlq)
+        return max(self.ids or 0, self.states or 0, sum(size or 0 for size in placed))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in any of the places."""
+        return not (self.jobs or self.paused or self.repeatables or self.heartbeats or self.wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class StateCounts:
+    """What only the states hash tells. `problem` says where it contradicts the sizes of the places.
+
+    A count is None where a key that it needs is of another type. `read_at` is when, on the server's clock.
+    """
+
+    read_at: float | None = None
+
+    completed: int | None = None
+    cancelled: int | None = None
+    expired: int | None = None
+    waiting_children: int | None = None
+    problem: str | None = None
+
+
+def read_sizes(client: redis.Redis, queues: Iterable[str], now: float) -> Iterator[Sizes]:
+    """The sizes of each queue; `now` is the server's time, epoch seconds."""
+    groups = scan.chunked(queues, QUEUES_AT_A_TIME)
+    with PipelinedConnection(client) as line:
+        asked: deque[list[QueueKeys]] = deque()
+        while True:
+            # Redis works on the next group while the replies of the one before are read.
+            if (group := next(groups, None)) is not None:
+                asked.append([QueueKeys(queue) for queue in group])
+                line.send(*(command for keys in asked[-1] for command in _size_commands(keys, now)))
+            elif not asked:
+                return
+            if group is None or len(asked) > 1:
+                yield from [_receive_sizes(line, keys) for keys in asked.popleft()]
+
+
+def read_states(
+    client: redis.Redis, queues: Iterable[str], now: float
+) -> Iterator[tuple[Sizes, StateCounts]]:
+    """The sizes of each queue and the counts of its states hash, each hash read once."""
+    with PipelinedConnection(client) as line:
+        for group in scan.chunked(queues, QUEUES_AT_A_TIME):
+            every = [QueueKeys(queue) for queue in group]
+            for keys in every:
+                line.send(*_size_commands(keys, now), scan_command(b"HSCAN", keys.states, b"0", _FIRST_PAGE))
+            begun = [(keys, _receive_sizes(line, keys), _receive(line)) for keys in every]
+            for keys, sizes, page in begun:
+                yield _counted(line, keys, sizes, page, now)
+
+
+def oldest_waiting(client: redis.Redis, queues: Iterable[str]) -> dict[str, float]:
+    """When the oldest of the jobs was created that stand first in their priority, epoch seconds.
+
+    A queue in which nothing waits, or no such job tells its age, is left out. So is one whose waiting set
+    is of another type.
+    """
+    found: dict[str, float] = {}
+    for group in scan.chunked(queues, QUEUES_AT_A_TIME):
+        heads = [
+            (queue, member) for queue, members in first_of_priorities(client, group) for member in members
+        ]
+        for queue, _, outline in outlined(client, heads):
+            if (created := as_number(outline.get("created_at"))) is not None:
+                found[queue] = min(created, found.get(queue, created))
+    return found
+
+
+def _size_commands(keys: QueueKeys, now: float) -> list[tuple[bytes, bytes]]:
+    return [
+        (keys.paused, packed(b"EXISTS", keys.paused)),
+        (keys.waiting, packed(b"ZCARD", keys.waiting)),
+        (keys.active, packed(b"HLEN", keys.active)),
+        (keys.delayed, packed(b"ZCARD", keys.delayed)),
+        (keys.delayed, packed(b"ZCOUNT", keys.delayed, b"-inf", repr(now).encode())),
+        (keys.dlq, packed(b"ZCARD", keys.dlq)),
+        (keys.repeatables, packed(b"ZCARD", keys.repeatables)),
+        (keys.worker_heartbeats, packed(b"HLEN", keys.worker_heartbeats)),
+        (keys.heartbeats, packed(b"HLEN", keys.heartbeats)),
+        (keys.ids, packed(b"SCARD", keys.ids)),
+        (keys.states, packed(b"HLEN", keys.states)),
+        (keys.waiting_seq, packed(b"MGET", keys.waiting_seq)),
+    ]
+
+
+def _receive(line: PipelinedConnection) -> Any:
+    """The next reply; a WrongType in its place where the key is of another type."""
+    try:
+        return line.receive()
+    except scan.WrongType as exc:
+        return exc
+
+
+def _receive_sizes(line: PipelinedConnection, keys: QueueKeys) -> Sizes:
+    replies = [_receive(line) for _ in range(12)]
+    wrong = dict.fromkeys(reply.key for reply in replies if isinstance(reply, scan.WrongType))
+    paused, waiting, active, delayed, due, dlq, repeatables, workers, heartbeats, ids, states, sequence = (
+        None if isinstance(reply, scan.WrongType) else reply for reply in replies
+    )
+    return Sizes(
+        queue=keys.queue,
+        paused=bool(paused),
+        waiting=waiting,
+        active=active,
+        delayed=delayed,
+        due=due,
+        dlq=dlq,
+        repeatables=repeatables,
+        heartbeats=None if workers is None or heartbeats is None else workers + heartbeats,
+        ids=ids,
+        states=states,
+        sequence=_number(sequence),
+        wrong=tuple(wrong),
+    )
+
+
+def _number(reply: Any) -> int | None:
+    try:
+        return int(reply[0])
+    except (TypeError, ValueError):
+        return None
+
+
+def _counted(
+    line: PipelinedConnection, keys: QueueKeys, before: Sizes, page: Any, now: float
+) -> tuple[Sizes, StateCounts]:
+    """From the first page of the states hash to its counts, and the sizes as they are by then."""
+    if isinstance(page, scan.WrongType):
+        return before, StateCounts(read_at=now)
+    entries: Counter[bytes] = Counter()
+    pace = scan.Pace(start=_FIRST_PAGE)
+    cursor, found = page
+    while True:
+        pace.learn(len(found) // 2, sum(map(len, found)))
+        if cursor != b"0":
+            # Redis works on the next page while this one is counted.
+            line.send(scan_command(b"HSCAN", keys.states, cursor, pace.count))
+        entries.update(found[1::2])
+        if cursor == b"0":
+            break
+        cursor, found = line.receive()
+    counts = state_counts(entries, before, before, now)
+    if page[0] == b"0" and counts.problem is None and not counts.waiting_children:
+        return before, counts
+    # The queue may have moved meanwhile.
+    line.send(*_size_commands(keys, now))
+    after = _receive_sizes(line, keys)
+    return after, state_counts(entries, before, after, now)
+
+
+def state_counts(entries: Mapping[bytes, int], before: Sizes, after: Sizes, now: float) -> StateCounts:
+    """What the entries of the states hash tell, between two readings of the sizes.
+
+    A job that waits for parents lies in no place. AsyncMQ writes `waiting` for it, or no entry: so there are
+    as many as entries `waiting` beyond the waiting set, and ids without an entry beyond the members of other
+    places that have none (older versions wrote none for them). A difference of no more jobs than have moved
+    between the two readings is no difference.
+    """
+    count = {to_text(entry): number for entry, number in entries.items()}
+    pending = sum(entries.get(entry, 0) for entry in PENDING_ENTRIES)
+    dead = count.get("failed", 0) + count.get("expired", 0)
+    moved = _moved(before, after)
+    orphaned, unnamed = [], []
+    surplus = 0
+    for word, size, stated in (
+        ("waiting", after.waiting, pending),
+        ("active", after.active, count.get("active", 0)),
+        ("delayed", after.delayed, count.get("delayed", 0)),
+        ("dead", after.dlq, dead),
+    ):
+        if size is None or abs(size - stated) <= moved:
+            continue
+        text = f"{size:,} {word}, but by the states hash {stated:,}"
+        if size > stated:
+            unnamed.append((size - stated, text))
+        elif word == "waiting":
+            surplus = stated - size
+        else:
+            orphaned.append(text)
+    without_entry = sum(excess for excess, _ in unnamed)
+    stateless = None if after.ids is None or after.states is None else max(0, after.ids - after.states)
+    if stateless is None or without_entry > stateless + moved:
+        orphaned += [text for _, text in unnamed]
+    children = None
+    if stateless is not None and after.waiting is not None:
+        children = surplus + max(0, stateless - without_entry)
+    return StateCounts(
+        read_at=now,
+        completed=count.get("completed", 0),
+        cancelled=count.get("cancelled", 0),
+        expired=None if after.dlq is None else min(count.get("expired", 0), after.dlq),
+        waiting_children=children,
+        problem="; ".join(orphaned) or None,
+    )
+
+
+def _moved(before: Sizes, after: Sizes) -> int:
+    """At least so many jobs have changed their place, in either direction."""
+    names = ("sequence", "waiting", "active", "delayed", "dlq", "ids", "states")
+    pairs = [(getattr(before, name) or 0, getattr(after, name) or 0) for name in names]
+    return sum(abs(new - old) for old, new in pairs)
+
+
+def first_of_priorities(
+    client: redis.Redis, queues: Sequence[str], count: int = 1, *, last: bool = False
+) -> Iterator[tuple[str, list[bytes]]]:
+    """The first members, or the last, of each priority in the waiting sets, queue by queue: `count` of each
+    priority, which is found by jumping over the one before. A set of another type is passed over."""
+    bounds = dict.fromkeys(queues, b"+inf" if last else b"-inf")
+    with PipelinedConnection(client) as line:
+        for _ in range(_MOST_PRIORITIES):
+            asked = list(bounds.items())
+            line.send(*(_beyond(QueueKeys(queue).waiting, bound, count, last=last) for queue, bound in asked))
+            for queue, _bound in asked:
+                reply = _receive(line)
+                if isinstance(reply, scan.WrongType) or not reply:
+                    del bounds[queue]
+                    continue
+                score = float(reply[1])
+                of_priority = [
+                    member
+                    for member, other in zip(reply[::2], reply[1::2], strict=True)
+                    if _priority(float(other)) == _priority(score)
+                ]
+                bounds[queue] = _next_bound(score, last=last)
+                yield queue, of_priority
+            if not bounds:
+                return
+
+
+def _beyond(key: bytes, bound: bytes, count: int, *, last: bool) -> tuple[bytes, bytes]:
+    order: tuple[bytes, ...] = (b"-inf", b"BYSCORE", b"REV") if last else (b"+inf", b"BYSCORE")
+    limit = (b"LIMIT", b"0", b"%d" % count, b"WITHSCORES")
+    return key, packed(b"ZRANGE", key, bound, *order, *limit)
+
+
+def _priority(score: float) -> float:
+    return math.floor(score / PRIORITY) if math.isfinite(score) else score
+
+
+def _next_bound(score: float, *, last: bool) -> bytes:
+    """Where the next priority begins, as ZRANGE takes it."""
+    if math.isfinite(score):
+        bound = (math.floor(score / PRIORITY) + (0 if last else 1)) * PRIORITY
+        if last and float(bound) <= score:
+            return b"(%d" % bound
+        if not last and float(bound) > score:
+            return b"%d" % bound
+    # No score of AsyncMQ's.
+    return b"(" + repr(score).encode()
+
+
+def outlined(
+    client: redis.Redis, members: Sequence[tuple[str, bytes]]
+) -> Iterator[tuple[str, bytes, Outline]]:
+    """Of queues and members of their waiting sets or active hashes: each with its id, and what its record
+    says of its age. Those of which nothing can be read are left out."""
+    # Older versions kept the whole job in the waiting set.
+    bodies = [named_member(member) for _, member in members]
+    ids = [
+        member if body is None else member_id(member)
+        for (_, member), body in zip(members, bodies, strict=True)
+    ]
+    names = [QueueKeys(queue).record("") + job_id for (queue, _), job_id in zip(members, ids, strict=True)]
+    coming = zip(members, ids, bodies, strict=True)
+    for records in scan.strings(client, names, scan.Pace()):
+        outlines_of = iter(outlines([record for record in records if record is not None]))
+        for record, ((queue, _), job_id, body) in zip(records, coming, strict=False):
+            outline = (next(outlines_of) if record is not None else None) or cast("Outline | None", body)
+            if outline:
+                yield queue, job_id, outline

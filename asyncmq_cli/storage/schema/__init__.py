@@ -1,0 +1,1 @@
+"""The keys, texts and values in which AsyncMQ keeps its data."""

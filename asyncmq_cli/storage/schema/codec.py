@@ -1,0 +1,314 @@
+"""Every decoding of data that AsyncMQ or an application wrote, and the encoding of what we write.
+
+Reading is exact: what `loads` returns equals what Python's `json.loads` returns. Writing goes
+through `json.dumps` with its defaults, because that is what AsyncMQ's own settings use, and
+because only Python's encoder can hold what applications store (NaN, integers above 64 bits,
+lone surrogates).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypedDict
+
+import orjson
+
+from asyncmq_cli.models.values import as_number
+from asyncmq_cli.storage.schema.bounds import LIMITS, decodes_within, weight
+from asyncmq_cli.storage.schema.keys import to_bytes
+
+# Source: asyncmq.stores.redis_store.
+SPLIT_AT_BYTES = 64 * 1024
+PAYLOAD_FIELDS = ("args", "kwargs")
+COMPRESSED_PREFIX = b"asyncmq:zlib-json:v1:"
+
+# orjson reads an integer of more than 64 bits as a float, and nests deeper than Python's encoder.
+# A run of so many digits is looked for in a text whose every digit is a zero: many times as fast
+# as a regular expression.
+_LONG_NUMBER = b"0" * 19
+_DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x78 for byte in range(256))
+_MANY_LEVELS = 500
+_MOST_DIGITS = 4300
+"""Python reads no integer of more."""
+
+
+class _Named(TypedDict):
+    id: str
+
+
+class _Large(TypedDict, total=False):
+    id: str
+    task: str | None
+
+
+class Outline(TypedDict, total=False):
+    """What of a record tells the job's state and its age."""
+
+    status: Any
+    depends_on: Any
+    created_at: Any
+    timestamp: Any
+
+
+class _Times(TypedDict, total=False):
+    """By what a job is sorted, in this order."""
+
+    run_at: Any
+    created_at: Any
+    timestamp: Any
+
+
+class _Cause(TypedDict, total=False):
+    """Which job it is, and why it died: wherever applications and old versions keep that."""
+
+    id: str
+    task_id: Any
+    task: Any
+    name: Any
+    error_traceback: Any
+    traceback: Any
+    stacktrace: Any
+    stack: Any
+    last_error: Any
+    error: Any
+    exception: Any
+
+
+class _Arguments(TypedDict, total=False):
+    args: Any
+    kwargs: Any
+
+
+class CorruptData(ValueError):
+    """Stored data that cannot be read; the message says why, without quoting the data."""
+
+
+class TooLarge(CorruptData):
+    """Data that a worker may well read, but that would take more memory here than it may."""
+
+    def __init__(self, size: int, unpacked: str = "") -> None:
+        super().__init__(
+            f"too large to be shown ({size:,} bytes{unpacked}; ASYNCMQ_MAX_PAYLOAD is {LIMITS.text:,})"
+        )
+
+
+def loads(raw: bytes) -> Any:
+    """Decode JSON text. Raises CorruptData, and TooLarge for what would take more memory than it may."""
+    if is_too_large(raw):
+        raise TooLarge(len(raw))
+    if _is_shallow(raw) and _LONG_NUMBER not in raw.translate(_DIGITS_TO_ZERO):
+        try:
+            return orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            pass
+    try:
+        return json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as exc:
+        raise CorruptData(f"not UTF-8 ({len(raw)} bytes, byte {exc.start})") from exc
+    except json.JSONDecodeError as exc:
+        raise CorruptData(f"not JSON ({len(raw)} bytes: {exc.msg} at character {exc.pos})") from exc
+    except ValueError as exc:
+        raise CorruptData(f"not readable as JSON ({len(raw)} bytes)") from exc
+    except RecursionError as exc:
+        raise CorruptData(f"nested too deeply ({len(raw)} bytes)") from exc
+
+
+def _is_shallow(raw: bytes) -> bool:
+    # So many levels take twice as many bytes.
+    return len(raw) < 2 * _MANY_LEVELS or raw.count(b"]") + raw.count(b"}") < _MANY_LEVELS
+
+
+@cache
+def _skimmer(members: Any) -> Callable[[Sequence[bytes]], list[Any]]:
+    """Of each JSON object reads these members as `loads` does, and only checks the others: that takes a
+    quarter of the time. None for a text that is no such object, and where it cannot be sure."""
+    from msgspec import DecodeError
+    from msgspec.json import Decoder
+
+    decode = Decoder(members).decode
+
+    def skim(texts: Sequence[bytes]) -> list[Any]:
+        found: list[Any] = []
+        for text in texts:
+            skimmed = None
+            # In what it passes over it does not look for bytes that are no UTF-8.
+            if len(text) <= _MOST_DIGITS and text.isascii() and _is_shallow(text):
+                try:
+                    skimmed = decode(text)
+                except (DecodeError, RecursionError):
+                    # Levels that are never closed are none that were counted.
+                    skimmed = None
+            found.append(skimmed)
+        return found
+
+    return skim
+
+
+def dumps(value: Any) -> str:
+    """JSON as AsyncMQ writes it: ASCII, and with what only Python's `json` reads back."""
+    return json.dumps(value)
+
+
+def decode_record(record: bytes) -> dict[str, Any]:
+    """A job's record, without its payload part if it was split. Raises CorruptData."""
+    data = loads(record)
+    if not isinstance(data, dict):
+        raise CorruptData(f"not a JSON object ({len(record)} bytes)")
+    return data
+
+
+def outlines(records: Sequence[bytes]) -> list[Outline | None]:
+    """Each as `decode_record`, but of its other members none need be there. None for one that cannot be
+    read."""
+    # Where there is none of these, others tell whether there is anything.
+    pairs = zip(_skimmer(Outline)(records), records, strict=True)
+    return [found or _readable(record) for found, record in pairs]
+
+
+def sort_times(texts: Sequence[bytes | None]) -> list[float | None]:
+    """By what each of these jobs is sorted, 0.0 where nothing tells; None for what is no job."""
+    return [
+        None if not text else _sort_time(found or _readable(text))
+        for text, found in zip(texts, _skimmer(_Times)([text or b"" for text in texts]), strict=True)
+    ]
+
+
+def _sort_time(job: Any) -> float | None:
+    if not job:
+        return None
+    value = job.get("run_at") or job.get("created_at") or job.get("timestamp") or 0
+    return value if type(value) is float and math.isfinite(value) else as_number(value) or 0.0
+
+
+def causes(members: Sequence[bytes]) -> list[Mapping[str, Any] | None]:
+    """Of each dead letter what tells why the job died; None where it must be decoded to know."""
+    return [found if found and "id" in found else None for found in _skimmer(_Cause)(members)]
+
+
+def whole_arguments(texts: Sequence[bytes]) -> list[bool]:
+    """Whether each of these records certainly has its own arguments, and no payload part."""
+    return [found is not None and len(found) == len(PAYLOAD_FIELDS) for found in _skimmer(_Arguments)(texts)]
+
+
+def _readable(record: bytes) -> Any:
+    try:
+        return decode_record(record)
+    except CorruptData:
+        return None
+
+
+def with_payload(data: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
+    """A split job, whole again. Raises CorruptData."""
+    found = payload_fields(payload)
+    return {**data, **(found[0] if found else {})}
+
+
+def payload_fields(payload: bytes, most: int | None = None) -> tuple[dict[str, Any], int] | None:
+    """The arguments of a split job, and about how many bytes of memory they take; None where that is more
+    than `most`, which is counted even of small ones: they add up. Raises CorruptData."""
+    text = _inflate(payload)
+    size = 0
+    if most is not None:
+        found = weight(text, min(most, LIMITS.decoded))
+        if found is None and not is_too_large(text):
+            return None
+        size = found or 0
+    fields = loads(text)
+    if not isinstance(fields, dict):
+        raise CorruptData(f"its payload part is not a JSON object ({len(payload)} bytes)")
+    return fields, size
+
+
+def encode_record(data: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The texts of the record and of the payload part, None where the job is not split.
+
+    Source: `RedisJobStore.encode_for_storage` in asyncmq.stores.redis_store.
+    """
+    whole = dumps(data)
+    fields = {name: data[name] for name in PAYLOAD_FIELDS if name in data}
+    # The text is ASCII, so its length is its size in bytes.
+    if len(whole) < SPLIT_AT_BYTES or not fields:
+        return whole, None
+    metadata = {name: value for name, value in data.items() if name not in PAYLOAD_FIELDS}
+    return dumps(metadata), _deflate(dumps(fields))
+
+
+def decode_member(member: bytes) -> dict[str, Any] | None:
+    """The job that a sorted set's member holds, or None where the member is a bare job id.
+
+    A text that is JSON but no object is an id as well: `123` is a possible one.
+    """
+    if member.lstrip()[:1] != b"{":
+        return None
+    try:
+        job = loads(member)
+    except CorruptData:
+        return None
+    return job if isinstance(job, dict) else None
+
+
+def is_too_large(text: bytes) -> bool:
+    """Whether `loads` would raise TooLarge."""
+    return len(text) > LIMITS.text or not decodes_within(text, LIMITS.decoded)
+
+
+def large_outline(text: bytes) -> dict[str, str | None]:
+    """What a job too large to be decoded is called, and its task; empty where that cannot be read either.
+    The rest is passed over without a value being made of it."""
+    from msgspec import DecodeError
+    from msgspec.json import Decoder
+
+    try:
+        return {**Decoder(_Large).decode(text)}  # type: ignore[dict-item]
+    except (DecodeError, RecursionError):
+        return {}
+
+
+def named_member(member: bytes) -> Mapping[str, Any] | None:
+    """As `decode_member`, for who asks only which job it is: of one too large to be decoded there is no
+    more than its id and its task."""
+    return large_outline(member) if is_too_large(member) else decode_member(member)
+
+
+def member_ids(members: Sequence[bytes]) -> list[bytes]:
+    """The ids, as stored in names, of the jobs that a sorted set's members hold; b"" where one holds no
+    job, or one without an id."""
+    pairs = zip(_skimmer(_Named)(members), members, strict=True)
+    return [named["id"].encode() if named else _id_of(named_member(member)) for named, member in pairs]
+
+
+def member_id(member: bytes) -> bytes:
+    """As `member_ids`, of one."""
+    return member_ids([member])[0]
+
+
+def _id_of(job: Mapping[str, Any] | None) -> bytes:
+    job_id = None if job is None else job.get("id")
+    return b"" if job_id is None else to_bytes(str(job_id))
+
+
+def _deflate(text: str) -> str:
+    packed = COMPRESSED_PREFIX.decode() + base64.b64encode(zlib.compress(text.encode())).decode()
+    return packed if len(packed) < len(text) else text
+
+
+def _inflate(payload: bytes) -> bytes:
+    if not payload.startswith(COMPRESSED_PREFIX):
+        return payload
+    try:
+        packed = base64.b64decode(payload[len(COMPRESSED_PREFIX) :], validate=True)
+        inflater = zlib.decompressobj()
+        text = inflater.decompress(packed, LIMITS.text + 1)
+    except (binascii.Error, zlib.error) as exc:
+        raise CorruptData(f"its compressed payload part is damaged ({len(payload)} bytes)") from exc
+    if len(text) > LIMITS.text:
+        raise TooLarge(len(payload), ", and unpacked still more")
+    if not inflater.eof:
+        raise CorruptData(f"its compressed payload part is cut off ({len(payload)} bytes)")
+    return text

@@ -1,0 +1,149 @@
+"""From what lies in Redis to a `Job`, by AsyncMQ's own rules of which value wins.
+
+Source: `RedisBackend._hydrate_job` and `_load_indexed_job` in asyncmq.backends.redis, and
+`matches_job_type` in asyncmq.core.inspection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from asyncmq_cli.models.jobs import Job, SplitPart
+from asyncmq_cli.models.values import WAITING_CHILDREN
+from asyncmq_cli.storage.schema.codec import CorruptData, TooLarge, decode_record, loads, with_payload
+from asyncmq_cli.storage.schema.keys import to_text
+from asyncmq_cli.storage.schema.payloads import HeldPart
+from asyncmq_cli.storage.schema.rabbitmq import merged
+
+# The states of a job that still waits for something; only these can wait for a parent.
+PENDING_STATES = frozenset({"waiting", "delayed", "queued"})
+
+
+@dataclass(slots=True)
+class RawJob:
+    """The stored pieces of one job.
+
+    `state` is its entry in the states hash, `record` its decoded record without the payload
+    part, `member` the job that a sorted set holds in full and `score` its score there. None
+    means that the piece is not there; `problem` says which piece could not be read.
+    """
+
+    id: str
+    state: str | None = None
+    record: Mapping[str, Any] | None = None
+    record_size: int = 0
+    payload: bytes | SplitPart | None = None
+    result: bytes | None = None
+    claim: bytes | None = None
+    member: Mapping[str, Any] | None = None
+    score: float | None = None
+    problem: str | None = None
+
+
+def add_record(raw: RawJob, record: bytes | None) -> None:
+    """Put in what is stored as the record; where it cannot be read, that is the `problem`."""
+    if record is None:
+        return
+    raw.record_size = len(record)
+    try:
+        raw.record = merged(decode_record(record))
+    except TooLarge as exc:
+        raw.problem = f"the job's record is {exc}"
+    except CorruptData as exc:
+        raw.problem = f"the job's record is damaged: {exc}"
+
+
+def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | None = None) -> Job:
+    """The job, with the state, result and claim that live outside its record put in.
+
+    `place` is where it was found: `waiting`, `delayed`, `dlq` or `active`. `status` is the job's, by
+    default its effective state.
+    """
+    record, problem = _found(raw)
+    data = dict(record) if record is not None else None
+    if data is not None:
+        problem = _overlay(data, raw) or problem
+    return Job(
+        queue=queue,
+        id=raw.id,
+        status=effective_state(raw.state, data, place) if status is None else status,
+        record=data,
+        problem=problem,
+        due_at=raw.score if place == "delayed" else None,
+        dead_at=raw.score if place == "dlq" else None,
+        split=HeldPart(raw.payload) if isinstance(raw.payload, bytes) else raw.payload,
+    )
+
+
+def effective_state(state: str | None, record: Mapping[str, Any] | None, place: str | None) -> str:
+    """The one state under which a job is counted and listed.
+
+    The states hash wins over the record, and the record over the place. A job that waits for
+    its parents is `waiting-children` whatever it is called otherwise, unless it has ended.
+    """
+    status = state
+    if status is None and record is not None and record.get("status") is not None:
+        status = str(record["status"])
+    if status is None:
+        status = {"waiting": "waiting", "delayed": "delayed", "dlq": "failed"}.get(place or "", "unknown")
+    if status == "wait":
+        status = "waiting"
+    if (status in PENDING_STATES or status == "unknown") and has_pending_parents(record):
+        return WAITING_CHILDREN
+    return status
+
+
+def has_pending_parents(record: Mapping[str, Any] | None) -> bool:
+    """Whether the record names jobs that this one waits for."""
+    depends_on = record.get("depends_on") if record is not None else None
+    return isinstance(depends_on, list) and len(depends_on) > 0
+
+
+def has_unreadable_arguments(record: Mapping[str, Any], payload: bytes | None) -> bool:
+    """Whether a worker cannot run the job with what was stored apart from its record, or has nothing to
+    run it with. Source: `dequeue` in asyncmq.backends.redis, which asks for the part only where the
+    record lacks one of the two."""
+    if "args" in record and "kwargs" in record:
+        return False
+    if payload is None:
+        # The library gives every job both; another producer's may have none, and runs without.
+        return "args" not in record and "kwargs" not in record and "max_retries" in record
+    try:
+        with_payload(record, payload)
+    except TooLarge:
+        # A worker bounds nothing: it may well run the job.
+        return False
+    except CorruptData:
+        return True
+    return False
+
+
+def _found(raw: RawJob) -> tuple[Mapping[str, Any] | None, str | None]:
+    # An empty record counts as none, as it does for AsyncMQ.
+    data = raw.record or raw.member
+    if data is None:
+        return raw.record, raw.problem or (None if raw.record is not None else "the job has no record")
+    return data, raw.problem
+
+
+def _overlay(data: dict[str, Any], raw: RawJob) -> str | None:
+    if raw.state is not None:
+        data["status"] = raw.state
+    problem = None
+    if raw.result is not None:
+        try:
+            data["result"] = loads(raw.result)
+        except TooLarge as exc:
+            problem = f"the job's result is {exc}"
+        except CorruptData as exc:
+            problem = f"the job's result is damaged: {exc}"
+    elif raw.state == "cancelled":
+        data.pop("result", None)
+    if raw.state == "active" and raw.claim is not None:
+        try:
+            data["active_since"] = float(to_text(raw.claim))
+        except ValueError:
+            problem = "the job's claim holds no time"
+    return problem

@@ -1,0 +1,120 @@
+"""Queues whose jobs are in RabbitMQ. AsyncMQ's RabbitMQ backend keeps what it knows of jobs in Redis, under
+names that its Redis backend uses as well: `jobs:Q:ids` and `jobs:Q:<id>`, and nothing under `queue:`.
+
+Their waiting jobs are not in Redis, so counts would be wrong, and a change would make two truths. They
+are told by their records: `{"id", "payload", "status"}`, or `{"id", "job_def", "next_run", …}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import redis
+
+from asyncmq_cli.errors import CodedError
+from asyncmq_cli.storage.read.scan import chunked
+from asyncmq_cli.storage.schema.codec import CorruptData, loads
+from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
+
+_INTERNAL = b"__asyncmq_"
+_WORKERS = b"workers"
+_AT_A_TIME = 500
+_SAMPLE = 4
+_NAMED = 5
+
+
+class ForeignQueue(CodedError):
+    """What was asked of a queue can be neither read nor changed in Redis."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__("rabbitmq_queue", told(names), hint=HINT, details={"queues": list(names)})
+
+
+HINT = "AsyncMQ's own CLI and dashboard work with that backend; 'jobs show' reads the notes on one job"
+
+
+def told(names: Sequence[str]) -> str:
+    """What is to be said of such queues."""
+    shown = ", ".join(repr(name) for name in names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+    which = f"queue {shown} is" if len(names) == 1 else f"queues {shown} are"
+    return f"{which} of AsyncMQ's RabbitMQ backend: the jobs are in RabbitMQ, Redis holds only notes on them"
+
+
+def is_internal(name: bytes) -> bool:
+    """Whether it is no queue at all, but the backend's notes on workers, pauses and the like."""
+    return name.startswith(_INTERNAL) or name == _WORKERS
+
+
+def foreign(client: redis.Redis, names: Collection[bytes]) -> set[bytes]:
+    """Those of these queues that are RabbitMQ's, or the backend's own notes."""
+    found = {name for name in names if name.startswith(_INTERNAL)}
+    for some in chunked(sorted(set(names) - found), _AT_A_TIME):
+        found.update(_foreign(client, some))
+    return found
+
+
+def refuse(client: redis.Redis, name: bytes) -> None:
+    """Raises ForeignQueue. What is the Redis backend's is asked about once."""
+    known: set[bytes] = client.__dict__.setdefault("_own_queues", set())
+    if name in known:
+        return
+    if name.startswith(_INTERNAL) or _foreign(client, [name], strict=True):
+        raise ForeignQueue([to_text(name)])
+    known.add(name)
+
+
+def merged(record: Any) -> Any:
+    """A record as the Redis backend would have written it: RabbitMQ's holds the job under `payload`."""
+    if isinstance(record, dict) and _is_note(record) and isinstance(record.get("payload"), dict):
+        return {**record["payload"], **{name: value for name, value in record.items() if name != "payload"}}
+    return record
+
+
+def _foreign(client: redis.Redis, names: Sequence[bytes], *, strict: bool = False) -> list[bytes]:
+    """With `strict` what Redis refuses is raised; else a queue that may not be looked at is none of them."""
+    pipe = client.pipeline(transaction=False)
+    for name in names:
+        keys = QueueKeys(to_text(name))
+        pipe.exists(*(key for key in keys.evidence() if key != keys.ids))
+    doubtful = [
+        name for name, own in zip(names, pipe.execute(raise_on_error=strict), strict=True) if own == 0
+    ]
+    for name in doubtful:
+        pipe.sscan(QueueKeys(to_text(name)).ids, count=_SAMPLE)
+    scanned = pipe.execute(raise_on_error=False) if doubtful else []
+    samples = {
+        name: list(reply[1])[:_SAMPLE]
+        for name, reply in zip(doubtful, scanned, strict=True)
+        # What cannot be read is for whoever reads it to tell.
+        if not isinstance(reply, Exception) and reply[1]
+    }
+    for name, ids in samples.items():
+        pipe.mget([QueueKeys(to_text(name)).record("") + job_id for job_id in ids])
+    found = pipe.execute(raise_on_error=False) if samples else []
+    return [name for name, texts in zip(samples, found, strict=True) if _are_notes(name, texts)]
+
+
+def _are_notes(name: bytes, texts: Any) -> bool:
+    if isinstance(texts, Exception):
+        return False
+    records = [_record(text) for text in texts if text is not None]
+    worker = name == _WORKERS
+    return bool(records) and all(_is_worker(record) if worker else _is_note(record) for record in records)
+
+
+def _record(text: bytes) -> Any:
+    try:
+        return loads(text)
+    except CorruptData:
+        return None
+
+
+def _is_note(record: Any) -> bool:
+    if not isinstance(record, Mapping) or "task" in record or "status" not in record:
+        return False
+    return isinstance(record.get("payload"), dict) or ("job_def" in record and "next_run" in record)
+
+
+def _is_worker(record: Any) -> bool:
+    return isinstance(record, Mapping) and {"queue", "concurrency", "heartbeat"} <= set(record)

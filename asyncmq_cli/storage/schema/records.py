@@ -1,0 +1,107 @@
+"""The records that changes write, made of those that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.errors import ChangeRefused
+from asyncmq_cli.storage.schema.codec import (
+    CorruptData,
+    TooLarge,
+    decode_record,
+    is_too_large,
+    with_payload,
+)
+from asyncmq_cli.storage.schema.location import decoded
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.schema.location import Location
+
+_RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_traceback")
+
+
+def retried(letter: Mapping[str, Any], job_id: str, *, reset_at: float | None) -> tuple[dict[str, Any], int]:
+    """The record of a dead letter that waits again, and its priority.
+
+    Source: `_prepare_retry_payload` in asyncmq.backends.base and `enqueue` in
+    asyncmq.backends.redis, whose order of keys this keeps.
+    """
+    record = {**letter, "id": job_id, "status": "waiting", "delay_until": None}
+    for name in _RETRY_DROPS:
+        record.pop(name, None)
+    record["has_dependents"] = bool(record.get("has_dependents", False))
+    if reset_at is not None:
+        record.update(created_at=reset_at, retries=0)
+    return record, priority_of(record, job_id)
+
+
+def cancelled(location: Location) -> dict[str, Any]:
+    """The record of a job once it is cancelled. Source: `cancel_job` in asyncmq.backends.redis."""
+    record = dict(_stored(location))
+    record.update(status="cancelled", delay_until=None)
+    record.pop("result", None)
+    return record
+
+
+def record_of(location: Location) -> dict[str, Any]:
+    """The record that was found, without its payload part. Raises ChangeRefused."""
+    try:
+        return decode_record(location.record or b"")
+    except CorruptData as exc:
+        raise _unreadable(location.id, exc) from exc
+
+
+def whole_record(location: Location) -> dict[str, Any]:
+    """The record that was found, with its payload part where it was split. Raises ChangeRefused."""
+    record = record_of(location)
+    if location.payload is None:
+        return record
+    try:
+        return with_payload(record, location.payload)
+    except CorruptData as exc:
+        raise _unreadable(location.id, exc) from exc
+
+
+def member_of(member: bytes, job_id: str) -> Mapping[str, Any]:
+    """The job that a delayed or dead member holds. Raises ChangeRefused."""
+    job = decoded(member)
+    if job is None:
+        raise _unreadable(
+            job_id, TooLarge(len(member)) if is_too_large(member) else "its member is not a JSON object"
+        )
+    return job
+
+
+def priority_of(record: Mapping[str, Any], job_id: str) -> int:
+    """Raises ChangeRefused. Source: `enqueue` in asyncmq.backends.redis."""
+    priority = record.get("priority", 5)
+    try:
+        return int(5 if priority is None else priority)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise _unreadable(job_id, "its priority is not a number") from exc
+
+
+def _stored(location: Location) -> Mapping[str, Any]:
+    if location.record is not None:
+        return whole_record(location)
+    for place in ("waiting", "delayed"):
+        for member in location.members[place]:
+            # A bare id in the waiting set holds nothing.
+            if member.lstrip()[:1] == b"{":
+                return member_of(member, location.id)
+    raise _unreadable(location.id, "it has no record")
+
+
+def _unreadable(job_id: str, why: str | CorruptData) -> ChangeRefused:
+    if isinstance(why, TooLarge):
+        return ChangeRefused(
+            "job_too_large",
+            f"job {job_id!r} is {why}",
+            hint="with a larger ASYNCMQ_MAX_PAYLOAD, such as 512MB, it can be changed",
+        )
+    return ChangeRefused(
+        "job_unreadable",
+        f"job {job_id!r} cannot be read: {why}",
+        hint="'asyncmq jobs remove' takes it out of the queue",
+    )

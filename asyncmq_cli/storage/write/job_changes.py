@@ -1,0 +1,341 @@
+"""The changes: for each, the texts it writes and the script that makes it.
+
+A job's change is prepared from where the job was found, and then carried out alone or together
+with others. One that finds that the job has moved on since then changes nothing and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.exceptions import RedisError
+
+from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
+from asyncmq_cli.storage.read.scan import WrongType
+from asyncmq_cli.storage.schema.codec import encode_record
+from asyncmq_cli.storage.schema.keys import (
+    AUDIT_STREAM,
+    PLACES,
+    RESTORED_HASH,
+    QueueKeys,
+    keys_of,
+    to_bytes,
+    to_text,
+)
+from asyncmq_cli.storage.schema.location import Location
+from asyncmq_cli.storage.schema.records import cancelled, member_of, retried
+from asyncmq_cli.storage.write import preflight
+from asyncmq_cli.storage.write.scripts import (
+    CANCEL,
+    DONE,
+    PAUSE,
+    QUEUE_FORGET,
+    REMOVE,
+    RESTORE,
+    RESUME,
+    RETRY,
+    WORKER_FORGET,
+    WRONG_TYPE,
+    Call,
+    Script,
+    Scripts,
+    Sent,
+)
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.schema.parts import Parts
+    from asyncmq_cli.storage.write.audit_stream import AuditLog, EventDraft
+
+# The return codes of the changes of a job, as the scripts' headers give them.
+MOVED = -1
+STATE_CHANGED = -2
+ACTIVITY_CHANGED = -3
+MARKED_CANCELLED = -4
+RECORD_CHANGED = -5
+UNLIKE_BACKUP = -6
+EXISTS = -7
+KEY_SHARED = -8
+
+WITH_BACKUP = " with a backup"
+"""In this manner a removal also compares."""
+
+_MOVED = {
+    MOVED: "it is no longer where it was found",
+    STATE_CHANGED: "its state has changed",
+    ACTIVITY_CHANGED: "a worker has claimed or left it",
+    RECORD_CHANGED: "its record has changed",
+    UNLIKE_BACKUP: "it is no longer what is in the backup",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A prepared change of one job."""
+
+    location: Location
+    call: Call
+
+    @property
+    def size(self) -> int:
+        """About how many bytes are sent, or written to a backup, for it."""
+        parts = self.location.parts
+        return self.call.size + (0 if parts is None else parts.size)
+
+
+class Changes:
+    """Prepares changes of jobs and carries them out. A queue's pause mark is changed at once."""
+
+    def __init__(self, client: redis.Redis, scripts: Scripts, audit: AuditLog) -> None:
+        self._redis = client
+        self._scripts = scripts
+        self._audit = audit
+        self._allowed: set[tuple[str, str]] = set()
+
+    def pause(self, queue: str, draft: EventDraft) -> bool:
+        """Whether it was changed: False where the queue was paused already."""
+        return self._mark(PAUSE, queue, draft)
+
+    def resume(self, queue: str, draft: EventDraft) -> bool:
+        """Whether it was changed: False where the queue was not paused."""
+        return self._mark(RESUME, queue, draft)
+
+    def forget_queue(self, queue: str, draft: EventDraft) -> bytes | None:
+        """Take away the sequence that an emptied queue leaves behind. Where another key of the queue is
+        there, that key, and nothing was changed; b"" where there is no sequence."""
+        keys = QueueKeys(queue)
+        others = [key for key in keys.evidence() if key != keys.waiting_seq]
+        used = [keys.waiting_seq, AUDIT_STREAM, *others]
+        self._check_allowed(QUEUE_FORGET, queue, used)
+        reply = self._scripts.run(QUEUE_FORGET, used, [self._audit.maxlen, draft.encode()])
+        if reply[0] == WRONG_TYPE:
+            raise WrongType(used[reply[1] - 1])
+        if reply[0] == MOVED:
+            return used[reply[1] - 1]
+        return None if reply[0] == DONE else b""
+
+    def forget_worker(self, queue: str, worker_id: str, entries: Sequence[bytes], draft: EventDraft) -> bool:
+        """Whether its heartbeats were taken out: False where they are no longer these entries, of the
+        workers' hash and of the jobs', b"" for none. Source: `deregister_worker` in
+        asyncmq.backends.redis."""
+        keys = QueueKeys(queue)
+        used = [keys.worker_heartbeats, keys.heartbeats, AUDIT_STREAM]
+        self._check_allowed(WORKER_FORGET, queue, used)
+        args = [to_bytes(worker_id), *entries, self._audit.maxlen, draft.encode()]
+        reply = self._scripts.run(WORKER_FORGET, used, args)
+        if reply[0] == WRONG_TYPE:
+            raise WrongType(used[reply[1] - 1])
+        return reply[0] == DONE
+
+    def retry(self, location: Location, draft: EventDraft, *, reset_at: float | None) -> Change:
+        """Enqueue a dead letter again, and take the job's other dead letters away; with `reset_at`, epoch
+        seconds, as if it had been created then. Raises ChangeRefused where it cannot be read. Source:
+        `retry_job` in asyncmq.backends.redis."""
+        keys = keys_of(location.queue)
+        require_own_record(keys, location.id)
+        member, *others = location.members["dlq"]
+        record, priority = retried(member_of(member, location.id), location.id, reset_at=reset_at)
+        text, payload = encode_record(record)
+        used = [
+            keys.dlq,
+            keys.waiting,
+            keys.waiting_seq,
+            *keys.of_job(location.id),
+            keys.cancelled,
+            AUDIT_STREAM,
+        ]
+        args = [
+            to_bytes(location.id),
+            to_bytes(location.state or ""),
+            member,
+            priority,
+            text,
+            payload or "",
+            self._audit.maxlen,
+            draft.encode(),
+            *_listed(others),
+        ]
+        return Change(location, Call(RETRY, used, args))
+
+    def remove(self, location: Location, draft: EventDraft, *, force: bool) -> Change:
+        """Where the location has parts, which are to be in a backup, exactly these are removed."""
+        keys = keys_of(location.queue)
+        used = [
+            *_used_by_removal(keys, location.id),
+            *(keys.children(parent) for parent in location.parents),
+        ]
+        if not keys.has_own_record(location.id):
+            # What is under that name belongs to all jobs; the rest of the job can go.
+            used[used.index(keys.record(location.id))] = keys.payload(location.id)
+        args: list[Any] = [
+            to_bytes(location.id),
+            to_bytes(location.state or ""),
+            "1" if force else "0",
+            self._audit.maxlen,
+            draft.encode(),
+        ]
+        for place in PLACES:
+            args += _listed(location.members[place])
+        if location.parts is None:
+            return Change(location, Call(REMOVE, used, [*args, ""]))
+        return Change(location, Call(REMOVE, used, args + _backed_up(location, location.parts), WITH_BACKUP))
+
+    def restore(self, parts: Parts, run: str, draft: EventDraft) -> Change:
+        """Put back a job that was removed, byte for byte, unless any of it is there. `run` is that of
+        the removal. Raises ChangeRefused."""
+        location = Location(to_text(parts.queue), to_text(parts.id))
+        keys = keys_of(location.queue)
+        require_own_record(keys, location.id)
+        used = [
+            *_used_by_removal(keys, location.id),
+            RESTORED_HASH,
+            *(keys.children(to_text(parent)) for parent in parts.parents),
+        ]
+        args: list[Any] = [parts.id, self._audit.maxlen, draft.encode()]
+        for value in parts.values:
+            args += ["0" if value is None else "1", value or b""]
+        args += [int(parts.in_ids), int(parts.cancelled)]
+        for members in parts.places:
+            args += _listed([text for member, score in members for text in (repr(score), member)])
+        args += [*_listed(parts.pending), *_listed(parts.children), run]
+        return Change(location, Call(RESTORE, used, args))
+
+    def cancel(self, location: Location, draft: EventDraft) -> Change:
+        """Take a job from where a worker would find it, and mark it. Raises ChangeRefused where its record
+        cannot be read. Source: `cancel_job` in asyncmq.backends.redis."""
+        keys = keys_of(location.queue)
+        require_own_record(keys, location.id)
+        text, payload = encode_record(cancelled(location))
+        used = [
+            keys.waiting,
+            keys.delayed,
+            *keys.of_job(location.id),
+            keys.heartbeats,
+            keys.cancelled,
+            AUDIT_STREAM,
+        ]
+        args = [
+            to_bytes(location.id),
+            to_bytes(location.state or ""),
+            "1" if location.active else "0",
+            location.record or b"",
+            text,
+            payload or "",
+            self._audit.maxlen,
+            draft.encode(),
+        ]
+        for place in ("waiting", "delayed"):
+            args += _listed(location.members[place])
+        return Change(location, Call(CANCEL, used, args))
+
+    def send(self, changes: Sequence[Change]) -> Sent:
+        """Have the changes made in one transaction. Rights may have been withdrawn since the last one."""
+        self._allowed.clear()
+        for change in changes:
+            call = change.call
+            self._check_allowed(call.script, change.location.queue, call.keys, call.manner)
+        return self._scripts.send_together([change.call for change in changes])
+
+    def outcomes(self, changes: Sequence[Change], sent: Sent) -> list[AdminError | RedisError | None]:
+        """Of the changes that were sent, once it is known: None for each that was made; a RedisError is
+        what Redis itself said to one of them."""
+        replies = self._scripts.replies([change.call for change in changes], sent)
+        return [
+            reply if isinstance(reply, RedisError) else _refusal(change, reply)
+            for change, reply in zip(changes, replies, strict=True)
+        ]
+
+    def _mark(self, script: Script, queue: str, draft: EventDraft) -> bool:
+        used = [QueueKeys(queue).paused, AUDIT_STREAM]
+        self._check_allowed(script, queue, used)
+        reply = self._scripts.run(script, used, [self._audit.maxlen, draft.encode()])
+        if reply[0] == WRONG_TYPE:
+            raise WrongType(used[reply[1] - 1])
+        return reply[0] == DONE
+
+    def _check_allowed(self, script: Script, queue: str, keys: Sequence[bytes], manner: str = "") -> None:
+        """Once for each kind of change and queue in a transaction: would Redis take every command?"""
+        if (script.name + manner, queue) not in self._allowed:
+            preflight.check(self._redis, script, keys, manner)
+            self._allowed.add((script.name + manner, queue))
+
+
+def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
+    job_id = change.location.id
+    if reply[0] == DONE:
+        return None
+    if reply[0] == WRONG_TYPE:
+        return WrongType(change.call.keys[reply[1] - 1])
+    if reply[0] == MARKED_CANCELLED:
+        return marked_cancelled(job_id)
+    if reply[0] == EXISTS:
+        return already_there(change.location.queue, job_id)
+    if reply[0] == KEY_SHARED:
+        return ChangeRefused(
+            "key_shared",
+            f"job {job_id!r} and another job have a key in common, because one id is the other with an affix "
+            "of AsyncMQ's; nothing was changed",
+            hint="such affixes are ':payload' and ':pending' at the end of an id, and 'parent:' at its start",
+        )
+    return ChangeRefused(
+        "job_moved",
+        f"job {job_id!r} moved meanwhile ({_MOVED[reply[0]]}); nothing was changed",
+        hint=f"look at it again with {command_line('jobs', 'show', change.location.queue, job_id)}",
+    )
+
+
+def require_own_record(keys: QueueKeys, job_id: str) -> None:
+    """Raise ChangeRefused for an id by which a record would be written over a key that all jobs share."""
+    if not keys.has_own_record(job_id):
+        raise ChangeRefused(
+            "job_id_reserved",
+            f"the record of a job with the id {job_id!r} would be the key {to_text(keys.record(job_id))!r}, "
+            "which all jobs of the queue share; nothing was changed",
+            hint=f"{command_line('jobs', 'remove', keys.queue, job_id)} takes the job out",
+        )
+
+
+def marked_cancelled(job_id: str) -> ChangeRefused:
+    """To be raised for a job that would be dropped rather than run."""
+    return ChangeRefused(
+        "job_cancelled",
+        f"job {job_id!r} is marked as cancelled, so a worker would drop it",
+        hint="remove it, and enqueue it anew if it must run",
+    )
+
+
+def already_there(queue: str, job_id: str) -> ChangeRefused:
+    """To be raised for a job of which there is something, so that nothing is put back."""
+    return ChangeRefused(
+        "job_exists",
+        f"job {job_id!r} exists, so it is not restored",
+        hint=f"{command_line('jobs', 'show', queue, job_id)} shows what is there",
+    )
+
+
+def _used_by_removal(keys: QueueKeys, job_id: str) -> list[bytes]:
+    """What a removal empties and a restore fills, in the order of both scripts' KEYS."""
+    return [
+        keys.waiting,
+        keys.delayed,
+        keys.dlq,
+        *keys.of_job(job_id),
+        keys.heartbeats,
+        keys.cancelled,
+        keys.pending_parents(job_id),
+        keys.children(job_id),
+        AUDIT_STREAM,
+    ]
+
+
+def _backed_up(location: Location, parts: Parts) -> list[Any]:
+    args: list[Any] = [parts.digest(location.parents)]
+    for members in parts.places:
+        args += _listed([repr(score) for _, score in members])
+    return args + _listed(parts.pending) + _listed(parts.children)
+
+
+def _listed(members: Sequence[str | bytes]) -> list[Any]:
+    return [len(members), *members]

@@ -1,0 +1,79 @@
+"""The history of the metrics: a Redis stream that all operators share.
+
+An entry has two fields: `timestamp`, the server's time in epoch seconds, and `snapshot`, a JSON
+object with the rest of a `MetricsSnapshot`. Entries are only ever written by a script, which keeps
+no two within two seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import redis
+
+from asyncmq_cli.models.snapshots import MetricsSnapshot
+from asyncmq_cli.models.values import as_number
+from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.schema.codec import CorruptData, dumps, loads
+from asyncmq_cli.storage.schema.keys import METRICS_STREAM
+from asyncmq_cli.storage.write.scripts import DONE, RECORD_SNAPSHOT, WRONG_TYPE, Scripts
+
+KEPT = 2000
+LEAST_GAP = 2.0
+"""Seconds between two snapshots that are kept."""
+
+_COUNTS = ("waiting", "active", "delayed", "completed", "failed", "total_queues", "total_workers")
+_DAMAGED_NAMED = 3
+_LAST_SECOND = 253_402_300_799
+"""Of the year 9999, with which the calendar ends."""
+
+
+class MetricsLog:
+    """The history in Redis, of which the last `KEPT` snapshots are kept."""
+
+    def __init__(self, client: redis.Redis, scripts: Scripts) -> None:
+        self._redis = client
+        self._scripts = scripts
+
+    def record(self, snapshot: MetricsSnapshot) -> bool:
+        """Keep it; False where another was kept a moment ago. Raises WrongType."""
+        stored = {name: value for name, value in dataclasses.asdict(snapshot).items() if name != "timestamp"}
+        arguments = [KEPT, dumps(stored), LEAST_GAP]
+        code = self._scripts.run(RECORD_SNAPSHOT, [METRICS_STREAM], arguments)[0]
+        if code == WRONG_TYPE:
+            raise scan.WrongType(METRICS_STREAM)
+        return code == DONE
+
+    def newest_first(self, warn: Callable[[str], None]) -> Iterator[MetricsSnapshot]:
+        """Every snapshot kept, read as they are asked for; of what is none of ours the first few are
+        warned of. Raises WrongType."""
+        damaged = 0
+        for entry_id, fields in scan.stream_entries(self._redis, METRICS_STREAM):
+            try:
+                yield _snapshot(fields)
+            except CorruptData as exc:
+                damaged += 1
+                if damaged <= _DAMAGED_NAMED:
+                    warn(f"metrics entry {entry_id.decode()} is not a snapshot: {exc}")
+                elif damaged == _DAMAGED_NAMED + 1:
+                    warn("more metrics entries are not snapshots")
+
+
+def _snapshot(fields: Mapping[bytes, bytes]) -> MetricsSnapshot:
+    timestamp = as_number(fields.get(b"timestamp", b"").decode("ascii", "replace"))
+    if timestamp is None or not 0 <= timestamp <= _LAST_SECOND:
+        raise CorruptData("it has no time")
+    data = loads(fields.get(b"snapshot", b""))
+    if not isinstance(data, dict):
+        raise CorruptData("it is no JSON object")
+    counts = {name: _count(data, name) for name in _COUNTS}
+    return MetricsSnapshot(timestamp=timestamp, avg_duration=as_number(data.get("avg_duration")), **counts)
+
+
+def _count(data: Mapping[str, Any], name: str) -> int:
+    count = data.get(name)
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 2**63:
+        raise CorruptData(f"its {name} is not a count")
+    return count

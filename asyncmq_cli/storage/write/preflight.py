@@ -1,0 +1,208 @@
+"""Asking Redis beforehand whether it would take every command of a script.
+
+A script writes all or nothing by itself (`lua/prelude.lua`). Asked beforehand, Redis names what it would
+refuse, commands that only read included, before a backup is written or a job is sent. It checks a
+command's permission, and the server's readiness to write, when the command is queued in a
+transaction. So each is queued once and the transaction is thrown away: nothing runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import redis
+from hiredis import pack_command
+from redis.exceptions import OutOfMemoryError, ResponseError
+
+from asyncmq_cli.storage.schema import rabbitmq
+from asyncmq_cli.storage.schema.keys import queue_of
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.write.scripts import Script
+
+Commands = tuple[tuple[Any, ...], ...]
+
+
+def _on(*commands: Any) -> Commands:
+    """What a script sends for one key, each without the key: every script asks for the type first."""
+    return (("TYPE",), *((command,) if isinstance(command, str) else command for command in commands))
+
+
+_SCORE, _UNLIST, _LIST = ("ZSCORE", "m"), ("ZREM", "m"), ("ZADD", 1, "m")
+_FIELD, _HAS_FIELD = ("HGET", "f"), ("HEXISTS", "f")
+_SET_FIELD, _UNSET_FIELD = ("HSET", "f", "v"), ("HDEL", "f")
+_IS_MEMBER, _ADD, _DROP = ("SISMEMBER", "m"), ("SADD", "m"), ("SREM", "m")
+_ARE_MEMBERS = ("SMISMEMBER", "m")
+_WRITE = ("SET", "v")
+_STREAM = _on(("XADD", "MAXLEN", "~", 1, "*", "f", "v"))
+
+# By script, with its manner where it has one, and in the order of its KEYS. A test holds that these
+# are the commands that it uses.
+_COMMANDS: dict[str, tuple[Commands, ...]] = {
+    "retry": (
+        _on(_SCORE, _UNLIST),
+        _on(_SCORE, _LIST),
+        _on("GET", "INCR"),
+        _on(_WRITE),
+        _on(_WRITE, "DEL"),
+        _on(_IS_MEMBER, _ADD),
+        _on(_FIELD, _SET_FIELD),
+        _on(_UNSET_FIELD),
+        _on(_HAS_FIELD),
+        _on(_IS_MEMBER),
+        _STREAM,
+    ),
+    "remove": (
+        *(_on(_SCORE, _UNLIST),) * 3,
+        *(_on("DEL"),) * 2,
+        _on(_IS_MEMBER, _DROP),
+        _on(_FIELD, _UNSET_FIELD),
+        _on(_UNSET_FIELD),
+        _on(_HAS_FIELD, _UNSET_FIELD),
+        _on(_UNSET_FIELD),
+        _on(_DROP),
+        _on("DEL"),
+        # It is taken from its parents' sets, too, which are of this family.
+        _on("DEL", _DROP),
+        _STREAM,
+    ),
+    "remove with a backup": (
+        *(_on(_SCORE, _UNLIST),) * 3,
+        *(_on("GET", "DEL"),) * 2,
+        _on(_IS_MEMBER, _DROP),
+        _on(_FIELD, _UNSET_FIELD),
+        _on(_FIELD, _UNSET_FIELD),
+        _on(_FIELD, _HAS_FIELD, _UNSET_FIELD),
+        _on(_FIELD, _UNSET_FIELD),
+        _on(_IS_MEMBER, _DROP),
+        _on("SCARD", _ARE_MEMBERS, "DEL"),
+        _on("SCARD", _ARE_MEMBERS, "DEL", _IS_MEMBER, _DROP),
+        _STREAM,
+    ),
+    "restore": (
+        *(_on(_SCORE, _LIST),) * 3,
+        _on("EXISTS", _WRITE),
+        _on("DEL", _WRITE),
+        _on(_IS_MEMBER, _ADD),
+        _on(_HAS_FIELD, _SET_FIELD),
+        _on(_UNSET_FIELD, _SET_FIELD),
+        _on(_HAS_FIELD, _SET_FIELD),
+        _on(_UNSET_FIELD, _SET_FIELD),
+        _on(_IS_MEMBER, _ADD),
+        _on("DEL", _ADD),
+        # It is put into its parents' sets, too, which are of this family.
+        _on(_ADD),
+        _STREAM,
+        _on(_HAS_FIELD, _SET_FIELD),
+    ),
+    "cancel": (
+        *(_on(_SCORE, _UNLIST),) * 2,
+        _on("GET", _WRITE),
+        _on(_WRITE, "DEL"),
+        _on(_IS_MEMBER, _ADD),
+        _on(_FIELD, _SET_FIELD),
+        _on(_UNSET_FIELD),
+        _on(_HAS_FIELD, _UNSET_FIELD),
+        _on(_UNSET_FIELD),
+        _on(_ADD),
+        _STREAM,
+    ),
+    "pause": (_on("EXISTS", ("SET", 1)), _STREAM),
+    "resume": (_on("EXISTS", "DEL"), _STREAM),
+    "queue_forget": (_on("EXISTS", "DEL"), _STREAM, *(_on("EXISTS"),) * 12),
+    "worker_forget": (*(_on(_FIELD, _UNSET_FIELD),) * 2, _STREAM),
+    "repair_enqueue": (
+        _on(_SCORE, _LIST),
+        *(_on(_SCORE),) * 2,
+        _on("GET", _WRITE),
+        _on(_WRITE, "DEL"),
+        _on(_IS_MEMBER, _ADD),
+        _on(_FIELD, _SET_FIELD),
+        _on(_UNSET_FIELD),
+        *(_on(_FIELD, _UNSET_FIELD),) * 2,
+        _on(_IS_MEMBER),
+        _on("GET", "INCR"),
+        # It is taken from its parents' sets, too, which are of this family.
+        _on("DEL", _DROP),
+        _STREAM,
+    ),
+    "repair_list": (
+        _on(_SCORE),
+        *(_on(_SCORE, _LIST),) * 2,
+        _on("GET", _WRITE),
+        _on(_WRITE, "DEL"),
+        _on(_IS_MEMBER, _ADD),
+        _on(_FIELD, _SET_FIELD),
+        _on(),
+        *(_on(_FIELD),) * 2,
+        _on(_IS_MEMBER),
+        *(_on(),) * 2,
+        _STREAM,
+    ),
+    "repair_forget": (
+        _on(_SCORE, _UNLIST),
+        *(_on(),) * 2,
+        _on("GET", "EXISTS"),
+        _on("DEL"),
+        _on(_IS_MEMBER, _DROP),
+        _on(_FIELD, _UNSET_FIELD),
+        _on(_UNSET_FIELD),
+        *(_on(_FIELD, _UNSET_FIELD),) * 2,
+        _on(_IS_MEMBER, _DROP),
+        _on(),
+        # Its children's set, of this family too, goes as well.
+        _on("SCARD", "DEL"),
+        _STREAM,
+    ),
+    "repair_drop": (
+        _on(_SCORE),
+        _on(_SCORE),
+        _on(_SCORE, _UNLIST),
+        _on("GET"),
+        _on(),
+        _on(_IS_MEMBER),
+        _on(_FIELD),
+        _on(),
+        *(_on(_FIELD, _UNSET_FIELD),) * 2,
+        _on(_IS_MEMBER),
+        *(_on(),) * 2,
+        _STREAM,
+    ),
+    "repeatable_replace": (_on("ZCARD", _SCORE, _UNLIST, _LIST), _on("EXISTS"), _STREAM),
+}
+
+
+def check(client: redis.Redis, script: Script, keys: Sequence[bytes], manner: str = "") -> None:
+    """Raise what Redis says to the first command that it would refuse; ForeignQueue where the first of the
+    keys is of a queue that is not the Redis backend's."""
+    parsed = queue_of(keys[0]) if keys else None
+    if parsed is not None:
+        rabbitmq.refuse(client, parsed[0])
+    commands: list[tuple[Any, ...]] = [("TIME",), ("EVALSHA", script.sha, 0), ("EVAL", "return 1", 0)]
+    # `remove` and `restore` take more keys than these: one for each parent.
+    for key, on_key in zip(keys, _COMMANDS[script.name + manner], strict=False):
+        commands += [(name, key, *args) for name, *args in on_key]
+    pool = client.connection_pool
+    connection: Any = pool.get_connection()
+    try:
+        # Alone and first: were it refused, what follows would not be queued but carried out.
+        connection.send_command("MULTI")
+        connection.read_response()
+        refusal: ResponseError | None = None
+        connection.send_packed_command([b"".join(map(pack_command, [*commands, ("DISCARD",)]))])
+        for _ in range(len(commands) + 1):
+            try:
+                connection.read_response()
+            except OutOfMemoryError as exc:
+                refusal = refusal or (None if script.frees else exc)
+            except ResponseError as exc:
+                refusal = refusal or exc
+        if refusal is not None:
+            raise refusal
+    except BaseException:
+        # Half a conversation must not be left for the next user of the connection.
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)

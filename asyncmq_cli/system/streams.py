@@ -1,0 +1,109 @@
+"""The three standard streams, whatever the caller did to them.
+
+A closed stream becomes /dev/null: otherwise the next file or socket would take its number. Whoever writes to
+stdout meets OutputClosed or OutputFailed, once, and never an OSError; what is written to it afterwards is
+dropped. Writing to stderr never fails: what cannot be said there must not change what the program does.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+from typing import Any, TextIO
+
+from asyncmq_cli.errors import OutputClosed, OutputFailed, UsageProblem
+from asyncmq_cli.system import signals
+
+_PATIENCE = 2.0
+"""Seconds that a reader has, for each piece of what is left to say, once a signal has asked for the end."""
+_LONGEST_LINE = 1024 * 1024
+_MOST = 256 * 1024 * 1024
+
+
+def guard() -> None:
+    """Put the streams of this process in order."""
+    for number in range(3):
+        _open_if_closed(number)
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stdout = _rebuilt(sys.stdout, _Stdout(1), "surrogateescape")
+    sys.stderr = _rebuilt(sys.stderr, _Stderr(2), "backslashreplace")
+
+
+def _open_if_closed(number: int) -> None:
+    try:
+        os.fstat(number)
+    except OSError:
+        # The lowest number that is free is this one.
+        os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
+def _rebuilt(stream: TextIO | None, raw: _Writer, errors: str) -> TextIO:
+    """The same stream over `raw`."""
+    before: Any = stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding="utf-8" if before is None else before.encoding,
+        errors=errors if before is None else before.errors,
+        line_buffering=before is None or before.line_buffering,
+    )
+
+
+class _Writer(io.FileIO):
+    def __init__(self, number: int) -> None:
+        super().__init__(number, "w", closefd=False)
+        self._is_lost = False
+
+    def write(self, data: Any) -> int:
+        size = len(memoryview(data).cast("B"))
+        if not self._is_lost and signals.is_under_way():
+            # A reader that takes nothing must not keep us. What poll finds writable takes that much.
+            self._is_lost = not select.select([], [self], [], _PATIENCE)[1]
+            data = memoryview(data).cast("B")[: select.PIPE_BUF]
+        if self._is_lost:
+            return size
+        try:
+            # None: another process made the pipe that we share non-blocking, and it is full.
+            while (written := super().write(data)) is None:
+                select.select([], [self], [])
+        except OSError as exc:
+            self._is_lost = True
+            self._lose(exc)
+            return size
+        return written
+
+    def _lose(self, exc: OSError) -> None:
+        raise NotImplementedError
+
+
+class _Stdout(_Writer):
+    def _lose(self, exc: OSError) -> None:
+        if isinstance(exc, BrokenPipeError):
+            raise OutputClosed from exc
+        raise OutputFailed(exc) from exc
+
+
+class _Stderr(_Writer):
+    def _lose(self, exc: OSError) -> None:
+        """There is nowhere left to say it."""
+
+
+def lines_of_stdin() -> list[bytes]:
+    """The lines of standard input, without their ends. Raises UsageProblem where it cannot be read, or has
+    what can be no list of names: an endless line, or more than 256 MiB."""
+    lines: list[bytes] = []
+    left = _MOST
+    try:
+        while line := sys.stdin.buffer.readline(_LONGEST_LINE):
+            left -= len(line)
+            if left < 0 or (len(line) == _LONGEST_LINE and not line.endswith(b"\n")):
+                raise UsageProblem(
+                    "standard input has too much to be a list of names",
+                    hint="one name a line, each of less than 1 MiB, and 256 MiB in all",
+                )
+            lines.append(line.rstrip(b"\n"))
+    except OSError as exc:
+        raise UsageProblem(f"cannot read standard input: {exc.strerror or exc}") from exc
+    return lines
