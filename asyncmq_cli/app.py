@@ -25,7 +25,7 @@ from asyncmq_cli.errors import (
     command_line,
     interruption,
 )
-from asyncmq_cli.system.shortage import exit_status, shortage
+from asyncmq_cli.system.shortage import is_check, shortage
 
 # Typer's base of all errors of usage has no public name of its own.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -185,7 +185,7 @@ def run(args: Sequence[str]) -> int:
     except Exception as exc:
         if os.environ.get("ASYNCMQ_DEBUG"):
             raise
-        return _fail(_told(exc, args), args)
+        return _fail(_told(exc), args)
 
 
 def _run(args: Sequence[str]) -> int:
@@ -201,7 +201,6 @@ def _run(args: Sequence[str]) -> int:
 def _run_as_the_library_means(args: Sequence[str]) -> int:
     """Run a line that may be one of the library's own; the first of several that fails is the last."""
     from asyncmq_cli.cli import library
-    from asyncmq_cli.output.text.escape import escape
 
     meaning = library.translate(args)
     if isinstance(meaning, library.HandOver):
@@ -210,11 +209,26 @@ def _run_as_the_library_means(args: Sequence[str]) -> int:
         raise AdminError(meaning.message, hint=meaning.hint)
     for line in [args] if meaning is None else meaning.lines:
         if meaning is not None and meaning.changes:
-            sys.stderr.write(f"note: read as {escape(command_line(*line))}\n")
+            _note(f"read as {command_line(*line)}", as_json=_wants_json(args))
         status = _run_line(line)
         if status:
             return status
     return 0
+
+
+def _note(message: str, *, as_json: bool) -> None:
+    from asyncmq_cli.output.json.text import encode
+    from asyncmq_cli.output.redaction.redact import redact_text
+    from asyncmq_cli.output.text.escape import escape
+
+    safe = redact_text(message)
+    text = encode({"note": {"message": safe}}).decode() if as_json else f"note: {escape(safe)}"
+    sys.stderr.write(f"{text}\n")
+
+
+def _wants_json(args: Sequence[str]) -> bool:
+    before_rest = list(args)[: list(args).index("--")] if "--" in args else list(args)
+    return "--json" in before_rest or "--ndjson" in before_rest
 
 
 def _run_line(args: Sequence[str]) -> int:
@@ -227,13 +241,11 @@ def _run_line(args: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _told(exc: Exception, args: Sequence[str]) -> AdminError:
+def _told(exc: Exception) -> AdminError:
     """An error for people of what nobody has caught."""
     found = shortage(exc)
     if found is not None:
-        error = Shortage(found[0], hint=found[1])
-        error.exit_code = exit_status(args)
-        return error
+        return Shortage(found[0], hint=found[1])
     if isinstance(exc, RecursionError):
         return AdminError("something is nested too deeply to be read")
     return AdminError(
@@ -268,13 +280,13 @@ def _fail(error: AdminError, args: Sequence[str]) -> int:
     from asyncmq_cli.output.printer import error_line
     from asyncmq_cli.output.terminal.ascii_fallback import printable_on, takes_more_than_ascii
 
-    before_rest = list(args)[: list(args).index("--")] if "--" in args else list(args)
     # What was printed before it comes first; that it cannot be written is the smaller trouble.
     with suppress(OutputClosed, OutputFailed):
         sys.stdout.flush()
-    as_json = "--json" in before_rest or "--ndjson" in before_rest
+    as_json = _wants_json(args)
     text = error_line(error, as_json=as_json)
     # What is quoted in JSON stays what it is.
     plain = not as_json and not takes_more_than_ascii(sys.stderr)
     sys.stderr.write(printable_on(sys.stderr, text, plain=plain) + "\n")
-    return error.exit_code
+    # Its 1 and 2 page people, and say what was found.
+    return 3 if error.exit_code in (1, 2) and is_check(args) else error.exit_code

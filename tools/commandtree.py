@@ -114,7 +114,7 @@ def _command(command: Any, path: tuple[str, ...]) -> Command:
             continue
         if param.param_type_name == "argument":
             arguments.append(_parameter(record[0].split(" <")[0], record[1]))
-        elif param.name in GLOBAL_OPTIONS or param.name == "help":
+        elif param.name == "help" or _is_global(param):
             shared.append(_parameter(*record))
         else:
             own.append(_parameter(*record))
@@ -128,6 +128,14 @@ def _command(command: Any, path: tuple[str, ...]) -> Command:
         global_options=shared,
         takes=frozenset(_options(command)),
     )
+
+
+def _is_global(param: Any) -> bool:
+    """Whether it is the global option itself: `check` has short names for some."""
+    if param.name not in GLOBAL_OPTIONS:
+        return False
+    declared = GLOBAL_OPTIONS[param.name][0].__metadata__[0]
+    return set(param.opts) <= {declared.default, *declared.param_decls}
 
 
 def _options(command: Any) -> Iterator[str]:

@@ -31,7 +31,9 @@ def command(
     `extras` names the further sets of options that the session takes account of. `without` names
     global options that the command takes only before its name, because it has its own.
     """
-    every = {**extra_options(*extras), **GLOBAL_OPTIONS}
+    own = extra_options(*extras)
+    # A set may have a global option of its own, with a short name more.
+    every = {**own, **GLOBAL_OPTIONS, **own}
     shared = {name: option for name, option in every.items() if name not in without}
 
     def register(function: Function) -> Function:

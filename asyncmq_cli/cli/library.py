@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from asyncmq_cli.errors import AdminError, command_line
-
-GLOBAL_VALUES = frozenset({"--redis-url", "--timeout", "--actor", "--color"})
-"""Our options before the noun that take a value."""
+from asyncmq_cli.system.shortage import noun_place
 
 HANDED_OVER = "_ASYNCMQ_CLI_HANDED_OVER"
 """How often a line has gone from this program to one on PATH that may be this program again."""
@@ -71,7 +69,7 @@ class _Words:
 
 def translate(args: Sequence[str]) -> Meaning:
     """What a line of the library's means here, or None where it is none of its own forms."""
-    start = _noun(args)
+    start = noun_place(args)
     head, words = tuple(args[:start]), args[start:]
     if not words:
         return None
@@ -86,13 +84,6 @@ def translate(args: Sequence[str]) -> Meaning:
     if isinstance(meaning, Lines):
         return Lines(tuple((*head, *line) for line in meaning.lines), meaning.changes)
     return meaning
-
-
-def _noun(args: Sequence[str]) -> int:
-    place = 0
-    while place < len(args) and args[place].startswith("-"):
-        place += 2 if args[place] in GLOBAL_VALUES else 1
-    return place
 
 
 def _read(words: Sequence[str], with_value: Sequence[str] = (), flags: Sequence[str] = ()) -> _Words:

@@ -208,3 +208,17 @@ GLOBAL_OPTIONS: Options = _under(
     ),
     version=_flag("--version", "Print the version.", callback=print_version, is_eager=True),
 )
+# As monitors call them.
+_SETS["monitor"] = _under(
+    "As monitors call it",
+    timeout=_text(
+        "--timeout", "DURATION", "How long Redis may take to answer: seconds, or as 500ms. [default: 5]", "-t"
+    ),
+    version=(
+        Annotated[
+            bool,
+            typer.Option("--version", "-V", help="Print the version.", callback=print_version, is_eager=True),
+        ],
+        False,
+    ),
+)

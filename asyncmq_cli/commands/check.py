@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -14,8 +14,8 @@ from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.params import option
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.checks import CheckReport, Threshold
+from asyncmq_cli.errors import UsageProblem, did_you_mean
+from asyncmq_cli.models.checks import CheckReport, Range, Threshold
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
@@ -46,7 +46,7 @@ def threshold(option: str, text: str, bound: Callable[[str], float], *, least: b
         )
     except UsageProblem as exc:
         raise UsageProblem(f"{option}: {exc.message}", hint=exc.hint or _FORM) from exc
-    if made.warning is not None and made.critical is not None:
+    if isinstance(made.warning, int | float) and isinstance(made.critical, int | float):
         worse = made.warning - made.critical if least else made.critical - made.warning
         if worse < 0:
             wrong = "above" if least else "below"
@@ -54,14 +54,37 @@ def threshold(option: str, text: str, bound: Callable[[str], float], *, least: b
     return made
 
 
-_FORM = "WARN, WARN:CRIT or :CRIT"
+def range_bound(
+    option: str, text: str, bound: Callable[[str], float], *, least: bool = False
+) -> float | Range:
+    """What `10`, `10:`, `~:10`, `10:20` or `@10:20` means by the Monitoring Plugins' guidelines; a plain
+    bound where it is one, as values are never below 0. Raises UsageProblem."""
+    inside, rest = text.startswith("@"), text.removeprefix("@").strip()
+    start, colon, end = rest.partition(":")
+    if not colon:
+        start, end = "0", rest
+    try:
+        low = None if start.strip() == "~" else bound(start)
+        high = bound(end) if end.strip() or not colon else None
+    except UsageProblem as exc:
+        raise UsageProblem(f"{option}: {exc.message}", hint=exc.hint or _RANGE) from exc
+    if low is not None and high is not None and low > high:
+        raise UsageProblem(f"{option}: the range {text!r} ends before it begins", hint=_RANGE)
+    if not inside and not least and high is not None and not low:
+        return high
+    if not inside and least and high is None and low is not None:
+        return low
+    return Range(low, high, inside)
 
+
+_FORM = "WARN, WARN:CRIT or :CRIT; -w and -c take ranges"
+_RANGE = "a range is 10 (alert above), 10: (below), ~:10, 10:20 (outside) or @10:20 (inside)"
 
 EXIT_STATUS = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "check")(check)
+    command(app, "check", "monitor")(check)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +104,9 @@ class Bound:
     def threshold(self, text: str) -> Threshold:
         return threshold(self.option, text, self.read, least=self.least)
 
+    def range(self, option: str, text: str) -> float | Range:
+        return range_bound(option, text, self.read, least=self.least)
+
 
 # By the name of the probe.
 BOUNDS: dict[str, Bound] = {
@@ -95,6 +121,9 @@ BOUNDS: dict[str, Bound] = {
     "lost": Bound("--max-lost", "Active jobs without a worker. [default: :0]", count),
     "silent": Bound("--max-silent", "Jobs claimed before a worker went silent. [default: 0]", count),
 }
+
+
+_PROBE_RANGE = "[PROBE=]RANGE"
 
 
 def check(
@@ -112,6 +141,19 @@ def check(
     max_overdue: Annotated[str | None, BOUNDS["overdue"].declared] = None,
     max_lost: Annotated[str | None, BOUNDS["lost"].declared] = None,
     max_silent: Annotated[str | None, BOUNDS["silent"].declared] = None,
+    warning: Annotated[
+        list[str] | None,
+        option(
+            "--warning",
+            _PROBE_RANGE,
+            "Warn where the waiting jobs, or another probe such as oldest=600, are outside this range of the "
+            "Monitoring Plugins' guidelines; may be repeated.",
+            "-w",
+        ),
+    ] = None,
+    critical: Annotated[
+        list[str] | None, option("--critical", _PROBE_RANGE, "The same, and the state is critical.", "-c")
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Print nothing when all is well: for cron, which mails it.")
     ] = False,
@@ -124,12 +166,15 @@ def check(
     claimed before a worker went silent beside others (warning).
 
     A threshold is WARN, WARN:CRIT or :CRIT, and holds for each queue by itself. Above it (for
-    --min-workers: below it) the state changes; at it, all is well.
+    --min-workers: below it) the state changes; at it, all is well. Wrong usage is 3, too.
+
+    -w and -c take what monitors write: 10 (alert above it), 10: (below), 10:20 (outside), @10:20 (inside).
 
     \b
     Examples:
       asyncmq check --queue emails --max-waiting 1000:10000 --max-oldest 10m:1h
       asyncmq check --min-workers 2:1 --max-failed :0 --json | jq .probes
+      asyncmq check -w 1000 -c 10000 -w workers=2: -c oldest=1h -t 10
     """
     given = {
         "waiting": max_waiting,
@@ -144,6 +189,7 @@ def check(
         "silent": max_silent,
     }
     thresholds = {name: BOUNDS[name].threshold(text) for name, text in given.items() if text is not None}
+    thresholds |= _ranges(warning or [], critical or [], thresholds)
     report = session.checks.check(queue or [], thresholds)
     # Nobody can read the line of what cannot be written, and no status of a probe would say so.
     with session.out.outcome(lambda: f"the state is {report.state}", exit_code=EXIT_STATUS["unknown"]):
@@ -151,6 +197,29 @@ def check(
     if report.error is not None:
         raise report.error
     raise typer.Exit(EXIT_STATUS[report.state])
+
+
+def _ranges(warning: list[str], critical: list[str], given: Mapping[str, Threshold]) -> dict[str, Threshold]:
+    """By the name of the probe. Raises UsageProblem, also for one that has a threshold already."""
+    made: dict[str, Threshold] = {}
+    for state, short, texts in (("warning", "-w", warning), ("critical", "-c", critical)):
+        for text in texts:
+            name, equals, wanted = text.partition("=")
+            name, wanted = (name, wanted) if equals else ("waiting", text)
+            bound = BOUNDS.get(name)
+            if bound is None:
+                raise UsageProblem(
+                    f"{short}: there is no probe {name!r}",
+                    hint=did_you_mean(name, BOUNDS) or f"choose from {', '.join(BOUNDS)}",
+                )
+            before = made.get(name, Threshold(least=bound.least))
+            if name in given or before.bound_of(state) is not None:
+                other = bound.option if name in given else short
+                raise UsageProblem(f"{short} and {other} set the same threshold of {name}")
+            limit = bound.range(short, wanted)
+            is_warning = state == "warning"
+            made[name] = replace(before, warning=limit) if is_warning else replace(before, critical=limit)
+    return made
 
 
 def _print(session: Session, report: CheckReport, *, quiet: bool) -> None:

@@ -14,22 +14,41 @@ CHECK_STATES = ("ok", "warning", "unknown", "critical")
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """Where a value alerts, as the Monitoring Plugins' guidelines have it: outside of `low` to `high`, or
+    `inside` of it, the ends of it included in the range. An end is None where there is none."""
+
+    low: float | None
+    high: float | None
+    inside: bool = False
+
+    def alerts(self, value: float) -> bool:
+        is_within = (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+        return is_within is self.inside
+
+
+@dataclass(frozen=True, slots=True)
 class Threshold:
     """How far a value may go: up to a bound and not above it or, for `least`, down to it and not
-    below it. A bound is None where there is none."""
+    below it; or what a range says. A bound is None where there is none."""
 
-    warning: float | None = None
-    critical: float | None = None
+    warning: float | Range | None = None
+    critical: float | Range | None = None
     least: bool = False
 
     def state_of(self, value: float) -> str:
         """`ok`, `warning` or `critical`."""
         for state, bound in (("critical", self.critical), ("warning", self.warning)):
-            if bound is not None and (value < bound if self.least else value > bound):
+            if bound is not None and self._is_crossed(bound, value):
                 return state
         return "ok"
 
-    def bound_of(self, state: str) -> float | None:
+    def _is_crossed(self, bound: float | Range, value: float) -> bool:
+        if isinstance(bound, Range):
+            return bound.alerts(value)
+        return value < bound if self.least else value > bound
+
+    def bound_of(self, state: str) -> float | Range | None:
         """The bound whose crossing makes this state."""
         return {"critical": self.critical, "warning": self.warning}.get(state)
 

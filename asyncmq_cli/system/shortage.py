@@ -30,9 +30,28 @@ _BY_TEXT = {
 }
 
 
+GLOBAL_VALUES = frozenset({"--redis-url", "--timeout", "--actor", "--color"})
+"""The options before the noun that take a value."""
+
+
+def noun_place(args: Sequence[str]) -> int:
+    """Where the noun, or the command, stands in a command line: behind the global options."""
+    place = 0
+    while place < len(args) and args[place].startswith("-"):
+        place += 2 if args[place] in GLOBAL_VALUES else 1
+    return place
+
+
+def is_check(args: Sequence[str]) -> bool:
+    """Whether it is `check`, of which 1 and 2 mean a warning and critical: all that keeps it from looking
+    is 3, unknown."""
+    place = noun_place(args)
+    return list(args[place : place + 1]) == ["check"]
+
+
 def exit_status(args: Sequence[str]) -> int:
-    """That of a command line that met a shortage: `check` knows nothing then, and 1 would be a warning."""
-    return 3 if "check" in args else 1
+    """That of a command line that met a shortage."""
+    return 3 if is_check(args) else 1
 
 
 def shortage(exc: BaseException) -> tuple[str, str] | None:

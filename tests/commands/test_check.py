@@ -366,7 +366,7 @@ def test_wrong_usage_prints_nothing_that_a_monitor_would_take_for_an_answer(
     args: list[str], cli: Run
 ) -> None:
     result = cli("check", *args)
-    assert (result.code, result.stdout) == (2, "")
+    assert (result.code, result.stdout) == (3, "")
     assert result.stderr.startswith("error: ")
 
 
@@ -383,8 +383,73 @@ def test_only_what_is_asked_for_is_read(client: redis.Redis, cli: Run) -> None:
         return {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
 
     sizes = {"time", "scan", "exists", "zcard", "zcount", "hlen", "hscan", "pttl", "scard", "mget"}
-    ours = {"config|resetstat", "config", "info", "type"}
+    ours = {"config|resetstat", "config", "info", "type", "hello"}
     assert used() - ours <= sizes
     assert used("--queue", "mail", "--max-dlq", "9", "--max-delayed-due", "9") - ours <= sizes
     assert used("--max-waiting", "9") - ours <= sizes
     assert "zrange" in used("--max-oldest", "9h")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--nonsense"],
+        ["-w", "x"],
+        ["-w", "nonsense=1"],
+        ["-c", "20:10"],
+        ["-w", "5", "-w", "6"],
+        ["-w", "5", "--max-waiting", "5"],
+        ["--max-waiting", "10:"],
+        ["--max-waiting"],
+        ["surplus"],
+        ["-t", "soon"],
+    ],
+)
+def test_wrong_usage_pages_nobody(words: list[str], cli: Run) -> None:
+    for line in (["check", *words], ["--color", "never", "check", *words]):
+        result = cli(*line)
+        assert (result.code, result.stdout) == (3, ""), line
+        assert result.stderr.startswith("error: ")
+
+
+def test_what_only_names_check_is_not_check(cli: Run) -> None:
+    assert cli("jobs", "list", "check", "--nonsense").code == 2
+    assert cli("--actor", "check", "jobs", "--nonsense").code == 2
+
+
+def test_as_monitors_call_it(cli: Run) -> None:
+    """Five jobs wait, and two workers are alive."""
+    result = cli("check", "-w", "4", "-c", "10", "-t", "10")
+    assert result.code == 1
+    assert "mail: 5 waiting (at most 4) |" in result.stdout
+    assert " waiting=5;4;10;0" in result.stdout
+    assert cli("check", "-w", "5", "-c", "10").code == 0
+    assert cli("check", "-w", "1", "-c", "4").code == 2
+    assert cli("check", "-w", "workers=3:", "-c", "workers=1:").code == 1
+    assert " workers=2;3:;1:;0" in cli("check", "-w", "workers=3:", "-c", "workers=1:").stdout
+    version = cli("check", "-V")
+    assert (version.code, version.stdout) == (0, cli("--version").stdout)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("6:", 2, "5 waiting (to be within 6:)"),
+        ("5:", 0, None),
+        ("6:10", 2, "5 waiting (to be within 6:10)"),
+        ("@4:6", 2, "5 waiting (to be not within 4:6)"),
+        ("@6:8", 0, None),
+        ("~:4", 2, "5 waiting (at most 4)"),
+    ],
+)
+def test_ranges(text: str, code: int, said: str | None, cli: Run) -> None:
+    result = cli("check", "--critical", text)
+    assert result.code == code
+    if said:
+        assert f"- mail: {said} |" in result.stdout
+    line = LINE.fullmatch(result.stdout)
+    assert line is not None
+    assert f" waiting=5;;{text.removeprefix('~:')};0" in f" {line['perfdata']}"
+    document = json.loads(cli("check", "--critical", text, "--json").stdout)
+    (bound,) = [one["critical"] for one in document["probes"] if one["probe"] == "waiting"]
+    assert str(bound).removesuffix(".0") == text.removeprefix("~:")

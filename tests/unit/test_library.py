@@ -12,6 +12,7 @@ from asyncmq_cli import app
 from asyncmq_cli.cli import library
 from asyncmq_cli.cli.library import HandOver, Lines, Refused, translate
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS
+from asyncmq_cli.system import shortage
 
 TRANSLATED = {
     "queue info emails": "queues show emails",
@@ -118,7 +119,7 @@ def test_no_form_stands_in_the_way_of_a_verb_of_ours() -> None:
 
 def test_our_options_with_a_value_are_known() -> None:
     with_value = {name for name, (_, default) in GLOBAL_OPTIONS.items() if default is None}
-    assert {f"--{name.replace('_', '-')}" for name in with_value} == library.GLOBAL_VALUES
+    assert {f"--{name.replace('_', '-')}" for name in with_value} == shortage.GLOBAL_VALUES
 
 
 def test_the_librarys_command_line_has_no_further_forms() -> None:

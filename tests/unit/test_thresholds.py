@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmq_cli.commands.check import count, duration, threshold
+from asyncmq_cli.commands.check import count, duration, range_bound, threshold
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.checks import CHECK_STATES, Threshold
+from asyncmq_cli.models.checks import CHECK_STATES, Range, Threshold
 
 COUNTS = st.integers(0, 10**15 - 1)
 VALUES = st.integers(0, 10**16) | st.floats(0, 1e16)
@@ -90,6 +90,40 @@ def test_what_is_no_threshold_is_wrong_usage(text: str) -> None:
 def test_what_is_no_duration_is_wrong_usage(text: str) -> None:
     with pytest.raises(UsageProblem, match=r"^--x: "):
         threshold("--x", text, duration)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant", "of_a_minimum"),
+    [
+        ("10", 10, Range(0, 10)),
+        ("10:", Range(10, None), 10),
+        ("~:10", 10, Range(None, 10)),
+        ("0:10", 10, Range(0, 10)),
+        ("10:20", Range(10, 20), Range(10, 20)),
+        ("@10:20", Range(10, 20, inside=True), Range(10, 20, inside=True)),
+        ("@10", Range(0, 10, inside=True), Range(0, 10, inside=True)),
+        ("~:", Range(None, None), Range(None, None)),
+    ],
+)
+def test_ranges_are_those_of_monitors(text: str, meant: float | Range, of_a_minimum: float | Range) -> None:
+    assert range_bound("-w", text, count) == meant
+    assert range_bound("-w", text, count, least=True) == of_a_minimum
+    for least in (False, True):
+        made = Threshold(range_bound("-w", text, count, least=least), least=least)
+        for value in (0, 9, 10, 15, 20, 21, 1e9):
+            outside = alerts(text.removeprefix("@").replace("~", "-inf"), value)
+            assert (made.state_of(value) == "warning") is (outside is not text.startswith("@")), value
+
+
+def test_a_range_of_durations_is_in_seconds() -> None:
+    assert range_bound("-c", "10m:1h", duration) == Range(600, 3600)
+    assert range_bound("-c", "3600", duration) == 3600
+
+
+@pytest.mark.parametrize("text", ["", ":", ":5", "a", "5:b", "-5", "20:10", "@", "1:2:3", "~", "@~", "10:~"])
+def test_what_is_no_range_is_wrong_usage(text: str) -> None:
+    with pytest.raises(UsageProblem, match=r"^-w: "):
+        range_bound("-w", text, count)
 
 
 def test_the_bounds_of_a_minimum_go_down() -> None:

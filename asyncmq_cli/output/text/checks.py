@@ -1,7 +1,8 @@
 """What a check found: one line as monitors of Nagios' kind read it, or a document.
 
 The line is `ASYNCMQ STATE - TEXT | PERFDATA`, by the Monitoring Plugins' guidelines: performance
-data are `LABEL=VALUE[s];WARN;CRIT;MIN`, and a bound from below is written `N:`.
+data are `LABEL=VALUE[s];WARN;CRIT;MIN`, and each bound is written as a range of theirs: a bound from below
+is `N:`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.checks import CHECK_STATES, CheckReport, Probe, Threshold
+from asyncmq_cli.models.checks import CHECK_STATES, CheckReport, Probe, Range, Threshold
 from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import duration, rfc3339
@@ -66,7 +67,10 @@ def trouble(probe: Probe) -> str:
         return said if probe.queue is None or probe.name == "exists" else f"{probe.queue}: {said}"
     said = _WORDS[probe.name].format(_human(probe, probe.value), s="" if probe.value == 1 else "s")
     bound = probe.threshold.bound_of(probe.state)
-    if bound:
+    if isinstance(bound, Range):
+        where = "not within" if bound.inside else "within"
+        said += f" (to be {where} {_range(probe.threshold, bound).removeprefix('@')})"
+    elif bound:
         said += f" (at {'least' if probe.threshold.least else 'most'} {_human(probe, bound)})"
     return f"{'no queues' if probe.queue is None else probe.queue}: {said}"
 
@@ -88,11 +92,15 @@ def _probe(probe: Probe) -> Document:
         "probe": probe.name,
         "queue": probe.queue,
         "value": probe.value,
-        "warning": probe.threshold.warning,
-        "critical": probe.threshold.critical,
+        "warning": _bound(probe.threshold, probe.threshold.warning),
+        "critical": _bound(probe.threshold, probe.threshold.critical),
         "state": probe.state,
         "message": None if probe.state == "ok" else trouble(probe),
     }
+
+
+def _bound(threshold: Threshold, bound: float | Range | None) -> float | str | None:
+    return _range(threshold, bound) if isinstance(bound, Range) else bound
 
 
 def _badness(probe: Probe) -> tuple[int, float]:
@@ -100,7 +108,11 @@ def _badness(probe: Probe) -> tuple[int, float]:
     bound, value = probe.threshold.bound_of(probe.state), probe.value
     if bound is None or value is None:
         return CHECK_STATES.index(probe.state), 0.0
-    far = (bound + 1) / (value + 1) if probe.threshold.least else (value + 1) / (bound + 1)
+    is_below = probe.threshold.least
+    if isinstance(bound, Range):
+        is_below = not bound.inside and bound.low is not None and value < bound.low
+        bound = (bound.low if is_below else bound.high) or 0.0
+    far = (bound + 1) / (value + 1) if is_below else (value + 1) / (bound + 1)
     return CHECK_STATES.index(probe.state), far
 
 
@@ -124,13 +136,31 @@ def _measured(name: str, probes: Sequence[Probe]) -> str:
     # A queue in which nothing waits, or runs, does so for no time at all.
     known = [probe.value or 0 for probe in probes if probe.state != "unknown"]
     # U is the guidelines' word for a value that could not be had.
-    worst = "U" if not known else _number(min(known) if threshold.least else max(known)) + unit
+    worst = "U" if not known else _number(_worst(threshold, known)) + unit
     bounds = [_range(threshold, bound) for bound in (threshold.warning, threshold.critical)]
     return f"{name}={worst};{bounds[0]};{bounds[1]};0"
 
 
-def _range(threshold: Threshold, bound: float | None) -> str:
-    return "" if bound is None else _number(bound) + (":" if threshold.least else "")
+def _worst(threshold: Threshold, values: Sequence[float]) -> float:
+    """By what it makes of the state, then the highest, or the lowest where that is the worse."""
+    return max(
+        values,
+        key=lambda value: (
+            CHECK_STATES.index(threshold.state_of(value)),
+            -value if threshold.least else value,
+        ),
+    )
+
+
+def _range(threshold: Threshold, bound: float | Range | None) -> str:
+    """As the guidelines write a range."""
+    if bound is None:
+        return ""
+    if not isinstance(bound, Range):
+        return _number(bound) + (":" if threshold.least else "")
+    low = "~" if bound.low is None else _number(bound.low)
+    high = "" if bound.high is None else _number(bound.high)
+    return f"{'@' if bound.inside else ''}{low}:{high}"
 
 
 def _number(value: float) -> str:
