@@ -26,6 +26,9 @@ DENSE: dict[str, Any] = {
     "one string": json.dumps("x" * 1_000_000),
     "a wide string": json.dumps("x" * 1_000_000 + "\U0001f600"),
     "wide as it is": json.dumps("x" * 1_000_000 + "\U0001f600", ensure_ascii=False),
+    "text beyond ASCII": json.dumps("ß" * 1_000_000),
+    "text beyond ASCII as it is": json.dumps("ß" * 1_000_000, ensure_ascii=False),
+    "backslashes before a u": json.dumps("\\u" * 300_000 + "\U0001f600"),
     "quotes and backslashes": json.dumps(['\\"' * 5 + ",[{:"] * COUNT),
 }
 

@@ -16,8 +16,13 @@ _WEIGHED_FROM = 64 * 1024
 # a list, and the number that mostly comes behind a comma, are in the figures.
 _COSTS = ((b"[", 88), (b"{", 200), (b"{}", -128), (b":", 50), (b",", 40))
 _QUOTE = 28
-_WIDEST = 8
-"""Bytes for a character where one is beyond U+FFFF: Python takes 4 for each, and copies are made."""
+_WIDE, _WIDEST = 4, 8
+"""Bytes for a character where one is beyond ASCII, and where one is beyond U+FFFF: Python takes 2 or 4 for
+each, and copies are made."""
+_CONTINUATION = bytes(range(0x80, 0xC0))
+"""The bytes of UTF-8 that follow the first of a character."""
+_BEYOND_FFFF = bytes(range(0xF0, 0x100))
+"""The first byte in UTF-8 of such a character."""
 _STRING = re.compile(rb'"[^"]*"')
 _AT_ONCE = 1024 * 1024
 
@@ -46,8 +51,7 @@ def decodes_within(raw: bytes, most: int) -> bool:
 def weight(raw: bytes, most: int) -> int | None:
     """No fewer bytes of memory than the JSON text takes once it is decoded; None where that may be more than
     `most`."""
-    wide = not raw.isascii() or b"\\u" in raw
-    text = len(raw) * (_WIDEST if wide else 1)
+    text = _text(raw)
     quick = text + raw.count(b'"') * _QUOTE + _structure(raw)
     if quick <= most:
         return quick
@@ -55,6 +59,18 @@ def weight(raw: bytes, most: int) -> int | None:
         return None
     exact = text + _outside_strings(raw, most - text)
     return exact if exact <= most else None
+
+
+def _text(raw: bytes) -> int:
+    """The characters alone. An escape such as \\u00df is one character, and so are its bytes in UTF-8."""
+    if raw.isascii() and b"\\u" not in raw:
+        return len(raw)
+    # What follows an escaped backslash may be no escape.
+    escapes = raw.count(b"\\u") - raw.count(b"\\\\u")
+    characters = len(raw.translate(None, _CONTINUATION)) - 5 * escapes
+    # Surrogates begin with d8 to df.
+    widest = b"\\ud" in raw or b"\\uD" in raw or len(raw.translate(None, _BEYOND_FFFF)) < len(raw)
+    return characters * (_WIDEST if widest else _WIDE)
 
 
 def _structure(text: bytes) -> int:
