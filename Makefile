@@ -35,7 +35,7 @@ types: $(VENV)/.dev
 
 # The tests press TAB in real shells. Where one is missing and cannot be installed, they fail and say so.
 shells:
-	@tests/install-shells bash zsh fish || true
+	@tests/support/install-shells bash zsh fish || true
 
 # More at a time than there are cores: many tests wait for something most of their time. Bytecode is kept,
 # whatever the environment says: programs are started by the hundred.

@@ -14,14 +14,19 @@ from typing import Any
 import orjson
 import pytest
 import redis
+from hypothesis import settings
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import forked
-from tests.servers import add_figures, put_first
+from tests.support import forked
+from tests.support.servers import add_figures, put_first
 
 # TEST_REDIS_SERVER names a server's binary, to run the suite on another version.
 if _chosen := os.environ.get("TEST_REDIS_SERVER"):
     put_first(Path(_chosen))
+
+# A busy machine is no failure.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # A shell has what it starts in the background ignore Ctrl-C, and nohup SIGHUP, and so would all that is
 # started here.

@@ -1,7 +1,7 @@
 """A large keyspace in AsyncMQ's exact layout, written many jobs at a time.
 
 `jobs` says what is in a queue, the same for the same seed, and `write` puts it into Redis.
-tests/test_keyspace.py brings the same jobs there by the library's own calls and compares.
+tests/support/test_keyspace.py brings the same jobs there by the library's own calls and compares.
 """
 
 from __future__ import annotations

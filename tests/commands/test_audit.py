@@ -10,7 +10,7 @@ import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result, Run
-from tests.terminal import on_terminal
+from tests.support.terminal import on_terminal
 
 STREAM = "asyncmq-cli:audit"
 NOTE = "the newest {}; --limit shows up to 500, --ndjson all"

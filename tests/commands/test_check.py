@@ -15,9 +15,9 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Result, Run, run_tool
-from tests.terminal import on_terminal
+from tests.support import library
+from tests.support.terminal import on_terminal
 
 DOCUMENT = ["state", "exit_status", "summary", "timestamp", "time", "queues", "probes"]
 PROBE = ["probe", "queue", "value", "warning", "critical", "state", "message"]

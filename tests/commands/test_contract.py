@@ -10,8 +10,8 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Run
+from tests.support import library
 
 ROW = [
     *("name", "paused", "waiting", "active", "delayed", "failed", "completed", "expired", "cancelled"),

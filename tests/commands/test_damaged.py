@@ -13,8 +13,8 @@ from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.values import LISTED_STATES
-from tests import library
 from tests.conftest import Run
+from tests.support import library
 
 QUEUE = "mail"
 STATES = (

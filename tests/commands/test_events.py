@@ -28,14 +28,14 @@ from asyncmq_cli.services.monitoring.events import Tail as ChangeRequest
 from asyncmq_cli.services.monitoring.metrics import MetricsService
 from asyncmq_cli.services.monitoring.poller import Outage
 from asyncmq_cli.storage.store import Store
-from tests import library
 from tests.conftest import Run, environment
 from tests.demo.processes import eventually
-from tests.forked import Forked
-from tests.screen import LiveTerminal
-from tests.servers import Comeback
-from tests.terminal import on_terminal
-from tests.workers import QUEUE, holding, working
+from tests.support import library
+from tests.support.forked import Forked
+from tests.support.screen import LiveTerminal
+from tests.support.servers import Comeback
+from tests.support.terminal import on_terminal
+from tests.support.workers import QUEUE, holding, working
 
 CHANNEL = "asyncmq:events"
 _PATIENCE = 30.0

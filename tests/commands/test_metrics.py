@@ -22,9 +22,9 @@ from asyncmq.backends.redis import RedisBackend
 from prometheus_client.parser import text_string_to_metric_families
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Run, run_tool
-from tests.terminal import on_terminal
+from tests.support import library
+from tests.support.terminal import on_terminal
 
 STREAM = "asyncmq-cli:metrics"
 COUNTS = ("waiting", "active", "delayed", "completed", "failed", "total_queues", "total_workers")

@@ -13,9 +13,9 @@ from asyncmq.core.repeatables import repeatable_identity
 
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.storage.read import repeatables as storage
-from tests import library
 from tests.conftest import Run
-from tests.terminal import on_terminal
+from tests.support import library
+from tests.support.terminal import on_terminal
 
 ROW = [
     *(

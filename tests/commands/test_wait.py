@@ -12,8 +12,8 @@ import redis
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.services.monitoring.wait import Progress
 from asyncmq_cli.services.monitoring.wait_goals import Look
-from tests import library
 from tests.conftest import Run
+from tests.support import library
 
 ENDED = [
     ("completed", library.job("done")),

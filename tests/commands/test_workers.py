@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Run
-from tests.terminal import on_terminal
+from tests.support import library
+from tests.support.terminal import on_terminal
 
 ROW = [
     *("id", "queue", "concurrency", "heartbeat", "age_seconds", "health", "time"),

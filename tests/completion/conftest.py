@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests.shells import ROOT, SHELLS, Shell
+from tests.support.shells import ROOT, SHELLS, Shell
 
 Open = Callable[..., Shell]
 
@@ -27,7 +27,10 @@ def shells() -> tuple[str, ...]:
         with (Path(tempfile.gettempdir()) / "asyncmq-cli-shells.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             done = subprocess.run(
-                [ROOT / "tests" / "install-shells", *SHELLS], capture_output=True, text=True, check=False
+                [ROOT / "tests" / "support" / "install-shells", *SHELLS],
+                capture_output=True,
+                text=True,
+                check=False,
             )
         missing = [name for name in SHELLS if shutil.which(name) is None]
         assert not missing, (

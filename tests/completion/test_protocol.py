@@ -18,10 +18,10 @@ from asyncmq_cli.commands.audit import ACTIONS
 from asyncmq_cli.completion import scripts
 from asyncmq_cli.completion.protocol import FILES, WORDS_VARIABLE
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Result, Run, environment, run_tool
 from tests.faults.support import CHANGES, PASSWORD, seed
-from tests.shells import ROOT
+from tests.support import library
+from tests.support.shells import ROOT
 
 Tell = Callable[..., list[str]]
 

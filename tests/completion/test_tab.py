@@ -9,9 +9,9 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.completion.conftest import Open
-from tests.shells import Shell
+from tests.support import library
+from tests.support.shells import Shell
 
 HOSTILE = (
     *("my queue", "it's", 'say "hi"', "$(touch executed)", "`touch executed`", "a;touch executed"),

@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import forked, library
 from tests.conformance.test_worker import work_until
 from tests.conftest import Run, environment, ids
+from tests.support import forked, library
 
 QUEUE = "mail"
 RUNS: list[int] = []

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conformance.test_reading import json_values
 from tests.conftest import Run
+from tests.support import library
 
 QUEUE = "mail:out"
 Call = Callable[[RedisBackend], Awaitable[Any]]

@@ -8,10 +8,10 @@ import time
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Result, Run
 from tests.demo.processes import eventually
-from tests.workers import QUEUE, failing, nap, napping, working
+from tests.support import library
+from tests.support.workers import QUEUE, failing, nap, napping, working
 
 
 def enqueue(server: PrivateRedis, *jobs: dict[str, object]) -> None:

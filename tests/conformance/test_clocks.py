@@ -10,10 +10,10 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Run
 from tests.demo.processes import eventually
-from tests.workers import QUEUE, holding, working
+from tests.support import library
+from tests.support.workers import QUEUE, holding, working
 
 JOBS = ("a", "b")
 HOUR = 3600.0

@@ -7,8 +7,8 @@ import json
 import pytest
 import redis
 
-from tests import library
 from tests.conftest import Run
+from tests.support import library
 
 QUEUE = "mail"
 

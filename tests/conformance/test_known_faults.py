@@ -11,8 +11,8 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Run, ids, run_tool
+from tests.support import library
 
 QUEUE = "mail"
 

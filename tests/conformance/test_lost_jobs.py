@@ -14,7 +14,7 @@ from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.services.monitoring.lost_jobs import SILENCE, LostJob, LostJobs
 from asyncmq_cli.storage.store import Store
-from tests import library
+from tests.support import library
 
 QUEUE = "tenant:mail"
 TTL = config.DEFAULT_HEARTBEAT_TTL

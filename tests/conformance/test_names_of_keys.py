@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Run
+from tests.support import library
 
 QUEUE = "mail"
 

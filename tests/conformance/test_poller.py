@@ -20,7 +20,7 @@ from asyncmq_cli.models.snapshots import Snapshot
 from asyncmq_cli.services.monitoring import latest_jobs, poller
 from asyncmq_cli.services.monitoring.poller import SnapshotReader
 from asyncmq_cli.storage.store import Store
-from tests import library
+from tests.support import library
 
 QUEUES = ("mail", "reports")
 

@@ -14,8 +14,8 @@ import redis
 from asyncmq.stores.rabbitmq import RabbitMQJobStore
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Run
+from tests.support import library
 
 
 def note(job_id: str, status: str, **more: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Run
+from tests.support import library
 
 QUEUE = "tenant:a*[1]"
 LISTED = ("waiting", "active", "completed", "failed", "delayed", "expired", "cancelled", "waiting-children")

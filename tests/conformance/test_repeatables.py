@@ -26,9 +26,9 @@ from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.services.repeatables.service import Address, RepeatableService
 from asyncmq_cli.storage.store import Store
-from tests import library
 from tests.conftest import Result, Run
-from tests.unit.strategies import ANY_TEXT, JSON_VALUES
+from tests.support import library
+from tests.support.strategies import ANY_TEXT, JSON_VALUES
 
 QUEUE = "tenant:a"
 KEY = f"queue:{QUEUE}:repeatables"

@@ -12,10 +12,10 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Run
 from tests.demo.processes import eventually
-from tests.workers import QUEUE, holding, napping, working
+from tests.support import library
+from tests.support.workers import QUEUE, holding, napping, working
 
 ACTIVE, WAITING, DELAYED = (f"queue:{QUEUE}:{name}" for name in ("active", "waiting", "delayed"))
 STATES = f"jobs:{QUEUE}:states"

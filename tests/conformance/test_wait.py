@@ -17,12 +17,12 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Result, Run, environment, run_tool
 from tests.demo.processes import eventually
-from tests.forked import Forked
-from tests.terminal import on_terminal
-from tests.workers import QUEUE, failing, holding, napping, working
+from tests.support import library
+from tests.support.forked import Forked
+from tests.support.terminal import on_terminal
+from tests.support.workers import QUEUE, failing, holding, napping, working
 
 MANY = [napping(f"job-{number}", 0.02) for number in range(60)]
 

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import dashboard, library, workers
 from tests.conftest import Run
 from tests.demo.processes import eventually
+from tests.support import dashboard, library, workers
 
 QUEUES = ("mail", "reports", "thumbs")
 STATES = ("waiting", "active", "delayed", "completed", "failed")

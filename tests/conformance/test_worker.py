@@ -17,8 +17,8 @@ from asyncmq.runners import run_worker
 from asyncmq.tasks import task
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import forked, library
 from tests.conftest import Run, environment
+from tests.support import forked, library
 
 QUEUE = "mail"
 RUNS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []

@@ -13,8 +13,8 @@ from asyncmq.backends.redis import RedisBackend
 from asyncmq.runners import run_worker
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Result, Run
+from tests.support import library
 
 QUEUE = "mail"
 

@@ -13,10 +13,10 @@ import redis
 
 from asyncmq_cli.demo.environment import DemoEnvironment
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import forked
 from tests.conftest import Result, Run, environment, within_this_process
 from tests.docs.prepared import prepare, remember
 from tests.faults.support import Keyspace
+from tests.support import forked
 
 Shell = Callable[[str], Result]
 

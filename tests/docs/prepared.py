@@ -13,7 +13,7 @@ from asyncmq.backends.redis import RedisBackend
 from asyncmq.jobs import Job
 
 from asyncmq_cli.app import run
-from tests import library
+from tests.support import library
 
 """A clock so far ahead that a worker stays alive."""
 

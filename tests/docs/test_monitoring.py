@@ -11,10 +11,10 @@ import redis
 import yaml
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Result
 from tests.docs.recipes import ROOT, as_cron, block, blocks, crontab, programs, run_shell
-from tests.workers import failing, napping, working
+from tests.support import library
+from tests.support.workers import failing, napping, working
 from tools.pages import DOCS
 
 PAGE, METRICS, README = DOCS / "monitoring.md", DOCS / "metrics.md", ROOT / "README.md"

@@ -16,8 +16,8 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from asyncmq_cli.services.doctor import scan
-from tests import library
 from tests.conftest import Result, Run
+from tests.support import library
 from tools import commandtree, pages
 
 FOLDER = pages.DOCS / "schemas"

@@ -10,7 +10,7 @@ from itertools import cycle, repeat
 
 import redis
 
-from tests import library
+from tests.support import library
 
 Keys = dict[str, set[str]]
 

@@ -25,7 +25,7 @@ from asyncmq.backends.redis import RedisBackend
 from asyncmq.runners import run_worker
 from asyncmq.tasks import task
 
-from tests import library
+from tests.support import library
 
 QUEUE = "race"
 RUNS = "race-runs"

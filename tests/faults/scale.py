@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import redis
 
-from tests.servers import running_on
+from tests.support.servers import running_on
 
 T = TypeVar("T")
 

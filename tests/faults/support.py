@@ -13,9 +13,9 @@ from typing import Any
 import redis
 from asyncmq.backends.redis import RedisBackend
 
-from tests import library
 from tests.conftest import Result
-from tests.servers import version_of
+from tests.support import library
+from tests.support.servers import version_of
 
 QUEUE = "mail"
 PAUSED_QUEUE = "held"

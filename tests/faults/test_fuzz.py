@@ -18,10 +18,10 @@ from asyncmq_cli.services.backup.format import BadLine, is_cut, read_line
 from asyncmq_cli.services.jobs.traceback import job_error
 from asyncmq_cli.storage.schema import codec
 from asyncmq_cli.storage.schema.job import RawJob, add_record, hydrate
-from tests import library
 from tests.faults.hostile import NAMES, SECRET, TRACE, document
 from tests.faults.scale import record, scaled, seeded
 from tests.faults.test_hostile import _OBEYED
+from tests.support import library
 
 JOB_INPUTS = scaled(1_500, 100_000)
 CODEC_INPUTS = scaled(3_000, 900_000)

@@ -15,12 +15,12 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import Result, environment
 from tests.faults.hostile import SECRET, fill
 from tests.faults.scale import record, scaled, seeded
 from tests.faults.support import Tool
-from tests.terminal import on_terminal
+from tests.support import library
+from tests.support.terminal import on_terminal
 
 ROUNDS = scaled(5, 150)
 MEGABYTES = scaled(120, 400)

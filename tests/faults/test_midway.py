@@ -14,10 +14,10 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import run_tool
 from tests.faults.fakes import Proxy
 from tests.faults.support import QUEUE, Tool, error_of
+from tests.support import library
 
 JOBS = [f"job-{number}" for number in range(120)]
 

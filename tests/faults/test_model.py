@@ -29,10 +29,10 @@ from hypothesis.stateful import (
 
 from asyncmq_cli.app import run
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import environment
 from tests.faults import ledger
 from tests.faults.scale import SEED, record, scaled, seeded
+from tests.support import library
 
 QUEUE = "model:q*[1]"
 NAMES = [f"j{number}" for number in range(6)]

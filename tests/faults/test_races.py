@@ -11,11 +11,11 @@ from pathlib import Path
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests import library
 from tests.conftest import environment
 from tests.faults import ledger
 from tests.faults.race_player import QUEUE, RUNS
 from tests.faults.scale import SEED, record, scaled, seeded
+from tests.support import library
 
 SECONDS = scaled(4, 60)
 OPERATORS, WORKERS = 8, 4

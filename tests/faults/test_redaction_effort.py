@@ -8,7 +8,7 @@ import time
 import pytest
 
 from asyncmq_cli.output.redaction.redact import redact_text
-from tests.unit.test_redact_forms import FORMS
+from tests.output.redaction.test_redact_forms import FORMS
 
 # What begins something that is looked for, and does not end it.
 BEGINNINGS = (

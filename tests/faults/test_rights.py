@@ -12,7 +12,6 @@ import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.storage.schema.keys import METRICS_STREAM
-from tests import library
 from tests.faults.support import (
     CHANGES,
     NEW_BACKUP,
@@ -25,6 +24,7 @@ from tests.faults.support import (
     assert_refused,
     seed,
 )
+from tests.support import library
 
 KEYS = "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:*"
 READER_RULES = (

@@ -12,10 +12,10 @@ from asyncmq.backends.redis import RedisBackend
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.storage.store import Store
 from asyncmq_cli.storage.write.job_changes import Changes
-from tests import library
 from tests.conftest import Run, run_tool
 from tests.faults.fakes import Proxy
 from tests.faults.support import QUEUE, error_of
+from tests.support import library
 
 JOBS = [f"job-{number:03}" for number in range(220)]
 

@@ -17,11 +17,11 @@ from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.storage.write.scripts import Scripts
-from tests import library
 from tests.conftest import Result
 from tests.faults.scale import WHOLE, record
 from tests.faults.support import LOST, QUEUE, Args, Tool, error_of
 from tests.faults.test_rights import CHANGING, KEYS, OPTIONAL, Guarded
+from tests.support import library
 
 HURT = "hurt"
 """A queue in which each of the doctor's scripts has something to repair."""

@@ -14,8 +14,8 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli import __version__
-from tests import library
 from tests.conftest import Result
+from tests.support import library
 
 QUEUE, DEAD, NEXT = "emails", "dead-1", "next-1"
 

@@ -1,0 +1,179 @@
+"""What is shown before jobs are changed: their states, tasks and errors, and whether they can be had back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import redis
+from asyncmq.backends.redis import RedisBackend
+
+from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.storage.schema.keys import QueueKeys
+from tests.conftest import Run
+from tests.support import library
+from tests.support.terminal import on_terminal
+
+QUEUE = "emails"
+FAILED = "7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11"
+ERROR = "Traceback (most recent call last):\n  …\napp.errors.DeliveryError: no such mailbox"
+NO_BACKUP = "no backup: it cannot be taken back; --backup FILE would keep them"
+
+
+@pytest.fixture(autouse=True)
+def emails(server: PrivateRedis, client: redis.Redis) -> None:
+    dead = library.job(FAILED, task="app.mail.send", status="failed", last_error=ERROR, created_at=1.6e9)
+    waiting = [("waiting", library.job(f"w{n:02}", task="app.news", created_at=1.6e9 + n)) for n in range(13)]
+
+    async def fill(opened: RedisBackend) -> None:
+        await library.fill(opened, QUEUE, waiting)
+
+    library.with_backend(server.url, fill)
+    library.bury(client, QUEUE, [dead], 1.6e9)
+
+
+def asked(server: PrivateRedis, *args: str, columns: int = 80) -> str:
+    screen = on_terminal(*args, url=server.url, answer="n\n", columns=columns)
+    assert screen.code == 5, screen.text
+    return screen.text.partition(" [y/N]")[0]
+
+
+@pytest.mark.parametrize("which", [("--q", "mailbox", "--state", "failed"), (FAILED,)])
+def test_a_removal_names_state_task_and_error_and_that_it_is_for_good(
+    which: tuple[str, ...], server: PrivateRedis
+) -> None:
+    assert asked(server, "jobs", "remove", QUEUE, *which, columns=100).splitlines() == [
+        f"  {FAILED}  app.mail.send  DeliveryError: no such mailbox",
+        NO_BACKUP,
+        f"Remove 1 failed job in {QUEUE}?",
+    ]
+
+
+def test_a_narrow_terminal_cuts_the_error_and_never_the_id(server: PrivateRedis) -> None:
+    first, *_ = asked(server, "jobs", "remove", QUEUE, FAILED).splitlines()
+    assert first == f"  {FAILED}  app.mail.send  DeliveryError: no such m…"
+    first, *_ = asked(server, "jobs", "remove", QUEUE, FAILED, columns=40).splitlines()
+    assert first == f"  {FAILED}  app…ail.send"
+
+
+def test_all_means_what_waits_and_says_so(server: PrivateRedis, run: Run) -> None:
+    lines = asked(server, "jobs", "remove", QUEUE, "--all").splitlines()
+    assert lines[0] == "  w00  app.news"
+    assert lines[10:] == [
+        "  … and 3 more",
+        "only waiting jobs; --state all looks at every state",
+        NO_BACKUP,
+        f"Remove 13 waiting jobs in {QUEUE}?",
+    ]
+    refused = run("jobs", "remove", QUEUE, "--all")
+    assert (refused.code, refused.stdout) == (5, "")
+    assert refused.stderr == (
+        f"error: this would remove 13 waiting jobs in '{QUEUE}', and nobody is there to ask\n"
+        "hint: --yes does it, --dry-run shows what it would do; "
+        f"only waiting jobs; --state all looks at every state; {NO_BACKUP}\n"
+    )
+
+
+def test_states_that_differ_are_counted_and_stand_beside_each_job(server: PrivateRedis) -> None:
+    lines = asked(server, "jobs", "remove", QUEUE, "--state", "all", columns=120).splitlines()
+    assert lines[0].split() == [FAILED, "failed", "app.mail.send", "DeliveryError:", "no", "such", "mailbox"]
+    assert lines[1].split() == ["w00", "waiting", "app.news"]
+    assert lines[-1] == f"Remove 14 jobs (13 waiting, 1 failed) in {QUEUE}?"
+    lines = asked(server, "jobs", "cancel", QUEUE, "w00", "w01").splitlines()
+    assert lines == ["  w00  app.news", "  w01  app.news", f"Cancel 2 waiting jobs in {QUEUE}?"]
+
+
+def test_a_share_is_told_from_all_that_match(server: PrivateRedis, run: Run) -> None:
+    text = asked(server, "jobs", "remove", QUEUE, "--task", "news", "--limit", "2")
+    assert text.endswith(f"Remove 2 waiting jobs (of 13 that match) in {QUEUE}?")
+    args = ("jobs", "remove", QUEUE, "--task", "news", "--limit", "2")
+    done = on_terminal(*args, "--yes", url=server.url)
+    assert (done.code, done.text) == (0, "Removed 2 (of 13 that match)\n")
+
+
+def test_with_a_backup_it_is_told_where_and_how_to_take_it_back(
+    server: PrivateRedis, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "my backup"
+    screen = on_terminal(
+        *("jobs", "remove", QUEUE, FAILED, "--backup", str(file)), url=server.url, answer="y\n", columns=200
+    )
+    assert screen.code == 0
+    assert f"\nbackup: {file}\nRemove 1 failed job in {QUEUE}? [y/N] " in screen.text
+    assert screen.lines[-2:] == [
+        f"Removed job {FAILED} in {QUEUE}",
+        f"backup: `asyncmq jobs restore '{file}'` puts back what was removed",
+    ]
+    text = asked(server, "jobs", "restore", str(file), columns=100).splitlines()
+    assert text == [
+        f"  {FAILED}  app.mail.send  DeliveryError: no such mailbox",
+        f"Restore 1 failed job in {QUEUE}?",
+    ]
+    piped = run("jobs", "remove", QUEUE, "w00", "--yes", "--backup", str(tmp_path / "other"))
+    assert (piped.code, piped.stderr) == (0, "")
+
+
+def test_a_dry_run_on_a_terminal_names_what_it_does_not_show(server: PrivateRedis) -> None:
+    screen = on_terminal("jobs", "remove", QUEUE, "--all", "--dry-run", url=server.url)
+    assert screen.lines[-2:] == ["… and 3 more", "Would remove 13 waiting jobs"]
+    assert sum(line.startswith("dry-run") for line in screen.lines) == 10
+    some = on_terminal("jobs", "remove", QUEUE, "--all", "--limit", "1", "--dry-run", url=server.url)
+    assert some.lines[-1] == "Would remove 1 waiting job (of 13 that match)"
+    none = on_terminal("jobs", "remove", QUEUE, "--state", "delayed", "--dry-run", url=server.url)
+    assert none.lines == [
+        "note: there is no delayed job; --state all looks at every state",
+        "Nothing was done",
+    ]
+
+
+def test_a_hostile_task_and_error_are_shown_harmless(server: PrivateRedis, client: redis.Redis) -> None:
+    error = "boom password=hunter2 \x9b31m"
+    library.bury(
+        client, QUEUE, [library.job("e", task="\x1b]0;owned\x07", status="failed", last_error=error)], 1.6e9
+    )
+    text = asked(server, "jobs", "remove", QUEUE, "e", columns=120)
+    assert "\\x1b]0;owned\\x07" in text and "hunter2" not in text
+    assert not set(text) & set("\x07\x9b")
+
+
+@pytest.mark.parametrize("noun", ["jobs", "dlq"])
+def test_standard_output_is_no_place_for_a_backup(
+    noun: str, run: Run, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = library.dump(client)
+    refused = run(noun, "remove", QUEUE, FAILED, "--yes", "--backup", "-")
+    assert (refused.code, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "error: --backup needs the name of a file; - is none\n"
+        "hint: a backup must be on disk before anything is removed; ./- is a file of that name\n"
+    )
+    assert (library.dump(client), list(tmp_path.iterdir())) == (before, [])
+
+
+@pytest.mark.parametrize(
+    ("children", "says"), [(("c",), "1 job waits for it"), (("c", "d"), "2 jobs wait for it")]
+)
+def test_who_waits_for_a_job_is_told_in_english(
+    children: tuple[str, ...], says: str, server: PrivateRedis, client: redis.Redis
+) -> None:
+    client.sadd(QueueKeys(QUEUE).children("w00"), *children)
+    lines = asked(server, "jobs", "remove", QUEUE, "w00").splitlines()
+    assert lines[:2] == ["  w00  app.news", f"    ({says} and will never run)"]
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["filter", "named"])
+def test_a_change_that_flushes_the_audit_trail_is_asked_about(
+    named: bool, client: redis.Redis, server: PrivateRedis, run: Run
+) -> None:
+    dead = [library.job(f"d{n}", status="failed", created_at=1.6e9 + n) for n in range(5)]
+    library.bury(client, QUEUE, dead, 1.6e9)
+    targets = [job["id"] for job in dead] if named else ["--all"]
+    few = {"ASYNCMQ_AUDIT_MAXLEN": "4"}
+    told = "push every earlier one out"
+    screen = on_terminal("dlq", "retry", QUEUE, *targets, url=server.url, answer="n\n", columns=300, env=few)
+    assert (screen.code, told in screen.text) == (5, True), screen.text
+    refused = run("dlq", "retry", QUEUE, *targets, env=few)
+    assert (refused.code, library.events(client)) == (5, [])
+    done = run("dlq", "retry", QUEUE, *targets, "--yes", env=few)
+    assert (done.code, told in done.stderr) == (0, True)

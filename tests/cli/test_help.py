@@ -1,0 +1,184 @@
+"""Help that shows how, and errors that know what was meant."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from asyncmq_cli.app import _built
+from tests.conftest import Run
+from tests.support.shells import ROOT
+
+
+def commands(node: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    node = node or _built()
+    yield path, node
+    for name in getattr(node, "commands", ()):
+        yield from commands(node.get_command(None, name), (*path, name))
+
+
+ALL = dict(commands())
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_leads_with_examples_that_are_true(path: tuple[str, ...], cli: Run) -> None:
+    page = cli(*path, "--help")
+    assert (page.code, page.stderr) == (0, "")
+    titles = [line for line in page.lines if line.endswith(":") and not line.startswith("    ")]
+    assert titles[0].strip() in ("Example:", "Examples:"), titles
+    examples = [line.partition("asyncmq ")[2] for line in page.lines if line.startswith("  ")]
+    assert any(line.split()[: len(path)] == list(path) for line in examples), examples
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_before_a_command_is_help_behind_it(path: tuple[str, ...], cli: Run) -> None:
+    assert cli("help", *path).stdout == cli(*path, "--help").stdout
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_option_says_what_it_does(path: tuple[str, ...]) -> None:
+    for param in ALL[path].params:
+        assert param.hidden or param.help, param.name
+        named = param.metavar or ""
+        assert param.param_type_name != "option" or param.is_flag or named, param.name
+
+
+def test_options_stand_in_groups_and_the_global_ones_last(cli: Run) -> None:
+    titles = [line for line in cli("jobs", "retry", "--help").lines if line and line[0] != " "]
+    assert titles[0] == "Usage: asyncmq jobs retry [OPTIONS] QUEUE [ID...]"
+    assert titles[1:] == [
+        *("Arguments:", "Options:", "Filters:", "How many, and how fast:", "Global options:"),
+    ]
+
+
+def test_what_a_list_narrows_by_stands_under_filters(cli: Run) -> None:
+    for line, options in (
+        ("audit", ["--action", "--status", "--queue", "--job-id", "--by", "--since", "--q"]),
+        ("workers list", ["--queue", "--health"]),
+        ("jobs list", ["--q", "--task", "--job-id", "--group", "--older-than", "--newer-than"]),
+    ):
+        page = cli(*line.split(), "--help").stdout
+        filters = page[page.index("\nFilters:\n") :].split("\n\n")[0]
+        assert re.findall(r"^  (--[\w-]+)", filters, re.MULTILINE) == options
+
+
+def test_the_root_tells_the_exit_statuses_as_the_docs_do(cli: Run) -> None:
+    page = cli("--help").stdout
+    told = re.findall(r"^  (\d+) ", page[page.index("\nExit status:\n") :], re.MULTILINE)
+    documented = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE)
+    assert told == documented
+
+
+def test_examples_of_a_noun_stand_as_far_in_as_those_of_a_command(cli: Run) -> None:
+    for line in ("jobs", "jobs list"):
+        lines = cli(*line.split(), "--help").lines
+        assert lines[lines.index("  Examples:") + 1].startswith("    asyncmq jobs list")
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_in_the_c_locale_is_ascii(
+    path: tuple[str, ...], cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    assert cli(*path, "--help").stdout.isascii()
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    assert ("…" in cli("queues", "list", "--help").stdout) is True
+
+
+def test_number_ranges_are_told_once(cli: Run) -> None:
+    for path in ALL:
+        assert not re.search(r"x[<>]=", cli(*path, "--help").stdout), path
+
+
+def test_defaults_and_variables_are_told(cli: Run) -> None:
+    page = " ".join(cli("jobs", "list", "--help").stdout.split())
+    for told in (
+        "[default: waiting]",
+        "Jobs a page, 1 to 1000. [default: 20]",
+        "[env: ASYNCMQ_REDIS_URL, REDIS_URL; default: redis://localhost:6379/0]",
+        "[env: NO_COLOR; default: auto]",
+    ):
+        assert told in page
+    root = cli("--help").stdout
+    environment = root[root.index("Environment:") :]
+    assert all(f"ASYNCMQ_{name}" in environment for name in ("REDIS_URL", "ACTOR", "CONFIG", "AUDIT_MAXLEN"))
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("jbos list", ["jobs"]),
+        ("jbo list", ["jobs"]),
+        ("wrokers list", ["workers"]),
+        ("jobs lst", ["list"]),
+        ("queue lits", ["list"]),
+        ("jobs delete q 1", ["remove"]),
+        ("dlq requeue q", ["retry"]),
+        ("retry q 1", ["asyncmq jobs retry", "asyncmq dlq retry"]),
+        ("help jobs rety", ["retry"]),
+        ("jobs list q --sate failed", ["--state"]),
+        ("jobs retry q --dryrun", ["--dry-run"]),
+        ("jobs list q --newer 1h", ["--newer-than"]),
+        ("--colour never queues list", ["--color"]),
+        ("jobs list q --limit 5", ["--size"]),
+        ("jobs list q --since 1h", ["--newer-than"]),
+        ("jobs list q --status failed", ["--state"]),
+        ("audit --newer-than 1h", ["--since"]),
+        ("audit --actor ann", ["--by"]),
+        ("jobs groups q", ["asyncmq dlq groups"]),
+        ("version", ["--version"]),
+        ("completion", ["--install-completion", "--show-completion"]),
+        ("completions", ["--install-completion", "--show-completion"]),
+        ("queues stop q", ["pause"]),
+        ("jobs kill q", ["cancel"]),
+        ("status", ["overview"]),
+    ],
+)
+def test_what_is_nearly_right_is_answered_with_what_is(line: str, meant: list[str], cli: Run) -> None:
+    result = cli(*line.split())
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[1] == f"hint: did you mean {' or '.join(meant)}?"
+    error = json.loads(cli("--json", *line.split()).stderr)["error"]
+    assert error["details"] == {"nearest": meant}
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        (
+            "queues remove q",
+            "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it",
+        ),
+        ("queues rm q", "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it"),
+        (
+            "dlq list q --state failed",
+            "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
+        ),
+        ("list", "of what? 'asyncmq queues list', or jobs, dlq, repeatables, workers"),
+        ("queues list emails", "did you mean 'asyncmq queues show emails'?"),
+        ("workers list emails", "did you mean 'asyncmq workers list --queue emails'?"),
+        ("jobs remove emails f1 --backup", "'asyncmq jobs remove --help' shows how"),
+        ("--json jobs show emails f1 f2", "'asyncmq jobs show --help' shows how"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_is_instead(line: str, hint: str, cli: Run) -> None:
+    result = cli(*line.removeprefix("--json ").split())
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[1:] == [f"hint: {hint}"]
+
+
+def test_what_is_nowhere_near_is_sent_to_the_help(cli: Run) -> None:
+    assert cli("xyzzy").stderr == "error: no such command 'xyzzy'\nhint: 'asyncmq --help' shows how\n"
+    assert cli("jobs", "list", "q", "--xyzzy").stderr == (
+        "error: no such option --xyzzy\nhint: 'asyncmq jobs list --help' shows how\n"
+    )
+
+
+def test_a_noun_alone_is_told_its_verbs(cli: Run) -> None:
+    error, hint = cli("queues").stderr.splitlines()
+    assert error == "error: asyncmq queues needs a verb"
+    assert hint == "hint: one of list, show, pause, resume, forget; 'asyncmq queues --help' shows how"

@@ -1,0 +1,99 @@
+"""What is named by an argument, or by a line of standard input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import redis
+from asyncmq.backends.redis import RedisBackend
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests.conftest import Run
+from tests.support import library
+
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.fixture
+def dashes(server: PrivateRedis, client: redis.Redis) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        for queue in ("-", "./-", "mail"):
+            await opened.enqueue(queue, library.job("-"))
+            await opened.enqueue(queue, library.job("./-"))
+        await opened.upsert_repeatable("-", {"task_id": "app.tick", "every": 60})
+
+    library.with_backend(server.url, fill)
+
+
+def test_a_queue_called_dash_can_be_paused_and_examined(dashes: None, client: redis.Redis, run: Run) -> None:
+    assert run("queues", "pause", "./-").code == 0
+    assert client.exists("queue:-:paused") == 1
+    assert client.exists("queue:./-:paused", "queue:mail:paused") == 0
+    assert run("queues", "show", "./-", "--json").json["name"] == "-"
+    assert run("queues", "show", "-", "--json").json["name"] == "-"
+    assert run("queues", "resume", "-", stdin="-\n").code == 0
+    assert client.exists("queue:-:paused") == 0
+    assert run("doctor", "./-", "--json").json["checked"] == ["-"]
+    assert run("jobs", "list", "./-", "--json").json["queue"] == "-"
+    assert run("repeatables", "list", "./-", "--json").json["repeatables"][0]["queue"] == "-"
+
+
+def test_more_dots_name_what_is_spelled_like_that(dashes: None, client: redis.Redis, run: Run) -> None:
+    assert run("queues", "pause", "././-").code == 0
+    assert client.exists("queue:./-:paused") == 1
+    assert run("jobs", "show", "mail", "././-", "--json").json["id"] == "./-"
+    assert run("queues", "resume", "-", stdin="./-").code == 0
+    assert client.exists("queue:./-:paused") == 0
+
+
+def test_a_job_called_dash_can_be_removed(dashes: None, client: redis.Redis, run: Run) -> None:
+    assert run("jobs", "show", "mail", "-", "--json").json["id"] == "-"
+    assert run("jobs", "remove", "mail", "./-", "--yes").code == 0
+    assert client.smembers("jobs:mail:ids") == {b"./-"}
+
+
+def test_standard_input_without_names_says_what_a_dash_is(dashes: None, run: Run) -> None:
+    nothing = run("queues", "pause", "-")
+    assert (nothing.code, "'./-' is the queue that is called '-'" in nothing.stderr) == (0, True)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(server: PrivateRedis, client: redis.Redis, run: Run) -> None:
+    library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("a")))
+    assert run("jobs", "remove", "mail", "-", "--yes", stdin=BOM + b"a\r\n").code == 0
+    assert client.exists("jobs:mail:a") == 0
+
+
+def test_blanks_around_an_id_are_dropped_unless_a_job_has_them(
+    server: PrivateRedis, client: redis.Redis, run: Run
+) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        for job_id in ("a", "b", " b", "c"):
+            await opened.enqueue("mail", library.job(job_id))
+
+    library.with_backend(server.url, fill)
+    assert run("jobs", "show", "mail", "\u00a0a ", "--json").json["id"] == "a"
+    assert run("jobs", "remove", "mail", "-", "c\t", "--yes", stdin="  a\n b\n").code == 0
+    assert client.smembers("jobs:mail:ids") == {b"b"}
+    assert run("queues", "pause", "-", stdin="  mail  \n").code == 0
+    assert client.exists("queue:mail:paused") == 1
+
+
+def test_a_backup_may_start_with_a_byte_order_mark(
+    server: PrivateRedis, client: redis.Redis, run: Run, tmp_path: Path
+) -> None:
+    library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("a")))
+    file = tmp_path / "backup"
+    assert run("jobs", "remove", "mail", "a", "--yes", "--backup", str(file)).code == 0
+    file.write_bytes(BOM + file.read_bytes())
+    assert run("jobs", "restore", str(file), " a ").code == 0
+    assert client.exists("jobs:mail:a") == 1
+
+
+def test_a_byte_that_is_not_utf_8_is_searched_for(client: redis.Redis, run: Run) -> None:
+    client.sadd("jobs:mail:ids", b"caf\xe9", "plain")
+    client.hset("jobs:mail:states", mapping={b"caf\xe9": "completed", "plain": "completed"})
+    for text in ("caf\udce9", "\udce9", "f\udce9 "):
+        found = run("jobs", "list", "mail", "--state", "completed", "--q", text, "-o", "name")
+        assert (found.code, found.lines) == (0, ["caf\udce9"])
+    assert run("jobs", "list", "mail", "--state", "completed", "--q", "\udcff", "-o", "name").lines == []

@@ -1,0 +1,51 @@
+"""Huge values and long names: cut on a terminal, with how much; whole with --full, in a pipe and in JSON."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import redis
+from asyncmq.backends.redis import RedisBackend
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests.conftest import Run
+from tests.support import library
+from tests.support.terminal import on_terminal
+
+QUEUE = "company-wide-mailing.tenant-0123456789.transactional-messages.priority-high"
+HUGE = "x" * 2_000_000
+
+
+@pytest.fixture(autouse=True)
+def huge(server: PrivateRedis, client: redis.Redis) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        big = library.job("big", args=[HUGE, list(range(25_000))], created_at=time.time())
+        await opened.enqueue(QUEUE, big)
+
+    library.with_backend(server.url, fill)
+
+
+def test_a_huge_argument_takes_a_screen_and_says_what_is_left_out(server: PrivateRedis) -> None:
+    screen = on_terminal("jobs", "show", QUEUE, "big", url=server.url)
+    text = "".join(screen.lines)
+    assert screen.code == 0 and len(screen.lines) < 150
+    assert "1,999,000 more characters, --full shows them" in text.replace("\n", "")
+    assert "24,950 more elements, --full shows them" in text
+
+
+def test_with_full_and_in_a_pipe_nothing_is_cut(server: PrivateRedis, cli: Run) -> None:
+    whole = cli("jobs", "show", QUEUE, "big", "--full", "--color", "always")
+    assert HUGE in whole.stdout and "24999" in whole.stdout and "--full" not in whole.stdout
+    piped = cli("jobs", "show", QUEUE, "big")
+    assert HUGE in piped.stdout and "--full" not in piped.stdout
+    assert cli("jobs", "show", QUEUE, "big", "--json").json["payload"]["args"][0] == HUGE
+
+
+def test_a_long_name_hides_no_count(server: PrivateRedis, cli: Run) -> None:
+    lines = on_terminal("queues", "list", url=server.url).lines
+    assert lines[0].split()[:5] == ["NAME", "STATE", "WAITING", "ACTIVE", "DELAYED"]
+    assert "…" in lines[1].split()[0] and max(map(len, lines)) <= 80
+    wide = cli("queues", "list", "--full", "--color", "always").stdout
+    assert QUEUE in wide
+    assert cli("queues", "list").stdout.split("\t")[0] == QUEUE

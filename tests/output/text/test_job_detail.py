@@ -1,0 +1,66 @@
+"""Why a job failed, as people are shown it."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncmq_cli.models.job_details import JobDetail
+from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.output.text.job_detail import job_lines
+from asyncmq_cli.services.jobs.traceback import job_error
+from tests.support.library import TRACEBACK
+from tests.support.tracebacks import fail_in_handler, raised_by, text_of
+
+
+def shown(text: str) -> list[str]:
+    job = Job("q", "1", "failed", {"last_error": text, "error_traceback": text})
+    return list(job_lines(JobDetail(job, None, job_error(job)), now=0.0, show_secrets=False))
+
+
+def test_each_exception_of_a_chain_stands_over_its_own_frames() -> None:
+    lines = shown(TRACEBACK)
+    assert lines[lines.index("Frames, the last called last:") + 1 :] == [
+        "  app.errors.DeliveryError: no mail server",
+        "    /app/tasks.py:30 in send",
+        '        raise DeliveryError("no mail server") from exc',
+        "  caused by ConnectionRefusedError: [Errno 111] Connection refused",
+        "    /app/mail.py:12 in connect",
+        "        sock.connect(address)",
+    ]
+
+
+def blocks(text: str) -> list[str]:
+    lines = shown(text)
+    return [
+        line.strip()
+        for line in lines[lines.index("Frames, the last called last:") + 1 :]
+        if line[2:3] not in ("", " ")
+    ]
+
+
+def test_what_was_being_handled_is_told_from_a_cause() -> None:
+    assert blocks(text_of(raised_by(fail_in_handler))) == [
+        "KeyError: 'fallback'",
+        "while handling RuntimeError: could not send",
+        "caused by ValueError: no such address",
+    ]
+
+
+def test_a_single_traceback_is_one_block() -> None:
+    assert blocks(TRACEBACK.split("\n\n", 1)[0]) == ["ConnectionRefusedError: [Errno 111] Connection refused"]
+
+
+@pytest.mark.parametrize("cut", range(0, len(TRACEBACK), 7))
+def test_a_traceback_that_was_cut_is_shown_as_far_as_it_goes(cut: int) -> None:
+    paths = [line.strip() for line in shown(TRACEBACK[:cut] or " ") if line.strip().startswith("/app/")]
+    assert len(paths) == len(set(paths)) <= 2
+
+
+def test_a_frames_path_and_source_are_redacted_as_in_json() -> None:
+    text = (
+        'Traceback (most recent call last):\n  File "/srv/token=hunter2/app.py", line 3, in send\n'
+        '    os.environ["DB_PASSWORD"] = "hunter2"\nValueError: no'
+    )
+    lines = "\n".join(shown(text))
+    assert "/srv/token=[redacted]" in lines and 'os.environ["DB_PASSWORD"] = "[redacted]"' in lines
+    assert "hunter2" not in lines
