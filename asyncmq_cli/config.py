@@ -54,6 +54,8 @@ class Config:
     max_payload: int = DEFAULT_MAX_PAYLOAD
     redact: tuple[str, ...] = ()
     """Names of secrets beside those that are known."""
+    url_from: str = ""
+    """What said where Redis is, "" for the default."""
 
     @property
     def max_decoded(self) -> int:
@@ -86,6 +88,7 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         **secret,
         warnings=warnings,
         address=address,
+        url_from=source,
         timeout=_duration(
             "--timeout" if flags.get("timeout") is not None else f"timeout in {_FILE}",
             _first(flags.get("timeout"), address.timeout, stored.get("timeout"), default=DEFAULT_TIMEOUT),

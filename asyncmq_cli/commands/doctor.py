@@ -26,6 +26,14 @@ AnyQueuesArg = Annotated[
     ),
 ]
 RepairOption = Annotated[bool, typer.Option("--repair", help="Repair what can be repaired without guessing.")]
+SelfOption = Annotated[
+    bool,
+    typer.Option(
+        "--self",
+        help="Look at this installation instead: which program 'asyncmq' is, versions, Redis, rights; of one "
+        "QUEUE, if named.",
+    ),
+]
 CodeOption = Annotated[
     list[str] | None,
     option("--code", "CODE", "Look for (and repair) only this damage; may be given several times."),
@@ -41,6 +49,7 @@ def doctor(
     queues: AnyQueuesArg = None,
     repair: RepairOption = False,
     code: CodeOption = None,
+    self_: SelfOption = False,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -55,7 +64,12 @@ def doctor(
       asyncmq doctor emails --json | jq -r '.findings[] | [.code, .count] | @tsv'
       asyncmq doctor emails --repair --dry-run
       asyncmq doctor --repair --code waiting_unlisted --code active_lost
+      asyncmq doctor --self
     """
+    if self_:
+        return _look_at_self(
+            session, queues or [], others=repair or dry_run or yes or bool(code) or reason is not None
+        )
     names, codes = _sorted_out(session, queues or [], _known(code or []))
     if not repair:
         if dry_run or yes or reason is not None:
@@ -70,6 +84,15 @@ def doctor(
     with session.out.outcome():
         _tell_of_left(session, report, names)
     return 1 if report.left else 0
+
+
+def _look_at_self(session: Session, queues: list[str], *, others: bool) -> int:
+    from asyncmq_cli.commands import doctor_self
+
+    if others or len(queues) > 1 or session.out.format == "ndjson":
+        raise UsageProblem("--self goes with one QUEUE and --json, and with nothing else")
+    doctor_self.report(session, queues[0] if queues else None)
+    return 0
 
 
 def _told(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[str]) -> int:

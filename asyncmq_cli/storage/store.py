@@ -18,6 +18,7 @@ from asyncmq_cli.storage.schema.keys import PLACES
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
+    from asyncmq_cli.models.rights import Rights
     from asyncmq_cli.storage.client.push import RuntimeEvents
     from asyncmq_cli.storage.integrity.candidates import QueueWalk
     from asyncmq_cli.storage.integrity.evidence import Evidence
@@ -102,6 +103,12 @@ class Store:
 
         timeout = self.config.timeout
         return RuntimeEvents(lambda: connect(self.config, subscribes=True), self.warn, timeout)
+
+    def rights(self, queue: str) -> Rights:
+        """Which commands the server takes of this user on that queue's keys; nothing is changed."""
+        from asyncmq_cli.storage.client.rights import rights
+
+        return rights(self._redis, queue)
 
     def now(self) -> float:
         """The server's time, epoch seconds: the same for every operator."""

@@ -89,10 +89,11 @@ CHANGING: dict[str, list[list[str]]] = {
     "repeatables resume": [["emails", "--task", "app.digest"]],
     "repeatables remove": [["emails", "--task", "app.digest", "--yes"]],
     "doctor --repair": [["--yes"], ["emails", "--dry-run"], ["reports", "--yes"]],
+    "doctor --self": [[], ["emails"], ["--redis-url", "unix:///nowhere/redis.sock"]],
 }
 TYPED = {**READING, **CHANGING}
 SILENT = {"metrics record", "metrics prometheus"}
-OTHERWISE = {"doctor --repair"}
+OTHERWISE = {"doctor --repair", "doctor --self"}
 """Options with which a command prints another document."""
 
 

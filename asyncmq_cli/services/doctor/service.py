@@ -13,6 +13,7 @@ from asyncmq_cli.services.jobs.lookup import require_queue
 from asyncmq_cli.storage.integrity.samples import Samples
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.rights import Rights
     from asyncmq_cli.services.doctor.scan import Confirmed
     from asyncmq_cli.storage.store import Store
 
@@ -29,6 +30,11 @@ class DoctorService:
             require_queue(self._store, queue)
         names = self._store.queues.names()
         return list(dict.fromkeys(queues)) or names, names
+
+    def rights(self, queue: str) -> Rights:
+        """What this user may do with that queue, which need not exist. Raises RedisProblem."""
+        with self._store.errors():
+            return self._store.rights(queue)
 
     def look(self, queues: Sequence[str], codes: Collection[str]) -> Diagnosis:
         """`codes` narrows what is looked for; empty, it is everything. Raises QueueNotFound."""

@@ -1,0 +1,125 @@
+"""What the server says of itself and of this user, and which commands it would take of them.
+
+Reading is tried on the keys of one queue, which need not exist. Commands that write are queued in a
+transaction that is thrown away, which checks the same rights: nothing runs, and no right to ask is needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoPermissionError, ResponseError
+
+from asyncmq_cli.models.rights import Rights
+from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys
+
+if TYPE_CHECKING:
+    import redis
+
+
+def rights(client: redis.Redis, queue: str) -> Rights:
+    """Raises what keeps the server from being asked."""
+    pool = client.connection_pool
+    connection: Any = pool.get_connection()
+    try:
+        asked = _Asked(connection)
+        reading = asked.each(_reading(queue))
+        if asked.takes(("MULTI",)):
+            changing = {"multi": True, **asked.each(_changing(queue)), "discard": asked.takes(("DISCARD",))}
+        else:
+            changing = {"multi": False}
+        return Rights(_user(asked), _server(asked), reading, changing, asked.refused)
+    finally:
+        # Whatever state the conversation is in, the next one starts anew.
+        connection.disconnect()
+        pool.release(connection)
+
+
+class _Asked:
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.refused: str | None = None
+
+    def takes(self, command: tuple[Any, ...]) -> bool:
+        reply = self.reply(*command)
+        if isinstance(reply, NoPermissionError):
+            self.refused = self.refused or str(reply)
+            return False
+        return True
+
+    def each(self, commands: list[tuple[Any, ...]]) -> dict[str, bool]:
+        return {str(command[0]).lower(): self.takes(command) for command in commands}
+
+    def reply(self, *command: Any) -> Any:
+        """The reply, or the error that is one."""
+        self._connection.send_command(*command)
+        try:
+            return self._connection.read_response()
+        except ResponseError as exc:
+            return exc
+
+
+def _user(asked: _Asked) -> str | None:
+    said = asked.reply("ACL", "WHOAMI")
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else None
+
+
+def _server(asked: _Asked) -> str | None:
+    """`redis 7.0.15`."""
+    said = asked.reply("HELLO", 2)
+    if not isinstance(said, list):
+        return None
+    fields = dict(zip(said[::2], said[1::2], strict=False))
+    named = [fields.get(name) for name in (b"server", b"version")]
+    return " ".join(one.decode("utf-8", "replace") for one in named if isinstance(one, bytes)) or None
+
+
+def _reading(queue: str) -> list[tuple[Any, ...]]:
+    keys = QueueKeys(queue)
+    return [
+        ("TIME",),
+        ("SCAN", 0, "COUNT", 1),
+        ("EXISTS", keys.paused),
+        ("PTTL", keys.worker_heartbeats),
+        ("TYPE", keys.waiting),
+        ("MGET", keys.paused),
+        ("HMGET", keys.states, "f"),
+        ("HLEN", keys.active),
+        ("HSCAN", keys.states, 0, "COUNT", 1),
+        ("SCARD", keys.ids),
+        ("SMISMEMBER", keys.ids, "m"),
+        ("SSCAN", keys.ids, 0, "COUNT", 1),
+        ("STRLEN", keys.paused),
+        ("ZCARD", keys.waiting),
+        ("ZCOUNT", keys.delayed, 0, 0),
+        ("ZMSCORE", keys.waiting, "m"),
+        ("ZRANGE", keys.waiting, 0, 0),
+        ("ZRANGEBYSCORE", keys.waiting, 0, 0),
+        ("ZREVRANGE", keys.dlq, 0, 0),
+        ("ZSCAN", keys.waiting, 0, "COUNT", 1),
+        ("XREVRANGE", AUDIT_STREAM, "+", "-", "COUNT", 1),
+    ]
+
+
+def _changing(queue: str) -> list[tuple[Any, ...]]:
+    keys = QueueKeys(queue)
+    return [
+        ("EVALSHA", "0" * 40, 0),
+        ("EVAL", "return 1", 0),
+        ("GET", keys.paused),
+        ("HGET", keys.states, "f"),
+        ("HEXISTS", keys.active, "f"),
+        ("SISMEMBER", keys.cancelled, "m"),
+        ("ZSCORE", keys.dlq, "m"),
+        ("SET", keys.paused, 1),
+        ("DEL", keys.paused),
+        ("UNLINK", keys.paused),
+        ("INCR", keys.waiting_seq),
+        ("HSET", keys.states, "f", "v"),
+        ("HDEL", keys.states, "f"),
+        ("SADD", keys.ids, "m"),
+        ("SREM", keys.ids, "m"),
+        ("ZADD", keys.waiting, 1, "m"),
+        ("ZREM", keys.waiting, "m"),
+        ("XADD", AUDIT_STREAM, "*", "f", "v"),
+    ]

@@ -1,0 +1,82 @@
+"""`doctor --self`: which program this is, and what it may do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import redis
+
+from asyncmq_cli.demo.server import PrivateRedis
+from tests.conftest import Run
+from tests.support.terminal import on_terminal
+
+
+def test_programs_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Run) -> None:
+    for name, text in (("asyncmq", "from asyncmq.cli.__main__ import main"), ("asyncmq-cli", "asyncmq_cli")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    told = json.loads(cli("doctor", "--self", "--json").stdout)
+    assert [(one["name"], one["is"]) for one in told["programs"]] == [
+        ("asyncmq", "library"),
+        ("asyncmq-cli", "asyncmq-cli"),
+    ]
+    assert told["library_importable"] is True
+    assert told["versions"]["asyncmq"] == "0.10.1"
+    text = cli("doctor", "--self").stdout
+    assert str(tmp_path / "asyncmq") in text
+
+
+def test_the_default_user_may_do_everything_and_nothing_is_changed(client: redis.Redis, cli: Run) -> None:
+    told = json.loads(cli("doctor", "--self", "--json").stdout)
+    assert told["redis"]["user"] == "default"
+    assert told["rights"]["reading"]["lacks"] == told["rights"]["changing"]["lacks"] == []
+    assert told["rights"]["refused"] is None
+    assert client.dbsize() == 0
+
+
+def test_what_a_reader_lacks(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
+    client.execute_command(
+        "ACL",
+        "SETUSER",
+        "narrow",
+        "on",
+        ">s3cret-word",
+        "~queue:mail:*",
+        "~jobs:mail:*",
+        "+@read",
+        "+time",
+        "+select",
+    )
+    url = server.url.replace("unix://", "unix://narrow:s3cret-word@", 1)
+    try:
+        result = cli("doctor", "--self", "mail", "--json", "--redis-url", url)
+        told = json.loads(result.stdout)
+        assert result.code == 0
+        assert told["redis"]["from"] == "--redis-url"
+        assert "s3cret-word" not in result.stdout + result.stderr
+        # The audit trail is none of this user's keys.
+        assert told["rights"]["reading"]["lacks"] == ["xrevrange"]
+        assert told["rights"]["changing"] == {"has": [], "lacks": ["multi"]}
+        other = json.loads(cli("doctor", "--self", "other", "--json", "--redis-url", url).stdout)
+        assert "zcard" in other["rights"]["reading"]["lacks"]
+    finally:
+        client.execute_command("ACL", "DELUSER", "narrow")
+
+
+def test_without_redis_the_rest_is_told(cli: Run) -> None:
+    result = cli("doctor", "--self", "--json", "--redis-url", "unix:///nowhere/redis.sock")
+    assert result.code == 3
+    told = json.loads(result.stdout)
+    assert told["rights"] is None
+    assert told["redis"]["problem"] in result.stderr
+    shown = on_terminal("doctor", "--self", url="unix:///nowhere/redis.sock")
+    assert shown.code == 3
+    assert "redis        unix:///nowhere/redis.sock (from ASYNCMQ_REDIS_URL)" in shown.text
+
+
+@pytest.mark.parametrize("words", [["--repair"], ["a", "b"], ["--ndjson"], ["--code", "active_lost"]])
+def test_it_stands_alone(words: list[str], cli: Run) -> None:
+    assert cli("doctor", "--self", *words).code == 2
