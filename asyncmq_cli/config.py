@@ -15,6 +15,7 @@ from urllib.parse import quote
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.address import Address, parse
+from asyncmq_cli.models.values import COLOR_CHOICES
 
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 DEFAULT_TIMEOUT = 5.0
@@ -25,7 +26,6 @@ _LEAST_PAYLOAD = 1024 * 1024
 DEFAULT_HEARTBEAT_TTL = 30.0
 """Seconds; AsyncMQ's own `heartbeat_ttl` where its settings do not say otherwise."""
 _FILE = "the configuration file"
-COLOR_CHOICES = ("auto", "always", "never")
 FILE_KEYS = ("redis_url", "password_file", "password_command", "timeout", "actor", "color", "redact")
 MAX_FILE = 1024 * 1024
 READ_WITHIN = 2.0

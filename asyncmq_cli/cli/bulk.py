@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.cli import confirm
 from asyncmq_cli.cli import targets as parse
+from asyncmq_cli.cli.ids_from_stdin import job_ids
 from asyncmq_cli.cli.paging import tell_of_none
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions, Targets, job_ids
+from asyncmq_cli.cli.targets import ChangeOptions, Targets
 from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound, QueueNotFound, UsageProblem
 
 if TYPE_CHECKING:

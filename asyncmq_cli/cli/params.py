@@ -11,9 +11,9 @@ import typer
 from asyncmq_cli import __version__
 from asyncmq_cli.cli import help_pages
 from asyncmq_cli.cli.groups import FIELDS, WATCH
-from asyncmq_cli.cli.targets import STDIN_HELP, literal
-from asyncmq_cli.config import COLOR_CHOICES
+from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, literal
 from asyncmq_cli.errors import UsageProblem, did_you_mean
+from asyncmq_cli.models.values import COLOR_CHOICES
 
 FILTERS = "Filters"
 """The title under which help shows what a list is narrowed by."""

@@ -1,10 +1,9 @@
-"""The targets on the command line: names and ids, also from standard input, or a filter."""
+"""Which jobs a change is to hit: those named, or those that a filter finds."""
 
 from __future__ import annotations
 
-import codecs
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,62 +11,9 @@ from asyncmq_cli.cli.ages import age
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.values import DEAD_STATES
-from asyncmq_cli.system.streams import lines_of_stdin
 
 if TYPE_CHECKING:
-    from asyncmq_cli.cli.session import Session
-
-
-STDIN = "-"
-STDIN_HELP = "- reads them from standard input, one a line (./- is one called -)"
-_SPELLED = re.compile(r"(?:\./)+-")
-
-
-def literal(word: Any) -> Any:
-    """`./-` names what is called `-`, as it does a file, and `././-` what is called `./-`."""
-    return word[2:] if isinstance(word, str) and _SPELLED.fullmatch(word) else word
-
-
-def job_ids(session: Session, queue: str, given: Sequence[str]) -> list[str]:
-    """The ids given, `-` replaced by the lines of standard input. Blanks around an id, which come with
-    what is pasted, are dropped unless there is a job of that very id."""
-    from asyncmq_cli.services.jobs.lookup import job_ids_meant
-
-    return job_ids_meant(session.store, queue, words(session, given))
-
-
-def job_id_meant(session: Session, queue: str, given: str) -> str:
-    """The same of one, where `-` is an id as any other."""
-    from asyncmq_cli.services.jobs.lookup import job_ids_meant
-
-    return job_ids_meant(session.store, queue, [given])[0]
-
-
-def queue_names(session: Session, given: Sequence[str]) -> list[str]:
-    """The same of queues."""
-    from asyncmq_cli.services.jobs.lookup import queues_meant
-
-    names = queues_meant(session.store, words(session, given))
-    if not names and session.store.queues.exists(STDIN):
-        session.out.remark("note", "standard input has no names; './-' is the queue that is called '-'")
-    return names
-
-
-def words(session: Session, given: Sequence[str]) -> list[str]:
-    """What was given, `-` replaced by the lines of standard input, each as it stands there."""
-    import sys
-
-    found: list[str] = []
-    for word in given:
-        if word != STDIN:
-            found.append(literal(word))
-            continue
-        if sys.stdin.isatty():
-            session.out.remark("note", "reading names, one a line, until Ctrl-D; './-' is what is called '-'")
-        lines = b"\n".join(lines_of_stdin()).removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
-        found += [line.rstrip("\r") for line in lines.split("\n") if line.strip()]
-    return found
-
+    pass
 
 EVERYWHERE = "--state all looks at every state"
 _FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than")

@@ -9,9 +9,9 @@ import typer
 
 from asyncmq_cli.cli import confirm
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, queue_names
 from asyncmq_cli.cli.params import DryRunOption, ReasonOption, YesOption, argument, option
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import STDIN_HELP, queue_names
 from asyncmq_cli.errors import UsageProblem, command_line, did_you_mean
 
 if TYPE_CHECKING:

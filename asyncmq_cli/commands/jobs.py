@@ -10,6 +10,7 @@ from asyncmq_cli.cli import paging
 from asyncmq_cli.cli.bulk import change_jobs
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.groups import noun
+from asyncmq_cli.cli.ids_from_stdin import job_id_meant
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import (
     BackupOption,
@@ -23,7 +24,7 @@ from asyncmq_cli.cli.params import (
     option,
 )
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions, Targets, job_id_meant
+from asyncmq_cli.cli.targets import ChangeOptions, Targets
 from asyncmq_cli.commands.restore import FileArg, restore_jobs
 from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
 

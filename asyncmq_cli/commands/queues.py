@@ -5,9 +5,9 @@ from __future__ import annotations
 from asyncmq_cli.cli import watch
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.groups import noun
+from asyncmq_cli.cli.ids_from_stdin import queue_names
 from asyncmq_cli.cli.params import DryRunOption, QueueArg, QueuesArg, ReasonOption
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import queue_names
 from asyncmq_cli.models.queues import ALL_FIELDS
 
 _RESUMED = (

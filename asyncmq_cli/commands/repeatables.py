@@ -10,9 +10,9 @@ import typer
 from asyncmq_cli.cli import confirm
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.groups import noun
+from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, literal, words
 from asyncmq_cli.cli.params import DryRunOption, QueueArg, ReasonOption, YesOption, argument, option
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import STDIN_HELP, literal, words
 from asyncmq_cli.commands.definitions import (
     ArgsOption,
     BackoffOption,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli.cli import confirm
 from asyncmq_cli.cli import targets as parse
+from asyncmq_cli.cli.ids_from_stdin import words
 from asyncmq_cli.cli.params import argument
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions, words
+from asyncmq_cli.cli.targets import ChangeOptions
 
 if TYPE_CHECKING:
     from asyncmq_cli.services.backup.reader import Backup, Entry

@@ -11,10 +11,10 @@ from asyncmq_cli.cli import confirm, paging, watch
 from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.groups import noun
+from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, words
 from asyncmq_cli.cli.paging import PageOption, Paging
 from asyncmq_cli.cli.params import FILTERS, DryRunOption, ReasonOption, YesOption, argument, one_of, option
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import STDIN_HELP, words
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:

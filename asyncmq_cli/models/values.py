@@ -1,9 +1,11 @@
-"""The names of the states, and numbers as job data holds them."""
+"""Words that several layers know: states and colours, and numbers as job data holds them."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
+
+COLOR_CHOICES = ("auto", "always", "never")
 
 WAITING_CHILDREN = "waiting-children"
 JOB_STATES = (

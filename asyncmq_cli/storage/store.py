@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.storage.client.connection import answer_within, connect
 from asyncmq_cli.storage.client.refusals import redis_errors
-from asyncmq_cli.storage.read.lists import JobLists
 from asyncmq_cli.storage.read.queues import QueueReader
 from asyncmq_cli.storage.read.workers import WorkerReader
 from asyncmq_cli.storage.schema.bounds import LIMITS
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.integrity.evidence import Evidence
     from asyncmq_cli.storage.integrity.orphaned_keys import OrphanedKey
     from asyncmq_cli.storage.read.latest_jobs import PlacedJob
+    from asyncmq_cli.storage.read.lists import JobLists
     from asyncmq_cli.storage.read.repeatables import Repeatables
     from asyncmq_cli.storage.read.sizes import Sizes
     from asyncmq_cli.storage.read.workers import ClaimReader
@@ -50,7 +50,6 @@ class Store:
         self._redis = connect(config, warn=self.warn)
         self.workers = WorkerReader(self._redis, config.heartbeat_ttl, self.warn)
         self.queues = QueueReader(self._redis, self.workers, self.warn)
-        self.jobs = JobLists(self._redis)
 
     def warn(self, message: str) -> None:
         """Tell of what could be read only in part."""
@@ -60,6 +59,12 @@ class Store:
     def warn_of(self, queue: str, problem: str) -> None:
         """As `warn`, of one queue."""
         self.warn(f"queue {queue!r}: {problem}")
+
+    @cached_property
+    def jobs(self) -> JobLists:
+        from asyncmq_cli.storage.read.lists import JobLists
+
+        return JobLists(self._redis)
 
     @cached_property
     def _scripts(self) -> Scripts:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import redis
 from redis.exceptions import NoPermissionError
 
-from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS, QueueStats
 from asyncmq_cli.storage.read import queue_names, scan
 from asyncmq_cli.storage.read.backlog import Backlog, Traces, read_backlog, read_traces
@@ -16,6 +15,7 @@ from asyncmq_cli.storage.read.sizes import Sizes, StateCounts, oldest_waiting, r
 from asyncmq_cli.storage.schema.keys import DISCOVERY_PATTERN, QueueKeys, to_bytes, to_text
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.storage.read.workers import WorkerReader
 
 Warn = Callable[[str], None]
@@ -109,6 +109,7 @@ class QueueReader:
 
     def repeatables_as_jobs(self, queue: str) -> Iterator[Job]:
         """Each repeatable definition, as the `repeatable` tab of a job list shows it."""
+        from asyncmq_cli.models.jobs import Job
         from asyncmq_cli.storage.read.repeatables import read
 
         for one in read(self._redis, queue):
