@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import ExecAbortError, NoPermissionError, ResponseError
 
 from asyncmq_cli.models.rights import Rights
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys
@@ -24,10 +24,11 @@ def rights(client: redis.Redis, queue: str) -> Rights:
     try:
         asked = _Asked(connection)
         reading = asked.each(_reading(queue))
-        if asked.takes(("MULTI",)):
-            changing = {"multi": True, **asked.each(_changing(queue)), "discard": asked.takes(("DISCARD",))}
-        else:
-            changing = {"multi": False}
+        # Before a transaction is begun, and never within it, where it would carry out what is queued.
+        changing = asked.each([("EXEC",), ("MULTI",)])
+        if changing["multi"]:
+            changing |= asked.each(_changing(queue))
+            changing["discard"] = asked.takes(("DISCARD",))
         return Rights(_user(asked), _server(asked), reading, changing, asked.refused)
     finally:
         # Whatever state the conversation is in, the next one starts anew.
@@ -42,7 +43,10 @@ class _Asked:
 
     def takes(self, command: tuple[Any, ...]) -> bool:
         reply = self.reply(*command)
-        if isinstance(reply, NoPermissionError):
+        # Of EXEC alone Redis says that it has discarded the transaction, because of NOPERM.
+        if isinstance(reply, NoPermissionError) or (
+            isinstance(reply, ExecAbortError) and "permi" in str(reply)
+        ):
             self.refused = self.refused or str(reply)
             return False
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import redis
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run
 from tests.support.terminal import on_terminal
+from tools.pages import DOCS
 
 
 def test_programs_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Run) -> None:
@@ -59,7 +61,7 @@ def test_what_a_reader_lacks(server: PrivateRedis, client: redis.Redis, cli: Run
         assert "s3cret-word" not in result.stdout + result.stderr
         # The audit trail is none of this user's keys.
         assert told["rights"]["reading"]["lacks"] == ["xrevrange"]
-        assert told["rights"]["changing"] == {"has": [], "lacks": ["multi"]}
+        assert told["rights"]["changing"] == {"has": [], "lacks": ["exec", "multi"]}
         other = json.loads(cli("doctor", "--self", "other", "--json", "--redis-url", url).stdout)
         assert "zcard" in other["rights"]["reading"]["lacks"]
     finally:
@@ -80,3 +82,25 @@ def test_without_redis_the_rest_is_told(cli: Run) -> None:
 @pytest.mark.parametrize("words", [["--repair"], ["a", "b"], ["--ndjson"], ["--code", "active_lost"]])
 def test_it_stands_alone(words: list[str], cli: Run) -> None:
     assert cli("doctor", "--self", *words).code == 2
+
+
+def test_the_rights_that_are_tried_are_those_of_the_documents(cli: Run) -> None:
+    text = (DOCS / "connecting.md").read_text()
+    reader, operator = (
+        set(re.findall(r"\+([a-z]+)", block)) for block in re.findall(r"```\n(~queue.*?)```", text, re.DOTALL)
+    )
+    rights = json.loads(cli("doctor", "--self", "--json").stdout)["rights"]
+    # What selects a database has been used by then.
+    assert set(rights["reading"]["has"]) == reader - {"select"}
+    assert set(rights["changing"]["has"]) == operator - reader
+
+
+def test_a_user_without_discard_changes_nothing(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
+    client.execute_command("ACL", "SETUSER", "odd", *["on", ">s3cret-word", "~*", "+@all", "-discard"])
+    url = server.url.replace("unix://", "unix://odd:s3cret-word@", 1)
+    try:
+        told = json.loads(cli("doctor", "--self", "--json", "--redis-url", url).stdout)
+        assert told["rights"]["changing"]["lacks"] == ["discard"]
+        assert client.dbsize() == 0
+    finally:
+        client.execute_command("ACL", "DELUSER", "odd")
