@@ -263,6 +263,23 @@ DAMAGES = (
         "advice",
     ),
     Damage(
+        "repeatable_same_runs",
+        "warning",
+        "several definitions have the same task, arguments and schedule, and differ in retries or the like: "
+        "each run is made by all of them",
+        "'asyncmq repeatables remove QUEUE ID' takes away all but the one that is meant",
+        "advice",
+    ),
+    Damage(
+        "repeatable_rescheduled",
+        "info",
+        "a task is scheduled with the same arguments by intervals, or by cron expressions that differ in one "
+        "field: a schedule that is changed by adding it anew leaves the old one",
+        "'asyncmq repeatables remove QUEUE ID' takes the old one away; if all are meant, one cron expression "
+        "such as '0 7,8 * * *' has them all",
+        "advice",
+    ),
+    Damage(
         "repeatable_unreadable",
         "error",
         "a definition is no JSON object: the schedulers fail at it and run none of the queue's definitions",

@@ -6,12 +6,12 @@ Like what is wrong with a job, it is told of only if a second look shows the sam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
-from asyncmq_cli.services.repeatables.plans import name_of
+from asyncmq_cli.services.repeatables.plans import name_of, runs_of
 from asyncmq_cli.services.repeatables.schedule import SchedulerClock
 from asyncmq_cli.storage.read.scan import WrongType
 from asyncmq_cli.storage.schema.keys import to_text
@@ -82,7 +82,8 @@ def _claims(store: Store, queue: str) -> Iterator[QueueFinding]:
 
 @dataclass(frozen=True, slots=True)
 class _Sketch:
-    """A definition without its arguments, which may be large. `schedule` begins with its task."""
+    """A definition without its arguments, which may be large. `schedule` begins with its task, and `runs` is
+    as of `runs_of`."""
 
     id: str
     next_run: float
@@ -91,6 +92,7 @@ class _Sketch:
     paused: bool
     overdue: bool
     bare: bool
+    runs: tuple[bytes, str | float | None]
 
     @classmethod
     def of(cls, member: Member, clock: SchedulerClock) -> _Sketch:
@@ -103,6 +105,7 @@ class _Sketch:
             member.paused,
             clock.is_overdue(member),
             bare=not set(definition) - {"task_id", "every", "cron", "name", "key", "paused"},
+            runs=runs_of(member),
         )
 
     @property
@@ -133,6 +136,7 @@ def _definitions(store: Store, queue: str) -> Iterator[QueueFinding]:
     in_order = sorted(first.values(), key=lambda one: one.place)
     yield from (one.finding("repeatable_unscheduled") for one in in_order if one.overdue)
     yield from (one.finding("repeatable_shadow") for one in _shadows(in_order))
+    yield from _scheduled_twice(in_order)
 
 
 def _repeated(members: Iterable[Member]) -> Iterator[QueueFinding]:
@@ -156,6 +160,45 @@ def _shadows(first: Sequence[_Sketch]) -> list[_Sketch]:
     """
     fuller = {one.schedule for one in first if one.paused and not one.bare}
     return [one for one in first if not one.paused and one.bare and one.schedule in fuller]
+
+
+def _scheduled_twice(first: Sequence[_Sketch]) -> Iterator[QueueFinding]:
+    """Definitions that make the same runs, and those of which one looks like the other's old schedule.
+    Nothing is scheduled by a paused one."""
+    same_runs: dict[Any, list[_Sketch]] = defaultdict(list)
+    same_arguments: dict[bytes, list[_Sketch]] = defaultdict(list)
+    for one in first:
+        if not one.paused:
+            same_runs[one.runs].append(one)
+            same_arguments[one.runs[0]].append(one)
+    yield from (_together("repeatable_same_runs", same) for same in same_runs.values() if len(same) > 1)
+    for same in same_arguments.values():
+        near = _near_schedules({one.runs[1] for one in same})
+        if near:
+            rescheduled = [one for one in same if one.runs[1] in near]
+            yield _together("repeatable_rescheduled", rescheduled)
+
+
+def _near_schedules(schedules: Collection[str | float | None]) -> set[str | float | None]:
+    """Intervals, and cron expressions that differ from another in one field. Where both of two
+    such are meant, one expression can say so."""
+    by_rest: dict[Any, set[str | float | None]] = defaultdict(set)
+    for schedule in schedules:
+        if isinstance(schedule, str):
+            fields = schedule.split()
+            for i in range(len(fields)):
+                by_rest[i, " ".join(fields[:i]), " ".join(fields[i + 1 :])].add(schedule)
+        elif schedule is not None:
+            by_rest["every"].add(schedule)
+    return {schedule for near in by_rest.values() if len(near) > 1 for schedule in near}
+
+
+def _together(code: str, definitions: Iterable[_Sketch]) -> QueueFinding:
+    """One finding for all of these. The next runs are no part of its marks: they change from look to look."""
+    found = sorted(definitions, key=lambda one: one.id)
+    ids = tuple(one.id for one in found)
+    tasks = tuple(one.schedule[0] for one in found[:_NAMED])
+    return QueueFinding(code, ids[:_NAMED], len(ids), ids, tasks=tasks)
 
 
 def _unreadable(member: Member) -> QueueFinding:

@@ -6,6 +6,8 @@ Whatever there were, one is left, or none. Source: `upsert_repeatable`, `pause_r
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from asyncmq_cli.errors import AmbiguousRepeatable, ChangeRefused
 from asyncmq_cli.models.changes import ChangeResult
 from asyncmq_cli.models.repeatables import RepeatableChange
+from asyncmq_cli.models.values import as_number
 from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, next_runs
 from asyncmq_cli.storage.read.repeatables import Found, Member, encode, normalized
 
@@ -92,6 +95,19 @@ def name_of(member: Member) -> str:
     """What the audit trail calls a definition: its task's id. Source: asyncmq.contrib.dashboard."""
     definition = normalized(member.definition or {})
     return str(definition.get("task_id") or definition.get("name") or member.id)
+
+
+def runs_of(member: Member) -> tuple[bytes, str | float | None]:
+    """Which task runs with which arguments, as a digest, and when. Two definitions that have both in common
+    make the same runs, whatever else they say (retries, ttl, white space in cron)."""
+    definition = normalized(member.definition or {})
+    arguments = [definition.get("args") or [], definition.get("kwargs") or {}]
+    text = json.dumps([name_of(member), *arguments], sort_keys=True)
+    cron = definition.get("cron")
+    return (
+        hashlib.sha1(text.encode(), usedforsecurity=False).digest(),
+        " ".join(str(cron).split()) if cron else as_number(definition.get("every")),
+    )
 
 
 def _on_adding(definition: Mapping[str, Any], found: Found, *, paused: bool) -> list[str]:

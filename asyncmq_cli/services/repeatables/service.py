@@ -143,16 +143,11 @@ class RepeatableService:
 
     def _twin(self, queue: str, wanted: Member, old: Member | None) -> Member | None:
         """Another definition that runs the same at the same times, and differs in how alone."""
-
-        def runs(member: Member) -> list[Any]:
-            definition = normalized(member.definition or {})
-            arguments = [definition.get("args") or [], definition.get("kwargs") or {}]
-            return [name_of(member), plans.schedule_of(member), *arguments]
-
         gone = {wanted.id, old.id if old is not None else ""}
         members = self._store.repeatables.each(queue)
+        same = plans.runs_of(wanted)
         return next(
-            (one for one in members if one.id and one.id not in gone and runs(one) == runs(wanted)), None
+            (one for one in members if one.id and one.id not in gone and plans.runs_of(one) == same), None
         )
 
     def _others(self, queue: str, wanted: Member, old: Member | None) -> str | None:

@@ -20,7 +20,7 @@ from tests.support import library
 QUEUE = "mail"
 AT_ONCE = (
     "-c",
-    "from asyncmq_cli.services import examination; examination.GRACE = 0.02; "
+    "from asyncmq_cli.services.doctor import scan; scan.GRACE = 0.02; "
     "from asyncmq_cli.__main__ import main; main()",
 )
 """The tool for queues in which nothing moves, so that there is little to wait for between two looks."""

@@ -168,6 +168,33 @@ def test_what_a_resume_in_the_dashboard_leaves_is_pointed_out(
     assert (finding["code"], finding["count"]) == ("repeatable_shadow", 1)
 
 
+TWICE = [
+    ("repeatable_same_runs", [{"cron": "*/5 * * * *"}, {"cron": "*/5  * * * *", "retries": 3}]),
+    ("repeatable_same_runs", [{"every": 60}, {"every": 60.0, "ttl": 5, "args": [], "kwargs": {}}]),
+    ("repeatable_rescheduled", [{"cron": "0 7 * * *"}, {"cron": "0 8 * * *", "priority": 1}]),
+    ("repeatable_rescheduled", [{"every": 60}, {"every": 300}]),
+    (None, [{"cron": "0 7 * * *"}, {"cron": "30 19 * * *"}]),
+    (None, [{"cron": "0 7 * * *"}, {"every": 60}]),
+    (None, [{"every": 60, "args": [1]}, {"every": 60, "args": [2]}]),
+    (None, [{"every": 60, "retries": 1}, {"every": 60, "retries": 2, "paused": True}]),
+    (None, [{"every": 60}, {"every": 60, "task_id": "app.other"}]),
+]
+
+
+@pytest.mark.parametrize(("code", "schedules"), TWICE)
+def test_definitions_by_which_a_task_runs_twice_are_pointed_out_together(
+    code: str | None, schedules: list[dict[str, Any]], client: redis.Redis, cli: Run
+) -> None:
+    for schedule in schedules:
+        client.zadd(REPEATABLES, {json.dumps({"task_id": "app.poll", **schedule}): due_in(1000)})
+    findings = cli("doctor", "--json").json["findings"]
+    assert [(one["code"], one["count"]) for one in findings] == ([(code, 2)] if code else [])
+    if code:
+        listed = cli("repeatables", "list", QUEUE, "--json").json["repeatables"]
+        assert set(findings[0]["sample_ids"]) == {one["id"] for one in listed}
+        assert cli("doctor", QUEUE).code == 1
+
+
 def test_a_definition_that_nobody_schedules_is_pointed_out(client: redis.Redis, cli: Run) -> None:
     client.zadd(REPEATABLES, {json.dumps(TICK): due_in(-120)})
     (finding,) = cli("doctor", "--json").json["findings"]

@@ -20,7 +20,7 @@ from tests.support.terminal import Screen
 from tests.support.terminal import on_terminal as on_any_terminal
 
 WAITING = f"queue:{QUEUE}:waiting"
-LONG_IDS = [f"96064b8e-d5c5-4c78-8146-20f48d390d{number:02x}" for number in range(7)]
+LONG_IDS = [f"96064b8ed5c54c78814620f48d390d{number:02x}" for number in range(7)]
 
 
 def on_terminal(*args: str, **kwargs: Any) -> Screen:
