@@ -66,7 +66,7 @@ def test_what_is_given_is_not_offered_again(tell: Tell) -> None:
 
 
 def test_the_values_of_an_option_are_offered(tell: Tell) -> None:
-    assert tell("jobs", "list", "mail", "--sort", "") == ["newest", "oldest"]
+    assert tell("jobs", "list", "mail", "--sort", "") == ["newest", "oldest", "queue"]
     assert tell("jobs", "retry", "mail", "--state", "") == ["failed", "expired"]
     assert tell("audit", "--status=f") == ["--status=failed"]
     assert tell("audit", "--action", "dlq") == ["dlq.retry", "dlq.remove"]

@@ -109,6 +109,10 @@ class Proxy(Listener):
         super().__enter__()
         return self
 
+    def hold_back(self) -> None:
+        """Cut the line before another byte gets to the client."""
+        self._limit = self.passed
+
     def wait(self) -> None:
         """Until Redis is done with all that was passed on to it."""
         for server in self._servers:

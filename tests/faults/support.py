@@ -68,6 +68,8 @@ CHANGES: dict[str, Args] = {
     "doctor repair": ("doctor", "archive", "--repair", "--yes"),
     "repeatables remove": ("repeatables", "remove", QUEUE, "--task", "app.tick", "--yes"),
 }
+NOTES = {("queues", "resume"): "workers ", ("repeatables", "add"): "next runs: "}
+"""How the note begins that people get on stderr with a success."""
 COMMANDS = {**READERS, **CHANGES}
 FREEING = (
     *("pause", "resume", "remove", "remove dead", "remove with a backup"),
@@ -163,6 +165,17 @@ class Keyspace:
     def assert_untouched(self) -> None:
         assert library.dump(self._client) == self.values
         assert self.new_events == []
+
+
+def assert_done(args: Args, result: Result) -> None:
+    """Exit 0, and nothing on stderr but the one note of a change that gives one."""
+    assert result.code == 0, (args, result)
+    note = None if "--json" in args else NOTES.get(args[:2])
+    if note is None:
+        assert result.stderr == "", (args, result)
+    else:
+        assert result.stderr.startswith(f"note: {note}"), (args, result)
+        assert result.stderr.count("\n") == 1, (args, result)
 
 
 def assert_refused(args: Args, result: Result, code: str, says: str = "") -> None:

@@ -10,7 +10,16 @@ from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result
 from tests.faults.fakes import Proxy
 from tests.faults.scale import scaled
-from tests.faults.support import CHANGES, READERS, Args, Keyspace, Tool, assert_refused, in_json
+from tests.faults.support import (
+    CHANGES,
+    READERS,
+    Args,
+    Keyspace,
+    Tool,
+    assert_done,
+    assert_refused,
+    in_json,
+)
 
 CUTS = scaled(10, 96)
 SLACK = 16
@@ -32,7 +41,7 @@ class Conversation:
 def conversation(server: PrivateRedis, keyspace: Keyspace, tool: Tool, args: Args) -> Conversation:
     with Proxy(server.socket) as proxy:
         result = tool(proxy.url, *args)
-    assert (result.code, result.stderr) == (0, "")
+    assert_done(args, result)
     events = len(keyspace.new_events)
     keyspace.restore()
     return Conversation(result, proxy.passed, events)

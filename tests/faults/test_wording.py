@@ -11,7 +11,17 @@ import redis
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result
 from tests.faults.fakes import FakeServer
-from tests.faults.support import COMMANDS, PASSWORD, QUEUE, Args, Keyspace, Tool, assert_refused, seed
+from tests.faults.support import (
+    COMMANDS,
+    PASSWORD,
+    QUEUE,
+    Args,
+    Keyspace,
+    Tool,
+    assert_done,
+    assert_refused,
+    seed,
+)
 
 EVERY_WORD = "NOAUTH WRONGPASS BUSY OOM LOADING NOPERM MISCONF"
 HALVES = ("Xq7-first", "second-pa55")
@@ -117,6 +127,5 @@ def test_a_url_cannot_change_how_the_tool_speaks(
     option: str, server: PrivateRedis, tool: Tool, keyspace: Keyspace
 ) -> None:
     for args in COMMANDS.values():
-        result = tool(f"{server.url}&{option}", *args)
-        assert (result.code, result.stderr) == (0, "")
+        assert_done(args, tool(f"{server.url}&{option}", *args))
         keyspace.restore()

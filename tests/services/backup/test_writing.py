@@ -272,12 +272,7 @@ def test_what_was_removed_is_known_though_its_answer_was_lost(
 ) -> None:
     """The line is cut after the script has run, so that the file does not say what became of it."""
     before = library.dump(client)
-    with Proxy(server.socket) as proxy:
-        spare = file.with_name("spare")
-        run_tool("dlq", "remove", QUEUE, "job-000", "--yes", "--backup", str(spare), url=proxy.url)
-    cli("jobs", "restore", str(spare), "--yes")
-    client.delete("asyncmq-cli:audit")
-    with Proxy(server.socket, limit=proxy.passed - 2) as cut:
+    with Proxy(server.socket, before=BeforeScript(1, lambda: cut.hold_back())) as cut:
         lost = run_tool("dlq", "remove", QUEUE, "job-000", "--yes", "--backup", str(file), url=cut.url)
     assert (lost.code, len(lines(file)), removed_by_event(client)) == (3, 1, ["job-000"])
     assert cli("jobs", "restore", str(file), "--yes").code == 0
