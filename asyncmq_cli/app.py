@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
-import inspect
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,8 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from asyncmq_cli.cli import decorators, groups
-from asyncmq_cli.cli.params import GLOBAL_OPTIONS, offering, option
+from asyncmq_cli import commands
+from asyncmq_cli.cli import around_typer, decorators
+from asyncmq_cli.cli.params import GLOBAL_OPTIONS, completed_by, option
 from asyncmq_cli.errors import (
     AdminError,
     OutputClosed,
@@ -27,37 +26,15 @@ from asyncmq_cli.errors import (
 )
 from asyncmq_cli.system.shortage import is_check, shortage
 
-# Typer's base of all errors of usage has no public name of its own.
-_UsageError: Any = typer.BadParameter.__mro__[1]
-
-_EXTRA_ARGUMENT = re.compile(r"Got unexpected extra argument(?:\(s\)|s)? \((?P<words>.*)\)")
-
 SHELLS = ("bash", "zsh", "fish", "powershell")
-_INSTALL, _SHOW = _COMPLETION_OPTIONS = ("--install-completion", "--show-completion")
 COMPLETE = "__complete"
 """With this word the shells' scripts ask what TAB has to offer."""
 LIBRARY_NOUNS = frozenset({"queue", "job", "worker", "info"})
 """Without one of them a line is none of the library's own, and what reads those is not imported."""
 
 
-class _Root(groups.Nouns):
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _with_shell(args))
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        from asyncmq_cli.cli import help_pages
-
-        help_pages.write_environment(formatter)
-
-
-def _with_shell(args: list[str]) -> list[str]:
-    """The options of the completion may stand alone; Typer has no word for that."""
-    for number, word in enumerate(args):
-        if not word.startswith("-"):
-            break
-        if word in _COMPLETION_OPTIONS and args[number + 1 : number + 2] in ([], ["--help"], ["-h"]):
-            return [*args[:number], f"{word}=", *args[number + 1 :]]
-    return args
+class _Root(around_typer.LazyCommands):
+    nouns, others = commands.NOUNS, commands.COMMANDS
 
 
 app = typer.Typer(
@@ -65,45 +42,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings=groups.CONTEXT,
+    context_settings=around_typer.CONTEXT,
 )
-# Each is imported and built when the command line names it, so that one does not pay for all.
-_NOUNS = {
-    "queues": "Find queues, see how they stand, pause and resume them.",
-    "jobs": "Find jobs, read why they failed, retry, requeue, remove and cancel them.",
-    "dlq": "Look into the dead-letter queue: failed and expired jobs, and why they died.",
-    "repeatables": "See what is scheduled, add definitions, pause, resume and remove them.",
-    "workers": "See which workers are there and how they are; forget those that are gone.",
-    "metrics": "Measure throughput and backlog, keep a history, feed Prometheus.",
-    "events": "Follow what happens in the queues.",
-}
-_COMMANDS = {
-    "overview": "Show all queues on one screen: totals, states, workers, the latest jobs and queues.",
-    "audit": "List what was done to queues and jobs, by whom and why, newest first.",
-    "check": "Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.",
-    "wait": "Wait until a queue is empty, or until jobs have ended.",
-    "doctor": "Look for what crashes and bugs leave behind: lost jobs, leftovers, duplicates.",
-    "demo": "Try everything on a throw-away Redis with a real AsyncMQ worker in it.",
-    "help": "Show how a command is used: the same as --help behind it.",
-}
-groups.Nouns.unbuilt = {
-    name: groups.Unbuilt(name, text, is_noun=name in _NOUNS) for name, text in {**_NOUNS, **_COMMANDS}.items()
-}
-
-
-def _root(ctx: typer.Context, **given: Any) -> None:
-    """The command line for AsyncMQ: find, read, retry and audit the jobs of live queues.
-
-    \b
-    Examples:
-      asyncmq queues list
-      asyncmq jobs list emails --state failed
-      asyncmq jobs retry emails ID --reason "mail server is back"
-      asyncmq demo
-    """
-    ctx.obj = decorators.take(given, GLOBAL_OPTIONS)
-    if ctx.invoked_subcommand is None:
-        sys.stdout.write(ctx.get_help() + "\n")
 
 
 def _show_completion(shell: str | None) -> None:
@@ -125,35 +65,53 @@ def _install_completion(shell: str | None) -> None:
         raise typer.Exit
 
 
-def _completion_option(name: str, does: Callable[[str | None], None], text: str) -> inspect.Parameter:
-    annotation = Annotated[
-        str | None,
-        option(
-            name,
-            "[SHELL]",
-            f"{text}: {', '.join(SHELLS)}. [default: the shell in use]",
-            title="Completion",
-            callback=offering(SHELLS, does),
-            is_eager=True,
-        ),
-    ]
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name[2:].replace("-", "_"), kind, default=None, annotation=annotation)
+def _of_completion(name: str, callback: Callable[[str | None], None], text: str) -> Any:
+    return option(
+        name,
+        "[SHELL]",
+        f"{text}: {', '.join(SHELLS)}. [default: the shell in use]",
+        title="Completion",
+        callback=callback,
+        is_eager=True,
+        **completed_by(SHELLS),
+    )
 
 
-decorators.copy_signature(
-    _root,
-    _root,
-    [
-        decorators.CONTEXT_PARAMETER,
-        _completion_option(
-            _INSTALL, _install_completion, "Let a shell complete the words of a command at TAB"
-        ),
-        _completion_option(_SHOW, _show_completion, "Print a shell's script for it"),
-        *decorators.parameters_of(GLOBAL_OPTIONS),
-    ],
-)
-app.callback(invoke_without_command=True)(_root)
+InstallOption = Annotated[
+    str | None,
+    _of_completion("--install-completion", _install_completion, "Set up completion by TAB in a shell"),
+]
+ShowOption = Annotated[
+    str | None, _of_completion("--show-completion", _show_completion, "Print the script for a shell")
+]
+
+
+def _root(
+    ctx: typer.Context,
+    install_completion: InstallOption = None,
+    show_completion: ShowOption = None,
+    **given: Any,
+) -> None:
+    """The command line for AsyncMQ: find, read, retry and audit the jobs of live queues.
+
+    \b
+    Examples:
+      asyncmq queues list
+      asyncmq jobs list emails --state failed
+      asyncmq jobs retry emails ID --reason "mail server is back"
+      asyncmq demo
+    """
+    ctx.obj = decorators.pop_options(given, GLOBAL_OPTIONS)
+    if ctx.invoked_subcommand is None:
+        sys.stdout.write(ctx.get_help() + "\n")
+
+
+def _with_global_options(**given: Any) -> None:
+    _root(**given)
+
+
+decorators.add_options(_with_global_options, _root, GLOBAL_OPTIONS)
+app.callback(invoke_without_command=True)(_with_global_options)
 
 
 @functools.cache
@@ -233,9 +191,9 @@ def _wants_json(args: Sequence[str]) -> bool:
 
 def _run_line(args: Sequence[str]) -> int:
     try:
-        status = _built()(args=list(args), prog_name="asyncmq", standalone_mode=False)
-    except _UsageError as exc:
-        raise _usage_problem(exc) from exc
+        status = _built()(args=around_typer.with_values(args), prog_name="asyncmq", standalone_mode=False)
+    except typer.TyperException as exc:
+        raise UsageProblem(exc.message, hint="'asyncmq --help' shows how") from exc
     except typer.Abort as exc:
         raise KeyboardInterrupt from exc
     return status if isinstance(status, int) else 0
@@ -252,28 +210,6 @@ def _told(exc: Exception) -> AdminError:
         f"this is a fault of asyncmq-cli: {type(exc).__name__}: {exc}",
         hint="run it again with ASYNCMQ_DEBUG=1 and report what it prints",
     )
-
-
-def _usage_problem(exc: Any) -> UsageProblem:
-    context = getattr(exc, "ctx", None)
-    path = context.command_path if context is not None else "asyncmq"
-    if context is not None and hasattr(exc, "possibilities"):
-        from asyncmq_cli.cli import suggestions
-
-        return suggestions.no_such_option(context.command, context, exc.option_name, path)
-    verbs = getattr(context.command, "commands", {}) if context is not None else {}
-    if verbs and exc.message.startswith("Missing command"):
-        return UsageProblem(
-            f"{path} needs a verb", hint=f"one of {', '.join(verbs)}; '{path} --help' shows how"
-        )
-    message = " ".join(exc.format_message().split())
-    extra = _EXTRA_ARGUMENT.match(message)
-    if extra is not None:
-        from asyncmq_cli.cli import suggestions
-
-        word = extra["words"].split()[0]
-        return UsageProblem(f"{path} takes no {word!r} there", hint=suggestions.word_too_many(path, word))
-    return UsageProblem(message[:1].lower() + message[1:].rstrip("."), hint=f"'{path} --help' shows how")
 
 
 def _fail(error: AdminError, args: Sequence[str]) -> int:

@@ -12,7 +12,6 @@ import pytest
 
 import asyncmq_cli
 import asyncmq_cli.app
-from asyncmq_cli.cli import groups
 
 ROOT = Path(asyncmq_cli.__file__).parent
 PACKAGES = {".".join((ROOT.name, *path.parent.relative_to(ROOT).parts)) for path in ROOT.rglob("__init__.py")}
@@ -124,9 +123,11 @@ def test_every_lua_file_opens_with_its_contract() -> None:
 
 
 def test_a_command_that_is_not_built_yet_has_the_same_line_in_the_help_as_the_command_itself() -> None:
-    assert groups.Nouns.unbuilt
-    for name, unbuilt in groups.Nouns.unbuilt.items():
-        assert unbuilt.build(name).get_short_help_str(1000) == unbuilt.help
+    root = asyncmq_cli.app._built()
+    listed = {name: text for name, text, _ in root.entries()}
+    assert listed
+    for name, text in listed.items():
+        assert root.get_command(None, name).get_short_help_str(1000) == text
 
 
 @pytest.mark.parametrize(
@@ -147,3 +148,14 @@ def test_a_command_is_imported_alone() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     commands = {name for name in done.stderr.split() if name.startswith("asyncmq_cli.commands.")}
     assert commands == {"asyncmq_cli.commands.queues"}
+
+
+def test_every_number_is_read_by_a_callback() -> None:
+    """Values reach the commands as text unless a callback reads them."""
+    root = asyncmq_cli.app._built()
+    nodes = [root.get_command(None, name) for name in root.commands]
+    nodes += [verb for node in nodes for verb in getattr(node, "commands", {}).values()]
+    texts = {str, list[str], bool}
+    for param in [param for node in nodes for param in node.params]:
+        annotation = param.type_descriptor.annotation
+        assert annotation in texts or param.callback is not None, (param.name, annotation)

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from asyncmq_cli.app import app
+from asyncmq_cli.cli.around_typer import with_values
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS
 
 PROGRAM = "asyncmq"
@@ -83,7 +84,7 @@ def commands() -> Iterator[Command]:
 def parse(words: Sequence[str]) -> None:
     """Read a command line as the program would, without doing it. Raises what the program would."""
     command, context = built(), None
-    name, rest = PROGRAM, list(words)
+    name, rest = PROGRAM, with_values(words)
     while True:
         context = command.make_context(name, rest, parent=context)
         if not hasattr(command, "commands"):
@@ -113,7 +114,7 @@ def _command(command: Any, path: tuple[str, ...]) -> Command:
         if record is None:
             continue
         if param.param_type_name == "argument":
-            arguments.append(_parameter(record[0].split(" <")[0], record[1]))
+            arguments.append(_parameter(param.metavar, record[1]))
         elif param.name == "help" or _is_global(param):
             shared.append(_parameter(*record))
         else:

@@ -1,7 +1,7 @@
 """How a command is registered.
 
-The global options are taken before the noun as well as after the verb. Typer has no word for
-that, so `command` adds them to the signature of every command; what was given later wins.
+The global options are taken before the noun as well as after the verb. Commands inherit no options in Typer,
+so `command` adds these to the signature that Typer reads. Of an option given twice the last one counts.
 """
 
 from __future__ import annotations
@@ -12,24 +12,20 @@ from typing import Any
 
 import typer
 
-from asyncmq_cli.cli.groups import CONTEXT, Command
+from asyncmq_cli.cli.around_typer import CONTEXT, Command
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS, Options, extra_options
 from asyncmq_cli.errors import interruption
 
 Function = Callable[..., Any]
 
-CONTEXT_PARAMETER = inspect.Parameter(
-    "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
-)
-
 
 def command(
-    group: typer.Typer, name: str, *extras: str, without: Sequence[str] = ()
+    app: typer.Typer, name: str, *extras: str, without: Sequence[str] = ()
 ) -> Callable[[Function], Function]:
     """Register a function that takes a Session and its own arguments as `name`.
 
-    `extras` names the further sets of options that the session takes account of. `without` names
-    global options that the command takes only before its name, because it has its own.
+    `extras` are the names of further sets of options, which the session reads. `without` are global options
+    that the command takes only before its name, because it has one of that name itself.
     """
     own = extra_options(*extras)
     # A set may have a global option of its own, with a short name more.
@@ -40,63 +36,41 @@ def command(
         def invoke(ctx: typer.Context, **given: Any) -> Any:
             from asyncmq_cli.cli.session import open_session
 
-            flags = {**(ctx.obj or {}), **take(given, shared)}
+            flags = {**(ctx.obj or {}), **pop_options(given, shared)}
             try:
                 with open_session(flags) as session:
                     return function(session, **given)
             except KeyboardInterrupt as exc:
                 raise interruption(exc) from exc
 
-        _add(group, name, invoke, function, [*_own_parameters(function), *parameters_of(shared)])
+        add_options(invoke, function, shared)
+        app.command(name, cls=Command, context_settings=CONTEXT)(invoke)
         return function
 
     return register
 
 
-def bare_command(group: typer.Typer, name: str) -> Callable[[Function], Function]:
-    """Register a function that takes Typer's context and its own arguments: it needs no Redis, and so
-    takes none of the global options."""
-
-    def register(function: Function) -> Function:
-        def invoke(ctx: typer.Context, **given: Any) -> Any:
-            return function(ctx, **given)
-
-        _add(group, name, invoke, function, _own_parameters(function))
-        return function
-
-    return register
-
-
-def _add(
-    group: typer.Typer, name: str, invoke: Function, function: Function, own: list[inspect.Parameter]
-) -> None:
-    copy_signature(invoke, function, [CONTEXT_PARAMETER, *own])
-    group.command(name, cls=Command, context_settings=CONTEXT)(invoke)
-
-
-def _own_parameters(function: Function) -> list[inspect.Parameter]:
-    """Without the first: the session or the context."""
-    # Not by get_type_hints: on Python 3.10 that wraps what has a default of None in Optional,
-    # and Typer then no longer sees what the annotation says.
-    parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-    return [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
-
-
-def parameters_of(options: Options) -> list[inspect.Parameter]:
-    return [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, (annotation, default) in options.items()
-    ]
-
-
-def take(given: dict[str, Any], options: Options) -> dict[str, Any]:
+def pop_options(given: dict[str, Any], options: Options) -> dict[str, Any]:
     """Move these options out of `given`; those that were not set are left out."""
     taken = {name: given.pop(name, default) for name, (_, default) in options.items()}
     return {name: value for name, value in taken.items() if value is not None and value is not False}
 
 
-def copy_signature(invoke: Any, function: Function, parameters: list[inspect.Parameter]) -> None:
-    """Give the wrapper the face that Typer reads a command's options from."""
+def add_options(invoke: Any, function: Function, options: Options) -> None:
+    """Give `invoke` the signature that Typer reads: its context, the parameters of `function` but the first
+    (the session or the context) and those that take the rest, and the options."""
+    positional, named = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    # Not by get_type_hints: on Python 3.10 that wraps what has a default of None in Optional, which hides the
+    # annotation from Typer.
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    parameters = [
+        inspect.Parameter("ctx", positional, annotation=typer.Context),
+        *(each.replace(kind=named) for each in own if each.kind is not inspect.Parameter.VAR_KEYWORD),
+        *(
+            inspect.Parameter(name, named, default=default, annotation=annotation)
+            for name, (annotation, default) in options.items()
+        ),
+    ]
     invoke.__name__, invoke.__doc__, invoke.__module__ = (
         function.__name__,
         function.__doc__,

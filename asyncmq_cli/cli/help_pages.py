@@ -8,8 +8,6 @@ from typing import Any
 
 GLOBAL = "Global options"
 _OPTIONS = "Options"
-# The range of a number; its help says in words what must be known of it.
-_RANGE = re.compile(r"; [^;\[\]]*x[<>]=-?\d+(?=\])|  \[[^;\[\]]*x[<>]=-?\d+\]")
 _EXAMPLE = re.compile(r"^ *((?:\* )*asyncmq .*)$", re.MULTILINE)
 
 ENVIRONMENT = (
@@ -53,12 +51,11 @@ def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
         record = param.get_help_record(ctx)
         if record is None:
             continue
-        name, text = record[0], _RANGE.sub("", record[1])
         if param.param_type_name == "argument":
-            sections["Arguments"].append((name.split(" <")[0].rstrip("."), text))
+            sections["Arguments"].append((param.metavar.rstrip("."), record[1]))
             continue
-        title = GLOBAL if param.name == "help" else getattr(param, "rich_help_panel", None) or _OPTIONS
-        sections.setdefault(title, []).append((name, text))
+        title = GLOBAL if param.name == "help" else param.rich_help_panel or _OPTIONS
+        sections.setdefault(title, []).append(record)
     last = sections.pop(GLOBAL, [])
     for title, records in (*sections.items(), (GLOBAL, last)):
         _write(formatter, title, records)

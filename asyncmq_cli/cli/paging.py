@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from asyncmq_cli.cli.params import option
+from asyncmq_cli.cli.params import option, whole_number
 from asyncmq_cli.cli.targets import EVERYWHERE
 from asyncmq_cli.models.jobs import whole_page
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 _USUAL_SIZE, _LARGEST = 20, 1000
 
-PageOption = Annotated[int | None, option("--page", "N", "Which page. [default: 1]", min=1)]
+PageOption = Annotated[
+    int | None, option("--page", "N", "Which page. [default: 1]", callback=whole_number(1))
+]
 
 
 def size_option(things: str) -> Any:
     told = f"{things} a page, 1 to {_LARGEST}. [default: {_USUAL_SIZE}]"
-    return option("--size", "N", told, min=1, max=_LARGEST)
+    return option("--size", "N", told, callback=whole_number(1, _LARGEST))
 
 
 SizeOption = Annotated[int | None, size_option("Jobs")]

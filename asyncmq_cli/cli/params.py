@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ import typer
 
 from asyncmq_cli import __version__
 from asyncmq_cli.cli import help_pages
-from asyncmq_cli.cli.groups import FIELDS, WATCH
+from asyncmq_cli.cli.around_typer import FIELDS
 from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, literal
 from asyncmq_cli.errors import UsageProblem, did_you_mean
 from asyncmq_cli.models.values import COLOR_CHOICES
@@ -19,20 +20,36 @@ FILTERS = "Filters"
 """The title under which help shows what a list is narrowed by."""
 
 
-def argument(metavar: str, help_text: str = "", **given: Any) -> Any:
-    return typer.Argument(metavar=metavar, help=help_text or None, show_default=False, **given)
+def argument(metavar: str, help_text: str = "", *, choices: Sequence[str] = (), **given: Any) -> Any:
+    return typer.Argument(
+        metavar=metavar, help=help_text or None, show_default=False, **_one_of(choices), **given
+    )
 
 
 def option(
-    name: str, metavar: str, help_text: str, *short: str, title: str | None = None, **given: Any
+    name: str,
+    metavar: str,
+    help_text: str,
+    *short: str,
+    title: str | None = None,
+    choices: Sequence[str] = (),
+    **given: Any,
 ) -> Any:
-    """An option that takes a value; `title` is under which help shows it."""
-    return typer.Option(name, *short, metavar=metavar, help=help_text, rich_help_panel=title, **given)
+    """An option that takes a value. `title` is the heading under which help shows it, `choices` are all the
+    values it may have. The callback of a number is `number` or `whole_number`."""
+    return typer.Option(
+        name,
+        *short,
+        metavar=metavar,
+        help=help_text,
+        rich_help_panel=title,
+        **_one_of(choices),
+        **given,
+    )
 
 
-def one_of(choices: Sequence[str]) -> Callable[[Any], Any]:
-    """A check of an option's value, or of each of its values; `choices` is also what TAB offers.
-    Choices stay plain texts all the way down."""
+def _one_of(choices: Sequence[str]) -> dict[str, Any]:
+    """Refuse every other value, and complete these. Typer's own choices would need pydantic."""
 
     def check(given: Any) -> Any:
         for value in given if isinstance(given, list | tuple) else [given]:
@@ -42,19 +59,45 @@ def one_of(choices: Sequence[str]) -> Callable[[Any], Any]:
                 )
         return given
 
-    return offering(choices, check)
+    return {"callback": check, **completed_by(choices)} if choices else {}
 
 
-def offering(
-    choices: Sequence[str], check: Callable[[Any], Any] = lambda value: value
-) -> Callable[[Any], Any]:
-    """A check under which TAB offers these values; alone, it lets all others through too."""
+def completed_by(choices: Sequence[str]) -> dict[str, Any]:
+    return {"autocompletion": lambda: list(choices)}
 
-    def checked(value: Any) -> Any:
-        return check(value)
 
-    checked.choices = tuple(choices)  # type: ignore[attr-defined]
-    return checked
+# As many digits as Python turns into a number.
+_DIGITS = re.compile(r"[+-]?[0-9]{1,4300}")
+
+
+def whole_number(least: int | None = None, most: int | None = None) -> Callable[..., Any]:
+    """Read an option as a whole number within these bounds."""
+
+    def read(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        found = int(value) if _DIGITS.fullmatch(value.strip()) else None
+        if found is None or (least is not None and found < least) or (most is not None and found > most):
+            bounds = [
+                f"{word} {bound}" for word, bound in (("from", least), ("to", most)) if bound is not None
+            ]
+            raise _no_number(ctx, param, " ".join(("a whole number", *bounds)), value)
+        return found
+
+    return read
+
+
+def number(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError as exc:
+        raise _no_number(ctx, param, "a number", value) from exc
+
+
+def _no_number(ctx: typer.Context, param: Any, kind: str, value: str) -> UsageProblem:
+    return UsageProblem(
+        f"{param.opts[0]} must be {kind}, not {value!r}", hint=f"'{ctx.command_path} --help' shows how"
+    )
 
 
 QueueArg = Annotated[str, argument("QUEUE", "Name of the queue.", callback=literal)]
@@ -81,12 +124,12 @@ Options = Mapping[str, tuple[Any, Any]]
 """Of each option its annotation and its default, by the name under which its value comes."""
 
 
-def _text(*told: str, **given: Any) -> tuple[Any, Any]:
-    return Annotated[str | None, option(*told, **given)], None
+def _text(*declared: str, **given: Any) -> tuple[Any, Any]:
+    return Annotated[str | None, option(*declared, **given)], None
 
 
-def _number(*told: str, **given: Any) -> tuple[Any, Any]:
-    return Annotated[int | None, option(*told, **given)], None
+def _number(*declared: str) -> tuple[Any, Any]:
+    return Annotated[int | None, option(*declared, callback=whole_number(1))], None
 
 
 def _flag(name: str, help_text: str, **given: Any) -> tuple[Any, Any]:
@@ -109,6 +152,17 @@ def _require_name(value: str | None) -> str | None:
     return value
 
 
+def _list_columns(ctx: typer.Context, value: str | None) -> str | None:
+    """Without a value the names are the output, whatever else the command would need."""
+    if value != "":
+        return value
+    from asyncmq_cli.cli.columns import fields_of
+
+    path = [str(each.command.name) for each in (ctx.parent, ctx) if each is not None and each.parent]
+    sys.stdout.write("".join(f"{name}\n" for name in fields_of(path, ctx.params.get("state"))))
+    raise typer.Exit
+
+
 _OUTPUT, _HOW_MANY = "Output", "How many, and how fast"
 
 # What only some commands have, in the sets in which they come.
@@ -117,7 +171,13 @@ _SETS: dict[str, Options] = {
         _OUTPUT, ndjson=_flag("--ndjson", "Print one JSON object a line: every match, not one page.")
     ),
     "fields": _under(
-        _OUTPUT, fields=_text(FIELDS, "[A,B,…]", "Only these columns, in this order. Alone, it lists them.")
+        _OUTPUT,
+        fields=_text(
+            FIELDS,
+            "[A,B,…]",
+            "Only these columns, in this order. Without a value: list the names of all.",
+            callback=_list_columns,
+        ),
     ),
     "names": _under(
         _OUTPUT,
@@ -126,7 +186,8 @@ _SETS: dict[str, Options] = {
             "FORMAT",
             "name: only ids, one a line, for the next pipe; every match.",
             "-o",
-            callback=offering(("name",), _require_name),
+            callback=_require_name,
+            **completed_by(("name",)),
         ),
     ),
     "secrets": _under(
@@ -137,7 +198,7 @@ _SETS: dict[str, Options] = {
     ),
     "watch": _under(
         _OUTPUT,
-        watch=_text(WATCH, "[SECONDS]", "Draw it anew every 2 seconds, or so many, until q or Ctrl-C."),
+        watch=_text("--watch", "[SECONDS]", "Draw it anew every 2 seconds, or so many, until q or Ctrl-C."),
     ),
     "filters": _under(
         FILTERS,
@@ -158,7 +219,7 @@ _SETS: dict[str, Options] = {
     "bulk": _under(
         _HOW_MANY,
         all_jobs=_flag("--all", "Every job of the list, instead of ids or a filter."),
-        limit=_number("--limit", "N", "At most N, the oldest first.", min=1),
+        limit=_number("--limit", "N", "At most N, the oldest first."),
         percent=_text("--percent", "P", "So much of what matches, the oldest first: 10 or 10%."),
         rate=_text("--rate", "RATE", "At most so many a second or minute: 50/s, 300/m."),
     ),
@@ -204,7 +265,7 @@ GLOBAL_OPTIONS: Options = _under(
         "--color",
         "WHEN",
         "auto, always or never. [env: NO_COLOR; default: auto]",
-        callback=offering(COLOR_CHOICES),
+        **completed_by(COLOR_CHOICES),
     ),
     version=_flag("--version", "Print the version.", callback=print_version, is_eager=True),
 )

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import typer
-
 from asyncmq_cli import config as configuration
 from asyncmq_cli.errors import OutputFailed, QueueNotFound, TargetsFailed, UsageProblem, command_line
 from asyncmq_cli.models.queues import ALL_FIELDS
@@ -218,13 +216,6 @@ class Session(Services):
         if "output" in self.flags:
             return "names"
         return "json" if "json" in self.flags else "ndjson" if "ndjson" in self.flags else None
-
-    def offer(self, columns: Sequence[Column[Any]]) -> None:
-        """Print the names of the columns and end, where that was asked for."""
-        if self.flags.get("fields") == "":
-            for column in columns:
-                self.out.line(column.field)
-            raise typer.Exit
 
     def now(self) -> float:
         return self.store.now()

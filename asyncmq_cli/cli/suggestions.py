@@ -73,8 +73,8 @@ _REASONS: dict[tuple[str, ...], str] = {
     ("queues", "remove"): "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it",
     ("dlq", "--state"): "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
 }
-# Where a word too many names what another command shows.
-_WORD_TOO_MANY = {
+# What another command shows of an extra argument.
+_EXTRA_ARGUMENT = {
     "asyncmq overview": "asyncmq queues show {}",
     "asyncmq queues list": "asyncmq queues show {}",
     "asyncmq workers list": "asyncmq workers list --queue {}",
@@ -96,18 +96,34 @@ def no_such_command(group: Any, word: str, context: Any) -> UsageProblem:
     )
 
 
-def no_such_option(command: Any, context: Any, name: str, path: str) -> UsageProblem:
-    options = [p for p in command.get_params(context) if p.param_type_name == "option" and not p.hidden]
+def usage_problem(exc: Any, context: Any) -> UsageProblem:
+    """The error for what Typer finds wrong with a line; an unknown option has its name."""
+    path = context.command_path
+    if hasattr(exc, "possibilities"):
+        return no_such_option(context, exc.option_name)
+    message = " ".join(exc.format_message().split())
+    return UsageProblem(message[:1].lower() + message[1:].rstrip("."), hint=hint([], path))
+
+
+def no_verb(path: str, verbs: Sequence[str]) -> UsageProblem:
+    return UsageProblem(f"{path} needs a verb", hint=f"one of {', '.join(verbs)}; {hint([], path)}")
+
+
+def no_such_option(context: Any, name: str) -> UsageProblem:
+    path = context.command_path
+    options = [
+        p for p in context.command.get_params(context) if p.param_type_name == "option" and not p.hidden
+    ]
     reason = _reason(path, [name])
     known = [each for option in options for each in option.opts if each.startswith("--")]
     near = nearest(name, known) if reason is None else []
     return UsageProblem(f"no such option {name}", hint=reason or hint(near, path), details={"nearest": near})
 
 
-def word_too_many(path: str, word: str) -> str:
-    """The hint for an argument where none is taken."""
-    meant = _WORD_TOO_MANY.get(path)
-    return hint([] if meant is None else [f"'{meant.format(word)}'"], path)
+def extra_argument(path: str, word: str) -> UsageProblem:
+    meant = _EXTRA_ARGUMENT.get(path)
+    near = [] if meant is None else [f"'{meant.format(word)}'"]
+    return UsageProblem(f"{path} takes no {word!r} there", hint=hint(near, path))
 
 
 def _reason(path: str, words: Iterable[str]) -> str | None:

@@ -1,1 +1,23 @@
-"""One file per noun: a command parses, calls one service method, and renders the result."""
+"""One module for each command or noun, named as on the command line; its `app` is what Typer builds it from.
+
+These tables are what `asyncmq --help` lists, in this order, without importing the modules.
+"""
+
+NOUNS = {
+    "queues": "Find queues, see how they stand, pause and resume them.",
+    "jobs": "Find jobs, read why they failed, retry, requeue, remove and cancel them.",
+    "dlq": "Look into the dead-letter queue: failed and expired jobs, and why they died.",
+    "repeatables": "See what is scheduled, add definitions, pause, resume and remove them.",
+    "workers": "See which workers are there and how they are; forget those that are gone.",
+    "metrics": "Measure throughput and backlog, keep a history, feed Prometheus.",
+    "events": "Follow what happens in the queues.",
+}
+COMMANDS = {
+    "overview": "Show all queues on one screen: totals, states, workers, the latest jobs and queues.",
+    "audit": "List what was done to queues and jobs, by whom and why, newest first.",
+    "check": "Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.",
+    "wait": "Wait until a queue is empty, or until jobs have ended.",
+    "doctor": "Look for what crashes and bugs leave behind: lost jobs, leftovers, duplicates.",
+    "demo": "Try everything on a throw-away Redis with a real AsyncMQ worker in it.",
+    "help": "Show how a command is used: the same as --help behind it.",
+}

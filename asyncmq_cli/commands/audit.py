@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from asyncmq_cli.cli.ages import age
+from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.params import FILTERS, SinceOption, argument, one_of, option
+from asyncmq_cli.cli.params import FILTERS, SinceOption, argument, option, whole_number
 from asyncmq_cli.cli.session import Session
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.services.audit import AuditFilter
+
+app = lone()
 
 STATUSES = ("success", "failed")
 ACTIONS = (
@@ -25,20 +26,20 @@ ACTIONS = (
     *("worker.forget", "doctor.repair"),
 )
 
-ListArg = Annotated[str | None, argument("[list]", callback=one_of(("list",)), hidden=True)]
+ListArg = Annotated[str | None, argument("[list]", choices=("list",), hidden=True)]
 ActionOption = Annotated[
     str | None,
     option(
         "--action",
         "NAME",
         "Exactly this action, such as job.retry.",
-        callback=one_of(ACTIONS),
+        choices=ACTIONS,
         title=FILTERS,
     ),
 ]
 StatusOption = Annotated[
     str | None,
-    option("--status", "STATUS", "success or failed.", callback=one_of(STATUSES), title=FILTERS),
+    option("--status", "STATUS", "success or failed.", choices=STATUSES, title=FILTERS),
 ]
 QueueOption = Annotated[str | None, option("--queue", "QUEUE", "Only this queue.", title=FILTERS)]
 JobOption = Annotated[str | None, option("--job-id", "ID", "Only this job.", title=FILTERS)]
@@ -50,15 +51,13 @@ LimitOption = Annotated[
         "--limit",
         "N",
         "At most so many events; brought within 1 to 500. [default: 200; with --since or --ndjson: all]",
+        callback=whole_number(),
     ),
 ]
 
 
-def register(app: typer.Typer) -> None:
-    # It takes none for who acts: --by chooses by who did.
-    command(app, "audit", "list", without=("actor",))(audit)
-
-
+# It takes none for who acts: --by chooses by who did.
+@command(app, "audit", "list", without=("actor",))
 def audit(
     session: Session,
     verb: ListArg = None,
@@ -82,7 +81,6 @@ def audit(
     from asyncmq_cli.output.tables import views
     from asyncmq_cli.services.audit import AuditFilter
 
-    session.offer(views.AUDIT)
     chosen = AuditFilter(action=action, status=status, queue=queue, job_id=job_id, actor=by, q=q)
     age_limit = None if since is None else age(since, session.now)
     if limit is None and (since is not None or session.out.for_streams):

@@ -11,11 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from asyncmq_cli.cli.ages import seconds
+from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.params import option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.errors import UsageProblem, did_you_mean
 from asyncmq_cli.models.checks import CheckReport, Range, Threshold
+
+app = lone()
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
@@ -83,10 +86,6 @@ _RANGE = "a range is 10 (alert above), 10: (below), ~:10, 10:20 (outside) or @10
 EXIT_STATUS = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
 
 
-def register(app: typer.Typer) -> None:
-    command(app, "check", "monitor")(check)
-
-
 @dataclass(frozen=True, slots=True)
 class Bound:
     """An option that takes a threshold, and how its numbers are read."""
@@ -126,6 +125,7 @@ BOUNDS: dict[str, Bound] = {
 _PROBE_RANGE = "[PROBE=]RANGE"
 
 
+@command(app, "check", "monitor")
 def check(
     session: Session,
     queue: Annotated[

@@ -8,7 +8,7 @@ import re
 from typing import Annotated, Any
 
 from asyncmq_cli.cli.ages import seconds
-from asyncmq_cli.cli.params import option
+from asyncmq_cli.cli.params import number, option, whole_number
 from asyncmq_cli.errors import UsageProblem
 
 _MOST_LEVELS = 100
@@ -25,7 +25,9 @@ CronOption = Annotated[
 ]
 ArgsOption = Annotated[str | None, option("--args", "JSON", "Positional arguments, an array.")]
 KwargsOption = Annotated[str | None, option("--kwargs", "JSON", "Keyword arguments, an object.")]
-RetriesOption = Annotated[int, option("--retries", "N", "How often a failed job is tried again.", min=0)]
+RetriesOption = Annotated[
+    int, option("--retries", "N", "How often to retry a failed job.", callback=whole_number(0))
+]
 TtlOption = Annotated[str | None, option("--ttl", "DURATION", "Age at which a job expires.")]
 PriorityOption = Annotated[
     int,
@@ -33,12 +35,12 @@ PriorityOption = Annotated[
         "--priority",
         "N",
         f"{-_MOST_PRIORITY} to {_MOST_PRIORITY}; lower runs first.",
-        min=-_MOST_PRIORITY,
-        max=_MOST_PRIORITY,
+        callback=whole_number(-_MOST_PRIORITY, _MOST_PRIORITY),
     ),
 ]
 BackoffOption = Annotated[
-    float | None, option("--backoff", "BASE", "Seconds before the n-th retry: BASE to the power of n.")
+    float | None,
+    option("--backoff", "BASE", "Seconds before the n-th retry: BASE to the power of n.", callback=number),
 ]
 
 

@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
-from asyncmq_cli.cli.decorators import bare_command
+from asyncmq_cli.cli.around_typer import CONTEXT, Command, lone
 from asyncmq_cli.cli.params import argument
 
-
-def register(app: typer.Typer) -> None:
-    bare_command(app, "demo")(demo)
+app = lone()
 
 
+@app.command("demo", cls=Command, context_settings=CONTEXT)
 def demo(
     ctx: typer.Context,
     command: Annotated[

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from asyncmq_cli.cli import paging
+from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.bulk import change_jobs
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.groups import noun
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import BackupOption, DryRunOption, JobsArg, QueueArg, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets
+from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.jobs import DeadSortOption, ResetOption
 
-app = noun("Look into the dead-letter queue: failed and expired jobs, and why they died.")
+app = noun(NOUNS["dlq"])
 
 
 @command(app, "list", "filters", "list", "secrets")
@@ -30,9 +31,7 @@ def list_(
       asyncmq dlq list emails --newer-than 1h
       asyncmq dlq list emails --group 3f9c21 --json
     """
-    from asyncmq_cli.output.tables import views
 
-    session.offer(views.jobs(None, show_secrets=True))
     if session.out.for_streams:
         paging.print_every(session, session.dlq.every(queue, session.filter, sort=sort), dead=True)
         return
@@ -56,7 +55,6 @@ def groups(session: Session, queue: QueueArg) -> None:
 
     secrets = session.show_secrets
     columns = views.groups(show_secrets=secrets)
-    session.offer(columns)
     found = session.dlq.groups(queue, session.filter)
     session.listing(
         found.groups,

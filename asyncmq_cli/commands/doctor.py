@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli.cli import confirm
+from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, queue_names
 from asyncmq_cli.cli.params import DryRunOption, ReasonOption, YesOption, argument, option
@@ -16,6 +17,8 @@ from asyncmq_cli.errors import UsageProblem, command_line, did_you_mean
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.findings import Diagnosis, Finding, RepairReport
+
+app = lone()
 
 AnyQueuesArg = Annotated[
     list[str] | None,
@@ -40,10 +43,7 @@ CodeOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    command(app, "doctor", "ndjson")(doctor)
-
-
+@command(app, "doctor", "ndjson")
 def doctor(
     session: Session,
     queues: AnyQueuesArg = None,

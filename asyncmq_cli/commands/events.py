@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli.cli import ages
+from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.groups import noun
-from asyncmq_cli.cli.params import one_of, option
+from asyncmq_cli.cli.params import option, whole_number
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.metrics import NoRecordOption
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.snapshots import EVENTS, RUNTIME
@@ -18,7 +19,7 @@ from asyncmq_cli.models.snapshots import EVENTS, RUNTIME
 if TYPE_CHECKING:
     from asyncmq_cli.services.monitoring.events import Event
 
-app = noun("Follow what happens in the queues.")
+app = noun(NOUNS["events"])
 
 LEAST_INTERVAL = 0.1
 
@@ -28,11 +29,11 @@ EventOption = Annotated[
         "--event",
         "NAME",
         f"Only this event, and only its cost; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
-        callback=one_of((*EVENTS, RUNTIME)),
+        choices=(*EVENTS, RUNTIME),
     ),
 ]
 IntervalOption = Annotated[str, option("--interval", "DURATION", "How long between two rounds.")]
-CountOption = Annotated[int | None, option("--count", "N", "End after so many rounds.", min=1)]
+CountOption = Annotated[int | None, option("--count", "N", "Stop after N rounds.", callback=whole_number(1))]
 RuntimeOption = Annotated[
     bool, typer.Option("--runtime", help="Also what AsyncMQ publishes, as it happens, as event runtime.")
 ]

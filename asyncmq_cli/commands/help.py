@@ -6,14 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from asyncmq_cli.cli.decorators import bare_command
+from asyncmq_cli.cli.around_typer import CONTEXT, Command, lone
 from asyncmq_cli.cli.params import argument
 
-
-def register(app: typer.Typer) -> None:
-    bare_command(app, "help")(help_)
+app = lone()
 
 
+@app.command("help", cls=Command, context_settings=CONTEXT)
 def help_(
     ctx: typer.Context,
     command: Annotated[list[str] | None, argument("[NOUN [VERB]]", "The command that is meant.")] = None,

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from asyncmq_cli.cli import paging
+from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.bulk import change_jobs
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.groups import noun
 from asyncmq_cli.cli.ids_from_stdin import job_id_meant
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import (
@@ -20,21 +20,21 @@ from asyncmq_cli.cli.params import (
     QueueArg,
     ReasonOption,
     YesOption,
-    one_of,
     option,
 )
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets
+from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.restore import FileArg, restore_jobs
 from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
 
-app = noun("Find jobs, read why they failed, retry, requeue, remove and cancel them.")
+app = noun(NOUNS["jobs"])
 
 SORTS = ("newest", "oldest", "queue")
 
 StateOption = Annotated[
     str,
-    option("--state", "STATE", ", ".join(LISTED_STATES) + ".", callback=one_of(LISTED_STATES)),
+    option("--state", "STATE", ", ".join(LISTED_STATES) + ".", choices=LISTED_STATES),
 ]
 
 
@@ -44,7 +44,7 @@ def _sorted_by(times: str, queue: str) -> Any:
         "ORDER",
         f"newest or oldest first, by {times}; queue: {queue}. "
         "[default: newest; with --ndjson: as found, in constant memory]",
-        callback=one_of(SORTS),
+        choices=SORTS,
     )
 
 
@@ -60,7 +60,7 @@ DeadStateOption = Annotated[
         "--state",
         "STATE",
         "With a filter: failed or expired. [default: failed]",
-        callback=one_of(DEAD_STATES),
+        choices=DEAD_STATES,
     ),
 ]
 
@@ -70,7 +70,7 @@ def _chosen_by_state(default: str) -> Any:
         "--state",
         "STATE",
         f"With or as a filter: the state, as 'jobs list' has it. [default: {default}]",
-        callback=one_of((*JOB_STATES, "all")),
+        choices=(*JOB_STATES, "all"),
     )
 
 
@@ -97,10 +97,8 @@ def list_(
       asyncmq jobs list emails --state failed --task send --q customer-123
       asyncmq jobs list emails --state failed --ndjson | jq -r .id
     """
-    from asyncmq_cli.output.tables import views
 
     wanted = session.filter
-    session.offer(views.jobs(state, show_secrets=True))
     if session.out.for_streams:
         jobs = session.jobs.every(queue, state, wanted, sort=sort)
         paging.print_every(session, paging.telling_of_none(session, jobs, state))

@@ -9,17 +9,18 @@ import typer
 
 from asyncmq_cli.cli import watch
 from asyncmq_cli.cli.ages import age
+from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.groups import noun
-from asyncmq_cli.cli.params import SinceOption, option
+from asyncmq_cli.cli.params import SinceOption, option, whole_number
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.snapshots import SNAPSHOT_FIELDS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.snapshots import MetricsSnapshot, Rates, Snapshot
 
-app = noun("Measure throughput and backlog, keep a history, feed Prometheus.")
+app = noun(NOUNS["metrics"])
 
 NoRecordOption = Annotated[
     bool, typer.Option("--no-record", help="Only look; do not add to the history of the metrics.")
@@ -74,7 +75,13 @@ def record(session: Session) -> None:
 def history(
     session: Session,
     limit: Annotated[
-        int | None, option("--limit", "N", "At most so many, 1 to 500. [default: 120; with --since: all]")
+        int | None,
+        option(
+            "--limit",
+            "N",
+            "At most so many, 1 to 500. [default: 120; with --since: all]",
+            callback=whole_number(),
+        ),
     ] = None,
     since: SinceOption = None,
 ) -> None:
@@ -88,7 +95,6 @@ def history(
     from asyncmq_cli.output.json import snapshots
     from asyncmq_cli.output.text import metrics
 
-    session.offer(metrics.HISTORY)
     found = session.metrics.history(limit=limit, since=None if since is None else age(since, session.now))
     if session.out.for_people:
         metrics.print_history(session.out, found, session.metrics.trend_of(found), now=session.now())

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import typer
-
 from asyncmq_cli.cli import watch
+from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.session import Session
 
-
-def register(app: typer.Typer) -> None:
-    command(app, "overview", "watch")(overview)
+app = lone()
 
 
+@command(app, "overview", "watch")
 def overview(session: Session) -> None:
     """Show all queues on one screen: totals, states, workers, the latest jobs and queues.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from asyncmq_cli.cli import watch
+from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.groups import noun
 from asyncmq_cli.cli.ids_from_stdin import queue_names
 from asyncmq_cli.cli.params import DryRunOption, QueueArg, QueuesArg, ReasonOption
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.models.queues import ALL_FIELDS
 
 _RESUMED = (
@@ -15,7 +16,7 @@ _RESUMED = (
     "application set another"
 )
 
-app = noun("Find queues, see how they stand, pause and resume them.")
+app = noun(NOUNS["queues"])
 
 
 @command(app, "list", "list", "watch")
@@ -31,7 +32,6 @@ def list_(session: Session) -> None:
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import views
 
-    session.offer(views.QUEUES)
     if watch.is_wanted(session):
         from asyncmq_cli.output.terminal import screens
 
@@ -68,7 +68,6 @@ def show(session: Session, queue: QueueArg) -> None:
     from asyncmq_cli.output.tables import views
     from asyncmq_cli.output.text import job_detail
 
-    session.offer(views.QUEUES)
     columns = views.queues_columns(False, session.out.fields)
     fields = views.fields_of(columns, for_people=session.out.for_people) if session.out.fields else ALL_FIELDS
     (stats,) = session.warning_of_queues([session.queues.show(queue, fields)])

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from asyncmq_cli.cli import confirm
+from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.groups import noun
 from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, literal, words
 from asyncmq_cli.cli.params import DryRunOption, QueueArg, ReasonOption, YesOption, argument, option
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.definitions import (
     ArgsOption,
     BackoffOption,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 Change = Callable[["Address"], "RepeatableChange"]
 
-app = noun("See what is scheduled, add definitions, pause, resume and remove them.")
+app = noun(NOUNS["repeatables"])
 
 AnyQueueArg = Annotated[
     str | None, argument("[QUEUE]", "Name of a queue; without it, all.", callback=literal)
@@ -62,7 +63,6 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
 
     secrets = session.show_secrets
     columns = views.repeatables(show_secrets=secrets)
-    session.offer(columns)
     session.listing(
         session.warning_of_problems(session.repeatables.list(queue), "repeatable"),
         columns,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli.cli import ages
+from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.ids_from_stdin import job_ids as ids_named
-from asyncmq_cli.cli.params import JobsArg, QueueArg, one_of, option
+from asyncmq_cli.cli.params import JobsArg, QueueArg, option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.errors import OutputFailed, UsageProblem
 from asyncmq_cli.models.waits import WAIT_GOALS
@@ -17,6 +18,8 @@ from asyncmq_cli.models.waits import WAIT_GOALS
 if TYPE_CHECKING:
     from asyncmq_cli.models.waits import WaitReport
     from asyncmq_cli.services.monitoring.wait import WaitOptions
+
+app = lone()
 
 _LEAST_INTERVAL = 0.1
 
@@ -27,7 +30,7 @@ GoalOption = Annotated[
         "WHAT",
         "drained: nothing waiting, delayed and due, or active; active-empty: nothing active; "
         "job: the jobs named have ended. [default: drained; with ids: job]",
-        callback=one_of(WAIT_GOALS),
+        choices=WAIT_GOALS,
     ),
 ]
 PatienceOption = Annotated[
@@ -50,11 +53,8 @@ KeepWaitingOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    # Its own --timeout is how long to wait; that of Redis is taken before the command.
-    command(app, "wait", without=("timeout",))(wait)
-
-
+# Its own --timeout is how long to wait; that of Redis is taken before the command.
+@command(app, "wait", without=("timeout",))
 def wait(
     session: Session,
     queue: QueueArg,

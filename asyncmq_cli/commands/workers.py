@@ -9,19 +9,20 @@ import typer
 
 from asyncmq_cli.cli import confirm, paging, watch
 from asyncmq_cli.cli.ages import seconds
+from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.groups import noun
 from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, words
 from asyncmq_cli.cli.paging import PageOption, Paging
-from asyncmq_cli.cli.params import FILTERS, DryRunOption, ReasonOption, YesOption, argument, one_of, option
+from asyncmq_cli.cli.params import FILTERS, DryRunOption, ReasonOption, YesOption, argument, option
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.workers import Worker, WorkerPage
     from asyncmq_cli.services.monitoring.workers import Fleet
 
-app = noun("See which workers are there and how they are; forget those that are gone.")
+app = noun(NOUNS["workers"])
 
 HEALTHS = ("healthy", "aging", "stale")
 _NAMED = 10
@@ -46,7 +47,7 @@ SortOption = Annotated[
         "ORDER",
         "queue, id, heartbeat (the oldest first) or concurrency (the largest first). "
         "[default: queue; with --ndjson: as found]",
-        callback=one_of(SORTS),
+        choices=SORTS,
     ),
 ]
 HealthOption = Annotated[
@@ -55,7 +56,7 @@ HealthOption = Annotated[
         "--health",
         "HEALTH",
         "Only healthy, aging or stale ones. On a terminal stale ones are shown only so.",
-        callback=one_of(HEALTHS),
+        choices=HEALTHS,
         title=FILTERS,
     ),
 ]
@@ -84,7 +85,6 @@ def list_(
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import views
 
-    session.offer(views.WORKERS)
     asked = Paging(page, size)
 
     def fleet() -> Fleet:

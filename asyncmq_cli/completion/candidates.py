@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from asyncmq_cli.cli.columns import fields_of
 from asyncmq_cli.completion.place import Place, takes_value, walk
 from asyncmq_cli.models.candidates import Candidate
-
-if TYPE_CHECKING:
-    from asyncmq_cli.output.tables.columns import Column
-
 
 COMMAND_LINE, FILES, COLUMNS = "command line", "files", "columns"
 _KINDS = {
@@ -34,48 +31,6 @@ def kind_of(param: Any) -> str | None:
     """By what it is called in the help, or by its own name. A new option that is called like these is
     completed like these."""
     return _KINDS.get(str(param.metavar).strip("[].")) or _KINDS.get(param.name)
-
-
-def _views(name: str, **given: Any) -> Callable[[str | None], Sequence[Column[Any]]]:
-    """Columns of `views` by their name, made with `given` where they are made."""
-
-    def columns(state: str | None) -> Sequence[Column[Any]]:
-        from asyncmq_cli.output.tables import views
-
-        found: Any = getattr(views, name)
-        return found(**given) if given else found  # type: ignore[no-any-return]
-
-    return columns
-
-
-def _of_jobs(state: str | None) -> Sequence[Column[Any]]:
-    from asyncmq_cli.output.tables import views
-
-    return views.jobs(state or "waiting", show_secrets=False)
-
-
-def _of_history(state: str | None) -> Sequence[Column[Any]]:
-    from asyncmq_cli.output.text import metrics
-
-    return metrics.HISTORY
-
-
-_COLUMNS: dict[tuple[str, ...], Callable[[str | None], Sequence[Column[Any]]]] = {
-    ("queues", "list"): _views("QUEUES"),
-    ("jobs", "list"): _of_jobs,
-    ("dlq", "list"): _views("jobs", state=None, show_secrets=False),
-    ("dlq", "groups"): _views("groups", show_secrets=False),
-    ("repeatables", "list"): _views("repeatables", show_secrets=False),
-    ("workers", "list"): _views("WORKERS"),
-    ("metrics", "history"): _of_history,
-    ("audit",): _views("AUDIT"),
-}
-
-
-def fields_of(command: Sequence[str], state: str | None) -> list[str]:
-    """By the words of the command; `state` is the one that was asked for, None where none was."""
-    columns = _COLUMNS.get(tuple(command))
-    return [] if columns is None else [column.field for column in columns(state)]
 
 
 _LONGEST_WAIT = 60.0
@@ -121,9 +76,9 @@ def _behind_equals(root: Any, place: Place, option: Any, name: str, value: str) 
 
 
 def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
-    choices = getattr(param.callback, "choices", ())
+    choices = param.shell_complete(place.context, current)
     if choices:
-        return Answer(_beginning([Candidate(choice) for choice in choices], current))
+        return Answer([Candidate(choice.value) for choice in choices])
     kind = kind_of(param)
     if kind == FILES:
         return Answer(files=True)
@@ -145,8 +100,6 @@ def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
 
 def _columns(place: Place, current: str) -> list[Candidate]:
     """Those that are not there yet, behind the ones that are."""
-    # import-gone
-
     before, comma, begun = current.rpartition(",")
     taken = before.lower().split(",")
     names = fields_of(place.command, place.last("state"))

@@ -1,0 +1,210 @@
+"""All that goes around Typer, and why. Whatever is not here uses Typer as its documentation says.
+
+- Options that may stand alone, such as `--watch [SECONDS]`: Typer refuses `flag_value`, so `with_values`
+  writes a value behind each of them before Typer reads the line.
+- Values stay text: Typer reads every parameter with a validator of pydantic, whose import takes 50 to 90 ms,
+  longer than most commands run. `_Text` takes its place; a callback (`params`) reads what is not text.
+- A command is built when the line names it: Typer builds all of them first, which doubles the start-up time.
+- Errors of usage are made ours where the command is known: Typer's hints know no synonyms, no verbs of other
+  nouns, and not what an extra argument may mean.
+- `help_pages` writes `--help`: Typer groups options only with rich, which is slow to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+# With extra arguments allowed, Typer hands them back instead of refusing them in words of its own.
+CONTEXT = {"help_option_names": ["--help", "-h"], "allow_extra_args": True}
+
+FIELDS = "--fields"
+_ANY_VALUE = re.compile(r"[^-]|$")
+# What each option means without a value, and how a value begins.
+_ALONE = {
+    "--watch": ("2", re.compile(r"\d|$")),
+    FIELDS: ("", _ANY_VALUE),
+    "--install-completion": ("", _ANY_VALUE),
+    "--show-completion": ("", _ANY_VALUE),
+}
+
+
+def with_values(args: Sequence[str]) -> list[str]:
+    """The same line, with a value for each option that stands alone. Words behind `--` are not options.
+
+    `--fields` without a value moves to the end: which columns there are depends on options such as `--state`,
+    and Typer reads options in the order of the line.
+    """
+    end = args.index("--") if "--" in args else len(args)
+    whole: list[str] = []
+    last: list[str] = []
+    for place, word in enumerate(args[:end]):
+        if word not in _ALONE:
+            whole.append(word)
+            continue
+        meaning, value = _ALONE[word]
+        has_value = place + 1 < end and value.match(args[place + 1])
+        (last if word == FIELDS and not has_value else whole).append(
+            word if has_value else f"{word}={meaning}"
+        )
+    return [*whole, *last, *args[end:]]
+
+
+class _Text:
+    """What stands in the place of pydantic: the value as it was typed, or the default."""
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if param.multiple or param.nargs == -1:
+            return () if value is None else list(value)
+        return value
+
+
+if TYPE_CHECKING:
+    _Base = TyperCommand
+else:
+    _Base = object
+
+
+class _Ours(_Base):
+    """What commands and groups have in common."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)
+        for param in params:
+            param.get_runtime_param = _Text
+        return params
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as exc:
+            from asyncmq_cli.cli import suggestions
+
+            raise suggestions.usage_problem(exc, ctx) from exc
+
+    def get_help(self, ctx: Any) -> str:
+        from asyncmq_cli.output.terminal.ascii_fallback import in_ascii, takes_more_than_ascii
+
+        text = super().get_help(ctx)
+        # Three dots are what one types; a single sign ends a word that was cut.
+        return text if takes_more_than_ascii(sys.stdout) else in_ascii(text.replace("…", "..."))
+
+
+class Command(_Ours, TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            from asyncmq_cli.cli import suggestions
+
+            raise suggestions.extra_argument(ctx.command_path, rest[0])
+        return rest
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
+        return ["[OPTIONS]", *(str(p.metavar or p.name) for p in arguments)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        from asyncmq_cli.cli import help_pages
+
+        help_pages.write_options(self.get_params(ctx), ctx, formatter)
+
+
+class _Group(_Ours, TyperGroup):
+    """Commands under one word, or under none."""
+
+    title: ClassVar[str] = "Commands"
+
+    def entries(self) -> Iterator[tuple[str, str, bool]]:
+        """Of each command that is shown: its name, its line in the help, and whether it is a noun."""
+        from asyncmq_cli.cli.help_pages import summary
+
+        for name, command in self.commands.items():
+            if not command.hidden:
+                yield name, summary(command), False
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        word = args[0]
+        if not word.startswith("-") and self.get_command(ctx, word) is None:
+            from asyncmq_cli.cli import suggestions
+
+            raise suggestions.no_such_command(self, word, ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        from asyncmq_cli.cli import help_pages
+
+        help_pages.write_commands(self.entries(), self.title, formatter)
+        help_pages.write_options(self.get_params(ctx), ctx, formatter)
+
+
+class Verbs(_Group):
+    """The verbs of one noun."""
+
+    title = "Verbs"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            from asyncmq_cli.cli import suggestions
+
+            raise suggestions.no_verb(ctx.command_path, list(self.commands))
+        return super().parse_args(ctx, args)
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        from asyncmq_cli.cli import help_pages
+
+        super().format_help_text(ctx, formatter)
+        help_pages.write_examples(self.commands.values(), formatter)
+
+
+class LazyCommands(_Group):
+    """The root: `nouns` and `others` map each command to its line in the help. The module of that name under
+    `asyncmq_cli.commands` is imported, and its `app` built, when the line names it. A noun is plural; its
+    singular works too."""
+
+    nouns: ClassVar[Mapping[str, str]] = {}
+    others: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands: Any = dict.fromkeys([*self.nouns, *self.others])
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        name = next((name for name in (cmd_name, f"{cmd_name}s") if name in self.commands), None)
+        if name is not None and self.commands[name] is None:
+            app = importlib.import_module(f"asyncmq_cli.commands.{name}").app
+            # With `get_command` a noun of one verb would be that verb.
+            command: Any = typer.main.get_group(app) if name in self.nouns else typer.main.get_command(app)
+            command.name = name
+            self.commands[name] = command
+        return None if name is None else self.commands[name]
+
+    def entries(self) -> Iterator[tuple[str, str, bool]]:
+        for table in (self.nouns, self.others):
+            yield from ((name, text, table is self.nouns) for name, text in table.items())
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        from asyncmq_cli.cli import help_pages
+
+        help_pages.write_environment(formatter)
+
+
+def noun(help_text: str) -> typer.Typer:
+    """What the verbs of a noun are registered with."""
+    return typer.Typer(
+        cls=Verbs,
+        help=help_text,
+        subcommand_metavar="VERB [ARGS]...",
+        rich_markup_mode=None,
+        context_settings=CONTEXT,
+    )
+
+
+def lone() -> typer.Typer:
+    """What a command without a noun is registered with."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False)
