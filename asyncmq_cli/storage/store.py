@@ -131,13 +131,19 @@ class Store:
         queue: str,
         job_ids: list[str],
         places: tuple[str, ...] = PLACES,
-        may_repeat: Collection[str] = (),
+        repeating: Collection[str] = (),
     ) -> list[Location]:
         """Where each of these jobs lies, with its members of these sorted sets. One that cannot be told has
-        a `problem`. Of those that may have several dead letters the whole dead-letter queue is read."""
+        a `problem`. Of the jobs among `repeating` all dead letters are read."""
         from asyncmq_cli.storage.read.locate import locate
 
-        return locate(self._redis, queue, job_ids, places, may_repeat=may_repeat)
+        return locate(self._redis, queue, job_ids, places, repeating=repeating)
+
+    def find_repeating(self, queue: str, job_ids: Collection[str]) -> set[str]:
+        """Those of these jobs that have several dead letters, as far as a look of bounded cost tells."""
+        from asyncmq_cli.storage.read.locate import find_repeating
+
+        return find_repeating(self._redis, queue, job_ids)
 
     def read_parts(self, queue: str, locations: list[Location]) -> None:
         """Give each of these locations its parts, or the problem with them, for a backup."""

@@ -7,6 +7,7 @@ import json
 import pytest
 import redis
 
+from asyncmq_cli.storage.read import locate
 from tests.conftest import Run
 from tests.support import library
 
@@ -42,3 +43,20 @@ def test_all_of_a_jobs_dead_letters_go(verb: str, targets: list[str], client: re
         assert events[0]["details"]["dead_letters"] == 3
         record = json.loads(client.get(f"jobs:{QUEUE}:twice") or b"")
         assert record["retries"] == 0, "the dead letter that is the job's record counts"
+
+
+@pytest.mark.parametrize("targets", [["twice"], ["--all"]], ids=" ".join)
+def test_a_large_dead_letter_queue_is_not_read_for_other_letters(
+    targets: list[str], client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locate, "LOOKED_THROUGH", 10)
+    client.config_resetstat()
+    result = cli("dlq", "retry", QUEUE, *targets, "--yes", "--json")
+    assert (result.code, result.json["failed"]) == (0, 0)
+    assert dead(client).count("twice") == 2
+    notes = [one["note"] for one in result.json["results"] if one["job_id"] == "twice"]
+    if targets == ["twice"]:
+        assert notes == [None]
+        assert "cmdstat_zscan" not in client.info("commandstats")
+    else:
+        assert notes == ["it has more dead letters; 'asyncmq doctor mail' shows what is left of it"]

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound
+from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound, command_line
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
 from asyncmq_cli.services.changes.runner import Attempt, Runner
 from asyncmq_cli.services.jobs.lookup import require_queue
@@ -31,8 +31,6 @@ LOCATED_AT_A_TIME = 200
 _LOCATED_BYTES = 16 * 1024 * 1024
 CHANGED_AT_A_TIME = 50
 _FIRST_LOCATED = 50
-_FEW = 8
-"""Of so few jobs all dead letters are looked for; of more, of those that a filter has found twice."""
 _CHANGED_BYTES = 256 * 1024
 
 # What is decided of a job that was found: its change, and a note for the operator. A change that
@@ -73,6 +71,8 @@ class JobRunner(Runner):
     throttle = Throttle(None)
     watch: Callable[[Sequence[str]], None] | None = None
     progress: Callable[[int], None] | None = None
+    # Jobs with more dead letters than are read, as far as that is known.
+    _left_letters: Collection[str] = ()
     _underway: tuple[Sequence[Planned], Sent] | None = None
 
     def control(self, rate: float | None, progress: Callable[[int], None] | None) -> None:
@@ -114,16 +114,25 @@ class JobRunner(Runner):
         missing = self._missing(queue)
         pace = Pace(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
         counted = Counter(job_ids)
-        may_repeat = {job_id for job_id, times in counted.items() if times > 1 or len(counted) <= _FEW}
+        repeating = self._repeating(queue, counted) if missing is None and "dlq" in places else set()
         rest = iter(counted)
         while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
             if missing is not None:
                 yield from ((Attempt(self, queue, job_id), missing) for job_id in piece)
                 continue
-            locations = self.store.locate(queue, piece, places, may_repeat)
+            locations = self.store.locate(queue, piece, places, repeating)
             pace.learn(len(locations), sum(location.size for location in locations))
             for located in self._whole(queue, locations):
                 yield from self._batches(self._decided(located, decide))
+
+    def _repeating(self, queue: str, counted: Mapping[str, int]) -> set[str]:
+        """The jobs of which all dead letters are to be found. A filter has counted them already."""
+        if self.total is None:
+            return self.store.find_repeating(queue, counted)
+        several = {job_id for job_id, times in counted.items() if times > 1}
+        repeating = self.store.find_repeating(queue, several) if several else set()
+        self._left_letters = several - repeating
+        return repeating
 
     def _missing(self, queue: str) -> QueueNotFound | None:
         try:
@@ -150,7 +159,10 @@ class JobRunner(Runner):
                     raise location.problem
                 if not location.exists:
                     raise JobNotFound(location.queue, location.id)
-                yield attempt, *decide(attempt, location)
+                change, note = decide(attempt, location)
+                if location.id in self._left_letters and location.members["dlq"]:
+                    note = "; ".join(filter(None, (note, _of_left_letters(location.queue))))
+                yield attempt, change, note
             except AdminError as exc:
                 yield attempt, exc
 
@@ -225,6 +237,10 @@ class JobRunner(Runner):
     def _progressed(self, count: int) -> None:
         if self.progress is not None:
             self.progress(count)
+
+
+def _of_left_letters(queue: str) -> str:
+    return f"it has more dead letters; {command_line('doctor', queue)} shows what is left of it"
 
 
 def source_of(job_ids: Collection[str]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import redis
 
 from asyncmq_cli.storage.client.pipeline import ask
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.read import pieces, scan
 from asyncmq_cli.storage.schema.codec import CorruptData, decode_record, dumps, named_member
 from asyncmq_cli.storage.schema.keys import PLACE_OF_STATE, PLACES, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.schema.location import Location
@@ -16,6 +17,8 @@ from asyncmq_cli.storage.schema.location import Location
 # An id of these characters alone stands in JSON as it is.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.\-]+")
 _FEW = 8
+LOOKED_THROUGH = 10_000
+"""Members of a dead-letter queue that is read whole to find a job's other dead letters."""
 _ASKED_BYTES = 512 * 1024
 """Of members that are asked for at once."""
 
@@ -27,14 +30,14 @@ def locate(
     places: Sequence[str],
     *,
     thorough: bool = False,
-    may_repeat: Collection[str] = (),
+    repeating: Collection[str] = (),
 ) -> list[Location]:
     """The locations of these jobs, with their members of `places`.
 
     A job that lies where its state says is found without reading the sorted sets; only for the
     others are they read, once for all of them, in bounded pieces. `thorough` reads them for every
-    job, and so finds what lies where no state would have it. Of the dead among `may_repeat` all dead letters
-    are looked for.
+    job, and so finds what lies where no state would have it. Of the jobs among `repeating` all dead letters
+    are read.
     """
     keys = QueueKeys(queue)
     found: list[Location] = []
@@ -48,16 +51,27 @@ def locate(
     if unsettled:
         for place in places:
             read_place(client, keys, place, unsettled)
-    if "dlq" in places:
-        dead = [location for location in found if location.id in may_repeat and location.members["dlq"]]
-        _read_other_letters(client, keys, [location for location in dead if location.id not in unsettled])
+    repeated = {location.id: location for location in found if location.id in repeating}
+    if repeated and "dlq" in places and not unsettled.keys() >= repeated.keys():
+        read_place(client, keys, "dlq", repeated)
     return found
 
 
-def _read_other_letters(client: redis.Redis, keys: QueueKeys, dead: Sequence[Location]) -> None:
-    # Of few, one after the other: Redis passes over what cannot be of the one looked for.
-    for piece in scan.chunked(dead, 1 if len(dead) <= _FEW else len(dead)):
-        read_place(client, keys, "dlq", {location.id: location for location in piece})
+def find_repeating(client: redis.Redis, queue: str, job_ids: Collection[str]) -> set[str]:
+    """Those of these jobs that have several dead letters, where the dead-letter queue is small enough to be
+    looked through; none where it is not."""
+    keys = QueueKeys(queue)
+    try:
+        if not 1 < scan.card(client, "ZCARD", keys.dlq) <= LOOKED_THROUGH:
+            return set()
+        wanted = {to_bytes(job_id) for job_id in job_ids}
+        counts = Counter(
+            name for piece in pieces.scanned(client, keys, "dlq") for name in piece.ids if name in wanted
+        )
+    except scan.WrongType:
+        # Of which the location of each job tells.
+        return set()
+    return {to_text(name) for name, count in counts.items() if count > 1}
 
 
 def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) -> list[Location]:
