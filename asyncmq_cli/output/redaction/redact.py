@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from asyncmq_cli.output.json.text import MAX_DEPTH, TOO_DEEP
@@ -33,8 +35,30 @@ _SIGNS: tuple[str, ...] = (
 )
 # Where case is ignored, these letters count as `i`, `k` and `s` too.
 _SIGNS += tuple(FOLDED)
-# The same as JSON has them; an option may be an element of its own.
-_SIGNS_UTF8 = tuple(sign.replace("\\", "\\\\").lstrip('"').encode() for sign in _SIGNS)
+
+
+@cache
+def _sign_in_text() -> re.Pattern[str]:
+    return re.compile(_any_of(_SIGNS))
+
+
+@cache
+def _sign_in_json() -> re.Pattern[bytes]:
+    # An option may be an element of its own: its first quote is none of the text.
+    return re.compile(_any_of(sign.replace("\\", "\\\\") for sign in _SIGNS).encode())
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """A pattern for what is any of these words, as a tree by their letters: a plain alternation tries all of
+    them at each place."""
+    by_first: dict[str, list[str]] = {}
+    for word in words:
+        by_first.setdefault(word[0], []).append(word[1:])
+    branches = [
+        re.escape(first) + ("" if "" in rests else _any_of(rests))
+        for first, rests in sorted(by_first.items())
+    ]
+    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
 
 
 def redact(value: Any) -> Any:
@@ -62,9 +86,9 @@ def redact_any(value: Any) -> str | None:
 def _may_hold_a_secret(text: str) -> bool:
     lower = text.lower()
     return (
-        any(sign in lower for sign in _SIGNS)
+        _sign_in_text().search(lower) is not None
+        or (not text.isascii() and any(letter in text for letter in FOLDED))
         or any(words[-1] in lower for words in also_redacted())
-        or any(letter in text for letter in FOLDED)
     )
 
 
@@ -79,7 +103,7 @@ def _is_clean(value: Any) -> bool:
         text = orjson.dumps(value).lower()
     except orjson.JSONEncodeError:
         return False
-    if text.count(b"[") + text.count(b"{") >= MAX_DEPTH or any(sign in text for sign in _SIGNS_UTF8):
+    if text.count(b"[") + text.count(b"{") >= MAX_DEPTH or _sign_in_json().search(text):
         return False
     return not any(words[-1].encode() in text for words in also_redacted())
 

@@ -9,7 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncmq_cli.output.json.text import MAX_DEPTH, TOO_DEEP, encode
-from asyncmq_cli.output.redaction.redact import REDACTED, _redacted, is_secret_name, redact
+from asyncmq_cli.output.redaction.redact import (
+    _SIGNS,
+    REDACTED,
+    _redacted,
+    _sign_in_json,
+    _sign_in_text,
+    is_secret_name,
+    redact,
+)
 from tests.support.strategies import JSON_VALUES, same
 
 PARTS = ["authorization", "api_key", "apikey", "credential", "password", "private_key", "secret", "token"]
@@ -125,3 +133,13 @@ def test_no_other_letter_counts_as_one_of_ascii() -> None:
 @example([{"a": float("nan")}, 10**30, "\ud800", {"api_key": 1}])
 def test_what_is_seen_at_a_glance_to_be_clean_is_so(data: Any) -> None:
     assert same(redact(data), _redacted(data, 0))
+
+
+@given(st.lists(st.sampled_from([*_SIGNS, "a", " ", "\\", "-", "_", "1"]) | st.text(max_size=3), max_size=4))
+def test_the_signs_of_secrets_are_found_wherever_they_stand(parts: list[str]) -> None:
+    for cut in (slice(None), slice(1, None), slice(None, -1)):
+        text = "".join(parts)[cut]
+        is_there = any(sign in text for sign in _SIGNS)
+        assert bool(_sign_in_text().search(text)) == is_there
+        if is_there:
+            assert _sign_in_json().search(encode([text]).lower())
