@@ -15,6 +15,7 @@ import typer.main
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.services.doctor import scan
 from asyncmq_cli.services.monitoring import wait
+from asyncmq_cli.storage.client import tls
 from tests.conftest import Result, environment
 from tests.faults.scale import record
 from tests.faults.support import NEW_BACKUP, PASSWORD, Keyspace, Tool, binary_id, redis_binaries, seed
@@ -40,7 +41,15 @@ _calls: list[str] = []
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Tool:
+def probed_within() -> float:
+    """Seconds that a server gets to answer whether it speaks TLS. One that misbehaves does not."""
+    return 0.02
+
+
+@pytest.fixture
+def tool(
+    probed_within: float, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Tool:
     """Run the tool against a URL: `tool(url, "queues", "list")`.
 
     Whatever comes of it, it shows neither a traceback nor the password.
@@ -51,6 +60,7 @@ def tool(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byt
     # Nothing moves between two looks, so that there is nothing to wait for.
     monkeypatch.setattr(scan, "GRACE", 0.02)
     monkeypatch.setattr(wait, "SETTLE", 0.02)
+    monkeypatch.setattr(tls, "PROBED_WITHIN", probed_within)
     for name in list(os.environ):
         if name.startswith(("ASYNCMQ_", "REDIS_")):
             monkeypatch.delenv(name)

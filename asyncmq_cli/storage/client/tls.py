@@ -15,10 +15,9 @@ from asyncmq_cli.models.address import DEFAULT_PORT
 if TYPE_CHECKING:
     from asyncmq_cli.models.address import Address
 
+PROBED_WITHIN = 1.0
+"""Seconds."""
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-
-
-_PROBED_WITHIN = 1.0
 _SAYS = b"PING\r\n"
 _NO_SERVER = (ConnectionRefusedError, FileNotFoundError, socket.gaierror)
 
@@ -38,7 +37,7 @@ def trouble(exc: BaseException, address: Address, seconds: float) -> tuple[str, 
         return f"{option} {path!r} cannot be read: {why}", f"name a PEM file with {option}=FILE in the URL"
     if not address.host or any(isinstance(cause, _NO_SERVER) for cause in causes_of(exc)):
         return None
-    within = min(seconds, _PROBED_WITHIN)
+    within = min(seconds, PROBED_WITHIN)
     if address.uses_tls and _answers(address, within, tls=False):
         return "it speaks without TLS there", "for a port without TLS the URL starts with redis://"
     if not address.uses_tls and _answers(address, within, tls=True):
@@ -53,8 +52,8 @@ def _answers(address: Address, seconds: float, *, tls: bool) -> bool:
             if not tls:
                 plain.sendall(_SAYS)
                 return plain.recv(1) in (b"+", b"-")
-            context = ssl.create_default_context()
-            # Nothing is entrusted to it.
+            # Nothing is entrusted to it, and so no authorities are loaded.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             with context.wrap_socket(plain, server_hostname=address.host):
                 return True
