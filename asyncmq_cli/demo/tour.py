@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from asyncmq_cli.demo.child import asyncmq_command, asyncmq_environment, run_child
+from asyncmq_cli.demo.child import asyncmq_command, asyncmq_environment, run_for_people
 from asyncmq_cli.demo.processes import exit_status
 
 _QUEUE = "emails"
@@ -26,17 +26,19 @@ def tour(url: str) -> int:
     OutputClosed where its reader has seen enough."""
     environ = asyncmq_environment(url)
     try:
-        _remark("A private Redis and real AsyncMQ workers are running; both go when this ends.")
+        _remark("A private Redis with real AsyncMQ workers. Both are gone when this ends.")
         _step(environ, "queues", "list")
-        _step(environ, "jobs", "list", _QUEUE, "--state", "failed")
-        job_id = _job_worth_a_retry(environ)
-        _remark("Why did this one fail?")
-        _step(environ, "jobs", "show", _QUEUE, job_id)
-        _remark("The mail host answers again.")
-        _step(environ, "jobs", "retry", _QUEUE, job_id, "--reason", "mail server is back")
-        _step(environ, "queues", "pause", "reports")
+        _remark("Jobs have died. Why?")
+        _step(environ, "dlq", "groups", _QUEUE)
+        cause = _cause_that_has_passed(environ)
+        _remark("One of them, with its error and what caused it.")
+        _step(environ, "jobs", "show", _QUEUE, cause["sample_job_id"])
+        _remark("The mail host answers again: retry what died of that, and nothing else.")
+        reason = "mail server is back"
+        _step(environ, "dlq", "retry", _QUEUE, "--group", cause["id"], "--reason", reason, "--yes")
+        _step(environ, "wait", _QUEUE, "--timeout", "30s")
         _remark("Every change left a record.")
-        _step(environ, "audit")
+        _step(environ, "audit", "--limit", "3")
         _remark("Go on by yourself: asyncmq demo --shell")
         sys.stdout.flush()
     except _StepFailed as failed:
@@ -50,7 +52,7 @@ def _remark(text: str) -> None:
 
 def _step(environ: Mapping[str, str], *arguments: str) -> None:
     sys.stdout.write(f"$ {shlex.join(['asyncmq', *arguments])}\n")
-    status = run_child(asyncmq_command(arguments), environ)
+    status = run_for_people(asyncmq_command(arguments), environ)
     # Before the status is judged: a reader that has gone is no fault of the step's.
     sys.stdout.write("\n")
     sys.stdout.flush()
@@ -58,12 +60,12 @@ def _step(environ: Mapping[str, str], *arguments: str) -> None:
         raise _StepFailed(status)
 
 
-def _job_worth_a_retry(environ: Mapping[str, str]) -> str:
-    """A job that failed for a cause that has passed, not for what it was given."""
-    arguments = ("jobs", "list", _QUEUE, "--state", "failed", "--json")
+def _cause_that_has_passed(environ: Mapping[str, str]) -> Mapping[str, Any]:
+    """The group of the jobs that died of what has passed, not of what they were given."""
+    arguments = ("dlq", "groups", _QUEUE, "--json")
     listed = subprocess.run(asyncmq_command(arguments), env=environ, stdout=subprocess.PIPE, check=False)
     if listed.returncode:
         raise _StepFailed(exit_status(listed.returncode))
-    jobs: Sequence[Mapping[str, Any]] = json.loads(listed.stdout)["jobs"]
-    passed = [job for job in jobs if "DeliveryError" in str(job["last_error"])]
-    return str((passed or jobs)[0]["id"])
+    groups: Sequence[Mapping[str, Any]] = json.loads(listed.stdout)["groups"]
+    passed = [group for group in groups if "DeliveryError" in group["type"]]
+    return (passed or groups)[0]

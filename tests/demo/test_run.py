@@ -149,7 +149,7 @@ def test_importing_it_imports_nothing_slow() -> None:
         assert program.communicate()[0] == b"[]\n"
 
 
-def test_the_tour_shows_real_commands_from_the_failure_to_the_audit_trail() -> None:
+def test_the_tour_leads_from_the_failure_to_the_audit_trail_in_tables() -> None:
     program = subprocess.run(
         [sys.executable, "-m", "asyncmq_cli", "demo"], capture_output=True, text=True, timeout=PATIENCE
     )
@@ -157,14 +157,18 @@ def test_the_tour_shows_real_commands_from_the_failure_to_the_audit_trail() -> N
     shown = [line for line in program.stdout.splitlines() if line.startswith("$ ")]
     assert [line.split()[2:4] for line in shown] == [
         ["queues", "list"],
-        ["jobs", "list"],
+        ["dlq", "groups"],
         ["jobs", "show"],
-        ["jobs", "retry"],
-        ["queues", "pause"],
-        ["audit"],
+        ["dlq", "retry"],
+        ["wait", "emails"],
+        ["audit", "--limit"],
     ]
     assert "ConnectionRefusedError" in program.stdout
-    assert "job.retry" in program.stdout
+    assert "Retried 3 of 3" in program.stdout
+    assert "dlq.retry" in program.stdout
+    # It is read in logs too: tables, and no line that has to be scrolled.
+    assert "\t" not in program.stdout and "\r" not in program.stdout and "\x1b" not in program.stdout
+    assert max(map(len, program.stdout.splitlines())) <= 120
     assert program.stdout.splitlines()[-1].endswith("asyncmq demo --shell")
 
 

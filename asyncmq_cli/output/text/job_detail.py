@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.values import as_number
@@ -26,6 +28,9 @@ _MOMENTS = ("created_at", "delay_until", "run_at", "active_since", "last_attempt
 _SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_FACTS, *_MOMENTS, "depends_on"})
 _NAMES = ("Job", "Queue", "Task")
 _LED_TO = {"cause": "caused by", "context": "while handling"}
+_LIBRARY_PATH = re.compile(
+    r"/(?:(?:site|dist)-packages|lib/python\d[\d.]*)/(?!(?:site|dist)-packages/)(?P<name>[^/]+?)(?:\.py)?(?:/|$)"
+)
 _FULL_TITLES = {
     "CHILDREN": "Waiting for parents",
     "DEAD": "Dead letters",
@@ -61,7 +66,7 @@ def job_lines(detail: JobDetail, *, now: float, show_secrets: bool, full: bool =
             shown = (escape_name if title in _NAMES else escape)(text(value))
             yield f"{title + ':':<14}{shown}"
     if detail.error is not None:
-        yield from _error_lines(detail.error, text)
+        yield from _error_lines(detail.error, text, full)
     yield from _data_lines(detail, show_secrets, full)
 
 
@@ -96,7 +101,7 @@ def _times(job: Job, now: float) -> list[tuple[str, Any]]:
     ]
 
 
-def _error_lines(error: JobError, text: Callable[[Any], str]) -> Iterator[str]:
+def _error_lines(error: JobError, text: Callable[[Any], str], full: bool) -> Iterator[str]:
     yield ""
     yield f"{'Error:':<14}{escape(text(error.type or 'unknown'))}"
     if error.message:
@@ -106,26 +111,41 @@ def _error_lines(error: JobError, text: Callable[[Any], str]) -> Iterator[str]:
     if error.frames:
         yield ""
         yield "Frames, the last called last:"
-        yield from _calls(error, text)
+        yield from _calls(error, text, full)
 
 
-def _calls(error: JobError, text: Callable[[Any], str]) -> Iterator[str]:
+def _calls(error: JobError, text: Callable[[Any], str], full: bool) -> Iterator[str]:
     """What the worker caught comes first, and behind each exception what brought it about."""
     if not error.raised:
-        yield from _frame_lines(error.frames, text)
+        yield from _frame_lines(error.frames, text, full)
         return
     for number, raised in enumerate(reversed(error.raised)):
         what = escape(text(raised.text.split("\n", 1)[0] or "unknown"))
         yield f"  {_LED_TO[raised.led_to or 'context']} {what}" if number else f"  {what}"
-        for line in _frame_lines(raised.frames, text):
+        for line in _frame_lines(raised.frames, text, full):
             yield f"  {line}"
 
 
-def _frame_lines(frames: Sequence[Frame], text: Callable[[Any], str]) -> Iterator[str]:
-    for frame in frames:
-        yield f"  {escape(text(frame.path))}:{frame.line} in {escape(text(frame.function or '?'))}"
-        if frame.source:
-            yield f"      {escape(text(frame.source))}"
+def _frame_lines(frames: Sequence[Frame], text: Callable[[Any], str], full: bool) -> Iterator[str]:
+    """The application's frames with their source. Those of libraries in a row are folded into one line,
+    unless `full` or there are no others."""
+    folds = not full and any(_library(frame.path) is None for frame in frames)
+    for is_folded, group in groupby(frames, lambda frame: folds and _library(frame.path) is not None):
+        if is_folded:
+            folded = [_library(frame.path) or "" for frame in group]
+            names = ", ".join(dict.fromkeys(folded))
+            yield f"  … {len(folded)} {'frame' if len(folded) == 1 else 'frames'} in {escape(text(names))}"
+            continue
+        for frame in group:
+            yield f"  {escape(text(frame.path))}:{frame.line} in {escape(text(frame.function or '?'))}"
+            if frame.source:
+                yield f"      {escape(text(frame.source))}"
+
+
+def _library(path: str) -> str | None:
+    """The package or module of an installed library, or of Python's own, that a file belongs to."""
+    found = _LIBRARY_PATH.search(path)
+    return None if found is None else found["name"]
 
 
 def _data_lines(detail: JobDetail, show_secrets: bool, full: bool) -> Iterator[str]:

@@ -12,9 +12,9 @@ from tests.support.library import TRACEBACK
 from tests.support.tracebacks import fail_in_handler, raised_by, text_of
 
 
-def shown(text: str) -> list[str]:
+def shown(text: str, *, full: bool = False) -> list[str]:
     job = Job("q", "1", "failed", {"last_error": text, "error_traceback": text})
-    return list(job_lines(JobDetail(job, None, job_error(job)), now=0.0, show_secrets=False))
+    return list(job_lines(JobDetail(job, None, job_error(job)), now=0.0, show_secrets=False, full=full))
 
 
 def test_each_exception_of_a_chain_stands_over_its_own_frames() -> None:
@@ -64,3 +64,36 @@ def test_a_frames_path_and_source_are_redacted_as_in_json() -> None:
     lines = "\n".join(shown(text))
     assert "/srv/token=[redacted]" in lines and 'os.environ["DB_PASSWORD"] = "[redacted]"' in lines
     assert "hunter2" not in lines
+
+
+IN_LIBRARIES = """Traceback (most recent call last):
+  File "/venv/lib/python3.12/site-packages/asyncmq/workers.py", line 431, in handle_job
+    result = await execute_handler()
+  File "/venv/lib/python3.12/site-packages/asyncmq/tasks.py", line 123, in __call__
+    result = await self.func(*args)
+  File "/srv/shop/mail.py", line 9, in send
+    return json.loads(text)
+  File "/usr/lib/python3.12/json/__init__.py", line 346, in loads
+    return _default_decoder.decode(s)
+  File "/venv/lib/python3.12/site-packages/six.py", line 3, in raise_from
+    raise value
+ValueError: no
+"""
+
+
+def test_frames_of_libraries_are_folded_where_the_application_has_some() -> None:
+    lines = shown(IN_LIBRARIES)
+    assert lines[lines.index("Frames, the last called last:") + 1 :] == [
+        "  ValueError: no",
+        "    … 2 frames in asyncmq",
+        "    /srv/shop/mail.py:9 in send",
+        "        return json.loads(text)",
+        "    … 2 frames in json, six",
+    ]
+    assert "handle_job" in "\n".join(shown(IN_LIBRARIES, full=True))
+
+
+def test_frames_of_libraries_alone_are_shown() -> None:
+    assert any(
+        "handle_job" in line for line in shown(IN_LIBRARIES.replace("/srv/shop", "/opt/site-packages/x"))
+    )
