@@ -24,6 +24,7 @@ from asyncmq_cli.errors import (
     command_line,
     interruption,
 )
+from asyncmq_cli.exit_status import CheckStatus, ExitStatus
 from asyncmq_cli.system.shortage import is_check, shortage
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
@@ -224,5 +225,6 @@ def _fail(error: AdminError, args: Sequence[str]) -> int:
     # What is quoted in JSON stays what it is.
     plain = not as_json and not takes_more_than_ascii(sys.stderr)
     sys.stderr.write(printable_on(sys.stderr, text, plain=plain) + "\n")
-    # Its 1 and 2 page people, and say what was found.
-    return 3 if error.exit_code in (1, 2) and is_check(args) else error.exit_code
+    # Its own 1 and 2 page people, and say what was found.
+    unlucky = error.exit_code in (ExitStatus.FAILED, ExitStatus.USAGE) and is_check(args)
+    return CheckStatus.UNKNOWN if unlucky else error.exit_code

@@ -7,9 +7,11 @@ line and the exit status; nothing else does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from asyncmq_cli.exit_status import ExitStatus
+from asyncmq_cli.nearest import did_you_mean
 from asyncmq_cli.system.signals import number_of
 
 
@@ -21,14 +23,6 @@ def command_line(*words: str) -> str:
     return f"`{line}`" if "'" in line else f"'{line}'"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """The hint that names the one that is nearest, where one is near."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else None
-
-
 class OutputClosed(Exception):
     """The reader of stdout has gone (`| head`). Not an error; the run ends quietly."""
 
@@ -37,7 +31,7 @@ class AdminError(Exception):
     """Base of all errors that are shown as one line instead of a traceback."""
 
     code = "error"
-    exit_code = 1
+    exit_code: int = ExitStatus.FAILED
 
     def __init__(
         self, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
@@ -66,7 +60,7 @@ class Shortage(AdminError):
 class UsageProblem(AdminError):
     """The command was called wrongly."""
 
-    code, exit_code = "usage", 2
+    code, exit_code = "usage", ExitStatus.USAGE
 
 
 class CodedError(AdminError):
@@ -82,7 +76,7 @@ class CodedError(AdminError):
 class RedisProblem(CodedError):
     """Redis is away, too slow, or refuses."""
 
-    exit_code = 3
+    exit_code = ExitStatus.REDIS
 
     @property
     def may_pass(self) -> bool:
@@ -105,14 +99,10 @@ _NO_WRITES = frozenset(f"redis_{code}" for code in ("no_replicas", "out_of_memor
 class QueueNotFound(AdminError):
     """Redis holds nothing of such a queue. `nearest` are names that may have been meant."""
 
-    code, exit_code = "queue_not_found", 4
+    code, exit_code = "queue_not_found", ExitStatus.NOT_FOUND
 
     def __init__(self, queue: str, nearest: Sequence[str] = ()) -> None:
-        hint = (
-            f"did you mean {', '.join(nearest)}?"
-            if nearest
-            else "'asyncmq queues list' shows the queues that exist"
-        )
+        hint = did_you_mean(nearest) or "'asyncmq queues list' shows the queues that exist"
         super().__init__(
             f"no queue named {queue!r}", hint=hint, details={"queue": queue, "nearest": list(nearest)}
         )
@@ -125,12 +115,13 @@ class JobNotFound(AdminError):
     """Redis holds nothing of such a job. `nearest` are jobs of which the id that was given may be the
     beginning."""
 
-    code, exit_code = "job_not_found", 4
+    code, exit_code = "job_not_found", ExitStatus.NOT_FOUND
 
     def __init__(self, queue: str, job_id: str, nearest: Sequence[str] = ()) -> None:
         named = nearest[:_MOST_NAMED]
+        hint: str | None
         if len(nearest) == 1:
-            hint = f"did you mean {nearest[0]}?"
+            hint = did_you_mean(nearest)
         elif nearest:
             more = ["…"] if len(named) < len(nearest) else []
             hint = f"{len(nearest)} jobs begin with it: {', '.join([*named, *more])}"
@@ -147,7 +138,7 @@ class JobNotFound(AdminError):
 class WorkerNotFound(AdminError):
     """No heartbeat of such a worker is stored."""
 
-    code, exit_code = "worker_not_found", 4
+    code, exit_code = "worker_not_found", ExitStatus.NOT_FOUND
 
     def __init__(self, worker_id: str, queue: str | None = None) -> None:
         where = "" if queue is None else f" in queue {queue!r}"
@@ -161,11 +152,10 @@ class WorkerNotFound(AdminError):
 class GroupNotFound(AdminError):
     """No dead job is in such a group of failures."""
 
-    code, exit_code = "group_not_found", 4
+    code, exit_code = "group_not_found", ExitStatus.NOT_FOUND
 
     def __init__(self, queue: str, group: str, nearest: Sequence[str] = ()) -> None:
-        lists = f"{command_line('dlq', 'groups', queue)} lists them"
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else lists
+        hint = did_you_mean(nearest) or f"{command_line('dlq', 'groups', queue)} lists them"
         super().__init__(
             f"no group of failures {group!r} in queue {queue!r}",
             hint=hint,
@@ -176,14 +166,11 @@ class GroupNotFound(AdminError):
 class RepeatableNotFound(AdminError):
     """No definition in the queue has this id or task. `nearest` are tasks that may have been meant."""
 
-    code, exit_code = "repeatable_not_found", 4
+    code, exit_code = "repeatable_not_found", ExitStatus.NOT_FOUND
 
     def __init__(self, queue: str, address: str, nearest: Sequence[str] = ()) -> None:
-        hint = (
-            f"did you mean --task {' or '.join(nearest)}?"
-            if nearest
-            else f"{command_line('repeatables', 'list', queue)} shows those that there are"
-        )
+        hint = did_you_mean([f"--task {task}" for task in nearest])
+        hint = hint or f"{command_line('repeatables', 'list', queue)} shows those that there are"
         super().__init__(
             f"no repeatable {address!r} in queue {queue!r}",
             hint=hint,
@@ -233,7 +220,7 @@ class TargetsFailed(AdminError):
 class NotConfirmed(AdminError):
     """What was asked for needs a yes, and none was given."""
 
-    code, exit_code = "not_confirmed", 5
+    code, exit_code = "not_confirmed", ExitStatus.NOT_CONFIRMED
 
 
 class WaitFailed(CodedError):
@@ -243,7 +230,7 @@ class WaitFailed(CodedError):
 class WaitTimeout(AdminError):
     """The exit status is that of timeout(1)."""
 
-    code, exit_code = "timeout", 124
+    code, exit_code = "timeout", ExitStatus.TIMED_OUT
 
 
 class DemoUnavailable(AdminError):
@@ -256,25 +243,25 @@ class Interrupted(AdminError):
     """Ctrl-C ended the command; what was done stays done and audited. The exit status of a signal is what a
     shell gives to a process that it has ended."""
 
-    code, exit_code = "interrupted", 130
+    code, exit_code = "interrupted", ExitStatus.INTERRUPTED
 
 
 class HungUp(Interrupted):
     """As Interrupted, by SIGHUP: the terminal is gone."""
 
-    code, exit_code = "hung_up", 129
+    code, exit_code = "hung_up", ExitStatus.HUNG_UP
 
 
 class QuitByKey(Interrupted):
     r"""As Interrupted, by SIGQUIT: Ctrl-\."""
 
-    code, exit_code = "quit", 131
+    code, exit_code = "quit", ExitStatus.QUIT
 
 
 class Terminated(Interrupted):
     """As Interrupted, by SIGTERM."""
 
-    code, exit_code = "terminated", 143
+    code, exit_code = "terminated", ExitStatus.TERMINATED
 
 
 _ENDINGS = (Interrupted, HungUp, QuitByKey, Terminated)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from asyncmq_cli import __version__
+from asyncmq_cli.exit_status import ExitStatus
 from tools import commandtree, pages
 from tools.commandtree import Command, Noun, Parameter
 
@@ -81,7 +82,9 @@ def _examples(command: Command) -> Iterator[str]:
 
 
 def _tail() -> Iterator[str]:
-    yield from (".SH EXIT STATUS", *_rows("errors.md", "Status"))
+    yield ".SH EXIT STATUS"
+    for status in ExitStatus:
+        yield from (".TP", f".B {status}", _text(pages.plain(status.meaning)))
     yield from (
         ".PP",
         _text(pages.plain(pages.paragraph_under((pages.DOCS / "errors.md").read_text(), "Status"))),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+BAR = "\\|"
 _CELL = re.compile(r"(?<!\\)\|")
 
 
@@ -52,6 +53,17 @@ def table(markdown: str, title: str) -> list[list[str]]:
             next(lines)
             return [_cells(row) for row in _until_blank(lines)]
     raise LookupError(title)
+
+
+def with_table(markdown: str, title: str, rows: Iterable[Iterable[str]]) -> str:
+    """The page with these rows in the table whose first heading is `title`. Raises LookupError likewise."""
+    old = table(markdown, title)
+    lines = markdown.splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith(f"| {title} |")) + 2
+    lines[first : first + len(old)] = [
+        f"| {' | '.join(cell.replace('|', BAR) for cell in row)} |" for row in rows
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def paragraph_under(markdown: str, title: str) -> str:

@@ -1,4 +1,4 @@
-"""`python -m tools.reference` writes docs/commands.md and the man page from the commands themselves."""
+"""`python -m tools.reference` writes docs/commands.md, the manual page and tables of other pages."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from asyncmq_cli.exit_status import ExitStatus
+from asyncmq_cli.models.actions import ACTIONS
 from tools import commandtree
 from tools.commandtree import Command, Noun, Parameter
 from tools.manpage import CONVENTIONS, manual
+from tools.pages import with_table
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ROOT / "docs" / "commands.md"
+ERRORS, KEYS = ROOT / "docs" / "errors.md", ROOT / "docs" / "keys.md"
 MANUAL = ROOT / "docs" / "man" / "asyncmq.1"
 
 _HEAD = """\
@@ -23,7 +27,20 @@ This page is made from the program (`make reference`); `asyncmq NOUN VERB --help
 
 def pages() -> dict[Path, str]:
     """Each file, and what is to be in it."""
-    return {COMMANDS: commands_page(), MANUAL: manual()}
+    return {COMMANDS: commands_page(), MANUAL: manual(), ERRORS: errors_page(), KEYS: keys_page()}
+
+
+def errors_page() -> str:
+    rows = [(str(int(status)), status.meaning) for status in ExitStatus]
+    return with_table(ERRORS.read_text(encoding="utf-8"), "Status", rows)
+
+
+def keys_page() -> str:
+    rows = [
+        (f"`{each.name}`", ", ".join(f"`{source}`" for source in each.sources), each.meaning)
+        for each in ACTIONS
+    ]
+    return with_table(KEYS.read_text(encoding="utf-8"), "Action", rows)
 
 
 def commands_page() -> str:

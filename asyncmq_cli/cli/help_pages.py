@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from asyncmq_cli.exit_status import ExitStatus
+
 GLOBAL = "Global options"
 _OPTIONS = "Options"
 _EXAMPLE = re.compile(r"^ *((?:\* )*asyncmq .*)$", re.MULTILINE)
@@ -25,21 +27,6 @@ ENVIRONMENT = (
     ("ASYNCMQ_MAX_PAYLOAD", "How large a job may be that is shown, unpacked. [default: 64MB]"),
     ("ASYNCMQ_COMPLETION_TIMEOUT", "How long TAB waits for Redis. [default: 300ms]"),
     ("NO_COLOR", "Without colour, if it is set."),
-)
-
-
-EXIT_STATUS = (
-    ("0", "Done; an empty list is done."),
-    ("1", "Refused or failed for at least one target."),
-    ("2", "Wrong usage."),
-    ("3", "Redis is unreachable, too slow, or refuses."),
-    ("4", "No such queue, job, group of failures or repeatable."),
-    ("5", "Not confirmed."),
-    ("124", "'wait --timeout': the time is over."),
-    ("129", "Hung up (SIGHUP); as 130."),
-    ("130", "Interrupted. What was done stays done and audited."),
-    ("131", "Quit (SIGQUIT); as 130."),
-    ("143", "Terminated (SIGTERM); as 130."),
 )
 
 
@@ -84,7 +71,7 @@ def write_examples(commands: Iterable[Any], formatter: Any) -> None:
 
 def write_environment(formatter: Any) -> None:
     _write(formatter, "Environment", list(ENVIRONMENT))
-    _write(formatter, "Exit status", list(EXIT_STATUS))
+    _write(formatter, "Exit status", [(f"{row}", row.meaning.replace("`", "'")) for row in ExitStatus])
 
 
 def summary(command: Any) -> str:

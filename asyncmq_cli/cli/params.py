@@ -13,8 +13,9 @@ from asyncmq_cli import __version__
 from asyncmq_cli.cli import help_pages
 from asyncmq_cli.cli.around_typer import FIELDS
 from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, literal
-from asyncmq_cli.errors import UsageProblem, did_you_mean
+from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.values import COLOR_CHOICES
+from asyncmq_cli.nearest import did_you_mean, nearest
 
 FILTERS = "Filters"
 """The title under which help shows what a list is narrowed by."""
@@ -55,7 +56,8 @@ def _one_of(choices: Sequence[str]) -> dict[str, Any]:
         for value in given if isinstance(given, list | tuple) else [given]:
             if value is not None and value not in choices:
                 raise UsageProblem(
-                    f"{value!r} is not one of {', '.join(choices)}", hint=did_you_mean(value, choices)
+                    f"{value!r} is not one of {', '.join(choices)}",
+                    hint=did_you_mean(nearest(value, choices, most=1)),
                 )
         return given
 

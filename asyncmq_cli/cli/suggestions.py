@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.nearest import did_you_mean
+from asyncmq_cli.nearest import nearest as matches
 
 _MOST = 3
 
@@ -137,13 +139,11 @@ def hint(near: Sequence[str], path: str) -> str:
     if len(near) > _MOST:
         nouns = [name.split()[-2] for name in near[1:]]
         return f"of what? '{near[0]}', or {', '.join(nouns)}"
-    return f"did you mean {' or '.join(near)}?"
+    return did_you_mean(near) or ""
 
 
 def nearest(word: str, names: Iterable[str], *, close: bool = False) -> list[str]:
     """At most three, the nearest first."""
-    from difflib import get_close_matches
-
     there = list(names)
     known = {
         other: next(name for name in meant if name in there)
@@ -159,9 +159,9 @@ def nearest(word: str, names: Iterable[str], *, close: bool = False) -> list[str
     if len(begun) == 1:
         return list(begun)
     spelt = [form for form in known if form in there or not form.startswith("--")]
-    found = get_close_matches(word, spelt, cutoff=0.75)
+    found = matches(word, spelt, cutoff=0.75)
     if not found and not close:
-        found = get_close_matches(word, spelt)
+        found = matches(word, spelt)
     return list(dict.fromkeys(known[form] for form in found))
 
 

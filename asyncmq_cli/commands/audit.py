@@ -10,6 +10,7 @@ from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.params import FILTERS, SinceOption, argument, option, whole_number
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.models.actions import ACTIONS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
 app = lone()
 
 STATUSES = ("success", "failed")
-ACTIONS = (
-    *("queue.pause", "queue.resume", "queue.forget"),
-    *("job.retry", "job.requeue", "job.remove", "job.cancel", "job.restore"),
-    *("dlq.retry", "dlq.remove"),
-    *("repeatable.create", "repeatable.pause", "repeatable.resume", "repeatable.remove"),
-    *("worker.forget", "doctor.repair"),
-)
 
 ListArg = Annotated[str | None, argument("[list]", choices=("list",), hidden=True)]
 ActionOption = Annotated[
@@ -33,7 +27,7 @@ ActionOption = Annotated[
         "--action",
         "NAME",
         "Exactly this action, such as job.retry.",
-        choices=ACTIONS,
+        choices=[action.name for action in ACTIONS],
         title=FILTERS,
     ),
 ]

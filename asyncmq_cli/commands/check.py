@@ -15,8 +15,10 @@ from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.params import option
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.errors import UsageProblem, did_you_mean
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.exit_status import CheckStatus
 from asyncmq_cli.models.checks import CheckReport, Range, Threshold
+from asyncmq_cli.nearest import did_you_mean, nearest
 
 app = lone()
 
@@ -82,8 +84,6 @@ def range_bound(
 
 _FORM = "WARN, WARN:CRIT or :CRIT; -w and -c take ranges"
 _RANGE = "a range is 10 (alert above), 10: (below), ~:10, 10:20 (outside) or @10:20 (inside)"
-
-EXIT_STATUS = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +192,11 @@ def check(
     thresholds |= _ranges(warning or [], critical or [], thresholds)
     report = session.checks.check(queue or [], thresholds)
     # Nobody can read the line of what cannot be written, and no status of a probe would say so.
-    with session.out.outcome(lambda: f"the state is {report.state}", exit_code=EXIT_STATUS["unknown"]):
+    with session.out.outcome(lambda: f"the state is {report.state}", exit_code=CheckStatus.UNKNOWN):
         _print(session, report, quiet=quiet)
     if report.error is not None:
         raise report.error
-    raise typer.Exit(EXIT_STATUS[report.state])
+    raise typer.Exit(CheckStatus.of(report.state))
 
 
 def _ranges(warning: list[str], critical: list[str], given: Mapping[str, Threshold]) -> dict[str, Threshold]:
@@ -210,7 +210,7 @@ def _ranges(warning: list[str], critical: list[str], given: Mapping[str, Thresho
             if bound is None:
                 raise UsageProblem(
                     f"{short}: there is no probe {name!r}",
-                    hint=did_you_mean(name, BOUNDS) or f"choose from {', '.join(BOUNDS)}",
+                    hint=did_you_mean(nearest(name, BOUNDS, most=1)) or f"choose from {', '.join(BOUNDS)}",
                 )
             before = made.get(name, Threshold(least=bound.least))
             if name in given or before.bound_of(state) is not None:
@@ -227,6 +227,6 @@ def _print(session: Session, report: CheckReport, *, quiet: bool) -> None:
 
     if report.state != "ok" or not quiet:
         if session.out.format == "json":
-            session.out.document(checks.document(report, EXIT_STATUS[report.state]))
+            session.out.document(checks.document(report, CheckStatus.of(report.state)))
         else:
             session.out.line(checks.line(report))

@@ -13,7 +13,8 @@ from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, queue_names
 from asyncmq_cli.cli.params import DryRunOption, ReasonOption, YesOption, argument, option
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.errors import UsageProblem, command_line, did_you_mean
+from asyncmq_cli.errors import UsageProblem, command_line
+from asyncmq_cli.nearest import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.findings import Diagnosis, Finding, RepairReport
@@ -195,6 +196,6 @@ def _known(codes: list[str]) -> list[str]:
         if code not in BY_CODE:
             raise UsageProblem(
                 f"the doctor knows no {code!r}",
-                hint=did_you_mean(code, BY_CODE) or f"it knows {', '.join(BY_CODE)}",
+                hint=did_you_mean(nearest(code, BY_CODE, most=1)) or f"it knows {', '.join(BY_CODE)}",
             )
     return codes

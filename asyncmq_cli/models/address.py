@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 from urllib.parse import quote, unquote, unquote_plus
 
-from asyncmq_cli.errors import UsageProblem, did_you_mean
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.nearest import did_you_mean, nearest
 
 FORMS = "redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS, unix:///PATH?db=0"
 ENCODE = "in a user name or password write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25"
@@ -199,7 +200,7 @@ class _Parser:
         if any(known.lower().endswith("password") for known, *_ in given) or not _OPTION_NAME.fullmatch(name):
             # It may be the rest of a password in which an & was not encoded.
             self.refuse("it has an option that is not known", f"{ENCODE}, & as %26; {_KNOWN}")
-        self.refuse(f"the option {name} is not known", did_you_mean(name, OPTIONS) or _KNOWN)
+        self.refuse(f"the option {name} is not known", did_you_mean(nearest(name, OPTIONS, most=1)) or _KNOWN)
 
 
 def _is_utf8(text: str) -> bool:

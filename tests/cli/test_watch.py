@@ -170,7 +170,7 @@ def test_the_columns_of_a_list_that_is_watched_may_be_chosen(mail: None, server:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--fields", "nmae"], "there is no field 'nmae' here"),
+        (["--fields", "nmae"], "unknown field 'nmae'"),
         (["-o", "name"], "--watch and --output exclude each other"),
     ],
     ids=str,

@@ -14,10 +14,10 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.app import SHELLS, _built
-from asyncmq_cli.commands.audit import ACTIONS
 from asyncmq_cli.completion import scripts
 from asyncmq_cli.completion.protocol import FILES, WORDS_VARIABLE
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.models.actions import BY_NAME
 from tests.conftest import Result, Run, environment, run_tool
 from tests.faults.support import CHANGES, PASSWORD, seed
 from tests.support import library
@@ -85,7 +85,7 @@ def test_columns_are_offered_one_behind_another(tell: Tell) -> None:
 
 def test_every_action_that_is_audited_is_offered(server: PrivateRedis, mail: None, cli: Run) -> None:
     for args in CHANGES.values():
-        assert cli(*args, "--dry-run", "--json").json["action"] in ACTIONS
+        assert cli(*args, "--dry-run", "--json").json["action"] in BY_NAME
 
 
 def test_queues_are_offered_once_each(tell: Tell, mail: None) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
-from asyncmq_cli.errors import UsageProblem, did_you_mean
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.nearest import did_you_mean, nearest
 
 T = TypeVar("T")
 
@@ -74,6 +75,7 @@ def chosen(columns: Sequence[Column[T]], fields: Sequence[str]) -> list[Column[T
     for field in names:
         if field not in known:
             raise UsageProblem(
-                f"there is no field {field!r} here, but {', '.join(every)}", hint=did_you_mean(field, every)
+                f"unknown field {field!r}; choose from {', '.join(every)}",
+                hint=did_you_mean(nearest(field, every, most=1)),
             )
     return [replace(known[field], wide=False) for field in names]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.models.actions import BY_NAME
 from asyncmq_cli.models.findings import RepairReport
 from asyncmq_cli.models.repeatables import RepeatableChange
 from asyncmq_cli.output.redaction.redact import redact_text
@@ -18,27 +19,6 @@ from asyncmq_cli.output.text.times import rfc3339
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport, ChangeResult
     from asyncmq_cli.models.jobs import Job
-
-
-# For each action: what was done, what would be done.
-_WORDS = {
-    "queue.pause": ("Paused", "Would pause"),
-    "queue.resume": ("Resumed", "Would resume"),
-    "queue.forget": ("Forgot", "Would forget"),
-    "job.retry": ("Retried", "Would retry"),
-    "job.requeue": ("Requeued", "Would requeue"),
-    "job.remove": ("Removed", "Would remove"),
-    "job.restore": ("Restored", "Would restore"),
-    "job.cancel": ("Cancelled", "Would cancel"),
-    "worker.forget": ("Forgot", "Would forget"),
-    "repeatable.create": ("Added", "Would add"),
-    "repeatable.pause": ("Paused", "Would pause"),
-    "repeatable.resume": ("Resumed", "Would resume"),
-    "repeatable.remove": ("Removed", "Would remove"),
-    "dlq.retry": ("Retried", "Would retry"),
-    "dlq.remove": ("Removed", "Would remove"),
-    "doctor.repair": ("Repaired", "Would repair"),
-}
 
 
 _FIRST_SHOWN = 10
@@ -63,7 +43,7 @@ def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
         # Pausing what is paused: there is nothing that was done to be told of.
         yield "done", escape(f"{target.capitalize()} {result.note}")
         return
-    yield "done", escape(redact_text(f"{_WORDS[report.action][report.dry_run]} {target}"))
+    yield "done", escape(redact_text(f"{_words(report)} {target}"))
     if result.note is not None:
         yield "warning", result.note
 
@@ -96,7 +76,8 @@ def summary(report: ChangeReport) -> str:
 
 
 def _words(report: ChangeReport) -> str:
-    return _WORDS[report.action][report.dry_run]
+    action = BY_NAME[report.action]
+    return action.would if report.dry_run else action.done
 
 
 def repeatable_name(report: RepeatableChange) -> str:
@@ -111,10 +92,10 @@ def _repeatable(report: RepeatableChange) -> Iterator[tuple[str, str]]:
     if report.unchanged:
         yield "done", escape(f"Repeatable {result.job_id} in {result.queue} {result.note}")
         return
-    words = _WORDS[report.action]
+    words = _words(report)
     if report.action == "repeatable.create" and report.existed:
-        words = ("Updated", "Would update")
-    yield "done", escape(f"{words[report.dry_run]} {repeatable_name(report)}, in {result.queue}")
+        words = "Would update" if report.dry_run else "Updated"
+    yield "done", escape(f"{words} {repeatable_name(report)}, in {result.queue}")
     if definition is not None:
         yield "done", f"  {definition.id}"
     if report.next_runs:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
+from asyncmq_cli.exit_status import ExitStatus
 from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup, Entry
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused, source_of
 from asyncmq_cli.services.changes.jobs import BulkOptions
@@ -31,7 +32,7 @@ _LOOKED_FOR_AT_A_TIME = 10_000
 class JobNotInBackup(AdminError):
     """A job that was named is in no line."""
 
-    code, exit_code = "job_not_in_backup", 4
+    code, exit_code = "job_not_in_backup", ExitStatus.NOT_FOUND
 
     def __init__(self, path: str, job_id: str) -> None:
         super().__init__(

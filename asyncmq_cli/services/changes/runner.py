@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, RedisProblem, interruption
+from asyncmq_cli.models.actions import BY_NAME
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
 from asyncmq_cli.services.changes.interrupt import Stop, deferred_interrupt
 from asyncmq_cli.storage.schema.codec import dumps
@@ -67,6 +68,8 @@ class Runner:
         dry_run: bool,
         details: dict[str, Any] | None = None,
     ) -> None:
+        if source not in BY_NAME[action].sources:
+            raise ValueError(f"{source!r} is no source of {action!r}")
         self.store = store
         self.action = action
         self.source = source

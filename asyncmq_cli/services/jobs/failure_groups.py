@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound
 from asyncmq_cli.models.failures import FailureGroup
+from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.jobs.traceback import raised_last
 
 if TYPE_CHECKING:
@@ -166,10 +167,7 @@ def _or_raise(
 
 def _nearest(group: str, ids: list[str]) -> list[str]:
     """At most three. An id may be given by its beginning alone, so beginnings are compared."""
-    from difflib import get_close_matches
-
     by_start: dict[str, list[str]] = {}
     for each in ids:
         by_start.setdefault(each[: len(group)], []).append(each)
-    near = get_close_matches(group, by_start, n=3, cutoff=0.6)
-    return [each for start in near for each in by_start[start]][:3]
+    return [each for start in nearest(group, by_start) for each in by_start[start]][:3]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import JobNotFound, QueueNotFound
+from asyncmq_cli.nearest import did_you_mean, nearest
 from asyncmq_cli.services import candidates
 
 if TYPE_CHECKING:
@@ -20,19 +21,14 @@ def require_queue(store: Store, queue: str) -> None:
         raise QueueNotFound(queue, nearest_queues(store, queue))
 
 
-def or_meant(nearest: Sequence[str]) -> str:
+def or_meant(near: Sequence[str]) -> str:
     """To be put behind what is said of a name that there is not; empty where none is near it."""
-    return f" (did you mean {', '.join(nearest)}?)" if nearest else ""
+    return f" ({did_you_mean(near)})" if near else ""
 
 
 def nearest_queues(store: Store, queue: str) -> list[str]:
     """The names, at most three, that may have been meant."""
-    from difflib import get_close_matches
-
-    names = store.queues.names()
-    lowered = {name.lower(): name for name in names}
-    nearest = get_close_matches(queue.lower(), list(lowered), n=3, cutoff=0.7)
-    return [lowered[name] for name in nearest]
+    return nearest(queue, store.queues.names(), cutoff=0.7)
 
 
 def job_ids_meant(store: Store, queue: str, given: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from asyncmq_cli.errors import (
     UsageProblem,
 )
 from asyncmq_cli.models.repeatables import Repeatable, RepeatableChange
+from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.changes.runner import Attempt, Runner
 from asyncmq_cli.services.jobs.lookup import nearest_queues, or_meant, require_queue
 from asyncmq_cli.services.repeatables import plans
@@ -269,22 +270,19 @@ class RepeatableService:
         if self._store.repeatables.scheduler_at_work(address.queue):
             return scheduler_at_work(address.queue)
         require_queue(self._store, address.queue)
-        from difflib import get_close_matches
-
         members = self._store.repeatables.each(address.queue)
         tasks = {name_of(member) for member in members if member.id}
-        nearest = get_close_matches(address.text, sorted(tasks), n=3, cutoff=0.6)
-        return RepeatableNotFound(address.queue, address.text, nearest)
+        return RepeatableNotFound(address.queue, address.text, nearest(address.text, sorted(tasks)))
 
     def near_new(self, queue: str) -> Sequence[str] | None:
         """For a queue that there is not yet the names that may have been meant instead of it."""
         return None if self._store.queues.exists(queue) else nearest_queues(self._store, queue)
 
     def _new_queue(self, queue: str) -> str | None:
-        nearest = self.near_new(queue)
-        if nearest is None:
+        near = self.near_new(queue)
+        if near is None:
             return None
-        return f"no queue was named {queue!r} until now{or_meant(nearest)}"
+        return f"no queue was named {queue!r} until now{or_meant(near)}"
 
 
 def patiently(attempt: Callable[[], T]) -> T:
