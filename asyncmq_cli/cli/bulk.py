@@ -38,10 +38,10 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: ChangeOpti
             session.out.remark("note", line)
     chosen = _found(session, targets, manner) if by_filter else _named(session, targets)
 
-    def order(advance: Callable[[int], None] | None = None, *, dry_run: bool) -> ChangeRequest:
-        control = BulkOptions(rate=rate, abort_above=abort_above, progress=advance)
+    def request(advance: Callable[[int], None] | None = None, *, dry_run: bool) -> ChangeRequest:
+        options = BulkOptions(rate=rate, abort_above=abort_above, progress=advance)
         return ChangeRequest(
-            targets.queue, chosen, manner.reason, dry_run, manner.noun, control, manner.backup
+            targets.queue, chosen, manner.reason, dry_run, manner.noun, options, manner.backup
         )
 
     overflow = confirm.of_overflow(session, len(chosen.job_ids))
@@ -49,7 +49,7 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: ChangeOpti
         if by_filter:
             _ask(session, _meant(targets, manner, chosen, [*cut_offs, *overflow]))
         elif manner.destructive or overflow:
-            preview = run(order(dry_run=True))
+            preview = run(request(dry_run=True))
             _ask(session, confirm.of_preview(manner.verb, preview, [*overflow, *_of_backup(manner)]))
     else:
         for line in overflow:
@@ -57,7 +57,7 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: ChangeOpti
     # Before the change: what fails after it would make a failure of what is done.
     idle = _idleness(session, targets.queue, manner) if abort_above is None else None
     with progress.of_changes(session.out, manner.verb, len(chosen.job_ids) if by_filter else 0) as advance:
-        report = run(order(advance, dry_run=manner.dry_run))
+        report = run(request(advance, dry_run=manner.dry_run))
     try:
         session.report(report, brief=by_filter)
         if idle is not None and report.succeeded:

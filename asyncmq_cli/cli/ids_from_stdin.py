@@ -25,23 +25,23 @@ def literal(word: Any) -> Any:
 def job_ids(session: Session, queue: str, given: Sequence[str]) -> list[str]:
     """The ids given, `-` replaced by the lines of standard input. Blanks around an id, which come with
     what is pasted, are dropped unless there is a job of that very id."""
-    from asyncmq_cli.services.jobs.lookup import job_ids_meant
+    from asyncmq_cli.services.jobs.lookup import resolve_job_ids
 
-    return job_ids_meant(session.store, queue, words(session, given))
+    return resolve_job_ids(session.store, queue, words(session, given))
 
 
 def job_id_meant(session: Session, queue: str, given: str) -> str:
     """The same of one, where `-` is an id as any other."""
-    from asyncmq_cli.services.jobs.lookup import job_ids_meant
+    from asyncmq_cli.services.jobs.lookup import resolve_job_ids
 
-    return job_ids_meant(session.store, queue, [given])[0]
+    return resolve_job_ids(session.store, queue, [given])[0]
 
 
 def queue_names(session: Session, given: Sequence[str]) -> list[str]:
     """The same of queues."""
-    from asyncmq_cli.services.jobs.lookup import queues_meant
+    from asyncmq_cli.services.jobs.lookup import resolve_queues
 
-    names = queues_meant(session.store, words(session, given))
+    names = resolve_queues(session.store, words(session, given))
     if not names and session.store.queues.exists(STDIN):
         session.out.remark("note", "standard input has no names; './-' is the queue that is called '-'")
     return names

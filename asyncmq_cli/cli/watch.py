@@ -101,14 +101,14 @@ def watch(
         picture = poller.read()
         return picture, look(picture)
 
-    feed = Poller(session.store, both, poller.forget)
+    feed = Poller(session.store, both, poller.reset)
     # Before the screen is taken: what is wrong now is told as everywhere.
     board = _Board(session, frame, every, feed.first())
     session.has_screen = True
     try:
         with LiveScreen(board.lines) as screen:
             screen.draw()
-            while screen.wait(board.outage.pause if board.outage else feed.rest(every)):
+            while screen.wait(board.outage.pause if board.outage else feed.pause(every)):
                 session.warnings.clear()
                 found = feed.next()
                 board.outage = found if isinstance(found, Outage) else None

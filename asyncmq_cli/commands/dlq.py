@@ -84,7 +84,7 @@ def retry(
     change_jobs(
         session,
         Targets(queue, job_ids, dead=True),
-        lambda order: session.job_changes.retry(order, reset=reset),
+        lambda request: session.job_changes.retry(request, reset=reset),
         ChangeOptions("retry", noun="dlq", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
     )
 
@@ -108,6 +108,6 @@ def remove(
     change_jobs(
         session,
         Targets(queue, job_ids, dead=True),
-        lambda order: session.job_changes.remove(order, force=False),
+        lambda request: session.job_changes.remove(request, force=False),
         ChangeOptions("remove", noun="dlq", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
     )

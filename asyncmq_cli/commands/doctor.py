@@ -75,11 +75,11 @@ def doctor(
     if not repair:
         if dry_run or yes or reason is not None:
             raise UsageProblem("--dry-run, --yes and --reason go with --repair")
-        return _told(session, session.doctor.look(names, codes), names, codes)
+        return _told(session, session.doctor.diagnose(names, codes), names, codes)
     if session.out.format == "ndjson":
         raise UsageProblem("--ndjson lists findings; --repair reports with --json")
     if not dry_run and not yes:
-        _ask(session, session.doctor.look(names, codes), codes)
+        _ask(session, session.doctor.diagnose(names, codes), codes)
     report = session.repairs.repair(names, codes, reason=reason, dry_run=dry_run)
     session.report(report, brief=session.out.format != "json")
     with session.out.outcome():

@@ -63,7 +63,7 @@ def tail(
       asyncmq events tail --event runtime
       asyncmq events tail --sse --interval 1s
     """
-    from asyncmq_cli.services.monitoring.events import Event, Tail
+    from asyncmq_cli.services.monitoring.events import Event, TailOptions
 
     every = ages.interval("--interval", interval, LEAST_INTERVAL)
     if sse and session.out.for_programs:
@@ -72,8 +72,8 @@ def tail(
     if once and count is not None:
         raise UsageProblem("--once and --count exclude each other")
     rounds = 1 if once else count
-    order = Tail(wanted, every, rounds, retry=not no_retry, record=not no_record)
-    for found in session.events.tail(order, session.out.rest):
+    options = TailOptions(wanted, every, rounds, retry=not no_retry, record=not no_record)
+    for found in session.events.tail(options, session.out.rest):
         if isinstance(found, Event):
             _print(session, found, sse=sse)
         else:

@@ -161,7 +161,7 @@ def retry(
     change_jobs(
         session,
         Targets(queue, job_ids, state, default_state="failed"),
-        lambda order: session.job_changes.retry(order, reset=reset),
+        lambda request: session.job_changes.retry(request, reset=reset),
         ChangeOptions("retry", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
     )
 
@@ -192,7 +192,7 @@ def requeue(
     change_jobs(
         session,
         Targets(queue, job_ids, state, default_state="active"),
-        lambda order: session.job_changes.requeue(order, force=force),
+        lambda request: session.job_changes.requeue(request, force=force),
         ChangeOptions("requeue", reason=reason, dry_run=dry_run, yes=yes),
     )
 
@@ -220,7 +220,7 @@ def remove(
     change_jobs(
         session,
         Targets(queue, job_ids, state),
-        lambda order: session.job_changes.remove(order, force=force),
+        lambda request: session.job_changes.remove(request, force=force),
         ChangeOptions("remove", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
     )
 

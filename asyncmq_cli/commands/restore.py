@@ -45,18 +45,18 @@ def restore_jobs(
             for line in overflow:
                 session.out.remark("warning", line)
         with progress.of_changes(session.out, manner.verb, len(chosen) if named is None else 0) as advance:
-            from asyncmq_cli.services.backup.restore import RestoreOrder
+            from asyncmq_cli.services.backup.restore import RestoreRequest
             from asyncmq_cli.services.changes.jobs import BulkOptions
 
-            order = RestoreOrder(
+            request = RestoreRequest(
                 backup,
                 named,
                 force=force,
                 reason=manner.reason,
                 dry_run=manner.dry_run,
-                control=BulkOptions(rate=rate, progress=advance),
+                options=BulkOptions(rate=rate, progress=advance),
             )
-            report = session.restores.restore(order)
+            report = session.restores.restore(request)
     session.report(report, brief=named is None)
 
 

@@ -81,12 +81,12 @@ def wait(
     goal = goal or ("drained" if job_ids is None else "job")
     if (goal == "job") != bool(job_ids):
         raise UsageProblem("ids and --for job go together", hint="asyncmq wait QUEUE --for job ID…")
-    terms = _terms(patience, interval, keep_waiting)
+    options = _options(patience, interval, keep_waiting)
     with progress.of_waiting(session.out, queue) as watch:
         if job_ids:
-            report = session.waits.jobs(queue, ids_named(session, queue, job_ids), terms, watch)
+            report = session.waits.jobs(queue, ids_named(session, queue, job_ids), options, watch)
         else:
-            report = session.waits.queue(queue, goal, terms, watch)
+            report = session.waits.queue(queue, goal, options, watch)
     try:
         with session.out.outcome(lambda: f"{report.goal}: {report.outcome}"):
             _print(session, report)
@@ -97,7 +97,7 @@ def wait(
         raise report.error
 
 
-def _terms(patience: str | None, interval: str, keep_waiting: bool) -> WaitOptions:
+def _options(patience: str | None, interval: str, keep_waiting: bool) -> WaitOptions:
     from asyncmq_cli.services.monitoring.wait import WaitOptions
 
     between = ages.interval("--interval", interval, _LEAST_INTERVAL)

@@ -20,7 +20,7 @@ from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.workers import Worker, WorkerPage
-    from asyncmq_cli.services.monitoring.workers import Fleet
+    from asyncmq_cli.services.monitoring.workers import WorkerScan
 
 app = noun(NOUNS["workers"])
 
@@ -87,19 +87,19 @@ def list_(
 
     asked = Paging(page, size)
 
-    def fleet() -> Fleet:
-        return session.workers.fleet(queue, _ttl(ttl))
+    def scan() -> WorkerScan:
+        return session.workers.scan(queue, _ttl(ttl))
 
     def one_page() -> WorkerPage:
         fold = health is None and session.out.for_people
         return session.workers.page(
-            fleet(), sort=sort or "queue", page=asked.page, size=asked.size, health=health, fold=fold
+            scan(), sort=sort or "queue", page=asked.page, size=asked.size, health=health, fold=fold
         )
 
     if watch.is_wanted(session):
         _watch(session, one_page)
     elif session.out.for_streams:
-        found = fleet()
+        found = scan()
         workers: Iterable[Worker] = found if sort is None else session.workers.in_order(found, sort)
         if health is not None:
             workers = (worker for worker in workers if worker.health == health)

@@ -21,7 +21,7 @@ PATIENCE = 0.3
 """Seconds for which Redis is waited for, unless more is asked for."""
 LEAST_ID = 3
 """Characters of a job's id that must be there: fewer would fit too many."""
-_MOST_JOBS = 100
+_MAX_JOBS = 100
 _SAMPLE = 200
 _ID_SHOWN = 10
 
@@ -38,21 +38,21 @@ class CandidateRequest:
 
 
 @dataclass(slots=True)
-class _Found:
+class _Results:
     """`is_whole`: everything was looked at, and there is no more."""
 
     abouts: dict[str, str] = field(default_factory=dict)
     is_whole: bool = False
 
     @property
-    def offers(self) -> list[Candidate]:
+    def candidates(self) -> list[Candidate]:
         return [Candidate(value, about) for value, about in sorted(self.abouts.copy().items())]
 
 
 @dataclass(slots=True)
 class _Search:
     client: Any
-    wish: CandidateRequest
+    request: CandidateRequest
     deadline: float
     found: dict[str, str]
     is_cut: bool = False
@@ -65,38 +65,40 @@ class _Search:
                 return
 
 
-def live(config: Config, wish: CandidateRequest, patience: float) -> list[Candidate]:
+def live(config: Config, request: CandidateRequest, patience: float) -> list[Candidate]:
     """What is found within `patience` seconds from the first byte to Redis. Nothing where Redis is
     away or refuses: who only types has asked for no answer, so that there is no error either."""
-    return _found(config, wish, patience).offers
+    return _look_up(config, request, patience).candidates
 
 
-def whole(config: Config, wish: CandidateRequest, patience: float) -> list[Candidate] | None:
+def whole(config: Config, request: CandidateRequest, patience: float) -> list[Candidate] | None:
     """The same, but None unless it is all that there is."""
-    found = _found(config, wish, patience)
-    return found.offers if found.is_whole else None
+    found = _look_up(config, request, patience)
+    return found.candidates if found.is_whole else None
 
 
-def _found(config: Config, wish: CandidateRequest, patience: float) -> _Found:
+def _look_up(config: Config, request: CandidateRequest, patience: float) -> _Results:
     # Before the clock starts: this is slow, and not because of Redis.
     from asyncmq_cli.storage.client.connection import connect
 
-    found = _Found()
+    found = _Results()
     hasty = replace(config, timeout=patience)
     # In a thread of its own, because looking up a host's name heeds no timeout.
     thread = Thread(
-        target=_search, args=(lambda: connect(hasty, warn=_ignored), wish, patience, found), daemon=True
+        target=_search,
+        args=(lambda: connect(hasty, warn=_ignore_warning), request, patience, found),
+        daemon=True,
     )
     thread.start()
     thread.join(patience)
     return found
 
 
-def _ignored(message: str) -> None:
+def _ignore_warning(message: str) -> None:
     """Who only types has asked for no warning."""
 
 
-def _search(connect: Callable[[], Any], wish: CandidateRequest, patience: float, found: _Found) -> None:
+def _search(connect: Callable[[], Any], request: CandidateRequest, patience: float, found: _Results) -> None:
     from redis.exceptions import RedisError
 
     from asyncmq_cli.errors import AdminError
@@ -105,8 +107,8 @@ def _search(connect: Callable[[], Any], wish: CandidateRequest, patience: float,
         # What is read at one go, such as groups, must be told before nobody waits for it any more.
         deadline = time.monotonic() + patience * 0.8
         with connect() as client:
-            search = _Search(client, wish, deadline, found.abouts)
-            LOOKUPS[wish.kind](search)
+            search = _Search(client, request, deadline, found.abouts)
+            LOOKUPS[request.kind](search)
             found.is_whole = not search.is_cut
     except (AdminError, RedisError, OSError):
         return
@@ -115,25 +117,25 @@ def _search(connect: Callable[[], Any], wish: CandidateRequest, patience: float,
 def _queues(search: _Search) -> None:
     from asyncmq_cli.storage.read.completion_candidates import CandidateReader
 
-    for names in search.in_time(CandidateReader(search.client).queues(search.wish.prefix)):
+    for names in search.in_time(CandidateReader(search.client).queues(search.request.prefix)):
         search.found.update(dict.fromkeys(names, ""))
 
 
 def _jobs(search: _Search) -> None:
     from asyncmq_cli.storage.read.completion_candidates import CandidateReader
 
-    wish = search.wish
-    if wish.queue is None or len(wish.prefix) < LEAST_ID:
+    request = search.request
+    if request.queue is None or len(request.prefix) < LEAST_ID:
         return
-    fits = _fitting(wish.command)
-    for jobs in search.in_time(CandidateReader(search.client).job_ids(wish.queue, wish.prefix)):
+    fits = _state_filter(request.command)
+    for jobs in search.in_time(CandidateReader(search.client).job_ids(request.queue, request.prefix)):
         search.found.update({job_id: state or "" for job_id, state in jobs.items() if fits(state)})
-        if len(search.found) >= _MOST_JOBS:
+        if len(search.found) >= _MAX_JOBS:
             search.is_cut = True
             return
 
 
-def _fitting(command: tuple[str, ...]) -> Callable[[str | None], bool]:
+def _state_filter(command: tuple[str, ...]) -> Callable[[str | None], bool]:
     """Whether a command may hit a job in a state. What the states hash does not know may be any."""
     if command[:1] == ("dlq",) or command[-1:] == ("retry",):
         return lambda state: state is None or state in DEAD_STATES
@@ -145,18 +147,18 @@ def _fitting(command: tuple[str, ...]) -> Callable[[str | None], bool]:
 def _repeatables(search: _Search) -> None:
     from asyncmq_cli.storage.read.repeatables import IDENTITY_PREFIX, read
 
-    wish = search.wish
-    if wish.queue is None:
+    request = search.request
+    if request.queue is None:
         return
-    paused = {"pause": False, "resume": True}.get("".join(wish.command[-1:]))
-    written_out = wish.prefix.startswith(IDENTITY_PREFIX[:1])
-    for member in read(search.client, wish.queue):
+    paused = {"pause": False, "resume": True}.get("".join(request.command[-1:]))
+    written_out = request.prefix.startswith(IDENTITY_PREFIX[:1])
+    for member in read(search.client, request.queue):
         if member.definition is None or paused not in (None, member.paused):
             continue
         bare = member.id.removeprefix(IDENTITY_PREFIX)
-        length = max(_ID_SHOWN, len(wish.prefix))
+        length = max(_ID_SHOWN, len(request.prefix))
         name = IDENTITY_PREFIX + bare if written_out else bare[:length]
-        if name.startswith(wish.prefix):
+        if name.startswith(request.prefix):
             search.found[name] = _task_of(member.definition) + (" (paused)" if member.paused else "")
 
 
@@ -164,11 +166,11 @@ def _groups(search: _Search) -> None:
     from asyncmq_cli.services.jobs.failure_groups import grouped
     from asyncmq_cli.storage.read.lists import JobLists
 
-    if search.wish.queue is None:
+    if search.request.queue is None:
         return
-    dead = JobLists(search.client).in_place(search.wish.queue, "dlq")
+    dead = JobLists(search.client).in_place(search.request.queue, "dlq")
     for group in grouped(search.in_time(dead))[2]:
-        if group.id.startswith(search.wish.prefix):
+        if group.id.startswith(search.request.prefix):
             kind = f"{group.type.rpartition('.')[2]}: " if group.type else ""
             search.found[group.id] = f"{group.count:,} x {kind}{group.message}"
 
@@ -179,16 +181,16 @@ def _tasks(search: _Search) -> None:
     from asyncmq_cli.storage.read.lists import JobLists
     from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
 
-    queue = search.wish.queue
+    queue = search.request.queue
     if queue is None:
         return
     names = [_task_of(member.definition or {}) for member in repeatables.each(search.client, queue)]
-    if search.wish.command[:1] != ("repeatables",):
+    if search.request.command[:1] != ("repeatables",):
         some = next(scan.set_members(search.client, QueueKeys(queue).ids), [])
         ids = [to_text(member) for member in islice(some, _SAMPLE)]
         for job in JobLists(search.client).load(queue, ids):
             names.append((job and job.task_id) or "")
-    start = search.wish.prefix
+    start = search.request.prefix
     search.found.update(dict.fromkeys((name for name in names if name and name.startswith(start)), ""))
 
 

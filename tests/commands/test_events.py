@@ -23,8 +23,7 @@ from asyncmq.backends.redis import RedisBackend
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.snapshots import EVENTS
-from asyncmq_cli.services.monitoring.events import Event, EventService
-from asyncmq_cli.services.monitoring.events import Tail as ChangeRequest
+from asyncmq_cli.services.monitoring.events import Event, EventService, TailOptions
 from asyncmq_cli.services.monitoring.metrics import MetricsService
 from asyncmq_cli.services.monitoring.poller import Outage
 from asyncmq_cli.storage.store import Store
@@ -356,7 +355,7 @@ def test_the_longer_an_outage_the_longer_it_waits_but_no_longer_than_half_a_minu
         store = Store(config.resolve({"redis_url": server.url}), warn=lambda message: None)
         rests: list[float] = []
         events = EventService(store, MetricsService(store))
-        found = events.tail(ChangeRequest(["overview"], interval=0.5, record=False), rests.append)
+        found = events.tail(TailOptions(["overview"], interval=0.5, record=False), rests.append)
         try:
             assert isinstance(next(found), Event)
             server.go_away()

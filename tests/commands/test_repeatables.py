@@ -352,7 +352,7 @@ def test_a_key_of_a_wrong_type_changes_nothing(key: str, client: redis.Redis, cl
 def test_a_scheduler_that_stays_in_the_way_is_told_of(
     client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncmq_cli.services.repeatables.service._PATIENCE", 0.1)
+    monkeypatch.setattr("asyncmq_cli.services.repeatables.service._RETRY_SECONDS", 0.1)
     client.set("asyncmq:mail:repeatable-scheduler", "token", ex=60)
     result = cli("repeatables", "pause", "mail", "--task", "app.digest", "--json")
     assert (result.code, json.loads(result.stderr)["error"]["code"]) == (1, "scheduler_at_work")

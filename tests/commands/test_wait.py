@@ -10,8 +10,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services.monitoring.wait import Progress
-from asyncmq_cli.services.monitoring.wait_goals import Look
+from asyncmq_cli.services.monitoring.wait import GoalReading, Progress
 from tests.conftest import Run
 from tests.support import library
 
@@ -165,7 +164,7 @@ def test_the_rate_and_the_time_left() -> None:
     progress = Progress()
 
     def told(left: int, moment: float) -> tuple[int, float | None, float | None]:
-        standing = progress.standing(Look(left, 0), moment)
+        standing = progress.standing(GoalReading(left, 0), moment)
         return standing.total, standing.rate, standing.seconds_left
 
     assert told(100, 0.0) == (100, None, None)

@@ -55,7 +55,7 @@ def watcher(server: PrivateRedis, client: redis.Redis) -> Iterator[Watcher]:
 @pytest.fixture
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is put off for having taken long."""
-    monkeypatch.setattr(poller._Rest, "is_over", True)
+    monkeypatch.setattr(poller._Timer, "is_over", True)
 
 
 def ageless(picture: Snapshot) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def test_what_costs_much_is_read_rarely_and_its_age_is_said(
 ) -> None:
     library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("one")))
     first = watcher.read()
-    monkeypatch.setattr(poller._Rest, "is_over", False)
+    monkeypatch.setattr(poller._Timer, "is_over", False)
 
     async def more(opened: RedisBackend) -> None:
         await library.put(opened, "mail", "completed", library.job("two"))
@@ -231,7 +231,7 @@ def test_what_costs_much_is_read_rarely_and_its_age_is_said(
     assert [job.id for job in second.latest_jobs or ()] == ["one"]
     assert second.latest_at == first.now < second.now
     assert not used(client, watcher.read) & {"scan", "sscan", "hmget"}
-    monkeypatch.setattr(poller._Rest, "is_over", True)
+    monkeypatch.setattr(poller._Timer, "is_over", True)
     last = watcher.read()
     assert [row.completed for row in last.stats or ()] == [1, 0]
     assert last.states_age == 0
@@ -243,11 +243,11 @@ def test_many_states_are_read_more_rarely_than_few(
 ) -> None:
     library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("one")))
     watcher.read()
-    few = watcher.poller._states_rest.until - time.monotonic()
+    few = watcher.poller._states_timer.until - time.monotonic()
     client.hset("jobs:mail:states", mapping=dict.fromkeys(map(str, range(100_000)), "completed"))
-    watcher.poller.forget()
+    watcher.poller.reset()
     watcher.read()
-    many = watcher.poller._states_rest.until - time.monotonic()
+    many = watcher.poller._states_timer.until - time.monotonic()
     assert few < 1 and 5 < many < 31
 
 
@@ -321,7 +321,7 @@ def test_a_refused_read_is_raised_and_the_next_one_begins_anew(
     with pytest.raises(RedisProblem):
         watcher.read()
     client.config_set("requirepass", "")
-    watcher.poller.forget()
+    watcher.poller.reset()
     assert len(watcher.read().stats or ()) == 50
 
 

@@ -113,7 +113,7 @@ class Backup:
                     return
                 raise
             if isinstance(found, Outcome):
-                self._settle(found)
+                self._apply_outcome(found)
                 continue
             run, parts = found
             # The order is that of the last lines.
@@ -122,7 +122,7 @@ class Backup:
             entry = Entry(to_text(parts.queue), to_text(parts.id), number, run, state)
             self.entries[parts.queue, parts.id] = entry
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _apply_outcome(self, outcome: Outcome) -> None:
         for removed, job_ids in ((True, outcome.removed), (False, outcome.kept)):
             for job_id in job_ids:
                 entry = self.entries.get((outcome.queue, job_id))

@@ -41,7 +41,7 @@ class JobNotInBackup(AdminError):
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreOrder:
+class RestoreRequest:
     """`job_ids` are those named; None means all that the backup says were removed. With `force`
     also those of which that is not known, and those that were restored before."""
 
@@ -50,7 +50,7 @@ class RestoreOrder:
     force: bool = False
     reason: str | None = None
     dry_run: bool = False
-    control: BulkOptions = field(default_factory=BulkOptions)
+    options: BulkOptions = field(default_factory=BulkOptions)
 
 
 class RestoreService:
@@ -68,55 +68,55 @@ class RestoreService:
         found = {(parts.queue, parts.id): job_of(parts) for parts in backup.jobs({e.line for e in entries})}
         return [found[to_bytes(entry.queue), to_bytes(entry.id)] for entry in entries]
 
-    def restore(self, order: RestoreOrder) -> ChangeReport:
+    def restore(self, request: RestoreRequest) -> ChangeReport:
         """Put the jobs back, each with what it had; one that exists is refused."""
-        path = order.backup.path
+        path = request.backup.path
         details: dict[str, Any] = {} if path == STANDARD_INPUT else {"backup": path}
-        chosen = self.chosen(order.backup)
-        ids = [entry.id for entry in chosen] if order.job_ids is None else order.job_ids
+        chosen = self.chosen(request.backup)
+        ids = [entry.id for entry in chosen] if request.job_ids is None else request.job_ids
         runner = Restorer(
             self._store,
             RESTORE,
             source_of(ids),
-            reason=order.reason,
-            dry_run=order.dry_run,
-            details=details | ({"force": True} if order.force else {}),
+            reason=request.reason,
+            dry_run=request.dry_run,
+            details=details | ({"force": True} if request.force else {}),
         )
-        runner.control(order.control.rate, order.control.progress)
-        return runner.restore(order, chosen)
+        runner.set_pace(request.options.rate, request.options.progress)
+        return runner.restore(request, chosen)
 
 
 class Restorer(JobRunner):
     """Tries to restore job after job of a backup."""
 
-    def restore(self, order: RestoreOrder, chosen: Sequence[Entry]) -> ChangeReport:
+    def restore(self, request: RestoreRequest, chosen: Sequence[Entry]) -> ChangeReport:
         """As the order says; `chosen` is what a restore of the whole backup tries."""
-        queues = {entry.queue for entry in order.backup.entries.values()}
+        queues = {entry.queue for entry in request.backup.entries.values()}
         queue = queues.pop() if len(queues) == 1 else None
 
         def run(stop: Stop) -> None:
-            entries = chosen if order.job_ids is None else self._named(order, queue or "")
+            entries = chosen if request.job_ids is None else self._named(request, queue or "")
             marked: set[tuple[str, str]] = set()
-            gone = list(self._gone(self._not_kept(order, entries), marked))
-            lines = {entry.line for entry in (gone if order.force else self._removed(gone))}
-            self._take(self._batches(self._planned(order.backup, lines, marked)), stop)
+            gone = list(self._gone(self._not_kept(request, entries), marked))
+            lines = {entry.line for entry in (gone if request.force else self._removed(gone))}
+            self._execute(self._batches(self._planned(request.backup, lines, marked)), stop)
 
         return self.report(queue, run)
 
-    def _named(self, order: RestoreOrder, queue: str) -> Iterator[Entry]:
+    def _named(self, request: RestoreRequest, queue: str) -> Iterator[Entry]:
         by_id: dict[str, list[Entry]] = {}
-        for entry in order.backup.entries.values():
+        for entry in request.backup.entries.values():
             by_id.setdefault(entry.id, []).append(entry)
-        for job_id in dict.fromkeys(order.job_ids or ()):
+        for job_id in dict.fromkeys(request.job_ids or ()):
             if job_id not in by_id:
-                missing = JobNotInBackup(order.backup.path, job_id)
+                missing = JobNotInBackup(request.backup.path, job_id)
                 self._refused(Attempt(self, queue, job_id), missing)
             yield from by_id.get(job_id, ())
 
-    def _not_kept(self, order: RestoreOrder, entries: Iterable[Entry]) -> Iterator[Entry]:
+    def _not_kept(self, request: RestoreRequest, entries: Iterable[Entry]) -> Iterator[Entry]:
         """All but those of which the backup says that they were left in Redis."""
         for entry in entries:
-            if entry.removed is False and not order.force:
+            if entry.removed is False and not request.force:
                 self._refuse(entry, _not_removed(entry))
             else:
                 yield entry

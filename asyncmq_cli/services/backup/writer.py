@@ -90,11 +90,11 @@ class BackupWriter:
             os.close(self._file)
             self._file = None
 
-    def keep(self, jobs: Sequence[Parts]) -> None:
+    def write_jobs(self, jobs: Sequence[Parts]) -> None:
         """Once it returns, these jobs are on disk. Raises BackupExists or BackupFailed."""
         self._append(b"".join(job_line(self.run, parts) for parts in jobs), sync=True)
 
-    def settle(self, queue: str, *, removed: Sequence[str], kept: Sequence[str]) -> None:
+    def record_outcome(self, queue: str, *, removed: Sequence[str], kept: Sequence[str]) -> None:
         """Say what became of the jobs of a batch; else it is looked up in the audit trail."""
         names = ([to_bytes(job_id) for job_id in job_ids] for job_ids in (removed, kept))
         self._append(outcome_line(Outcome(self.run, to_bytes(queue), *names)), sync=False)

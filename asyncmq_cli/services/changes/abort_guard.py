@@ -13,7 +13,7 @@ from asyncmq_cli.storage.read.scan import chunked
 if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
-_LOOK_EVERY = 1.0
+_POLL_EVERY = 1.0
 """Seconds; a look costs a round trip for each thousand jobs that have not finished."""
 
 
@@ -35,17 +35,17 @@ class AbortGuard:
         self._share = share
         self._running: list[str] = []
         self._finished = self._failed = 0
-        self._next_look = time.monotonic() + _LOOK_EVERY
+        self._next_poll = time.monotonic() + _POLL_EVERY
 
     def __call__(self, retried: Sequence[str]) -> None:
         """Take these into the watch. Raises TooManyFailures when it is time to stop."""
         self._running.extend(retried)
-        if time.monotonic() < self._next_look:
+        if time.monotonic() < self._next_poll:
             return
-        self.look()
-        self._next_look = time.monotonic() + _LOOK_EVERY
+        self.poll()
+        self._next_poll = time.monotonic() + _POLL_EVERY
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Ask for the states of those that have not finished. Raises TooManyFailures."""
         running: list[str] = []
         for piece in chunked(self._running):
@@ -57,9 +57,9 @@ class AbortGuard:
                     running.append(job_id)
         self._running = running
         if self._finished and self._failed / self._finished > self._share:
-            of_them = f"{self._failed:,} of the {self._finished:,}"
+            failed = f"{self._failed:,} of the {self._finished:,}"
             raise TooManyFailures(
-                f"stopped: {of_them} retried jobs that finished failed again",
+                f"stopped: {failed} retried jobs that finished failed again",
                 hint=f"{command_line('dlq', 'groups', self._queue)} shows why",
                 details={"finished": self._finished, "failed": self._failed},
             )

@@ -73,9 +73,9 @@ class JobRunner(Runner):
     progress: Callable[[int], None] | None = None
     # Jobs with more dead letters than are read, as far as that is known.
     _left_letters: Collection[str] = ()
-    _underway: tuple[Sequence[Planned], Sent] | None = None
+    _sent_batch: tuple[Sequence[Planned], Sent] | None = None
 
-    def control(self, rate: float | None, progress: Callable[[int], None] | None) -> None:
+    def set_pace(self, rate: float | None, progress: Callable[[int], None] | None) -> None:
         """At most `rate` jobs a second, and who is told of the progress. A dry run goes as fast as it can."""
         self.progress = progress
         if not self.dry_run:
@@ -87,25 +87,25 @@ class JobRunner(Runner):
         """Change each of these once, as is decided of it where it lies, with its members of `places`."""
 
         def run(stop: Stop) -> None:
-            self._take(self._steps(queue, job_ids, places, decide), stop)
+            self._execute(self._steps(queue, job_ids, places, decide), stop)
 
         return self.report(queue, run)
 
-    def _take(self, steps: Iterable[Step], stop: Stop) -> None:
+    def _execute(self, steps: Iterable[Step], stop: Stop) -> None:
         try:
             # The next step is made ready while Redis works on the one before.
             for step in steps:
-                self._settle()
+                self._finish_batch()
                 stop.between_targets()
                 if isinstance(step, tuple):
                     self.refused(*step)
                     self._progressed(1)
                 else:
                     self.throttle.keep(len(step), stop)
-                    self._carry_out(step)
+                    self._send(step)
         finally:
             # What was sent is made, whatever ends this.
-            self._settle()
+            self._finish_batch()
 
     def _steps(
         self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
@@ -122,7 +122,7 @@ class JobRunner(Runner):
                 continue
             locations = self.store.locate(queue, piece, places, repeating)
             pace.learn(len(locations), sum(location.size for location in locations))
-            for located in self._whole(queue, locations):
+            for located in self._with_parts(queue, locations):
                 yield from self._batches(self._decided(located, decide))
 
     def _repeating(self, queue: str, counted: Mapping[str, int]) -> set[str]:
@@ -141,7 +141,7 @@ class JobRunner(Runner):
             return exc
         return None
 
-    def _whole(self, queue: str, locations: list[Location]) -> Iterator[list[Location]]:
+    def _with_parts(self, queue: str, locations: list[Location]) -> Iterator[list[Location]]:
         """The same locations, with all that belongs to the jobs where it goes into a backup. That
         is read once the jobs before them are done with."""
         if self.backup is None or self.dry_run:
@@ -181,7 +181,7 @@ class JobRunner(Runner):
         if batch:
             yield batch
 
-    def _carry_out(self, batch: Sequence[Planned]) -> None:
+    def _send(self, batch: Sequence[Planned]) -> None:
         if self.dry_run:
             for attempt, change, note in batch:
                 state = change.location.job.status if change.location.exists else None
@@ -189,18 +189,18 @@ class JobRunner(Runner):
             self._progressed(len(batch))
             return
         if self.backup is not None:
-            self.backup.keep([change.location.parts for _, change, _ in batch if change.location.parts])
+            self.backup.write_jobs([change.location.parts for _, change, _ in batch if change.location.parts])
         self.in_flight = [attempt for attempt, _, _ in batch]
-        self._underway = batch, self.store.changes.send([change for _, change, _ in batch])
+        self._sent_batch = batch, self.store.changes.send([change for _, change, _ in batch])
         if self.backup is not None:
             # What is read of the next jobs is to be read after this.
-            self._settle()
+            self._finish_batch()
 
-    def _settle(self) -> None:
+    def _finish_batch(self) -> None:
         """Keep what became of what is under way."""
-        if self._underway is None:
+        if self._sent_batch is None:
             return
-        (batch, sent), self._underway = self._underway, None
+        (batch, sent), self._sent_batch = self._sent_batch, None
         outcomes = self.store.changes.outcomes([change for _, change, _ in batch], sent)
         self.in_flight = []
         changed: list[str] = []
@@ -218,7 +218,7 @@ class JobRunner(Runner):
         self._progressed(len(batch))
         if self.backup is not None:
             names = [attempt.job_id or "" for attempt, _ in kept]
-            self.backup.settle(batch[0][0].queue, removed=changed, kept=names)
+            self.backup.record_outcome(batch[0][0].queue, removed=changed, kept=names)
         # Only now, with all results kept: recording them asks Redis again, which may be gone.
         for attempt, refusal in kept:
             self.record_refusal(attempt, refusal)
@@ -227,12 +227,14 @@ class JobRunner(Runner):
         if self.watch is not None:
             self.watch(changed)
 
-    def _recover(self, made: Sequence[Attempt]) -> None:
-        super()._recover(made)
-        if self.backup is not None and made:
+    def _recover(self, confirmed: Sequence[Attempt]) -> None:
+        super()._recover(confirmed)
+        if self.backup is not None and confirmed:
             # Where this fails too, the audit trail still knows.
             with suppress(AdminError):
-                self.backup.settle(made[0].queue, removed=[attempt.job_id or "" for attempt in made], kept=[])
+                self.backup.record_outcome(
+                    confirmed[0].queue, removed=[attempt.job_id or "" for attempt in confirmed], kept=[]
+                )
 
     def _progressed(self, count: int) -> None:
         if self.progress is not None:

@@ -11,7 +11,7 @@ from types import FrameType
 
 from asyncmq_cli.system import signals
 
-_LOOK_EVERY = 0.1
+_POLL_EVERY = 0.1
 
 
 class Stop:
@@ -32,7 +32,7 @@ class Stop:
         """Sleep, but no longer than until the signal."""
         until = time.monotonic() + seconds
         while not self.requested and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _LOOK_EVERY))
+            time.sleep(min(left, _POLL_EVERY))
         self.between_targets()
 
     def between_targets(self) -> None:

@@ -52,7 +52,7 @@ class ChangeRequest:
     reason: str | None = None
     dry_run: bool = False
     noun: Noun = "job"
-    control: BulkOptions = BulkOptions()
+    options: BulkOptions = BulkOptions()
     backup: str | None = None
 
 
@@ -62,26 +62,26 @@ class JobChangeService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def retry(self, order: ChangeRequest, *, reset: bool) -> ChangeReport:
+    def retry(self, request: ChangeRequest, *, reset: bool) -> ChangeReport:
         """Let dead letters wait again; with `reset` as if they were created now."""
         now = functools.cache(self._store.now)
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             job = location.job
             _require_dead(location, job)
-            letters = len(location.members["dlq"])
-            if letters > 1:
-                attempt.details["dead_letters"] = letters
+            dead_letters = len(location.members["dlq"])
+            if dead_letters > 1:
+                attempt.details["dead_letters"] = dead_letters
             change = self._store.changes.retry(location, attempt.draft(), reset_at=now() if reset else None)
-            notes = [_of_letters(letters), None if reset else _will_expire(job, now())]
+            notes = [_note_on_dead_letters(dead_letters), None if reset else _will_expire(job, now())]
             return change, "; ".join(filter(None, notes)) or None
 
-        runner = self._runner("retry", order, {"reset": True} if reset else {})
-        if order.control.abort_above is not None and not order.dry_run:
-            if idle := self.why_idle(order.queue):
-                self._store.warn_of(order.queue, f"{idle}, so --abort-above has nothing to judge by")
-            runner.watch = AbortGuard(self._store, order.queue, order.control.abort_above)
-        return self._run(runner, order, ("dlq",), decide)
+        runner = self._runner("retry", request, {"reset": True} if reset else {})
+        if request.options.abort_above is not None and not request.dry_run:
+            if idle := self.why_idle(request.queue):
+                self._store.warn_of(request.queue, f"{idle}, so --abort-above has nothing to judge by")
+            runner.watch = AbortGuard(self._store, request.queue, request.options.abort_above)
+        return self._run(runner, request, ("dlq",), decide)
 
     def why_idle(self, queue: str) -> str | None:
         """Why nothing that waits there is run now: `it is paused`, or the like; None where it is, or where
@@ -95,11 +95,11 @@ class JobChangeService:
             return None
         return None if live else "no live worker serves it"
 
-    def remove(self, order: ChangeRequest, *, force: bool) -> ChangeReport:
+    def remove(self, request: ChangeRequest, *, force: bool) -> ChangeReport:
         """Take jobs out of every key; with `force` active ones as well."""
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
-            if order.noun == "dlq" and not location.members["dlq"]:
+            if request.noun == "dlq" and not location.members["dlq"]:
                 raise ChangeRefused(
                     "job_not_dead",
                     f"job {location.id!r} is {location.job.status}, not in the dead-letter queue",
@@ -115,14 +115,16 @@ class JobChangeService:
             return change, _left_waiting(location.children)
 
         details: dict[str, Any] = {"force": True} if force else {}
-        if order.backup is None or order.dry_run:
-            return self._run(self._runner("remove", order, details), order, PLACES, decide)
-        with BackupWriter(order.backup) as backup:
-            runner = self._runner("remove", order, {**details, "backup": backup.absolute, "run": backup.run})
+        if request.backup is None or request.dry_run:
+            return self._run(self._runner("remove", request, details), request, PLACES, decide)
+        with BackupWriter(request.backup) as backup:
+            runner = self._runner(
+                "remove", request, {**details, "backup": backup.absolute, "run": backup.run}
+            )
             runner.backup = backup
-            return self._run(runner, order, PLACES, decide)
+            return self._run(runner, request, PLACES, decide)
 
-    def cancel(self, order: ChangeRequest) -> ChangeReport:
+    def cancel(self, request: ChangeRequest) -> ChangeReport:
         """Keep jobs that have not ended from being run."""
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
@@ -136,43 +138,44 @@ class JobChangeService:
             note = "a worker may be running it; what it does is not undone" if location.active else None
             return self._store.changes.cancel(location, attempt.draft()), note
 
-        return self._run(self._runner("cancel", order, {}), order, ("waiting", "delayed"), decide)
+        return self._run(self._runner("cancel", request, {}), request, ("waiting", "delayed"), decide)
 
-    def requeue(self, order: ChangeRequest, *, force: bool) -> ChangeReport:
+    def requeue(self, request: ChangeRequest, *, force: bool) -> ChangeReport:
         """Let stuck jobs wait again; with `force` also active ones that a worker may be running."""
         from asyncmq_cli.services.changes.requeue import Requeuer
 
         runner = Requeuer(
-            *self._named("requeue", order), **self._told(order, {"force": True} if force else {})
+            *self._runner_names("requeue", request),
+            **self._run_options(request, {"force": True} if force else {}),
         )
-        runner.control(order.control.rate, order.control.progress)
+        runner.set_pace(request.options.rate, request.options.progress)
         runner.force = force
-        return self._run(runner, order, PLACES, _decided_by_evidence)
+        return self._run(runner, request, PLACES, _decided_by_evidence)
 
-    def _runner(self, verb: str, order: ChangeRequest, details: dict[str, Any]) -> JobRunner:
-        runner = JobRunner(*self._named(verb, order), **self._told(order, details))
-        runner.control(order.control.rate, order.control.progress)
+    def _runner(self, verb: str, request: ChangeRequest, details: dict[str, Any]) -> JobRunner:
+        runner = JobRunner(*self._runner_names(verb, request), **self._run_options(request, details))
+        runner.set_pace(request.options.rate, request.options.progress)
         return runner
 
-    def _named(self, verb: str, order: ChangeRequest) -> tuple[Store, str, str]:
-        source = "dlq.bulk" if order.noun == "dlq" else source_of(order.selection.job_ids)
-        return self._store, f"{order.noun}.{verb}", source
+    def _runner_names(self, verb: str, request: ChangeRequest) -> tuple[Store, str, str]:
+        source = "dlq.bulk" if request.noun == "dlq" else source_of(request.selection.job_ids)
+        return self._store, f"{request.noun}.{verb}", source
 
     @staticmethod
-    def _told(order: ChangeRequest, details: dict[str, Any]) -> dict[str, Any]:
-        return {"reason": order.reason, "dry_run": order.dry_run, "details": details}
+    def _run_options(request: ChangeRequest, details: dict[str, Any]) -> dict[str, Any]:
+        return {"reason": request.reason, "dry_run": request.dry_run, "details": details}
 
     def _run(
-        self, runner: JobRunner, order: ChangeRequest, places: tuple[str, ...], decide: Decision
+        self, runner: JobRunner, request: ChangeRequest, places: tuple[str, ...], decide: Decision
     ) -> ChangeReport:
-        runner.total = order.selection.total
-        report = runner.jobs(order.queue, order.selection.job_ids, places, decide)
-        return lookup.named(self._store, report)
+        runner.total = request.selection.total
+        report = runner.jobs(request.queue, request.selection.job_ids, places, decide)
+        return lookup.with_similar_ids(self._store, report)
 
-    def refused(self, verb: str, order: ChangeRequest, error: AdminError) -> None:
+    def refused(self, verb: str, request: ChangeRequest, error: AdminError) -> None:
         """Record an attempt that came to nothing before any job was chosen."""
-        runner = self._runner(verb, order, {})
-        runner.refused(Attempt(runner, order.queue, None), error)
+        runner = self._runner(verb, request, {})
+        runner.refused(Attempt(runner, request.queue, None), error)
 
 
 def _decided_by_evidence(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
@@ -215,7 +218,7 @@ def _left_waiting(children: int) -> str | None:
     return f"{'1 job waits' if children == 1 else f'{children:,} jobs wait'} for it and will never run"
 
 
-def _of_letters(count: int) -> str | None:
+def _note_on_dead_letters(count: int) -> str | None:
     return None if count < 2 else f"it had {count:,} dead letters, and has none now"
 
 

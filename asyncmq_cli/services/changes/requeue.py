@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.integrity.evidence import Evidence
     from asyncmq_cli.storage.write.audit_stream import EventDraft
 
-_LOOKED_AT = 10_000
+_READ_AT_A_TIME = 10_000
 """Jobs for which the sorted sets are read through once."""
 
 # What mends a job that nothing runs, by the doctor's code, and what is said of it.
-_MENDED: dict[str, tuple[Callable[[Evidence, EventDraft, int], Change], str | None]] = {
+_REQUEUES: dict[str, tuple[Callable[[Evidence, EventDraft, int], Change], str | None]] = {
     "waiting_unlisted": (repairs.enqueue, None),
     "delayed_timeless": (repairs.enqueue, "it was delayed until no time, and waits now"),
     "state_unknown": (repairs.enqueue, "its state was unknown, and it waits now"),
@@ -49,7 +49,7 @@ class Requeuer(JobRunner):
     ) -> Iterator[Step]:
         missing = self._missing(queue)
         self._queue = queue
-        for ids in chunked(dict.fromkeys(job_ids), _LOOKED_AT):
+        for ids in chunked(dict.fromkeys(job_ids), _READ_AT_A_TIME):
             if missing is not None:
                 yield from ((Attempt(self, queue, job_id), missing) for job_id in ids)
                 continue
@@ -79,7 +79,9 @@ class Requeuer(JobRunner):
             return JobNotFound(location.queue, location.id)
         if location.id not in whole:
             return ChangeRefused(
-                "job_moved", f"job {location.id!r} moved meanwhile; nothing was changed", hint=_show(found)
+                "job_moved",
+                f"job {location.id!r} moved meanwhile; nothing was changed",
+                hint=_show_hint(found),
             )
         return marked_cancelled(location.id) if location.cancelled else None
 
@@ -90,10 +92,10 @@ class Requeuer(JobRunner):
             self._require_gone(found)
             attempt.details["was"] = "active"
             return repairs.enqueue(found, attempt.draft(), maxlen), None
-        if code not in _MENDED:
+        if code not in _REQUEUES:
             raise _not_stuck(found, code)
         attempt.details["was"] = code
-        make, note = _MENDED[code]
+        make, note = _REQUEUES[code]
         return make(found, attempt.draft(), maxlen), note
 
     def _require_gone(self, found: Evidence) -> None:
@@ -134,5 +136,5 @@ def _not_stuck(found: Evidence, code: str | None) -> ChangeRefused:
     )
 
 
-def _show(found: Evidence) -> str:
+def _show_hint(found: Evidence) -> str:
     return f"look at it again with {command_line('jobs', 'show', found.location.queue, found.location.id)}"

@@ -21,7 +21,7 @@ from asyncmq_cli.storage.write.audit_stream import EventDraft
 if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
-_LOOKS = (0.0, 0.1, 0.2)
+_RECOVERY_PAUSES = (0.0, 0.1, 0.2)
 """Seconds before each look for what was made: Redis may not be done with what it was sent."""
 
 
@@ -139,7 +139,7 @@ class Runner:
             with self.store.errors(), deferred_interrupt() as stop:
                 run(stop)
         except RedisProblem as exc:
-            interrupted = self._with_doubt(exc)
+            interrupted = self._with_unconfirmed(exc)
         except AdminError as exc:
             interrupted = exc
         except KeyboardInterrupt as exc:
@@ -158,12 +158,12 @@ class Runner:
         noun = self.action.partition(".")[0]
         return noun if noun in ("repeatable", "worker") else "job"
 
-    def _with_doubt(self, problem: RedisProblem) -> RedisProblem:
+    def _with_unconfirmed(self, problem: RedisProblem) -> RedisProblem:
         """Find out for which targets only the answer was lost, and say of which it is not known."""
         if self.dry_run or problem.code not in ("redis_timeout", "redis_unreachable"):
             return problem
         if self.in_flight:
-            self._recover(self._made())
+            self._recover(self._confirmed_in_flight())
         lost = self.in_flight
         if not lost:
             return problem
@@ -172,19 +172,19 @@ class Runner:
         hint = f"whether {targets} changed is not known; 'asyncmq audit' will tell"
         return RedisProblem(problem.code, problem.message, hint=hint)
 
-    def _made(self) -> list[Attempt]:
+    def _confirmed_in_flight(self) -> list[Attempt]:
         """Those in flight whose change was made: it is in the audit trail, if Redis can be asked
         again. One that is not there may still be on its way."""
-        for pause in _LOOKS:
+        for pause in _RECOVERY_PAUSES:
             time.sleep(pause)
             try:
                 with self.store.errors():
-                    made = self._recorded()
+                    confirmed = self._recorded()
             except AdminError:
                 return []
-            if len(made) == len(self.in_flight):
+            if len(confirmed) == len(self.in_flight):
                 break
-        return made
+        return confirmed
 
     def _recorded(self) -> list[Attempt]:
         since = self.store.now() - (time.monotonic() - self._started)
@@ -201,9 +201,9 @@ class Runner:
                 found[key] = sought[key]
         return [attempt for key, attempt in sought.items() if key in found]
 
-    def _recover(self, made: Sequence[Attempt]) -> None:
-        self.results += [ChangeResult(attempt.queue, attempt.job_id) for attempt in made]
-        self.in_flight = [attempt for attempt in self.in_flight if attempt not in made]
+    def _recover(self, confirmed: Sequence[Attempt]) -> None:
+        self.results += [ChangeResult(attempt.queue, attempt.job_id) for attempt in confirmed]
+        self.in_flight = [attempt for attempt in self.in_flight if attempt not in confirmed]
 
 
 def _on_queue(change: Callable[[Attempt, str], str | None], attempt: Attempt) -> str | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.read.repeatables import Member
     from asyncmq_cli.storage.store import Store
 
-_NAMED = 5
+_SAMPLE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class QueueFinding:
 def queue_findings(store: Store, queue: str) -> list[QueueFinding]:
     """What is wrong with the queue as one look sees it."""
     found: list[QueueFinding] = []
-    for look in (_keys, _pause, _definitions, _claims):
+    for check in (_keys, _pause, _definitions, _claims):
         try:
-            found.extend(look(store, queue))
+            found.extend(check(store, queue))
         except WrongType:
             # The key is told of as one of a wrong type.
             continue
@@ -75,13 +75,13 @@ def _claims(store: Store, queue: str) -> Iterator[QueueFinding]:
         yield QueueFinding("active_surplus", (), lost.surplus)
     gone = sorted(worker.id for worker in workers if not worker.is_live and worker.age_seconds is not None)
     if gone:
-        yield QueueFinding("worker_gone", tuple(gone[:_NAMED]), len(gone))
+        yield QueueFinding("worker_gone", tuple(gone[:_SAMPLE]), len(gone))
     if lost.silent:
         yield QueueFinding("active_silent", tuple(lost.longest_silent), lost.silent)
 
 
 @dataclass(frozen=True, slots=True)
-class _Sketch:
+class _Outline:
     """A definition without its arguments, which may be large. `schedule` begins with its task, and `runs` is
     as of `runs_of`."""
 
@@ -95,7 +95,7 @@ class _Sketch:
     runs: tuple[bytes, str | float | None]
 
     @classmethod
-    def of(cls, member: Member, clock: SchedulerClock) -> _Sketch:
+    def of(cls, member: Member, clock: SchedulerClock) -> _Outline:
         definition = member.definition or {}
         return cls(
             member.id,
@@ -120,16 +120,16 @@ def _definitions(store: Store, queue: str) -> Iterator[QueueFinding]:
     clock = SchedulerClock(store, queue, store.now())
     unreadable: list[QueueFinding] = []
     repeated: set[str] = set()
-    first: dict[str, _Sketch] = {}
+    first: dict[str, _Outline] = {}
     for member in store.repeatables.each(queue):
         if not member.id:
             unreadable.append(_unreadable(member))
             continue
-        sketch = _Sketch.of(member, clock)
-        known = first.setdefault(member.id, sketch)
-        if known is not sketch:
+        outline = _Outline.of(member, clock)
+        known = first.setdefault(member.id, outline)
+        if known is not outline:
             repeated.add(member.id)
-            first[member.id] = min(known, sketch, key=lambda one: one.place)
+            first[member.id] = min(known, outline, key=lambda one: one.place)
     if repeated:
         yield from _repeated(member for member in store.repeatables.each(queue) if member.id in repeated)
     yield from sorted(unreadable, key=lambda finding: finding.marks[::-1])
@@ -152,7 +152,7 @@ def _repeated(members: Iterable[Member]) -> Iterator[QueueFinding]:
             yield QueueFinding(code, (same[0].id,), 1, marks, tuple(same), (name_of(same[0]),))
 
 
-def _shadows(first: Sequence[_Sketch]) -> list[_Sketch]:
+def _shadows(first: Sequence[_Outline]) -> list[_Outline]:
     """Definitions of nothing but a task and a schedule, beside a fuller one of these that is paused.
 
     Source: `build_repeatable_action_definition` in asyncmq.contrib.dashboard, by which the
@@ -162,11 +162,11 @@ def _shadows(first: Sequence[_Sketch]) -> list[_Sketch]:
     return [one for one in first if not one.paused and one.bare and one.schedule in fuller]
 
 
-def _scheduled_twice(first: Sequence[_Sketch]) -> Iterator[QueueFinding]:
+def _scheduled_twice(first: Sequence[_Outline]) -> Iterator[QueueFinding]:
     """Definitions that make the same runs, and those of which one looks like the other's old schedule.
     Nothing is scheduled by a paused one."""
-    same_runs: dict[Any, list[_Sketch]] = defaultdict(list)
-    same_arguments: dict[bytes, list[_Sketch]] = defaultdict(list)
+    same_runs: dict[Any, list[_Outline]] = defaultdict(list)
+    same_arguments: dict[bytes, list[_Outline]] = defaultdict(list)
     for one in first:
         if not one.paused:
             same_runs[one.runs].append(one)
@@ -193,12 +193,12 @@ def _near_schedules(schedules: Collection[str | float | None]) -> set[str | floa
     return {schedule for near in by_rest.values() if len(near) > 1 for schedule in near}
 
 
-def _together(code: str, definitions: Iterable[_Sketch]) -> QueueFinding:
+def _together(code: str, definitions: Iterable[_Outline]) -> QueueFinding:
     """One finding for all of these. The next runs are no part of its marks: they change from look to look."""
     found = sorted(definitions, key=lambda one: one.id)
     ids = tuple(one.id for one in found)
-    tasks = tuple(one.schedule[0] for one in found[:_NAMED])
-    return QueueFinding(code, ids[:_NAMED], len(ids), ids, tasks=tasks)
+    tasks = tuple(one.schedule[0] for one in found[:_SAMPLE])
+    return QueueFinding(code, ids[:_SAMPLE], len(ids), ids, tasks=tasks)
 
 
 def _unreadable(member: Member) -> QueueFinding:

@@ -14,7 +14,7 @@ from asyncmq_cli.services.doctor.catalogue import BY_CODE
 from asyncmq_cli.services.doctor.scan import Confirmed, TwoPassScan
 from asyncmq_cli.services.doctor.service import DoctorService, Summary
 from asyncmq_cli.services.repeatables.plans import name_of
-from asyncmq_cli.services.repeatables.service import patiently
+from asyncmq_cli.services.repeatables.service import retry_while_busy
 from asyncmq_cli.storage.integrity import repairs
 from asyncmq_cli.storage.integrity.evidence import Evidence
 from asyncmq_cli.storage.read.repeatables import normalized
@@ -61,7 +61,7 @@ _REPAIRS: dict[str, tuple[Repair, str]] = {
 }
 
 # The same, of what is not done.
-_WOULD = {
+_DRY_RUN_NOTES = {
     "waits again": "would wait again",
     "waits for a worker now": "would wait for a worker",
     "is in the delayed set again": "would be put back into the delayed set",
@@ -100,12 +100,12 @@ class RepairService:
         chosen, names = DoctorService(self._store).queues(queues)
         run = _Run(self._store, codes, reason, dry_run)
 
-        def walk(stop: Stop) -> None:
-            mended = [code for code in BY_CODE if self.makes(code, codes)]
-            for found in TwoPassScan(self._store, codes or BY_CODE, mended).rounds(chosen, names):
-                run.treat(found, stop)
+        def scan(stop: Stop) -> None:
+            repaired = [code for code in BY_CODE if self.makes(code, codes)]
+            for found in TwoPassScan(self._store, codes or BY_CODE, repaired).run(chosen, names):
+                run.repair(found, stop)
 
-        report = run.report(chosen[0] if len(chosen) == 1 else None, walk)
+        report = run.report(chosen[0] if len(chosen) == 1 else None, scan)
         return RepairReport.of(report, checked=chosen, left=run.left.findings(chosen))
 
 
@@ -117,42 +117,42 @@ class _Run(JobRunner):
         self._codes = codes
         self.left = Summary()
 
-    def treat(self, found: Confirmed, stop: Stop) -> None:
+    def repair(self, found: Confirmed, stop: Stop) -> None:
         stop.between_targets()
-        jobs, left_jobs = self._sorted_out(found.jobs, lambda one: one[0])
-        definitions, left_of_queue = self._sorted_out(found.of_queue, lambda one: one.code)
-        self.left.add(Confirmed(found.queue, left_jobs, left_of_queue, found.tallies))
-        self._take(self._batches(self._planned(found.queue, jobs)), stop)
+        jobs, left_jobs = self._split(found.jobs, lambda one: one[0])
+        definitions, left_of_queue = self._split(found.of_queue, lambda one: one.code)
+        self.left.add(Confirmed(found.queue, left_jobs, left_of_queue, found.samples))
+        self._execute(self._batches(self._planned(found.queue, jobs)), stop)
         for one in definitions:
             stop.between_targets()
             self._repair_definition(found.queue, one)
 
-    def _sorted_out(self, found: Iterable[T], code_of: Callable[[T], str]) -> tuple[list[T], list[T]]:
+    def _split(self, found: Iterable[T], code_of: Callable[[T], str]) -> tuple[list[T], list[T]]:
         """What is to be repaired, and what is not."""
-        meant: list[T] = []
+        chosen: list[T] = []
         left: list[T] = []
         for one in found:
-            (meant if RepairService.makes(code_of(one), self._codes) else left).append(one)
-        return meant, left
+            (chosen if RepairService.makes(code_of(one), self._codes) else left).append(one)
+        return chosen, left
 
     def _planned(self, queue: str, jobs: Sequence[tuple[str, Evidence]]) -> Iterator[Planned | Refused]:
-        for code, evidence, remains in with_remains(self.store, queue, jobs):
+        for code, evidence, removed in with_removed_data(self.store, queue, jobs):
             attempt = self._attempt(queue, evidence.location.id, code)
-            attempt.details.update(remains)
+            attempt.details.update(removed)
             try:
-                change, told = self._change(code, evidence, attempt.draft())
+                change, note = self._change(code, evidence, attempt.draft())
             except AdminError as exc:
                 yield attempt, exc
             else:
-                yield attempt, change, f"{code}: {_WOULD[told] if self.dry_run else told}"
+                yield attempt, change, f"{code}: {_DRY_RUN_NOTES[note] if self.dry_run else note}"
 
     def _change(self, code: str, found: Evidence, draft: EventDraft) -> tuple[Change, str]:
         if code == "cancel_unfinished":
             return self.store.changes.cancel(found.location, draft), "is cancelled"
-        make, told = _REPAIRS[code]
+        make, note = _REPAIRS[code]
         if code == "claim_stale" and not found.has_record:
             make = repairs.forget
-        return make(found, draft, self.store.audit.maxlen), told
+        return make(found, draft, self.store.audit.maxlen), note
 
     def _repair_definition(self, queue: str, found: QueueFinding) -> None:
         """Leave the member that runs next of those that were found, byte for byte."""
@@ -170,7 +170,7 @@ class _Run(JobRunner):
                 self.store.repeatables.replace(now, first.raw, first.score, attempt.draft())
 
         def change(attempt: Attempt) -> str | None:
-            patiently(lambda: once(attempt))
+            retry_while_busy(lambda: once(attempt))
             times = len(found.members)
             if self.dry_run:
                 return f"{found.code}: it is stored {times} times, and would be once"
@@ -184,33 +184,33 @@ class _Run(JobRunner):
         return attempt
 
 
-MOST_KEPT = 4096
+MAX_REMOVED_BYTES = 4096
 """Bytes of JSON in one event: the trail holds a hundred thousand of them, in Redis's memory."""
-_AT_A_TIME = 50
+_RESULTS_AT_A_TIME = 50
 _CLAIMS = ("claim_stale", "heartbeat_stale")
-_REST = (
+_FORGOTTEN = (
     *("id_without_record", "state_without_job", "member_without_job"),
     *("cancel_mark_stale", "result_without_job", "payload_without_record"),
 )
 
 
-def with_remains(
+def with_removed_data(
     store: Store, queue: str, jobs: Sequence[tuple[str, Evidence]]
 ) -> Iterator[tuple[str, Evidence, dict[str, Any]]]:
     """The same, each with what its event's details are to hold of what the repair takes away:
     `removed`, or `removed_bytes` where that is too large. Raises WrongType."""
-    for piece in chunked(jobs, _AT_A_TIME):
+    for piece in chunked(jobs, _RESULTS_AT_A_TIME):
         kept = [found.location.id for _, found in piece if found.has_result and not found.has_record]
         results = dict(zip(kept, store.results(queue, kept), strict=True)) if kept else {}
         for code, found in piece:
-            yield code, found, _details(_taken(code, found, results.get(found.location.id)))
+            yield code, found, _removed_details(_removed_by(code, found, results.get(found.location.id)))
 
 
-def _taken(code: str, found: Evidence, result: bytes | None) -> dict[str, Any]:
+def _removed_by(code: str, found: Evidence, result: bytes | None) -> dict[str, Any]:
     location = found.location
     if code == "dead_letter_stale":
         return {"dlq": [as_text(member) for member in location.members["dlq"]]}
-    if code not in (*_CLAIMS, *_REST):
+    if code not in (*_CLAIMS, *_FORGOTTEN):
         return {}
     claim = {"claim": location.claim, "heartbeat": found.heartbeat}
     if found.has_record:
@@ -223,8 +223,8 @@ def _texts(values: dict[str, bytes | None]) -> dict[str, Any]:
     return {name: as_text(value) for name, value in values.items() if value is not None}
 
 
-def _details(taken: dict[str, Any]) -> dict[str, Any]:
-    if not taken:
+def _removed_details(removed: dict[str, Any]) -> dict[str, Any]:
+    if not removed:
         return {}
-    size = len(dumps(taken))
-    return {"removed": taken} if size <= MOST_KEPT else {"removed_bytes": size}
+    size = len(dumps(removed))
+    return {"removed": removed} if size <= MAX_REMOVED_BYTES else {"removed_bytes": size}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.findings import Diagnosis, Finding
 from asyncmq_cli.services.doctor.catalogue import BY_CODE, DAMAGES, Damage
-from asyncmq_cli.services.doctor.scan import OF_NO_QUEUE, TwoPassScan
+from asyncmq_cli.services.doctor.scan import NO_QUEUE, TwoPassScan
 from asyncmq_cli.services.jobs.lookup import require_queue
 from asyncmq_cli.storage.integrity.samples import Samples
 
@@ -36,11 +36,11 @@ class DoctorService:
         with self._store.errors():
             return self._store.rights(queue)
 
-    def look(self, queues: Sequence[str], codes: Collection[str]) -> Diagnosis:
+    def diagnose(self, queues: Sequence[str], codes: Collection[str]) -> Diagnosis:
         """`codes` narrows what is looked for; empty, it is everything. Raises QueueNotFound."""
         chosen, names = self.queues(queues)
         summary = Summary()
-        for found in TwoPassScan(self._store, codes or BY_CODE).rounds(chosen, names):
+        for found in TwoPassScan(self._store, codes or BY_CODE).run(chosen, names):
             summary.add(found)
         return Diagnosis(chosen, summary.findings(chosen))
 
@@ -62,14 +62,14 @@ class Summary:
         for one in found.of_queue:
             self._of(found.queue, one.code).add_all(one.count, one.ids)
             self._tasks.update(zip(((found.queue, name) for name in one.ids), one.tasks, strict=False))
-        for code, samples in found.tallies:
+        for code, samples in found.samples:
             self._of(found.queue, code).add_all(samples.count, samples.first)
 
     def findings(self, queues: Sequence[str]) -> list[Finding]:
         """Queue by queue, in the order of the codes."""
         return [
             _finding(damage, queue, self._samples[queue, damage.code], self._tasks)
-            for queue in (OF_NO_QUEUE, *queues)
+            for queue in (NO_QUEUE, *queues)
             for damage in DAMAGES
             if (queue, damage.code) in self._samples
         ]

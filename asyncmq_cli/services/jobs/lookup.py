@@ -21,7 +21,7 @@ def require_queue(store: Store, queue: str) -> None:
         raise QueueNotFound(queue, nearest_queues(store, queue))
 
 
-def or_meant(near: Sequence[str]) -> str:
+def nearest_suffix(near: Sequence[str]) -> str:
     """To be put behind what is said of a name that there is not; empty where none is near it."""
     return f" ({did_you_mean(near)})" if near else ""
 
@@ -31,7 +31,7 @@ def nearest_queues(store: Store, queue: str) -> list[str]:
     return nearest(queue, store.queues.names(), cutoff=0.7)
 
 
-def job_ids_meant(store: Store, queue: str, given: Sequence[str]) -> list[str]:
+def resolve_job_ids(store: Store, queue: str, given: Sequence[str]) -> list[str]:
     """The ids, without blanks around one that no job has as it was given."""
     odd = [job_id for job_id in given if job_id != job_id.strip()]
     if not odd:
@@ -40,7 +40,7 @@ def job_ids_meant(store: Store, queue: str, given: Sequence[str]) -> list[str]:
     return [job_id.strip() or job_id if job_id in unknown else job_id for job_id in given]
 
 
-def queues_meant(store: Store, given: Sequence[str]) -> list[str]:
+def resolve_queues(store: Store, given: Sequence[str]) -> list[str]:
     """The same of queues' names."""
     return [
         name if name == name.strip() or store.queues.exists(name) else name.strip() or name for name in given
@@ -55,12 +55,12 @@ def job_not_found(store: Store, queue: str, job_id: str) -> JobNotFound:
     """The error, with all jobs that begin so where they can be found as fast as TAB would."""
     if len(job_id) < LEAST_ID:
         return JobNotFound(queue, job_id)
-    wish = candidates.CandidateRequest("jobs", job_id, queue=queue)
-    found = candidates.whole(store.config, wish, candidates.PATIENCE) or ()
-    return JobNotFound(queue, job_id, [offer.value for offer in found])
+    request = candidates.CandidateRequest("jobs", job_id, queue=queue)
+    found = candidates.whole(store.config, request, candidates.PATIENCE) or ()
+    return JobNotFound(queue, job_id, [candidate.value for candidate in found])
 
 
-def named(store: Store, report: ChangeReport) -> ChangeReport:
+def with_similar_ids(store: Store, report: ChangeReport) -> ChangeReport:
     """The same report; where the one job meant is not there, its error says which begin so."""
     if len(report.results) != 1 or not isinstance(report.results[0].error, JobNotFound):
         return report

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from asyncmq_cli.errors import QueueNotFound, RedisProblem
 from asyncmq_cli.models.checks import CheckReport, Probe, Threshold
 from asyncmq_cli.models.workers import slowest
-from asyncmq_cli.services.jobs.lookup import nearest_queues, or_meant
+from asyncmq_cli.services.jobs.lookup import nearest_queues, nearest_suffix
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
 from asyncmq_cli.services.repeatables.schedule import SchedulerClock
 from asyncmq_cli.storage.read.liveness import TOLERANCE, offset_in_words
@@ -61,24 +61,24 @@ class CheckService:
             return CheckReport(None, list(queues), [silent], exc)
 
     def _check(self, queues: Sequence[str], thresholds: Mapping[str, Threshold]) -> CheckReport:
-        asked = time.monotonic()
+        started = time.monotonic()
         now = self._store.now()
-        probes = [Probe("redis", None, time.monotonic() - asked, _NO_BOUNDS, "ok")]
+        probes = [Probe("redis", None, time.monotonic() - started, _NO_BOUNDS, "ok")]
         names = list(dict.fromkeys(queues)) or self._store.queues.names()
         if queues:
             missing = [name for name in names if not self._store.queues.exists(name)]
             probes += map(self._missing, missing)
             names = [name for name in names if name not in missing]
-        for counted in self._counted(names, now, thresholds):
-            probes += _QueueProbes(self._store, counted, now).judged(thresholds)
+        for counts in self._counts(names, now, thresholds):
+            probes += _QueueProbes(self._store, counts, now).judged(thresholds)
         if not queues and not names and "workers" in thresholds:
             # Who asks for workers is not served by there being no queue that could lack one.
             probes.append(_judged("workers", None, 0, thresholds["workers"]))
         return CheckReport(now, names, probes)
 
-    def _counted(
+    def _counts(
         self, names: Sequence[str], now: float, thresholds: Mapping[str, Threshold]
-    ) -> Iterator[_Counted]:
+    ) -> Iterator[_Counts]:
         """Sizes, and the little more that only some probes need, of many queues in few round trips."""
         queues = self._store.queues
         sizes = list(queues.sizes(names, now))
@@ -91,15 +91,15 @@ class CheckService:
             dead = [one.queue for one in sizes if one.dlq]
             failed = {one.queue: failed_of(one, states) for one, states in queues.states(dead, now)}
         for one in sizes:
-            yield _Counted(one, oldest.get(one.queue), failed.get(one.queue, one.dlq))
+            yield _Counts(one, oldest.get(one.queue), failed.get(one.queue, one.dlq))
 
     def _missing(self, queue: str) -> Probe:
-        problem = QueueNotFound(queue).message + or_meant(nearest_queues(self._store, queue))
+        problem = QueueNotFound(queue).message + nearest_suffix(nearest_queues(self._store, queue))
         return Probe("exists", queue, None, _NO_BOUNDS, "unknown", problem)
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class _Counts:
     """`oldest` is when the oldest waiting job was created. None is what cannot be read, or is not there."""
 
     sizes: Sizes
@@ -110,12 +110,12 @@ class _Counted:
 class _QueueProbes:
     """The values of one queue. What its sizes show to be empty is not read."""
 
-    def __init__(self, store: Store, counted: _Counted, now: float) -> None:
+    def __init__(self, store: Store, counts: _Counts, now: float) -> None:
         self._store = store
-        self._counted = counted
-        self._sizes = counted.sizes
-        self._keys = QueueKeys(counted.sizes.queue)
-        self._queue = counted.sizes.queue
+        self._counts = counts
+        self._sizes = counts.sizes
+        self._keys = QueueKeys(counts.sizes.queue)
+        self._queue = counts.sizes.queue
         self._now = now
         self._values: Mapping[str, Callable[[], float | None]] = {
             "unattended": self._unattended,
@@ -133,17 +133,17 @@ class _QueueProbes:
         }
 
     def judged(self, thresholds: Mapping[str, Threshold]) -> Iterator[Probe]:
-        told: set[str] = set()
+        warned: set[str] = set()
         for name, value in self._values.items():
             if name not in thresholds:
                 continue
             try:
                 yield _judged(name, self._queue, value(), thresholds[name])
-            except (WrongType, _NotTold) as exc:
+            except (WrongType, _Unknown) as exc:
                 problem = str(exc)
-                if problem not in told:
+                if problem not in warned:
                     self._store.warn_of(self._queue, problem)
-                told.add(problem)
+                warned.add(problem)
                 yield Probe(name, self._queue, None, thresholds[name], "unknown", problem)
 
     @cached_property
@@ -184,9 +184,9 @@ class _QueueProbes:
         return self._sizes.waiting == 0 and self._sizes.due == 0
 
     def _oldest(self) -> float | None:
-        oldest = self._counted.oldest
+        oldest = self._counts.oldest
         if self._waiting and oldest is None:
-            raise _NotTold("no job that stands first in its priority says when it was created")
+            raise _Unknown("no job that stands first in its priority says when it was created")
         if oldest is not None and oldest > self._now + TOLERANCE:
             ahead = offset_in_words(oldest - self._now)
             self._store.warn_of(
@@ -201,7 +201,7 @@ class _QueueProbes:
 
     def _failed(self) -> int:
         dead = _known(self._sizes.dlq, self._keys.dlq)
-        return _known(self._counted.failed, self._keys.states) if dead else 0
+        return _known(self._counts.failed, self._keys.states) if dead else 0
 
     def _overdue(self) -> int:
         if self._sizes.repeatables == 0:
@@ -211,7 +211,7 @@ class _QueueProbes:
         return sum(1 for member in members if clock.is_overdue(member))
 
 
-class _NotTold(Exception):
+class _Unknown(Exception):
     """The data do not say what was asked for."""
 
 

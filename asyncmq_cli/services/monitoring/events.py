@@ -31,10 +31,10 @@ _FIELDS: dict[str, frozenset[str]] = {
 }
 """What is read of the queues for each event."""
 
-_AT_A_STRETCH = 0.5
+_LISTEN_SECONDS = 0.5
 """Seconds for which nothing but the channel is attended to."""
 
-Rest = Callable[[float], None]
+Sleep = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
+class TailOptions:
     """What to follow: `rounds` of the events wanted, None for no end; `interval` is seconds.
 
     `record` adds a snapshot to the history of the metrics with each `metrics` event.
@@ -73,17 +73,17 @@ class Tail:
         return RUNTIME in self.wanted
 
 
-class _Countdown:
+class _RoundCounter:
     """Of rounds, or of nothing where there is no end."""
 
     def __init__(self, count: int | None) -> None:
         self._left = count
 
-    def one_more(self) -> None:
+    def count_down(self) -> None:
         if self._left is not None:
             self._left -= 1
 
-    def is_over(self) -> bool:
+    def is_done(self) -> bool:
         return self._left is not None and self._left <= 0
 
 
@@ -94,81 +94,81 @@ class EventService:
         self._store = store
         self._metrics = metrics
 
-    def tail(self, tail: Tail, rest: Rest = time.sleep) -> Iterator[Event | Outage]:
-        """Events as they come. An outage is what lies between two of them. `rest` is how to do
+    def tail(self, options: TailOptions, sleep: Sleep = time.sleep) -> Iterator[Event | Outage]:
+        """Events as they come. An outage is what lies between two of them. `sleep` is how to do
         nothing for so many seconds; while AsyncMQ is listened to it is called with 0."""
-        poller = SnapshotReader(
+        reader = SnapshotReader(
             self._store,
-            frozenset().union(*(_FIELDS.get(name, ()) for name in tail.polled)),
-            workers="workers" in tail.polled,
-            latest=any(name.startswith("latest") for name in tail.polled),
-            again=tail.rounds != 1,
+            frozenset().union(*(_FIELDS.get(name, ()) for name in options.polled)),
+            workers="workers" in options.polled,
+            latest=any(name.startswith("latest") for name in options.polled),
+            again=options.rounds != 1,
         )
-        return self._rounds(tail, poller, rest)
+        return self._rounds(options, reader, sleep)
 
-    def _rounds(self, tail: Tail, poller: SnapshotReader, rest: Rest) -> Iterator[Event | Outage]:
-        def look() -> list[Event]:
-            if tail.listens:
+    def _rounds(self, options: TailOptions, reader: SnapshotReader, sleep: Sleep) -> Iterator[Event | Outage]:
+        def poll() -> list[Event]:
+            if options.listens:
                 self._store.runtime.open()
-            if tail.polled:
-                return self._events(tail, poller)
+            if options.polled:
+                return self._events(options, reader)
             # Nothing else would tell that the server at the other end is no more.
             self._store.now()
             return []
 
-        def forget() -> None:
-            poller.forget()
+        def reset() -> None:
+            reader.reset()
             self._store.runtime.close()
 
-        feed = Poller(self._store, look, forget, retry=tail.retry)
-        left = _Countdown(tail.rounds)
-        while not left.is_over():
-            found = feed.next()
+        poller = Poller(self._store, poll, reset, retry=options.retry)
+        left = _RoundCounter(options.rounds)
+        while not left.is_done():
+            found = poller.next()
             if isinstance(found, Outage):
                 yield found
-                rest(found.pause)
+                sleep(found.pause)
                 continue
             yield from found
-            if tail.polled:
-                left.one_more()
-            pause = feed.rest(tail.interval)
-            if left.is_over():
+            if options.polled:
+                left.count_down()
+            pause = poller.pause(options.interval)
+            if left.is_done():
                 return
-            if not tail.listens:
-                rest(pause)
+            if not options.listens:
+                sleep(pause)
                 continue
-            for event in self._listen(tail, pause, forget, rest):
+            for event in self._listen(options, pause, reset, sleep):
                 yield event
-                if not tail.polled and isinstance(event, Event):
-                    left.one_more()
-                if left.is_over():
+                if not options.polled and isinstance(event, Event):
+                    left.count_down()
+                if left.is_done():
                     return
 
     def _listen(
-        self, tail: Tail, seconds: float, forget: Callable[[], None], rest: Rest
+        self, options: TailOptions, seconds: float, reset: Callable[[], None], sleep: Sleep
     ) -> Iterator[Event | Outage]:
         deadline = time.monotonic() + seconds
         try:
             while (moment := time.monotonic()) < deadline:
                 with self._store.errors():
-                    for published in self._store.runtime.until(min(deadline, moment + _AT_A_STRETCH)):
+                    for published in self._store.runtime.until(min(deadline, moment + _LISTEN_SECONDS)):
                         yield Event(RUNTIME, published.ts or time.time(), published)
-                rest(0.0)
+                sleep(0.0)
         except RedisProblem as exc:
             # What is published until the next look is missed, and that is said.
-            forget()
-            if not tail.retry or not exc.may_pass:
+            reset()
+            if not options.retry or not exc.may_pass:
                 raise
             yield Outage(exc, 0.0)
 
-    def _events(self, tail: Tail, poller: SnapshotReader) -> list[Event]:
-        picture = poller.read()
+    def _events(self, options: TailOptions, reader: SnapshotReader) -> list[Event]:
+        snapshot = reader.read()
         # Totals of another moment would make false rates.
-        if tail.record and "metrics" in tail.polled and not picture.states_age:
-            self._metrics.keep(picture.snapshot())
+        if options.record and "metrics" in options.polled and not snapshot.states_age:
+            self._metrics.keep(snapshot.snapshot())
         return [
-            Event(name, picture.latest_at or picture.now, picture)
+            Event(name, snapshot.latest_at or snapshot.now, snapshot)
             if name.startswith("latest")
-            else Event(name, picture.now, picture)
-            for name in tail.polled
+            else Event(name, snapshot.now, snapshot)
+            for name in options.polled
         ]

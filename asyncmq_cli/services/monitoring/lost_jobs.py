@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SILENCE = 90.0
 """Seconds: AsyncMQ's defaults of `stalled_threshold` and `stalled_check_interval` together."""
 
-_REMEMBERED = 10_000
+_MAX_SEEN = 10_000
 _NAMED = 5
 
 
@@ -93,7 +93,7 @@ class LostJobs:
         ttl = max([self._store.config.heartbeat_ttl, *(worker.ttl for worker in self._workers)])
         silent = self._silent_beside(live)
         went_silent = max((worker.heartbeat or 0.0 for worker in silent), default=None)
-        held: list[float] = []
+        old_claims: list[float] = []
         odd = _OddClaims()
         for claim in active_claims(self._store, self._queue):
             if claim.since is None or claim.since > self._now + TOLERANCE:
@@ -102,18 +102,18 @@ class LostJobs:
                 continue
             if self.oldest_claim is None or claim.since < self.oldest_claim:
                 self.oldest_claim = claim.since
-            lost = self._judged(claim, claim.since, ttl, bool(live)) if may_judge else None
+            lost = self._lost_by(claim, claim.since, ttl, bool(live)) if may_judge else None
             if lost is not None:
                 yield lost
                 continue
             if claim.since < self._now - ttl:
-                held.append(claim.since)
+                old_claims.append(claim.since)
             if went_silent is not None and claim.since < went_silent and not self._is_running(claim):
                 self._add_silent(claim.since, claim.job_id)
-        for problem in odd.told():
+        for problem in odd.problems():
             self._store.warn_of(self._queue, problem)
         if may_judge:
-            self.surplus = _surplus(held, live, silent)
+            self.surplus = _surplus(old_claims, live, silent)
 
     def _silent_beside(self, live: Sequence[Worker]) -> list[Worker]:
         """The stale workers that are beside live ones: Redis does not tell whether they are gone. When one
@@ -134,7 +134,7 @@ class LostJobs:
         if (since, job_id) < newest:
             self._longest_silent[self._longest_silent.index(newest)] = (since, job_id)
 
-    def _judged(self, claim: Claim, since: float, ttl: float, attended: bool) -> LostJob | None:
+    def _lost_by(self, claim: Claim, since: float, ttl: float, attended: bool) -> LostJob | None:
         # One from before the claim is of an earlier try.
         beats = claim.heartbeat is not None and claim.heartbeat >= since
         last_sign = claim.heartbeat if beats and claim.heartbeat is not None else since
@@ -167,7 +167,7 @@ class _OddClaims:
             self._ahead += 1
             self._farthest = max(self._farthest, claim.since - now)
 
-    def told(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         if self._unreadable:
             claims = "a claim holds" if self._unreadable == 1 else f"{self._unreadable:,} claims hold"
             yield f"{claims} no time"
@@ -189,24 +189,24 @@ def active_claims(store: Store, queue: str) -> Iterator[Claim]:
         for claim in piece:
             if claim.state != "active" or claim.job_id in seen:
                 continue
-            if len(seen) < _REMEMBERED:
+            if len(seen) < _MAX_SEEN:
                 seen.add(claim.job_id)
             yield claim
 
 
-def _surplus(held: Sequence[float], live: Sequence[Worker], silent: Sequence[Worker]) -> int:
+def _surplus(old_claims: Sequence[float], live: Sequence[Worker], silent: Sequence[Worker]) -> int:
     """How many of these jobs, by when they were claimed, no worker can be running."""
-    room = _room(live)
-    if room is None:
+    capacity = _capacity(live)
+    if capacity is None:
         return 0
-    left = len(held) - room
+    left = len(old_claims) - capacity
     for worker in silent:
-        before = sum(1 for since in held if worker.heartbeat is not None and since < worker.heartbeat)
+        before = sum(1 for since in old_claims if worker.heartbeat is not None and since < worker.heartbeat)
         left -= min(before, worker.concurrency or before)
     return max(0, left)
 
 
-def _room(live: Sequence[Worker]) -> int | None:
+def _capacity(live: Sequence[Worker]) -> int | None:
     """How many jobs these workers can run at once; None where one does not tell, or there is none."""
     if not live or not all(worker.concurrency for worker in live):
         return None

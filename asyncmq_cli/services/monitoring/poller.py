@@ -46,7 +46,7 @@ _SECONDS_A_QUEUE = 0.02
 
 
 @dataclass
-class _Rest:
+class _Timer:
     """How long something need not be read again."""
 
     until: float = float("-inf")
@@ -85,20 +85,20 @@ class SnapshotReader:
         self._store = store
         self._fields = frozenset(fields)
         self._wants_workers = workers or "workers" in self._fields
-        self._wants_list = workers
+        self._lists_workers = workers
         self._wants_latest = latest
         self._again = again
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """The next read begins anew."""
         self._names: list[str] = []
-        self._names_rest, self._states_rest, self._latest_rest = _Rest(), _Rest(), _Rest()
+        self._names_timer, self._states_timer, self._latest_timer = _Timer(), _Timer(), _Timer()
         self._states: dict[str, StateCounts] = {}
         self._latest: _Latest | None = None
 
     def read(self) -> Snapshot:
-        """Raises what Redis refuses; after that, `forget` comes before the next read."""
+        """Raises what Redis refuses; after that, `reset` comes before the next read."""
         now = self._store.now()
         self._find_names()
         rows: list[QueueStats] = []
@@ -109,7 +109,7 @@ class SnapshotReader:
                 every += [sizes for sizes, _ in counted]
             found = {sizes.queue: self._workers(sizes, now) for sizes, _ in counted}
             live += [worker for workers in found.values() for worker in workers or () if worker.is_live]
-            if self._wants_list:
+            if self._lists_workers:
                 self._warn_of_silence(found, now)
             if self._fields:
                 # As in the list of workers beside it.
@@ -117,35 +117,35 @@ class SnapshotReader:
                     workers = found[row.name]
                     count = None if workers is None else sum(worker.is_live for worker in workers)
                     rows.append(replace(row, workers=count))
-        picture = Snapshot(now=now, stats=rows if self._fields else None)
+        snapshot = Snapshot(now=now, stats=rows if self._fields else None)
         if self._wants_workers:
-            picture = replace(picture, workers=sorted(live, key=lambda worker: (worker.queue, worker.id)))
+            snapshot = replace(snapshot, workers=sorted(live, key=lambda worker: (worker.queue, worker.id)))
         if self._wants_latest:
             latest = self._find_latest(every, now)
-            picture = replace(
-                picture,
+            snapshot = replace(
+                snapshot,
                 latest_jobs=latest.jobs,
                 latest_queues=latest.queues,
                 latest_at=latest.at,
                 latest_partial=latest.partial,
             )
-        return picture
+        return snapshot
 
     def _find_names(self) -> None:
         """Names are found by a scan of all keys."""
-        if not self._names_rest.is_over:
+        if not self._names_timer.is_over:
             return
         began = time.monotonic()
         self._names = self._store.queues.names()
         cost = time.monotonic() - began
-        self._names_rest.set(0.0 if cost < _CHEAP else cost * _NAMES_FACTOR)
+        self._names_timer.set(0.0 if cost < _CHEAP else cost * _NAMES_FACTOR)
 
     def _counted(self, now: float) -> Iterator[list[tuple[Sizes, StateCounts]]]:
         """The sizes of the queues, with what is known of their states."""
         if not (self._fields or self._wants_workers or self._wants_latest):
             return
         wants_states = bool(STATE_FIELDS & self._fields)
-        anew = wants_states and self._states_rest.is_over
+        anew = wants_states and self._states_timer.is_over
         if anew:
             self._states.clear()
         entries = 0
@@ -162,7 +162,7 @@ class SnapshotReader:
                 counted[sizes.queue] = (sizes, self._states.get(sizes.queue, StateCounts()))
             yield [counted[queue] for queue in group if not self._is_gone(counted[queue][0])]
         if anew:
-            self._states_rest.set(entries * _SECONDS_A_STATE)
+            self._states_timer.set(entries * _SECONDS_A_STATE)
 
     def _is_gone(self, sizes: Sizes) -> bool:
         """Whether the queue was deleted after the names were found."""
@@ -197,15 +197,15 @@ class SnapshotReader:
 
     def _find_latest(self, every: Sequence[Sizes], now: float) -> _Latest:
         jobs = sum(sizes.jobs for sizes in every)
-        if self._latest is not None and not self._latest_rest.is_over:
+        if self._latest is not None and not self._latest_timer.is_over:
             return self._latest
         latest = _Latest(at=now, partial=jobs > FEW_JOBS)
         if latest.partial:
             of_queue = newest_placed(self._store, every)
-            self._latest_rest.set(len(every) * _SECONDS_A_QUEUE)
+            self._latest_timer.set(len(every) * _SECONDS_A_QUEUE)
         else:
             of_queue = {sizes.queue: newest_of(self._store, sizes.queue) for sizes in every if sizes.jobs}
-            self._latest_rest.set(jobs * _SECONDS_A_JOB)
+            self._latest_timer.set(jobs * _SECONDS_A_JOB)
         latest.jobs = newest(job for found in of_queue.values() for job in found)
         active = [LatestQueue(found[0].created, queue) for queue, found in of_queue.items() if found]
         latest.queues = heapq.nsmallest(LATEST_QUEUES, active, key=lambda one: (-one.active_at, one.name))
@@ -228,14 +228,14 @@ class Outage:
 
 
 class Poller(Generic[T]):
-    """`look` is what is done each time, and `forget` what is done when it failed."""
+    """`read` is what is done each time, and `reset` what is done when it failed."""
 
     def __init__(
-        self, store: Store, look: Callable[[], T], forget: Callable[[], None], *, retry: bool = True
+        self, store: Store, read: Callable[[], T], reset: Callable[[], None], *, retry: bool = True
     ) -> None:
         self._store = store
-        self._look = look
-        self._forget = forget
+        self._read = read
+        self._reset = reset
         self._retry = retry
         self._pause = _FIRST_PAUSE
         self._cost = 0.0
@@ -246,7 +246,7 @@ class Poller(Generic[T]):
         to be."""
         began = time.monotonic()
         with self._store.errors():
-            found = self._look()
+            found = self._read()
         self._cost = time.monotonic() - began
         self._pause = _FIRST_PAUSE
         self._has_succeeded = True
@@ -257,13 +257,13 @@ class Poller(Generic[T]):
         try:
             return self.first()
         except RedisProblem as exc:
-            self._forget()
+            self._reset()
             if not (self._retry and self._has_succeeded and exc.may_pass):
                 raise
             outage = Outage(exc, self._pause)
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
             return outage
 
-    def rest(self, interval: float) -> float:
+    def pause(self, interval: float) -> float:
         """Seconds until the next look: as asked for, but Redis is left in peace half of the time."""
         return max(interval - self._cost, self._cost)

@@ -7,24 +7,30 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from asyncmq_cli.errors import AdminError, RedisProblem, WaitFailed, WaitTimeout, command_line
+from asyncmq_cli.errors import AdminError, JobNotFound, RedisProblem, WaitFailed, WaitTimeout, command_line
+from asyncmq_cli.models.values import ENDED_STATES
 from asyncmq_cli.models.waits import Standing, WaitReport
 from asyncmq_cli.services.jobs.lookup import require_queue
-from asyncmq_cli.services.monitoring.wait_goals import Goal, JobsGoal, Look, QueueGoal
+from asyncmq_cli.storage.read.scan import chunked
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.waits import Standing
-    from asyncmq_cli.services.monitoring.wait_goals import Look
     from asyncmq_cli.storage.store import Store
 
 
 SETTLE = 1.0
 """Seconds between two looks at an empty queue: many times what a worker takes to enqueue the children
 of a job that has ended."""
-_LEAST_PATIENCE = 0.5
+_MIN_TIMEOUT = 0.5
 """Seconds that Redis has to answer in any case: with `--timeout 0` it is looked at once, too."""
+
+VANISHED = "vanished"
+UNKNOWN = "unknown"
+"""Of a job of which there was nothing from the start."""
+_FINAL_STATES = (*ENDED_STATES, VANISHED, UNKNOWN)
+
+_JOBS_A_ROUND_TRIP = 1000
 
 T = TypeVar("T")
 Watch = Callable[["Standing"], None]
@@ -40,13 +46,124 @@ class WaitOptions:
     keep_waiting: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class GoalReading:
+    """`left` jobs are in the way; a worker has yet to take `untaken` of them. `is_lost`: the queue that was
+    waited for is no longer there."""
+
+    left: int
+    untaken: int
+    waiting: int | None = None
+    delayed_due: int | None = None
+    active: int | None = None
+    is_lost: bool = False
+
+
+class Goal(Protocol):
+    """Something that can be waited for."""
+
+    reads_needed: int
+    """How many looks in a row must find nothing left."""
+
+    def read(self) -> GoalReading:
+        """How far it is now. Raises WrongType."""
+
+
+class QueueGoal:
+    """Nothing waiting, delayed and due, or active; or, with `active_only`, nothing active.
+
+    Each count is the size of a place; active is what a worker has claimed. AsyncMQ enqueues the jobs that
+    waited for a parent just after the parent has ended, so an empty queue is looked at twice.
+    """
+
+    reads_needed = 2
+
+    def __init__(self, store: Store, queue: str, *, active_only: bool) -> None:
+        self._store = store
+        self._queue = queue
+        self._active_only = active_only
+        self._traces = store.queues.traces(queue)
+
+    def read(self) -> GoalReading:
+        backlog = self._store.queues.backlog(self._queue, self._store.now())
+        ahead = backlog.waiting + backlog.due
+        # After the sizes: a queue that is gone by then is not one that has become empty.
+        before, self._traces = self._traces, self._store.queues.traces(self._queue)
+        return GoalReading(
+            left=backlog.active if self._active_only else ahead + backlog.active,
+            untaken=0 if self._active_only else ahead,
+            waiting=backlog.waiting,
+            delayed_due=backlog.due,
+            active=backlog.active,
+            is_lost=before.are_lost_in(self._traces),
+        )
+
+
+class JobsGoal:
+    """Each of these jobs has completed, failed, expired or been cancelled, or is gone."""
+
+    reads_needed = 1
+
+    def __init__(self, store: Store, queue: str, job_ids: Sequence[str]) -> None:
+        """Raises JobNotFound where one job alone is named, and there is nothing of it."""
+        self._store = store
+        self._queue = queue
+        self._states = dict.fromkeys(job_ids, "")
+        self.read()
+        for job_id, state in self.jobs:
+            if state == VANISHED:
+                if len(self._states) == 1:
+                    raise JobNotFound(queue, job_id)
+                self._states[job_id] = UNKNOWN
+
+    @property
+    def jobs(self) -> list[tuple[str, str]]:
+        """Each with its last state."""
+        return list(self._states.items())
+
+    @property
+    def unsuccessful(self) -> list[tuple[str, str]]:
+        """Those that have ended in another way than by completing."""
+        return [
+            (job_id, state) for job_id, state in self.jobs if state in _FINAL_STATES and state != "completed"
+        ]
+
+    def read(self) -> GoalReading:
+        for piece in chunked(self._pending, _JOBS_A_ROUND_TRIP):
+            states = self._store.jobs.states(self._queue, piece)
+            self._states.update(
+                (job_id, state) for job_id, state in zip(piece, states, strict=True) if state is not None
+            )
+            self._locate_unknown(
+                [job_id for job_id, state in zip(piece, states, strict=True) if state is None]
+            )
+        pending = self._pending
+        return GoalReading(len(pending), sum(1 for job_id in pending if self._states[job_id] != "active"))
+
+    @property
+    def _pending(self) -> list[str]:
+        return [job_id for job_id, state in self._states.items() if state not in _FINAL_STATES]
+
+    def _locate_unknown(self, job_ids: list[str]) -> None:
+        """Jobs that the states hash does not know: they wait for parents, lie in a sorted set alone,
+        as old versions of AsyncMQ left them, or are gone."""
+        if not job_ids:
+            return
+        for job_id, job in zip(job_ids, self._store.jobs.load(self._queue, job_ids), strict=True):
+            if job is None:
+                location = self._store.locate(self._queue, [job_id])[0]
+                self._states[job_id] = location.job.status if location.exists else VANISHED
+            else:
+                self._states[job_id] = job.status
+
+
 class WaitService:
     """Each wait ends with a report, whether it succeeded or not."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def queue(self, queue: str, goal: str, terms: WaitOptions, watch: Watch) -> WaitReport:
+    def queue(self, queue: str, goal: str, options: WaitOptions, watch: Watch) -> WaitReport:
         """Wait until a queue is `drained` or `active-empty`. Raises QueueNotFound, and RedisProblem
         where Redis goes away, unless told to keep waiting: then WaitTimeout, once the time is over.
         `watch` is told of every look."""
@@ -55,9 +172,9 @@ class WaitService:
             require_queue(self._store, queue)
             return QueueGoal(self._store, queue, active_only=goal == "active-empty")
 
-        return _Wait(self._store, queue, goal, terms).until(wanted, watch)
+        return _Wait(self._store, queue, goal, options).until(wanted, watch)
 
-    def jobs(self, queue: str, job_ids: Sequence[str], terms: WaitOptions, watch: Watch) -> WaitReport:
+    def jobs(self, queue: str, job_ids: Sequence[str], options: WaitOptions, watch: Watch) -> WaitReport:
         """Wait until these jobs have ended, or until one has that did not complete. As `queue`, and
         raises JobNotFound for a single one that is not there."""
 
@@ -65,57 +182,57 @@ class WaitService:
             require_queue(self._store, queue)
             return JobsGoal(self._store, queue, job_ids)
 
-        return _Wait(self._store, queue, "job", terms, len(dict.fromkeys(job_ids))).until(wanted, watch)
+        return _Wait(self._store, queue, "job", options, len(dict.fromkeys(job_ids))).until(wanted, watch)
 
 
 class _Wait:
-    def __init__(self, store: Store, queue: str, goal: str, terms: WaitOptions, total: int = 0) -> None:
+    def __init__(self, store: Store, queue: str, goal: str, options: WaitOptions, total: int = 0) -> None:
         self._store = store
         self._queue = queue
         self._goal = goal
-        self._terms = terms
+        self._options = options
         self._progress = Progress(total)
-        self._patience = store.config.timeout
+        self._timeout = store.config.timeout
         self._started = self._last_heartbeat = time.monotonic()
-        self._told_of_trouble = False
+        self._has_warned = False
 
     def until(self, wanted: Callable[[], Goal], watch: Watch) -> WaitReport:
         goal: Goal | None = None
         empty = 0
         while True:
-            goal = goal or self._asked(wanted)
-            look = None if goal is None else self._asked(goal.look)
-            if goal is not None and look is not None:
-                standing = self._progress.standing(look, time.monotonic())
+            goal = goal or self._retried(wanted)
+            reading = None if goal is None else self._retried(goal.read)
+            if goal is not None and reading is not None:
+                standing = self._progress.standing(reading, time.monotonic())
                 watch(standing)
-                empty = 0 if look.left else empty + 1
-                error = self._failure(goal, look)
-                if empty >= goal.looks or error is not None:
+                empty = 0 if reading.left else empty + 1
+                error = self._failure(goal, reading)
+                if empty >= goal.reads_needed or error is not None:
                     return self._report(goal, standing, error)
             time.sleep(SETTLE if empty else self._pause())
 
-    def _asked(self, read: Callable[[], T]) -> T | None:
+    def _retried(self, read: Callable[[], T]) -> T | None:
         """What Redis tells, for which it has no more time than is left. None where it is away and to
         be waited for."""
         try:
             with self._redis_in_time():
                 return read()
         except RedisProblem as exc:
-            if not self._terms.keep_waiting or not exc.is_away:
+            if not self._options.keep_waiting or not exc.is_away:
                 raise
             if self._remaining() <= 0:
                 raise self._unanswered() from exc
-            if not self._told_of_trouble:
+            if not self._has_warned:
                 self._store.warn(f"{exc.message}; trying again")
-            self._told_of_trouble = True
+            self._has_warned = True
             return None
 
     @contextmanager
     def _redis_in_time(self) -> Iterator[None]:
-        allowed, left = self._patience, self._remaining()
+        allowed, left = self._timeout, self._remaining()
         if left < allowed:
             # In steps, for with each the connection is opened anew.
-            allowed = min(allowed, max(1, left // _LEAST_PATIENCE) * _LEAST_PATIENCE)
+            allowed = min(allowed, max(1, left // _MIN_TIMEOUT) * _MIN_TIMEOUT)
         self._store.answer_within(allowed)
         try:
             with self._store.errors():
@@ -123,35 +240,35 @@ class _Wait:
         except RedisProblem as exc:
             if exc.code == "redis_timeout":
                 longer = "asyncmq --timeout N wait … gives it longer, or "
-                exc.hint = f"{longer if allowed == self._patience else ''}find out what holds the server up"
+                exc.hint = f"{longer if allowed == self._timeout else ''}find out what holds the server up"
             raise
 
-    def _failure(self, goal: Goal, look: Look) -> AdminError | None:
+    def _failure(self, goal: Goal, reading: GoalReading) -> AdminError | None:
         """The reason to give up now, or None."""
-        if look.is_lost:
+        if reading.is_lost:
             return _vanished(self._queue)
-        if not look.left:
+        if not reading.left:
             return None
-        if not self._terms.keep_waiting:
+        if not self._options.keep_waiting:
             with self._redis_in_time():
-                hopeless = _unsuccessful(self._queue, goal) or self._obstacle(look)
+                hopeless = _unsuccessful(self._queue, goal) or self._obstacle(reading)
             if hopeless is not None:
                 return hopeless
-        return self._late(look.left) if self._remaining() <= 0 else None
+        return self._late(reading.left) if self._remaining() <= 0 else None
 
-    def _obstacle(self, look: Look) -> WaitFailed | None:
+    def _obstacle(self, reading: GoalReading) -> WaitFailed | None:
         """What keeps the jobs from being taken or ended."""
         now = self._store.now()
         workers = self._store.workers.in_queue(self._queue)
         ages = [worker.age_seconds or 0.0 for worker in workers if worker.is_live]
-        if self._is_held(look, len(ages), now):
+        if self._is_blocked_by_pause(reading, len(ages), now):
             return _paused(self._queue)
         ttl = max([self._store.config.heartbeat_ttl, *(worker.ttl for worker in workers)])
         return _unattended(self._queue, ttl) if self._silence(ages) > ttl else None
 
     def _unanswered(self) -> WaitTimeout:
         return WaitTimeout(
-            f"Redis did not answer when the {self._terms.timeout:g} s were over: "
+            f"Redis did not answer when the {self._options.timeout:g} s were over: "
             f"how {self._queue!r} stands is not known",
             details={"queue": self._queue, "left": None},
         )
@@ -160,7 +277,7 @@ class _Wait:
         jobs = "1 job" if left == 1 else f"{left:,} jobs"
         still = {"active-empty": "still active", "job": "yet to end"}.get(self._goal, "left")
         return WaitTimeout(
-            f"{jobs} {still} in {self._queue!r} after {self._terms.timeout:g} s",
+            f"{jobs} {still} in {self._queue!r} after {self._options.timeout:g} s",
             details={"queue": self._queue, "left": left},
         )
 
@@ -170,23 +287,23 @@ class _Wait:
         self._last_heartbeat = max([self._last_heartbeat, *(moment - age for age in ages)])
         return moment - self._last_heartbeat
 
-    def _is_held(self, look: Look, workers: int, now: float) -> bool:
+    def _is_blocked_by_pause(self, reading: GoalReading, workers: int, now: float) -> bool:
         """Whether a pause keeps one of the jobs from being taken.
 
         A worker that is full has looked for the pause before it is free again, and takes one more
         then. Source: `process_job` in asyncmq.workers.
         """
-        if not look.untaken or not self._store.queues.is_paused(self._queue):
+        if not reading.untaken or not self._store.queues.is_paused(self._queue):
             return False
-        return look.untaken > workers or not self._store.queues.backlog(self._queue, now).active
+        return reading.untaken > workers or not self._store.queues.backlog(self._queue, now).active
 
     def _remaining(self) -> float:
-        if self._terms.timeout is None:
+        if self._options.timeout is None:
             return float("inf")
-        return self._started + self._terms.timeout - time.monotonic()
+        return self._started + self._options.timeout - time.monotonic()
 
     def _pause(self) -> float:
-        return max(0.0, min(self._terms.interval, self._remaining()))
+        return max(0.0, min(self._options.interval, self._remaining()))
 
     def _report(self, goal: Goal, standing: Standing, error: AdminError | None) -> WaitReport:
         jobs = goal.jobs if isinstance(goal, JobsGoal) else []
@@ -252,23 +369,23 @@ class Progress:
 
     def __init__(self, total: int = 0) -> None:
         self._total = total
-        self._looks: deque[tuple[float, int]] = deque()
+        self._readings: deque[tuple[float, int]] = deque()
 
-    def standing(self, look: Look, moment: float) -> Standing:
+    def standing(self, reading: GoalReading, moment: float) -> Standing:
         """Where it stands at this look; `moment` is seconds on a clock that is never set."""
-        self._total = max(self._total, look.left)
-        self._looks.append((moment, look.left))
-        while moment - self._looks[0][0] > _RATE_OVER:
-            self._looks.popleft()
-        since, before = self._looks[0]
-        fewer = before - look.left
+        self._total = max(self._total, reading.left)
+        self._readings.append((moment, reading.left))
+        while moment - self._readings[0][0] > _RATE_OVER:
+            self._readings.popleft()
+        since, before = self._readings[0]
+        fewer = before - reading.left
         rate = fewer / (moment - since) if fewer > 0 and moment > since else None
         return Standing(
-            left=look.left,
+            left=reading.left,
             total=self._total,
-            waiting=look.waiting,
-            delayed_due=look.delayed_due,
-            active=look.active,
+            waiting=reading.waiting,
+            delayed_due=reading.delayed_due,
+            active=reading.active,
             rate=rate,
-            seconds_left=None if rate is None else look.left / rate,
+            seconds_left=None if rate is None else reading.left / rate,
         )

@@ -26,7 +26,7 @@ _ORDERS: dict[str, Callable[[Worker], tuple[Any, ...]]] = {
 }
 
 
-class Fleet:
+class WorkerScan:
     """The workers of some queues. The summary and `unattended` are whole once it is read through."""
 
     def __init__(self, store: Store, queue: str | None, ttl: float | None) -> None:
@@ -64,37 +64,44 @@ class WorkerService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def fleet(self, queue: str | None, ttl: float | None) -> Fleet:
+    def scan(self, queue: str | None, ttl: float | None) -> WorkerScan:
         """`ttl` is seconds, None for the configured one. A queue that is not there is found missing
         when the fleet is read: QueueNotFound."""
-        return Fleet(self._store, queue, ttl)
+        return WorkerScan(self._store, queue, ttl)
 
     def page(
-        self, fleet: Fleet, *, sort: str, page: int, size: int, health: str | None = None, fold: bool = False
+        self,
+        scan: WorkerScan,
+        *,
+        sort: str,
+        page: int,
+        size: int,
+        health: str | None = None,
+        fold: bool = False,
     ) -> WorkerPage:
         """One page of those of that health. A page past the end has no workers, and the true summary.
         With `fold` those that are silent are only counted, beside others that live."""
-        workers = of_health(self.in_order(fleet, sort), health)
+        workers = of_health(self.in_order(scan, sort), health)
         living = [worker for worker in workers if worker.is_live]
         # One line for one worker would say less than the worker's own.
         listed = living if fold and living and len(workers) - len(living) > 1 else workers
         shown = listed[(page - 1) * size : page * size]
         folded = len(workers) - len(listed)
-        return WorkerPage(shown, fleet.summary, page, size, fleet.unattended, len(listed), folded)
+        return WorkerPage(shown, scan.summary, page, size, scan.unattended, len(listed), folded)
 
-    def in_order(self, fleet: Fleet, sort: str) -> list[Worker]:
+    def in_order(self, scan: WorkerScan, sort: str) -> list[Worker]:
         """All of them, by one of `_ORDERS`."""
-        return sorted(fleet, key=_ORDERS[sort])
+        return sorted(scan, key=_ORDERS[sort])
 
     def silent(self, queue: str | None) -> list[tuple[str, str]]:
         """The queue and the id of each worker that has not been heard of for its TTL. When one whose clock
         is ahead last wrote is not known, so it is none of them."""
-        return [(one.queue, one.id) for one in self.fleet(queue, None) if _is_silent(one)]
+        return [(one.queue, one.id) for one in self.scan(queue, None) if _is_silent(one)]
 
     def named(self, ids: Sequence[str], queue: str | None) -> list[tuple[str, str]]:
         """The queue and the id of each of these; one that is nowhere has the queue given, else ''."""
         wanted = dict.fromkeys(ids)
-        found = [(one.queue, one.id) for one in self.fleet(queue, None) if one.id in wanted]
+        found = [(one.queue, one.id) for one in self.scan(queue, None) if one.id in wanted]
         known = {worker_id for _, worker_id in found}
         return [*found, *((queue or "", worker_id) for worker_id in wanted if worker_id not in known)]
 

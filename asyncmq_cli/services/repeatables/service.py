@@ -23,7 +23,7 @@ from asyncmq_cli.errors import (
 from asyncmq_cli.models.repeatables import Repeatable, RepeatableChange
 from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.changes.runner import Attempt, Runner
-from asyncmq_cli.services.jobs.lookup import nearest_queues, or_meant, require_queue
+from asyncmq_cli.services.jobs.lookup import nearest_queues, nearest_suffix, require_queue
 from asyncmq_cli.services.repeatables import plans
 from asyncmq_cli.services.repeatables.plans import Plan, name_of
 from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, SchedulerClock
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MakePlan = Callable[[Found, float], Plan]
 
-_PATIENCE = 3.0
+_RETRY_SECONDS = 3.0
 """Seconds for which a change is tried again while a scheduler is in the way: many of its turns."""
-_PAUSE = 0.02
-_LOOKS = 5
+_RETRY_PAUSE = 0.02
+_READS = 5
 """Within a turn of a scheduler a definition is missing for a moment, and the turn may be over
 before its lock is looked for: so what is missing is looked for again."""
 
@@ -129,20 +129,20 @@ class RepeatableService:
         wanted = Member(encode(clean, paused=paused).encode(), 0.0, identity(clean), clean)
         old: Member | None = None
         if replaced is not None:
-            old = patiently(lambda: self._addressed(Address(queue, id=replaced)))
-        twin = self._twin(queue, wanted, old)
-        if twin is not None:
+            old = retry_while_busy(lambda: self._resolve(Address(queue, id=replaced)))
+        duplicate = self._duplicate(queue, wanted, old)
+        if duplicate is not None:
             refusal = ChangeRefused(
                 "runs_twice",
-                f"{name_of(wanted)} runs by {plans.schedule_of(twin)!r} with these arguments already: "
+                f"{name_of(wanted)} runs by {plans.schedule_of(duplicate)!r} with these arguments already: "
                 "each run would be made twice",
-                hint=f"--replace {twin.id} puts this definition in its place",
+                hint=f"--replace {duplicate.id} puts this definition in its place",
             )
             return RepeatableChange.of(runner.one(queue, name_of(wanted), partial(_raise, refusal)))
         note = "; ".join(filter(None, (new_queue, self._others(queue, wanted, old)))) or None
-        return self._carry_out(runner, queue, wanted, plan, must_exist=False, note=note, old=old)
+        return self._execute(runner, queue, wanted, plan, must_exist=False, note=note, old=old)
 
-    def _twin(self, queue: str, wanted: Member, old: Member | None) -> Member | None:
+    def _duplicate(self, queue: str, wanted: Member, old: Member | None) -> Member | None:
         """Another definition that runs the same at the same times, and differs in how alone."""
         gone = {wanted.id, old.id if old is not None else ""}
         members = self._store.repeatables.each(queue)
@@ -184,15 +184,15 @@ class RepeatableService:
         """Raises AmbiguousRepeatable where several definitions may be meant. One that is not there
         is a failed attempt."""
         try:
-            meant = patiently(lambda: self._addressed(address))
+            member = retry_while_busy(lambda: self._resolve(address))
         except AmbiguousRepeatable:
             raise
         except AdminError as exc:
             refused = runner.one(address.queue, address.text, partial(_raise, exc))
             return RepeatableChange.of(refused)
-        return self._carry_out(runner, address.queue, meant, make)
+        return self._execute(runner, address.queue, member, make)
 
-    def _carry_out(
+    def _execute(
         self,
         runner: Runner,
         queue: str,
@@ -227,7 +227,7 @@ class RepeatableService:
             attempt.details["job_def"] = normalized(wanted.definition or {})
             if old is not None:
                 attempt.details["replaced"] = normalized(old.definition or {})
-            plan = patiently(lambda: once(attempt))
+            plan = retry_while_busy(lambda: once(attempt))
             made.append(plan)
             return "; ".join(filter(None, (note, plan.note))) or None
 
@@ -243,7 +243,7 @@ class RepeatableService:
 
     def _found(self, queue: str, wanted: str) -> Found:
         """The members of a definition; none only if it is missing at each of several looks."""
-        for _ in range(_LOOKS):
+        for _ in range(_READS):
             found = self._store.repeatables.find(queue, wanted)
             if found.members:
                 break
@@ -251,8 +251,8 @@ class RepeatableService:
                 raise scheduler_at_work(queue)
         return found
 
-    def _addressed(self, address: Address) -> Member:
-        for _ in range(_LOOKS):
+    def _resolve(self, address: Address) -> Member:
+        for _ in range(_READS):
             members = self._store.repeatables.each(address.queue)
             chosen = {member.id: member for member in members if member.id and address.means(member)}
             if len(chosen) > 1:
@@ -282,19 +282,19 @@ class RepeatableService:
         near = self.near_new(queue)
         if near is None:
             return None
-        return f"no queue was named {queue!r} until now{or_meant(near)}"
+        return f"no queue was named {queue!r} until now{nearest_suffix(near)}"
 
 
-def patiently(attempt: Callable[[], T]) -> T:
+def retry_while_busy(attempt: Callable[[], T]) -> T:
     """Try again for a while what somebody else was in the way of."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _RETRY_SECONDS
     while True:
         try:
             return attempt()
         except NotNow:
             if time.monotonic() >= deadline:
                 raise
-        time.sleep(_PAUSE)
+        time.sleep(_RETRY_PAUSE)
 
 
 def _raise(error: AdminError, attempt: Attempt) -> str | None:
