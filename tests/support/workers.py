@@ -71,7 +71,7 @@ def working(
     It takes back jobs that have been silent for `stalled` seconds, unless that is 0. Its clock is `skew`
     seconds ahead.
     """
-    program = ["-c", "from tests.workers import main; main()"]
+    program = ["-c", "from tests.support.workers import main; main()"]
     arguments = [url, queue, str(concurrency), str(ttl), str(stalled), str(skew)]
     with redis.Redis.from_url(url) as client:
         others = workers_of(client, queue)

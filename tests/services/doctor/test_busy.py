@@ -115,7 +115,7 @@ def main() -> None:
 
 @contextmanager
 def running(url: str, *roles: str) -> Iterator[list[Forked]]:
-    command = ["-c", "from tests.doctor.test_busy import main; main()", url]
+    command = ["-c", "from tests.services.doctor.test_busy import main; main()", url]
     started = [Forked([*command, role], env=os.environ, origin=LIBRARY) for role in roles]
     try:
         yield started
