@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from asyncmq_cli.output.json.text import MAX_DEPTH, TOO_DEEP
@@ -33,6 +33,9 @@ _SIGNS: tuple[str, ...] = (
     *("glsc_", "sntrys_", "phc_", "nrak-", "atatt3", ":aa", "eyj", "bot ", " -p", "'-p", '"-p', " -u"),
     *("'-u", '"-u', " -a", "'-a", '"-a', "-w"),
 )
+# Of what is kept because it mostly comes again: the characters of a text, of a name, and of the names of an
+# object.
+_MOST_KEPT, _LONGEST_KEPT, _MOST_NAMES = 16_384, 256, 2_048
 # Where case is ignored, these letters count as `i`, `k` and `s` too.
 _SIGNS += tuple(FOLDED)
 
@@ -70,12 +73,22 @@ def redact_text(text: str) -> str:
     """`text` without what is assigned to a secret's name in it, and without what is a secret by its form."""
     if not _may_hold_a_secret(text):
         return text
+    # What killed a job mostly stands twice in it.
+    return _kept(text, also_redacted()) if len(text) <= _MOST_KEPT else _without_secrets(text)
+
+
+def _without_secrets(text: str) -> str:
     # Their patterns take some milliseconds to compile.
     from asyncmq_cli.output.redaction.assignments import without_assigned
     from asyncmq_cli.output.redaction.forms import without_known_forms, without_pem
     from asyncmq_cli.output.redaction.shapes import without_shapes
 
     return without_known_forms(without_assigned(without_shapes(without_pem(text))))
+
+
+@lru_cache(maxsize=8)
+def _kept(text: str, also: tuple[tuple[str, ...], ...]) -> str:
+    return _without_secrets(text)
 
 
 def redact_any(value: Any) -> str | None:
@@ -88,8 +101,13 @@ def _may_hold_a_secret(text: str) -> bool:
     return (
         _sign_in_text().search(lower) is not None
         or (not text.isascii() and any(letter in text for letter in FOLDED))
-        or any(words[-1] in lower for words in also_redacted())
+        or _holds_a_name_added(lower)
     )
+
+
+def _holds_a_name_added(lower: str) -> bool:
+    also = also_redacted()
+    return bool(also) and any(words[-1] in lower for words in also)
 
 
 def _is_clean(value: Any) -> bool:
@@ -97,21 +115,35 @@ def _is_clean(value: Any) -> bool:
     at the whole at once costs a tenth of a copy. False also where it cannot be told so simply."""
     import orjson
 
-    if not isinstance(value, dict | list):
+    inner = value
+    if isinstance(value, dict):
+        # The names are mostly those of the object before.
+        names = tuple(value)
+        are_clean = _are_clean_names if sum(map(len, names)) <= _MOST_NAMES else _are_clean_names.__wrapped__
+        if not are_clean(names, also_redacted()):
+            return False
+        inner = list(value.values())
+    elif not isinstance(value, list):
         return False
     try:
-        text = orjson.dumps(value).lower()
+        text = orjson.dumps(inner).lower()
     except orjson.JSONEncodeError:
         return False
     if text.count(b"[") + text.count(b"{") >= MAX_DEPTH or _sign_in_json().search(text):
         return False
-    return not any(words[-1].encode() in text for words in also_redacted())
+    also = also_redacted()
+    return not also or not any(words[-1].encode() in text for words in also)
+
+
+@lru_cache(maxsize=256)
+def _are_clean_names(names: tuple[str, ...], also: tuple[tuple[str, ...], ...]) -> bool:
+    return not any(map(_may_hold_a_secret, names))
 
 
 def _redacted(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return redact_text(value)
-    if not isinstance(value, Mapping | list | tuple):
+    if value is None or isinstance(value, int | float) or not isinstance(value, Mapping | list | tuple):
         return value
     if depth == MAX_DEPTH:
         return TOO_DEEP
@@ -126,14 +158,21 @@ def _redacted(value: Any, depth: int) -> Any:
 def _redacted_object(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
     beside = _is_beside_its_name(value)
     found: dict[str, Any] = {}
+    also = also_redacted()
     for name, inner in value.items():
-        shown = redact_text(name)
+        shown, is_secret = (_of_name if len(name) <= _LONGEST_KEPT else _of_name.__wrapped__)(name, also)
         while shown in found or (shown != name and shown in value):
             shown += "'"
-        hidden = is_secret_name(name) or (beside and name.lower() in VALUES)
+        hidden = is_secret or (beside and name.lower() in VALUES)
         is_told = inner is None or isinstance(inner, bool) or _is_a_directory(name, inner)
         found[shown] = REDACTED if hidden and not is_told else _redacted(inner, depth + 1)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _of_name(name: str, also: tuple[tuple[str, ...], ...]) -> tuple[str, bool]:
+    """How it is shown, and whether it is the name of a secret."""
+    return redact_text(name), is_secret_name(name)
 
 
 def _is_a_directory(name: str, value: Any) -> bool:
