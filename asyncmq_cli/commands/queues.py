@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
 from asyncmq_cli.cli import watch
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
@@ -9,7 +12,11 @@ from asyncmq_cli.cli.ids_from_stdin import queue_names
 from asyncmq_cli.cli.params import DryRunOption, QueueArg, QueuesArg, ReasonOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
+from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.queues import ALL_FIELDS
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.queues import QueueStats
 
 _RESUMED = (
     "workers that saw the pause look again after their stalled_check_interval: up to 60 s, unless the "
@@ -48,11 +55,24 @@ def list_(session: Session) -> None:
         fields = ALL_FIELDS
     if session.out.format == "names":
         fields = frozenset()
+    emptied: list[str] = []
     rows = session.warning_of_queues(session.queues.list(fields))
+    if session.out.for_people:
+        rows = _noting_empty(rows, emptied)
     session.listing(rows, columns, documents.queues, documents.queue)
     if session.out.for_people and not session.out.fields:
         left_out = len(views.QUEUES) - len(columns)
         session.out.footer(f"+ {left_out} columns: --fields")
+    if emptied:
+        one_is = "1 queue is empty" if len(emptied) == 1 else f"{len(emptied):,} queues are empty"
+        session.out.footer(f"{one_is}: {command_line('queues', 'forget', emptied[0])}")
+
+
+def _noting_empty(rows: Iterable[QueueStats], emptied: list[str]) -> Iterator[QueueStats]:
+    for row in rows:
+        if row.empty:
+            emptied.append(row.name)
+        yield row
 
 
 @command(app, "show", "fields")

@@ -19,7 +19,8 @@ class QueueStats:
     A count is None where its key cannot be read, or where it was not asked for. `oldest_waiting_seconds` is
     the age by `created_at` of the oldest among the jobs that stand first in their priority; it is also None
     where nothing waits. `problem` says where the states hash contradicts the places. `states_age_seconds` is
-    how long ago the fields in STATE_FIELDS were read.
+    how long ago the fields in STATE_FIELDS were read. `empty` is a queue of which the sizes show no job, no
+    definition and no worker, and that is not paused: the counter of its waiting set keeps it in the lists.
     """
 
     name: str
@@ -38,3 +39,4 @@ class QueueStats:
     oldest_waiting_seconds: float | None = None
     problem: str | None = None
     states_age_seconds: float | None = None
+    empty: bool = False

@@ -8,6 +8,7 @@ import redis
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run
 from tests.support import library
+from tests.support.terminal import on_terminal
 
 QUEUE = "mail"
 SEQUENCE = f"queue:{QUEUE}:waiting:seq"
@@ -18,6 +19,23 @@ def emptied(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
     library.with_backend(server.url, lambda opened: opened.enqueue(QUEUE, library.job("j")))
     assert cli("jobs", "remove", QUEUE, "j", "--yes").code == 0
     assert [key for key in client.scan_iter() if b"audit" not in key] == [SEQUENCE.encode()]
+
+
+def test_an_emptied_queue_is_called_empty_wherever_queues_are_listed(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    library.with_backend(server.url, lambda opened: opened.enqueue("busy", library.job("k")))
+    rows = cli("queues", "list", "--json").json["queues"]
+    assert {row["name"]: row["empty"] for row in rows} == {"busy": False, QUEUE: True}
+    overview = cli("overview", "--json").json["queues"]
+    assert [row["empty"] for row in overview] == [row["empty"] for row in rows]
+    assert cli("queues", "show", QUEUE, "--json").json["empty"] is True
+    assert cli("queues", "list", "--fields", "name,state").stdout == f"busy\trunning\n{QUEUE}\tempty\n"
+    assert f"queue\t{QUEUE}\tempty\t0" in cli("overview").stdout
+    screen = on_terminal("queues", "list", url=server.url, columns=100)
+    assert screen.lines[-1] == f"1 queue is empty: 'asyncmq queues forget {QUEUE}'"
+    assert cli("queues", "pause", QUEUE).code == 0
+    assert cli("queues", "list", "--fields", "name,state").stdout.endswith(f"{QUEUE}\tpaused\n")
 
 
 def test_an_emptied_queue_is_forgotten_and_that_is_audited(client: redis.Redis, cli: Run) -> None:

@@ -35,6 +35,7 @@ STATE_STYLES = {
     "paused": CAUTION,
     "waiting-children": CAUTION,
     "cancelled": "dim",
+    "empty": "dim",
     "overdue": "red",
     "unreadable": "red",
     "healthy": "green",

@@ -84,7 +84,7 @@ def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
 
 
 def _queue_state(row: QueueStats) -> str:
-    return "paused" if row.paused else "running"
+    return "empty" if row.empty else "paused" if row.paused else "running"
 
 
 def is_unattended(row: QueueStats) -> bool:

@@ -162,6 +162,7 @@ class QueueReader:
                 oldest_waiting_seconds=None if created is None else max(0.0, now - created),
                 problem=states.problem,
                 states_age_seconds=None if states.read_at is None else max(0.0, now - states.read_at),
+                empty=sizes.is_empty,
             )
 
     def sizes(self, names: Sequence[str], now: float) -> Iterator[Sizes]:
