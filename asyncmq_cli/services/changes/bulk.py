@@ -147,7 +147,7 @@ class JobRunner(Runner):
         if self.backup is None or self.dry_run:
             yield locations
             return
-        for piece in _unrelated(locations):
+        for piece in independent_batches(locations):
             self.store.read_parts(queue, piece)
             yield piece
 
@@ -250,7 +250,7 @@ def source_of(job_ids: Collection[str]) -> str:
     return "jobs.single" if len(set(job_ids)) == 1 else "jobs.bulk"
 
 
-def _unrelated(locations: Iterable[Location]) -> Iterator[list[Location]]:
+def independent_batches(locations: Iterable[Location]) -> Iterator[list[Location]]:
     """Pieces in which no job waits for another: what is removed of one is a part of the other."""
     piece: list[Location] = []
     ids: set[str] = set()

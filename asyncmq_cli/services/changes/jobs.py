@@ -68,12 +68,12 @@ class JobChangeService:
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             job = location.job
-            _require_dead(location, job)
+            require_retryable(location, job)
             dead_letters = len(location.members["dlq"])
             if dead_letters > 1:
                 attempt.details["dead_letters"] = dead_letters
             change = self._store.changes.retry(location, attempt.draft(), reset_at=now() if reset else None)
-            notes = [_note_on_dead_letters(dead_letters), None if reset else _will_expire(job, now())]
+            notes = [_note_on_dead_letters(dead_letters), None if reset else expiry_note(job, now())]
             return change, "; ".join(filter(None, notes)) or None
 
         runner = self._runner("retry", request, {"reset": True} if reset else {})
@@ -182,7 +182,7 @@ def _decided_by_evidence(attempt: Attempt, location: Location) -> tuple[Change, 
     raise NotImplementedError("a requeue decides by more than a location")
 
 
-def _require_dead(location: Location, job: Job) -> None:
+def require_retryable(location: Location, job: Job) -> None:
     """A job can be retried that is in the dead-letter queue, and nowhere else."""
     status = job.status
     if location.cancelled and location.members["dlq"]:
@@ -222,7 +222,7 @@ def _note_on_dead_letters(count: int) -> str | None:
     return None if count < 2 else f"it had {count:,} dead letters, and has none now"
 
 
-def _will_expire(job: Job, now: float) -> str | None:
+def expiry_note(job: Job, now: float) -> str | None:
     ttl, created_at = as_number(job.get("ttl")), job.created_at
     if ttl is None or created_at is None or now <= created_at + ttl:
         return None
