@@ -31,7 +31,7 @@ _HEADS = [
 ]
 _BEGUN = re.compile(rb"[*~%>|][0-9]*\r?\Z")
 _LONGEST_HEAD = 32
-_FEW = 200
+_FEW = 20
 """So many marks in a piece are looked for with memchr; behind them a regular expression is quicker."""
 _LONG = 1000
 _LARGER_THAN_USUAL = 2 * SMALL

@@ -192,9 +192,13 @@ class ClaimReader:
     def of(self, queue: str) -> Iterator[list[Claim]]:
         """Every claim, in bounded pieces; of a job that is not active too. Raises WrongType."""
         keys = QueueKeys(queue)
+        # Few applications have AsyncMQ write any.
+        have_heartbeats = self._redis.exists(keys.heartbeats)
         for fields in scan.hash_fields(self._redis, keys.active):
             names = list(fields)
-            heartbeats = scan.hash_get(self._redis, keys.heartbeats, names)
+            heartbeats: Sequence[bytes | None] = [None] * len(names)
+            if have_heartbeats:
+                heartbeats = scan.hash_get(self._redis, keys.heartbeats, names)
             job_ids = [to_text(name) for name in names]
             yield [
                 Claim(
