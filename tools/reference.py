@@ -1,4 +1,4 @@
-"""`python -m tools.reference` writes docs/commands.md, the manual page and tables of other pages."""
+"""`python -m tools.reference` writes docs/commands.md, the manual page, tables of other pages and a picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asyncmq_cli.exit_status import ExitStatus
 from asyncmq_cli.models.actions import ACTIONS
-from tools import commandtree
+from tools import commandtree, layers
 from tools.commandtree import Command, Noun, Parameter
 from tools.manpage import CONVENTIONS, manual
 from tools.pages import with_table
@@ -27,7 +27,13 @@ This page is made from the program (`make reference`); `asyncmq NOUN VERB --help
 
 def pages() -> dict[Path, str]:
     """Each file, and what is to be in it."""
-    return {COMMANDS: commands_page(), MANUAL: manual(), ERRORS: errors_page(), KEYS: keys_page()}
+    return {
+        COMMANDS: commands_page(),
+        MANUAL: manual(),
+        ERRORS: errors_page(),
+        KEYS: keys_page(),
+        layers.PICTURE: layers.picture(),
+    }
 
 
 def errors_page() -> str:
