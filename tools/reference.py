@@ -1,4 +1,4 @@
-"""`python -m tools.reference` writes docs/commands.md, the manual page, tables of other pages and a picture."""
+"""`python -m tools.reference` writes docs/commands.md, the man page, tables of other pages and a picture."""
 
 from __future__ import annotations
 
