@@ -170,12 +170,18 @@ def filtered(
     store: Store, queue: str, jobs: Iterable[Job], time_of: TimeOf, wanted: Page
 ) -> tuple[list[Job], int]:
     """One page of these jobs, and how many there are; equal times go by id."""
+    if wanted.sort == "queue" or wanted.end <= HELD_WHOLE:
+        return page_of(jobs, time_of, wanted)
+    counted = _Counted(jobs)
+    keys = _chosen((_key_of(job, time_of) for job in counted), wanted)
+    return list(store.jobs.by_keys(queue, keys)), counted.total
+
+
+def page_of(jobs: Iterable[Job], time_of: TimeOf, wanted: Page) -> tuple[list[Job], int]:
+    """The same, with all jobs up to the end of the page in memory."""
     counted = _Counted(jobs)
     if wanted.sort == "queue":
         return [job for n, job in enumerate(counted) if wanted.start <= n < wanted.end], counted.total
-    if wanted.end > HELD_WHOLE:
-        keys = _chosen((_key_of(job, time_of) for job in counted), wanted)
-        return list(store.jobs.by_keys(queue, keys)), counted.total
     choose = heapq.nlargest if wanted.sort == "newest" else heapq.nsmallest
     found = choose(wanted.end, counted, key=lambda job: (time_of(job), job.id))
     return found[wanted.start :], counted.total

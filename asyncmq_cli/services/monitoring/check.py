@@ -70,7 +70,7 @@ class CheckService:
             probes += map(self._missing, missing)
             names = [name for name in names if name not in missing]
         for counts in self._counts(names, now, thresholds):
-            probes += _QueueProbes(self._store, counts, now).judged(thresholds)
+            probes += QueueProbes(self._store, counts, now).judged(thresholds)
         if not queues and not names and "workers" in thresholds:
             # Who asks for workers is not served by there being no queue that could lack one.
             probes.append(_judged("workers", None, 0, thresholds["workers"]))
@@ -78,7 +78,7 @@ class CheckService:
 
     def _counts(
         self, names: Sequence[str], now: float, thresholds: Mapping[str, Threshold]
-    ) -> Iterator[_Counts]:
+    ) -> Iterator[QueueCounts]:
         """Sizes, and the little more that only some probes need, of many queues in few round trips."""
         queues = self._store.queues
         sizes = list(queues.sizes(names, now))
@@ -91,7 +91,7 @@ class CheckService:
             dead = [one.queue for one in sizes if one.dlq]
             failed = {one.queue: failed_of(one, states) for one, states in queues.states(dead, now)}
         for one in sizes:
-            yield _Counts(one, oldest.get(one.queue), failed.get(one.queue, one.dlq))
+            yield QueueCounts(one, oldest.get(one.queue), failed.get(one.queue, one.dlq))
 
     def _missing(self, queue: str) -> Probe:
         problem = QueueNotFound(queue).message + nearest_suffix(nearest_queues(self._store, queue))
@@ -99,7 +99,7 @@ class CheckService:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts:
+class QueueCounts:
     """`oldest` is when the oldest waiting job was created. None is what cannot be read, or is not there."""
 
     sizes: Sizes
@@ -107,10 +107,10 @@ class _Counts:
     failed: int | None
 
 
-class _QueueProbes:
+class QueueProbes:
     """The values of one queue. What its sizes show to be empty is not read."""
 
-    def __init__(self, store: Store, counts: _Counts, now: float) -> None:
+    def __init__(self, store: Store, counts: QueueCounts, now: float) -> None:
         self._store = store
         self._counts = counts
         self._sizes = counts.sizes

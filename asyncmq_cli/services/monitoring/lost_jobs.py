@@ -51,12 +51,15 @@ def silence_in_words(jobs: int) -> str:
     return f"{jobs:,} {were} claimed before a worker of this queue went silent"
 
 
+Reason = Literal["heartbeat_stopped", "no_live_worker"]
+
+
 @dataclass(frozen=True, slots=True)
 class LostJob:
-    """`reason` is the rule by which it is called so."""
+    """`reason` is the rule by which it counts as lost."""
 
     id: str
-    reason: Literal["heartbeat_stopped", "no_live_worker"]
+    reason: Reason
 
 
 class LostJobs:
@@ -102,9 +105,9 @@ class LostJobs:
                 continue
             if self.oldest_claim is None or claim.since < self.oldest_claim:
                 self.oldest_claim = claim.since
-            lost = self._lost_by(claim, claim.since, ttl, bool(live)) if may_judge else None
-            if lost is not None:
-                yield lost
+            reason = reason_lost(claim, self._workers, self._now, ttl) if may_judge else None
+            if reason is not None:
+                yield LostJob(claim.job_id, reason)
                 continue
             if claim.since < self._now - ttl:
                 old_claims.append(claim.since)
@@ -113,7 +116,7 @@ class LostJobs:
         for problem in odd.problems():
             self._store.warn_of(self._queue, problem)
         if may_judge:
-            self.surplus = _surplus(old_claims, live, silent)
+            self.surplus = surplus_of(old_claims, live, silent)
 
     def _silent_beside(self, live: Sequence[Worker]) -> list[Worker]:
         """The stale workers that are beside live ones: Redis does not tell whether they are gone. When one
@@ -133,24 +136,6 @@ class LostJobs:
         newest = max(self._longest_silent)
         if (since, job_id) < newest:
             self._longest_silent[self._longest_silent.index(newest)] = (since, job_id)
-
-    def _lost_by(self, claim: Claim, since: float, ttl: float, attended: bool) -> LostJob | None:
-        # One from before the claim is of an earlier try.
-        beats = claim.heartbeat is not None and claim.heartbeat >= since
-        last_sign = claim.heartbeat if beats and claim.heartbeat is not None else since
-        if beats and last_sign < self._now - SILENCE and not self._may_be_of_silent(last_sign, attended):
-            return LostJob(claim.job_id, "heartbeat_stopped")
-        if not attended and last_sign < self._now - ttl:
-            return LostJob(claim.job_id, "no_live_worker")
-        return None
-
-    def _may_be_of_silent(self, last_sign: float, attended: bool) -> bool:
-        """Whether a silent worker, by its own clock, had written shortly before or after."""
-        return attended and any(
-            worker.heartbeat is not None and abs(worker.heartbeat - last_sign) <= SILENCE
-            for worker in self._workers or ()
-            if not worker.is_live
-        )
 
 
 class _OddClaims:
@@ -194,7 +179,30 @@ def active_claims(store: Store, queue: str) -> Iterator[Claim]:
             yield claim
 
 
-def _surplus(old_claims: Sequence[float], live: Sequence[Worker], silent: Sequence[Worker]) -> int:
+def reason_lost(claim: Claim, workers: Sequence[Worker], now: float, ttl: float) -> Reason | None:
+    """The rule by which the claimed job is lost; None where it may be running. `ttl` is seconds."""
+    if claim.since is None:
+        return None
+    attended = any(worker.is_live for worker in workers)
+    # A heartbeat from before the claim belongs to an earlier attempt.
+    beats = claim.heartbeat is not None and claim.heartbeat >= claim.since
+    last_sign = claim.heartbeat if beats and claim.heartbeat is not None else claim.since
+    stopped = beats and last_sign < now - SILENCE
+    if stopped and not (attended and _wrote_near(last_sign, workers)):
+        return "heartbeat_stopped"
+    return "no_live_worker" if not attended and last_sign < now - ttl else None
+
+
+def _wrote_near(moment: float, workers: Sequence[Worker]) -> bool:
+    """Whether a silent worker, by its own clock, wrote shortly before or after `moment`."""
+    return any(
+        worker.heartbeat is not None and abs(worker.heartbeat - moment) <= SILENCE
+        for worker in workers
+        if not worker.is_live
+    )
+
+
+def surplus_of(old_claims: Sequence[float], live: Sequence[Worker], silent: Sequence[Worker]) -> int:
     """How many of these jobs, by when they were claimed, no worker can be running."""
     capacity = _capacity(live)
     if capacity is None:
