@@ -8,6 +8,7 @@ from pathlib import Path
 
 from asyncmq_cli.exit_status import ExitStatus
 from asyncmq_cli.models.actions import ACTIONS
+from asyncmq_cli.models.checks import PROBES, ProbeKind
 from tools import commandtree, layers
 from tools.commandtree import Command, Noun, Parameter
 from tools.manpage import CONVENTIONS, manual
@@ -15,7 +16,7 @@ from tools.pages import with_table
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ROOT / "docs" / "commands.md"
-ERRORS, KEYS = ROOT / "docs" / "errors.md", ROOT / "docs" / "keys.md"
+ERRORS, KEYS, MONITORING = (ROOT / "docs" / f"{name}.md" for name in ("errors", "keys", "monitoring"))
 MANUAL = ROOT / "docs" / "man" / "asyncmq.1"
 
 _HEAD = """\
@@ -33,12 +34,32 @@ def pages() -> dict[Path, str]:
         ERRORS: errors_page(),
         KEYS: keys_page(),
         layers.PICTURE: layers.picture(),
+        MONITORING: monitoring_page(),
     }
 
 
 def errors_page() -> str:
     rows = [(str(int(status)), status.meaning) for status in ExitStatus]
     return with_table(ERRORS.read_text(encoding="utf-8"), "Status", rows)
+
+
+def monitoring_page() -> str:
+    always = [
+        (f"`{probe.name}`", "warning" if probe.always.critical is None else "critical", _probe(probe))
+        for probe in PROBES
+        if probe.always is not None
+    ]
+    others = [
+        (f"`{probe.option} {'DURATION' if probe.is_duration else 'N'}`", probe.meaning)
+        for probe in PROBES
+        if probe.always is None
+    ]
+    page = with_table(MONITORING.read_text(encoding="utf-8"), "Probe", always)
+    return with_table(page, "Option", others)
+
+
+def _probe(probe: ProbeKind) -> str:
+    return probe.meaning + (f" `{probe.option}`" if probe.option else "")
 
 
 def keys_page() -> str:

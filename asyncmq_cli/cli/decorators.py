@@ -20,12 +20,12 @@ Function = Callable[..., Any]
 
 
 def command(
-    app: typer.Typer, name: str, *extras: str, without: Sequence[str] = ()
+    app: typer.Typer, name: str, *extras: str | Options, without: Sequence[str] = ()
 ) -> Callable[[Function], Function]:
     """Register a function that takes a Session and its own arguments as `name`.
 
-    `extras` are the names of further sets of options, which the session reads. `without` are global options
-    that the command takes only before its name, because it has one of that name itself.
+    `extras` are further options, or names of sets of them; the session has their values. `without` are global
+    options that the command takes only before its name, because it has one of that name itself.
     """
     own = extra_options(*extras)
     # A set may have a global option of its own, with a short name more.

@@ -236,11 +236,16 @@ _SETS["pace"] = {"rate": _SETS["bulk"]["rate"]}
 _TOGETHER = {"list": ("ndjson", "fields", "names", "full")}
 
 
-def extra_options(*sets: str) -> Options:
-    """Those of the named sets: `list` for a list, `secrets` where job data is printed, `filters` and
-    `bulk` for what hits many jobs."""
-    names = [name for each in sets for name in _TOGETHER.get(each, (each,))]
-    return {name: option for each in names for name, option in _SETS[each].items()}
+def extra_options(*sets: str | Options) -> Options:
+    """These options, and those of the named sets: `list` for a list, `secrets` where job data is printed,
+    `filters` and `bulk` for changes of many jobs."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for each in sets:
+        for options in (
+            [_SETS[name] for name in _TOGETHER.get(each, (each,))] if isinstance(each, str) else [each]
+        ):
+            found |= options
+    return found
 
 
 def print_version(wanted: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -13,11 +13,11 @@ import typer
 from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.params import option
+from asyncmq_cli.cli.params import Options, option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.exit_status import CheckStatus
-from asyncmq_cli.models.checks import CheckReport, Range, Threshold
+from asyncmq_cli.models.checks import PROBES, CheckReport, ProbeKind, Range, Threshold
 from asyncmq_cli.nearest import did_you_mean, nearest
 
 app = lone()
@@ -86,61 +86,40 @@ _FORM = "WARN, WARN:CRIT or :CRIT; -w and -c take ranges"
 _RANGE = "a range is 10 (alert above), 10: (below), ~:10, 10:20 (outside) or @10:20 (inside)"
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """An option that takes a threshold, and how its numbers are read."""
-
-    option: str
-    help: str
-    read: Callable[[str], float]
-    least: bool = False
-
-    @property
-    def declared(self) -> Any:
-        kind = "DURATION" if self.read is duration else "N"
-        return option(self.option, f"{kind}[:{kind}]", self.help)
-
-    def threshold(self, text: str) -> Threshold:
-        return threshold(self.option, text, self.read, least=self.least)
-
-    def range(self, option: str, text: str) -> float | Range:
-        return range_bound(option, text, self.read, least=self.least)
+def _read(kind: ProbeKind) -> Callable[[str], float]:
+    return duration if kind.is_duration else count
 
 
-# By the name of the probe.
-BOUNDS: dict[str, Bound] = {
-    "waiting": Bound("--max-waiting", "Waiting jobs.", count),
-    "oldest": Bound("--max-oldest", "Age of the oldest waiting job, as 10m or 1h30m.", duration),
-    "failed": Bound("--max-failed", "Failed jobs.", count),
-    "dlq": Bound("--max-dlq", "Dead letters: failed and expired; costs less than --max-failed.", count),
-    "delayed-due": Bound("--max-delayed-due", "Jobs still delayed although their time has come.", count),
-    "running": Bound("--max-running", "Time since the longest active job was claimed.", duration),
-    "workers": Bound("--min-workers", "Live workers, at least.", count, least=True),
-    "overdue": Bound("--max-overdue", "Overdue repeatables. [default: 0]", count),
-    "lost": Bound("--max-lost", "Active jobs without a worker. [default: :0]", count),
-    "silent": Bound("--max-silent", "Jobs claimed before a worker went silent. [default: 0]", count),
+def _flag(kind: ProbeKind) -> str:
+    return (kind.option or "").removeprefix("--").replace("-", "_")
+
+
+def _option_of(kind: ProbeKind) -> tuple[Any, Any]:
+    metavar = "DURATION" if kind.is_duration else "N"
+    text = kind.meaning
+    if kind.always is not None:
+        default = "0" if kind.always.warning is not None else ":0"
+        text += f" [default: {default}]"
+    return Annotated[
+        str | None, option(str(kind.option), f"{metavar}[:{metavar}]", text, title="Thresholds")
+    ], None
+
+
+_SETTABLE = {kind.name: kind for kind in PROBES if kind.option is not None}
+# The defaults that hardly anybody changes come last.
+_THRESHOLDS: Options = {
+    _flag(kind): _option_of(kind)
+    for kind in sorted(_SETTABLE.values(), key=lambda kind: kind.always is not None)
 }
-
-
 _PROBE_RANGE = "[PROBE=]RANGE"
 
 
-@command(app, "check", "monitor")
+@command(app, "check", _THRESHOLDS, "monitor")
 def check(
     session: Session,
     queue: Annotated[
         list[str] | None, option("--queue", "QUEUE", "Only this queue; may be repeated.")
     ] = None,
-    max_waiting: Annotated[str | None, BOUNDS["waiting"].declared] = None,
-    max_oldest: Annotated[str | None, BOUNDS["oldest"].declared] = None,
-    max_failed: Annotated[str | None, BOUNDS["failed"].declared] = None,
-    max_dlq: Annotated[str | None, BOUNDS["dlq"].declared] = None,
-    max_delayed_due: Annotated[str | None, BOUNDS["delayed-due"].declared] = None,
-    max_running: Annotated[str | None, BOUNDS["running"].declared] = None,
-    min_workers: Annotated[str | None, BOUNDS["workers"].declared] = None,
-    max_overdue: Annotated[str | None, BOUNDS["overdue"].declared] = None,
-    max_lost: Annotated[str | None, BOUNDS["lost"].declared] = None,
-    max_silent: Annotated[str | None, BOUNDS["silent"].declared] = None,
     warning: Annotated[
         list[str] | None,
         option(
@@ -176,19 +155,11 @@ def check(
       asyncmq check --min-workers 2:1 --max-failed :0 --json | jq .probes
       asyncmq check -w 1000 -c 10000 -w workers=2: -c oldest=1h -t 10
     """
-    given = {
-        "waiting": max_waiting,
-        "oldest": max_oldest,
-        "failed": max_failed,
-        "dlq": max_dlq,
-        "delayed-due": max_delayed_due,
-        "running": max_running,
-        "workers": min_workers,
-        "overdue": max_overdue,
-        "lost": max_lost,
-        "silent": max_silent,
+    thresholds = {
+        name: threshold(str(kind.option), text, _read(kind), least=kind.least)
+        for name, kind in _SETTABLE.items()
+        if (text := session.flags.get(_flag(kind))) is not None
     }
-    thresholds = {name: BOUNDS[name].threshold(text) for name, text in given.items() if text is not None}
     thresholds |= _ranges(warning or [], critical or [], thresholds)
     report = session.checks.check(queue or [], thresholds)
     # Nobody can read the line of what cannot be written, and no status of a probe would say so.
@@ -206,17 +177,18 @@ def _ranges(warning: list[str], critical: list[str], given: Mapping[str, Thresho
         for text in texts:
             name, equals, wanted = text.partition("=")
             name, wanted = (name, wanted) if equals else ("waiting", text)
-            bound = BOUNDS.get(name)
-            if bound is None:
+            kind = _SETTABLE.get(name)
+            if kind is None:
                 raise UsageProblem(
-                    f"{short}: there is no probe {name!r}",
-                    hint=did_you_mean(nearest(name, BOUNDS, most=1)) or f"choose from {', '.join(BOUNDS)}",
+                    f"{short}: unknown probe {name!r}",
+                    hint=did_you_mean(nearest(name, _SETTABLE, most=1))
+                    or f"choose from {', '.join(_SETTABLE)}",
                 )
-            before = made.get(name, Threshold(least=bound.least))
+            before = made.get(name, Threshold(least=kind.least))
             if name in given or before.bound_of(state) is not None:
-                other = bound.option if name in given else short
+                other = kind.option if name in given else short
                 raise UsageProblem(f"{short} and {other} set the same threshold of {name}")
-            limit = bound.range(short, wanted)
+            limit = range_bound(short, wanted, _read(kind), least=kind.least)
             is_warning = state == "warning"
             made[name] = replace(before, warning=limit) if is_warning else replace(before, critical=limit)
     return made

@@ -54,6 +54,97 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeKind:
+    """One row for each probe; only how its value is read stands elsewhere (`services.monitoring.check`).
+
+    `text` is what the line of `check` says of a value, `meaning` what `--help` and docs/monitoring.md say.
+    `option` sets the threshold. `always` is the threshold without that option; a probe that has one is always
+    made. With `least` the value must not be less than the threshold. Values are counts or, with
+    `is_duration`, seconds.
+    """
+
+    name: str
+    text: str
+    meaning: str
+    option: str | None = None
+    always: Threshold | None = None
+    is_duration: bool = False
+    least: bool = False
+
+
+PROBES = (
+    ProbeKind(
+        "unattended",
+        "a backlog of {} and no live worker",
+        "Jobs that wait, or are delayed and due, while no worker is alive.",
+        always=Threshold(critical=0),
+    ),
+    ProbeKind(
+        "paused",
+        "paused with a backlog of {}",
+        "The same jobs in a paused queue, which is not unattended then.",
+        always=Threshold(warning=0),
+    ),
+    ProbeKind(
+        "overdue",
+        "{} overdue repeatable{s}",
+        "Repeatables that are late by over a minute.",
+        "--max-overdue",
+        always=Threshold(warning=0),
+    ),
+    ProbeKind(
+        "lost",
+        "{} active without a worker",
+        "Active jobs that have lost their worker.",
+        "--max-lost",
+        always=Threshold(critical=0),
+    ),
+    ProbeKind(
+        "silent",
+        "{} claimed before a worker went silent",
+        "Active jobs claimed before a worker went silent, where other workers live.",
+        "--max-silent",
+        always=Threshold(warning=0),
+    ),
+    ProbeKind("waiting", "{} waiting", "Waiting jobs.", "--max-waiting"),
+    ProbeKind(
+        "oldest",
+        "the oldest has waited {}",
+        "Age of the oldest among the jobs that stand first in their priority, such as 10m or 1h30m.",
+        "--max-oldest",
+        is_duration=True,
+    ),
+    ProbeKind(
+        "failed",
+        "{} failed",
+        "Failed jobs. Reads the states hash to leave out expired jobs.",
+        "--max-failed",
+    ),
+    ProbeKind(
+        "dlq",
+        "{} dead",
+        "Dead letters, failed and expired: the cheapest way to watch a large dead-letter queue.",
+        "--max-dlq",
+    ),
+    ProbeKind(
+        "delayed-due",
+        "{} delayed and due",
+        "Delayed jobs whose time has come, but which no worker has moved to the waiting set.",
+        "--max-delayed-due",
+    ),
+    ProbeKind(
+        "running",
+        "one is active for {}",
+        "Time since the claim of the job that has been active longest.",
+        "--max-running",
+        is_duration=True,
+    ),
+    ProbeKind("workers", "{} live worker{s}", "Live workers.", "--min-workers", least=True),
+)
+PROBE_BY_NAME = {probe.name: probe for probe in PROBES}
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """One thing looked at; `queue` is None for what is of no queue. Durations are seconds; the value
     of `redis` is how long it took to answer.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.checks import CHECK_STATES, CheckReport, Probe, Range, Threshold
+from asyncmq_cli.models.checks import CHECK_STATES, PROBE_BY_NAME, CheckReport, Probe, Range, Threshold
 from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import duration, rfc3339
@@ -22,22 +22,6 @@ _NAMED = 3
 _LONGEST = 200
 """How many troubles the line names, and with how many characters each: monitors cut a line that is
 long, and people do not read it."""
-
-_SECONDS = frozenset({"oldest", "running"})
-_WORDS = {
-    "unattended": "a backlog of {} and no live worker",
-    "paused": "paused with a backlog of {}",
-    "overdue": "{} overdue repeatable{s}",
-    "lost": "{} active without a worker",
-    "silent": "{} claimed before a worker went silent",
-    "waiting": "{} waiting",
-    "oldest": "the oldest has waited {}",
-    "failed": "{} failed",
-    "dlq": "{} dead",
-    "delayed-due": "{} delayed and due",
-    "running": "one is active for {}",
-    "workers": "{} live worker{s}",
-}
 
 
 def line(report: CheckReport) -> str:
@@ -65,7 +49,9 @@ def trouble(probe: Probe) -> str:
     if probe.state == "unknown":
         said = redact_text(probe.problem or "it cannot be read")
         return said if probe.queue is None or probe.name == "exists" else f"{probe.queue}: {said}"
-    said = _WORDS[probe.name].format(_human(probe, probe.value), s="" if probe.value == 1 else "s")
+    said = PROBE_BY_NAME[probe.name].text.format(
+        _human(probe, probe.value), s="" if probe.value == 1 else "s"
+    )
     bound = probe.threshold.bound_of(probe.state)
     if isinstance(bound, Range):
         where = "not within" if bound.inside else "within"
@@ -119,20 +105,20 @@ def _badness(probe: Probe) -> tuple[int, float]:
 def _human(probe: Probe, value: float | None) -> str:
     if value is None:
         return "-"
-    return duration(value) if probe.name in _SECONDS else f"{value:,.0f}"
+    return duration(value) if PROBE_BY_NAME[probe.name].is_duration else f"{value:,.0f}"
 
 
 def _perfdata(probes: Sequence[Probe]) -> list[str]:
     """For each probe the worst value of any queue, so that the labels stay the same."""
     by_name: dict[str, list[Probe]] = {}
     for probe in probes:
-        if probe.name in _WORDS:
+        if probe.name in PROBE_BY_NAME:
             by_name.setdefault(probe.name, []).append(probe)
     return [_measured(name, of_queues) for name, of_queues in by_name.items()]
 
 
 def _measured(name: str, probes: Sequence[Probe]) -> str:
-    threshold, unit = probes[0].threshold, "s" if name in _SECONDS else ""
+    threshold, unit = probes[0].threshold, "s" if PROBE_BY_NAME[name].is_duration else ""
     # A queue in which nothing waits, or runs, does so for no time at all.
     known = [probe.value or 0 for probe in probes if probe.state != "unknown"]
     # U is the guidelines' word for a value that could not be had.

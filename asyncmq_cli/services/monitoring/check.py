@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import QueueNotFound, RedisProblem
-from asyncmq_cli.models.checks import CheckReport, Probe, Threshold
+from asyncmq_cli.models.checks import PROBES, CheckReport, Probe, Threshold
 from asyncmq_cli.models.workers import slowest
 from asyncmq_cli.services.jobs.lookup import nearest_queues, nearest_suffix
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
@@ -28,15 +28,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.read.sizes import Sizes
     from asyncmq_cli.storage.store import Store
 
-ALWAYS: Mapping[str, Threshold] = {
-    "unattended": Threshold(critical=0),
-    "paused": Threshold(warning=0),
-    "overdue": Threshold(warning=0),
-    "lost": Threshold(critical=0),
-    "silent": Threshold(warning=0),
-}
-"""What is always looked at, and how far it may go where nothing else is asked for."""
-
+_ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
 _NO_BOUNDS = Threshold()
 
 
@@ -49,12 +41,11 @@ class CheckService:
     def check(self, queues: Sequence[str], thresholds: Mapping[str, Threshold]) -> CheckReport:
         """Look at these queues, or at all where none is named; never raises what Redis refuses.
 
-        `thresholds` are by the probe's name: those of `ALWAYS`, and `waiting`, `oldest`, `failed`,
-        `dlq`, `delayed-due`, `running` and `workers`.
+        `thresholds` are by the name of the probe, as in `models.checks.PROBES`.
         """
         try:
             with self._store.errors():
-                return self._check(queues, {**ALWAYS, **thresholds})
+                return self._check(queues, {**_ALWAYS, **thresholds})
         except (RedisProblem, ForeignQueue) as found:
             exc = found if isinstance(found, RedisProblem) else RedisProblem(found.code, found.message)
             silent = Probe("redis", None, None, _NO_BOUNDS, "unknown", exc.message)
