@@ -96,6 +96,19 @@ _AWAY = frozenset(
 _NO_WRITES = frozenset(f"redis_{code}" for code in ("no_replicas", "out_of_memory", "misconf"))
 
 
+class WrongType(AdminError):
+    """A key of AsyncMQ's layout holds a value of another type. `key` is its name."""
+
+    code = "wrong_type"
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        super().__init__(
+            f"the key {key.decode('utf-8', 'surrogateescape')!r} is not of the type that AsyncMQ keeps there",
+            hint="another program may have written it: look at it with redis-cli TYPE",
+        )
+
+
 class QueueNotFound(AdminError):
     """Redis holds nothing of such a queue. `nearest` are names that may have been meant."""
 

@@ -1,9 +1,13 @@
-"""Words that several layers know: states and colours, and numbers as job data holds them."""
+"""Words that several layers know: states and colours; numbers as job data holds them; and batches."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 COLOR_CHOICES = ("auto", "always", "never")
 
@@ -40,3 +44,10 @@ def as_number(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def chunked(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:
+    """Lists of `size` items; the last may be shorter (`itertools.batched` needs Python 3.12)."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch

@@ -177,7 +177,8 @@ def _groups(search: _Search) -> None:
 
 def _tasks(search: _Search) -> None:
     """Those of the definitions, and elsewhere those of some jobs: enough to know how they are called."""
-    from asyncmq_cli.storage.read import repeatables, scan
+    from asyncmq_cli.storage.client import scan
+    from asyncmq_cli.storage.read import repeatables
     from asyncmq_cli.storage.read.lists import JobLists
     from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.errors import AdminError, ChangeRefused
+from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
 from asyncmq_cli.exit_status import ExitStatus
+from asyncmq_cli.models.values import chunked
 from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup, Entry
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused, source_of
 from asyncmq_cli.services.changes.jobs import BulkOptions
 from asyncmq_cli.services.changes.runner import Attempt
-from asyncmq_cli.storage.read.scan import WrongType, chunked
 from asyncmq_cli.storage.schema.keys import to_bytes, to_text
 from asyncmq_cli.storage.schema.location import job_of
 from asyncmq_cli.storage.write.job_changes import already_there, marked_cancelled

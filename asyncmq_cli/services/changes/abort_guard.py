@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, command_line
-from asyncmq_cli.models.values import DEAD_STATES
-from asyncmq_cli.storage.read.scan import chunked
+from asyncmq_cli.models.values import DEAD_STATES, chunked
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store

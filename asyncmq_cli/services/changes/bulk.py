@@ -18,7 +18,7 @@ from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound, command_l
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
 from asyncmq_cli.services.changes.runner import Attempt, Runner
 from asyncmq_cli.services.jobs.lookup import require_queue
-from asyncmq_cli.storage.read.scan import Pace
+from asyncmq_cli.storage.client.scan import Pace
 from asyncmq_cli.storage.schema.location import Location
 from asyncmq_cli.storage.write.job_changes import Change
 

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
+from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType, command_line
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, as_number
 from asyncmq_cli.services.backup.writer import BackupWriter
 from asyncmq_cli.services.changes.abort_guard import AbortGuard
 from asyncmq_cli.services.changes.bulk import Decision, JobRunner, source_of
 from asyncmq_cli.services.changes.runner import Attempt
 from asyncmq_cli.services.jobs import lookup
-from asyncmq_cli.storage.read.scan import WrongType
 from asyncmq_cli.storage.schema.job import has_pending_parents
 from asyncmq_cli.storage.schema.keys import PLACES
 from asyncmq_cli.storage.write.job_changes import Change, marked_cancelled

@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.errors import ChangeRefused, JobNotFound, command_line
-from asyncmq_cli.models.values import DEAD_STATES
+from asyncmq_cli.errors import ChangeRefused, JobNotFound, WrongType, command_line
+from asyncmq_cli.models.values import DEAD_STATES, chunked
 from asyncmq_cli.services.changes.bulk import Decision, JobRunner, Planned, Refused, Step
 from asyncmq_cli.services.changes.runner import Attempt
 from asyncmq_cli.services.doctor.diagnosis import diagnose
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
 from asyncmq_cli.storage.integrity import repairs
-from asyncmq_cli.storage.read.scan import WrongType, chunked
 from asyncmq_cli.storage.write.job_changes import Change, marked_cancelled
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from asyncmq_cli.errors import WrongType
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
 from asyncmq_cli.services.repeatables.plans import name_of, runs_of
 from asyncmq_cli.services.repeatables.schedule import SchedulerClock
-from asyncmq_cli.storage.read.scan import WrongType
 from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
 from asyncmq_cli.models.findings import RepairReport
+from asyncmq_cli.models.values import chunked
 from asyncmq_cli.services.backup.format import as_text
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused
 from asyncmq_cli.services.changes.runner import Attempt
@@ -18,7 +19,6 @@ from asyncmq_cli.services.repeatables.service import retry_while_busy
 from asyncmq_cli.storage.integrity import repairs
 from asyncmq_cli.storage.integrity.evidence import Evidence
 from asyncmq_cli.storage.read.repeatables import normalized
-from asyncmq_cli.storage.read.scan import chunked
 from asyncmq_cli.storage.schema.codec import dumps
 from asyncmq_cli.storage.schema.keys import to_bytes
 from asyncmq_cli.storage.write.audit_stream import EventDraft

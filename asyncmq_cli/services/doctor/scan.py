@@ -12,11 +12,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.values import chunked
 from asyncmq_cli.services.doctor.diagnosis import diagnose
 from asyncmq_cli.services.doctor.queue_checks import QueueFinding, confirmed, queue_findings
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
 from asyncmq_cli.storage.integrity.samples import Samples
-from asyncmq_cli.storage.read.scan import WrongType, chunked
 from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:

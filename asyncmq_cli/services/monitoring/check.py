@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.errors import QueueNotFound, RedisProblem
-from asyncmq_cli.models.checks import PROBES, CheckReport, Probe, Threshold
+from asyncmq_cli.errors import QueueNotFound, RedisProblem, WrongType
+from asyncmq_cli.models.checks import CheckReport, PROBES, Probe, Threshold
 from asyncmq_cli.models.workers import slowest
 from asyncmq_cli.services.jobs.lookup import nearest_queues, nearest_suffix
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
 from asyncmq_cli.services.repeatables.schedule import SchedulerClock
 from asyncmq_cli.storage.read.liveness import TOLERANCE, offset_in_words
 from asyncmq_cli.storage.read.queues import failed_of
-from asyncmq_cli.storage.read.scan import WrongType
 from asyncmq_cli.storage.schema.keys import QueueKeys
 from asyncmq_cli.storage.schema.rabbitmq import ForeignQueue
 

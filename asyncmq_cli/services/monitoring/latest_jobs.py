@@ -6,10 +6,10 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.snapshots import LatestJob
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.read.prefilter import NewestPrefilter
-from asyncmq_cli.storage.read.scan import WrongType
 from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:

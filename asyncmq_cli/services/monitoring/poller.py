@@ -14,12 +14,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from asyncmq_cli.errors import RedisProblem
+from asyncmq_cli.errors import RedisProblem, WrongType
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS
 from asyncmq_cli.models.snapshots import LatestJob, LatestQueue, Snapshot
+from asyncmq_cli.models.values import chunked
 from asyncmq_cli.services.monitoring.latest_jobs import FEW_JOBS, newest, newest_of, newest_placed
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs, silence_in_words
-from asyncmq_cli.storage.read.scan import WrongType, chunked
 from asyncmq_cli.storage.read.sizes import StateCounts
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from asyncmq_cli.errors import AdminError, JobNotFound, RedisProblem, WaitFailed, WaitTimeout, command_line
-from asyncmq_cli.models.values import ENDED_STATES
+from asyncmq_cli.models.values import ENDED_STATES, chunked
 from asyncmq_cli.models.waits import Standing, WaitReport
 from asyncmq_cli.services.jobs.lookup import require_queue
-from asyncmq_cli.storage.read.scan import chunked
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store

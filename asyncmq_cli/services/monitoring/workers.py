@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.errors import ChangeRefused, WorkerNotFound, command_line
+from asyncmq_cli.errors import ChangeRefused, WorkerNotFound, WrongType, command_line
 from asyncmq_cli.models.workers import Worker, WorkerPage, WorkerSummary
 from asyncmq_cli.services.jobs.lookup import require_queue
-from asyncmq_cli.storage.read.scan import WrongType
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport

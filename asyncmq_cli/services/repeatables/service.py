@@ -19,6 +19,7 @@ from asyncmq_cli.errors import (
     ChangeRefused,
     RepeatableNotFound,
     UsageProblem,
+    WrongType,
 )
 from asyncmq_cli.models.repeatables import Repeatable, RepeatableChange
 from asyncmq_cli.nearest import nearest
@@ -37,7 +38,6 @@ from asyncmq_cli.storage.read.repeatables import (
     normalized,
     scheduler_at_work,
 )
-from asyncmq_cli.storage.read.scan import WrongType
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store

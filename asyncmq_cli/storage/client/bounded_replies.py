@@ -17,6 +17,8 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA, _HiredisParser
 from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from asyncmq_cli.storage.client.replies import check_reply
+
 SMALL = 1024 * 1024
 """Bytes: generous for numbers, states, return codes and errors, of the largest batch."""
 LARGE = 256 * 1024 * 1024
@@ -142,21 +144,29 @@ class Parser(_HiredisParser):
 
 
 class Bounded:
-    """A connection whose replies are bounded: the next by `expect`, any other by `unasked`, in bytes."""
+    """A connection that bounds every reply, and checks the replies to the commands that it was told of.
+
+    A reply that nobody announced by `expect` may have at most `unasked` bytes.
+    """
 
     unasked = SMALL
-    _most: int | None = None
+    _expected: tuple[bytes, int] | None = None
 
-    def expect(self, command: bytes | str) -> None:
-        """The next reply is one to this command."""
-        self._most = bound_of(command.encode() if isinstance(command, str) else command)
+    def expect(self, command: bytes | str, words: int) -> None:
+        """Say that the next reply answers this command of so many words."""
+        self._expected = (command.encode() if isinstance(command, str) else command), words
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         connection: Any = self
-        client_library: Any = super()
-        connection._parser.start(self._most or self.unasked, connection.socket_timeout)
+        redis_py: Any = super()
+        expected, self._expected = self._expected, None
+        most = self.unasked if expected is None else bound_of(expected[0])
+        connection._parser.start(most, connection.socket_timeout)
         try:
-            return client_library.read_response(*args, **kwargs)
+            reply = redis_py.read_response(*args, **kwargs)
+            if expected is not None:
+                check_reply(*expected, reply)
+            return reply
         except (MemoryError, RecursionError) as exc:
             connection.disconnect()
             raise ReplyTooLarge from exc
@@ -164,5 +174,6 @@ class Bounded:
             # A map whose keys are maps: hiredis cannot hold it, and no Redis sends it.
             connection.disconnect()
             raise InvalidResponse("a reply that cannot be held") from exc
-        finally:
-            self._most = None
+        except InvalidResponse:
+            connection.disconnect()
+            raise

@@ -1,43 +1,132 @@
-"""Many commands in one round trip, each about one key."""
+"""Pipelining: many commands in one round trip, and commands sent ahead of the replies being read.
+
+While the caller works on one piece of a collection, Redis works on the next. Only a handful of
+bounded commands are under way at a time, and Redis serves other clients between them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
-from redis.exceptions import ResponseError
+from hiredis import pack_command
+from redis.exceptions import NoPermissionError, ResponseError
 
-from asyncmq_cli.storage.read.scan import WrongType
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.storage.client.replies import with_command
 
-Question = tuple[Any, ...]
-"""A command: its name, the key that it is about, and what else it takes."""
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Command = tuple[Any, ...]
+"""A command as its words: its name, the key that it reads, and its other arguments."""
+ErrorTypes = type[Exception] | tuple[type[Exception], ...]
 
 
-def ask(client: redis.Redis, questions: Sequence[Question]) -> list[Any]:
-    """The reply to each; a WrongType is in the place of one whose key holds something else.
+def run_pipeline(client: redis.Redis, commands: Sequence[Command], *, keep: ErrorTypes = ()) -> list[Any]:
+    """The replies to these commands, in one round trip, as redis-py's own methods return them.
 
-    Raises what else Redis said.
+    An error of a type in `keep` (WrongType, or a ResponseError) takes the place of its reply. Raises the
+    first other one, once all replies are read.
     """
-    if not questions:
+    if not commands:
         return []
-    pipe: Any = client.pipeline(transaction=False)
-    for question in questions:
-        pipe.execute_command(*question)
-    replies = pipe.execute(raise_on_error=False)
-    return [_settled(question[1], reply) for question, reply in zip(questions, replies, strict=True)]
+    with PipelinedConnection(client) as connection:
+        connection.send(*((_key_of(command), pack_command(command)) for command in commands))
+        replies = [connection.receive(keep=(WrongType, ResponseError)) for _ in commands]
+    for reply in replies:
+        if isinstance(reply, Exception) and not isinstance(reply, keep):
+            raise reply
+    return [_parsed(client, command[0], reply) for command, reply in zip(commands, replies, strict=True)]
 
 
-def answer(reply: Any) -> Any:
-    """One of these replies. Raises the WrongType that it is."""
-    if isinstance(reply, WrongType):
-        raise reply
-    return reply
+def _key_of(command: Command) -> bytes:
+    return command[1] if len(command) > 1 else b""
 
 
-def _settled(key: bytes, reply: Any) -> Any:
-    if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
-        return WrongType(key)
-    if isinstance(reply, Exception):
-        raise reply
-    return reply
+def _parsed(client: redis.Redis, name: str, reply: Any) -> Any:
+    callbacks: Mapping[str, Any] = client.response_callbacks
+    parse = callbacks.get(name)
+    return reply if parse is None or isinstance(reply, Exception) else parse(reply)
+
+
+class PipelinedConnection:
+    """A connection of its own, as a context manager, for a client that speaks RESP2.
+
+    Replies come in the order of the commands. If replies are outstanding at the end, the connection is
+    closed, so that nobody else reads them.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._pool = client.connection_pool
+        self._connection: Any = None
+        self._expected: deque[tuple[bytes, bytes, int]] = deque()
+
+    def __enter__(self) -> Self:
+        self._connection = self._pool.get_connection()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connection, self._connection = self._connection, None
+        if self._expected:
+            connection.disconnect()
+        self._pool.release(connection)
+
+    def send(self, *commands: tuple[bytes, bytes]) -> None:
+        """Each command is its key (b"" for none) and its bytes, as `pack` or `pack_for_names` made them."""
+        self._expected.extend((key, *_name_and_length(command)) for key, command in commands)
+        self._connection.send_packed_command([b"".join([command for _, command in commands])])
+
+    def receive(self, *, keep: ErrorTypes = ()) -> Any:
+        """The next reply, unparsed; an error of a type in `keep` is returned as the reply. Raises WrongType,
+        any other ResponseError, and InvalidResponse if the reply does not fit its command."""
+        key, command, words = self._expected[0]
+        self._connection.expect(command, words)
+        try:
+            # An InvalidResponse leaves the command outstanding, so the connection will be closed.
+            reply = self._connection.read_response(disable_decoding=True)
+        except ResponseError as exc:
+            self._expected.popleft()
+            error: Exception = exc
+            if isinstance(exc, NoPermissionError):
+                error = with_command(exc, command, key)
+            elif key and "WRONGTYPE" in str(exc):
+                error = WrongType(key)
+            if isinstance(error, keep):
+                return error
+            raise error from None
+        self._expected.popleft()
+        return reply
+
+
+def _name_and_length(command: bytes) -> tuple[bytes, int]:
+    """The name of a packed command, and its number of words."""
+    words, _, name, _ = command.split(b"\r\n", 3)
+    return name, int(words[1:])
+
+
+def pack(*words: str | bytes | float) -> bytes:
+    """A command in Redis's protocol."""
+    return cast("bytes", pack_command(words))  # type: ignore[arg-type]
+
+
+def pack_for_names(head: Sequence[bytes], names: Sequence[bytes], prefix: bytes = b"") -> bytes:
+    """A command with one argument for each name, behind `prefix`."""
+    start = b"*%d\r\n" % (len(head) + len(names))
+    start += b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in head])
+    sizes = set(map(len, names))
+    if len(sizes) == 1:
+        # Ids mostly have one length. Joining them is four times as fast as hiredis' packing.
+        before = b"$%d\r\n%b" % (sizes.pop() + len(prefix), prefix)
+        return start + before + (b"\r\n" + before).join(names) + b"\r\n"
+    return start + b"".join([b"$%d\r\n%b%b\r\n" % (len(prefix) + len(name), prefix, name) for name in names])
+
+
+def pack_scan(command: bytes, key: bytes, cursor: bytes, count: int) -> tuple[bytes, bytes]:
+    """The key, and an SSCAN, HSCAN or ZSCAN of it, as `PipelinedConnection.send` takes them."""
+    return key, pack(command, key, cursor, "COUNT", count)

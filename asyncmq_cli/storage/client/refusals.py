@@ -107,7 +107,7 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
     text = _server_text(exc)
     token = _token(exc, text)
     if token is not None:
-        return _refusal(token, text, getattr(exc, "told", ""))
+        return _refusal(token, text, getattr(exc, "refused_command", ""))
     if isinstance(exc, RedisConnectionError | InvalidResponse):
         told = shortage(exc) or tls.trouble(exc, config.address, config.timeout)
         return _unreachable(config, *(told or (_reason(exc), _RUNNING)))

@@ -1,175 +1,128 @@
-"""A client that takes no reply for another: what is not of the shape that a command's reply has
-comes from no Redis, or from one that is out of step."""
+"""The one check that a reply fits its command. A reply of another shape comes from a server that is not
+Redis, or from a connection that is out of step."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import redis
-from redis.client import Pipeline
 from redis.exceptions import InvalidResponse, NoPermissionError
 
-_Is = Callable[[Any], bool]
-# From a reply, as the client library gives it, and how many elements were asked for.
-_Shape = Callable[[Any, int], bool]
+# Replies as Redis sends them in RESP2; `count` is how many elements were asked for.
+_Check = Callable[[Any, int], bool]
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float)
+def _is_number(reply: Any, _: int = 0) -> bool:
+    return type(reply) is int
 
 
-def _text(value: Any) -> bool:
-    return isinstance(value, bytes)
+def _is_text(reply: Any, _: int = 0) -> bool:
+    return type(reply) is bytes
 
 
-def _or_none(is_one: _Is) -> _Is:
-    return lambda value: value is None or is_one(value)
+def _is_text_or_none(reply: Any, _: int = 0) -> bool:
+    return reply is None or type(reply) is bytes
 
 
-def _one(is_one: _Is) -> _Shape:
-    return lambda reply, _: is_one(reply)
+def _are_texts(reply: Any, _: int = 0) -> bool:
+    return type(reply) is list and set(map(type, reply)) <= {bytes}
 
 
-def _for_each(is_one: _Is) -> _Shape:
-    return lambda reply, asked: isinstance(reply, list) and len(reply) == asked and all(map(is_one, reply))
+def _are_texts_or_none(reply: Any, count: int) -> bool:
+    return type(reply) is list and len(reply) == count and set(map(type, reply)) <= {bytes, type(None)}
 
 
-def _list_of(is_one: _Is) -> _Is:
-    return lambda value: isinstance(value, list) and all(map(is_one, value))
+def _are_numbers(reply: Any, count: int) -> bool:
+    return type(reply) is list and len(reply) == count and set(map(type, reply)) <= {int}
 
 
-def _pair(first: _Is, second: _Is) -> _Is:
-    return lambda value: (
-        isinstance(value, list | tuple) and len(value) == 2 and first(value[0]) and second(value[1])
-    )
-
-
-def _fields(value: Any) -> bool:
-    return isinstance(value, dict) and all(_text(name) and _text(held) for name, held in value.items())
-
-
-_SHAPES: dict[str, _Shape] = {
-    **dict.fromkeys(("EXISTS", "ZCARD", "SCARD", "HLEN", "SISMEMBER"), _one(_number)),
-    "TYPE": _one(_text),
-    "TIME": _one(_pair(_number, _number)),
-    "ZSCORE": _one(_or_none(_number)),
-    "MGET": _for_each(_or_none(_text)),
-    "HMGET": _for_each(_or_none(_text)),
-    "ZMSCORE": _for_each(_or_none(_number)),
-    "SMISMEMBER": _for_each(_number),
-    "SCAN": _one(_pair(_number, _list_of(_text))),
-    "SSCAN": _one(_pair(_number, _list_of(_text))),
-    "HSCAN": _one(_pair(_number, _fields)),
-    "ZSCAN": _one(_pair(_number, _list_of(_pair(_text, _number)))),
-    "XREVRANGE": _one(_list_of(_pair(_text, _fields))),
-}
-
-
-def return_codes(reply: Any) -> list[int]:
-    """What a script returned. Raises InvalidResponse."""
-    if not isinstance(reply, list) or not reply or not all(isinstance(part, int) for part in reply):
-        raise InvalidResponse("a script's reply is no list of numbers")
-    return reply
-
-
-def _check(command: Sequence[Any], reply: Any) -> None:
-    shape = _SHAPES.get(str(command[0]))
-    # MGET names keys, the others a key and what is asked of it.
-    asked = len(command) - (1 if command[0] == "MGET" else 2)
-    if shape is not None and not isinstance(reply, Exception) and not shape(reply, asked):
-        raise InvalidResponse(f"the reply to {command[0]} is none")
-
-
-def check_raw(command: bytes, words: int, reply: Any) -> None:
-    """The same of a reply as it came, to a command of so many words."""
-    if command in (b"SCAN", b"SSCAN", b"HSCAN", b"ZSCAN"):
-        fits = _is_scan(reply) and (command not in (b"HSCAN", b"ZSCAN") or len(reply[1]) % 2 == 0)
-    elif command in (b"MGET", b"HMGET"):
-        asked = words - (1 if command == b"MGET" else 2)
-        fits = type(reply) is list and len(reply) == asked and set(map(type, reply)) <= _TEXTS_OR_NONE
-    elif command == b"ZRANGE":
-        fits = _are_texts(reply)
-    elif command in (b"EVAL", b"EVALSHA"):
-        fits = type(reply) is list or reply == b"QUEUED"
-    elif command == b"MULTI":
-        fits = reply == b"OK"
-    elif command == b"EXEC":
-        fits = type(reply) is list
-    else:
-        fits = type(reply) is int
-    if not fits:
-        raise InvalidResponse(f"the reply to {command.decode()} is none")
-
-
-_TEXTS_OR_NONE = {bytes, type(None)}
-
-
-def _is_scan(reply: Any) -> bool:
+def _is_scan(reply: Any, _: int = 0) -> bool:
     if type(reply) is not list or len(reply) != 2:
         return False
     cursor, found = reply
     return type(cursor) is bytes and cursor.isdigit() and _are_texts(found)
 
 
-def _are_texts(found: Any) -> bool:
-    return type(found) is list and set(map(type, found)) <= {bytes}
+def _is_scan_of_pairs(reply: Any, _: int = 0) -> bool:
+    return _is_scan(reply) and len(reply[1]) % 2 == 0
 
 
-# How the client library begins what it says of a command of a pipeline.
-_PLACE = re.compile(r"Command # ([0-9]{1,9}) \(")
+def _is_time(reply: Any, _: int) -> bool:
+    return _are_texts(reply) and len(reply) == 2 and all(part.isdigit() for part in reply)
 
 
-def asked(error: NoPermissionError, command: Any, key: Any = b"") -> NoPermissionError:
-    """The error, with what was refused: `told` is the command and its key, as text."""
+def _are_stream_entries(reply: Any, _: int) -> bool:
+    return type(reply) is list and all(
+        type(entry) is list and len(entry) == 2 and _is_text(entry[0]) and _are_texts(entry[1])
+        for entry in reply
+    )
+
+
+_CHECKS: dict[bytes, _Check] = {
+    **dict.fromkeys((b"EXISTS", b"STRLEN", b"PTTL", b"SISMEMBER"), _is_number),
+    **dict.fromkeys((b"ZCARD", b"ZCOUNT", b"SCARD", b"HLEN"), _is_number),
+    b"TYPE": _is_text,
+    b"TIME": _is_time,
+    b"ZSCORE": _is_text_or_none,
+    **dict.fromkeys((b"MGET", b"HMGET", b"ZMSCORE"), _are_texts_or_none),
+    b"SMISMEMBER": _are_numbers,
+    **dict.fromkeys((b"SCAN", b"SSCAN"), _is_scan),
+    **dict.fromkeys((b"HSCAN", b"ZSCAN"), _is_scan_of_pairs),
+    **dict.fromkeys((b"ZRANGE", b"ZRANGEBYSCORE"), _are_texts),
+    b"XREVRANGE": _are_stream_entries,
+    **dict.fromkeys((b"EVAL", b"EVALSHA"), lambda reply, _: type(reply) is list or reply == b"QUEUED"),
+    b"MULTI": lambda reply, _: reply == b"OK",
+    b"EXEC": lambda reply, _: type(reply) is list,
+}
+
+
+def check_reply(command: bytes, words: int, reply: Any) -> None:
+    """Raise InvalidResponse if the reply does not fit this command of so many words. Commands that are not
+    in the table are not checked."""
+    check = _CHECKS.get(command)
+    # All words of MGET but its name are keys; the others name a key first.
+    count = words - (1 if command == b"MGET" else 2)
+    if check is not None and not check(reply, count):
+        raise invalid(command.decode())
+
+
+def invalid(command: str) -> InvalidResponse:
+    """The error for a reply that does not fit its command."""
+    return InvalidResponse(f"the reply to {command} has the wrong shape")
+
+
+def return_codes(reply: Any) -> list[int]:
+    """The numbers that a script returned. Raises InvalidResponse."""
+    if not isinstance(reply, list) or not reply or not all(isinstance(part, int) for part in reply):
+        raise InvalidResponse("a script's reply is not a list of numbers")
+    return reply
+
+
+def with_command(error: NoPermissionError, command: Any, key: Any = b"") -> NoPermissionError:
+    """The same error; its `refused_command` is now the command and the key that were refused, as text."""
     words = [
         word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in (command, key)
     ]
-    error.told = " ".join(filter(None, words))  # type: ignore[attr-defined]
+    error.refused_command = " ".join(filter(None, words))  # type: ignore[attr-defined]
     return error
 
 
-class _Parsing:
-    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
-        parent: Any = super()
-        connection.expect(command_name)
-        try:
-            return parent.parse_response(connection, command_name, **options)
-        except (TypeError, ValueError, AttributeError, LookupError) as exc:
-            # The client library takes it for granted that a reply has the shape that it expects.
-            connection.disconnect()
-            raise InvalidResponse(f"the reply to {command_name} is none") from exc
+class CheckedRedis(redis.Redis):
+    """A client that says which reply it expects, so that its connection checks it. Raises InvalidResponse.
 
-
-class CheckedPipeline(_Parsing, Pipeline):
-    """Holds every reply of a pipeline against its command. Raises InvalidResponse."""
-
-    def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> Any:
-        parent: Any = super()
-        try:
-            replies = parent._execute_pipeline(connection, commands, raise_on_error)
-        except NoPermissionError as exc:
-            if number := _PLACE.match(str(exc)):
-                raise asked(exc, *commands[int(number[1]) - 1][0][:2]) from None
-            raise
-        for (command, _), reply in zip(commands, replies, strict=True):
-            _check(command, reply)
-        return replies
-
-
-class CheckedRedis(_Parsing, redis.Redis):
-    """Holds every reply against its command. Raises InvalidResponse."""
+    To send several commands at once, use `run_pipeline` instead of this client's `pipeline`.
+    """
 
     def _send_command_parse_response(self, conn: Any, command_name: Any, *args: Any, **options: Any) -> Any:
-        parent: Any = super()
+        redis_py: Any = self
+        conn.send_command(*args, **options)
+        conn.expect(command_name, len(args))
         try:
-            reply = parent._send_command_parse_response(conn, command_name, *args, **options)
+            return redis_py.parse_response(conn, command_name, **options)
         except NoPermissionError as exc:
-            raise asked(exc, *args[:2]) from None
-        _check(args, reply)
-        return reply
-
-    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> CheckedPipeline:
-        """One that holds its replies against its commands, too."""
-        return CheckedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+            raise with_command(exc, *args[:2]) from None
+        except (TypeError, ValueError, AttributeError, LookupError) as exc:
+            # redis-py takes for granted that a reply has the shape that it parses.
+            conn.disconnect()
+            raise invalid(command_name) from exc

@@ -40,7 +40,7 @@ class ServerKind:
         self._warn = warn
         self._is_known = False
 
-    def ask(self, connection: Any) -> None:
+    def check(self, connection: Any) -> None:
         """Raises WrongServer."""
         if self._is_known:
             return
@@ -109,4 +109,4 @@ class Introduced:
         client_library: Any = super()
         client_library.on_connect_check_health(*args, **kwargs)
         if self.kind is not None:
-            self.kind.ask(self)
+            self.kind.check(self)

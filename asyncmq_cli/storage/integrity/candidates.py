@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, WAITING_CHILDREN, as_number
-from asyncmq_cli.storage.client.pipeline import answer, ask
+from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, WAITING_CHILDREN, as_number, chunked
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.integrity.dependencies import parent_states, parents_of
 from asyncmq_cli.storage.integrity.samples import Samples
 from asyncmq_cli.storage.integrity.wrong_types import Probes
-from asyncmq_cli.storage.read import scan
 from asyncmq_cli.storage.read.locate import expected_members
 from asyncmq_cli.storage.schema.codec import named_member
 from asyncmq_cli.storage.schema.job import (
@@ -69,7 +69,7 @@ class QueueWalk:
     def by_ids(self) -> Iterator[list[str]]:
         """Jobs that have no record, or are not where their state says."""
         for members in scan.set_members(self._redis, self._keys.ids):
-            for piece in scan.chunked(members, _AT_A_TIME):
+            for piece in chunked(members, _AT_A_TIME):
                 yield self._odd([to_text(member) for member in piece])
 
     def by_states(self) -> Iterator[list[str]]:
@@ -272,11 +272,11 @@ def _lies_elsewhere(status: str, is_absent: bool) -> bool:
 
 def _not_listed(probes: Probes, placed: Sequence[tuple[str, str, bytes]]) -> Iterator[str]:
     """Jobs of which the member that AsyncMQ writes beside their record is not there."""
-    questions = [
+    commands = [
         ("ZMSCORE", getattr(probes.keys, place), *expected_members(record, place))
         for _, place, record in placed
     ]
-    for (job_id, _, _), scores in zip(placed, map(answer, ask(probes.client, questions)), strict=True):
+    for (job_id, _, _), scores in zip(placed, run_pipeline(probes.client, commands), strict=True):
         if all(score is None for score in scores):
             yield job_id
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.models.values import chunked
+from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.schema.job import RawJob, add_record, effective_state, has_pending_parents
 from asyncmq_cli.storage.schema.keys import to_text
 
@@ -30,7 +31,7 @@ def parent_states(probes: Probes, parents: Iterable[str]) -> dict[str, str | Non
     """The state of each, None for a job of which there is neither a state nor a record nor an id.
     Raises WrongType."""
     found: dict[str, str | None] = {}
-    for piece in scan.chunked(dict.fromkeys(parents)):
+    for piece in chunked(dict.fromkeys(parents)):
         found.update(zip(piece, probes.states(piece), strict=True))
         stateless = [parent for parent in piece if found[parent] is None]
         listed = dict(zip(stateless, probes.in_ids(stateless), strict=True))
@@ -44,7 +45,7 @@ def has_living_child(probes: Probes, job_id: str) -> bool:
     return any(
         probes.client.exists(*(probes.keys.record(to_text(name)) for name in piece))
         for members in scan.set_members(probes.client, probes.keys.children(job_id))
-        for piece in scan.chunked(members)
+        for piece in chunked(members)
     )
 
 

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from asyncmq_cli.models.values import WAITING_CHILDREN, as_number
-from asyncmq_cli.storage.client.pipeline import ask
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.values import WAITING_CHILDREN, as_number, chunked
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.integrity.dependencies import (
     has_living_child,
     parent_states,
@@ -23,7 +25,6 @@ from asyncmq_cli.storage.integrity.dependencies import (
 )
 from asyncmq_cli.storage.integrity.wrong_types import Probes
 from asyncmq_cli.storage.integrity.zset_members import ZsetMember, ZsetMembers, life_of, sighted
-from asyncmq_cli.storage.read import scan
 from asyncmq_cli.storage.read.locate import locate
 from asyncmq_cli.storage.schema.codec import CorruptData, TooLarge, with_payload
 from asyncmq_cli.storage.schema.job import RawJob, add_record, effective_state, has_unreadable_arguments
@@ -161,7 +162,7 @@ def _judged(location: Location, raw: RawJob, sightings: Sequence[ZsetMember]) ->
 
 def _add_results(probes: Probes, found: Sequence[Evidence]) -> None:
     # Few at a time: results can be large, and that there is one is all that counts.
-    for piece in scan.chunked(found, 50):
+    for piece in chunked(found, 50):
         results = _fields(probes, probes.keys.results, [one.location.id for one in piece])
         for one, result in zip(piece, results, strict=True):
             one.has_result = result is not None
@@ -169,9 +170,11 @@ def _add_results(probes: Probes, found: Sequence[Evidence]) -> None:
 
 def _add_dependencies(probes: Probes, found: Sequence[Evidence]) -> None:
     sets = (probes.keys.pending_parents, probes.keys.children)
-    sizes = ask(probes.client, [("SCARD", of(one.location.id)) for one in found for of in sets])
+    sizes = run_pipeline(
+        probes.client, [("SCARD", of(one.location.id)) for one in found for of in sets], keep=WrongType
+    )
     for one, pending, children in zip(found, sizes[::2], sizes[1::2], strict=True):
-        if isinstance(pending, scan.WrongType) or isinstance(children, scan.WrongType):
+        if isinstance(pending, WrongType) or isinstance(children, WrongType):
             one.unreadable_key = True
         elif not one.unreadable_key:
             one.pending, one.children = pending, children
@@ -192,7 +195,7 @@ def _add_parents(probes: Probes, found: Sequence[Evidence], wanted: Mapping[str,
 def _pending(probes: Probes, found: Evidence) -> list[str]:
     try:
         return parents_by_set(probes, found.location.id)
-    except scan.WrongType:
+    except WrongType:
         found.unreadable_key = True
         return []
 
@@ -201,5 +204,5 @@ def _fields(probes: Probes, key: bytes, job_ids: Sequence[str]) -> list[bytes | 
     """Nothing where the key is of a wrong type, which is a finding of its own."""
     try:
         return probes.fields(key, job_ids)
-    except scan.WrongType:
+    except WrongType:
         return [None] * len(job_ids)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import redis
 
-from asyncmq_cli.storage.client.pipeline import ask
-from asyncmq_cli.storage.read import queue_names, scan
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.values import chunked
+from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.read import queue_names
 from asyncmq_cli.storage.schema.keys import (
     DEPENDENCIES_PATTERN,
     PAYLOAD_PATTERN,
@@ -34,7 +36,7 @@ def stray_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[Orphan
     """
     queues = {to_bytes(name): QueueKeys(name) for name in names}
     for piece, kinds in _typed_keys(client, PAYLOAD_PATTERN):
-        of_records = ask(client, [("TYPE", key.rpartition(b":")[0]) for key in piece])
+        of_records = run_pipeline(client, [("TYPE", key.rpartition(b":")[0]) for key in piece])
         for key, kind, of_record in zip(piece, kinds, of_records, strict=True):
             if of_record != b"none" and kind == b"string":
                 continue
@@ -58,7 +60,7 @@ def stray_dependencies(client: redis.Redis, names: Sequence[str]) -> Iterator[Or
             for key in piece
         ]
         records = [[keys.record(job_id) for keys, job_id in of_key] for of_key in owners if of_key]
-        living = iter(ask(client, [("EXISTS", *keys) for keys in records]))
+        living = iter(run_pipeline(client, [("EXISTS", *keys) for keys in records]))
         for key, kind, of_key in zip(piece, kinds, owners, strict=True):
             if of_key:
                 keys, job_id = of_key[0]
@@ -72,8 +74,8 @@ def stray_dependencies(client: redis.Redis, names: Sequence[str]) -> Iterator[Or
 def _typed_keys(client: redis.Redis, pattern: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
     """The names of the keys that match, each with its type, in bounded pieces."""
     for found in queue_names.key_names(client, pattern):
-        for piece in scan.chunked(found):
-            yield piece, ask(client, [("TYPE", key) for key in piece])
+        for piece in chunked(found):
+            yield piece, run_pipeline(client, [("TYPE", key) for key in piece])
 
 
 def _owners(queues: Mapping[bytes, QueueKeys], key: bytes) -> Iterator[QueueKeys]:
@@ -83,6 +85,7 @@ def _owners(queues: Mapping[bytes, QueueKeys], key: bytes) -> Iterator[QueueKeys
 def _may_be_record(client: redis.Redis, keys: QueueKeys, job_id: str) -> bool:
     """Whether the payload part of a job may be the record of one whose id happens to end like that."""
     name = to_bytes(job_id) + b":payload"
-    in_ids, states = ask(client, [("SMISMEMBER", keys.ids, name), ("HMGET", keys.states, name)])
+    commands = [("SMISMEMBER", keys.ids, name), ("HMGET", keys.states, name)]
+    in_ids, states = run_pipeline(client, commands, keep=WrongType)
     # A key of a wrong type cannot deny it.
     return not (in_ids == [0] and states == [None])

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import redis
 
-from asyncmq_cli.storage.client.pipeline import ask
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.read.lists import JobLists
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, METRICS_STREAM, QueueKeys, to_bytes, to_text
 
@@ -34,7 +34,7 @@ def wrong_keys(client: redis.Redis, queue: str) -> list[str]:
 
 def _of_wrong_type(client: redis.Redis, keys: QueueKeys) -> list[bytes]:
     expected = keys.evidence()
-    types = ask(client, [("TYPE", key) for key in expected])
+    types = run_pipeline(client, [("TYPE", key) for key in expected])
     # Whatever type the pause mark is of, the queue is paused: workers look whether it exists.
     return [
         key
@@ -63,7 +63,7 @@ class Probes:
 
     def record_types(self, job_ids: Sequence[str]) -> list[bytes]:
         """Redis's word for what lies where the record should: `string`, `none`, or what is wrong."""
-        return ask(self.client, [("TYPE", self.keys.record(job_id)) for job_id in job_ids])
+        return run_pipeline(self.client, [("TYPE", self.keys.record(job_id)) for job_id in job_ids])
 
     def records(self, job_ids: Sequence[str]) -> Iterator[list[tuple[str, bytes | None]]]:
         """Each with its record, in bounded pieces."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.read.locate import expected_members
 from asyncmq_cli.storage.schema.codec import dumps, member_id, named_member
 from asyncmq_cli.storage.schema.keys import PLACES, QueueKeys, to_bytes
@@ -49,7 +50,7 @@ def sighted(client: redis.Redis, keys: QueueKeys, job_ids: Collection[str]) -> Z
             for members in scan.zset_members(client, getattr(keys, place)):
                 for member, _ in members:
                     _add_sighting(found.of, wanted, place, member)
-        except scan.WrongType:
+        except WrongType:
             found.complete = False
     return found
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import redis
 
-from asyncmq_cli.storage.client.pipeline import answer, ask
+from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.schema.keys import QueueKeys
 
 _LONGEST_COUNT = 20
@@ -44,7 +44,7 @@ def read_backlog(client: redis.Redis, queue: str, now: float) -> Backlog:
     """
     keys = QueueKeys(queue)
     places = [("ZCOUNT", keys.delayed, "-inf", now), ("ZCARD", keys.waiting), ("HLEN", keys.active)]
-    sizes = [int(answer(reply)) for reply in ask(client, [*places, *places])]
+    sizes = run_pipeline(client, [*places, *places])
     due, waiting, active = map(max, zip(sizes[:3], sizes[3:], strict=True))
     return Backlog(waiting=waiting, due=due, active=active)
 
@@ -52,7 +52,7 @@ def read_backlog(client: redis.Redis, queue: str, now: float) -> Backlog:
 def read_traces(client: redis.Redis, queue: str) -> Traces:
     """What there is of the queue now. Raises WrongType."""
     keys = QueueKeys(queue)
-    asked = [("MGET", keys.waiting_seq), ("EXISTS", keys.waiting_seq, keys.ids, keys.states)]
-    (sequence,), kept = (answer(reply) for reply in ask(client, asked))
+    commands = [("MGET", keys.waiting_seq), ("EXISTS", keys.waiting_seq, keys.ids, keys.states)]
+    (sequence,), kept = run_pipeline(client, commands)
     is_count = sequence is not None and sequence.isdigit() and len(sequence) < _LONGEST_COUNT
     return Traces(int(sequence) if is_count else None, kept > 0)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import redis
 
-from asyncmq_cli.storage.read import queue_names, scan
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.read import queue_names
 from asyncmq_cli.storage.schema.keys import (
     QueueKeys,
     beginning_with,

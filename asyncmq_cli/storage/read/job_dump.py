@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import redis
 
-from asyncmq_cli.errors import AdminError, ChangeRefused
-from asyncmq_cli.models.values import as_number
-from asyncmq_cli.storage.client.pipeline import Question, answer, ask
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
+from asyncmq_cli.models.values import as_number, chunked
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.read.locate import read_place
 from asyncmq_cli.storage.schema.keys import PLACES, RESTORED_HASH, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.schema.location import Location
@@ -44,23 +45,24 @@ def read_parts(client: redis.Redis, queue: str, locations: Sequence[Location]) -
     readable = [location for location in locations if location.problem is None and location.exists]
     try:
         results = read_results(client, queue, [location.id for location in readable])
-    except scan.WrongType as exc:
+    except WrongType as exc:
         for location in readable:
             location.problem = exc
         return
-    asked = [_questions(keys, location) for location in readable]
-    replies = iter(ask(client, [question for questions in asked for question in questions]))
-    for location, questions, result in zip(readable, asked, results, strict=True):
-        # All of a job's own, before one of them is found to be a problem.
-        of_job = [next(replies) for _ in questions]
-        try:
-            location.parts = _parts(client, keys, location, result, [answer(reply) for reply in of_job])
-        except AdminError as exc:
-            location.problem = exc
+    per_job = [_dump_commands(keys, location) for location in readable]
+    replies = iter(run_pipeline(client, list(chain.from_iterable(per_job)), keep=WrongType))
+    for location, commands, result in zip(readable, per_job, results, strict=True):
+        of_job = [next(replies) for _ in commands]
+        location.problem = next((reply for reply in of_job if isinstance(reply, WrongType)), None)
+        if location.problem is None:
+            try:
+                location.parts = _parts(client, keys, location, result, of_job)
+            except AdminError as exc:
+                location.problem = exc
 
 
-def _questions(keys: QueueKeys, location: Location) -> list[Question]:
-    """Those whose answers `_parts` takes in this order."""
+def _dump_commands(keys: QueueKeys, location: Location) -> list[Command]:
+    """The commands whose replies `_parts` takes, in this order."""
     name = to_bytes(location.id)
     return [
         ("HMGET", keys.active, name),
@@ -77,9 +79,9 @@ def _questions(keys: QueueKeys, location: Location) -> list[Question]:
 
 
 def _parts(
-    client: redis.Redis, keys: QueueKeys, location: Location, result: bytes | None, answers: list[Any]
+    client: redis.Redis, keys: QueueKeys, location: Location, result: bytes | None, replies: list[Any]
 ) -> Parts:
-    (claim,), (heartbeat,), pending, children, *rest = answers
+    (claim,), (heartbeat,), pending, children, *rest = replies
     if max(pending, children) > MOST_RELATIVES:
         raise _too_many(location.id)
     scores = iter(rest)
@@ -136,7 +138,7 @@ def traces(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tuple[set
     keys = QueueKeys(queue)
     existing: set[str] = set()
     cancelled: set[str] = set()
-    for piece in scan.chunked(job_ids, _ASKED_AT_A_TIME):
+    for piece in chunked(job_ids, _ASKED_AT_A_TIME):
         _ask(client, keys, piece, existing, cancelled)
     # A member of a sorted set may be all that there is of a job.
     loose = {job_id: Location(queue, job_id) for job_id in job_ids if job_id not in existing}
@@ -168,14 +170,14 @@ def _ask(
     # Alone: a restore asks this first, and a server that speaks unasked would leave the last of many
     # commands without an answer.
     states = scan.hash_get(client, keys.states, names)
-    asked: list[Question] = [
+    commands: list[Command] = [
         ("HMGET", keys.active, *names),
         ("ZMSCORE", keys.waiting, *names),
         ("SMISMEMBER", keys.ids, *names),
         ("SMISMEMBER", keys.cancelled, *names),
         *(("EXISTS", keys.record(job_id)) for job_id in job_ids),
     ]
-    claims, waiting, in_ids, marked, *records = map(answer, ask(client, asked))
+    claims, waiting, in_ids, marked, *records = run_pipeline(client, commands)
     rows = zip(job_ids, states, claims, waiting, in_ids, marked, records, strict=True)
     for job_id, state, claim, score, in_set, mark, has_record in rows:
         if has_record or in_set or any(value is not None for value in (state, claim, score)):

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from asyncmq_cli.models.values import as_number
-from asyncmq_cli.storage.client.pipeline import ask
-from asyncmq_cli.storage.client.pipelined import PipelinedConnection, packed, scan_command
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.values import as_number, chunked
+from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack, pack_scan, run_pipeline
 from asyncmq_cli.storage.read.sizes import QUEUES_AT_A_TIME, first_of_priorities, outlined
 from asyncmq_cli.storage.schema.codec import member_ids, outlines
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
@@ -43,7 +42,7 @@ def newest_placed(client: redis.Redis, sizes: Sequence[Sizes], count: int) -> li
         for place in ("waiting", "active", "delayed", "dlq")
         if getattr(one, place)
     ]
-    first = [job for piece in scan.chunked(places, QUEUES_AT_A_TIME) for job in _newest(client, piece, 1)]
+    first = [job for piece in chunked(places, QUEUES_AT_A_TIME) for job in _newest(client, piece, 1)]
     newest: dict[tuple[str, str], float] = {}
     for job in first:
         at = (job.queue, job.place)
@@ -56,11 +55,11 @@ def with_states(client: redis.Redis, jobs: Sequence[PlacedJob]) -> Iterator[tupl
     """Each job with its state, which is that of its place."""
     dead = [job for job in jobs if job.place == "dlq"]
     entries: dict[PlacedJob, bytes | None] = {}
-    for piece in scan.chunked(dead, QUEUES_AT_A_TIME):
+    for piece in chunked(dead, QUEUES_AT_A_TIME):
         keys = [QueueKeys(job.queue).states for job in piece]
-        asked = [("HMGET", key, job.id) for key, job in zip(keys, piece, strict=True)]
-        for job, reply in zip(piece, ask(client, asked), strict=True):
-            entries[job] = None if isinstance(reply, scan.WrongType) else reply[0]
+        commands = [("HMGET", key, job.id) for key, job in zip(keys, piece, strict=True)]
+        for job, reply in zip(piece, run_pipeline(client, commands, keep=WrongType), strict=True):
+            entries[job] = None if isinstance(reply, WrongType) else reply[0]
     for job in jobs:
         if job.place == "dlq":
             yield job, "expired" if entries[job] == b"expired" else "failed"
@@ -93,7 +92,7 @@ def _last_enqueued(client: redis.Redis, queues: Sequence[str], count: int) -> li
 def _last_claimed(client: redis.Redis, queues: Sequence[str], count: int) -> list[tuple[str, bytes]]:
     commands = []
     for queue in queues:
-        commands.append(scan_command(b"HSCAN", QueueKeys(queue).active, b"0", _CLAIMS))
+        commands.append(pack_scan(b"HSCAN", QueueKeys(queue).active, b"0", _CLAIMS))
     found: list[tuple[str, bytes]] = []
     for queue, (_, fields) in _asked(client, queues, commands):
         pairs = zip(fields[::2], fields[1::2], strict=True)
@@ -107,7 +106,7 @@ def _last_members(
 ) -> Iterator[tuple[str, list[bytes]]]:
     keys: list[bytes] = [getattr(QueueKeys(queue), place) for queue in queues]
     last = b"%d" % (count - 1)
-    return _asked(client, queues, [(key, packed(b"ZRANGE", key, b"0", last, b"REV")) for key in keys])
+    return _asked(client, queues, [(key, pack(b"ZRANGE", key, b"0", last, b"REV")) for key in keys])
 
 
 def _asked(
@@ -116,12 +115,12 @@ def _asked(
     """The reply for each queue; one whose key is of another type is left out."""
     if not commands:
         return
-    with PipelinedConnection(client) as line:
-        line.send(*commands)
+    with PipelinedConnection(client) as connection:
+        connection.send(*commands)
         for queue in queues:
             try:
-                yield queue, line.receive()
-            except scan.WrongType:
+                yield queue, connection.receive()
+            except WrongType:
                 continue
 
 

@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import redis
 
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN
-from asyncmq_cli.storage.client.pipeline import answer, ask
-from asyncmq_cli.storage.read import pieces, placed_jobs, scan
+from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN, chunked
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.read import pieces, placed_jobs
 from asyncmq_cli.storage.read.pieces import Piece
 from asyncmq_cli.storage.read.placed_jobs import Found
 from asyncmq_cli.storage.schema.codec import causes, sort_times
@@ -118,7 +119,7 @@ class JobLists:
             some = claims[start:] if count is None else claims[start : start + count]
             source = (
                 Piece([name for _, name, _ in part], claims={i: claim for i, (*_, claim) in enumerate(part)})
-                for part in scan.chunked(some)
+                for part in chunked(some)
             )
             pages = self._complete(keys, state, source)
         else:
@@ -154,7 +155,7 @@ class JobLists:
     def by_keys(self, queue: str, wanted: Iterable[SortKey]) -> Iterator[Job]:
         """These jobs, in this order, read again; one that is gone meanwhile is left out."""
         keys = QueueKeys(queue)
-        for some in scan.chunked(wanted, 200):
+        for some in chunked(wanted, 200):
             # What has no id may have the same key as another.
             jobs: dict[SortKey, list[Job]] = {}
             for place in ("waiting", "delayed", "dlq"):
@@ -204,7 +205,7 @@ class JobLists:
         """The jobs of these ids, None for an id of which nothing is there."""
         keys = QueueKeys(queue)
         loaded: list[Job | None] = []
-        source = (Piece(names) for names in scan.chunked(map(to_bytes, job_ids)))
+        source = (Piece(names) for names in chunked(map(to_bytes, job_ids)))
         read = pieces.with_records(self._redis, keys, pieces.with_states(self._redis, keys, source))
         for piece in read:
             found = placed_jobs.places_of(self._redis, keys, piece)
@@ -337,15 +338,15 @@ class JobLists:
     def _by_score(
         self, keys: QueueKeys, place: str, wanted: Sequence[SortKey]
     ) -> Iterator[tuple[SortKey, Job]]:
-        for some in scan.chunked(wanted, 32):
+        for some in chunked(wanted, 32):
             key: bytes = getattr(keys, place)
             bounds = [repr(one.score) for one in some]
-            questions = [("ZRANGEBYSCORE", key, bound, bound, "LIMIT", 0, _OF_ONE_SCORE) for bound in bounds]
+            commands = [("ZRANGEBYSCORE", key, bound, bound, "LIMIT", 0, _OF_ONE_SCORE) for bound in bounds]
             met: list[SortKey] = []
             members: list[bytes] = []
             taken: set[bytes] = set()
-            for one, reply in zip(some, ask(self._redis, questions), strict=True):
-                named = zip(answer(reply), pieces.ids_of_members(place, answer(reply)), strict=True)
+            for one, found in zip(some, run_pipeline(self._redis, commands), strict=True):
+                named = zip(found, pieces.ids_of_members(place, found), strict=True)
                 name = to_bytes(one.id)
                 candidates = [member for member, its in named if its == name and member not in taken]
                 if candidates:
@@ -359,8 +360,8 @@ class JobLists:
             names = pieces.ids_of_members(place, members)
             piece = Piece(names, members=members, scores=[one.score for one in met])
             coming = iter(met)
-            for page, found in self._complete(keys, place, [piece]):
-                jobs = placed_jobs.to_jobs(self._redis, keys, page, found)
+            for page, places in self._complete(keys, place, [piece]):
+                jobs = placed_jobs.to_jobs(self._redis, keys, page, places)
                 yield from zip(coming, jobs, strict=False)
 
     def _count_dead(self, keys: QueueKeys, state: str) -> int:

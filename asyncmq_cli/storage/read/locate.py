@@ -8,8 +8,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import redis
 
-from asyncmq_cli.storage.client.pipeline import ask
-from asyncmq_cli.storage.read import pieces, scan
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.values import chunked
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.read import pieces
 from asyncmq_cli.storage.schema.codec import CorruptData, decode_record, dumps, named_member
 from asyncmq_cli.storage.schema.keys import PLACE_OF_STATE, PLACES, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.schema.location import Location
@@ -41,7 +44,7 @@ def locate(
     """
     keys = QueueKeys(queue)
     found: list[Location] = []
-    for piece in scan.chunked(job_ids, 200):
+    for piece in chunked(job_ids, 200):
         found.extend(_read_fixed(client, keys, piece))
     if len(places) == len(PLACES) and not thorough:
         # Who takes a job out of everywhere wants to know who waits for it.
@@ -68,7 +71,7 @@ def find_repeating(client: redis.Redis, queue: str, job_ids: Collection[str]) ->
         counts = Counter(
             name for piece in pieces.scanned(client, keys, "dlq") for name in piece.ids if name in wanted
         )
-    except scan.WrongType:
+    except WrongType:
         # Of which the location of each job tells.
         return set()
     return {to_text(name) for name, count in counts.items() if count > 1}
@@ -79,7 +82,7 @@ def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) ->
     names = [to_bytes(job_id) for job_id in job_ids]
     records = scan.get_many(client, [keys.record(job_id) for job_id in job_ids], scan.Pace())
     payloads = scan.get_many(client, [keys.payload(job_id) for job_id in job_ids], scan.Pace(start=50))
-    replies = ask(
+    replies = run_pipeline(
         client,
         [
             ("HMGET", keys.states, *names),
@@ -88,8 +91,9 @@ def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) ->
             ("SMISMEMBER", keys.cancelled, *names),
             ("SMISMEMBER", keys.ids, *names),
         ],
+        keep=WrongType,
     )
-    problem = next((reply for reply in replies if isinstance(reply, scan.WrongType)), None)
+    problem = next((reply for reply in replies if isinstance(reply, WrongType)), None)
     if problem is not None:
         return [Location(keys.queue, job_id, in_ids=True, problem=problem) for job_id in job_ids]
     return [_located(keys.queue, *found) for found in zip(job_ids, records, payloads, *replies, strict=True)]
@@ -123,9 +127,11 @@ def _located(
 
 
 def _count_children(client: redis.Redis, keys: QueueKeys, found: Sequence[Location]) -> None:
-    counts = ask(client, [("SCARD", keys.children(location.id)) for location in found])
+    counts = run_pipeline(
+        client, [("SCARD", keys.children(location.id)) for location in found], keep=WrongType
+    )
     for location, count in zip(found, counts, strict=True):
-        if isinstance(count, scan.WrongType):
+        if isinstance(count, WrongType):
             location.problem = count
         else:
             location.children = count
@@ -145,7 +151,7 @@ def _look_where_expected(
         key = getattr(keys, home)
         try:
             scores = _scores(client, key, [member for _, member in pairs])
-        except scan.WrongType as exc:
+        except WrongType as exc:
             for location, _ in pairs:
                 location.problem = exc
             continue
@@ -209,6 +215,6 @@ def read_place(client: redis.Redis, keys: QueueKeys, place: str, wanted: Mapping
                 if location is not None and member not in location.members[place]:
                     location.members[place].append(member)
                     location.score = location.score if place == "waiting" else score
-    except scan.WrongType as exc:
+    except WrongType as exc:
         for location in wanted.values():
             location.problem = exc

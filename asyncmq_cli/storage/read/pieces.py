@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from asyncmq_cli.storage.client.pipelined import PipelinedConnection, packed_for, scan_command
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack_for_names, pack_scan
 from asyncmq_cli.storage.schema.codec import member_id, member_ids, named_member
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ def scanned(client: redis.Redis, keys: QueueKeys, place: str) -> Iterator[Piece]
     least once. Raises WrongType."""
     pace = scan.Pace()
     key: bytes = getattr(keys, place)
-    with PipelinedConnection(client) as line:
+    with PipelinedConnection(client) as connection:
         cursor = b""
-        line.send(scan_command(b"ZSCAN", key, b"0", pace.count))
+        connection.send(pack_scan(b"ZSCAN", key, b"0", pace.count))
         while cursor != b"0":
-            cursor, found = line.receive()
+            cursor, found = connection.receive()
             members = found[::2]
             pace.learn(len(members), sum(map(len, members)))
             if cursor != b"0":
-                line.send(scan_command(b"ZSCAN", key, cursor, pace.count))
+                connection.send(pack_scan(b"ZSCAN", key, cursor, pace.count))
             if members:
                 yield Piece(
                     ids_of_members(place, members), members=members, scores=list(map(float, found[1::2]))
@@ -141,13 +141,13 @@ def indexed(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
 
 
 def _ids(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
-    with PipelinedConnection(client) as line:
+    with PipelinedConnection(client) as connection:
         cursor = b""
-        line.send(scan_command(b"SSCAN", keys.ids, b"0", scan.CHUNK))
+        connection.send(pack_scan(b"SSCAN", keys.ids, b"0", scan.CHUNK))
         while cursor != b"0":
-            cursor, ids = line.receive()
+            cursor, ids = connection.receive()
             if cursor != b"0":
-                line.send(scan_command(b"SSCAN", keys.ids, cursor, scan.CHUNK))
+                connection.send(pack_scan(b"SSCAN", keys.ids, cursor, scan.CHUNK))
             if ids:
                 yield Piece(ids)
 
@@ -155,13 +155,13 @@ def _ids(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
 def with_states(client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece]) -> Iterator[Piece]:
     """The same pieces with what the states hash says. Raises WrongType."""
 
-    def ask(piece: Piece) -> list[tuple[bytes, bytes]]:
-        return [(keys.states, packed_for((b"HMGET", keys.states), piece.ids))]
+    def commands_for(piece: Piece) -> list[tuple[bytes, bytes]]:
+        return [(keys.states, pack_for_names((b"HMGET", keys.states), piece.ids))]
 
-    def take(piece: Piece, line: PipelinedConnection) -> None:
-        piece.states = line.receive()
+    def receive(piece: Piece, connection: PipelinedConnection) -> None:
+        piece.states = connection.receive()
 
-    return _answered(client, pieces, ask, take)
+    return _with_replies(client, pieces, commands_for, receive)
 
 
 def with_records(
@@ -172,25 +172,25 @@ def with_records(
     pace = scan.Pace()
     prefix = keys.record("")
 
-    def ask(piece: Piece) -> list[tuple[bytes, bytes]]:
-        commands = [(prefix, packed_for((b"MGET",), piece.ids, prefix))]
+    def commands_for(piece: Piece) -> list[tuple[bytes, bytes]]:
+        commands = [(prefix, pack_for_names((b"MGET",), piece.ids, prefix))]
         piece.results = dict.fromkeys(
             i for i, state in enumerate(piece.states) if results and state in (b"completed", None)
         )
         if piece.results:
             names = [piece.ids[i] for i in piece.results]
-            commands.append((keys.results, packed_for((b"HMGET", keys.results), names)))
+            commands.append((keys.results, pack_for_names((b"HMGET", keys.results), names)))
         return commands
 
-    def take(piece: Piece, line: PipelinedConnection) -> None:
-        piece.records = line.receive()
+    def receive(piece: Piece, connection: PipelinedConnection) -> None:
+        piece.records = connection.receive()
         size = sum([len(record) for record in piece.records if record is not None])
         if piece.results:
-            piece.results.update(zip(piece.results, line.receive(), strict=True))
+            piece.results.update(zip(piece.results, connection.receive(), strict=True))
             size += sum([len(result) for result in piece.results.values() if result is not None])
         pace.learn(len(piece.ids), size)
 
-    return _answered(client, _cut(pieces, lambda: pace.count), ask, take)
+    return _with_replies(client, _cut(pieces, lambda: pace.count), commands_for, receive)
 
 
 def _cut(pieces: Iterable[Piece], size: Callable[[], int]) -> Iterator[Piece]:
@@ -202,21 +202,21 @@ def _cut(pieces: Iterable[Piece], size: Callable[[], int]) -> Iterator[Piece]:
             start = end
 
 
-def _answered(
+def _with_replies(
     client: redis.Redis,
     pieces: Iterable[Piece],
-    ask: Callable[[Piece], list[tuple[bytes, bytes]]],
-    take: Callable[[Piece, PipelinedConnection], None],
+    commands_for: Callable[[Piece], list[tuple[bytes, bytes]]],
+    receive: Callable[[Piece, PipelinedConnection], None],
 ) -> Iterator[Piece]:
     before: Piece | None = None
-    with PipelinedConnection(client) as line:
+    with PipelinedConnection(client) as connection:
         for piece in pieces:
             if not piece.ids:
                 continue
-            line.send(*ask(piece))
+            connection.send(*commands_for(piece))
             if before is not None:
                 yield before
-            take(piece, line)
+            receive(piece, connection)
             before = piece
         if before is not None:
             yield before

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from asyncmq_cli.models.values import WAITING_CHILDREN
-from asyncmq_cli.storage.client.pipeline import answer, ask
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.models.values import WAITING_CHILDREN, chunked
+from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.read.locate import expected_members
 from asyncmq_cli.storage.schema.codec import (
     TooLarge,
@@ -101,24 +100,24 @@ def places_of(client: redis.Redis, keys: QueueKeys, piece: Piece) -> list[Found]
     read again, after that. Raises WrongType."""
     names = piece.ids
     # In the order in which jobs move: one that is claimed meanwhile is found in the second.
-    waiting = answer(ask(client, [("ZMSCORE", keys.waiting, *names)])[0])
+    waiting = run_pipeline(client, [("ZMSCORE", keys.waiting, *names)])[0]
     found: list[Found] = [("waiting", score) if score is not None else (None, None) for score in waiting]
-    claims, piece.states = map(
-        answer, ask(client, [("HMGET", keys.active, *names), ("HMGET", keys.states, *names)])
+    claims, piece.states = run_pipeline(
+        client, [("HMGET", keys.active, *names), ("HMGET", keys.states, *names)]
     )
     for i, claim in enumerate(claims):
         if claim is not None:
             found[i] = ("active", None)
             piece.claims[i] = claim
-    questions = [
+    commands = [
         (i, place, ("ZMSCORE", getattr(keys, place), *expected_members(record, place)))
         for i, record in enumerate(piece.records)
         if found[i][0] is None and record is not None
         for place in _where_to_look(piece.states[i])
     ]
-    for some in scan.chunked(questions, 20):
-        replies = ask(client, [question for _, _, question in some])
-        for (i, place, _), scores in zip(some, map(answer, replies), strict=True):
+    for some in chunked(commands, 20):
+        replies = run_pipeline(client, [command for _, _, command in some])
+        for (i, place, _), scores in zip(some, replies, strict=True):
             score = next((score for score in scores if score is not None), None)
             if score is not None and found[i][0] is None:
                 found[i] = (place, score)

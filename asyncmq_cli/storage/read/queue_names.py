@@ -7,27 +7,28 @@ from collections.abc import Collection, Iterable, Iterator
 import redis
 from redis.exceptions import NoPermissionError
 
-from asyncmq_cli.storage.client.pipelined import PipelinedConnection, packed
-from asyncmq_cli.storage.read.scan import CHUNK, chunked
+from asyncmq_cli.models.values import chunked
+from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack, run_pipeline
+from asyncmq_cli.storage.client.scan import CHUNK
 from asyncmq_cli.storage.schema.keys import QueueKeys, queue_of, to_bytes, to_text
 
 
 def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
     """The names of all keys that match. Redis looks for the next while those before are looked at."""
-    with PipelinedConnection(client) as line:
+    with PipelinedConnection(client) as connection:
         cursor = b""
-        line.send(_keys_after(b"0", pattern))
+        connection.send(_keys_after(b"0", pattern))
         while cursor != b"0":
-            cursor, found = line.receive()
+            cursor, found = connection.receive()
             if cursor != b"0":
-                line.send(_keys_after(cursor, pattern))
+                connection.send(_keys_after(cursor, pattern))
             if found:
                 yield found
 
 
 def _keys_after(cursor: bytes, pattern: bytes) -> tuple[bytes, bytes]:
     # Few match: what a piece costs is mostly its round trip, not what it brings.
-    return pattern, packed(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % (2 * CHUNK))
+    return pattern, pack(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % (2 * CHUNK))
 
 
 def proven_by(
@@ -70,12 +71,9 @@ def _of_type(client: redis.Redis, unproven: list[tuple[bytes, bytes, bytes]]) ->
     """The queues of those keys that are of the type that proves them."""
     if not unproven:
         return []
-    pipe = client.pipeline(transaction=False)
-    for key, _, _ in unproven:
-        pipe.type(key)
-    replies = zip(unproven, pipe.execute(raise_on_error=False), strict=True)
+    types = run_pipeline(client, [("TYPE", key) for key, _, _ in unproven], keep=NoPermissionError)
     proven: list[bytes] = []
-    for (_, name, kind), found in replies:
+    for (_, name, kind), found in zip(unproven, types, strict=True):
         if isinstance(found, Exception) and not is_hidden(found):
             raise found
         # One that may not be looked at is for `hidden` to tell.
@@ -93,11 +91,12 @@ def hidden(client: redis.Redis, names: Collection[bytes]) -> set[bytes]:
         except NoPermissionError as exc:
             if not is_hidden(exc):
                 raise
-            pipe = client.pipeline(transaction=False)
-            for name in some:
-                pipe.exists(*_family(name))
-            replies = zip(some, pipe.execute(raise_on_error=False), strict=True)
-            found.update(name for name, reply in replies if isinstance(reply, NoPermissionError))
+            replies = run_pipeline(
+                client, [("EXISTS", *_family(name)) for name in some], keep=NoPermissionError
+            )
+            found.update(
+                name for name, reply in zip(some, replies, strict=True) if isinstance(reply, Exception)
+            )
     return found
 
 

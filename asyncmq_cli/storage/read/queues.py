@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import redis
 from redis.exceptions import NoPermissionError
 
+from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS, QueueStats
-from asyncmq_cli.storage.read import queue_names, scan
+from asyncmq_cli.models.values import chunked
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.read import queue_names
 from asyncmq_cli.storage.read.backlog import Backlog, Traces, read_backlog, read_traces
 from asyncmq_cli.storage.read.sizes import Sizes, StateCounts, oldest_waiting, read_sizes, read_states
 from asyncmq_cli.storage.schema.keys import DISCOVERY_PATTERN, QueueKeys, to_bytes, to_text
@@ -126,7 +129,7 @@ class QueueReader:
         if not ALL_FIELDS.intersection(fields):
             yield from map(QueueStats, names)
             return
-        for group in scan.chunked(names, _ROWS_AT_A_TIME):
+        for group in chunked(names, _ROWS_AT_A_TIME):
             counted: list[tuple[Sizes, StateCounts]]
             if STATE_FIELDS.intersection(fields):
                 counted = list(read_states(self._redis, group, now))
@@ -143,7 +146,7 @@ class QueueReader:
             oldest = oldest_waiting(self._redis, [sizes.queue for sizes, _ in counted if sizes.waiting])
         for sizes, states in counted:
             for key in sizes.wrong:
-                self._warn(f"queue {sizes.queue!r}: {scan.WrongType(key).message}")
+                self._warn(f"queue {sizes.queue!r}: {WrongType(key).message}")
             created = oldest.get(sizes.queue)
             yield QueueStats(
                 name=sizes.queue,

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from asyncmq_cli.errors import ChangeRefused
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.errors import ChangeRefused, WrongType
+from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.schema.codec import decode_member, dumps
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys, to_text
 from asyncmq_cli.storage.write import preflight
@@ -139,7 +139,7 @@ class Repeatables:
         args = [found.count, member or "", repr(next_run), self._audit.maxlen, draft.encode()]
         reply = self._scripts.run(REPEATABLE_REPLACE, used, [*args, len(listed), *listed])
         if reply[0] == WRONG_TYPE:
-            raise scan.WrongType(used[reply[1] - 1])
+            raise WrongType(used[reply[1] - 1])
         if reply[0] == SCHEDULER_AT_WORK:
             raise scheduler_at_work(found.queue)
         if reply[0] == MOVED:

@@ -22,9 +22,10 @@ from typing import Any, cast
 
 import redis
 
-from asyncmq_cli.models.values import as_number
-from asyncmq_cli.storage.client.pipelined import PipelinedConnection, packed, scan_command
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.values import as_number, chunked
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack, pack_scan
 from asyncmq_cli.storage.schema.codec import Outline, member_id, named_member, outlines
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
 
@@ -96,32 +97,36 @@ class StateCounts:
 
 def read_sizes(client: redis.Redis, queues: Iterable[str], now: float) -> Iterator[Sizes]:
     """The sizes of each queue; `now` is the server's time, epoch seconds."""
-    groups = scan.chunked(queues, QUEUES_AT_A_TIME)
-    with PipelinedConnection(client) as line:
+    groups = chunked(queues, QUEUES_AT_A_TIME)
+    with PipelinedConnection(client) as connection:
         asked: deque[list[QueueKeys]] = deque()
         while True:
             # Redis works on the next group while the replies of the one before are read.
             if (group := next(groups, None)) is not None:
                 asked.append([QueueKeys(queue) for queue in group])
-                line.send(*(command for keys in asked[-1] for command in _size_commands(keys, now)))
+                connection.send(*(command for keys in asked[-1] for command in _size_commands(keys, now)))
             elif not asked:
                 return
             if group is None or len(asked) > 1:
-                yield from [_receive_sizes(line, keys) for keys in asked.popleft()]
+                yield from [_receive_sizes(connection, keys) for keys in asked.popleft()]
 
 
 def read_states(
     client: redis.Redis, queues: Iterable[str], now: float
 ) -> Iterator[tuple[Sizes, StateCounts]]:
     """The sizes of each queue and the counts of its states hash, each hash read once."""
-    with PipelinedConnection(client) as line:
-        for group in scan.chunked(queues, QUEUES_AT_A_TIME):
+    with PipelinedConnection(client) as connection:
+        for group in chunked(queues, QUEUES_AT_A_TIME):
             every = [QueueKeys(queue) for queue in group]
             for keys in every:
-                line.send(*_size_commands(keys, now), scan_command(b"HSCAN", keys.states, b"0", _FIRST_PAGE))
-            begun = [(keys, _receive_sizes(line, keys), _receive(line)) for keys in every]
+                connection.send(
+                    *_size_commands(keys, now), pack_scan(b"HSCAN", keys.states, b"0", _FIRST_PAGE)
+                )
+            begun = [
+                (keys, _receive_sizes(connection, keys), connection.receive(keep=WrongType)) for keys in every
+            ]
             for keys, sizes, page in begun:
-                yield _counted(line, keys, sizes, page, now)
+                yield _counted(connection, keys, sizes, page, now)
 
 
 def oldest_waiting(client: redis.Redis, queues: Iterable[str]) -> dict[str, float]:
@@ -131,7 +136,7 @@ def oldest_waiting(client: redis.Redis, queues: Iterable[str]) -> dict[str, floa
     is of another type.
     """
     found: dict[str, float] = {}
-    for group in scan.chunked(queues, QUEUES_AT_A_TIME):
+    for group in chunked(queues, QUEUES_AT_A_TIME):
         heads = [
             (queue, member) for queue, members in first_of_priorities(client, group) for member in members
         ]
@@ -143,34 +148,26 @@ def oldest_waiting(client: redis.Redis, queues: Iterable[str]) -> dict[str, floa
 
 def _size_commands(keys: QueueKeys, now: float) -> list[tuple[bytes, bytes]]:
     return [
-        (keys.paused, packed(b"EXISTS", keys.paused)),
-        (keys.waiting, packed(b"ZCARD", keys.waiting)),
-        (keys.active, packed(b"HLEN", keys.active)),
-        (keys.delayed, packed(b"ZCARD", keys.delayed)),
-        (keys.delayed, packed(b"ZCOUNT", keys.delayed, b"-inf", repr(now).encode())),
-        (keys.dlq, packed(b"ZCARD", keys.dlq)),
-        (keys.repeatables, packed(b"ZCARD", keys.repeatables)),
-        (keys.worker_heartbeats, packed(b"HLEN", keys.worker_heartbeats)),
-        (keys.heartbeats, packed(b"HLEN", keys.heartbeats)),
-        (keys.ids, packed(b"SCARD", keys.ids)),
-        (keys.states, packed(b"HLEN", keys.states)),
-        (keys.waiting_seq, packed(b"MGET", keys.waiting_seq)),
+        (keys.paused, pack(b"EXISTS", keys.paused)),
+        (keys.waiting, pack(b"ZCARD", keys.waiting)),
+        (keys.active, pack(b"HLEN", keys.active)),
+        (keys.delayed, pack(b"ZCARD", keys.delayed)),
+        (keys.delayed, pack(b"ZCOUNT", keys.delayed, b"-inf", repr(now).encode())),
+        (keys.dlq, pack(b"ZCARD", keys.dlq)),
+        (keys.repeatables, pack(b"ZCARD", keys.repeatables)),
+        (keys.worker_heartbeats, pack(b"HLEN", keys.worker_heartbeats)),
+        (keys.heartbeats, pack(b"HLEN", keys.heartbeats)),
+        (keys.ids, pack(b"SCARD", keys.ids)),
+        (keys.states, pack(b"HLEN", keys.states)),
+        (keys.waiting_seq, pack(b"MGET", keys.waiting_seq)),
     ]
 
 
-def _receive(line: PipelinedConnection) -> Any:
-    """The next reply; a WrongType in its place where the key is of another type."""
-    try:
-        return line.receive()
-    except scan.WrongType as exc:
-        return exc
-
-
-def _receive_sizes(line: PipelinedConnection, keys: QueueKeys) -> Sizes:
-    replies = [_receive(line) for _ in range(12)]
-    wrong = dict.fromkeys(reply.key for reply in replies if isinstance(reply, scan.WrongType))
+def _receive_sizes(connection: PipelinedConnection, keys: QueueKeys) -> Sizes:
+    replies = [connection.receive(keep=WrongType) for _ in range(12)]
+    wrong = dict.fromkeys(reply.key for reply in replies if isinstance(reply, WrongType))
     paused, waiting, active, delayed, due, dlq, repeatables, workers, heartbeats, ids, states, sequence = (
-        None if isinstance(reply, scan.WrongType) else reply for reply in replies
+        None if isinstance(reply, WrongType) else reply for reply in replies
     )
     return Sizes(
         queue=keys.queue,
@@ -197,10 +194,10 @@ def _number(reply: Any) -> int | None:
 
 
 def _counted(
-    line: PipelinedConnection, keys: QueueKeys, before: Sizes, page: Any, now: float
+    connection: PipelinedConnection, keys: QueueKeys, before: Sizes, page: Any, now: float
 ) -> tuple[Sizes, StateCounts]:
     """From the first page of the states hash to its counts, and the sizes as they are by then."""
-    if isinstance(page, scan.WrongType):
+    if isinstance(page, WrongType):
         return before, StateCounts(read_at=now)
     entries: Counter[bytes] = Counter()
     pace = scan.Pace(start=_FIRST_PAGE)
@@ -209,17 +206,17 @@ def _counted(
         pace.learn(len(found) // 2, sum(map(len, found)))
         if cursor != b"0":
             # Redis works on the next page while this one is counted.
-            line.send(scan_command(b"HSCAN", keys.states, cursor, pace.count))
+            connection.send(pack_scan(b"HSCAN", keys.states, cursor, pace.count))
         entries.update(found[1::2])
         if cursor == b"0":
             break
-        cursor, found = line.receive()
+        cursor, found = connection.receive()
     counts = state_counts(entries, before, before, now)
     if page[0] == b"0" and counts.problem is None and not counts.waiting_children:
         return before, counts
     # The queue may have moved meanwhile.
-    line.send(*_size_commands(keys, now))
-    after = _receive_sizes(line, keys)
+    connection.send(*_size_commands(keys, now))
+    after = _receive_sizes(connection, keys)
     return after, state_counts(entries, before, after, now)
 
 
@@ -282,13 +279,15 @@ def first_of_priorities(
     """The first members, or the last, of each priority in the waiting sets, queue by queue: `count` of each
     priority, which is found by jumping over the one before. A set of another type is passed over."""
     bounds = dict.fromkeys(queues, b"+inf" if last else b"-inf")
-    with PipelinedConnection(client) as line:
+    with PipelinedConnection(client) as connection:
         for _ in range(_MOST_PRIORITIES):
             asked = list(bounds.items())
-            line.send(*(_beyond(QueueKeys(queue).waiting, bound, count, last=last) for queue, bound in asked))
+            connection.send(
+                *(_beyond(QueueKeys(queue).waiting, bound, count, last=last) for queue, bound in asked)
+            )
             for queue, _bound in asked:
-                reply = _receive(line)
-                if isinstance(reply, scan.WrongType) or not reply:
+                reply = connection.receive(keep=WrongType)
+                if isinstance(reply, WrongType) or not reply:
                     del bounds[queue]
                     continue
                 score = float(reply[1])
@@ -306,7 +305,7 @@ def first_of_priorities(
 def _beyond(key: bytes, bound: bytes, count: int, *, last: bool) -> tuple[bytes, bytes]:
     order: tuple[bytes, ...] = (b"-inf", b"BYSCORE", b"REV") if last else (b"+inf", b"BYSCORE")
     limit = (b"LIMIT", b"0", b"%d" % count, b"WITHSCORES")
-    return key, packed(b"ZRANGE", key, bound, *order, *limit)
+    return key, pack(b"ZRANGE", key, bound, *order, *limit)
 
 
 def _priority(score: float) -> float:

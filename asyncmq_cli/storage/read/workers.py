@@ -15,7 +15,8 @@ from redis.exceptions import NoPermissionError
 
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.models.workers import Worker
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.read.liveness import Expiry, Liveness, judge, offset_in_words
 from asyncmq_cli.storage.schema.codec import CorruptData, loads
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
@@ -72,13 +73,15 @@ class WorkerReader:
 
     def _clock(self, key: bytes) -> tuple[float, Expiry]:
         """The server's time, and when the heartbeats expire, by one look."""
-        pipe: Any = self._redis.pipeline(transaction=False)
-        pipe.time()
-        if self._may_ask_expiry:
-            pipe.pttl(key)
-        (seconds, microseconds), *rest = _answers(pipe.execute(raise_on_error=False))
+        commands: list[Command] = [("TIME",), ("PTTL", key)]
+        replies = run_pipeline(
+            self._redis, commands if self._may_ask_expiry else commands[:1], keep=NoPermissionError
+        )
+        if isinstance(replies[0], Exception):
+            raise replies[0]
+        seconds, microseconds = replies[0]
         now = float(seconds) + float(microseconds) / 1e6
-        (left,) = rest or [None]
+        left = replies[1] if len(replies) > 1 else None
         if isinstance(left, NoPermissionError):
             self._may_ask_expiry = False
             self._warn(
@@ -118,16 +121,6 @@ class WorkerReader:
             f"{more}: no active job of the queue is called lost"
             + (f" (or their heartbeat_ttl is not {first.ttl:g} s)" if offset < 0 else "")
         )
-
-
-def _answers(replies: Sequence[Any]) -> Sequence[Any]:
-    """The replies; raises what Redis refused, but for the right to ask."""
-    for reply in replies:
-        if isinstance(reply, Exception) and not isinstance(reply, NoPermissionError):
-            raise reply
-    if isinstance(replies[0], Exception):
-        raise replies[0]
-    return replies
 
 
 def _workers(

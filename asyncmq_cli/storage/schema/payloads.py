@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 import redis
 
-from asyncmq_cli.storage.client.pipeline import ask
-from asyncmq_cli.storage.read.scan import PIECE_BYTES, typed
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.client.scan import PIECE_BYTES, typed
 from asyncmq_cli.storage.schema.bounds import LIMITS
 from asyncmq_cli.storage.schema.codec import PAYLOAD_FIELDS, CorruptData, TooLarge, payload_fields
 
@@ -54,7 +55,7 @@ class Payloads:
 
     def _read_from(self, start: int) -> None:
         if not self._sizes:
-            replies = ask(self._redis, [("STRLEN", key) for key in self._keys])
+            replies = run_pipeline(self._redis, [("STRLEN", key) for key in self._keys], keep=WrongType)
             self._sizes = [reply if isinstance(reply, int) else 0 for reply in replies]
         total = self._sizes[start]
         if total > LIMITS.text:

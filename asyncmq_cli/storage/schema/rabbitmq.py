@@ -11,9 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import redis
+from redis.exceptions import ResponseError
 
-from asyncmq_cli.errors import CodedError
-from asyncmq_cli.storage.read.scan import chunked
+from asyncmq_cli.errors import CodedError, WrongType
+from asyncmq_cli.models.values import chunked
+from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.schema.codec import CorruptData, loads
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
 
@@ -73,25 +75,23 @@ def merged(record: Any) -> Any:
 
 def _foreign(client: redis.Redis, names: Sequence[bytes], *, strict: bool = False) -> list[bytes]:
     """With `strict` what Redis refuses is raised; else a queue that may not be looked at is none of them."""
-    pipe = client.pipeline(transaction=False)
-    for name in names:
-        keys = QueueKeys(to_text(name))
-        pipe.exists(*(key for key in keys.evidence() if key != keys.ids))
-    doubtful = [
-        name for name, own in zip(names, pipe.execute(raise_on_error=strict), strict=True) if own == 0
-    ]
-    for name in doubtful:
-        pipe.sscan(QueueKeys(to_text(name)).ids, count=_SAMPLE)
-    scanned = pipe.execute(raise_on_error=False) if doubtful else []
+    refused = (WrongType, ResponseError)
+    keys = {name: QueueKeys(to_text(name)) for name in names}
+    own = run_pipeline(
+        client,
+        [("EXISTS", *(key for key in keys[name].evidence() if key != keys[name].ids)) for name in names],
+        keep=() if strict else refused,
+    )
+    doubtful = [name for name, count in zip(names, own, strict=True) if count == 0]
+    scans = [("SSCAN", keys[name].ids, 0, "COUNT", _SAMPLE) for name in doubtful]
     samples = {
         name: list(reply[1])[:_SAMPLE]
-        for name, reply in zip(doubtful, scanned, strict=True)
-        # What cannot be read is for whoever reads it to tell.
+        for name, reply in zip(doubtful, run_pipeline(client, scans, keep=refused), strict=True)
+        # Whoever reads such a key next gets the error.
         if not isinstance(reply, Exception) and reply[1]
     }
-    for name, ids in samples.items():
-        pipe.mget([QueueKeys(to_text(name)).record("") + job_id for job_id in ids])
-    found = pipe.execute(raise_on_error=False) if samples else []
+    reads = [("MGET", *(keys[name].record("") + job_id for job_id in ids)) for name, ids in samples.items()]
+    found = run_pipeline(client, reads, keep=refused)
     return [name for name, texts in zip(samples, found, strict=True) if _are_notes(name, texts)]
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import redis
 
+from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.changes import AuditEvent
 from asyncmq_cli.models.values import as_number
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.schema.codec import CorruptData, dumps, loads
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM
 from asyncmq_cli.storage.write.scripts import DONE, RECORD_EVENT, Scripts
@@ -60,7 +61,7 @@ class AuditLog:
         """Write an event that goes with no change. Raises WrongType."""
         reply = self._scripts.run(RECORD_EVENT, [AUDIT_STREAM], [self.maxlen, draft.encode()])
         if reply[0] != DONE:
-            raise scan.WrongType(AUDIT_STREAM)
+            raise WrongType(AUDIT_STREAM)
 
     def newest_first(self, warn: Callable[[str], None]) -> Iterator[AuditEvent]:
         """Every event, newest first; what is no event of ours is passed over with a warning."""

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from redis.exceptions import RedisError
 
-from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
-from asyncmq_cli.storage.read.scan import WrongType
+from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType, command_line
 from asyncmq_cli.storage.schema.codec import encode_record
 from asyncmq_cli.storage.schema.keys import (
     AUDIT_STREAM,

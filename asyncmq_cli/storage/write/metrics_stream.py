@@ -13,9 +13,10 @@ from typing import Any
 
 import redis
 
+from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.snapshots import MetricsSnapshot
 from asyncmq_cli.models.values import as_number
-from asyncmq_cli.storage.read import scan
+from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.schema.codec import CorruptData, dumps, loads
 from asyncmq_cli.storage.schema.keys import METRICS_STREAM
 from asyncmq_cli.storage.write.scripts import DONE, RECORD_SNAPSHOT, WRONG_TYPE, Scripts
@@ -43,7 +44,7 @@ class MetricsLog:
         arguments = [KEPT, dumps(stored), LEAST_GAP]
         code = self._scripts.run(RECORD_SNAPSHOT, [METRICS_STREAM], arguments)[0]
         if code == WRONG_TYPE:
-            raise scan.WrongType(METRICS_STREAM)
+            raise WrongType(METRICS_STREAM)
         return code == DONE
 
     def newest_first(self, warn: Callable[[str], None]) -> Iterator[MetricsSnapshot]:

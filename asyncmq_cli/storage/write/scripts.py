@@ -20,7 +20,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from asyncmq_cli.storage.client.pipelined import PipelinedConnection, packed
+from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack
 from asyncmq_cli.storage.client.replies import return_codes
 
 # The return codes that every script has; each has its own beside them, which its header gives.
@@ -93,9 +93,9 @@ class Sent:
         self._count = len(commands)
         self._in_transaction = in_transaction and self._count > 1
         with ExitStack() as stack:
-            self._line = stack.enter_context(PipelinedConnection(client))
-            together = [packed(b"MULTI"), *commands, packed(b"EXEC")] if self._in_transaction else commands
-            self._line.send(*((b"", command) for command in together))
+            self._connection = stack.enter_context(PipelinedConnection(client))
+            together = [pack(b"MULTI"), *commands, pack(b"EXEC")] if self._in_transaction else commands
+            self._connection.send(*((b"", command) for command in together))
             self._open = stack.pop_all()
 
     def receive(self) -> list[Any]:
@@ -103,15 +103,15 @@ class Sent:
         of the commands was carried out."""
         with self._open:
             if not self._in_transaction:
-                return [self._one() for _ in range(self._count)]
-            begun, *queued = [self._one() for _ in range(self._count + 1)]
+                return [self._receive() for _ in range(self._count)]
+            begun, *queued = [self._receive() for _ in range(self._count + 1)]
             if isinstance(begun, RedisError):
                 # Without a transaction each was carried out by itself.
-                self._one()
+                self._receive()
                 return queued
             refusals = [reply for reply in queued if isinstance(reply, RedisError)]
             try:
-                replies = self._line.receive()
+                replies = self._connection.receive()
             except ExecAbortError as exc:
                 # It does not say why.
                 raise (refusals or [exc])[0] from exc
@@ -119,11 +119,8 @@ class Sent:
                 raise InvalidResponse("the reply to EXEC is none")
             return list(replies)
 
-    def _one(self) -> Any:
-        try:
-            return self._line.receive()
-        except ResponseError as exc:
-            return exc
+    def _receive(self) -> Any:
+        return self._connection.receive(keep=ResponseError)
 
 
 class Scripts:
@@ -157,8 +154,7 @@ class Scripts:
         known = call.script.name in self._known
         named = (b"EVALSHA", call.script.sha) if known else (b"EVAL", call.script.source)
         self._known.add(call.script.name)
-        words = (*named, len(call.keys), *call.keys, *call.args)
-        return packed(*[word if isinstance(word, bytes) else str(word).encode() for word in words])
+        return pack(*named, len(call.keys), *call.keys, *call.args)
 
     def _settled(self, call: Call, reply: Any) -> list[int] | RedisError:
         if isinstance(reply, NoScriptError):

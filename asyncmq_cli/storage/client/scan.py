@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import redis
 from redis.exceptions import ResponseError
 
-from asyncmq_cli.errors import AdminError
-from asyncmq_cli.storage.schema.keys import to_text
-
-T = TypeVar("T")
+from asyncmq_cli.errors import WrongType
 
 CHUNK = 1000
 """Elements asked for at a time; a SCAN of as many takes Redis well under a millisecond."""
@@ -25,19 +21,6 @@ PIECE_BYTES = 512 * 1024
 """About as large as a reply should be."""
 MIN_CHUNK = 8
 """The fewest, however large they are."""
-
-
-class WrongType(AdminError):
-    """A key of AsyncMQ's layout holds a value of another type."""
-
-    code = "wrong_type"
-
-    def __init__(self, key: bytes) -> None:
-        self.key = key
-        super().__init__(
-            f"the key {to_text(key)!r} is not of the type that AsyncMQ keeps there",
-            hint="another program may have written it: look at it with redis-cli TYPE",
-        )
 
 
 _SHORT = 0.004
@@ -66,13 +49,6 @@ class Pace:
             return
         # It grows slowly: a run of small records says little about the next large one.
         self.count = max(MIN_CHUNK, min(fitting(size / elements, self._piece_bytes), self.count * 2))
-
-
-def chunked(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one shorter (`itertools.batched` is Python 3.12's)."""
-    rest = iter(items)
-    while piece := list(islice(rest, size)):
-        yield piece
 
 
 def set_members(client: redis.Redis, key: bytes, match: bytes | None = None) -> Iterator[list[bytes]]:
