@@ -34,12 +34,22 @@ class AdminError(Exception):
     exit_code: int = ExitStatus.FAILED
 
     def __init__(
-        self, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        cause: str = "",
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
+        """`details` are printed with --json. Without a `hint` of its own, `cause` and `facts` are what
+        `hints.hint_for` makes one of; they are not printed."""
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.details = dict(details or {})
+        self.cause = cause
+        self.facts = dict(facts or {})
 
 
 class OutputFailed(AdminError):
@@ -67,9 +77,16 @@ class CodedError(AdminError):
     """Base of those of which there are several kinds: `code` says which."""
 
     def __init__(
-        self, code: str, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        cause: str = "",
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, hint=hint, details=details)
+        super().__init__(message, hint=hint, details=details, cause=cause, facts=facts)
         self.code = code
 
 
@@ -103,10 +120,8 @@ class WrongType(AdminError):
 
     def __init__(self, key: bytes) -> None:
         self.key = key
-        super().__init__(
-            f"the key {key.decode('utf-8', 'surrogateescape')!r} is not of the type that AsyncMQ keeps there",
-            hint="another program may have written it: look at it with redis-cli TYPE",
-        )
+        name = key.decode("utf-8", "surrogateescape")
+        super().__init__(f"the key {name!r} is not of the type that AsyncMQ keeps there")
 
 
 class QueueNotFound(AdminError):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, TypeVar
 
 from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed
+from asyncmq_cli.hints import hint_for
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
@@ -269,7 +270,8 @@ def _as_stored(name: str) -> bytes:
 def error_line(error: AdminError, *, as_json: bool) -> str:
     """What is printed on stderr for an error: one line, or two with a hint, or one JSON document."""
     message = redact_text(error.message)
-    hint = None if error.hint is None else redact_text(error.hint)
+    hint = hint_for(error)
+    hint = None if hint is None else redact_text(hint)
     if as_json:
         body = {"code": error.code, "message": message, "hint": hint, "details": redact(error.details)}
         return encode({"error": body}).decode()

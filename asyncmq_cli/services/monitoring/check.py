@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import QueueNotFound, RedisProblem, WrongType
-from asyncmq_cli.models.checks import CheckReport, PROBES, Probe, Threshold
+from asyncmq_cli.models.checks import PROBES, CheckReport, Probe, Threshold
 from asyncmq_cli.models.workers import slowest
 from asyncmq_cli.services.jobs.lookup import nearest_queues, nearest_suffix
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs

@@ -35,25 +35,25 @@ from asyncmq_cli.system.shortage import shortage
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
 
-_RUNNING = "is it running there? --redis-url or ASYNCMQ_REDIS_URL says where it is"
-
-# By the word that a server's refusal starts with: the code, the message and the hint.
-_REFUSALS: dict[str, tuple[str, str, str | None]] = {
-    "WRONGPASS": ("redis_auth", "Redis refused the user name or password", "check --redis-url"),
-    "NOAUTH": ("redis_auth", "Redis asks for a password", "give one: redis://USER:PASSWORD@HOST"),
-    "NOPERM": ("redis_permission", "the Redis user may not do this", None),
-    "READONLY": ("redis_readonly", "Redis is a read-only replica", "point --redis-url at the primary"),
-    "OOM": ("redis_out_of_memory", "Redis is out of memory", "raise maxmemory, or remove jobs: that works"),
-    "LOADING": ("redis_loading", "Redis is still loading its data", "try again in a moment"),
-    "BUSY": ("redis_busy", "Redis is busy running a script", "try again in a moment"),
-    "MISCONF": ("redis_misconf", "Redis takes no writes: it cannot save to disk", "look at the server's log"),
-    "CLUSTERDOWN": ("redis_cluster_down", "the Redis cluster is down", None),
-    "MASTERDOWN": ("redis_master_down", "the Redis replica has lost its primary", None),
-    "NOREPLICAS": ("redis_no_replicas", "Redis has too few replicas to take writes", None),
+# By the word that a server's refusal starts with: the code and the message.
+_REFUSALS: dict[str, tuple[str, str]] = {
+    "WRONGPASS": ("redis_auth", "Redis refused the user name or password"),
+    "NOAUTH": ("redis_auth", "Redis asks for a password"),
+    "NOPERM": ("redis_permission", "the Redis user may not do this"),
+    "READONLY": ("redis_readonly", "Redis is a read-only replica"),
+    "OOM": ("redis_out_of_memory", "Redis is out of memory"),
+    "LOADING": ("redis_loading", "Redis is still loading its data"),
+    "BUSY": ("redis_busy", "Redis is busy running a script"),
+    "MISCONF": ("redis_misconf", "Redis takes no writes: it cannot save to disk"),
+    "CLUSTERDOWN": ("redis_cluster_down", "the Redis cluster is down"),
+    "MASTERDOWN": ("redis_master_down", "the Redis replica has lost its primary"),
+    "NOREPLICAS": ("redis_no_replicas", "Redis has too few replicas to take writes"),
     "MOVED": CLUSTER,
-    "EXECABORT": ("redis_aborted", "Redis gave up the transaction", None),
-    "max number of clients": ("redis_max_clients", "Redis has no connection left", None),
-}  # fmt: skip
+    "EXECABORT": ("redis_aborted", "Redis gave up the transaction"),
+    "max number of clients": ("redis_max_clients", "Redis has no connection left"),
+}
+_CAUSES = {"WRONGPASS": "refused", "NOAUTH": "missing"}
+"""Of `redis_auth`, which `hints.py` has a hint for each of."""
 
 # The client library takes the first word off the texts of these. MasterDownError is a ClusterDownError.
 _BY_CLASS: tuple[tuple[type[RedisError], str], ...] = (
@@ -93,7 +93,7 @@ def redis_errors(config: Config) -> Iterator[None]:
 def as_problem(exc: RedisError, config: Config) -> RedisProblem:
     """What went wrong, in our words; the password of a Redis URL is in none of them."""
     if isinstance(exc, WrongServer):
-        return RedisProblem(exc.code, exc.message, hint=exc.hint)
+        return RedisProblem(exc.code, exc.message)
     if isinstance(exc, RedisTimeoutError):
         # A Redis without TLS waits for the end of what it takes for a command.
         no_tls = tls.trouble(exc, config.address, config.timeout) if config.address.uses_tls else None
@@ -102,28 +102,27 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
         return RedisProblem(
             "redis_timeout",
             f"Redis at {config.shown_url} did not answer within {config.timeout:g} s",
-            hint="raise --timeout, or find out what holds the server up",
         )
     text = _server_text(exc)
     token = _token(exc, text)
     if token is not None:
         return _refusal(token, text, getattr(exc, "refused_command", ""))
     if isinstance(exc, RedisConnectionError | InvalidResponse):
-        told = shortage(exc) or tls.trouble(exc, config.address, config.timeout)
-        return _unreachable(config, *(told or (_reason(exc), _RUNNING)))
+        known = shortage(exc) or tls.trouble(exc, config.address, config.timeout)
+        return _unreachable(config, *(known or (_reason(exc), None)))
     status = getattr(exc, "status_code", None)
     # The client library takes the first word off some texts, and it may say more than the rest.
     if "DB index is out of range" in text:
         return RedisProblem(
             "redis_error",
             f"there is no such database at {config.shown_url}",
-            hint="a Redis has the databases 0 to 15 unless it is told otherwise; the number ends the URL",
+            cause="database",
         )
     said = f"{status} {text}" if status and status != "ERR" else text
     return RedisProblem("redis_error", f"Redis refused: {said or type(exc).__name__}")
 
 
-def _unreachable(config: Config, reason: str, hint: str) -> RedisProblem:
+def _unreachable(config: Config, reason: str, hint: str | None) -> RedisProblem:
     message = f"cannot reach Redis at {config.shown_url}: {reason}"
     return RedisProblem("redis_unreachable", message, hint=hint)
 
@@ -160,12 +159,12 @@ def _token(exc: RedisError, text: str) -> str | None:
     return "EXECABORT" if isinstance(exc, ExecAbortError) else None
 
 
-def _refusal(token: str, text: str, told: str) -> RedisProblem:
-    code, message, hint = _REFUSALS[token]
+def _refusal(token: str, text: str, command: str) -> RedisProblem:
+    code, message = _REFUSALS[token]
     if token == "NOPERM" and text:  # noqa: S105
         # Which command, key or channel it was is the whole point.
-        message = f"{message}: {text.removeprefix('NOPERM ')}" + (f" ({told})" if told else "")
-    return RedisProblem(code, message, hint=hint)
+        message = f"{message}: {text.removeprefix('NOPERM ')}" + (f" ({command})" if command else "")
+    return RedisProblem(code, message, cause=_CAUSES.get(token, ""))
 
 
 def _reason(exc: BaseException) -> str:

@@ -13,24 +13,16 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 _QUIET_SECONDS = 20
 """A primary writes to its replicas every ten seconds, unless its `repl-ping-replica-period` says more."""
-CLUSTER = (
-    "redis_cluster",
-    "this is a node of a Redis Cluster, which holds a part of the queues",
-    "AsyncMQ's keys lie in different slots: use a Redis that is not in cluster mode",
-)
-_SENTINEL = (
-    "redis_sentinel",
-    "this is a Redis Sentinel, which holds no queues",
-    "'redis-cli -p PORT SENTINEL MASTERS' names the primary; --redis-url is to name that one",
-)
+CLUSTER = ("redis_cluster", "this is a node of a Redis Cluster, which holds a part of the queues")
+_SENTINEL = ("redis_sentinel", "this is a Redis Sentinel, which holds no queues")
 
 
 class WrongServer(RedisError):
-    """One that cannot be worked with. `code` and `hint` are for the user."""
+    """A server that cannot hold all queues. `code` and `message` are the RedisProblem's."""
 
-    def __init__(self, code: str, message: str, hint: str) -> None:
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.code, self.message, self.hint = code, message, hint
+        self.code, self.message = code, message
 
 
 class ServerKind:

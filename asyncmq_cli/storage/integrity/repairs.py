@@ -50,7 +50,7 @@ def release(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
             "job_too_large",
             f"job {found.location.id!r} has waited for {len(parents):,} jobs; at most {MOST_PARENTS:,} are "
             "cleared at once",
-            hint="'asyncmq jobs remove' it, and enqueue it anew",
+            cause="parents",
         )
     record.pop("depends_on", None)
     record.update(status="waiting", delay_until=None)

@@ -123,7 +123,7 @@ def _too_many(job_id: str) -> AdminError:
     return ChangeRefused(
         "job_too_large",
         f"more than {MOST_RELATIVES:,} jobs wait for job {job_id!r}, which are too many for a backup",
-        hint="it can be removed without --backup",
+        cause="backup",
     )
 
 

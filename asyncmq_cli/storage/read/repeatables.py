@@ -146,7 +146,6 @@ class Repeatables:
             raise NotNow(
                 "repeatable_moved",
                 f"the repeatables of {found.queue!r} keep changing; nothing was changed",
-                hint="look at them again with 'asyncmq repeatables list'",
             )
 
 
@@ -156,7 +155,7 @@ def scheduler_at_work(queue: str) -> NotNow:
     return NotNow(
         "scheduler_at_work",
         f"the scheduler of {queue!r} is at work on its repeatables; nothing was changed",
-        hint=f"try again in a moment; one that has died is in the way until its lock {lock!r} expires",
+        facts={"lock": lock},
     )
 
 

@@ -30,10 +30,7 @@ class ForeignQueue(CodedError):
     """What was asked of a queue can be neither read nor changed in Redis."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        super().__init__("rabbitmq_queue", told(names), hint=HINT, details={"queues": list(names)})
-
-
-HINT = "AsyncMQ's own CLI and dashboard work with that backend; 'jobs show' reads the notes on one job"
+        super().__init__("rabbitmq_queue", told(names), details={"queues": list(names)})
 
 
 def told(names: Sequence[str]) -> str:

@@ -98,10 +98,6 @@ def _unreadable(job_id: str, why: str | CorruptData) -> ChangeRefused:
         return ChangeRefused(
             "job_too_large",
             f"job {job_id!r} is {why}",
-            hint="with a larger ASYNCMQ_MAX_PAYLOAD, such as 512MB, it can be changed",
+            cause="decoding",
         )
-    return ChangeRefused(
-        "job_unreadable",
-        f"job {job_id!r} cannot be read: {why}",
-        hint="'asyncmq jobs remove' takes it out of the queue",
-    )
+    return ChangeRefused("job_unreadable", f"job {job_id!r} cannot be read: {why}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from redis.exceptions import RedisError
 
-from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType, command_line
+from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
 from asyncmq_cli.storage.schema.codec import encode_record
 from asyncmq_cli.storage.schema.keys import (
     AUDIT_STREAM,
@@ -276,12 +276,11 @@ def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
             "key_shared",
             f"job {job_id!r} and another job have a key in common, because one id is the other with an affix "
             "of AsyncMQ's; nothing was changed",
-            hint="such affixes are ':payload' and ':pending' at the end of an id, and 'parent:' at its start",
         )
     return ChangeRefused(
         "job_moved",
         f"job {job_id!r} moved meanwhile ({_MOVED[reply[0]]}); nothing was changed",
-        hint=f"look at it again with {command_line('jobs', 'show', change.location.queue, job_id)}",
+        facts={"queue": change.location.queue, "job_id": job_id},
     )
 
 
@@ -292,17 +291,13 @@ def require_own_record(keys: QueueKeys, job_id: str) -> None:
             "job_id_reserved",
             f"the record of a job with the id {job_id!r} would be the key {to_text(keys.record(job_id))!r}, "
             "which all jobs of the queue share; nothing was changed",
-            hint=f"{command_line('jobs', 'remove', keys.queue, job_id)} takes the job out",
+            facts={"queue": keys.queue, "job_id": job_id},
         )
 
 
 def marked_cancelled(job_id: str) -> ChangeRefused:
     """To be raised for a job that would be dropped rather than run."""
-    return ChangeRefused(
-        "job_cancelled",
-        f"job {job_id!r} is marked as cancelled, so a worker would drop it",
-        hint="remove it, and enqueue it anew if it must run",
-    )
+    return ChangeRefused("job_cancelled", f"job {job_id!r} is marked as cancelled, so a worker would drop it")
 
 
 def already_there(queue: str, job_id: str) -> ChangeRefused:
@@ -310,7 +305,7 @@ def already_there(queue: str, job_id: str) -> ChangeRefused:
     return ChangeRefused(
         "job_exists",
         f"job {job_id!r} exists, so it is not restored",
-        hint=f"{command_line('jobs', 'show', queue, job_id)} shows what is there",
+        facts={"queue": queue, "job_id": job_id},
     )
 
 

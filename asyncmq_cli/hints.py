@@ -1,0 +1,71 @@
+"""What to do about an error that storage raises, by its code.
+
+Storage states what is wrong, and knows nothing of commands and options; this table does. Where a code
+has several causes, the error names one by its `cause`. A hint that names a queue or a job takes them
+from the error's `facts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from asyncmq_cli.errors import AdminError, command_line
+
+Hint = str | Callable[[Mapping[str, Any]], str]
+
+
+def _show_job(facts: Mapping[str, Any]) -> str:
+    return command_line("jobs", "show", facts["queue"], facts["job_id"])
+
+
+_HINTS: dict[tuple[str, str], Hint] = {
+    ("wrong_type", ""): "another program may have written it: look at it with redis-cli TYPE",
+    ("rabbitmq_queue", ""): (
+        "AsyncMQ's own CLI and dashboard work with that backend; 'jobs show' reads the notes on one job"
+    ),
+    # Jobs
+    ("job_moved", ""): lambda facts: f"look at it again with {_show_job(facts)}",
+    ("job_exists", ""): lambda facts: f"{_show_job(facts)} shows what is there",
+    ("job_cancelled", ""): "remove it, and enqueue it anew if it must run",
+    ("job_id_reserved", ""): lambda facts: (
+        f"{command_line('jobs', 'remove', facts['queue'], facts['job_id'])} takes the job out"
+    ),
+    ("key_shared", ""): (
+        "such affixes are ':payload' and ':pending' at the end of an id, and 'parent:' at its start"
+    ),
+    ("job_unreadable", ""): "'asyncmq jobs remove' takes it out of the queue",
+    ("job_too_large", "decoding"): "with a larger ASYNCMQ_MAX_PAYLOAD, such as 512MB, it can be changed",
+    ("job_too_large", "backup"): "it can be removed without --backup",
+    ("job_too_large", "parents"): "'asyncmq jobs remove' it, and enqueue it anew",
+    # Repeatables
+    ("repeatable_moved", ""): "look at them again with 'asyncmq repeatables list'",
+    ("scheduler_at_work", ""): lambda facts: (
+        f"try again in a moment; one that has died is in the way until its lock {facts['lock']!r} expires"
+    ),
+    # The server
+    ("redis_unreachable", ""): "is it running there? --redis-url or ASYNCMQ_REDIS_URL says where it is",
+    ("redis_timeout", ""): "raise --timeout, or find out what holds the server up",
+    ("redis_auth", "refused"): "check --redis-url",
+    ("redis_auth", "missing"): "give one: redis://USER:PASSWORD@HOST",
+    ("redis_readonly", ""): "point --redis-url at the primary",
+    ("redis_out_of_memory", ""): "raise maxmemory, or remove jobs: that works",
+    ("redis_loading", ""): "try again in a moment",
+    ("redis_busy", ""): "try again in a moment",
+    ("redis_misconf", ""): "look at the server's log",
+    ("redis_error", "database"): (
+        "a Redis has the databases 0 to 15 unless it is told otherwise; the number ends the URL"
+    ),
+    ("redis_cluster", ""): ("AsyncMQ's keys lie in different slots: use a Redis that is not in cluster mode"),
+    ("redis_sentinel", ""): (
+        "'redis-cli -p PORT SENTINEL MASTERS' names the primary; --redis-url is to name that one"
+    ),
+}
+
+
+def hint_for(error: AdminError) -> str | None:
+    """The error's own hint, else that of its code and cause; None where there is none."""
+    if error.hint is not None:
+        return error.hint
+    hint = _HINTS.get((error.code, error.cause))
+    return hint(error.facts) if callable(hint) else hint
