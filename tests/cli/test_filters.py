@@ -183,7 +183,7 @@ def test_it_is_said_where_nothing_can_tell_when_to_abort(filled: None, cli: Run)
         "20%",
         "--yes",
     )
-    nothing = "so --abort-above has nothing to judge by\n"
+    nothing = "so --abort-above has no finished jobs to judge by\n"
     assert cli(*retry).stderr == f"warning: queue '{QUEUE}': no live worker serves it, {nothing}"
     cli("queues", "pause", QUEUE)
     assert cli(*retry).stderr == f"warning: queue '{QUEUE}': it is paused, {nothing}"

@@ -76,7 +76,7 @@ def test_jobs_in_no_place_are_put_where_a_worker_looks(
     client.hset(STATES, "timeless", "delayed")
     done = cli("jobs", "requeue", QUEUE, "unlisted", "timeless", "--yes", "--json").json
     assert [one["status"] for one in done["results"]] == ["success"] * 2
-    assert "delayed until no time" in done["results"][1]["note"]
+    assert "delayed without a due time" in done["results"][1]["note"]
     with working(server.url):
         assert eventually(lambda: client.hvals(STATES) == [b"completed"] * 2)
 
@@ -84,10 +84,10 @@ def test_jobs_in_no_place_are_put_where_a_worker_looks(
 @pytest.mark.parametrize(
     ("state", "says"),
     [
-        ("waiting", "is waiting, and where it belongs"),
-        ("delayed", "is delayed, and where it belongs"),
-        ("failed", "is failed, and where it belongs"),
-        ("completed", "is completed, and where it belongs"),
+        ("waiting", "is waiting and in its right place"),
+        ("delayed", "is delayed and in its right place"),
+        ("failed", "is failed and in its right place"),
+        ("completed", "is completed and in its right place"),
     ],
 )
 def test_what_is_not_stuck_is_refused(

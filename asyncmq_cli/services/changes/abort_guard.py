@@ -1,4 +1,4 @@
-"""Watching what becomes of retried jobs, and stopping when too many of them fail again."""
+"""Stop a bulk retry when too many of the retried jobs fail again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 _POLL_EVERY = 1.0
-"""Seconds; a look costs a round trip for each thousand jobs that have not finished."""
+"""Seconds. Each poll costs one round trip per thousand unfinished jobs."""
 
 
 class TooManyFailures(AdminError):
@@ -23,9 +23,9 @@ class TooManyFailures(AdminError):
 
 
 class AbortGuard:
-    """`share` is the part (0 to 1) of the finished jobs that may have failed again.
+    """Polls the states of retried jobs. `share` (0 to 1) of the finished ones may fail again.
 
-    A job that fails and has retries left is delayed and has not finished.
+    A job that fails with retries left is delayed, so it has not finished.
     """
 
     def __init__(self, store: Store, queue: str, share: float) -> None:
@@ -37,7 +37,7 @@ class AbortGuard:
         self._next_poll = time.monotonic() + _POLL_EVERY
 
     def __call__(self, retried: Sequence[str]) -> None:
-        """Take these into the watch. Raises TooManyFailures when it is time to stop."""
+        """Watch these jobs too, and poll when it is due. Raises TooManyFailures."""
         self._running.extend(retried)
         if time.monotonic() < self._next_poll:
             return
@@ -45,7 +45,7 @@ class AbortGuard:
         self._next_poll = time.monotonic() + _POLL_EVERY
 
     def poll(self) -> None:
-        """Ask for the states of those that have not finished. Raises TooManyFailures."""
+        """Read the states of the unfinished jobs. Raises TooManyFailures."""
         running: list[str] = []
         for piece in chunked(self._running):
             for job_id, state in zip(piece, self._store.jobs.states(self._queue, piece), strict=True):

@@ -1,8 +1,8 @@
-"""Changing many jobs of one queue: located in pieces, and changed in small transactions.
+"""Change many jobs of one queue: locate them in pieces, change them in small transactions.
 
-A transaction is small enough not to hold Redis up, so the number of jobs in it and the bytes it
-sends are bounded. Between two of them an interrupt is heard, the pace is kept, and whoever
-watches may end the run. While Redis works on one, the next is made ready.
+Each transaction is bounded in jobs and bytes, so that it never blocks Redis for long. Between two
+transactions the runner handles an interrupt, keeps the rate, and lets `watch` stop the run. The next
+transaction is prepared while Redis executes the current one.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ CHANGED_AT_A_TIME = 50
 _FIRST_LOCATED = 50
 _CHANGED_BYTES = 256 * 1024
 
-# What is decided of a job that was found: its change, and a note for the operator. A change that
-# does not fit the job raises AdminError. Without the change nothing is left to do.
+# Maps a located job to its change and a note for the operator. Raises AdminError where the change does
+# not fit the job.
 Decision = Callable[[Attempt, Location], tuple[Change, str | None]]
 Planned = tuple[Attempt, Change, str | None]
 Refused = tuple[Attempt, AdminError]
@@ -42,7 +42,7 @@ Step = list[Planned] | Refused
 
 
 class Throttle:
-    """At most `rate` jobs a second, evenly; no bound where it is None."""
+    """At most `rate` jobs a second, evenly; None means no limit."""
 
     def __init__(self, rate: float | None) -> None:
         self._rate = rate
@@ -51,13 +51,13 @@ class Throttle:
 
     @property
     def at_a_time(self) -> int:
-        """A slow pace goes in single steps rather than in bursts."""
+        """Jobs per transaction: few at a slow rate, so that it does not come in bursts."""
         return (
             CHANGED_AT_A_TIME if self._rate is None else max(1, min(CHANGED_AT_A_TIME, int(self._rate / 10)))
         )
 
     def keep(self, count: int, stop: Stop) -> None:
-        """Wait until `count` more are due."""
+        """Sleep until `count` more jobs are due."""
         if self._rate is not None:
             stop.wait(self._started + self._done / self._rate - time.monotonic())
         self._done += count
@@ -76,7 +76,7 @@ class JobRunner(Runner):
     _sent_batch: tuple[Sequence[Planned], Sent] | None = None
 
     def set_pace(self, rate: float | None, progress: Callable[[int], None] | None) -> None:
-        """At most `rate` jobs a second, and who is told of the progress. A dry run goes as fast as it can."""
+        """`rate` is jobs a second, and ignored in a dry run. `progress` gets how many were just handled."""
         self.progress = progress
         if not self.dry_run:
             self.throttle = Throttle(rate)
@@ -84,7 +84,7 @@ class JobRunner(Runner):
     def jobs(
         self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
     ) -> ChangeReport:
-        """Change each of these once, as is decided of it where it lies, with its members of `places`."""
+        """Change each job once, as `decide` says. Its location has its members of `places`."""
 
         def run(stop: Stop) -> None:
             self._execute(self._steps(queue, job_ids, places, decide), stop)
@@ -93,7 +93,7 @@ class JobRunner(Runner):
 
     def _execute(self, steps: Iterable[Step], stop: Stop) -> None:
         try:
-            # The next step is made ready while Redis works on the one before.
+            # The iterator prepares the next step while Redis executes the previous one.
             for step in steps:
                 self._finish_batch()
                 stop.between_targets()
@@ -104,13 +104,13 @@ class JobRunner(Runner):
                     self.throttle.keep(len(step), stop)
                     self._send(step)
         finally:
-            # What was sent is made, whatever ends this.
+            # Redis executes what was sent, however this ends.
             self._finish_batch()
 
     def _steps(
         self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
     ) -> Iterator[Step]:
-        """What is to be carried out together, and what is refused; nothing is changed or kept here."""
+        """Batches to send together, and refusals. Changes nothing and records nothing."""
         missing = self._missing(queue)
         pace = Pace(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
         counted = Counter(job_ids)
@@ -142,8 +142,8 @@ class JobRunner(Runner):
         return None
 
     def _with_parts(self, queue: str, locations: list[Location]) -> Iterator[list[Location]]:
-        """The same locations, with all that belongs to the jobs where it goes into a backup. That
-        is read once the jobs before them are done with."""
+        """The same locations. For a backup, with all parts of the jobs, which are read only after the batch
+        before has been executed."""
         if self.backup is None or self.dry_run:
             yield locations
             return
@@ -193,11 +193,11 @@ class JobRunner(Runner):
         self.in_flight = [attempt for attempt, _, _ in batch]
         self._sent_batch = batch, self.store.changes.send([change for _, change, _ in batch])
         if self.backup is not None:
-            # What is read of the next jobs is to be read after this.
+            # The parts of the next jobs must be read after this change.
             self._finish_batch()
 
     def _finish_batch(self) -> None:
-        """Keep what became of what is under way."""
+        """Read the outcomes of the batch in flight, and keep its results."""
         if self._sent_batch is None:
             return
         (batch, sent), self._sent_batch = self._sent_batch, None
@@ -219,7 +219,7 @@ class JobRunner(Runner):
         if self.backup is not None:
             names = [attempt.job_id or "" for attempt, _ in kept]
             self.backup.record_outcome(batch[0][0].queue, removed=changed, kept=names)
-        # Only now, with all results kept: recording them asks Redis again, which may be gone.
+        # Last, when all results are kept: recording asks Redis again, and Redis may be gone.
         for attempt, refusal in kept:
             self.record_refusal(attempt, refusal)
         if broken is not None:
@@ -230,7 +230,7 @@ class JobRunner(Runner):
     def _recover(self, confirmed: Sequence[Attempt]) -> None:
         super()._recover(confirmed)
         if self.backup is not None and confirmed:
-            # Where this fails too, the audit trail still knows.
+            # If this fails too, the audit trail has the removals.
             with suppress(AdminError):
                 self.backup.record_outcome(
                     confirmed[0].queue, removed=[attempt.job_id or "" for attempt in confirmed], kept=[]
@@ -246,12 +246,12 @@ def _of_left_letters(queue: str) -> str:
 
 
 def source_of(job_ids: Collection[str]) -> str:
-    """What the audit trail calls a change of these jobs."""
+    """The source in the audit event of a change of these jobs."""
     return "jobs.single" if len(set(job_ids)) == 1 else "jobs.bulk"
 
 
 def independent_batches(locations: Iterable[Location]) -> Iterator[list[Location]]:
-    """Pieces in which no job waits for another: what is removed of one is a part of the other."""
+    """Batches in which no job waits for another one: removing a parent changes the parts of its child."""
     piece: list[Location] = []
     ids: set[str] = set()
     parents: set[str] = set()

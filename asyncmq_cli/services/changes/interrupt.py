@@ -1,4 +1,4 @@
-"""Signals such as Ctrl-C between two changes rather than in the middle of one."""
+"""Defer signals such as Ctrl-C to the moment between two changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POLL_EVERY = 0.1
 
 
 class Stop:
-    """Whether a signal has asked for the end, and which."""
+    """The signal, if any, that asked the run to stop."""
 
     def __init__(self) -> None:
         self._number: int | None = None
@@ -25,26 +25,26 @@ class Stop:
         return self._number is not None
 
     def ask(self, number: int) -> None:
-        # Called by a signal's handler, at any moment: no lock may be taken here.
+        # Runs in a signal handler, so it must not take a lock.
         self._number = self._number or number
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but no longer than until the signal."""
+        """Sleep, but stop at a signal."""
         until = time.monotonic() + seconds
         while not self.requested and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _POLL_EVERY))
         self.between_targets()
 
     def between_targets(self) -> None:
-        """Raise signals.Ended here if a signal came since the last target."""
+        """Raise signals.Ended if a signal has arrived."""
         if self._number is not None:
             raise signals.Ended(self._number)
 
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Stop]:
-    """Within it, a signal waits for the change that is being made. A second Ctrl-C does not; what supervisors
-    send may come twice without anybody's impatience."""
+    """Within it, a signal waits until the current change is done. A second Ctrl-C interrupts at
+    once; a second SIGTERM does not, because supervisors may send it twice."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop

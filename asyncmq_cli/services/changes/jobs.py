@@ -1,4 +1,4 @@
-"""Retrying, removing and cancelling jobs: which change fits which job, and what to say of it."""
+"""Retry, remove, cancel and requeue jobs: which change fits which job, and what to tell the operator."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Noun = Literal["job", "dlq"]
 
 @dataclass(frozen=True, slots=True)
 class BulkOptions:
-    """How a change of many jobs goes: jobs a second, the share of renewed failures (0 to 1)
-    above which it stops, and who is told of the progress."""
+    """How a change of many jobs runs: `rate` is jobs a second, `abort_above` the share (0 to 1) of jobs that
+    may fail again before it stops, and `progress` gets the number of jobs just handled."""
 
     rate: float | None = None
     abort_above: float | None = None
@@ -40,10 +40,10 @@ class BulkOptions:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    """What every change is given: on which jobs, why, and whether only to show it.
+    """The jobs to change, the reason, and whether it is a dry run.
 
-    `noun` is under which name it goes into the audit trail, and `backup` the file into which
-    what is removed is written first.
+    `noun` begins the action in the audit trail. `backup` is the file to which jobs are written before they
+    are removed.
     """
 
     queue: str
@@ -56,13 +56,13 @@ class ChangeRequest:
 
 
 class JobChangeService:
-    """Each change reports on every job; QueueNotFound is a failed target, too."""
+    """Each change returns a result for every job. A missing queue is a failed result, not an exception."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def retry(self, request: ChangeRequest, *, reset: bool) -> ChangeReport:
-        """Let dead letters wait again; with `reset` as if they were created now."""
+        """Put dead letters back into the waiting set; with `reset`, as if they were created now."""
         now = functools.cache(self._store.now)
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
@@ -78,24 +78,25 @@ class JobChangeService:
         runner = self._runner("retry", request, {"reset": True} if reset else {})
         if request.options.abort_above is not None and not request.dry_run:
             if idle := self.why_idle(request.queue):
-                self._store.warn_of(request.queue, f"{idle}, so --abort-above has nothing to judge by")
+                self._store.warn_of(
+                    request.queue, f"{idle}, so --abort-above has no finished jobs to judge by"
+                )
             runner.watch = AbortGuard(self._store, request.queue, request.options.abort_above)
         return self._run(runner, request, ("dlq",), decide)
 
     def why_idle(self, queue: str) -> str | None:
-        """Why nothing that waits there is run now: `it is paused`, or the like; None where it is, or where
-        that cannot be told."""
+        """Why no job of the queue is run now, such as `it is paused`; None where jobs are run, or where the
+        workers cannot be read."""
         if self._store.queues.is_paused(queue):
             return "it is paused"
         try:
             live = self._store.queues.live_workers(queue, self._store.now())
         except WrongType:
-            # Nobody can tell.
             return None
         return None if live else "no live worker serves it"
 
     def remove(self, request: ChangeRequest, *, force: bool) -> ChangeReport:
-        """Take jobs out of every key; with `force` active ones as well."""
+        """Delete jobs from every key; with `force`, active ones too."""
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             if request.noun == "dlq" and not location.members["dlq"]:
@@ -124,7 +125,7 @@ class JobChangeService:
             return self._run(runner, request, PLACES, decide)
 
     def cancel(self, request: ChangeRequest) -> ChangeReport:
-        """Keep jobs that have not ended from being run."""
+        """Cancel jobs that have not ended."""
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             status = location.job.status
@@ -140,7 +141,7 @@ class JobChangeService:
         return self._run(self._runner("cancel", request, {}), request, ("waiting", "delayed"), decide)
 
     def requeue(self, request: ChangeRequest, *, force: bool) -> ChangeReport:
-        """Let stuck jobs wait again; with `force` also active ones that a worker may be running."""
+        """Put stuck jobs back; with `force`, also active ones that a worker may be running."""
         from asyncmq_cli.services.changes.requeue import Requeuer
 
         runner = Requeuer(
@@ -172,17 +173,17 @@ class JobChangeService:
         return lookup.with_similar_ids(self._store, report)
 
     def refused(self, verb: str, request: ChangeRequest, error: AdminError) -> None:
-        """Record an attempt that came to nothing before any job was chosen."""
+        """Record a change that failed before any job was selected."""
         runner = self._runner(verb, request, {})
         runner.refused(Attempt(runner, request.queue, None), error)
 
 
 def _decided_by_evidence(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
-    raise NotImplementedError("a requeue decides by more than a location")
+    raise NotImplementedError("a requeue decides by evidence, not by location")
 
 
 def require_retryable(location: Location, job: Job) -> None:
-    """A job can be retried that is in the dead-letter queue, and nowhere else."""
+    """Raise ChangeRefused unless the job is in the dead-letter queue and nowhere else."""
     status = job.status
     if location.cancelled and location.members["dlq"]:
         raise marked_cancelled(location.id)
@@ -199,7 +200,7 @@ def require_retryable(location: Location, job: Job) -> None:
         )
     if location.active or location.members["waiting"]:
         raise ChangeRefused(
-            "job_not_dead", f"job {location.id!r} is waiting or active as well, so a retry would run it twice"
+            "job_not_dead", f"job {location.id!r} is also waiting or active, so a retry would run it twice"
         )
     if has_pending_parents(job.record):
         raise ChangeRefused(

@@ -1,7 +1,7 @@
-"""Putting stuck jobs back: active ones whose worker is gone, and those that lie where no worker looks.
+"""Requeue stuck jobs: active jobs whose worker is gone, and jobs in no place that workers read.
 
-What is wrong with a job, and what mends it, is the doctor's knowledge. An active job with which
-nothing is wrong may be running; it is put back only by force, unless its worker is known to be gone.
+The doctor's diagnosis decides what is wrong with a job, and its repair is applied. An active job without
+damage may be running: it is requeued only with `force`, or when its worker is known to be gone.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.write.audit_stream import EventDraft
 
 _READ_AT_A_TIME = 10_000
-"""Jobs for which the sorted sets are read through once."""
+"""The sorted sets are read once for this many jobs."""
 
-# What mends a job that nothing runs, by the doctor's code, and what is said of it.
+# By doctor code: the change that requeues the job, and a note for the operator.
 _REQUEUES: dict[str, tuple[Callable[[Evidence, EventDraft, int], Change], str | None]] = {
     "waiting_unlisted": (repairs.enqueue, None),
-    "delayed_timeless": (repairs.enqueue, "it was delayed until no time, and waits now"),
+    "delayed_timeless": (repairs.enqueue, "it was delayed without a due time, and waits now"),
     "state_unknown": (repairs.enqueue, "its state was unknown, and it waits now"),
     "parents_done": (repairs.release, "all that it waited for has completed"),
     "delayed_unlisted": (repairs.put_back, "it is in the delayed set again, due when its record says"),
@@ -39,7 +39,7 @@ _REQUEUES: dict[str, tuple[Callable[[Evidence, EventDraft, int], Change], str | 
 
 
 class Requeuer(JobRunner):
-    """Puts stuck jobs back, with `force` also those that a worker may be running."""
+    """Requeues stuck jobs; with `force`, also jobs that a worker may be running."""
 
     force = False
 
@@ -105,7 +105,7 @@ class Requeuer(JobRunner):
             "job_active",
             f"job {location.id!r} is active, and its worker is not known to be gone: it may run twice",
             hint=f"{command_line('jobs', 'requeue', location.queue, location.id, '--force')} "
-            "requeues it all the same",
+            "requeues it anyway",
         )
 
     @cached_property
@@ -113,7 +113,7 @@ class Requeuer(JobRunner):
         try:
             return {job.id for job in LostJobs(self.store, self._queue, self.store.now())}
         except WrongType:
-            # What cannot be read proves nothing.
+            # Without readable claims no job counts as lost.
             return set()
 
 
@@ -125,15 +125,15 @@ def _not_stuck(found: Evidence, code: str | None) -> ChangeRefused:
             hint = f"{command_line('jobs', 'retry', location.queue, location.id)} runs it again"
         return ChangeRefused(
             "job_not_stuck",
-            f"job {location.id!r} is {found.status}, and where it belongs: there is nothing to requeue",
+            f"job {location.id!r} is {found.status} and in its right place: there is nothing to requeue",
             hint=hint,
         )
     return ChangeRefused(
         "job_not_requeued",
-        f"job {location.id!r} is damaged ({code}), and requeueing does not mend that",
-        hint=f"{command_line('doctor', location.queue, '--code', code)} says what does",
+        f"job {location.id!r} is damaged ({code}), and a requeue does not repair that",
+        hint=f"{command_line('doctor', location.queue, '--code', code)} says what to do",
     )
 
 
 def _show_hint(found: Evidence) -> str:
-    return f"look at it again with {command_line('jobs', 'show', found.location.queue, found.location.id)}"
+    return f"see where it is now: {command_line('jobs', 'show', found.location.queue, found.location.id)}"

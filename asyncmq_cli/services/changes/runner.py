@@ -1,7 +1,7 @@
-"""Changing several targets: one failure never stops the rest, and each attempt is audited.
+"""Change several targets: one failure never stops the rest, and each attempt is audited.
 
-The event of a change that is made is written by the change's own script. What is refused before
-a script runs, or by it, is recorded here.
+The script that makes a change also writes its audit event. A refusal, before or by the script, is
+recorded here.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 _RECOVERY_PAUSES = (0.0, 0.1, 0.2)
-"""Seconds before each look for what was made: Redis may not be done with what it was sent."""
+"""Seconds before each read of the audit trail after a lost answer: Redis may still be executing."""
 
 
 class Attempt:
-    """One target's event in the making. `details` may be added to before it is drafted. One that is made
-    `alone` is sent as soon as it is drafted."""
+    """One target and its audit event. Add to `details` before `draft` is called. With `alone`, the change is
+    sent by itself as soon as its event is drafted."""
 
     def __init__(self, runner: Runner, queue: str, job_id: str | None) -> None:
         self._runner = runner
@@ -37,7 +37,7 @@ class Attempt:
         self.alone = False
 
     def draft(self, error: str | None = None) -> EventDraft:
-        """The event, made before it is sent: from then on an answer may be lost."""
+        """The event, to be sent next: from here on the answer may be lost."""
         if error is None and self.alone:
             self._runner.in_flight = [self]
         return EventDraft(
@@ -54,8 +54,8 @@ class Attempt:
 class Runner:
     """Tries a change on target after target and keeps the results.
 
-    What it is given to try returns a note for the operator or None, and raises AdminError where
-    the target is refused. With `dry_run` nothing is recorded, because nothing was tried.
+    A change returns a note for the operator or None, and raises AdminError to refuse a target. With
+    `dry_run` nothing is recorded, because nothing was tried.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class Runner:
         self.details = {**({"reason": reason} if reason else {}), **(details or {})}
         self.dry_run = dry_run
         self.results: list[ChangeResult] = []
-        # How many match, where that is more than are to be tried.
+        # How many targets match, where only a share of them is tried.
         self.total: int | None = None
-        # The targets whose answer is still to come.
+        # The targets that were sent and not answered yet.
         self.in_flight: Sequence[Attempt] = []
         self._started = time.monotonic()
 
     def queues(self, queues: Sequence[str], change: Callable[[Attempt, str], str | None]) -> ChangeReport:
-        """Change each of these queues once. `change` is given the queue's name, too."""
+        """Change each queue once; `change` also gets its name."""
 
         def run(stop: Stop) -> None:
             for queue in dict.fromkeys(queues):
@@ -94,13 +94,13 @@ class Runner:
         return self.report(queues[0] if len(set(queues)) == 1 else None, run)
 
     def one(self, queue: str, job_id: str, change: Callable[[Attempt], str | None]) -> ChangeReport:
-        """The change of a single target, which finds it by itself."""
+        """Change a single target."""
         return self.report(queue, lambda stop: self._try(Attempt(self, queue, job_id), change))
 
     def each(
         self, targets: Sequence[tuple[str, str]], change: Callable[[Attempt], str | None]
     ) -> ChangeReport:
-        """Change each of these, a queue and what it is of the queue, once."""
+        """Change each target, given as queue and id, once."""
         queues = {queue for queue, _ in targets}
 
         def run(stop: Stop) -> None:
@@ -121,19 +121,19 @@ class Runner:
         self.in_flight = []
 
     def refused(self, attempt: Attempt, error: AdminError) -> None:
-        """Keep and record that a target was not changed."""
+        """Keep the result of a refused target, and record it."""
         self.in_flight = []
         self.results.append(ChangeResult(attempt.queue, attempt.job_id, error=error))
         self.record_refusal(attempt, error)
 
     def record_refusal(self, attempt: Attempt, error: AdminError) -> None:
-        """Write the event of an attempt that failed. Raises WrongType."""
+        """Write the event of a failed attempt. Raises WrongType."""
         if not self.dry_run:
             self.store.audit.record(attempt.draft(error=error.message))
 
     def report(self, queue: str | None, run: Callable[[Stop], None]) -> ChangeReport:
-        """Run it, with signals such as Ctrl-C held back between two targets, and tell what became of all.
-        Raises nothing that a server or a user can cause: that is `interrupted`."""
+        """Call `run` with signals such as Ctrl-C deferred, and report on all targets. Raises nothing that a
+        server or a user can cause: such an error becomes `interrupted`."""
         interrupted: AdminError | None = None
         try:
             with self.store.errors(), deferred_interrupt() as stop:
@@ -159,7 +159,7 @@ class Runner:
         return noun if noun in ("repeatable", "worker") else "job"
 
     def _with_unconfirmed(self, problem: RedisProblem) -> RedisProblem:
-        """Find out for which targets only the answer was lost, and say of which it is not known."""
+        """The problem, with a hint that names the targets of which it is not known whether they changed."""
         if self.dry_run or problem.code not in ("redis_timeout", "redis_unreachable"):
             return problem
         if self.in_flight:
@@ -169,12 +169,12 @@ class Runner:
             return problem
         first = f"queue {lost[0].queue!r}" if lost[0].job_id is None else f"{self._noun} {lost[0].job_id!r}"
         targets = first if len(lost) == 1 else f"{first} and {len(lost) - 1} more"
-        hint = f"whether {targets} changed is not known; 'asyncmq audit' will tell"
+        hint = f"it is not known whether {targets} changed; 'asyncmq audit' shows it"
         return RedisProblem(problem.code, problem.message, hint=hint)
 
     def _confirmed_in_flight(self) -> list[Attempt]:
-        """Those in flight whose change was made: it is in the audit trail, if Redis can be asked
-        again. One that is not there may still be on its way."""
+        """The attempts in flight that the audit trail shows as done, if Redis answers again. One that is
+        missing there may still be executing."""
         for pause in _RECOVERY_PAUSES:
             time.sleep(pause)
             try:

@@ -1,4 +1,4 @@
-"""Which jobs a change by filter hits: exactly those that the list shows for the same filter."""
+"""Select the jobs that a change by filter hits: those that a list with the same filter shows."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How much of what matches is hit, the oldest first: so many, so many in a hundred, or all."""
+    """How many of the matching jobs are hit, oldest first: at most `limit`, `percent` of them, or all."""
 
     limit: int | None = None
     percent: float | None = None
 
     def of(self, total: int) -> int:
-        """How many of so many."""
+        """How many of `total` jobs; a percentage is rounded up."""
         count = total if self.percent is None else math.ceil(total * self.percent / 100)
         return count if self.limit is None else min(count, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`job_ids` are to be hit, in this order; `total` jobs match, None where ids were named.
-    `states` has how many of them are in which state, as far as that is known. `nameless` more match, but
-    have no id, and are not hit."""
+    """`job_ids` are hit in this order. `total` jobs match; None where ids were named. `states` counts the
+    selected jobs by state, as far as known. `nameless` more jobs match but have no id, and are not hit."""
 
     job_ids: list[str]
     total: int | None = None
@@ -40,8 +39,8 @@ class Selection:
 
 
 def select(jobs: Iterable[Job], share: Share) -> Selection:
-    """Keeps a time, an id and a state for each match, of no more than are hit where that is known
-    beforehand, and nothing else of it."""
+    """Select the oldest jobs. Memory holds a time, an id and a state per match; with a plain limit, only of
+    the jobs that are hit."""
     total = nameless = 0
 
     def keys() -> Iterator[tuple[float, str, str]]:
