@@ -145,8 +145,8 @@ def test_standard_output_is_no_place_for_a_backup(
     refused = run(noun, "remove", QUEUE, FAILED, "--yes", "--backup", "-")
     assert (refused.code, refused.stdout) == (2, "")
     assert refused.stderr == (
-        "error: --backup needs the name of a file; - is none\n"
-        "hint: a backup must be on disk before anything is removed; ./- is a file of that name\n"
+        "error: --backup needs the name of a file, and - is not one\n"
+        "hint: a backup must be on disk before anything is removed; a file called - is ./-\n"
     )
     assert (library.dump(client), list(tmp_path.iterdir())) == (before, [])
 

@@ -1,7 +1,8 @@
-"""The lines of a backup: JSON objects, each of which stands for itself.
+"""The lines of a backup: one JSON object each.
 
-A line holds a job that is about to be removed; one after it says of a batch what was removed
-and what was not after all. What is no UTF-8 text is `{"base64": "…"}`. docs/json.md shows them.
+A job line holds a job that is about to be removed. After the removal, an outcome line says which jobs of
+the batch were removed and which were kept. Bytes that are not UTF-8 are `{"base64": "…"}`. docs/json.md
+shows both.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class BadLine(ValueError):
-    """Not a line of a backup; the message says why, without quoting it."""
+    """Not a line of a backup. The message says why, and quotes nothing of the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of jobs whose lines stand above."""
+    """Which jobs of the lines above were removed, and which were kept in Redis."""
 
     run: str
     queue: bytes
@@ -42,7 +43,7 @@ class Outcome:
 
 
 def job_line(run: str, parts: Parts) -> bytes:
-    """The line of a job that the run is about to remove."""
+    """The line of a job that this run is about to remove."""
     line: dict[str, Any] = {"backup": VERSION, "run": run}
     for field in fields(parts):
         value = getattr(parts, field.name)
@@ -58,7 +59,7 @@ def job_line(run: str, parts: Parts) -> bytes:
 
 
 def outcome_line(outcome: Outcome) -> bytes:
-    """The line that says of a batch what became of it."""
+    """The line with the outcome of a batch."""
     line = {
         "backup": VERSION,
         "run": outcome.run,
@@ -70,7 +71,7 @@ def outcome_line(outcome: Outcome) -> bytes:
 
 
 def read_line(line: bytes) -> tuple[str, Parts] | Outcome:
-    """A job with the run that removed it, or an outcome. Raises BadLine."""
+    """The run that removed a job and the job, or an outcome. Raises BadLine."""
     try:
         data = orjson.loads(line)
     except orjson.JSONDecodeError as exc:
@@ -79,7 +80,7 @@ def read_line(line: bytes) -> tuple[str, Parts] | Outcome:
         raise BadLine("it is not a line of a backup")
     version = data["backup"]
     if isinstance(version, bool) or version != VERSION:
-        raise BadLine(f"it is of another version than {VERSION}, which this program reads")
+        raise BadLine(f"its version is not {VERSION}, the only one that this program reads")
     run = data.get("run")
     if not isinstance(run, str):
         raise BadLine("its 'run' is not a text")
@@ -97,13 +98,13 @@ def read_line(line: bytes) -> tuple[str, Parts] | Outcome:
 
 
 def is_cut(line: bytes) -> bool:
-    """Whether this, which is no line, may be the beginning of one."""
+    """Whether this text, which is not a line, may be the start of a line that was cut off."""
     start = b'{"backup":%d,"run":"' % VERSION
     return line.startswith(start) or start.startswith(line)
 
 
 def as_text(raw: bytes) -> str | dict[str, str]:
-    """As JSON holds it: what is no UTF-8 is `{"base64": "…"}`."""
+    """The text for JSON; `{"base64": "…"}` for bytes that are not UTF-8."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -144,7 +145,7 @@ def _members(data: Mapping[str, Any], name: str) -> Members:
     members = []
     for entry in _list(data, name):
         if not isinstance(entry, dict):
-            raise BadLine(f"its {name!r} holds something else than members with a score")
+            raise BadLine(f"its {name!r} holds something other than members with a score")
         members.append((_raw(entry.get("member"), name), _score(entry.get("score"), name)))
     return tuple(members)
 

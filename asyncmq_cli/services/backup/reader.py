@@ -1,4 +1,4 @@
-"""Reading a backup: the whole of it is checked before anything is made of it."""
+"""Read a backup. The whole file is checked before any job is restored."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ _BEFORE_JSON = b" \t\r\n\xef\xbb\xbf"
 
 
 class NoSuchBackup(UsageProblem):
-    """The file is not there, or cannot be read."""
+    """The file does not exist or cannot be read."""
 
     code = "no_such_backup"
 
     def __init__(self, path: str, problem: OSError) -> None:
         super().__init__(
             f"cannot read the backup {path!r}: {problem.strerror or problem}",
-            hint="it is the file that was given to 'remove --backup'",
+            hint="name the file that 'remove --backup' wrote",
         )
 
 
 class BadBackup(AdminError):
-    """One of its lines is none of a backup; `number` is which, from 1."""
+    """A line is not a line of a backup; `number` counts from 1."""
 
     code = "bad_backup"
 
     def __init__(self, path: str, number: int, why: str) -> None:
         super().__init__(
             f"line {number:,} of {path!r} cannot be restored: {why}",
-            hint="nothing was restored; a backup is what 'remove --backup' wrote",
+            hint="nothing was restored; name a file that 'remove --backup' wrote",
             details={"backup": path, "line": number},
         )
 
 
 @dataclass(slots=True)
 class Entry:
-    """The last line of a job. `removed` is whether it was removed, as far as the backup knows, and
-    `state` the one it had."""
+    """A job by its last line. `removed` is None where the backup does not say whether it was removed;
+    `state` is the state it had."""
 
     queue: str
     id: str
@@ -66,10 +66,10 @@ class Entry:
 
 
 class Backup:
-    """A backup that was checked whole. A context manager, to be opened with `Backup(path)`.
+    """A checked backup; a context manager.
 
-    `entries` are its jobs in the order of the file, of each the last one. `cut_line` is the number
-    of a last line that is not whole, because what wrote it was killed.
+    `entries` has the last line of each job, in the order of the file. `cut_line` is the number of an
+    incomplete last line, which a killed run leaves behind.
     """
 
     def __init__(self, path: str) -> None:
@@ -95,7 +95,7 @@ class Backup:
         self._file.close()
 
     def jobs(self, lines: Container[int]) -> Iterator[Parts]:
-        """The jobs on these lines. Raises BadBackup where the file has changed meanwhile."""
+        """The jobs on these lines. Raises BadBackup if the file has changed since the check."""
         for number, line in self._lines():
             if number in lines:
                 found = self._read(number, line)
@@ -162,7 +162,7 @@ def _opened(path: str) -> IO[bytes]:
 
 
 def _copied(path: str, source: IO[bytes]) -> IO[bytes]:
-    """A backup is read twice, and a pipe can be read but once. The copy has no name."""
+    """Copy a stream to an unnamed file: a backup is read twice, and a pipe can be read only once."""
     copy = tempfile.TemporaryFile()  # noqa: SIM115  closed with the backup
     try:
         begins = source.read(_RECOGNISED_BY)
@@ -176,6 +176,6 @@ def _copied(path: str, source: IO[bytes]) -> IO[bytes]:
 
 
 def _require_json(path: str, number: int, begins: bytes) -> None:
-    """Raise BadBackup for what is plainly something else, before all of it is read: it may have no end."""
+    """Raise BadBackup early for a file that is clearly not a backup: it may be endless."""
     if begins and not begins.lstrip(_BEFORE_JSON).startswith(b"{"):
         raise BadBackup(path, number, "it is not JSON")

@@ -1,4 +1,4 @@
-"""Putting removed jobs back where they were, from a backup."""
+"""Restore removed jobs from a backup to where they were."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOOKED_FOR_AT_A_TIME = 10_000
 
 
 class JobNotInBackup(AdminError):
-    """A job that was named is in no line."""
+    """The backup has no line for a job that was named."""
 
     code, exit_code = "job_not_in_backup", ExitStatus.NOT_FOUND
 
@@ -42,8 +42,8 @@ class JobNotInBackup(AdminError):
 
 @dataclass(frozen=True, slots=True)
 class RestoreRequest:
-    """`job_ids` are those named; None means all that the backup says were removed. With `force`
-    also those of which that is not known, and those that were restored before."""
+    """`job_ids` are the jobs to restore; None means all that the backup says were removed. With `force`, also
+    those that may not have been removed, and those that were restored before."""
 
     backup: Backup
     job_ids: Sequence[str] | None = None
@@ -54,22 +54,22 @@ class RestoreRequest:
 
 
 class RestoreService:
-    """Restores of a backup that was checked whole."""
+    """Restores jobs of a checked backup."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def chosen(self, backup: Backup) -> list[Entry]:
-        """What a restore of the whole backup would try: all but what is known not to have been removed."""
+        """The entries that a restore of the whole backup tries: all but those known to have been kept."""
         return [entry for entry in backup.entries.values() if entry.removed is not False]
 
     def heads(self, backup: Backup, entries: Sequence[Entry]) -> list[Job]:
-        """The jobs of these few entries, in their order, as the backup holds them."""
+        """The jobs of these few entries as the backup holds them, in the same order."""
         found = {(parts.queue, parts.id): job_of(parts) for parts in backup.jobs({e.line for e in entries})}
         return [found[to_bytes(entry.queue), to_bytes(entry.id)] for entry in entries]
 
     def restore(self, request: RestoreRequest) -> ChangeReport:
-        """Put the jobs back, each with what it had; one that exists is refused."""
+        """Restore each job with all its parts. A job that exists is refused."""
         path = request.backup.path
         details: dict[str, Any] = {} if path == STANDARD_INPUT else {"backup": path}
         chosen = self.chosen(request.backup)
@@ -87,10 +87,10 @@ class RestoreService:
 
 
 class Restorer(JobRunner):
-    """Tries to restore job after job of a backup."""
+    """Restores the jobs of a backup one by one."""
 
     def restore(self, request: RestoreRequest, chosen: Sequence[Entry]) -> ChangeReport:
-        """As the order says; `chosen` is what a restore of the whole backup tries."""
+        """Restore what was requested; `chosen` is what a restore of the whole backup tries."""
         queues = {entry.queue for entry in request.backup.entries.values()}
         queue = queues.pop() if len(queues) == 1 else None
 
@@ -114,7 +114,7 @@ class Restorer(JobRunner):
             yield from by_id.get(job_id, ())
 
     def _not_kept(self, request: RestoreRequest, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """All but those of which the backup says that they were left in Redis."""
+        """Refuse the entries that the backup says were kept in Redis."""
         for entry in entries:
             if entry.removed is False and not request.force:
                 self._refuse(entry, _not_removed(entry))
@@ -122,11 +122,10 @@ class Restorer(JobRunner):
                 yield entry
 
     def _removed(self, entries: Sequence[Entry]) -> Iterator[Entry]:
-        """Those of which it is known that they were removed, and that this removal was not taken
-        back before.
+        """The entries that were removed, and not restored since.
 
-        What a run could not write down any more, because it was killed or lost its connection, is
-        in the audit trail: the event was written with the removal. So is the event of a restore.
+        Where the backup has no outcome, because the run was killed or lost its connection, the audit trail
+        has it: the event was written together with the removal. A restore has its event there too.
         """
         last, oldest = self._last_events(entries)
         restored = self.store.restored_runs({entry.run for entry in entries})
@@ -142,9 +141,9 @@ class Restorer(JobRunner):
                 yield entry
 
     def _last_events(self, entries: Sequence[Entry]) -> tuple[dict[tuple[str, str, str], str], float]:
-        """Of each removal the action of the last event that names its run: a restore, or else the
-        removal itself; and the time of the oldest event that was read, epoch seconds. The trail is read
-        back to the oldest of them, or to its end."""
+        """For each entry the last action in the audit trail that names its run, which is a restore or the
+        removal itself, and the time of the oldest event that was read, epoch seconds. The trail is read back
+        until every entry is found, or to its end."""
         wanted = {(entry.run, entry.queue, entry.id) for entry in entries}
         found: dict[tuple[str, str, str], str] = {}
         oldest = math.inf
@@ -160,8 +159,8 @@ class Restorer(JobRunner):
         return found, oldest
 
     def _gone(self, entries: Iterable[Entry], marked: set[tuple[str, str]]) -> Iterator[Entry]:
-        """Those that are not there, so that they can be restored. What is marked as cancelled is
-        added to `marked`."""
+        """The entries whose job does not exist; the others are refused. Ids with a cancel mark are added to
+        `marked`."""
         by_queue: dict[str, list[Entry]] = {}
         for entry in entries:
             by_queue.setdefault(entry.queue, []).append(entry)
@@ -196,8 +195,8 @@ class Restorer(JobRunner):
                 yield attempt, exc
 
     def _to_run(self, queue: str, parts: Parts) -> tuple[Parts, str | None]:
-        """The parts to put back. A job that was active waits: nobody runs it, and a claim would keep
-        workers from it."""
+        """The parts to restore. An active job is restored as waiting: no worker runs it, and its claim
+        would keep workers from taking it."""
         if any(parts.places) or job_of(parts).status != "active":
             return parts, None
         try:
@@ -207,7 +206,7 @@ class Restorer(JobRunner):
         return parts.waiting_at(score), "it was active when it was removed, and waits now"
 
     def _attempt(self, entry: Entry) -> Attempt:
-        """With the run of the removal, by which a second restore of it is noticed."""
+        """An attempt whose details name the removal, by which a second restore is noticed."""
         attempt = Attempt(self, entry.queue, entry.id)
         attempt.details["run"] = entry.run
         return attempt
@@ -223,23 +222,23 @@ class Restorer(JobRunner):
 def _restored_already(entry: Entry) -> ChangeRefused:
     return ChangeRefused(
         "restored_already",
-        f"job {entry.id!r} was put back from this removal before, and has gone again since",
-        hint="it may have run meanwhile; --force restores it all the same",
+        f"job {entry.id!r} was already restored after this removal, and is gone again",
+        hint="it may have run meanwhile; --force restores it anyway",
     )
 
 
 def _maybe_restored(entry: Entry) -> ChangeRefused:
     return ChangeRefused(
         "restored_already",
-        f"job {entry.id!r} may have been put back from this removal before: something was, and since then "
-        "the audit trail was trimmed",
-        hint="it may have run meanwhile; --force restores it all the same",
+        f"job {entry.id!r} may already have been restored: other jobs of this removal were, and the audit "
+        "trail has been trimmed since",
+        hint="it may have run meanwhile; --force restores it anyway",
     )
 
 
 def _not_removed(entry: Entry) -> ChangeRefused:
     if entry.removed is False:
-        why = "was not removed after all by the run that wrote the backup"
+        why = "was not removed by the run that wrote the backup"
     else:
-        why = "is not known to have been removed: the run that wrote the backup was cut off"
-    return ChangeRefused("not_removed", f"job {entry.id!r} {why}", hint="--force restores it all the same")
+        why = "is not known to have been removed: the run that wrote the backup was interrupted"
+    return ChangeRefused("not_removed", f"job {entry.id!r} {why}", hint="--force restores it anyway")

@@ -1,4 +1,4 @@
-"""Writing a backup: on disk before any of the jobs in it leaves Redis."""
+"""Write a backup: every job is on disk before it is removed from Redis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class BackupExists(UsageProblem):
-    """There is something of that name."""
+    """A file of that name exists."""
 
     code = "backup_exists"
 
@@ -31,12 +31,12 @@ class BackupExists(UsageProblem):
 
 
 class NoFile(UsageProblem):
-    """A stream cannot be brought to disk, and so gives no word for what is in it."""
+    """A stream cannot be synced to disk, so it is no safe place for a backup."""
 
     def __init__(self) -> None:
         super().__init__(
-            "--backup needs the name of a file; - is none",
-            hint="a backup must be on disk before anything is removed; ./- is a file of that name",
+            "--backup needs the name of a file, and - is not one",
+            hint="a backup must be on disk before anything is removed; a file called - is ./-",
         )
 
 
@@ -48,13 +48,13 @@ class BackupFailed(AdminError):
     def __init__(self, path: str, problem: OSError) -> None:
         super().__init__(
             f"cannot write the backup {path!r}: {problem.strerror or problem}",
-            hint="nothing was removed that is not in it",
+            hint="no job was removed that is not in it",
             details={"backup": path},
         )
 
 
 def require_new(path: str) -> None:
-    """Raise NoFile, or BackupExists where a backup would overwrite something, before all else."""
+    """Raise NoFile or BackupExists, before anything is read or asked."""
     if path == "-":
         raise NoFile
     if os.path.lexists(to_bytes(path)):
@@ -62,7 +62,7 @@ def require_new(path: str) -> None:
 
 
 class BackupWriter:
-    """A context manager. The file is made with the first job, for its owner alone: jobs lie in it
+    """A context manager. The file is created with the first job, readable by its owner alone: it holds jobs
     with all their secrets. `run` is in each line and in the audit event of each removal."""
 
     def __init__(self, path: str) -> None:
@@ -74,7 +74,7 @@ class BackupWriter:
 
     @property
     def absolute(self) -> str:
-        """The path by which the audit trail names it. Raises BackupFailed where the directory is gone."""
+        """The path for the audit trail. Raises BackupFailed where the directory is gone."""
         try:
             return to_text(os.fsencode(self._name.absolute()))
         except OSError as exc:
@@ -91,11 +91,11 @@ class BackupWriter:
             self._file = None
 
     def write_jobs(self, jobs: Sequence[Parts]) -> None:
-        """Once it returns, these jobs are on disk. Raises BackupExists or BackupFailed."""
+        """Write the jobs; when it returns, they are on disk. Raises BackupExists or BackupFailed."""
         self._append(b"".join(job_line(self.run, parts) for parts in jobs), sync=True)
 
     def record_outcome(self, queue: str, *, removed: Sequence[str], kept: Sequence[str]) -> None:
-        """Say what became of the jobs of a batch; else it is looked up in the audit trail."""
+        """Write the outcome of a batch. Without it, a restore reads the audit trail instead."""
         names = ([to_bytes(job_id) for job_id in job_ids] for job_ids in (removed, kept))
         self._append(outcome_line(Outcome(self.run, to_bytes(queue), *names)), sync=False)
 
@@ -118,21 +118,21 @@ class BackupWriter:
             opened = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError as exc:
             raise BackupExists(self.path) from exc
-        # A name that the directory forgets would be the same as no file.
+        # Sync the directory too: without its entry the file would be lost.
         self._file = opened
         directory = os.open(self._name.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(directory)
         except OSError as exc:
             if exc.errno != errno.EINVAL:
-                # Of file systems that cannot do this, no more can be asked.
+                # EINVAL: this file system cannot sync directories.
                 raise
         finally:
             os.close(directory)
         return opened
 
     def _take_back(self) -> None:
-        """Leave whole lines only, and no file that holds nothing."""
+        """Cut the file back to complete lines, and delete it if it is empty."""
         if self._file is None:
             return
         with contextlib.suppress(OSError):

@@ -103,13 +103,13 @@ class JobChangeService:
                 raise ChangeRefused(
                     "job_not_dead",
                     f"job {location.id!r} is {location.job.status}, not in the dead-letter queue",
-                    hint=f"{_removal(location)} removes it all the same",
+                    hint=f"{_removal(location)} removes it anyway",
                 )
             if location.active and not force:
                 raise ChangeRefused(
                     "job_active",
                     f"job {location.id!r} is active: a worker may be running it",
-                    hint=f"{_removal(location, '--force')} removes it all the same",
+                    hint=f"{_removal(location, '--force')} removes it anyway",
                 )
             change = self._store.changes.remove(location, attempt.draft(), force=force)
             return change, _left_waiting(location.children)

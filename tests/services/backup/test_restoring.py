@@ -63,7 +63,7 @@ def test_a_backup_is_restored_once_though_the_audit_trail_is_gone(
     before = library.dump(client)
     result = cli("jobs", "restore", str(file), "--yes", "--json")
     assert (result.code, result.json["succeeded"], library.dump(client)) == (1, 0, before)
-    assert all("may have been put back" in row["error"] for row in result.json["results"])
+    assert all("may already have been restored" in row["error"] for row in result.json["results"])
     assert cli("jobs", "restore", str(file), "--yes", "--force").code == 0
 
 
@@ -142,8 +142,8 @@ def test_a_removal_is_taken_back_once(file: Path, client: redis.Redis, cli: Run)
         refused = cli("jobs", "restore", str(file), "two", *more)
         assert (refused.code, library.dump(client)) == (1, before)
         assert refused.stderr == (
-            "error: job 'two' was put back from this removal before, and has gone again since\n"
-            "hint: it may have run meanwhile; --force restores it all the same\n"
+            "error: job 'two' was already restored after this removal, and is gone again\n"
+            "hint: it may have run meanwhile; --force restores it anyway\n"
         )
     event = library.events(client)[-1]
     assert (event["action"], event["status"]) == ("job.restore", "failed")
