@@ -222,6 +222,9 @@ class JobRunner(Runner):
         # Last, when all results are kept: recording asks Redis again, and Redis may be gone.
         for attempt, refusal in kept:
             self.record_refusal(attempt, refusal)
+        for (_, change, _), outcome in zip(batch, outcomes, strict=True):
+            if outcome is None:
+                self.store.changes.finish(change)
         if broken is not None:
             raise broken
         if self.watch is not None:

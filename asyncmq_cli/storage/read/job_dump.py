@@ -43,6 +43,10 @@ def read_parts(client: redis.Redis, queue: str, locations: Sequence[Location]) -
     """Give each of these locations its parts, or the problem with them: a few round trips."""
     keys = QueueKeys(queue)
     readable = [location for location in locations if location.problem is None and location.exists]
+    for location in readable:
+        if len(location.parents) > MOST_RELATIVES:
+            location.problem = _too_many(location.id, "are waited for by it")
+    readable = [location for location in readable if location.problem is None]
     try:
         results = read_results(client, queue, [location.id for location in readable])
     except WrongType as exc:
@@ -82,8 +86,10 @@ def _parts(
     client: redis.Redis, keys: QueueKeys, location: Location, result: bytes | None, replies: list[Any]
 ) -> Parts:
     (claim,), (heartbeat,), pending, children, *rest = replies
-    if max(pending, children) > MOST_RELATIVES:
-        raise _too_many(location.id)
+    if children > MOST_RELATIVES:
+        raise _too_many(location.id, "wait for it")
+    if pending > MOST_RELATIVES:
+        raise _too_many(location.id, "are waited for by it")
     scores = iter(rest)
     # A member without a score has left meanwhile. The script looks for it, and will say so.
     places = {
@@ -119,10 +125,10 @@ def _set(client: redis.Redis, key: bytes) -> tuple[bytes, ...]:
     return tuple(sorted(found))
 
 
-def _too_many(job_id: str) -> AdminError:
+def _too_many(job_id: str, relation: str) -> AdminError:
     return ChangeRefused(
         "job_too_large",
-        f"more than {MOST_RELATIVES:,} jobs wait for job {job_id!r}, which are too many for a backup",
+        f"job {job_id!r} has too many relatives for a backup: more than {MOST_RELATIVES:,} jobs {relation}",
         cause="backup",
     )
 

@@ -14,6 +14,9 @@ import redis
 from redis.exceptions import RedisError
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
+from asyncmq_cli.models.values import chunked
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.schema.codec import encode_record
 from asyncmq_cli.storage.schema.keys import (
     AUDIT_STREAM,
@@ -58,6 +61,9 @@ UNLIKE_BACKUP = -6
 EXISTS = -7
 KEY_SHARED = -8
 
+AT_ONCE = 500
+"""Sets of parents that a script looks into, and that are changed in one round trip."""
+
 WITH_BACKUP = " with a backup"
 """In this manner a removal also compares."""
 
@@ -76,6 +82,8 @@ class Change:
 
     location: Location
     call: Call
+    parents: Sequence[str] = ()
+    """In whose sets of children the job is still to be put, or is still, once it is made: see `finish`."""
 
     @property
     def size(self) -> int:
@@ -161,10 +169,8 @@ class Changes:
     def remove(self, location: Location, draft: EventDraft, *, force: bool) -> Change:
         """Where the location has parts, which are to be in a backup, exactly these are removed."""
         keys = keys_of(location.queue)
-        used = [
-            *_used_by_removal(keys, location.id),
-            *(keys.children(parent) for parent in location.parents),
-        ]
+        at_once, later = _shared_out(location.parents)
+        used = [*_used_by_removal(keys, location.id), *map(keys.children, at_once)]
         if not keys.has_own_record(location.id):
             # What is under that name belongs to all jobs; the rest of the job can go.
             used[used.index(keys.record(location.id))] = keys.payload(location.id)
@@ -174,12 +180,14 @@ class Changes:
             "1" if force else "0",
             self._audit.maxlen,
             draft.encode(),
+            "1" if later else "0",
         ]
         for place in PLACES:
             args += _listed(location.members[place])
         if location.parts is None:
-            return Change(location, Call(REMOVE, used, [*args, ""]))
-        return Change(location, Call(REMOVE, used, args + _backed_up(location, location.parts), WITH_BACKUP))
+            return Change(location, Call(REMOVE, used, [*args, ""]), later)
+        args += _backed_up(location.parts, at_once)
+        return Change(location, Call(REMOVE, used, args, WITH_BACKUP), later)
 
     def restore(self, parts: Parts, run: str, draft: EventDraft) -> Change:
         """Put back a job that was removed, byte for byte, unless any of it is there. `run` is that of
@@ -187,11 +195,8 @@ class Changes:
         location = Location(to_text(parts.queue), to_text(parts.id))
         keys = keys_of(location.queue)
         require_own_record(keys, location.id)
-        used = [
-            *_used_by_removal(keys, location.id),
-            RESTORED_HASH,
-            *(keys.children(to_text(parent)) for parent in parts.parents),
-        ]
+        at_once, later = _shared_out([to_text(parent) for parent in parts.parents])
+        used = [*_used_by_removal(keys, location.id), RESTORED_HASH, *map(keys.children, at_once)]
         args: list[Any] = [parts.id, self._audit.maxlen, draft.encode()]
         for value in parts.values:
             args += ["0" if value is None else "1", value or b""]
@@ -199,7 +204,7 @@ class Changes:
         for members in parts.places:
             args += _listed([text for member, score in members for text in (repr(score), member)])
         args += [*_listed(parts.pending), *_listed(parts.children), run]
-        return Change(location, Call(RESTORE, used, args))
+        return Change(location, Call(RESTORE, used, args), later)
 
     def cancel(self, location: Location, draft: EventDraft) -> Change:
         """Take a job from where a worker would find it, and mark it. Raises ChangeRefused where its record
@@ -245,6 +250,35 @@ class Changes:
             reply if isinstance(reply, RedisError) else _refusal(change, reply)
             for change, reply in zip(changes, replies, strict=True)
         ]
+
+    def finish(self, change: Change) -> None:
+        """Take a removed job out of its parents' sets, or put a restored one into them, where they are too
+        many for its script. Each command is about one set, so that Redis is not held up.
+
+        Should it be cut short, a removed job's set of pending parents is left, which the doctor finds; what
+        is left of it in the parents' sets goes with these. A restored job whose parents have all completed is
+        the doctor's `parents_done`.
+        """
+        if not change.parents:
+            return
+        keys, name = keys_of(change.location.queue), to_bytes(change.location.id)
+        removed = change.call.script is REMOVE
+        for piece in chunked(change.parents, AT_ONCE):
+            self._in_parents_sets(keys, name, piece, removed=removed)
+        if removed:
+            # Parents that were added later are in this set alone.
+            for left in scan.set_members(self._redis, keys.pending_parents(change.location.id)):
+                self._in_parents_sets(keys, name, list(map(to_text, left)), removed=True)
+
+    def _in_parents_sets(
+        self, keys: QueueKeys, name: bytes, parents: Sequence[str], *, removed: bool
+    ) -> None:
+        command = "SREM" if removed else "SADD"
+        commands: list[Command] = [(command, keys.children(parent), name) for parent in parents]
+        if removed:
+            commands.append(("SREM", keys.pending_parents(to_text(name)), *map(to_bytes, parents)))
+        # A set that is of another type is a finding of the doctor's.
+        run_pipeline(self._redis, commands, keep=WrongType)
 
     def _mark(self, script: Script, queue: str, draft: EventDraft) -> bool:
         used = [QueueKeys(queue).paused, AUDIT_STREAM]
@@ -324,8 +358,13 @@ def _used_by_removal(keys: QueueKeys, job_id: str) -> list[bytes]:
     ]
 
 
-def _backed_up(location: Location, parts: Parts) -> list[Any]:
-    args: list[Any] = [parts.digest(location.parents)]
+def _shared_out(parents: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Those in whose sets the script looks for the job, and those left to `finish`. One is empty."""
+    return (parents, ()) if len(parents) <= AT_ONCE else ((), parents)
+
+
+def _backed_up(parts: Parts, asked_parents: Sequence[str]) -> list[Any]:
+    args: list[Any] = [parts.digest(asked_parents)]
     for members in parts.places:
         args += _listed([repr(score) for _, score in members])
     return args + _listed(parts.pending) + _listed(parts.children)

@@ -62,7 +62,7 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
         _on(_HAS_FIELD, _UNSET_FIELD),
         _on(_UNSET_FIELD),
         _on(_DROP),
-        _on("DEL"),
+        _on("DEL", _DROP),
         # It is taken from its parents' sets, too, which are of this family.
         _on("DEL", _DROP),
         _STREAM,
@@ -76,7 +76,7 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
         _on(_FIELD, _HAS_FIELD, _UNSET_FIELD),
         _on(_FIELD, _UNSET_FIELD),
         _on(_IS_MEMBER, _DROP),
-        _on("SCARD", _ARE_MEMBERS, "DEL"),
+        _on("SCARD", _ARE_MEMBERS, "DEL", _DROP),
         _on("SCARD", _ARE_MEMBERS, "DEL", _IS_MEMBER, _DROP),
         _STREAM,
     ),

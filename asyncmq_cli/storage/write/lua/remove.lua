@@ -3,9 +3,11 @@
 -- KEYS  1 waiting zset       2 delayed zset      3 dead-letter zset  4 record
 --       5 payload part       6 ids set           7 states hash       8 results hash
 --       9 active hash       10 heartbeats hash  11 cancelled set    12 pending parents set
---      13 children set      14 audit stream     15… the children set of each parent
+--      13 children set      14 audit stream     15… the children set of each parent, where these are few
 -- ARGV  1 job id             2 state found ('' for none)
 --       3 '1' if the job may be active          4 audit maxlen       5 audit event
+--       6 '1' if the set of pending parents stays: the job is in the sets of too many parents to be
+--         taken out of them here, and that set says of which
 --       then three lists, each its length and its members: those found in the waiting,
 --       the delayed and the dead-letter zset
 --       then '' or, where a backup was written, the digest of what is in it (`Parts.digest`), three
@@ -74,7 +76,7 @@ if shares_key(key.ids, id) then
   return {-8}
 end
 local waiting, delayed, dead, next_arg
-waiting, next_arg = members_at(6)
+waiting, next_arg = members_at(7)
 delayed, next_arg = members_at(next_arg)
 dead, next_arg = members_at(next_arg)
 
@@ -114,7 +116,9 @@ remove_members(key.delayed, delayed)
 remove_members(key.dlq, dead)
 take('DEL', key.record)
 take('DEL', key.payload)
-drop_set(key.pending)
+if ARGV[6] ~= '1' then
+  drop_set(key.pending)
+end
 drop_set(key.children)
 take('SREM', key.ids, id)
 take('HDEL', key.states, id)

@@ -4,7 +4,7 @@
 --       5 payload part       6 ids set           7 states hash       8 results hash
 --       9 active hash       10 heartbeats hash  11 cancelled set    12 pending parents set
 --      13 children set      14 audit stream    15 hash of the removals that were restored from
---      16… the children sets of the parents that it was in
+--      16… the children sets of the parents that it was in, where these are few
 -- ARGV  1 job id             2 audit maxlen      3 audit event
 --       then six values, each as '1' and the value or as '0' and '': its state, record, payload part,
 --       result, claim and heartbeat
