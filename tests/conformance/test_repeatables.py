@@ -19,7 +19,7 @@ from asyncmq.backends.redis import RedisBackend
 from asyncmq.contrib.dashboard.controllers import repeatables as dashboard
 from asyncmq.core.repeatables import repeatable_identity
 from asyncmq.queues import Queue
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from asyncmq_cli import config
@@ -128,6 +128,7 @@ def test_what_is_added_is_what_the_library_stores(
 
 @EXAMPLES
 @given(definitions=st.lists(st.tuples(DEFINITIONS, st.booleans()), max_size=4))
+@example(definitions=[({"task_id": "\ud800", "retries": 0, "priority": 0, "every": 1}, False)])
 def test_the_list_is_the_library_s(
     definitions: list[tuple[dict[str, Any], bool]], server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
@@ -154,11 +155,13 @@ def test_the_list_is_the_library_s(
 
 
 def is_plain(value: Any) -> bool:
-    """Whether JSON itself can hold it: no NaN, no infinity."""
+    """Whether strict JSON can hold it: no NaN, no infinity, no lone surrogate."""
     if isinstance(value, dict):
-        return all(map(is_plain, value.values()))
+        return all(map(is_plain, [*value, *value.values()]))
     if isinstance(value, list):
         return all(map(is_plain, value))
+    if isinstance(value, str):
+        return not any("\ud800" <= char <= "\udfff" for char in value)
     return not isinstance(value, float) or math.isfinite(value)
 
 

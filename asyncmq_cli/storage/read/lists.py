@@ -147,7 +147,10 @@ class JobLists:
             earliest = piece.scores[-1]
             chosen, found = _of_dead(state, (piece, [("dlq", score) for score in piece.scores]))
             total += len(chosen.ids)
-            top = heapq.nlargest(count, {*top, *_sort_keys(chosen, found)})
+            # A death meanwhile moves the ranks, and the last of the piece before comes again. What has no id
+            # may have the same key as another.
+            before = {key for key in top if key.id}
+            top = heapq.nlargest(count, [*top, *(k for k in _sort_keys(chosen, found) if k not in before)])
             if len(top) == count and top[-1].time > earliest + CLOCKS_DIFFER:
                 return top, None
         return top, total

@@ -361,6 +361,10 @@ def test_each_list_is_what_is_in_its_place(client: redis.Redis, commands: list[t
 
 @relaxed
 @given(commands=keyspaces(), sort=st.sampled_from(["newest", "oldest"]), page=st.integers(1, 3))
+@example(commands=[("ZADD", KEYS.dlq, 1.5, text) for text in ("a", "b", "{")], sort="newest", page=1)
+@example(
+    commands=[("ZADD", KEYS.dlq, 1.5, text) for text in ('{"id":"a"}', '{"id": "a"}')], sort="newest", page=1
+)
 def test_a_page_is_a_part_of_the_sorted_list(
     server: PrivateRedis, client: redis.Redis, commands: list[tuple[Any, ...]], sort: str, page: int
 ) -> None:
