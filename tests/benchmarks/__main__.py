@@ -20,15 +20,18 @@ import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.benchmarks import cases, keyspace
+from tests.benchmarks.busy import beside_a_worker
 from tests.benchmarks.cases import Case
 from tests.benchmarks.measure import Cost, longest_pause, module, run, tool
 from tests.benchmarks.report import Report, Row
 
 FULL = 1_000_000
 _LIBRARY_SECONDS = 60.0
-_NEARLY, _TRIES = 0.96, 8
+_NEARLY, _TRIES = 0.96, 4
 _DEAD = 200_000
-FOLLOWING = "events tail"
+FOLLOWING, LIBRARY = "events tail", "library"
+WATCHERS = (["events", "tail", "--interval", "5s", "--no-record"], ["overview", "--watch", "5s"])
+_WATCHED, _SHARE = 60.0, 0.02
 ROUNDS = 10
 FEW = 5
 _READING = 30.0
@@ -38,7 +41,9 @@ _READING = 30.0
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--jobs", type=int, default=FULL)
-    parser.add_argument("--only", default="", help="only the cases whose name holds this")
+    parser.add_argument(
+        "--only", default="", help="only the cases whose name holds one of these, with commas between"
+    )
     parser.add_argument(
         "--repeats", type=int, default=0, help="how often the long ones, instead of what each case says"
     )
@@ -79,7 +84,7 @@ class Bench:
         self.report = Report(total)
         self._writing = writing
         self._total = total
-        self._only = only
+        self._only = [part for part in only.split(",") if part]
         self._repeats = repeats
 
     def everything(self) -> None:
@@ -92,8 +97,9 @@ class Bench:
             for case in cases.reading(self._total, next(chosen).id):
                 self.measure(case, server)
             self.follow(server)
-            at_full_size = self._timed_search(server)
+            at_full_size = self._timed_search(server) if self._is_wanted(LIBRARY) else 0.0
             self.retry(server)
+            self.watch(server)
         self.beside_the_library(at_full_size)
         self._pause()
         if self._writing:
@@ -108,7 +114,7 @@ class Bench:
                 say(f"{together} reading the clock: held up for {longest * 1e3:.1f} ms at most")
 
     def measure(self, case: Case, server: PrivateRedis | None) -> None:
-        if self._only not in case.name:
+        if not self._is_wanted(case.name):
             return
         runs: list[Cost] = []
         floors: list[Cost] = []
@@ -118,12 +124,15 @@ class Bench:
             if case.floor is not None:
                 floors.append(run(case.floor, server))
             runs.append(run(tool(*case.args), server, status=case.status))
-        self.add(Row(case.name, runs, floors, case.at_most))
+        self.add(Row(case.name, runs, floors, case.at_most, case.worked_at_most, case.sent_at_most))
+
+    def _is_wanted(self, name: str) -> bool:
+        return not self._only or any(part in name for part in self._only)
 
     def follow(self, server: PrivateRedis) -> None:
         """A round of `events tail` by itself: without the start-up, and what follows it without the first.
         It waits between two rounds, so its seconds are those of the processor."""
-        if self._only not in FOLLOWING:
+        if not self._is_wanted(f"{FOLLOWING}, a quiet round"):
             return
         firsts, quiet = [], []
         with filled(0) as empty:
@@ -153,7 +162,7 @@ class Bench:
             prepared = Path(folder) / "retried"
             prepared.write_bytes(pickle.dumps(list(islice(retried(self._total), count))))
             case = cases.retrying(count, str(prepared))
-            if self._only not in case.name:
+            if not self._is_wanted(case.name):
                 return
             client.save()
             runs, floors = [], []
@@ -165,12 +174,32 @@ class Bench:
                 client.execute_command("DEBUG", "RELOAD", "NOSAVE")
         self.add(Row(case.name, runs, floors, case.at_most))
 
+    def watch(self, server: PrivateRedis) -> None:
+        """What a program that looks every five seconds costs Redis while a worker finishes jobs."""
+        wanted = [words for words in WATCHERS if self._is_wanted(f"{' '.join(words)}, busy")]
+        if not wanted:
+            return
+        seconds = min(_WATCHED, self._total / 5000)
+        for words in wanted:
+            cost = beside_a_worker(server, words, seconds)
+            name = f"`{' '.join(words)}`"
+            if cost.share > _SHARE:
+                self.report.shortfalls.append(
+                    f"{name} beside a busy worker: {cost.share:.1%} of Redis's time, "
+                    f"{_SHARE:.0%} is to be reached"
+                )
+            self.remark(
+                f"{name} beside a worker that finishes {cost.finished:.0f} jobs a second: its commands take "
+                f"{cost.share:.2%} of Redis's time (at most {_SHARE:.0%} is to be reached); Redis's whole "
+                f"work grew by {cost.grown:.1%}"
+            )
+
     def _timed_search(self, server: PrivateRedis) -> float:
         args = tool("jobs", "list", keyspace.BIG, "--state", "failed", "--q", cases.TEXT, "--json")
         return statistics.median(run(args, server).seconds for _ in range(3))
 
     def beside_the_library(self, at_full_size: float) -> None:
-        if self._only and self._only not in "library":
+        if not self._is_wanted(LIBRARY):
             return
         with filled(self._total // 10) as server:
             tenth = self._timed_search(server)

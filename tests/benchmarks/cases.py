@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.benchmarks.keyspace import BIG
-from tests.benchmarks.measure import module
+from tests.benchmarks.measure import module, tool
 
 TEXT = "customer-123@"
 """In one job of a keyspace; the search has to look at every other as well."""
@@ -20,7 +20,8 @@ JOBS_A_PAGE = 20
 class Case:
     """`args` are the tool's. `floor` is a program and its arguments; None where there is none.
 
-    `at_most` is the ratio to the floor that is to be reached. `server` says whether Redis is needed,
+    `at_most` is the ratio to the floor that is to be reached, `worked_at_most` the seconds of Redis within
+    commands, and `sent_at_most` the bytes that pass. `server` says whether Redis is needed,
     and `status` what the tool ends with.
     """
 
@@ -31,6 +32,8 @@ class Case:
     server: str | None = "big"
     repeats: int = 3
     status: int = 0
+    worked_at_most: float | None = None
+    sent_at_most: float | None = None
 
 
 def importing(names: str) -> list[str]:
@@ -59,15 +62,38 @@ def _listings() -> list[Case]:
         ("waiting-children", ("anywhere", "none")),
     ):
         args = ["jobs", "list", BIG, "--state", state, "--json"]
-        cases.append(Case(f"jobs list --state {state}", args, module("floors", *floor)))
-        at_most = 2.0 if state == "failed" else None
+        if state != "failed":
+            within = 1.2 if state in ("waiting", "completed") else None
+            repeats = 1 if within is None else 3
+            cases.append(
+                Case(f"jobs list --state {state}", args, module("floors", *floor), within, repeats=repeats)
+            )
+        # Of states without a bound one run tells enough.
+        at_most, repeats = (1.1, 3) if state == "failed" else (None, 1)
+        search = [*args, "--q", TEXT]
         cases.append(
-            Case(f"jobs list --state {state} --q", [*args, "--q", TEXT], module("floors", *floor), at_most)
+            Case(f"jobs list --state {state} --q", search, module("floors", *floor), at_most, repeats=repeats)
         )
     return cases
 
 
-def _counting() -> list[Case]:
+def _pages(show: Sequence[str]) -> list[Case]:
+    """What costs a page, however long the list: the floor is one `jobs show`."""
+    cases = []
+    for page in ("1", "50"):
+        args = ["dlq", "list", BIG, "--page", page, "--json"]
+        cases.append(Case(f"dlq list --page {page}", args, show, 1.3, worked_at_most=0.005, sent_at_most=1e6))
+    for state in ("waiting", "delayed", "failed", "active"):
+        # Of the failed an exact total is a pass over the states, which people are not made to wait for.
+        args = ["jobs", "list", BIG, "--state", state, "--sort", "queue"]
+        name = f"jobs list --state {state} --sort queue"
+        cases.append(Case(name, args, show, 1.3, worked_at_most=0.005, sent_at_most=1e6))
+    newest = ["jobs", "list", BIG, "--state", "failed"]
+    cases.append(Case("jobs list --state failed", newest, show, 1.5, worked_at_most=0.02, sent_at_most=5e6))
+    return [replace(case, repeats=5) for case in cases]
+
+
+def _counting(show: Sequence[str]) -> list[Case]:
     """A large queue among small ones, counted. No worker serves them, which is what `check` finds out."""
     scan, both, states = (module("floors", name) for name in ("scan", "discovery", "states"))
     sizes = "name,paused,waiting,dlq,active,delayed"
@@ -75,41 +101,57 @@ def _counting() -> list[Case]:
         Case("queues list at a terminal", ["queues", "list", "--color", "always"], scan, 1.2),
         Case("queues list", ["queues", "list", "--json"], both, 1.2),
         Case("queues show", ["queues", "show", BIG, "--json"], states, 1.2),
-        Case(f"queues show --fields {sizes}", ["queues", "show", BIG, "--fields", sizes], None, repeats=5),
+        Case(
+            f"queues show --fields {sizes}",
+            ["queues", "show", BIG, "--fields", sizes],
+            show,
+            1.3,
+            repeats=5,
+            worked_at_most=0.005,
+        ),
         Case("metrics show", ["metrics", "show", "--json", "--no-record"], both, 1.2),
         Case("metrics prometheus", ["metrics", "prometheus"], both, 1.2),
-        Case("overview", ["overview", "--json"], both, 1.56),
+        Case("metrics record", ["metrics", "record"], both, 1.2),
+        Case("overview", ["overview", "--json"], tool("queues", "list", "--json"), 1.3),
+        Case("events tail --count 1", following(1), tool("queues", "list", "--json"), 1.3),
         Case("check", ["check", "--max-waiting", "1:2"], scan, 1.2, repeats=5, status=2),
-        Case("check --queue", ["check", "--queue", BIG], None, repeats=5, status=2),
-        Case("wait", ["wait", BIG, "--timeout", "0"], None, repeats=5, status=124),
+        Case("check --queue", ["check", "--queue", BIG], None, repeats=5, status=2, worked_at_most=0.005),
+        Case("wait", ["wait", BIG, "--timeout", "0"], None, repeats=5, status=124, worked_at_most=0.005),
     ]
 
 
 def reading(total: int, job_id: str) -> list[Case]:
     deep = str(total // 10 // JOBS_A_PAGE)
     failed = ["jobs", "list", BIG, "--state", "failed"]
+    show = tool("jobs", "show", BIG, job_id, "--json")
     return [
-        *_counting(),
+        *_pages(show),
+        *_counting(show),
         *_listings(),
         Case(
             f"jobs list --state failed --page {deep}",
             [*failed, "--page", deep],
             module("floors", "place", "dlq"),
+            repeats=1,
         ),
         Case("jobs show", ["jobs", "show", BIG, job_id, "--json"], module("floors", "one"), repeats=5),
         Case(
             "jobs list --state all --ndjson",
             ["jobs", "list", BIG, "--state", "all", "--ndjson"],
             module("floors", "everything"),
+            2.5,
             repeats=1,
         ),
-        Case("dlq groups", ["dlq", "groups", BIG, "--json"], module("floors", "place", "dlq"), repeats=1),
+        Case("dlq groups", ["dlq", "groups", BIG, "--json"], module("floors", "place", "dlq"), 2, repeats=1),
+        Case("doctor", ["doctor", BIG, "--json"], module("floors", "whole"), 3, repeats=1, status=1),
     ]
 
 
 def retrying(count: int, prepared: str) -> Case:
     args = ["jobs", "retry", BIG, "--q", IN_MANY, "--limit", str(count), "--yes"]
-    return Case(f"jobs retry of {count:,} by filter", args, module("floors", "retry", prepared), 3.0)
+    return Case(
+        f"jobs retry of {count:,} by filter", args, module("floors", "retry", prepared), 1.5, repeats=2
+    )
 
 
 def following(rounds: int) -> list[str]:

@@ -80,6 +80,28 @@ def everything() -> None:
         place(name, records=False)
 
 
+def whole() -> None:
+    """Each key of the queue once: the collections, the records, and the parts that were split off."""
+    client = _client()
+    for ids in _pieces(client.sscan, f"jobs:{BIG}:ids"):
+        _records(client, list(ids))
+    for name in (f"jobs:{BIG}:states", f"jobs:{BIG}:results", f"queue:{BIG}:active"):
+        for _ in _pieces(client.hscan, name):
+            pass
+    for name in ("waiting", "delayed", "dlq"):
+        for _ in _pieces(client.zscan, f"queue:{BIG}:{name}", count=PIECE if name == "waiting" else BODIES):
+            pass
+    for _ in _pieces(client.sscan, f"queue:{BIG}:cancelled"):
+        pass
+    for names in _pieces(client.scan):
+        parts = [name for name in names if name.startswith(b"jobs:mail:") and name.endswith(b":payload")]
+        if parts:
+            client.mget(parts)
+        for name in names:
+            if name.startswith(b"deps:mail:"):
+                client.smembers(name)
+
+
 def scan() -> None:
     """One SCAN of the keyspace."""
     for _ in _pieces(_client().scan):
@@ -133,6 +155,7 @@ FLOORS: dict[str, Callable[..., None]] = {
     "place": place,
     "anywhere": anywhere,
     "everything": everything,
+    "whole": whole,
     "scan": scan,
     "discovery": discovery,
     "states": states,

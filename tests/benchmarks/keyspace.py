@@ -40,7 +40,7 @@ _START = 1_700_000_000.0
 _DUE = 4_000_000_000.0
 """Far ahead: a delayed job of this keyspace never falls due."""
 
-_TASKS = ("app.mail.send", "app.reports.nightly", "app.invoices.render", "app.search.index")
+TASKS = ("app.mail.send", "app.reports.nightly", "app.invoices.render", "app.search.index")
 _ERRORS = (
     ("smtp.py", "connect", "ConnectionRefusedError: [Errno 111] Connection refused"),
     ("pdf.py", "render", "ValueError: order {number} has no lines"),
@@ -101,7 +101,7 @@ def _made(queue: str, state: str, number: int, chosen: random.Random, *, split: 
         kwargs["attachment"] = f"{chosen.getrandbits(8 * 20_000):040000x}" * 2
     record = {
         "id": str(uuid.UUID(int=chosen.getrandbits(128), version=4)),
-        "task": chosen.choice(_TASKS),
+        "task": chosen.choice(TASKS),
         "args": [number],
         "kwargs": kwargs,
         "retries": 0,

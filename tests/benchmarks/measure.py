@@ -28,11 +28,11 @@ _OURS_RAW = tuple(name.encode() for name in _OURS)
 class Cost:
     """`seconds` from start to end, `cpu` of the program alone, `peak` its memory in bytes.
 
-    `redis_cpu` is what Redis worked meanwhile. `commands` and `sent` (bytes, both ways) are what
-    passed between the two, `longest` the seconds of the longest single command (0.0 where none was
-    longer than half a millisecond), `slowest` which that was, `wait` the longest a second client's
-    PING took, and `wait_999` the 99.9th percentile. `stolen` is the seconds of processor that the host
-    gave to other machines meanwhile, where it tells.
+    `redis_cpu` is what Redis worked meanwhile, `worked` the part of it within commands. `commands` and `sent`
+    (bytes, both ways) are what passed between the two, `longest` the seconds of the longest single command
+    (0.0 where none was longer than half a millisecond), `slowest` which that was, `wait` the longest a second
+    client's PING took, and `wait_999` the 99.9th percentile. `stolen` is the seconds of processor that the
+    host gave to other machines meanwhile, where it tells.
     """
 
     seconds: float
@@ -43,6 +43,7 @@ class Cost:
     longest: float = 0.0
     slowest: str = ""
     redis_cpu: float = 0.0
+    worked: float = 0.0
     wait: float = 0.0
     wait_999: float = 0.0
     stolen: float = 0.0
@@ -100,6 +101,7 @@ def run(command: Sequence[str], server: PrivateRedis | None = None, *, status: i
         longest=longest / 1e6,
         slowest=slowest.partition(b" ")[0].decode(),
         redis_cpu=after[2] - before[2],
+        worked=after[3] - before[3],
         wait=wait,
         wait_999=wait_999,
         stolen=stolen,
@@ -121,18 +123,29 @@ def _launch(command: Sequence[str], server: PrivateRedis | None, expected: int) 
     return Cost(float(seconds), float(user) + float(system), int(peak) * 1024)
 
 
-def _counted(client: redis.Redis) -> tuple[int, int, float]:
-    """How many commands Redis has carried out so far, the bytes that passed, and its processor's seconds."""
+def commands_of(client: redis.Redis) -> dict[str, tuple[int, float]]:
+    """How often each command was called so far, and for how many seconds; without those of this file."""
     stats: Any = client.info("commandstats")
-    commands = sum(
-        told["calls"] for name, told in stats.items() if not name.removeprefix("cmdstat_").startswith(_OURS)
-    )
+    named = {name.removeprefix("cmdstat_"): told for name, told in stats.items()}
+    return {
+        name: (told["calls"], told["usec"] / 1e6)
+        for name, told in named.items()
+        if not name.startswith(_OURS)
+    }
+
+
+def _counted(client: redis.Redis) -> tuple[int, int, float, float]:
+    """How many commands Redis has carried out so far, the bytes that passed, its processor's seconds, and
+    those within commands."""
+    stats = commands_of(client)
+    commands = sum(calls for calls, _ in stats.values())
     passed: Any = client.info("stats")
     used: Any = client.info("cpu")
     return (
         commands,
         passed["total_net_input_bytes"] + passed["total_net_output_bytes"],
         used["used_cpu_user"] + used["used_cpu_sys"],
+        sum(seconds for _, seconds in stats.values()),
     )
 
 

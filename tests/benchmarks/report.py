@@ -26,6 +26,17 @@ class Row:
     runs: Sequence[Cost]
     floors: Sequence[Cost] = ()
     at_most: float | None = None
+    worked_at_most: float | None = None
+    sent_at_most: float | None = None
+
+    @property
+    def worked(self) -> float:
+        """Seconds of Redis within commands."""
+        return statistics.median(run.worked for run in self.runs)
+
+    @property
+    def sent(self) -> int:
+        return self.runs[-1].sent
 
     @property
     def seconds(self) -> float:
@@ -51,9 +62,10 @@ class Row:
             "" if self.at_most is None else f"{self.at_most:g}",
             f"{statistics.median(run.cpu for run in self.runs):.2f}",
             f"{statistics.median(run.redis_cpu for run in self.runs):.2f}",
+            _within(f"{self.worked * 1e3:,.1f}", self.worked_at_most, 1e3),
             f"{max(run.peak for run in self.runs) / 1e6:.0f}",
             f"{self.runs[-1].commands:,}",
-            f"{self.runs[-1].sent / 1e6:,.1f}",
+            _within(f"{self.sent / 1e6:,.1f}", self.sent_at_most, 1e-6),
             _milliseconds(max(run.longest for run in self.runs)),
             f"{_milliseconds(statistics.median(run.wait_999 for run in self.runs))} / "
             f"{_milliseconds(max(run.wait for run in self.runs))}",
@@ -68,6 +80,7 @@ HEAD = (
     "to reach",
     "CPU, s",
     "Redis's CPU, s",
+    "in commands, ms",
     "memory, MB",
     "commands",
     "MB",
@@ -92,6 +105,15 @@ class Report:
         for row in self.rows:
             if row.at_most is not None and row.ratio is not None and row.ratio > row.at_most:
                 found.append(f"{row.name}: {row.ratio:.2f} times its floor, {row.at_most:g} is to be reached")
+            if row.worked_at_most is not None and row.worked > row.worked_at_most:
+                found.append(
+                    f"{row.name}: {row.worked * 1e3:.1f} ms of Redis, "
+                    f"{row.worked_at_most * 1e3:g} ms is to be reached"
+                )
+            if row.sent_at_most is not None and row.sent > row.sent_at_most:
+                found.append(
+                    f"{row.name}: {row.sent / 1e6:.1f} MB, {row.sent_at_most / 1e6:g} MB is to be reached"
+                )
             if (peak := max(run.peak for run in row.runs)) > MEMORY:
                 found.append(f"{row.name}: {peak / 1e6:.0f} MB of memory, 90 MB is to be kept")
             slowest = max(row.runs, key=lambda run: run.longest)
@@ -122,6 +144,10 @@ class Report:
             missed="\n".join(f"- {one}" for one in missed) or "Nothing.",
         )
         PAGE.write_text(text, encoding="utf-8")
+
+
+def _within(shown: str, bound: float | None, unit: float) -> str:
+    return shown if bound is None else f"{shown} (≤ {bound * unit:g})"
 
 
 def _given_away(run: Cost) -> str:

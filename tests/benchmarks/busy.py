@@ -1,0 +1,145 @@
+"""What a program that looks again and again costs a Redis in which a worker finishes jobs."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.storage.schema.keys import QueueKeys
+from tests.benchmarks.keyspace import BIG
+from tests.benchmarks.measure import ROOT, commands_of, environment, module, tool
+
+JOBS_A_SECOND = 200
+_FIRST_LOOK = 120.0
+_NOT_SENT = ("eval", "evalsha", "multi", "exec", "publish")
+"""No watcher sends these; what they call themselves is counted beside them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """`share` of Redis's time is what the watcher's commands took, `grown` by how much of its time Redis
+    worked more than without it, and `finished` how many jobs a second were waiting no more."""
+
+    share: float
+    grown: float
+    finished: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    seconds: float
+    cpu: float
+    commands: dict[str, tuple[int, float]]
+    finished: int
+
+
+def beside_a_worker(server: PrivateRedis, words: Sequence[str], seconds: float) -> Watched:
+    """Half of the time before, then with the watcher, whose first look is not counted, then half after."""
+    with redis.Redis.from_url(server.url, socket_timeout=None) as client, _worker(server, client):
+        before = _window(client, seconds / 2)
+        with _watcher(server, words):
+            during = _window(client, seconds)
+        after = _window(client, seconds / 2)
+    alone = (before.cpu + after.cpu) / (before.seconds + after.seconds)
+    return Watched(
+        share=_own_commands(during, (before, after)) / during.seconds,
+        grown=during.cpu / during.seconds - alone,
+        finished=during.finished / during.seconds,
+    )
+
+
+def _own_commands(during: _Window, alone: Sequence[_Window]) -> float:
+    """Seconds: of each command what was called more often than by the worker alone."""
+    found = 0.0
+    for name, (calls, took) in during.commands.items():
+        theirs = sum(window.commands.get(name, (0, 0.0))[0] for window in alone)
+        pace = theirs / sum(window.seconds for window in alone)
+        if calls and not name.startswith(_NOT_SENT):
+            found += took * max(0.0, calls - pace * during.seconds) / calls
+    return found
+
+
+def _window(client: redis.Redis, seconds: float) -> _Window:
+    def now() -> tuple[float, float, dict[str, tuple[int, float]], int]:
+        used: Any = client.info("cpu")
+        waiting: Any = client.zcard(QueueKeys(BIG).waiting)
+        return time.monotonic(), used["used_cpu_user"] + used["used_cpu_sys"], commands_of(client), waiting
+
+    began, cpu, commands, waiting = now()
+    time.sleep(seconds)
+    ended, cpu_after, after, left = now()
+    return _Window(
+        seconds=ended - began,
+        cpu=cpu_after - cpu,
+        commands={
+            name: (calls - commands.get(name, (0, 0.0))[0], took - commands.get(name, (0, 0.0))[1])
+            for name, (calls, took) in after.items()
+        },
+        finished=waiting - left,
+    )
+
+
+@contextmanager
+def _worker(server: PrivateRedis, client: redis.Redis) -> Iterator[None]:
+    waiting = client.zcard(QueueKeys(BIG).waiting)
+    process = subprocess.Popen(
+        module("worker", str(JOBS_A_SECOND)),
+        env=environment(server),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + _FIRST_LOOK
+        while client.zcard(QueueKeys(BIG).waiting) == waiting:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the worker takes no job")
+            time.sleep(0.2)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _watcher(server: PrivateRedis, words: Sequence[str]) -> Iterator[None]:
+    """On a terminal of its own, once it has shown its first look."""
+    terminal, theirs = pty.openpty()
+    process = subprocess.Popen(
+        tool(*words), env=environment(server), cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = threading.Event()
+
+    def read() -> None:
+        with suppress(OSError):
+            while len(os.read(terminal, 65536)) < 64:
+                pass
+            shown.set()
+            while os.read(terminal, 65536):
+                pass
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        if not shown.wait(_FIRST_LOOK):
+            raise RuntimeError(f"{words} shows nothing")
+        time.sleep(1)
+        yield
+        if process.poll() is not None:
+            raise RuntimeError(f"{words} ended with {process.returncode}")
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        os.close(terminal)
