@@ -1,8 +1,8 @@
-"""From what Redis holds of a job to what is wrong with it: at most one damage, the worst.
+"""Diagnose one job: from its evidence to the code of its worst damage.
 
-Sources: the claim and lifecycle scripts of asyncmq.backends.redis, which find a job by the waiting
-set and its record and end it by its claim; `remove_job`, `cancel_job`, `retry_job`, `move_to_dlq`
-and `enqueue_delayed` there, which are several commands each and can be cut short between any two.
+Sources: the claim and lifecycle scripts of asyncmq.backends.redis, which take a job by the waiting
+set and its record, and end it by its claim; `remove_job`, `cancel_job`, `retry_job`, `move_to_dlq`
+and `enqueue_delayed` there, which are several commands each and can be interrupted between any two.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.integrity.evidence import Evidence
 
 _UNLISTED = {"waiting": "waiting_unlisted", "failed": "failed_unlisted", "expired": "failed_unlisted"}
-# What is left of a job that is gone, in the order in which it is told of.
-_LEFT = (
+# Leftovers of a job without a record, the most serious first.
+_LEFTOVERS = (
     ("ids", "id_without_record"),
     ("states", "state_without_job"),
     ("waiting", "member_without_job"),
@@ -30,7 +30,7 @@ _LEFT = (
 
 
 def diagnose(found: Evidence) -> str | None:
-    """The damage's code. What cannot be read is no damage of a job: its key is told of."""
+    """The code of the damage, or None. A key of a wrong type is a finding of its own, not damage of a job."""
     if found.unreadable_key:
         return None
     places = _places(found)
@@ -38,7 +38,7 @@ def diagnose(found: Evidence) -> str | None:
 
 
 def _places(found: Evidence) -> list[str]:
-    """The collections that know the job."""
+    """The places and hashes that have something of the job."""
     location = found.location
     known = {
         "ids": location.in_ids,
@@ -60,14 +60,14 @@ def _without_record(found: Evidence, places: list[str]) -> str | None:
     location = found.location
     waiting, delayed, dead = (found.times_in(place) for place in ("waiting", "delayed", "dlq"))
     whole = len(found.seen_in("waiting")) + delayed
-    # Of a bare id without a record a worker runs nothing, and of a whole job whatever is said of it.
+    # A worker drops a bare id without a record, but runs a whole job whatever its state says.
     code = _runs_again(found) if whole else None
     if code is not None:
         return code
     if whole and location.active:
         return "active_listed"
     if dead:
-        # Its record would be one of the dead, whatever else is known of it.
+        # The dead letter becomes the record, so nothing else may contradict it.
         alone = dead == 1 and not (waiting or delayed or location.active)
         return "record_missing" if alone and location.state in (None, *DEAD_STATES) else "dead_letter_unclear"
     if delayed:
@@ -75,7 +75,7 @@ def _without_record(found: Evidence, places: list[str]) -> str | None:
     if whole:
         # A whole job in the waiting set, as old versions of AsyncMQ wrote it, needs no record.
         return None
-    return next((code for place, code in _LEFT if place in places), None)
+    return next((code for place, code in _LEFTOVERS if place in places), None)
 
 
 def _with_record(found: Evidence, places: list[str]) -> str | None:
@@ -111,7 +111,7 @@ def _with_record(found: Evidence, places: list[str]) -> str | None:
 
 
 def _runs_again(found: Evidence) -> str | None:
-    """What a job is called that a worker will run once more than it should."""
+    """The damage of a job that a worker will run once too often, or None."""
     # A worker drops a job that is marked as cancelled.
     dropped = found.status == "cancelled" and found.location.cancelled
     if found.status in ENDED_STATES and not dropped:
@@ -122,12 +122,12 @@ def _runs_again(found: Evidence) -> str | None:
 
 
 def _of_dead_letter(found: Evidence, listed: bool) -> str:
-    """What a job is called that has a dead letter, and is not called dead."""
+    """The damage of a job that has a dead letter, but not the state of a dead job."""
     status = found.status
     if listed or (found.location.active and status == "active"):
         return "dead_letter_stale"
     if status in ("completed", "cancelled"):
-        # Such an end is written over a record that said otherwise, or the record says it too.
+        # Either the end was written over an older record, or the record has it too.
         return "dead_letter_unclear" if found.recorded in DEAD_STATES else "dead_letter_stale"
     if status not in OPEN_STATES:
         return "state_unknown"
@@ -137,7 +137,7 @@ def _of_dead_letter(found: Evidence, listed: bool) -> str:
 
 
 def _unlisted(found: Evidence) -> str | None:
-    """What a job that lies in no place is called; None for one that has ended and belongs nowhere."""
+    """The damage of a job in no place; None for one that has ended and needs none."""
     if found.status == "active":
         return "active_unclaimed" if found.readable else "record_unreadable"
     if found.status not in (*OPEN_STATES, *ENDED_STATES):
@@ -147,7 +147,7 @@ def _unlisted(found: Evidence) -> str | None:
         until = as_number(found.location.job.get("delay_until"))
         code = "delayed_timeless" if until is None else "delayed_unlisted"
     if found.status == WAITING_CHILDREN:
-        # One that waits for nobody is called so, and nothing else is known of it.
+        # It waits for parents, and has none.
         code = "state_unknown"
     return code if code is None or found.readable else "record_unreadable"
 

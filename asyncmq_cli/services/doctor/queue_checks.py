@@ -1,6 +1,6 @@
-"""What is wrong with a queue as such: its keys, its pause mark, its definitions, its workers.
+"""Check a queue as a whole: its keys, its pause mark, its definitions and its workers.
 
-Like what is wrong with a job, it is told of only if a second look shows the same.
+Like damage of jobs, a finding is reported only if a second pass finds the same.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _SAMPLE = 5
 
 @dataclass(frozen=True, slots=True)
 class QueueFinding:
-    """`marks` tell whether a second look has found the same. `ids` names what it is of, where it is
-    not of the whole queue, and `tasks` are theirs where they are definitions. `members` are those of
-    one that is stored more than once."""
+    """`marks` are equal if the second pass finds the same. `ids` are the jobs, keys, workers or definitions
+    concerned; none where it is the whole queue. `tasks` are the tasks of definitions. `members` are the
+    members of a definition that is stored more than once."""
 
     code: str
     ids: tuple[str, ...]
@@ -38,19 +38,19 @@ class QueueFinding:
 
 
 def queue_findings(store: Store, queue: str) -> list[QueueFinding]:
-    """What is wrong with the queue as one look sees it."""
+    """The findings of one pass."""
     found: list[QueueFinding] = []
     for check in (_keys, _pause, _definitions, _claims):
         try:
             found.extend(check(store, queue))
         except WrongType:
-            # The key is told of as one of a wrong type.
+            # Reported by `_keys`.
             continue
     return found
 
 
 def confirmed(first: Sequence[QueueFinding], second: Sequence[QueueFinding]) -> Iterator[QueueFinding]:
-    """Those of the second look that the first one had seen, in as far as nothing has changed."""
+    """The findings of the second pass that the first pass had too, unchanged."""
     seen = {(finding.code, finding.marks) for finding in first}
     yield from (finding for finding in second if (finding.code, finding.marks) in seen)
 
@@ -153,7 +153,7 @@ def _repeated(members: Iterable[Member]) -> Iterator[QueueFinding]:
 
 
 def _shadows(first: Sequence[_Outline]) -> list[_Outline]:
-    """Definitions of nothing but a task and a schedule, beside a fuller one of these that is paused.
+    """Definitions with a task and a schedule alone, beside a paused one of the same that has more.
 
     Source: `build_repeatable_action_definition` in asyncmq.contrib.dashboard, by which the
     dashboard resumes.
@@ -163,8 +163,8 @@ def _shadows(first: Sequence[_Outline]) -> list[_Outline]:
 
 
 def _scheduled_twice(first: Sequence[_Outline]) -> Iterator[QueueFinding]:
-    """Definitions that make the same runs, and those of which one looks like the other's old schedule.
-    Nothing is scheduled by a paused one."""
+    """Definitions that enqueue the same runs, and definitions of which one looks like the old schedule of
+    another. Paused ones are left out: they schedule nothing."""
     same_runs: dict[Any, list[_Outline]] = defaultdict(list)
     same_arguments: dict[bytes, list[_Outline]] = defaultdict(list)
     for one in first:
@@ -194,7 +194,7 @@ def _near_schedules(schedules: Collection[str | float | None]) -> set[str | floa
 
 
 def _together(code: str, definitions: Iterable[_Outline]) -> QueueFinding:
-    """One finding for all of these. The next runs are no part of its marks: they change from look to look."""
+    """One finding for all of these. Its marks leave out the next runs, which change between the passes."""
     found = sorted(definitions, key=lambda one: one.id)
     ids = tuple(one.id for one in found)
     tasks = tuple(one.schedule[0] for one in found[:_SAMPLE])

@@ -1,4 +1,4 @@
-"""Repairing what the doctor has found: one atomic script a job, each audited as `doctor.repair`."""
+"""Repair what the doctor found: one atomic script per job, each audited as `doctor.repair`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ACTION, SOURCE = "doctor.repair", "doctor"
 
 Repair = Callable[[Evidence, EventDraft, int], Change]
 
-# What is done about each damage of a job, and how people are told of it.
+# By code: the change that repairs a job, and the note on it.
 _REPAIRS: dict[str, tuple[Repair, str]] = {
     "waiting_unlisted": (repairs.enqueue, "waits again"),
     "active_lost": (repairs.enqueue, "waits again"),
@@ -60,7 +60,7 @@ _REPAIRS: dict[str, tuple[Repair, str]] = {
     "claim_stale": (repairs.drop_claim, "its claim is gone"),
 }
 
-# The same, of what is not done.
+# The same notes in a dry run.
 _DRY_RUN_NOTES = {
     "waits again": "would wait again",
     "waits for a worker now": "would wait for a worker",
@@ -80,22 +80,22 @@ _DRY_RUN_NOTES = {
 
 
 class RepairService:
-    """Repairs, and which there are."""
+    """Finds and repairs damage."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @staticmethod
     def makes(code: str, named: Collection[str]) -> bool:
-        """Whether a run that was given these codes repairs what has this one."""
+        """Whether a run with the `--code`s in `named` repairs this code."""
         way = BY_CODE[code].way
         return way == "sure" or (way == "named" and code in named)
 
     def repair(
         self, queues: Sequence[str], codes: Collection[str], *, reason: str | None, dry_run: bool
     ) -> RepairReport:
-        """Look, and repair what is found; the looking is part of it, so that nothing is repaired by
-        what was true some time ago. Of what may run a job twice only the codes named are repaired.
+        """Scan, and repair what is found: a repair is never based on an old scan. Damage whose repair may run
+        a job twice is repaired only if its code is in `codes`.
         """
         chosen, names = DoctorService(self._store).queues(queues)
         run = _Run(self._store, codes, reason, dry_run)
@@ -110,7 +110,7 @@ class RepairService:
 
 
 class _Run(JobRunner):
-    """`left` is what was found and is not to be repaired."""
+    """Repairs batch by batch; `left` is damage that is not repaired."""
 
     def __init__(self, store: Store, codes: Collection[str], reason: str | None, dry_run: bool) -> None:
         super().__init__(store, ACTION, SOURCE, reason=reason, dry_run=dry_run)
@@ -128,7 +128,7 @@ class _Run(JobRunner):
             self._repair_definition(found.queue, one)
 
     def _split(self, found: Iterable[T], code_of: Callable[[T], str]) -> tuple[list[T], list[T]]:
-        """What is to be repaired, and what is not."""
+        """What is repaired, and what is left."""
         chosen: list[T] = []
         left: list[T] = []
         for one in found:
@@ -155,7 +155,7 @@ class _Run(JobRunner):
         return make(found, draft, self.store.audit.maxlen), note
 
     def _repair_definition(self, queue: str, found: QueueFinding) -> None:
-        """Leave the member that runs next of those that were found, byte for byte."""
+        """Keep the member that runs next, and delete the others, if all are stored as they were found."""
         attempt = self._attempt(queue, name_of(found.members[0]), found.code)
         attempt.details["job_def"] = normalized(found.members[0].definition or {})
 
@@ -185,7 +185,7 @@ class _Run(JobRunner):
 
 
 MAX_REMOVED_BYTES = 4096
-"""Bytes of JSON in one event: the trail holds a hundred thousand of them, in Redis's memory."""
+"""Bytes of JSON in one event: the trail holds 100,000 events in Redis's memory."""
 _RESULTS_AT_A_TIME = 50
 _CLAIMS = ("claim_stale", "heartbeat_stale")
 _FORGOTTEN = (
@@ -197,8 +197,8 @@ _FORGOTTEN = (
 def with_removed_data(
     store: Store, queue: str, jobs: Sequence[tuple[str, Evidence]]
 ) -> Iterator[tuple[str, Evidence, dict[str, Any]]]:
-    """The same, each with what its event's details are to hold of what the repair takes away:
-    `removed`, or `removed_bytes` where that is too large. Raises WrongType."""
+    """The same jobs, each with the data that the repair removes, for the details of its event: `removed`, or
+    `removed_bytes` where that is too large. Raises WrongType."""
     for piece in chunked(jobs, _RESULTS_AT_A_TIME):
         kept = [found.location.id for _, found in piece if found.has_result and not found.has_record]
         results = dict(zip(kept, store.results(queue, kept), strict=True)) if kept else {}

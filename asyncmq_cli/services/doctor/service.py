@@ -1,4 +1,4 @@
-"""Looking for what crashes and bugs leave behind."""
+"""Find what crashes and bugs leave behind, and count it by queue and code."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class DoctorService:
-    """What is wrong with queues; nothing is changed."""
+    """Diagnoses queues; changes nothing."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def queues(self, queues: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Those to look at, all where none is named, and all that exist. Raises QueueNotFound."""
+        """The queues to scan, which are all if none is named, and all that exist. Raises QueueNotFound."""
         for queue in queues:
             require_queue(self._store, queue)
         names = self._store.queues.names()
@@ -37,7 +37,7 @@ class DoctorService:
             return self._store.rights(queue)
 
     def diagnose(self, queues: Sequence[str], codes: Collection[str]) -> Diagnosis:
-        """`codes` narrows what is looked for; empty, it is everything. Raises QueueNotFound."""
+        """Scan for these codes; for all if `codes` is empty. Raises QueueNotFound."""
         chosen, names = self.queues(queues)
         summary = Summary()
         for found in TwoPassScan(self._store, codes or BY_CODE).run(chosen, names):
@@ -53,7 +53,7 @@ class Summary:
         self._tasks: dict[tuple[str, str], str | None] = {}
 
     def add(self, found: Confirmed) -> None:
-        """Take these in as well."""
+        """Count these findings too."""
         for code, evidence in found.jobs:
             samples, job_id = self._of(found.queue, code), evidence.location.id
             samples.add(job_id)
@@ -95,7 +95,7 @@ def _finding(
 
 
 def _of_queue(advice: str, queue: str) -> str:
-    """With the queue's name in the command that it tells to type, where there is one."""
+    """The advice with the queue's name in its command, quoted for the shell."""
     before, _, rest = advice.partition("'asyncmq ")
     command, _, after = rest.partition("'")
     words = command.split()

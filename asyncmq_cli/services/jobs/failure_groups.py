@@ -1,4 +1,4 @@
-"""Failures by cause: the same type of error with the same message, but for what changes in it."""
+"""Group failures by cause: the same type of error, and the same message but for its changing parts."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ MAX_GROUPS = 10_000
 _MAX_MESSAGE = 200
 _MAX_TASKS = 20
 
-# What changes from failure to failure, the longest kinds first, and the word that stands for it.
-# No word holds what any of the patterns finds, so a message is made general once and for all;
-# numbers, ids and addresses have one word, because an id may by chance look like a number.
+# The parts of a message that change from failure to failure, the longest first, and their placeholders.
+# No pattern matches a placeholder, so generalizing a message twice changes nothing. Numbers, ids and
+# addresses share one placeholder, because an id may by chance look like a number.
 _CHANGING: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*"|`[^`]*`)(?!\w)"""), "<value>"),
     (re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s<>]+", re.IGNORECASE), "<url>"),
@@ -42,26 +42,26 @@ _CHANGING: tuple[tuple[re.Pattern[str], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What failures of one cause have in common."""
+    """The type and general message that failures of one cause share."""
 
     type: str | None
     message: str
 
     @property
     def id(self) -> str:
-        """The same for the same cause in every run, on every queue."""
+        """12 hex digits, the same for the same cause in every run and on every queue."""
         name = f"{self.type or ''}\0{self.message}".encode("utf-8", "surrogatepass")
         return hashlib.sha1(name, usedforsecurity=False).hexdigest()[:12]
 
 
 def signature(job: Job) -> Signature:
-    """The cause of a dead job in general."""
+    """The signature of a dead job's cause."""
     return cause(job)[0]
 
 
 def cause(job: Job) -> tuple[Signature, str]:
-    """Why a job died, in general and in its own words. An expired one never ran to fail, whatever
-    its record tells of earlier attempts."""
+    """The signature of the cause, and the job's own message. An expired job did not fail, whatever its record
+    says of earlier attempts."""
     if job.status == "expired":
         return _unchanging("expired before it could run")
     if job.problem is not None and job.record is None:
@@ -78,7 +78,7 @@ def _unchanging(message: str) -> tuple[Signature, str]:
 
 
 def generalized(message: str) -> str:
-    """The message's first line without its changing parts."""
+    """The first line of the message, with placeholders for its changing parts."""
     text = message.strip().split("\n", 1)[0][: 4 * _MAX_MESSAGE]
     for pattern, word in _CHANGING:
         text = pattern.sub(word, text)
@@ -96,8 +96,8 @@ class _Count:
 
 
 def grouped(jobs: Iterable[Job]) -> tuple[int, int, list[FailureGroup]]:
-    """How many jobs there were, how many of them went into no group because there are too many
-    groups, and the groups, the most frequent first."""
+    """How many jobs there were, how many were left out because there are too many groups, and the groups, the
+    most frequent first."""
     counts: dict[Signature, _Count] = {}
     scanned = left_out = 0
     for job in jobs:
@@ -166,7 +166,7 @@ def _or_raise(
 
 
 def _nearest(group: str, ids: list[str]) -> list[str]:
-    """At most three. An id may be given by its beginning alone, so beginnings are compared."""
+    """At most three ids. An id may be given by a prefix, so prefixes are compared."""
     by_start: dict[str, list[str]] = {}
     for each in ids:
         by_start.setdefault(each[: len(group)], []).append(each)

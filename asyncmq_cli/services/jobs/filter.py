@@ -1,4 +1,4 @@
-"""Which jobs a filter lets through. Source: `job_matches_inspection_filters` in asyncmq.core.inspection."""
+"""Decide which jobs match a filter. Source: `job_matches_inspection_filters` in asyncmq.core.inspection."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Matcher:
-    """A filter made ready. White space around a text is not part of it, as in the dashboard.
+    """A compiled filter. White space around a text is ignored, as in the dashboard.
 
-    `prefilter` leaves out, undecoded, jobs that it would not let through; None where it has no means.
+    `prefilter` drops jobs that cannot match before they are decoded; None where the filter has no search.
     """
 
     def __init__(self, wanted: JobFilter, now: float) -> None:
         self._group = wanted.group.strip().lower()
         self.groups: set[str] = set()
-        """The groups of failures met so far of which the one asked for is the beginning."""
+        """The ids of the failure groups seen so far that begin with the wanted id."""
         self._before = None if wanted.older_than is None else now - wanted.older_than
         self._after = None if wanted.newer_than is None else now - wanted.newer_than
         self._q = wanted.q.strip().lower()
@@ -31,7 +31,7 @@ class Matcher:
         self._job_id = wanted.job_id.strip()
         needle = needle_of(self._q)
         self.prefilter: Prefilter | None = None if needle is None else TextPrefilter(needle)
-        # A part of the text proves that it is not there, and only all of it that it is.
+        # A part of the search text can prove that a job does not match; only the whole text, that it does.
         self._needle = needle if needle == self._q.encode("utf-8", "surrogatepass") else None
 
     def __call__(self, job: Job) -> bool:
@@ -51,7 +51,7 @@ class Matcher:
         escaped = searchable(job)
         if self._q in escaped:
             return True
-        # Without an escape in it the text is the same either way.
+        # Without an escape in it, the unescaped text is the same.
         return "\\u" in escaped and self._q in searchable(job, escaped=False)
 
     def _is_of_group(self, job: Job) -> bool:
@@ -62,14 +62,14 @@ class Matcher:
         return True
 
     def _of_age(self, job: Job) -> bool:
-        """By when it died where that is known, as the dead-letter queue's list is sorted."""
+        """Compares the time of death where it is known, else the time of creation."""
         if self._before is not None and job.moment > self._before:
             return False
         return self._after is None or job.moment >= self._after
 
 
 def searchable(job: Job, *, escaped: bool = True) -> str:
-    """The job's JSON in lower case; unescaped, a search finds what it holds beyond ASCII."""
+    """The job's JSON in lower case, with characters beyond ASCII escaped or as they are."""
     shown: Any = dict(job.record) if job.record is not None else {"id": job.id, "status": job.status}
     try:
         return json.dumps(shown, sort_keys=True, ensure_ascii=escaped).lower()
@@ -78,7 +78,7 @@ def searchable(job: Job, *, escaped: bool = True) -> str:
 
 
 def _leaves(value: Any, escaped: bool) -> Iterator[str]:
-    """The names and scalars of data that is nested too deeply to be one text."""
+    """The keys and scalars of data that is nested too deeply for json.dumps."""
     left = [value]
     while left:
         inner = left.pop()

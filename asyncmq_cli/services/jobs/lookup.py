@@ -1,4 +1,4 @@
-"""Whether a target exists at all."""
+"""Find the queues and jobs that were named, and similar names for those that do not exist."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 def require_queue(store: Store, queue: str) -> None:
-    """Raise QueueNotFound, with the nearest names, for a queue of which Redis holds nothing."""
+    """Raise QueueNotFound, with the nearest names, if Redis has no key of the queue."""
     if not store.queues.exists(queue):
         raise QueueNotFound(queue, nearest_queues(store, queue))
 
 
 def nearest_suffix(near: Sequence[str]) -> str:
-    """To be put behind what is said of a name that there is not; empty where none is near it."""
+    """The nearest names as a suffix of a message; empty if there are none."""
     return f" ({did_you_mean(near)})" if near else ""
 
 
 def nearest_queues(store: Store, queue: str) -> list[str]:
-    """The names, at most three, that may have been meant."""
+    """At most three similar names."""
     return nearest(queue, store.queues.names(), cutoff=0.7)
 
 
 def resolve_job_ids(store: Store, queue: str, given: Sequence[str]) -> list[str]:
-    """The ids, without blanks around one that no job has as it was given."""
+    """The ids; one that no job has is stripped of white space."""
     odd = [job_id for job_id in given if job_id != job_id.strip()]
     if not odd:
         return list(given)
@@ -41,18 +41,18 @@ def resolve_job_ids(store: Store, queue: str, given: Sequence[str]) -> list[str]
 
 
 def resolve_queues(store: Store, given: Sequence[str]) -> list[str]:
-    """The same of queues' names."""
+    """The same for names of queues."""
     return [
         name if name == name.strip() or store.queues.exists(name) else name.strip() or name for name in given
     ]
 
 
 LEAST_ID = 6
-"""Characters that must be there: fewer would be the beginning of some job by chance."""
+"""Fewer characters would be a prefix of some id by chance."""
 
 
 def job_not_found(store: Store, queue: str, job_id: str) -> JobNotFound:
-    """The error, with all jobs that begin so where they can be found as fast as TAB would."""
+    """The error; with all ids of which `job_id` is a prefix, if they are found as fast as at TAB."""
     if len(job_id) < LEAST_ID:
         return JobNotFound(queue, job_id)
     request = candidates.CandidateRequest("jobs", job_id, queue=queue)
@@ -61,7 +61,7 @@ def job_not_found(store: Store, queue: str, job_id: str) -> JobNotFound:
 
 
 def with_similar_ids(store: Store, report: ChangeReport) -> ChangeReport:
-    """The same report; where the one job meant is not there, its error says which begin so."""
+    """The same report. If its only job was not found, the error lists the ids that begin with it."""
     if len(report.results) != 1 or not isinstance(report.results[0].error, JobNotFound):
         return report
     (result,) = report.results

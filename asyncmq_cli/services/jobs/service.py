@@ -1,4 +1,4 @@
-"""Lists of jobs and dead letters, and single jobs."""
+"""List jobs and dead letters, and show single jobs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TIMED = {"delayed": "delayed", "failed": "dlq", "expired": "dlq"}
 
 
 class JobService:
-    """Lists of jobs, and single ones. All that list raise QueueNotFound."""
+    """Lists of jobs, and single jobs. All lists raise QueueNotFound."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -44,8 +44,8 @@ class JobService:
         size: int,
         exact: bool = True,
     ) -> JobPage:
-        """One page of a state. A page past the end has no jobs. Without `exact`, how many there are may be
-        told by the sizes of places alone: at most so many."""
+        """One page of a state; empty past the end. Without `exact`, the total may be an upper bound, taken
+        from the sizes of places."""
         which = Page(sort, page, size)
         is_exact = True
         if wanted.narrows or state == "repeatable":
@@ -64,8 +64,8 @@ class JobService:
     def matching(
         self, queue: str, state: str, wanted: JobFilter, *, sort: str | None = None
     ) -> Iterator[Job]:
-        """The jobs of a state that a filter lets through, in the order found or, where `sort` is `queue`, of
-        the place."""
+        """The jobs of a state that match a filter: in the order of the place if `sort` is `queue`, else in
+        the order found."""
         require_queue(self._store, queue)
         matches = Matcher(wanted, self._store.now())
         if state == "repeatable":
@@ -78,7 +78,7 @@ class JobService:
 
     def show(self, queue: str, job_id: str) -> JobDetail:
         """Raises QueueNotFound or JobNotFound."""
-        # First the job: it may be read where the queue cannot be, such as RabbitMQ's.
+        # The job first: it can be read even where the queue cannot, as with the RabbitMQ backend.
         job = self._store.jobs.load(queue, [job_id])[0]
         if job is None:
             require_queue(self._store, queue)
@@ -87,7 +87,7 @@ class JobService:
                 raise job_not_found(self._store, queue, job_id)
             job = location.job
         elif job.status in TIMED and job.due_at is None and job.dead_at is None:
-            # Its member is not what AsyncMQ would have written beside the record.
+            # Its member is not the one that AsyncMQ would have written for this record.
             location = self._store.locate(queue, [job_id], (TIMED[job.status],))[0]
             if location.members[TIMED[job.status]]:
                 times = location.job
@@ -96,7 +96,7 @@ class JobService:
         return JobDetail(job=job, result=job.get("result"), error=job_error(job))
 
     def heads(self, queue: str, job_ids: list[str]) -> list[Job]:
-        """These few jobs, in this order, as they are now; one that is gone has no record."""
+        """These few jobs in this order, as they are now. A missing one has no record."""
         found = self._store.locate(queue, job_ids)
         return [location.job for location in found]
 
@@ -106,8 +106,8 @@ def _time(job: Job) -> float:
 
 
 HELD_WHOLE = 1000
-"""A page that ends within so many jobs is sorted with the jobs themselves in memory; a later one with what
-they are sorted by only, and its jobs are read again."""
+"""A page that ends within this many jobs is sorted with the jobs in memory. For a later page only the sort
+keys are kept, and its jobs are read again."""
 
 T = TypeVar("T")
 TimeOf = Callable[[Job], float]
@@ -115,7 +115,7 @@ TimeOf = Callable[[Job], float]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which jobs of a list are wanted."""
+    """The page of a list to read; `page` counts from 1."""
 
     sort: str
     page: int
@@ -133,9 +133,8 @@ class Page:
 def unfiltered(
     store: Store, queue: str, state: str, wanted: Page, *, exact: bool = True
 ) -> tuple[list[Job], int, bool]:
-    """One page of a state, or of the dead-letter queue (`dlq`), which is sorted by death; how many jobs
-    there are, and whether exactly so many. Only with `exact` is a pass over the states paid
-    for."""
+    """One page of a state, or of the dead-letter queue (`dlq`), which is sorted by death; the total; and
+    whether the total is exact. Only with `exact` may it cost a pass over the states hash."""
     lists = store.jobs
     if state == "dlq":
         total = lists.count(queue, "dlq")
@@ -154,7 +153,7 @@ def unfiltered(
         return jobs, found, True
     total, is_exact = lists.at_most(queue, state)
     if len(jobs) < wanted.size and (jobs or wanted.page == 1):
-        # The last page says how many there are.
+        # The last page gives the total.
         return jobs, wanted.start + len(jobs), True
     return (jobs, lists.count(queue, state), True) if exact and not is_exact else (jobs, total, is_exact)
 
@@ -190,7 +189,7 @@ def page_of(jobs: Iterable[Job], time_of: TimeOf, wanted: Page) -> tuple[list[Jo
 def every(
     store: Store, queue: str, jobs: Iterable[Job], time_of: TimeOf, *, sort: str | None
 ) -> Iterator[Job]:
-    """All of the jobs: in the order found, or sorted at the price of a small tuple for each."""
+    """All jobs in the order found, or sorted, which keeps a small tuple per job in memory."""
     if sort in (None, "queue"):
         return iter(jobs)
     keys = sorted((_key_of(job, time_of) for job in jobs), reverse=sort == "newest")
@@ -204,7 +203,7 @@ def _chosen(keys: Iterable[SortKey], wanted: Page) -> list[SortKey]:
 
 def _key_of(job: Job, time_of: TimeOf) -> SortKey:
     score = job.due_at if job.dead_at is None else job.dead_at
-    # Without a score it is found by its id.
+    # A job without a score is read by its id.
     place = "" if score is None else PLACES.get(job.status, "")
     return SortKey(time_of(job), job.id, place, score or 0.0)
 
@@ -223,7 +222,7 @@ class _Counted(Iterable[T]):
 
 
 class DlqService:
-    """What is in dead-letter queues. All raise QueueNotFound."""
+    """Lists of dead letters. All raise QueueNotFound."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -244,14 +243,14 @@ class DlqService:
         return every(self._store, queue, self.matching(queue, wanted), _died, sort=order)
 
     def matching(self, queue: str, wanted: JobFilter) -> Iterator[Job]:
-        """The dead jobs that a filter lets through, in the order found."""
+        """The dead jobs that match a filter, in the order found."""
         require_queue(self._store, queue)
         matches = Matcher(wanted, self._store.now())
         jobs = self._store.jobs.in_place(queue, "dlq", matches.prefilter)
         return of_known_group(self._store, queue, wanted, matches, jobs) if wanted.narrows else jobs
 
     def groups(self, queue: str, wanted: JobFilter) -> FailureGroups:
-        """The causes of those, the most frequent first."""
+        """The causes of the matching jobs, the most frequent first."""
         if wanted.narrows:
             jobs = self.matching(queue, wanted)
         else:

@@ -1,4 +1,4 @@
-"""What a stored traceback says.
+"""Parse a stored traceback.
 
 Python prints the chain of an exception oldest first: the root cause stands at the top and what
 the worker caught at the bottom. The text may be cut or come from elsewhere, so nothing here
