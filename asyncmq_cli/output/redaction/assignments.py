@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 from asyncmq_cli.output.redaction.names import (
+    FIELDS,
     REDACTED,
     also_redacted,
     is_class_of_errors,
@@ -21,7 +22,7 @@ from asyncmq_cli.output.redaction.names import (
 _TRIGGERS = (
     r"authorization|credential|passw|passphrase|passcode|pass(?![a-z])|pwd|pswd|secret|token|cookie|sess|auth"
     r"|key|jwt|card|cvv|cvc|otp|ssn|csrf|xsrf|bearer|connection[_-]?string|security[_ -]code"
-    r"|(?<![A-Za-z0-9])pw(?![a-z])|(?:recovery|backup|mfa|verification)[_ -]?codes?"
+    r"|(?<![A-Za-z0-9])pw(?![a-z])|(?<![A-Za-z])pin(?![a-z])|(?:recovery|backup|mfa|verification)[_ -]?codes?"
 )
 _LONGEST_NAME = 64
 _BEFORE = re.compile(r"[A-Za-z0-9_-]*\Z")
@@ -76,7 +77,17 @@ _PROSE = word_set(
     "to is was are or and option flag must argument arguments requires required needs for not if in the a "
     "an with has cannot can should may might will does on of as at by from"
 )
-_UNEXPECTED = re.compile(r"(?:unexpected|invalid|illegal|expected) \Z", re.IGNORECASE)
+_UNEXPECTED = re.compile(r"(?:unexpected|invalid|illegal|expected|unknown|near|bad) \Z", re.IGNORECASE)
+# `password for user bob: …`
+_OWNER = re.compile(r"[ ](?:for|of)(?:[ ][^\s:=]{1,64}){1,3}(?=[:=])", re.IGNORECASE)
+_JOINED = re.compile(r"[A-Za-z0-9][_-][A-Za-z]")
+_ONE_WORD = re.compile(r"[^\s\"',;&()\[\]{}<=:]{3,}")
+_GAP_AND_ANY_QUOTE = re.compile(r"[ \t]+(?=[\"'])")
+# What is told of a token, where nothing else is on the line.
+_TOLD = word_set(
+    "expired missing invalid required rejected revoked refused denied accepted ok failed found set unset "
+    "empty changed wrong unknown none null true false valid mismatch here there now again"
+)
 _SQL_WORDS = ("password", "passwd", "passphrase", "pwd", "secret")
 _HEADERS = ("authorization", "cookie")
 _COUNT = re.compile(r"[0-9][0-9.,%]*(?![\w-])")
@@ -131,10 +142,12 @@ def _value_behind(text: str, start: int, end: int, name: str) -> _Value | None:
     quote = _QUOTE.match(text, end)
     after = quote.end() if quote else end
     sign = _SIGN.match(text, after)
+    if sign is None and not quote and (owner := _OWNER.match(text, end)):
+        sign = _SIGN.match(text, owner.end())
     if sign is None:
         if quote and (value := _of_pair(text, start, after)):
             return value
-        return _of_sql(text, start, end, name)
+        return _of_sql(text, start, end, name) or (None if quote else _behind_blank(text, start, end, name))
     colon = sign["sign"] in (":", "%3A", "%3a")
     if colon and not quote and not _is_named_before_colon(text, start, name):
         return None
@@ -221,6 +234,8 @@ def _of_pair(text: str, start: int, after: int) -> _Value | None:
     if opening[0][0] == "[" and not _CLOSES_PAIR.match(text, stop):
         # A list of names.
         return None
+    if text[quote.end() : stop - len(closing)].lower() in FIELDS:
+        return None
     return comma.end(), stop, f"{quote[0]}{REDACTED}{closing}"
 
 
@@ -235,6 +250,40 @@ def _of_sql(text: str, start: int, end: int, name: str) -> _Value | None:
         return None
     stop, closing = _end_of_quoted(text, gap.end() + 1, "'")
     return gap.end(), stop, f"'{REDACTED}{closing}"
+
+
+def _behind_blank(text: str, start: int, end: int, name: str) -> _Value | None:
+    """`Token '…'`, and `x-api-key …` as headers and options are logged. A name of one word stands in prose
+    too, so that what is behind it has to be quoted; behind others it has to look like a secret, or to be all
+    that is on the line with its name."""
+    if gap := _GAP_AND_ANY_QUOTE.match(text, end):
+        if words_of(name)[-1] not in ("token", "key") or _UNEXPECTED.search(text, max(0, start - 12), start):
+            return None
+        opening = text[gap.end()]
+        stop, closing = _end_of_quoted(text, gap.end() + 1, opening)
+        return gap.end(), stop, f"{opening}{REDACTED}{closing}"
+    gap = _GAP.match(text, end)
+    value = _ONE_WORD.match(text, gap.end()) if gap and _JOINED.search(name) else None
+    if value is None or text.startswith(REDACTED, value.start()):
+        return None
+    word = value[0].rstrip(".")
+    is_alone = text[start - 1 : start] in ("", "\n") and text[value.end() : value.end() + 1] in (
+        "",
+        "\n",
+        "\r",
+    )
+    told = word.lower() in _TOLD or word.lower() in _PROSE
+    if _is_random(word) or (is_alone and not told):
+        return value.start(), value.end(), REDACTED
+    return None
+
+
+def _is_random(word: str) -> bool:
+    """Whether it is no word of a language: digits among letters, many digits, or very long."""
+    digits = sum(letter.isdigit() for letter in word)
+    if len(word) < 4 or not word.isascii():
+        return False
+    return 0 < digits < len(word) if any(map(str.isalpha, word)) else digits >= 6
 
 
 def _end_of_quoted(text: str, start: int, opening: str) -> tuple[int, str]:

@@ -23,6 +23,12 @@ LABELS = word_set(
 """What the name is called where it stands beside its value."""
 VALUES = word_set("value val content input data default string text v")
 
+FIELDS = word_set(
+    "username user_name user userid user_id login email mail name first_name last_name firstname lastname id "
+    "host port database db url address phone role group"
+)
+"""Names of fields that mostly stand beside that of a password: in a list of two they are no values."""
+
 # A name that has one of these in it, whatever stands around it and however its words are joined.
 _ANYWHERE = re.compile(
     "authorization|apikey|credential|passw|passphrase|passcode|privatekey|secret|token|cookie|sessionid|sessid"
@@ -30,7 +36,7 @@ _ANYWHERE = re.compile(
 )
 _NOT_THESE = re.compile("secretar(?:y|ies|iat)|tokeni[sz]|cookiecutter")
 # A name whose last word is one of these.
-_LAST = word_set("pass pwd pw pswd psw auth jwt bearer cvv cvv2 cvc cvc2 otp totp ssn csrf xsrf passwort")
+_LAST = word_set("pass pwd pw pswd psw auth jwt bearer cvv cvv2 cvc cvc2 otp totp ssn csrf xsrf passwort pin")
 _LAST_PART = (
     "pwd",
     "authpass",

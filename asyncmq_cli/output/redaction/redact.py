@@ -9,6 +9,7 @@ from typing import Any
 
 from asyncmq_cli.output.json.text import MAX_DEPTH, TOO_DEEP
 from asyncmq_cli.output.redaction.names import (
+    FIELDS,
     FOLDED,
     LABELS,
     REDACTED,
@@ -24,7 +25,7 @@ __all__ = ["REDACTED", "is_secret_name", "redact", "redact_also", "redact_any", 
 _SIGNS: tuple[str, ...] = (
     *("authorization", "credential", "pass", "pwd", "pswd", "secret", "token", "cookie", "sess"),
     *("auth", "key", "jwt", "card", "cvv", "cvc", "otp", "ssn", "csrf", "xsrf", "bearer", "basic"),
-    *("ssws", "connection", "code", "identified", "digest", "pw", "://", ":\\/", "@tcp(", "@unix("),
+    *("ssws", "connection", "code", "identified", "digest", "pw", "pin", "://", ":\\/", "@tcp(", "@unix("),
     *("input_value", "sig", "akia", "asia", "abia", "acca", "gho_", "ghp_", "ghs_", "ghu_", "ghr_"),
     *("github_", "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glsoat-", "glagent-"),
     *("glimt-", "glffct-", "xox", "xapp-", "k_live", "k_test", "whsec_", "sk-", "aiza", "ya29."),
@@ -196,7 +197,7 @@ def _hidden_elements(values: Sequence[Any]) -> set[int]:
     if len(values) < 2 or not isinstance(values[0], str):
         return set()
     if len(values) == 2 and isinstance(values[1], str) and is_secret_name(values[0]):
-        return {1}
+        return set() if values[1].lower() in FIELDS else {1}
     if not any(isinstance(word, str) and word[:1] == "-" for word in values):
         return set()
     from asyncmq_cli.output.redaction.shapes import passwords_of
