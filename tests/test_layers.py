@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ import asyncmq_cli.app
 ROOT = Path(asyncmq_cli.__file__).parent
 PACKAGES = {".".join((ROOT.name, *path.parent.relative_to(ROOT).parts)) for path in ROOT.rglob("__init__.py")}
 FILES = sorted(ROOT.rglob("*.py"))
+SERVICES = sorted((ROOT / "services").rglob("*.py"))
 HEAVY = {"redis", "rich", "orjson", "msgspec", "croniter", "asyncmq", "pydantic"}
 # What each floor may stand on. `demo` is a house of its own beside them.
 GROUND = {"models", "errors", "hints", "exit_status", "nearest", "config", "durations", "system", "__init__"}
@@ -62,6 +65,54 @@ def test_imports_point_down(path: Path) -> None:
     if parts == ("cli", "session"):
         wrong -= {"asyncmq_cli.storage.store"}
     assert not {name for name in wrong if not name.startswith("asyncmq_cli.__version__")}
+
+
+# The doors to storage, and the modules from which services take values, errors and rules.
+DOORS = {"asyncmq_cli.storage.store", "asyncmq_cli.storage.completion"}
+VALUES = {
+    "asyncmq_cli.storage." + name
+    for name in (
+        *("client.scan", "integrity.damaged_keys", "integrity.evidence", "integrity.repairs"),
+        *(
+            "read.lists",
+            "read.liveness",
+            "read.prefilter",
+            "read.queues",
+            "read.repeatables",
+            "read.sizes",
+            "read.workers",
+        ),
+        *(
+            "schema.codec",
+            "schema.job",
+            "schema.job_dump",
+            "schema.keys",
+            "schema.location",
+            "schema.rabbitmq",
+        ),
+        *("write.audit_stream", "write.job_changes", "write.metrics_stream", "write.scripts"),
+    )
+}
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_services_reach_redis_through_the_doors_alone(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert {name for name in imports_in(tree) if floor(name) == "storage"} <= DOORS | VALUES
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("asyncmq_cli.storage"):
+            for alias in node.names:
+                if node.module not in DOORS:
+                    assert not takes_a_client(str(node.module), alias.name), f"{node.module}.{alias.name}"
+
+
+def takes_a_client(module: str, name: str) -> bool:
+    """Whether a function, or one of those of a module, is given a Redis client."""
+    found = getattr(import_module(module), name, None) or import_module(f"{module}.{name}")
+    each = vars(found).values() if inspect.ismodule(found) else [found]
+    functions = [one for one in each if inspect.isfunction(one) and one.__module__.endswith(name)]
+    functions += [found] if inspect.isfunction(found) else []
+    return any("client" in inspect.signature(function).parameters for function in functions)
 
 
 def test_no_two_modules_of_a_floor_need_each_other() -> None:

@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asyncmq_cli.models.changes import ChangeReport
+
+_SAMPLES_KEPT = 5
+
+
+@dataclass(slots=True)
+class Samples:
+    """How many there were, and the first few."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        """One more."""
+        self.add_all(1, [text])
+
+    def add_all(self, count: int, first: Sequence[str]) -> None:
+        """So many more, of which these are the first few."""
+        self.count += count
+        self.first += first[: _SAMPLES_KEPT - len(self.first)]
 
 
 @dataclass(frozen=True, slots=True)

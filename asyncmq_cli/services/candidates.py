@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +13,7 @@ from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
+    from asyncmq_cli.storage.completion import CandidateReader
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class _Results:
 
 @dataclass(slots=True)
 class _Search:
-    client: Any
+    reader: CandidateReader
     request: CandidateRequest
     deadline: float
     found: dict[str, str]
@@ -78,15 +78,15 @@ def whole(config: Config, request: CandidateRequest, patience: float) -> list[Ca
 
 
 def _look_up(config: Config, request: CandidateRequest, patience: float) -> _Results:
-    # Before the clock starts: this is slow, and not because of Redis.
-    from asyncmq_cli.storage.client.connection import connect
+    # Before the clock starts: this import is slow, and Redis is not to blame.
+    from asyncmq_cli.storage.completion import CandidateReader
 
     found = _Results()
     hasty = replace(config, timeout=patience)
     # In a thread of its own, because looking up a host's name heeds no timeout.
     thread = Thread(
         target=_search,
-        args=(lambda: connect(hasty, warn=_ignore_warning), request, patience, found),
+        args=(lambda: CandidateReader(hasty), request, patience, found),
         daemon=True,
     )
     thread.start()
@@ -94,11 +94,9 @@ def _look_up(config: Config, request: CandidateRequest, patience: float) -> _Res
     return found
 
 
-def _ignore_warning(message: str) -> None:
-    """Who only types has asked for no warning."""
-
-
-def _search(connect: Callable[[], Any], request: CandidateRequest, patience: float, found: _Results) -> None:
+def _search(
+    connect: Callable[[], CandidateReader], request: CandidateRequest, patience: float, found: _Results
+) -> None:
     from redis.exceptions import RedisError
 
     from asyncmq_cli.errors import AdminError
@@ -106,8 +104,8 @@ def _search(connect: Callable[[], Any], request: CandidateRequest, patience: flo
     try:
         # What is read at one go, such as groups, must be told before nobody waits for it any more.
         deadline = time.monotonic() + patience * 0.8
-        with connect() as client:
-            search = _Search(client, request, deadline, found.abouts)
+        with connect() as reader:
+            search = _Search(reader, request, deadline, found.abouts)
             LOOKUPS[request.kind](search)
             found.is_whole = not search.is_cut
     except (AdminError, RedisError, OSError):
@@ -115,20 +113,16 @@ def _search(connect: Callable[[], Any], request: CandidateRequest, patience: flo
 
 
 def _queues(search: _Search) -> None:
-    from asyncmq_cli.storage.read.completion_candidates import CandidateReader
-
-    for names in search.in_time(CandidateReader(search.client).queues(search.request.prefix)):
+    for names in search.in_time(search.reader.queues(search.request.prefix)):
         search.found.update(dict.fromkeys(names, ""))
 
 
 def _jobs(search: _Search) -> None:
-    from asyncmq_cli.storage.read.completion_candidates import CandidateReader
-
     request = search.request
     if request.queue is None or len(request.prefix) < LEAST_ID:
         return
     fits = _state_filter(request.command)
-    for jobs in search.in_time(CandidateReader(search.client).job_ids(request.queue, request.prefix)):
+    for jobs in search.in_time(search.reader.job_ids(request.queue, request.prefix)):
         search.found.update({job_id: state or "" for job_id, state in jobs.items() if fits(state)})
         if len(search.found) >= _MAX_JOBS:
             search.is_cut = True
@@ -145,14 +139,14 @@ def _state_filter(command: tuple[str, ...]) -> Callable[[str | None], bool]:
 
 
 def _repeatables(search: _Search) -> None:
-    from asyncmq_cli.storage.read.repeatables import IDENTITY_PREFIX, read
+    from asyncmq_cli.storage.read.repeatables import IDENTITY_PREFIX
 
     request = search.request
     if request.queue is None:
         return
     paused = {"pause": False, "resume": True}.get("".join(request.command[-1:]))
     written_out = request.prefix.startswith(IDENTITY_PREFIX[:1])
-    for member in read(search.client, request.queue):
+    for member in search.reader.definitions(request.queue):
         if member.definition is None or paused not in (None, member.paused):
             continue
         bare = member.id.removeprefix(IDENTITY_PREFIX)
@@ -164,11 +158,10 @@ def _repeatables(search: _Search) -> None:
 
 def _groups(search: _Search) -> None:
     from asyncmq_cli.services.jobs.failure_groups import grouped
-    from asyncmq_cli.storage.read.lists import JobLists
 
     if search.request.queue is None:
         return
-    dead = JobLists(search.client).in_place(search.request.queue, "dlq")
+    dead = search.reader.dead_jobs(search.request.queue)
     for group in grouped(search.in_time(dead))[2]:
         if group.id.startswith(search.request.prefix):
             kind = f"{group.type.rpartition('.')[2]}: " if group.type else ""
@@ -177,20 +170,12 @@ def _groups(search: _Search) -> None:
 
 def _tasks(search: _Search) -> None:
     """Those of the definitions, and elsewhere those of some jobs: enough to know how they are called."""
-    from asyncmq_cli.storage.client import scan
-    from asyncmq_cli.storage.read import repeatables
-    from asyncmq_cli.storage.read.lists import JobLists
-    from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
-
     queue = search.request.queue
     if queue is None:
         return
-    names = [_task_of(member.definition or {}) for member in repeatables.each(search.client, queue)]
+    names = [_task_of(member.definition or {}) for member in search.reader.definitions(queue)]
     if search.request.command[:1] != ("repeatables",):
-        some = next(scan.set_members(search.client, QueueKeys(queue).ids), [])
-        ids = [to_text(member) for member in islice(some, _SAMPLE)]
-        for job in JobLists(search.client).load(queue, ids):
-            names.append((job and job.task_id) or "")
+        names += [job.task_id or "" for job in search.reader.sample(queue, _SAMPLE)]
     start = search.request.prefix
     search.found.update(dict.fromkeys((name for name in names if name and name.startswith(start)), ""))
 

@@ -1,4 +1,9 @@
-"""The door to the storage layer: one connection and all that reads or changes through it."""
+"""The door to the storage layer.
+
+Services reach Redis through a `Store` and by nothing else (completion through `completion.py`). From the
+other modules of storage they take only values, errors and rules that need no connection; test_layers.py
+holds both.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +25,15 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.rights import Rights
     from asyncmq_cli.storage.client.push import RuntimeEvents
     from asyncmq_cli.storage.integrity.candidates import QueueWalk
+    from asyncmq_cli.storage.integrity.damaged_keys import OrphanedKey
     from asyncmq_cli.storage.integrity.evidence import Evidence
-    from asyncmq_cli.storage.integrity.orphaned_keys import OrphanedKey
     from asyncmq_cli.storage.read.latest_jobs import PlacedJob
     from asyncmq_cli.storage.read.lists import JobLists
     from asyncmq_cli.storage.read.repeatables import Repeatables
     from asyncmq_cli.storage.read.sizes import Sizes
     from asyncmq_cli.storage.read.workers import ClaimReader
+    from asyncmq_cli.storage.schema.job_dump import JobDump
     from asyncmq_cli.storage.schema.location import Location
-    from asyncmq_cli.storage.schema.parts import Parts
     from asyncmq_cli.storage.write.audit_stream import AuditLog
     from asyncmq_cli.storage.write.job_changes import Changes
     from asyncmq_cli.storage.write.metrics_stream import MetricsLog
@@ -36,14 +41,15 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """Open until `close`. `warn` is told what could be read only in part.
+    """One connection to Redis, and the readers and writers on it; open until `close`.
 
-    What only some commands need is imported when it is first used: the others start sooner.
+    `warn` is called with every warning, such as that something could be read only in part. What only some
+    commands need is imported at its first use, so that the others start sooner.
     """
 
     def __init__(self, config: Config, warn: Callable[[str], None]) -> None:
         self.config = config
-        self._told = warn
+        self._on_warning = warn
         self.warnings = 0
         """How many there have been: whoever keeps what was read sees by it that something was amiss."""
         LIMITS.text = config.max_payload
@@ -54,7 +60,7 @@ class Store:
     def warn(self, message: str) -> None:
         """Tell of what could be read only in part."""
         self.warnings += 1
-        self._told(message)
+        self._on_warning(message)
 
     def warn_of(self, queue: str, problem: str) -> None:
         """As `warn`, of one queue."""
@@ -145,11 +151,11 @@ class Store:
 
         return find_repeating(self._redis, queue, job_ids)
 
-    def read_parts(self, queue: str, locations: list[Location]) -> None:
+    def read_dumps(self, queue: str, locations: list[Location]) -> None:
         """Give each of these locations its parts, or the problem with them, for a backup."""
-        from asyncmq_cli.storage.read.job_dump import read_parts
+        from asyncmq_cli.storage.read.job_dump import read_dumps
 
-        read_parts(self._redis, queue, locations)
+        read_dumps(self._redis, queue, locations)
 
     def results(self, queue: str, job_ids: list[str]) -> list[bytes | None]:
         """What is stored as the result of each. Raises WrongType."""
@@ -157,30 +163,30 @@ class Store:
 
         return read_results(self._redis, queue, job_ids)
 
-    def next_score(self, queue: str, parts: Parts) -> float:
+    def next_score(self, queue: str, dump: JobDump) -> float:
         """Where a job of that priority waits behind those that wait now. Raises WrongType."""
         from asyncmq_cli.storage.read.job_dump import next_score
 
-        return next_score(self._redis, queue, parts)
+        return next_score(self._redis, queue, dump)
 
-    def restored_runs(self, runs: Collection[str]) -> dict[str, float]:
+    def first_restores(self, runs: Collection[str]) -> dict[str, float]:
         """When something was first restored from the backup of each of these removals, epoch seconds, if
         anything was. Raises WrongType."""
-        from asyncmq_cli.storage.read.job_dump import restored_runs
+        from asyncmq_cli.storage.read.job_dump import first_restores
 
-        return restored_runs(self._redis, sorted(runs))
+        return first_restores(self._redis, sorted(runs))
 
-    def traces(self, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
+    def existing_jobs(self, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
         """Which of these jobs exist, and which ids are marked as cancelled. Raises WrongType."""
-        from asyncmq_cli.storage.read.job_dump import traces
+        from asyncmq_cli.storage.read.job_dump import existing_jobs
 
-        return traces(self._redis, queue, job_ids)
+        return existing_jobs(self._redis, queue, job_ids)
 
-    def look(self, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
+    def read_evidence(self, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
         """Everything that is held of these jobs, wherever it lies, in pieces that fit its size."""
-        from asyncmq_cli.storage.integrity.evidence import look
+        from asyncmq_cli.storage.integrity.evidence import read_evidence
 
-        return look(self._redis, queue, job_ids)
+        return read_evidence(self._redis, queue, job_ids)
 
     def fetch_members(self, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
         """Those whose members are where they were seen, with the members' texts."""
@@ -194,27 +200,27 @@ class Store:
 
         return QueueWalk(self._redis, queue)
 
-    def stray_payloads(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
+    def orphaned_payloads(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
         """Payload parts without a record among these queues, and those of a wrong type."""
-        from asyncmq_cli.storage.integrity.orphaned_keys import stray_payloads
+        from asyncmq_cli.storage.integrity.damaged_keys import orphaned_payloads
 
-        return stray_payloads(self._redis, queues)
+        return orphaned_payloads(self._redis, queues)
 
-    def stray_dependencies(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
+    def orphaned_dependencies(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
         """Sets of parents and of children, whose job is gone, among these queues; or of a wrong type."""
-        from asyncmq_cli.storage.integrity.orphaned_keys import stray_dependencies
+        from asyncmq_cli.storage.integrity.damaged_keys import orphaned_dependencies
 
-        return stray_dependencies(self._redis, queues)
+        return orphaned_dependencies(self._redis, queues)
 
     def wrong_streams(self) -> list[str]:
         """The keys of the tool's own streams that hold something else."""
-        from asyncmq_cli.storage.integrity.wrong_types import wrong_streams
+        from asyncmq_cli.storage.integrity.damaged_keys import wrong_streams
 
         return wrong_streams(self._redis)
 
     def wrong_keys(self, queue: str) -> list[str]:
         """The keys of the queue that do not hold what AsyncMQ keeps there."""
-        from asyncmq_cli.storage.integrity.wrong_types import wrong_keys
+        from asyncmq_cli.storage.integrity.damaged_keys import wrong_keys
 
         return wrong_keys(self._redis, queue)
 

@@ -39,7 +39,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(owner, name, noted)
 
-    for owner, name in ((Store, "locate"), (Store, "read_parts"), (Changes, "send"), (Changes, "outcomes")):
+    for owner, name in ((Store, "locate"), (Store, "read_dumps"), (Changes, "send"), (Changes, "outcomes")):
         note(owner, name)
     for name in ("retry", "remove"):
         note(Changes, name)
@@ -65,7 +65,7 @@ def test_what_goes_into_a_backup_is_read_when_the_batch_before_is_settled(
     library.with_backend(server.url, fill)
     backup = str(tmp_path / "removed.ndjson")
     assert cli("dlq", "remove", QUEUE, "--all", "--yes", "--backup", backup).code == 0
-    batch = ["read_parts", "remove", "send", "outcomes"]
+    batch = ["read_dumps", "remove", "send", "outcomes"]
     assert [step for step in steps if step != "locate"] == batch * 5
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.address import parse
-from asyncmq_cli.storage.client.connection import of_client
+from asyncmq_cli.storage.client.connection import connection_options
 from tests.faults.scale import record, scaled, seeded
 
 URLS = scaled(5_000, 1_000_000)
@@ -69,7 +69,7 @@ def test_no_url_shows_its_password_or_leads_to_another_host() -> None:
         assert_hidden(secret, f"{address.shown} {address!r}")
         if encoded:
             assert secret in (address.password, address.options.get("ssl_password")), url
-        place = of_client(address)
+        place = connection_options(address)
         assert (place.get("host"), place.get("path")) in ((HOST, None), (None, "/run/r.sock")), url
     assert accepted > URLS / 10
     record("Fuzzed URLs", runs=URLS, losses=0)

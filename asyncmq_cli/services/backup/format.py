@@ -16,8 +16,8 @@ from typing import Any
 
 import orjson
 
+from asyncmq_cli.storage.schema.job_dump import JobDump, Members
 from asyncmq_cli.storage.schema.keys import PLACES
-from asyncmq_cli.storage.schema.parts import Members, Parts
 
 VERSION = 1
 
@@ -42,7 +42,7 @@ class Outcome:
     kept: Sequence[bytes]
 
 
-def job_line(run: str, parts: Parts) -> bytes:
+def job_line(run: str, parts: JobDump) -> bytes:
     """The line of a job that this run is about to remove."""
     line: dict[str, Any] = {"backup": VERSION, "run": run}
     for field in fields(parts):
@@ -70,7 +70,7 @@ def outcome_line(outcome: Outcome) -> bytes:
     return orjson.dumps(line) + b"\n"
 
 
-def read_line(line: bytes) -> tuple[str, Parts] | Outcome:
+def read_line(line: bytes) -> tuple[str, JobDump] | Outcome:
     """The run that removed a job and the job, or an outcome. Raises BadLine."""
     try:
         data = orjson.loads(line)
@@ -94,7 +94,7 @@ def read_line(line: bytes) -> tuple[str, Parts] | Outcome:
         **{name: _members(data, name) for name in PLACES},
         **{name: _names(data, name) for name in _SETS},
     }
-    return run, Parts(**found)
+    return run, JobDump(**found)
 
 
 def is_cut(line: bytes) -> bool:

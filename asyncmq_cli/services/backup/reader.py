@@ -19,7 +19,7 @@ from asyncmq_cli.storage.schema.location import job_of
 from asyncmq_cli.system.files import open_file
 
 if TYPE_CHECKING:
-    from asyncmq_cli.storage.schema.parts import Parts
+    from asyncmq_cli.storage.schema.job_dump import JobDump
 
 STANDARD_INPUT = "-"
 _LONGEST_LINE = 1024 * 1024 * 1024
@@ -94,7 +94,7 @@ class Backup:
     ) -> None:
         self._file.close()
 
-    def jobs(self, lines: Container[int]) -> Iterator[Parts]:
+    def jobs(self, lines: Container[int]) -> Iterator[JobDump]:
         """The jobs on these lines. Raises BadBackup if the file has changed since the check."""
         for number, line in self._lines():
             if number in lines:
@@ -144,7 +144,7 @@ class Backup:
         except OSError as exc:
             raise NoSuchBackup(self.path, exc) from exc
 
-    def _read(self, number: int, line: bytes) -> tuple[str, Parts] | Outcome:
+    def _read(self, number: int, line: bytes) -> tuple[str, JobDump] | Outcome:
         try:
             return read_line(line)
         except BadLine as exc:

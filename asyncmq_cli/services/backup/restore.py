@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.services.changes.interrupt import Stop
-    from asyncmq_cli.storage.schema.parts import Parts
+    from asyncmq_cli.storage.schema.job_dump import JobDump
     from asyncmq_cli.storage.store import Store
 
 RESTORE = "job.restore"
@@ -128,7 +128,7 @@ class Restorer(JobRunner):
         has it: the event was written together with the removal. A restore has its event there too.
         """
         last, oldest = self._last_events(entries)
-        restored = self.store.restored_runs({entry.run for entry in entries})
+        restored = self.store.first_restores({entry.run for entry in entries})
         for entry in entries:
             action = last.get((entry.run, entry.queue, entry.id))
             if action == RESTORE:
@@ -167,7 +167,7 @@ class Restorer(JobRunner):
         for queue, of_queue in by_queue.items():
             for piece in chunked(of_queue, _LOOKED_FOR_AT_A_TIME):
                 try:
-                    existing, cancelled = self.store.traces(queue, [entry.id for entry in piece])
+                    existing, cancelled = self.store.existing_jobs(queue, [entry.id for entry in piece])
                 except WrongType as exc:
                     for entry in piece:
                         self._refuse(entry, exc)
@@ -194,7 +194,7 @@ class Restorer(JobRunner):
             except ChangeRefused as exc:
                 yield attempt, exc
 
-    def _to_run(self, queue: str, parts: Parts) -> tuple[Parts, str | None]:
+    def _to_run(self, queue: str, parts: JobDump) -> tuple[JobDump, str | None]:
         """The parts to restore. An active job is restored as waiting: no worker runs it, and its claim
         would keep workers from taking it."""
         if any(parts.places) or job_of(parts).status != "active":

@@ -16,7 +16,7 @@ from asyncmq_cli.services.backup.format import Outcome, job_line, outcome_line
 from asyncmq_cli.storage.schema.keys import to_bytes, to_text
 
 if TYPE_CHECKING:
-    from asyncmq_cli.storage.schema.parts import Parts
+    from asyncmq_cli.storage.schema.job_dump import JobDump
 
 
 class BackupExists(UsageProblem):
@@ -90,7 +90,7 @@ class BackupWriter:
             os.close(self._file)
             self._file = None
 
-    def write_jobs(self, jobs: Sequence[Parts]) -> None:
+    def write_jobs(self, jobs: Sequence[JobDump]) -> None:
         """Write the jobs; when it returns, they are on disk. Raises BackupExists or BackupFailed."""
         self._append(b"".join(job_line(self.run, parts) for parts in jobs), sync=True)
 

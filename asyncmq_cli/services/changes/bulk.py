@@ -148,7 +148,7 @@ class JobRunner(Runner):
             yield locations
             return
         for piece in independent_batches(locations):
-            self.store.read_parts(queue, piece)
+            self.store.read_dumps(queue, piece)
             yield piece
 
     def _decided(self, locations: Sequence[Location], decide: Decision) -> Iterator[Planned | Refused]:
@@ -189,7 +189,7 @@ class JobRunner(Runner):
             self._progressed(len(batch))
             return
         if self.backup is not None:
-            self.backup.write_jobs([change.location.parts for _, change, _ in batch if change.location.parts])
+            self.backup.write_jobs([change.location.dump for _, change, _ in batch if change.location.dump])
         self.in_flight = [attempt for attempt, _, _ in batch]
         self._sent_batch = batch, self.store.changes.send([change for _, change, _ in batch])
         if self.backup is not None:

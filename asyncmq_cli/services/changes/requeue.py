@@ -52,7 +52,7 @@ class Requeuer(JobRunner):
             if missing is not None:
                 yield from ((Attempt(self, queue, job_id), missing) for job_id in ids)
                 continue
-            for found in self.store.look(queue, ids):
+            for found in self.store.read_evidence(queue, ids):
                 yield from self._batches(self._planned(found))
 
     def _planned(self, found: Sequence[Evidence]) -> Iterator[Planned | Refused]:

@@ -59,7 +59,7 @@ def _places(found: Evidence) -> list[str]:
 def _without_record(found: Evidence, places: list[str]) -> str | None:
     location = found.location
     waiting, delayed, dead = (found.times_in(place) for place in ("waiting", "delayed", "dlq"))
-    whole = len(found.seen_in("waiting")) + delayed
+    whole = len(found.members_in("waiting")) + delayed
     # A worker drops a bare id without a record, but runs a whole job whatever its state says.
     code = _runs_again(found) if whole else None
     if code is not None:
@@ -131,7 +131,7 @@ def _of_dead_letter(found: Evidence, listed: bool) -> str:
         return "dead_letter_unclear" if found.recorded in DEAD_STATES else "dead_letter_stale"
     if status not in OPEN_STATES:
         return "state_unknown"
-    letters = found.seen_in("dlq")
+    letters = found.members_in("dlq")
     same = len(letters) == 1 and letters[0].life is not None and letters[0].life == found.life
     return "dead_state_wrong" if same else "dead_letter_unclear"
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.findings import Samples
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.services.doctor.diagnosis import diagnose
 from asyncmq_cli.services.doctor.queue_checks import QueueFinding, confirmed, queue_findings
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
-from asyncmq_cli.storage.integrity.samples import Samples
 from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:
+    from asyncmq_cli.storage.integrity.damaged_keys import OrphanedKey
     from asyncmq_cli.storage.integrity.evidence import Evidence
-    from asyncmq_cli.storage.integrity.orphaned_keys import OrphanedKey
     from asyncmq_cli.storage.store import Store
 
 NO_QUEUE = ""
@@ -128,8 +128,8 @@ class TwoPassScan:
         """By queue, the ids of jobs that may have left a key behind, and the keys of a wrong type."""
         chosen = set(queues)
         for code, orphans in (
-            ("payload_without_record", self._store.stray_payloads),
-            ("dependencies_left", self._store.stray_dependencies),
+            ("payload_without_record", self._store.orphaned_payloads),
+            ("dependencies_left", self._store.orphaned_dependencies),
         ):
             if not {code, "wrong_type"}.isdisjoint(self._wanted):
                 found = (one for one in orphans(names) if one.queue in chosen)
@@ -139,7 +139,7 @@ class TwoPassScan:
     def _candidates(self, queue: str, ids: dict[str, bool]) -> list[DamageCandidate]:
         """The damaged jobs among `ids`, which says of each id whether the job counts as lost."""
         found = []
-        for piece in self._store.look(queue, ids):
+        for piece in self._store.read_evidence(queue, ids):
             for evidence in piece:
                 job_id = evidence.location.id
                 code = self._code(evidence, ids[job_id])
@@ -190,7 +190,7 @@ class TwoPassScan:
         lost = self._still_lost(queue, candidates.values())
         held: list[tuple[str, Evidence]] = []
         size = 0
-        for piece in self._store.look(queue, candidates):
+        for piece in self._store.read_evidence(queue, candidates):
             reported: list[tuple[str, Evidence]] = []
             for evidence in piece:
                 before = candidates[evidence.location.id]

@@ -6,11 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import command_line
-from asyncmq_cli.models.findings import Diagnosis, Finding
+from asyncmq_cli.models.findings import Diagnosis, Finding, Samples
 from asyncmq_cli.services.doctor.catalogue import BY_CODE, DAMAGES, Damage
 from asyncmq_cli.services.doctor.scan import NO_QUEUE, TwoPassScan
 from asyncmq_cli.services.jobs.lookup import require_queue
-from asyncmq_cli.storage.integrity.samples import Samples
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.rights import Rights

@@ -81,20 +81,20 @@ class QueueGoal:
         self._store = store
         self._queue = queue
         self._active_only = active_only
-        self._traces = store.queues.traces(queue)
+        self._identity = store.queues.identity(queue)
 
     def read(self) -> GoalReading:
         backlog = self._store.queues.backlog(self._queue, self._store.now())
         ahead = backlog.waiting + backlog.due
         # After the sizes: a queue that is gone by then is not one that has become empty.
-        before, self._traces = self._traces, self._store.queues.traces(self._queue)
+        before, self._identity = self._identity, self._store.queues.identity(self._queue)
         return GoalReading(
             left=backlog.active if self._active_only else ahead + backlog.active,
             untaken=0 if self._active_only else ahead,
             waiting=backlog.waiting,
             delayed_due=backlog.due,
             active=backlog.active,
-            is_lost=before.are_lost_in(self._traces),
+            is_lost=before.is_gone_in(self._identity),
         )
 
 

@@ -63,7 +63,7 @@ def connect(
     try:
         pool = redis.ConnectionPool(
             **{
-                **of_client(address),
+                **connection_options(address),
                 "socket_timeout": config.timeout,
                 "socket_connect_timeout": config.timeout,
                 "retry": Retry(NoBackoff(), 0),
@@ -128,15 +128,15 @@ class _Listening(_Patient):
         return waiting
 
 
-def of_client(address: Address) -> dict[str, Any]:
+def connection_options(address: Address) -> dict[str, Any]:
     """What the client library is told of where to connect, and as whom."""
     place = (
         {"path": address.path}
         if address.path
         else {"host": address.host, "port": address.port or DEFAULT_PORT}
     )
-    told = {"db": address.db or 0, "username": address.username, "password": address.password}
-    return {**address.options, **place, **told}
+    login = {"db": address.db or 0, "username": address.username, "password": address.password}
+    return {**address.options, **place, **login}
 
 
 MAX_PASSWORD = 64 * 1024

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 import redis
 
+from asyncmq_cli.models.findings import Samples
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, WAITING_CHILDREN, as_number, chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import run_pipeline
-from asyncmq_cli.storage.integrity.dependencies import parent_states, parents_of
-from asyncmq_cli.storage.integrity.samples import Samples
-from asyncmq_cli.storage.integrity.wrong_types import Probes
+from asyncmq_cli.storage.integrity.probes import Probes, parent_states, parents_of
 from asyncmq_cli.storage.read.locate import expected_members
 from asyncmq_cli.storage.schema.codec import named_member
 from asyncmq_cli.storage.schema.job import (
@@ -31,7 +30,7 @@ from asyncmq_cli.storage.schema.job import (
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
 
 if TYPE_CHECKING:
-    from asyncmq_cli.storage.integrity.wrong_types import Probes
+    from asyncmq_cli.storage.integrity.probes import Probes
 
 
 _AT_A_TIME = 1000
@@ -70,7 +69,7 @@ class QueueWalk:
         """Jobs that have no record, or are not where their state says."""
         for members in scan.set_members(self._redis, self._keys.ids):
             for piece in chunked(members, _AT_A_TIME):
-                yield self._odd([to_text(member) for member in piece])
+                yield self._candidates_in_ids([to_text(member) for member in piece])
 
     def by_states(self) -> Iterator[list[str]]:
         """States of jobs that are not among the ids."""
@@ -147,10 +146,10 @@ class QueueWalk:
             if job_ids:
                 yield job_ids
 
-    def _in_state(self, job_ids: Sequence[str], is_odd: Callable[[str | None], bool]) -> list[str]:
+    def _in_state(self, job_ids: Sequence[str], contradicts: Callable[[str | None], bool]) -> list[str]:
         """Those of which the states hash says something that does not go with where they were found."""
         states = self._probes.states(job_ids)
-        return [job_id for job_id, state in zip(job_ids, states, strict=True) if is_odd(state)]
+        return [job_id for job_id, state in zip(job_ids, states, strict=True) if contradicts(state)]
 
     def _outside_ids(self, job_ids: Sequence[str]) -> list[str]:
         inside = zip(job_ids, self._probes.in_ids(job_ids), strict=True)
@@ -207,24 +206,24 @@ class QueueWalk:
             if len(seen) < _REMEMBERED:
                 seen.add(number)
 
-    def _odd(self, job_ids: list[str]) -> list[str]:
+    def _candidates_in_ids(self, job_ids: list[str]) -> list[str]:
         """Those of a piece of the ids set that are not where their state says, or have no record."""
         types = self._probes.record_types(job_ids)
-        odd = [job_id for job_id, kind in zip(job_ids, types, strict=True) if kind == b"none"]
+        recordless = [job_id for job_id, kind in zip(job_ids, types, strict=True) if kind == b"none"]
         readable: list[RawJob] = []
         for job_id, kind, state in zip(job_ids, types, self._probes.states(job_ids), strict=True):
             if kind == b"string":
                 readable.append(RawJob(id=job_id, state=state))
             elif kind != b"none":
                 self._add_wrong(job_id)
-        return [*odd, *misplaced(self._probes, readable)]
+        return [*recordless, *out_of_place(self._probes, readable)]
 
 
 _PLACED = frozenset({None, "waiting", "wait", "delayed", "active", *ENDED_STATES})
 _ENDED_BADLY = frozenset({None, *ENDED_STATES} - {"completed"})
 
 
-def misplaced(probes: Probes, raws: Sequence[RawJob]) -> Iterator[str]:
+def out_of_place(probes: Probes, raws: Sequence[RawJob]) -> Iterator[str]:
     """Of jobs that have a record, with what the states hash says of them, those that are not where they
     should be; some twice. Raises WrongType."""
     active = [raw.id for raw in raws if raw.state == "active"]

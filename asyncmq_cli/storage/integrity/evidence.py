@@ -17,14 +17,14 @@ from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import WAITING_CHILDREN, as_number, chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import run_pipeline
-from asyncmq_cli.storage.integrity.dependencies import (
+from asyncmq_cli.storage.integrity.probes import (
+    Probes,
     has_living_child,
     parent_states,
     parents_by_set,
     parents_of,
 )
-from asyncmq_cli.storage.integrity.wrong_types import Probes
-from asyncmq_cli.storage.integrity.zset_members import ZsetMember, ZsetMembers, life_of, sighted
+from asyncmq_cli.storage.integrity.zset_members import ZsetMember, ZsetMembers, find_whole_members, life_of
 from asyncmq_cli.storage.read.locate import locate
 from asyncmq_cli.storage.schema.codec import CorruptData, TooLarge, with_payload
 from asyncmq_cli.storage.schema.job import RawJob, add_record, effective_state, has_unreadable_arguments
@@ -33,14 +33,14 @@ from asyncmq_cli.storage.schema.keys import to_bytes
 if TYPE_CHECKING:
     from asyncmq_cli.storage.schema.location import Location
 
-_LOOKED_AT_TOGETHER = 200
+_JOBS_AT_A_TIME = 200
 
 
 @dataclass(slots=True)
 class Evidence:
     """`status` is the job's effective state, `recorded` the one in its record alone, and `readable`
     whether the record could be decoded; `life` is as a sighting's. `argumentless` says that its
-    separate arguments cannot be read, or that it has none at all. `sightings` are its whole members; the
+    separate arguments cannot be read, or that it has none at all. `zset_members` are its whole members; the
     texts of those in the delayed set and the dead-letter queue are in the location once they were
     fetched. `created_at` is epoch seconds. `parents` are the states of the jobs that it waits for, None
     for one that is gone. `pending` and `children` are the sizes of its sets of dependencies, where it has
@@ -56,7 +56,7 @@ class Evidence:
     heartbeat: bytes | None = None
     has_result: bool = False
     unreadable_key: bool = False
-    sightings: Sequence[ZsetMember] = ()
+    zset_members: Sequence[ZsetMember] = ()
     parents: frozenset[str | None] = frozenset()
     parents_mark: int = 0
     pending: int = 0
@@ -67,7 +67,7 @@ class Evidence:
     def mark(self) -> int:
         """Equal for two looks at a job on which nothing has happened between them."""
         found = self.location
-        members = tuple(sorted((one.place, one.digest) for one in self.sightings))
+        members = tuple(sorted((one.place, one.digest) for one in self.zset_members))
         flags = (found.in_ids, found.cancelled, self.has_result, self.waits_by_id)
         sets = (self.parents_mark, self.pending, self.children, self.has_living_child)
         parts = (found.state, found.record, found.payload, found.claim, self.heartbeat)
@@ -86,40 +86,40 @@ class Evidence:
     @property
     def size(self) -> int:
         """About how many bytes it takes with the texts of its members."""
-        return self.location.size + sum(one.size for one in self.sightings)
+        return self.location.size + sum(one.size for one in self.zset_members)
 
-    def seen_in(self, place: str) -> list[ZsetMember]:
+    def members_in(self, place: str) -> list[ZsetMember]:
         """Its whole members there."""
-        return [one for one in self.sightings if one.place == place]
+        return [one for one in self.zset_members if one.place == place]
 
     def times_in(self, place: str) -> int:
         """How often a worker would come upon it there."""
-        return len(self.seen_in(place)) + (place == "waiting" and self.waits_by_id)
+        return len(self.members_in(place)) + (place == "waiting" and self.waits_by_id)
 
 
-def look(client: redis.Redis, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
+def read_evidence(client: redis.Redis, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
     """The evidence of these jobs, in their order and in pieces that fit their size. Each sorted set is
     read through once, whatever the number of jobs.
 
     Raises WrongType only for what another finding tells of: see `problem` of a location.
     """
     probes = Probes(client, queue)
-    sightings = sighted(client, probes.keys, job_ids)
+    zset_members = find_whole_members(client, probes.keys, job_ids)
     pace = scan.Pace()
     rest = iter(job_ids)
-    while piece := list(islice(rest, min(pace.count, _LOOKED_AT_TOGETHER))):
-        found = _look_at(probes, piece, sightings)
+    while piece := list(islice(rest, min(pace.count, _JOBS_AT_A_TIME))):
+        found = _read(probes, piece, zset_members)
         pace.learn(len(found), sum(one.location.size + 1 for one in found))
         yield found
 
 
-def _look_at(probes: Probes, job_ids: list[str], sightings: ZsetMembers) -> list[Evidence]:
+def _read(probes: Probes, job_ids: list[str], members: ZsetMembers) -> list[Evidence]:
     found: list[Evidence] = []
     waiting_for: dict[str, list[str]] = {}
     for location in locate(probes.client, probes.keys.queue, job_ids, ()):
         raw = RawJob(id=location.id, state=location.state)
         add_record(raw, location.record)
-        one = _judged(location, raw, sightings.of.get(location.id, []))
+        one = _judged(location, raw, members.of.get(location.id, []))
         if one.status == WAITING_CHILDREN:
             waiting_for[location.id] = parents_of(raw.record)
         found.append(one)
@@ -127,7 +127,7 @@ def _look_at(probes: Probes, job_ids: list[str], sightings: ZsetMembers) -> list
     heartbeats = _fields(probes, probes.keys.heartbeats, job_ids)
     for one, kind, heartbeat in zip(found, types, heartbeats, strict=True):
         wrong = kind not in (b"none", b"string") or one.location.problem is not None
-        one.unreadable_key = wrong or not sightings.complete
+        one.unreadable_key = wrong or not members.complete
         one.heartbeat = heartbeat
     recordless = [one for one in found if not one.has_record]
     _add_results(probes, recordless)
@@ -136,8 +136,8 @@ def _look_at(probes: Probes, job_ids: list[str], sightings: ZsetMembers) -> list
     return found
 
 
-def _judged(location: Location, raw: RawJob, sightings: Sequence[ZsetMember]) -> Evidence:
-    place = next((one.place for one in sightings), "waiting" if location.members["waiting"] else None)
+def _judged(location: Location, raw: RawJob, zset_members: Sequence[ZsetMember]) -> Evidence:
+    place = next((one.place for one in zset_members), "waiting" if location.members["waiting"] else None)
     record = raw.record
     whole: Mapping[str, Any] | None = record
     if record is not None and location.payload is not None:
@@ -156,7 +156,7 @@ def _judged(location: Location, raw: RawJob, sightings: Sequence[ZsetMember]) ->
         life=None if whole is None else life_of(whole),
         argumentless=record is not None and has_unreadable_arguments(record, location.payload),
         created_at=None if record is None else as_number(record.get("created_at")),
-        sightings=sightings,
+        zset_members=zset_members,
     )
 
 

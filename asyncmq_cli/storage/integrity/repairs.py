@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.models.values import DEAD_STATES, as_number
-from asyncmq_cli.storage.integrity.dependencies import parents_of
+from asyncmq_cli.storage.integrity.probes import parents_of
 from asyncmq_cli.storage.schema.codec import dumps, encode_record
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys, to_bytes
 from asyncmq_cli.storage.schema.records import member_of, priority_of, record_of, whole_record

@@ -41,7 +41,7 @@ class ZsetMembers:
     complete: bool = True
 
 
-def sighted(client: redis.Redis, keys: QueueKeys, job_ids: Collection[str]) -> ZsetMembers:
+def find_whole_members(client: redis.Redis, keys: QueueKeys, job_ids: Collection[str]) -> ZsetMembers:
     """Where these jobs lie as a whole. Each sorted set is read through once, whatever their number."""
     wanted = {to_bytes(job_id): job_id for job_id in job_ids}
     found = ZsetMembers()
@@ -49,13 +49,13 @@ def sighted(client: redis.Redis, keys: QueueKeys, job_ids: Collection[str]) -> Z
         try:
             for members in scan.zset_members(client, getattr(keys, place)):
                 for member, _ in members:
-                    _add_sighting(found.of, wanted, place, member)
+                    _add_member(found.of, wanted, place, member)
         except WrongType:
             found.complete = False
     return found
 
 
-def _add_sighting(
+def _add_member(
     found: dict[str, list[ZsetMember]], wanted: Mapping[bytes, str], place: str, member: bytes
 ) -> None:
     job_id = wanted.get(member_id(member))
@@ -105,7 +105,7 @@ def fetch_members(client: redis.Redis, queue: str, found: Sequence[Evidence]) ->
     """Those of which every delayed or dead member is where it was seen, with the members' texts."""
     missing: dict[bytes, tuple[Evidence, dict[bytes, str]]] = {}
     for one in found:
-        wanted = {seen.digest: seen.place for seen in one.sightings if seen.place != "waiting"}
+        wanted = {seen.digest: seen.place for seen in one.zset_members if seen.place != "waiting"}
         for text in _likely_members(one, set(wanted.values())):
             place = wanted.pop(digest_of(text), None)
             if place is not None:

@@ -13,9 +13,9 @@ from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.read.locate import read_place
+from asyncmq_cli.storage.schema.job_dump import JobDump
 from asyncmq_cli.storage.schema.keys import PLACES, RESTORED_HASH, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.schema.location import Location
-from asyncmq_cli.storage.schema.parts import Parts
 from asyncmq_cli.storage.schema.records import priority_of, record_of
 
 _PRIORITY_STEP = 10**12
@@ -29,17 +29,17 @@ def read_results(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> lis
     return scan.hash_get_many(client, QueueKeys(queue).results, names, scan.Pace(start=8))
 
 
-def next_score(client: redis.Redis, queue: str, parts: Parts) -> float:
+def next_score(client: redis.Redis, queue: str, dump: JobDump) -> float:
     """Where a job of the priority in these parts waits behind those that wait now. Raises ChangeRefused
     where its record cannot be read. Source: `enqueue` in asyncmq.backends.redis."""
-    job_id = to_text(parts.id)
-    record = record_of(Location(queue, job_id, record=parts.record))
+    job_id = to_text(dump.id)
+    record = record_of(Location(queue, job_id, record=dump.record))
     found: Any = client.mget([QueueKeys(queue).waiting_seq])
     number = None if found[0] is None else as_number(to_text(found[0]))
     return float(priority_of(record, job_id) * _PRIORITY_STEP + (number or 0))
 
 
-def read_parts(client: redis.Redis, queue: str, locations: Sequence[Location]) -> None:
+def read_dumps(client: redis.Redis, queue: str, locations: Sequence[Location]) -> None:
     """Give each of these locations its parts, or the problem with them: a few round trips."""
     keys = QueueKeys(queue)
     readable = [location for location in locations if location.problem is None and location.exists]
@@ -60,13 +60,13 @@ def read_parts(client: redis.Redis, queue: str, locations: Sequence[Location]) -
         location.problem = next((reply for reply in of_job if isinstance(reply, WrongType)), None)
         if location.problem is None:
             try:
-                location.parts = _parts(client, keys, location, result, of_job)
+                location.dump = _dump(client, keys, location, result, of_job)
             except AdminError as exc:
                 location.problem = exc
 
 
 def _dump_commands(keys: QueueKeys, location: Location) -> list[Command]:
-    """The commands whose replies `_parts` takes, in this order."""
+    """The commands whose replies `_dump` takes, in this order."""
     name = to_bytes(location.id)
     return [
         ("HMGET", keys.active, name),
@@ -82,9 +82,9 @@ def _dump_commands(keys: QueueKeys, location: Location) -> list[Command]:
     ]
 
 
-def _parts(
+def _dump(
     client: redis.Redis, keys: QueueKeys, location: Location, result: bytes | None, replies: list[Any]
-) -> Parts:
+) -> JobDump:
     (claim,), (heartbeat,), pending, children, *rest = replies
     if children > MOST_RELATIVES:
         raise _too_many(location.id, "wait for it")
@@ -96,7 +96,7 @@ def _parts(
         place: tuple((member, float(score)) for member in members if (score := next(scores)) is not None)
         for place, members in location.members.items()
     }
-    return Parts(
+    return JobDump(
         queue=to_bytes(location.queue),
         id=to_bytes(location.id),
         state=None if location.state is None else to_bytes(location.state),
@@ -133,10 +133,10 @@ def _too_many(job_id: str, relation: str) -> AdminError:
     )
 
 
-_ASKED_AT_A_TIME = 200
+_IDS_AT_A_TIME = 200
 
 
-def traces(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tuple[set[str], set[str]]:
+def existing_jobs(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tuple[set[str], set[str]]:
     """Which of these jobs exist, and which ids are marked as cancelled. Raises WrongType.
 
     As for every change, a mark in the cancelled set alone is no job. Reads no record.
@@ -144,13 +144,13 @@ def traces(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tuple[set
     keys = QueueKeys(queue)
     existing: set[str] = set()
     cancelled: set[str] = set()
-    for piece in chunked(job_ids, _ASKED_AT_A_TIME):
-        _ask(client, keys, piece, existing, cancelled)
+    for piece in chunked(job_ids, _IDS_AT_A_TIME):
+        _add_existing(client, keys, piece, existing, cancelled)
     # A member of a sorted set may be all that there is of a job.
-    loose = {job_id: Location(queue, job_id) for job_id in job_ids if job_id not in existing}
-    for place in PLACES if loose else ():
-        read_place(client, keys, place, loose)
-    for location in loose.values():
+    unfound = {job_id: Location(queue, job_id) for job_id in job_ids if job_id not in existing}
+    for place in PLACES if unfound else ():
+        read_place(client, keys, place, unfound)
+    for location in unfound.values():
         if location.problem is not None:
             raise location.problem
         if location.exists:
@@ -158,7 +158,7 @@ def traces(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tuple[set
     return existing, cancelled
 
 
-def restored_runs(client: redis.Redis, runs: Sequence[str]) -> dict[str, float]:
+def first_restores(client: redis.Redis, runs: Sequence[str]) -> dict[str, float]:
     """Of those of these removals from whose backup something was restored, when that began: epoch seconds.
     Raises WrongType."""
     found = scan.hash_get_many(client, RESTORED_HASH, [run.encode() for run in runs], scan.Pace())
@@ -169,7 +169,7 @@ def restored_runs(client: redis.Redis, runs: Sequence[str]) -> dict[str, float]:
     return {run: 0.0 if time is None else time for run, time in times.items()}
 
 
-def _ask(
+def _add_existing(
     client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str], existing: set[str], cancelled: set[str]
 ) -> None:
     names = [to_bytes(job_id) for job_id in job_ids]

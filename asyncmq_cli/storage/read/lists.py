@@ -18,7 +18,6 @@ records say.
 from __future__ import annotations
 
 import heapq
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,7 +28,7 @@ from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN, chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.read import pieces, placed_jobs
-from asyncmq_cli.storage.read.pieces import Piece
+from asyncmq_cli.storage.read.pieces import Piece, SeenNames
 from asyncmq_cli.storage.read.placed_jobs import Found
 from asyncmq_cli.storage.schema.codec import causes, sort_times
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
@@ -251,7 +250,7 @@ class JobLists:
                 yield _called(state, page)
 
     def _all(self, keys: QueueKeys, prefilter: Prefilter | None, *, whole: bool) -> Iterator[Placed]:
-        seen = _Seen()
+        seen = SeenNames()
         for place in _AS_JOBS_MOVE:
             source = (piece.only(seen.new(piece.ids)) for piece in self._pieces(keys, place))
             yield from self._complete(keys, place, source, prefilter, states=whole or place == "dlq")
@@ -327,15 +326,15 @@ class JobLists:
 
     def _forgive_moves(self, keys: QueueKeys, place: str, piece: Piece) -> None:
         """Forget what the states hash says of jobs that have gone elsewhere since they were found."""
-        odd = placed_jobs.contradicting(piece, place)
-        if not odd:
+        contradicting = placed_jobs.contradicting(piece, place)
+        if not contradicting:
             return
         if place == "active":
-            left = scan.hash_get(self._redis, keys.active, [piece.ids[i] for i in odd])
+            left = scan.hash_get(self._redis, keys.active, [piece.ids[i] for i in contradicting])
         else:
             key: bytes = getattr(keys, place)
-            left = scan.typed(key, self._redis.zmscore, key, [piece.members[i] for i in odd])
-        gone = {i for i, held in zip(odd, left, strict=True) if held is None}
+            left = scan.typed(key, self._redis.zmscore, key, [piece.members[i] for i in contradicting])
+        gone = {i for i, held in zip(contradicting, left, strict=True) if held is None}
         piece.states = [None if i in gone else entry for i, entry in enumerate(piece.states)]
 
     def _by_score(
@@ -432,49 +431,3 @@ def _sort_keys(piece: Piece, found: Sequence[Found]) -> Iterator[SortKey]:
         ]
     for name, time, (place, score) in zip(piece.ids, times, found, strict=True):
         yield SortKey(time or 0.0, to_text(name), place or "", score or 0.0)
-
-
-class _Seen:
-    """The names that were met, as eight bytes each: at a million names a set would take ten times as
-    much. Two names of one number are as good as impossible: Python keys its hashes anew in each process."""
-
-    def __init__(self) -> None:
-        self._size = 1024
-        self._slots = array("Q", bytes(8 * self._size))
-        self._count = 0
-
-    def new(self, names: Sequence[bytes]) -> list[int]:
-        """The positions of those that were not met before; they are now. What has no name always is new."""
-        return [i for i, name in enumerate(names) if not name or self._add(name)]
-
-    def __contains__(self, name: bytes) -> bool:
-        return self._slots[self._slot(_number(name))] != 0
-
-    def _add(self, name: bytes) -> bool:
-        number = _number(name)
-        slot = self._slot(number)
-        if self._slots[slot]:
-            return False
-        self._slots[slot] = number
-        self._count += 1
-        if 2 * self._count > self._size:
-            self._grow()
-        return True
-
-    def _slot(self, number: int) -> int:
-        slots, last = self._slots, self._size - 1
-        slot = number & last
-        while (held := slots[slot]) and held != number:
-            slot = (slot + 1) & last
-        return slot
-
-    def _grow(self) -> None:
-        before, self._size = self._slots, 2 * self._size
-        self._slots = array("Q", bytes(8 * self._size))
-        for number in before:
-            if number:
-                self._slots[self._slot(number)] = number
-
-
-def _number(name: bytes) -> int:
-    return hash(name) & 0xFFFFFFFFFFFFFFFF or 1

@@ -6,6 +6,7 @@ on the one before, so Redis works while the caller looks at jobs.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -220,3 +221,49 @@ def _with_replies(
             before = piece
         if before is not None:
             yield before
+
+
+class SeenNames:
+    """The names that were met, as eight bytes each: at a million names a set would take ten times as
+    much. Two names of one number are as good as impossible: Python keys its hashes anew in each process."""
+
+    def __init__(self) -> None:
+        self._size = 1024
+        self._slots = array("Q", bytes(8 * self._size))
+        self._count = 0
+
+    def new(self, names: Sequence[bytes]) -> list[int]:
+        """The positions of those that were not met before; they are now. What has no name always is new."""
+        return [i for i, name in enumerate(names) if not name or self._add(name)]
+
+    def __contains__(self, name: bytes) -> bool:
+        return self._slots[self._slot(_number(name))] != 0
+
+    def _add(self, name: bytes) -> bool:
+        number = _number(name)
+        slot = self._slot(number)
+        if self._slots[slot]:
+            return False
+        self._slots[slot] = number
+        self._count += 1
+        if 2 * self._count > self._size:
+            self._grow()
+        return True
+
+    def _slot(self, number: int) -> int:
+        slots, last = self._slots, self._size - 1
+        slot = number & last
+        while (held := slots[slot]) and held != number:
+            slot = (slot + 1) & last
+        return slot
+
+    def _grow(self) -> None:
+        before, self._size = self._slots, 2 * self._size
+        self._slots = array("Q", bytes(8 * self._size))
+        for number in before:
+            if number:
+                self._slots[self._slot(number)] = number
+
+
+def _number(name: bytes) -> int:
+    return hash(name) & 0xFFFFFFFFFFFFFFFF or 1

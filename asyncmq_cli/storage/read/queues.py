@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import redis
@@ -12,8 +13,8 @@ from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS, QueueStats
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.read import queue_names
-from asyncmq_cli.storage.read.backlog import Backlog, Traces, read_backlog, read_traces
 from asyncmq_cli.storage.read.sizes import Sizes, StateCounts, oldest_waiting, read_sizes, read_states
 from asyncmq_cli.storage.schema.keys import DISCOVERY_PATTERN, QueueKeys, to_bytes, to_text
 
@@ -28,11 +29,36 @@ _ROWS_AT_A_TIME = 500
 
 
 _NAMED = 5
+_LONGEST_COUNT = 20
 
 
 def _some(names: Collection[bytes]) -> str:
     shown = [repr(to_text(name)) for name in sorted(names)]
     return ", ".join(shown[:_NAMED]) + (f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is still to be done: members of the waiting set, delayed jobs that are due, and claims."""
+
+    waiting: int
+    due: int
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueIdentity:
+    """What stays of a queue when it is empty: the counter behind its waiting jobs, which only grows, and
+    whether there is that or any job, ended ones too."""
+
+    sequence: int | None
+    any: bool
+
+    def is_gone_in(self, later: QueueIdentity) -> bool:
+        """Whether the queue cannot be the same any more: its data has gone, or begun anew."""
+        if self.sequence is not None and (later.sequence is None or later.sequence < self.sequence):
+            return True
+        return self.any and not later.any
 
 
 class QueueReader:
@@ -75,7 +101,7 @@ class QueueReader:
         if foreign and alone and foreign == names:
             raise rabbitmq.ForeignQueue(shown or sorted(map(to_text, foreign)))
         if shown:
-            self._warn(f"left out: {rabbitmq.told(shown)}")
+            self._warn(f"left out: {rabbitmq.describe(shown)}")
         return foreign
 
     def left_beside_sequence(self, queue: str) -> bytes | None:
@@ -185,9 +211,9 @@ class QueueReader:
         """What is still to be done. Raises WrongType."""
         return read_backlog(self._redis, queue, now)
 
-    def traces(self, queue: str) -> Traces:
+    def identity(self, queue: str) -> QueueIdentity:
         """What stays of the queue when it is empty. Raises WrongType."""
-        return read_traces(self._redis, queue)
+        return read_identity(self._redis, queue)
 
     def _live_workers(self, sizes: Sizes, now: float) -> int | None:
         """How many live workers the queue has; None where its heartbeats cannot be read."""
@@ -205,3 +231,25 @@ def failed_of(sizes: Sizes, states: StateCounts) -> int | None:
     if sizes.dlq is None or states.expired is None:
         return None
     return max(0, sizes.dlq - states.expired)
+
+
+def read_backlog(client: redis.Redis, queue: str, now: float) -> Backlog:
+    """The larger of two readings, one right after the other. Raises WrongType.
+
+    A job goes from delayed to waiting to active; read in that order it is met wherever it is by then. One
+    that goes back, for another try, meanwhile, is met by the second reading.
+    """
+    keys = QueueKeys(queue)
+    places = [("ZCOUNT", keys.delayed, "-inf", now), ("ZCARD", keys.waiting), ("HLEN", keys.active)]
+    sizes = run_pipeline(client, [*places, *places])
+    due, waiting, active = map(max, zip(sizes[:3], sizes[3:], strict=True))
+    return Backlog(waiting=waiting, due=due, active=active)
+
+
+def read_identity(client: redis.Redis, queue: str) -> QueueIdentity:
+    """What there is of the queue now. Raises WrongType."""
+    keys = QueueKeys(queue)
+    commands = [("MGET", keys.waiting_seq), ("EXISTS", keys.waiting_seq, keys.ids, keys.states)]
+    (sequence,), kept = run_pipeline(client, commands)
+    is_count = sequence is not None and sequence.isdigit() and len(sequence) < _LONGEST_COUNT
+    return QueueIdentity(int(sequence) if is_count else None, kept > 0)

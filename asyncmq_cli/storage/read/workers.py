@@ -94,7 +94,7 @@ class WorkerReader:
         return now, "never" if left == _NO_TTL else left / 1000
 
     def _entries(
-        self, key: bytes, beside_jobs: bool, damaged: list[str]
+        self, key: bytes, with_jobs: bool, damaged: list[str]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         for fields in scan.hash_fields(self._redis, key):
             for field, value in fields.items():
@@ -106,16 +106,16 @@ class WorkerReader:
                     continue
                 if isinstance(entry, dict):
                     yield name, entry
-                elif not beside_jobs or as_number(entry) is None:
+                elif not with_jobs or as_number(entry) is None:
                     damaged.append(f"{name!r}: not a JSON object ({len(value)} bytes)")
 
     def _warn_of_clocks(self, queue: str, workers: Sequence[Worker]) -> None:
-        odd = [worker for worker in workers if worker.clock_offset is not None]
-        if not odd:
+        differing = [worker for worker in workers if worker.clock_offset is not None]
+        if not differing:
             return
-        first = odd[0]
+        first = differing[0]
         offset = first.clock_offset or 0.0
-        more = f", and of {len(odd) - 1:,} more its clock too" if len(odd) > 1 else ""
+        more = f", and of {len(differing) - 1:,} more its clock too" if len(differing) > 1 else ""
         self._warn(
             f"queue {queue!r}: the clock of worker {first.id!r} is {offset_in_words(offset)} the server's"
             f"{more}: no active job of the queue is called lost"

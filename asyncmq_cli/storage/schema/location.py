@@ -14,7 +14,7 @@ from asyncmq_cli.storage.schema.keys import PLACES, to_text
 if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
     from asyncmq_cli.models.jobs import Job
-    from asyncmq_cli.storage.schema.parts import Parts
+    from asyncmq_cli.storage.schema.job_dump import JobDump
 
 
 @lru_cache(maxsize=1)
@@ -29,7 +29,7 @@ class Location:
     """Where a job was found, byte for byte. `members` holds its members of each sorted set, and
     `score` the score of the last one that is not in the waiting set. `children` is the number
     of jobs that wait for this one, where all places were asked for. `claim` is when a worker took
-    it, as that was written. `parts` are all that there is of it, where they were read for a
+    it, as that was written. `dump` are all that there is of it, where they were read for a
     backup."""
 
     queue: str
@@ -44,7 +44,7 @@ class Location:
     members: dict[str, list[bytes]] = field(default_factory=lambda: {place: [] for place in PLACES})
     score: float | None = None
     children: int = 0
-    parts: Parts | None = None
+    dump: JobDump | None = None
     problem: AdminError | None = None
 
     @property
@@ -88,13 +88,13 @@ class Location:
         return list(dict.fromkeys(str(parent) for parent in depends_on))
 
 
-def job_of(parts: Parts) -> Job:
+def job_of(dump: JobDump) -> Job:
     """The job that a backup holds, as it would be found again."""
     return Location(
-        to_text(parts.queue),
-        to_text(parts.id),
-        state=None if parts.state is None else to_text(parts.state),
-        record=parts.record,
-        payload=parts.payload,
-        members={place: [member for member, _ in getattr(parts, place)] for place in PLACES},
+        to_text(dump.queue),
+        to_text(dump.id),
+        state=None if dump.state is None else to_text(dump.state),
+        record=dump.record,
+        payload=dump.payload,
+        members={place: [member for member, _ in getattr(dump, place)] for place in PLACES},
     ).job

@@ -30,10 +30,10 @@ class ForeignQueue(CodedError):
     """What was asked of a queue can be neither read nor changed in Redis."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        super().__init__("rabbitmq_queue", told(names), details={"queues": list(names)})
+        super().__init__("rabbitmq_queue", describe(names), details={"queues": list(names)})
 
 
-def told(names: Sequence[str]) -> str:
+def describe(names: Sequence[str]) -> str:
     """What is to be said of such queues."""
     shown = ", ".join(repr(name) for name in names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
     which = f"queue {shown} is" if len(names) == 1 else f"queues {shown} are"

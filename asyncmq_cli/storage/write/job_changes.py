@@ -48,7 +48,7 @@ from asyncmq_cli.storage.write.scripts import (
 )
 
 if TYPE_CHECKING:
-    from asyncmq_cli.storage.schema.parts import Parts
+    from asyncmq_cli.storage.schema.job_dump import JobDump
     from asyncmq_cli.storage.write.audit_stream import AuditLog, EventDraft
 
 # The return codes of the changes of a job, as the scripts' headers give them.
@@ -65,7 +65,7 @@ AT_ONCE = 500
 """Sets of parents that a script looks into, and that are changed in one round trip."""
 
 WITH_BACKUP = " with a backup"
-"""In this manner a removal also compares."""
+"""In this variant a removal also compares."""
 
 _MOVED = {
     MOVED: "it is no longer where it was found",
@@ -88,8 +88,8 @@ class Change:
     @property
     def size(self) -> int:
         """About how many bytes are sent, or written to a backup, for it."""
-        parts = self.location.parts
-        return self.call.size + (0 if parts is None else parts.size)
+        dump = self.location.dump
+        return self.call.size + (0 if dump is None else dump.size)
 
 
 class Changes:
@@ -184,26 +184,26 @@ class Changes:
         ]
         for place in PLACES:
             args += _listed(location.members[place])
-        if location.parts is None:
+        if location.dump is None:
             return Change(location, Call(REMOVE, used, [*args, ""]), later)
-        args += _backed_up(location.parts, at_once)
+        args += _backed_up(location.dump, at_once)
         return Change(location, Call(REMOVE, used, args, WITH_BACKUP), later)
 
-    def restore(self, parts: Parts, run: str, draft: EventDraft) -> Change:
+    def restore(self, dump: JobDump, run: str, draft: EventDraft) -> Change:
         """Put back a job that was removed, byte for byte, unless any of it is there. `run` is that of
         the removal. Raises ChangeRefused."""
-        location = Location(to_text(parts.queue), to_text(parts.id))
+        location = Location(to_text(dump.queue), to_text(dump.id))
         keys = keys_of(location.queue)
         require_own_record(keys, location.id)
-        at_once, later = _shared_out([to_text(parent) for parent in parts.parents])
+        at_once, later = _shared_out([to_text(parent) for parent in dump.parents])
         used = [*_used_by_removal(keys, location.id), RESTORED_HASH, *map(keys.children, at_once)]
-        args: list[Any] = [parts.id, self._audit.maxlen, draft.encode()]
-        for value in parts.values:
+        args: list[Any] = [dump.id, self._audit.maxlen, draft.encode()]
+        for value in dump.values:
             args += ["0" if value is None else "1", value or b""]
-        args += [int(parts.in_ids), int(parts.cancelled)]
-        for members in parts.places:
+        args += [int(dump.in_ids), int(dump.cancelled)]
+        for members in dump.places:
             args += _listed([text for member, score in members for text in (repr(score), member)])
-        args += [*_listed(parts.pending), *_listed(parts.children), run]
+        args += [*_listed(dump.pending), *_listed(dump.children), run]
         return Change(location, Call(RESTORE, used, args), later)
 
     def cancel(self, location: Location, draft: EventDraft) -> Change:
@@ -239,7 +239,7 @@ class Changes:
         self._allowed.clear()
         for change in changes:
             call = change.call
-            self._check_allowed(call.script, change.location.queue, call.keys, call.manner)
+            self._check_allowed(call.script, change.location.queue, call.keys, call.variant)
         return self._scripts.send_together([change.call for change in changes])
 
     def outcomes(self, changes: Sequence[Change], sent: Sent) -> list[AdminError | RedisError | None]:
@@ -288,11 +288,11 @@ class Changes:
             raise WrongType(used[reply[1] - 1])
         return reply[0] == DONE
 
-    def _check_allowed(self, script: Script, queue: str, keys: Sequence[bytes], manner: str = "") -> None:
+    def _check_allowed(self, script: Script, queue: str, keys: Sequence[bytes], variant: str = "") -> None:
         """Once for each kind of change and queue in a transaction: would Redis take every command?"""
-        if (script.name + manner, queue) not in self._allowed:
-            preflight.check(self._redis, script, keys, manner)
-            self._allowed.add((script.name + manner, queue))
+        if (script.name + variant, queue) not in self._allowed:
+            preflight.check(self._redis, script, keys, variant)
+            self._allowed.add((script.name + variant, queue))
 
 
 def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
@@ -363,11 +363,11 @@ def _shared_out(parents: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return (parents, ()) if len(parents) <= AT_ONCE else ((), parents)
 
 
-def _backed_up(parts: Parts, asked_parents: Sequence[str]) -> list[Any]:
-    args: list[Any] = [parts.digest(asked_parents)]
-    for members in parts.places:
+def _backed_up(dump: JobDump, asked_parents: Sequence[str]) -> list[Any]:
+    args: list[Any] = [dump.digest(asked_parents)]
+    for members in dump.places:
         args += _listed([repr(score) for _, score in members])
-    return args + _listed(parts.pending) + _listed(parts.children)
+    return args + _listed(dump.pending) + _listed(dump.children)
 
 
 def _listed(members: Sequence[str | bytes]) -> list[Any]:

@@ -37,7 +37,7 @@ _ARE_MEMBERS = ("SMISMEMBER", "m")
 _WRITE = ("SET", "v")
 _STREAM = _on(("XADD", "MAXLEN", "~", 1, "*", "f", "v"))
 
-# By script, with its manner where it has one, and in the order of its KEYS. A test holds that these
+# By script, with its variant where it has one, and in the order of its KEYS. A test holds that these
 # are the commands that it uses.
 _COMMANDS: dict[str, tuple[Commands, ...]] = {
     "retry": (
@@ -173,7 +173,7 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
 }
 
 
-def check(client: redis.Redis, script: Script, keys: Sequence[bytes], manner: str = "") -> None:
+def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: str = "") -> None:
     """Raise what Redis says to the first command that it would refuse; ForeignQueue where the first of the
     keys is of a queue that is not the Redis backend's."""
     parsed = queue_of(keys[0]) if keys else None
@@ -181,7 +181,7 @@ def check(client: redis.Redis, script: Script, keys: Sequence[bytes], manner: st
         rabbitmq.refuse(client, parsed[0])
     commands: list[tuple[Any, ...]] = [("TIME",), ("EVALSHA", script.sha, 0), ("EVAL", "return 1", 0)]
     # `remove` and `restore` take more keys than these: one for each parent.
-    for key, on_key in zip(keys, _COMMANDS[script.name + manner], strict=False):
+    for key, on_key in zip(keys, _COMMANDS[script.name + variant], strict=False):
         commands += [(name, key, *args) for name, *args in on_key]
     pool = client.connection_pool
     connection: Any = pool.get_connection()

@@ -70,12 +70,12 @@ RECORD_SNAPSHOT = Script("record_snapshot")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A script with what it is to be run on. A `manner` is one in which it needs further rights."""
+    """A script with what it is to be run on. A `variant` is one in which it needs further rights."""
 
     script: Script
     keys: Sequence[bytes]
     args: Sequence[Any]
-    manner: str = ""
+    variant: str = ""
 
     @property
     def size(self) -> int:

@@ -116,7 +116,7 @@ def test_what_comes_back_meanwhile_is_refused_by_the_script(
         TRACES[trace](client, "two")
         return set(), set()
 
-    monkeypatch.setattr(Store, "traces", look_then_come_back)
+    monkeypatch.setattr(Store, "existing_jobs", look_then_come_back)
     result = cli("jobs", "restore", str(file), "--yes", "--json")
     assert [row["status"] for row in result.json["results"]] == ["success", "failed", "success"]
     assert "exists, so it is not restored" in result.json["results"][1]["error"]

@@ -38,12 +38,12 @@ def evidence(
     location = Location("mail", ID, **of_location)
     if listed_by_id:
         location.members["waiting"].append(ID.encode())
-    sightings = [
+    zset_members = [
         ZsetMember(place, f"{place} {n}".encode(), 20, letter_life if place == "dlq" else life)
         for n, place in enumerate(members)
     ]
     return Evidence(
-        location, status, life=life, sightings=sightings, parents=frozenset(parents), **of_evidence
+        location, status, life=life, zset_members=zset_members, parents=frozenset(parents), **of_evidence
     )
 
 

@@ -1,15 +1,17 @@
-"""What is in Redis under a beginning of its name, read piece by piece for somebody who is typing.
+"""The door to the storage layer for completion: names and ids that start with what was typed.
 
-The reader stops when it has enough or the time is up, so that each piece is worth having by itself.
+Everything is read piece by piece. The caller stops when it has enough or its time is up, so each piece
+is of use by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-import redis
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.connection import connect
 from asyncmq_cli.storage.read import queue_names
 from asyncmq_cli.storage.schema.keys import (
     QueueKeys,
@@ -20,15 +22,28 @@ from asyncmq_cli.storage.schema.keys import (
     to_text,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from asyncmq_cli.config import Config
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.storage.read.repeatables import Member
+
 _GUESSES = 200
-"""Each costs a round trip, and ids with colons in them make one that leads nowhere each."""
+"""Queue names tried at most. Each costs a round trip, and ids that hold colons yield useless ones."""
 
 
 class CandidateReader:
-    """Names and ids under the beginning that was typed."""
+    """A context manager: a connection that gives no warnings. Its methods raise AdminError or RedisError."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._redis = client
+    def __init__(self, config: Config) -> None:
+        self._redis = connect(config, warn=lambda _: None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._redis.close()
 
     def queues(self, prefix: str) -> Iterator[set[str]]:
         """The queues whose name begins with `prefix`, as they are found.
@@ -60,3 +75,23 @@ class CandidateReader:
                 to_text(member): None if state is None else to_text(state)
                 for member, state in zip(members, states, strict=True)
             }
+
+    def definitions(self, queue: str) -> Iterator[Member]:
+        """The queue's repeatable definitions, the next to run first."""
+        from asyncmq_cli.storage.read.repeatables import read
+
+        return read(self._redis, queue)
+
+    def dead_jobs(self, queue: str) -> Iterator[Job]:
+        """The jobs of the dead-letter queue."""
+        from asyncmq_cli.storage.read.lists import JobLists
+
+        return JobLists(self._redis).in_place(queue, "dlq")
+
+    def sample(self, queue: str, count: int) -> list[Job]:
+        """At most so many jobs of the queue, as they come."""
+        from asyncmq_cli.storage.read.lists import JobLists
+
+        members = next(scan.set_members(self._redis, QueueKeys(queue).ids), [])
+        jobs = JobLists(self._redis).load(queue, [to_text(member) for member in islice(members, count)])
+        return [job for job in jobs if job is not None]

@@ -13,7 +13,7 @@ Members = tuple[tuple[bytes, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class JobDump:
     """None is what is not there; an empty value is there. `claim` and `heartbeat` are the job's
     entries in the active and heartbeats hashes. `pending` are the parents that it waits for,
     `children` the jobs that wait for it, and `parents` those in whose sets of children it is."""
@@ -35,7 +35,7 @@ class Parts:
     children: tuple[bytes, ...] = ()
     parents: tuple[bytes, ...] = ()
 
-    def waiting_at(self, score: float) -> Parts:
+    def waiting_at(self, score: float) -> JobDump:
         """The same job, as it is before a worker claims it."""
         held = ((self.id, score),)
         return replace(self, state=b"waiting", claim=None, heartbeat=None, in_ids=True, waiting=held)

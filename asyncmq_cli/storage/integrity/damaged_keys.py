@@ -1,7 +1,8 @@
-"""Keys beside the records, of jobs that there are not: found by a walk through all keys."""
+"""Damage that is a key, and not a job: keys of the wrong type, and keys whose job does not exist."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,15 +10,55 @@ import redis
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import chunked
+from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.read import queue_names
 from asyncmq_cli.storage.schema.keys import (
+    AUDIT_STREAM,
     DEPENDENCIES_PATTERN,
+    METRICS_STREAM,
     PAYLOAD_PATTERN,
     QueueKeys,
     possible_queues,
     to_bytes,
+    to_text,
 )
+
+_COUNTABLE = re.compile(rb"0|[1-9][0-9]{0,14}")
+"""As the scripts that count on look at it; INCR refuses a number that is written otherwise."""
+
+
+def wrong_streams(client: redis.Redis) -> list[str]:
+    """Those of the tool's own streams that are none."""
+    return [
+        to_text(key) for key in (AUDIT_STREAM, METRICS_STREAM) if client.type(key) not in (b"none", b"stream")
+    ]
+
+
+def wrong_keys(client: redis.Redis, queue: str) -> list[str]:
+    """The keys of the queue that do not hold what AsyncMQ keeps there."""
+    keys = QueueKeys(queue)
+    wrong = _of_wrong_type(client, keys)
+    if not _is_countable(client, keys.waiting_seq):
+        wrong.append(keys.waiting_seq)
+    return [to_text(key) for key in dict.fromkeys(wrong)]
+
+
+def _of_wrong_type(client: redis.Redis, keys: QueueKeys) -> list[bytes]:
+    expected = keys.evidence()
+    types = run_pipeline(client, [("TYPE", key) for key in expected])
+    # Whatever type the pause mark is of, the queue is paused: workers look whether it exists.
+    return [
+        key
+        for (key, kind), found in zip(expected.items(), types, strict=True)
+        if found not in (b"none", kind) and not key.endswith(b":paused")
+    ]
+
+
+def _is_countable(client: redis.Redis, sequence: bytes) -> bool:
+    """Whether the counter behind the waiting set's order can be counted on; absent, it can."""
+    value = scan.get_many(client, [sequence], scan.Pace())[0]
+    return value is None or _COUNTABLE.fullmatch(value) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +70,7 @@ class OrphanedKey:
     wrong_key: bytes | None = None
 
 
-def stray_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[OrphanedKey]:
+def orphaned_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[OrphanedKey]:
     """The payload parts without a record, and those of a wrong type, among queues of these names.
 
     The names may hold colons: a part is of the queue with the longest name that fits.
@@ -50,8 +91,8 @@ def stray_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[Orphan
                 yield OrphanedKey(keys.queue, job_id)
 
 
-def stray_dependencies(client: redis.Redis, names: Sequence[str]) -> Iterator[OrphanedKey]:
-    """As `stray_payloads`, the sets of parents and of children. One that may be of a job that there is
+def orphaned_dependencies(client: redis.Redis, names: Sequence[str]) -> Iterator[OrphanedKey]:
+    """As `orphaned_payloads`, the sets of parents and of children. One that may be of a job that there is
     is not given, whichever way its name can be read."""
     queues = {to_bytes(name): QueueKeys(name) for name in names}
     for piece, kinds in _typed_keys(client, DEPENDENCIES_PATTERN):
