@@ -51,19 +51,19 @@ class Store:
         self.config = config
         self._on_warning = warn
         self.warnings = 0
-        """How many there have been: whoever keeps what was read sees by it that something was amiss."""
+        """How many warnings there were. A caller that caches a reading compares it before and after."""
         LIMITS.text = config.max_payload
         self._redis = connect(config, warn=self.warn)
         self.workers = WorkerReader(self._redis, config.heartbeat_ttl, self.warn)
         self.queues = QueueReader(self._redis, self.workers, self.warn)
 
     def warn(self, message: str) -> None:
-        """Tell of what could be read only in part."""
+        """Pass on a warning, such as that something could be read only in part."""
         self.warnings += 1
         self._on_warning(message)
 
     def warn_of(self, queue: str, problem: str) -> None:
-        """As `warn`, of one queue."""
+        """Pass on a warning about one queue."""
         self.warn(f"queue {queue!r}: {problem}")
 
     @cached_property
@@ -122,12 +122,12 @@ class Store:
         return rights(self._redis, queue)
 
     def now(self) -> float:
-        """The server's time, epoch seconds: the same for every operator."""
+        """The server's clock, in epoch seconds. Every operator sees the same."""
         seconds, microseconds = self._redis.time()
         return float(seconds) + float(microseconds) / 1e6
 
     def newest_placed(self, sizes: Sequence[Sizes], count: int) -> Iterator[tuple[PlacedJob, str]]:
-        """The newest jobs of these queues by the orders that Redis keeps, each with its state."""
+        """The newest jobs of these queues, by the orders that Redis keeps, each with its state."""
         from asyncmq_cli.storage.read.latest_jobs import newest_placed, with_states
 
         return with_states(self._redis, newest_placed(self._redis, sizes, count))
@@ -139,39 +139,39 @@ class Store:
         places: tuple[str, ...] = PLACES,
         repeating: Collection[str] = (),
     ) -> list[Location]:
-        """Where each of these jobs lies, with its members of these sorted sets. One that cannot be told has
-        a `problem`. Of the jobs among `repeating` all dead letters are read."""
+        """Where each of these jobs is, with its members of the sorted sets `places`. `problem` is set on a
+        location that could not be read. For the jobs in `repeating`, all dead letters are read."""
         from asyncmq_cli.storage.read.locate import locate
 
         return locate(self._redis, queue, job_ids, places, repeating=repeating)
 
     def find_repeating(self, queue: str, job_ids: Collection[str]) -> set[str]:
-        """Those of these jobs that have several dead letters, as far as a look of bounded cost tells."""
+        """The jobs among these that have several dead letters. Empty if the queue has too many to read."""
         from asyncmq_cli.storage.read.locate import find_repeating
 
         return find_repeating(self._redis, queue, job_ids)
 
     def read_dumps(self, queue: str, locations: list[Location]) -> None:
-        """Give each of these locations its parts, or the problem with them, for a backup."""
+        """Set the `dump` of each location for a backup, or its `problem`."""
         from asyncmq_cli.storage.read.job_dump import read_dumps
 
         read_dumps(self._redis, queue, locations)
 
     def results(self, queue: str, job_ids: list[str]) -> list[bytes | None]:
-        """What is stored as the result of each. Raises WrongType."""
+        """The stored result of each job, as bytes. Raises WrongType."""
         from asyncmq_cli.storage.read.job_dump import read_results
 
         return read_results(self._redis, queue, job_ids)
 
     def next_score(self, queue: str, dump: JobDump) -> float:
-        """Where a job of that priority waits behind those that wait now. Raises WrongType."""
+        """The score that puts the dumped job behind the waiting jobs of its priority. Raises WrongType."""
         from asyncmq_cli.storage.read.job_dump import next_score
 
         return next_score(self._redis, queue, dump)
 
     def first_restores(self, runs: Collection[str]) -> dict[str, float]:
-        """When something was first restored from the backup of each of these removals, epoch seconds, if
-        anything was. Raises WrongType."""
+        """For each of these removals whose backup was restored before: when that began, in epoch seconds.
+        Raises WrongType."""
         from asyncmq_cli.storage.read.job_dump import first_restores
 
         return first_restores(self._redis, sorted(runs))
@@ -183,59 +183,59 @@ class Store:
         return existing_jobs(self._redis, queue, job_ids)
 
     def read_evidence(self, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
-        """Everything that is held of these jobs, wherever it lies, in pieces that fit its size."""
+        """Everything that Redis holds of these jobs, in pieces of bounded size."""
         from asyncmq_cli.storage.integrity.evidence import read_evidence
 
         return read_evidence(self._redis, queue, job_ids)
 
     def fetch_members(self, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
-        """Those whose members are where they were seen, with the members' texts."""
+        """The jobs whose members are still where they were found, now with the members' texts."""
         from asyncmq_cli.storage.integrity.zset_members import fetch_members
 
         return fetch_members(self._redis, queue, found)
 
     def walk(self, queue: str) -> QueueWalk:
-        """The walks that look for damage in one queue."""
+        """The passes over one queue's collections that find candidates for damage."""
         from asyncmq_cli.storage.integrity.candidates import QueueWalk
 
         return QueueWalk(self._redis, queue)
 
     def orphaned_payloads(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
-        """Payload parts without a record among these queues, and those of a wrong type."""
+        """Payload keys of these queues that have no record, or are of the wrong type."""
         from asyncmq_cli.storage.integrity.damaged_keys import orphaned_payloads
 
         return orphaned_payloads(self._redis, queues)
 
     def orphaned_dependencies(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
-        """Sets of parents and of children, whose job is gone, among these queues; or of a wrong type."""
+        """Sets of parents and children of these queues whose job does not exist, or of the wrong type."""
         from asyncmq_cli.storage.integrity.damaged_keys import orphaned_dependencies
 
         return orphaned_dependencies(self._redis, queues)
 
     def wrong_streams(self) -> list[str]:
-        """The keys of the tool's own streams that hold something else."""
+        """The keys of the tool's own streams that are not streams."""
         from asyncmq_cli.storage.integrity.damaged_keys import wrong_streams
 
         return wrong_streams(self._redis)
 
     def wrong_keys(self, queue: str) -> list[str]:
-        """The keys of the queue that do not hold what AsyncMQ keeps there."""
+        """The keys of the queue that are not of the type that AsyncMQ keeps there."""
         from asyncmq_cli.storage.integrity.damaged_keys import wrong_keys
 
         return wrong_keys(self._redis, queue)
 
     def errors(self) -> AbstractContextManager[None]:
-        """Within it, what Redis refuses is raised as RedisProblem."""
+        """A context in which every error of Redis is raised as RedisProblem."""
         return redis_errors(self.config)
 
     def answer_within(self, seconds: float) -> None:
-        """Give Redis so long to answer from here on, instead of what the configuration said."""
+        """Change the timeout for all further commands, in seconds."""
         if seconds != self.config.timeout:
             self.config = replace(self.config, timeout=seconds)
             answer_within(self._redis, seconds)
 
     def close(self) -> None:
-        """Leave Redis. What was opened beside the one connection is closed as well, but for trackers."""
+        """Close all connections."""
         if "runtime" in self.__dict__:
             self.runtime.close()
         self._redis.close()

@@ -1,1 +1,1 @@
-"""The connection to Redis, and how it is spoken to."""
+"""The connection to Redis: URL, TLS, bounds, pipelining, reply checks, and errors."""

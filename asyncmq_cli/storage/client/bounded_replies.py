@@ -1,8 +1,8 @@
-"""Replies within bounds: of size, by what was asked for, and of time, from the first byte to the last.
+"""Bounds on every reply: its bytes, its elements, and the time from its first byte to its last.
 
-What answers may be no Redis, or one that means harm: an endless string, an array of a billion
-elements, a byte every half second. redis-py and hiredis take whatever comes. Here the bytes of each
-reply are counted on their way to hiredis, and one deadline holds for all of it.
+The server may not be Redis, or may be hostile: it may send an endless string, an array of a billion
+elements, or a byte every half second. redis-py and hiredis accept all of these. Here the bytes of each
+reply are counted on their way to hiredis, and one deadline holds for the whole reply.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from asyncmq_cli.storage.client.replies import check_reply
 
 SMALL = 1024 * 1024
-"""Bytes: generous for numbers, states, return codes and errors, of the largest batch."""
+"""Bytes. Generous for the numbers, states, return codes and errors of the largest batch."""
 LARGE = 256 * 1024 * 1024
-"""Bytes: for what holds data. The tool asks for half a megabyte at a time, but for at least eight values."""
+"""Bytes, for replies with data. The tool requests half a megabyte at a time, but at least eight values."""
 _NUMBERS = frozenset(
     b"AUTH HELLO SELECT PING CLIENT MULTI EXEC EVAL EVALSHA EXISTS TYPE TIME DBSIZE PTTL TTL HLEN HEXISTS"
     b" SCARD SISMEMBER SMISMEMBER ZCARD ZCOUNT ZSCORE ZMSCORE DEL".split()
 )
-# The heads of arrays, and of what RESP3 has like them. hiredis makes room for all that a head announces.
+# The headers of arrays and of RESP3's other aggregates. hiredis allocates all that a header announces.
 _HEADS = [
     (mark, re.compile(re.escape(mark) + rb"([0-9]{1,19})\r\n")) for mark in (b"*", b"~", b"%", b">", b"|")
 ]
 _BEGUN = re.compile(rb"[*~%>|][0-9]*\r?\Z")
 _LONGEST_HEAD = 32
 _FEW = 20
-"""So many marks in a piece are looked for with memchr; behind them a regular expression is quicker."""
+"""Marks in a piece that are searched with memchr. Beyond that a regular expression is faster."""
 _LONG = 1000
 _LARGER_THAN_USUAL = 2 * SMALL
 MOST_ELEMENTS = 1_000_000
-"""In arrays of a thousand and more. The tool asks for some thousands at a time."""
+"""Elements in arrays of a thousand and more. The tool requests a few thousand at a time."""
 MOST_ARRAYS = 50_000
-"""Shorter ones: an empty one takes four bytes on the line, and sixty here."""
+"""Shorter arrays. An empty one takes four bytes on the wire, and sixty in memory."""
 
 
 class ReplyTooLarge(InvalidResponse):
-    """More than any Redis would have answered to what was asked."""
+    """The reply is larger than any reply of Redis to that command."""
 
 
 def bound_of(command: bytes) -> int:
-    """The most bytes that the reply to a command may have."""
+    """The most bytes of a reply to this command."""
     return SMALL if command in _NUMBERS else LARGE
 
 
 class _Reader:
-    """A hiredis reader that is fed within bounds. Raises ReplyTooLarge."""
+    """A hiredis reader with bounds. Raises ReplyTooLarge."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
@@ -62,7 +62,7 @@ class _Reader:
         self.start(SMALL)
 
     def start(self, most: int) -> None:
-        """A reply of at most so many bytes begins: what has come of it by now is not counted."""
+        """Begin a reply of at most so many bytes; bytes that are already buffered do not count."""
         self._bytes_left, self._elements_left, self._arrays_left = most, MOST_ELEMENTS, MOST_ARRAYS
         self._look_closer_below = most - _LARGER_THAN_USUAL
 
@@ -73,7 +73,7 @@ class _Reader:
         data = self._held + memoryview(buffer)[start : start + length]
         begun = _BEGUN.search(data, max(0, len(data) - _LONGEST_HEAD))
         end = len(data) if begun is None else begun.start()
-        # The rest of a head that has only begun will tell how many elements it announces.
+        # Keep the start of a header until its length has come.
         self._held = data[end:]
         whole, done = memoryview(data), 0
         for at, elements in sorted(self._long_heads(data, end)):
@@ -81,7 +81,7 @@ class _Reader:
             done = at
             while (reply := self._reader.gets()) is not NOT_ENOUGH_DATA:
                 self._ready.append(reply)
-            # With all before it read it is the head of an array, and not text within a string.
+            # If nothing is pending, this is the header of an array, and not text in a string.
             if not self._reader.has_data():
                 self._elements_left -= elements
             if self._elements_left < 0:
@@ -89,8 +89,8 @@ class _Reader:
         self._reader.feed(whole[done:end])
 
     def _long_heads(self, data: bytes, end: int) -> Iterator[tuple[int, int]]:
-        """Where in these bytes long arrays seem to begin, and of how many elements."""
-        # Nobody has asked in RESP3: what looks like its heads is looked for only where a reply is large.
+        """The offsets at which long arrays seem to begin, with their number of elements."""
+        # RESP3 was not requested, so its headers are searched only in a large reply.
         for mark, head in _HEADS if self._bytes_left < self._look_closer_below else _HEADS[:1]:
             for found in _found(mark, head, data, end):
                 elements = int(found[1])
@@ -120,7 +120,7 @@ def _found(mark: bytes, head: re.Pattern[bytes], data: bytes, end: int) -> Itera
 
 
 class Parser(_HiredisParser):
-    """Reads a reply within bounds, once `start` has said which."""
+    """Reads a reply within the bounds that `start` was given."""
 
     _reader: Any
     _until: float | None = None
@@ -171,7 +171,7 @@ class Bounded:
             connection.disconnect()
             raise ReplyTooLarge from exc
         except TypeError as exc:
-            # A map whose keys are maps: hiredis cannot hold it, and no Redis sends it.
+            # A map whose keys are maps: hiredis cannot build it, and Redis never sends it.
             connection.disconnect()
             raise InvalidResponse("a reply that cannot be held") from exc
         except InvalidResponse:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _KINDS = {"redis": redis.Connection, "rediss": redis.SSLConnection, "unix": redis.UnixDomainSocketConnection}
 
-# What the client library logs, with its tracebacks, would end on the operator's screen.
+# redis-py logs tracebacks, which would end on the operator's screen.
 logging.getLogger("redis").addHandler(logging.NullHandler())
 logging.getLogger("redis").propagate = False
 
@@ -39,21 +39,17 @@ logging.getLogger("redis").propagate = False
 def connect(
     config: Config, *, protocol: int = 2, subscribes: bool = False, warn: Callable[[str], None] | None = None
 ) -> redis.Redis:
-    """A client that has not connected yet. Raises UsageProblem for a URL that cannot be one.
+    """A client that has not connected yet. Raises UsageProblem for options that redis-py does not take.
 
-    With `warn` it asks at first what kind of server there is, raises WrongServer, and warns of a replica
-    that does not keep up.
+    With `warn`, its first connection checks the kind of server: it raises WrongServer for a Cluster or a
+    Sentinel, and warns about a replica that lags. A client that `subscribes` expects messages that it did
+    not request.
 
-    Only in protocol 3 does Redis tell of what changes. A client that `subscribes` expects to be
-    spoken to, and does so by itself.
-
-    No command is ever sent twice: a reply that is lost leaves open whether a change was made,
-    and sending it again would answer for the second attempt instead of the first.
+    No command is ever sent twice. When a reply is lost, the change may have been made; the reply to a
+    second attempt would hide that.
     """
     address = config.address
     if config.password_file is not None or config.password_command is not None:
-        # import-gone
-
         address = replace(address, password=password(config))
     kind = _KINDS[address.scheme]
     if address.uses_tls:
@@ -71,10 +67,10 @@ def connect(
                 "retry_on_error": [],
                 "protocol": protocol,
                 "decode_responses": False,
-                # The handshake stays two commands shorter, and within the rights of a narrow ACL user.
+                # Saves two commands of the handshake, and the rights to them.
                 "driver_info": None,
                 "parser_class": Parser,
-                # A socket on the same machine holds some 200 KB: what is there is taken at once.
+                # A local socket holds about 200 KB, which one read then takes.
                 "socket_read_size": 256 * 1024,
                 "connection_class": type(
                     "Own",
@@ -86,7 +82,7 @@ def connect(
                 ),
             }
         )
-        # An option that there is not would otherwise be found only on connecting.
+        # redis-py reports an unknown option only when it builds a connection.
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, RedisError) as exc:
         raise UsageProblem(f"the Redis URL {config.shown_url!r} cannot be used: {exc}", hint=FORMS) from exc
@@ -94,7 +90,7 @@ def connect(
 
 
 def answer_within(client: redis.Redis, seconds: float) -> None:
-    """Give Redis so long to answer from here on; connections that are open are opened anew."""
+    """Change the timeout, in seconds. Open connections are closed, and opened again when needed."""
     pool = client.connection_pool
     pool.connection_kwargs.update(socket_timeout=seconds, socket_connect_timeout=seconds)
     pool.disconnect()
@@ -102,8 +98,8 @@ def answer_within(client: redis.Redis, seconds: float) -> None:
 
 
 class _Patient:
-    """A connection that does not take for a reply what TLS has to say to itself: a server's session
-    tickets come when they like, and after them there may be nothing to read."""
+    """A connection that does not mistake TLS session tickets for a reply: they come at any time, and there
+    may be nothing to read after them."""
 
     def can_read(self, timeout: float = 0) -> bool:
         client_library: Any = super()
@@ -117,8 +113,8 @@ class _Patient:
 
 
 class _Listening(_Patient):
-    """A connection that listens to a server which speaks unasked: one that has no connection left,
-    or is no Redis. The client library only sees that there is something to read, and not what."""
+    """A connection that reads an error which the server sent without a request, because it has no
+    connection left or is not Redis. redis-py sees only that there is something to read."""
 
     def can_read(self, timeout: float = 0) -> bool:
         connection: Any = super()
@@ -129,7 +125,7 @@ class _Listening(_Patient):
 
 
 def connection_options(address: Address) -> dict[str, Any]:
-    """What the client library is told of where to connect, and as whom."""
+    """redis-py's arguments for the server, the database and the login."""
     place = (
         {"path": address.path}
         if address.path
@@ -141,11 +137,11 @@ def connection_options(address: Address) -> dict[str, Any]:
 
 MAX_PASSWORD = 64 * 1024
 COMMAND_WITHIN = 30.0
-"""Seconds: a password manager may ask somebody to unlock it."""
+"""Seconds. A password manager may ask the user to unlock it first."""
 
 
 def password(config: Config) -> str | None:
-    """The address's own, else what `password_file` or `password_command` gives. Raises UsageProblem."""
+    """The password from `password_file` or `password_command`, else the URL's. Raises UsageProblem."""
     if config.password_file is not None:
         return _of_file(config.password_file)
     if config.password_command is not None:
@@ -163,9 +159,9 @@ def _of_file(path: str) -> str:
 
 @functools.cache
 def _of_command(words: tuple[str, ...]) -> str:
-    """What a program prints. It is run once, without a shell and with nothing on its standard input; what it
-    says on stderr is not shown, because that may be the password."""
-    # Its arguments may hold a secret.
+    """The password that a program prints. It runs once per process, without a shell and without input. Its
+    stderr is not shown, because it may contain the password."""
+    # Name only the program: its arguments may hold a secret.
     name = f"the password command {words[0]!r}"
     try:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What AsyncMQ publishes as it happens. Source: `emit_event` in asyncmq.backends.redis."""
+"""Subscribing to the events that AsyncMQ publishes. Source: `emit_event` in asyncmq.backends.redis."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from asyncmq_cli.storage.schema.keys import EVENTS_CHANNEL
 
 
 class RuntimeEvents:
-    """A subscription, on a connection of its own. `connect` gives a client that subscribes; `warn` is
-    told of what cannot be read. `patience` is how many seconds Redis may take to answer."""
+    """A subscription on its own connection. `connect` returns a client that subscribes, `warn` is called for
+    every message that cannot be read, and `patience` is the timeout for subscribing in seconds."""
 
     def __init__(
         self, connect: Callable[[], redis.Redis], warn: Callable[[str], None], patience: float
@@ -29,18 +29,18 @@ class RuntimeEvents:
         self._pubsub: Any = None
 
     def open(self) -> None:
-        """Subscribe, unless that is done; what is published from then on is not missed."""
+        """Subscribe, if not done yet. No message published after this is lost. Raises redis.TimeoutError."""
         if self._pubsub is not None:
             return
         self._client = self._connect()
         self._pubsub = self._client.pubsub()  # type: ignore[no-untyped-call]
         self._pubsub.subscribe(EVENTS_CHANNEL)
-        # Redis confirms a subscription, or refuses it.
+        # Wait until Redis has confirmed the subscription, or refused it.
         if self._pubsub.get_message(timeout=self._patience) is None:
             raise RedisTimeoutError
 
     def until(self, deadline: float) -> Iterator[RuntimeEvent]:
-        """What comes before `deadline` on the clock of time.monotonic."""
+        """The events that come before `deadline`, by time.monotonic."""
         while (left := deadline - time.monotonic()) > 0:
             message = self._pubsub.get_message(timeout=left)
             if message is not None and message["type"] == "message":
@@ -49,7 +49,7 @@ class RuntimeEvents:
                     yield event
 
     def close(self) -> None:
-        """End the subscription; `open` begins another one."""
+        """Unsubscribe. `open` may be called again."""
         if self._pubsub is not None:
             self._pubsub.close()
         if self._client is not None:

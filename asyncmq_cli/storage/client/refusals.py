@@ -1,4 +1,4 @@
-"""The one place where the errors of Redis and of its client library become ours."""
+"""The one place where errors of Redis and of redis-py become RedisProblem."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from asyncmq_cli.system.shortage import shortage
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
 
-# By the word that a server's refusal starts with: the code and the message.
+# By the first word of the server's error: our code and message.
 _REFUSALS: dict[str, tuple[str, str]] = {
     "WRONGPASS": ("redis_auth", "Redis refused the user name or password"),
     "NOAUTH": ("redis_auth", "Redis asks for a password"),
@@ -55,7 +55,7 @@ _REFUSALS: dict[str, tuple[str, str]] = {
 _CAUSES = {"WRONGPASS": "refused", "NOAUTH": "missing"}
 """Of `redis_auth`, which `hints.py` has a hint for each of."""
 
-# The client library takes the first word off the texts of these. MasterDownError is a ClusterDownError.
+# redis-py strips the first word from the texts of these. MasterDownError is a ClusterDownError.
 _BY_CLASS: tuple[tuple[type[RedisError], str], ...] = (
     (AuthenticationError, "WRONGPASS"),
     (BusyLoadingError, "LOADING"),
@@ -69,21 +69,21 @@ _BY_CLASS: tuple[tuple[type[RedisError], str], ...] = (
     (ClusterCrossSlotError, "MOVED"),
 )
 _TOO_MANY_CLIENTS = "max number of clients"
-# What it puts before the refusal of the command that ends a transaction.
+# redis-py's prefix for the error of the command that aborted a transaction.
 _ABORTED = "Transaction discarded because of: "
-# What it says to a command too long for a client that has not given its password.
+# The server's answer to a long command before the password was given.
 _UNAUTHENTICATED = "Protocol error: unauthenticated "
-# To any command, and to HELLO.
+# The server's answers to any command, and to HELLO, when a password is missing.
 _ASKS = ("Authentication required", "HELLO must be called with the client already authenticated")
-# What Redis 6 says of a command that was refused within a script, and Redis up to 7.0 and newer
-# servers where it was the user's rights that were missing.
+# How Redis 6 reports a command refused within a script; and how Redis up to 7.0, and newer servers,
+# report that the user lacked a right there.
 _IN_SCRIPT = re.compile(r"Error running script .*: -(?P<token>[A-Z]+) ")
 _NO_RIGHT_IN_SCRIPT = ("The user executing the script can't ", "ACL failure in script: ")
 
 
 @contextmanager
 def redis_errors(config: Config) -> Iterator[None]:
-    """Turn what the client library raises into RedisProblem."""
+    """A context in which every RedisError is raised as RedisProblem."""
     try:
         yield
     except RedisError as exc:
@@ -91,11 +91,11 @@ def redis_errors(config: Config) -> Iterator[None]:
 
 
 def as_problem(exc: RedisError, config: Config) -> RedisProblem:
-    """What went wrong, in our words; the password of a Redis URL is in none of them."""
+    """The RedisProblem for an error of redis-py. Its texts never contain the URL's password."""
     if isinstance(exc, WrongServer):
         return RedisProblem(exc.code, exc.message)
     if isinstance(exc, RedisTimeoutError):
-        # A Redis without TLS waits for the end of what it takes for a command.
+        # A server without TLS takes the handshake for the start of a command, and waits for its end.
         no_tls = tls.trouble(exc, config.address, config.timeout) if config.address.uses_tls else None
         if no_tls is not None:
             return _unreachable(config, *no_tls)
@@ -111,7 +111,7 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
         known = shortage(exc) or tls.trouble(exc, config.address, config.timeout)
         return _unreachable(config, *(known or (_reason(exc), None)))
     status = getattr(exc, "status_code", None)
-    # The client library takes the first word off some texts, and it may say more than the rest.
+    # redis-py strips the first word from some texts; put it back, as it may say more than the rest.
     if "DB index is out of range" in text:
         return RedisProblem(
             "redis_error",
@@ -128,17 +128,16 @@ def _unreachable(config: Config, reason: str, hint: str | None) -> RedisProblem:
 
 
 def _server_text(exc: RedisError) -> str:
-    """What the server said: without the command that a pipeline puts before it, and without the
-    arguments that a server quotes of a command it does not know. Those of AUTH are a password."""
+    """The server's own text: without redis-py's prefix, and without the arguments that a server quotes of an
+    unknown command. The argument of AUTH is a password."""
     text = str(exc).rpartition(" of pipeline caused error: ")[2]
     return text.removeprefix(_ABORTED).partition(", with args beginning with")[0]
 
 
 def _token(exc: RedisError, text: str) -> str | None:
-    """The word for this refusal in _REFUSALS, None where it is of another kind.
+    """The key of this error in _REFUSALS, or None.
 
-    Only a server's own words are looked at: elsewhere a path, a host or a key may hold such a
-    word.
+    Only the server's own text is searched: in other texts, a path, a host or a key may contain the word.
     """
     if text.startswith(_TOO_MANY_CLIENTS):
         return _TOO_MANY_CLIENTS
@@ -162,13 +161,13 @@ def _token(exc: RedisError, text: str) -> str | None:
 def _refusal(token: str, text: str, command: str) -> RedisProblem:
     code, message = _REFUSALS[token]
     if token == "NOPERM" and text:  # noqa: S105
-        # Which command, key or channel it was is the whole point.
+        # The user needs to know which command, key or channel was refused.
         message = f"{message}: {text.removeprefix('NOPERM ')}" + (f" ({command})" if command else "")
     return RedisProblem(code, message, cause=_CAUSES.get(token, ""))
 
 
 def _reason(exc: BaseException) -> str:
-    """The innermost cause in words: `Connection refused` rather than the whole chain."""
+    """The innermost cause, such as `Connection refused`, instead of the whole chain."""
     if isinstance(exc, ReplyTooLarge):
         return "its reply is larger than any to what was asked"
     if isinstance(exc, InvalidResponse):

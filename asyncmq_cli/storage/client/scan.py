@@ -1,7 +1,7 @@
-"""Reading collections and many keys in bounded pieces.
+"""Reading collections, and the values of many keys, in bounded pieces.
 
-No command here asks Redis for more than a bounded piece of work, whatever the size of what it
-reads, and no more than one piece is held in memory.
+No command here gives Redis more than a bounded amount of work, whatever the size of the collection,
+and no more than one piece is in memory at a time. All functions raise WrongType.
 """
 
 from __future__ import annotations
@@ -16,28 +16,27 @@ from redis.exceptions import ResponseError
 from asyncmq_cli.errors import WrongType
 
 CHUNK = 1000
-"""Elements asked for at a time; a SCAN of as many takes Redis well under a millisecond."""
+"""Most elements requested at a time. A SCAN of as many takes Redis well under a millisecond."""
 PIECE_BYTES = 512 * 1024
-"""About as large as a reply should be."""
+"""Bytes that a reply should have, about."""
 MIN_CHUNK = 8
-"""The fewest, however large they are."""
+"""Fewest elements requested at a time, however large they are."""
 
 
 _SHORT = 0.004
-"""Seconds. A matched piece that took less is followed by a larger one."""
+"""Seconds. A scan with MATCH that took less is followed by a larger one."""
 _MOST_MATCHED = 4000
 
 
 def fitting(size: float, piece_bytes: int) -> int:
-    """How many elements of this size, in bytes, to ask for, so that the reply is about so large."""
+    """How many elements of `size` bytes make a reply of about `piece_bytes`."""
     return max(MIN_CHUNK, min(CHUNK, int(piece_bytes / max(1, size))))
 
 
 class Pace:
-    """How many elements to ask for next, so that a reply stays near a size in bytes.
+    """The number of elements to request next, so that a reply stays near `piece_bytes`.
 
-    Records run from a hundred bytes to megabytes; the size of the last reply is the best guess
-    at the size of the next.
+    Records have from a hundred bytes to megabytes. The size of the next reply is estimated from the last.
     """
 
     def __init__(self, start: int = 16, piece_bytes: int = PIECE_BYTES) -> None:
@@ -45,13 +44,15 @@ class Pace:
         self._piece_bytes = piece_bytes
 
     def learn(self, elements: int, size: int) -> None:
+        """Adapt `count` to a reply of so many elements, of `size` bytes in all."""
         if not elements or not size:
             return
-        # It grows slowly: a run of small records says little about the next large one.
+        # Grow slowly: a run of small records does not exclude a large one next.
         self.count = max(MIN_CHUNK, min(fitting(size / elements, self._piece_bytes), self.count * 2))
 
 
 def set_members(client: redis.Redis, key: bytes, match: bytes | None = None) -> Iterator[list[bytes]]:
+    """The members of a set that match, by SSCAN. A member may come twice."""
     cursor: int | None = None
     while cursor != 0:
         cursor, found = typed(key, client.sscan, key, cursor=cursor or 0, match=match, count=CHUNK)
@@ -60,6 +61,7 @@ def set_members(client: redis.Redis, key: bytes, match: bytes | None = None) -> 
 
 
 def hash_fields(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]:
+    """The fields of a hash with their values, by HSCAN. A field may come twice."""
     pace = Pace()
     cursor: int | None = None
     while cursor != 0:
@@ -72,7 +74,8 @@ def hash_fields(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]
 def zset_members(
     client: redis.Redis, key: bytes, match: bytes | None = None
 ) -> Iterator[list[tuple[bytes, float]]]:
-    """Every member that is there from the first piece to the last, at least once."""
+    """The members of a sorted set that match, with their scores, by ZSCAN. A member that stays throughout
+    the scan comes at least once."""
     pace = Pace()
     count = pace.count
     cursor: int | None = None
@@ -80,7 +83,7 @@ def zset_members(
         asked = time.monotonic()
         cursor, found = typed(key, client.zscan, key, cursor=cursor or 0, match=match, count=count)
         if match is not None:
-            # How large those are that do not match, only the time tells that Redis took over them.
+            # Members that do not match are not seen, so the time taken is the only measure of their size.
             took = time.monotonic() - asked
             count = min(count * 2, _MOST_MATCHED) if took < _SHORT else max(count // 2, 1)
         elif found:
@@ -91,8 +94,8 @@ def zset_members(
 
 
 def stream_entries(client: redis.Redis, key: bytes) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
-    """Every entry of a stream, newest first: its id and its fields. The first pieces are small ones, for
-    whoever wants but a few."""
+    """Every entry of a stream, newest first: its id and its fields. The first pieces are small, for callers
+    that want only a few."""
     pace = Pace()
     end: bytes | str = "+"
     while True:
@@ -105,7 +108,7 @@ def stream_entries(client: redis.Redis, key: bytes) -> Iterator[tuple[bytes, dic
 
 
 def strings(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> Iterator[list[bytes | None]]:
-    """As `get_many`, piece by piece; the pieces are in the order of the keys."""
+    """As `get_many`, but in pieces, in the order of the keys."""
     done = 0
     while done < len(keys):
         piece: list[bytes | None] = typed(keys[0], client.mget, keys[done : done + pace.count])
@@ -115,11 +118,12 @@ def strings(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> Iterator[
 
 
 def get_many(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> list[bytes | None]:
-    """The strings at `keys`, None where there is none or it is no string."""
+    """The values of these keys; None if the key does not exist or is not a string."""
     return [value for piece in strings(client, keys, pace) for value in piece]
 
 
 def hash_get(client: redis.Redis, key: bytes, fields: Iterable[bytes]) -> list[bytes | None]:
+    """The values of these fields of a hash, in one reply."""
     wanted = list(fields)
     if not wanted:
         return []
@@ -128,7 +132,7 @@ def hash_get(client: redis.Redis, key: bytes, fields: Iterable[bytes]) -> list[b
 
 
 def hash_get_many(client: redis.Redis, key: bytes, fields: Sequence[bytes], pace: Pace) -> list[bytes | None]:
-    """As `hash_get`, in pieces that fit the size of the values."""
+    """As `hash_get`, in replies of bounded size."""
     found: list[bytes | None] = []
     while len(found) < len(fields):
         piece = hash_get(client, key, fields[len(found) : len(found) + pace.count])
@@ -138,11 +142,12 @@ def hash_get_many(client: redis.Redis, key: bytes, fields: Sequence[bytes], pace
 
 
 def card(client: redis.Redis, command: str, key: bytes) -> int:
-    """The reply of ZCARD, SCARD, HLEN or the like."""
+    """The size of a collection, by ZCARD, SCARD or HLEN."""
     return int(typed(key, client.execute_command, command, key))
 
 
 def typed(key: bytes, call: Any, *args: Any, **kwargs: Any) -> Any:
+    """Make the call; an error about the type of its key becomes WrongType."""
     try:
         return call(*args, **kwargs)
     except ResponseError as exc:

@@ -1,7 +1,7 @@
-"""Which kind of server answers: HELLO says it for nothing, whatever the user's rights are.
+"""The kind of server, by HELLO, which needs no rights.
 
-A node of a Cluster holds a part of the queues, and a Sentinel none: both are refused, because a part
-must not be taken for the whole. A replica may be read, but says if it does not keep up.
+A Cluster node holds only some of the queues and a Sentinel none, so both are refused: part of the data
+must not be taken for all of it. A replica may be read, with a warning if it lags.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 _QUIET_SECONDS = 20
-"""A primary writes to its replicas every ten seconds, unless its `repl-ping-replica-period` says more."""
+"""A primary pings its replicas every 10 s, unless `repl-ping-replica-period` is set to more."""
 CLUSTER = ("redis_cluster", "this is a node of a Redis Cluster, which holds a part of the queues")
 _SENTINEL = ("redis_sentinel", "this is a Redis Sentinel, which holds no queues")
 
@@ -26,7 +26,7 @@ class WrongServer(RedisError):
 
 
 class ServerKind:
-    """Asks the first connection of a client, and no other. `warn` is told of what to doubt."""
+    """Checks the first connection of a client, and no other. `warn` is called for a replica that lags."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
@@ -57,7 +57,7 @@ class ServerKind:
 
 
 def replica_doubt(info: Mapping[str, str]) -> str | None:
-    """Why what a replica holds may be old, if so, by its INFO."""
+    """Why the replica's data may be old, by its INFO; None if it is up to date."""
     if info.get("master_sync_in_progress") == "1":
         return "it is still being filled by its primary: what is shown may be a part"
     if info.get("master_link_status") == "down":
@@ -71,13 +71,13 @@ def replica_doubt(info: Mapping[str, str]) -> str | None:
 
 
 def _hello(connection: Any) -> dict[Any, Any]:
-    """What the server says of itself; nothing where it does not know the question, or does not answer it."""
+    """The fields of HELLO's reply; empty if the server does not know HELLO or forbids it."""
     connection.send_command("HELLO", 2, check_health=False)
     try:
         said = connection.read_response()
     except ResponseError as exc:
         if not isinstance(exc, NoPermissionError) and "unknown command" not in str(exc).lower():
-            # A server that refuses this would refuse the next command, too, or speaks unasked.
+            # This error would meet the next command too, or was sent without a request.
             raise
         return {}
     return dict(zip(said[::2], said[1::2], strict=False)) if _is_flat(said) else {}
@@ -93,7 +93,7 @@ def _fields(text: Any) -> dict[str, str]:
 
 
 class Introduced:
-    """A connection that asks what kind of server there is before anything else is asked."""
+    """A connection that checks the kind of server before its first command."""
 
     kind: ServerKind | None = None
 

@@ -1,1 +1,1 @@
-"""What the doctor reads, and its repairs."""
+"""What the doctor reads to find damage, and its repairs."""

@@ -1,1 +1,1 @@
-"""Reading queues, jobs, workers and definitions."""
+"""Reading queues, jobs, workers and repeatable definitions."""

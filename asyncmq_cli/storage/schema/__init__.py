@@ -1,1 +1,1 @@
-"""The keys, texts and values in which AsyncMQ keeps its data."""
+"""AsyncMQ's data layout: key names, JSON, and the job that they make."""

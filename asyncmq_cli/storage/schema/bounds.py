@@ -1,6 +1,6 @@
-"""How large stored data may become in memory: some hundred KB in Redis can be gigabytes, decoded.
+"""Bounds on the memory of decoded data: a few hundred KB in Redis can decode to gigabytes.
 
-What is refused is refused before it is decoded, from the bytes alone.
+The size is estimated from the bytes alone, before they are decoded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from asyncmq_cli.config import DEFAULT_MAX_PAYLOAD
 
 _WEIGHED_FROM = 64 * 1024
-"""Shorter texts decode to a few MB at most, whatever they hold."""
+"""Bytes. Any shorter text decodes to a few MB at most."""
 
 # Bytes in the decoded value for each of these, measured on CPython 3.10 to 3.13 and rounded up. The slot in
 # a list, and the number that mostly comes behind a comma, are in the figures.
@@ -28,28 +28,28 @@ _AT_ONCE = 1024 * 1024
 
 
 class Limits:
-    """What is read of one value: `text` bytes once it is unpacked, `decoded` bytes in memory."""
+    """Limits for one value: `text` bytes of JSON, once unpacked, and `decoded` bytes in memory."""
 
     def __init__(self, text: int = DEFAULT_MAX_PAYLOAD) -> None:
         self.text = text
 
     @property
     def decoded(self) -> int:
-        # The text itself, what is made of it, and what is printed of that lie in memory together.
+        # The text, the decoded value and the printed text are in memory together.
         return 3 * self.text
 
 
 LIMITS = Limits()
-"""Of this process; set once, from its configuration."""
+"""The limits of this process, set once from the configuration."""
 
 
 def decodes_within(raw: bytes, most: int) -> bool:
-    """Whether the JSON text surely decodes to no more than so many bytes of memory."""
+    """Whether the JSON text certainly decodes to at most so many bytes of memory."""
     return len(raw) < _WEIGHED_FROM or weight(raw, most) is not None
 
 
 def weight(raw: bytes, most: int) -> int | None:
-    """No fewer bytes of memory than the JSON text takes once it is decoded; None where that may be more than
+    """An upper bound for the bytes of memory that the JSON text takes once decoded; None if that is above
     `most`."""
     text = _text(raw)
     quick = text + raw.count(b'"') * _QUOTE + _structure(raw)
@@ -78,9 +78,9 @@ def _structure(text: bytes) -> int:
 
 
 def _outside_strings(raw: bytes, most: int) -> int:
-    """The structure alone: marks within strings, such as JSON in a string, cost nothing. Where it is more
-    than `most`, some number above it."""
-    # Without escaped quotes every quote begins or ends a string.
+    """The cost of the structure outside strings: JSON inside a string costs nothing. Once above `most`, the
+    count stops."""
+    # Once escaped quotes are removed, every quote starts or ends a string.
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     found = plain.count(b'"') * _QUOTE
     within = b""

@@ -1,9 +1,8 @@
-"""Every decoding of data that AsyncMQ or an application wrote, and the encoding of what we write.
+"""The one place that decodes what AsyncMQ or an application stored, and encodes what we store.
 
-Reading is exact: what `loads` returns equals what Python's `json.loads` returns. Writing goes
-through `json.dumps` with its defaults, because that is what AsyncMQ's own settings use, and
-because only Python's encoder can hold what applications store (NaN, integers above 64 bits,
-lone surrogates).
+`loads` returns exactly what Python's `json.loads` returns. `dumps` is `json.dumps` with its defaults,
+as in AsyncMQ's own settings: only Python's encoder takes all that applications store (NaN, integers
+above 64 bits, lone surrogates).
 """
 
 from __future__ import annotations
@@ -28,14 +27,13 @@ SPLIT_AT_BYTES = 64 * 1024
 PAYLOAD_FIELDS = ("args", "kwargs")
 COMPRESSED_PREFIX = b"asyncmq:zlib-json:v1:"
 
-# orjson reads an integer of more than 64 bits as a float, and nests deeper than Python's encoder.
-# A run of so many digits is looked for in a text whose every digit is a zero: many times as fast
-# as a regular expression.
+# orjson reads an integer above 64 bits as a float, and nests deeper than Python's encoder. To find long
+# runs of digits, every digit is mapped to zero first: many times as fast as a regular expression.
 _LONG_NUMBER = b"0" * 19
 _DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x78 for byte in range(256))
 _MANY_LEVELS = 500
 _MOST_DIGITS = 4300
-"""Python reads no integer of more."""
+"""Python refuses longer integers."""
 
 
 class _Named(TypedDict):
@@ -48,7 +46,7 @@ class _Large(TypedDict, total=False):
 
 
 class Outline(TypedDict, total=False):
-    """What of a record tells the job's state and its age."""
+    """The members of a record that give the job's state and age."""
 
     status: Any
     depends_on: Any
@@ -57,7 +55,7 @@ class Outline(TypedDict, total=False):
 
 
 class _Times(TypedDict, total=False):
-    """By what a job is sorted, in this order."""
+    """The times by which jobs are sorted; the first that is set counts."""
 
     run_at: Any
     created_at: Any
@@ -65,7 +63,7 @@ class _Times(TypedDict, total=False):
 
 
 class _Cause(TypedDict, total=False):
-    """Which job it is, and why it died: wherever applications and old versions keep that."""
+    """The job's id and the cause of its death, under every name that applications and old versions use."""
 
     id: str
     task_id: Any
@@ -86,11 +84,11 @@ class _Arguments(TypedDict, total=False):
 
 
 class CorruptData(ValueError):
-    """Stored data that cannot be read; the message says why, without quoting the data."""
+    """Stored data that cannot be decoded. The message says why, and never quotes the data."""
 
 
 class TooLarge(CorruptData):
-    """Data that a worker may well read, but that would take more memory here than it may."""
+    """Data that would exceed our memory limit. A worker, which has no such limit, may be able to read it."""
 
     def __init__(self, size: int, unpacked: str = "") -> None:
         super().__init__(
@@ -99,7 +97,7 @@ class TooLarge(CorruptData):
 
 
 def loads(raw: bytes) -> Any:
-    """Decode JSON text. Raises CorruptData, and TooLarge for what would take more memory than it may."""
+    """Decode JSON text. Raises CorruptData, and TooLarge above the memory limit."""
     if is_too_large(raw):
         raise TooLarge(len(raw))
     if _is_shallow(raw) and _LONG_NUMBER not in raw.translate(_DIGITS_TO_ZERO):
@@ -120,14 +118,14 @@ def loads(raw: bytes) -> Any:
 
 
 def _is_shallow(raw: bytes) -> bool:
-    # So many levels take twice as many bytes.
+    # Each level takes at least two bytes.
     return len(raw) < 2 * _MANY_LEVELS or raw.count(b"]") + raw.count(b"}") < _MANY_LEVELS
 
 
 @cache
 def _skimmer(members: Any) -> Callable[[Sequence[bytes]], list[Any]]:
-    """Of each JSON object reads these members as `loads` does, and only checks the others: that takes a
-    quarter of the time. None for a text that is no such object, and where it cannot be sure."""
+    """A function that decodes only these members of each JSON object, in a quarter of the time of `loads`.
+    It returns None for a text that is not such an object, or where it might differ from `loads`."""
     from msgspec import DecodeError
     from msgspec.json import Decoder
 
@@ -137,12 +135,12 @@ def _skimmer(members: Any) -> Callable[[Sequence[bytes]], list[Any]]:
         found: list[Any] = []
         for text in texts:
             skimmed = None
-            # In what it passes over it does not look for bytes that are no UTF-8.
+            # msgspec does not check the UTF-8 of members that it skips.
             if len(text) <= _MOST_DIGITS and text.isascii() and _is_shallow(text):
                 try:
                     skimmed = decode(text)
                 except (DecodeError, RecursionError):
-                    # Levels that are never closed are none that were counted.
+                    # `_is_shallow` counts closing brackets only.
                     skimmed = None
             found.append(skimmed)
         return found
@@ -151,12 +149,12 @@ def _skimmer(members: Any) -> Callable[[Sequence[bytes]], list[Any]]:
 
 
 def dumps(value: Any) -> str:
-    """JSON as AsyncMQ writes it: ASCII, and with what only Python's `json` reads back."""
+    """JSON as AsyncMQ writes it: ASCII, with Python's extensions such as NaN."""
     return json.dumps(value)
 
 
 def decode_record(record: bytes) -> dict[str, Any]:
-    """A job's record, without its payload part if it was split. Raises CorruptData."""
+    """A job's record; if the job is split, without its payload part. Raises CorruptData."""
     data = loads(record)
     if not isinstance(data, dict):
         raise CorruptData(f"not a JSON object ({len(record)} bytes)")
@@ -164,15 +162,14 @@ def decode_record(record: bytes) -> dict[str, Any]:
 
 
 def outlines(records: Sequence[bytes]) -> list[Outline | None]:
-    """Each as `decode_record`, but of its other members none need be there. None for one that cannot be
-    read."""
-    # Where there is none of these, others tell whether there is anything.
+    """Each record, with at least the members of Outline that it has; None if it cannot be decoded."""
+    # An empty outline may be that of an empty record, so decode it.
     pairs = zip(_skimmer(Outline)(records), records, strict=True)
     return [found or _readable(record) for found, record in pairs]
 
 
 def sort_times(texts: Sequence[bytes | None]) -> list[float | None]:
-    """By what each of these jobs is sorted, 0.0 where nothing tells; None for what is no job."""
+    """The sort time of each job, 0.0 if it has none; None if the text is not a job."""
     return [
         None if not text else _sort_time(found or _readable(text))
         for text, found in zip(texts, _skimmer(_Times)([text or b"" for text in texts]), strict=True)
@@ -187,12 +184,12 @@ def _sort_time(job: Any) -> float | None:
 
 
 def causes(members: Sequence[bytes]) -> list[Mapping[str, Any] | None]:
-    """Of each dead letter what tells why the job died; None where it must be decoded to know."""
+    """The members of _Cause of each dead letter; None if it must be decoded in full."""
     return [found if found and "id" in found else None for found in _skimmer(_Cause)(members)]
 
 
 def whole_arguments(texts: Sequence[bytes]) -> list[bool]:
-    """Whether each of these records certainly has its own arguments, and no payload part."""
+    """For each record, whether it certainly holds its arguments itself, and has no payload part."""
     return [found is not None and len(found) == len(PAYLOAD_FIELDS) for found in _skimmer(_Arguments)(texts)]
 
 
@@ -204,14 +201,14 @@ def _readable(record: bytes) -> Any:
 
 
 def with_payload(data: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
-    """A split job, whole again. Raises CorruptData."""
+    """The record of a split job, with the arguments from its payload part. Raises CorruptData."""
     found = payload_fields(payload)
     return {**data, **(found[0] if found else {})}
 
 
 def payload_fields(payload: bytes, most: int | None = None) -> tuple[dict[str, Any], int] | None:
-    """The arguments of a split job, and about how many bytes of memory they take; None where that is more
-    than `most`, which is counted even of small ones: they add up. Raises CorruptData."""
+    """The arguments of a split job, and their estimated size in memory in bytes; None above `most`. The size
+    is 0 without `most`; with it, small arguments count too, because they add up. Raises CorruptData."""
     text = _inflate(payload)
     size = 0
     if most is not None:
@@ -226,7 +223,7 @@ def payload_fields(payload: bytes, most: int | None = None) -> tuple[dict[str, A
 
 
 def encode_record(data: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The texts of the record and of the payload part, None where the job is not split.
+    """The texts of the record and of the payload part; the latter is None if the job is not split.
 
     Source: `RedisJobStore.encode_for_storage` in asyncmq.stores.redis_store.
     """
@@ -240,9 +237,9 @@ def encode_record(data: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def decode_member(member: bytes) -> dict[str, Any] | None:
-    """The job that a sorted set's member holds, or None where the member is a bare job id.
+    """The job that a sorted set's member holds, or None if the member is a bare job id.
 
-    A text that is JSON but no object is an id as well: `123` is a possible one.
+    JSON that is not an object is an id too: `123` is a valid id.
     """
     if member.lstrip()[:1] != b"{":
         return None
@@ -259,8 +256,8 @@ def is_too_large(text: bytes) -> bool:
 
 
 def large_outline(text: bytes) -> dict[str, str | None]:
-    """What a job too large to be decoded is called, and its task; empty where that cannot be read either.
-    The rest is passed over without a value being made of it."""
+    """The id and task of a job that is too large to be decoded; empty if they cannot be read. Other members
+    are skipped without being decoded."""
     from msgspec import DecodeError
     from msgspec.json import Decoder
 
@@ -271,20 +268,19 @@ def large_outline(text: bytes) -> dict[str, str | None]:
 
 
 def named_member(member: bytes) -> Mapping[str, Any] | None:
-    """As `decode_member`, for who asks only which job it is: of one too large to be decoded there is no
-    more than its id and its task."""
+    """As `decode_member`, but of a job that is too large only its id and task."""
     return large_outline(member) if is_too_large(member) else decode_member(member)
 
 
 def member_ids(members: Sequence[bytes]) -> list[bytes]:
-    """The ids, as stored in names, of the jobs that a sorted set's members hold; b"" where one holds no
-    job, or one without an id."""
+    """The ids of the jobs that these members of a sorted set hold, as in key names; b"" for a member that
+    holds no job, or a job without an id."""
     pairs = zip(_skimmer(_Named)(members), members, strict=True)
     return [named["id"].encode() if named else _id_of(named_member(member)) for named, member in pairs]
 
 
 def member_id(member: bytes) -> bytes:
-    """As `member_ids`, of one."""
+    """As `member_ids`, for one member."""
     return member_ids([member])[0]
 
 

@@ -1,4 +1,4 @@
-"""From what lies in Redis to a `Job`, by AsyncMQ's own rules of which value wins.
+"""Building a `Job` from its stored pieces, by AsyncMQ's own rules of which value wins.
 
 Source: `RedisBackend._hydrate_job` and `_load_indexed_job` in asyncmq.backends.redis, and
 `matches_job_type` in asyncmq.core.inspection.
@@ -17,7 +17,7 @@ from asyncmq_cli.storage.schema.keys import to_text
 from asyncmq_cli.storage.schema.payloads import HeldPart
 from asyncmq_cli.storage.schema.rabbitmq import merged
 
-# The states of a job that still waits for something; only these can wait for a parent.
+# The states of jobs that have not run yet. Only these can wait for a parent.
 PENDING_STATES = frozenset({"waiting", "delayed", "queued"})
 
 
@@ -25,9 +25,9 @@ PENDING_STATES = frozenset({"waiting", "delayed", "queued"})
 class RawJob:
     """The stored pieces of one job.
 
-    `state` is its entry in the states hash, `record` its decoded record without the payload
-    part, `member` the job that a sorted set holds in full and `score` its score there. None
-    means that the piece is not there; `problem` says which piece could not be read.
+    `state` is its entry in the states hash, `record` its decoded record without the payload part,
+    `member` the job as a sorted set holds it, and `score` its score there. A piece that does not exist
+    is None. `problem` says which piece could not be read.
     """
 
     id: str
@@ -43,7 +43,7 @@ class RawJob:
 
 
 def add_record(raw: RawJob, record: bytes | None) -> None:
-    """Put in what is stored as the record; where it cannot be read, that is the `problem`."""
+    """Set the record from its stored text, or the `problem` if it cannot be read."""
     if record is None:
         return
     raw.record_size = len(record)
@@ -56,10 +56,10 @@ def add_record(raw: RawJob, record: bytes | None) -> None:
 
 
 def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | None = None) -> Job:
-    """The job, with the state, result and claim that live outside its record put in.
+    """The job, with the state, result and claim that are stored outside its record.
 
-    `place` is where it was found: `waiting`, `delayed`, `dlq` or `active`. `status` is the job's, by
-    default its effective state.
+    `place` is where it was found: `waiting`, `delayed`, `dlq` or `active`. `status` defaults to its
+    effective state.
     """
     record, problem = _found(raw)
     data = dict(record) if record is not None else None
@@ -80,8 +80,8 @@ def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | 
 def effective_state(state: str | None, record: Mapping[str, Any] | None, place: str | None) -> str:
     """The one state under which a job is counted and listed.
 
-    The states hash wins over the record, and the record over the place. A job that waits for
-    its parents is `waiting-children` whatever it is called otherwise, unless it has ended.
+    The states hash wins over the record, and the record over the place. A job that has not run yet and
+    has pending parents is `waiting-children`.
     """
     status = state
     if status is None and record is not None and record.get("status") is not None:
@@ -96,24 +96,24 @@ def effective_state(state: str | None, record: Mapping[str, Any] | None, place: 
 
 
 def has_pending_parents(record: Mapping[str, Any] | None) -> bool:
-    """Whether the record names jobs that this one waits for."""
+    """Whether the record lists jobs that this one waits for."""
     depends_on = record.get("depends_on") if record is not None else None
     return isinstance(depends_on, list) and len(depends_on) > 0
 
 
 def has_unreadable_arguments(record: Mapping[str, Any], payload: bytes | None) -> bool:
-    """Whether a worker cannot run the job with what was stored apart from its record, or has nothing to
-    run it with. Source: `dequeue` in asyncmq.backends.redis, which asks for the part only where the
-    record lacks one of the two."""
+    """Whether a worker cannot run the job, because its payload part is damaged or its arguments are missing.
+    Source: `dequeue` in asyncmq.backends.redis, which reads the payload part only if the record lacks
+    `args` or `kwargs`."""
     if "args" in record and "kwargs" in record:
         return False
     if payload is None:
-        # The library gives every job both; another producer's may have none, and runs without.
+        # The library stores both for every job. A job of another producer may have neither, and runs without.
         return "args" not in record and "kwargs" not in record and "max_retries" in record
     try:
         with_payload(record, payload)
     except TooLarge:
-        # A worker bounds nothing: it may well run the job.
+        # A worker has no limit, so it may be able to run the job.
         return False
     except CorruptData:
         return True
@@ -121,7 +121,7 @@ def has_unreadable_arguments(record: Mapping[str, Any], payload: bytes | None) -
 
 
 def _found(raw: RawJob) -> tuple[Mapping[str, Any] | None, str | None]:
-    # An empty record counts as none, as it does for AsyncMQ.
+    # An empty record counts as missing, as in AsyncMQ.
     data = raw.record or raw.member
     if data is None:
         return raw.record, raw.problem or (None if raw.record is not None else "the job has no record")

@@ -1,4 +1,4 @@
-"""All that Redis holds of one job, byte for byte: what a removal takes away and a restore puts back."""
+"""Everything that Redis holds of one job, byte for byte: what a removal deletes and a restore writes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from asyncmq_cli.storage.schema.keys import to_bytes
 
 Members = tuple[tuple[bytes, float], ...]
-"""Of a sorted set, each with its score."""
+"""Members of a sorted set, each with its score."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobDump:
-    """None is what is not there; an empty value is there. `claim` and `heartbeat` are the job's
-    entries in the active and heartbeats hashes. `pending` are the parents that it waits for,
-    `children` the jobs that wait for it, and `parents` those in whose sets of children it is."""
+    """A value that does not exist is None. `claim` and `heartbeat` are the job's entries in the active and
+    heartbeats hashes. `pending` are the parents that it waits for, `children` the jobs that wait for it,
+    and `parents` the jobs whose sets of children contain it."""
 
     queue: bytes
     id: bytes
@@ -36,7 +36,7 @@ class JobDump:
     parents: tuple[bytes, ...] = ()
 
     def waiting_at(self, score: float) -> JobDump:
-        """The same job, as it is before a worker claims it."""
+        """The same job in the waiting set, at this score and unclaimed."""
         held = ((self.id, score),)
         return replace(self, state=b"waiting", claim=None, heartbeat=None, in_ids=True, waiting=held)
 
@@ -52,13 +52,13 @@ class JobDump:
 
     @property
     def size(self) -> int:
-        """About how many bytes they are."""
+        """The approximate size in bytes."""
         texts = [value for value in self.values if value is not None]
         texts += [member for members in self.places for member, _ in members]
         return sum(map(len, [*texts, *self.pending, *self.children, *self.parents]))
 
     def digest(self, asked_parents: Sequence[str]) -> str:
-        """What remove.lua must find again; the parents are those whose sets it looks into."""
+        """The digest that remove.lua compares; it reads the sets of children of `asked_parents`."""
         held = frozenset(self.parents)
         flags = [self.in_ids, self.cancelled, *(to_bytes(parent) in held for parent in asked_parents)]
         pieces = [b"-" if value is None else b"%d:%b" % (len(value), value) for value in self.values]

@@ -1,7 +1,7 @@
 """Every key name of AsyncMQ's layout, and of the tool's own streams.
 
-Names are bytes: a queue's or job's name may hold anything, and what is not UTF-8
-must find its way back to the same key.
+Keys are bytes: the name of a queue or job may hold any bytes, and must lead back to the same key even
+if they are not UTF-8.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from itertools import islice
 AUDIT_STREAM = b"asyncmq-cli:audit"
 METRICS_STREAM = b"asyncmq-cli:metrics"
 RESTORED_HASH = b"asyncmq-cli:restored"
-"""By the run of a removal with a backup, when a job was first restored from it."""
+"""By the run id of a removal with a backup: when a job was first restored from it."""
 EVENTS_CHANNEL = b"asyncmq:events"
-"""Where AsyncMQ publishes. Source: `RedisBackend.emit_event` in asyncmq.backends.redis."""
+"""The channel of AsyncMQ's events. Source: `RedisBackend.emit_event` in asyncmq.backends.redis."""
 
 PLACES = ("waiting", "delayed", "dlq")
-"""The sorted sets in which AsyncMQ looks for jobs."""
+"""The sorted sets that hold jobs."""
 PLACE_OF_STATE = {"waiting": "waiting", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}
-"""The one that holds the jobs of a state. A state that is not here can lie anywhere."""
+"""The sorted set that holds the jobs of a state. Jobs of other states may be anywhere."""
 
-# Each kind of key that proves that its queue exists, and its Redis type.
+# The keys that prove that their queue exists, with their Redis types.
 QUEUE_SUFFIXES: dict[bytes, bytes] = {
     b"waiting": b"zset",
     b"waiting:seq": b"string",
@@ -43,9 +43,9 @@ PAYLOAD_PATTERN = b"jobs:*" + _PAYLOAD_SUFFIX
 DEPENDENCIES_PATTERN = b"deps:*"
 _PENDING_SUFFIX, _PARENT_PREFIX = b":pending", b"parent:"
 
-# A superset of all keys above, narrow enough that most job records (`jobs:Q:<uuid>`) stay in Redis:
-# both first words, and the letters with which the suffixes begin. With a colon behind the star Redis
-# is done with most places in a name at the first look; this halves what the pattern costs it.
+# Matches all keys above, but few job records (`jobs:Q:<uuid>`): both first words, and the first letters
+# of the suffixes. The colon behind the star lets Redis reject most positions in a name at once, which
+# halves the cost of the pattern.
 _SUFFIX_OPENINGS = b"".join(
     b"[%b]" % bytes(sorted(set(letters)))
     for letters in islice(zip(*QUEUE_SUFFIXES, *JOBS_SUFFIXES, strict=False), 3)
@@ -58,26 +58,26 @@ _GLOB = re.compile(rb"([*?\[\]\\^-])")
 
 
 def beginning_with(prefix: bytes) -> bytes:
-    """The pattern that only what begins with `prefix` matches."""
+    """The pattern for names that start with `prefix`."""
     return _GLOB.sub(rb"\\\1", prefix) + b"*"
 
 
 def discovery_pattern(prefix: bytes) -> bytes:
-    """As DISCOVERY_PATTERN, for the queues whose name begins with `prefix`."""
+    """As DISCOVERY_PATTERN, for queues whose name starts with `prefix`."""
     return _FIRST_WORDS + beginning_with(prefix) + b":" + _SUFFIX_OPENINGS + b"*"
 
 
 def to_bytes(text: str) -> bytes:
-    """The stored form of a name. Undoes `to_text`, whatever bytes it was given."""
+    """The stored form of a name: the inverse of `to_text`, for any bytes."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        # A lone surrogate that came from a JSON escape, not from a byte.
+        # A lone surrogate from a JSON escape, and not from `to_text`.
         return text.encode("utf-8", "surrogatepass")
 
 
 def to_text(name: bytes) -> str:
-    """A name as people see it; bytes that are no UTF-8 become lone surrogates."""
+    """A name as text; bytes that are not UTF-8 become lone surrogates."""
     return name.decode("utf-8", "surrogateescape")
 
 
@@ -133,7 +133,7 @@ class QueueKeys:
 
     @cached_property
     def scheduler_lock(self) -> bytes:
-        """Held by a scheduler while it advances the queue's repeatables. Source:
+        """The lock that a scheduler holds while it advances the queue's repeatables. Source:
         `_process_backend_repeatables_with_lock` in asyncmq.schedulers."""
         return b"asyncmq:" + to_bytes(self.queue) + b":repeatable-scheduler"
 
@@ -153,15 +153,15 @@ class QueueKeys:
         return self._jobs + to_bytes(job_id)
 
     def has_own_record(self, job_id: str) -> bool:
-        """Whether the name of the job's record is not that of a key which all jobs share."""
+        """Whether the name of the job's record differs from the keys that all jobs share."""
         return self.record(job_id) not in (self.ids, self.states, self.results)
 
     def payload(self, job_id: str) -> bytes:
         return self.record(job_id) + _PAYLOAD_SUFFIX
 
     def of_job(self, job_id: str) -> tuple[bytes, ...]:
-        """Where a job lies that is in any place: its record and its payload part, and the set and the
-        hashes that all jobs share; in the order in which the scripts' KEYS have them."""
+        """The keys of a job besides the sorted sets: its record, its payload part, and the set and hashes
+        that all jobs share; in the order of the scripts' KEYS."""
         return (
             self.record(job_id),
             self.payload(job_id),
@@ -172,7 +172,7 @@ class QueueKeys:
         )
 
     def job_of_payload(self, key: bytes) -> str | None:
-        """The job's id, or None where the key is not one of this queue's payload parts."""
+        """The id of the job whose payload part this key is, or None if it is not one of this queue."""
         if not (key.startswith(self._jobs) and key.endswith(_PAYLOAD_SUFFIX)):
             return None
         return to_text(key[len(self._jobs) : -len(_PAYLOAD_SUFFIX)])
@@ -184,8 +184,8 @@ class QueueKeys:
         return self._deps + _PARENT_PREFIX + to_bytes(job_id)
 
     def jobs_of_dependencies(self, key: bytes) -> list[str]:
-        """The ids of the jobs whose set of parents or of children the key may be; none where it is no
-        such set of this queue, and two where an id reads like a part of a name."""
+        """The ids of the jobs whose set of parents or children this key may be: none if it is no such set of
+        this queue, two if an id looks like part of a key name."""
         if not key.startswith(self._deps):
             return []
         rest = key[len(self._deps) :]
@@ -194,14 +194,14 @@ class QueueKeys:
         return [to_text(name) for name in found]
 
     def evidence(self) -> dict[bytes, bytes]:
-        """Every key that proves that the queue exists, and its type."""
+        """The keys that prove that the queue exists, with their types."""
         found = {self._queue + suffix: kind for suffix, kind in QUEUE_SUFFIXES.items()}
         found.update({self._jobs + suffix: kind for suffix, kind in JOBS_SUFFIXES.items()})
         return found
 
 
 def possible_queues(key: bytes) -> Iterator[bytes]:
-    """The names of the queues that a key may be of, the longest first: names and ids may hold colons."""
+    """The queues that a key may belong to, the longest name first: names and ids may hold colons."""
     _, _, rest = key.partition(b":")
     end = rest.rfind(b":")
     while end >= 0:
@@ -211,15 +211,16 @@ def possible_queues(key: bytes) -> Iterator[bytes]:
 
 @lru_cache(maxsize=64)
 def keys_of(queue: str) -> QueueKeys:
-    """The keys of a queue that is asked for again and again, as a change of many jobs does."""
+    """The keys of a queue, cached for changes of many jobs."""
     return QueueKeys(queue)
 
 
 def queue_of(key: bytes) -> tuple[bytes, bytes | None] | None:
-    """The queue that a key belongs to, and the type that the key must have to prove it.
+    """The queue that a key belongs to, and the type that the key must have to prove it; None if it belongs
+    to no queue.
 
-    The type is None where the name alone is proof. It is not for keys under `jobs:`: there a
-    job's record may end in one of the suffixes too (`jobs:Q:<id>` with an id like `x:ids`).
+    The type is None if the name alone is proof. Under `jobs:` it is not: the record of a job with an id
+    like `x:ids` also ends in a suffix.
     """
     for prefix, suffixes, certain in (
         (b"queue:", QUEUE_SUFFIXES, True),

@@ -1,4 +1,4 @@
-"""Where a job was found: the stored pieces of it, byte for byte."""
+"""Where a job was found, with its stored pieces, byte for byte."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=1)
 def decoded(member: bytes) -> Mapping[str, Any] | None:
-    """As `decode_member`. One is kept, because a change looks at a job first and then at its dead letter:
-    large ones must not pile up."""
+    """As `decode_member`, caching one: a change reads the same member twice, and large ones must not pile
+    up."""
     return decode_member(member)
 
 
 @dataclass(slots=True)
 class Location:
-    """Where a job was found, byte for byte. `members` holds its members of each sorted set, and
-    `score` the score of the last one that is not in the waiting set. `children` is the number
-    of jobs that wait for this one, where all places were asked for. `claim` is when a worker took
-    it, as that was written. `dump` are all that there is of it, where they were read for a
-    backup."""
+    """Where a job was found, byte for byte.
+
+    `members` are its members of each sorted set, and `score` is the score of the last one outside the
+    waiting set. `children` is the number of jobs that wait for it, if all places were read. `claim` is
+    the stored time at which a worker claimed it. `dump` is everything that Redis holds of it, if it was
+    read for a backup. `problem` is set when the location could not be read.
+    """
 
     queue: str
     id: str
@@ -49,7 +51,7 @@ class Location:
 
     @property
     def exists(self) -> bool:
-        """A mark in the cancelled set alone is no job."""
+        """Whether there is such a job. An id in the cancelled set alone is none."""
         return (
             self.state is not None
             or self.record is not None
@@ -60,18 +62,18 @@ class Location:
 
     @property
     def size(self) -> int:
-        """About how many bytes are held of it."""
+        """The approximate size of its pieces, in bytes."""
         members = sum(len(member) for found in self.members.values() for member in found)
         return len(self.record or b"") + len(self.payload or b"") + members
 
     @property
     def job(self) -> Job:
-        """What AsyncMQ would make of it."""
+        """The job as AsyncMQ would load it."""
         place = next((place for place in PLACES if self.members[place]), None)
         member = decoded(self.members[place][0]) if place else None
         raw = RawJob(id=self.id, state=self.state, payload=self.payload, member=member, score=self.score)
         if member is not None and place and self.members[place][0] == self.record:
-            # As AsyncMQ writes both.
+            # AsyncMQ mostly writes the same text to both: decode it once.
             raw.record, raw.record_size = member, len(self.record)
         else:
             add_record(raw, self.record)
@@ -81,7 +83,7 @@ class Location:
 
     @property
     def parents(self) -> list[str]:
-        """The jobs that this one waits for. A record that cannot be read names none."""
+        """The ids of the jobs that this one waits for; none if its record cannot be read."""
         depends_on = self.job.get("depends_on")
         if not isinstance(depends_on, list):
             return []
@@ -89,7 +91,7 @@ class Location:
 
 
 def job_of(dump: JobDump) -> Job:
-    """The job that a backup holds, as it would be found again."""
+    """The dumped job, as it would be loaded after a restore."""
     return Location(
         to_text(dump.queue),
         to_text(dump.id),

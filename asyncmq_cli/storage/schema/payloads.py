@@ -1,6 +1,6 @@
-"""The arguments of a split job, which lie beside its record: read when they are looked at, and not kept.
+"""The arguments of split jobs, which have a key of their own: read on first use, and not kept.
 
-Most looks at jobs need none of them, and those of a page together may be larger than any of them may be.
+Most commands need none of them, and those of a page together may exceed the limit for one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from asyncmq_cli.storage.schema.codec import PAYLOAD_FIELDS, CorruptData, TooLar
 NOT_SHOWN = "[not shown: too large]"
 
 Arguments = tuple[Mapping[str, Any], str | None, int]
-"""The fields, what is wrong with them, and about how many bytes of memory they take."""
+"""The fields, the problem with them or None, and their approximate size in memory in bytes."""
 
 
 class HeldPart:
-    """One that was read already, and is decoded when it is looked at."""
+    """A payload part that was read already, and is decoded on use."""
 
     def __init__(self, payload: bytes) -> None:
         self._payload = payload
@@ -33,8 +33,8 @@ class HeldPart:
 
 
 class Payloads:
-    """The parts of some jobs. Where one is looked at, those behind it are read ahead, up to a size. Of all
-    that there are in a process only the last one used holds anything."""
+    """The payload parts of several jobs. Reading one reads the next ones ahead, up to a size. Only the
+    instance that was used last keeps what it read."""
 
     _last: ClassVar[Payloads | None] = None
 
@@ -48,7 +48,7 @@ class Payloads:
         return Part(self, position)
 
     def get(self, position: int) -> bytes | None:
-        """None where there is none, or it is no string. Raises TooLarge for what need not be read to know."""
+        """The part; None if it does not exist or is not a string. Raises TooLarge, by its length alone."""
         if position not in self._held:
             self._read_from(position)
         return self._held[position]
@@ -72,14 +72,14 @@ class Payloads:
 
 
 class Part:
-    """One of them."""
+    """One of the parts of a `Payloads`."""
 
     def __init__(self, payloads: Payloads, position: int) -> None:
         self._payloads = payloads
         self._position = position
 
     def read(self, most: int | None = None) -> Arguments:
-        """At most so many bytes in memory, decoded; what is beyond is replaced by a word that says so."""
+        """The decoded arguments; NOT_SHOWN in their place if they take more than `most` bytes."""
         try:
             payload = self._payloads.get(self._position)
         except TooLarge as exc:

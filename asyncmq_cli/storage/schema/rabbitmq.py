@@ -1,8 +1,8 @@
-"""Queues whose jobs are in RabbitMQ. AsyncMQ's RabbitMQ backend keeps what it knows of jobs in Redis, under
-names that its Redis backend uses as well: `jobs:Q:ids` and `jobs:Q:<id>`, and nothing under `queue:`.
+"""Queues of AsyncMQ's RabbitMQ backend. It stores notes on jobs in Redis, under keys that the Redis backend
+uses as well: `jobs:Q:ids` and `jobs:Q:<id>`, but nothing under `queue:`.
 
-Their waiting jobs are not in Redis, so counts would be wrong, and a change would make two truths. They
-are told by their records: `{"id", "payload", "status"}`, or `{"id", "job_def", "next_run", …}`.
+The waiting jobs are not in Redis, so counts would be wrong, and changes would not reach the workers. Such
+queues are recognised by their records: `{"id", "payload", "status"}` or `{"id", "job_def", "next_run", …}`.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ _NAMED = 5
 
 
 class ForeignQueue(CodedError):
-    """What was asked of a queue can be neither read nor changed in Redis."""
+    """The jobs of these queues are in RabbitMQ: Redis cannot answer for them."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__("rabbitmq_queue", describe(names), details={"queues": list(names)})
 
 
 def describe(names: Sequence[str]) -> str:
-    """What is to be said of such queues."""
+    """The message about such queues."""
     shown = ", ".join(repr(name) for name in names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
     which = f"queue {shown} is" if len(names) == 1 else f"queues {shown} are"
     return f"{which} of AsyncMQ's RabbitMQ backend: the jobs are in RabbitMQ, Redis holds only notes on them"
 
 
 def is_internal(name: bytes) -> bool:
-    """Whether it is no queue at all, but the backend's notes on workers, pauses and the like."""
+    """Whether the name is not a queue, but the backend's own notes, such as on workers and pauses."""
     return name.startswith(_INTERNAL) or name == _WORKERS
 
 
 def foreign(client: redis.Redis, names: Collection[bytes]) -> set[bytes]:
-    """Those of these queues that are RabbitMQ's, or the backend's own notes."""
+    """The queues among these that belong to RabbitMQ, or are the backend's own notes."""
     found = {name for name in names if name.startswith(_INTERNAL)}
     for some in chunked(sorted(set(names) - found), _AT_A_TIME):
         found.update(_foreign(client, some))
@@ -54,7 +54,7 @@ def foreign(client: redis.Redis, names: Collection[bytes]) -> set[bytes]:
 
 
 def refuse(client: redis.Redis, name: bytes) -> None:
-    """Raises ForeignQueue. What is the Redis backend's is asked about once."""
+    """Raise ForeignQueue for a queue of RabbitMQ. Other queues are checked once per client."""
     known: set[bytes] = client.__dict__.setdefault("_own_queues", set())
     if name in known:
         return
@@ -71,7 +71,8 @@ def merged(record: Any) -> Any:
 
 
 def _foreign(client: redis.Redis, names: Sequence[bytes], *, strict: bool = False) -> list[bytes]:
-    """With `strict` what Redis refuses is raised; else a queue that may not be looked at is none of them."""
+    """The RabbitMQ queues among these. With `strict`, an error of Redis is raised; otherwise a queue that the
+    user may not read is not among them."""
     refused = (WrongType, ResponseError)
     keys = {name: QueueKeys(to_text(name)) for name in names}
     own = run_pipeline(

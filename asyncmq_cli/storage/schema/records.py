@@ -1,4 +1,4 @@
-"""The records that changes write, made of those that were found."""
+"""The records that changes write, built from those that were found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_trac
 
 
 def retried(letter: Mapping[str, Any], job_id: str, *, reset_at: float | None) -> tuple[dict[str, Any], int]:
-    """The record of a dead letter that waits again, and its priority.
+    """The record of a dead letter once it waits again, and its priority.
 
     Source: `_prepare_retry_payload` in asyncmq.backends.base and `enqueue` in
     asyncmq.backends.redis, whose order of keys this keeps.
@@ -64,7 +64,7 @@ def whole_record(location: Location) -> dict[str, Any]:
 
 
 def member_of(member: bytes, job_id: str) -> Mapping[str, Any]:
-    """The job that a delayed or dead member holds. Raises ChangeRefused."""
+    """The job in a member of the delayed set or dead-letter queue. Raises ChangeRefused."""
     job = decoded(member)
     if job is None:
         raise _unreadable(
@@ -74,7 +74,8 @@ def member_of(member: bytes, job_id: str) -> Mapping[str, Any]:
 
 
 def priority_of(record: Mapping[str, Any], job_id: str) -> int:
-    """Raises ChangeRefused. Source: `enqueue` in asyncmq.backends.redis."""
+    """The job's priority. Raises ChangeRefused if it is not a number. Source: `enqueue` in
+    asyncmq.backends.redis."""
     priority = record.get("priority", 5)
     try:
         return int(5 if priority is None else priority)
@@ -87,7 +88,7 @@ def _stored(location: Location) -> Mapping[str, Any]:
         return whole_record(location)
     for place in ("waiting", "delayed"):
         for member in location.members[place]:
-            # A bare id in the waiting set holds nothing.
+            # A bare id holds no job.
             if member.lstrip()[:1] == b"{":
                 return member_of(member, location.id)
     raise _unreadable(location.id, "it has no record")

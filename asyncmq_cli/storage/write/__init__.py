@@ -1,1 +1,1 @@
-"""The scripts that change data, and the tool's own streams."""
+"""The Lua scripts that change data, and the tool's own streams."""
