@@ -271,14 +271,17 @@ class Session(Services):
         columns: Sequence[Column[T]],
         document: Callable[[Iterable[T]], Any],
         line: Callable[[T], Any],
+        *,
+        hidden: int = 0,
     ) -> None:
-        """A list in the format asked for; `document` holds all rows, `line` one."""
+        """A list in the format asked for; `document` holds all rows, `line` one. `hidden` columns are left out
+        for people."""
         if self.out.format == "json":
             self.out.document(document(rows))
         elif self.out.format == "ndjson":
             self.out.documents(line(row) for row in rows)
         else:
-            self.out.rows(rows, columns, now=self.now())
+            self.out.rows(rows, columns, now=self.now(), hidden=hidden)
 
     def detail(
         self,

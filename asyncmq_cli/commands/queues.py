@@ -59,10 +59,8 @@ def list_(session: Session) -> None:
     rows = session.warning_of_queues(session.queues.list(fields))
     if session.out.for_people:
         rows = _noting_empty(rows, emptied)
-    session.listing(rows, columns, documents.queues, documents.queue)
-    if session.out.for_people and not session.out.fields:
-        left_out = len(views.QUEUES) - len(columns)
-        session.out.footer(f"+ {left_out} columns: --fields")
+    hidden = 0 if session.out.fields else len(views.QUEUES) - len(columns)
+    session.listing(rows, columns, documents.queues, documents.queue, hidden=hidden)
     if emptied:
         one_is = "1 queue is empty" if len(emptied) == 1 else f"{len(emptied):,} queues are empty"
         session.out.footer(f"{one_is}: {command_line('queues', 'forget', emptied[0])}")

@@ -9,7 +9,6 @@ import select
 import shutil
 import sys
 import tempfile
-import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from asyncmq_cli.hints import hint_for
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
-from asyncmq_cli.output.tables.tables import no_room_for, tab_separated, table
+from asyncmq_cli.output.tables.tables import more_columns, tab_separated, table
 from asyncmq_cli.output.terminal.ascii_fallback import printable_on, takes_more_than_ascii
 from asyncmq_cli.output.text.cutting import cut_text
 from asyncmq_cli.output.text.escape import escape
@@ -131,9 +130,15 @@ class Printer:
             self._write_bytes(encode(document) + b"\n")
 
     def rows(
-        self, rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, choosable: bool = True
+        self,
+        rows: Iterable[T],
+        columns: Sequence[Column[T]],
+        *,
+        now: float,
+        choosable: bool = True,
+        hidden: int = 0,
     ) -> None:
-        """`choosable`: the command takes --fields."""
+        """`choosable`: the command takes --fields. `hidden`: so many columns have been left out already."""
         if self.format == "names":
             self._names(rows, columns)
             return
@@ -143,10 +148,9 @@ class Printer:
             width = _WIDEST if self.full else self.width
             drawn, left_out = table(rows, columns, now=now, width=width, utc=self.utc, full=self.full)
             self.draw(drawn)
-            if left_out:
-                remedy = "a wider terminal has" if self.fields else "--fields chooses" if choosable else ""
-                for line in textwrap.wrap(no_room_for(left_out, remedy), self.width, subsequent_indent=" "):
-                    self.line(line)
+            if missing := hidden + len(left_out):
+                remedy = "--fields" if choosable and not self.fields else "widen the terminal"
+                self.line(more_columns(missing, remedy))
             return
         for row in rows:
             self.line(tab_separated(row, columns))

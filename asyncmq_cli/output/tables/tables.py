@@ -96,8 +96,9 @@ def table(
     return drawn, [column.title for column in columns if column not in shown]
 
 
-def no_room_for(titles: Sequence[str], remedy: str = "") -> str:
-    return f"(no room for {', '.join(titles)}{'; ' if remedy else ''}{remedy})"
+def more_columns(count: int, remedy: str) -> str:
+    """The line under a table that does not show all of its columns."""
+    return f"+ {counted(count, 'column')}: {remedy}"
 
 
 def _bounded(column: Column[T], value: str, room: int) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from asyncmq_cli.output.json.snapshots import DISTRIBUTION
 from asyncmq_cli.output.tables import views
-from asyncmq_cli.output.tables.tables import CAUTION, counted, no_room_for, shortened, table
+from asyncmq_cli.output.tables.tables import CAUTION, counted, more_columns, shortened, table
 from asyncmq_cli.output.terminal import charts
 from asyncmq_cli.output.terminal.viewport import Viewport, dim, listed
 from asyncmq_cli.output.text.escape import escape_name
@@ -43,7 +43,7 @@ CUTS = (
     *((_OF_QUEUES, 1), (_OF_QUEUES, 0)),
 )
 """Which section goes down to how many rows, in turn, until all have room."""
-_FIELDS = "--fields chooses"
+_FIELDS = "--fields"
 
 
 def head(picture: Snapshot, canvas: Viewport, corner: Any = None) -> Any:
@@ -188,7 +188,7 @@ class Section(Generic[T]):
     columns: Sequence[Column[T]]
     rows: Sequence[T]
     trouble: Callable[[T], Any] | None = None
-    remedy: str = ""
+    remedy: str = "widen the terminal"
 
     def parts(self, count: int, now: float, canvas: Viewport) -> list[Any]:
         if not self.rows:
@@ -199,7 +199,7 @@ class Section(Generic[T]):
         if hidden:
             notes.append(self._left_out(hidden))
         if shown and left_out:
-            notes.append(_no_room(left_out, self.remedy, canvas.width))
+            notes.append(more_columns(len(left_out), self.remedy))
         return [*([drawn] if shown else []), *(dim(note, canvas) for note in notes)]
 
     def _chosen(self, count: int) -> tuple[list[T], list[T]]:
@@ -214,17 +214,6 @@ class Section(Generic[T]):
         text = f"… and {counted(len(hidden), f'more {self.noun}')}"
         troubled = 0 if self.trouble is None else sum(map(bool, map(self.trouble, hidden)))
         return f"{text}, {troubled:,} in trouble" if troubled else text
-
-
-def _no_room(titles: Sequence[str], remedy: str, width: int) -> str:
-    """As many of them by name as a line has room for; their names are worth more than the remedy."""
-    told = no_room_for(titles, remedy)
-    for count in range(len(titles), 0, -1):
-        if len(told) <= width:
-            break
-        rest = [f"{len(titles) - count} more"] if count < len(titles) else []
-        told = no_room_for([*titles[:count], *rest])
-    return told
 
 
 def drawn(
