@@ -274,8 +274,8 @@ class Session(Services):
         *,
         hidden: int = 0,
     ) -> None:
-        """A list in the format asked for; `document` holds all rows, `line` one. `hidden` columns are left out
-        for people."""
+        """A list in the format asked for; `document` holds all rows, `line` one. `hidden` columns are left
+        out for people."""
         if self.out.format == "json":
             self.out.document(document(rows))
         elif self.out.format == "ndjson":

@@ -66,20 +66,20 @@ class _Board(Generic[T]):
 
     def lines(self, width: int, height: int) -> list[str]:
         from asyncmq_cli.output.terminal import header_footer, screens
-        from asyncmq_cli.output.terminal.viewport import canvas_for
+        from asyncmq_cli.output.terminal.viewport import viewport_for
 
         out = self._session.out
         picture, value = self._shown
         problem = None if self.outage is None else self.outage.error.message
         where = self._session.config.shown_url
         remarks = header_footer.remarks(problem, self._session.warnings, where=where)
-        canvas = canvas_for(out, width=width, height=height - 2 - len(remarks))
-        corner = header_footer.as_of(picture.now, self._every, is_old=problem is not None, utc=canvas.utc)
-        shown = out.drawn_all([screens.head(picture, canvas, corner), *self._frame(value, canvas)])
+        viewport = viewport_for(out, width=width, height=height - 2 - len(remarks))
+        corner = header_footer.as_of(picture.now, self._every, is_old=problem is not None, utc=viewport.utc)
+        shown = out.drawn_all([screens.head(picture, viewport, corner), *self._frame(value, viewport)])
         # Of what has no room, what is wrong is the last to go.
         is_current = picture.snapshot().is_whole
-        below = [header_footer.trends(self._trend.trend(), canvas, is_current=is_current), *remarks]
-        return [*shown[: canvas.height + 1], *out.drawn_all(below)]
+        below = [header_footer.trends(self._trend.trend(), viewport, is_current=is_current), *remarks]
+        return [*shown[: viewport.height + 1], *out.drawn_all(below)]
 
 
 def watch(

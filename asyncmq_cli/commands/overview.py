@@ -22,7 +22,7 @@ def overview(session: Session) -> None:
     """
     from asyncmq_cli.output.json import snapshots
     from asyncmq_cli.output.terminal import screens
-    from asyncmq_cli.output.terminal.viewport import canvas_for
+    from asyncmq_cli.output.terminal.viewport import viewport_for
 
     if watch.is_wanted(session):
         watch.watch(session, lambda picture: picture, screens.overview, workers=True, latest=True)
@@ -31,7 +31,7 @@ def overview(session: Session) -> None:
     if session.out.for_programs:
         session.out.document(snapshots.overview(picture))
     elif session.out.for_people:
-        session.out.draw_all(screens.whole(picture, canvas_for(session.out)))
+        session.out.draw_all(screens.whole(picture, viewport_for(session.out)))
     else:
         for line in snapshots.overview_rows(picture):
             session.out.line(line)

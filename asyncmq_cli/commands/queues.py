@@ -46,7 +46,7 @@ def list_(session: Session) -> None:
         watch.watch(
             session,
             lambda picture: picture,
-            lambda picture, canvas: screens.queues(picture.stats or (), columns, picture.now, canvas),
+            lambda picture, viewport: screens.queues(picture.stats or (), columns, picture.now, viewport),
         )
         return
     columns = views.queues_columns(session.out.for_people, session.out.fields)

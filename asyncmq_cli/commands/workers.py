@@ -153,7 +153,7 @@ def _watch(session: Session, one_page: Callable[[], WorkerPage]) -> None:
     watch.watch(
         session,
         lambda picture: (picture.now, one_page()),
-        lambda found, canvas: screens.workers(found[1], columns, found[0], canvas),
+        lambda found, viewport: screens.workers(found[1], columns, found[0], viewport),
     )
 
 

@@ -33,12 +33,12 @@ _KEPT_PREFIXES = ("PYTHON", "LC_", "DYLD_")
 class DemoEnvironment:
     """A context manager: inside, `url` is a Redis with queues, jobs and live workers in it.
 
-    Entering returns when the sample jobs have settled: some are completed, some failed, some
-    wait or are delayed, and one stays active. Leaving stops everything and removes every
-    file, also on Ctrl-C, SIGTERM and SIGHUP, which are exceptions inside.
+    Entering returns when the sample jobs have settled: some are completed, some failed, some wait or are
+    delayed, and one stays active. Leaving stops everything and removes every file, also on Ctrl-C, SIGTERM
+    and SIGHUP, which are exceptions inside.
 
-    Raises DemoUnavailable where a Redis server or the AsyncMQ library is missing, or where the
-    worker is not ready after 60 seconds.
+    Raises DemoUnavailable if a Redis server or the AsyncMQ library is missing, or if the worker is not ready
+    within 60 seconds.
     """
 
     url: str
@@ -62,7 +62,7 @@ class DemoEnvironment:
             )
         try:
             self._interruptions.install()
-            # A signal between a process's start and our knowing of it would leave it behind.
+            # A signal between the start of a process and our record of it would leave the process behind.
             self._interruptions.hold()
             self._redis.start()
             self.url, self.directory = self._redis.url, self._redis.directory
@@ -82,7 +82,7 @@ class DemoEnvironment:
     ) -> None:
         self._shut_down()
         if exc_type is None:
-            # A signal that came while everything was being stopped has not been heard yet.
+            # Raise a signal that came while everything was being stopped.
             self._interruptions.release()
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
@@ -90,7 +90,7 @@ class DemoEnvironment:
             return subprocess.Popen(
                 [sys.executable, "-m", "asyncmq_cli.demo.worker", self.url],
                 env=module_environment(_quiet_environment()),
-                # Never written to: its end tells the worker that we are gone, however we went.
+                # Never written to: when it closes, the worker knows that we are gone.
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -125,26 +125,26 @@ class DemoEnvironment:
 
 
 def module_environment(environ: dict[str, str]) -> dict[str, str]:
-    """Have `python -m asyncmq_cli…` find this package, and nothing by chance.
+    """Have `python -m asyncmq_cli…` find this package and no file of the user's.
 
-    `-m` looks into the working directory first, where a `queue.py` or a `redis/` of the user's
-    may lie; Python 3.11 and later can be told not to. Where the package itself is in the
-    working directory, as in a source tree, it must.
+    `-m` looks into the working directory first, where the user may have a `queue.py` or a `redis/`;
+    PYTHONSAFEPATH prevents that from Python 3.11 on. If the package itself is in the working directory, as in
+    a source tree, it must be looked into.
     """
     package_root = Path(__file__).resolve().parents[2]
     try:
         in_working_directory = package_root.samefile(os.curdir)
     except OSError:
-        # Somebody removed the working directory.
+        # The working directory was removed.
         in_working_directory = False
     return environ if in_working_directory else {**environ, "PYTHONSAFEPATH": "1"}
 
 
 def _quiet_environment() -> dict[str, str]:
-    """Our environment without the variables that AsyncMQ would take for settings.
+    """Our environment without the variables that AsyncMQ would read as settings.
 
-    It reads each of its settings from a variable of that name, `DEBUG` and `TASKS` among them,
-    and ASYNCMQ_SETTINGS_MODULE may name an application's own.
+    It reads each setting from a variable of that name, such as `DEBUG` or `TASKS`, and
+    ASYNCMQ_SETTINGS_MODULE may name the settings of an application.
     """
     return {
         name: value

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP as exceptions, so that `with` blocks get to clean up."""
+"""SIGINT, SIGTERM and SIGHUP as exceptions, so that `with` blocks clean up."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 
 class Interruptions:
-    """Turns the signals that end a program into exceptions, but not at a bad moment.
+    """Turns the signals that end a program into exceptions, except while `hold` is in force.
 
-    SIGINT becomes KeyboardInterrupt; SIGTERM and SIGHUP become SystemExit with the status that
-    a shell gives to them. While `hold` is in force a signal is only noted. The first signal that
-    is raised holds all further ones, so that an impatient second Ctrl-C cannot break off the
-    cleaning up that the first one began.
+    SIGINT becomes KeyboardInterrupt; SIGTERM and SIGHUP become SystemExit with the status that a shell gives
+    them. While held, a signal is only remembered. The first signal that is raised holds all further ones, so
+    that a second Ctrl-C cannot interrupt the clean-up that the first one started.
 
     A signal that is ignored (as under nohup) stays ignored. Outside the main thread, where
     Python allows no handlers, nothing is changed.
@@ -36,24 +35,24 @@ class Interruptions:
         self._held, self._noted = False, None
         for signum in _SIGNALS:
             previous = signal.getsignal(signum)
-            # None is a handler that Python did not set and so could not put back.
+            # None: Python did not set this handler and could not restore it.
             if previous is None or previous == signal.SIG_IGN:
                 continue
             self._previous[signum] = previous
             signal.signal(signum, self._handle)
 
     def restore(self) -> None:
-        """Put the former handlers back. What was noted and not raised is raised by `release`."""
+        """Restore the former handlers. A remembered signal is raised by `release`."""
         while self._previous:
             signum, previous = self._previous.popitem()
             signal.signal(signum, previous)
 
     def hold(self) -> None:
-        """From here on, only note signals."""
+        """From here on, only remember signals."""
         self._held = True
 
     def release(self) -> None:
-        """Raise on signals again, at once for one that came meanwhile."""
+        """Raise on signals again, at once if one has come meanwhile."""
         self._held = False
         if self._noted is not None:
             noted, self._noted = self._noted, None

@@ -1,4 +1,4 @@
-"""Ending the processes that the demo starts, whatever becomes of the demo itself."""
+"""Ending the processes that the demo starts, even if the demo itself is killed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def stop_process(process: subprocess.Popen[bytes], *steps: tuple[signal.Signals, float]) -> None:
-    """End a process and reap it. Each step is a signal and the seconds it is given to work.
+    """End a process and reap it. Each step is a signal and the seconds to wait for it to work.
 
-    SIGKILL follows the last step, so this always ends. A process that has ended already is
-    left alone.
+    SIGKILL follows the last step, so this always ends.
     """
     for signum, seconds in steps:
         if process.poll() is not None:
@@ -33,23 +32,22 @@ def stop_process(process: subprocess.Popen[bytes], *steps: tuple[signal.Signals,
 
 
 def exit_status(returncode: int) -> int:
-    """What a shell would call it: a process that a signal ended has 128 + its number."""
+    """The status that a shell reports: 128 + N for a process that signal N ended."""
     return returncode if returncode >= 0 else 128 - returncode
 
 
 def die_with_parent() -> Callable[[], None] | None:
-    """A `preexec_fn` that has the kernel kill the new process when this one is gone.
+    """A `preexec_fn` that has the kernel kill the new process when this one dies, by SIGKILL too.
 
-    It covers what no handler can: SIGKILL. Only Linux has it. None is returned elsewhere, and
-    in a thread: what Linux watches is the thread that forked, so a process started by a
-    short-lived thread would die with that thread.
+    Only Linux can. Returns None elsewhere, and outside of the main thread: Linux watches the thread that
+    forked, so the process would die with a short-lived thread.
     """
     if not sys.platform.startswith("linux") or threading.current_thread() is not threading.main_thread():
         return None
     import ctypes
 
     try:
-        # Looked up before the fork: in the child nothing should have to be loaded.
+        # Looked up before the fork: nothing should be loaded in the child.
         prctl = ctypes.CDLL(None).prctl
     except (OSError, AttributeError):
         return None
@@ -58,7 +56,7 @@ def die_with_parent() -> Callable[[], None] | None:
     def ask_the_kernel() -> None:
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
         if os.getppid() != parent:
-            # The parent died before the request was in place; it would never be honoured.
+            # The parent died before the request was made.
             os._exit(1)
 
     return ask_the_kernel

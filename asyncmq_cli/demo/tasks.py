@@ -1,4 +1,4 @@
-"""The sample tasks. What each does follows from its arguments, so that a demo looks as meant."""
+"""The sample tasks. The arguments decide whether one succeeds, so that every demo looks the same."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def sales_report(month: str, currency: str) -> dict[str, Any]:
 
 @sample(REPORTS)
 async def rebuild_search_index(shards: int, minutes: float) -> dict[str, Any]:
-    """Takes so long that it is still active whenever somebody looks."""
+    """Runs so long that it is still active when the demo ends."""
     await asyncio.sleep(minutes * 60)
     return {"shards": shards}
 

@@ -31,7 +31,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         sys.stderr.write("usage: python -m asyncmq_cli.demo.worker URL\n")
         return 2
-    # AsyncMQ logs the traceback of every job that fails, and here some are meant to.
+    # AsyncMQ logs the traceback of every failed job, and here some fail on purpose.
     logging.disable(logging.CRITICAL)
     return asyncio.run(_serve(sys.argv[1]))
 
@@ -60,7 +60,7 @@ async def _serve(url: str) -> int:
     finally:
         for each in (*running, stopped):
             each.cancel()
-        # Each worker takes its name off the list of workers before it ends.
+        # Each worker deregisters before it ends.
         await asyncio.gather(crew, *running, stopped, return_exceptions=True)
         await backend.redis.aclose()
     return 0
@@ -70,8 +70,8 @@ def _backend(url: str) -> Any:
     backend = RedisBackend(url)
     settings = asyncmq.monkay.settings
     settings.backend = backend
-    # How long a worker sleeps before it looks again whether its queue is still paused, and how
-    # long at most before it looks for a job: somebody is watching.
+    # How often a worker checks whether its queue is still paused, and how long it sleeps at most before it
+    # looks for a job: short, because somebody is watching.
     settings.stalled_check_interval = 1.0
     settings.worker_idle_poll_max_interval = 0.2
     return backend
@@ -93,7 +93,7 @@ def _stop_at_end(stdin: int, stop: asyncio.Event) -> None:
 
 
 async def _announce(backend: Any, produced: Produced) -> None:
-    """Tell the parent once every sample job is where it is meant to be."""
+    """Tell the parent that every sample job has reached its final state."""
     for queue, job_id in produced.settling:
         await _until(backend, queue, job_id, _SETTLED)
     for queue, job_id in produced.staying_active:

@@ -1,1 +1,1 @@
-"""Values to tables, tab-separated text and JSON. Nothing here knows Redis."""
+"""Values to tables, tab-separated text and JSON, with secrets redacted. Nothing here knows Redis."""

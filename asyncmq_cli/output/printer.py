@@ -1,4 +1,4 @@
-"""Where results and remarks go: data to stdout, everything else to stderr."""
+"""Printing: data to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LONGEST_POLL = 3600.0
 
 
 class Printer:
-    """Prints in the one format that the options and the kind of stdout ask for."""
+    """Prints in one format, which follows from the options and from what stdout is."""
 
     def __init__(
         self,
@@ -60,42 +60,44 @@ class Printer:
 
     @property
     def for_programs(self) -> bool:
-        """Whether remarks on stderr are JSON as well."""
+        """Whether the output is JSON, and so are the remarks on stderr."""
         return self.format in ("json", "ndjson")
 
     @property
     def for_streams(self) -> bool:
-        """Whether every match is printed as it is found, and not a page."""
+        """Whether every match is printed as it is found, instead of one page."""
         return self.format in ("ndjson", "names")
 
     def document(self, document: Any) -> None:
         self._write_bytes(encode(document) + b"\n")
 
     def long_document(self, head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:
-        """One document whose last member is a list too long to be held as text."""
+        """One document whose last member is a long list, written item by item."""
         self._write_bytes(encode(head)[:-1] + b"," + encode(name) + b":[")
         for number, item in enumerate(items):
             self._write_bytes((b"," if number else b"") + encode(item))
         self._write_bytes(b"]}\n")
 
     def at_once(self, data: bytes) -> None:
-        """Lines of UTF-8 whose reader waits for them."""
+        """Write lines of UTF-8 and flush them: a reader waits for each."""
         if self.stdout_is_terminal:
             data = escape(data.decode(), keep="\n").encode()
         self._write_bytes(data)
         self.flush()
 
     def flush(self) -> None:
-        """Raises OutputClosed or OutputFailed, as does whatever prints a lot."""
+        """Raises OutputClosed or OutputFailed, as do all methods that print more than the buffer holds."""
         self._stdout.flush()
 
     @contextmanager
     def outcome(
         self, told: Callable[[], str] | None = None, *, exit_code: int | None = None
     ) -> Iterator[None]:
-        """What is printed within tells of what has happened already, so a reader that has gone changes
-        nothing. Raises OutputFailed where it cannot be written, with what is `told`; `exit_code` replaces
-        its exit status."""
+        """For output that reports something already done: a reader that has gone away is no error.
+
+        Raises OutputFailed if it cannot be written, with the text of `told` added, and with `exit_code` as
+        its exit status if given.
+        """
         try:
             yield
             self.flush()
@@ -109,23 +111,24 @@ class Printer:
             raise
 
     def rest(self, seconds: float) -> None:
-        """Sleep, or end it where the reader goes meanwhile: nothing that is written would tell."""
+        """Sleep. Raises OutputClosed as soon as the reader goes away, which no write would notice
+        meanwhile."""
         deadline = time.monotonic() + seconds
         watched = select.poll()
-        # Asked for nothing, it still tells of a hang-up.
+        # Without events to wait for, poll still reports a hang-up.
         watched.register(self._stdout.fileno(), 0)
         while True:
             left = max(0.0, deadline - time.monotonic())
             for _, told in watched.poll(min(left, _LONGEST_POLL) * 1000):
                 if told & (select.POLLERR | select.POLLHUP):
                     raise OutputClosed
-                # What cannot be watched is waited beside.
+                # poll returns at once for a stream that it cannot watch.
                 time.sleep(left)
             if left <= 0:
                 return
 
     def documents(self, documents: Iterable[Any]) -> None:
-        """One a line, each flushed only when the pipe's buffer is full: lists can be long."""
+        """One document a line, flushed only when the buffer is full: lists can be long."""
         for document in documents:
             self._write_bytes(encode(document) + b"\n")
 
@@ -156,21 +159,21 @@ class Printer:
             self.line(tab_separated(row, columns))
 
     def _names(self, rows: Iterable[T], columns: Sequence[Column[T]]) -> None:
-        """Ids as they are, for a program to take: what a line cannot hold is told on stderr."""
+        """Unescaped ids, one a line, for programs. An id with a line break is left out with a warning."""
         of_row = next(column.value for column in columns if column.kind == "id")
         terminal = self.stdout_is_terminal
         for row in rows:
             name = of_row(row)
             if name is None:
-                # Such as an event that is of no job.
+                # Such as an audit event without a job.
                 continue
             if name and "\n" not in name and "\r" not in name:
                 self.line(escape(name)) if terminal else self._write_bytes(_as_stored(name) + b"\n")
             else:
-                self.remark("warning", f"an id is left out, which no line can hold: {name!r}")
+                self.remark("warning", f"left out an id that contains a line break: {name!r}")
 
     def draw(self, renderable: Any) -> None:
-        """Anything that rich can draw."""
+        """Print a renderable of rich."""
         self._write_text(self._stdout, "\n".join(self.drawn(renderable)))
 
     def draw_all(self, parts: Sequence[Any]) -> None:
@@ -182,17 +185,17 @@ class Printer:
         return self.drawn(Group(*parts))
 
     def drawn(self, renderable: Any) -> list[str]:
-        """The lines of what rich draws, with their colours."""
+        """The lines that rich draws, with their colours."""
         from rich.console import Console
 
         drawn = io.StringIO()
         Console(
             file=drawn,
-            # A table is as wide as it must be; rich is not to squeeze it further.
+            # The table has been fitted already; rich must not shrink it.
             width=max(self.width, _WIDEST),
             color_system="standard" if self.in_color else None,
             force_terminal=self.in_color,
-            # Asked for, colours win over NO_COLOR, which rich would obey by itself.
+            # --color always wins over NO_COLOR, which rich would obey by itself.
             no_color=not self.in_color,
             highlight=False,
             markup=False,
@@ -208,7 +211,7 @@ class Printer:
         return self._stderr.isatty()
 
     def prompt(self, lines: Sequence[str]) -> None:
-        """Lines on stderr, the cursor left behind the last one."""
+        """Print lines on stderr, leaving the cursor at the end of the last one."""
         self._stderr.write(printable_on(self._stderr, "\n".join(lines), plain=not self.has_blocks))
         self._stderr.flush()
 
@@ -218,7 +221,7 @@ class Printer:
             self.line(text)
 
     def remark(self, kind: str, message: str) -> None:
-        """`warning: …` or the like, on stderr."""
+        """Print `warning: …`, `note: …` or the like on stderr."""
         safe = redact_text(message)
         if self.for_programs:
             self._write_text(self._stderr, encode({kind: {"message": safe}}).decode())
@@ -240,7 +243,7 @@ class Printer:
 
     @cached_property
     def has_blocks(self) -> bool:
-        """Whether bars and lines can be drawn with more than ASCII."""
+        """Whether stdout can show block characters."""
         return takes_more_than_ascii(self._stdout)
 
     @property
@@ -259,7 +262,7 @@ class Printer:
         self._stdout.buffer.write(data)
 
     def _write_text(self, stream: TextIO, text: str) -> None:
-        # What is quoted in JSON stays what it is.
+        # JSON is printed unchanged.
         plain = not self.for_programs and not self.has_blocks
         stream.write(printable_on(stream, text, plain=plain) + "\n")
 
@@ -286,15 +289,15 @@ def error_line(error: AdminError, *, as_json: bool) -> str:
 
 
 class NotWritten(AdminError):
-    """The file is as it was before."""
+    """A file could not be written; it is unchanged."""
 
     code = "not_written"
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in the place of `path` at one stroke, readable by everybody. Raises NotWritten.
+    """Replace the file at `path` atomically, readable by everybody. Raises NotWritten.
 
-    What is no regular file, such as /dev/stdout, keeps its place and is written to.
+    Something that is no regular file, such as /dev/stdout, is written to instead.
     """
     try:
         if path.exists() and not path.is_file():
@@ -310,7 +313,7 @@ def _write_in_place(path: Path, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:
         if exc.errno == errno.ENXIO:
-            raise OSError(errno.ENXIO, "nobody reads from it") from exc
+            raise OSError(errno.ENXIO, "it has no reader") from exc
         raise
     with os.fdopen(descriptor, "wb") as file:
         os.set_blocking(descriptor, True)
@@ -318,8 +321,8 @@ def _write_in_place(path: Path, data: bytes) -> None:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    # In the same folder: only there can it take the other's place at one stroke. The name does
-    # not end as the collectors of such files want it.
+    # In the same folder, because a rename is atomic only within one file system. The name has no extension
+    # that a collector would pick up.
     descriptor, name = tempfile.mkstemp(prefix=".asyncmq-", dir=path.parent)
     unfinished = Path(name)
     try:

@@ -115,7 +115,7 @@ def test_names_are_printed_as_they_are(client: redis.Redis, run: Run) -> None:
     client.hset("jobs:q:states", "two\nlines", "completed")
     listed = run("jobs", "list", "q", "--state", "completed", "-o", "name")
     assert sorted(listed.lines) == sorted(["a b", "täter", "\udcff\udcfe"])
-    assert "an id is left out, which no line can hold: 'two\\nlines'" in listed.stderr
+    assert "left out an id that contains a line break: 'two\\nlines'" in listed.stderr
 
 
 def test_names_on_a_terminal_are_escaped(client: redis.Redis, server: PrivateRedis) -> None:

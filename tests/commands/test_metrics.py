@@ -299,7 +299,7 @@ def test_the_first_time_there_are_no_rates(client: redis.Redis, cli: Run) -> Non
     assert cli("metrics", "show", "--json").json["rates"] == NO_RATES
     client.delete(STREAM)
     shown = cli("metrics", "show", "--color", "always")
-    assert "Rates:          not known yet, they need two snapshots\n" in shown.stdout
+    assert "Rates:          unknown until there are two snapshots\n" in shown.stdout
 
 
 def test_a_snapshot_in_which_a_count_is_missing_is_not_kept(client: redis.Redis, cli: Run) -> None:

@@ -25,7 +25,7 @@ LOCK = ROOT / "requirements.lock"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 MANUAL = "share/man/man1/asyncmq.1"
 _VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
-_NO_SERVER = "there is no Redis server on this machine"
+_NO_SERVER = "no Redis server found on this machine"
 
 
 def find(version: str) -> Path | None:

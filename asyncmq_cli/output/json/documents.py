@@ -104,7 +104,7 @@ def job_error(error: JobError | None, *, show_secrets: bool) -> Document | None:
     if error is None:
         return None
     plain = dataclasses.asdict(error)
-    # The same as chain and frames, in pieces.
+    # chain and frames hold the same.
     del plain["raised"]
     return plain if show_secrets else {name: redact(value) for name, value in plain.items()}
 
@@ -178,7 +178,7 @@ def workers(page: WorkerPage) -> Document:
 
 
 def change_head(report: ChangeReport) -> Document:
-    """A change without what became of each target."""
+    """A change without the results of its targets."""
     return {
         "action": report.action,
         "queue": report.queue,
@@ -200,7 +200,7 @@ def change(report: ChangeReport) -> Document:
         document["id"] = None if report.repeatable is None else report.repeatable.id
         document["next_runs"] = [{"next_run": run, "time": rfc3339(run)} for run in report.next_runs]
     if isinstance(report, RepairReport):
-        # What was looked at, and what was found there and is left as it was.
+        # The queues that were checked, and the findings that are left.
         document.update(diagnosis(Diagnosis(report.checked, report.left)))
     return document
 

@@ -1,4 +1,4 @@
-"""A picture of all queues, and the history of the metrics, as documents."""
+"""Snapshots of all queues, and the history of the metrics, as documents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.json.documents import Document
     from asyncmq_cli.output.tables.columns import Column
 
-# The order in which the dashboard names them, then those that it leaves out.
+# In the order of the dashboard, then those that it leaves out.
 _DASHBOARD_STATES = ("waiting", "active", "delayed", "completed", "failed")
 DISTRIBUTION = (*_DASHBOARD_STATES, "expired", "cancelled", WAITING_CHILDREN)
 
@@ -80,7 +80,7 @@ EVENTS: dict[str, Callable[[Snapshot], Any]] = {
     "latest_jobs": lambda picture: [latest_job(job) for job in picture.latest_jobs or ()],
     "latest_queues": lambda picture: [latest_queue(queue) for queue in picture.latest_queues or ()],
 }
-"""What the data of each event is, in the order in which the dashboard sends them."""
+"""The data of each event, in the order in which the dashboard sends them."""
 
 
 def overview(picture: Snapshot) -> Document:
@@ -106,7 +106,7 @@ def metrics_now(snapshot: MetricsSnapshot, rates: Rates) -> Document:
 
 
 def snapshot_row(snapshot: MetricsSnapshot) -> Document:
-    """The shape of the dashboard's history, to the key."""
+    """Exactly the keys of the dashboard's history."""
     return {
         "timestamp": snapshot.timestamp,
         "time": rfc3339(snapshot.timestamp),
@@ -122,7 +122,7 @@ def history(snapshots: Iterable[MetricsSnapshot]) -> Document:
 
 
 def overview_rows(picture: Snapshot) -> Iterator[str]:
-    """Tab-separated: what it is a line of, then the columns of that list."""
+    """Tab-separated lines: the kind of row, then the columns of that list."""
     for title, counts in (("overview", totals(picture)), ("jobdist", distribution(picture))):
         for name, count in counts.items():
             yield f"{title}\t{name}\t{'' if count is None else count}"

@@ -1,4 +1,4 @@
-"""Values to JSON text that any JSON reader takes, and any terminal survives."""
+"""Values to JSON text that every strict reader takes and that is safe on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from asyncmq_cli.output.text.escape import escape, escape_json
 
 MAX_DEPTH = 200
-"""What lies deeper than so many arrays and objects is shown as `TOO_DEEP`."""
+"""Arrays and objects nested deeper than this are shown as `TOO_DEEP`."""
 TOO_DEEP = "[nested too deeply to be shown]"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -47,7 +47,7 @@ def _strict(value: Any) -> Any:
         for name, inner in value.items():
             shown = _whole_characters(name)
             while shown in found or (shown != name and shown in value):
-                # Two names in one object must not become one.
+                # Two keys of one object must not become equal.
                 shown = f"\\{shown}"
             found[shown] = _strict(inner)
         return found

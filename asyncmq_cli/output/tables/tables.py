@@ -23,7 +23,7 @@ _LEAST_MODULE = 5
 """Characters of a module below which it says nothing."""
 
 CAUTION = "dark_orange3"
-"""Yellow is not to be read on a light background."""
+"""Yellow cannot be read on a light background."""
 
 STATE_STYLES = {
     "active": "cyan",
@@ -59,9 +59,9 @@ def table(
     utc: bool = False,
     full: bool = False,
 ) -> tuple[Table, list[str]]:
-    """A table that fits `width`, and the titles of the columns left out for it; texts are cut.
+    """A table that fits `width`, and the titles of the columns left out; texts are cut.
 
-    Only an id that is itself wider than that, and must not be cut, makes it wider.
+    Only an id that is wider than that, and must not be cut, makes the table wider.
     """
     from rich.table import Table
     from rich.text import Text
@@ -75,9 +75,9 @@ def table(
         return Text(human(column, value, now, utc=utc), style=style)
 
     cells: dict[str, list[Text]] = {column.title: [] for column in columns}
-    # Of a row no more is kept than is shown of it.
+    # Only what is shown of a row is kept.
     for row in rows:
-        # A column that is asked for twice has its texts once.
+        # A column that --fields names twice is rendered once.
         for title, column in {column.title: column for column in columns}.items():
             cells[title].append(cell(column, row))
     natural = {title: max([len(title), *(text.cell_len for text in texts)]) for title, texts in cells.items()}
@@ -102,7 +102,8 @@ def more_columns(count: int, remedy: str) -> str:
 
 
 def _bounded(column: Column[T], value: str, room: int) -> str:
-    """So much of a text as could be shown at all; of an id, which is never cut to fit, what is still one."""
+    """As much of a text as could be shown at all. An id, which is never cut to fit, is shortened beyond
+    256."""
     if column.kind == "id" and len(value) > _LONGEST_ID:
         return shortened(value, _LONGEST_ID)
     if len(value) <= 4 * room:
@@ -119,7 +120,7 @@ def _cut(text: Text, room: int, column: Column[T]) -> None:
 
 
 def shortened(name: str, room: int) -> str:
-    """Without its middle: names are told apart by how they begin and how they end."""
+    """The name without its middle: names differ at the beginning and at the end."""
     from rich.cells import cell_len, chop_cells
 
     if cell_len(name) <= room:
@@ -130,7 +131,8 @@ def shortened(name: str, room: int) -> str:
 
 
 def shortened_path(path: str, room: int) -> str:
-    """Without the middle of its module: `company…tasks.send_mail`. Its last part stays whole if it can."""
+    """The path without the middle of its module: `company…tasks.send_mail`. The last part stays whole if
+    possible."""
     from rich.cells import cell_len
 
     if cell_len(path) <= room:
@@ -150,7 +152,7 @@ def _last_of(last: str, room: int, dot: str) -> str:
 
 
 def _affordable(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> list[Column[T]]:
-    """Those that there is room for: of the others none, so that what is shown is not in pieces."""
+    """The columns that fit. A column is shown with readable values or not at all."""
     shown = list(columns)
     for column in _by_worth(columns):
         if column.wide and _total([_ample(each, natural) for each in shown]) > width:
@@ -164,8 +166,8 @@ def _affordable(columns: Sequence[Column[T]], natural: Mapping[str, int], width:
 
 
 def _fitting(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> dict[str, int]:
-    """The widths of the columns. What cannot be cut may make a table wider than the terminal:
-    an id in two pieces would be of no use."""
+    """The widths of the columns. A value that cannot be cut may make the table wider than the terminal: an id
+    in two pieces would be of no use."""
     widths = {column.title: natural[column.title] for column in columns}
     for enough in (_ample, _least):
         for column in _by_worth(columns):
@@ -177,7 +179,7 @@ def _fitting(columns: Sequence[Column[T]], natural: Mapping[str, int], width: in
 
 
 def _by_worth(columns: Sequence[Column[T]]) -> list[Column[T]]:
-    """The one to be missed most easily first."""
+    """The least important column first."""
     return [column for _, column in sorted(enumerate(columns), key=lambda pair: (pair[1].worth, -pair[0]))]
 
 
@@ -191,7 +193,7 @@ def _ample(column: Column[T], natural: Mapping[str, int]) -> int:
 
 
 def _least(column: Column[T], natural: Mapping[str, int]) -> int:
-    """Its title is read whole."""
+    """Never less than its title."""
     whole = natural[column.title]
     return min(whole, max(column.least, len(column.title))) if column.is_elastic else whole
 
@@ -231,7 +233,7 @@ def _style(column: Column[T], value: Any) -> str:
 
 
 def counted(count: int | None, noun: str) -> str:
-    """`1 job`, `1,204 jobs`; a number that could not be had is said to be unknown."""
+    """`1 job`, `1,204 jobs`; None is `an unknown number of jobs`."""
     if count is None:
         return f"an unknown number of {noun}s"
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,4 +1,4 @@
-"""What is drawn with more than ASCII, and whether the reader can take it."""
+"""Plain ASCII for terminals that show nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _IN_ASCII = {ord("…"): "~", ord("–"): "-"}
 
 
 def takes_more_than_ascii(stream: TextIO) -> bool:
-    # Where the locale is C by choice, Python writes UTF-8 all the same; the terminal may not take it.
+    # Python writes UTF-8 even if the locale is C, but the terminal may not show it.
     locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
     return "utf" in (stream.encoding or "").lower() and locale not in ("C", "POSIX")
 
@@ -19,7 +19,6 @@ def in_ascii(text: str) -> str:
 
 
 def printable_on(stream: TextIO, text: str, *, plain: bool) -> str:
-    """The text as a stream takes it: what the locale cannot print, or what is no character at all, is an
-    escape. `plain`: there is nothing but ASCII."""
+    """The text as the stream can print it: what its encoding lacks is escaped. `plain`: use ASCII only."""
     encoding = stream.encoding or "utf-8"
     return (in_ascii(text) if plain else text).encode(encoding, "backslashreplace").decode(encoding)

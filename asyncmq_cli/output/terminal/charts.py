@@ -1,4 +1,4 @@
-"""Numbers drawn with characters. Each has a form for a terminal that has none but ASCII."""
+"""Bars, sparklines and charts. A bar has an ASCII form; the others are left out on an ASCII terminal."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from asyncmq_cli.output.text.times import clock
 if TYPE_CHECKING:
     from rich.text import Text
 
-# Of a bar that has no colour; no two states begin with the same one.
+# For a bar without colour, where states must not share a letter.
 _LETTERS = {"completed": "c", "cancelled": "x", "waiting-children": "p"}
-# In tables two states may share a colour, side by side in a bar they may not.
+# In tables two states may share a colour, in a bar they may not.
 _BAR_STYLES = {
     **STATE_STYLES,
     "waiting": "blue",
@@ -24,12 +24,12 @@ _BAR_STYLES = {
     "waiting-children": "bright_cyan",
 }
 _LEAST_POINTS = 2
-# So many on an axis of values; a chart of nine lines has a line for each end of them.
+# Steps on the value axis: as many as nine lines have room for.
 _STEPS = 4
 
 
 def bar(counts: Mapping[str, int], *, width: int, solid: bool) -> Text:
-    """Each state's part of the whole as a stretch of the bar: nothing that there is goes missing.
+    """A bar of `width` characters with a stretch for each state, at least one character if there is a job.
 
     `solid`: in blocks of the states' colours, else in letters.
     """
@@ -50,8 +50,8 @@ def state_style(state: str) -> str:
 
 
 def _stretches(counts: Mapping[str, int], width: int) -> dict[str, int]:
-    """A cell for each state that there is, and its share of the others: what rounding leaves goes to
-    those that lost most by it."""
+    """One cell for each state with jobs, and its share of the rest; cells left by rounding go to the states
+    that lost most by it."""
     present = {state: count for state, count in counts.items() if count > 0}
     total, room = sum(present.values()), max(0, width - len(present))
     cells = {state: 1 + count * room // total for state, count in present.items()}
@@ -62,8 +62,8 @@ def _stretches(counts: Mapping[str, int], width: int) -> dict[str, int]:
 
 
 def resampled(times: Sequence[float], values: Sequence[float | None], width: int) -> Sequence[float | None]:
-    """The mean of each of `width` equal parts of the time, None where nothing is known of one. As they
-    are where there are no more than that."""
+    """The mean of each of `width` equal parts of the time, None where a part has no value. Unchanged if there
+    are at most `width` values."""
     if len(values) <= width:
         return values
     start, span = times[0], times[-1] - times[0]
@@ -76,7 +76,7 @@ def resampled(times: Sequence[float], values: Sequence[float | None], width: int
 
 
 def sparkline(values: Sequence[float | None], width: int) -> str:
-    """The last values, one a cell, from 0 up; a gap where there is none."""
+    """The last `width` values, one a character, scaled from 0; a gap for None."""
     from sparklines import sparklines
 
     shown = list(values)[-width:]
@@ -88,7 +88,7 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Values over time, None where one is not known. `whole`: they are counts, which have no parts."""
+    """Values over time, None where unknown. `whole`: they are counts, so the axis has whole numbers."""
 
     title: str
     values: Sequence[float | None]
@@ -100,7 +100,7 @@ class Series:
 
     @property
     def ticks(self) -> list[float]:
-        """From 0 up to the largest value or above, in steps that can be read."""
+        """The labels of the axis: from 0 to at least the largest value, in round steps."""
         most = max(self.known, default=0) or 1
         step = ceil(most / _STEPS) if self.whole or most >= _STEPS else most / _STEPS
         return [step * number for number in range(_STEPS + 1) if step * (number - 1) < most]
@@ -109,8 +109,8 @@ class Series:
 def over_time(
     times: Sequence[float], series: Sequence[Series], *, width: int, height: int, utc: bool = False
 ) -> list[str]:
-    """The lines of charts one under the other, each so high, over one and the same time, the oldest
-    first. One with too few values to draw is left out."""
+    """The lines of charts below each other, each `height` lines, over the same time, oldest first. A series
+    with fewer than two values is left out."""
     drawn = [each for each in series if len(each.known) >= _LEAST_POINTS]
     margin = max((len(_label(tick)) for each in drawn for tick in each.ticks), default=0)
     return [

@@ -1,4 +1,4 @@
-"""What stands around the tables of a screen that is watched: trends, the time, and what is wrong."""
+"""The lines around the tables of a watched screen: trends, the time, and warnings."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.terminal.viewport import Viewport
 
 
-def trends(trend: Trend, canvas: Viewport, *, is_current: bool) -> Any:
-    """Throughput, backlog and failures, as they were and, where that is known, as they are, on one line."""
+def trends(trend: Trend, viewport: Viewport, *, is_current: bool) -> Any:
+    """One line with throughput, backlog and failures: a sparkline of each, and its current value if known."""
     from rich.text import Text
 
-    told = []
+    series = []
     for title, times, values in (
         ("done/min", trend.times[1:], trend.throughput),
         ("backlog", trend.times, trend.backlog),
         ("failed/min", trend.times[1:], trend.failures),
     ):
         value = _short(values[-1] if values and is_current else None)
-        room = canvas.width // 3 - len(title) - len(value) - 4
-        drawable = canvas.blocks and room > 0
+        room = viewport.width // 3 - len(title) - len(value) - 4
+        drawable = viewport.blocks and room > 0
         line = charts.sparkline(charts.resampled(times, values, room), room) if drawable else ""
-        told.append(" ".join(filter(None, (title, line, value))))
-    return Text("  ".join(told), style="dim")
+        series.append(" ".join(filter(None, (title, line, value))))
+    return Text("  ".join(series), style="dim")
 
 
 def as_of(now: float, every: str, *, is_old: bool, utc: bool = False) -> Any:
-    """When the picture was taken."""
+    """When the snapshot was taken: its time, in red where it is old."""
     from rich.text import Text
 
     time = clock(now, utc=utc)
@@ -43,8 +43,8 @@ def as_of(now: float, every: str, *, is_old: bool, utc: bool = False) -> Any:
 
 
 def remarks(problem: str | None, warnings: Sequence[str], *, where: str = "") -> list[Any]:
-    """What is wrong with the picture; nothing where nothing is. `where` is Redis's address, of which
-    a line may have no more than a part, so that it comes last."""
+    """The problem, else the latest warning, in one line; an empty list if there is neither. `where` is the
+    address of Redis: it is moved to the end, where a narrow terminal cuts."""
     from rich.text import Text
 
     if problem is not None:

@@ -1,4 +1,4 @@
-"""What is typed while a screen is drawn."""
+"""Keys typed while a live screen is shown."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import time
 from typing import Any
 
 _LOCAL_MODES, _CHARACTERS = 3, 6
-"""Where they stand in what `termios.tcgetattr` gives."""
+"""Their positions in the list that `termios.tcgetattr` returns."""
 _NO_CHARACTER = b"\0"
 
 
 def leads_session() -> bool:
-    """Whether this is the first process on the terminal: no shell is there that could continue it."""
+    """Whether this process leads the session of its terminal, so that no shell could continue it after
+    Ctrl-Z."""
     return os.getsid(0) == os.getpid()
 
 
 class Keyboard:
-    """Between `take` and `give_back` nothing that is typed is echoed, and what was not asked for is
-    dropped. Ctrl-C works as ever, and Ctrl-Z where there is a shell."""
+    """Between `take` and `give_back`, typed keys are not echoed, and those that nobody reads are dropped.
+    Ctrl-C works as usual, and Ctrl-Z does if there is a shell."""
 
     def __init__(self) -> None:
-        # The echo is on the terminal that is drawn upon, wherever stdin comes from.
+        # The terminal that is drawn on is the one that echoes, wherever stdin comes from.
         self._terminal = sys.stdout.fileno()
         self._keys: int | None = sys.stdin.fileno() if sys.stdin and sys.stdin.isatty() else None
         self._before: list[Any] | None = None
@@ -34,7 +35,7 @@ class Keyboard:
         modes = termios.tcgetattr(self._terminal)
         modes[_LOCAL_MODES] &= ~(termios.ECHO | termios.ICANON)
         if leads_session():
-            # Ctrl-Z would stop it for good.
+            # Nobody could continue it after Ctrl-Z.
             modes[_CHARACTERS][termios.VSUSP] = _NO_CHARACTER
         termios.tcsetattr(self._terminal, termios.TCSADRAIN, modes)
 
@@ -48,7 +49,7 @@ class Keyboard:
                 raise OSError(*exc.args) from exc
 
     def typed(self, seconds: float) -> str:
-        """What has been typed within that time, or nothing."""
+        """The keys typed within `seconds`, else an empty text."""
         if self._keys is None:
             time.sleep(seconds)
             return ""

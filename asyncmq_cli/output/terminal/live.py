@@ -1,4 +1,4 @@
-"""A screen that is drawn anew in place."""
+"""A full screen that is refreshed in place."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from asyncmq_cli.output.terminal.keyboard import Keyboard, leads_session
 from asyncmq_cli.system import signals
 
 _LOOK_EVERY = 0.1
-"""Seconds between two looks at the size of the terminal."""
+"""Seconds between two checks of the terminal's size."""
 _QUIT = "q"
 
 
 class LiveScreen:
-    """Takes over the terminal between `with` and its end, and then gives it back as it was; so it does
-    for as long as Ctrl-Z has stopped it. A resize is followed at once, whatever goes on meanwhile.
+    """Takes over the terminal inside `with`, and restores it afterwards and while Ctrl-Z has stopped the
+    process. A resize is drawn at once, even while Redis is being read.
 
-    `frame` makes the lines, with their colours, for a width and a height.
+    `frame` returns the lines, with their colours, for a width and a height.
     """
 
     def __init__(self, frame: Callable[[int, int], Sequence[str]]) -> None:
@@ -33,7 +33,7 @@ class LiveScreen:
 
         self._frame = frame
         self._console = Console()
-        # Errors and warnings have a place on the screen; nothing is to be printed beside it.
+        # Errors and warnings are shown on the screen; nothing may be printed beside it.
         self._live = Live(
             console=self._console,
             screen=True,
@@ -49,7 +49,7 @@ class LiveScreen:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> LiveScreen:
-        # From here on a second signal, which would end the program on the spot, waits for `_end`.
+        # A second signal would end the program at once; from here on it waits for `_end`.
         signals.must_clean_up(True)
         try:
             for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH):
@@ -73,7 +73,7 @@ class LiveScreen:
             self._draw()
 
     def wait(self, seconds: float) -> bool:
-        """Sleep, and follow what becomes of the terminal's size meanwhile. False once `q` was typed."""
+        """Sleep, and redraw if the terminal is resized. Returns False as soon as `q` is typed."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self._keyboard.typed(min(left, _LOOK_EVERY))[:1].lower() == _QUIT:
@@ -86,7 +86,7 @@ class LiveScreen:
         from rich.text import Text
 
         self._size = _size()
-        # Or rich would take the variables COLUMNS and LINES for it, which do not follow a resize.
+        # Otherwise rich would use COLUMNS and LINES, which do not follow a resize.
         self._console.size = self._size
         width, height = self._size
         lines = [Text.from_ansi(line, no_wrap=True, overflow="crop") for line in self._frame(width, height)]
@@ -122,7 +122,7 @@ class LiveScreen:
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
-        """Two pictures in one another are none: what a signal asks for comes after it."""
+        """A signal that arrives while a screen is drawn is served after it."""
         self._is_busy = True
         try:
             yield
@@ -142,7 +142,8 @@ class LiveScreen:
                 if number == signal.SIGTSTP:
                     self._stop()
                 elif number == signal.SIGCONT:
-                    # It was stopped by a signal that nobody is told of; who knows what was drawn since.
+                    # It was stopped by SIGSTOP, which cannot be caught, and others may have written to the
+                    # terminal.
                     self._give_back()
                     self._take()
                 self._draw()
@@ -150,9 +151,9 @@ class LiveScreen:
     def _stop(self) -> None:
         self._give_back()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        # Without a shell above it, the kernel would pass over SIGTSTP.
+        # The kernel ignores SIGTSTP where no shell is above the process.
         os.kill(os.getpid(), signal.SIGSTOP if leads_session() else signal.SIGTSTP)
-        # Here it goes on, when the shell says so.
+        # Continued by the shell.
         signal.signal(signal.SIGTSTP, self._on_signal)
         self._take()
         self._due.clear()

@@ -1,4 +1,4 @@
-"""How far something is: a bar on stderr, where somebody sees it."""
+"""Progress bars on stderr, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _WORTH_A_BAR = 100
 
 @contextmanager
 def of_changes(out: Printer, verb: str, total: int) -> Iterator[Callable[[int], None] | None]:
-    """A bar with the rate and the time left, which is told of every few that are done; None where nobody
-    sees it, or it is over too soon."""
+    """A bar with the rate and the time left. Yields a function to call with the number of jobs just changed,
+    or None if stderr is no terminal or there are fewer than 100 jobs."""
     if total < _WORTH_A_BAR or not out.stderr_is_terminal:
         yield None
         return
@@ -37,7 +37,7 @@ def of_changes(out: Printer, verb: str, total: int) -> Iterator[Callable[[int], 
 
 @contextmanager
 def of_waiting(out: Printer, queue: str) -> Iterator[Callable[[Standing], None]]:
-    """A bar with the pace by which a queue becomes empty, which is told how it stands."""
+    """A bar for a queue that drains, with its rate. Yields a function to call with each new standing."""
     if not out.stderr_is_terminal:
         yield lambda standing: None
         return
@@ -56,8 +56,7 @@ def _bar(*last: Any) -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     class WithCursor(Console):
-        """A hidden cursor would have to be shown again by whatever stops or kills us, and SIGKILL does
-        not: so it is never hidden."""
+        """Never hides the cursor: nobody would show it again after SIGKILL."""
 
         def show_cursor(self, show: bool = True) -> bool:
             return False

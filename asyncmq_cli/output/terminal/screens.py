@@ -1,6 +1,6 @@
-"""What fills a screen: the overview, and the lists that are watched.
+"""Full screens: the overview and the watched lists.
 
-Every part is one that rich can draw, and as many lines high as it says.
+Each part is a renderable of rich whose height in lines is known beforehand.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _QUEUES = views.titled(views.on_screen(views.QUEUES), "QUEUES")
-# The age says it as well, in every terminal.
+# AGE says the same as HEARTBEAT.
 _WORKERS = views.titled(
     [column for column in views.on_screen(views.WORKERS) if column.title != "HEARTBEAT"], "WORKERS"
 )
@@ -42,29 +42,29 @@ CUTS = (
     *((_OF_JOBS, 1), (_OF_JOBS, 0), (_OF_WORKERS, 0)),
     *((_OF_QUEUES, 1), (_OF_QUEUES, 0)),
 )
-"""Which section goes down to how many rows, in turn, until all have room."""
+"""Until everything fits, one after the other: the section to shorten, and to how many rows."""
 _FIELDS = "--fields"
 
 
-def head(picture: Snapshot, canvas: Viewport, corner: Any = None) -> Any:
-    """One line: the totals, the distribution of the states as a bar, and `corner` at its end."""
+def head(picture: Snapshot, viewport: Viewport, corner: Any = None) -> Any:
+    """One line: totals, a bar of the states, and `corner` at the end."""
     from rich.text import Text
 
     line = Text.assemble((_totals(picture), "bold"))
-    room = canvas.width - line.cell_len - _GAP - (corner.cell_len + _GAP if corner else 0)
+    room = viewport.width - line.cell_len - _GAP - (corner.cell_len + _GAP if corner else 0)
     known = {state: count for state, count in _distribution(picture).items() if count}
     if known and room >= _LEAST_BAR:
         line.append(" " * _GAP)
-        line.append_text(charts.bar(known, width=room, solid=canvas.solid))
+        line.append_text(charts.bar(known, width=room, solid=viewport.solid))
     if corner:
         line.append(" " * _GAP)
         line.append_text(corner)
     return line
 
 
-def overview(picture: Snapshot, canvas: Viewport) -> list[Any]:
-    """The whole picture under its head, on one screen; what has no room is counted."""
-    above = [*_legend(picture, canvas), *_activity(picture, canvas)]
+def overview(picture: Snapshot, viewport: Viewport) -> list[Any]:
+    """Everything below the head, on one screen; rows and columns without room are counted."""
+    above = [*_legend(picture, viewport), *_activity(picture, viewport)]
     sections: list[Section[Any]] = [
         Section("queue", _QUEUES, picture.stats or (), _trouble),
         Section("worker", _WORKERS, picture.workers or ()),
@@ -72,19 +72,20 @@ def overview(picture: Snapshot, canvas: Viewport) -> list[Any]:
     ]
     return [
         *above,
-        *drawn(sections, CUTS, picture.now, replace(canvas, height=canvas.height - len(above))),
+        *drawn(sections, CUTS, picture.now, replace(viewport, height=viewport.height - len(above))),
     ]
 
 
-def whole(picture: Snapshot, canvas: Viewport) -> list[Any]:
-    """The overview with its head, and a line left for what the shell says next."""
-    line = head(picture, canvas)
-    line.truncate(canvas.width, overflow="ellipsis")
-    return [line, *overview(picture, replace(canvas, height=canvas.height - 2))]
+def whole(picture: Snapshot, viewport: Viewport) -> list[Any]:
+    """The overview with its head, leaving one line for the shell's next prompt."""
+    line = head(picture, viewport)
+    line.truncate(viewport.width, overflow="ellipsis")
+    return [line, *overview(picture, replace(viewport, height=viewport.height - 2))]
 
 
 def _trouble(row: QueueStats) -> tuple[Any, ...] | None:
-    """The more of it the greater: jobs that wait for a worker that is not there, then failed ones."""
+    """How much trouble a queue is in, as a sort key: first waiting jobs without a worker, then failed jobs.
+    None if it is in none."""
     if not views.is_unattended(row) and row.failed == 0:
         return None
     return views.is_unattended(row), row.failed is None, row.failed or 0, row.waiting or 0
@@ -105,41 +106,42 @@ def _distribution(picture: Snapshot) -> dict[str, int | None]:
     return {state: picture.count(state) for state in DISTRIBUTION}
 
 
-def _legend(picture: Snapshot, canvas: Viewport) -> list[Any]:
-    """What the parts of the bar are, on as many lines as it takes."""
+def _legend(picture: Snapshot, viewport: Viewport) -> list[Any]:
+    """What the parts of the bar stand for, on as many lines as needed."""
     from rich.text import Text
 
     lines = [Text()]
     for state, count in _distribution(picture).items():
         if count == 0 and state not in _ALWAYS_TOLD:
             continue
-        sign = "█" if canvas.solid else charts.letter(state)
+        sign = "█" if viewport.solid else charts.letter(state)
         shown = "?" if count is None else f"{count:,}"
         told = Text.assemble((sign, charts.state_style(state)), " ", _SHORT.get(state, state), " ", shown)
-        if lines[-1] and lines[-1].cell_len + _GAP + told.cell_len > canvas.width:
+        if lines[-1] and lines[-1].cell_len + _GAP + told.cell_len > viewport.width:
             lines.append(Text())
         lines[-1].append(" " * _GAP if lines[-1] else "")
         lines[-1].append_text(told)
     return lines
 
 
-def _activity(picture: Snapshot, canvas: Viewport) -> list[Any]:
+def _activity(picture: Snapshot, viewport: Viewport) -> list[Any]:
     from rich.text import Text
 
     found = [
-        f"{_name(queue.name, canvas)} {_when(queue.active_at, picture.now, utc=canvas.utc)}"
+        f"{_name(queue.name, viewport)} {_when(queue.active_at, picture.now, utc=viewport.utc)}"
         for queue in picture.latest_queues or ()
     ]
-    return [Text(line) for line in listed("latest queues:", found or ["none"], canvas.width, lines=2)]
+    return [Text(line) for line in listed("latest queues:", found or ["none"], viewport.width, lines=2)]
 
 
-def _name(name: str, canvas: Viewport) -> str:
-    """So much of it that it has room on a line, with what is said of it."""
-    return shortened(escape_name(name), max(8, canvas.width - 16))
+def _name(name: str, viewport: Viewport) -> str:
+    """The name, shortened so that 16 characters are left on its line."""
+    return shortened(escape_name(name), max(8, viewport.width - 16))
 
 
 def _when(moment: float, now: float, *, utc: bool) -> str:
-    """As short as can be: `3s` is an age; the time of a day that is not today is not told."""
+    """As short as possible: an age such as `3s`, or with `utc` the time of day, or the date if it is another
+    day."""
     if not moment:
         return "-"
     if not utc:
@@ -149,31 +151,31 @@ def _when(moment: float, now: float, *, utc: bool) -> str:
 
 
 def queues(
-    rows: Sequence[QueueStats], columns: Sequence[Column[QueueStats]], now: float, canvas: Viewport
+    rows: Sequence[QueueStats], columns: Sequence[Column[QueueStats]], now: float, viewport: Viewport
 ) -> list[Any]:
-    """As much of the list of queues as there is room for."""
-    return _watched(Section("queue", columns, rows, _trouble, _FIELDS), now, canvas)
+    """The list of queues, as far as it fits."""
+    return _watched(Section("queue", columns, rows, _trouble, _FIELDS), now, viewport)
 
 
-def workers(page: WorkerPage, columns: Sequence[Column[Worker]], now: float, canvas: Viewport) -> list[Any]:
-    """The list of workers, what they are all in all, and which queues have none."""
+def workers(page: WorkerPage, columns: Sequence[Column[Worker]], now: float, viewport: Viewport) -> list[Any]:
+    """The list of workers, their totals, and the queues that have none."""
     from rich.text import Text
 
-    told = [dim(views.worker_footer(page), canvas)]
+    told = [dim(views.worker_footer(page), viewport)]
     if page.folded:
-        told.insert(0, dim(views.folded_workers(page), canvas))
+        told.insert(0, dim(views.folded_workers(page), viewport))
     if page.unattended:
-        names = [_name(name, canvas) for name in page.unattended]
-        lines = listed("no live worker, and jobs wait:", names, canvas.width, lines=2)
+        names = [_name(name, viewport) for name in page.unattended]
+        lines = listed("no live worker, and jobs wait:", names, viewport.width, lines=2)
         told += [Text(line, style=CAUTION) for line in lines]
     section = Section("worker", columns, page.workers, remedy=_FIELDS)
-    return [*_watched(section, now, replace(canvas, height=canvas.height - len(told))), *told]
+    return [*_watched(section, now, replace(viewport, height=viewport.height - len(told))), *told]
 
 
-def _watched(section: Section[Any], now: float, canvas: Viewport) -> list[Any]:
+def _watched(section: Section[Any], now: float, viewport: Viewport) -> list[Any]:
     if not section.rows:
-        return [dim("nothing to show", canvas)]
-    return drawn([section], [(0, 0)], now, canvas)
+        return [dim("nothing to show", viewport)]
+    return drawn([section], [(0, 0)], now, viewport)
 
 
 T = TypeVar("T")
@@ -181,8 +183,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Section(Generic[T]):
-    """A table. Where not all of its rows have room, those of the most `trouble` stay, in their order.
-    `trouble` is false where there is none."""
+    """A table. If not all rows fit, those with the most `trouble` stay, in their order. `trouble` returns a
+    sort key, or something false if the row is in none."""
 
     noun: str
     columns: Sequence[Column[T]]
@@ -190,17 +192,17 @@ class Section(Generic[T]):
     trouble: Callable[[T], Any] | None = None
     remedy: str = "widen the terminal"
 
-    def parts(self, count: int, now: float, canvas: Viewport) -> list[Any]:
+    def parts(self, count: int, now: float, viewport: Viewport) -> list[Any]:
         if not self.rows:
             return []
         shown, hidden = self._chosen(count)
-        drawn, left_out = table(shown, self.columns, now=now, width=canvas.width, utc=canvas.utc)
+        drawn, left_out = table(shown, self.columns, now=now, width=viewport.width, utc=viewport.utc)
         notes = []
         if hidden:
             notes.append(self._left_out(hidden))
         if shown and left_out:
             notes.append(more_columns(len(left_out), self.remedy))
-        return [*([drawn] if shown else []), *(dim(note, canvas) for note in notes)]
+        return [*([drawn] if shown else []), *(dim(note, viewport) for note in notes)]
 
     def _chosen(self, count: int) -> tuple[list[T], list[T]]:
         rows = self.rows
@@ -217,9 +219,9 @@ class Section(Generic[T]):
 
 
 def drawn(
-    sections: Sequence[Section[Any]], cuts: Sequence[tuple[int, int]], now: float, canvas: Viewport
+    sections: Sequence[Section[Any]], cuts: Sequence[tuple[int, int]], now: float, viewport: Viewport
 ) -> list[Any]:
-    """As many rows of each as there is room for."""
+    """As many rows of each section as fit."""
     wanted = [len(section.rows) for section in sections]
 
     def within(room: int) -> list[Any]:
@@ -227,16 +229,16 @@ def drawn(
         return [
             part
             for section, count in zip(sections, given, strict=True)
-            for part in section.parts(count, now, canvas)
+            for part in section.parts(count, now, viewport)
         ]
 
-    room = canvas.height
+    room = viewport.height
     parts = within(room)
-    # What is said of columns that have no room takes lines as well.
-    while room > 0 and sum(map(_height, parts)) > canvas.height:
+    # The lines that count missing columns need room too.
+    while room > 0 and sum(map(_height, parts)) > viewport.height:
         room -= 1
         parts = within(room)
-    while parts and sum(map(_height, parts)) > canvas.height:
+    while parts and sum(map(_height, parts)) > viewport.height:
         parts.pop()
     return parts
 
@@ -246,8 +248,9 @@ def _height(part: Any) -> int:
 
 
 def allot(room: int, wanted: Sequence[int], cuts: Sequence[tuple[int, int]]) -> list[int]:
-    """How many rows each section shows. A section has a line for its titles, and one for what was
-    left out; an empty one has neither. `cuts` says which section goes down to how many rows, in turn."""
+    """How many rows each section shows in `room` lines. A section also has a line of titles, and one that
+    counts the rows left out; an empty section has neither. `cuts`: which section is shortened to how many
+    rows, in turn."""
     given = [min(count, max(0, room)) for count in wanted]
 
     def height() -> int:
@@ -259,5 +262,5 @@ def allot(room: int, wanted: Sequence[int], cuts: Sequence[tuple[int, int]]) -> 
     for index, enough in cuts:
         while height() > room and given[index] > enough:
             given[index] -= 1
-    # The line for a single one that is left out is as high as that one.
+    # "… and 1 more" would take as much room as the row itself.
     return [most if 0 < count == most - 1 else count for count, most in zip(given, wanted, strict=True)]

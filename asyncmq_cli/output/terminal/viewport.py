@@ -1,4 +1,4 @@
-"""What is drawn upon, and text that fits on it."""
+"""The area of the terminal that is drawn in, and text that fits into it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Viewport:
-    """`blocks`: whether there is more than ASCII to draw with; `solid`: and colours. `utc`: times are
-    shown as dates."""
+    """`width` and `height` are in characters. `blocks`: block characters can be shown; `solid`: in colour
+    too. `utc`: times are shown as dates."""
 
     width: int
     height: int
@@ -22,7 +22,7 @@ class Viewport:
     utc: bool = False
 
 
-def canvas_for(out: Printer, *, width: int | None = None, height: int | None = None) -> Viewport:
+def viewport_for(out: Printer, *, width: int | None = None, height: int | None = None) -> Viewport:
     """The printer's terminal, or a part of it."""
     return Viewport(
         width=out.width if width is None else width,
@@ -33,16 +33,16 @@ def canvas_for(out: Printer, *, width: int | None = None, height: int | None = N
     )
 
 
-def dim(text: str, canvas: Viewport) -> Any:
+def dim(text: str, viewport: Viewport) -> Any:
     from rich.text import Text
 
     line = Text(text, style="dim")
-    line.truncate(canvas.width, overflow="ellipsis")
+    line.truncate(viewport.width, overflow="ellipsis")
     return line
 
 
 def listed(title: str, items: Sequence[str], width: int, *, lines: int) -> list[str]:
-    """`title item, item`, on so many lines at most: items are whole or only counted."""
+    """`title item, item`, on at most `lines` lines. An item is never cut: those without room are counted."""
     for count in range(min(len(items), lines * width), -1, -1):
         rest = [f"{len(items) - count:,} more"] if count < len(items) else []
         packed = _packed(title, [*items[:count], *rest], width)

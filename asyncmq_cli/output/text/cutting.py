@@ -1,4 +1,4 @@
-"""What is cut on a terminal, and how that is said: in pipes and files, and with --full, nothing is."""
+"""Cutting long values on a terminal, and saying so. In pipes and files, and with --full, nothing is cut."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cut_text(text: str, most: int = MOST_CHARACTERS) -> str:
 
 
 def value_lines(value: Any, *, full: bool) -> Iterator[str]:
-    """JSON for people, a line an element, escaped."""
+    """Escaped JSON for people, one line per element."""
     return _Lines(full).of(value, "", 0, "")
 
 
@@ -69,7 +69,7 @@ class _Lines:
     def _scalar(self, value: Any) -> str:
         if self._full or not isinstance(value, str) or len(value) <= MOST_CHARACTERS:
             return _json(value)
-        # What is said of the rest stands outside of the quotes: it is no part of the text.
+        # The remark on the rest stands outside of the quotes: it is not part of the value.
         return f"{_json(value[:MOST_CHARACTERS])}{_rest(len(value) - MOST_CHARACTERS, 'character')}"
 
 

@@ -1,4 +1,4 @@
-"""What the doctor has found, in rows and in words."""
+"""The doctor's findings, as rows and as text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WHOLE: tuple[Column[Finding], ...] = (
 
 
 def columns(*, for_people: bool) -> tuple[Column[Finding], ...]:
-    """People are told below the table what each code means and of which jobs it is."""
+    """For people, message and ids are printed below the table instead."""
     return _BRIEF if for_people else _WHOLE
 
 
@@ -71,7 +71,7 @@ def summary(diagnosis: Diagnosis) -> str:
 
 
 def lines_to_ask(findings: Sequence[Finding]) -> list[str]:
-    """What is to be repaired: of each finding how many there are, and the first."""
+    """The findings to be repaired: the number of jobs, and the first ids of each."""
     lines = []
     for one in findings:
         lines += [f"  {one.code} in {one.queue}: {one.count:,}", *_first_ids(one, 2)]
@@ -79,7 +79,7 @@ def lines_to_ask(findings: Sequence[Finding]) -> list[str]:
 
 
 def remark(finding: Finding) -> str:
-    """Of what is left, for a pipe's reader."""
+    """One finding that is left, as a remark beside piped output."""
     return f"queue {finding.queue!r}: {finding.count:,} × {finding.code} left; {finding.repair}"
 
 

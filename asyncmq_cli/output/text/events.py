@@ -12,12 +12,12 @@ from asyncmq_cli.output.text.times import clock, duration
 
 _INDENT = " " * 10
 _GAP = "  "
-# None of these says that something could not be read: nothing waits, nothing is known, there is no time.
+# Null is a normal value of these; of all others it means that something could not be read.
 _MAY_BE_NONE = ("avg_duration", "oldest_waiting_seconds", "time", "timestamp", "ts", "data")
 
 
 def sse(name: str, data: Any) -> bytes:
-    """As the dashboard sends it. JSON has no raw line ends, so that one line of data is enough."""
+    """As the dashboard sends it. JSON contains no raw line breaks, so one line of data is enough."""
     return b"event: " + name.encode() + b"\ndata: " + encode(data) + b"\n\n"
 
 
@@ -28,44 +28,44 @@ def line(name: str, timestamp: float, data: Any) -> bytes:
 def readable(
     name: str, timestamp: float, data: Any, *, width: int, utc: bool = False, full: bool = False
 ) -> Iterator[str]:
-    """One line for an object, and one for each object of a list; where that is longer than `width`, it
-    goes on under itself, and no fact is broken. A long fact is cut, unless `full`."""
+    """One line per object, or per object of a list. A line longer than `width` is continued below, between
+    two pairs. A long value is cut, unless `full`."""
     head = f"{clock(timestamp, utc=utc)}  {escape(name):<14}"
     if isinstance(data, Mapping):
-        yield from _wrapped(head, _facts(data, whole=True, utc=utc, full=full), width, under=len(head))
+        yield from _wrapped(head, _pairs(data, whole=True, utc=utc, full=full), width, under=len(head))
         return
     yield f"{head}{len(data):,}"
     for item in data:
         yield from _wrapped(
-            _INDENT, _facts(item, whole=False, utc=utc, full=full), width, under=len(_INDENT + _GAP)
+            _INDENT, _pairs(item, whole=False, utc=utc, full=full), width, under=len(_INDENT + _GAP)
         )
 
 
-def _wrapped(head: str, facts: Iterable[str], width: int, *, under: int) -> Iterator[str]:
+def _wrapped(head: str, pairs: Iterable[str], width: int, *, under: int) -> Iterator[str]:
     from rich.cells import cell_len
 
     line, is_begun = head, False
-    for fact in facts:
-        longer = f"{line}{_GAP if is_begun else ''}{fact}"
+    for pair in pairs:
+        longer = f"{line}{_GAP if is_begun else ''}{pair}"
         if is_begun and cell_len(longer) > width:
             yield line
-            longer = " " * under + fact
+            longer = " " * under + pair
         line, is_begun = longer, True
     yield line
 
 
-def _facts(data: Mapping[str, Any], *, whole: bool, utc: bool, full: bool) -> list[str]:
-    """What there is of it, one time in one form; of a row that is not `whole` no zeros either. A `?`
-    is what could not be read."""
-    shown = {name: value for name, value in data.items() if _is_told(name, value, whole)}
+def _pairs(data: Mapping[str, Any], *, whole: bool, utc: bool, full: bool) -> list[str]:
+    """`name=value` pairs, with one time in one form; `?` stands for a value that could not be read. Zeros are
+    left out, unless `whole`."""
+    shown = {name: value for name, value in data.items() if _is_shown(name, value, whole)}
     moment = shown.pop("timestamp", None) or shown.pop("heartbeat", None)
     if moment is not None:
         shown["time"] = clock(moment, utc=utc)
-    facts = (f"{escape(str(name))}={_value(name, value)}" for name, value in shown.items())
-    return [fact if full else cut_text(fact) for fact in facts]
+    pairs = (f"{escape(str(name))}={_value(name, value)}" for name, value in shown.items())
+    return [pair if full else cut_text(pair) for pair in pairs]
 
 
-def _is_told(name: str, value: Any, whole: bool) -> bool:
+def _is_shown(name: str, value: Any, whole: bool) -> bool:
     if value is None:
         return name not in _MAY_BE_NONE
     return whole or value not in (0, "", [])

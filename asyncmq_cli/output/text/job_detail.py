@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 # What has a line of its own, or is shown under a heading.
 _HEADINGS = ("args", "kwargs", "result", "last_error", "error_traceback")
-_FACTS = ("id", "task", "task_id", "name", "status", "priority", "retries", "max_retries", "ttl")
+_PLAIN = ("id", "task", "task_id", "name", "status", "priority", "retries", "max_retries", "ttl")
 _MOMENTS = ("created_at", "delay_until", "run_at", "active_since", "last_attempt")
-_SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_FACTS, *_MOMENTS, "depends_on"})
+_SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_PLAIN, *_MOMENTS, "depends_on"})
 _NAMES = ("Job", "Queue", "Task")
 _LED_TO = {"cause": "caused by", "context": "while handling"}
 _LIBRARY_PATH = re.compile(
@@ -40,7 +40,7 @@ _FULL_TITLES = {
 
 
 def job_lines(detail: JobDetail, *, now: float, show_secrets: bool, full: bool = False) -> Iterator[str]:
-    """A job's detail for people: facts first, then why it failed, then what it was given. Long values are
+    """A job's detail for people: its data first, then why it failed, then what it was given. Long values are
     cut, unless `full`."""
     job = detail.job
 
@@ -48,20 +48,20 @@ def job_lines(detail: JobDetail, *, now: float, show_secrets: bool, full: bool =
         shown = str(value) if show_secrets else redact_text(str(value))
         return shown if full else cut_text(shown)
 
-    facts: list[tuple[str, Any]] = [
+    pairs: list[tuple[str, Any]] = [
         ("Job", job.id or "-"),
         ("Queue", job.queue),
         ("Task", job.task_id or "-"),
         ("State", job.status),
     ]
-    facts += _times(job, now)
-    facts += [(title, job.get(key)) for title, key in (("Priority", "priority"), ("Time to live", "ttl"))]
-    facts.append(("Failed tries", views.tries(job)))
-    facts += [
+    pairs += _times(job, now)
+    pairs += [(title, job.get(key)) for title, key in (("Priority", "priority"), ("Time to live", "ttl"))]
+    pairs.append(("Failed tries", views.tries(job)))
+    pairs += [
         ("Waits for", _parents(job.get("depends_on"))),
         ("Problem", job.problem),
     ]
-    for title, value in facts:
+    for title, value in pairs:
         if value is not None:
             shown = (escape_name if title in _NAMES else escape)(text(value))
             yield f"{title + ':':<14}{shown}"
@@ -79,7 +79,7 @@ def _parents(depends_on: Any) -> str | None:
 def queue_lines(
     stats: QueueStats, now: float, columns: Sequence[Column[QueueStats]] = views.QUEUES
 ) -> Iterator[str]:
-    """One fact a line, under the titles of the table."""
+    """Title and value, one pair a line, with the titles of the table."""
     for column in columns:
         title = _FULL_TITLES.get(column.title, column.title.capitalize())
         yield f"{title + ':':<21}{human(column, column.for_people(stats), now)}"

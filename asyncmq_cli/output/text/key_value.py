@@ -1,4 +1,4 @@
-"""One thing in full, for a pipe: a line for each member of its document, tab-separated."""
+"""One document for a pipe: a line for each key, with a tab before its value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.text.escape import escape_reversibly
 from asyncmq_cli.output.text.times import rfc3339
 
-# The objects that are ours: their members have lines of their own. All others are what was stored.
+# Objects of our own, whose members get a line each. All others hold stored data.
 _PARTS = ("metrics", "counts", "rates", "error")
 _TIMES = ("timestamp", "created_at", "run_at", "delay_until")
 _STORED = ("payload", "result")
@@ -22,10 +22,10 @@ def tab_separated_pairs(document: Mapping[str, Any], within: str = "") -> Iterat
         if name in _PARTS and isinstance(value, Mapping):
             yield from tab_separated_pairs(value, f"{within}{name}.")
         else:
-            yield f"{within}{name}\t{_told(name, value)}"
+            yield f"{within}{name}\t{_value(name, value)}"
 
 
-def _told(name: str, value: Any) -> str:
+def _value(name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str) and name not in _STORED:

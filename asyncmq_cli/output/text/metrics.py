@@ -1,4 +1,4 @@
-"""The metrics for people: totals, rates, and how both went."""
+"""Metrics for people (totals, rates, charts) and for Prometheus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asyncmq_cli.output.json.snapshots import DISTRIBUTION
 from asyncmq_cli.output.tables.columns import Column
 from asyncmq_cli.output.tables.tables import table
 from asyncmq_cli.output.terminal import charts
-from asyncmq_cli.output.terminal.viewport import Viewport, canvas_for
+from asyncmq_cli.output.terminal.viewport import Viewport, viewport_for
 from asyncmq_cli.output.text.times import clock, duration, moment, rfc3339
 
 if TYPE_CHECKING:
@@ -38,28 +38,28 @@ _CHART_HEIGHT = 9
 _LEAST_CHART, _WIDEST_CHART = 48, 120
 _GAP = 2
 _A_DAY = 86400.0
-_NOT_KNOWN = "not known, for jobs were removed or retried meanwhile"
+_NOT_KNOWN = "unknown: jobs were removed or retried meanwhile"
 
 
 def lines(snapshot: MetricsSnapshot, rates: Rates) -> list[str]:
-    """One fact a line."""
-    facts = [("Time", rfc3339(snapshot.timestamp) or "-")]
-    facts += [(state.capitalize(), _number(getattr(snapshot, state))) for state in _COUNTS]
-    facts += [("Queues", _number(snapshot.total_queues)), ("Workers", _number(snapshot.total_workers))]
-    facts += _pace(rates) if snapshot.is_whole else [("Rates", "not known, a count could not be read")]
-    return [f"{title + ':':<16}{value}" for title, value in facts]
+    """Title and value, one pair a line."""
+    pairs = [("Time", rfc3339(snapshot.timestamp) or "-")]
+    pairs += [(state.capitalize(), _number(getattr(snapshot, state))) for state in _COUNTS]
+    pairs += [("Queues", _number(snapshot.total_queues)), ("Workers", _number(snapshot.total_workers))]
+    pairs += _pace(rates) if snapshot.is_whole else [("Rates", "unknown: a count could not be read")]
+    return [f"{title + ':':<16}{value}" for title, value in pairs]
 
 
-def frame(found: tuple[MetricsSnapshot, Rates], canvas: Viewport) -> list[Any]:
+def frame(found: tuple[MetricsSnapshot, Rates], viewport: Viewport) -> list[Any]:
     """The same on a screen."""
     from rich.text import Text
 
-    return [Text(line) for line in lines(*found)[: canvas.height]]
+    return [Text(line) for line in lines(*found)[: viewport.height]]
 
 
 def _pace(rates: Rates) -> list[tuple[str, str]]:
     if rates.window_seconds is None:
-        return [("Rates", "not known yet, they need two snapshots")]
+        return [("Rates", "unknown until there are two snapshots")]
     return [
         ("Completed/min", _rate(rates.completed_per_minute)),
         ("Failed/min", _rate(rates.failed_per_minute)),
@@ -77,7 +77,7 @@ def _backlog(rates: Rates) -> str:
 
 def _until_empty(left: float | None) -> str:
     if left is None:
-        return "it does not shrink"
+        return "not shrinking"
     return f"empty in {duration(left)}" if left else "it is empty"
 
 
@@ -90,23 +90,22 @@ def _number(count: int | None) -> str:
 
 
 def print_history(out: Printer, snapshots: Sequence[MetricsSnapshot], trend: Trend, *, now: float) -> None:
-    """The table, newest first, with charts of the same time beside it, or under it where that is too
-    narrow."""
+    """The table, newest first, with charts beside it, or below it on a narrow terminal."""
     from rich.text import Text
 
-    canvas = canvas_for(out)
-    columns = _columns(snapshots, now=now, utc=canvas.utc)
-    drawn, left_out = table(snapshots, columns, now=now, width=canvas.width, utc=canvas.utc)
+    viewport = viewport_for(out)
+    columns = _columns(snapshots, now=now, utc=viewport.utc)
+    drawn, left_out = table(snapshots, columns, now=now, width=viewport.width, utc=viewport.utc)
     rows = [Text.from_ansi(line) for line in out.drawn(drawn)]
     taken = max(row.cell_len for row in rows) + _GAP
-    if out.fields or left_out or canvas.width - taken < _LEAST_CHART:
+    if out.fields or left_out or viewport.width - taken < _LEAST_CHART:
         out.rows(snapshots, columns, now=now)
-        for line in _charts(trend, canvas):
+        for line in _charts(trend, viewport):
             out.line(line)
         return
-    lines = _charts(trend, replace(canvas, width=canvas.width - taken))
-    # What is beside the first of more rows than there is room for has scrolled off.
-    above = max(0, len(rows) - len(lines)) if len(rows) >= canvas.height else 0
+    lines = _charts(trend, replace(viewport, width=viewport.width - taken))
+    # The first rows may have scrolled off: the charts go beside the last ones.
+    above = max(0, len(rows) - len(lines)) if len(rows) >= viewport.height else 0
     for row, line in zip_longest(rows, ["" for _ in range(above)] + lines):
         beside = Text(" ") if row is None else row
         beside.pad_right(taken - beside.cell_len)
@@ -116,7 +115,7 @@ def print_history(out: Printer, snapshots: Sequence[MetricsSnapshot], trend: Tre
 def _columns(
     snapshots: Sequence[MetricsSnapshot], *, now: float, utc: bool
 ) -> tuple[Column[MetricsSnapshot], ...]:
-    """With times that tell the rows apart: ages would be the same for whole screens."""
+    """The columns with clock times: ages would be the same for whole screens."""
     if utc or not snapshots:
         return HISTORY
     is_long = now - snapshots[-1].timestamp > _A_DAY
@@ -124,15 +123,15 @@ def _columns(
     return (Column("TIME", lambda row: told(row.timestamp), "id"), *HISTORY[1:])
 
 
-def _charts(trend: Trend, canvas: Viewport) -> list[str]:
-    if not canvas.blocks:
+def _charts(trend: Trend, viewport: Viewport) -> list[str]:
+    if not viewport.blocks:
         return []
     series = (
         charts.Series("jobs waiting", trend.backlog, whole=True),
         charts.Series("jobs completed a minute", [None, *trend.throughput][: len(trend.times)]),
     )
-    width = min(canvas.width, _WIDEST_CHART)
-    return charts.over_time(trend.times, series, width=width, height=_CHART_HEIGHT, utc=canvas.utc)
+    width = min(viewport.width, _WIDEST_CHART)
+    return charts.over_time(trend.times, series, width=width, height=_CHART_HEIGHT, utc=viewport.utc)
 
 
 _Label = tuple[str, ...]
@@ -140,8 +139,8 @@ _BYTE = re.compile(r"[\udc80-\udcff]|\\x[0-9a-f]{2}")
 
 
 def exposition(stats: Sequence[QueueStats] | None) -> bytes:
-    """All metrics; only that the tool is not ready where `stats` is None. A value that could not be
-    read has no sample, because a zero would be one."""
+    """All metrics, or only `asyncmq_dashboard_ready 0` if `stats` is None. A value that could not be read has
+    no sample, because a zero would be a value."""
     from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import generate_latest
 

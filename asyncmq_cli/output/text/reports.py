@@ -26,8 +26,8 @@ _MOST_SHOWN = 100
 
 
 def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
-    """The lines for one target, each with the kind of line it is; none for a failure, which is
-    told as an error."""
+    """The lines for one target, each with its kind (`done` or `warning`). None for a failure, which is raised
+    as an error."""
     result = report.results[0]
     if result.error is not None:
         return

@@ -9,7 +9,7 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def rfc3339(timestamp: float | None) -> str | None:
-    """UTC with microseconds; None for None and for a time outside the calendar."""
+    """UTC with microseconds. None for None, and for a time outside of years 1 to 9999."""
     if timestamp is None:
         return None
     try:
@@ -26,7 +26,7 @@ def date(timestamp: float) -> str:
 
 
 def duration(seconds: float, *, units: int = 2) -> str:
-    """At most so many units: `45s`, `3m 20s`, `2h 5m`, `4d 1h`; `forever` where it has no end."""
+    """At most `units` units: `45s`, `3m 20s`, `2h 5m`, `4d 1h`; `forever` for infinity."""
     if not math.isfinite(seconds):
         return "forever"
     rest = round(abs(seconds))
@@ -43,7 +43,7 @@ def duration(seconds: float, *, units: int = 2) -> str:
 
 
 def interval(seconds: float) -> str:
-    """To the last digit, as the command line takes it: `90s` is `1m30s`; so is `0.5s` as it is."""
+    """Exact, in the form that the command line takes: `1m30s` for 90, `0.5s` for 0.5."""
     whole, parts = divmod(seconds, 1)
     rest = int(whole)
     text = ""
@@ -54,7 +54,7 @@ def interval(seconds: float) -> str:
 
 
 def relative(timestamp: float, now: float, *, units: int = 2) -> str:
-    """`3m 20s ago`, `in 2h`, `now`; `never` for a time that has no place on the clock."""
+    """`3m 20s ago`, `in 2h`, `now`; `never` for infinity."""
     ahead = timestamp - now
     if not math.isfinite(ahead):
         return "never"
@@ -65,15 +65,15 @@ def relative(timestamp: float, now: float, *, units: int = 2) -> str:
 
 
 def clock(timestamp: float, *, span: float = 0.0, utc: bool = False) -> str:
-    """The time of day here, as `14:03:22`; for a row of times over `span` seconds with the date, or
-    without the seconds, where that is what tells them apart."""
+    """The local time of day, as `14:03:22`. For times that spread over `span` seconds: with the date, or
+    without the seconds, as far as needed to tell them apart."""
     form = "%m-%d %H:%M" if span > 86400 else "%H:%M" if span > 1200 else "%H:%M:%S"
     return _local(timestamp, form, timezone.utc if utc else None)
 
 
 def moment(timestamp: float, *, utc: bool | None = None) -> str:
-    """The date and the time of day here: `2026-11-23 14:03:22`; with `utc` False with the offset, and with
-    True in UTC, as `2026-11-23 13:03:22Z`."""
+    """Local date and time: `2026-11-23 14:03:22`. With `utc` False the offset is added; with True it is in
+    UTC, as `2026-11-23 13:03:22Z`."""
     if utc is None:
         return _local(timestamp, "%Y-%m-%d %H:%M:%S", None)
     shown = date(timestamp) if utc else _here(timestamp)

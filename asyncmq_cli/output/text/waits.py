@@ -1,4 +1,4 @@
-"""How waiting ended."""
+"""The result of `wait`, as a document and as text."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def document(report: WaitReport) -> Document:
 
 
 def sentence(report: WaitReport) -> str:
-    """For people, of a queue that has become as it was to be."""
+    """For people: what was reached, and after how long."""
     what = "is drained" if report.goal == "drained" else "has no active job"
     return escape(f"Queue {report.queue} {what}, after {duration(report.waited_seconds)}")
 
 
 def pace(standing: Standing) -> str:
-    """`41/s, 30s left`; nothing while it is not known."""
+    """`41/s, 30s left`; empty while the rate is unknown."""
     if standing.rate is None or standing.seconds_left is None:
         return ""
     digits = 0 if standing.rate >= 10 else 1

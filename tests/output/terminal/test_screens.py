@@ -45,7 +45,7 @@ def picture(
     )
 
 
-def canvas(width: int = 80, height: int = 24, *, solid: bool = True) -> Viewport:
+def viewport(width: int = 80, height: int = 24, *, solid: bool = True) -> Viewport:
     return Viewport(width=width, height=height, solid=solid, blocks=solid)
 
 
@@ -65,7 +65,7 @@ def test_eighty_by_twenty_four_holds_a_handful_of_queues_with_all_states_and_the
         workers=[Worker(worker_id, "queue-1", 2, NOW, 0.0, 30.0) for worker_id in ids[:3]],
         latest_jobs=[LatestJob(NOW - 9, "queue-1", job_id, "waiting") for job_id in ids],
     )
-    lines = drawn(screens.whole(full, canvas()))
+    lines = drawn(screens.whole(full, viewport()))
     assert len(lines) <= 23
     assert max(map(cell_len, lines)) <= 80
     assert [sum(line.startswith(f"queue-{n} ") for line in lines) for n in range(5)] == [1] * 5
@@ -89,7 +89,7 @@ def test_the_overview_fits_and_counts_what_it_leaves_out(
     shown: tuple[int, int, int], height: int, width: int, length: int
 ) -> None:
     found = replace(picture(*shown, name="queue".ljust(length, "x"), waiting=1), latest_queues=[])
-    lines = drawn(screens.overview(found, canvas(width, height)))
+    lines = drawn(screens.overview(found, viewport(width, height)))
     assert len(lines) <= height
     assert max(map(cell_len, lines)) <= width
     hidden = sum(int(line.split()[2].replace(",", "")) for line in lines if line.startswith("… and "))
@@ -129,11 +129,11 @@ def test_queues_in_trouble_stay_and_are_in_their_order() -> None:
     stats[25] = queue("queue-25", failed=900)
     for number in (7, 28):
         stats[number] = queue(f"queue-{number:02}", failed=1)
-    lines = drawn(screens.overview(replace(picture(0, 9, 10), stats=stats), canvas(height=20)))
+    lines = drawn(screens.overview(replace(picture(0, 9, 10), stats=stats), viewport(height=20)))
     shown = [line.split()[0] for line in lines if line.startswith("queue-")]
     assert shown == ["queue-03", "queue-07", "queue-20", "queue-25", "queue-28"]
     assert "… and 25 more queues" in lines
-    few = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas(height=4)))
+    few = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, viewport(height=4)))
     assert [line.split()[0] for line in few[1:-2]] == ["queue-20"]
     assert few[-2] == "… and 29 more queues, 4 in trouble"
 
@@ -146,7 +146,7 @@ def test_jobs_that_wait_for_a_worker_that_is_not_there_are_told_in_a_word_and_in
         queue("paused", waiting=3, workers=0, paused=True),
         queue("unknown", waiting=None, workers=0),
     ]
-    lines = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas()))
+    lines = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, viewport()))
     of_queue = {line.split()[0]: line for line in lines}
     assert "no worker" in of_queue["alone"] and " none " in of_queue["alone"]
     assert " paused " in of_queue["paused"] and " none " in of_queue["paused"]
@@ -154,7 +154,7 @@ def test_jobs_that_wait_for_a_worker_that_is_not_there_are_told_in_a_word_and_in
         assert " running " in of_queue[quiet] and "none" not in of_queue[quiet]
     coloured = io.StringIO()
     Console(file=coloured, width=80, color_system="standard", force_terminal=True).print(
-        Group(*screens.queues(stats[1:2], views.on_screen(views.QUEUES), NOW, canvas()))
+        Group(*screens.queues(stats[1:2], views.on_screen(views.QUEUES), NOW, viewport()))
     )
     assert "\x1b[31mno worker" in coloured.getvalue()
 
@@ -162,14 +162,14 @@ def test_jobs_that_wait_for_a_worker_that_is_not_there_are_told_in_a_word_and_in
 def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
     name = "billing-invoices-for-customers-of-all-kinds-in-production-eu7"
     stats = [queue(name, waiting=1), queue("mail")]
-    for line in drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas())):
+    for line in drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, viewport())):
         assert cell_len(line) <= 80
-    text = "\n".join(drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas())))
+    text = "\n".join(drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, viewport())))
     assert re.search(r"^billing-i\S*…\S*tion-eu7  running ", text, re.MULTILINE), text
     assert "+ 6 columns: --fields" in text
-    narrow = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas(60)))
+    narrow = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, viewport(60)))
     assert narrow[-1] == "+ 8 columns: --fields"
-    wide = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, canvas(120)))
+    wide = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, viewport(120)))
     assert wide[-1] == "+ 3 columns: --fields"
 
 
@@ -179,7 +179,7 @@ def test_the_latest_queues_are_whole_or_counted(utc: bool) -> None:
     at = [NOW - 90000, NOW - 7200, NOW - 60, NOW - 1, 0.0]
     latest = [LatestQueue(moment, name) for name, moment in zip(names, at, strict=True)]
     found = replace(picture(1, 0, 0), latest_queues=latest)
-    lines = drawn(screens.whole(found, replace(canvas(), utc=utc)))
+    lines = drawn(screens.whole(found, replace(viewport(), utc=utc)))
     start = next(number for number, line in enumerate(lines) if line.startswith("latest queues:"))
     told = " ".join(lines[start : start + 2])
     ages = (
@@ -187,27 +187,27 @@ def test_the_latest_queues_are_whole_or_counted(utc: bool) -> None:
     )
     assert f"latest queues: {', '.join(map(' '.join, zip(names, ages, strict=True)))}" in told
     long = [LatestQueue(NOW, f"{name}-{'x' * 50}") for name in names]
-    lines = drawn(screens.whole(replace(found, latest_queues=long), canvas()))
+    lines = drawn(screens.whole(replace(found, latest_queues=long), viewport()))
     assert f"{names[0]}-{'x' * 50} now, 4 more" in lines
 
 
 def test_the_legend_tells_every_state_that_there_is() -> None:
     counts = {state.replace("-", "_"): 1_000_000 for state in JOB_STATES}
-    text = "\n".join(drawn(screens.whole(picture(1, 0, 0, **counts), canvas(60))))
+    text = "\n".join(drawn(screens.whole(picture(1, 0, 0, **counts), viewport(60))))
     for word in ("waiting", "active", "delayed", "completed", "failed", "expired", "cancelled", "children"):
         assert f"█ {word} 1,000,000" in text
 
 
 def test_what_could_not_be_counted_is_no_zero() -> None:
     lines = drawn(
-        screens.whole(replace(picture(1, 0, 0), stats=[queue("a", waiting=None, workers=None)]), canvas())
+        screens.whole(replace(picture(1, 0, 0), stats=[queue("a", waiting=None, workers=None)]), viewport())
     )
     assert lines[0] == "1 queue, an unknown number of jobs, an unknown number of workers"
     assert lines[1].startswith("█ waiting ?  ")
 
 
 def test_an_empty_redis_has_an_overview_too() -> None:
-    assert drawn(screens.whole(picture(0, 0, 0), canvas())) == [
+    assert drawn(screens.whole(picture(0, 0, 0), viewport())) == [
         "0 queues, 0 jobs, 0 workers",
         "█ waiting 0  █ active 0  █ failed 0",
         "latest queues: none",
@@ -215,7 +215,7 @@ def test_an_empty_redis_has_an_overview_too() -> None:
 
 
 def test_without_colour_the_bar_is_made_of_letters_that_the_legend_explains() -> None:
-    lines = drawn(screens.whole(picture(1, 0, 0, waiting=30, failed=10), canvas(solid=False)))
+    lines = drawn(screens.whole(picture(1, 0, 0, waiting=30, failed=10), viewport(solid=False)))
     bar = lines[0].split()[-1]
     assert set(bar) == {"w", "f"}
     assert "w waiting 30" in lines[1] and "f failed 10" in lines[1]
@@ -224,7 +224,7 @@ def test_without_colour_the_bar_is_made_of_letters_that_the_legend_explains() ->
 
 @pytest.mark.parametrize("name", [HOSTILE, "界" * 30, "x" * 300])
 def test_no_name_does_more_than_be_shown(name: str) -> None:
-    lines = drawn(screens.whole(picture(name=name), canvas()))
+    lines = drawn(screens.whole(picture(name=name), viewport()))
     assert all(line.isprintable() for line in lines)
     assert cell_len(lines[2]) <= 80
 
@@ -238,7 +238,7 @@ def test_the_trends_are_one_line_that_ends_with_the_present(
     values: list[float | None], width: int, is_current: bool
 ) -> None:
     trend = Trend([NOW + n for n in range(len(values))], values[1:], values, values[1:])
-    (line,) = drawn([header_footer.trends(trend, canvas(width), is_current=is_current)])
+    (line,) = drawn([header_footer.trends(trend, viewport(width), is_current=is_current)])
     assert cell_len(line) <= width
     if len(values) < 2 or values[-1] is None or not is_current:
         assert line.endswith(" -")
