@@ -59,7 +59,7 @@ class _Board(Generic[T]):
 
     def show(self, found: tuple[Snapshot, T]) -> None:
         self._shown = found
-        snapshot = found[0].snapshot()
+        snapshot = found[0].metrics()
         # Totals of another moment would make false rates.
         if snapshot.is_whole and not found[0].states_age:
             self._trend.add(snapshot)
@@ -77,7 +77,7 @@ class _Board(Generic[T]):
         corner = header_footer.as_of(picture.now, self._every, is_old=problem is not None, utc=viewport.utc)
         shown = out.drawn_all([screens.head(picture, viewport, corner), *self._frame(value, viewport)])
         # Of what has no room, what is wrong is the last to go.
-        is_current = picture.snapshot().is_whole
+        is_current = picture.metrics().is_whole
         below = [header_footer.trends(self._trend.trend(), viewport, is_current=is_current), *remarks]
         return [*shown[: viewport.height + 1], *out.drawn_all(below)]
 

@@ -43,7 +43,7 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
 
     def look(picture: Snapshot) -> tuple[MetricsSnapshot, Rates]:
         nonlocal rates
-        snapshot = picture.snapshot()
+        snapshot = picture.metrics()
         # Totals of another moment would make false rates.
         if rates is None or not picture.states_age:
             if not no_record:

@@ -116,8 +116,8 @@ class Snapshot:
         counts = [row.workers for row in self.stats or ()]
         return None if None in counts else sum(count or 0 for count in counts)
 
-    def snapshot(self) -> MetricsSnapshot:
-        """What it says of all queues together."""
+    def metrics(self) -> MetricsSnapshot:
+        """The totals of all queues, as the history keeps them."""
         return MetricsSnapshot(
             timestamp=self.now,
             waiting=self.count("waiting"),

@@ -170,7 +170,7 @@ def test_a_server_that_never_answers_is_given_up(temporary: Path, monkeypatch: p
     mute = executable(temporary / "mute", "#!/bin/sh\necho 'I will not talk'\nexec sleep 3600\n")
     monkeypatch.setattr(server_module, "_START_SECONDS", 0.2)
     server = PrivateRedis(mute)
-    with pytest.raises(DemoUnavailable, match="does not answer"):
+    with pytest.raises(DemoUnavailable, match="did not answer"):
         server.start()
     assert not is_running(server.pid)
     assert list(temporary.iterdir()) == [mute]

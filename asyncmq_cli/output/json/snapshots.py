@@ -30,17 +30,17 @@ _DASHBOARD_STATES = ("waiting", "active", "delayed", "completed", "failed")
 DISTRIBUTION = (*_DASHBOARD_STATES, "expired", "cancelled", WAITING_CHILDREN)
 
 
-def totals(picture: Snapshot) -> Document:
+def totals(snapshot: Snapshot) -> Document:
     return {
-        "total_queues": len(picture.stats or ()),
-        "total_jobs": picture.total_jobs,
-        "total_workers": picture.total_workers,
-        "states_age_seconds": picture.states_age,
+        "total_queues": len(snapshot.stats or ()),
+        "total_jobs": snapshot.total_jobs,
+        "total_workers": snapshot.total_workers,
+        "states_age_seconds": snapshot.states_age,
     }
 
 
-def distribution(picture: Snapshot) -> Document:
-    return {state.replace("-", "_"): picture.count(state) for state in DISTRIBUTION}
+def distribution(snapshot: Snapshot) -> Document:
+    return {state.replace("-", "_"): snapshot.count(state) for state in DISTRIBUTION}
 
 
 def metrics(snapshot: MetricsSnapshot) -> Document:
@@ -74,18 +74,18 @@ def latest_queue(queue: LatestQueue) -> Document:
 EVENTS: dict[str, Callable[[Snapshot], Any]] = {
     "overview": totals,
     "jobdist": distribution,
-    "metrics": lambda picture: metrics(picture.snapshot()),
-    "queues": lambda picture: [documents.queue(row) for row in picture.stats or ()],
-    "workers": lambda picture: [documents.worker(worker) for worker in picture.workers or ()],
-    "latest_jobs": lambda picture: [latest_job(job) for job in picture.latest_jobs or ()],
-    "latest_queues": lambda picture: [latest_queue(queue) for queue in picture.latest_queues or ()],
+    "metrics": lambda snapshot: metrics(snapshot.metrics()),
+    "queues": lambda snapshot: [documents.queue(row) for row in snapshot.stats or ()],
+    "workers": lambda snapshot: [documents.worker(worker) for worker in snapshot.workers or ()],
+    "latest_jobs": lambda snapshot: [latest_job(job) for job in snapshot.latest_jobs or ()],
+    "latest_queues": lambda snapshot: [latest_queue(queue) for queue in snapshot.latest_queues or ()],
 }
 """The data of each event, in the order in which the dashboard sends them."""
 
 
-def overview(picture: Snapshot) -> Document:
-    events = {name: document(picture) for name, document in EVENTS.items()}
-    return {**events, "latest_jobs_partial": picture.latest_partial}
+def overview(snapshot: Snapshot) -> Document:
+    events = {name: document(snapshot) for name, document in EVENTS.items()}
+    return {**events, "latest_jobs_partial": snapshot.latest_partial}
 
 
 def runtime(event: RuntimeEvent, *, show_secrets: bool) -> Document:
@@ -121,16 +121,16 @@ def history(snapshots: Iterable[MetricsSnapshot]) -> Document:
     return {"history": [snapshot_row(snapshot) for snapshot in snapshots]}
 
 
-def overview_rows(picture: Snapshot) -> Iterator[str]:
+def overview_rows(snapshot: Snapshot) -> Iterator[str]:
     """Tab-separated lines: the kind of row, then the columns of that list."""
-    for title, counts in (("overview", totals(picture)), ("jobdist", distribution(picture))):
+    for title, counts in (("overview", totals(snapshot)), ("jobdist", distribution(snapshot))):
         for name, count in counts.items():
             yield f"{title}\t{name}\t{'' if count is None else count}"
     lists: tuple[tuple[str, Sequence[Any] | None, tuple[Column[Any], ...]], ...] = (
-        ("queue", picture.stats, views.QUEUES),
-        ("worker", picture.workers, views.WORKERS),
-        ("latest_job", picture.latest_jobs, views.LATEST_JOBS),
-        ("latest_queue", picture.latest_queues, views.LATEST_QUEUES),
+        ("queue", snapshot.stats, views.QUEUES),
+        ("worker", snapshot.workers, views.WORKERS),
+        ("latest_job", snapshot.latest_jobs, views.LATEST_JOBS),
+        ("latest_queue", snapshot.latest_queues, views.LATEST_QUEUES),
     )
     for title, rows, columns in lists:
         for row in rows or ():

@@ -46,13 +46,13 @@ CUTS = (
 _FIELDS = "--fields"
 
 
-def head(picture: Snapshot, viewport: Viewport, corner: Any = None) -> Any:
+def head(snapshot: Snapshot, viewport: Viewport, corner: Any = None) -> Any:
     """One line: totals, a bar of the states, and `corner` at the end."""
     from rich.text import Text
 
-    line = Text.assemble((_totals(picture), "bold"))
+    line = Text.assemble((_totals(snapshot), "bold"))
     room = viewport.width - line.cell_len - _GAP - (corner.cell_len + _GAP if corner else 0)
-    known = {state: count for state, count in _distribution(picture).items() if count}
+    known = {state: count for state, count in _distribution(snapshot).items() if count}
     if known and room >= _LEAST_BAR:
         line.append(" " * _GAP)
         line.append_text(charts.bar(known, width=room, solid=viewport.solid))
@@ -62,25 +62,25 @@ def head(picture: Snapshot, viewport: Viewport, corner: Any = None) -> Any:
     return line
 
 
-def overview(picture: Snapshot, viewport: Viewport) -> list[Any]:
+def overview(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     """Everything below the head, on one screen; rows and columns without room are counted."""
-    above = [*_legend(picture, viewport), *_activity(picture, viewport)]
+    above = [*_legend(snapshot, viewport), *_activity(snapshot, viewport)]
     sections: list[Section[Any]] = [
-        Section("queue", _QUEUES, picture.stats or (), _trouble),
-        Section("worker", _WORKERS, picture.workers or ()),
-        Section("job", _JOBS, picture.latest_jobs or ()),
+        Section("queue", _QUEUES, snapshot.stats or (), _trouble),
+        Section("worker", _WORKERS, snapshot.workers or ()),
+        Section("job", _JOBS, snapshot.latest_jobs or ()),
     ]
     return [
         *above,
-        *drawn(sections, CUTS, picture.now, replace(viewport, height=viewport.height - len(above))),
+        *drawn(sections, CUTS, snapshot.now, replace(viewport, height=viewport.height - len(above))),
     ]
 
 
-def whole(picture: Snapshot, viewport: Viewport) -> list[Any]:
+def whole(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     """The overview with its head, leaving one line for the shell's next prompt."""
-    line = head(picture, viewport)
+    line = head(snapshot, viewport)
     line.truncate(viewport.width, overflow="ellipsis")
-    return [line, *overview(picture, replace(viewport, height=viewport.height - 2))]
+    return [line, *overview(snapshot, replace(viewport, height=viewport.height - 2))]
 
 
 def _trouble(row: QueueStats) -> tuple[Any, ...] | None:
@@ -91,27 +91,27 @@ def _trouble(row: QueueStats) -> tuple[Any, ...] | None:
     return views.is_unattended(row), row.failed is None, row.failed or 0, row.waiting or 0
 
 
-def _totals(picture: Snapshot) -> str:
-    queues = len(picture.stats or ())
+def _totals(snapshot: Snapshot) -> str:
+    queues = len(snapshot.stats or ())
     return ", ".join(
         (
             counted(queues, "queue"),
-            counted(picture.total_jobs, "job"),
-            counted(picture.total_workers, "worker"),
+            counted(snapshot.total_jobs, "job"),
+            counted(snapshot.total_workers, "worker"),
         )
     )
 
 
-def _distribution(picture: Snapshot) -> dict[str, int | None]:
-    return {state: picture.count(state) for state in DISTRIBUTION}
+def _distribution(snapshot: Snapshot) -> dict[str, int | None]:
+    return {state: snapshot.count(state) for state in DISTRIBUTION}
 
 
-def _legend(picture: Snapshot, viewport: Viewport) -> list[Any]:
+def _legend(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     """What the parts of the bar stand for, on as many lines as needed."""
     from rich.text import Text
 
     lines = [Text()]
-    for state, count in _distribution(picture).items():
+    for state, count in _distribution(snapshot).items():
         if count == 0 and state not in _ALWAYS_TOLD:
             continue
         sign = "█" if viewport.solid else charts.letter(state)
@@ -124,12 +124,12 @@ def _legend(picture: Snapshot, viewport: Viewport) -> list[Any]:
     return lines
 
 
-def _activity(picture: Snapshot, viewport: Viewport) -> list[Any]:
+def _activity(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     from rich.text import Text
 
     found = [
-        f"{_name(queue.name, viewport)} {_when(queue.active_at, picture.now, utc=viewport.utc)}"
-        for queue in picture.latest_queues or ()
+        f"{_name(queue.name, viewport)} {_when(queue.active_at, snapshot.now, utc=viewport.utc)}"
+        for queue in snapshot.latest_queues or ()
     ]
     return [Text(line) for line in listed("latest queues:", found or ["none"], viewport.width, lines=2)]
 

@@ -165,7 +165,7 @@ class EventService:
         snapshot = reader.read()
         # Totals of another moment would make false rates.
         if options.record and "metrics" in options.polled and not snapshot.states_age:
-            self._metrics.keep(snapshot.snapshot())
+            self._metrics.keep(snapshot.metrics())
         return [
             Event(name, snapshot.latest_at or snapshot.now, snapshot)
             if name.startswith("latest")

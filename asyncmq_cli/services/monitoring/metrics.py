@@ -37,7 +37,7 @@ class MetricsService:
 
     def now(self) -> MetricsSnapshot:
         """What there is at this moment. It is not kept."""
-        return SnapshotReader(self._store, SNAPSHOT_FIELDS).read().snapshot()
+        return SnapshotReader(self._store, SNAPSHOT_FIELDS).read().metrics()
 
     def record(self, snapshot: MetricsSnapshot) -> bool:
         """Keep a snapshot; False where another was kept within two seconds. Raises IncompleteSnapshot."""
