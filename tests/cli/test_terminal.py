@@ -100,7 +100,7 @@ def test_no_table_wraps_a_line(columns: int, utc: list[str], server: PrivateRedi
         ["overview"],
     ):
         screen = on_terminal(*args, *utc, url=server.url, columns=columns)
-        told = ("(no room", "warning", "3 workers on ")
+        told = ("+ ", "warning", "3 workers on ")
         table = [line for line in screen.lines if not line.startswith(told)]
         assert screen.code == 0
         assert max(map(len, table)) <= columns, screen.text

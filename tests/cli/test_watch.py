@@ -102,7 +102,7 @@ def test_the_screen_follows_a_resize_while_redis_hangs() -> None:
                 terminal.resize(160, 40)
                 terminal.shows("every 0.2s", "DEAD  REPEAT", "failed/min")
                 terminal.resize(60, 16)
-                terminal.shows("every 0.2s", "no room", "failed/min")
+                terminal.shows("every 0.2s", "widen the terminal", "failed/min")
             finally:
                 os.kill(process, signal.SIGCONT)
             enqueue(server, "two")
