@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -465,6 +466,23 @@ def test_a_definition_that_would_run_the_same_twice_is_refused(client: redis.Red
     ]
     assert run(*add, "--retries", "3", "--replace", plain).code == 0
     assert client.zcard("queue:emails:repeatables") == 2
+
+
+def test_a_field_of_seconds_is_asked_about_on_a_terminal(server: PrivateRedis, client: redis.Redis) -> None:
+    add = ("repeatables", "add", "mail", "--task", "app.poll", "--cron")
+    before = client.zcard("queue:mail:repeatables")
+    no = on_terminal(*add, "*/10 * * * * *", url=server.url, answer="n\n")
+    assert (no.code, client.zcard("queue:mail:repeatables")) == (5, before)
+    question = no.text.index("Add the repeatable? [y/N]")
+    shown = no.text[:question]
+    assert "The sixth field is seconds, not the first as elsewhere." in shown
+    # The runs are ten minutes apart, with a second in each: what was meant is seen to be something else.
+    assert len(re.findall(r"^  \d{4}-\d\d-\d\dT", shown, re.MULTILINE)) == 5
+    yes = on_terminal(*add, "*/10 * * * * *", url=server.url, answer="y\n")
+    assert (yes.code, client.zcard("queue:mail:repeatables")) == (0, before + 1)
+    for unasked in (("*/10 * * * *",), ("*/20 * * * * *", "--yes"), ("*/20 * * * * *", "--dry-run")):
+        screen = on_terminal(*add, *unasked, url=server.url)
+        assert (screen.code, "[y/N]" in screen.text) == (0, False)
 
 
 def test_what_a_cron_expression_does_not_mean_here_is_said(run: Run) -> None:
