@@ -16,7 +16,7 @@ Keys = dict[str, set[str]]
 
 
 def fill(client: redis.Redis, queue: str, names: list[str], state: str) -> None:
-    """Dead or waiting jobs, as the library leaves them; a test of its own compares the two."""
+    """Dead, waiting or active jobs, as the library leaves them; a test of its own compares the two."""
     client.flushall()
     client.set(f"queue:{queue}:waiting:seq", len(names))
     records = [library.job(name, status=state) for name in names]
@@ -28,7 +28,10 @@ def fill(client: redis.Redis, queue: str, names: list[str], state: str) -> None:
         pipe.set(f"jobs:{queue}:{record['id']}", json.dumps(record))
         pipe.sadd(f"jobs:{queue}:ids", record["id"])
         pipe.hset(f"jobs:{queue}:states", record["id"], state)
-        pipe.zadd(f"queue:{queue}:waiting", {record["id"]: 5e12 + number})
+        if state == "active":
+            pipe.hset(f"queue:{queue}:active", record["id"], str(1.6e9 + number))
+        else:
+            pipe.zadd(f"queue:{queue}:waiting", {record["id"]: 5e12 + number})
     pipe.execute()
 
 
@@ -64,6 +67,7 @@ def in_(keys: Keys, name: str) -> set[str]:
 
 WAITING = frozenset({"record", "ids", "waiting", "state waiting"})
 DEAD = frozenset({"record", "ids", "dlq", "state failed"})
+ACTIVE = frozenset({"record", "ids", "active", "state active"})
 NOWHERE = frozenset[str]()
 
 # What a job is in before the change, and after it.
@@ -71,6 +75,7 @@ CHANGES = {
     "retry": (DEAD, WAITING),
     "remove": (DEAD, NOWHERE),
     "cancel": (WAITING, frozenset({"record", "ids", "cancelled", "state cancelled"})),
+    "requeue": (ACTIVE, WAITING),
     "restore": (NOWHERE, DEAD),
 }
 # The same of a repair, for one job after the other.
@@ -80,7 +85,7 @@ REPAIRS = (
     (WAITING - {"ids"}, WAITING),
     (frozenset({"ids"}), NOWHERE),
 )
-STATE = {"retry": "failed", "remove": "failed", "cancel": "waiting"}
+STATE = {"retry": "failed", "remove": "failed", "cancel": "waiting", "requeue": "active"}
 
 
 def damage(client: redis.Redis, queue: str, names: list[str]) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 # A section for each kind of fault, in this order: what was done, and what was held afterwards.
 SECTIONS = {
     "The tool killed": """
-        Bulk retry, remove (with a backup) and cancel of 10,000 jobs, a restore, a repair by the doctor,
-        and changes of definitions, SIGKILLed at random moments and run again until done. After each
+        Bulk retry, remove (with a backup), cancel and requeue of 10,000 jobs, a restore, a repair by the
+        doctor, and changes of definitions, SIGKILLed at random moments and run again until done. After each
         kill every job was in exactly one place, each change had exactly one success event and each
         success event its change; all that was removed was in a backup.""",
     "Redis killed": """

@@ -61,6 +61,7 @@ CHANGES: dict[str, Args] = {
     "remove with a backup": ("jobs", "remove", QUEUE, "late", "--yes", "--backup", str(NEW_BACKUP)),
     "restore": ("jobs", "restore", LOST, "--yes"),
     "cancel": ("jobs", "cancel", QUEUE, "soon", "--yes"),
+    "requeue": ("jobs", "requeue", QUEUE, "running", "--force", "--yes"),
     "workers forget": ("workers", "forget", "worker-1", "--queue", QUEUE, "--force", "--yes"),
     "repeatables add": ("repeatables", "add", QUEUE, "--task", "app.new", "--every", "60s"),
     "repeatables pause": ("repeatables", "pause", QUEUE, "--task", "app.tick"),

@@ -27,7 +27,7 @@ from tests.faults.fakes import Proxy
 from tests.faults.scale import record, scaled, seeded
 from tests.faults.support import QUEUE, Tool
 
-VERBS = ("retry", "remove", "cancel")
+VERBS = ("retry", "remove", "cancel", "requeue")
 ALL_VERBS = (*VERBS, "restore", "repair")
 JOBS = [f"job-{number:05}" for number in range(scaled(400, 10_000))]
 FEW = JOBS[:60]
@@ -41,6 +41,7 @@ def command(verb: str, *more: str) -> tuple[str, ...]:
     """The change of all jobs; of a restore, `more` begins with the backup."""
     words = {
         "cancel": ("jobs", "cancel", QUEUE, "--all"),
+        "requeue": ("jobs", "requeue", QUEUE, "--all", "--force"),
         "restore": ("jobs", "restore"),
         "repair": ("doctor", QUEUE, "--repair"),
     }
