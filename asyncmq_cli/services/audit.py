@@ -1,4 +1,4 @@
-"""Reading the audit trail."""
+"""Read and filter the audit trail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """All match exactly, but `q`, which may be any part of an event's text."""
+    """Fields match exactly; `q` matches any part of an event's text, in any case."""
 
     action: str | None = None
     status: str | None = None
@@ -37,21 +37,21 @@ class AuditFilter:
 
 
 class AuditService:
-    """What the trail holds."""
+    """Reads the audit trail."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @staticmethod
     def clamped(limit: int) -> int:
-        """A limit brought within 1 to 500."""
+        """The limit, clamped to 1 to 500."""
         return max(1, min(limit, MAX_LIMIT))
 
     def matching(
         self, wanted: AuditFilter, *, since: float | None, limit: int | None
     ) -> Iterator[AuditEvent]:
-        """Events newest first. `since` is an age in seconds. A limit is brought within 1 to 500;
-        None means all."""
+        """Matching events, newest first. `since` is an age in seconds. `limit` is clamped to 1 to 500; None
+        means all."""
         events = self._store.audit.newest_first(self._store.warn)
         if since is not None:
             earliest = self._store.now() - since
@@ -62,7 +62,7 @@ class AuditService:
     def newest(
         self, wanted: AuditFilter, *, since: float | None, limit: int
     ) -> tuple[list[AuditEvent], bool]:
-        """So many events as `matching` gives, and whether there are more."""
+        """At most `limit` matching events, and whether there are more."""
         matching = self.matching(wanted, since=since, limit=None)
         found = list(islice(matching, self.clamped(limit)))
         return found, next(matching, None) is not None

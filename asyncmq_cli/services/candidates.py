@@ -1,4 +1,4 @@
-"""What Redis has to offer to somebody who is typing: soon, or not at all."""
+"""Completion candidates from Redis, in time or not at all."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE = 0.3
-"""Seconds for which Redis is waited for, unless more is asked for."""
+"""Seconds to wait for Redis, by default."""
 LEAST_ID = 3
-"""Characters of a job's id that must be there: fewer would fit too many."""
+"""Characters of a job's id that must be typed: fewer would match too many."""
 _MAX_JOBS = 100
 _SAMPLE = 200
 _ID_SHOWN = 10
@@ -28,8 +28,8 @@ _ID_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class CandidateRequest:
-    """What is looked for: a `kind` of LOOKUPS that begins with `prefix`, for a command such as
-    ("jobs", "retry"), in `queue` where one was named."""
+    """Candidates of a `kind` of LOOKUPS that begin with `prefix`, for a command such as ("jobs", "retry"),
+    and in `queue` if one was named."""
 
     kind: str
     prefix: str
@@ -39,7 +39,7 @@ class CandidateRequest:
 
 @dataclass(slots=True)
 class _Results:
-    """`is_whole`: everything was looked at, and there is no more."""
+    """`is_whole` says that the search has ended, and has found all there are."""
 
     abouts: dict[str, str] = field(default_factory=dict)
     is_whole: bool = False
@@ -66,13 +66,13 @@ class _Search:
 
 
 def live(config: Config, request: CandidateRequest, patience: float) -> list[Candidate]:
-    """What is found within `patience` seconds from the first byte to Redis. Nothing where Redis is
-    away or refuses: who only types has asked for no answer, so that there is no error either."""
+    """The candidates found within `patience` seconds. None of them if Redis is away or refuses: whoever is
+    typing gets no error."""
     return _look_up(config, request, patience).candidates
 
 
 def whole(config: Config, request: CandidateRequest, patience: float) -> list[Candidate] | None:
-    """The same, but None unless it is all that there is."""
+    """The same, but None unless all candidates were found."""
     found = _look_up(config, request, patience)
     return found.candidates if found.is_whole else None
 
@@ -83,7 +83,7 @@ def _look_up(config: Config, request: CandidateRequest, patience: float) -> _Res
 
     found = _Results()
     hasty = replace(config, timeout=patience)
-    # In a thread of its own, because looking up a host's name heeds no timeout.
+    # In a thread, because resolving a host name has no timeout.
     thread = Thread(
         target=_search,
         args=(lambda: CandidateReader(hasty), request, patience, found),
@@ -102,7 +102,7 @@ def _search(
     from asyncmq_cli.errors import AdminError
 
     try:
-        # What is read at one go, such as groups, must be told before nobody waits for it any more.
+        # Stop early: groups, which are found all at once, must be ready before the thread is abandoned.
         deadline = time.monotonic() + patience * 0.8
         with connect() as reader:
             search = _Search(reader, request, deadline, found.abouts)
@@ -130,7 +130,7 @@ def _jobs(search: _Search) -> None:
 
 
 def _state_filter(command: tuple[str, ...]) -> Callable[[str | None], bool]:
-    """Whether a command may hit a job in a state. What the states hash does not know may be any."""
+    """A filter of the states that a command may hit. A job of unknown state passes."""
     if command[:1] == ("dlq",) or command[-1:] == ("retry",):
         return lambda state: state is None or state in DEAD_STATES
     if command[-1:] == ("cancel",):
@@ -169,7 +169,7 @@ def _groups(search: _Search) -> None:
 
 
 def _tasks(search: _Search) -> None:
-    """Those of the definitions, and elsewhere those of some jobs: enough to know how they are called."""
+    """The tasks of definitions; elsewhere also those of a sample of jobs."""
     queue = search.request.queue
     if queue is None:
         return

@@ -1,4 +1,4 @@
-"""Queues: which there are, how they stand, pausing and resuming them."""
+"""List, show, pause, resume and forget queues."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ SOURCE = "queues.detail"
 
 
 class QueueService:
-    """Queues, and their pause marks."""
+    """Reads queues, and sets their pause marks."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def list(self, fields: Collection[str] = ALL_FIELDS) -> Iterator[QueueStats]:
-        """A row for each queue, sorted by name, of which no more is read than these fields need."""
+        """A row per queue, sorted by name. Reads no more than `fields` need."""
         now = self._store.now()
         yield from self._store.queues.all_stats(self._store.queues.names(), now, fields)
 
     def exists(self, queue: str) -> bool:
-        """Whether any key of it is there."""
+        """Whether Redis has any key of the queue."""
         return self._store.queues.exists(queue)
 
     def show(self, queue: str, fields: Collection[str] = ALL_FIELDS) -> QueueStats:
@@ -40,15 +40,15 @@ class QueueService:
         return self._store.queues.stats(queue, self._store.now(), fields)
 
     def pause(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
-        """Keep workers from taking jobs; one that is paused already is a success with a note."""
+        """Keep workers from taking jobs. A queue that is already paused is a success with a note."""
         return self._set("queue.pause", queues, reason=reason, dry_run=dry_run, paused=True)
 
     def resume(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
-        """Let workers take jobs again; one that is not paused is a success with a note."""
+        """Let workers take jobs again. A queue that is not paused is a success with a note."""
         return self._set("queue.resume", queues, reason=reason, dry_run=dry_run, paused=False)
 
     def forget(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
-        """Take away what an emptied queue leaves behind; one in which anything else is, is refused."""
+        """Delete what is left of an empty queue. A queue with anything else in it is refused."""
         from asyncmq_cli.services.changes.runner import Runner
 
         runner = Runner(self._store, "queue.forget", SOURCE, reason=reason, dry_run=dry_run)
@@ -62,7 +62,7 @@ class QueueService:
             if left:
                 raise ChangeRefused(
                     "queue_not_empty",
-                    f"queue {queue!r} is not empty: {to_text(left)!r} is there",
+                    f"queue {queue!r} is not empty: it has {to_text(left)!r}",
                     hint=f"{command_line('queues', 'show', queue)} shows what is in it",
                 )
             return None

@@ -246,7 +246,7 @@ def test_waiting_jobs_that_do_not_tell_their_age(server: PrivateRedis, client: r
     result = cli("check", "--max-oldest", "1h")
     assert (
         result.code,
-        "no job that stands first in its priority says when it was created" in result.stdout,
+        "no job at the head of its priority has a creation time" in result.stdout,
     ) == (3, True)
 
 

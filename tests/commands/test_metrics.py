@@ -212,8 +212,8 @@ def test_a_key_of_a_wrong_type_in_the_historys_place(client: redis.Redis, cli: R
     assert [line.split(":")[3].strip() for line in result.stderr.splitlines()] == [
         "the key"
     ] * 0 or result.stderr
-    assert "history of the metrics is not added to" in result.stderr
-    assert "history of the metrics cannot be read" in result.stderr
+    assert "metrics history cannot be written" in result.stderr
+    assert "metrics history cannot be read" in result.stderr
     assert client.get(STREAM) == b"text"
 
 
@@ -318,7 +318,7 @@ def test_a_snapshot_in_which_a_count_is_missing_is_not_kept(client: redis.Redis,
     assert result.json["metrics"]["failures"] is None
     assert result.json["counts"]["waiting"] == 1
     assert result.json["rates"] == {**NO_RATES, "snapshots": 0}
-    assert "is not added to: a count could not be read" in result.stderr
+    assert "cannot be written: a count could not be read" in result.stderr
     assert "counts.failed\t\n" in cli("metrics", "show").stdout
     text = cli("metrics", "show", "--color", "always").stdout
     assert "Failed:         -\n" in text and "a count could not be read\n" in text
@@ -346,7 +346,7 @@ def test_who_may_not_write_is_warned_and_shown_all_the_same(
         shown = cli("metrics", "show", "--json", "--redis-url", url)
         assert shown.code == 0
         assert shown.json["rates"]["backlog_per_minute"] > 0
-        assert "the history of the metrics is not added to: the Redis user may not do this" in shown.stderr
+        assert "the metrics history cannot be written: the Redis user may not do this" in shown.stderr
         assert cli("metrics", "show", "--no-record", "--redis-url", url).stderr == ""
         assert cli("metrics", "record", "--redis-url", url).code == 3
         assert client.xlen(STREAM) == 1
@@ -359,7 +359,7 @@ def test_a_redis_that_is_out_of_memory_can_still_be_looked_at(client: redis.Redi
     try:
         shown = cli("metrics", "show")
         assert shown.code == 0
-        assert "is not added to: Redis is out of memory" in shown.stderr
+        assert "cannot be written: Redis is out of memory" in shown.stderr
         assert len(cli("events", "tail", "--once").lines) == 7
         assert cli("metrics", "record").code == 3
     finally:

@@ -215,7 +215,7 @@ def test_a_pause_ends_it_as_soon_as_it_is_in_the_way(
             result = waiting.result()
             assert (result.code, result.stderr.splitlines()[0]) == (
                 1,
-                f"error: queue '{QUEUE}' is paused, so nothing is taken from it",
+                f"error: queue '{QUEUE}' is paused, so no worker takes jobs from it",
             )
         running, last = start("now"), start("next-2")
         end.touch()
@@ -280,7 +280,9 @@ def test_redis_coming_back_is_waited_for_by_who_keeps_waiting(
     with stopped(server):
         result = late.result()
     assert (result.code, result.stdout) == (124, "")
-    assert "did not answer when the 1 s were over: how 'mail' stands is not known" in result.stderr
+    assert (
+        "timed out after 1 s without an answer from Redis: the state of 'mail' is not known" in result.stderr
+    )
 
 
 @pytest.mark.parametrize("words", [(), ("--for", "active-empty"), ("--keep-waiting",)], ids=" ".join)
@@ -298,7 +300,7 @@ def test_a_queue_that_vanishes_is_not_drained(
     library.with_backend(server.url, lambda opened: opened.register_worker("worker-1", QUEUE, 2, 4e9))
     result = waiting.result()
     assert (result.code, result.json["outcome"]) == (1, "queue_vanished")
-    assert "was lost while it was waited for" in result.stderr
+    assert "disappeared during the wait" in result.stderr
 
 
 def test_a_queue_that_was_begun_anew_is_not_the_one_that_was_waited_for(

@@ -275,9 +275,7 @@ def test_a_reader_is_warned_once_that_its_snapshots_are_not_kept(guarded: Guarde
     for args in (("metrics", "show"), ("events", "tail", "--count", "3", "--interval", "0.1")):
         result = tool(guarded.url, *args)
         assert (result.code, result.stderr.count("\n")) == (0, 1)
-        assert result.stderr.startswith(
-            "warning: the history of the metrics is not added to: the Redis user "
-        )
+        assert result.stderr.startswith("warning: the metrics history cannot be written: the Redis user ")
 
 
 def test_reads_in_a_row_need_no_more_than_a_readers_rules(guarded: Guarded, tool: Tool) -> None:

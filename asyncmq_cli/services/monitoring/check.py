@@ -1,6 +1,6 @@
-"""The probes of `check`: each value is read once, and only if something asks for it.
+"""The probes of `check`. Each value is read once, and only if a threshold needs it.
 
-Wherever `queues list` shows a number, it is this one: both come from the same reader.
+A number is the one that `queues list` shows: both come from the same reader.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _NO_BOUNDS = Threshold()
 
 
 class CheckService:
-    """Whether everything is within bounds."""
+    """Checks queues against thresholds."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def check(self, queues: Sequence[str], thresholds: Mapping[str, Threshold]) -> CheckReport:
-        """Look at these queues, or at all where none is named; never raises what Redis refuses.
+        """Check these queues, or all if none is named. An error of Redis becomes a probe, not an exception.
 
-        `thresholds` are by the name of the probe, as in `models.checks.PROBES`.
+        `thresholds` are by name of the probe, as in `models.checks.PROBES`.
         """
         try:
             with self._store.errors():
@@ -62,14 +62,14 @@ class CheckService:
         for counts in self._counts(names, now, thresholds):
             probes += QueueProbes(self._store, counts, now).judged(thresholds)
         if not queues and not names and "workers" in thresholds:
-            # Who asks for workers is not served by there being no queue that could lack one.
+            # Without any queue there is no worker either, so a wanted minimum is not met.
             probes.append(_judged("workers", None, 0, thresholds["workers"]))
         return CheckReport(now, names, probes)
 
     def _counts(
         self, names: Sequence[str], now: float, thresholds: Mapping[str, Threshold]
     ) -> Iterator[QueueCounts]:
-        """Sizes, and the little more that only some probes need, of many queues in few round trips."""
+        """Sizes, and what only some probes need, of many queues in few round trips."""
         queues = self._store.queues
         sizes = list(queues.sizes(names, now))
         oldest: Mapping[str, float] = {}
@@ -77,7 +77,7 @@ class CheckService:
         if "oldest" in thresholds:
             oldest = queues.oldest_waiting([one.queue for one in sizes if one.waiting])
         if "failed" in thresholds:
-            # Only the states hash tells which of the dead letters have expired.
+            # Only the states hash says which of the dead letters have expired.
             dead = [one.queue for one in sizes if one.dlq]
             failed = {one.queue: failed_of(one, states) for one, states in queues.states(dead, now)}
         for one in sizes:
@@ -90,7 +90,7 @@ class CheckService:
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """`oldest` is when the oldest waiting job was created. None is what cannot be read, or is not there."""
+    """`oldest` is when the oldest waiting job was created. A value that is missing or unreadable is None."""
 
     sizes: Sizes
     oldest: float | None
@@ -98,7 +98,7 @@ class QueueCounts:
 
 
 class QueueProbes:
-    """The values of one queue. What its sizes show to be empty is not read."""
+    """The probes of one queue. A place that is empty by its size is not read."""
 
     def __init__(self, store: Store, counts: QueueCounts, now: float) -> None:
         self._store = store
@@ -161,7 +161,7 @@ class QueueProbes:
         return _known(self._sizes.due, self._keys.delayed)
 
     def _unattended(self) -> int:
-        """The backlog that nobody takes. That of a paused queue is not meant to be taken."""
+        """The backlog without a live worker; 0 for a paused queue, whose jobs are not to be taken."""
         if self._sizes.paused or self._is_empty or any(worker.is_live for worker in self._workers):
             return 0
         return self._waiting + self._due
@@ -176,12 +176,12 @@ class QueueProbes:
     def _oldest(self) -> float | None:
         oldest = self._counts.oldest
         if self._waiting and oldest is None:
-            raise _Unknown("no job that stands first in its priority says when it was created")
+            raise _Unknown("no job at the head of its priority has a creation time")
         if oldest is not None and oldest > self._now + TOLERANCE:
             ahead = offset_in_words(oldest - self._now)
             self._store.warn_of(
                 self._queue,
-                f"the clock of what enqueued its jobs is {ahead} the server's: their age is not known",
+                f"the clock that set creation times is {ahead} the server's, so the age of jobs is unknown",
             )
         return None if oldest is None else max(0.0, self._now - oldest)
 
@@ -202,7 +202,7 @@ class QueueProbes:
 
 
 class _Unknown(Exception):
-    """The data do not say what was asked for."""
+    """The value of a probe cannot be told from the data."""
 
 
 def _known(size: int | None, key: bytes) -> int:

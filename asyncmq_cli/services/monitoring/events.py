@@ -1,4 +1,4 @@
-"""The dashboard's events, again and again, and what AsyncMQ publishes in between."""
+"""Poll Redis for the dashboard's events, and listen to what AsyncMQ publishes in between."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _FIELDS: dict[str, frozenset[str]] = {
     "metrics": SNAPSHOT_FIELDS,
     "queues": ALL_FIELDS,
 }
-"""What is read of the queues for each event."""
+"""The fields of the rows that each event needs."""
 
 _LISTEN_SECONDS = 0.5
-"""Seconds for which nothing but the channel is attended to."""
+"""Seconds of listening between two checks of the output."""
 
 Sleep = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One of EVENTS, of a picture, or RUNTIME, of what was published.
+    """One of EVENTS, from a snapshot, or RUNTIME, from the channel.
 
-    `timestamp` is when what it tells was read, or published.
+    `timestamp` is when its data was read or published, epoch seconds.
     """
 
     name: str
@@ -51,9 +51,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class TailOptions:
-    """What to follow: `rounds` of the events wanted, None for no end; `interval` is seconds.
+    """`wanted` names the events. `rounds` is how often to poll, None for without end; `interval` is seconds.
 
-    `record` adds a snapshot to the history of the metrics with each `metrics` event.
+    With `record`, each `metrics` event adds a snapshot to the metrics history.
     """
 
     wanted: Sequence[str]
@@ -64,17 +64,17 @@ class TailOptions:
 
     @property
     def polled(self) -> list[str]:
-        """Those wanted that pictures tell, in the order in which the dashboard sends them."""
+        """The wanted events that come from snapshots, in the dashboard's order."""
         return [name for name in EVENTS if name in self.wanted]
 
     @property
     def listens(self) -> bool:
-        """Whether what AsyncMQ publishes is wanted."""
+        """Whether published events are wanted."""
         return RUNTIME in self.wanted
 
 
 class _RoundCounter:
-    """Of rounds, or of nothing where there is no end."""
+    """Counts down the rounds; None never ends."""
 
     def __init__(self, count: int | None) -> None:
         self._left = count
@@ -88,15 +88,15 @@ class _RoundCounter:
 
 
 class EventService:
-    """What happens, as it happens."""
+    """Streams events."""
 
     def __init__(self, store: Store, metrics: MetricsService) -> None:
         self._store = store
         self._metrics = metrics
 
     def tail(self, options: TailOptions, sleep: Sleep = time.sleep) -> Iterator[Event | Outage]:
-        """Events as they come. An outage is what lies between two of them. `sleep` is how to do
-        nothing for so many seconds; while AsyncMQ is listened to it is called with 0."""
+        """Events as they come, and outages between them. `sleep` is called with the seconds to pause; while
+        listening, with 0."""
         reader = SnapshotReader(
             self._store,
             frozenset().union(*(_FIELDS.get(name, ()) for name in options.polled)),
@@ -112,7 +112,7 @@ class EventService:
                 self._store.runtime.open()
             if options.polled:
                 return self._events(options, reader)
-            # Nothing else would tell that the server at the other end is no more.
+            # Without polling, only this notices that the server is gone.
             self._store.now()
             return []
 
@@ -155,7 +155,7 @@ class EventService:
                         yield Event(RUNTIME, published.ts or time.time(), published)
                 sleep(0.0)
         except RedisProblem as exc:
-            # What is published until the next look is missed, and that is said.
+            # Events published until the next poll are lost, so report an outage.
             reset()
             if not options.retry or not exc.may_pass:
                 raise
@@ -163,7 +163,7 @@ class EventService:
 
     def _events(self, options: TailOptions, reader: SnapshotReader) -> list[Event]:
         snapshot = reader.read()
-        # Totals of another moment would make false rates.
+        # Totals read at another time would give wrong rates.
         if options.record and "metrics" in options.polled and not snapshot.states_age:
             self._metrics.keep(snapshot.metrics())
         return [

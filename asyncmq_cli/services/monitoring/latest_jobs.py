@@ -1,4 +1,4 @@
-"""The newest jobs of a queue, and of all."""
+"""Find the newest jobs of a queue, and of all queues."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 LATEST_JOBS = 10
 FEW_JOBS = 20_000
-"""Of more, the latest are looked for by the orders that Redis keeps."""
+"""Above this many jobs, the newest are found by the orders that Redis keeps."""
 
 
 def newest_of(store: Store, queue: str) -> list[LatestJob]:
-    """The newest jobs of a queue, the newest first. What cannot be read is warned of."""
+    """The newest jobs of a queue, newest first. Warns of keys that cannot be read."""
     prefilter = NewestPrefilter()
     top: list[LatestJob] = []
     for job in _readable(store, queue, prefilter):
         found = LatestJob(_created(job), queue, job.id, job.status)
         if len(top) == LATEST_JOBS and newest_first(found) >= newest_first(top[-1]):
             continue
-        # Redis may give a job twice.
+        # A scan may return a job twice.
         top = newest([found, *(one for one in top if one.id != found.id)])
         if len(top) == LATEST_JOBS:
             prefilter.floor = top[-1].created
@@ -38,8 +38,8 @@ def newest_of(store: Store, queue: str) -> list[LatestJob]:
 
 
 def newest_placed(store: Store, sizes: Sequence[Sizes]) -> dict[str, list[LatestJob]]:
-    """The newest jobs of each queue as far as they can be among the newest of all, without reading all.
-    Completed and cancelled jobs, and those that wait for others, are in no order and are left out."""
+    """By queue, the jobs that can be among the newest of all, without reading all jobs. Completed and
+    cancelled jobs, and those that wait for parents, are in no order and are left out."""
     found: dict[str, list[LatestJob]] = {}
     for job, state in store.newest_placed(sizes, LATEST_JOBS):
         found.setdefault(job.queue, []).append(LatestJob(job.created, job.queue, to_text(job.id), state))
@@ -59,10 +59,10 @@ def newest(jobs: Iterable[LatestJob]) -> list[LatestJob]:
 
 
 def newest_first(job: LatestJob) -> tuple[float, str, str]:
-    """What to sort by; equal times go by queue and id."""
+    """The sort key: newest first, equal times by queue and id."""
     return (-job.created, job.queue, job.id)
 
 
 def _created(job: Job) -> float:
-    # In the order in which AsyncMQ's dashboard looks for it.
+    # The dashboard's order of precedence.
     return as_number(job.get("timestamp")) or job.created_at or 0.0

@@ -1,28 +1,26 @@
-"""Active jobs that no worker runs any more.
+"""Decide which active jobs are lost: no worker runs them any more.
 
-AsyncMQ does not store which worker has claimed a job, so what is known is when it was claimed, its
-own heartbeats, which are there only where the application turns the stalled check on, and which
-workers of the queue live. From these:
+AsyncMQ does not store which worker has claimed a job. Known are the time of the claim, the job's own
+heartbeats (only if the application turns the stalled check on), and the live workers of the queue. The
+rules:
 
-- A job that has had a heartbeat since it was claimed is lost once the last one is `SILENCE` seconds
-  old. With AsyncMQ's default settings the stalled check would have taken the job back by then.
-- A job is lost if the queue has no live worker, and its claim (or its last heartbeat) is older than
-  the heartbeat TTL: whoever claimed it has not said for a whole TTL that it is there.
-- Beside live workers a job without a heartbeat may be running, however old its claim is. But they
-  cannot run more jobs at once than their concurrency allows: of those claimed longer ago than the
-  TTL as many are lost as there are too many, the `surplus`. Which of them is not known.
+- A job with a heartbeat since its claim is lost once the last heartbeat is `SILENCE` seconds old. With
+  AsyncMQ's default settings the stalled check would have taken the job back by then.
+- A job is lost if the queue has no live worker, and its claim (or its last heartbeat) is older than the
+  heartbeat TTL: its worker has sent no heartbeat for a whole TTL.
+- Beside live workers, a job without a heartbeat may be running, however old its claim is. But workers
+  cannot run more jobs at once than their concurrency. Of the jobs claimed longer ago than the TTL, those
+  above that number are lost: the `surplus`. It is not known which ones they are.
 
-Claims and heartbeats are written by the workers' clocks. Where one of these contradicts the server
-(`storage/read/liveness.py`), nothing in the queue is called lost. A worker that is silent beside a live
-one may live too, with a clock that is behind: what it may be running, by its own clock, is not lost.
+Claims and heartbeats carry the time of the worker's clock. Where a clock contradicts the server
+(`storage/read/liveness.py`), no job of the queue counts as lost. A worker that is silent beside a live
+one may still run, with a clock that is behind: a job that it may be running, by its own clock, is not lost.
 
-Of a worker that is silent beside live ones it is known which jobs were claimed before its last
-heartbeat and have not ended: it took some of these with it, unless the live ones run them all. They
-are counted as `silent`, and not called lost.
+When a worker goes silent beside live ones, the jobs claimed before its last heartbeat that have not ended
+are counted as `silent`: it may have taken some of them with it. They do not count as lost.
 
-So a job that is called lost is lost, unless its worker blocks its own heartbeats, or it runs in a
-process that does not register as a worker. The reverse does not hold: a worker that was killed
-beside others leaves jobs that only their age shows.
+So a job that counts as lost is lost, unless its worker blocks its own heartbeats or does not register as
+a worker. The reverse does not hold: a worker killed beside others leaves jobs that only their age reveals.
 """
 
 from __future__ import annotations
@@ -39,14 +37,14 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 SILENCE = 90.0
-"""Seconds: AsyncMQ's defaults of `stalled_threshold` and `stalled_check_interval` together."""
+"""Seconds: the sum of AsyncMQ's defaults of `stalled_threshold` and `stalled_check_interval`."""
 
 _MAX_SEEN = 10_000
 _NAMED = 5
 
 
 def silence_in_words(jobs: int) -> str:
-    """What is said of so many `silent` jobs."""
+    """The warning for this many `silent` jobs."""
     were = "job was" if jobs == 1 else "jobs were"
     return f"{jobs:,} {were} claimed before a worker of this queue went silent"
 
@@ -63,11 +61,11 @@ class LostJob:
 
 
 class LostJobs:
-    """The lost jobs of one queue, each once. Read through, `surplus`, `oldest_claim`, `silent` and
-    `longest_silent` are whole.
+    """An iterable of the lost jobs of one queue, each once. After the iteration `surplus`, `oldest_claim`,
+    `silent` and `longest_silent` are complete.
 
-    `now` is the server's time. `workers` are the queue's, live or not, where they were read
-    already. Memory holds a piece of the claims, never all. Raises WrongType when it is read.
+    `now` is the server's time. `workers` are those of the queue, live or not, if they were read already.
+    Claims are read in pieces, so memory stays bounded. Iterating raises WrongType.
     """
 
     def __init__(self, store: Store, queue: str, now: float, workers: Sequence[Worker] | None = None) -> None:
@@ -76,16 +74,16 @@ class LostJobs:
         self._now = now
         self._workers = workers
         self.surplus = 0
-        """How many more are lost, of which it is not known which they are."""
+        """How many more jobs are lost, without knowing which."""
         self.oldest_claim: float | None = None
-        """When the active job that has been claimed the longest was claimed, epoch seconds."""
+        """The time of the oldest claim on an active job, epoch seconds."""
         self.silent = 0
-        """How many jobs were claimed before a worker beside live ones went silent."""
+        """How many jobs were claimed before a worker went silent beside live ones."""
         self._longest_silent: list[tuple[float, str]] = []
 
     @property
     def longest_silent(self) -> list[str]:
-        """The ids of the first few of these, the longest claimed first."""
+        """The ids of a few of these, oldest claims first."""
         return [job_id for _, job_id in sorted(self._longest_silent)]
 
     def __iter__(self) -> Iterator[LostJob]:
@@ -119,13 +117,13 @@ class LostJobs:
             self.surplus = surplus_of(old_claims, live, silent)
 
     def _silent_beside(self, live: Sequence[Worker]) -> list[Worker]:
-        """The stale workers that are beside live ones: Redis does not tell whether they are gone. When one
-        whose clock is ahead last wrote is not known."""
+        """The stale workers beside live ones, which may be gone or not. A worker whose clock is ahead is left
+        out: the age of its heartbeat is not known."""
         workers = self._workers or ()
         return [one for one in workers if live and not one.is_live and one.age_seconds is not None]
 
     def _is_running(self, claim: Claim) -> bool:
-        """Whether the job's own heartbeat says so."""
+        """Whether the job has a recent heartbeat of its own."""
         return claim.heartbeat is not None and claim.heartbeat >= self._now - SILENCE
 
     def _add_silent(self, since: float, job_id: str) -> None:
@@ -139,7 +137,7 @@ class LostJobs:
 
 
 class _OddClaims:
-    """Claims of which the age is not known, counted."""
+    """Counts claims of unknown age, and words the warnings."""
 
     def __init__(self) -> None:
         self._unreadable = self._ahead = 0
@@ -160,14 +158,14 @@ class _OddClaims:
             jobs = "an active job was" if self._ahead == 1 else f"{self._ahead:,} active jobs were"
             yield (
                 f"{jobs} claimed in the future: a worker's clock is at least "
-                f"{offset_in_words(self._farthest)} the server's, and such a job is not called lost"
+                f"{offset_in_words(self._farthest)} the server's, and these jobs do not count as lost"
             )
 
 
 def active_claims(store: Store, queue: str) -> Iterator[Claim]:
-    """The claims on jobs that are active; what is left of a claim on an ended job is passed over.
+    """The claims on active jobs, without leftover claims on ended jobs.
 
-    Redis may give a claim twice while their hash grows; the first so many are remembered.
+    Redis may return a claim twice while the hash grows; the first `_MAX_SEEN` ids are remembered.
     """
     seen: set[str] = set()
     for piece in store.claims.of(queue):
@@ -203,7 +201,7 @@ def _wrote_near(moment: float, workers: Sequence[Worker]) -> bool:
 
 
 def surplus_of(old_claims: Sequence[float], live: Sequence[Worker], silent: Sequence[Worker]) -> int:
-    """How many of these jobs, by when they were claimed, no worker can be running."""
+    """How many jobs with these claim times no worker can be running."""
     capacity = _capacity(live)
     if capacity is None:
         return 0
@@ -215,7 +213,7 @@ def surplus_of(old_claims: Sequence[float], live: Sequence[Worker], silent: Sequ
 
 
 def _capacity(live: Sequence[Worker]) -> int | None:
-    """How many jobs these workers can run at once; None where one does not tell, or there is none."""
+    """How many jobs these workers can run at once; None without workers, or if a concurrency is unknown."""
     if not live or not all(worker.concurrency for worker in live):
         return None
     return sum(worker.concurrency or 0 for worker in live)

@@ -1,4 +1,4 @@
-"""Metrics: what there is now, what there was, and how fast it goes."""
+"""Metrics: current totals, their history, and rates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_LIMIT = 500
 
 
 class IncompleteSnapshot(AdminError):
-    """A count could not be read, so that there is nothing true to keep."""
+    """A count could not be read, so the snapshot must not be kept."""
 
     code = "incomplete_snapshot"
 
@@ -36,7 +36,7 @@ class MetricsService:
         self._store = store
 
     def now(self) -> MetricsSnapshot:
-        """What there is at this moment. It is not kept."""
+        """Read the current totals, without keeping them."""
         return SnapshotReader(self._store, SNAPSHOT_FIELDS).read().metrics()
 
     def record(self, snapshot: MetricsSnapshot) -> bool:
@@ -44,18 +44,18 @@ class MetricsService:
         if not snapshot.is_whole:
             raise IncompleteSnapshot(
                 "a count could not be read, so this snapshot is not kept",
-                hint="the warning says which key it was; 'asyncmq queues list' shows the queues one by one",
+                hint="the warning names the key; 'asyncmq queues list' shows the queues one by one",
             )
         return self._store.metrics.record(snapshot)
 
     def keep(self, snapshot: MetricsSnapshot) -> None:
-        """Keep a snapshot by the way: where that cannot be, it is only warned of."""
-        with self._by_the_way("the history of the metrics is not added to"):
+        """Keep a snapshot as a side task: a failure is only a warning."""
+        with self._by_the_way("the metrics history cannot be written"):
             self.record(snapshot)
 
     def history(self, *, limit: int | None, since: float | None) -> list[MetricsSnapshot]:
-        """Snapshots newest first; `since` is an age in seconds. A limit is brought within 1 to 500;
-        without one, it is 120, or all where `since` is given."""
+        """Snapshots, newest first; `since` is an age in seconds. `limit` is clamped to 1 to 500; the default
+        is 120, or all if `since` is given."""
         unlimited = DEFAULT_LIMIT if since is None else KEPT
         limit = unlimited if limit is None else max(1, min(limit, MAX_LIMIT))
         earliest = None if since is None else self._store.now() - since
@@ -68,8 +68,8 @@ class MetricsService:
         return found
 
     def rates(self, snapshot: MetricsSnapshot) -> Rates:
-        """The present pace, by the history and this snapshot, which need not be in it. No more of the
-        history is read than that takes."""
+        """The current rates, from the history and this snapshot, which need not be in it. Reads only the
+        needed part of the history."""
         if not snapshot.is_whole:
             return Rates()
         row = [snapshot]
@@ -79,8 +79,7 @@ class MetricsService:
         return rates(row)
 
     def past(self, limit: int | None = None, *, since: float | None = None) -> list[MetricsSnapshot]:
-        """The last snapshots, the oldest first, as `history` has them; none, with a warning, where they
-        cannot be read."""
+        """As `history`, but oldest first; empty, with a warning, if the history cannot be read."""
         found: list[MetricsSnapshot] = []
         with self._history_read():
             found = self.history(limit=limit, since=since)
@@ -88,15 +87,15 @@ class MetricsService:
 
     @staticmethod
     def trend_of(snapshots: Sequence[MetricsSnapshot]) -> Trend:
-        """How it went by snapshots that come newest first, since the clock was last set back."""
+        """The trend of snapshots, given newest first, since the clock was last set back."""
         return trend(since_the_clock_was_set(snapshots[::-1]))
 
     def _history_read(self) -> AbstractContextManager[None]:
-        return self._by_the_way("the history of the metrics cannot be read")
+        return self._by_the_way("the metrics history cannot be read")
 
     @contextmanager
     def _by_the_way(self, trouble: str) -> Iterator[None]:
-        """Within it, what is wrong with the history alone is only warned of."""
+        """Within it, an error of the history alone becomes a warning."""
         try:
             with self._store.errors():
                 yield
@@ -108,20 +107,20 @@ class MetricsService:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """`stats` is None where Redis could not be read, and `error` says why."""
+    """`stats` is None if Redis could not be read; then `error` says why."""
 
     stats: Sequence[QueueStats] | None
     error: RedisProblem | None = None
 
 
 class PrometheusService:
-    """What a scrape reads."""
+    """Reads the rows for a Prometheus scrape."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def scrape(self) -> Scrape:
-        """Does not raise RedisProblem: that Redis cannot be read is what a monitor wants to hear."""
+        """Does not raise RedisProblem: a monitor wants to see that Redis cannot be read."""
         try:
             with self._store.errors():
                 return Scrape(SnapshotReader(self._store).read().stats)

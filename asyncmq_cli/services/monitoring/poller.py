@@ -1,9 +1,8 @@
-"""Reading all queues at once, and again and again at little cost.
+"""Read a snapshot of all queues, and poll it at little cost.
 
-Each read asks for the sizes of all places anew: that is cheap whatever the queues hold. What has to be read
-whole costs more the larger it is: the names of all keys, the states hashes, and the records of the latest
-jobs. In a row of reads these are read the more rarely the more they cost, and the snapshot says how old
-they are.
+Every read gets the sizes of all places, which is cheap at any size. The names of keys, the states hashes
+and the records of the latest jobs have to be read whole. When polling, they are read again the more rarely
+the more they cost, and the snapshot says how old they are.
 """
 
 from __future__ import annotations
@@ -33,21 +32,21 @@ LATEST_QUEUES = 5
 
 _QUEUES_AT_A_TIME = 500
 _NAMES_FACTOR = 200.0
-"""What took a second to find is looked for again after so many."""
+"""Names that took a second to find are read again after this many seconds."""
 _CHEAP = 0.02
-"""Seconds. What took less is read every time."""
+"""Seconds. Names that took less are read every time."""
 _SECONDS_A_STATE = 3e-4
-"""Redis works one to two microseconds for an entry of a states hash: read so rarely, that is about half a
-percent of its time."""
+"""Seconds between two reads, per entry of a states hash. Redis takes one to two microseconds per entry, so
+this is about half a percent of its time."""
 _SECONDS_A_JOB = 4e-4
-"""The same for the record of a job."""
+"""The same per record of a job."""
 _SECONDS_A_QUEUE = 0.02
-"""The same for the newest jobs of the places of a queue."""
+"""The same per queue, for the newest jobs of its places."""
 
 
 @dataclass
 class _Timer:
-    """How long something need not be read again."""
+    """Until when something need not be read again."""
 
     until: float = float("-inf")
 
@@ -61,7 +60,7 @@ class _Timer:
 
 @dataclass
 class _Latest:
-    """The latest jobs as they were read at `at`, on the server's clock, and the newest job of each queue."""
+    """The latest jobs and queues, read at `at` on the server's clock."""
 
     at: float
     jobs: list[LatestJob] = field(default_factory=list)
@@ -70,8 +69,8 @@ class _Latest:
 
 
 class SnapshotReader:
-    """`fields` are those of QueueStats that are wanted; without any, no row is read. `again` says that there
-    will be more reads than one."""
+    """Reads snapshots. `fields` are the wanted fields of QueueStats; without any, no rows are read. `again`
+    says that there will be several reads."""
 
     def __init__(
         self,
@@ -91,14 +90,14 @@ class SnapshotReader:
         self.reset()
 
     def reset(self) -> None:
-        """The next read begins anew."""
+        """Forget everything that was read."""
         self._names: list[str] = []
         self._names_timer, self._states_timer, self._latest_timer = _Timer(), _Timer(), _Timer()
         self._states: dict[str, StateCounts] = {}
         self._latest: _Latest | None = None
 
     def read(self) -> Snapshot:
-        """Raises what Redis refuses; after that, `reset` comes before the next read."""
+        """Raises the errors of redis-py; call `reset` before the next read then."""
         now = self._store.now()
         self._find_names()
         rows: list[QueueStats] = []
@@ -112,7 +111,7 @@ class SnapshotReader:
             if self._lists_workers:
                 self._warn_of_silence(found, now)
             if self._fields:
-                # As in the list of workers beside it.
+                # Counted here, so that rows and list of workers agree.
                 for row in self._store.queues.rows(counted, now, self._fields - {"workers"}):
                     workers = found[row.name]
                     count = None if workers is None else sum(worker.is_live for worker in workers)
@@ -132,7 +131,7 @@ class SnapshotReader:
         return snapshot
 
     def _find_names(self) -> None:
-        """Names are found by a scan of all keys."""
+        """Find the names of all queues, by a scan of all keys."""
         if not self._names_timer.is_over:
             return
         began = time.monotonic()
@@ -141,7 +140,7 @@ class SnapshotReader:
         self._names_timer.set(0.0 if cost < _CHEAP else cost * _NAMES_FACTOR)
 
     def _counted(self, now: float) -> Iterator[list[tuple[Sizes, StateCounts]]]:
-        """The sizes of the queues, with what is known of their states."""
+        """The sizes of the queues, with the known counts of their states."""
         if not (self._fields or self._wants_workers or self._wants_latest):
             return
         wants_states = bool(STATE_FIELDS & self._fields)
@@ -165,7 +164,7 @@ class SnapshotReader:
             self._states_timer.set(entries * _SECONDS_A_STATE)
 
     def _is_gone(self, sizes: Sizes) -> bool:
-        """Whether the queue was deleted after the names were found."""
+        """Whether the queue was deleted since its name was found."""
         if not sizes.is_empty or self._store.queues.exists(sizes.queue):
             return False
         self._names.remove(sizes.queue)
@@ -173,7 +172,7 @@ class SnapshotReader:
         return True
 
     def _workers(self, sizes: Sizes, now: float) -> Sequence[Worker] | None:
-        """None where they cannot be read, of which the row warns."""
+        """The workers; None if they cannot be read, of which the row warns."""
         if not self._wants_workers or not sizes.heartbeats:
             return [] if sizes.heartbeats is not None else None
         try:
@@ -182,7 +181,7 @@ class SnapshotReader:
             return None
 
     def _warn_of_silence(self, workers: Mapping[str, Sequence[Worker] | None], now: float) -> None:
-        """Of the jobs that a worker may have taken with it. Claims are read only beside a silent worker."""
+        """Warn of jobs that a silent worker may have taken with it. Claims are read only if there is one."""
         for queue, found in workers.items():
             if not found or len({worker.is_live for worker in found}) == 1:
                 continue
@@ -221,14 +220,14 @@ _LONGEST_PAUSE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Redis did not answer. `pause` is in how many seconds it is worth trying again."""
+    """Redis did not answer. Try again after `pause` seconds."""
 
     error: RedisProblem
     pause: float
 
 
 class Poller(Generic[T]):
-    """`read` is what is done each time, and `reset` what is done when it failed."""
+    """Calls `read` each time, and `reset` after a failure."""
 
     def __init__(
         self, store: Store, read: Callable[[], T], reset: Callable[[], None], *, retry: bool = True
@@ -242,8 +241,7 @@ class Poller(Generic[T]):
         self._has_succeeded = False
 
     def first(self) -> T:
-        """Raises RedisProblem: nothing has gone away, but something is wrong with where Redis is said
-        to be."""
+        """The first read. Raises RedisProblem: an error here means a wrong address, not an outage."""
         began = time.monotonic()
         with self._store.errors():
             found = self._read()
@@ -253,7 +251,8 @@ class Poller(Generic[T]):
         return found
 
     def next(self) -> T | Outage:
-        """Raises RedisProblem for what does not pass by itself, and as `first` until it succeeded."""
+        """The next read, or an outage. Raises RedisProblem if waiting cannot help, and until a first
+        success."""
         try:
             return self.first()
         except RedisProblem as exc:
@@ -265,5 +264,5 @@ class Poller(Generic[T]):
             return outage
 
     def pause(self, interval: float) -> float:
-        """Seconds until the next look: as asked for, but Redis is left in peace half of the time."""
+        """Seconds until the next read: the interval, but at least as long as a read takes."""
         return max(interval - self._cost, self._cost)

@@ -1,4 +1,4 @@
-"""From a row of snapshots to rates. They hold totals, which jobs leave again when they are removed."""
+"""Compute rates from snapshots. These hold totals, which shrink when jobs are removed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from itertools import pairwise
 from asyncmq_cli.models.snapshots import MetricsSnapshot, Rates, Trend
 
 WINDOW = 120.0
-"""Seconds before the last snapshot that count as the present."""
+"""Seconds before the last snapshot over which a current rate is taken."""
 LEAST_WINDOW = 2.0
-"""Seconds over which a pace can be told: in less, one job more or less makes all the difference."""
+"""The shortest time, in seconds, for a rate: over less, a single job would change it too much."""
 
 MEANWHILE = 60.0
-"""Seconds by which a snapshot that another process kept may be ahead of one taken at the same time."""
+"""Seconds by which a snapshot of another process may be ahead of one taken at the same time."""
 
 
 def up_to(snapshot: MetricsSnapshot, newest_first: Iterable[MetricsSnapshot]) -> list[MetricsSnapshot]:
-    """Those before `snapshot`, the oldest first and with it, that the present pace is told by. No more
-    is taken of `newest_first` than that takes: what can be compared, back to the first one before the
-    window."""
+    """The snapshots for the current rate, oldest first and ending with `snapshot`. Of `newest_first` it reads
+    only those that are comparable, back to the first one before the window."""
     found = [snapshot]
     for earlier in newest_first:
         if len(found) == 1 and 0 <= earlier.timestamp - snapshot.timestamp < MEANWHILE:
@@ -35,8 +34,8 @@ def up_to(snapshot: MetricsSnapshot, newest_first: Iterable[MetricsSnapshot]) ->
 
 
 def since_the_clock_was_set(snapshots: Sequence[MetricsSnapshot]) -> list[MetricsSnapshot]:
-    """The last of `snapshots`, the oldest first, between which the clock was not set back: across that
-    moment nobody knows how much time has passed."""
+    """The snapshots, given oldest first, since the clock was last set back: across that moment the time that
+    passed is unknown."""
     start = len(snapshots)
     while start > 1 and snapshots[start - 2].timestamp <= snapshots[start - 1].timestamp:
         start -= 1
@@ -44,7 +43,7 @@ def since_the_clock_was_set(snapshots: Sequence[MetricsSnapshot]) -> list[Metric
 
 
 def rates(snapshots: Sequence[MetricsSnapshot]) -> Rates:
-    """The pace at the end of `snapshots`, which come oldest first and whole."""
+    """The rates at the end of `snapshots`, which are complete and oldest first."""
     window = _window(snapshots)
     if len(window) < 2:
         return Rates(snapshots=len(window))
@@ -67,7 +66,7 @@ def _until_empty(waiting: int, growth: float | None) -> float | None:
 
 
 def trend(snapshots: Sequence[MetricsSnapshot]) -> Trend:
-    """Of snapshots that come oldest first and whole."""
+    """The trend of snapshots that are complete and oldest first."""
     pairs = list(pairwise(snapshots))
     return Trend(
         times=[snapshot.timestamp for snapshot in snapshots],
@@ -79,7 +78,7 @@ def trend(snapshots: Sequence[MetricsSnapshot]) -> Trend:
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    """What was between the point before and `last`, which lie `seconds` apart."""
+    """The rates over the `seconds` between the point before and `last`."""
 
     last: MetricsSnapshot
     seconds: float
@@ -99,8 +98,8 @@ class _Point:
 
 
 class LongTrend:
-    """The trend of snapshots that come one by one, for as long as they come: in at most LONGEST points,
-    each of which stands for ever more of them."""
+    """The trend of snapshots that arrive one by one. At most LONGEST points are kept: the longer it lasts,
+    the more snapshots each point stands for."""
 
     LONGEST = 600
 
@@ -110,7 +109,7 @@ class LongTrend:
             self.add(snapshot)
 
     def add(self, snapshot: MetricsSnapshot) -> None:
-        """A whole one. What cannot be compared with it is forgotten, as in `up_to`."""
+        """Add a complete snapshot. Points that are not comparable with it are dropped, as in `up_to`."""
         points = self._points
         while points and 0 <= points[-1].last.timestamp - snapshot.timestamp < MEANWHILE:
             points.pop()
@@ -126,13 +125,13 @@ class LongTrend:
             self._thin_out()
 
     def _thin_out(self) -> None:
-        """The two of the shortest time become one, but for the last, which is the present."""
+        """Merge the two neighbours that cover the shortest time, but never the last point."""
         points = self._points
         first = min(range(len(points) - 2), key=lambda at: points[at].seconds + points[at + 1].seconds)
         points[first : first + 2] = [points[first].plus(points[first + 1])]
 
     def trend(self) -> Trend:
-        """What it is by now."""
+        """The trend so far."""
         points = self._points
         return Trend(
             times=[point.last.timestamp for point in points],
@@ -143,7 +142,7 @@ class LongTrend:
 
 
 def _window(snapshots: Sequence[MetricsSnapshot]) -> list[MetricsSnapshot]:
-    """Those of the last minutes, and as many of those before, however old, as tell a pace."""
+    """The snapshots within WINDOW, and as many older ones as a rate needs."""
     if not snapshots:
         return []
     last = snapshots[-1].timestamp
@@ -164,8 +163,7 @@ def _per_minute(
     snapshots: Sequence[MetricsSnapshot],
     change: Callable[[MetricsSnapshot, MetricsSnapshot], int | None],
 ) -> float | None:
-    """The sum of what changed from each snapshot to the next; where that is not known, it is left
-    out with its time."""
+    """The sum of the changes between neighbours, per minute. An unknown change is left out with its time."""
     changed = seconds = 0.0
     for before, after in pairwise(snapshots):
         passed = after.timestamp - before.timestamp
@@ -177,15 +175,14 @@ def _per_minute(
 
 
 def _more(before: MetricsSnapshot, after: MetricsSnapshot, name: str) -> int | None:
-    """By how many a total grew. Where it went down, jobs were removed or retried, and how many were
-    added in that time is not known."""
+    """The growth of a total. None where it shrank: jobs were removed or retried, so the growth is unknown."""
     difference = _difference(before, after, name)
     return difference if difference >= 0 else None
 
 
 def _growth(before: MetricsSnapshot, after: MetricsSnapshot) -> int | None:
-    """By how many more wait. Fewer are only counted as far as jobs were taken and done: the others
-    were removed, and that goes on at no pace. How much was done is not known where totals fell too."""
+    """The growth of the backlog. A drop counts only as far as jobs were taken and finished; the rest were
+    removed, which says nothing about a rate. None where totals shrank too."""
     waiting, *work = (
         _difference(before, after, name) for name in ("waiting", "completed", "failed", "active")
     )

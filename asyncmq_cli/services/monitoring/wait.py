@@ -1,4 +1,4 @@
-"""Waiting until a queue is empty or jobs have ended, for as long as that can still come."""
+"""Wait until a queue is empty or jobs have ended, and give up when that can no longer happen."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 SETTLE = 1.0
-"""Seconds between two looks at an empty queue: many times what a worker takes to enqueue the children
-of a job that has ended."""
+"""Seconds between two reads of an empty queue: much longer than a worker takes to enqueue the children of a
+job that has ended."""
 _MIN_TIMEOUT = 0.5
-"""Seconds that Redis has to answer in any case: with `--timeout 0` it is looked at once, too."""
+"""Seconds that Redis always has to answer, so that `--timeout 0` reads once too."""
 
 VANISHED = "vanished"
 UNKNOWN = "unknown"
-"""Of a job of which there was nothing from the start."""
+"""The state of a job that never existed."""
 _FINAL_STATES = (*ENDED_STATES, VANISHED, UNKNOWN)
 
 _JOBS_A_ROUND_TRIP = 1000
@@ -37,8 +37,8 @@ Watch = Callable[["Standing"], None]
 
 @dataclass(frozen=True, slots=True)
 class WaitOptions:
-    """How to wait: seconds at most (None: for ever), seconds between two looks, and whether to go on
-    where it cannot succeed as things are."""
+    """`timeout` is seconds, None for no limit; `interval` is the seconds between two reads. `keep_waiting`
+    goes on where the wait cannot succeed as things are."""
 
     timeout: float | None = None
     interval: float = 1.0
@@ -47,8 +47,8 @@ class WaitOptions:
 
 @dataclass(frozen=True, slots=True)
 class GoalReading:
-    """`left` jobs are in the way; a worker has yet to take `untaken` of them. `is_lost`: the queue that was
-    waited for is no longer there."""
+    """`left` jobs must still end; no worker has taken `untaken` of them yet. `is_lost` says that the queue
+    has disappeared."""
 
     left: int
     untaken: int
@@ -59,20 +59,20 @@ class GoalReading:
 
 
 class Goal(Protocol):
-    """Something that can be waited for."""
+    """A condition to wait for."""
 
     reads_needed: int
-    """How many looks in a row must find nothing left."""
+    """How many reads in a row must find nothing left."""
 
     def read(self) -> GoalReading:
-        """How far it is now. Raises WrongType."""
+        """Read the current counts. Raises WrongType."""
 
 
 class QueueGoal:
-    """Nothing waiting, delayed and due, or active; or, with `active_only`, nothing active.
+    """No job is waiting, due or active; with `active_only`, no job is active.
 
-    Each count is the size of a place; active is what a worker has claimed. AsyncMQ enqueues the jobs that
-    waited for a parent just after the parent has ended, so an empty queue is looked at twice.
+    The counts are the sizes of places. AsyncMQ enqueues the children of a job just after the job has ended,
+    so an empty queue is read twice.
     """
 
     reads_needed = 2
@@ -86,7 +86,7 @@ class QueueGoal:
     def read(self) -> GoalReading:
         backlog = self._store.queues.backlog(self._queue, self._store.now())
         ahead = backlog.waiting + backlog.due
-        # After the sizes: a queue that is gone by then is not one that has become empty.
+        # Read after the sizes, to tell a deleted queue from an empty one.
         before, self._identity = self._identity, self._store.queues.identity(self._queue)
         return GoalReading(
             left=backlog.active if self._active_only else ahead + backlog.active,
@@ -99,12 +99,12 @@ class QueueGoal:
 
 
 class JobsGoal:
-    """Each of these jobs has completed, failed, expired or been cancelled, or is gone."""
+    """Each of these jobs has ended or is gone."""
 
     reads_needed = 1
 
     def __init__(self, store: Store, queue: str, job_ids: Sequence[str]) -> None:
-        """Raises JobNotFound where one job alone is named, and there is nothing of it."""
+        """Raises JobNotFound if a single job is named and does not exist."""
         self._store = store
         self._queue = queue
         self._states = dict.fromkeys(job_ids, "")
@@ -117,12 +117,12 @@ class JobsGoal:
 
     @property
     def jobs(self) -> list[tuple[str, str]]:
-        """Each with its last state."""
+        """Each job with its last state."""
         return list(self._states.items())
 
     @property
     def unsuccessful(self) -> list[tuple[str, str]]:
-        """Those that have ended in another way than by completing."""
+        """The jobs that ended without completing."""
         return [
             (job_id, state) for job_id, state in self.jobs if state in _FINAL_STATES and state != "completed"
         ]
@@ -144,8 +144,8 @@ class JobsGoal:
         return [job_id for job_id, state in self._states.items() if state not in _FINAL_STATES]
 
     def _locate_unknown(self, job_ids: list[str]) -> None:
-        """Jobs that the states hash does not know: they wait for parents, lie in a sorted set alone,
-        as old versions of AsyncMQ left them, or are gone."""
+        """Find jobs that are not in the states hash: they wait for parents, are in a sorted set alone, as old
+        versions of AsyncMQ left them, or are gone."""
         if not job_ids:
             return
         for job_id, job in zip(job_ids, self._store.jobs.load(self._queue, job_ids), strict=True):
@@ -157,15 +157,16 @@ class JobsGoal:
 
 
 class WaitService:
-    """Each wait ends with a report, whether it succeeded or not."""
+    """Waits, and returns a report of success or failure."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def queue(self, queue: str, goal: str, options: WaitOptions, watch: Watch) -> WaitReport:
-        """Wait until a queue is `drained` or `active-empty`. Raises QueueNotFound, and RedisProblem
-        where Redis goes away, unless told to keep waiting: then WaitTimeout, once the time is over.
-        `watch` is told of every look."""
+        """Wait until a queue is `drained` or `active-empty`. `watch` gets the standing after every read.
+
+        Raises QueueNotFound. If Redis goes away, raises RedisProblem; with `keep_waiting`, WaitTimeout once
+        the wait has timed out."""
 
         def wanted() -> Goal:
             require_queue(self._store, queue)
@@ -174,8 +175,8 @@ class WaitService:
         return _Wait(self._store, queue, goal, options).until(wanted, watch)
 
     def jobs(self, queue: str, job_ids: Sequence[str], options: WaitOptions, watch: Watch) -> WaitReport:
-        """Wait until these jobs have ended, or until one has that did not complete. As `queue`, and
-        raises JobNotFound for a single one that is not there."""
+        """Wait until all jobs have ended, or one has ended without completing. Raises as `queue`, and
+        JobNotFound for a single job that does not exist."""
 
         def wanted() -> Goal:
             require_queue(self._store, queue)
@@ -211,8 +212,7 @@ class _Wait:
             time.sleep(SETTLE if empty else self._pause())
 
     def _retried(self, read: Callable[[], T]) -> T | None:
-        """What Redis tells, for which it has no more time than is left. None where it is away and to
-        be waited for."""
+        """Call `read` within the time that is left. None if Redis is away and the wait goes on."""
         try:
             with self._redis_in_time():
                 return read()
@@ -230,7 +230,7 @@ class _Wait:
     def _redis_in_time(self) -> Iterator[None]:
         allowed, left = self._timeout, self._remaining()
         if left < allowed:
-            # In steps, for with each the connection is opened anew.
+            # Rounded to steps, because each change of the timeout reconnects.
             allowed = min(allowed, max(1, left // _MIN_TIMEOUT) * _MIN_TIMEOUT)
         self._store.answer_within(allowed)
         try:
@@ -256,7 +256,7 @@ class _Wait:
         return self._late(reading.left) if self._remaining() <= 0 else None
 
     def _obstacle(self, reading: GoalReading) -> WaitFailed | None:
-        """What keeps the jobs from being taken or ended."""
+        """What keeps jobs from being taken or from ending, or None."""
         now = self._store.now()
         workers = self._store.workers.in_queue(self._queue)
         ages = [worker.age_seconds or 0.0 for worker in workers if worker.is_live]
@@ -267,8 +267,8 @@ class _Wait:
 
     def _unanswered(self) -> WaitTimeout:
         return WaitTimeout(
-            f"Redis did not answer when the {self._options.timeout:g} s were over: "
-            f"how {self._queue!r} stands is not known",
+            f"timed out after {self._options.timeout:g} s without an answer from Redis: "
+            f"the state of {self._queue!r} is not known",
             details={"queue": self._queue, "left": None},
         )
 
@@ -281,7 +281,7 @@ class _Wait:
         )
 
     def _silence(self, ages: Sequence[float]) -> float:
-        """Seconds, of those waited here, since the last heartbeat of a worker."""
+        """Seconds since the last heartbeat of a worker, counted from the start of the wait."""
         moment = time.monotonic()
         self._last_heartbeat = max([self._last_heartbeat, *(moment - age for age in ages)])
         return moment - self._last_heartbeat
@@ -289,9 +289,8 @@ class _Wait:
     def _is_blocked_by_pause(self, reading: GoalReading, workers: int, now: float) -> bool:
         """Whether a pause keeps one of the jobs from being taken.
 
-        A worker that is full has looked for the pause before it is free again, and takes one more
-        then. Source: `process_job` in asyncmq.workers.
-        """
+        A busy worker has checked for a pause before it is free, and still takes one more job then. Source:
+        `process_job` in asyncmq.workers."""
         if not reading.untaken or not self._store.queues.is_paused(self._queue):
             return False
         return reading.untaken > workers or not self._store.queues.backlog(self._queue, now).active
@@ -321,8 +320,8 @@ class _Wait:
 def _paused(queue: str) -> WaitFailed:
     return WaitFailed(
         "queue_paused",
-        f"queue {queue!r} is paused, so nothing is taken from it",
-        hint=f"{command_line('queues', 'resume', queue)} resumes it; --keep-waiting waits all the same",
+        f"queue {queue!r} is paused, so no worker takes jobs from it",
+        hint=f"{command_line('queues', 'resume', queue)} resumes it; --keep-waiting waits anyway",
         details={"queue": queue},
     )
 
@@ -330,8 +329,8 @@ def _paused(queue: str) -> WaitFailed:
 def _vanished(queue: str) -> WaitFailed:
     return WaitFailed(
         "queue_vanished",
-        f"queue {queue!r} was lost while it was waited for: its data is gone from Redis, or was begun anew",
-        hint="Redis may have been restarted without its data, or flushed; the fate of the jobs is unknown",
+        f"queue {queue!r} disappeared during the wait: its data was deleted from Redis, or created again",
+        hint="Redis may have been flushed, or restarted without its data; what became of the jobs is unknown",
         details={"queue": queue},
     )
 
@@ -340,7 +339,7 @@ def _unattended(queue: str, ttl: float) -> WaitFailed:
     return WaitFailed(
         "no_live_worker",
         f"queue {queue!r} has had no live worker for {ttl:g} s",
-        hint="start one; --keep-waiting waits all the same",
+        hint="start one; --keep-waiting waits anyway",
         details={"queue": queue},
     )
 
@@ -360,18 +359,18 @@ def _unsuccessful(queue: str, goal: Goal) -> WaitFailed | None:
 
 
 _RATE_OVER = 30.0
-"""Seconds over which the rate is taken."""
+"""Seconds over which the rate is computed."""
 
 
 class Progress:
-    """From looks to a standing: how many there have been at most, and how fast they become fewer."""
+    """Turns readings into a standing: the highest number of jobs so far, and how fast it goes down."""
 
     def __init__(self, total: int = 0) -> None:
         self._total = total
         self._readings: deque[tuple[float, int]] = deque()
 
     def standing(self, reading: GoalReading, moment: float) -> Standing:
-        """Where it stands at this look; `moment` is seconds on a clock that is never set."""
+        """The standing at this reading; `moment` is monotonic time, in seconds."""
         self._total = max(self._total, reading.left)
         self._readings.append((moment, reading.left))
         while moment - self._readings[0][0] > _RATE_OVER:

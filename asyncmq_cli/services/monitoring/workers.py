@@ -1,4 +1,4 @@
-"""Workers: which there are, how they are, and which queues have none."""
+"""List workers and their health, find queues without a worker, and forget workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ACTION, SOURCE = "worker.forget", "workers"
 
-# Each with what comes first: the living by queue, the longest silent worker, and the largest one.
+# First come: the live ones by queue, the first id, the longest silent, the largest.
 _ORDERS: dict[str, Callable[[Worker], tuple[Any, ...]]] = {
     "queue": lambda worker: (not worker.is_live, worker.queue, worker.id),
     "id": lambda worker: (worker.id, worker.queue),
@@ -26,7 +26,8 @@ _ORDERS: dict[str, Callable[[Worker], tuple[Any, ...]]] = {
 
 
 class WorkerScan:
-    """The workers of some queues. The summary and `unattended` are whole once it is read through."""
+    """An iterable of the workers of one queue or of all. `summary` and `unattended` are complete
+    afterwards."""
 
     def __init__(self, store: Store, queue: str | None, ttl: float | None) -> None:
         self._store = store
@@ -34,7 +35,7 @@ class WorkerScan:
         self._ttl = ttl
         self.summary = WorkerSummary()
         self.unattended: list[str] = []
-        """Queues in which jobs wait and no live worker is."""
+        """Queues in which jobs wait without a live worker."""
 
     def __iter__(self) -> Iterator[Worker]:
         """In the order found, queue by queue."""
@@ -58,14 +59,14 @@ class WorkerScan:
 
 
 class WorkerService:
-    """Workers by their heartbeats."""
+    """Reads workers by their heartbeats, and forgets them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def scan(self, queue: str | None, ttl: float | None) -> WorkerScan:
-        """`ttl` is seconds, None for the configured one. A queue that is not there is found missing
-        when the fleet is read: QueueNotFound."""
+        """`ttl` is seconds, None for the configured one. Iterating raises QueueNotFound for a missing
+        queue."""
         return WorkerScan(self._store, queue, ttl)
 
     def page(
@@ -78,27 +79,27 @@ class WorkerService:
         health: str | None = None,
         fold: bool = False,
     ) -> WorkerPage:
-        """One page of those of that health. A page past the end has no workers, and the true summary.
-        With `fold` those that are silent are only counted, beside others that live."""
+        """One page of the workers of a health; past the end, no workers and the true summary. With `fold`,
+        silent workers beside live ones are only counted."""
         workers = of_health(self.in_order(scan, sort), health)
         living = [worker for worker in workers if worker.is_live]
-        # One line for one worker would say less than the worker's own.
+        # A single silent worker gets its own line.
         listed = living if fold and living and len(workers) - len(living) > 1 else workers
         shown = listed[(page - 1) * size : page * size]
         folded = len(workers) - len(listed)
         return WorkerPage(shown, scan.summary, page, size, scan.unattended, len(listed), folded)
 
     def in_order(self, scan: WorkerScan, sort: str) -> list[Worker]:
-        """All of them, by one of `_ORDERS`."""
+        """All workers, sorted by one of `_ORDERS`."""
         return sorted(scan, key=_ORDERS[sort])
 
     def silent(self, queue: str | None) -> list[tuple[str, str]]:
-        """The queue and the id of each worker that has not been heard of for its TTL. When one whose clock
-        is ahead last wrote is not known, so it is none of them."""
+        """The queue and id of each worker without a heartbeat for its TTL. A worker whose clock is ahead is
+        left out: the age of its heartbeat is not known."""
         return [(one.queue, one.id) for one in self.scan(queue, None) if _is_silent(one)]
 
     def named(self, ids: Sequence[str], queue: str | None) -> list[tuple[str, str]]:
-        """The queue and the id of each of these; one that is nowhere has the queue given, else ''."""
+        """The queue and id of each of these workers; one that is not found gets the given queue, or ''."""
         wanted = dict.fromkeys(ids)
         found = [(one.queue, one.id) for one in self.scan(queue, None) if one.id in wanted]
         known = {worker_id for _, worker_id in found}
@@ -107,7 +108,7 @@ class WorkerService:
     def forget(
         self, workers: Sequence[tuple[str, str]], *, force: bool, reason: str | None, dry_run: bool
     ) -> ChangeReport:
-        """Take the heartbeats of each of these out, by queue and id; of one that lives only with `force`."""
+        """Delete the heartbeats of these workers, given as queue and id; of live ones only with `force`."""
         from asyncmq_cli.services.changes.runner import Runner
 
         details = {"force": True} if force else {}
@@ -115,7 +116,7 @@ class WorkerService:
 
         def change(attempt: Attempt) -> str | None:
             queue, worker_id = attempt.queue, attempt.job_id or ""
-            # Before the look: what is written after it is noticed by the script.
+            # Read first: the script refuses if anything was written since.
             entries = self._store.workers.entries(queue, worker_id)
             known = {one.id: one for one in self._store.workers.in_queue(queue)} if queue else {}
             worker = known.get(worker_id)
@@ -136,7 +137,7 @@ class WorkerService:
 
 
 def of_health(workers: Sequence[Worker], health: str | None) -> list[Worker]:
-    """Those of that health; all where it is None."""
+    """The workers of this health; all if it is None."""
     return [worker for worker in workers if health in (None, worker.health)]
 
 
@@ -148,9 +149,9 @@ def _is_silent(worker: Worker) -> bool:
 def _not_silent(worker: Worker) -> ChangeRefused:
     why = f"is {worker.health}"
     if worker.age_seconds is None:
-        why = "may live: its clock is ahead, so when it last wrote is not known"
+        why = "may be alive: its clock is ahead, so the age of its heartbeat is not known"
     return ChangeRefused(
         "worker_live",
         f"worker {worker.id!r} {why}",
-        hint=f"{command_line('workers', 'forget', worker.id, '--force')} forgets it until it writes again",
+        hint=f"{command_line('workers', 'forget', worker.id, '--force')} forgets it until its next heartbeat",
     )
