@@ -16,9 +16,8 @@ import redis
 from asyncmq_cli.models.findings import Samples
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, WAITING_CHILDREN, as_number, chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.integrity.probes import Probes, parent_states, parents_of
-from asyncmq_cli.storage.read.locate import expected_members
+from asyncmq_cli.storage.read.locate import expected_members, scores_of
 from asyncmq_cli.storage.schema.codec import named_member
 from asyncmq_cli.storage.schema.job import (
     PENDING_STATES,
@@ -271,13 +270,16 @@ def _lies_elsewhere(status: str, is_absent: bool) -> bool:
 
 def _not_listed(probes: Probes, placed: Sequence[tuple[str, str, bytes]]) -> Iterator[str]:
     """Jobs of which the member that AsyncMQ writes beside their record is not there."""
-    commands = [
-        ("ZMSCORE", getattr(probes.keys, place), *expected_members(record, place))
-        for _, place, record in placed
-    ]
-    for (job_id, _, _), scores in zip(placed, run_pipeline(probes.client, commands), strict=True):
-        if all(score is None for score in scores):
-            yield job_id
+    for place in ("delayed", "dlq"):
+        members = [
+            (job_id, member)
+            for job_id, of_job, record in placed
+            if of_job == place
+            for member in expected_members(record, place)
+        ]
+        scores = scores_of(probes.client, getattr(probes.keys, place), [member for _, member in members])
+        listed = {job_id for (job_id, _), score in zip(members, scores, strict=True) if score is not None}
+        yield from (job_id for job_id, of_job, _ in placed if of_job == place and job_id not in listed)
 
 
 def _waiting_in_vain(probes: Probes, children: Sequence[RawJob]) -> Iterator[str]:

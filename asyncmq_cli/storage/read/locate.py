@@ -150,7 +150,7 @@ def _look_where_expected(
     for home, pairs in asked.items():
         key = getattr(keys, home)
         try:
-            scores = _scores(client, key, [member for _, member in pairs])
+            scores = scores_of(client, key, [member for _, member in pairs])
         except WrongType as exc:
             for location, _ in pairs:
                 location.problem = exc
@@ -161,7 +161,8 @@ def _look_where_expected(
                 location.score = score
 
 
-def _scores(client: redis.Redis, key: bytes, members: Sequence[bytes]) -> list[float | None]:
+def scores_of(client: redis.Redis, key: bytes, members: Sequence[bytes]) -> list[float | None]:
+    """The score of each of these members of a sorted set, asked for in bounded commands. Raises WrongType."""
     found: list[float | None] = []
     piece: list[bytes] = []
     size = 0
