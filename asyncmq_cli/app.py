@@ -1,4 +1,4 @@
-"""The root of the program, and the only place where an error becomes an exit status."""
+"""The root of the program: runs a command line, and turns errors into exit statuses. Nothing else does."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ from asyncmq_cli.system.shortage import is_check, shortage
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 COMPLETE = "__complete"
-"""With this word the shells' scripts ask what TAB has to offer."""
+"""The first word of the calls that the completion scripts make."""
 LIBRARY_NOUNS = frozenset({"queue", "job", "worker", "info"})
-"""Without one of them a line is none of the library's own, and what reads those is not imported."""
+"""A line without any of them is not in the form of the library's own command; then `library` is not
+imported."""
 
 
 class _Root(around_typer.LazyCommands):
@@ -51,7 +52,7 @@ def _show_completion(shell: str | None) -> None:
     if shell is not None:
         from asyncmq_cli.completion import scripts
 
-        sys.stdout.write(scripts.script(scripts.shell_named(shell)))
+        sys.stdout.write(scripts.script(scripts.shell_of(shell)))
         raise typer.Exit
 
 
@@ -59,7 +60,7 @@ def _install_completion(shell: str | None) -> None:
     if shell is not None:
         from asyncmq_cli.completion import install, scripts
 
-        done = install.install(scripts.shell_named(shell))
+        done = install.install(scripts.shell_of(shell))
         for path in done.files:
             sys.stdout.write(f"{'Wrote' if path in done.written else 'Unchanged:'} {path}\n")
         sys.stdout.write("".join(f"{step}\n" for step in done.next_steps))
@@ -117,13 +118,13 @@ app.callback(invoke_without_command=True)(_with_global_options)
 
 @functools.cache
 def _built() -> Any:
-    """All commands with their options; building them is most of what a small command costs."""
+    """The root command. Building it is most of the start-up time."""
     return typer.main.get_command(app)
 
 
 def main() -> int:
     """Run the command line of this process and return its exit status."""
-    # Jobs are read by the thousand, and none of them holds itself: little is to be collected.
+    # Jobs are read by the thousand and have no cycles, so frequent collection is wasted.
     gc.set_threshold(100_000, 20, 20)
     # The names of queues and jobs are UTF-8 in Redis, whatever the locale says.
     return run([os.fsencode(arg).decode("utf-8", "surrogateescape") for arg in sys.argv[1:]])
@@ -144,7 +145,7 @@ def run(args: Sequence[str]) -> int:
     except Exception as exc:
         if os.environ.get("ASYNCMQ_DEBUG"):
             raise
-        return _fail(_told(exc), args)
+        return _fail(_unexpected(exc), args)
 
 
 def _run(args: Sequence[str]) -> int:
@@ -158,7 +159,7 @@ def _run(args: Sequence[str]) -> int:
 
 
 def _run_as_the_library_means(args: Sequence[str]) -> int:
-    """Run a line that may be one of the library's own; the first of several that fails is the last."""
+    """Run a line that may be in the library's form; of several commands the first that fails ends it."""
     from asyncmq_cli.cli import library
 
     meaning = library.translate(args)
@@ -200,13 +201,13 @@ def _run_line(args: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _told(exc: Exception) -> AdminError:
-    """An error for people of what nobody has caught."""
+def _unexpected(exc: Exception) -> AdminError:
+    """The error to show for an unexpected exception."""
     found = shortage(exc)
     if found is not None:
         return Shortage(found[0], hint=found[1])
     if isinstance(exc, RecursionError):
-        return AdminError("something is nested too deeply to be read")
+        return AdminError("a value is nested too deeply to be read")
     return AdminError(
         f"this is a fault of asyncmq-cli: {type(exc).__name__}: {exc}",
         hint="run it again with ASYNCMQ_DEBUG=1 and report what it prints",
@@ -217,14 +218,14 @@ def _fail(error: AdminError, args: Sequence[str]) -> int:
     from asyncmq_cli.output.printer import error_line
     from asyncmq_cli.output.terminal.ascii_fallback import printable_on, takes_more_than_ascii
 
-    # What was printed before it comes first; that it cannot be written is the smaller trouble.
+    # Earlier output comes first. If that cannot be written, the error is still the more important.
     with suppress(OutputClosed, OutputFailed):
         sys.stdout.flush()
     as_json = _wants_json(args)
     text = error_line(error, as_json=as_json)
-    # What is quoted in JSON stays what it is.
+    # JSON stays as it is.
     plain = not as_json and not takes_more_than_ascii(sys.stderr)
     sys.stderr.write(printable_on(sys.stderr, text, plain=plain) + "\n")
-    # Its own 1 and 2 page people, and say what was found.
+    # 1 and 2 are findings of `check`, and page people.
     unlucky = error.exit_code in (ExitStatus.FAILED, ExitStatus.USAGE) and is_check(args)
     return CheckStatus.UNKNOWN if unlucky else error.exit_code

@@ -16,7 +16,7 @@ from asyncmq_cli.system.signals import number_of
 
 
 def command_line(*words: str) -> str:
-    """`'asyncmq WORDS…'`, as a shell takes it, to be named in a hint."""
+    """`'asyncmq WORDS…'`, quoted for a shell, for a hint."""
     import shlex
 
     line = shlex.join(["asyncmq", *words])
@@ -53,7 +53,7 @@ class AdminError(Exception):
 
 
 class OutputFailed(AdminError):
-    """What there is to print cannot be written, because the disk behind stdout is full or the like."""
+    """The output cannot be written: the disk behind stdout is full, or similar."""
 
     code = "output_failed"
 
@@ -62,7 +62,7 @@ class OutputFailed(AdminError):
 
 
 class Shortage(AdminError):
-    """The machine, or a limit set on this process, does not give what is needed."""
+    """The machine, or a limit of this process, has too few resources."""
 
     code = "shortage"
 
@@ -74,7 +74,7 @@ class UsageProblem(AdminError):
 
 
 class CodedError(AdminError):
-    """Base of those of which there are several kinds: `code` says which."""
+    """Base of errors of several kinds; `code` says which."""
 
     def __init__(
         self,
@@ -97,12 +97,12 @@ class RedisProblem(CodedError):
 
     @property
     def may_pass(self) -> bool:
-        """Whether it is worth trying again: not where Redis says who may do what."""
+        """Whether trying again may help: not after a refusal by password or rights."""
         return self.is_away or self.code in _NO_WRITES
 
     @property
     def is_away(self) -> bool:
-        """Whether nothing can be read either, for now."""
+        """Whether Redis cannot be read either, for now."""
         return self.code in _AWAY
 
 
@@ -125,7 +125,7 @@ class WrongType(AdminError):
 
 
 class QueueNotFound(AdminError):
-    """Redis holds nothing of such a queue. `nearest` are names that may have been meant."""
+    """Redis holds nothing of this queue. `nearest` are names that may have been meant."""
 
     code, exit_code = "queue_not_found", ExitStatus.NOT_FOUND
 
@@ -140,31 +140,30 @@ _MOST_NAMED = 3
 
 
 class JobNotFound(AdminError):
-    """Redis holds nothing of such a job. `nearest` are jobs of which the id that was given may be the
-    beginning."""
+    """Redis holds nothing of this job. `nearest` are ids that begin with the one given."""
 
     code, exit_code = "job_not_found", ExitStatus.NOT_FOUND
 
     def __init__(self, queue: str, job_id: str, nearest: Sequence[str] = ()) -> None:
-        named = nearest[:_MOST_NAMED]
+        shown = nearest[:_MOST_NAMED]
         hint: str | None
         if len(nearest) == 1:
             hint = did_you_mean(nearest)
         elif nearest:
-            more = ["…"] if len(named) < len(nearest) else []
-            hint = f"{len(nearest)} jobs begin with it: {', '.join([*named, *more])}"
+            more = ["…"] if len(shown) < len(nearest) else []
+            hint = f"{len(nearest)} ids begin with it: {', '.join([*shown, *more])}"
         else:
             line = command_line("jobs", "list", queue, "--state", "all", "--job-id", "PART")
-            hint = f"{line} finds a job by a part of its id"
+            hint = f"{line} finds a job by part of its id"
         super().__init__(
             f"no job {job_id!r} in queue {queue!r}",
             hint=hint,
-            details={"queue": queue, "job_id": job_id, "nearest": list(named)},
+            details={"queue": queue, "job_id": job_id, "nearest": list(shown)},
         )
 
 
 class WorkerNotFound(AdminError):
-    """No heartbeat of such a worker is stored."""
+    """No heartbeat of this worker is stored."""
 
     code, exit_code = "worker_not_found", ExitStatus.NOT_FOUND
 
@@ -172,20 +171,20 @@ class WorkerNotFound(AdminError):
         where = "" if queue is None else f" in queue {queue!r}"
         super().__init__(
             f"no worker {worker_id!r}{where}",
-            hint="'asyncmq workers list' shows those that there are",
+            hint="'asyncmq workers list' lists the workers",
             details={"queue": queue, "worker": worker_id},
         )
 
 
 class GroupNotFound(AdminError):
-    """No dead job is in such a group of failures."""
+    """No dead job is in this failure group."""
 
     code, exit_code = "group_not_found", ExitStatus.NOT_FOUND
 
     def __init__(self, queue: str, group: str, nearest: Sequence[str] = ()) -> None:
         hint = did_you_mean(nearest) or f"{command_line('dlq', 'groups', queue)} lists them"
         super().__init__(
-            f"no group of failures {group!r} in queue {queue!r}",
+            f"no failure group {group!r} in queue {queue!r}",
             hint=hint,
             details={"queue": queue, "group": group, "nearest": list(nearest)},
         )
@@ -198,7 +197,7 @@ class RepeatableNotFound(AdminError):
 
     def __init__(self, queue: str, address: str, nearest: Sequence[str] = ()) -> None:
         hint = did_you_mean([f"--task {task}" for task in nearest])
-        hint = hint or f"{command_line('repeatables', 'list', queue)} shows those that there are"
+        hint = hint or f"{command_line('repeatables', 'list', queue)} lists the definitions"
         super().__init__(
             f"no repeatable {address!r} in queue {queue!r}",
             hint=hint,
@@ -207,52 +206,51 @@ class RepeatableNotFound(AdminError):
 
 
 class AmbiguousGroup(UsageProblem):
-    """The beginning of an id that was given is that of more than one group of failures."""
+    """More than one failure group has an id that begins like this."""
 
     code = "ambiguous_group"
 
     def __init__(self, queue: str, group: str, candidates: Sequence[str]) -> None:
         super().__init__(
-            f"{group!r} is the beginning of more than one group of failures in queue {queue!r}",
+            f"more than one failure group in queue {queue!r} begins with {group!r}",
             hint=f"among them {' and '.join(candidates)}; {command_line('dlq', 'groups', queue)} lists them",
             details={"queue": queue, "group": group, "candidates": list(candidates)},
         )
 
 
 class AmbiguousRepeatable(UsageProblem):
-    """More than one definition may be meant. `candidates` are their ids, each with its task and
-    its schedule."""
+    """More than one definition may be meant. `candidates` maps their ids to task and schedule."""
 
     code = "ambiguous_repeatable"
 
     def __init__(self, queue: str, address: str, candidates: Mapping[str, str]) -> None:
-        named = "; ".join(f"{identity} ({task})" for identity, task in sorted(candidates.items())[:5])
+        shown = "; ".join(f"{identity} ({task})" for identity, task in sorted(candidates.items())[:5])
         more = f" and {len(candidates) - 5} more" if len(candidates) > 5 else ""
         super().__init__(
             f"{address!r} may be any of {len(candidates)} repeatables in queue {queue!r}",
-            hint=f"give one of the ids: {named}{more}",
+            hint=f"give one of the ids: {shown}{more}",
             details={"queue": queue, "repeatable": address, "candidates": sorted(candidates)},
         )
 
 
 class ChangeRefused(CodedError):
-    """A job is there, but the change asked for does not fit it."""
+    """The job exists, but is not in a state for this change."""
 
 
 class TargetsFailed(AdminError):
-    """Some of several targets were not changed; the report on stdout names each."""
+    """Some of several targets failed; the report on stdout names each."""
 
     code = "targets_failed"
 
 
 class NotConfirmed(AdminError):
-    """What was asked for needs a yes, and none was given."""
+    """The change needs a yes, and there was none."""
 
     code, exit_code = "not_confirmed", ExitStatus.NOT_CONFIRMED
 
 
 class WaitFailed(CodedError):
-    """What was waited for has not come, or cannot come."""
+    """The goal of `wait` was not reached, or cannot be."""
 
 
 class WaitTimeout(AdminError):
@@ -268,8 +266,8 @@ class DemoUnavailable(AdminError):
 
 
 class Interrupted(AdminError):
-    """Ctrl-C ended the command; what was done stays done and audited. The exit status of a signal is what a
-    shell gives to a process that it has ended."""
+    """Ctrl-C ended the command. Changes that were made stay made and audited. The exit status of a signal
+    is the one that a shell reports for a process ended by it."""
 
     code, exit_code = "interrupted", ExitStatus.INTERRUPTED
 
@@ -296,7 +294,7 @@ _ENDINGS = (Interrupted, HungUp, QuitByKey, Terminated)
 
 
 def interruption(exc: KeyboardInterrupt, outcome: str | None = None) -> Interrupted:
-    """The error of a signal, with what that means for the changes."""
+    """The error of a signal; `outcome` says what it means for the changes."""
     status = 128 + number_of(exc)
     kind = next((kind for kind in _ENDINGS if kind.exit_code == status), Interrupted)
     word = kind.code.replace("_", " ")

@@ -11,7 +11,7 @@ from tools.commandtree import Command, Noun, Parameter
 
 CONVENTIONS = (
     "Nouns are plural, and the singular works too: `job retry` is `jobs retry`. Where ids are taken, `-` "
-    "reads them from standard input, one a line. A DURATION is `90s`, `5m`, `2h`, `7d`, `1h30m`, or plain "
+    "reads them from standard input, one per line. A DURATION is `90s`, `5m`, `2h`, `7d`, `1h30m`, or plain "
     "seconds; an AGE is one, or a date such as `2026-03-01` or `2026-03-01T14:00Z`, in local time where it "
     "does not say."
 )

@@ -1,4 +1,4 @@
-"""Times as people type them: ages, which may be dates as well, and intervals."""
+"""Times as people type them: ages, which may be dates, and intervals."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ __all__ = ["age", "interval", "seconds"]
 
 _TOO_LONG = 1e9
 _EPOCH = re.compile(r"\d{10,}(?:\.\d+)?")
-"""So many digits are no number of seconds that anybody means: they are a moment, as Redis holds it."""
+"""With this many digits it is not a duration in seconds but a time since the epoch, as Redis holds it."""
 
 
 _DAYS_AGO = {"today": 0, "yesterday": 1}
 
 
 def age(text: str, now: Callable[[], float]) -> float:
-    """How many seconds ago: a duration, a date and time of ISO 8601, here unless it says where, `today` or
-    `yesterday` for the midnight at which it began here, or the seconds of an epoch, from 10 digits on.
+    """How many seconds ago `text` is: a duration; an ISO 8601 date and time, local unless it has an offset;
+    `today` or `yesterday`, meaning the local midnight at which it began; or epoch seconds of 10 digits or
+    more.
 
-    `now` is the time in epoch seconds. Raises UsageProblem for what is none of these, or yet to come.
+    `now` returns epoch seconds. Raises UsageProblem for anything else, and for a time in the future.
     """
     word = text.strip().lower()
     if word in _DAYS_AGO:
@@ -38,7 +39,8 @@ def age(text: str, now: Callable[[], float]) -> float:
     if passed < 0:
         here = "" if moment.tzinfo is not None else f" in local time{_zone(moment)}"
         raise UsageProblem(
-            f"{text!r} is yet to come{here}", hint="2026-03-01T14:00Z is UTC, 2026-03-01T14:00 is local time"
+            f"{text!r} is in the future{here}",
+            hint="2026-03-01T14:00Z is UTC, 2026-03-01T14:00 is local",
         )
     return passed
 
@@ -50,7 +52,7 @@ def _midnight(now: float, days_ago: int) -> float:
 
 
 def _timestamp(moment: datetime) -> float:
-    """Epoch seconds. At the ends of the calendar, where local time cannot be reckoned, those of UTC."""
+    """Epoch seconds. At the ends of the calendar, where local time cannot be computed, UTC is used."""
     try:
         return moment.timestamp()
     except (ValueError, OverflowError, OSError):
@@ -58,7 +60,7 @@ def _timestamp(moment: datetime) -> float:
 
 
 def interval(option: str, text: str, least: float) -> float:
-    """Seconds between two looks. Raises UsageProblem for what is no duration, and below `least`."""
+    """Seconds between two reads. Raises UsageProblem for a wrong duration, and for one below `least`."""
     span = seconds(text)
     if span < least:
         raise UsageProblem(f"{option} must be at least {least:g} seconds, not {text!r}")
@@ -71,7 +73,7 @@ def _duration(text: str) -> float:
     try:
         return seconds(text)
     except UsageProblem as exc:
-        # A unit that may mean two things is named; of anything else it is said what could stand there.
+        # An ambiguous unit is named; for anything else the error says what is accepted.
         raise exc if "may mean" in exc.message else _neither(text) from exc
 
 
@@ -90,7 +92,7 @@ def _moment(text: str) -> datetime:
 
 
 def _zone(moment: datetime) -> str:
-    """What the clocks here go by at that time: ` (UTC+01:00)`; empty at the ends of the calendar."""
+    """The local offset at that time: ` (UTC+01:00)`; empty at the ends of the calendar."""
     try:
         return f" (UTC{moment.astimezone().isoformat()[-6:]})"
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""Changes of many jobs: what was chosen, whether it is meant, and how it goes."""
+"""Changes of many jobs: selecting them, confirming, and reporting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from asyncmq_cli.cli import confirm
 from asyncmq_cli.cli import targets as parse
 from asyncmq_cli.cli.ids_from_stdin import job_ids
-from asyncmq_cli.cli.paging import tell_of_none
+from asyncmq_cli.cli.paging import note_no_match
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets
 from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound, QueueNotFound, UsageProblem
@@ -22,7 +22,7 @@ Run = Callable[["ChangeRequest"], "ChangeReport"]
 
 
 def change_jobs(session: Session, targets: Targets, run: Run, manner: ChangeOptions) -> None:
-    """Make a change of the jobs named, or of those that a filter finds once that is confirmed."""
+    """Change the jobs named, or those that a filter finds, once that is confirmed."""
     from asyncmq_cli.output.terminal import progress
     from asyncmq_cli.services.changes.jobs import BulkOptions, ChangeRequest
 
@@ -36,7 +36,7 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: ChangeOpti
     if manner.dry_run:
         for line in cut_offs:
             session.out.remark("note", line)
-    chosen = _found(session, targets, manner) if by_filter else _named(session, targets)
+    chosen = _found(session, targets, manner) if by_filter else _of_ids(session, targets)
 
     def request(advance: Callable[[int], None] | None = None, *, dry_run: bool) -> ChangeRequest:
         options = BulkOptions(rate=rate, abort_above=abort_above, progress=advance)
@@ -47,41 +47,41 @@ def change_jobs(session: Session, targets: Targets, run: Run, manner: ChangeOpti
     overflow = confirm.of_overflow(session, len(chosen.job_ids))
     if not manner.dry_run and not manner.yes:
         if by_filter:
-            _ask(session, _meant(targets, manner, chosen, [*cut_offs, *overflow]))
+            _ask(session, _confirmation(targets, manner, chosen, [*cut_offs, *overflow]))
         elif manner.destructive or overflow:
             preview = run(request(dry_run=True))
             _ask(session, confirm.of_preview(manner.verb, preview, [*overflow, *_of_backup(manner)]))
     else:
         for line in overflow:
             session.out.remark("warning", line)
-    # Before the change: what fails after it would make a failure of what is done.
+    # Before the change: an error after it would report a change that was made as a failure.
     idle = _idleness(session, targets.queue, manner) if abort_above is None else None
     with progress.of_changes(session.out, manner.verb, len(chosen.job_ids) if by_filter else 0) as advance:
         report = run(request(advance, dry_run=manner.dry_run))
     try:
         session.report(report, brief=by_filter)
         if idle is not None and report.succeeded:
-            session.out.remark("note", f"{idle}, so what waits there is not run")
+            session.out.remark("note", f"{idle}, so the jobs stay waiting")
     finally:
         if manner.backup is not None and report.succeeded and not report.dry_run:
-            confirm.tell_of_backup(session, manner.backup)
+            confirm.note_backup(session, manner.backup)
 
 
 def _idleness(session: Session, queue: str, manner: ChangeOptions) -> str | None:
-    """Why what is retried will just wait, for people; a program asks `check`."""
+    """Why retried jobs will only wait, or None. For people; a program asks `check`."""
     if manner.verb != "retry" or manner.dry_run or not session.out.for_people:
         return None
     return session.job_changes.why_idle(queue)
 
 
-def _named(session: Session, targets: Targets) -> Selection:
+def _of_ids(session: Session, targets: Targets) -> Selection:
     from asyncmq_cli.services.changes.selection import Selection
 
     return Selection(job_ids(session, targets.queue, targets.job_ids or []))
 
 
 def _found(session: Session, targets: Targets, manner: ChangeOptions) -> Selection:
-    """What the filter finds. Where there is no such queue, or not one such group, the attempt is recorded."""
+    """The jobs that the filter finds. An unknown queue or group is recorded as a failed attempt."""
     from asyncmq_cli.output.tables import tables
     from asyncmq_cli.services.changes.jobs import ChangeRequest
     from asyncmq_cli.services.changes.selection import Selection
@@ -97,7 +97,7 @@ def _found(session: Session, targets: Targets, manner: ChangeOptions) -> Selecti
         left = tables.counted(chosen.nameless, "job")
         session.out.remark("warning", f"{left} without an id left out; '' names such a job")
     else:
-        tell_of_none(session, chosen.total or 0, targets.looked_at, targets.elsewhere)
+        note_no_match(session, chosen.total or 0, targets.searched, targets.other_states)
     return chosen
 
 
@@ -115,12 +115,12 @@ def _selection(session: Session, targets: Targets) -> Selection:
     return select(jobs, Share(limit=limit, percent=percent))
 
 
-def _ask(session: Session, meant: confirm.Confirmation) -> None:
-    confirm.ask(session, meant, lambda job_ids: session.jobs.heads(meant.queue, job_ids))
+def _ask(session: Session, confirmation: confirm.Confirmation) -> None:
+    confirm.ask(session, confirmation, lambda job_ids: session.jobs.heads(confirmation.queue, job_ids))
 
 
 def _cut_offs(session: Session) -> list[str]:
-    """The moments at which the ages of the filter begin or end, as dates: a unit that was misread shows."""
+    """The dates that the ages in the filter mean, so that a wrong unit is noticed."""
     from asyncmq_cli.output.text import times
 
     if not {"older_than", "newer_than"}.intersection(session.flags):
@@ -137,12 +137,14 @@ def _cut_offs(session: Session) -> list[str]:
     ]
 
 
-def _meant(
+def _confirmation(
     targets: Targets, manner: ChangeOptions, chosen: Selection, cut_offs: Sequence[str]
 ) -> confirm.Confirmation:
     remarks = [*cut_offs, *_of_backup(manner)]
     if targets.state is None and not targets.dead:
-        remarks.insert(0, f"only {targets.default_state} jobs; {targets.elsewhere or '--state names others'}")
+        remarks.insert(
+            0, f"only {targets.default_state} jobs; {targets.other_states or '--state sets another'}"
+        )
     return confirm.Confirmation(
         manner.verb, targets.queue, chosen.job_ids, chosen.states, chosen.total, remarks=remarks
     )

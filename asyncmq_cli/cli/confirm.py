@@ -1,4 +1,4 @@
-"""Asking before jobs are changed: which they are, in what state, and whether they can be had back."""
+"""Confirmation of a change: which jobs it hits, in what state, and whether it can be undone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
 
 _SHOWN = 10
-NO_BACKUP = "no backup: it cannot be taken back; --backup FILE would keep them"
+NO_BACKUP = "no backup: this cannot be undone; --backup FILE keeps a copy"
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """`states` has how many of the jobs are in which state, `total` how many match where a filter
-    chose, and `remarks` what else is to be known before a yes."""
+    """What to confirm. `states` counts the jobs by state, `total` is how many match where a filter selected
+    them, and `remarks` are further lines to read before a yes."""
 
     verb: str
     queue: str
@@ -33,58 +33,58 @@ class Confirmation:
 
 
 def of_overflow(session: Session, count: int) -> list[str]:
-    """What is to be known of a change of so many jobs that nothing older than it stays in the audit trail."""
+    """The remark on a change of so many jobs that it pushes all older events out of the audit trail."""
     kept = session.config.audit_maxlen
     if count <= kept:
         return []
     return [
-        f"the audit trail keeps about {kept:,} events (ASYNCMQ_AUDIT_MAXLEN): these {count:,} push every "
-        "earlier one out of it; 'asyncmq audit --ndjson' takes them away first"
+        f"the audit trail keeps about {kept:,} events (ASYNCMQ_AUDIT_MAXLEN): these {count:,} push out "
+        "every earlier one; save them first with 'asyncmq audit --ndjson'"
     ]
 
 
-def ask(session: Session, meant: Confirmation, heads: Callable[[list[str]], Sequence[Job]]) -> None:
-    """Show the first of the jobs, which `heads` reads, and ask. Raises NotConfirmed for anything
-    but a yes. No jobs are nothing to ask about: the attempt itself reports why."""
-    if not meant.job_ids:
+def ask(session: Session, confirmation: Confirmation, heads: Callable[[list[str]], Sequence[Job]]) -> None:
+    """Show the first jobs, which `heads` reads, and ask. Raises NotConfirmed for anything but a yes.
+    Without jobs nothing is asked: the attempt itself reports why."""
+    if not confirmation.job_ids:
         return
     from asyncmq_cli.output.text import reports
 
-    what = reports.kinds(meant.states)
-    if meant.total is not None and meant.total > len(meant.job_ids):
-        what += f" (of {meant.total:,} that match)"
+    what = reports.kinds(confirmation.states)
+    if confirmation.total is not None and confirmation.total > len(confirmation.job_ids):
+        what += f" (of {confirmation.total:,} that match)"
     lines: list[str] = []
     if can_ask():
         lines = reports.job_lines(
-            heads(list(meant.job_ids[:_SHOWN])),
-            meant.notes,
-            more=max(0, len(meant.job_ids) - _SHOWN),
-            with_state=len(meant.states) > 1,
+            heads(list(confirmation.job_ids[:_SHOWN])),
+            confirmation.notes,
+            more=max(0, len(confirmation.job_ids) - _SHOWN),
+            with_state=len(confirmation.states) > 1,
             width=session.out.width,
         )
     ask_about(
         session,
         lines,
-        f"{meant.verb.capitalize()} {what} in {meant.queue}?",
-        f"{meant.verb} {what} in {meant.queue!r}",
-        remarks=meant.remarks,
+        f"{confirmation.verb.capitalize()} {what} in {confirmation.queue}?",
+        f"{confirmation.verb} {what} in {confirmation.queue!r}",
+        remarks=confirmation.remarks,
     )
 
 
 def can_ask() -> bool:
-    """Whether somebody sees a question and can answer it."""
+    """Whether there is a terminal to show a question on and to read the answer from."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask_about(
     session: Session, lines: Sequence[str], question: str, deed: str, *, remarks: Sequence[str] = ()
 ) -> None:
-    """Show the lines and the remarks, and ask. Raises NotConfirmed for anything but a yes; `deed`
-    is what is told where nobody is there, with the remarks as a hint."""
+    """Show the lines and the remarks, and ask. Raises NotConfirmed for anything but a yes. Without a
+    terminal the error names the `deed`, and the hint has the remarks."""
     if not can_ask():
         raise NotConfirmed(
-            f"this would {deed}, and nobody is there to ask",
-            hint="; ".join(("--yes does it, --dry-run shows what it would do", *remarks)),
+            f"this would {deed}, and there is no terminal to confirm it on",
+            hint="; ".join(("--dry-run shows what it would do, --yes does it without asking", *remarks)),
         )
     from asyncmq_cli.output.text.escape import escape
 
@@ -99,7 +99,7 @@ def ask_about(
 
 
 def of_preview(verb: str, preview: ChangeReport, remarks: Sequence[str]) -> Confirmation:
-    """What a dry run would have changed. Raises what ended it."""
+    """The confirmation of what a dry run would have changed. Raises what ended the dry run."""
     from collections import Counter
 
     if preview.interrupted is not None:
@@ -115,7 +115,7 @@ def of_preview(verb: str, preview: ChangeReport, remarks: Sequence[str]) -> Conf
     )
 
 
-def tell_of_backup(session: Session, path: str) -> None:
-    """Say how a removal can be taken back, to somebody who sees it."""
+def note_backup(session: Session, path: str) -> None:
+    """Say on a terminal how to undo a removal."""
     if session.out.stderr_is_terminal and not session.out.for_programs:
-        session.out.remark("backup", f"{command_line('jobs', 'restore', path)} puts back what was removed")
+        session.out.remark("backup", f"{command_line('jobs', 'restore', path)} restores what was removed")

@@ -1,4 +1,4 @@
-"""The pages that `--help` prints: examples first, then what there is, in groups."""
+"""The pages that `--help` prints: examples first, then arguments, options and commands in groups."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ _OPTIONS = "Options"
 _EXAMPLE = re.compile(r"^ *((?:\* )*asyncmq .*)$", re.MULTILINE)
 
 ENVIRONMENT = (
-    ("ASYNCMQ_REDIS_URL, REDIS_URL", "Where Redis is, the first before the second."),
+    ("ASYNCMQ_REDIS_URL, REDIS_URL", "The URL of Redis; the first one that is set counts."),
     ("ASYNCMQ_PASSWORD_FILE", "The file that holds the password of Redis."),
-    ("ASYNCMQ_PASSWORD_COMMAND", "The program that prints it, run without a shell."),
-    ("ASYNCMQ_ACTOR", "Who acts, for the audit trail. [default: user@host]"),
+    ("ASYNCMQ_PASSWORD_COMMAND", "A program that prints the password of Redis, run without a shell."),
+    ("ASYNCMQ_ACTOR", "Your name in the audit trail. [default: user@host]"),
     (
         "ASYNCMQ_CONFIG",
         "The configuration file, with redis_url, password_file, password_command, timeout, actor and color. "
         "[default: ~/.config/asyncmq/config.toml]",
     ),
-    ("ASYNCMQ_HEARTBEAT_TTL", "The workers' heartbeat_ttl, where Redis does not tell it. [default: 30s]"),
+    ("ASYNCMQ_HEARTBEAT_TTL", "The workers' heartbeat_ttl, if Redis does not show it. [default: 30s]"),
     ("ASYNCMQ_AUDIT_MAXLEN", "How many events the audit trail keeps. [default: 100000]"),
-    ("ASYNCMQ_MAX_PAYLOAD", "How large a job may be that is shown, unpacked. [default: 64MB]"),
+    ("ASYNCMQ_MAX_PAYLOAD", "The largest job to show, unpacked. [default: 64MB]"),
     ("ASYNCMQ_COMPLETION_TIMEOUT", "How long TAB waits for Redis. [default: 300ms]"),
-    ("NO_COLOR", "Without colour, if it is set."),
+    ("NO_COLOR", "If set, print without colour."),
 )
 
 
 def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
-    """The arguments, then the options under the titles that they were declared with, and the global
-    ones last."""
+    """The arguments, then the options under the headings they were declared with, the global ones last."""
     sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], _OPTIONS: []}
     for param in params:
         record = param.get_help_record(ctx)
@@ -49,7 +48,7 @@ def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
 
 
 def write_commands(entries: Iterable[tuple[str, str, bool]], title: str, formatter: Any) -> None:
-    """The nouns, and under `title` what is none."""
+    """The nouns, and the other commands under `title`."""
     nouns: list[tuple[str, str]] = []
     others: list[tuple[str, str]] = []
     for name, text, is_noun in entries:
@@ -59,11 +58,11 @@ def write_commands(entries: Iterable[tuple[str, str, bool]], title: str, formatt
 
 
 def write_examples(commands: Iterable[Any], formatter: Any) -> None:
-    """The first example of each verb: a page without any says little."""
+    """The first example of each verb."""
     found = [next(_examples(command), None) for command in commands if not command.hidden]
     lines = [line for line in found if line is not None]
     if lines:
-        # As far in as the examples of a command, which are a part of its text.
+        # Indented like the examples of a command, which are part of its help text.
         with formatter.indentation(), formatter.section("Examples"):
             for line in lines:
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")

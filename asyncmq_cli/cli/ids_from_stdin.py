@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
 
 STDIN = "-"
-STDIN_HELP = "- reads them from standard input, one a line (./- is one called -)"
+STDIN_HELP = "- reads them from standard input, one per line (./- is the name -)"
 _SPELLED = re.compile(r"(?:\./)+-")
 
 
 def literal(word: Any) -> Any:
-    """`./-` names what is called `-`, as it does a file, and `././-` what is called `./-`."""
+    """`./-` means the name `-`, as with files, and `././-` the name `./-`."""
     return word[2:] if isinstance(word, str) and _SPELLED.fullmatch(word) else word
 
 
@@ -31,19 +31,19 @@ def job_ids(session: Session, queue: str, given: Sequence[str]) -> list[str]:
 
 
 def job_id_meant(session: Session, queue: str, given: str) -> str:
-    """The same of one, where `-` is an id as any other."""
+    """One id as it was meant; `-` is an id like any other here."""
     from asyncmq_cli.services.jobs.lookup import resolve_job_ids
 
     return resolve_job_ids(session.store, queue, [given])[0]
 
 
 def queue_names(session: Session, given: Sequence[str]) -> list[str]:
-    """The same of queues."""
+    """The names given, `-` replaced by the lines of standard input."""
     from asyncmq_cli.services.jobs.lookup import resolve_queues
 
     names = resolve_queues(session.store, words(session, given))
     if not names and session.store.queues.exists(STDIN):
-        session.out.remark("note", "standard input has no names; './-' is the queue that is called '-'")
+        session.out.remark("note", "standard input has no names; './-' is the queue named '-'")
     return names
 
 
@@ -57,7 +57,7 @@ def words(session: Session, given: Sequence[str]) -> list[str]:
             found.append(literal(word))
             continue
         if sys.stdin.isatty():
-            session.out.remark("note", "reading names, one a line, until Ctrl-D; './-' is what is called '-'")
+            session.out.remark("note", "reading names, one per line, until Ctrl-D; './-' means the name '-'")
         lines = b"\n".join(lines_of_stdin()).removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
         found += [line.rstrip("\r") for line in lines.split("\n") if line.strip()]
     return found

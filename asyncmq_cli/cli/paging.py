@@ -1,4 +1,4 @@
-"""Lists of jobs: one page, or every match, and what is said of those that are not shown."""
+"""Lists of jobs: one page or every match, with notes about what is not shown."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 _USUAL_SIZE, _LARGEST = 20, 1000
 
 PageOption = Annotated[
-    int | None, option("--page", "N", "Which page. [default: 1]", callback=whole_number(1))
+    int | None, option("--page", "N", "Page number. [default: 1]", callback=whole_number(1))
 ]
 
 
 def size_option(things: str) -> Any:
-    told = f"{things} a page, 1 to {_LARGEST}. [default: {_USUAL_SIZE}]"
-    return option("--size", "N", told, callback=whole_number(1, _LARGEST))
+    text = f"{things} per page, 1 to {_LARGEST}. [default: {_USUAL_SIZE}]"
+    return option("--size", "N", text, callback=whole_number(1, _LARGEST))
 
 
 SizeOption = Annotated[int | None, size_option("Jobs")]
@@ -33,7 +33,7 @@ SizeOption = Annotated[int | None, size_option("Jobs")]
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """What stands on the command line, None for what does not."""
+    """The page and the size that were asked for, None where they were not."""
 
     asked_page: int | None
     asked_size: int | None
@@ -46,11 +46,11 @@ class Paging:
     def size(self) -> int:
         return self.asked_size or _USUAL_SIZE
 
-    def tell_of_more(
+    def note_more(
         self, session: Session, shown: int, total: int, things: str = "jobs", *, is_exact: bool = True
     ) -> None:
-        """A pipe that is given a page unasked and without a word would take it for everything: no line
-        stands under it."""
+        """Note in a pipe that this is one page: there is no footer that says so, and nobody asked for a
+        page."""
         unasked = self.asked_page is None and self.asked_size is None
         if unasked and shown < total and session.out.format == "tabs":
             of = f"{total:,}" if is_exact else f"at most {total:,}"
@@ -75,7 +75,7 @@ def print_page(session: Session, page: JobPage) -> None:
 
 
 def print_every(session: Session, jobs: Iterable[Job], *, dead: bool = False) -> None:
-    """One object or one id a line, as the jobs come."""
+    """Print every job as it is read: one object or one id per line."""
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import views
 
@@ -91,20 +91,20 @@ def print_every(session: Session, jobs: Iterable[Job], *, dead: bool = False) ->
     )
 
 
-def tell_of_none(session: Session, total: int, state: str, others: str | None = EVERYWHERE) -> None:
-    """A filter that finds nothing looks like one that has nothing to find: which state was looked
-    at is said, and with what the `others` are."""
+def note_no_match(session: Session, total: int, state: str, others: str | None = EVERYWHERE) -> None:
+    """Note which state was searched when a filter finds nothing there, and the option that searches the
+    `others`."""
     if total or state == "all" or session.out.for_programs:
         return
     what = f"no {state} job matches" if session.filter.narrows else f"there is no {state} job"
     session.out.remark("note", "; ".join(filter(None, (what, others))))
 
 
-def telling_of_none(session: Session, jobs: Iterable[Job], state: str) -> Iterator[Job]:
+def noting_no_match(session: Session, jobs: Iterable[Job], state: str) -> Iterator[Job]:
     """The same jobs, as they come."""
     total = 0
     for job in jobs:
         total += 1
         yield job
     if session.filter.narrows:
-        tell_of_none(session, total, state)
+        note_no_match(session, total, state)

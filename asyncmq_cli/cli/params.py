@@ -18,7 +18,7 @@ from asyncmq_cli.models.values import COLOR_CHOICES
 from asyncmq_cli.nearest import did_you_mean, nearest
 
 FILTERS = "Filters"
-"""The title under which help shows what a list is narrowed by."""
+"""The heading of the filters in --help."""
 
 
 def argument(metavar: str, help_text: str = "", *, choices: Sequence[str] = (), **given: Any) -> Any:
@@ -106,32 +106,32 @@ QueueArg = Annotated[str, argument("QUEUE", "Name of the queue.", callback=liter
 QueuesArg = Annotated[list[str], argument("QUEUE...", f"Names of queues; {STDIN_HELP}.")]
 JobArg = Annotated[str, argument("ID", "Id of the job.", callback=literal)]
 JobsArg = Annotated[list[str] | None, argument("[ID...]", f"Ids of jobs; {STDIN_HELP}.")]
-ReasonOption = Annotated[str | None, option("--reason", "TEXT", "Why; goes into the audit entry.")]
+ReasonOption = Annotated[str | None, option("--reason", "TEXT", "Why, for the audit trail.")]
 SinceOption = Annotated[
     str | None,
-    option("--since", "AGE", "At most that old: 90s, 2h, 7d, or from that date on.", title=FILTERS),
+    option("--since", "AGE", "No older than AGE: 90s, 2h, 7d, or since a date.", title=FILTERS),
 ]
 BackupOption = Annotated[
     str | None,
     option(
         "--backup",
         "FILE",
-        "Write the jobs into this new file first, whole and unredacted; 'jobs restore' puts them back.",
+        "First write the jobs to this new file, whole and unredacted, for 'jobs restore'.",
     ),
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 Options = Mapping[str, tuple[Any, Any]]
-"""Of each option its annotation and its default, by the name under which its value comes."""
+"""Annotation and default of each option, by the name of its value in `Session.flags`."""
 
 
-def _text(*declared: str, **given: Any) -> tuple[Any, Any]:
-    return Annotated[str | None, option(*declared, **given)], None
+def _text(*names: str, **given: Any) -> tuple[Any, Any]:
+    return Annotated[str | None, option(*names, **given)], None
 
 
-def _number(*declared: str) -> tuple[Any, Any]:
-    return Annotated[int | None, option(*declared, callback=whole_number(1))], None
+def _number(*names: str) -> tuple[Any, Any]:
+    return Annotated[int | None, option(*names, callback=whole_number(1))], None
 
 
 def _flag(name: str, help_text: str, **given: Any) -> tuple[Any, Any]:
@@ -139,7 +139,7 @@ def _flag(name: str, help_text: str, **given: Any) -> tuple[Any, Any]:
 
 
 def _under(title: str, **options: tuple[Any, Any]) -> Options:
-    """The same, shown by help under that title."""
+    """The same options, under this heading in --help."""
     for annotation, _ in options.values():
         annotation.__metadata__[0].rich_help_panel = title
     return options
@@ -167,17 +167,17 @@ def _list_columns(ctx: typer.Context, value: str | None) -> str | None:
 
 _OUTPUT, _HOW_MANY = "Output", "How many, and how fast"
 
-# What only some commands have, in the sets in which they come.
+# Options that only some commands have, in sets.
 _SETS: dict[str, Options] = {
     "ndjson": _under(
-        _OUTPUT, ndjson=_flag("--ndjson", "Print one JSON object a line: every match, not one page.")
+        _OUTPUT, ndjson=_flag("--ndjson", "Print every match, not one page: one JSON object per line.")
     ),
     "fields": _under(
         _OUTPUT,
         fields=_text(
             FIELDS,
             "[A,B,…]",
-            "Only these columns, in this order. Without a value: list the names of all.",
+            "Show only these columns, in this order. Without a value, list their names.",
             callback=_list_columns,
         ),
     ),
@@ -186,49 +186,51 @@ _SETS: dict[str, Options] = {
         output=_text(
             "--output",
             "FORMAT",
-            "name: only ids, one a line, for the next pipe; every match.",
+            "name: print only the id of every match, one per line, for another command.",
             "-o",
             callback=_require_name,
             **completed_by(("name",)),
         ),
     ),
     "secrets": _under(
-        _OUTPUT, show_secrets=_flag("--show-secrets", "Print what looks like a secret, not [redacted].")
+        _OUTPUT,
+        show_secrets=_flag("--show-secrets", "Print what looks like a secret instead of [redacted]."),
     ),
-    "full": _under(
-        _OUTPUT, full=_flag("--full", "Cut nothing on a terminal: long values and names are printed whole.")
-    ),
+    "full": _under(_OUTPUT, full=_flag("--full", "On a terminal, print long values and names whole.")),
     "watch": _under(
         _OUTPUT,
-        watch=_text("--watch", "[SECONDS]", "Draw it anew every 2 seconds, or so many, until q or Ctrl-C."),
+        watch=_text("--watch", "[SECONDS]", "Refresh every SECONDS (default 2) until q or Ctrl-C."),
     ),
     "filters": _under(
         FILTERS,
-        q=_text("--q", "TEXT", "Text anywhere in the job's JSON."),
-        task=_text("--task", "TEXT", "A part of the task's name."),
-        job_id=_text("--job-id", "TEXT", "A part of the job's id."),
-        group=_text("--group", "ID", "A group of failures, as 'dlq groups' names it, or how its id begins."),
+        q=_text("--q", "TEXT", "Jobs with this text anywhere in their JSON."),
+        task=_text("--task", "TEXT", "Jobs whose task contains TEXT."),
+        job_id=_text("--job-id", "TEXT", "Jobs whose id contains TEXT."),
+        group=_text("--group", "ID", "A failure group: its id from 'dlq groups', or the beginning of that."),
         older_than=_text(
             "--older-than",
             "AGE",
-            "Older than that: 90s, 2h, 7d, 2w (a bare number is seconds), or from before a date: 2026-03-01, "
-            "local time unless it ends in Z or an offset, today, yesterday. Dead jobs by their death.",
+            "Jobs older than 90s, 2h, 7d or 2w (a number alone is seconds), or from before a date: "
+            "2026-03-01, today, yesterday (local time unless it ends in Z or an offset). For dead jobs, the "
+            "time of death is used.",
         ),
         newer_than=_text(
-            "--newer-than", "AGE", "At most that old (a bare number is seconds), or from that date on."
+            "--newer-than", "AGE", "Jobs no older than AGE (a number alone is seconds), or from that date on."
         ),
     ),
     "bulk": _under(
         _HOW_MANY,
-        all_jobs=_flag("--all", "Every job of the list, instead of ids or a filter."),
-        limit=_number("--limit", "N", "At most N, the oldest first."),
-        percent=_text("--percent", "P", "So much of what matches, the oldest first: 10 or 10%."),
-        rate=_text("--rate", "RATE", "At most so many a second or minute: 50/s, 300/m."),
+        all_jobs=_flag("--all", "Every job in the state, instead of ids or a filter."),
+        limit=_number("--limit", "N", "At most N jobs, oldest first."),
+        percent=_text("--percent", "P", "Act on this share of the matches, oldest first: 10 or 10%."),
+        rate=_text("--rate", "RATE", "At most this many jobs per second or minute: 50/s, 300/m."),
     ),
     "abort": _under(
         _HOW_MANY,
         abort_above=_text(
-            "--abort-above", "SHARE", "With --rate: stop when more of the retried jobs failed again, as 20%."
+            "--abort-above",
+            "SHARE",
+            "With --rate: stop once more than SHARE of the retried jobs failed again: 20%.",
         ),
     ),
 }
@@ -263,11 +265,13 @@ GLOBAL_OPTIONS: Options = _under(
         "[env: ASYNCMQ_REDIS_URL, REDIS_URL; default: redis://localhost:6379/0]",
     ),
     timeout=_text(
-        "--timeout", "DURATION", "How long Redis may take to answer: seconds, or as 500ms. [default: 5]"
+        "--timeout",
+        "DURATION",
+        "How long Redis may take to answer: 5 (seconds), 500ms. [default: 5]",
     ),
-    actor=_text("--actor", "NAME", "Who acts, for the audit trail. [env: ASYNCMQ_ACTOR; default: user@host]"),
+    actor=_text("--actor", "NAME", "Your name in the audit trail. [env: ASYNCMQ_ACTOR; default: user@host]"),
     json=_flag("--json", "Print one JSON document."),
-    utc=_flag("--utc", "Show times as dates in UTC, not as ages."),
+    utc=_flag("--utc", "Show times in UTC instead of ages."),
     color=_text(
         "--color",
         "WHEN",
@@ -276,11 +280,14 @@ GLOBAL_OPTIONS: Options = _under(
     ),
     version=_flag("--version", "Print the version.", callback=print_version, is_eager=True),
 )
-# As monitors call them.
+# Short names that monitors expect.
 _SETS["monitor"] = _under(
-    "As monitors call it",
+    "Names that monitors use",
     timeout=_text(
-        "--timeout", "DURATION", "How long Redis may take to answer: seconds, or as 500ms. [default: 5]", "-t"
+        "--timeout",
+        "DURATION",
+        "How long Redis may take to answer: 5 (seconds), 500ms. [default: 5]",
+        "-t",
     ),
     version=(
         Annotated[

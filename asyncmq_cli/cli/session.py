@@ -41,7 +41,7 @@ class Services(ABC):
     @property
     @abstractmethod
     def store(self) -> Store:
-        """What they all work on."""
+        """The store that all services read and write."""
 
     @cached_property
     def queues(self) -> QueueService:
@@ -141,7 +141,7 @@ class Services(ABC):
         latest: bool = False,
         again: bool = False,
     ) -> SnapshotReader:
-        """Reads all queues, of whose rows only these fields are wanted."""
+        """Reads all queues, with only these fields of each row."""
         from asyncmq_cli.services.monitoring.poller import SnapshotReader
 
         return SnapshotReader(self.store, fields, workers=workers, latest=latest, again=again)
@@ -160,10 +160,10 @@ class Session(Services):
     def __init__(self, flags: Mapping[str, Any]) -> None:
         self.flags = flags
         self.warnings: list[str] = []
-        """What is to be shown on the screen; whoever draws it clears them."""
-        self._told: set[str] = set()
+        """Warnings for the screen of --watch, which clears them."""
+        self._warned: set[str] = set()
         self.has_screen = False
-        """Whether the terminal is drawn upon, so that warnings have a place there and nowhere else."""
+        """Whether --watch owns the terminal, so that warnings must be shown on its screen."""
 
     @cached_property
     def config(self) -> configuration.Config:
@@ -180,15 +180,15 @@ class Session(Services):
         return Store(self.config, warn=self._warn)
 
     def _warn(self, message: str) -> None:
-        """Once: what is read again and again would be said again and again."""
+        """Warn once: repeated reads would repeat the warning."""
         if self.has_screen:
             if message not in self.warnings:
                 self.warnings.append(message)
             return
-        if len(self._told) == _REMEMBERED:
-            self._told.clear()
-        if message not in self._told:
-            self._told.add(message)
+        if len(self._warned) == _REMEMBERED:
+            self._warned.clear()
+        if message not in self._warned:
+            self._warned.add(message)
             self.out.remark("warning", message)
 
     @cached_property
@@ -211,7 +211,7 @@ class Session(Services):
             chosen = "--fields" in asked and "--output" not in asked
             raise UsageProblem(
                 f"{' and '.join(asked)} exclude each other",
-                hint="--fields is for tables and pipes; of JSON, jq chooses" if chosen else None,
+                hint="--fields is for tables and pipes; choose from JSON with jq" if chosen else None,
             )
         if "output" in self.flags:
             return "names"
@@ -228,7 +228,7 @@ class Session(Services):
 
     @property
     def full(self) -> bool:
-        """Whether nothing is to be cut on a terminal."""
+        """Whether values are printed whole on a terminal."""
         return bool(self.flags.get("full"))
 
     @property
@@ -236,7 +236,7 @@ class Session(Services):
         return bool(self.flags.get("show_secrets"))
 
     def warning_of_problems(self, jobs: Iterable[Listed], noun: str = "job") -> Iterator[Listed]:
-        """The same jobs; of those that could not be read whole, the first few are named on stderr."""
+        """The same jobs, with warnings that name the first few that could not be read whole."""
         problems = 0
         for job in jobs:
             if job.problem is not None:
@@ -252,14 +252,14 @@ class Session(Services):
             pass
 
     def warning_of_queues(self, rows: Iterable[QueueStats]) -> Iterator[QueueStats]:
-        """The same rows; the first few whose states contradict their places are named on stderr."""
+        """The same rows, with warnings that name the first few whose states contradict their sizes."""
         problems = 0
         for row in rows:
             if row.problem is not None:
                 problems += 1
                 if problems <= _PROBLEMS_NAMED:
                     finds = command_line("doctor", row.name)
-                    self.out.remark("warning", f"queue {row.name!r}: {row.problem}; {finds} finds out why")
+                    self.out.remark("warning", f"queue {row.name!r}: {row.problem}; {finds} finds the cause")
             yield row
         if problems > _PROBLEMS_NAMED:
             more = problems - _PROBLEMS_NAMED
@@ -274,8 +274,8 @@ class Session(Services):
         *,
         hidden: int = 0,
     ) -> None:
-        """A list in the format asked for; `document` holds all rows, `line` one. `hidden` columns are left
-        out for people."""
+        """Print a list in the format asked for; `document` holds all rows, `line` one. People do not see the
+        `hidden` columns."""
         if self.out.format == "json":
             self.out.document(document(rows))
         elif self.out.format == "ndjson":
@@ -288,7 +288,8 @@ class Session(Services):
         document: Callable[[], Any],
         lines: Callable[[float], Iterable[str]],
     ) -> None:
-        """One thing in full: as a document, as lines for people, or a fact a line in a pipe."""
+        """Print one thing in full: as a document, as lines for people, or as key and value per line in a
+        pipe."""
         from asyncmq_cli.output.text.key_value import tab_separated_pairs
 
         if self.out.for_programs:
@@ -298,9 +299,9 @@ class Session(Services):
             self.out.line(line)
 
     def report(self, report: ChangeReport, *, brief: bool = False) -> None:
-        """Print what became of each target; raise for those that failed.
+        """Print the result of each target; raise for those that failed.
 
-        `brief` spares people the list of what went well, where a filter chose it.
+        `brief` leaves out what succeeded for people, where a filter selected the targets.
         """
         from asyncmq_cli.output.text import reports
 
@@ -310,7 +311,7 @@ class Session(Services):
         except OutputFailed as exc:
             if report.interrupted is None and not any(result.error for result in report.results):
                 raise
-            # The status is that of the change, which comes with an error of its own.
+            # The exit status is that of the change, which has an error of its own.
             self.out.remark("warning", exc.message)
         _raise_failures(report)
 
@@ -360,7 +361,7 @@ def _raise_failures(report: ChangeReport) -> None:
 def open_session(flags: Mapping[str, Any]) -> Iterator[Session]:
     session = Session(flags)
     try:
-        # Before any work: a wrong setting is wrong usage, whatever the command.
+        # Before any work: a wrong setting is wrong usage in every command.
         _ = session.config, session.out
         for warning in session.config.warnings:
             session.out.remark("warning", warning)

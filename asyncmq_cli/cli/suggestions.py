@@ -1,4 +1,4 @@
-"""What may have been meant by a word that there is not."""
+"""Usage errors, with the command or option that may have been meant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asyncmq_cli.nearest import nearest as matches
 
 _MOST = 3
 
-# What other tools, and AsyncMQ's own, call it; of several the first that there is.
+# Names in other tools, and in AsyncMQ's own; the first of several that exists here.
 _OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "ls": ("list",),
     "get": ("show",),
@@ -57,25 +57,37 @@ _OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "--columns": ("--fields",),
     "--format": ("--output", "--json"),
     "--follow": ("--watch",),
-    "--force": ("--yes",),
     "--noop": ("--dry-run",),
     "--url": ("--redis-url",),
     "--host": ("--redis-url",),
     "--user": ("--by", "--actor"),
     "--actor": ("--by",),
 }
-# What is an option, and looked for among the commands.
+# A hint never leads from a word for looking to a verb that changes something, nor to an option that drops a
+# safeguard.
+# fmt: off
+_LOOKS = frozenset((
+    "list", "ls", "show", "get", "info", "inspect", "describe", "view", "read", "find", "search", "count",
+    "peek", "tail", "head", "watch", "status", "stats", "top", "cat", "print", "display", "query", "look",
+    "export", "dump", "log", "logs", "history",
+))
+CHANGES = frozenset((
+    "add", "cancel", "forget", "pause", "record", "remove", "requeue", "restore", "resume", "retry",
+))
+# fmt: on
+_WITHOUT_SAFEGUARD = frozenset({"--yes", "--force"})
+# Options that are tried as commands.
 _OPTIONS_MEANT = {
     "version": ("--version",),
     "completion": ("--install-completion", "--show-completion"),
     "completions": ("--install-completion", "--show-completion"),
 }
-# What there is not, for a reason: under a noun, a verb or an option of its verbs.
+# Verbs and options of a noun that do not exist, and why.
 _REASONS: dict[tuple[str, ...], str] = {
     ("queues", "remove"): "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it",
     ("dlq", "--state"): "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
 }
-# What another command shows of an extra argument.
+# The command that takes what was given as an extra argument.
 _EXTRA_ARGUMENT = {
     "asyncmq overview": "asyncmq queues show {}",
     "asyncmq queues list": "asyncmq queues show {}",
@@ -84,22 +96,25 @@ _EXTRA_ARGUMENT = {
 
 
 def no_such_command(group: Any, word: str, context: Any) -> UsageProblem:
-    """The error for a noun or verb that `group` does not have; its hint names the nearest."""
+    """The error for an unknown noun or verb; its hint names the nearest."""
     path = context.command_path
     names = [name for name, _, _ in group.entries()]
     reason = _reason(path, [word, *_OTHER_WORDS.get(word.lower(), ())])
     near: list[str] = []
+    only_looks = word.lower() in _LOOKS
     if reason is None:
-        # The same word under another noun is meant rather than one that is a little like it.
+        # The same verb of another noun is likelier than a verb that is only similar.
         near = list(_OPTIONS_MEANT.get(word.lower(), ())) if group is context.find_root().command else []
         near = near or nearest(word, names, close=True) or _as_a_verb(word, context) or nearest(word, names)
+        near = [name for name in near if not (only_looks and name.split()[-1] in CHANGES)]
     return UsageProblem(
         f"no such command {word!r}", hint=reason or hint(near, path), details={"nearest": near}
     )
 
 
 def usage_problem(exc: Any, context: Any) -> UsageProblem:
-    """The error for what Typer finds wrong with a line; an unknown option has its name."""
+    """The error for what Typer finds wrong with a line. Of its errors only an unknown option has
+    `possibilities`."""
     path = context.command_path
     if hasattr(exc, "possibilities"):
         return no_such_option(context, exc.option_name)
@@ -118,14 +133,14 @@ def no_such_option(context: Any, name: str) -> UsageProblem:
     ]
     reason = _reason(path, [name])
     known = [each for option in options for each in option.opts if each.startswith("--")]
-    near = nearest(name, known) if reason is None else []
+    near = [each for each in nearest(name, known) if each not in _WITHOUT_SAFEGUARD] if reason is None else []
     return UsageProblem(f"no such option {name}", hint=reason or hint(near, path), details={"nearest": near})
 
 
 def extra_argument(path: str, word: str) -> UsageProblem:
     meant = _EXTRA_ARGUMENT.get(path)
     near = [] if meant is None else [f"'{meant.format(word)}'"]
-    return UsageProblem(f"{path} takes no {word!r} there", hint=hint(near, path))
+    return UsageProblem(f"{path} takes no further argument {word!r}", hint=hint(near, path))
 
 
 def _reason(path: str, words: Iterable[str]) -> str | None:
@@ -143,22 +158,22 @@ def hint(near: Sequence[str], path: str) -> str:
 
 
 def nearest(word: str, names: Iterable[str], *, close: bool = False) -> list[str]:
-    """At most three, the nearest first."""
-    there = list(names)
+    """At most three of the names, the nearest first; with `close` only those that are a typo away."""
+    existing = list(names)
     known = {
-        other: next(name for name in meant if name in there)
+        other: next(name for name in meant if name in existing)
         for other, meant in _OTHER_WORDS.items()
-        if any(name in there for name in meant) and other not in there
+        if any(name in existing for name in meant) and other not in existing
     }
-    # A noun in the singular is a name too.
-    known |= {form: name for name in there for form in (name, name.removesuffix("s"))}
+    # The singular of a noun works, too.
+    known |= {form: name for name in existing for form in (name, name.removesuffix("s"))}
     word = word.lower()
     if word in known:
         return [known[word]]
-    begun = {name for form, name in known.items() if len(word.strip("-")) > 1 and form.startswith(word)}
-    if len(begun) == 1:
-        return list(begun)
-    spelt = [form for form in known if form in there or not form.startswith("--")]
+    started = {name for form, name in known.items() if len(word.strip("-")) > 1 and form.startswith(word)}
+    if len(started) == 1:
+        return list(started)
+    spelt = [form for form in known if form in existing or not form.startswith("--")]
     found = matches(word, spelt, cutoff=0.75)
     if not found and not close:
         found = matches(word, spelt)
@@ -166,7 +181,7 @@ def nearest(word: str, names: Iterable[str], *, close: bool = False) -> list[str
 
 
 def _as_a_verb(word: str, context: Any) -> list[str]:
-    """`jobs retry` and `dlq retry` for `retry`: a noun left out, or another one's verb."""
+    """`jobs retry` and `dlq retry` for `retry`: the verb without its noun, or with another one."""
     root = context.find_root().command
     meant = (word, *_OTHER_WORDS.get(word, ()))
     nouns = {name: root.get_command(context, name).commands for name, _, is_noun in root.entries() if is_noun}

@@ -15,7 +15,7 @@ from asyncmq_cli.models.values import DEAD_STATES
 if TYPE_CHECKING:
     pass
 
-EVERYWHERE = "--state all looks at every state"
+EVERYWHERE = "--state all searches every state"
 _FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than")
 _RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>s|sec|second|m|min|minute)")
 _UNIT_SECONDS = {"s": 1, "m": 60}
@@ -24,7 +24,7 @@ _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What stands on the command line. `dead` means the dead-letter queue, whatever the state."""
+    """The jobs that the command line names. `dead` means the dead-letter queue, whatever the state."""
 
     queue: str
     job_ids: list[str] | None
@@ -33,23 +33,24 @@ class Targets:
     dead: bool = False
 
     @property
-    def looked_at(self) -> str:
-        """Jobs of which state a filter chooses from."""
+    def searched(self) -> str:
+        """The state that a filter searches."""
         return "dead" if self.dead else self.state or self.default_state
 
     @property
-    def elsewhere(self) -> str | None:
-        """With what the other states are looked at."""
+    def other_states(self) -> str | None:
+        """Which option searches the other states, None where there are none."""
         if self.dead:
             return None
         if self.default_state in DEAD_STATES:
-            return f"--state {next(state for state in DEAD_STATES if state != self.looked_at)} looks at those"
+            return f"--state {next(state for state in DEAD_STATES if state != self.searched)} searches those"
         return EVERYWHERE
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeOptions:
-    """How a change is made. What is not destructive is asked about only where a filter chose."""
+    """How a change is made. A change that is not destructive is confirmed only if a filter selected the
+    jobs."""
 
     verb: str
     noun: Literal["job", "dlq"] = "job"
@@ -61,7 +62,7 @@ class ChangeOptions:
 
 
 def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
-    """The filter that the options make. Raises UsageProblem for an age that is none."""
+    """The filter that the options make. Raises UsageProblem for a wrong age."""
     ages = {name: flags.get(name) for name in ("older_than", "newer_than")}
     return JobFilter(
         q=flags.get("q") or "",
@@ -73,8 +74,8 @@ def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
 
 
 def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
-    """Whether a filter chooses. Raises UsageProblem unless exactly one of the two ways is taken, and
-    for a filter that is empty: it would match everything, and comes of a variable that is not set."""
+    """Whether a filter selects the jobs. Raises UsageProblem unless there are either ids or a filter, and
+    for an empty filter: it would match everything, and comes from a variable that is not set."""
     for name in _FILTERS:
         if name in flags and not flags[name].strip():
             raise UsageProblem(f"--{name.replace('_', '-')} is empty", hint="--all means every job")
@@ -111,7 +112,8 @@ def abort_share_of(flags: Mapping[str, Any]) -> float | None:
         return None
     if flags.get("rate") is None:
         raise UsageProblem(
-            "--abort-above goes with --rate", hint="without a pace all is retried before the first job ends"
+            "--abort-above goes with --rate",
+            hint="without a rate all are retried before the first one ends",
         )
     return percent / 100
 
@@ -123,7 +125,7 @@ def percent_of(flags: Mapping[str, Any], name: str, option: str) -> float | None
         return None
     found = _SHARE.fullmatch(text.strip())
     if found is None:
-        raise UsageProblem(f"{option} must be a share, not {text!r}", hint="such as 20%, or 20 for the same")
+        raise UsageProblem(f"{option} must be a share, not {text!r}", hint="such as 20% or 20")
     if float(found["number"]) > 100:
-        raise UsageProblem(f"{option} is 100% at most, not {text!r}")
+        raise UsageProblem(f"{option} must be at most 100%, not {text!r}")
     return float(found["number"])

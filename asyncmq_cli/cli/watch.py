@@ -1,4 +1,4 @@
-"""`--watch`: a command's output drawn anew in place, until `q` or Ctrl-C."""
+"""`--watch`: the output of a command, refreshed in place until `q` or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 LEAST_INTERVAL = 0.2
 _PAST = 1800.0
-"""Seconds before the first look with which the trends begin."""
+"""Seconds of history with which the trends begin."""
 
 _INSTEAD = "'asyncmq events tail' follows changes in a pipe"
 
@@ -32,14 +32,14 @@ def is_wanted(session: Session) -> bool:
 
 
 def columns_of(session: Session, columns: Sequence[Column[T]]) -> Sequence[Column[T]]:
-    """Those of `columns` that --fields asks for, else all. Raises UsageProblem for one there is not."""
+    """The columns that --fields names, else all. Raises UsageProblem for an unknown one."""
     from asyncmq_cli.output.tables.columns import chosen
 
     return chosen(columns, session.out.fields) if session.out.fields else columns
 
 
 class _Board(Generic[T]):
-    """What is on the screen: the totals, a frame, the trends since before it began, and what is wrong."""
+    """The screen: totals, a frame, trends that begin in the history, and what is wrong."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class _Board(Generic[T]):
     def show(self, found: tuple[Snapshot, T]) -> None:
         self._shown = found
         snapshot = found[0].metrics()
-        # Totals of another moment would make false rates.
+        # Totals of different moments would make wrong rates.
         if snapshot.is_whole and not found[0].states_age:
             self._trend.add(snapshot)
 
@@ -76,7 +76,7 @@ class _Board(Generic[T]):
         viewport = viewport_for(out, width=width, height=height - 2 - len(remarks))
         corner = header_footer.as_of(picture.now, self._every, is_old=problem is not None, utc=viewport.utc)
         shown = out.drawn_all([screens.head(picture, viewport, corner), *self._frame(value, viewport)])
-        # Of what has no room, what is wrong is the last to go.
+        # Warnings are the last to go where there is no room.
         is_current = picture.metrics().is_whole
         below = [header_footer.trends(self._trend.trend(), viewport, is_current=is_current), *remarks]
         return [*shown[: viewport.height + 1], *out.drawn_all(below)]
@@ -84,13 +84,13 @@ class _Board(Generic[T]):
 
 def watch(
     session: Session,
-    look: Callable[[Snapshot], T],
+    read: Callable[[Snapshot], T],
     frame: Callable[[T, Viewport], list[Any]],
     *,
     workers: bool = False,
     latest: bool = False,
 ) -> None:
-    """Draw `frame` of what `look` makes of each picture, which has at least the rows of the queues."""
+    """Draw `frame` of what `read` makes of each snapshot, which has at least the rows of the queues."""
     from asyncmq_cli.output.terminal.live import LiveScreen
     from asyncmq_cli.services.monitoring.poller import Outage, Poller
 
@@ -99,10 +99,10 @@ def watch(
 
     def both() -> tuple[Snapshot, T]:
         picture = poller.read()
-        return picture, look(picture)
+        return picture, read(picture)
 
     feed = Poller(session.store, both, poller.reset)
-    # Before the screen is taken: what is wrong now is told as everywhere.
+    # Before the screen is taken: an error of the first read is reported like any other.
     board = _Board(session, frame, every, feed.first())
     session.has_screen = True
     try:
@@ -116,7 +116,7 @@ def watch(
                     board.show(found)
                 screen.draw()
     except KeyboardInterrupt as exc:
-        # A status as of every interruption, and no word: nothing was left undone.
+        # The status of an interruption without its error line: nothing was left undone.
         raise typer.Exit(interruption(exc).exit_code) from exc
     finally:
         session.has_screen = False
@@ -129,7 +129,7 @@ def _interval(session: Session) -> float:
     if session.out.format == "names":
         raise UsageProblem("--watch and --output exclude each other", hint=_INSTEAD)
     if not session.out.stdout_is_terminal:
-        raise UsageProblem("--watch draws on a terminal, and stdout is none", hint=_INSTEAD)
+        raise UsageProblem("--watch needs a terminal, but stdout is not one", hint=_INSTEAD)
     if os.environ.get("TERM", "dumb") == "dumb":
-        raise UsageProblem("--watch draws on a terminal, and this one is dumb", hint=_INSTEAD)
+        raise UsageProblem("--watch needs a terminal that can draw, but TERM is dumb", hint=_INSTEAD)
     return interval("--watch", session.flags["watch"], LEAST_INTERVAL)

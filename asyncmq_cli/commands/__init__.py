@@ -4,11 +4,11 @@ These tables are what `asyncmq --help` lists, in this order, without importing t
 """
 
 NOUNS = {
-    "queues": "Find queues, see how they stand, pause and resume them.",
+    "queues": "List and inspect queues, pause and resume them.",
     "jobs": "Find jobs, read why they failed, retry, requeue, remove and cancel them.",
-    "dlq": "Look into the dead-letter queue: failed and expired jobs, and why they died.",
-    "repeatables": "See what is scheduled, add definitions, pause, resume and remove them.",
-    "workers": "See which workers are there and how they are; forget those that are gone.",
+    "dlq": "Inspect the dead-letter queue: failed and expired jobs, and why they died.",
+    "repeatables": "List scheduled definitions, add, pause, resume and remove them.",
+    "workers": "List workers with their health, forget those that are gone.",
     "metrics": "Measure throughput and backlog, keep a history, feed Prometheus.",
     "events": "Follow what happens in the queues.",
 }
@@ -17,7 +17,7 @@ COMMANDS = {
     "audit": "List what was done to queues and jobs, by whom and why, newest first.",
     "check": "Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.",
     "wait": "Wait until a queue is empty, or until jobs have ended.",
-    "doctor": "Look for what crashes and bugs leave behind: lost jobs, leftovers, duplicates.",
+    "doctor": "Find what crashes and bugs leave behind: lost jobs, leftovers, duplicates.",
     "demo": "Try everything on a throw-away Redis with a real AsyncMQ worker in it.",
-    "help": "Show how a command is used: the same as --help behind it.",
+    "help": "Show how a command is used, as --help after it does.",
 }

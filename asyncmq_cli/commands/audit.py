@@ -26,7 +26,7 @@ ActionOption = Annotated[
     option(
         "--action",
         "NAME",
-        "Exactly this action, such as job.retry.",
+        "Only this action, such as job.retry.",
         choices=[action.name for action in ACTIONS],
         title=FILTERS,
     ),
@@ -38,19 +38,19 @@ StatusOption = Annotated[
 QueueOption = Annotated[str | None, option("--queue", "QUEUE", "Only this queue.", title=FILTERS)]
 JobOption = Annotated[str | None, option("--job-id", "ID", "Only this job.", title=FILTERS)]
 ByOption = Annotated[str | None, option("--by", "NAME", "Only what this actor did.", title=FILTERS)]
-TextOption = Annotated[str, option("--q", "TEXT", "Text anywhere in an event.", title=FILTERS)]
+TextOption = Annotated[str, option("--q", "TEXT", "Only events with this text anywhere.", title=FILTERS)]
 LimitOption = Annotated[
     int | None,
     option(
         "--limit",
         "N",
-        "At most so many events; brought within 1 to 500. [default: 200; with --since or --ndjson: all]",
+        "At most N events, 1 to 500. [default: 200; with --since or --ndjson: all]",
         callback=whole_number(),
     ),
 ]
 
 
-# It takes none for who acts: --by chooses by who did.
+# Without --actor: nothing is changed here, and --by filters by actor.
 @command(app, "audit", "list", without=("actor",))
 def audit(
     session: Session,
@@ -83,18 +83,18 @@ def audit(
         return
     found, more = _newest(session, chosen, age_limit, limit)
     session.listing(found, views.AUDIT, documents.audit, documents.audit_event)
-    told = f"the newest {len(found):,}; --limit shows up to 500, --ndjson all"
+    note = f"the newest {len(found):,}; --limit shows up to 500, --ndjson all"
     if more and session.out.for_people:
-        session.out.footer(told)
+        session.out.footer(note)
     elif more:
-        session.out.remark("note", told)
+        session.out.remark("note", note)
 
 
 def _newest(
     session: Session, chosen: AuditFilter, since: float | None, limit: int | None
 ) -> tuple[Sequence[AuditEvent], bool]:
-    """Those that are shown, and whether it is worth saying that there are more: a pipe is not told
-    what it asked for."""
+    """The events to show, and whether to say that there are more. A pipe that asked for a number gets no
+    note."""
     from asyncmq_cli.services.audit import DEFAULT_LIMIT
 
     shown = session.audit.clamped(DEFAULT_LIMIT if limit is None else limit)

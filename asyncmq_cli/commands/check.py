@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 def count(text: str) -> float:
-    """Raises UsageProblem for what is no whole number from 0."""
+    """Raises UsageProblem unless it is a whole number from 0."""
     if not _NUMBER.fullmatch(text.strip()):
         raise UsageProblem(f"{text!r} is not a whole number from 0")
     return int(text)
@@ -131,18 +131,17 @@ def check(
         ),
     ] = None,
     critical: Annotated[
-        list[str] | None, option("--critical", _PROBE_RANGE, "The same, and the state is critical.", "-c")
+        list[str] | None, option("--critical", _PROBE_RANGE, "The same, but critical.", "-c")
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing when all is well: for cron, which mails it.")
+        bool, typer.Option("--quiet", help="Print nothing when all is well: for cron, which mails output.")
     ] = False,
 ) -> None:
     """Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.
 
-    0 is OK, 1 a warning, 2 critical, 3 unknown because something could not be read. Always looked
-    at: Redis answers; no backlog is without a live worker (critical) or behind a pause (warning);
-    no repeatable is overdue; no active job has lost its worker, or was
-    claimed before a worker went silent beside others (warning).
+    0 is OK, 1 a warning, 2 critical, 3 unknown because something could not be read. Always checked:
+    Redis answers; no backlog is without a live worker (critical) or paused (warning); no repeatable is
+    overdue; no active job has lost its worker, or was claimed before one of several workers went silent.
 
     A threshold is WARN, WARN:CRIT or :CRIT, and holds for each queue by itself. Above it (for
     --min-workers: below it) the state changes; at it, all is well. Wrong usage is 3, too.
@@ -162,7 +161,7 @@ def check(
     }
     thresholds |= _ranges(warning or [], critical or [], thresholds)
     report = session.checks.check(queue or [], thresholds)
-    # Nobody can read the line of what cannot be written, and no status of a probe would say so.
+    # If the line cannot be written, nobody can read it, and no probe would tell: the state is unknown.
     with session.out.outcome(lambda: f"the state is {report.state}", exit_code=CheckStatus.UNKNOWN):
         _print(session, report, quiet=quiet)
     if report.error is not None:

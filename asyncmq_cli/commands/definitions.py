@@ -1,4 +1,4 @@
-"""A repeatable's definition as people type it: when it runs, and what its jobs are given."""
+"""The definition of a repeatable as people type it: its schedule and its arguments."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from asyncmq_cli.cli.params import number, option, whole_number
 from asyncmq_cli.errors import UsageProblem
 
 _MOST_LEVELS = 100
-"""Arguments nested deeper could not be read back by everything that must."""
+"""Arguments nested deeper than this cannot be read back by every reader."""
 _MOST_PRIORITY = 9000
 """AsyncMQ orders a queue by priority * 10^12 + sequence, which is no longer exact beyond it."""
 
 _RANDOM = re.compile(r"(?<![A-Z])R(?![A-Z])")
 
 TaskOption = Annotated[str, option("--task", "NAME", "Id of the task to run.")]
-EveryOption = Annotated[str | None, option("--every", "DURATION", "As 90s, 5m, 2h, 1h30m.")]
+EveryOption = Annotated[str | None, option("--every", "DURATION", "Run every 90s, 5m, 2h or 1h30m.")]
 CronOption = Annotated[
-    str | None, option("--cron", "EXPRESSION", 'In UTC, as "*/5 * * * *"; a sixth field is seconds.')
+    str | None,
+    option("--cron", "EXPRESSION", 'When, in UTC: "*/5 * * * *"; a sixth field is seconds.'),
 ]
 ArgsOption = Annotated[str | None, option("--args", "JSON", "Positional arguments, an array.")]
 KwargsOption = Annotated[str | None, option("--kwargs", "JSON", "Keyword arguments, an object.")]
@@ -56,7 +57,7 @@ def definition_of(
     priority: int,
     backoff: float | None,
 ) -> dict[str, Any]:
-    """What AsyncMQ's own `Queue.upsert_repeatable` would store, its keys in that order. Raises
+    """The definition that AsyncMQ's `Queue.upsert_repeatable` would store, its keys in the same order. Raises
     UsageProblem."""
     return {
         "task_id": _name(task),
@@ -75,16 +76,16 @@ def _schedule(every: str | None, cron: str | None) -> dict[str, Any]:
         raise UsageProblem("give exactly one schedule: --every or --cron")
     if cron is None:
         return {"every": _duration("--every", every or "")}
-    # Spacing makes another definition of the same runs.
+    # Other spacing would be another definition of the same schedule.
     fields = cron.split()
     if fields and fields[0].lower() == "@every":
         raise UsageProblem(
             f"{cron!r} is not a cron expression",
-            hint=f"--every {''.join(fields[1:]) or '5m'} is what runs every so often",
+            hint=f"--every {''.join(fields[1:]) or '5m'} runs at an interval",
         )
     if any(_RANDOM.search(field.upper()) for field in fields):
         raise UsageProblem(
-            f"{cron!r} has a random field, which AsyncMQ's scheduler draws anew at every turn",
+            f"{cron!r} has a random field, which AsyncMQ's scheduler picks again every time",
             hint="give a fixed time",
         )
     return {"cron": " ".join(fields)}
@@ -114,14 +115,14 @@ def _whole(number: float) -> int | float:
 
 
 def _json(option: str, text: str | None, kind: type[Any], name: str) -> Any:
-    """What Python's `json` reads, as AsyncMQ will read it: NaN and large integers too."""
+    """What Python's `json` reads, as AsyncMQ will: NaN and large integers, too."""
     if text is None:
         return kind()
     example = """'["inbox", 1]'""" if kind is list else """'{"to": "ana"}'"""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as exc:
-        where = f": it ends or goes wrong at character {exc.pos + 1}" if hasattr(exc, "pos") else ""
+        where = f": it ends or is wrong at character {exc.pos + 1}" if hasattr(exc, "pos") else ""
         raise UsageProblem(
             f"{option} is not JSON{where}", hint=f"{name} in single quotes: {example}"
         ) from exc

@@ -19,7 +19,7 @@ def demo(
         list[str] | None, argument("[-- COMMAND...]", "An asyncmq command to run in it, after --.")
     ] = None,
     shell: Annotated[
-        bool, typer.Option("--shell", help="Open your shell with ASYNCMQ_REDIS_URL set to it.")
+        bool, typer.Option("--shell", help="Open your shell with ASYNCMQ_REDIS_URL set to the demo.")
     ] = False,
 ) -> None:
     """Try everything on a throw-away Redis with a real AsyncMQ worker in it.

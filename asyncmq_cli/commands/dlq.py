@@ -24,7 +24,7 @@ def list_(
     page: PageOption = None,
     size: SizeOption = None,
 ) -> None:
-    """List dead jobs by when they died, failed and expired ones alike.
+    """List dead jobs, failed and expired, by time of death.
 
     \b
     Examples:
@@ -38,12 +38,12 @@ def list_(
     asked = Paging(page, size)
     found = session.dlq.page(queue, session.filter, sort=sort or "newest", page=asked.page, size=asked.size)
     paging.print_page(session, found)
-    asked.tell_of_more(session, len(found.jobs), found.total)
+    asked.note_more(session, len(found.jobs), found.total)
 
 
 @command(app, "groups", "filters", "list", "secrets")
 def groups(session: Session, queue: QueueArg) -> None:
-    """Group dead jobs by cause: the error's type and its message, but for what changes in it.
+    """Group dead jobs by cause: the type of the error, and its message without the parts that vary.
 
     \b
     Examples:

@@ -25,8 +25,8 @@ AnyQueuesArg = Annotated[
     list[str] | None,
     argument(
         "[QUEUE...]",
-        f"Names of queues; {STDIN_HELP}; without any, all. A CODE that "
-        "is no queue's name is taken as --code.",
+        f"Names of queues, all by default; {STDIN_HELP}. A damage code stands for --code, unless a queue has "
+        "that name.",
     ),
 ]
 RepairOption = Annotated[bool, typer.Option("--repair", help="Repair what can be repaired without guessing.")]
@@ -40,7 +40,7 @@ SelfOption = Annotated[
 ]
 CodeOption = Annotated[
     list[str] | None,
-    option("--code", "CODE", "Look for (and repair) only this damage; may be given several times."),
+    option("--code", "CODE", "Look for (and repair) only this damage; may be repeated."),
 ]
 
 
@@ -55,9 +55,9 @@ def doctor(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> int:
-    """Look for what crashes and bugs leave behind: lost jobs, leftovers, duplicates.
+    """Find what crashes and bugs leave behind: lost jobs, leftovers, duplicates.
 
-    Nothing is changed without --repair. The exit status is 0 where nothing is wrong, else 1.
+    Nothing is changed without --repair. The exit status is 0 if nothing is wrong, else 1.
 
     \b
     Examples:
@@ -71,11 +71,11 @@ def doctor(
         return _look_at_self(
             session, queues or [], others=repair or dry_run or yes or bool(code) or reason is not None
         )
-    names, codes = _sorted_out(session, queues or [], _known(code or []))
+    names, codes = _queues_and_codes(session, queues or [], _known(code or []))
     if not repair:
         if dry_run or yes or reason is not None:
             raise UsageProblem("--dry-run, --yes and --reason go with --repair")
-        return _told(session, session.doctor.diagnose(names, codes), names, codes)
+        return _report(session, session.doctor.diagnose(names, codes), names, codes)
     if session.out.format == "ndjson":
         raise UsageProblem("--ndjson lists findings; --repair reports with --json")
     if not dry_run and not yes:
@@ -83,7 +83,7 @@ def doctor(
     report = session.repairs.repair(names, codes, reason=reason, dry_run=dry_run)
     session.report(report, brief=session.out.format != "json")
     with session.out.outcome():
-        _tell_of_left(session, report, names)
+        _print_left(session, report, names)
     return 1 if report.left else 0
 
 
@@ -96,7 +96,7 @@ def _look_at_self(session: Session, queues: list[str], *, others: bool) -> int:
     return 0
 
 
-def _told(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[str]) -> int:
+def _report(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[str]) -> int:
     from asyncmq_cli.output.text import diagnoses
 
     with session.out.outcome(lambda: diagnoses.summary(diagnosis)):
@@ -120,7 +120,7 @@ def _print(session: Session, diagnosis: Diagnosis, names: list[str], codes: list
             line = command_line("doctor", *names, "--repair", *named, "--dry-run")
             session.out.footer(f"{line} shows what would be repaired")
         if not codes:
-            for line in _named(session, diagnosis.findings, names):
+            for line in _by_code(session, diagnosis.findings, names):
                 session.out.footer(line)
 
 
@@ -148,34 +148,33 @@ def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
         confirm.ask_about(session, diagnoses.lines_to_ask(meant), f"Make {what}?", f"make {what}")
 
 
-def _named(session: Session, findings: Sequence[Finding], names: list[str]) -> Iterator[str]:
-    """The command for each damage that is repaired only where its code is named."""
+def _by_code(session: Session, findings: Sequence[Finding], names: list[str]) -> Iterator[str]:
+    """The command for each damage that is repaired only by its code."""
     for code in dict.fromkeys(one.code for one in findings if one.repairable):
         if not session.repairs.makes(code, ()):
             line = command_line("doctor", *names, "--repair", "--code", code)
-            yield f"{line} repairs it; it may run twice"
+            yield f"{line} repairs it; the job may run twice"
 
 
-def _tell_of_left(session: Session, report: RepairReport, names: list[str]) -> None:
-    """Tell of what was found and is not repaired; in JSON the report has told it."""
+def _print_left(session: Session, report: RepairReport, names: list[str]) -> None:
+    """Print what was found but is not repaired; a JSON report has it already."""
     from asyncmq_cli.output.text import diagnoses
 
     if session.out.for_people and report.left:
         session.out.line("\nLeft as it is:")
         _table(session, report.left)
-        for line in _named(session, report.left, names):
+        for line in _by_code(session, report.left, names):
             session.out.line(line)
     elif not session.out.for_programs:
         for one in report.left:
             session.out.remark("warning", diagnoses.remark(one))
-        for line in _named(session, report.left, names):
+        for line in _by_code(session, report.left, names):
             session.out.remark("hint", line)
 
 
-def _sorted_out(session: Session, words: list[str], codes: list[str]) -> tuple[list[str], list[str]]:
-    """The names of queues among the words, and the codes: those given, and each word that is one and
-    no queue's name. What standard input has are names alone. Raises UsageProblem where it has none: all
-    queues would be meant."""
+def _queues_and_codes(session: Session, words: list[str], codes: list[str]) -> tuple[list[str], list[str]]:
+    """The queues among the words, and the codes: those given, and each word that is a code but not a queue.
+    Standard input has names only. Raises UsageProblem if it is empty: all queues would be meant."""
     from asyncmq_cli.services.doctor.catalogue import BY_CODE
 
     meant = [word for word in words if word in BY_CODE and not session.queues.exists(word)]
@@ -183,19 +182,19 @@ def _sorted_out(session: Session, words: list[str], codes: list[str]) -> tuple[l
     names = queue_names(session, given)
     if given and not names:
         raise UsageProblem(
-            "standard input has no queue's name", hint="'asyncmq doctor' without any name looks at all"
+            "standard input has no names of queues", hint="'asyncmq doctor' without a name checks all"
         )
     return names, [*codes, *meant]
 
 
 def _known(codes: list[str]) -> list[str]:
-    """Raises UsageProblem for a code that there is none of, with the nearest."""
+    """Raises UsageProblem for an unknown code, with the nearest."""
     from asyncmq_cli.services.doctor.catalogue import BY_CODE
 
     for code in codes:
         if code not in BY_CODE:
             raise UsageProblem(
-                f"the doctor knows no {code!r}",
-                hint=did_you_mean(nearest(code, BY_CODE, most=1)) or f"it knows {', '.join(BY_CODE)}",
+                f"unknown code {code!r}",
+                hint=did_you_mean(nearest(code, BY_CODE, most=1)) or f"choose from {', '.join(BY_CODE)}",
             )
     return codes

@@ -28,14 +28,14 @@ EventOption = Annotated[
     option(
         "--event",
         "NAME",
-        f"Only this event, and only its cost; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
+        f"Only this event, the others are not read; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
         choices=(*EVENTS, RUNTIME),
     ),
 ]
-IntervalOption = Annotated[str, option("--interval", "DURATION", "How long between two rounds.")]
+IntervalOption = Annotated[str, option("--interval", "DURATION", "Time between two rounds.")]
 CountOption = Annotated[int | None, option("--count", "N", "Stop after N rounds.", callback=whole_number(1))]
 RuntimeOption = Annotated[
-    bool, typer.Option("--runtime", help="Also what AsyncMQ publishes, as it happens, as event runtime.")
+    bool, typer.Option("--runtime", help="Also print what AsyncMQ publishes, as event runtime.")
 ]
 
 
@@ -45,17 +45,17 @@ def tail(
     event: EventOption = None,
     interval: IntervalOption = "5s",
     count: CountOption = None,
-    once: Annotated[bool, typer.Option("--once", help="One round, as --count 1.")] = False,
-    sse: Annotated[bool, typer.Option("--sse", help="As server-sent events, like the dashboard's.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="One round, like --count 1.")] = False,
+    sse: Annotated[bool, typer.Option("--sse", help="Print server-sent events like the dashboard.")] = False,
     runtime: RuntimeOption = False,
     no_retry: Annotated[
-        bool, typer.Option("--no-retry", help="End with exit 3 when Redis goes away.")
+        bool, typer.Option("--no-retry", help="Exit with 3 when the connection to Redis is lost.")
     ] = False,
     no_record: NoRecordOption = False,
 ) -> None:
-    """Follow the dashboard's events: one JSON object a line, or lines for people on a terminal.
+    """Follow the events of the dashboard: one JSON object per line, or readable lines on a terminal.
 
-    A round is overview, jobdist, metrics, queues, workers, latest_jobs and latest_queues.
+    Each round prints overview, jobdist, metrics, queues, workers, latest_jobs and latest_queues.
 
     \b
     Examples:

@@ -15,9 +15,9 @@ app = lone()
 @app.command("help", cls=Command, context_settings=CONTEXT)
 def help_(
     ctx: typer.Context,
-    command: Annotated[list[str] | None, argument("[NOUN [VERB]]", "The command that is meant.")] = None,
+    command: Annotated[list[str] | None, argument("[NOUN [VERB]]", "The command to explain.")] = None,
 ) -> None:
-    """Show how a command is used: the same as --help behind it.
+    """Show how a command is used, as --help after it does.
 
     \b
     Examples:

@@ -50,7 +50,7 @@ def _sorted_by(times: str, queue: str) -> Any:
 
 SortOption = Annotated[
     str | None,
-    _sorted_by("run and creation times", "in its own order (what runs next, what died last), at once"),
+    _sorted_by("run and creation times", "in its own order (what runs next, what died last), unsorted"),
 ]
 DeadSortOption = Annotated[str | None, _sorted_by("when they died", "the same as newest")]
 
@@ -69,7 +69,7 @@ def _chosen_by_state(default: str) -> Any:
     return option(
         "--state",
         "STATE",
-        f"With or as a filter: the state, as 'jobs list' has it. [default: {default}]",
+        f"With a filter or alone: jobs in this state, as 'jobs list' names it. [default: {default}]",
         choices=(*JOB_STATES, "all"),
     )
 
@@ -77,7 +77,8 @@ def _chosen_by_state(default: str) -> Any:
 HitStateOption = Annotated[str | None, _chosen_by_state("waiting")]
 StuckStateOption = Annotated[str | None, _chosen_by_state("active")]
 ResetOption = Annotated[
-    bool, typer.Option("--reset", help="Start fresh: created now, no retries used; a time to live runs anew.")
+    bool,
+    typer.Option("--reset", help="Start fresh: created now, no retries used, full time to live."),
 ]
 
 
@@ -101,7 +102,7 @@ def list_(
     wanted = session.filter
     if session.out.for_streams:
         jobs = session.jobs.every(queue, state, wanted, sort=sort)
-        paging.print_every(session, paging.telling_of_none(session, jobs, state))
+        paging.print_every(session, paging.noting_no_match(session, jobs, state))
         return
     asked = Paging(page, size)
     found = session.jobs.page(
@@ -115,13 +116,13 @@ def list_(
     )
     paging.print_page(session, found)
     if wanted.narrows:
-        paging.tell_of_none(session, found.total, state)
-    asked.tell_of_more(session, len(found.jobs), found.total, is_exact=found.is_exact)
+        paging.note_no_match(session, found.total, state)
+    asked.note_more(session, len(found.jobs), found.total, is_exact=found.is_exact)
 
 
 @command(app, "show", "secrets", "full")
 def show(session: Session, queue: QueueArg, job_id: JobArg) -> None:
-    """Show one job: its state, why it failed, and what it was given.
+    """Show one job: its state, why it failed, and its arguments.
 
     \b
     Example:
@@ -179,10 +180,10 @@ def requeue(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Let stuck jobs wait again: active ones whose worker is gone, and those in no place where one looks.
+    """Make stuck jobs wait again: active ones whose worker is gone, and those that no worker would find.
 
-    Which worker runs a job is not stored. One that may still be running is requeued with --force
-    only, and runs twice if it is. A filter looks at active jobs unless --state says otherwise.
+    AsyncMQ does not store which worker runs a job. A job that may still be running is requeued only with
+    --force, and runs twice if it is. A filter selects active jobs unless --state names another state.
 
     \b
     Examples:
@@ -234,7 +235,7 @@ def restore(
         bool,
         typer.Option(
             "--force",
-            help="Also restore jobs not known to have been removed, or restored before.",
+            help="Also restore jobs that may not have been removed, or were restored before.",
         ),
     ] = False,
     reason: ReasonOption = None,
@@ -243,7 +244,7 @@ def restore(
 ) -> None:
     """Put removed jobs back where they were: all of a backup, or those named.
 
-    What exists is never overwritten. A restored job may run again.
+    An existing job is never overwritten. A restored job may run again.
 
     \b
     Examples:
@@ -265,7 +266,7 @@ def cancel(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Cancel jobs that have not ended. A worker that runs one already is not stopped.
+    """Cancel jobs that have not ended. One that is already running is not stopped.
 
     \b
     Examples:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 app = noun(NOUNS["metrics"])
 
 NoRecordOption = Annotated[
-    bool, typer.Option("--no-record", help="Only look; do not add to the history of the metrics.")
+    bool, typer.Option("--no-record", help="Do not add a snapshot to the metrics history.")
 ]
 
 
 @command(app, "show", "watch")
 def show(session: Session, no_record: NoRecordOption = False) -> None:
-    """Show the totals, and the rates that the history gives. Keeps a snapshot in the history.
+    """Show totals, and rates computed from the history. Adds a snapshot to the history.
 
     \b
     Examples:
@@ -41,10 +41,10 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
 
     rates: Rates | None = None
 
-    def look(picture: Snapshot) -> tuple[MetricsSnapshot, Rates]:
+    def read(picture: Snapshot) -> tuple[MetricsSnapshot, Rates]:
         nonlocal rates
         snapshot = picture.metrics()
-        # Totals of another moment would make false rates.
+        # Totals of different moments would make wrong rates.
         if rates is None or not picture.states_age:
             if not no_record:
                 session.metrics.keep(snapshot)
@@ -52,17 +52,17 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
         return snapshot, rates
 
     if watch.is_wanted(session):
-        watch.watch(session, look, metrics.frame)
+        watch.watch(session, read, metrics.frame)
         return
-    snapshot, pace = look(session.poller(SNAPSHOT_FIELDS).read())
+    snapshot, pace = read(session.poller(SNAPSHOT_FIELDS).read())
     session.detail(lambda: snapshots.metrics_now(snapshot, pace), lambda now: metrics.lines(snapshot, pace))
 
 
 @command(app, "record")
 def record(session: Session) -> None:
-    """Keep one snapshot in the history; for cron. Prints nothing.
+    """Add one snapshot to the history, for cron. Prints nothing.
 
-    Of several within two seconds the first is kept, and the others end well too.
+    Of several runs within two seconds only the first adds one; the others succeed, too.
 
     \b
     Example:
@@ -85,7 +85,7 @@ def history(
     ] = None,
     since: SinceOption = None,
 ) -> None:
-    """List the snapshots kept, newest first, with a chart on a terminal.
+    """List the snapshots in the history, newest first, with a chart on a terminal.
 
     \b
     Examples:
@@ -110,12 +110,12 @@ def prometheus(
         option(
             "--output",
             "FILE",
-            "Replace this file at one stroke, for node exporter's textfile collector.",
+            "Replace this file atomically, for the textfile collector of node_exporter.",
             "-o",
         ),
     ] = None,
 ) -> None:
-    """Print the metrics for Prometheus. Where Redis cannot be read they say so, and it exits 3.
+    """Print metrics for Prometheus. If Redis cannot be read, they say so and the exit status is 3.
 
     \b
     Example:
@@ -123,7 +123,7 @@ def prometheus(
     """
     if session.out.for_programs:
         raise UsageProblem(
-            "metrics prometheus prints the text format of Prometheus, and no JSON",
+            "metrics prometheus prints the text format of Prometheus, not JSON",
             hint="'asyncmq metrics show --json' has the totals, 'asyncmq queues list --json' the queues",
         )
     from asyncmq_cli.output.printer import replace_file

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
 
 _RESUMED = (
-    "workers that saw the pause look again after their stalled_check_interval: up to 60 s, unless the "
-    "application set another"
+    "workers that saw the pause check again after their stalled_check_interval: up to 60 s, unless the "
+    "application changed it"
 )
 
 app = noun(NOUNS["queues"])
@@ -99,7 +99,7 @@ def show(session: Session, queue: QueueArg) -> None:
 def pause(
     session: Session, queues: QueuesArg, reason: ReasonOption = None, dry_run: DryRunOption = False
 ) -> None:
-    """Pause queues: workers finish what they run and take nothing new.
+    """Pause queues: workers finish the jobs that they run and take no new ones.
 
     \b
     Example:
@@ -112,7 +112,7 @@ def pause(
 def resume(
     session: Session, queues: QueuesArg, reason: ReasonOption = None, dry_run: DryRunOption = False
 ) -> None:
-    """Resume paused queues. Workers look for the pause again every 60 s, so it may take that long.
+    """Resume paused queues. Workers check for a pause every 60 s, so this may take that long.
 
     \b
     Example:

@@ -36,22 +36,20 @@ Change = Callable[["Address"], "RepeatableChange"]
 
 app = noun(NOUNS["repeatables"])
 
-AnyQueueArg = Annotated[
-    str | None, argument("[QUEUE]", "Name of a queue; without it, all.", callback=literal)
-]
+AnyQueueArg = Annotated[str | None, argument("[QUEUE]", "Name of a queue; all by default.", callback=literal)]
 IdsArg = Annotated[
     list[str] | None,
-    argument("[ID...]", f"Ids, or as much of each as is unique; {STDIN_HELP}."),
+    argument("[ID...]", f"Ids, or unique beginnings of ids; {STDIN_HELP}."),
 ]
 ReplaceOption = Annotated[
-    str | None, option("--replace", "ID", "In the same step remove this definition, as 'list' names it.")
+    str | None, option("--replace", "ID", "Remove the definition of this id in the same step.")
 ]
-ByTaskOption = Annotated[str | None, option("--task", "NAME", "Its task, where that is unique.")]
+ByTaskOption = Annotated[str | None, option("--task", "NAME", "The task, if only one definition has it.")]
 
 
 @command(app, "list", "list", "secrets")
 def list_(session: Session, queue: AnyQueueArg = None) -> None:
-    """List definitions, the next to run first. Overdue: not paused, and late by over a minute.
+    """List definitions, the next to run first. Overdue: late by over a minute, and not paused.
 
     \b
     Examples:
@@ -84,15 +82,13 @@ def add(
     ttl: TtlOption = None,
     priority: PriorityOption = 5,
     backoff: BackoffOption = None,
-    paused: Annotated[bool, typer.Option("--paused", help="Store it paused.")] = False,
+    paused: Annotated[bool, typer.Option("--paused", help="Add it paused.")] = False,
     replace: ReplaceOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask where the queue is a new one.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask if the queue is new.")] = False,
 ) -> None:
-    """Add a definition, or count the next run anew of one that is there already.
+    """Add a definition. If it exists, its next run is computed again from now.
 
     \b
     Examples:
@@ -116,7 +112,7 @@ def add(
             queue, definition, paused=paused, reason=reason, dry_run=dry, replaced=replace
         )
 
-    # A script that names a new queue means it, and is warned.
+    # A script is not asked about a new queue, only warned.
     if not dry_run and not yes and confirm.can_ask():
         _ask_of_new(session, queue, run)
         _ask_of_seconds(session, definition, run)
@@ -132,7 +128,7 @@ def add(
 def _ask_of_seconds(
     session: Session, definition: Mapping[str, Any], run: Callable[[bool], RepeatableChange]
 ) -> None:
-    """Six fields are mostly meant with the seconds first, as others have them."""
+    """Ask about six fields: most people expect the seconds first."""
     from asyncmq_cli.output.text.times import rfc3339
     from asyncmq_cli.services.repeatables.plans import seconds_last
 
@@ -140,25 +136,25 @@ def _ask_of_seconds(
         runs = [f"  {rfc3339(moment)}" for moment in run(True).next_runs]
         confirm.ask_about(
             session,
-            ["The sixth field is seconds, not the first as elsewhere. Next runs:", *runs],
+            ["The sixth field is the seconds, not the first as elsewhere. Next runs:", *runs],
             "Add the repeatable?",
-            "add a repeatable with a field of seconds",
+            "add a repeatable with a field for seconds",
         )
 
 
 def _ask_of_new(session: Session, queue: str, run: Callable[[bool], RepeatableChange]) -> None:
-    """A name that was mistyped would be a queue of its own, which no worker looks at."""
+    """Ask about a new queue: a mistyped name would be a queue that no worker reads."""
     near = session.repeatables.near_new(queue)
     if near is None:
         return
-    # What cannot be added is wrong usage, whoever is there to ask.
+    # A definition that cannot be added is refused before anything is asked.
     run(True)
     meant = f"did you mean {', '.join(near)}?" if near else None
     confirm.ask_about(
         session,
         [f"There is no queue named {queue!r} yet; {meant or 'this would be its first definition'}"],
-        "Add the repeatable all the same?",
-        f"add a repeatable to {queue!r}, a queue that is new",
+        "Add the repeatable anyway?",
+        f"add a repeatable to the new queue {queue!r}",
     )
 
 
@@ -171,7 +167,7 @@ def pause(
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Pause definitions: they stay, and nothing is enqueued from them.
+    """Pause definitions: they stay, but enqueue no jobs.
 
     \b
     Examples:
@@ -195,7 +191,7 @@ def resume(
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Resume paused definitions. Their next runs are counted from now.
+    """Resume paused definitions. Their next runs are computed from now.
 
     \b
     Example:
@@ -219,7 +215,7 @@ def remove(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Remove definitions. Jobs that were enqueued from them stay.
+    """Remove definitions. Jobs that they enqueued stay.
 
     \b
     Example:
@@ -239,7 +235,7 @@ def remove(
 
 
 def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Change) -> None:
-    """What would not be removed anyway is not asked about; the attempt itself reports it."""
+    """Ask about the definitions that would be removed; the attempt itself reports the others."""
     from asyncmq_cli.output.redaction import redact
     from asyncmq_cli.output.tables import tables
     from asyncmq_cli.output.text import reports
@@ -280,7 +276,7 @@ def _addresses(
 def _report(
     session: Session, action: str, queue: str, addresses: Sequence[Address], change: Change, *, dry_run: bool
 ) -> None:
-    """Make the change at each address, and print what became of all."""
+    """Make the change at each address, and print the results."""
     from asyncmq_cli.services.repeatables.plans import each, together
 
     session.report(together(action, queue, each(addresses, change), dry_run=dry_run))

@@ -1,4 +1,4 @@
-"""Restoring jobs from a backup: what was chosen, whether it is meant, and how it goes."""
+"""Restoring jobs from a backup: selecting them, confirming, and reporting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.backup.reader import Backup, Entry
 
 FileArg = Annotated[
-    str, argument("FILE", "A backup, as 'remove --backup' writes it; - reads it from standard input.")
+    str, argument("FILE", "A backup written by 'remove --backup'; - reads it from standard input.")
 ]
 
 
@@ -61,14 +61,14 @@ def restore_jobs(
 
 
 def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Sequence[str]) -> None:
-    meant = confirm.Confirmation(
+    confirmation = confirm.Confirmation(
         "restore",
         ", ".join(sorted({entry.queue for entry in chosen})),
         [entry.id for entry in chosen],
         Counter(entry.state for entry in chosen),
         remarks=remarks,
     )
-    confirm.ask(session, meant, lambda ids: session.restores.heads(backup, chosen[: len(ids)]))
+    confirm.ask(session, confirmation, lambda ids: session.restores.heads(backup, chosen[: len(ids)]))
 
 
 def _warn(session: Session, backup: Backup, *, whole: bool) -> None:
@@ -76,10 +76,10 @@ def _warn(session: Session, backup: Backup, *, whole: bool) -> None:
     if kept and whole:
         from asyncmq_cli.output.tables.tables import counted
 
-        session.out.remark("warning", f"{counted(kept, 'job')} of the backup had not been removed after all")
+        session.out.remark("warning", f"{counted(kept, 'job')} of the backup were not removed")
     if backup.cut_line is not None:
         session.out.remark(
             "warning",
             f"line {backup.cut_line:,}, the last of the backup, is cut off and left out; "
-            "a run that was killed in writing it had not removed that job",
+            "a run that was killed while writing it had not removed that job",
         )

@@ -38,22 +38,22 @@ PatienceOption = Annotated[
     option(
         "--timeout",
         "DURATION",
-        "How long to wait, as 10m; then the exit status is 124. [default: for ever] "
-        "(How long Redis may take to answer is said before the command: asyncmq --timeout 5 wait …)",
+        "Give up after this time, such as 10m, with exit status 124. [default: never] "
+        "(The limit for an answer from Redis goes before the command: asyncmq --timeout 5 wait …)",
     ),
 ]
-IntervalOption = Annotated[str, option("--interval", "DURATION", "How often to look; 0.1s or more.")]
+IntervalOption = Annotated[str, option("--interval", "DURATION", "Time between two checks; 0.1s or more.")]
 KeepWaitingOption = Annotated[
     bool,
     typer.Option(
         "--keep-waiting",
-        help="Go on while the queue is paused, has no live worker, or Redis is away, and to the end of "
-        "the other jobs where one has failed.",
+        help="Go on while the queue is paused, has no live worker or Redis is away, and after a failed job "
+        "until the others have ended.",
     ),
 ]
 
 
-# Its own --timeout is how long to wait; that of Redis is taken before the command.
+# Its own --timeout limits the wait; the one for answers from Redis goes before the command.
 @command(app, "wait", without=("timeout",))
 def wait(
     session: Session,
@@ -66,9 +66,9 @@ def wait(
 ) -> None:
     """Wait until a queue is empty, or until jobs have ended.
 
-    The exit status is 0 when it is so; 1 as soon as it cannot come: a job waited for has failed or
-    is gone, the queue is paused, or has had no live worker for the heartbeat TTL; 124 when the time
-    is over. Jobs that are delayed and not yet due are not waited for.
+    The exit status is 0 when the goal is reached; 1 as soon as it cannot be: a job has failed or is gone, the
+    queue is paused, or it has had no live worker for the heartbeat TTL; 124 when the wait timed out. Delayed
+    jobs that are not due do not count.
 
     \b
     Examples:

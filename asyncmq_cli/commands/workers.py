@@ -36,7 +36,7 @@ TtlOption = Annotated[
     option(
         "--ttl",
         "DURATION",
-        "Judge workers by this heartbeat TTL. [default: their own, as far as Redis tells, else "
+        "Judge workers by this heartbeat TTL. [default: their own, if Redis shows it, else "
         "ASYNCMQ_HEARTBEAT_TTL, else 30s]",
     ),
 ]
@@ -55,7 +55,7 @@ HealthOption = Annotated[
     option(
         "--health",
         "HEALTH",
-        "Only healthy, aging or stale ones. On a terminal stale ones are shown only so.",
+        "Only healthy, aging or stale workers. On a terminal, stale ones are hidden without this.",
         choices=HEALTHS,
         title=FILTERS,
     ),
@@ -75,7 +75,7 @@ def list_(
 ) -> None:
     """List workers by their heartbeats: healthy, aging past two thirds of the TTL, stale past it.
 
-    Ages are by the server's clock as far as Redis tells; a worker whose clock differs is named.
+    Ages are measured by the clock of Redis where possible. A worker whose clock differs is named.
 
     \b
     Examples:
@@ -115,14 +115,14 @@ def forget(
     workers: Annotated[list[str] | None, argument("[WORKER...]", f"Ids of workers; {STDIN_HELP}.")] = None,
     stale: Annotated[bool, typer.Option("--stale", help="All stale workers, instead of ids.")] = False,
     queue: QueueOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Workers that live, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also workers that are alive.")] = False,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Take workers out of the list that are gone: AsyncMQ's do not always deregister.
+    """Remove workers that are gone from the list: AsyncMQ's workers do not always deregister.
 
-    What they ran stays as it is. One that lives after all is there again with its next heartbeat.
+    Their jobs stay as they are. A worker that is alive is listed again at its next heartbeat.
 
     \b
     Examples:
@@ -168,7 +168,7 @@ def _print(session: Session, found: WorkerPage, asked: Paging) -> None:
     if found.folded:
         session.out.footer(views.folded_workers(found))
     session.out.footer(views.worker_footer(found))
-    asked.tell_of_more(session, len(found.workers), found.listed, "workers")
+    asked.note_more(session, len(found.workers), found.listed, "workers")
     _warn_of(session, found.unattended)
 
 

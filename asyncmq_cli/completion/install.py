@@ -1,4 +1,4 @@
-"""Putting a shell's script where the shell looks for it. The user's own start-up files stay as they are."""
+"""Installs the script where the shell looks for it, without changing the user's start-up files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ _OURS = "--show-completion"
 
 
 class NotInstalled(AdminError):
-    """The script could not be written, or something else stands in its place."""
+    """The script could not be written, or its file belongs to another program."""
 
     code = "not_installed"
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The files that hold the script now, those among them that did not before, and what is left
-    to be done by hand."""
+    """The files that hold the script, those that were written now, and the steps left to do by hand."""
 
     files: Sequence[Path]
     written: Sequence[Path]
@@ -35,7 +34,7 @@ def install(shell: str, environ: Mapping[str, str] | None = None) -> Installed:
     env = os.environ if environ is None else environ
     text = script(shell)
     files = _places(shell, env)
-    # Before the first is written: all or nothing.
+    # Checked before the first is written: all or nothing.
     written = [path for path in files if _needs(path, text)]
     for path in written:
         try:
@@ -55,7 +54,7 @@ def _needs(path: Path, text: str) -> bool:
         raise NotInstalled(f"cannot read {path}: {exc}") from exc
     if there != text and _OURS not in there:
         raise NotInstalled(
-            f"{path} is another program's, and stays as it is",
+            f"{path} belongs to another program, and was left as it is",
             hint="move it away, or print the script with --show-completion and put it where you like",
         )
     return there != text
@@ -80,16 +79,16 @@ def _next_steps(shell: str, path: Path) -> list[str]:
     quoted = shlex.quote(str(path))
     if shell == "bash":
         return [
-            "New shells have it where the package bash-completion is set up.",
-            f"Elsewhere add this line to ~/.bashrc:  source {quoted}",
+            "New shells use it if the package bash-completion is set up.",
+            f"Otherwise add this line to ~/.bashrc:  source {quoted}",
         ]
     if shell == "zsh":
         return [
-            "Have these lines in ~/.zshrc, the first before the second:",
+            "Add these lines to ~/.zshrc, in this order:",
             f"  fpath=({shlex.quote(str(path.parent))} $fpath)",
             "  autoload -Uz compinit && compinit",
         ]
     if shell == "fish":
-        return ["New shells have it."]
+        return ["New shells use it."]
     single = str(path).replace("'", "''")
     return ["Add this line to the file that $PROFILE names:", f"  . '{single}'"]

@@ -1,4 +1,4 @@
-"""Where on a command line somebody is: found by walking Typer's own commands, whatever they are."""
+"""What comes next on a command line, found by walking the tree of commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 @dataclass(slots=True)
 class Place:
-    """What comes before the word that is being typed.
+    """The words before the one that is being typed.
 
     `given` are the values by their parameter's name; an option that takes none has an empty list.
     `pending` is the option whose value comes next. `problem` says that no command has these words.
@@ -27,7 +27,7 @@ class Place:
     filled: int = 0
 
     def last(self, name: str) -> str | None:
-        """The last value given for a parameter: it is the one that counts."""
+        """The last value given for a parameter, which is the one that counts."""
         return next(reversed(self.given.get(name, [])), None)
 
     @property
@@ -40,7 +40,7 @@ class Place:
 
     @property
     def argument(self) -> Any:
-        """The argument that comes next, None where there is none or it is one that is not shown."""
+        """The argument that comes next, or None; hidden ones are not offered."""
         left = self.filled
         for param in self.parameters:
             if param.param_type_name != "argument":
@@ -78,7 +78,7 @@ def _step(place: Place, word: str) -> None:
         place.given.setdefault(place.pending.name, []).append(word)
         place.pending = None
     elif place.only_arguments or word == "-" or not word.startswith("-"):
-        _stand(place, word)
+        _take_word(place, word)
     elif word == "--":
         place.only_arguments = True
     elif word.startswith("--"):
@@ -87,7 +87,7 @@ def _step(place: Place, word: str) -> None:
         _set_short(place, word[1:])
 
 
-def _stand(place: Place, word: str) -> None:
+def _take_word(place: Place, word: str) -> None:
     if place.subcommands:
         node = place.node.get_command(place.context, word)
         if node is None:

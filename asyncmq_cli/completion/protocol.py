@@ -1,7 +1,7 @@
-"""How the scripts ask: `asyncmq __complete SHELL …`, and what they are told.
+"""How the scripts ask, `asyncmq __complete SHELL …`, and the answer.
 
-A word of its own and no environment variable: under the name `asyncmq` another program may stand,
-which would not know the variable and would run what is being typed.
+A command and not an environment variable: another program may be called `asyncmq`, which would ignore the
+variable and run what is being typed.
 
 - `bash WORDBREAKS LINE`: the line up to the cursor. Each line of the answer is what to insert.
 - `zsh WORD…` and `fish WORD…`: the words behind the program's name, the last as far as it is typed.
@@ -9,7 +9,7 @@ which would not know the variable and would run what is being typed.
 - `powershell`: as these, the words in `_ASYNCMQ_WORDS`, separated by line feeds: Windows PowerShell
   drops empty words and damages quotes.
 
-The exit status is FILES where the names of files are wanted. Whatever goes wrong, nothing is said.
+The exit status is FILES where names of files are wanted. Errors print nothing.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _MOST = 1000
 def serve(build: Callable[[], Any], args: Sequence[str]) -> int:
     """Answer one TAB on stdout. `build` makes the root command."""
     try:
-        wants_files, lines = _told(build, args)
+        wants_files, lines = _answer(build, args)
     except Exception:
-        # Somebody is typing: whatever is wrong, this is not the moment to say so.
+        # An error message would land in the line that is being typed.
         if os.environ.get("ASYNCMQ_DEBUG"):
             raise
         return 1
@@ -47,7 +47,7 @@ def serve(build: Callable[[], Any], args: Sequence[str]) -> int:
     return 0
 
 
-def _told(build: Callable[[], Any], args: Sequence[str]) -> tuple[bool, list[str]]:
+def _answer(build: Callable[[], Any], args: Sequence[str]) -> tuple[bool, list[str]]:
     shell, rest = args[0], list(args[1:])
     if shell == "bash":
         line = typed.read(rest[1], breaks=rest[0])
@@ -65,12 +65,12 @@ def _told(build: Callable[[], Any], args: Sequence[str]) -> tuple[bool, list[str
 
 
 def _harmless(found: Answer) -> list[Candidate]:
-    """What can be shown and typed: a name with a control character in it is neither."""
+    """Without names that have control characters: those can be neither shown nor typed."""
     return [offer for offer in found.offers if offer.value and offer.value.isprintable()][:_MOST]
 
 
 def _about(offer: Candidate) -> str:
-    """In one short line. What is told of jobs may hold anything."""
+    """The description in one short line. Data of jobs may hold anything."""
     from asyncmq_cli.output.redaction.redact import redact_text
     from asyncmq_cli.output.text.escape import escape
 

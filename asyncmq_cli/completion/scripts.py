@@ -29,8 +29,8 @@ def script(shell: str) -> str:
     return text
 
 
-def shell_named(name: str) -> str:
-    """The shell that is meant; an empty name means the one that started us. Raises UsageProblem."""
+def shell_of(name: str) -> str:
+    """The shell of this name; an empty name means the shell in use. Raises UsageProblem."""
     import shellingham
 
     known = ", ".join(SHELLS)
@@ -38,10 +38,10 @@ def shell_named(name: str) -> str:
         try:
             name = shellingham.detect_shell()[0]
         except (shellingham.ShellDetectionFailure, OSError) as exc:
-            raise UsageProblem("which shell this is cannot be told", hint=f"name it: {known}") from exc
+            raise UsageProblem("cannot detect the shell in use", hint=f"name it: {known}") from exc
     shell = _SAME.get(name.lower(), name.lower())
     if shell not in SHELLS:
-        raise UsageProblem(f"there is no completion for the shell {name!r}", hint=f"there is for {known}")
+        raise UsageProblem(f"no completion for the shell {name!r}", hint=f"choose from {known}")
     return shell
 
 

@@ -17,7 +17,7 @@ from tests.support.terminal import on_terminal
 QUEUE = "emails"
 FAILED = "7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11"
 ERROR = "Traceback (most recent call last):\n  …\napp.errors.DeliveryError: no such mailbox"
-NO_BACKUP = "no backup: it cannot be taken back; --backup FILE would keep them"
+NO_BACKUP = "no backup: this cannot be undone; --backup FILE keeps a copy"
 
 
 @pytest.fixture(autouse=True)
@@ -61,16 +61,16 @@ def test_all_means_what_waits_and_says_so(server: PrivateRedis, run: Run) -> Non
     assert lines[0] == "  w00  app.news"
     assert lines[10:] == [
         "  … and 3 more",
-        "only waiting jobs; --state all looks at every state",
+        "only waiting jobs; --state all searches every state",
         NO_BACKUP,
         f"Remove 13 waiting jobs in {QUEUE}?",
     ]
     refused = run("jobs", "remove", QUEUE, "--all")
     assert (refused.code, refused.stdout) == (5, "")
     assert refused.stderr == (
-        f"error: this would remove 13 waiting jobs in '{QUEUE}', and nobody is there to ask\n"
-        "hint: --yes does it, --dry-run shows what it would do; "
-        f"only waiting jobs; --state all looks at every state; {NO_BACKUP}\n"
+        f"error: this would remove 13 waiting jobs in '{QUEUE}', and there is no terminal to confirm it on\n"
+        "hint: --dry-run shows what it would do, --yes does it without asking; "
+        f"only waiting jobs; --state all searches every state; {NO_BACKUP}\n"
     )
 
 
@@ -102,7 +102,7 @@ def test_with_a_backup_it_is_told_where_and_how_to_take_it_back(
     assert f"\nbackup: {file}\nRemove 1 failed job in {QUEUE}? [y/N] " in screen.text
     assert screen.lines[-2:] == [
         f"Removed job {FAILED} in {QUEUE}",
-        f"backup: `asyncmq jobs restore '{file}'` puts back what was removed",
+        f"backup: `asyncmq jobs restore '{file}'` restores what was removed",
     ]
     text = asked(server, "jobs", "restore", str(file), columns=100).splitlines()
     assert text == [
@@ -121,7 +121,7 @@ def test_a_dry_run_on_a_terminal_names_what_it_does_not_show(server: PrivateRedi
     assert some.lines[-1] == "Would remove 1 waiting job (of 13 that match)"
     none = on_terminal("jobs", "remove", QUEUE, "--state", "delayed", "--dry-run", url=server.url)
     assert none.lines == [
-        "note: there is no delayed job; --state all looks at every state",
+        "note: there is no delayed job; --state all searches every state",
         "Nothing was done",
     ]
 
@@ -170,7 +170,7 @@ def test_a_change_that_flushes_the_audit_trail_is_asked_about(
     library.bury(client, QUEUE, dead, 1.6e9)
     targets = [job["id"] for job in dead] if named else ["--all"]
     few = {"ASYNCMQ_AUDIT_MAXLEN": "4"}
-    told = "push every earlier one out"
+    told = "push out every earlier one"
     screen = on_terminal("dlq", "retry", QUEUE, *targets, url=server.url, answer="n\n", columns=300, env=few)
     assert (screen.code, told in screen.text) == (5, True), screen.text
     refused = run("dlq", "retry", QUEUE, *targets, env=few)

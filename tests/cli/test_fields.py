@@ -167,7 +167,7 @@ def test_a_moment_as_redis_holds_it_is_a_date() -> None:
     assert age("1764000000", lambda: now) == 100.0
     assert age("1764000000.5", lambda: now) == 99.5
     assert age("86400", lambda: now) == 86400.0
-    with pytest.raises(UsageProblem, match=r"is yet to come$"):
+    with pytest.raises(UsageProblem, match=r"is in the future$"):
         age("1764000200", lambda: now)
     with pytest.raises(UsageProblem, match="is neither a duration nor a date"):
         age("1764000000000", lambda: now)
@@ -179,10 +179,10 @@ def test_a_date_to_come_is_told_with_the_time_zone_that_was_used(monkeypatch: py
     try:
         with pytest.raises(UsageProblem) as local:
             age("2999-01-01T00:00", lambda: 1000.0)
-        assert local.value.message == "'2999-01-01T00:00' is yet to come in local time (UTC+05:30)"
+        assert local.value.message == "'2999-01-01T00:00' is in the future in local time (UTC+05:30)"
         with pytest.raises(UsageProblem) as abroad:
             age("2999-01-01T00:00Z", lambda: 1000.0)
-        assert abroad.value.message == "'2999-01-01T00:00Z' is yet to come"
+        assert abroad.value.message == "'2999-01-01T00:00Z' is in the future"
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -61,7 +61,7 @@ def test_a_pipe_is_told_that_there_is_more_than_a_page(line: tuple[str, ...], fi
 
 
 def test_a_list_without_a_match_says_where_it_looked(filled: None, server: PrivateRedis, cli: Run) -> None:
-    note = "note: no waiting job matches; --state all looks at every state\n"
+    note = "note: no waiting job matches; --state all searches every state\n"
     for form in ((), ("-o", "name")):
         listed = cli("jobs", "list", QUEUE, "--q", "marta", *form)
         assert (listed.code, listed.stdout, listed.stderr) == (0, "", note)
@@ -75,11 +75,11 @@ def test_a_list_without_a_match_says_where_it_looked(filled: None, server: Priva
 @pytest.mark.parametrize(
     ("line", "note"),
     [
-        ("jobs remove emails --q marta", "no waiting job matches; --state all looks at every state"),
-        ("jobs cancel emails --all", "there is no waiting job; --state all looks at every state"),
+        ("jobs remove emails --q marta", "no waiting job matches; --state all searches every state"),
+        ("jobs cancel emails --all", "there is no waiting job; --state all searches every state"),
         ("jobs remove emails --state all --q nobody", None),
-        ("jobs retry emails --q nobody", "no failed job matches; --state expired looks at those"),
-        ("jobs retry emails --state expired", "there is no expired job; --state failed looks at those"),
+        ("jobs retry emails --q nobody", "no failed job matches; --state expired searches those"),
+        ("jobs retry emails --state expired", "there is no expired job; --state failed searches those"),
         ("dlq retry emails --q nobody", "no dead job matches"),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_group_that_there_is_not_is_an_error_with_the_nearest(
     wrong = group[:4] + "z" + group[5:]
     missing = cli(*line, "--group", wrong, "--json" if "--ndjson" not in line else "--ndjson")
     assert (missing.code, missing.stdout) == (4, "")
-    assert f'"code":"group_not_found","message":"no group of failures \'{wrong}\'' in missing.stderr
+    assert f'"code":"group_not_found","message":"no failure group \'{wrong}\'' in missing.stderr
     assert f'"hint":"did you mean {group}?"' in missing.stderr
     plain = cli(*(word for word in line if word != "--ndjson"), "--group", "zzzz")
     assert (plain.code, plain.stdout) == (4, "")
@@ -143,7 +143,7 @@ def test_a_beginning_of_two_groups_is_none_of_them(
     assert len(groups) == 17 and count > 1
     refused = cli(*line, "--group", shared)
     assert refused.code == 2
-    assert f"'{shared}' is the beginning of more than one group of failures" in refused.stderr
+    assert f"more than one failure group in queue 'emails' begins with '{shared}'" in refused.stderr
     named = [group for group in groups if group in refused.stderr]
     assert len(named) == 2 and all(group.startswith(shared) for group in named)
     assert client.zcard(f"queue:{QUEUE}:dlq") == 17
@@ -158,7 +158,7 @@ def test_a_change_of_a_group_that_there_is_not_is_recorded(
     cli("dlq", "retry", QUEUE, "--group", "zzzz", "--yes")
     recorded = library.events(client)
     assert [(event["action"], event["status"]) for event in recorded] == [("dlq.retry", "failed")]
-    assert "no group of failures 'zzzz'" in recorded[0]["error"]
+    assert "no failure group 'zzzz'" in recorded[0]["error"]
 
 
 def test_a_group_of_which_another_filter_leaves_nothing_is_none_that_is_missing(

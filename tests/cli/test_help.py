@@ -98,7 +98,7 @@ def test_defaults_and_variables_are_told(cli: Run) -> None:
     page = " ".join(cli("jobs", "list", "--help").stdout.split())
     for told in (
         "[default: waiting]",
-        "Jobs a page, 1 to 1000. [default: 20]",
+        "Jobs per page, 1 to 1000. [default: 20]",
         "[env: ASYNCMQ_REDIS_URL, REDIS_URL; default: redis://localhost:6379/0]",
         "[env: NO_COLOR; default: auto]",
     ):

@@ -55,7 +55,7 @@ def test_a_job_called_dash_can_be_removed(dashes: None, client: redis.Redis, run
 
 def test_standard_input_without_names_says_what_a_dash_is(dashes: None, run: Run) -> None:
     nothing = run("queues", "pause", "-")
-    assert (nothing.code, "'./-' is the queue that is called '-'" in nothing.stderr) == (0, True)
+    assert (nothing.code, "'./-' is the queue named '-'" in nothing.stderr) == (0, True)
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(server: PrivateRedis, client: redis.Redis, run: Run) -> None:

@@ -14,7 +14,7 @@ from tests.conftest import Run
 from tests.support import library
 
 ALONE, FIRST, SECOND = "7f3a9c52-0b1e", "81d6-0000-a", "81d6-0000-b"
-USUAL = "finds a job by a part of its id"
+USUAL = "finds a job by part of its id"
 
 
 @pytest.fixture(autouse=True)
@@ -55,10 +55,10 @@ def test_the_only_job_that_begins_with_it_is_named_and_left_alone(
 
 def test_several_are_told_with_how_many_there_are(client: redis.Redis, cli: Run) -> None:
     error = told(cli, "81d6-0")
-    assert error["hint"] == f"2 jobs begin with it: {FIRST}, {SECOND}"
+    assert error["hint"] == f"2 ids begin with it: {FIRST}, {SECOND}"
     assert error["details"] == {"queue": "mail", "job_id": "81d6-0", "nearest": [FIRST, SECOND]}
     client.sadd("jobs:mail:ids", *(f"81d6-1{number}" for number in range(4)))
-    assert told(cli, "81d6-1")["hint"] == "4 jobs begin with it: 81d6-10, 81d6-11, 81d6-12, …"
+    assert told(cli, "81d6-1")["hint"] == "4 ids begin with it: 81d6-10, 81d6-11, 81d6-12, …"
 
 
 def test_what_may_not_be_told_is_not(client: redis.Redis, cli: Run) -> None:

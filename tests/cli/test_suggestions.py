@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+import typer
 
+from asyncmq_cli.app import _built
+from asyncmq_cli.cli import suggestions
+from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run, run_tool
 
@@ -30,11 +35,15 @@ ADD = "repeatables add q --task t"
             "--page must be a whole number from 1, not '0'",
             "'asyncmq dlq list --help' shows how",
         ),
-        ("jobs retry q --all --rate 1/s --abort-above 200", "--abort-above is 100% at most, not '200'", None),
+        (
+            "jobs retry q --all --rate 1/s --abort-above 200",
+            "--abort-above must be at most 100%, not '200'",
+            None,
+        ),
         (
             "jobs retry q --all --rate 1/s --abort-above x",
             "--abort-above must be a share, not 'x'",
-            "such as 20%, or 20 for the same",
+            "such as 20% or 20",
         ),
         (
             "queues list -o json",
@@ -53,7 +62,7 @@ ADD = "repeatables add q --task t"
         ),
         (
             f'{ADD} --every 5m --args {{"a"',
-            "--args is not JSON: it ends or goes wrong at character 5",
+            "--args is not JSON: it ends or is wrong at character 5",
             "an array in single quotes: '[\"inbox\", 1]'",
         ),
         (f"{ADD} --every 5m --kwargs []", "--kwargs must be an object", 'such as \'{"to": "ana"}\''),
@@ -79,7 +88,8 @@ def test_columns_of_json_are_left_to_jq(cli: Run) -> None:
     refused = cli("queues", "list", "--fields", "name", "--json")
     assert (refused.code, refused.stdout) == (2, "")
     assert (
-        json.loads(refused.stderr)["error"]["hint"] == "--fields is for tables and pipes; of JSON, jq chooses"
+        json.loads(refused.stderr)["error"]["hint"]
+        == "--fields is for tables and pipes; choose from JSON with jq"
     )
 
 
@@ -90,3 +100,33 @@ def test_a_database_that_there_is_not(server: PrivateRedis) -> None:
     error, hint = result.stderr.splitlines()
     assert error == f"error: there is no such database at {url}"
     assert hint.startswith("hint: a Redis has the databases 0 to 15")
+
+
+@pytest.mark.parametrize("noun", ["", *NOUNS])
+def test_a_word_for_looking_never_leads_to_a_change(noun: str) -> None:
+    root: Any = _built()
+    context = typer.Context(root, info_name="asyncmq")
+    group = root
+    if noun:
+        group = root.get_command(context, noun)
+        context = typer.Context(group, info_name=noun, parent=context)
+    for word in suggestions._LOOKS - set(group.commands):
+        near = suggestions.no_such_command(group, word, context).details["nearest"]
+        assert not {name.split()[-1] for name in near} & suggestions.CHANGES, (word, near)
+
+
+@pytest.mark.parametrize("verb", ["retry", "remove", "requeue", "restore"])
+def test_no_option_leads_to_one_that_drops_a_safeguard(verb: str) -> None:
+    root: Any = _built()
+    node = root.get_command(None, "jobs").get_command(None, verb)
+    context = typer.Context(node, info_name=verb)
+    for name in ("--forced", "--no-ask", "--assume-yes", "--noconfirm", "--y", "--force-yes", "--all-yes"):
+        near = suggestions.no_such_option(context, name).details["nearest"]
+        assert not {"--yes", "--force"} & set(near), (name, near)
+
+
+def test_every_verb_is_known_to_look_or_to_change() -> None:
+    root: Any = _built()
+    looking = {"list", "show", "groups", "history", "prometheus", "tail"}
+    verbs = {verb for noun in NOUNS for verb in root.get_command(None, noun).commands}
+    assert verbs <= looking | suggestions.CHANGES

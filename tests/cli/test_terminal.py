@@ -197,7 +197,7 @@ def test_ctrl_c_at_the_question_changes_nothing(server: PrivateRedis, client: re
 
 def test_one_job_is_told_in_a_line_and_several_in_a_table(server: PrivateRedis) -> None:
     screen = on_terminal("jobs", "retry", "mail", IDS[0], url=server.url)
-    idle = "note: no live worker serves it, so what waits there is not run\n"
+    idle = "note: no live worker serves it, so the jobs stay waiting\n"
     assert screen.text == f"Retried job {IDS[0]} in mail\n{idle}"
     screen = on_terminal("jobs", "retry", "mail", *IDS[:3], url=server.url)
     assert screen.code == 1

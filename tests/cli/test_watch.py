@@ -429,7 +429,7 @@ def test_it_is_refused_where_there_is_nothing_to_draw_on(command: list[str], run
     result = run(*command, "--watch")
     assert (result.code, result.stdout) == (2, "")
     assert result.stderr == (
-        "error: --watch draws on a terminal, and stdout is none\n"
+        "error: --watch needs a terminal, but stdout is not one\n"
         "hint: 'asyncmq events tail' follows changes in a pipe\n"
     )
     result = run(*command, "--watch", "--json")
@@ -441,7 +441,7 @@ def test_it_is_refused_where_there_is_nothing_to_draw_on(command: list[str], run
 def test_a_dumb_terminal_is_not_drawn_upon(server: PrivateRedis) -> None:
     screen = on_terminal("overview", "--watch", url=server.url, env={"TERM": "dumb"})
     assert screen.code == 2
-    assert screen.text.startswith("error: --watch draws on a terminal, and this one is dumb\n")
+    assert screen.text.startswith("error: --watch needs a terminal that can draw, but TERM is dumb\n")
 
 
 @pytest.mark.parametrize(
@@ -449,7 +449,7 @@ def test_a_dumb_terminal_is_not_drawn_upon(server: PrivateRedis) -> None:
     [
         (["--watch", "0"], "--watch must be at least 0.2 seconds"),
         (["--watch=0.1"], "--watch must be at least 0.2 seconds"),
-        (["--watch", "x"], "takes no 'x' there"),
+        (["--watch", "x"], "takes no further argument 'x'"),
         (["--watch=x"], "'x' is not a duration"),
         (["--watch", "1e3"], "'1e3' is not a duration"),
         (["--watch", "-1"], "no such option"),

@@ -74,7 +74,7 @@ def test_a_limit_is_brought_within_its_bounds(cli: Run) -> None:
         told = "" if int(asked) == got else f"note: {NOTE.format(got)}\n"
         assert (len(result.lines), result.stderr) == (got, told), "what was asked for is no news"
     help_text = " ".join(cli("audit", "--help").stdout.split())
-    assert "brought within 1 to 500. [default: 200; with --since or --ndjson: all]" in help_text
+    assert "At most N events, 1 to 500. [default: 200; with --since or --ndjson: all]" in help_text
 
 
 def test_a_person_reads_it_under_the_table(server: PrivateRedis) -> None:

@@ -53,7 +53,7 @@ def test_what_is_another_programs_stays(tmp_path: Path, env: dict[str, str]) -> 
     place.write_text("complete -c asyncmq-cli\n")
     result = run_tool("--install-completion", "fish", env=env)
     assert (result.code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"error: {place} is another program's")
+    assert result.stderr.startswith(f"error: {place} belongs to another program")
     assert place.read_text() == "complete -c asyncmq-cli\n"
     assert not (tmp_path / PLACES["fish"][0]).exists(), "all or nothing"
 

@@ -201,7 +201,7 @@ def test_what_moves_before_the_script_is_not_removed_and_cannot_be_restored(
     library.with_backend(server.url, lambda opened: opened.remove_job(QUEUE, "job-001"))
     restored = cli("jobs", "restore", str(file), "--yes", "--json")
     assert [row["job_id"] for row in restored.json["results"]] == ["job-000", "job-002"]
-    assert "1 job of the backup had not been removed after all" in restored.stderr
+    assert "1 job of the backup were not removed" in restored.stderr
     named = cli("jobs", "restore", str(file), "job-001", "--json")
     assert (named.code, json.loads(named.stderr)["error"]["code"]) == (1, "not_removed")
     assert "job-001" not in left(client)

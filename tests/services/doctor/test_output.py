@@ -143,12 +143,12 @@ def test_a_clean_terminal_says_so(server: PrivateRedis, client: redis.Redis) -> 
         (4, ("Mial",), "no queue named 'Mial'"),
         (4, (QUEUE, "nope"), "no queue named 'nope'"),
         (2, ("--code", "waiting_unlistd"), "did you mean waiting_unlisted?"),
-        (2, ("--code", "zzz"), "it knows waiting_unlisted"),
+        (2, ("--code", "zzz"), "choose from waiting_unlisted"),
         (2, ("--yes",), "go with --repair"),
         (2, ("--dry-run",), "go with --repair"),
         (2, ("--reason", "x"), "go with --repair"),
         (2, ("--repair", "--ndjson"), "--json"),
-        (5, ("--repair",), "this would make 8 repairs, and nobody is there to ask"),
+        (5, ("--repair",), "this would make 8 repairs, and there is no terminal to confirm it on"),
         (1, ("--repair", "--dry-run"), "paused_backlog left"),
         (0, (QUEUE, "--repair", "--dry-run"), ""),
         (0, (QUEUE, "--repair", "--yes", "--code", "waiting_unlisted"), ""),
@@ -222,7 +222,7 @@ def test_names_of_queues_come_from_a_pipe_too(run: Run) -> None:
     for args in ((), ("--repair", "--yes")):
         none = run("doctor", "-", *args, stdin="\n")
         assert (none.code, none.stdout) == (2, ""), "none is not all"
-        assert none.stderr.startswith("error: standard input has no queue's name\nhint: ")
+        assert none.stderr.startswith("error: standard input has no names of queues\nhint: ")
 
 
 def test_a_dry_run_says_what_would_be() -> None:
