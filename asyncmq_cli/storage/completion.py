@@ -46,10 +46,10 @@ class CandidateReader:
         self._redis.close()
 
     def queues(self, prefix: str) -> Iterator[set[str]]:
-        """The queues whose name begins with `prefix`, as they are found.
+        """The queues whose name starts with `prefix`, as they are found.
 
-        A job's record proves nothing by its name, but nearly every key is one: a queue that it may
-        belong to is asked for, so that large queues are found long before the last key is seen.
+        The name of a job's record proves no queue, but nearly every key is one. So the queues that a record
+        may belong to are checked, which finds large queues long before the scan ends.
         """
         start = to_bytes(prefix)
         found: set[bytes] = set()
@@ -66,7 +66,7 @@ class CandidateReader:
             yield {to_text(name) for name in new}
 
     def job_ids(self, queue: str, prefix: str) -> Iterator[dict[str, str | None]]:
-        """The ids that begin with `prefix`, each with what the states hash says of it."""
+        """The job ids that start with `prefix`, each with its entry in the states hash."""
         keys = QueueKeys(queue)
         match = beginning_with(to_bytes(prefix))
         for members in scan.set_members(self._redis, keys.ids, match):

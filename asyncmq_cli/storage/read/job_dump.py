@@ -1,4 +1,4 @@
-"""Gathering all that Redis holds of jobs that were found, for a backup of them."""
+"""Reading everything that Redis holds of located jobs, for a backup; and what a restore checks."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from asyncmq_cli.storage.schema.records import priority_of, record_of
 
 _PRIORITY_STEP = 10**12
 MOST_RELATIVES = 10_000
-"""A script that compares or writes larger sets would hold Redis up."""
+"""A script that compares or writes larger sets would block Redis for too long."""
 
 
 def read_results(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> list[bytes | None]:
-    """What the results hash holds of each, as it is. Raises WrongType."""
+    """The stored result of each job, or None. Raises WrongType."""
     names = [to_bytes(job_id) for job_id in job_ids]
     return scan.hash_get_many(client, QueueKeys(queue).results, names, scan.Pace(start=8))
 
 
 def next_score(client: redis.Redis, queue: str, dump: JobDump) -> float:
-    """Where a job of the priority in these parts waits behind those that wait now. Raises ChangeRefused
-    where its record cannot be read. Source: `enqueue` in asyncmq.backends.redis."""
+    """The score that puts the dumped job behind the waiting jobs of its priority. Raises ChangeRefused if
+    its record cannot be read. Source: `enqueue` in asyncmq.backends.redis."""
     job_id = to_text(dump.id)
     record = record_of(Location(queue, job_id, record=dump.record))
     found: Any = client.mget([QueueKeys(queue).waiting_seq])
@@ -40,7 +40,7 @@ def next_score(client: redis.Redis, queue: str, dump: JobDump) -> float:
 
 
 def read_dumps(client: redis.Redis, queue: str, locations: Sequence[Location]) -> None:
-    """Give each of these locations its parts, or the problem with them: a few round trips."""
+    """Set the `dump` of each location, or its `problem`, in a few round trips."""
     keys = QueueKeys(queue)
     readable = [location for location in locations if location.problem is None and location.exists]
     for location in readable:
@@ -91,7 +91,7 @@ def _dump(
     if pending > MOST_RELATIVES:
         raise _too_many(location.id, "are waited for by it")
     scores = iter(rest)
-    # A member without a score has left meanwhile. The script looks for it, and will say so.
+    # A member without a score has left meanwhile. The script will notice, and refuse.
     places = {
         place: tuple((member, float(score)) for member in members if (score := next(scores)) is not None)
         for place, members in location.members.items()
@@ -137,16 +137,16 @@ _IDS_AT_A_TIME = 200
 
 
 def existing_jobs(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tuple[set[str], set[str]]:
-    """Which of these jobs exist, and which ids are marked as cancelled. Raises WrongType.
+    """The jobs among these that exist, and the ids in the cancelled set. Raises WrongType.
 
-    As for every change, a mark in the cancelled set alone is no job. Reads no record.
+    As for every change, an id in the cancelled set alone is not a job. Reads no record.
     """
     keys = QueueKeys(queue)
     existing: set[str] = set()
     cancelled: set[str] = set()
     for piece in chunked(job_ids, _IDS_AT_A_TIME):
         _add_existing(client, keys, piece, existing, cancelled)
-    # A member of a sorted set may be all that there is of a job.
+    # A job may exist as a member of a sorted set alone.
     unfound = {job_id: Location(queue, job_id) for job_id in job_ids if job_id not in existing}
     for place in PLACES if unfound else ():
         read_place(client, keys, place, unfound)
@@ -159,13 +159,13 @@ def existing_jobs(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tu
 
 
 def first_restores(client: redis.Redis, runs: Sequence[str]) -> dict[str, float]:
-    """Of those of these removals from whose backup something was restored, when that began: epoch seconds.
+    """For each of these removals whose backup was restored before: when that began, in epoch seconds.
     Raises WrongType."""
     found = scan.hash_get_many(client, RESTORED_HASH, [run.encode() for run in runs], scan.Pace())
     times = {
         run: as_number(to_text(value)) for run, value in zip(runs, found, strict=True) if value is not None
     }
-    # One that holds no time was restored at some time.
+    # An entry that holds no time still proves a restore.
     return {run: 0.0 if time is None else time for run, time in times.items()}
 
 
@@ -173,8 +173,8 @@ def _add_existing(
     client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str], existing: set[str], cancelled: set[str]
 ) -> None:
     names = [to_bytes(job_id) for job_id in job_ids]
-    # Alone: a restore asks this first, and a server that speaks unasked would leave the last of many
-    # commands without an answer.
+    # Sent alone, because it is a restore's first command: a server that sends an error without a request
+    # would leave the last command of a pipeline without a reply.
     states = scan.hash_get(client, keys.states, names)
     commands: list[Command] = [
         ("HMGET", keys.active, *names),

@@ -1,18 +1,17 @@
-"""How a queue is listed.
+"""The lists of a queue's jobs.
 
-A job is where a worker would look for it, so the list of a state is what is in one place:
+A job is where a worker would look for it, so the list of a state is the content of one place:
 
     waiting, delayed    the sorted set
     active              the active hash
-    failed, expired     the dead-letter queue; what the states hash calls expired is, all else has failed
-    completed,          what the states hash (or, where it says nothing, the record) calls so
+    failed, expired     the dead-letter queue; expired by the states hash, all others have failed
+    completed,          by the states hash or, without an entry, by the record
       cancelled
-    waiting-children    what is called waiting, but is in none of these places
-    all                 each of these jobs once, and what is called something else and is in no place
+    waiting-children    waiting by the states hash, but in none of these places
+    all                 each of these jobs once, and those in no place with any other state
 
-The sizes of the same places are the counts. A job in two places is in the lists of both. A dead
-letter's member is the job as it died, and its record need not be read; all other jobs are what their
-records say.
+The counts are the sizes of the same places. A job in two places is in both lists. The member of a dead
+letter is the job as it died, so its record is not read; all other jobs come from their records.
 """
 
 from __future__ import annotations
@@ -37,25 +36,25 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.read.prefilter import Prefilter
 
 PLACES = {"waiting": "waiting", "delayed": "delayed", "active": "active", "failed": "dlq", "expired": "dlq"}
-"""Where the jobs of a state are; those of the others are in no place."""
+"""The place of each state's jobs. Jobs of other states are in no place."""
 _AS_JOBS_MOVE = ("delayed", "waiting", "active", "dlq")
-"""A job that goes on from one to the next while they are read is met in one of them."""
+"""Read in this order, a job that moves on meanwhile is found in one of them."""
 _ENTRIES: dict[str, frozenset[bytes | None]] = {
     "completed": frozenset({b"completed", None}),
     "cancelled": frozenset({b"cancelled", None}),
     WAITING_CHILDREN: frozenset({b"waiting", b"wait", b"queued", b"waiting-children", None}),
 }
-"""What the states hash may say of the jobs of a state; without an entry the record tells."""
+"""The entries that jobs of a state may have in the states hash. Without an entry, the record decides."""
 _ENDED: frozenset[bytes | None] = frozenset({b"completed", b"cancelled"})
 CLOCKS_DIFFER = 300.0
-"""Seconds by which the clock of a worker may be behind that of a producer."""
+"""Seconds by which a worker's clock may be behind a producer's."""
 _OF_ONE_SCORE = 64
 
 Placed = tuple[Piece, list[Found]]
 
 
 class SortKey(NamedTuple):
-    """What a list is sorted by, and where to find the job again. `score` is that of a sorted set."""
+    """The sort time of a job, and where to find it again; `score` is its score in a sorted set."""
 
     time: float
     id: str
@@ -64,28 +63,28 @@ class SortKey(NamedTuple):
 
 
 class JobLists:
-    """All that read raise WrongType."""
+    """Lists, counts and loads jobs. All methods raise WrongType."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
 
     def in_state(self, queue: str, state: str, prefilter: Prefilter | None = None) -> Iterator[Job]:
-        """Every job of a state, whole, in the order found. `all` gives each job of the queue once.
+        """Every job of a state, complete, in the order found. `all` gives each job of the queue once.
 
-        A prefilter leaves out jobs that it can tell undecoded are not wanted; it need not find them all.
+        A prefilter skips undecoded jobs that certainly do not match; it may let others pass.
         """
         keys = QueueKeys(queue)
         for piece, found in self._in_state(keys, state, prefilter):
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
     def in_place(self, queue: str, place: str, prefilter: Prefilter | None = None) -> Iterator[Job]:
-        """Everything in `waiting`, `delayed`, `dlq` or `active`, as whole jobs."""
+        """Every job in `waiting`, `delayed`, `dlq` or `active`, complete."""
         keys = QueueKeys(queue)
         for piece, found in self._in_place(keys, place, prefilter):
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
     def dead_causes(self, queue: str) -> Iterator[Job]:
-        """Everything in the dead-letter queue, of each job only what tells which it is and why it died."""
+        """Every job in the dead-letter queue, with only its id, its task and the cause of its death."""
         keys = QueueKeys(queue)
         for piece, found in self._in_place(keys, "dlq", None):
             unread = []
@@ -100,10 +99,9 @@ class JobLists:
             yield from placed_jobs.to_jobs(self._redis, keys, rest, [found[i] for i in unread])
 
     def in_order(self, queue: str, state: str, start: int = 0, count: int | None = None) -> Iterator[Job]:
-        """Jobs of a state, or of the whole dead-letter queue (`dlq`), in the order of the place itself:
-        what runs next, what is due next, what was claimed first, what died last. Jobs in no place come in
-        the order of the hash. Reads no more than these, but for `failed` and `expired`, which lie
-        among each other, and for what is in no place: there it reads what comes before them, too."""
+        """Jobs of a state, or of the whole dead-letter queue (`dlq`), in the order of the place: next to run,
+        next due, first claimed, last dead. Jobs in no place come in the order of the hash. Reads only
+        these jobs; for `failed` and `expired`, and for jobs in no place, also those before them."""
         keys = QueueKeys(queue)
         if state in ("waiting", "delayed", "dlq"):
             source = pieces.by_rank(self._redis, keys, state, start, last_first=state == "dlq", count=count)
@@ -127,15 +125,15 @@ class JobLists:
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
     def sort_keys(self, queue: str, state: str) -> Iterator[SortKey]:
-        """By what each job of a state is sorted: its `run_at`, else `created_at`, else `timestamp`."""
+        """The sort key of each job of a state: by `run_at`, else `created_at`, else `timestamp`."""
         for piece, found in self._in_state(QueueKeys(queue), state, None, whole=False):
             yield from _sort_keys(piece, found)
 
     def newest_dead(self, queue: str, state: str, count: int) -> tuple[list[SortKey], int | None]:
-        """Of `failed` or `expired` jobs the newest, and how many there are where all were read.
+        """The newest `failed` or `expired` jobs, and the total number if all were read.
 
-        A job dies after it was created. So going backwards by death, one may stop once no earlier
-        death can be that of a job newer than those found.
+        A job dies after it was created. So, reading the last dead first, the reading may stop once no
+        earlier death can be that of a newer job.
         """
         keys = QueueKeys(queue)
         top: list[SortKey] = []
@@ -155,23 +153,23 @@ class JobLists:
         return top, total
 
     def by_keys(self, queue: str, wanted: Iterable[SortKey]) -> Iterator[Job]:
-        """These jobs, in this order, read again; one that is gone meanwhile is left out."""
+        """These jobs, read again, in this order. Jobs that are gone are left out."""
         keys = QueueKeys(queue)
         for some in chunked(wanted, 200):
-            # What has no id may have the same key as another.
+            # Jobs without an id may share a key.
             jobs: dict[SortKey, list[Job]] = {}
             for place in ("waiting", "delayed", "dlq"):
                 there = [key for key in some if key.place == place]
                 for key, job in self._by_score(keys, place, there):
                     jobs.setdefault(key, []).append(job)
-            # A member of a sorted set may be no job, or one without an id.
+            # A member of a sorted set may not be a job, or may have no id.
             rest = [key for key in some if key not in jobs and (key.id or key.place in ("", "active"))]
             for key, loaded in zip(rest, self.load(queue, [key.id for key in rest]), strict=True):
                 jobs.setdefault(key, []).extend([] if loaded is None else [loaded])
             yield from (jobs[key].pop(0) for key in some if jobs.get(key))
 
     def count(self, queue: str, state: str) -> int:
-        """How many jobs of a state there are."""
+        """The number of jobs of a state."""
         keys = QueueKeys(queue)
         if state in DEAD_STATES:
             return self._count_dead(keys, state)
@@ -183,7 +181,7 @@ class JobLists:
         total = 0
         for piece in pieces.indexed(self._redis, keys):
             total += sum(entry in ended for entry in piece.states)
-            # Old versions of AsyncMQ wrote no entries: only the records of such jobs tell.
+            # Old versions of AsyncMQ wrote no entries: the records of such jobs decide.
             entryless = piece.only([i for i, entry in enumerate(piece.states) if entry is None])
             if entryless.ids:
                 read = self._nowhere(keys, [entryless], None, whole=False)
@@ -191,8 +189,7 @@ class JobLists:
         return total
 
     def at_most(self, queue: str, state: str) -> tuple[int, bool]:
-        """As many jobs of a state there are at most, by the sizes of places alone; and whether there are
-        exactly so many."""
+        """An upper bound for the number of jobs of a state, by sizes alone, and whether it is exact."""
         keys = QueueKeys(queue)
         if state in DEAD_STATES:
             size = self._size(keys, "dlq")
@@ -204,7 +201,7 @@ class JobLists:
         return (max(jobs, in_places) if state == "all" else jobs), False
 
     def load(self, queue: str, job_ids: Sequence[str]) -> list[Job | None]:
-        """The jobs of these ids, None for an id of which nothing is there."""
+        """The jobs with these ids; None for an id without a job."""
         keys = QueueKeys(queue)
         loaded: list[Job | None] = []
         source = (Piece(names) for names in chunked(map(to_bytes, job_ids)))
@@ -224,15 +221,14 @@ class JobLists:
         return loaded
 
     def states(self, queue: str, job_ids: Sequence[str]) -> list[str | None]:
-        """What the states hash says of these jobs."""
+        """The entries of these jobs in the states hash."""
         found = scan.hash_get(self._redis, QueueKeys(queue).states, [to_bytes(job_id) for job_id in job_ids])
         return [None if state is None else to_text(state) for state in found]
 
     def _in_state(
         self, keys: QueueKeys, state: str, prefilter: Prefilter | None, *, whole: bool = True
     ) -> Iterator[Placed]:
-        """The jobs of a state. Where they need not be `whole`, what only tells of a contradiction is not
-        read."""
+        """The jobs of a state. Without `whole`, data that only shows a contradiction is not read."""
         if state == "all":
             yield from self._all(keys, prefilter, whole=whole)
         elif state in DEAD_STATES:
@@ -279,7 +275,7 @@ class JobLists:
         *,
         states: bool = True,
     ) -> Iterator[Placed]:
-        """What is in a place, with all that is read of it. The body of a dead letter is its member."""
+        """The jobs of a place, with their records and states. The body of a dead letter is its member."""
         if place != "dlq":
             source = pieces.with_records(self._redis, keys, source)
         if prefilter is not None:
@@ -294,8 +290,8 @@ class JobLists:
     def _nowhere(
         self, keys: QueueKeys, listed: Iterable[Piece], prefilter: Prefilter | None, *, whole: bool = True
     ) -> Iterator[Placed]:
-        """Jobs by their states, with the place of those that are in one all the same. What has ended is
-        taken at its word."""
+        """Jobs by their states, with the place of those that are in one after all. Jobs that have ended are
+        not looked for."""
         source = pieces.with_records(self._redis, keys, listed, results=whole)
         if prefilter is not None:
             source = self._passing(keys, source, prefilter)
@@ -319,13 +315,13 @@ class JobLists:
             passing = prefilter.passing(piece)
             stopped = set(placed_jobs.maybe_split(piece.records)).difference(passing)
             if stopped and self._redis.exists(*(keys.payload(to_text(piece.ids[i])) for i in stopped)):
-                # What is in the other part is not known.
+                # Their payload parts were not searched.
                 passing = sorted({*passing, *stopped})
             if passing:
                 yield piece.only(passing)
 
     def _forgive_moves(self, keys: QueueKeys, place: str, piece: Piece) -> None:
-        """Forget what the states hash says of jobs that have gone elsewhere since they were found."""
+        """Drop the contradicting states of jobs that have moved since they were found."""
         contradicting = placed_jobs.contradicting(piece, place)
         if not contradicting:
             return
@@ -385,7 +381,7 @@ def _of_dead(state: str, page: Placed) -> Placed:
 
 
 def _called(state: str, page: Placed) -> Placed:
-    """The jobs that are in no place, and of this state."""
+    """The jobs of this state that are in no place."""
     piece, found = page
     chosen = [
         i
@@ -396,7 +392,7 @@ def _called(state: str, page: Placed) -> Placed:
 
 
 def _from(start: int, count: int | None, pages: Iterable[Placed]) -> Iterator[Placed]:
-    """So many jobs, after so many others."""
+    """Skip `start` jobs, then give `count`."""
     for piece, found in pages:
         size = len(piece.ids)
         if start >= size:
@@ -411,7 +407,7 @@ def _from(start: int, count: int | None, pages: Iterable[Placed]) -> Iterator[Pl
 
 
 def _claims(client: redis.Redis, keys: QueueKeys) -> Iterator[tuple[float, bytes, bytes]]:
-    """When each job was claimed, its id, and the claim as stored."""
+    """The time of each claim, the job's id, and the claim as stored."""
     for fields in scan.hash_fields(client, keys.active):
         for name, claim in fields.items():
             try:
@@ -424,7 +420,7 @@ def _claims(client: redis.Redis, keys: QueueKeys) -> Iterator[tuple[float, bytes
 def _sort_keys(piece: Piece, found: Sequence[Found]) -> Iterator[SortKey]:
     times: Sequence[float | None] = sort_times(piece.records) if piece.records else [None] * len(piece.ids)
     if piece.members and None in times:
-        # Without a record the member is the job.
+        # A member without a record is the job.
         times = [
             of_member if of_record is None else of_record
             for of_record, of_member in zip(times, sort_times(piece.members), strict=True)

@@ -1,4 +1,4 @@
-"""Finding jobs in every place where they may lie, as a change needs them."""
+"""Finding jobs in every collection that may hold them, as changes need them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from asyncmq_cli.storage.schema.codec import CorruptData, decode_record, dumps, 
 from asyncmq_cli.storage.schema.keys import PLACE_OF_STATE, PLACES, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.schema.location import Location
 
-# An id of these characters alone stands in JSON as it is.
+# JSON does not escape an id of these characters.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.\-]+")
 _FEW = 8
 LOOKED_THROUGH = 10_000
 """Members of a dead-letter queue that is read whole to find a job's other dead letters."""
 _ASKED_BYTES = 512 * 1024
-"""Of members that are asked for at once."""
+"""Bytes of members in one request."""
 
 
 def locate(
@@ -37,17 +37,16 @@ def locate(
 ) -> list[Location]:
     """The locations of these jobs, with their members of `places`.
 
-    A job that lies where its state says is found without reading the sorted sets; only for the
-    others are they read, once for all of them, in bounded pieces. `thorough` reads them for every
-    job, and so finds what lies where no state would have it. Of the jobs among `repeating` all dead letters
-    are read.
+    A job that is where its state says is found without reading the sorted sets. For the others they are
+    read once, in bounded pieces. With `thorough` they are read for every job, which also finds members
+    that no state explains. For the jobs in `repeating`, all dead letters are read.
     """
     keys = QueueKeys(queue)
     found: list[Location] = []
     for piece in chunked(job_ids, 200):
         found.extend(_read_fixed(client, keys, piece))
     if len(places) == len(PLACES) and not thorough:
-        # Who takes a job out of everywhere wants to know who waits for it.
+        # Only a removal asks for all places, and it needs the number of children.
         _count_children(client, keys, found)
     _look_where_expected(client, keys, found, places)
     unsettled = {location.id: location for location in found if thorough or _unsettled(location, places)}
@@ -78,7 +77,7 @@ def find_repeating(client: redis.Redis, queue: str, job_ids: Collection[str]) ->
 
 
 def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) -> list[Location]:
-    """What lies under a name that the job's id makes known: a round trip or two for all of them."""
+    """What can be read by the jobs' ids alone: one or two round trips for all jobs."""
     names = [to_bytes(job_id) for job_id in job_ids]
     records = scan.get_many(client, [keys.record(job_id) for job_id in job_ids], scan.Pace())
     payloads = scan.get_many(client, [keys.payload(job_id) for job_id in job_ids], scan.Pace(start=50))
@@ -140,7 +139,7 @@ def _count_children(client: redis.Redis, keys: QueueKeys, found: Sequence[Locati
 def _look_where_expected(
     client: redis.Redis, keys: QueueKeys, found: Iterable[Location], places: Sequence[str]
 ) -> None:
-    """Ask for the members that AsyncMQ would have written beside the record."""
+    """Find the members that AsyncMQ would have written along with the record."""
     asked: dict[str, list[tuple[Location, bytes]]] = {}
     for location in found:
         home = PLACE_OF_STATE.get(location.state or "")
@@ -176,10 +175,10 @@ def scores_of(client: redis.Redis, key: bytes, members: Sequence[bytes]) -> list
 
 
 def expected_members(record: bytes, place: str) -> list[bytes]:
-    """What the member beside this record is where AsyncMQ wrote both.
+    """The members that AsyncMQ may have written along with this record.
 
-    Its scripts write one text to both. `enqueue_delayed` writes the record as `delayed` and
-    the member with the status that the producer gave the job, which is `waiting`.
+    Its scripts write the same text to both. `enqueue_delayed` writes the record as `delayed`, but the
+    member with the producer's status, which is `waiting`.
     """
     members = [record]
     if place == "delayed":
@@ -201,10 +200,10 @@ def _unsettled(location: Location, places: Sequence[str]) -> bool:
 
 
 def read_place(client: redis.Redis, keys: QueueKeys, place: str, wanted: Mapping[str, Location]) -> None:
-    """Look for the members of these jobs in the whole of a sorted set, in bounded pieces."""
+    """Find the members of these jobs in a sorted set, reading all of it in bounded pieces."""
     plain = all(_PLAIN_ID.fullmatch(job_id) for job_id in wanted) and len(wanted) <= _FEW
     needles = [to_bytes(job_id) for job_id in wanted] if plain else []
-    # Redis itself passes over the members that cannot hold the one id looked for.
+    # For a single id, Redis itself skips the members that cannot hold it.
     match = b"*" + needles[0] + b"*" if len(needles) == 1 else None
     try:
         for members in scan.zset_members(client, getattr(keys, place), match):

@@ -1,7 +1,7 @@
 """Reading many jobs in bounded pieces.
 
-A piece is what one reply to a scan holds. Each generator here asks for its next piece before it hands
-on the one before, so Redis works while the caller looks at jobs.
+A piece is the content of one reply to a scan. Each generator requests its next piece before it yields
+the current one, so that Redis works while the caller processes jobs. All raise WrongType.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _FIRST_BY_RANK = 32
 
 @dataclass(slots=True)
 class Piece:
-    """Jobs found together; the lists run side by side, and one that was not asked for is empty.
+    """Jobs found together, as parallel lists; a list that was not read is empty.
 
-    `ids` are as stored, b"" where a member holds no job or one without an id. `members` and `scores`
-    are those of a sorted set. `claims` are from the active hash and `results` from the results hash,
-    by position; only a job that can have one was asked for it.
+    `ids` are as stored, b"" for a member that holds no job, or a job without an id. `members` and
+    `scores` are those of a sorted set. `claims` are from the active hash and `results` from the results
+    hash, by position, for the jobs that can have one.
     """
 
     ids: Sequence[bytes]
@@ -55,7 +55,7 @@ class Piece:
         )
 
     def bodies(self, i: int) -> list[bytes]:
-        """The texts that may hold the job: its record, and its member where that is another."""
+        """The texts that may hold the job: its record, and its member if that differs."""
         record = self.records[i] if self.records else None
         if not self.members:
             return [] if record is None else [record]
@@ -74,8 +74,7 @@ def ids_of_members(place: str, members: Sequence[bytes]) -> list[bytes]:
 
 
 def scanned(client: redis.Redis, keys: QueueKeys, place: str) -> Iterator[Piece]:
-    """The members of a sorted set. Every one that is there from the first piece to the last comes at
-    least once. Raises WrongType."""
+    """The members of a sorted set, by ZSCAN. A member that stays throughout the scan comes at least once."""
     pace = scan.Pace()
     key: bytes = getattr(keys, place)
     with PipelinedConnection(client) as connection:
@@ -102,8 +101,7 @@ def by_rank(
     last_first: bool,
     count: int | None = None,
 ) -> Iterator[Piece]:
-    """The members of a sorted set in its order, from the rank `start` on, and `count` of them or all.
-    Raises WrongType."""
+    """The members of a sorted set in its order, from the rank `start` on: `count` of them, or all."""
     pace = scan.Pace(_FIRST_BY_RANK)
     key: bytes = getattr(keys, place)
     while count is None or count > 0:
@@ -121,14 +119,13 @@ def by_rank(
 
 
 def claimed(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
-    """The active hash. Raises WrongType."""
+    """The jobs of the active hash, with their claims."""
     for fields in scan.hash_fields(client, keys.active):
         yield Piece(list(fields), claims=dict(enumerate(fields.values())))
 
 
 def indexed(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
-    """All jobs of the ids set with their states, then those that only the states hash knows. Raises
-    WrongType."""
+    """All jobs of the ids set with their states, then those that are only in the states hash."""
     stated = 0
     for piece in with_states(client, keys, _ids(client, keys)):
         stated += len(piece.ids) - piece.states.count(None)
@@ -154,7 +151,7 @@ def _ids(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
 
 
 def with_states(client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """The same pieces with what the states hash says. Raises WrongType."""
+    """The same pieces, with the entries of the states hash."""
 
     def commands_for(piece: Piece) -> list[tuple[bytes, bytes]]:
         return [(keys.states, pack_for_names((b"HMGET", keys.states), piece.ids))]
@@ -168,8 +165,8 @@ def with_states(client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece]) -
 def with_records(
     client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece], *, results: bool = True
 ) -> Iterator[Piece]:
-    """The same jobs with their records and, where the states are known, the `results` of those that are
-    completed or have no state; in pieces that fit the size of the records. Raises WrongType."""
+    """The same jobs, with their records and, if the states are known, the `results` of jobs that are
+    completed or have no state; in pieces that fit the size of the records."""
     pace = scan.Pace()
     prefix = keys.record("")
 
@@ -224,8 +221,8 @@ def _with_replies(
 
 
 class SeenNames:
-    """The names that were met, as eight bytes each: at a million names a set would take ten times as
-    much. Two names of one number are as good as impossible: Python keys its hashes anew in each process."""
+    """The names seen so far, by eight bytes of hash each: a set of a million names would take ten times as
+    much. Collisions are practically impossible, and Python salts its hashes in each process."""
 
     def __init__(self) -> None:
         self._size = 1024
@@ -233,7 +230,7 @@ class SeenNames:
         self._count = 0
 
     def new(self, names: Sequence[bytes]) -> list[int]:
-        """The positions of those that were not met before; they are now. What has no name always is new."""
+        """The positions of names not seen before, which are now. An empty name always counts as new."""
         return [i for i, name in enumerate(names) if not name or self._add(name)]
 
     def __contains__(self, name: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""From the stored pieces of jobs to whole jobs, each with the state of the place where it was found."""
+"""Building complete jobs from their stored pieces, each with the state of the place where it was found."""
 
 from __future__ import annotations
 
@@ -44,27 +44,27 @@ _ENTRIES: dict[str, frozenset[bytes | None]] = {
     "dlq": frozenset({None, b"failed", b"expired"}),
     "active": frozenset({None, b"active"}),
 }
-"""What the states hash says of a job where no worker would look elsewhere for it."""
+"""The entries of the states hash that agree with each place."""
 _HOMES = {"active": "active", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}
 
 _PENDING_ENTRIES = frozenset({*map(to_bytes, PENDING_STATES), b"wait", b"unknown"})
 
 SPLIT_AND_WHOLE = 16 * 1024
-"""A job that was split and failed has its arguments in both parts; its record is never smaller."""
+"""Bytes. A split job that failed has its arguments in both parts, and its record is never smaller."""
 
 Found = tuple[str | None, float | None]
-"""The place of a job and its score there; None where it is in none, or has no score."""
+"""The place of a job, or None, and its score there, or None."""
 
 
 def status_in(place: str, entry: bytes | None) -> str:
-    """The state of a job in this place, of which the states hash says this."""
+    """The state of a job in this place, given its entry in the states hash."""
     if place == "dlq":
         return "expired" if entry == b"expired" else "failed"
     return place
 
 
 def to_jobs(client: redis.Redis, keys: QueueKeys, piece: Piece, found: Sequence[Found]) -> list[Job]:
-    """The jobs, each found where `found` says. Arguments that lie apart are read when they are looked at."""
+    """The jobs of a piece, with their places. Payload parts are read on first use."""
     raws = [_raw(piece, i, *found[i]) for i in range(len(piece.ids))]
     split = [raw for raw in raws if _may_be_split(raw)]
     payloads = Payloads(client, [keys.payload(raw.id) for raw in split])
@@ -88,18 +88,18 @@ def to_jobs(client: redis.Redis, keys: QueueKeys, piece: Piece, found: Sequence[
 
 
 def contradicting(piece: Piece, place: str) -> list[int]:
-    """The positions of jobs of which the states hash says that they are elsewhere."""
+    """The positions of jobs whose entry in the states hash contradicts the place."""
     if not set(piece.states) - _ENTRIES[place]:
         return []
     return [i for i, entry in enumerate(piece.states) if entry not in _ENTRIES[place]]
 
 
 def places_of(client: redis.Redis, keys: QueueKeys, piece: Piece) -> list[Found]:
-    """Where each of these jobs is now, and its score there. Members of the delayed set and the
-    dead-letter queue are found where AsyncMQ wrote them beside the record. The states of the piece are
-    read again, after that. Raises WrongType."""
+    """Where each of these jobs is now, and its score there. In the delayed set and the dead-letter queue,
+    only the members that AsyncMQ writes along with a record are found. Also reads the states of the
+    piece again. Raises WrongType."""
     names = piece.ids
-    # In the order in which jobs move: one that is claimed meanwhile is found in the second.
+    # In the order in which jobs move: a job claimed meanwhile is found in the active hash.
     waiting = run_pipeline(client, [("ZMSCORE", keys.waiting, *names)])[0]
     found: list[Found] = [("waiting", score) if score is not None else (None, None) for score in waiting]
     claims, piece.states = run_pipeline(
@@ -133,8 +133,8 @@ def _where_to_look(entry: bytes | None) -> tuple[str, ...]:
 
 
 def status_nowhere(piece: Piece, i: int) -> str:
-    """The state of a job in no place: what the states hash or its record says. What would wait, waits for
-    parents."""
+    """The state of a job in no place, by the states hash or its record. One that would be waiting is
+    waiting for its parents."""
     entry = piece.states[i]
     if entry is not None and entry not in _PENDING_ENTRIES:
         return to_text(entry)
@@ -148,7 +148,7 @@ def _status_nowhere(raw: RawJob) -> str:
 
 def _homeless(raw: RawJob, status: str) -> str | None:
     if raw.record is None:
-        # Which is said anyway.
+        # That is reported anyway.
         return None
     if status == WAITING_CHILDREN:
         if has_pending_parents(raw.record):
@@ -165,7 +165,7 @@ def _raw(piece: Piece, i: int, place: str | None, score: float | None) -> RawJob
     raw.state = None if entry is None else to_text(entry)
     record = piece.records[i] if piece.records else None
     if record is not None and piece.members and record == piece.members[i]:
-        # As AsyncMQ mostly writes both: then it is decoded once.
+        # AsyncMQ mostly writes the same text to both: decode it once.
         raw.record, raw.record_size = raw.member, len(record)
         if raw.member is None:
             add_record(raw, record)
@@ -197,7 +197,7 @@ def _may_be_split(raw: RawJob) -> bool:
 
 
 def maybe_split(records: Sequence[bytes | None]) -> list[int]:
-    """The positions of records beside which a payload part may lie."""
+    """The positions of records that may have a payload part."""
     found = whole_arguments([record or b"" for record in records])
     return [
         i

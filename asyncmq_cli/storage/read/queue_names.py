@@ -1,4 +1,4 @@
-"""Which queues there are. AsyncMQ keeps no registry, so the names of the keys have to tell."""
+"""Finding queues by the names of their keys: AsyncMQ keeps no registry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asyncmq_cli.storage.schema.keys import QueueKeys, queue_of, to_bytes, to_te
 
 
 def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
-    """The names of all keys that match. Redis looks for the next while those before are looked at."""
+    """The names of all keys that match. The next piece is requested before this one is processed."""
     with PipelinedConnection(client) as connection:
         cursor = b""
         connection.send(_keys_after(b"0", pattern))
@@ -27,7 +27,7 @@ def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
 
 
 def _keys_after(cursor: bytes, pattern: bytes) -> tuple[bytes, bytes]:
-    # Few match: what a piece costs is mostly its round trip, not what it brings.
+    # Few keys match, so the cost of a piece is mostly its round trip.
     return pattern, pack(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % (2 * CHUNK))
 
 
@@ -37,8 +37,8 @@ def proven_by(
     known: Collection[bytes] = (),
     certain: set[bytes] | None = None,
 ) -> set[bytes]:
-    """The queues that these keys prove, but for those known already. To `certain` those are added of which a
-    key is there that the Redis backend alone has."""
+    """The queues that these keys prove, except for those in `known`. Queues with a key that only the Redis
+    backend writes are added to `certain`."""
     found: set[bytes] = set()
     unproven: list[tuple[bytes, bytes, bytes]] = []
     for key in keys:
@@ -58,7 +58,7 @@ def proven_by(
 
 
 def exists(client: redis.Redis, queue: str) -> bool:
-    """Whether any key of the queue is there, as a scan would find it."""
+    """Whether any key proves the queue, as a scan would find it."""
     evidence = [(key, to_bytes(queue), queue_of(key)) for key in QueueKeys(queue).evidence()]
     certain = [key for key, name, parsed in evidence if parsed == (name, None)]
     if certain and client.exists(*certain):
@@ -68,7 +68,7 @@ def exists(client: redis.Redis, queue: str) -> bool:
 
 
 def _of_type(client: redis.Redis, unproven: list[tuple[bytes, bytes, bytes]]) -> list[bytes]:
-    """The queues of those keys that are of the type that proves them."""
+    """The queues whose key has the type that proves it."""
     if not unproven:
         return []
     types = run_pipeline(client, [("TYPE", key) for key, _, _ in unproven], keep=NoPermissionError)
@@ -76,14 +76,14 @@ def _of_type(client: redis.Redis, unproven: list[tuple[bytes, bytes, bytes]]) ->
     for (_, name, kind), found in zip(unproven, types, strict=True):
         if isinstance(found, Exception) and not is_hidden(found):
             raise found
-        # One that may not be looked at is for `hidden` to tell.
+        # A key that the user may not read is left to `hidden`.
         if found == kind or isinstance(found, Exception):
             proven.append(name)
     return proven
 
 
 def hidden(client: redis.Redis, names: Collection[bytes]) -> set[bytes]:
-    """Those of these queues whose keys the user may not read."""
+    """The queues among these whose keys the user may not read."""
     found: set[bytes] = set()
     for some in chunked(sorted(names), CHUNK):
         try:
@@ -101,16 +101,16 @@ def hidden(client: redis.Redis, names: Collection[bytes]) -> set[bytes]:
 
 
 def touch(client: redis.Redis, name: bytes) -> None:
-    """Raise what Redis says to somebody who may not read this queue."""
+    """Raise Redis's own error if the user may not read this queue."""
     client.exists(*_family(name))
 
 
 def _family(name: bytes) -> tuple[bytes, bytes]:
-    """A key of each of the families that hold a queue."""
+    """One key of the queue under `queue:`, and one under `jobs:`."""
     keys = QueueKeys(to_text(name))
     return keys.paused, keys.ids
 
 
 def is_hidden(error: Exception) -> bool:
-    """Whether it is a key that the user lacks a right to, and not a command."""
+    """Whether the user lacks a right to a key, and not to a command."""
     return isinstance(error, NoPermissionError) and "keys" in str(error).rpartition(" caused error: ")[2]

@@ -1,4 +1,4 @@
-"""Which queues exist, and what is in them."""
+"""The queues that exist, and their rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Warn = Callable[[str], None]
 
 _ROWS_AT_A_TIME = 500
-"""Queues of which rows are made before the next are read."""
+"""Rows that are built before the next queues are read."""
 
 
 _NAMED = 5
@@ -39,7 +39,7 @@ def _some(names: Collection[bytes]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is still to be done: members of the waiting set, delayed jobs that are due, and claims."""
+    """The work left in a queue: members of the waiting set, delayed jobs that are due, and claims."""
 
     waiting: int
     due: int
@@ -48,21 +48,21 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class QueueIdentity:
-    """What stays of a queue when it is empty: the counter behind its waiting jobs, which only grows, and
-    whether there is that or any job, ended ones too."""
+    """What tells whether a queue is still the same one, even when empty: `sequence`, the counter of its
+    waiting jobs, which only grows, and `any`: whether there is a counter or any job, even an ended one."""
 
     sequence: int | None
     any: bool
 
     def is_gone_in(self, later: QueueIdentity) -> bool:
-        """Whether the queue cannot be the same any more: its data has gone, or begun anew."""
+        """Whether the queue was deleted or started anew between this reading and a later one."""
         if self.sequence is not None and (later.sequence is None or later.sequence < self.sequence):
             return True
         return self.any and not later.any
 
 
 class QueueReader:
-    """`warn` is called for every key that could not be read; its value is then None, never zero."""
+    """Reads queues. `warn` is called for every key that cannot be read; its value is then None, never 0."""
 
     def __init__(self, client: redis.Redis, workers: WorkerReader, warn: Warn) -> None:
         self._redis = client
@@ -70,13 +70,13 @@ class QueueReader:
         self._warn = warn
 
     def names(self) -> list[str]:
-        """All queues, sorted: AsyncMQ keeps no registry, so this reads the names of the keys. Those of the
-        RabbitMQ backend, and those that the user may not read, are left out with a warning; raises
-        ForeignQueue where there are none but RabbitMQ's."""
+        """All queues, sorted. AsyncMQ keeps no registry, so this scans the key names. Queues of the RabbitMQ
+        backend, and queues that the user may not read, are left out with a warning. Raises ForeignQueue if
+        all queues are RabbitMQ's."""
         found, certain = self._scanned()
         if secret := queue_names.hidden(self._redis, found):
             if secret == found:
-                # Nothing is left: that is a refusal.
+                # No queue is readable: raise Redis's own error.
                 queue_names.touch(self._redis, min(secret))
             found -= secret
             self._warn(f"left out, because the Redis user may not read them: {_some(secret)}")
@@ -85,7 +85,7 @@ class QueueReader:
         return sorted(to_text(name) for name in found)
 
     def _scanned(self) -> tuple[set[bytes], set[bytes]]:
-        """All queues, and those of which there is a key that the Redis backend alone has."""
+        """All queues, and those among them with a key that only the Redis backend writes."""
         found: set[bytes] = set()
         certain: set[bytes] = set()
         for keys in queue_names.key_names(self._redis, DISCOVERY_PATTERN):
@@ -93,7 +93,7 @@ class QueueReader:
         return found, certain
 
     def _foreign(self, names: set[bytes], *, alone: bool) -> set[bytes]:
-        """The RabbitMQ backend's among these, with a warning."""
+        """The RabbitMQ backend's queues among these, with a warning."""
         from asyncmq_cli.storage.schema import rabbitmq
 
         foreign = rabbitmq.foreign(self._redis, names)
@@ -105,7 +105,7 @@ class QueueReader:
         return foreign
 
     def left_beside_sequence(self, queue: str) -> bytes | None:
-        """The first key that proves the queue, but for the sequence of its waiting set; None for none."""
+        """The first key that proves the queue, other than the sequence of its waiting set, or None."""
         keys = QueueKeys(queue)
         others = [key for key in keys.evidence() if key != keys.waiting_seq]
         return next((key for key in others if self._redis.exists(key)), None)
@@ -118,7 +118,7 @@ class QueueReader:
             if not queue_names.exists(self._redis, queue):
                 return False
         except NoPermissionError as exc:
-            # A name that nobody has is a typo, whatever the user may read.
+            # A queue that does not exist is a typo, and not a missing right.
             if queue_names.is_hidden(exc) and to_bytes(queue) not in self._scanned()[0]:
                 return False
             raise
@@ -129,7 +129,7 @@ class QueueReader:
         return bool(self._redis.exists(QueueKeys(queue).paused))
 
     def has_waiting(self, queue: str) -> bool:
-        """Whether anything is in the waiting set. Raises WrongType."""
+        """Whether the waiting set has members. Raises WrongType."""
         return self.count_waiting(queue) > 0
 
     def count_waiting(self, queue: str) -> int:
@@ -137,7 +137,7 @@ class QueueReader:
         return scan.card(self._redis, "ZCARD", QueueKeys(queue).waiting)
 
     def repeatables_as_jobs(self, queue: str) -> Iterator[Job]:
-        """Each repeatable definition, as the `repeatable` tab of a job list shows it."""
+        """The repeatable definitions as jobs, as in the dashboard's `repeatable` list."""
         from asyncmq_cli.models.jobs import Job
         from asyncmq_cli.storage.read.repeatables import read
 
@@ -151,7 +151,7 @@ class QueueReader:
     def all_stats(
         self, names: Sequence[str], now: float, fields: Collection[str] = ALL_FIELDS
     ) -> Iterator[QueueStats]:
-        """The row of each queue, of which no more is read than these fields need."""
+        """The row of each queue. Reads only what these fields need."""
         if not ALL_FIELDS.intersection(fields):
             yield from map(QueueStats, names)
             return
@@ -166,7 +166,7 @@ class QueueReader:
     def rows(
         self, counted: Sequence[tuple[Sizes, StateCounts]], now: float, fields: Collection[str]
     ) -> Iterator[QueueStats]:
-        """Rows from sizes that were read, and what else these fields need."""
+        """Rows from sizes that were read before; reads only what these fields need besides."""
         oldest: dict[str, float] = {}
         if "oldest_waiting_seconds" in fields:
             oldest = oldest_waiting(self._redis, [sizes.queue for sizes, _ in counted if sizes.waiting])
@@ -195,49 +195,49 @@ class QueueReader:
             )
 
     def sizes(self, names: Sequence[str], now: float) -> Iterator[Sizes]:
-        """The sizes of the places of each queue."""
+        """The sizes of each queue's collections."""
         return read_sizes(self._redis, names, now)
 
     def states(self, names: Sequence[str], now: float) -> Iterator[tuple[Sizes, StateCounts]]:
-        """The sizes, and what the states hash of each queue tells: one pass over each."""
+        """The sizes of each queue, and the counts of its states hash, which is read once."""
         return read_states(self._redis, names, now)
 
     def oldest_waiting(self, names: Sequence[str]) -> dict[str, float]:
-        """When the oldest of the jobs was created that stand first in their priority, by queue. One in which
-        nothing waits, or no such job tells its age, is left out."""
+        """By queue, when the oldest job among the first of each priority was created. Queues without such a
+        job are left out."""
         return oldest_waiting(self._redis, names)
 
     def backlog(self, queue: str, now: float) -> Backlog:
-        """What is still to be done. Raises WrongType."""
+        """The work left in the queue. Raises WrongType."""
         return read_backlog(self._redis, queue, now)
 
     def identity(self, queue: str) -> QueueIdentity:
-        """What stays of the queue when it is empty. Raises WrongType."""
+        """What tells later whether the queue is still the same. Raises WrongType."""
         return read_identity(self._redis, queue)
 
     def _live_workers(self, sizes: Sizes, now: float) -> int | None:
-        """How many live workers the queue has; None where its heartbeats cannot be read."""
+        """The number of live workers; None if the heartbeats cannot be read."""
         if not sizes.heartbeats:
             return sizes.heartbeats
         return self.live_workers(sizes.queue, now)
 
     def live_workers(self, queue: str, now: float) -> int:
-        """How many workers the queue has that are live. Raises WrongType."""
+        """The number of live workers. Raises WrongType."""
         return sum(1 for worker in self._workers.in_queue(queue) if worker.is_live)
 
 
 def failed_of(sizes: Sizes, states: StateCounts) -> int | None:
-    """How many jobs failed: the dead letters that have not expired."""
+    """The number of failed jobs: the dead letters that have not expired."""
     if sizes.dlq is None or states.expired is None:
         return None
     return max(0, sizes.dlq - states.expired)
 
 
 def read_backlog(client: redis.Redis, queue: str, now: float) -> Backlog:
-    """The larger of two readings, one right after the other. Raises WrongType.
+    """The work left: the larger of two readings, one right after the other. Raises WrongType.
 
-    A job goes from delayed to waiting to active; read in that order it is met wherever it is by then. One
-    that goes back, for another try, meanwhile, is met by the second reading.
+    A job moves from delayed to waiting to active, and the sizes are read in that order, so none is missed.
+    The second reading catches a job that moved back for a retry.
     """
     keys = QueueKeys(queue)
     places = [("ZCOUNT", keys.delayed, "-inf", now), ("ZCARD", keys.waiting), ("HLEN", keys.active)]
@@ -247,7 +247,7 @@ def read_backlog(client: redis.Redis, queue: str, now: float) -> Backlog:
 
 
 def read_identity(client: redis.Redis, queue: str) -> QueueIdentity:
-    """What there is of the queue now. Raises WrongType."""
+    """The queue's identity now. Raises WrongType."""
     keys = QueueKeys(queue)
     commands = [("MGET", keys.waiting_seq), ("EXISTS", keys.waiting_seq, keys.ids, keys.states)]
     (sequence,), kept = run_pipeline(client, commands)

@@ -1,7 +1,7 @@
 """Workers, by their heartbeats. Source: `register_worker` and `list_workers` in asyncmq.backends.redis.
 
-Today's layout has a hash of its own for them. Older workers wrote into the hash of the running
-jobs' heartbeats, where those are bare numbers and the workers' are JSON objects.
+Current workers have their own hash. Older ones wrote into the hash of the jobs' heartbeats, where a job's
+heartbeat is a bare number and a worker's is a JSON object.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 _NO_TTL, _GONE = -1, -2
-"""What PTTL says of a key without a TTL, and of none."""
+"""PTTL of a key without a TTL, and of a key that does not exist."""
 
 
 class WorkerReader:
-    """`warn` is told of entries that cannot be read, and of clocks that differ. `heartbeat_ttl` is the
-    TTL in seconds that is assumed where nothing else tells."""
+    """Reads workers. `warn` is called for entries that cannot be read, and for clocks that differ.
+    `heartbeat_ttl` is the TTL in seconds that is assumed without other evidence."""
 
     def __init__(self, client: redis.Redis, heartbeat_ttl: float, warn: Callable[[str], None]) -> None:
         self._redis = client
@@ -41,8 +41,8 @@ class WorkerReader:
         self._may_ask_expiry = True
 
     def in_queue(self, queue: str, ttl: float | None = None) -> list[Worker]:
-        """The queue's workers, live or not, each once: what it said last counts. With `ttl` (seconds)
-        they are judged by that one instead of their own. Raises WrongType."""
+        """The queue's workers, live or not, each by its latest heartbeat. With `ttl` (seconds) that one
+        judges them instead of their own. Raises WrongType."""
         keys = QueueKeys(queue)
         damaged: list[str] = []
         found: list[Worker] = []
@@ -63,7 +63,7 @@ class WorkerReader:
         return list(latest.values())
 
     def entries(self, queue: str, worker_id: str) -> tuple[bytes, bytes]:
-        """What the workers' hash and the jobs' hold of it, b"" for nothing. Raises WrongType."""
+        """The worker's entries in both hashes of heartbeats, b"" if none. Raises WrongType."""
         keys, name = QueueKeys(queue), to_bytes(worker_id)
         first, second = (
             scan.hash_get(self._redis, key, [name])[0] or b""
@@ -72,7 +72,7 @@ class WorkerReader:
         return first, second
 
     def _clock(self, key: bytes) -> tuple[float, Expiry]:
-        """The server's time, and when the heartbeats expire, by one look."""
+        """The server's time and the expiry of the heartbeats, read together."""
         commands: list[Command] = [("TIME",), ("PTTL", key)]
         replies = run_pipeline(
             self._redis, commands if self._may_ask_expiry else commands[:1], keep=NoPermissionError
@@ -89,7 +89,7 @@ class WorkerReader:
             )
             return now, "unknown"
         if left is None or left == _GONE:
-            # Where it comes now, it was written just now.
+            # If the key appears now, it was just written.
             return now, "unknown"
         return now, "never" if left == _NO_TTL else left / 1000
 
@@ -131,7 +131,7 @@ def _workers(
     ttl: float | None,
     configured: float,
 ) -> list[Worker]:
-    """`ttl` is what they are to be judged by, None for their own; `configured` is what it is likely to be."""
+    """The workers of these entries, judged by `ttl`; if None, by their own, which may be `configured`."""
     times = {name: as_number(entry.get("heartbeat")) for name, entry in entries.items()}
     known = {name: heartbeat for name, heartbeat in times.items() if heartbeat is not None}
     liveness = judge(known, expiry, now, configured)
@@ -162,11 +162,11 @@ def _worker(
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`since` is when a worker took the job, by that worker's clock; None where it cannot be read.
+    """A job in the active hash. `since` is when a worker claimed it, by that worker's clock; None if it
+    cannot be read.
 
-    `heartbeat` is the job's own, None where it has none: only applications that turn AsyncMQ's
-    stalled check on write them. `state` is the job's, None where neither the states hash nor a
-    record tells it.
+    `heartbeat` is the job's own, or None: only applications that turn on AsyncMQ's stalled check write
+    it. `state` is the job's, by the states hash or else its record, or None.
     """
 
     job_id: str
@@ -176,14 +176,14 @@ class Claim:
 
 
 class ClaimReader:
-    """The active hash of a queue, with what else is known of its jobs."""
+    """Reads the active hash of a queue, with the heartbeats and states of its jobs."""
 
     def __init__(self, client: redis.Redis, jobs: JobLists) -> None:
         self._redis = client
         self._jobs = jobs
 
     def of(self, queue: str) -> Iterator[list[Claim]]:
-        """Every claim, in bounded pieces; of a job that is not active too. Raises WrongType."""
+        """Every claim, in bounded pieces, even of jobs that are not active. Raises WrongType."""
         keys = QueueKeys(queue)
         # Few applications have AsyncMQ write any.
         have_heartbeats = self._redis.exists(keys.heartbeats)
