@@ -1,8 +1,8 @@
-"""Walking through a queue for jobs that may be damaged.
+"""Finding the candidates for damage in a queue.
 
-Each walk reads one collection in bounded pieces and asks, piece by piece, whether what belongs to
-its jobs elsewhere is there. It gives the ids of those of which something is not as it should be.
-A healthy job that moves at that moment may be among them, so each needs a closer look.
+Each walk reads one collection in bounded pieces, and checks for each piece that the other collections
+agree. It yields the ids of jobs for which something is missing or contradictory. A healthy job that moves
+at that moment may be among them, so every candidate is read again as evidence.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 _AT_A_TIME = 1000
 _REMEMBERED = 1_000_000
-"""Ids of one sorted set of which it is known whether they came before; a number each."""
+"""Ids of one sorted set that are remembered to find repeated ones, by a hash each."""
 
 
 class QueueWalk:
-    """The walks through one queue. What they find that is no job at all is tallied: records of a
-    wrong type by their keys, and members of the delayed set and of the dead-letter queue that hold
-    no job by their beginnings."""
+    """The walks through one queue. Damage that is not a job is only counted, with samples: keys of records
+    of the wrong type, and the starts of members of the delayed set and the dead-letter queue that hold no
+    job."""
 
     def __init__(self, client: redis.Redis, queue: str) -> None:
         self._redis = client
@@ -51,7 +51,7 @@ class QueueWalk:
         self.unreadable = {"delayed": Samples(), "dlq": Samples()}
 
     def walks(self) -> dict[str, Callable[[], Iterator[list[str]]]]:
-        """Each by the collection that it reads; reading it may raise WrongType."""
+        """The walks by the collection that they read. Iterating one may raise WrongType."""
         return {
             "ids": self.by_ids,
             "states": self.by_states,
@@ -65,19 +65,19 @@ class QueueWalk:
         }
 
     def by_ids(self) -> Iterator[list[str]]:
-        """Jobs that have no record, or are not where their state says."""
+        """Jobs without a record, and jobs that are not where their state says."""
         for members in scan.set_members(self._redis, self._keys.ids):
             for piece in chunked(members, _AT_A_TIME):
                 yield self._candidates_in_ids([to_text(member) for member in piece])
 
     def by_states(self) -> Iterator[list[str]]:
-        """States of jobs that are not among the ids."""
+        """States of jobs that are not in the ids set."""
         for fields in scan.hash_fields(self._redis, self._keys.states):
             yield self._outside_ids([to_text(name) for name in fields])
 
     def by_waiting(self) -> Iterator[list[str]]:
-        """Bare ids whose record a worker could not run, and whatever is to run more than once. A member
-        that holds a whole job needs no record."""
+        """Bare ids whose record a worker could not run, and jobs that would run more than once. A member that
+        holds a whole job needs no record."""
         seen: set[int] = set()
         for members in scan.zset_members(self._redis, self._keys.waiting):
             bare: list[str] = []
@@ -95,41 +95,41 @@ class QueueWalk:
             ]
 
     def by_delayed(self) -> Iterator[list[str]]:
-        """Delayed jobs that have no record, and whatever is to run more than once."""
+        """Delayed jobs without a record, and jobs that would run more than once."""
         seen: set[int] = set()
         for job_ids in self._whole_members("delayed"):
             called = self._in_state(job_ids, ("active", "waiting", *ENDED_STATES).__contains__)
             yield [*self._without_record(job_ids), *self._repeated(job_ids, seen), *called]
 
     def by_dlq(self) -> Iterator[list[str]]:
-        """Dead letters of jobs that have no record, or are not called dead."""
+        """Dead letters of jobs without a record, or with a state that is not dead."""
         for job_ids in self._whole_members("dlq"):
             alive = self._in_state(job_ids, lambda state: state not in DEAD_STATES)
             yield [*self._without_record(job_ids), *alive]
 
     def by_cancelled(self) -> Iterator[list[str]]:
-        """Marks of jobs that have no record, or have not ended."""
+        """Cancel marks of jobs without a record, or that have not ended."""
         for members in scan.set_members(self._redis, self._keys.cancelled):
             job_ids = [to_text(member) for member in members]
             pending = self._in_state(job_ids, lambda state: state not in ENDED_STATES)
             yield [*self._without_record(job_ids), *pending]
 
     def by_active(self) -> Iterator[list[str]]:
-        """Claims on jobs that have no record, or have ended."""
+        """Claims of jobs without a record, or that have ended."""
         for fields in scan.hash_fields(self._redis, self._keys.active):
             job_ids = [to_text(name) for name in fields]
             ended = self._in_state(job_ids, lambda state: state in ENDED_STATES)
             yield [*self._without_record(job_ids), *ended]
 
     def by_heartbeats(self) -> Iterator[list[str]]:
-        """Heartbeats of jobs that nobody has claimed. Those of workers of old lie there as well."""
+        """Heartbeats of unclaimed jobs. Older workers have their heartbeats in the same hash."""
         for fields in scan.hash_fields(self._redis, self._keys.heartbeats):
             names = [name for name, value in fields.items() if as_number(to_text(value)) is not None]
             claims = scan.hash_get(self._redis, self._keys.active, names)
             yield [to_text(name) for name, claim in zip(names, claims, strict=True) if claim is None]
 
     def by_results(self) -> Iterator[list[str]]:
-        """Results of jobs that are not among the ids."""
+        """Results of jobs that are not in the ids set."""
         for fields in scan.hash_fields(self._redis, self._keys.results):
             yield self._outside_ids([to_text(name) for name in fields])
 
@@ -146,7 +146,7 @@ class QueueWalk:
                 yield job_ids
 
     def _in_state(self, job_ids: Sequence[str], contradicts: Callable[[str | None], bool]) -> list[str]:
-        """Those of which the states hash says something that does not go with where they were found."""
+        """The jobs whose entry in the states hash contradicts where they were found."""
         states = self._probes.states(job_ids)
         return [job_id for job_id, state in zip(job_ids, states, strict=True) if contradicts(state)]
 
@@ -157,7 +157,7 @@ class QueueWalk:
         return outside
 
     def _without_record(self, job_ids: Sequence[str]) -> list[str]:
-        """Those of which there is none. One of a wrong type is tallied."""
+        """The jobs without a record. Records of the wrong type are counted."""
         types = self._probes.record_types(job_ids)
         for job_id, kind in zip(job_ids, types, strict=True):
             if kind not in (b"none", b"string"):
@@ -165,13 +165,13 @@ class QueueWalk:
         return [job_id for job_id, kind in zip(job_ids, types, strict=True) if kind == b"none"]
 
     def _add_wrong(self, job_id: str) -> None:
-        # Several collections may know the job.
+        # The job may be in several collections.
         if job_id not in self._wrong:
             self._wrong.add(job_id)
             self.wrong_records.add(to_text(self._keys.record(job_id)))
 
     def _unrunnable(self, bare: list[str], whole: list[str]) -> Iterator[str]:
-        """Waiting jobs that a worker drops or cannot run, or that their record says have ended."""
+        """Waiting jobs that a worker would drop, cannot run, or whose record says that they have ended."""
         recordless: list[str] = []
         for piece in self._probes.records([*bare, *whole]):
             split: list[RawJob] = []
@@ -185,7 +185,7 @@ class QueueWalk:
                 elif "args" not in raw.record or "kwargs" not in raw.record:
                     split.append(raw)
             yield from self._argumentless(split)
-        # What lies there as a whole needs no record.
+        # A member that holds a whole job needs no record.
         by_id = set(bare)
         yield from (job_id for job_id in self._without_record(recordless) if job_id in by_id)
 
@@ -197,7 +197,7 @@ class QueueWalk:
                     yield raw.id
 
     def _repeated(self, job_ids: Sequence[str], seen: set[int]) -> Iterator[str]:
-        """Of jobs that lie somewhere as a whole, those that lie there twice, or wait by their id too."""
+        """The jobs that are twice in a sorted set, or whose bare id waits as well."""
         for job_id, waits in zip(job_ids, self._probes.waits_by_id(job_ids), strict=True):
             number = hash(job_id)
             if number in seen or waits:
@@ -206,7 +206,7 @@ class QueueWalk:
                 seen.add(number)
 
     def _candidates_in_ids(self, job_ids: list[str]) -> list[str]:
-        """Those of a piece of the ids set that are not where their state says, or have no record."""
+        """The candidates among a piece of the ids set."""
         types = self._probes.record_types(job_ids)
         recordless = [job_id for job_id, kind in zip(job_ids, types, strict=True) if kind == b"none"]
         readable: list[RawJob] = []
@@ -223,12 +223,12 @@ _ENDED_BADLY = frozenset({None, *ENDED_STATES} - {"completed"})
 
 
 def out_of_place(probes: Probes, raws: Sequence[RawJob]) -> Iterator[str]:
-    """Of jobs that have a record, with what the states hash says of them, those that are not where they
-    should be; some twice. Raises WrongType."""
+    """The jobs that are not where their state says; some twice. `raws` have a record, and their entry in the
+    states hash. Raises WrongType."""
     active = [raw.id for raw in raws if raw.state == "active"]
     claims = probes.fields(probes.keys.active, active)
     yield from (job_id for job_id, claim in zip(active, claims, strict=True) if claim is None)
-    # Wherever such a job lies: a state that no place belongs to tells nothing of it.
+    # A job with an unknown state is a candidate wherever it is.
     yield from (raw.id for raw in raws if raw.state not in _PLACED)
 
     waiting = [raw.id for raw in raws if raw.state in (None, "waiting", "wait")]
@@ -242,7 +242,7 @@ def out_of_place(probes: Probes, raws: Sequence[RawJob]) -> Iterator[str]:
 
 
 def _unsettled(probes: Probes, raws: Sequence[RawJob], absent: set[str]) -> Iterator[str]:
-    """Of jobs whose state or place the record tells, those that are not there."""
+    """Of jobs whose record decides their state or place, those that are not there."""
     states = {raw.id: raw.state for raw in raws}
     for piece in probes.records(list(states)):
         children: list[RawJob] = []
@@ -262,14 +262,14 @@ def _unsettled(probes: Probes, raws: Sequence[RawJob], absent: set[str]) -> Iter
 
 
 def _lies_elsewhere(status: str, is_absent: bool) -> bool:
-    """Whether a job of this state that the waiting set lacks, or not, is not where it should be."""
+    """Whether a job with this state is not where it should be; `is_absent`: not in the waiting set."""
     if status in PENDING_STATES:
         return is_absent
     return status == "active" or status not in _PLACED
 
 
 def _not_listed(probes: Probes, placed: Sequence[tuple[str, str, bytes]]) -> Iterator[str]:
-    """Jobs of which the member that AsyncMQ writes beside their record is not there."""
+    """Jobs without the member that AsyncMQ writes along with their record."""
     for place in ("delayed", "dlq"):
         members = [
             (job_id, member)
@@ -283,8 +283,8 @@ def _not_listed(probes: Probes, placed: Sequence[tuple[str, str, bytes]]) -> Ite
 
 
 def _waiting_in_vain(probes: Probes, children: Sequence[RawJob]) -> Iterator[str]:
-    """Jobs that wait for one that has ended badly or is gone, or for none that is still to come; and
-    those whose arguments may be damaged."""
+    """Jobs whose parents have all completed, or of which one failed or is gone; and jobs whose arguments may
+    be damaged."""
     wanted = {raw.id: parents_of(raw.record) for raw in children}
     states = parent_states(probes, chain.from_iterable(wanted.values()))
     for raw in children:

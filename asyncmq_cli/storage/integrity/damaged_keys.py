@@ -25,18 +25,18 @@ from asyncmq_cli.storage.schema.keys import (
 )
 
 _COUNTABLE = re.compile(rb"0|[1-9][0-9]{0,14}")
-"""As the scripts that count on look at it; INCR refuses a number that is written otherwise."""
+"""As in `is_countable` of prelude.lua: INCR refuses a number in any other form."""
 
 
 def wrong_streams(client: redis.Redis) -> list[str]:
-    """Those of the tool's own streams that are none."""
+    """The keys of the tool's own streams that are not streams."""
     return [
         to_text(key) for key in (AUDIT_STREAM, METRICS_STREAM) if client.type(key) not in (b"none", b"stream")
     ]
 
 
 def wrong_keys(client: redis.Redis, queue: str) -> list[str]:
-    """The keys of the queue that do not hold what AsyncMQ keeps there."""
+    """The keys of the queue that are not of the type that AsyncMQ keeps there."""
     keys = QueueKeys(queue)
     wrong = _of_wrong_type(client, keys)
     if not _is_countable(client, keys.waiting_seq):
@@ -47,7 +47,7 @@ def wrong_keys(client: redis.Redis, queue: str) -> list[str]:
 def _of_wrong_type(client: redis.Redis, keys: QueueKeys) -> list[bytes]:
     expected = keys.evidence()
     types = run_pipeline(client, [("TYPE", key) for key in expected])
-    # Whatever type the pause mark is of, the queue is paused: workers look whether it exists.
+    # The pause mark counts whatever its type: workers only check that it exists.
     return [
         key
         for (key, kind), found in zip(expected.items(), types, strict=True)
@@ -56,14 +56,14 @@ def _of_wrong_type(client: redis.Redis, keys: QueueKeys) -> list[bytes]:
 
 
 def _is_countable(client: redis.Redis, sequence: bytes) -> bool:
-    """Whether the counter behind the waiting set's order can be counted on; absent, it can."""
+    """Whether INCR accepts the sequence of the waiting set; if missing, it does."""
     value = scan.get_many(client, [sequence], scan.Pace())[0]
     return value is None or _COUNTABLE.fullmatch(value) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class OrphanedKey:
-    """A key beside the records, of a job that has none; or, with `wrong_key`, one of a wrong type."""
+    """A key of a job that has no record; with `wrong_key`, a key of the wrong type."""
 
     queue: str
     job_id: str
@@ -71,9 +71,9 @@ class OrphanedKey:
 
 
 def orphaned_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[OrphanedKey]:
-    """The payload parts without a record, and those of a wrong type, among queues of these names.
+    """Payload keys without a record, or of the wrong type, of the queues with these names.
 
-    The names may hold colons: a part is of the queue with the longest name that fits.
+    Names may hold colons: a key belongs to the queue with the longest name that fits.
     """
     queues = {to_bytes(name): QueueKeys(name) for name in names}
     for piece, kinds in _typed_keys(client, PAYLOAD_PATTERN):
@@ -92,8 +92,8 @@ def orphaned_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[Orp
 
 
 def orphaned_dependencies(client: redis.Redis, names: Sequence[str]) -> Iterator[OrphanedKey]:
-    """As `orphaned_payloads`, the sets of parents and of children. One that may be of a job that there is
-    is not given, whichever way its name can be read."""
+    """As `orphaned_payloads`, for sets of parents and children. A key that can be read as one of an existing
+    job is left out."""
     queues = {to_bytes(name): QueueKeys(name) for name in names}
     for piece, kinds in _typed_keys(client, DEPENDENCIES_PATTERN):
         owners = [
@@ -113,7 +113,7 @@ def orphaned_dependencies(client: redis.Redis, names: Sequence[str]) -> Iterator
 
 
 def _typed_keys(client: redis.Redis, pattern: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """The names of the keys that match, each with its type, in bounded pieces."""
+    """The keys that match, with their types, in bounded pieces."""
     for found in queue_names.key_names(client, pattern):
         for piece in chunked(found):
             yield piece, run_pipeline(client, [("TYPE", key) for key in piece])
@@ -124,9 +124,9 @@ def _owners(queues: Mapping[bytes, QueueKeys], key: bytes) -> Iterator[QueueKeys
 
 
 def _may_be_record(client: redis.Redis, keys: QueueKeys, job_id: str) -> bool:
-    """Whether the payload part of a job may be the record of one whose id happens to end like that."""
+    """Whether this payload key may be the record of a job whose id ends in `:payload`."""
     name = to_bytes(job_id) + b":payload"
     commands = [("SMISMEMBER", keys.ids, name), ("HMGET", keys.states, name)]
     in_ids, states = run_pipeline(client, commands, keep=WrongType)
-    # A key of a wrong type cannot deny it.
+    # Only a readable key can disprove it.
     return not (in_ids == [0] and states == [None])

@@ -1,7 +1,7 @@
-"""Everything that Redis holds of a job, for telling whether it is damaged.
+"""Everything that Redis holds of a job, as evidence for or against damage.
 
-It is read with commands that any reader may send, one after another, so it may be torn: what it
-shows is damage only if it shows the same again a while later.
+It is read by several commands, one after another, so it may be inconsistent. It proves damage only if a
+second reading, a while later, gives the same.
 """
 
 from __future__ import annotations
@@ -38,13 +38,15 @@ _JOBS_AT_A_TIME = 200
 
 @dataclass(slots=True)
 class Evidence:
-    """`status` is the job's effective state, `recorded` the one in its record alone, and `readable`
-    whether the record could be decoded; `life` is as a sighting's. `argumentless` says that its
-    separate arguments cannot be read, or that it has none at all. `zset_members` are its whole members; the
-    texts of those in the delayed set and the dead-letter queue are in the location once they were
-    fetched. `created_at` is epoch seconds. `parents` are the states of the jobs that it waits for, None
-    for one that is gone. `pending` and `children` are the sizes of its sets of dependencies, where it has
-    no record."""
+    """What was read of one job.
+
+    `status` is its effective state, `recorded` the state in its record alone, and `readable` whether the
+    record could be decoded. `life` is as in `ZsetMember`. `argumentless` says that its payload part cannot
+    be read, or that it has no arguments. `zset_members` are its members that hold the whole job; once
+    fetched, their texts are in the location. `created_at` is epoch seconds. `parents` are the states of
+    the jobs that it waits for, None for one that is gone. `pending` and `children` are the sizes of its
+    sets of dependencies, if it has no record.
+    """
 
     location: Location
     status: str
@@ -65,7 +67,7 @@ class Evidence:
 
     @property
     def mark(self) -> int:
-        """Equal for two looks at a job on which nothing has happened between them."""
+        """A hash that is equal for two readings if nothing has happened to the job between them."""
         found = self.location
         members = tuple(sorted((one.place, one.digest) for one in self.zset_members))
         flags = (found.in_ids, found.cancelled, self.has_result, self.waits_by_id)
@@ -75,7 +77,7 @@ class Evidence:
 
     @property
     def has_record(self) -> bool:
-        """Readable or not."""
+        """Whether it has a record, readable or not."""
         return self.location.record is not None
 
     @property
@@ -85,15 +87,15 @@ class Evidence:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes with the texts of its members."""
+        """The approximate size in bytes, including its members' texts."""
         return self.location.size + sum(one.size for one in self.zset_members)
 
     def members_in(self, place: str) -> list[ZsetMember]:
-        """Its whole members there."""
+        """Its members there that hold the whole job."""
         return [one for one in self.zset_members if one.place == place]
 
     def times_in(self, place: str) -> int:
-        """How often a worker would come upon it there."""
+        """How often a worker would find it there."""
         return len(self.members_in(place)) + (place == "waiting" and self.waits_by_id)
 
 
@@ -144,7 +146,7 @@ def _judged(location: Location, raw: RawJob, zset_members: Sequence[ZsetMember])
         try:
             whole = with_payload(record, location.payload)
         except TooLarge:
-            # Its life is in the record.
+            # The record alone tells its life.
             whole = record
         except CorruptData:
             whole = None
@@ -161,7 +163,7 @@ def _judged(location: Location, raw: RawJob, zset_members: Sequence[ZsetMember])
 
 
 def _add_results(probes: Probes, found: Sequence[Evidence]) -> None:
-    # Few at a time: results can be large, and that there is one is all that counts.
+    # Few at a time: results can be large, though only their existence counts.
     for piece in chunked(found, 50):
         results = _fields(probes, probes.keys.results, [one.location.id for one in piece])
         for one, result in zip(piece, results, strict=True):
@@ -186,7 +188,7 @@ def _add_parents(probes: Probes, found: Sequence[Evidence], wanted: Mapping[str,
     for one in found:
         parents = {parent: states[parent] for parent in wanted.get(one.location.id, ())}
         if set(parents.values()) == {"completed"}:
-            # A parent that was added later is in the set before it is in the record.
+            # A parent that is added later comes into the set before the record.
             parents.update(parent_states(probes, _pending(probes, one)))
         one.parents = frozenset(parents.values())
         one.parents_mark = hash(tuple(parents.items()))
@@ -201,7 +203,7 @@ def _pending(probes: Probes, found: Evidence) -> list[str]:
 
 
 def _fields(probes: Probes, key: bytes, job_ids: Sequence[str]) -> list[bytes | None]:
-    """Nothing where the key is of a wrong type, which is a finding of its own."""
+    """The values of a hash; None if its key is of the wrong type, which is a finding of its own."""
     try:
         return probes.fields(key, job_ids)
     except WrongType:

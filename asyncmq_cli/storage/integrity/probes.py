@@ -16,7 +16,7 @@ from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
 
 
 class Probes:
-    """What it is asked of each of some jobs comes in their order. All may raise WrongType."""
+    """Reads one fact of each of several jobs, in their order. All methods may raise WrongType."""
 
     def __init__(self, client: redis.Redis, queue: str) -> None:
         self.client = client
@@ -24,26 +24,26 @@ class Probes:
         self._jobs = JobLists(client)
 
     def states(self, job_ids: Sequence[str]) -> list[str | None]:
-        """What the states hash says."""
+        """Their entries in the states hash."""
         return self._jobs.states(self.keys.queue, job_ids)
 
     def record_types(self, job_ids: Sequence[str]) -> list[bytes]:
-        """Redis's word for what lies where the record should: `string`, `none`, or what is wrong."""
+        """The Redis types of their records: `string`, `none` if missing, any other is damage."""
         return run_pipeline(self.client, [("TYPE", self.keys.record(job_id)) for job_id in job_ids])
 
     def records(self, job_ids: Sequence[str]) -> Iterator[list[tuple[str, bytes | None]]]:
-        """Each with its record, in bounded pieces."""
+        """The jobs with their records, in bounded pieces."""
         coming = iter(job_ids)
         keys = [self.keys.record(job_id) for job_id in job_ids]
         for records in scan.strings(self.client, keys, scan.Pace()):
             yield [(job_id, record) for record, job_id in zip(records, coming, strict=False)]
 
     def fields(self, key: bytes, job_ids: Sequence[str]) -> list[bytes | None]:
-        """What a hash of the queue holds of it."""
+        """Their values in a hash of the queue."""
         return scan.hash_get(self.client, key, [to_bytes(job_id) for job_id in job_ids])
 
     def in_ids(self, job_ids: Sequence[str]) -> list[bool]:
-        """Whether it is in the ids set."""
+        """Whether they are in the ids set."""
         if not job_ids:
             return []
         names = [to_bytes(job_id) for job_id in job_ids]
@@ -51,7 +51,7 @@ class Probes:
         return [bool(found) for found in scan.typed(key, self.client.smismember, key, names)]
 
     def waits_by_id(self, job_ids: Sequence[str]) -> list[bool]:
-        """Whether its id is in the waiting set."""
+        """Whether their bare ids are in the waiting set."""
         if not job_ids:
             return []
         names = [to_bytes(job_id) for job_id in job_ids]
@@ -60,21 +60,21 @@ class Probes:
 
 
 def parents_of(record: Mapping[str, Any] | None) -> list[str]:
-    """The ids of the jobs that this one waits for, by its record."""
+    """The ids of the jobs that a job waits for, by its record."""
     if record is None or not has_pending_parents(record):
         return []
     return [str(parent) for parent in record["depends_on"]]
 
 
 def parents_by_set(probes: Probes, job_id: str) -> list[str]:
-    """The same by the set of its pending parents, sorted. Raises WrongType."""
+    """The same by its set of pending parents, sorted. Raises WrongType."""
     pieces = scan.set_members(probes.client, probes.keys.pending_parents(job_id))
     return sorted(to_text(name) for names in pieces for name in names)
 
 
 def parent_states(probes: Probes, parents: Iterable[str]) -> dict[str, str | None]:
-    """The state of each, None for a job of which there is neither a state nor a record nor an id.
-    Raises WrongType."""
+    """The state of each job; None if it has no state, no record, and is not in the ids set. Raises
+    WrongType."""
     found: dict[str, str | None] = {}
     for piece in chunked(dict.fromkeys(parents)):
         found.update(zip(piece, probes.states(piece), strict=True))
@@ -86,7 +86,7 @@ def parent_states(probes: Probes, parents: Iterable[str]) -> dict[str, str | Non
 
 
 def has_living_child(probes: Probes, job_id: str) -> bool:
-    """Whether there is one of the jobs in the set of its children. Raises WrongType."""
+    """Whether any job in its set of children exists. Raises WrongType."""
     return any(
         probes.client.exists(*(probes.keys.record(to_text(name)) for name in piece))
         for members in scan.set_members(probes.client, probes.keys.children(job_id))
@@ -95,7 +95,7 @@ def has_living_child(probes: Probes, job_id: str) -> bool:
 
 
 def _stateless(job_id: str, record: bytes | None, in_ids: bool) -> str | None:
-    """What a job is of which the states hash says nothing."""
+    """The state of a job without an entry in the states hash."""
     if record is None:
         return "unknown" if in_ids else None
     raw = RawJob(id=job_id)

@@ -1,7 +1,7 @@
-"""The repairs of one job: for each, the texts it writes and the script that makes it.
+"""The repairs of one job: for each, the texts that it writes and the script that applies it.
 
-Each is prepared from what was found of the job, and its script changes nothing unless all of that
-is as it was found.
+A repair is prepared from the evidence on a job, and its script changes nothing unless all of that is
+still as it was found.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.write.audit_stream import EventDraft
 
 MOST_PARENTS = 10_000
-"""So many sets of children are cleared by one script; it holds Redis up for about as many microseconds."""
+"""Sets of children that one script may clear; it blocks Redis for about as many microseconds."""
 _ZSET = {"delayed": "2", "dlq": "3"}
 
 
 def enqueue(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """The record stays byte for byte as it is: the claim wants no more of it than it holds."""
+    """Enqueue the job. Its record stays byte for byte as it is."""
     record = record_of(found.location)
     return _change(REPAIR_ENQUEUE, found, draft, maxlen, [priority_of(record, found.location.id), "", ""])
 
 
 def release(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Let a job wait whose parents have all completed. Source: `resolve_dependency` in
+    """Enqueue a job whose parents have all completed. Source: `resolve_dependency` in
     asyncmq.backends.redis."""
     record = whole_record(found.location)
     parents = list(dict.fromkeys(parents_of(record)))
@@ -60,7 +60,7 @@ def release(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
 
 
 def put_back(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Into the delayed set, due when the record says, or into the dead-letter queue, as of now."""
+    """Add the job to the delayed set, due by its record, or to the dead-letter queue, as of now."""
     record = record_of(found.location)
     place = "delayed" if found.status == "delayed" else "dlq"
     score = repr(as_number(record.get("delay_until"))) if place == "delayed" else ""
@@ -69,7 +69,7 @@ def put_back(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
 
 
 def write_record(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """From the member that holds the whole job, with the state that goes with its place.
+    """Write the record from the member that holds the whole job, with the state of its place.
 
     Source: `move_to_dlq` and `enqueue_delayed` in asyncmq.backends.redis.
     """
@@ -84,24 +84,23 @@ def write_record(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
 
 
 def index(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Put the job among the queue's ids, and change nothing else."""
+    """Add the job to the ids set, and change nothing else."""
     return _change(REPAIR_LIST, found, draft, maxlen, ["0", "", "", "", "", ""])
 
 
 def forget(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Take away what is left of a job that has no record. The set of its children stays while one of
-    them lives."""
+    """Delete what is left of a job without a record. Its set of children stays while one of them exists."""
     own = [found.pending, "" if found.has_living_child else found.children]
     return _change(REPAIR_FORGET, found, draft, maxlen, own, [found.location.id])
 
 
 def drop_dead_letter(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Take the dead letters that were found out, and leave the job as it is."""
+    """Remove the job's dead letters, and leave the job as it is."""
     return _change(REPAIR_DROP, found, draft, maxlen, ["dead"])
 
 
 def drop_claim(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Take the claim and the heartbeat away, and leave the job as it is."""
+    """Remove the claim and the heartbeat, and leave the job as it is."""
     return _change(REPAIR_DROP, found, draft, maxlen, ["claim"])
 
 
@@ -145,7 +144,7 @@ def _change(
 
 
 def _member(found: Evidence, record: Mapping[str, Any]) -> bytes:
-    """The record's own text wherever AsyncMQ would have written one text to both."""
+    """The job as a member: the record's own text where AsyncMQ writes the same text to both."""
     location = found.location
     if location.payload is None and record.get("status") == found.status and location.record is not None:
         return location.record

@@ -1,4 +1,4 @@
-"""Where jobs lie as a whole: the members of the sorted sets that hold them."""
+"""The members of the sorted sets that hold whole jobs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ _LIFE = ("task", "args", "kwargs", "created_at")
 
 @dataclass(frozen=True, slots=True)
 class ZsetMember:
-    """A member of a sorted set that holds a whole job, without its text. `life` is equal for what was
-    written of one life of the job, and None where that cannot be told."""
+    """A member of a sorted set that holds a whole job, without its text. `life` is the hash of `life_of`."""
 
     place: str
     digest: bytes
@@ -35,14 +34,14 @@ class ZsetMember:
 
 @dataclass(slots=True)
 class ZsetMembers:
-    """Of each job, by its id, where it was seen. `complete` says that no sorted set is of a wrong type."""
+    """The members of each job, by its id. `complete` says that no sorted set is of the wrong type."""
 
     of: dict[str, list[ZsetMember]] = field(default_factory=dict)
     complete: bool = True
 
 
 def find_whole_members(client: redis.Redis, keys: QueueKeys, job_ids: Collection[str]) -> ZsetMembers:
-    """Where these jobs lie as a whole. Each sorted set is read through once, whatever their number."""
+    """The members that hold these jobs. Each sorted set is read once, whatever the number of jobs."""
     wanted = {to_bytes(job_id): job_id for job_id in job_ids}
     found = ZsetMembers()
     for place in PLACES if wanted else ():
@@ -60,7 +59,7 @@ def _add_member(
 ) -> None:
     job_id = wanted.get(member_id(member))
     job = named_member(member) if job_id is not None else None
-    # Of a member that holds no job the id is as empty as the one that a job may have.
+    # The id is empty both for a member without a job and for a job with an empty id.
     if job_id is None or job is None or job.get("id") is None:
         return
     sighting = ZsetMember(place, digest_of(member), len(member), life_of(job))
@@ -71,7 +70,8 @@ def _add_member(
 
 
 def life_of(job: Mapping[str, Any]) -> bytes | None:
-    """Equal for what was written of one life of a job, whole; None where that cannot be told."""
+    """A hash that is equal for all copies of one life of a job: from being enqueued to being enqueued again
+    under the same id. None if the job has no `created_at`, or is nested too deeply."""
     if job.get("created_at") is None:
         return None
     try:
@@ -82,8 +82,8 @@ def life_of(job: Mapping[str, Any]) -> bytes | None:
 
 
 def _as_claimed(value: Any) -> Any:
-    """Equal for a value and for what a worker's claim makes of it, by which a dead letter may be written:
-    Redis's JSON shortens numbers, and knows no empty list."""
+    """A value as it is after a worker's claim, from which a dead letter may be written: Redis's JSON shortens
+    numbers, and turns empty lists into empty objects."""
     if isinstance(value, Mapping):
         return {name: _as_claimed(each) for name, each in sorted(value.items())} or None
     if isinstance(value, list):
@@ -97,12 +97,12 @@ def _as_claimed(value: Any) -> Any:
 
 
 def digest_of(text: bytes) -> bytes:
-    """By which a member is known again without its text."""
+    """A hash that identifies a member without its text."""
     return hashlib.blake2b(text, digest_size=16).digest()
 
 
 def fetch_members(client: redis.Redis, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
-    """Those of which every delayed or dead member is where it was seen, with the members' texts."""
+    """The jobs whose delayed and dead members are all still there; their locations get the texts."""
     missing: dict[bytes, tuple[Evidence, dict[bytes, str]]] = {}
     for one in found:
         wanted = {seen.digest: seen.place for seen in one.zset_members if seen.place != "waiting"}
@@ -125,7 +125,7 @@ def fetch_members(client: redis.Redis, queue: str, found: Sequence[Evidence]) ->
 
 
 def _likely_members(found: Evidence, places: Collection[str]) -> Iterator[bytes]:
-    """The texts that AsyncMQ writes beside a record, of which nothing need be asked."""
+    """The members that AsyncMQ writes along with a record; they need not be read."""
     record = found.location.record
     if record is not None:
         for place in places:

@@ -1,5 +1,5 @@
-"""The newest jobs by the orders that Redis keeps, without reading all: the sequence of the waiting jobs, the
-claims of the active ones, and when the others are due or have died."""
+"""The newest jobs by the orders that Redis keeps, without reading all jobs: waiting jobs by their sequence,
+active ones by their claims, the others by when they are due or died."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.schema.codec import Outline
 
 _CLAIMS = 1000
-"""Of the active jobs of a queue so many are looked at."""
+"""Claims that are read of each queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedJob:
-    """A job by the place in which it lies; `created` is epoch seconds, 0.0 where nothing tells."""
+    """A job with its place. `created` is epoch seconds, 0.0 if unknown."""
 
     queue: str
     place: str
@@ -35,7 +35,7 @@ class PlacedJob:
 
 
 def newest_placed(client: redis.Redis, sizes: Sequence[Sizes], count: int) -> list[PlacedJob]:
-    """The newest job of each place of each queue, and of the `count` newest of these places as many more."""
+    """The newest job of each place of each queue, and `count` jobs of each of the `count` newest places."""
     places = [
         (one.queue, place)
         for one in sizes
@@ -52,7 +52,7 @@ def newest_placed(client: redis.Redis, sizes: Sequence[Sizes], count: int) -> li
 
 
 def with_states(client: redis.Redis, jobs: Sequence[PlacedJob]) -> Iterator[tuple[PlacedJob, str]]:
-    """Each job with its state, which is that of its place."""
+    """Each job with its state, which follows from its place."""
     dead = [job for job in jobs if job.place == "dlq"]
     entries: dict[PlacedJob, bytes | None] = {}
     for piece in chunked(dead, QUEUES_AT_A_TIME):
@@ -112,7 +112,7 @@ def _last_members(
 def _asked(
     client: redis.Redis, queues: Sequence[str], commands: Sequence[tuple[bytes, bytes]]
 ) -> Iterator[tuple[str, Any]]:
-    """The reply for each queue; one whose key is of another type is left out."""
+    """The reply for each queue. Queues whose key is of the wrong type are left out."""
     if not commands:
         return
     with PipelinedConnection(client) as connection:
@@ -125,5 +125,5 @@ def _asked(
 
 
 def _created(outline: Outline) -> float:
-    # In the order in which AsyncMQ's dashboard looks for it.
+    # In the order of AsyncMQ's dashboard.
     return as_number(outline.get("timestamp")) or as_number(outline.get("created_at")) or 0.0

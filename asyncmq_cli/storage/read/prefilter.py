@@ -1,12 +1,12 @@
-"""Telling from the stored bytes alone that a job's JSON cannot hold a text.
+"""Proving from the stored bytes alone that a job does not match a search.
 
-What is searched is the JSON that `json.dumps` makes of the whole job, in lower case, escaped or
-not. It differs from what is stored in the order and spacing of its members, in the form of numbers
-and escapes, and by the values that live outside the record. A needle is a run of characters that
-no structure, number or literal can hold, so it lies within one string; and where the stored text
-has no escape that `json.dumps` would not make, that string stands in it as it does in the JSON.
+A search is made in the JSON of the whole job by `json.dumps`, in lower case, escaped or not. The stored
+text differs in the order and spacing of members, in the form of numbers and escapes, and by the values
+that are stored outside the record. A needle is a run of characters that no structure, number or literal
+can contain, so it must be inside one string. If the stored text has no escape that `json.dumps` would not
+make, that string is in it as it is in the JSON.
 
-A prefilter proves that a job does not match, or lets it pass to be looked at in full.
+A job either certainly does not match, or passes and is decoded.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from asyncmq_cli.models.values import JOB_STATES
 if TYPE_CHECKING:
     from asyncmq_cli.storage.read.pieces import Piece
 
-# Printable ASCII that JSON writes as it is, and that is no part of its structure.
+# Printable ASCII that JSON does not escape, and that is not part of its structure.
 _RUN = re.compile(r"[!#-+\-.0-9;-Z^-z|~]+")
 _NUMBER = re.compile(r"[0-9.+\-e]+")
 _LITERALS = ("true", "false", "null", "nan", "infinity", "-infinity")
-# What a job's JSON may hold that is stored in none of its texts.
+# What a job's JSON may contain though none of its stored texts does.
 _PUT_IN = ("id", "status", "result", "active_since", "unknown", *JOB_STATES)
 _SHORTEST = 3
 _MOST = 0.9
 _REST = 10
-"""A prefilter that most of a piece has passed is not used for so many pieces."""
+"""Pieces for which a prefilter is skipped after nearly all of a piece has passed."""
 
-# A character below U+0100 as an escape may be a letter that `json.dumps` writes as it is.
+# An escape below U+0100 may be a letter that `json.dumps` does not escape.
 _ESCAPED_LOW = b"\\u00"
-# The letters beyond ASCII of which one in lower case is, or starts with, one of ASCII.
+# Non-ASCII letters whose lower case is, or starts with, an ASCII letter.
 _FOLDED = {b"k": b"\\u212a", b"i": b"\\u0130"}
 
 
-# Every value that either name has, wherever in the record: the job's own is one of them.
+# All values of either name, anywhere in the record; the job's own is among them.
 _TIMES = re.compile(rb'"(?:created_at|timestamp)"\s*:\s*"?\s*([^",}\]\s]*)')
 
 
 def needle_of(text: str) -> bytes | None:
-    """The part of a searched text, in lower case, that a prefilter can look for; None where there is none."""
+    """The longest part of a search text, in lower case, that can be a needle; None if there is none."""
     runs = [run for run in _RUN.findall(text) if len(run) >= _SHORTEST and _in_strings_only(run)]
     return max(runs, key=len).encode() if runs else None
 
@@ -55,23 +55,23 @@ def _in_strings_only(run: str) -> bool:
 
 
 def certainly_holds(record: Mapping[str, Any], needle: bytes) -> bool:
-    """Whether a string within the job holds the needle. False also where it cannot be told so simply."""
+    """Whether a string in the job certainly contains the needle."""
     try:
-        # It differs from what `json.dumps` makes in numbers, spacing and escapes beyond ASCII alone.
+        # It differs from the output of `json.dumps` only in numbers, spacing and non-ASCII escapes.
         return needle in orjson.dumps(record).lower()
     except orjson.JSONEncodeError:
         return False
 
 
 class Prefilter(Protocol):
-    """Whatever can tell of jobs and their records which are not wanted."""
+    """Anything that skips jobs which certainly do not match."""
 
     def passing(self, piece: Piece) -> list[int]:
-        """The positions of those that may be wanted. None of them may have a payload part."""
+        """The positions of jobs that may match, by these texts alone: their payload parts are not read."""
 
 
 class TextPrefilter:
-    """Passes jobs whose JSON may hold the needle, which `needle_of` made."""
+    """Passes jobs whose JSON may contain a needle of `needle_of`."""
 
     def __init__(self, needle: bytes) -> None:
         self._needle = needle
@@ -79,19 +79,19 @@ class TextPrefilter:
         self._idle_for = 0
 
     def passing(self, piece: Piece) -> list[int]:
-        """The positions of those that may match. None of them may have a payload part."""
+        """The positions of jobs that may match, by these texts alone: their payload parts are not read."""
         everyone = list(range(len(piece.ids)))
         if self._idle_for:
             self._idle_for -= 1
             return everyone
         if not self._are_without(filter(None, set(piece.states))):
             return everyone
-        # Mostly a look at all texts in one is enough.
+        # Mostly, one search of all texts at once is enough.
         if not self._may_match(piece, everyone):
             return []
         found = [i for i in everyone if self._may_match(piece, [i])]
         if len(found) > len(everyone) * _MOST:
-            # Where nearly all pass, looking at each costs more than it spares.
+            # When nearly all pass, the search costs more than it saves.
             self._idle_for = _REST
         return found
 
@@ -100,7 +100,7 @@ class TextPrefilter:
         for i in positions:
             bodies = piece.bodies(i)
             if not any(b'"' in body for body in bodies):
-                # What is no job is shown as something else than it is stored as.
+                # A text that is not a job is printed in another form than it is stored in.
                 return True
             texts += bodies
         texts += [result for i in positions if (result := piece.results.get(i)) is not None]
@@ -117,32 +117,32 @@ class TextPrefilter:
         )
 
     def _are_plain_ids(self, ids: Iterable[bytes]) -> bool:
-        """Whether the needle is in none of these names, and none would be escaped in JSON."""
+        """Whether no id contains the needle, and JSON would escape none of them."""
         joined = b" ".join(ids)
         plain = joined.isascii() and joined.decode("ascii").isprintable()
         return plain and b'"' not in joined and b"\\" not in joined and self._needle not in joined.lower()
 
 
 class NewestPrefilter:
-    """Leaves out jobs that were created before `floor`, which may rise from piece to piece. Where it
-    is not above 0, at which jobs without a time are put, everything passes."""
+    """Skips jobs that were created before `floor`, which may rise from piece to piece. Everything passes
+    while it is 0, the time of jobs without one."""
 
     def __init__(self) -> None:
         self.floor = 0.0
 
     def passing(self, piece: Piece) -> list[int]:
-        """The positions of those that may be among the newest."""
+        """The positions of jobs that may be among the newest."""
         if self.floor <= 0:
             return list(range(len(piece.ids)))
         return [i for i in range(len(piece.ids)) if self._may_pass(piece.bodies(i))]
 
     def _may_pass(self, bodies: Sequence[bytes]) -> bool:
         if not bodies or any(_ESCAPED_LOW in body for body in bodies):
-            # A name may be spelled with escapes.
+            # A member's name may contain escapes.
             return True
         for text in chain.from_iterable(map(_TIMES.findall, bodies)):
             try:
-                # What is not a number is not below the floor either.
+                # A value that is not a number is not below the floor.
                 if not float(text) < self.floor:
                     return True
             except ValueError:

@@ -1,9 +1,8 @@
 """Repeatable definitions. Source: asyncmq.core.repeatables, and the repeatables' methods of
 asyncmq.backends.redis.
 
-A queue's definitions are few, and its scheduler holds them all at every turn. Here they are read in
-bounded pieces, and those that are shown in their order are held up to a size; of all others no more
-than what tells them apart.
+A queue has few definitions, and its scheduler loads all of them in each round. Here they are read in
+bounded pieces. To sort them, up to HELD_BYTES are kept; of all others only a digest.
 """
 
 from __future__ import annotations
@@ -32,28 +31,28 @@ if TYPE_CHECKING:
 MOVED = -1
 SCHEDULER_AT_WORK = -2
 
-# What a definition carries on its way and what does not make it another one.
+# Members of a definition that are not part of its identity.
 _EPHEMERAL = frozenset(
     {"id", "next_run", "paused", "queue", "queue_name", "repeat_id", "status", "_last_run"}
 )
 IDENTITY_PREFIX = "repeatable:"
 
 Place = tuple[float, bytes]
-"""Where a member lies: its score, and among those of the same score the member itself."""
+"""The sort key of a member: its score, then its text."""
 HELD_BYTES = 8 * 1024 * 1024
-"""Once or twice as much is held of a queue's members to bring them into order. Where there are more,
-they are gone through once more for each so many."""
+"""Bytes of members kept to sort them, or up to twice as many. A queue with more is read again for each so
+many."""
 
 
 class NotNow(ChangeRefused):
-    """Somebody else was changing the same definitions. Nothing was changed; trying again is safe."""
+    """The definitions were being changed by somebody else. Nothing was changed; retrying is safe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member of a queue's repeatables, byte for byte; `score` is its next run.
+    """One member of a queue's repeatables, byte for byte. `score` is its next run in epoch seconds.
 
-    `definition` is None where the member cannot be read, and then `problem` says why.
+    If the member cannot be read, `definition` is None and `problem` says why.
     """
 
     raw: bytes
@@ -68,18 +67,18 @@ class Member:
 
     @property
     def digest(self) -> bytes:
-        """What tells it from every other member, in few bytes."""
+        """A short hash that identifies the member."""
         return digest_of(self.raw)
 
     @property
     def paused(self) -> bool:
-        """Whether the definition says so; one that cannot be read does not."""
+        """Whether the definition is paused; False if it cannot be read."""
         return self.definition is not None and bool(self.definition.get("paused", False))
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The members of one definition, the next to run first, among `count` members in all."""
+    """The members of one definition, the next to run first; the queue has `count` members in all."""
 
     queue: str
     count: int
@@ -102,8 +101,8 @@ class Repeatables:
     def in_order(self, queue: str) -> Iterator[tuple[Member, int]]:
         """Every member, the next to run first, and how often its definition is stored. Raises WrongType.
 
-        What is put off or put forward meanwhile may come twice, or not at all, where there is more
-        than is held at once.
+        In a queue with more than HELD_BYTES, a member whose score changes meanwhile may come twice or not
+        at all.
         """
         stored: Counter[str] | None = None
         for places, are_all in _in_order(self._redis, queue):
@@ -114,7 +113,7 @@ class Repeatables:
                 yield member, stored[member.id]
 
     def find(self, queue: str, wanted: str) -> Found:
-        """The members whose identity is `wanted`; there may be none."""
+        """The members with this identity, if any. Raises WrongType."""
         count = 0
         members = []
         for member in self.each(queue):
@@ -124,12 +123,12 @@ class Repeatables:
         return Found(queue, count, sorted(members, key=lambda member: member.place))
 
     def scheduler_at_work(self, queue: str) -> bool:
-        """Whether a scheduler is advancing the queue's definitions. It takes each away before it
-        puts it back, so that one may be missing meanwhile."""
+        """Whether a scheduler is advancing the queue's definitions. It removes each before it adds it again,
+        so one may be missing meanwhile."""
         return bool(self._redis.exists(QueueKeys(queue).scheduler_lock))
 
     def replace(self, found: Found, member: str | bytes | None, next_run: float, draft: EventDraft) -> None:
-        """Leave this one member in the place of those found, or none. Raises NotNow."""
+        """Replace the members found by this one, or by none. Raises NotNow and WrongType."""
         keys = QueueKeys(found.queue)
         used = [keys.repeatables, keys.scheduler_lock, AUDIT_STREAM]
         if found.queue not in self._allowed:
@@ -150,7 +149,7 @@ class Repeatables:
 
 
 def scheduler_at_work(queue: str) -> NotNow:
-    """To be raised where the queue's scheduler holds its lock."""
+    """The error for a queue whose scheduler holds its lock."""
     lock = to_text(QueueKeys(queue).scheduler_lock)
     return NotNow(
         "scheduler_at_work",
@@ -178,7 +177,7 @@ def read(client: redis.Redis, queue: str) -> Iterator[Member]:
 
 
 def _in_order(client: redis.Redis, queue: str) -> Iterator[tuple[list[Place], bool]]:
-    """The members, as many at a time as are held, and whether these are all."""
+    """The members in order, in batches of HELD_BYTES, and whether the batch is all."""
     after: Place | None = None
     rest = True
     while rest:
@@ -189,14 +188,14 @@ def _in_order(client: redis.Redis, queue: str) -> Iterator[tuple[list[Place], bo
 
 
 def _next_after(client: redis.Redis, queue: str, after: Place | None) -> tuple[list[Place], bool]:
-    """The first members behind this one, and whether there are more than can be held."""
+    """The first members after this one, and whether there are more."""
     held: dict[bytes, float] = {}
     size = 0
     last: Place | None = None
     for piece in scan.zset_members(client, QueueKeys(queue).repeatables):
         for raw, score in piece:
             if (after is None or (score, raw) > after) and (last is None or (score, raw) < last):
-                # A scan may give a member twice; its later score is the truer one.
+                # A scan may give a member twice; its later score counts.
                 size += 0 if raw in held else len(raw)
                 held[raw] = score
         if size > 2 * HELD_BYTES:
@@ -208,7 +207,7 @@ def _next_after(client: redis.Redis, queue: str, after: Place | None) -> tuple[l
 
 
 def _first_of(held: Mapping[bytes, float]) -> list[Place]:
-    """As many as may be held, and at least one."""
+    """The first HELD_BYTES of them, but at least one."""
     places = _sorted(held)
     sizes = accumulate(len(raw) for _, raw in places)
     return [place for place, size in zip(places, sizes, strict=True) if size <= HELD_BYTES] or places[:1]

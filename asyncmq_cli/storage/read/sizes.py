@@ -1,15 +1,15 @@
-"""How a queue is counted.
+"""Counting the jobs of queues.
 
-A job is where a worker would look for it, so most counts are the sizes of places: ZCARD of the waiting set,
-the delayed set and the dead-letter queue, HLEN of the active hash. The sizes of many queues are read in few
-round trips, whatever the queues hold.
+A job is where a worker would look for it, so most counts are sizes: ZCARD of the waiting set, the delayed
+set and the dead-letter queue, HLEN of the active hash. The sizes of many queues take few round trips,
+however large the queues are.
 
-Two things no size tells: which of the dead letters have expired, and what the jobs are that lie in no place
-(completed, cancelled, or waiting for parents). For these the states hash is read once, in bounded pieces.
-The same pass shows where the states contradict the sizes, which is damage.
+Sizes do not tell which dead letters have expired, nor the states of jobs in no place (completed, cancelled,
+or waiting for parents). For these, the states hash is read once, in bounded pieces. The same pass shows
+where the states contradict the sizes, which is damage.
 
-The oldest waiting job is looked for among those that stand first in their priority: the waiting set is
-ordered by priority and then by sequence, so these are found by jumping from one priority to the next.
+The oldest waiting job is searched among the first jobs of each priority. The waiting set is sorted by
+priority and then by sequence, so they are found by jumping from one priority to the next.
 """
 
 from __future__ import annotations
@@ -30,27 +30,28 @@ from asyncmq_cli.storage.schema.codec import Outline, member_id, named_member, o
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
 
 QUEUES_AT_A_TIME = 100
-"""Queues asked about in one round trip."""
+"""Queues that are read in one round trip."""
 PRIORITY = 10**12
 """The score of a waiting job is `priority * PRIORITY + sequence`.
 Source: `enqueue` in asyncmq.backends.redis."""
 
 PENDING_ENTRIES = frozenset({b"waiting", b"wait", b"queued", b"unknown", b"waiting-children"})
-"""What the states hash may say of a job that lies in no place and waits for its parents."""
+"""The entries that a job in no place, which waits for its parents, may have in the states hash."""
 
 _FIRST_PAGE = 64
-"""Entries of a states hash asked for together with the sizes. A small hash comes whole."""
+"""Entries of a states hash that are requested along with the sizes. A small hash comes complete."""
 _MOST_PRIORITIES = 64
-"""Priorities looked through for the oldest job. AsyncMQ's own are 0 to 10 or so."""
+"""Priorities that are searched for the oldest job. AsyncMQ's own are about 0 to 10."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large the places of a queue are. None where a key is of another type; `wrong` names these.
+    """The sizes of a queue's collections. A size is None if its key is of the wrong type; `wrong` lists
+    these keys.
 
-    `due` is how many of the delayed jobs are due. `heartbeats` counts the entries among which workers may
-    be. `ids` and `states` are the sizes of the ids set and of the states hash, and `sequence` the number of
-    the job that was enqueued last.
+    `due` is the number of delayed jobs that are due. `heartbeats` is the number of entries that may be
+    workers. `ids` and `states` are the sizes of the ids set and the states hash, and `sequence` is the
+    number of the job that was enqueued last.
     """
 
     queue: str
@@ -69,21 +70,22 @@ class Sizes:
 
     @property
     def jobs(self) -> int:
-        """At least how many jobs there are."""
+        """A lower bound for the number of jobs."""
         placed = (self.waiting, self.active, self.delayed, self.dlq)
         return max(self.ids or 0, self.states or 0, sum(size or 0 for size in placed))
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing in any of the places."""
+        """Whether every collection of the queue is empty."""
         return not (self.jobs or self.paused or self.repeatables or self.heartbeats or self.wrong)
 
 
 @dataclass(frozen=True, slots=True)
 class StateCounts:
-    """What only the states hash tells. `problem` says where it contradicts the sizes of the places.
+    """The counts that need the states hash. `problem` says where it contradicts the sizes.
 
-    A count is None where a key that it needs is of another type. `read_at` is when, on the server's clock.
+    A count is None if a key that it needs is of the wrong type. `read_at` is epoch seconds by the server's
+    clock.
     """
 
     read_at: float | None = None
@@ -101,7 +103,7 @@ def read_sizes(client: redis.Redis, queues: Iterable[str], now: float) -> Iterat
     with PipelinedConnection(client) as connection:
         asked: deque[list[QueueKeys]] = deque()
         while True:
-            # Redis works on the next group while the replies of the one before are read.
+            # Redis works on the next group while the replies of this one are read.
             if (group := next(groups, None)) is not None:
                 asked.append([QueueKeys(queue) for queue in group])
                 connection.send(*(command for keys in asked[-1] for command in _size_commands(keys, now)))
@@ -130,10 +132,10 @@ def read_states(
 
 
 def oldest_waiting(client: redis.Redis, queues: Iterable[str]) -> dict[str, float]:
-    """When the oldest of the jobs was created that stand first in their priority, epoch seconds.
+    """By queue, when the oldest job among the first of each priority was created, in epoch seconds.
 
-    A queue in which nothing waits, or no such job tells its age, is left out. So is one whose waiting set
-    is of another type.
+    Left out are queues without waiting jobs, without a job that has a time, and with a waiting set of the
+    wrong type.
     """
     found: dict[str, float] = {}
     for group in chunked(queues, QUEUES_AT_A_TIME):
@@ -196,7 +198,7 @@ def _number(reply: Any) -> int | None:
 def _counted(
     connection: PipelinedConnection, keys: QueueKeys, before: Sizes, page: Any, now: float
 ) -> tuple[Sizes, StateCounts]:
-    """From the first page of the states hash to its counts, and the sizes as they are by then."""
+    """The counts of the states hash, whose first page is given, and the sizes as they are by then."""
     if isinstance(page, WrongType):
         return before, StateCounts(read_at=now)
     entries: Counter[bytes] = Counter()
@@ -214,19 +216,19 @@ def _counted(
     counts = state_counts(entries, before, before, now)
     if page[0] == b"0" and counts.problem is None and not counts.waiting_children:
         return before, counts
-    # The queue may have moved meanwhile.
+    # Jobs may have moved meanwhile, so read the sizes again.
     connection.send(*_size_commands(keys, now))
     after = _receive_sizes(connection, keys)
     return after, state_counts(entries, before, after, now)
 
 
 def state_counts(entries: Mapping[bytes, int], before: Sizes, after: Sizes, now: float) -> StateCounts:
-    """What the entries of the states hash tell, between two readings of the sizes.
+    """The counts from the entries of the states hash, between two readings of the sizes.
 
-    A job that waits for parents lies in no place. AsyncMQ writes `waiting` for it, or no entry: so there are
-    as many as entries `waiting` beyond the waiting set, and ids without an entry beyond the members of other
-    places that have none (older versions wrote none for them). A difference of no more jobs than have moved
-    between the two readings is no difference.
+    A job that waits for parents is in no place, and its entry is `waiting` or missing. So there are as many
+    as `waiting` entries in excess of the waiting set, and ids without an entry in excess of the members of
+    other places without one (older versions wrote none). A difference is ignored if as many jobs have
+    moved between the two readings.
     """
     count = {to_text(entry): number for entry, number in entries.items()}
     pending = sum(entries.get(entry, 0) for entry in PENDING_ENTRIES)
@@ -267,7 +269,7 @@ def state_counts(entries: Mapping[bytes, int], before: Sizes, after: Sizes, now:
 
 
 def _moved(before: Sizes, after: Sizes) -> int:
-    """At least so many jobs have changed their place, in either direction."""
+    """The number of jobs that have moved, in either direction, as the sizes show it."""
     names = ("sequence", "waiting", "active", "delayed", "dlq", "ids", "states")
     pairs = [(getattr(before, name) or 0, getattr(after, name) or 0) for name in names]
     return sum(abs(new - old) for old, new in pairs)
@@ -276,8 +278,8 @@ def _moved(before: Sizes, after: Sizes) -> int:
 def first_of_priorities(
     client: redis.Redis, queues: Sequence[str], count: int = 1, *, last: bool = False
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """The first members, or the last, of each priority in the waiting sets, queue by queue: `count` of each
-    priority, which is found by jumping over the one before. A set of another type is passed over."""
+    """The first (or `last`) `count` members of each priority in the waiting sets, queue by queue. Each
+    request jumps to the next priority. A set of the wrong type is skipped."""
     bounds = dict.fromkeys(queues, b"+inf" if last else b"-inf")
     with PipelinedConnection(client) as connection:
         for _ in range(_MOST_PRIORITIES):
@@ -313,23 +315,23 @@ def _priority(score: float) -> float:
 
 
 def _next_bound(score: float, *, last: bool) -> bytes:
-    """Where the next priority begins, as ZRANGE takes it."""
+    """The score at which the next priority starts, as an argument of ZRANGE."""
     if math.isfinite(score):
         bound = (math.floor(score / PRIORITY) + (0 if last else 1)) * PRIORITY
         if last and float(bound) <= score:
             return b"(%d" % bound
         if not last and float(bound) > score:
             return b"%d" % bound
-    # No score of AsyncMQ's.
+    # Not a score that AsyncMQ writes.
     return b"(" + repr(score).encode()
 
 
 def outlined(
     client: redis.Redis, members: Sequence[tuple[str, bytes]]
 ) -> Iterator[tuple[str, bytes, Outline]]:
-    """Of queues and members of their waiting sets or active hashes: each with its id, and what its record
-    says of its age. Those of which nothing can be read are left out."""
-    # Older versions kept the whole job in the waiting set.
+    """For pairs of a queue and a member of its waiting set or active hash: the queue, the job's id, and the
+    outline of its record. Jobs that cannot be read are left out."""
+    # Older versions stored the whole job in the waiting set.
     bodies = [named_member(member) for _, member in members]
     ids = [
         member if body is None else member_id(member)
