@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.values import as_number
-from asyncmq_cli.services.monitoring.latest_jobs import LATEST_JOBS, newest_of
+from asyncmq_cli.services.monitoring.poller import LATEST_JOBS, newest_of
 from asyncmq_cli.storage.store import Store
 
 QUEUE = "mail"

@@ -17,7 +17,7 @@ from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import RedisProblem
 from asyncmq_cli.models.snapshots import Snapshot
-from asyncmq_cli.services.monitoring import latest_jobs, poller
+from asyncmq_cli.services.monitoring import poller
 from asyncmq_cli.services.monitoring.poller import SnapshotReader
 from asyncmq_cli.storage.store import Store
 from tests.support import library
@@ -281,7 +281,7 @@ def test_of_many_jobs_the_latest_are_found_by_the_orders_that_redis_keeps(
     assert [job.id for job in partial.latest_jobs or ()] == expected
     assert [job.state for job in partial.latest_jobs or ()] == [created[name] for name in expected]
     assert partial.latest_queues == whole.latest_queues
-    assert latest_jobs.LATEST_JOBS == 10
+    assert poller.LATEST_JOBS == 10
     assert not used(client, watcher.read) & {"sscan", "zscan"}
 
 

@@ -21,7 +21,7 @@ from asyncmq_cli.storage.write.job_changes import already_there, marked_cancelle
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
     from asyncmq_cli.models.jobs import Job
-    from asyncmq_cli.services.changes.interrupt import Stop
+    from asyncmq_cli.services.changes.runner import Stop
     from asyncmq_cli.storage.schema.job_dump import JobDump
     from asyncmq_cli.storage.store import Store
 

@@ -24,7 +24,7 @@ from asyncmq_cli.storage.write.job_changes import Change
 
 if TYPE_CHECKING:
     from asyncmq_cli.services.backup.writer import BackupWriter
-    from asyncmq_cli.services.changes.interrupt import Stop
+    from asyncmq_cli.services.changes.runner import Stop
     from asyncmq_cli.storage.write.scripts import Sent
 
 LOCATED_AT_A_TIME = 200

@@ -6,17 +6,21 @@ recorded here.
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, RedisProblem, interruption
 from asyncmq_cli.models.actions import BY_NAME
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
-from asyncmq_cli.services.changes.interrupt import Stop, deferred_interrupt
 from asyncmq_cli.storage.schema.codec import dumps
 from asyncmq_cli.storage.write.audit_stream import EventDraft
+from asyncmq_cli.system import signals
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
@@ -208,3 +212,56 @@ class Runner:
 
 def _on_queue(change: Callable[[Attempt, str], str | None], attempt: Attempt) -> str | None:
     return change(attempt, attempt.queue)
+
+
+_POLL_EVERY = 0.1
+
+
+class Stop:
+    """The signal, if any, that asked the run to stop."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    @property
+    def requested(self) -> bool:
+        return self._number is not None
+
+    def ask(self, number: int) -> None:
+        # Runs in a signal handler, so it must not take a lock.
+        self._number = self._number or number
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but stop at a signal."""
+        until = time.monotonic() + seconds
+        while not self.requested and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _POLL_EVERY))
+        self.between_targets()
+
+    def between_targets(self) -> None:
+        """Raise signals.Ended if a signal has arrived."""
+        if self._number is not None:
+            raise signals.Ended(self._number)
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[Stop]:
+    """Within it, a signal waits until the current change is done. A second Ctrl-C interrupts at
+    once; a second SIGTERM does not, because supervisors may send it twice."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if stop.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.ask(number)
+
+    before = signals.handle(note)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    stop.between_targets()
