@@ -16,37 +16,38 @@ from typing import Any
 # A section for each kind of fault, in this order: what was done, and what was held afterwards.
 SECTIONS = {
     "The tool killed": """
-        Bulk retry, remove (with a backup), cancel and requeue of 10,000 jobs, a restore, a repair by the
-        doctor, and changes of definitions, SIGKILLed at random moments and run again until done. After each
-        kill every job was in exactly one place, each change had exactly one success event and each
-        success event its change; all that was removed was in a backup.""",
+        Bulk retry, remove (with a backup), cancel and requeue of 10,000 jobs, a restore, a repair by
+        the doctor, and changes of definitions, SIGKILLed at random moments and run again until done.
+        After each kill every job was in exactly one place, each change had exactly one success event
+        and each success event its change; all that was removed was in a backup.""",
     "Redis killed": """
         The same with Redis SIGKILLed (append-only, `appendfsync always`) and started again: nothing
-        that was told as done was lost.""",
+        that had been reported as done was lost.""",
     "The line cut": """
-        The line to Redis cut after any byte, in either direction: what was done and not heard of was
-        looked up, none was told as failed, and the same command run again did the rest.""",
+        The connection to Redis cut after any byte, in either direction: a change whose reply was lost
+        was looked up in the audit trail, none was reported as failed, and the same command run again
+        did the rest.""",
     "A bad server": """
         Servers that refuse (each error that Redis has, real where a server can be brought to it), that
-        have one right taken away, that hang, lie, speak another protocol or die, a line cut or dead at
-        places all over each conversation, and certificates that are not to be trusted: one clear
-        line, exit status 3, nothing half done. `commands` are those that met one.""",
+        have one right taken away, that hang, lie, speak another protocol or die, connections cut or
+        dead at points all over each conversation, and certificates that cannot be trusted: one clear
+        line, exit status 3, nothing half done. `commands` counts the commands that met one.""",
     "Rights withdrawn": """
         Each command that a change uses, and each pattern of keys, taken away from the user by itself
-        between the last question and the script, for every script on every server: all of the change
-        was made with its event, or nothing was, and what was missing was told with exit status 3.""",
+        between the last question and the script, for every script on every server: the whole change was
+        made with its event, or nothing was, and the missing right was named with exit status 3.""",
     "Races": """
         Eight processes of the tool and four workers of the library on one queue, doing random things:
-        no job lost, none run twice by the tool, no event without its change. `executions` are jobs that
-        workers ran.""",
+        no job lost, none run twice by the tool, no event without its change. `executions` counts the
+        jobs that workers ran.""",
     "The model": """
         Random sequences of the library's calls and the tool's (Hypothesis), checked after each step
         against a plain model: counts equal lists, lists the model, and the invariants of the layout
         hold.""",
     "Hostile data": """
         Random, damaged and deep data and wrong types under every key, names of control characters,
-        globs and 10,000 characters, secrets at every depth: no command ended in a traceback, printed
-        what a terminal obeys, or showed a secret.""",
+        globs and 10,000 characters, secrets at every depth: no command ended in a traceback, printed a
+        control sequence, or showed a secret.""",
     "Fuzzed jobs": """
         Mutated records, members, payload parts and results, decoded, redacted and rendered.""",
     "Fuzzed URLs": """
@@ -64,15 +65,15 @@ _WIDTH = 118
 
 
 SUITE = """
-    The whole suite (`make test`), the smaller run of all below included, on each of these servers
+    The whole suite (`make test`), including a smaller run of everything below, on each of these servers
     (`make servers`)."""
 
 
 def page(lines: list[dict[str, Any]], today: str, suites: list[dict[str, Any]]) -> str:
     servers = " and ".join(sorted({line["server"] for line in lines if line["server"]}))
     intro = f"""
-        What `make faults` did on {today} with {servers}, and what came of it; it writes this
-        page. `make faults FAULTS_SEED={lines[0]["seed"]}` makes the same random choices again. A
+        What `make faults` did on {today} with {servers}, and the result; it writes this page. `make
+        faults FAULTS_SEED={lines[0]["seed"]}` makes the same random choices again. A
         smaller run is a part of `make test`."""
     parts = ["# Reliability", folded(intro)]
     if suites:
