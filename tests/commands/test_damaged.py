@@ -14,6 +14,7 @@ from asyncmq.backends.redis import RedisBackend
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.values import LISTED_STATES
 from tests.conftest import Run
+from tests.faults.scale import scaled
 from tests.support import library
 
 QUEUE = "mail"
@@ -238,15 +239,17 @@ KEYS = [
     f"deps:{QUEUE}:waiting-children:pending",
     "asyncmq-cli:audit",
 ]
-WRONG: list[Callable[[redis.Redis, str], object]] = [
-    lambda client, key: client.set(key, "text"),
-    lambda client, key: client.rpush(key, "a", "b"),
-    lambda client, key: client.hset(key, "a", "b"),
-]
+WRONG: dict[str, Callable[[redis.Redis, str], object]] = {
+    "string": lambda client, key: client.set(key, "text"),
+    "list": lambda client, key: client.rpush(key, "a", "b"),
+    "hash": lambda client, key: client.hset(key, "a", "b"),
+}
 
 
-@pytest.mark.parametrize("spoil", WRONG, ids=["string", "list", "hash"])
-@pytest.mark.parametrize("key", KEYS)
+CASES = [pytest.param(key, spoil, id=f"{key}-{kind}") for key in KEYS for kind, spoil in WRONG.items()]
+
+
+@pytest.mark.parametrize(("key", "spoil"), scaled(CASES[::2], CASES))
 def test_a_key_of_a_wrong_type_is_never_a_traceback_nor_a_false_zero(
     key: str, spoil: Callable[[redis.Redis, str], object], client: redis.Redis, cli: Run
 ) -> None:

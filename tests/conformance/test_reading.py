@@ -70,7 +70,7 @@ def by_id(jobs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {job["id"]: job for job in jobs}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(jobs=queues())
 def test_every_state_lists_the_jobs_that_the_library_inspects(
     jobs: list[tuple[str, dict[str, Any]]], server: PrivateRedis, client: redis.Redis, cli: Run

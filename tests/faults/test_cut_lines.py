@@ -21,7 +21,7 @@ from tests.faults.support import (
     in_json,
 )
 
-CUTS = scaled(10, 96)
+CUTS = scaled(6, 96)
 SLACK = 16
 """The server's time and its scores take a few bytes more or fewer from one run to the next; a line
 that is cut beyond the end of the answer is not cut."""

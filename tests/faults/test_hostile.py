@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.faults.hostile import SECRET, fill
 from tests.faults.scale import record, scaled, seeded
 from tests.faults.support import Tool
 from tests.support import library
+from tests.support.forked import Forked
 from tests.support.terminal import on_terminal
 
 ROUNDS = scaled(5, 150)
@@ -261,12 +261,7 @@ def peak_megabytes(url: str, *args: str) -> float:
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM:')); "
         "sys.stderr.write(peak.split()[1]); sys.exit(code)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", measured, *args],
-        env=environment(url),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
-    assert done.returncode == 0, (args, done.stderr)
-    return int(done.stderr.split()[-1]) / 1024
+    done = Forked(["-c", measured, *args], env=environment(url), stderr=subprocess.PIPE)
+    _, said = done.communicate()
+    assert done.wait() == 0, (args, said)
+    return int(said.split()[-1]) / 1024

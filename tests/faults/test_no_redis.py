@@ -7,7 +7,6 @@ import itertools
 import json
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -17,6 +16,7 @@ from tests.conftest import environment
 from tests.faults.fakes import FakeServer, Listener
 from tests.faults.scale import scaled
 from tests.faults.support import READERS, Tool, assert_refused
+from tests.support.forked import Forked
 
 MIB = 1024 * 1024
 MOST_MEMORY = 600 * MIB
@@ -77,12 +77,14 @@ class Flood(Listener):
 def measured(url: str, *args: str) -> tuple[int, str, int]:
     """The exit status, stderr, and the most memory in bytes that it took."""
     code = (
-        "import resource, sys; from asyncmq_cli.app import run; code = run(sys.argv[1:]); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+        "import sys; from asyncmq_cli.app import run; code = run(sys.argv[1:]); "
+        "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM:')); "
+        "print(peak.split()[1]); sys.exit(code)"
     )
-    words = [sys.executable, "-c", code, *args, "--timeout", "1"]
-    done = subprocess.run(words, env=environment(url), capture_output=True, text=True, check=False)
-    return done.returncode, done.stderr, int(done.stdout.splitlines()[-1]) * 1024
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    done = Forked(["-c", code, *args, "--timeout", "1"], env=environment(url), text=True, **pipes)
+    out, err = done.communicate()
+    return done.wait(), err, int(out.splitlines()[-1]) * 1024
 
 
 @pytest.mark.parametrize("kind", FLOODS)

@@ -17,7 +17,7 @@ from tests.faults.race_player import QUEUE, RUNS
 from tests.faults.scale import SEED, record, scaled, seeded
 from tests.support import library
 
-SECONDS = scaled(4, 60)
+SECONDS = scaled(2, 60)
 OPERATORS, WORKERS = 8, 4
 
 

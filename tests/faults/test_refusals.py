@@ -12,6 +12,7 @@ import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result
+from tests.faults.scale import scaled
 from tests.faults.support import (
     CHANGES,
     FREEING,
@@ -71,8 +72,9 @@ def test_a_refusal_is_one_line_and_leaves_everything_as_it_was(
 
 
 def assert_all_refused(commands: Mapping[str, Args], trouble: Trouble, tool: Tool, url: str) -> None:
-    for args in commands.values():
-        for told in (args, in_json(args)):
+    for number, args in enumerate(commands.values()):
+        forms = (args, in_json(args))
+        for told in scaled((forms[number % 2],), forms):
             assert_refused(told, undoubted(tool(url, *told)), trouble.code, trouble.says)
 
 

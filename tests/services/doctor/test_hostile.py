@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run
+from tests.faults.scale import scaled
 from tests.services.doctor.support import QUEUE, job
 from tests.support import library
 
@@ -56,8 +57,10 @@ def look_and_repair(client: redis.Redis, cli: Run) -> None:
     assert "Traceback" not in told.stderr and "fault of asyncmq-cli" not in told.stderr, told
 
 
-@pytest.mark.parametrize("kind", WRONG)
-@pytest.mark.parametrize("key", KEYS)
+CASES = [(key, kind) for key in KEYS for kind in WRONG]
+
+
+@pytest.mark.parametrize(("key", "kind"), scaled(CASES[::3], CASES))
 def test_a_key_of_a_wrong_type_is_a_finding_and_no_traceback(
     key: str, kind: str, server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:

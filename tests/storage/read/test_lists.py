@@ -171,7 +171,7 @@ def client(server: PrivateRedis) -> Iterator[redis.Redis]:
 
 # Without shrinking: each example fills a Redis.
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-relaxed = settings(max_examples=60, deadline=None, phases=_PHASES, suppress_health_check=list(HealthCheck))
+relaxed = settings(max_examples=40, deadline=None, phases=_PHASES, suppress_health_check=list(HealthCheck))
 
 
 @relaxed
