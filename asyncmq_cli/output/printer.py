@@ -74,8 +74,7 @@ class Printer:
     def long_document(self, head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:
         """One document whose last member is a long list, written item by item."""
         self._write_bytes(encode(head)[:-1] + b"," + encode(name) + b":[")
-        for number, item in enumerate(items):
-            self._write_bytes((b"," if number else b"") + encode(item))
+        self._write_all((b"," if number else b"") + encode(item) for number, item in enumerate(items))
         self._write_bytes(b"]}\n")
 
     def at_once(self, data: bytes) -> None:
@@ -129,8 +128,7 @@ class Printer:
 
     def documents(self, documents: Iterable[Any]) -> None:
         """One document a line, flushed only when the buffer is full: lists can be long."""
-        for document in documents:
-            self._write_bytes(encode(document) + b"\n")
+        self._write_all(encode(document) + b"\n" for document in documents)
 
     def rows(
         self,
@@ -257,9 +255,16 @@ class Printer:
         return "table" if self._stdout.isatty() or self._color == "always" else "tabs"
 
     def _write_bytes(self, data: bytes) -> None:
-        # JSON is UTF-8, whatever the locale says.
+        self._write_all([data])
+
+    def _write_all(self, pieces: Iterable[bytes]) -> None:
+        # JSON is UTF-8, whatever the locale says. Flushing the text also flushes the bytes written before it.
         self._stdout.flush()
-        self._stdout.buffer.write(data)
+        watched = self.stdout_is_terminal
+        for piece in pieces:
+            self._stdout.buffer.write(piece)
+            if watched:
+                self._stdout.flush()
 
     def _write_text(self, stream: TextIO, text: str) -> None:
         # JSON is printed unchanged.
