@@ -138,7 +138,7 @@ def test_adding_again_updates_and_says_so(client: redis.Redis, cli: Run) -> None
     assert cli(*args, "--paused").code == 0
     assert stored(client)[0]["paused"] is True
     again = cli(*args, "--json").json["results"][0]["note"]
-    assert again == "it was there already, paused, and runs again"
+    assert again == "it already existed, paused, and runs again"
     member = client.zrange(KEY, 0, 0)[0]
     client.zadd(KEY, {member: 1.0})
     assert "counted from now" in cli(*args, "--json").json["results"][0]["note"]
@@ -169,7 +169,7 @@ def test_a_queue_that_there_is_not_is_asked_about_where_somebody_is(
 def test_a_new_queue_is_made_and_told_of(client: redis.Redis, cli: Run) -> None:
     result = cli(*NEW, "--color", "always")
     assert (result.code, client.zcard("queue:mial:repeatables")) == (0, 1)
-    assert result.stderr == "warning: no queue was named 'mial' until now (did you mean mail?)\n"
+    assert result.stderr == "warning: 'mial' is a new queue (did you mean mail?)\n"
 
 
 @pytest.mark.parametrize(
@@ -439,10 +439,12 @@ def test_a_task_that_is_scheduled_already_is_named_and_can_be_replaced(client: r
     assert run(*add, "0 7 * * *").code == 0
     (old,) = run("repeatables", "list", "emails", "--json").json["repeatables"]
     second = run(*add, "0 8 * * *", "--dry-run")
-    assert f"stays so: '0 7 * * *' ({old['id']}); --replace ID" in second.stderr + second.stdout
+    assert (
+        f"keeps its other schedules: '0 7 * * *' ({old['id']}); --replace ID" in second.stderr + second.stdout
+    )
     assert "note: next runs: 20" in second.stderr
     replaced = run(*add, "0 8 * * *", "--replace", old["id"])
-    assert replaced.code == 0 and "stays so" not in replaced.stderr + replaced.stdout
+    assert replaced.code == 0 and "keeps its other schedules" not in replaced.stderr + replaced.stdout
     assert [one["cron"] for one in run("repeatables", "list", "emails", "--json").json["repeatables"]] == [
         "0 8 * * *"
     ]
@@ -457,7 +459,7 @@ def test_a_definition_that_would_run_the_same_twice_is_refused(client: redis.Red
     add = ("repeatables", "add", "emails", "--task", "app.poll", "--every", "5m")
     assert run(*add).code == 0
     refused = run(*add, "--retries", "3")
-    assert refused.code == 1 and "each run would be made twice" in refused.stderr
+    assert refused.code == 1 and "each run would be enqueued twice" in refused.stderr
     assert run(*add, "--args", "[1]").code == 0
     (plain,) = [
         one["id"]
@@ -475,7 +477,7 @@ def test_a_field_of_seconds_is_asked_about_on_a_terminal(server: PrivateRedis, c
     assert (no.code, client.zcard("queue:mail:repeatables")) == (5, before)
     question = no.text.index("Add the repeatable? [y/N]")
     shown = no.text[:question]
-    assert "The sixth field is seconds, not the first as elsewhere." in shown
+    assert "The sixth field is the seconds, not the first as elsewhere." in shown
     # The runs are ten minutes apart, with a second in each: what was meant is seen to be something else.
     assert len(re.findall(r"^  \d{4}-\d\d-\d\dT", shown, re.MULTILINE)) == 5
     yes = on_terminal(*add, "*/10 * * * * *", url=server.url, answer="y\n")

@@ -1,6 +1,6 @@
-"""What each change makes of the members that are stored for one repeatable definition.
+"""Plan each change of a repeatable definition: which member is stored afterwards.
 
-Whatever there were, one is left, or none. Source: `upsert_repeatable`, `pause_repeatable`,
+However many members there were, one or none is left. Source: `upsert_repeatable`, `pause_repeatable`,
 `resume_repeatable` and `remove_repeatable` in asyncmq.backends.redis.
 """
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`member` is what will be stored with `next_run` as its score, None for nothing. Where it is
-    `unchanged`, nothing needs to be done. `runs` are the runs to come, where they were set."""
+    """`member` will be stored with `next_run` as its score; None deletes the definition. With `unchanged`
+    nothing is written. `runs` are the coming runs, if the change sets them."""
 
     member: str | None = None
     next_run: float = 0.0
@@ -42,7 +42,7 @@ def adding(definition: Mapping[str, Any], found: Found, now: float, *, paused: b
     return Plan(
         encode(definition, paused=paused),
         runs[0],
-        # While it is paused, nothing runs.
+        # A paused definition has no runs.
         () if paused else runs,
         "; ".join(_on_adding(definition, found, paused=paused)) or None,
         existed=bool(found.members),
@@ -50,7 +50,7 @@ def adding(definition: Mapping[str, Any], found: Found, now: float, *, paused: b
 
 
 def pausing(found: Found, now: float) -> Plan:
-    """The next run stays as it is, as in AsyncMQ: a resume sets it anew."""
+    """Keeps the next run, as AsyncMQ does: a resume sets it again."""
     first = found.members[0]
     if len(found.members) == 1 and first.paused:
         return Plan(unchanged=True, note="was paused already; nothing changed")
@@ -58,7 +58,7 @@ def pausing(found: Found, now: float) -> Plan:
 
 
 def resuming(found: Found, now: float) -> Plan:
-    """The next run is counted from now. Raises ChangeRefused where the schedule has none."""
+    """Counts the next run from now. Raises ChangeRefused if the schedule has none."""
     first = found.members[0]
     if len(found.members) == 1 and not first.paused:
         return Plan(unchanged=True, note="was not paused; nothing changed")
@@ -69,30 +69,30 @@ def resuming(found: Found, now: float) -> Plan:
         raise ChangeRefused(
             "schedule_invalid",
             f"it cannot be resumed: {exc}",
-            hint="'asyncmq repeatables remove' takes it away, 'add' puts a right one in its place",
+            hint="delete it with 'asyncmq repeatables remove', and 'add' one with a valid schedule",
         ) from exc
     return Plan(encode(definition, paused=False), runs[0], runs, _made_one(found))
 
 
 def removing(found: Found, now: float) -> Plan:
-    """Nothing is left, however many there were."""
+    """Deletes all members of the definition."""
     many = len(found.members) > 1
     return Plan(note=f"it was stored {len(found.members)} times" if many else None)
 
 
 def schedule_of(member: Member) -> str:
-    """`every 60s`, or the cron expression, which wins where there are both."""
+    """`every 60s`, or the cron expression, which wins if there are both."""
     definition = member.definition or {}
     return str(definition["cron"]) if definition.get("cron") else f"every {definition.get('every')}s"
 
 
 def seconds_last(definition: Mapping[str, Any]) -> bool:
-    """Whether its cron expression has a field of seconds, which elsewhere stands first."""
+    """Whether its cron expression has a sixth field, which AsyncMQ reads as seconds."""
     return len(str(definition.get("cron") or "").split()) > 5
 
 
 def name_of(member: Member) -> str:
-    """What the audit trail calls a definition: its task's id. Source: asyncmq.contrib.dashboard."""
+    """The name of a definition in the audit trail: the id of its task. Source: asyncmq.contrib.dashboard."""
     definition = normalized(member.definition or {})
     return str(definition.get("task_id") or definition.get("name") or member.id)
 
@@ -115,18 +115,18 @@ def _on_adding(definition: Mapping[str, Any], found: Found, *, paused: bool) -> 
     if found.members:
         was_paused = all(member.paused for member in found.members)
         if was_paused and not paused:
-            notes.append("it was there already, paused, and runs again")
+            notes.append("it already existed, paused, and runs again")
         elif paused and not was_paused:
-            notes.append("it was there already and is paused now")
+            notes.append("it already existed and is paused now")
         else:
-            notes.append("it was there already; its next run is counted from now")
+            notes.append("it already existed; its next run is counted from now")
     if seconds_last(definition):
         notes.append(
             f"{definition['cron']!r} has six fields: the sixth is seconds, not the first as elsewhere"
         )
     if definition.get("priority") == 0:
         # `build_repeatable_job` in asyncmq.core.repeatables.
-        notes.append("AsyncMQ takes a repeatable's priority of 0 for 5")
+        notes.append("AsyncMQ runs a repeatable of priority 0 with priority 5")
     return notes
 
 
@@ -137,8 +137,8 @@ def _made_one(found: Found) -> str | None:
 def each(
     addresses: Sequence[Address], change: Callable[[Address], RepeatableChange]
 ) -> list[RepeatableChange]:
-    """A report for each, up to the one that was interrupted. An address that may mean several is
-    raised where it is the only one; among others it is one that failed."""
+    """A report per address, up to an interrupted one. An ambiguous address is raised if it is the only one;
+    among others it is a failed result."""
     if len(addresses) == 1:
         return [change(addresses[0])]
     reports: list[RepeatableChange] = []
@@ -156,7 +156,7 @@ def each(
 def together(
     action: str, queue: str, reports: Iterable[RepeatableChange], *, dry_run: bool
 ) -> RepeatableChange:
-    """One report: that of the definition itself where it is only one, and else of none alone."""
+    """One report: the only one itself, or one with the results of all."""
     made = list(reports)
     if len(made) == 1:
         return made[0]

@@ -1,4 +1,4 @@
-"""When a repeatable runs. Source: `compute_next_run` in asyncmq.schedulers."""
+"""Compute when a repeatable runs. Source: `compute_next_run` in asyncmq.schedulers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.read.repeatables import Member
     from asyncmq_cli.storage.store import Store
 
-# The year 9999 ends here; no calendar in use shows a later time.
+# The end of the year 9999, the last that datetime can show.
 _END_OF_CALENDAR = 253_402_300_800.0
 _OVERDUE_AFTER = 60.0
 """Seconds."""
@@ -24,7 +24,7 @@ _CRON_HINT = "in UTC: minute, hour, day, month and day of the week, such as '0 7
 
 
 class InvalidSchedule(ValueError):
-    """A schedule by which nothing would ever run; the message says why, and the hint how one looks."""
+    """A schedule that never runs. The message says why; the hint shows a valid one."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -32,9 +32,9 @@ class InvalidSchedule(ValueError):
 
 
 def next_runs(definition: Mapping[str, Any], now: float, count: int = 5) -> list[float]:
-    """The next runs after `now`, epoch seconds: `count`, or fewer where the schedule ends.
+    """The next runs after `now`, epoch seconds: `count`, or fewer if the schedule ends.
 
-    Cron expressions are read in UTC, as by AsyncMQ. Raises InvalidSchedule where there is none.
+    Cron expressions are read in UTC, as AsyncMQ does. Raises InvalidSchedule if there is no run.
     """
     if "cron" in definition:
         runs = list(islice(_by_cron(definition["cron"], now), count))
@@ -50,9 +50,10 @@ def next_runs(definition: Mapping[str, Any], now: float, count: int = 5) -> list
 
 
 class SchedulerClock:
-    """The time by the clock of a queue's slowest worker, which may be the one that schedules.
+    """Judges whether runs are overdue, by the slowest clock among the queue's workers: any of them may be the
+    scheduler.
 
-    `now` is the server's time. The workers are read only once something is late by the server's.
+    `now` is the server's time. Workers are read only if a run is late by that time.
     """
 
     def __init__(self, store: Store, queue: str, now: float) -> None:
@@ -61,7 +62,7 @@ class SchedulerClock:
         self._now = now
 
     def is_overdue(self, member: Member) -> bool:
-        """Readable, not paused, and late by over a minute. Raises WrongType."""
+        """Whether it is readable, not paused, and late by more than a minute. Raises WrongType."""
         if not member.id or member.paused or member.score >= self._now - _OVERDUE_AFTER:
             return False
         return member.score < self._slowest - _OVERDUE_AFTER
@@ -89,7 +90,7 @@ def _by_cron(cron: Any, now: float) -> Iterator[float]:
     try:
         moments = croniter(cron, now)
     except (CroniterError, ValueError, KeyError, TypeError, AttributeError, IndexError) as exc:
-        # Of what has not so many fields as it should, the library's words say no more.
+        # For a wrong number of fields the library's message adds nothing.
         why = f": {exc}" if len(cron.split()) == _FIELDS else ""
         raise InvalidSchedule(f"{cron!r} is not a cron expression{why}", _CRON_HINT) from exc
     try:

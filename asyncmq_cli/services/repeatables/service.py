@@ -1,6 +1,6 @@
-"""Repeatables: listing, adding, pausing, resuming and removing definitions.
+"""List, add, pause, resume and remove repeatable definitions.
 
-A change acts on one definition, by its identity, and on every member stored for it.
+A change acts on one definition, found by its identity, and on every member stored for it.
 """
 
 from __future__ import annotations
@@ -46,16 +46,17 @@ T = TypeVar("T")
 MakePlan = Callable[[Found, float], Plan]
 
 _RETRY_SECONDS = 3.0
-"""Seconds for which a change is tried again while a scheduler is in the way: many of its turns."""
+"""Seconds for which a change is retried while a scheduler holds its lock: many of its rounds."""
 _RETRY_PAUSE = 0.02
 _READS = 5
-"""Within a turn of a scheduler a definition is missing for a moment, and the turn may be over
-before its lock is looked for: so what is missing is looked for again."""
+"""How often a missing definition is read again: a scheduler removes it for a moment, and may have released
+its lock before we check the lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """How one definition is meant: by the beginning of its id or by itself, as JSON, or by its task's id."""
+    """How the user names one definition: by a prefix of its id, by itself as JSON, or by the id of its
+    task."""
 
     queue: str
     id: str | None = None
@@ -63,11 +64,11 @@ class Address:
 
     @property
     def text(self) -> str:
-        """What was typed."""
+        """The text that the user typed."""
         return self.task or self.id or ""
 
     def means(self, member: Member) -> bool:
-        """Whether it may be this one."""
+        """Whether the address matches this definition."""
         if self.task is not None:
             return name_of(member) == self.task
         start = (_identity_of(self.id) or self.id or "").lower().removeprefix(IDENTITY_PREFIX)
@@ -76,7 +77,7 @@ class Address:
 
 @functools.lru_cache(maxsize=16)
 def _identity_of(text: str | None) -> str | None:
-    """The id of a definition that is given as JSON; None for what is none."""
+    """The id of a definition that is given as JSON; None if it is not JSON."""
     if text is None or not text.startswith("{"):
         return None
     try:
@@ -86,13 +87,13 @@ def _identity_of(text: str | None) -> str | None:
 
 
 class RepeatableService:
-    """Definitions, each addressed by its id or its task."""
+    """Lists and changes definitions."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def list(self, queue: str | None) -> Iterator[Repeatable]:
-        """The definitions of one queue or of all, queue by queue, the next to run first."""
+        """The definitions of one queue or of all, queue by queue, next run first."""
         now = self._store.now()
         if queue is not None:
             require_queue(self._store, queue)
@@ -116,8 +117,9 @@ class RepeatableService:
         dry_run: bool,
         replaced: str | None = None,
     ) -> RepeatableChange:
-        """Add a definition, or update the one of the same identity. In the same step the one `replaced`, an
-        id or how it begins, goes. Raises UsageProblem for a schedule by which nothing would ever run."""
+        """Add a definition, or update the one of the same identity. `replaced` is the id, or a prefix of it,
+        of a definition that is deleted in the same step. Raises UsageProblem for a schedule that never
+        runs."""
         clean = normalized(definition)
         plan = partial(plans.adding, clean, paused=paused)
         try:
@@ -134,16 +136,16 @@ class RepeatableService:
         if duplicate is not None:
             refusal = ChangeRefused(
                 "runs_twice",
-                f"{name_of(wanted)} runs by {plans.schedule_of(duplicate)!r} with these arguments already: "
-                "each run would be made twice",
-                hint=f"--replace {duplicate.id} puts this definition in its place",
+                f"{name_of(wanted)} already runs by {plans.schedule_of(duplicate)!r} with these arguments: "
+                "each run would be enqueued twice",
+                hint=f"--replace {duplicate.id} replaces it with this definition",
             )
             return RepeatableChange.of(runner.one(queue, name_of(wanted), partial(_raise, refusal)))
         note = "; ".join(filter(None, (new_queue, self._others(queue, wanted, old)))) or None
         return self._execute(runner, queue, wanted, plan, must_exist=False, note=note, old=old)
 
     def _duplicate(self, queue: str, wanted: Member, old: Member | None) -> Member | None:
-        """Another definition that runs the same at the same times, and differs in how alone."""
+        """Another definition with the same task, arguments and schedule."""
         gone = {wanted.id, old.id if old is not None else ""}
         members = self._store.repeatables.each(queue)
         same = plans.runs_of(wanted)
@@ -152,7 +154,7 @@ class RepeatableService:
         )
 
     def _others(self, queue: str, wanted: Member, old: Member | None) -> str | None:
-        """What else the task is scheduled by, and stays so."""
+        """A note on other definitions of the task, which are kept."""
         gone = {wanted.id, old.id if old is not None else ""}
         others = {
             member.id: plans.schedule_of(member)
@@ -162,18 +164,18 @@ class RepeatableService:
         if not others:
             return None
         named = ", ".join(f"{schedule!r} ({its_id})" for its_id, schedule in list(others.items())[:5])
-        return f"{name_of(wanted)} is scheduled already, and stays so: {named}; --replace ID takes one away"
+        return f"{name_of(wanted)} keeps its other schedules: {named}; --replace ID deletes one"
 
     def pause(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
-        """Keep it from being scheduled. Raises AmbiguousRepeatable."""
+        """Stop scheduling it. Raises AmbiguousRepeatable."""
         return self._change(self._runner("pause", reason, dry_run), address, plans.pausing)
 
     def resume(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
-        """Let it be scheduled again, counted from now. Raises AmbiguousRepeatable."""
+        """Schedule it again, counted from now. Raises AmbiguousRepeatable."""
         return self._change(self._runner("resume", reason, dry_run), address, plans.resuming)
 
     def remove(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
-        """Take away all that is stored of it. Raises AmbiguousRepeatable."""
+        """Delete all its members. Raises AmbiguousRepeatable."""
         return self._change(self._runner("remove", reason, dry_run), address, plans.removing)
 
     def _runner(self, verb: str, reason: str | None, dry_run: bool) -> Runner:
@@ -181,8 +183,7 @@ class RepeatableService:
         return Runner(self._store, f"repeatable.{verb}", source, reason=reason, dry_run=dry_run)
 
     def _change(self, runner: Runner, address: Address, make: MakePlan) -> RepeatableChange:
-        """Raises AmbiguousRepeatable where several definitions may be meant. One that is not there
-        is a failed attempt."""
+        """Raises AmbiguousRepeatable if several definitions match. A missing one is a failed result."""
         try:
             member = retry_while_busy(lambda: self._resolve(address))
         except AmbiguousRepeatable:
@@ -242,7 +243,7 @@ class RepeatableService:
         )
 
     def _found(self, queue: str, wanted: str) -> Found:
-        """The members of a definition; none only if it is missing at each of several looks."""
+        """The members of a definition; none only if several reads in a row find none."""
         for _ in range(_READS):
             found = self._store.repeatables.find(queue, wanted)
             if found.members:
@@ -275,18 +276,18 @@ class RepeatableService:
         return RepeatableNotFound(address.queue, address.text, nearest(address.text, sorted(tasks)))
 
     def near_new(self, queue: str) -> Sequence[str] | None:
-        """For a queue that there is not yet the names that may have been meant instead of it."""
+        """Similar names if the queue does not exist yet; None if it does."""
         return None if self._store.queues.exists(queue) else nearest_queues(self._store, queue)
 
     def _new_queue(self, queue: str) -> str | None:
         near = self.near_new(queue)
         if near is None:
             return None
-        return f"no queue was named {queue!r} until now{nearest_suffix(near)}"
+        return f"{queue!r} is a new queue{nearest_suffix(near)}"
 
 
 def retry_while_busy(attempt: Callable[[], T]) -> T:
-    """Try again for a while what somebody else was in the way of."""
+    """Retry for a few seconds while a scheduler is in the way (NotNow)."""
     deadline = time.monotonic() + _RETRY_SECONDS
     while True:
         try:
@@ -304,7 +305,7 @@ def _raise(error: AdminError, attempt: Attempt) -> str | None:
 def _listed(queue: str, member: Member, stored: int, *, overdue: bool) -> Repeatable:
     problem = member.problem
     if problem is None and stored > 1:
-        problem = f"it is stored {stored} times; pausing, resuming or adding it leaves one"
+        problem = f"it is stored {stored} times; pausing, resuming or adding it keeps only one"
     return Repeatable(
         queue=queue,
         id=member.id,

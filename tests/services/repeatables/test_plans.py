@@ -84,7 +84,7 @@ def test_the_runs_to_come_are_those_of_a_running_definition(paused: bool, runs: 
     ("definition", "note"),
     [
         ({"cron": "0 0 7 * * *"}, "the sixth is seconds"),
-        ({"every": 60, "priority": 0}, "priority of 0 for 5"),
+        ({"every": 60, "priority": 0}, "priority 0 with priority 5"),
     ],
 )
 def test_what_the_library_reads_otherwise_is_noted(definition: dict[str, Any], note: str) -> None:

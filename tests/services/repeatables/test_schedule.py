@@ -7,12 +7,17 @@ import time
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncmq_cli import config
 from asyncmq_cli.cli.ages import seconds
+from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.output.text.times import interval
-from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, next_runs
+from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, SchedulerClock, next_runs
+from asyncmq_cli.storage.read.repeatables import Member
+from asyncmq_cli.storage.store import Store
 
 NOON = 1_700_049_600.0
 DAY = 86400.0
@@ -72,3 +77,17 @@ def test_an_interval_reads_back_as_it_was_written(number: int) -> None:
 )
 def test_an_interval_is_written_to_its_last_digit(number: float, text: str) -> None:
     assert interval(number) == text
+
+
+@pytest.mark.parametrize(
+    ("late", "paused", "overdue"),
+    [(59.0, False, False), (61.0, False, True), (61.0, True, False), (-5.0, False, False)],
+    ids=["within a minute", "over a minute late", "paused", "yet to come"],
+)
+def test_a_run_is_overdue_when_it_is_a_minute_late_by_the_slowest_clock(
+    late: float, paused: bool, overdue: bool, client: redis.Redis, server: PrivateRedis
+) -> None:
+    store = Store(config.resolve({"redis_url": server.url}, {}), warn=lambda message: None)
+    member = Member(b"{}", NOON - late, "repeatable:1", {"every": 60, "paused": paused})
+    assert SchedulerClock(store, "mail", NOON).is_overdue(member) is overdue
+    store.close()
