@@ -1,7 +1,7 @@
 """The audit trail: a Redis stream that all operators share.
 
 An entry has two fields: `timestamp`, the server's time in epoch seconds, and `event`, a JSON
-object with the rest of an `AuditEvent`. Entries are only ever written by a script.
+object with the rest of an `AuditEvent`. Only scripts write entries.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from asyncmq_cli.storage.write.scripts import DONE, RECORD_EVENT, Scripts
 
 @dataclass(frozen=True, slots=True)
 class EventDraft:
-    """An event before it has happened: all but its time."""
+    """An event without its time, which the script adds."""
 
     action: str
     source: str
@@ -34,7 +34,7 @@ class EventDraft:
     error: str | None = None
 
     def encode(self) -> str:
-        """The event as JSON, without its time, which the script puts beside it."""
+        """The event as JSON, without its time."""
         return dumps(
             {
                 "action": self.action,
@@ -50,7 +50,7 @@ class EventDraft:
 
 
 class AuditLog:
-    """The trail in Redis, of which about `maxlen` events are kept."""
+    """The trail in Redis, trimmed to about `maxlen` events."""
 
     def __init__(self, client: redis.Redis, scripts: Scripts, maxlen: int) -> None:
         self._redis = client
@@ -58,13 +58,13 @@ class AuditLog:
         self.maxlen = maxlen
 
     def record(self, draft: EventDraft) -> None:
-        """Write an event that goes with no change. Raises WrongType."""
+        """Write an event without a change, such as a failed attempt. Raises WrongType."""
         reply = self._scripts.run(RECORD_EVENT, [AUDIT_STREAM], [self.maxlen, draft.encode()])
         if reply[0] != DONE:
             raise WrongType(AUDIT_STREAM)
 
     def newest_first(self, warn: Callable[[str], None]) -> Iterator[AuditEvent]:
-        """Every event, newest first; what is no event of ours is passed over with a warning."""
+        """Every event, newest first. Other entries are skipped with a warning. Raises WrongType."""
         for entry_id, fields in scan.stream_entries(self._redis, AUDIT_STREAM):
             try:
                 yield _event(fields)

@@ -1,7 +1,7 @@
-"""The changes: for each, the texts it writes and the script that makes it.
+"""The changes: for each, the texts that it writes and the script that applies it.
 
-A job's change is prepared from where the job was found, and then carried out alone or together
-with others. One that finds that the job has moved on since then changes nothing and says so.
+A job's change is prepared from the job's location, and then applied, alone or with others. If the job has
+moved since it was located, the change is refused and nothing is written.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ EXISTS = -7
 KEY_SHARED = -8
 
 AT_ONCE = 500
-"""Sets of parents that a script looks into, and that are changed in one round trip."""
+"""Sets of children that a script may read, and that `finish` changes in one round trip."""
 
 WITH_BACKUP = " with a backup"
-"""In this variant a removal also compares."""
+"""The variant of a removal that first compares the job with its backup."""
 
 _MOVED = {
     MOVED: "it is no longer where it was found",
@@ -83,17 +83,17 @@ class Change:
     location: Location
     call: Call
     parents: Sequence[str] = ()
-    """In whose sets of children the job is still to be put, or is still, once it is made: see `finish`."""
+    """The parents whose sets of children are left to `finish`."""
 
     @property
     def size(self) -> int:
-        """About how many bytes are sent, or written to a backup, for it."""
+        """The approximate number of bytes that are sent for it or written to a backup."""
         dump = self.location.dump
         return self.call.size + (0 if dump is None else dump.size)
 
 
 class Changes:
-    """Prepares changes of jobs and carries them out. A queue's pause mark is changed at once."""
+    """Prepares changes of jobs and applies them. Changes of a queue or a worker are applied at once."""
 
     def __init__(self, client: redis.Redis, scripts: Scripts, audit: AuditLog) -> None:
         self._redis = client
@@ -102,16 +102,16 @@ class Changes:
         self._allowed: set[tuple[str, str]] = set()
 
     def pause(self, queue: str, draft: EventDraft) -> bool:
-        """Whether it was changed: False where the queue was paused already."""
+        """Pause the queue. False if it was paused already. Raises WrongType."""
         return self._mark(PAUSE, queue, draft)
 
     def resume(self, queue: str, draft: EventDraft) -> bool:
-        """Whether it was changed: False where the queue was not paused."""
+        """Resume the queue. False if it was not paused. Raises WrongType."""
         return self._mark(RESUME, queue, draft)
 
     def forget_queue(self, queue: str, draft: EventDraft) -> bytes | None:
-        """Take away the sequence that an emptied queue leaves behind. Where another key of the queue is
-        there, that key, and nothing was changed; b"" where there is no sequence."""
+        """Delete the sequence that an empty queue leaves behind. Returns None if done, b"" if there is no
+        sequence, or another key of the queue that exists, and then nothing was changed."""
         keys = QueueKeys(queue)
         others = [key for key in keys.evidence() if key != keys.waiting_seq]
         used = [keys.waiting_seq, AUDIT_STREAM, *others]
@@ -124,9 +124,8 @@ class Changes:
         return None if reply[0] == DONE else b""
 
     def forget_worker(self, queue: str, worker_id: str, entries: Sequence[bytes], draft: EventDraft) -> bool:
-        """Whether its heartbeats were taken out: False where they are no longer these entries, of the
-        workers' hash and of the jobs', b"" for none. Source: `deregister_worker` in
-        asyncmq.backends.redis."""
+        """Delete a worker's heartbeats. False if they are no longer these `entries` of the workers' and the
+        jobs' heartbeats (b"" for none). Source: `deregister_worker` in asyncmq.backends.redis."""
         keys = QueueKeys(queue)
         used = [keys.worker_heartbeats, keys.heartbeats, AUDIT_STREAM]
         self._check_allowed(WORKER_FORGET, queue, used)
@@ -137,8 +136,8 @@ class Changes:
         return reply[0] == DONE
 
     def retry(self, location: Location, draft: EventDraft, *, reset_at: float | None) -> Change:
-        """Enqueue a dead letter again, and take the job's other dead letters away; with `reset_at`, epoch
-        seconds, as if it had been created then. Raises ChangeRefused where it cannot be read. Source:
+        """Enqueue a dead letter again, and remove the job's other dead letters. With `reset_at` (epoch
+        seconds), as if it had been created then. Raises ChangeRefused where it cannot be read. Source:
         `retry_job` in asyncmq.backends.redis."""
         keys = keys_of(location.queue)
         require_own_record(keys, location.id)
@@ -167,12 +166,12 @@ class Changes:
         return Change(location, Call(RETRY, used, args))
 
     def remove(self, location: Location, draft: EventDraft, *, force: bool) -> Change:
-        """Where the location has parts, which are to be in a backup, exactly these are removed."""
+        """Remove a job. If its location has a `dump`, remove it only if it still equals that dump."""
         keys = keys_of(location.queue)
         at_once, later = _shared_out(location.parents)
         used = [*_used_by_removal(keys, location.id), *map(keys.children, at_once)]
         if not keys.has_own_record(location.id):
-            # What is under that name belongs to all jobs; the rest of the job can go.
+            # The key of that name is shared by all jobs. Remove the rest of the job.
             used[used.index(keys.record(location.id))] = keys.payload(location.id)
         args: list[Any] = [
             to_bytes(location.id),
@@ -190,8 +189,8 @@ class Changes:
         return Change(location, Call(REMOVE, used, args, WITH_BACKUP), later)
 
     def restore(self, dump: JobDump, run: str, draft: EventDraft) -> Change:
-        """Put back a job that was removed, byte for byte, unless any of it is there. `run` is that of
-        the removal. Raises ChangeRefused."""
+        """Write a removed job back, byte for byte, unless it exists. `run` is the id of the removal. Raises
+        ChangeRefused."""
         location = Location(to_text(dump.queue), to_text(dump.id))
         keys = keys_of(location.queue)
         require_own_record(keys, location.id)
@@ -207,8 +206,8 @@ class Changes:
         return Change(location, Call(RESTORE, used, args), later)
 
     def cancel(self, location: Location, draft: EventDraft) -> Change:
-        """Take a job from where a worker would find it, and mark it. Raises ChangeRefused where its record
-        cannot be read. Source: `cancel_job` in asyncmq.backends.redis."""
+        """Mark a job as cancelled, and remove it from where a worker would find it. Raises ChangeRefused if
+        its record cannot be read. Source: `cancel_job` in asyncmq.backends.redis."""
         keys = keys_of(location.queue)
         require_own_record(keys, location.id)
         text, payload = encode_record(cancelled(location))
@@ -235,7 +234,7 @@ class Changes:
         return Change(location, Call(CANCEL, used, args))
 
     def send(self, changes: Sequence[Change]) -> Sent:
-        """Have the changes made in one transaction. Rights may have been withdrawn since the last one."""
+        """Send the changes in one transaction, after checking the rights to them again."""
         self._allowed.clear()
         for change in changes:
             call = change.call
@@ -243,8 +242,8 @@ class Changes:
         return self._scripts.send_together([change.call for change in changes])
 
     def outcomes(self, changes: Sequence[Change], sent: Sent) -> list[AdminError | RedisError | None]:
-        """Of the changes that were sent, once it is known: None for each that was made; a RedisError is
-        what Redis itself said to one of them."""
+        """The outcome of each change that was sent: None if it was made, an AdminError if the script refused
+        it, a RedisError if Redis did."""
         replies = self._scripts.replies([change.call for change in changes], sent)
         return [
             reply if isinstance(reply, RedisError) else _refusal(change, reply)
@@ -252,12 +251,12 @@ class Changes:
         ]
 
     def finish(self, change: Change) -> None:
-        """Take a removed job out of its parents' sets, or put a restored one into them, where they are too
-        many for its script. Each command is about one set, so that Redis is not held up.
+        """Remove a removed job from its parents' sets of children, or add a restored one, if they are too
+        many for its script. Each command changes one set, so that Redis is never blocked.
 
-        Should it be cut short, a removed job's set of pending parents is left, which the doctor finds; what
-        is left of it in the parents' sets goes with these. A restored job whose parents have all completed is
-        the doctor's `parents_done`.
+        If interrupted, a removed job leaves its set of pending parents, which the doctor finds; its entries
+        in its parents' sets are deleted with those sets. A restored job whose parents have all completed
+        is the doctor's `parents_done`.
         """
         if not change.parents:
             return
@@ -266,7 +265,7 @@ class Changes:
         for piece in chunked(change.parents, AT_ONCE):
             self._in_parents_sets(keys, name, piece, removed=removed)
         if removed:
-            # Parents that were added later are in this set alone.
+            # Parents that were added later are only in this set.
             for left in scan.set_members(self._redis, keys.pending_parents(change.location.id)):
                 self._in_parents_sets(keys, name, list(map(to_text, left)), removed=True)
 
@@ -277,7 +276,7 @@ class Changes:
         commands: list[Command] = [(command, keys.children(parent), name) for parent in parents]
         if removed:
             commands.append(("SREM", keys.pending_parents(to_text(name)), *map(to_bytes, parents)))
-        # A set that is of another type is a finding of the doctor's.
+        # A set of the wrong type is a finding of the doctor.
         run_pipeline(self._redis, commands, keep=WrongType)
 
     def _mark(self, script: Script, queue: str, draft: EventDraft) -> bool:
@@ -289,7 +288,7 @@ class Changes:
         return reply[0] == DONE
 
     def _check_allowed(self, script: Script, queue: str, keys: Sequence[bytes], variant: str = "") -> None:
-        """Once for each kind of change and queue in a transaction: would Redis take every command?"""
+        """Preflight each kind of change once per queue and transaction."""
         if (script.name + variant, queue) not in self._allowed:
             preflight.check(self._redis, script, keys, variant)
             self._allowed.add((script.name + variant, queue))
@@ -319,7 +318,7 @@ def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
 
 
 def require_own_record(keys: QueueKeys, job_id: str) -> None:
-    """Raise ChangeRefused for an id by which a record would be written over a key that all jobs share."""
+    """Raise ChangeRefused for an id whose record would overwrite a key that all jobs share."""
     if not keys.has_own_record(job_id):
         raise ChangeRefused(
             "job_id_reserved",
@@ -330,12 +329,12 @@ def require_own_record(keys: QueueKeys, job_id: str) -> None:
 
 
 def marked_cancelled(job_id: str) -> ChangeRefused:
-    """To be raised for a job that would be dropped rather than run."""
+    """The error for a job with a cancel mark, which a worker would drop instead of running it."""
     return ChangeRefused("job_cancelled", f"job {job_id!r} is marked as cancelled, so a worker would drop it")
 
 
 def already_there(queue: str, job_id: str) -> ChangeRefused:
-    """To be raised for a job of which there is something, so that nothing is put back."""
+    """The error for a job that exists, so that it is not restored."""
     return ChangeRefused(
         "job_exists",
         f"job {job_id!r} exists, so it is not restored",
@@ -344,7 +343,7 @@ def already_there(queue: str, job_id: str) -> ChangeRefused:
 
 
 def _used_by_removal(keys: QueueKeys, job_id: str) -> list[bytes]:
-    """What a removal empties and a restore fills, in the order of both scripts' KEYS."""
+    """The keys that a removal deletes from and a restore writes to, in the order of both scripts' KEYS."""
     return [
         keys.waiting,
         keys.delayed,
@@ -359,7 +358,7 @@ def _used_by_removal(keys: QueueKeys, job_id: str) -> list[bytes]:
 
 
 def _shared_out(parents: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Those in whose sets the script looks for the job, and those left to `finish`. One is empty."""
+    """The parents whose sets the script changes, and those left to `finish`. One of the two is empty."""
     return (parents, ()) if len(parents) <= AT_ONCE else ((), parents)
 
 

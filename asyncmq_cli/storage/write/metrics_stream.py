@@ -1,8 +1,7 @@
 """The history of the metrics: a Redis stream that all operators share.
 
 An entry has two fields: `timestamp`, the server's time in epoch seconds, and `snapshot`, a JSON
-object with the rest of a `MetricsSnapshot`. Entries are only ever written by a script, which keeps
-no two within two seconds.
+object with the rest of a `MetricsSnapshot`. Only a script writes entries, at least two seconds apart.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ from asyncmq_cli.storage.write.scripts import DONE, RECORD_SNAPSHOT, WRONG_TYPE,
 
 KEPT = 2000
 LEAST_GAP = 2.0
-"""Seconds between two snapshots that are kept."""
+"""Least seconds between two snapshots."""
 
 _COUNTS = ("waiting", "active", "delayed", "completed", "failed", "total_queues", "total_workers")
 _DAMAGED_NAMED = 3
 _LAST_SECOND = 253_402_300_799
-"""Of the year 9999, with which the calendar ends."""
+"""The last second of the year 9999, the end of datetime's range."""
 
 
 class MetricsLog:
-    """The history in Redis, of which the last `KEPT` snapshots are kept."""
+    """The history in Redis: the last `KEPT` snapshots."""
 
     def __init__(self, client: redis.Redis, scripts: Scripts) -> None:
         self._redis = client
         self._scripts = scripts
 
     def record(self, snapshot: MetricsSnapshot) -> bool:
-        """Keep it; False where another was kept a moment ago. Raises WrongType."""
+        """Store the snapshot. False if another was stored less than LEAST_GAP ago. Raises WrongType."""
         stored = {name: value for name, value in dataclasses.asdict(snapshot).items() if name != "timestamp"}
         arguments = [KEPT, dumps(stored), LEAST_GAP]
         code = self._scripts.run(RECORD_SNAPSHOT, [METRICS_STREAM], arguments)[0]
@@ -48,8 +47,8 @@ class MetricsLog:
         return code == DONE
 
     def newest_first(self, warn: Callable[[str], None]) -> Iterator[MetricsSnapshot]:
-        """Every snapshot kept, read as they are asked for; of what is none of ours the first few are
-        warned of. Raises WrongType."""
+        """Every snapshot, newest first. Entries that are not snapshots are skipped, with a warning for the
+        first few. Raises WrongType."""
         damaged = 0
         for entry_id, fields in scan.stream_entries(self._redis, METRICS_STREAM):
             try:

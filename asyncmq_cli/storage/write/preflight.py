@@ -1,9 +1,9 @@
-"""Asking Redis beforehand whether it would take every command of a script.
+"""Checking, before a script runs, that Redis accepts every command of it.
 
-A script writes all or nothing by itself (`lua/prelude.lua`). Asked beforehand, Redis names what it would
-refuse, commands that only read included, before a backup is written or a job is sent. It checks a
-command's permission, and the server's readiness to write, when the command is queued in a
-transaction. So each is queued once and the transaction is thrown away: nothing runs.
+A script writes all or nothing by itself (`lua/prelude.lua`). The preflight also covers commands that only
+read, and names what is refused before a backup is written or a job is sent. Redis checks rights, and
+whether it can write, when a command is queued in a transaction. So each command is queued once, and the
+transaction is discarded: nothing runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Commands = tuple[tuple[Any, ...], ...]
 
 
 def _on(*commands: Any) -> Commands:
-    """What a script sends for one key, each without the key: every script asks for the type first."""
+    """The commands of a script for one key, without the key. Every script checks the type first."""
     return (("TYPE",), *((command,) if isinstance(command, str) else command for command in commands))
 
 
@@ -37,8 +37,7 @@ _ARE_MEMBERS = ("SMISMEMBER", "m")
 _WRITE = ("SET", "v")
 _STREAM = _on(("XADD", "MAXLEN", "~", 1, "*", "f", "v"))
 
-# By script, with its variant where it has one, and in the order of its KEYS. A test holds that these
-# are the commands that it uses.
+# By script and variant, in the order of its KEYS. A test checks that the script uses these commands.
 _COMMANDS: dict[str, tuple[Commands, ...]] = {
     "retry": (
         _on(_SCORE, _UNLIST),
@@ -63,7 +62,7 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
         _on(_UNSET_FIELD),
         _on(_DROP),
         _on("DEL", _DROP),
-        # It is taken from its parents' sets, too, which are of this family.
+        # Also for its parents' sets of children, which have names like this one.
         _on("DEL", _DROP),
         _STREAM,
     ),
@@ -91,7 +90,7 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
         _on(_UNSET_FIELD, _SET_FIELD),
         _on(_IS_MEMBER, _ADD),
         _on("DEL", _ADD),
-        # It is put into its parents' sets, too, which are of this family.
+        # Also for its parents' sets of children, which have names like this one.
         _on(_ADD),
         _STREAM,
         _on(_HAS_FIELD, _SET_FIELD),
@@ -123,7 +122,7 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
         *(_on(_FIELD, _UNSET_FIELD),) * 2,
         _on(_IS_MEMBER),
         _on("GET", "INCR"),
-        # It is taken from its parents' sets, too, which are of this family.
+        # Also for its parents' sets of children, which have names like this one.
         _on("DEL", _DROP),
         _STREAM,
     ),
@@ -151,7 +150,7 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
         *(_on(_FIELD, _UNSET_FIELD),) * 2,
         _on(_IS_MEMBER, _DROP),
         _on(),
-        # Its children's set, of this family too, goes as well.
+        # Also for its own set of children.
         _on("SCARD", "DEL"),
         _STREAM,
     ),
@@ -174,19 +173,19 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
 
 
 def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: str = "") -> None:
-    """Raise what Redis says to the first command that it would refuse; ForeignQueue where the first of the
-    keys is of a queue that is not the Redis backend's."""
+    """Raise Redis's error for the first command that it would refuse, or ForeignQueue if the first key is of
+    a queue of the RabbitMQ backend."""
     parsed = queue_of(keys[0]) if keys else None
     if parsed is not None:
         rabbitmq.refuse(client, parsed[0])
     commands: list[tuple[Any, ...]] = [("TIME",), ("EVALSHA", script.sha, 0), ("EVAL", "return 1", 0)]
-    # `remove` and `restore` take more keys than these: one for each parent.
+    # `remove` and `restore` have more keys: one for each parent.
     for key, on_key in zip(keys, _COMMANDS[script.name + variant], strict=False):
         commands += [(name, key, *args) for name, *args in on_key]
     pool = client.connection_pool
     connection: Any = pool.get_connection()
     try:
-        # Alone and first: were it refused, what follows would not be queued but carried out.
+        # Send MULTI alone: if it were refused, the commands behind it would run.
         connection.send_command("MULTI")
         connection.read_response()
         refusal: ResponseError | None = None
@@ -201,7 +200,7 @@ def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: s
         if refusal is not None:
             raise refusal
     except BaseException:
-        # Half a conversation must not be left for the next user of the connection.
+        # Outstanding replies must not be left for the next user of the connection.
         connection.disconnect()
         raise
     finally:

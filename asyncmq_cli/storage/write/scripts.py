@@ -1,4 +1,4 @@
-"""The Lua scripts, and running them. Each file says what its KEYS, ARGV and return codes are."""
+"""The Lua scripts, and running them. The header of each file defines its KEYS, ARGV and return codes."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from redis.exceptions import (
 from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack
 from asyncmq_cli.storage.client.replies import return_codes
 
-# The return codes that every script has; each has its own beside them, which its header gives.
+# The return codes that all scripts share. The others are in each script's header.
 DONE = 1
 WRONG_TYPE = -9
-"""With the number of the key among KEYS."""
+"""Followed by the index of the key in KEYS."""
 
 
 class Script:
-    """`name`.lua with what it builds upon in front of it. One that `frees` memory, or helps to, is taken by a
-    Redis that is out of it, outside of a transaction."""
+    """`name`.lua, with the prelude and its bases in front. A script that `frees` memory, or helps to, runs on
+    a Redis that is out of memory, but not in a transaction."""
 
     def __init__(self, name: str, *bases: str, frees: bool = False) -> None:
         self.name = name
@@ -40,14 +40,14 @@ class Script:
 
     @cached_property
     def source(self) -> str:
-        """The Lua text, as it is sent."""
+        """The Lua text as it is sent."""
         folder = resources.files(__package__) / "lua"
         return "\n".join((folder / f"{name}.lua").read_text("utf-8") for name in self._parts)
 
     @cached_property
     def sha(self) -> str:
-        """The name that Redis gives the text."""
-        # Redis names a script by this digest; nothing is kept secret by it.
+        """The digest by which Redis knows the script."""
+        # Redis identifies a script by its SHA-1; this is not for security.
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -70,7 +70,7 @@ RECORD_SNAPSHOT = Script("record_snapshot")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A script with what it is to be run on. A `variant` is one in which it needs further rights."""
+    """A script with its keys and arguments. A `variant` of a script needs other rights."""
 
     script: Script
     keys: Sequence[bytes]
@@ -79,13 +79,12 @@ class Call:
 
     @property
     def size(self) -> int:
-        """About how many bytes it sends."""
+        """The approximate number of bytes that it sends."""
         return sum(len(arg) for arg in self.args if isinstance(arg, str | bytes))
 
 
 class Sent:
-    """Commands that Redis works on together, on a connection that nobody else uses until their replies
-    are received."""
+    """Commands that were sent together, on a connection that is reserved until their replies are received."""
 
     def __init__(
         self, client: redis.Redis, commands: Sequence[bytes], *, in_transaction: bool = True
@@ -99,21 +98,21 @@ class Sent:
             self._open = stack.pop_all()
 
     def receive(self) -> list[Any]:
-        """The replies, an error in the place of each that there is none of. Raises RedisError where none
-        of the commands was carried out."""
+        """The replies; a command that Redis refused has a RedisError. Raises RedisError if no command was
+        carried out."""
         with self._open:
             if not self._in_transaction:
                 return [self._receive() for _ in range(self._count)]
             begun, *queued = [self._receive() for _ in range(self._count + 1)]
             if isinstance(begun, RedisError):
-                # Without a transaction each was carried out by itself.
+                # MULTI was refused, so each command ran by itself.
                 self._receive()
                 return queued
             refusals = [reply for reply in queued if isinstance(reply, RedisError)]
             try:
                 replies = self._connection.receive()
             except ExecAbortError as exc:
-                # It does not say why.
+                # The error of the queued command says why.
                 raise (refusals or [exc])[0] from exc
             if len(replies) != self._count:
                 raise InvalidResponse("the reply to EXEC is none")
@@ -124,33 +123,33 @@ class Sent:
 
 
 class Scripts:
-    """Runs scripts, by their digest where Redis knows them."""
+    """Runs scripts, by their digest if Redis knows them."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         self._known: set[str] = set()
 
     def send_together(self, calls: Sequence[Call]) -> Sent:
-        """Have the calls run in one transaction: nothing of anybody else's comes between them.
+        """Send the calls in one transaction, so that no other client's command runs between them.
 
-        A call that Redis refuses does not undo the others, so each has a reply or an error.
+        A call that Redis refuses does not undo the others: each has its own reply or error.
         """
         return Sent(self._redis, [self._packed(call) for call in calls])
 
     def replies(self, calls: Sequence[Call], sent: Sent) -> list[list[int] | RedisError]:
-        """What became of the calls that were sent, once it is known."""
+        """The replies to the calls that were sent."""
         try:
             received = sent.receive()
         except OutOfMemoryError:
             if not all(call.script.frees for call in calls):
                 raise
-            # Out of memory, Redis begins no transaction, but takes these one by one.
+            # Out of memory, Redis refuses a transaction, but runs these scripts one by one.
             commands = [self._packed(call) for call in calls]
             received = Sent(self._redis, commands, in_transaction=False).receive()
         return [self._settled(call, reply) for call, reply in zip(calls, received, strict=True)]
 
     def _packed(self, call: Call) -> bytes:
-        # The first time the script itself is sent, which makes it known to Redis.
+        # The first call sends the script itself, which Redis then caches.
         known = call.script.name in self._known
         named = (b"EVALSHA", call.script.sha) if known else (b"EVAL", call.script.source)
         self._known.add(call.script.name)
@@ -158,19 +157,19 @@ class Scripts:
 
     def _settled(self, call: Call, reply: Any) -> list[int] | RedisError:
         if isinstance(reply, NoScriptError):
-            # Redis has forgotten the script meanwhile; it has not run.
+            # Redis no longer has the script, so it has not run.
             try:
                 return self.run(call.script, call.keys, call.args)
             except ResponseError as exc:
-                # What became of the others is still to be told.
+                # The other replies are still to be returned.
                 return exc
         return reply if isinstance(reply, RedisError) else return_codes(reply)
 
     def run(self, script: Script, keys: Sequence[bytes], args: Sequence[Any]) -> list[int]:
-        """The script's return value: a code, and for some codes a number with it."""
+        """Run a script now. Returns its code, followed by a number for some codes."""
         try:
             reply = self._redis.evalsha(script.sha, len(keys), *keys, *args)
         except NoScriptError:
-            # Redis does not know it yet, or has forgotten it; it has not run.
+            # Redis does not have the script, so it has not run.
             reply = self._redis.eval(script.source, len(keys), *keys, *args)
         return return_codes(reply)

@@ -1,4 +1,4 @@
--- Mark a job as cancelled and take it from where a worker would find it.
+-- Mark a job as cancelled, and remove it from where a worker would find it.
 --
 -- KEYS  1 waiting zset       2 delayed zset      3 record            4 payload part
 --       5 ids set            6 states hash       7 results hash      8 active hash
@@ -11,11 +11,11 @@
 --       and the delayed zset
 --
 -- Returns {1}      done
---         {-1}     a member has left the place where it was found, or has come into the waiting set
+--         {-1}     a member has left its zset, or has come into the waiting set
 --         {-2}     the job's state is not the one found
 --         {-3}     the job has become active, or is no longer
 --         {-5}     the record is not the one found
---         {-8}     another job of the queue has a key in common with it
+--         {-8}     another job of the queue shares a key with it
 --         {-9, i}  KEYS[i] is of a wrong type
 local key, bad = named_keys('waiting delayed record payload ids states results active heartbeats cancelled audit')
 if bad then

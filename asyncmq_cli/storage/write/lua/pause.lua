@@ -1,4 +1,4 @@
--- Set a queue's pause mark, on a Redis that is out of memory too.
+-- Set a queue's pause mark, even when Redis is out of memory.
 --
 -- KEYS  1 pause mark   2 audit stream
 -- ARGV  1 audit maxlen 2 audit event

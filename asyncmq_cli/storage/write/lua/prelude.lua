@@ -1,16 +1,15 @@
--- Shared by every script; it is put in front of each.
+-- Shared by all scripts; it is sent in front of each.
 --
--- Redis does not undo what a script has written when it refuses a later command. So a script writes
--- nothing by itself: it checks, lists its writes with `write`, and `commit` makes all of them or none.
--- Whether Redis takes a command depends on the user's rights and on the state of the server, and
--- neither changes while a script runs. So `commit` finds out about each write before it makes the
--- first. Memory is different: Redis refuses the first write of a script, and none after it. So the
--- audit event is the first.
+-- Redis does not undo a script's earlier writes when it refuses a later one. So a script does not write
+-- directly: it checks, lists its writes with `write`, and `commit` makes all of them or none. Whether
+-- Redis accepts a command depends on the user's rights and the state of the server, and neither changes
+-- while a script runs. So `commit` checks each write before it makes the first. Memory is different:
+-- Redis refuses only the first write of a script. So the audit event is written first.
 --
--- What puts a job somewhere is listed before what takes it away: should a write fail for a reason that
--- nobody has foreseen, the job is in two places, which the doctor finds, and never in none.
+-- A job is added to its new place before it is removed from the old one. Should a write fail for an
+-- unforeseen reason, the job is in two places, which the doctor finds, and never in none.
 
--- What a key holds, by the name that the scripts give it.
+-- The type of each key, by its name in the scripts.
 local TYPES = {
   waiting = 'zset', delayed = 'zset', dlq = 'zset', repeatables = 'zset',
   record = 'string', payload = 'string', sequence = 'string', paused = 'string', lock = 'string',
@@ -19,14 +18,14 @@ local TYPES = {
   audit = 'stream', metrics = 'stream',
 }
 
--- The KEYS of all that there is of one job, as remove.lua and restore.lua have them.
+-- The KEYS that remove.lua and restore.lua share: all keys of one job.
 local WHOLE_JOB = 'waiting delayed dlq record payload ids states results active heartbeats cancelled pending children audit'
 
--- Whether there is anything under one of the KEYS.
+-- Which of the KEYS exist.
 local present = {}
 
--- KEYS by these names, and from `rest` on those behind them, which are sets of children. Instead of
--- them {-9, i} for the first that is neither absent nor of its type.
+-- The KEYS by these names; the KEYS behind them, sets of children, are in `rest`. Returns nil and {-9, i}
+-- if KEYS[i] exists and is of the wrong type.
 local function named_keys(names)
   local key, count = {rest = {}}, 0
   local function is_right(i, expected)
@@ -52,8 +51,8 @@ end
 
 local moment
 
--- Epoch seconds, the same in all of a script. The time is the server's, so that the events of all
--- operators are in one order.
+-- The server's time in epoch seconds, the same throughout a script. With one clock, the events of all
+-- operators are in order.
 local function server_time()
   if not moment then
     local now = redis.call('TIME')
@@ -64,12 +63,12 @@ end
 
 local writes = {}
 
--- List a command for `commit`; its key is the first argument and the only one.
+-- List a command for `commit`. Its first argument is its only key.
 local function write(command, ...)
   writes[#writes + 1] = {command, ...}
 end
 
--- The same of a command that takes something away, unless there is nothing under its key.
+-- The same for a command that deletes, unless its key does not exist.
 local function take(command, key, ...)
   if present[key] then
     write(command, key, ...)
@@ -80,7 +79,7 @@ local function no_right(command)
   return redis.error_reply("NOPERM no right to run '" .. string.lower(command) .. "' on a key of the change")
 end
 
--- A key that is not there, among those that the user may touch.
+-- A key that does not exist, and that the user's key patterns include.
 local function absent_key()
   local key = KEYS[1] .. ':asyncmq-cli'
   while redis.call('TYPE', key)['ok'] ~= 'none' do
@@ -89,9 +88,9 @@ local function absent_key()
   return key
 end
 
--- Redis before 7.0 cannot be asked about rights: a command has to be tried, on a key that is not there.
--- With these arguments it changes nothing, or what is deleted at once. Such a Redis knows no rights that
--- differ from key to key, and TYPE was allowed for all of them.
+-- Redis before 7.0 has no `acl_check_cmd`, so a command is tried on a key that does not exist, with
+-- arguments that change nothing, or only what is deleted at once. Such a Redis has no rights per key and
+-- command, and TYPE was allowed for all KEYS.
 local LEAVES_KEY = {SADD = true, INCR = true}
 
 local function trial(command)
@@ -104,7 +103,7 @@ end
 
 local function refusal_by_trial(command, key)
   local reply = redis.pcall(command, key, unpack(trial(command)))
-  -- What a command says of its arguments does not begin so.
+  -- An error about the command's arguments has no such prefix.
   local told = type(reply) == 'table' and reply.err and string.match(reply.err, '^@user_script: %d+: %-?([^\r\n]*)')
   if told then
     return string.find(told, "executing the script can't", 1, true) and no_right(command) or redis.error_reply(told)
@@ -112,7 +111,7 @@ local function refusal_by_trial(command, key)
   return nil
 end
 
--- What Redis would say to the first of the listed writes that it would refuse, or nil.
+-- The error for the first listed write that Redis would refuse, or nil.
 local function refusal(audit)
   if redis.acl_check_cmd then
     for _, words in ipairs(writes) do
@@ -138,7 +137,7 @@ local function refusal(audit)
   return refused
 end
 
--- Whether the user may run this command, which no change depends on.
+-- Whether the user may run this command; for commands that have a substitute.
 local function is_allowed(command, key)
   if redis.acl_check_cmd then
     return redis.acl_check_cmd(command, key)
@@ -146,8 +145,8 @@ local function is_allowed(command, key)
   return refusal_by_trial(command, absent_key()) == nil
 end
 
--- Have Redis take the writes that follow though it is out of memory: it refuses none after a first one
--- that needs none. This one changes nothing.
+-- Make Redis accept the writes although it is out of memory: after a first write that needs no memory, it
+-- refuses none. This first write changes nothing.
 local function start_without_memory()
   local needs_none, command = {DEL = true, HDEL = true, SREM = true, ZREM = true}, 'DEL'
   for _, words in ipairs(writes) do
@@ -156,8 +155,8 @@ local function start_without_memory()
   redis.pcall(command, absent_key(), unpack(trial(command)))
 end
 
--- Write the audit event and all that is listed, or nothing. What `frees` memory, or helps to, is done on
--- a full Redis too. Returns {1}, or the error.
+-- Make the audit event and all listed writes, or none. With `frees`, for changes that free memory or help
+-- to, also when Redis is out of memory. Returns {1}, or the error.
 local function commit(audit, maxlen, event, frees)
   if frees then
     start_without_memory()
@@ -173,7 +172,7 @@ local function commit(audit, maxlen, event, frees)
   return {1}
 end
 
--- The members ARGV[from + 1 ..] whose number ARGV[from] gives, and the index after them.
+-- The list at ARGV[from]: its length, then its members. Returns the members and the index after them.
 local function members_at(from)
   local members = {}
   local count = tonumber(ARGV[from])
@@ -198,15 +197,15 @@ local function remove_members(key, members)
   end
 end
 
--- Take a set away; where the user may, without holding Redis up for as long as a large one takes.
+-- Delete a set: by UNLINK if the user may, because DEL of a large set blocks Redis.
 local function drop_set(key)
   if present[key] then
     take(is_allowed('UNLINK', key) and 'UNLINK' or 'DEL', key)
   end
 end
 
--- Whether a job of the queue has an id by which it uses a key of this job, too: `a:payload` is the record of
--- one job and the payload part of the other. So it is with sets of parents and of children.
+-- Whether another job of the queue uses one of this job's keys: `jobs:Q:a:payload` is the record of the job
+-- `a:payload`, and the payload part of `a`. The same holds for sets of parents and children.
 local function shares_key(ids, job_id)
   local others = {
     job_id .. ':payload',
@@ -222,20 +221,20 @@ local function shares_key(ids, job_id)
   return false
 end
 
--- Whether INCR can count the waiting set's sequence on; one that is not there it can.
+-- Whether INCR accepts the waiting sequence; if missing, it does.
 local function is_countable(sequence)
   local count = redis.call('GET', sequence)
   return not count or count == '0' or (#count < 16 and string.match(count, '^[1-9]%d*$') ~= nil)
 end
 
--- Put a job behind those of its priority that wait.
+-- Add a job to the waiting set, behind those of its priority.
 local function enqueue(waiting, sequence, priority, job_id)
   local number = tonumber(redis.call('GET', sequence) or 0) + 1
   write('INCR', sequence)
   write('ZADD', waiting, tonumber(priority) * 1000000000000 + number, job_id)
 end
 
--- Put a record, and a payload part or none ('') in the place of those that there are.
+-- Write a record and a payload part; with '' delete the payload part.
 local function write_record(record_key, payload_key, record, payload)
   write('SET', record_key, record)
   if payload ~= '' then

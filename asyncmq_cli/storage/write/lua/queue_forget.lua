@@ -1,11 +1,11 @@
--- Take away the waiting set's sequence of a queue of which nothing else is left.
+-- Delete the waiting sequence of a queue that has no other key.
 --
 -- KEYS  1 waiting sequence   2 audit stream   3… every other key that proves the queue
 -- ARGV  1 audit maxlen       2 audit event
 --
 -- Returns {1}      done
 --         {0}      there is no sequence; nothing was written
---         {-1, i}  KEYS[i] is there
+--         {-1, i}  KEYS[i] exists
 --         {-9, i}  KEYS[i] is of a wrong type
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {0}

@@ -1,4 +1,4 @@
--- Write one audit event that goes with no change: a refused or failed attempt.
+-- Write one audit event without a change: a refused or failed attempt.
 --
 -- KEYS  1 audit stream
 -- ARGV  1 audit maxlen 2 audit event

@@ -1,24 +1,24 @@
--- Take a job out of every key of its queue, on a Redis that is out of memory too.
+-- Remove a job from every key of its queue, even when Redis is out of memory.
 --
 -- KEYS  1 waiting zset       2 delayed zset      3 dead-letter zset  4 record
 --       5 payload part       6 ids set           7 states hash       8 results hash
 --       9 active hash       10 heartbeats hash  11 cancelled set    12 pending parents set
---      13 children set      14 audit stream     15… the children set of each parent, where these are few
+--      13 children set      14 audit stream     15… the children sets of its parents, if few
 -- ARGV  1 job id             2 state found ('' for none)
 --       3 '1' if the job may be active          4 audit maxlen       5 audit event
---       6 '1' if the set of pending parents stays: the job is in the sets of too many parents to be
---         taken out of them here, and that set says of which
+--       6 '1' to keep the set of pending parents: the parents are too many for this script, and the
+--         caller needs that set to remove the job from theirs
 --       then three lists, each its length and its members: those found in the waiting,
 --       the delayed and the dead-letter zset
---       then '' or, where a backup was written, the digest of what is in it (`Parts.digest`), three
+--       then '' or, if a backup was written, the digest of the job in it (`JobDump.digest`), three
 --       lists of the members' scores, and two lists: the pending parents and the children
 --
 -- Returns {1}      done
---         {-1}     a member has left the place where it was found, or has come into the waiting set
+--         {-1}     a member has left its zset, or has come into the waiting set
 --         {-2}     the job's state is not the one found
 --         {-3}     the job is active, and that was not allowed
---         {-6}     it is not what is in the backup
---         {-8}     another job of the queue has a key in common with it
+--         {-6}     the job differs from the backup
+--         {-8}     another job of the queue shares a key with it
 --         {-9, i}  KEYS[i] is of a wrong type
 local key, bad = named_keys(WHOLE_JOB)
 if bad then

@@ -11,12 +11,12 @@
 --       then two lists, each its length and its members: those found in the delayed and the
 --       dead-letter zset; what follows them is each repair's own
 --
--- Returns of `moved`: nil where all is as it was found, else
---         {-1}     a member has come or gone, or a mark has
+-- `moved` returns nil if all is as it was found, else
+--         {-1}     a member, or a mark of ARGV 6, has come or gone
 --         {-2}     the job's state is not the one found
 --         {-3}     the job's claim or heartbeat is not the one found
 --         {-5}     the record is not the one found
---         {-8}     another job of the queue has a key in common with it
+--         {-8}     another job of the queue shares a key with it
 --         {-9, i}  KEYS[i] is of a wrong type
 local key, bad = named_keys('waiting delayed dlq record payload ids states results active heartbeats cancelled sequence pending audit')
 local id = ARGV[1]
@@ -50,7 +50,7 @@ local function moved()
   return nil
 end
 
--- As `write_record`; '' for a record leaves both as they are.
+-- As `write_record`, but an empty record leaves both keys as they are.
 local function rewrite(record, payload)
   if record ~= '' then
     write_record(key.record, key.payload, record, payload)

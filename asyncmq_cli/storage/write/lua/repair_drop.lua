@@ -1,4 +1,4 @@
--- Take what is left over of an earlier life of a job away, and leave the job as it is.
+-- Delete what is left of an earlier life of a job, and leave the job as it is.
 --
 -- KEYS  as in repair.lua
 -- ARGV  as there, and then: 'dead' for the dead letters found, 'claim' for the claim and the heartbeat

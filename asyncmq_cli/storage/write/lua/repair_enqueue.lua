@@ -1,4 +1,4 @@
--- Let a job wait for a worker that waits in no place, or whose worker is gone.
+-- Enqueue a job that is in no place, or whose worker is gone.
 --
 -- KEYS  as in repair.lua
 -- ARGV  as there, and then: priority, new record ('' to leave it), new payload part ('' for none)

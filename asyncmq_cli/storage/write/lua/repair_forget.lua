@@ -1,12 +1,12 @@
--- Take out what is left of a job that has no record and is in no zset as a whole.
+-- Delete what is left of a job that has no record, and no member that holds it.
 --
 -- KEYS  as in repair.lua, with the children set of the job itself as the 15th
 -- ARGV  as there, the lists being empty, and then: the sizes found of the set of its pending parents
 --       and of that of its children ('' to leave the latter, which living children need)
 --
 -- Returns {1}      done
---         or what `moved` in repair.lua returns; {-1} also for a set of another size, and {-5} also
---         where there is a record
+--         or what `moved` in repair.lua returns; {-1} also if a set has another size, and {-5} also
+--         if there is a record
 local refusal = moved()
 if refusal then
   return refusal

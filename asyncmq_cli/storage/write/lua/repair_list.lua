@@ -1,4 +1,4 @@
--- Put a job where its state says, or its state and record to what its member says.
+-- Add a job to the place of its state, or write its state and record from its member.
 --
 -- KEYS  as in repair.lua
 -- ARGV  as there, and then: '2' or '3', the KEYS of the zset to put a member into, or '0' for none;

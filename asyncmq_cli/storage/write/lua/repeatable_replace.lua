@@ -1,4 +1,4 @@
--- Put one member, or none, in the place of all members of one repeatable definition.
+-- Replace all members of one repeatable definition by one member, or by none.
 --
 -- KEYS  1 repeatables zset   2 lock of the queue's scheduler   3 audit stream
 -- ARGV  1 how many members the zset had                        2 new member ('' for none)
@@ -7,8 +7,7 @@
 --
 -- Returns {1}      done
 --         {-1}     a member has gone or has another score, or others have come or gone
---         {-2}     a scheduler is advancing definitions: between the commands with which it does
---                  so, what is changed here would be undone or doubled
+--         {-2}     a scheduler is advancing definitions, and could undo or double this change
 --         {-9, i}  KEYS[i] is of a wrong type
 local key, bad = named_keys('repeatables lock audit')
 if bad then

@@ -1,10 +1,10 @@
--- Put a job that was removed back into every key that it was in.
+-- Write a removed job back to every key that held it.
 --
 -- KEYS  1 waiting zset       2 delayed zset      3 dead-letter zset  4 record
 --       5 payload part       6 ids set           7 states hash       8 results hash
 --       9 active hash       10 heartbeats hash  11 cancelled set    12 pending parents set
---      13 children set      14 audit stream    15 hash of the removals that were restored from
---      16… the children sets of the parents that it was in, where these are few
+--      13 children set      14 audit stream    15 hash of restored removals
+--      16… the children sets of its parents, where these are few
 -- ARGV  1 job id             2 audit maxlen      3 audit event
 --       then six values, each as '1' and the value or as '0' and '': its state, record, payload part,
 --       result, claim and heartbeat
@@ -17,7 +17,7 @@
 -- Returns {1}      done
 --         {-4}     the id is marked as cancelled, so a worker would drop the job
 --         {-7}     the job exists
---         {-8}     another job of the queue has a key in common with it
+--         {-8}     another job of the queue shares a key with it
 --         {-9, i}  KEYS[i] is of a wrong type
 local key, bad = named_keys(WHOLE_JOB .. ' restored')
 if bad then
@@ -39,7 +39,7 @@ local function put_members(zset, pairs_of)
   end
 end
 
--- What is left of a former job in a hash is none of this one's.
+-- A field that is left of an earlier job must not become this one's.
 local function put_field(hash, id, present, value)
   if present == '1' then
     write('HSET', hash, id, value)

@@ -13,7 +13,7 @@
 --         {-2}     the job's state is not the one found
 --         {-3}     the job is waiting or active already
 --         {-4}     the job is marked as cancelled, so a worker would drop it
---         {-8}     another job of the queue has a key in common with it
+--         {-8}     another job of the queue shares a key with it
 --         {-9, i}  KEYS[i] is of a wrong type, or a sequence that is no number
 local key, bad = named_keys('dlq waiting sequence record payload ids states results active cancelled audit')
 if bad then
