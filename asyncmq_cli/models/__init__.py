@@ -1,5 +1,5 @@
-"""The values that pass between the layers. None of them knows Redis or a terminal.
+"""The values that pass between the layers. None of them knows Redis or the terminal.
 
-Times are epoch seconds unless a name says otherwise. One module a subject, so that a command builds
-only the classes that it uses.
+Times are epoch seconds, unless a name says otherwise. There is one module per subject, so that a command
+imports only the classes that it uses.
 """

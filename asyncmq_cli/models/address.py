@@ -1,8 +1,7 @@
-"""A Redis URL, parsed once: where to connect, and what of it may be shown.
+"""Parsing a Redis URL: where to connect, and what may be shown of it.
 
-The grammar is strict. Where other parsers guess, a password that was not percent-encoded becomes a
-host, a database or a piece of an error message; here it is wrong usage. No message quotes any part
-of a URL that was refused.
+The grammar is strict. Other parsers guess, and turn a password that is not percent-encoded into a host, a
+database or part of an error message; here it is an error. No message quotes any part of a refused URL.
 
     redis://[USER][:PASSWORD]@HOST[:PORT][/DB][?NAME=VALUE&…]     rediss:// the same, over TLS
     unix://[USER][:PASSWORD]@/PATH[?NAME=VALUE&…]
@@ -36,9 +35,9 @@ _TLS_VERSIONS = {"tlsv1.2": 771, "1.2": 771, "771": 771, "tlsv1.3": 772, "1.3": 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One server. `port` and `db` are None where the URL does not give them; `path` is a socket's, and
-    `host` is empty beside it. `options` are those for the client library, with values of its types.
-    `timeout` is seconds, the longest that the URL asks for."""
+    """One server. `port` and `db` are None if the URL does not give them. `path` is that of a Unix socket,
+    and then `host` is empty. `options` are redis-py's arguments. `timeout` is the longest timeout in the
+    URL, in seconds."""
 
     scheme: str
     host: str = ""
@@ -56,12 +55,12 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """A URL for messages, made anew from the parts that are no secrets."""
+        """A URL for messages, built from the parts that are not secret."""
         user = "" if self.username is None else quote(self.username, safe="")
         if self.password is not None:
             user = f"{user}:{REDACTED}@"
         elif self.username is not None:
-            # A password without its colon is a user name by the letter, and a secret by intent.
+            # A password without its colon is parsed as a user name, so hide it as well.
             user = f"{REDACTED}@"
         if self.scheme == "unix":
             db = "" if self.db is None else f"?db={self.db}"
@@ -73,7 +72,7 @@ class Address:
 
 
 def parse(url: str, source: str = "") -> Address:
-    """`source` is the flag, variable or file that the URL comes from, for errors. Raises UsageProblem."""
+    """Parse a URL. `source` names the flag, variable or file that it comes from. Raises UsageProblem."""
     return _Parser(source).parse(url)
 
 
@@ -171,7 +170,7 @@ class _Parser:
         return int(text)
 
     def _options(self, query: str, scheme: str) -> dict[str, Any]:
-        """Those with an effect, with their values."""
+        """The options that have an effect, with their values."""
         given = [piece.partition("=") for piece in query.split("&") if piece]
         found: dict[str, Any] = {}
         seen: set[str] = set()
@@ -198,7 +197,7 @@ class _Parser:
 
     def _refuse_unknown(self, name: str, given: list[tuple[str, str, str]]) -> NoReturn:
         if any(known.lower().endswith("password") for known, *_ in given) or not _OPTION_NAME.fullmatch(name):
-            # It may be the rest of a password in which an & was not encoded.
+            # It may be the rest of a password with an unencoded &.
             self.refuse("it has an option that is not known", f"{ENCODE}, & as %26; {_KNOWN}")
         self.refuse(f"the option {name} is not known", did_you_mean(nearest(name, OPTIONS, most=1)) or _KNOWN)
 
@@ -247,7 +246,7 @@ def _yes_or_no(text: str) -> bool:
 
 
 def _cert_reqs(text: str) -> str:
-    # CERT_NONE and the like are Python's names for them.
+    # Also accept Python's names, such as CERT_NONE.
     word = text.lower().removeprefix("cert_")
     if word not in ("none", "optional", "required"):
         raise ValueError("none, optional or required")
@@ -274,7 +273,7 @@ OPTIONS: Mapping[str, Callable[[str], Any] | None] = {
     **dict.fromkeys(
         ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_ciphers"), _text
     ),
-    # An application's URL may hold these. They say how its client library works, and mean nothing here.
+    # An application's URL may contain these. They configure its own client, and have no effect here.
     **dict.fromkeys(
         (
             *("decode_responses", "encoding", "encoding_errors", "protocol", "legacy_responses"),
@@ -283,5 +282,5 @@ OPTIONS: Mapping[str, Callable[[str], Any] | None] = {
         )
     ),
 }
-"""By name, what reads the value; None for one that is taken and has no effect."""
+"""By name, the parser of the value; None for an option that is accepted without effect."""
 _KNOWN = "the options are " + ", ".join(name for name, read in OPTIONS.items() if read is not None)

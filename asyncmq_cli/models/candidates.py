@@ -1,4 +1,4 @@
-"""What TAB has to offer."""
+"""Completion candidates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What may be typed next, and what it is."""
+    """A word that may be typed next, and its description."""
 
     value: str
     about: str = ""

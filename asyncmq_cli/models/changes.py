@@ -1,4 +1,4 @@
-"""Changes, and the trail that they leave."""
+"""Changes, their reports and their audit events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One change, tried or done; the shape of the dashboard's audit trail."""
+    """One change, attempted or made, in the shape of the dashboard's audit trail."""
 
     timestamp: float
     action: str
@@ -29,11 +29,10 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True)
 class ChangeResult:
-    """What became of one target. `error` is None for a success.
+    """The outcome for one target. `error` is None on success.
 
-    `note` says what an operator should know about a success: that it changed nothing
-    because it was so already, or that the job will expire again. `state` is the job's, where
-    it was only looked at.
+    `note` says what an operator should know about a success: that nothing had to be changed, or that the
+    job will expire again. `state` is the job's, if it was only read.
     """
 
     queue: str
@@ -45,7 +44,7 @@ class ChangeResult:
 
 @dataclass(frozen=True, slots=True)
 class ChangeReport:
-    """What a change did to all its targets.
+    """The outcome of a change for all its targets.
 
     `interrupted` is the error that ended the run before every target was tried.
     """
@@ -59,21 +58,21 @@ class ChangeReport:
 
     @classmethod
     def of(cls, report: ChangeReport, **more: Any) -> Self:
-        """What `report` tells, as a kind that tells more."""
-        told = {each.name: getattr(report, each.name) for each in fields(report)}
-        return cls(**told, **more)
+        """The same report as a subclass with more fields."""
+        values = {each.name: getattr(report, each.name) for each in fields(report)}
+        return cls(**values, **more)
 
     @property
     def matched(self) -> int:
-        """How many there were to hit; more than were tried where only a share was asked for."""
+        """The number of targets found; with --percent, more than were tried."""
         return len(self.results) if self.total is None else self.total
 
     @property
     def succeeded(self) -> int:
-        """How many were changed, or would be in a dry run."""
+        """The number of targets changed, or in a dry run, that would be changed."""
         return sum(1 for result in self.results if result.error is None)
 
     @property
     def failed(self) -> int:
-        """How many were refused."""
+        """The number of targets that failed."""
         return len(self.results) - self.succeeded

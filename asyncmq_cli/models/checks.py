@@ -1,4 +1,4 @@
-"""What `check` looks at."""
+"""The probes of `check`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
 
 CHECK_STATES = ("ok", "warning", "unknown", "critical")
-"""From the best to the worst: what could not be read may be critical, so it is worse than a warning."""
+"""From best to worst. What cannot be read may be critical, so `unknown` is worse than `warning`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Threshold:
         return value < bound if self.least else value > bound
 
     def bound_of(self, state: str) -> float | Range | None:
-        """The bound whose crossing makes this state."""
+        """The bound that causes this state when crossed."""
         return {"critical": self.critical, "warning": self.warning}.get(state)
 
 
@@ -146,11 +146,11 @@ PROBE_BY_NAME = {probe.name: probe for probe in PROBES}
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One thing looked at; `queue` is None for what is of no queue. Durations are seconds; the value
-    of `redis` is how long it took to answer.
+    """One checked value; `queue` is None for values of no queue. Durations are seconds; the value of `redis`
+    is the time that it took to reply.
 
-    `value` is None where there is none, and where it could not be read: then `state` is
-    `unknown` and `problem` says why.
+    `value` is None if there is none or it could not be read; in the latter case, `state` is `unknown` and
+    `problem` says why.
     """
 
     name: str
@@ -163,7 +163,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """`timestamp` is None where Redis did not tell the time, and then `error` says why."""
+    """All probes. `timestamp` is None if Redis did not reply, and then `error` says why."""
 
     timestamp: float | None
     queues: Sequence[str]

@@ -1,4 +1,4 @@
-"""Dead jobs by their cause."""
+"""Groups of failures: dead jobs by their cause."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Dead jobs of one cause. `first_seen` and `last_seen` are when the first and last died, and
-    `sample_message` is the message of one of them as it is."""
+    """Dead jobs with the same cause. `first_seen` and `last_seen` are the times of the first and last death,
+    and `sample_message` is the unchanged message of one of them."""
 
     id: str
     type: str | None
@@ -24,9 +24,9 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True)
 class FailureGroups:
-    """The causes in a dead-letter queue of `scanned` jobs, the most frequent first.
+    """The groups of a dead-letter queue of `scanned` jobs, the largest first.
 
-    `left_out` jobs are in no group, because there were too many different causes.
+    `left_out` jobs are in no group, because there are too many different causes.
     """
 
     queue: str

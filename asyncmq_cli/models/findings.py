@@ -1,4 +1,4 @@
-"""What the doctor finds and repairs."""
+"""Findings and repairs of the doctor."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ _SAMPLES_KEPT = 5
 
 @dataclass(slots=True)
 class Samples:
-    """How many there were, and the first few."""
+    """A count, and the first few of what was counted."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> None:
-        """One more."""
+        """Count one more."""
         self.add_all(1, [text])
 
     def add_all(self, count: int, first: Sequence[str]) -> None:
-        """So many more, of which these are the first few."""
+        """Count more, of which these are the first few."""
         self.count += count
         self.first += first[: _SAMPLES_KEPT - len(self.first)]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of damage in one queue: `count` jobs (definitions, members, keys), the ids of the
-    first few, the task of each of these (None where it has none), why it matters, and what a repair
-    does or an operator can do.
+    """One kind of damage in one queue: the number of jobs (definitions, members or keys), the ids and tasks
+    of the first few (None for a job without a task), why it matters, and what a repair does or an operator
+    can do.
 
-    `repairable` says whether `doctor --repair` mends it, where its code is named at the latest.
+    `repairable` says whether `doctor --repair` repairs it, at least if its code is given.
     """
 
     code: str
@@ -49,7 +49,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found in the queues that were looked at."""
+    """The findings in the queues that were checked."""
 
     checked: Sequence[str]
     findings: Sequence[Finding]
@@ -57,7 +57,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport(ChangeReport):
-    """What became of each repair. `checked` are the queues, `left` what was found and not tried."""
+    """The outcome of each repair. `checked` are the queues, `left` the findings that were not repaired."""
 
     checked: Sequence[str] = ()
     left: Sequence[Finding] = ()

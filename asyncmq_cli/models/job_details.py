@@ -1,4 +1,4 @@
-"""A job with what its traceback says."""
+"""A job with its parsed traceback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One call of a traceback; `source` is its line of code, empty where it was not printed."""
+    """One call in a traceback. `source` is its line of code, or empty."""
 
     path: str
     line: int
@@ -22,10 +22,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """One exception of a chain: what was raised, and the calls that led there, the last called last.
+    """One exception of a chain, and its frames, the innermost last.
 
-    `led_to` says how it stands to the one that was raised after it: as its cause, or as what was
-    being handled; None for the one that nothing followed.
+    `led_to` is its relation to the next exception: `cause` (raise … from), or `context` (raised while this
+    one was handled); None for the last.
     """
 
     text: str
@@ -35,8 +35,8 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """What a stored traceback says. `chain` and `raised` start at the root cause, and `frames` are
-    those of all of them in that order, a bounded number."""
+    """A parsed traceback. `chain` and `raised` start at the root cause. `frames` are those of all exceptions,
+    in the same order, up to a bound."""
 
     type: str | None
     message: str | None
@@ -49,7 +49,7 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class JobDetail:
-    """`result` is decoded JSON; `error` is None where the job holds none."""
+    """A job, its decoded result, and its error, or None."""
 
     job: Job
     result: Any

@@ -1,4 +1,4 @@
-"""What jobs are listed by, and the pages."""
+"""Filters and pages of job lists."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """What a list narrows by; an empty text matches everything.
+    """A filter of a list. An empty text matches every job.
 
-    `group` is the id of a group of failures, or the start of one. Ages are seconds.
+    `group` is the id of a failure group, or its start. Ages are seconds.
     """
 
     q: str = ""
@@ -28,14 +28,14 @@ class JobFilter:
 
     @property
     def narrows(self) -> bool:
-        """Whether there is a job that it may not let through."""
+        """Whether it may exclude any job."""
         return self != JobFilter()
 
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """`state` is None for a page of the dead-letter queue, which holds more than one. Where `is_exact`
-    is False, there are at most `total` jobs."""
+    """A page of a list. `state` is None for the dead-letter queue, which holds several. If `is_exact` is
+    False, `total` is an upper bound."""
 
     queue: str
     state: str | None

@@ -1,4 +1,4 @@
-"""A job."""
+"""A job, as every layer sees it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from typing import Any, Protocol
 from asyncmq_cli.models.values import as_number
 
 _OUTSIDE = ("status", "result", "active_since")
-"""What lives outside of the record."""
+"""Members that are stored outside the record."""
 
 
 class SplitPart(Protocol):
-    """A part of a job that is read when it is asked for."""
+    """The payload part of a job, read on use."""
 
     def read(self, most: int | None = None) -> tuple[Mapping[str, Any], str | None, int]:
-        """Its fields, what is wrong with them, and about how many bytes of memory they take."""
+        """Its fields, the problem with them or None, and their approximate size in memory in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job as AsyncMQ would hydrate it.
+    """One job, as AsyncMQ would load it.
 
-    `record` is the decoded record with the state, result and claim that live outside it;
-    None where it is missing or cannot be read, and then `problem` says why.
-    `due_at` is the score of the delayed set or of the repeatables, `dead_at` that of the
-    dead-letter queue.
+    `record` is the decoded record with the state, result and claim that are stored outside it. If it is
+    missing or cannot be read, it is None and `problem` says why. `due_at` is the score in the delayed set
+    or the repeatables, `dead_at` that in the dead-letter queue.
     """
 
     queue: str
@@ -37,11 +36,11 @@ class Job:
     due_at: float | None = None
     dead_at: float | None = None
     split: SplitPart | None = field(default=None, compare=False, repr=False)
-    """Where its arguments are, if these may lie beside the record: most looks at a job need none of them."""
+    """Its payload part, if it may have one. Most commands do not need the arguments."""
 
     def whole(self, most: int | None = None) -> Job:
-        """The same with its arguments. Those of more than `most` bytes of memory, or beyond the bound of a
-        job, are replaced by a word that says so, and `problem` says it too."""
+        """The same job with its arguments. If they take more than `most` bytes in memory, or exceed the limit
+        for one job, a placeholder replaces them and `problem` says so."""
         return self._with_arguments(most)[0]
 
     def _with_arguments(self, most: int | None) -> tuple[Job, int]:
@@ -54,8 +53,8 @@ class Job:
 
     @property
     def task_id(self) -> str | None:
-        """The name of its task, None where it has none."""
-        # The order in which AsyncMQ's inspection looks for the name.
+        """The name of its task, or None."""
+        # In the order of AsyncMQ's inspection.
         for key in ("task_id", "task", "name"):
             if value := self.get(key):
                 return str(value)
@@ -63,7 +62,7 @@ class Job:
 
     @property
     def sort_time(self) -> float:
-        """`run_at`, else `created_at`, else `timestamp`; 0.0 where none is a number.
+        """`run_at`, else `created_at`, else `timestamp`; 0.0 if none is a number.
 
         Source: `extract_job_timestamp` in asyncmq.core.inspection.
         """
@@ -72,32 +71,32 @@ class Job:
 
     @property
     def moment(self) -> float:
-        """When it died where that is known, else `sort_time`: by which its age is told."""
+        """The time from which its age is counted: its death, if known, else `sort_time`."""
         return self.dead_at if self.dead_at is not None else self.sort_time
 
     @property
     def run_at(self) -> Any:
-        """As stored; a repeatable's is its next run, which is stored beside its definition."""
+        """`run_at` as stored; for a repeatable, the score of its definition."""
         return self.due_at if self.status == "repeatable" else self.get("run_at")
 
     @property
     def created_at(self) -> float | None:
-        """Epoch seconds, None where it is no number."""
+        """Epoch seconds; None if it is not a number."""
         return as_number(self.get("created_at"))
 
     @property
     def delay_until(self) -> float | None:
-        """Epoch seconds: as its record says, else, of a delayed job, when it is due."""
+        """Epoch seconds, by its record; for a delayed job without one, its score."""
         stored = as_number(self.get("delay_until"))
         return self.due_at if stored is None and self.status == "delayed" else stored
 
     def get(self, key: str) -> Any:
-        """A value of the record; None where it is not there."""
+        """A value of the record, or None."""
         return None if self.record is None else self.record.get(key)
 
 
 def whole_page(jobs: Iterable[Job], most: int) -> list[Job]:
-    """The jobs with their arguments, of at most so many bytes of memory in all."""
+    """The jobs with their arguments, which take at most so many bytes in memory in all."""
     found: list[Job] = []
     for job in jobs:
         one, size = job._with_arguments(most)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 STATE_FIELDS = frozenset({"failed", "completed", "expired", "cancelled", "waiting_children", "problem"})
-"""Fields of QueueStats that need a pass over the states hash; `failed` and `expired` share one set."""
+"""Fields of QueueStats that need a pass over the states hash: `failed` and `expired` share a sorted set."""
 SIZE_FIELDS = frozenset({"paused", "waiting", "active", "delayed", "dlq", "repeatables"})
-"""Fields that are the sizes of places."""
+"""Fields that are sizes of collections."""
 ALL_FIELDS = SIZE_FIELDS | STATE_FIELDS | {"workers", "oldest_waiting_seconds"}
 CHEAP_FIELDS = ALL_FIELDS - STATE_FIELDS
 
@@ -16,11 +16,11 @@ CHEAP_FIELDS = ALL_FIELDS - STATE_FIELDS
 class QueueStats:
     """A row of `queues list`. Each count equals the total of `jobs list` for that state.
 
-    A count is None where its key cannot be read, or where it was not asked for. `oldest_waiting_seconds` is
-    the age by `created_at` of the oldest among the jobs that stand first in their priority; it is also None
-    where nothing waits. `problem` says where the states hash contradicts the places. `states_age_seconds` is
-    how long ago the fields in STATE_FIELDS were read. `empty` is a queue of which the sizes show no job, no
-    definition and no worker, and that is not paused: the counter of its waiting set keeps it in the lists.
+    A count is None if its key cannot be read, or if it was not requested. `oldest_waiting_seconds` is the age
+    by `created_at` of the oldest among the first jobs of each priority; None if no job waits. `problem` says
+    where the states hash contradicts the sizes. `states_age_seconds` is how long ago the STATE_FIELDS were
+    read. `empty`: the queue has no job, definition or worker, and is not paused; it is listed only because
+    the counter of its waiting set remains.
     """
 
     name: str

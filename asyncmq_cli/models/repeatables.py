@@ -1,4 +1,4 @@
-"""What is scheduled."""
+"""Repeatable definitions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from asyncmq_cli.models.changes import ChangeReport
 
 @dataclass(frozen=True, slots=True)
 class Repeatable:
-    """One stored definition. `id` is its identity, empty where it cannot be read; then `definition`
-    is None and `problem` says why. `overdue`: not paused, and its next run long past."""
+    """One stored definition. If it cannot be read, `id` is empty, `definition` is None, and `problem` says
+    why. `overdue`: not paused, and its next run is long past."""
 
     queue: str
     id: str
@@ -23,16 +23,16 @@ class Repeatable:
     problem: str | None = None
 
     def get(self, key: str) -> Any:
-        """A value of the definition; None where it is not there."""
+        """A value of the definition, or None."""
         return None if self.definition is None else self.definition.get(key)
 
 
 @dataclass(frozen=True, slots=True)
 class RepeatableChange(ChangeReport):
-    """What a change did to the one definition that it was of.
+    """The outcome of a change of one definition.
 
-    `repeatable` is None where it was not found. `next_runs` are the runs to come where the change
-    set them, and `existed` says of an added definition that it was there already.
+    `repeatable` is None if it was not found. `next_runs` are the next runs, if the change sets them, and
+    `existed` says that an added definition existed already.
     """
 
     repeatable: Repeatable | None = None

@@ -1,4 +1,4 @@
-"""What a user may do with a queue."""
+"""The rights of the Redis user."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """`user` and `server` are None where the server does not tell. Commands are in small letters; `refused`
-    is what the server said to the first that it would not take."""
+    """Whether each command, in lower case, is allowed. `user` and `server` are None if the server does not
+    report them. `refused` is the server's error for the first command that it refused, or None."""
 
     user: str | None
     server: str | None

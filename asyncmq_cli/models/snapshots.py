@@ -1,4 +1,4 @@
-"""All queues at one time, and over time."""
+"""Snapshots of all queues, and their history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LatestJob:
-    """`created` is the job's `timestamp`, else its `created_at`, else 0.0."""
+    """A job of `latest_jobs`. `created` is its `timestamp`, else its `created_at`, else 0.0."""
 
     created: float
     queue: str
@@ -26,7 +26,7 @@ class LatestJob:
 
 @dataclass(frozen=True, slots=True)
 class LatestQueue:
-    """`active_at` is when the newest of its jobs was created; 0.0 where it has none."""
+    """A queue of `latest_queues`. `active_at` is when its newest job was created; 0.0 without jobs."""
 
     active_at: float
     name: str
@@ -34,7 +34,7 @@ class LatestQueue:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSnapshot:
-    """What there was at one moment, in all queues together. None is what could not be read."""
+    """The totals of all queues at one time. A count that could not be read is None."""
 
     timestamp: float
     waiting: int | None
@@ -56,11 +56,11 @@ class MetricsSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What the history says of the present pace; None where it says nothing.
+    """The present rates, by the history; None if it does not tell.
 
-    Per minute, over the `window_seconds` that lie between the first and the last of `snapshots`.
-    A backlog shrinks by what is worked off, not by what is removed. `seconds_until_empty` is 0 where
-    nothing waits, and None where the backlog does not shrink.
+    Rates are per minute, over the `window_seconds` between the first and the last of `snapshots`. Removed
+    jobs do not count as work on the backlog. `seconds_until_empty` is 0 if no job waits, and None if the
+    backlog does not shrink.
     """
 
     completed_per_minute: float | None = None
@@ -72,17 +72,17 @@ class Rates:
 
 
 TOTAL_FIELDS = ALL_FIELDS - {"oldest_waiting_seconds", "repeatables"}
-"""Of the rows: what the totals and the distribution of the states are made of."""
+"""The fields of rows that the totals and the distribution of states need."""
 SNAPSHOT_FIELDS = TOTAL_FIELDS
-"""Of the rows: what a MetricsSnapshot is made of."""
+"""The fields of rows that a MetricsSnapshot needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All queues at one time, as far as it was asked for: what was not is None.
+    """All queues at one time. What was not requested is None.
 
-    `workers` are those that live. `latest_at` is when the latest jobs were looked for, which in a
-    row of pictures may be earlier than `now`; `latest_partial` says that not all jobs were looked through.
+    `workers` are the live ones. `latest_at` is when the latest jobs were read, which may be earlier than
+    `now` in a series of snapshots. `latest_partial` says that not all jobs were searched.
     """
 
     now: float
@@ -95,24 +95,24 @@ class Snapshot:
 
     @property
     def states_age(self) -> float | None:
-        """How many seconds ago the states hashes were read; None where they were not."""
+        """Seconds since the states hashes were read; None if they were not."""
         ages = [row.states_age_seconds for row in self.stats or () if row.states_age_seconds is not None]
         return max(ages, default=None)
 
     def count(self, state: str) -> int | None:
-        """The jobs of a state in all queues, None where one of them could not be counted."""
+        """The number of jobs of a state in all queues; None if one count is unknown."""
         counts = [getattr(row, state.replace("-", "_")) for row in self.stats or ()]
         return None if None in counts else sum(counts)
 
     @property
     def total_jobs(self) -> int | None:
-        """In all states; None where one count could not be read."""
+        """The number of jobs in all states; None if one count is unknown."""
         counts = [self.count(state) for state in JOB_STATES]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     @property
     def total_workers(self) -> int | None:
-        """Live ones; None where one count could not be read."""
+        """The number of live workers; None if one count is unknown."""
         counts = [row.workers for row in self.stats or ()]
         return None if None in counts else sum(count or 0 for count in counts)
 
@@ -131,13 +131,13 @@ class Snapshot:
 
 
 EVENTS = ("overview", "jobdist", "metrics", "queues", "workers", "latest_jobs", "latest_queues")
-"""In the order in which the dashboard sends them."""
+"""In the order of the dashboard."""
 RUNTIME = "runtime"
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeEvent:
-    """What AsyncMQ published: `name` is such as `job:stalled`, `ts` its own time of it."""
+    """An event of AsyncMQ. `name` is, for example, `job:stalled`; `ts` is the event's own time."""
 
     name: str
     data: Any
@@ -146,7 +146,7 @@ class RuntimeEvent:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """Values over time, the oldest first; per minute where they are rates. None where they are not known.
+    """Values over time, the oldest first; unknown ones are None. Rates are per minute.
 
     There is a backlog for each of `times`, and a rate for each but the first.
     """

@@ -23,10 +23,10 @@ JOB_STATES = (
     WAITING_CHILDREN,
 )
 OPEN_STATES = ("waiting", "active", "delayed", WAITING_CHILDREN)
-"""Of jobs that are still to run, or to end."""
+"""States of jobs that have not ended."""
 ENDED_STATES = ("completed", "failed", "expired", "cancelled")
 DEAD_STATES = ("failed", "expired")
-"""Of jobs that AsyncMQ puts into the dead-letter queue."""
+"""States of jobs in the dead-letter queue."""
 LISTED_STATES = (*JOB_STATES, "repeatable", "all")
 
 

@@ -1,4 +1,4 @@
-"""What `wait` waits for."""
+"""The goals and reports of `wait`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ WAIT_GOALS = ("drained", "active-empty", "job")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How what is waited for stands: `left` of `total` jobs are still in the way. `rate` is by how
-    many they become fewer in a second, and `seconds_left` how long it takes at that rate; both are
-    None while they do not. The counts of a queue are None where jobs by name are waited for."""
+    """The progress of a wait: `left` of `total` jobs remain. `rate` is the decrease in jobs per second, and
+    `seconds_left` the time left at that rate; both are None while the number does not decrease. The counts
+    of a queue are None if the wait is for named jobs."""
 
     left: int
     total: int
@@ -29,8 +29,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class WaitReport:
-    """How the waiting ended. `outcome` is `done` or the code of `error`. `jobs` are those waited for
-    by name, each with its last state: `vanished` for one that is no longer there."""
+    """The end of a wait. `outcome` is `done` or the code of `error`. `jobs` are the named jobs, each with its
+    last state: `vanished` for one that no longer exists."""
 
     queue: str
     goal: str

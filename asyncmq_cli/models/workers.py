@@ -10,12 +10,12 @@ from asyncmq_cli.models.values import page_count
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker by its last heartbeat; `heartbeat` and `concurrency` are None where they cannot be
-    read, and then `problem` says why. `ttl` is seconds.
+    """A worker, by its last heartbeat. `heartbeat` and `concurrency` are None if they cannot be read, and
+    then `problem` says why. `ttl` is seconds.
 
-    `age_seconds` is by the server's clock as far as Redis tells, as it was at `read_at`; None where it
-    is not known. `clock_offset` is by how many seconds the worker's clock is ahead (negative: behind),
-    None where nothing contradicts it.
+    `age_seconds` is the age of the heartbeat at `read_at`, by the server's clock where there is evidence;
+    None if unknown. `clock_offset` is the seconds by which the worker's clock is ahead (negative: behind);
+    None if nothing contradicts it.
     """
 
     id: str

@@ -11,7 +11,7 @@
 --       then two lists, each its length and its members: those found in the delayed and the
 --       dead-letter zset; what follows them is each repair's own
 --
--- `moved` returns nil if all is as it was found, else
+-- Returns of `moved`: nil if all is as it was found, else
 --         {-1}     a member, or a mark of ARGV 6, has come or gone
 --         {-2}     the job's state is not the one found
 --         {-3}     the job's claim or heartbeat is not the one found
