@@ -21,55 +21,55 @@ if TYPE_CHECKING:
 Run = Callable[["ChangeRequest"], "ChangeReport"]
 
 
-def change_jobs(session: Session, targets: Targets, run: Run, manner: ChangeOptions) -> None:
+def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOptions) -> None:
     """Change the jobs named, or those that a filter finds, once that is confirmed."""
     from asyncmq_cli.output.terminal import progress
     from asyncmq_cli.services.changes.jobs import BulkOptions, ChangeRequest
 
-    if manner.backup is not None:
+    if options.backup is not None:
         from asyncmq_cli.services.backup.writer import require_new
 
-        require_new(manner.backup)
+        require_new(options.backup)
     rate, abort_above = parse.rate_of(session.flags), parse.abort_share_of(session.flags)
     by_filter = parse.is_by_filter(targets, session.flags)
     cut_offs = _cut_offs(session)
-    if manner.dry_run:
+    if options.dry_run:
         for line in cut_offs:
             session.out.remark("note", line)
-    chosen = _found(session, targets, manner) if by_filter else _of_ids(session, targets)
+    chosen = _found(session, targets, options) if by_filter else _of_ids(session, targets)
 
     def request(advance: Callable[[int], None] | None = None, *, dry_run: bool) -> ChangeRequest:
-        options = BulkOptions(rate=rate, abort_above=abort_above, progress=advance)
+        pace = BulkOptions(rate=rate, abort_above=abort_above, progress=advance)
         return ChangeRequest(
-            targets.queue, chosen, manner.reason, dry_run, manner.noun, options, manner.backup
+            targets.queue, chosen, options.reason, dry_run, options.noun, pace, options.backup
         )
 
     overflow = confirm.of_overflow(session, len(chosen.job_ids))
-    if not manner.dry_run and not manner.yes:
+    if not options.dry_run and not options.yes:
         if by_filter:
-            _ask(session, _confirmation(targets, manner, chosen, [*cut_offs, *overflow]))
-        elif manner.destructive or overflow:
+            _ask(session, _confirmation(targets, options, chosen, [*cut_offs, *overflow]))
+        elif options.destructive or overflow:
             preview = run(request(dry_run=True))
-            _ask(session, confirm.of_preview(manner.verb, preview, [*overflow, *_of_backup(manner)]))
+            _ask(session, confirm.of_preview(options.verb, preview, [*overflow, *_of_backup(options)]))
     else:
         for line in overflow:
             session.out.remark("warning", line)
     # Before the change: an error after it would report a change that was made as a failure.
-    idle = _idleness(session, targets.queue, manner) if abort_above is None else None
-    with progress.of_changes(session.out, manner.verb, len(chosen.job_ids) if by_filter else 0) as advance:
-        report = run(request(advance, dry_run=manner.dry_run))
+    idle = _idleness(session, targets.queue, options) if abort_above is None else None
+    with progress.of_changes(session.out, options.verb, len(chosen.job_ids) if by_filter else 0) as advance:
+        report = run(request(advance, dry_run=options.dry_run))
     try:
         session.report(report, brief=by_filter)
         if idle is not None and report.succeeded:
             session.out.remark("note", f"{idle}, so the jobs stay waiting")
     finally:
-        if manner.backup is not None and report.succeeded and not report.dry_run:
-            confirm.note_backup(session, manner.backup)
+        if options.backup is not None and report.succeeded and not report.dry_run:
+            confirm.note_backup(session, options.backup)
 
 
-def _idleness(session: Session, queue: str, manner: ChangeOptions) -> str | None:
+def _idleness(session: Session, queue: str, options: ChangeOptions) -> str | None:
     """Why retried jobs will only wait, or None. For people; a program asks `check`."""
-    if manner.verb != "retry" or manner.dry_run or not session.out.for_people:
+    if options.verb != "retry" or options.dry_run or not session.out.for_people:
         return None
     return session.job_changes.why_idle(queue)
 
@@ -80,7 +80,7 @@ def _of_ids(session: Session, targets: Targets) -> Selection:
     return Selection(job_ids(session, targets.queue, targets.job_ids or []))
 
 
-def _found(session: Session, targets: Targets, manner: ChangeOptions) -> Selection:
+def _found(session: Session, targets: Targets, options: ChangeOptions) -> Selection:
     """The jobs that the filter finds. An unknown queue or group is recorded as a failed attempt."""
     from asyncmq_cli.output.tables import tables
     from asyncmq_cli.services.changes.jobs import ChangeRequest
@@ -89,9 +89,9 @@ def _found(session: Session, targets: Targets, manner: ChangeOptions) -> Selecti
     try:
         chosen = _selection(session, targets)
     except (QueueNotFound, GroupNotFound, AmbiguousGroup) as exc:
-        if not manner.dry_run:
-            nothing = ChangeRequest(targets.queue, Selection([]), manner.reason, noun=manner.noun)
-            session.job_changes.refused(manner.verb, nothing, exc)
+        if not options.dry_run:
+            nothing = ChangeRequest(targets.queue, Selection([]), options.reason, noun=options.noun)
+            session.job_changes.refused(options.verb, nothing, exc)
         raise
     if chosen.nameless:
         left = tables.counted(chosen.nameless, "job")
@@ -138,19 +138,19 @@ def _cut_offs(session: Session) -> list[str]:
 
 
 def _confirmation(
-    targets: Targets, manner: ChangeOptions, chosen: Selection, cut_offs: Sequence[str]
+    targets: Targets, options: ChangeOptions, chosen: Selection, cut_offs: Sequence[str]
 ) -> confirm.Confirmation:
-    remarks = [*cut_offs, *_of_backup(manner)]
+    remarks = [*cut_offs, *_of_backup(options)]
     if targets.state is None and not targets.dead:
         remarks.insert(
             0, f"only {targets.default_state} jobs; {targets.other_states or '--state sets another'}"
         )
     return confirm.Confirmation(
-        manner.verb, targets.queue, chosen.job_ids, chosen.states, chosen.total, remarks=remarks
+        options.verb, targets.queue, chosen.job_ids, chosen.states, chosen.total, remarks=remarks
     )
 
 
-def _of_backup(manner: ChangeOptions) -> list[str]:
-    if manner.verb != "remove":
+def _of_backup(options: ChangeOptions) -> list[str]:
+    if options.verb != "remove":
         return []
-    return [confirm.NO_BACKUP if manner.backup is None else f"backup: {manner.backup}"]
+    return [confirm.NO_BACKUP if options.backup is None else f"backup: {options.backup}"]

@@ -59,25 +59,25 @@ class _Board(Generic[T]):
 
     def show(self, found: tuple[Snapshot, T]) -> None:
         self._shown = found
-        snapshot = found[0].metrics()
+        totals = found[0].metrics()
         # Totals of different moments would make wrong rates.
-        if snapshot.is_whole and not found[0].states_age:
-            self._trend.add(snapshot)
+        if totals.is_whole and not found[0].states_age:
+            self._trend.add(totals)
 
     def lines(self, width: int, height: int) -> list[str]:
         from asyncmq_cli.output.terminal import header_footer, screens
         from asyncmq_cli.output.terminal.viewport import viewport_for
 
         out = self._session.out
-        picture, value = self._shown
+        snapshot, value = self._shown
         problem = None if self.outage is None else self.outage.error.message
         where = self._session.config.shown_url
         remarks = header_footer.remarks(problem, self._session.warnings, where=where)
         viewport = viewport_for(out, width=width, height=height - 2 - len(remarks))
-        corner = header_footer.as_of(picture.now, self._every, is_old=problem is not None, utc=viewport.utc)
-        shown = out.drawn_all([screens.head(picture, viewport, corner), *self._frame(value, viewport)])
+        corner = header_footer.as_of(snapshot.now, self._every, is_old=problem is not None, utc=viewport.utc)
+        shown = out.drawn_all([screens.head(snapshot, viewport, corner), *self._frame(value, viewport)])
         # Warnings are the last to go where there is no room.
-        is_current = picture.metrics().is_whole
+        is_current = snapshot.metrics().is_whole
         below = [header_footer.trends(self._trend.trend(), viewport, is_current=is_current), *remarks]
         return [*shown[: viewport.height + 1], *out.drawn_all(below)]
 
@@ -95,22 +95,22 @@ def watch(
     from asyncmq_cli.services.monitoring.poller import Outage, Poller
 
     every = _interval(session)
-    poller = session.poller(workers=workers, latest=latest, again=True)
+    reader = session.poller(workers=workers, latest=latest, again=True)
 
-    def both() -> tuple[Snapshot, T]:
-        picture = poller.read()
-        return picture, read(picture)
+    def read_both() -> tuple[Snapshot, T]:
+        snapshot = reader.read()
+        return snapshot, read(snapshot)
 
-    feed = Poller(session.store, both, poller.reset)
+    poller = Poller(session.store, read_both, reader.reset)
     # Before the screen is taken: an error of the first read is reported like any other.
-    board = _Board(session, frame, every, feed.first())
+    board = _Board(session, frame, every, poller.first())
     session.has_screen = True
     try:
         with LiveScreen(board.lines) as screen:
             screen.draw()
-            while screen.wait(board.outage.pause if board.outage else feed.pause(every)):
+            while screen.wait(board.outage.pause if board.outage else poller.pause(every)):
                 session.warnings.clear()
-                found = feed.next()
+                found = poller.next()
                 board.outage = found if isinstance(found, Outage) else None
                 if not isinstance(found, Outage):
                     board.show(found)

@@ -71,7 +71,7 @@ def doctor(
         return _look_at_self(
             session, queues or [], others=repair or dry_run or yes or bool(code) or reason is not None
         )
-    names, codes = _queues_and_codes(session, queues or [], _known(code or []))
+    names, codes = _queues_and_codes(session, queues or [], _check_codes(code or []))
     if not repair:
         if dry_run or yes or reason is not None:
             raise UsageProblem("--dry-run, --yes and --reason go with --repair")
@@ -187,7 +187,7 @@ def _queues_and_codes(session: Session, words: list[str], codes: list[str]) -> t
     return names, [*codes, *meant]
 
 
-def _known(codes: list[str]) -> list[str]:
+def _check_codes(codes: list[str]) -> list[str]:
     """Raises UsageProblem for an unknown code, with the nearest."""
     from asyncmq_cli.services.doctor.catalogue import BY_CODE
 

@@ -30,21 +30,21 @@ def report(session: Session, queue: str | None) -> None:
         rights = session.doctor.rights(queue or _ANY_QUEUE)
     except RedisProblem as exc:
         problem = exc
-    told = _document(session, queue, rights, problem)
+    document = _document(session, queue, rights, problem)
     with session.out.outcome():
-        _print(session, told)
+        _print(session, document)
     if problem is not None:
         raise problem
 
 
-def _print(session: Session, told: dict[str, Any]) -> None:
+def _print(session: Session, document: dict[str, Any]) -> None:
     from asyncmq_cli.output.text.key_value import tab_separated_pairs
 
     # Not by session.detail, which asks Redis for the time.
     if session.out.for_programs:
-        session.out.document(told)
+        session.out.document(document)
         return
-    for line in _lines(told) if session.out.for_people else tab_separated_pairs(told):
+    for line in _lines(document) if session.out.for_people else tab_separated_pairs(document):
         session.out.line(line)
 
 
@@ -103,27 +103,27 @@ def _sorted_out(taken: dict[str, bool]) -> dict[str, list[str]]:
     }
 
 
-def _lines(told: dict[str, Any]) -> Iterator[str]:
+def _lines(document: dict[str, Any]) -> Iterator[str]:
     from asyncmq_cli.output.text.escape import escape
 
-    yield from map(escape, _told(told))
+    yield from map(escape, _sentences(document))
 
 
-def _told(told: dict[str, Any]) -> Iterator[str]:
+def _sentences(document: dict[str, Any]) -> Iterator[str]:
     first: set[str] = set()
-    for program in told["programs"]:
+    for program in document["programs"]:
         later = " (behind the one above)" if program["name"] in first else ""
         first.add(program["name"])
         what = _WORDS[program["is"]]
         yield f"{program['name']:<12} {program['path']}: {what}{later}"
-    yield f"library      {'can' if told['library_importable'] else 'cannot'} be imported here"
-    for name, version in told["versions"].items():
+    yield f"library      {'can' if document['library_importable'] else 'cannot'} be imported here"
+    for name, version in document["versions"].items():
         yield f"{name.replace('_', '-'):<12} {version or '-'}"
-    redis = told["redis"]
+    redis = document["redis"]
     yield f"redis        {redis['url']} (from {redis['from']})"
     yield f"user         {redis['user'] or '-'}"
-    for name in ("reading", "changing") if told["rights"] else ():
-        lacks = told["rights"][name]["lacks"]
+    for name in ("reading", "changing") if document["rights"] else ():
+        lacks = document["rights"][name]["lacks"]
         yield f"{name:<12} {'lacks ' + ' '.join(f'+{one}' for one in lacks) if lacks else 'every right'}"
-    if told["rights"] and told["rights"]["refused"]:
-        yield f"refused      {told['rights']['refused']}"
+    if document["rights"] and document["rights"]["refused"]:
+        yield f"refused      {document['rights']['refused']}"

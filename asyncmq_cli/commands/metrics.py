@@ -41,21 +41,21 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
 
     rates: Rates | None = None
 
-    def read(picture: Snapshot) -> tuple[MetricsSnapshot, Rates]:
+    def read(snapshot: Snapshot) -> tuple[MetricsSnapshot, Rates]:
         nonlocal rates
-        snapshot = picture.metrics()
+        totals = snapshot.metrics()
         # Totals of different moments would make wrong rates.
-        if rates is None or not picture.states_age:
+        if rates is None or not snapshot.states_age:
             if not no_record:
-                session.metrics.keep(snapshot)
-            rates = session.metrics.rates(snapshot)
-        return snapshot, rates
+                session.metrics.keep(totals)
+            rates = session.metrics.rates(totals)
+        return totals, rates
 
     if watch.is_wanted(session):
         watch.watch(session, read, metrics.frame)
         return
-    snapshot, pace = read(session.poller(SNAPSHOT_FIELDS).read())
-    session.detail(lambda: snapshots.metrics_now(snapshot, pace), lambda now: metrics.lines(snapshot, pace))
+    totals, pace = read(session.poller(SNAPSHOT_FIELDS).read())
+    session.detail(lambda: snapshots.metrics_now(totals, pace), lambda now: metrics.lines(totals, pace))
 
 
 @command(app, "record")

@@ -25,13 +25,13 @@ def overview(session: Session) -> None:
     from asyncmq_cli.output.terminal.viewport import viewport_for
 
     if watch.is_wanted(session):
-        watch.watch(session, lambda picture: picture, screens.overview, workers=True, latest=True)
+        watch.watch(session, lambda snapshot: snapshot, screens.overview, workers=True, latest=True)
         return
-    picture = session.poller(workers=True, latest=True).read()
+    snapshot = session.poller(workers=True, latest=True).read()
     if session.out.for_programs:
-        session.out.document(snapshots.overview(picture))
+        session.out.document(snapshots.overview(snapshot))
     elif session.out.for_people:
-        session.out.draw_all(screens.whole(picture, viewport_for(session.out)))
+        session.out.draw_all(screens.whole(snapshot, viewport_for(session.out)))
     else:
-        for line in snapshots.overview_rows(picture):
+        for line in snapshots.overview_rows(snapshot):
             session.out.line(line)

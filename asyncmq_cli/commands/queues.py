@@ -45,8 +45,8 @@ def list_(session: Session) -> None:
         columns = watch.columns_of(session, views.on_screen(views.QUEUES))
         watch.watch(
             session,
-            lambda picture: picture,
-            lambda picture, viewport: screens.queues(picture.stats or (), columns, picture.now, viewport),
+            lambda snapshot: snapshot,
+            lambda snapshot, viewport: screens.queues(snapshot.stats or (), columns, snapshot.now, viewport),
         )
         return
     columns = views.queues_columns(session.out.for_people, session.out.fields)

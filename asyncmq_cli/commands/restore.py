@@ -22,7 +22,7 @@ FileArg = Annotated[
 
 
 def restore_jobs(
-    session: Session, file: str, job_ids: list[str] | None, manner: ChangeOptions, *, force: bool
+    session: Session, file: str, job_ids: list[str] | None, options: ChangeOptions, *, force: bool
 ) -> None:
     from asyncmq_cli.errors import UsageProblem
     from asyncmq_cli.output.terminal import progress
@@ -31,33 +31,33 @@ def restore_jobs(
     rate = parse.rate_of(session.flags)
     if file == STANDARD_INPUT and STANDARD_INPUT in (job_ids or ()):
         raise UsageProblem("the backup and the ids cannot both come from standard input")
-    named = words(session, job_ids) if job_ids else None
+    ids = words(session, job_ids) if job_ids else None
     with Backup(file) as backup:
-        if named is not None:
+        if ids is not None:
             known = {entry.id for entry in backup.entries.values()}
-            named = [job_id if job_id in known else job_id.strip() or job_id for job_id in named]
-        _warn(session, backup, whole=named is None)
+            ids = [job_id if job_id in known else job_id.strip() or job_id for job_id in ids]
+        _warn(session, backup, whole=ids is None)
         chosen = session.restores.chosen(backup)
-        overflow = confirm.of_overflow(session, len(chosen if named is None else named))
-        if named is None and not manner.dry_run and not manner.yes:
+        overflow = confirm.of_overflow(session, len(chosen if ids is None else ids))
+        if ids is None and not options.dry_run and not options.yes:
             _ask(session, backup, chosen, overflow)
         else:
             for line in overflow:
                 session.out.remark("warning", line)
-        with progress.of_changes(session.out, manner.verb, len(chosen) if named is None else 0) as advance:
+        with progress.of_changes(session.out, options.verb, len(chosen) if ids is None else 0) as advance:
             from asyncmq_cli.services.backup.restore import RestoreRequest
             from asyncmq_cli.services.changes.jobs import BulkOptions
 
             request = RestoreRequest(
                 backup,
-                named,
+                ids,
                 force=force,
-                reason=manner.reason,
-                dry_run=manner.dry_run,
+                reason=options.reason,
+                dry_run=options.dry_run,
                 options=BulkOptions(rate=rate, progress=advance),
             )
             report = session.restores.restore(request)
-    session.report(report, brief=named is None)
+    session.report(report, brief=ids is None)
 
 
 def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Sequence[str]) -> None:

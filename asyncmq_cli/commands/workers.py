@@ -152,7 +152,7 @@ def _watch(session: Session, one_page: Callable[[], WorkerPage]) -> None:
     columns = watch.columns_of(session, views.on_screen(views.WORKERS))
     watch.watch(
         session,
-        lambda picture: (picture.now, one_page()),
+        lambda snapshot: (snapshot.now, one_page()),
         lambda found, viewport: screens.workers(found[1], columns, found[0], viewport),
     )
 

@@ -72,7 +72,8 @@ def _harmless(found: Answer) -> list[Candidate]:
 def _about(offer: Candidate) -> str:
     """The description in one short line. Data of jobs may hold anything."""
     from asyncmq_cli.output.redaction.redact import redact_text
+    from asyncmq_cli.output.text.cutting import beginning_of
     from asyncmq_cli.output.text.escape import escape
 
     text = escape(" ".join(redact_text(offer.about).split()))
-    return text if len(text) <= _LONGEST_ABOUT else f"{text[: _LONGEST_ABOUT - 1]}…"
+    return beginning_of(text, _LONGEST_ABOUT)

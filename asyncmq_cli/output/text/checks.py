@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.models.checks import CHECK_STATES, PROBE_BY_NAME, CheckReport, Probe, Range, Threshold
 from asyncmq_cli.output.redaction.redact import redact_text
+from asyncmq_cli.output.text.cutting import beginning_of
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import duration, rfc3339
 
@@ -38,9 +39,9 @@ def summary(report: CheckReport) -> str:
         many = len(report.queues)
         return "1 queue is well" if many == 1 else f"{many:,} queues are well" if many else "no queues"
     # One thing that cannot be read may leave several values unknown.
-    told = list(dict.fromkeys(trouble(probe) for probe in troubles))
-    named = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in told[:_NAMED]]
-    more = len(told) - len(named)
+    texts = list(dict.fromkeys(trouble(probe) for probe in troubles))
+    named = [beginning_of(text, _LONGEST) for text in texts[:_NAMED]]
+    more = len(texts) - len(named)
     return "; ".join([*named, *([f"and {more:,} more"] if more else [])])
 
 

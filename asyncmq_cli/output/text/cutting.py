@@ -18,6 +18,11 @@ MOST_LINES = 300
 _HOW = "--full shows them"
 
 
+def beginning_of(text: str, most: int) -> str:
+    """The text, or its first characters and `…`: at most `most` in all."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def cut_text(text: str, most: int = MOST_CHARACTERS) -> str:
     """The beginning of a text, and how much of it is left out."""
     return text if len(text) <= most else f"{text[:most]}{_rest(len(text) - most, 'character')}"
