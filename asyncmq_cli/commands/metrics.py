@@ -126,7 +126,7 @@ def prometheus(
             "metrics prometheus prints the text format of Prometheus, not JSON",
             hint="'asyncmq metrics show --json' has the totals, 'asyncmq queues list --json' the queues",
         )
-    from asyncmq_cli.output.printer import replace_file
+    from asyncmq_cli.output.atomic_file import replace_file
     from asyncmq_cli.output.text.metrics import exposition
 
     scrape = session.prometheus.scrape()
