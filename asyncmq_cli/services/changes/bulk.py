@@ -64,8 +64,8 @@ class Throttle:
 
 
 class JobRunner(Runner):
-    """Tries a change on job after job. `watch` is told which were changed, and may raise. What goes
-    into a `backup` is in it before it is sent."""
+    """Changes job after job. `watch` gets the ids of changed jobs, and may raise to stop. With a `backup`,
+    jobs are written to it before their removal is sent."""
 
     backup: BackupWriter | None = None
     throttle = Throttle(None)

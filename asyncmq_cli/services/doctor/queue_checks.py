@@ -180,8 +180,8 @@ def _scheduled_twice(first: Sequence[_Outline]) -> Iterator[QueueFinding]:
 
 
 def _near_schedules(schedules: Collection[str | float | None]) -> set[str | float | None]:
-    """Intervals, and cron expressions that differ from another in one field. Where both of two
-    such are meant, one expression can say so."""
+    """Intervals, and cron expressions that differ from another one in one field: a single expression could
+    stand for both."""
     by_rest: dict[Any, set[str | float | None]] = defaultdict(set)
     for schedule in schedules:
         if isinstance(schedule, str):

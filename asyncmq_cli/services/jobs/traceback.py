@@ -88,15 +88,16 @@ def raised_last(job: Job) -> tuple[str | None, str] | None:
 
 
 def _last_start(text: str) -> int:
-    """Where the last exception's own traceback starts, or 0 where it takes a reading to tell: a
-    message may hold a traceback as well."""
+    """The start of the last exception's traceback, or 0 if the whole text must be parsed to find it: a
+    message may contain a traceback too."""
     start = text.rfind(f"\n{_HEADERS[0]}") + 1
     between = text[:start].endswith(tuple(f"\n\n{sentence}\n\n" for sentence in _LINKS))
     return start if between and "Exception Group" not in text else 0
 
 
 def _from_message(message: str, traceback: str | None = None, frames: Sequence[Frame] = ()) -> JobError:
-    """An error stored as one text: its type is believed only if it looks like a class of errors."""
+    """An error stored as one text. Its first word counts as a type only if it is named like an error
+    class."""
     text = message.strip()
     found = _RAISED.match(text)
     named = found is not None and found["type"].endswith(
@@ -116,7 +117,7 @@ def _links(lines: list[str]) -> Iterator[_Link]:
     """The exceptions of a chain, in the order of the text.
 
     One that was never raised itself, only named as a cause, has no `Traceback` line. The lines of
-    an exception group have a margin; what its members raised is told in their own tracebacks.
+    an exception group have a margin; its members have tracebacks of their own.
     """
     last_start = max((number for number, line in enumerate(lines) if _START.match(line)), default=-1)
     link, margin = _Link(), ""
@@ -128,7 +129,7 @@ def _links(lines: list[str]) -> Iterator[_Link]:
         line = "" if raw == margin.rstrip() else raw.removeprefix(margin)
         start = None if inside and link.raised else _START.match(raw)
         if start:
-            # What stood before the first frames, such as the words of a log, is no exception.
+            # Text before the first frames, such as a log message, is not an exception.
             link.raised.clear()
             inside, margin = True, start["indent"] + ("| " if start["group"] else "")
         elif _is_between(lines, number, last_start):

@@ -202,7 +202,7 @@ class QueueProbes:
 
 
 class _Unknown(Exception):
-    """The value of a probe cannot be told from the data."""
+    """The data does not give the value of a probe."""
 
 
 def _known(size: int | None, key: bytes) -> int:
