@@ -34,7 +34,7 @@ def _status() -> int:
 
 
 def _failure(exc: Exception) -> int:
-    """Say what ran out. Raises what is something else."""
+    """Report a shortage. Raises any other error."""
     found = shortage(exc)
     if found is None:
         raise exc

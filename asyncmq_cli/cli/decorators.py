@@ -51,7 +51,7 @@ def command(
 
 
 def pop_options(given: dict[str, Any], options: Options) -> dict[str, Any]:
-    """Move these options out of `given`; those that were not set are left out."""
+    """Move these options out of `given`, and return those that were set."""
     taken = {name: given.pop(name, default) for name, (_, default) in options.items()}
     return {name: value for name, value in taken.items() if value is not None and value is not False}
 

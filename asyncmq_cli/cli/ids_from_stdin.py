@@ -1,4 +1,4 @@
-"""Names and ids on the command line, and those that come through standard input."""
+"""Names and ids on the command line and from standard input."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def queue_names(session: Session, given: Sequence[str]) -> list[str]:
 
 
 def words(session: Session, given: Sequence[str]) -> list[str]:
-    """What was given, `-` replaced by the lines of standard input, each as it stands there."""
+    """The words given, `-` replaced by the lines of standard input, unchanged."""
     import sys
 
     found: list[str] = []

@@ -1,9 +1,8 @@
-"""The AsyncMQ library's own command line, of which the console script is called `asyncmq` too.
+"""The command line of the AsyncMQ library, whose console script is called `asyncmq` as well.
 
-`translate` reads a line as that program would: what both can do is done here, in our words; what only the
-library can do, such as starting a worker, is handed over to it. The library's nouns are singular, and its
-options stand behind the verb.
-"""
+`translate` reads a line as that program would. What both can do is done here by our commands; what only the
+library can do, such as starting a worker, is handed over to it. Its nouns are singular, and its options
+follow the verb."""
 
 from __future__ import annotations
 
@@ -18,13 +17,13 @@ from asyncmq_cli.errors import AdminError, command_line
 from asyncmq_cli.system.shortage import noun_place
 
 HANDED_OVER = "_ASYNCMQ_CLI_HANDED_OVER"
-"""How often a line has gone from this program to one on PATH that may be this program again."""
+"""Counts the hand-overs of a line to a program on PATH, which may be this program again."""
 _MOST_OFTEN = 3
 _READ = 64 * 1024
-"""Bytes of a program in which the name of its module stands."""
+"""The first bytes of a script, which name its module."""
 
-# What the library itself does for its console script. What -c puts at the head of the path, the working
-# directory, would hide installed modules behind files of the same name.
+# The body of the library's console script. Without the working directory, which -c puts first on the path and
+# whose files could hide installed modules.
 _START = (
     "import sys; sys.path = [entry for entry in sys.path if entry]; sys.argv[0] = 'asyncmq'; "
     "from asyncmq.cli.__main__ import main; sys.exit(main())"
@@ -33,8 +32,8 @@ _START = (
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Our command lines that do what the library's does, one after the other; `changes` where a reader of
-    the library's documents should see what is done instead."""
+    """Our command lines that do the same, one after the other. With `changes` they change something, so a
+    note shows them."""
 
     lines: tuple[tuple[str, ...], ...]
     changes: bool = False
@@ -42,7 +41,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """Only the library can do it; `instead` is our command that does nearly the same."""
+    """A line that only the library can run; `instead` is our command that does nearly the same."""
 
     args: tuple[str, ...]
     instead: tuple[str, ...] = ()
@@ -50,7 +49,8 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Neither is it done here in one, nor left to the library, which keeps no record and asks nothing."""
+    """A line that has no single command here, and that is not left to the library, which asks nothing and
+    keeps no record."""
 
     message: str
     hint: str
@@ -61,21 +61,21 @@ Meaning = Lines | HandOver | Refused | None
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What stands behind a verb: the values of the library's options, and everything else in its order."""
+    """The words after a verb: the values of the library's options, and all others in their order."""
 
     options: Mapping[str, str]
     rest: tuple[str, ...]
 
 
 def translate(args: Sequence[str]) -> Meaning:
-    """What a line of the library's means here, or None where it is none of its own forms."""
+    """What a line of the library means here, or None if it is not in the library's own form."""
     start = noun_place(args)
     head, words = tuple(args[:start]), args[start:]
     if not words:
         return None
     noun, verb = words[0], words[1] if len(words) > 1 else ""
     if noun == "info" or (noun, verb) in _LIBRARY_ONLY:
-        # The library takes none of our options: with one the line is not its own.
+        # With one of our global options it is our line.
         return None if head else HandOver(tuple(words), _instead(noun, verb, words[2:]))
     form = _FORMS.get((noun, verb))
     if form is None:
@@ -87,7 +87,7 @@ def translate(args: Sequence[str]) -> Meaning:
 
 
 def _read(words: Sequence[str], with_value: Sequence[str] = (), flags: Sequence[str] = ()) -> _Words:
-    """The library's options among the words, wherever they stand; the last of each counts."""
+    """Pick the library's options from the words, in any place; the last of each counts."""
     options: dict[str, str] = {}
     rest: list[str] = []
     place = 0
@@ -112,16 +112,16 @@ def _asks_for_help(words: Sequence[str]) -> bool:
 
 
 def _as(*ours: str, changes: bool = False) -> Callable[[Sequence[str]], Meaning]:
-    """The same words behind another verb."""
+    """The same words after another verb."""
     return lambda words: Lines(((*ours, *words),), changes)
 
 
 def _job(*ours: str, changes: bool = False) -> Callable[[Sequence[str]], Meaning]:
-    """The library names a job's queue by an option, where ours comes first."""
+    """The library names the queue of a job by an option; in ours it comes first."""
 
     def form(words: Sequence[str]) -> Meaning:
         read = _read(words, ("--queue",))
-        # Without a queue it is our own form, of which the noun may be singular as well.
+        # Without --queue it is our own form, with the noun in the singular.
         return Lines(((*ours, read.options["--queue"], *read.rest),), changes) if read.options else None
 
     return form
@@ -142,7 +142,7 @@ def _clean(words: Sequence[str]) -> Meaning:
     older = () if not grace.strip("0.") else ("--older-than", grace)
     most = () if limit == "0" else ("--limit", limit)
     if not any(word.partition("=")[0] in ("--state", "--help", "-h") for word in read.rest):
-        # The library requires it; ours would take the waiting ones.
+        # The library requires it; ours would default to waiting jobs.
         return Refused(
             "queue clean needs --state", "'asyncmq-cli jobs remove --help' says which states there are"
         )
@@ -165,14 +165,14 @@ def _line(*words: str) -> str:
 
 
 def _instead(noun: str, verb: str, words: Sequence[str]) -> tuple[str, ...]:
-    """Our command beside one that only the library has, where there is one."""
+    """Our command that is nearest to one of the library only, or nothing."""
     if (noun, verb) == ("job", "inspect"):
         read = _read(words, ("--queue",))
         return ("jobs", "show", read.options.get("--queue", "QUEUE"), *read.rest)
     return ("workers", "list") if (noun, verb) == ("worker", "inspect") else ()
 
 
-# What only the library has. `worker register` writes a heartbeat of a worker that need not be there.
+# Only the library has these. `worker register` writes a heartbeat for a worker that need not exist.
 _LIBRARY_ONLY = frozenset(
     {("worker", "start"), ("worker", "inspect"), ("worker", "register"), ("job", "inspect")}
 )
@@ -195,7 +195,7 @@ _FORMS: Mapping[tuple[str, str], Callable[[Sequence[str]], Meaning]] = {
 
 
 def hand_over(line: HandOver) -> NoReturn:
-    """Become the library's program. Raises AdminError where it is not to be found."""
+    """Replace this process by the library's program. Raises AdminError if it is not found."""
     environment = dict(os.environ)
     if is_importable():
         program, words = sys.executable, [sys.executable, "-c", _START, *line.args]
@@ -230,7 +230,7 @@ def others_on_path() -> Iterator[Path]:
 
 
 def programs_on_path(name: str) -> Iterator[Path]:
-    """All programs of that name, in the order in which a shell finds them."""
+    """All programs of this name, in the order of PATH."""
     for directory in os.get_exec_path():
         path = Path(directory) / name
         if path.is_absolute() and path.is_file() and os.access(path, os.X_OK):
@@ -238,7 +238,7 @@ def programs_on_path(name: str) -> Iterator[Path]:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether it starts this program: the script names its module."""
+    """Whether the script starts this program: it names its module."""
     return b"asyncmq_cli" in _head(path)
 
 

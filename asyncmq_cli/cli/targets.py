@@ -1,4 +1,4 @@
-"""Which jobs a change is to hit: those named, or those that a filter finds."""
+"""The jobs that a change hits: by their ids, or by a filter."""
 
 from __future__ import annotations
 

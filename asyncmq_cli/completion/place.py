@@ -62,7 +62,7 @@ class Place:
 
 
 def walk(root: Any, words: Sequence[str]) -> Place:
-    """The place behind these words, of which the first is not the program's name."""
+    """The place after these words, which do not include the name of the program."""
     place = Place(root, typer.Context(root, info_name="asyncmq"))
     for word in words:
         _step(place, word)

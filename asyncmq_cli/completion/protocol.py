@@ -4,7 +4,7 @@ A command and not an environment variable: another program may be called `asyncm
 variable and run what is being typed.
 
 - `bash WORDBREAKS LINE`: the line up to the cursor. Each line of the answer is what to insert.
-- `zsh WORD…` and `fish WORD…`: the words behind the program's name, the last as far as it is typed.
+- `zsh WORD…` and `fish WORD…`: the words after the name of the program, the last one as typed so far.
   Each line of the answer is a value, a tab, and what it is.
 - `powershell`: as these, the words in `_ASYNCMQ_WORDS`, separated by line feeds: Windows PowerShell
   drops empty words and damages quotes.

@@ -1,7 +1,7 @@
 """A line as bash has it, read without running anything in it; and the text to insert in it.
 
 zsh, fish and PowerShell take their own words apart and quote what they insert. bash hands out words
-that are cut at every `:` and `=` and still quoted, and replaces only what stands behind the last cut.
+that are cut at every `:` and `=` and still quoted, and replaces only what follows the last cut.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Unreadable(ValueError):
 
 @dataclass(slots=True)
 class Typed:
-    """The words before the one at the cursor, and that one as far as the cursor. `kept` is how much
-    of its value stays on the line, `quote` the one that is open there."""
+    """The words before the one at the cursor, and that one, `current`, up to the cursor. `kept` is how many
+    of its characters stay on the line, `quote` the quote that is open there."""
 
     words: list[str] = field(default_factory=list)
     current: str = ""
@@ -102,7 +102,7 @@ class _Reader:
         if char in " \t\n":
             self._end_word()
         elif char == "\\":
-            # At the end of the line it quotes what is not typed yet.
+            # At the end of the line it quotes the next character, not typed yet.
             self._add(self._line[self._at : self._at + 1])
             self._at += 1
         elif char in "'\"":
