@@ -338,15 +338,20 @@ class JobLists:
     ) -> Iterator[tuple[SortKey, Job]]:
         for some in chunked(wanted, 32):
             key: bytes = getattr(keys, place)
-            bounds = [repr(one.score) for one in some]
+            # Many may have died at one moment: what is there is asked for once.
+            bounds = list(dict.fromkeys(repr(one.score) for one in some))
             commands = [("ZRANGEBYSCORE", key, bound, bound, "LIMIT", 0, _OF_ONE_SCORE) for bound in bounds]
+            replies = run_pipeline(self._redis, commands)
+            named = {
+                bound: list(zip(found, pieces.ids_of_members(place, found), strict=True))
+                for bound, found in zip(bounds, replies, strict=True)
+            }
             met: list[SortKey] = []
             members: list[bytes] = []
             taken: set[bytes] = set()
-            for one, found in zip(some, run_pipeline(self._redis, commands), strict=True):
-                named = zip(found, pieces.ids_of_members(place, found), strict=True)
-                name = to_bytes(one.id)
-                candidates = [member for member, its in named if its == name and member not in taken]
+            for one in some:
+                name, of_score = to_bytes(one.id), named[repr(one.score)]
+                candidates = [member for member, its in of_score if its == name and member not in taken]
                 if candidates:
                     times = sort_times(candidates) if len(candidates) > 1 else [one.time]
                     member = candidates[times.index(one.time) if one.time in times else 0]
