@@ -60,6 +60,9 @@ def list_(session: Session) -> None:
     if session.out.for_people:
         rows = _noting_empty(rows, emptied)
     hidden = 0 if session.out.fields else len(views.QUEUES) - len(columns)
+    if session.out.format == "json":
+        session.out.document_of("queues", map(documents.queue, rows))
+        return
     session.listing(rows, columns, documents.queues, documents.queue, hidden=hidden)
     if emptied:
         one_is = "1 queue is empty" if len(emptied) == 1 else f"{len(emptied):,} queues are empty"

@@ -15,6 +15,7 @@ from typing import Any, Literal, TextIO, TypeVar
 
 from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed
 from asyncmq_cli.hints import hint_for
+from asyncmq_cli.models.values import chunked
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
@@ -72,6 +73,15 @@ class Printer:
         """One document whose last member is a long list, written item by item."""
         self._write_bytes(encode(head)[:-1] + b"," + encode(name) + b":[")
         self._write_all((b"," if number else b"") + encode(item) for number, item in enumerate(items))
+        self._write_bytes(b"]}\n")
+
+    def document_of(self, name: str, items: Iterable[Any]) -> None:
+        """A document of one list, of which nothing is written before all items are there. They are held as
+        they are written, which takes a third of what the objects take."""
+        # Joined at once: each of orjson's texts keeps the room that it was written in.
+        encoded = [b",".join(map(encode, piece)) for piece in chunked(items)]
+        self._write_bytes(b"{" + encode(name) + b":[")
+        self._write_all((b"," if number else b"") + piece for number, piece in enumerate(encoded))
         self._write_bytes(b"]}\n")
 
     def at_once(self, data: bytes) -> None:

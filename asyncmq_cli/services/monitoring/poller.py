@@ -114,10 +114,11 @@ class SnapshotReader:
                 self._warn_of_silence(found, now)
             if self._fields:
                 # Counted here, so that rows and list of workers agree.
-                for row in self._store.queues.rows(counted, now, self._fields - {"workers"}):
-                    workers = found[row.name]
-                    count = None if workers is None else sum(worker.is_live for worker in workers)
-                    rows.append(replace(row, workers=count))
+                live_workers = {
+                    queue: None if workers is None else sum(worker.is_live for worker in workers)
+                    for queue, workers in found.items()
+                }
+                rows += self._store.queues.rows(counted, now, self._fields, live_workers)
         snapshot = Snapshot(now=now, stats=rows if self._fields else None)
         if self._wants_workers:
             snapshot = replace(snapshot, workers=sorted(live, key=lambda worker: (worker.queue, worker.id)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -164,9 +164,14 @@ class QueueReader:
             yield from self.rows(counted, now, fields)
 
     def rows(
-        self, counted: Sequence[tuple[Sizes, StateCounts]], now: float, fields: Collection[str]
+        self,
+        counted: Sequence[tuple[Sizes, StateCounts]],
+        now: float,
+        fields: Collection[str],
+        live_workers: Mapping[str, int | None] | None = None,
     ) -> Iterator[QueueStats]:
-        """Rows from sizes that were read before; reads only what these fields need besides."""
+        """Rows from sizes that were read before; reads only what these fields need besides. `live_workers`
+        has the number of each queue's, where they were read before too."""
         oldest: dict[str, float] = {}
         if "oldest_waiting_seconds" in fields:
             oldest = oldest_waiting(self._redis, [sizes.queue for sizes, _ in counted if sizes.waiting])
@@ -174,6 +179,10 @@ class QueueReader:
             for key in sizes.wrong:
                 self._warn(f"queue {sizes.queue!r}: {WrongType(key).message}")
             created = oldest.get(sizes.queue)
+            if live_workers is not None:
+                workers = live_workers[sizes.queue]
+            else:
+                workers = self._live_workers(sizes, now) if "workers" in fields else None
             yield QueueStats(
                 name=sizes.queue,
                 paused=sizes.paused,
@@ -187,7 +196,7 @@ class QueueReader:
                 waiting_children=states.waiting_children,
                 dlq=sizes.dlq,
                 repeatables=sizes.repeatables,
-                workers=self._live_workers(sizes, now) if "workers" in fields else None,
+                workers=workers,
                 oldest_waiting_seconds=None if created is None else max(0.0, now - created),
                 problem=states.problem,
                 states_age_seconds=None if states.read_at is None else max(0.0, now - states.read_at),

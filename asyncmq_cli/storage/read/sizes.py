@@ -120,10 +120,16 @@ def read_states(
     with PipelinedConnection(client) as connection:
         for group in chunked(queues, QUEUES_AT_A_TIME):
             every = [QueueKeys(queue) for queue in group]
-            for keys in every:
-                connection.send(
-                    *_size_commands(keys, now), pack_scan(b"HSCAN", keys.states, b"0", _FIRST_PAGE)
+            connection.send(
+                *(
+                    command
+                    for keys in every
+                    for command in (
+                        *_size_commands(keys, now),
+                        pack_scan(b"HSCAN", keys.states, b"0", _FIRST_PAGE),
+                    )
                 )
+            )
             begun = [
                 (keys, _receive_sizes(connection, keys), connection.receive(keep=WrongType)) for keys in every
             ]
