@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _NO_TTL, _GONE = -1, -2
 """PTTL of a key without a TTL, and of a key that does not exist."""
+_READ = ("heartbeat", "concurrency")
+"""The fields of an entry that are looked at."""
 
 
 class WorkerReader:
@@ -105,7 +107,8 @@ class WorkerReader:
                     damaged.append(f"{name!r}: {exc}")
                     continue
                 if isinstance(entry, dict):
-                    yield name, entry
+                    # Whatever else an application keeps there is not held in memory.
+                    yield name, {field: entry[field] for field in _READ if field in entry}
                 elif not with_jobs or as_number(entry) is None:
                     damaged.append(f"{name!r}: not a JSON object ({len(value)} bytes)")
 
