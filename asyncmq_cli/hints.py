@@ -27,38 +27,37 @@ _HINTS: dict[tuple[str, str], Hint] = {
     # Jobs
     ("job_moved", ""): lambda facts: f"look at it again with {_show_job(facts)}",
     ("job_exists", ""): lambda facts: f"{_show_job(facts)} shows what is there",
-    ("job_cancelled", ""): "remove it, and enqueue it anew if it must run",
+    ("job_cancelled", ""): "remove it, and enqueue it again if it must run",
     ("job_id_reserved", ""): lambda facts: (
         f"{command_line('jobs', 'remove', facts['queue'], facts['job_id'])} takes the job out"
     ),
     ("key_shared", ""): (
         "such affixes are ':payload' and ':pending' at the end of an id, and 'parent:' at its start"
     ),
-    ("job_unreadable", ""): "'asyncmq jobs remove' takes it out of the queue",
+    ("job_unreadable", ""): "'asyncmq jobs remove' removes it from the queue",
     ("job_too_large", "decoding"): "with a larger ASYNCMQ_MAX_PAYLOAD, such as 512MB, it can be changed",
     ("job_too_large", "backup"): "it can be removed without --backup",
-    ("job_too_large", "parents"): "'asyncmq jobs remove' it, and enqueue it anew",
+    ("job_too_large", "parents"): "'asyncmq jobs remove' it, and enqueue it again",
     # Repeatables
     ("repeatable_moved", ""): "look at them again with 'asyncmq repeatables list'",
     ("scheduler_at_work", ""): lambda facts: (
-        f"try again in a moment; one that has died is in the way until its lock {facts['lock']!r} expires"
+        "try again in a moment; a scheduler that has died blocks changes "
+        f"until its lock {facts['lock']!r} expires"
     ),
     # The server
-    ("redis_unreachable", ""): "is it running there? --redis-url or ASYNCMQ_REDIS_URL says where it is",
-    ("redis_timeout", ""): "raise --timeout, or find out what holds the server up",
+    ("redis_unreachable", ""): "is Redis running there? set --redis-url or ASYNCMQ_REDIS_URL",
+    ("redis_timeout", ""): "raise --timeout, or find out what blocks the server",
     ("redis_auth", "refused"): "check --redis-url",
-    ("redis_auth", "missing"): "give one: redis://USER:PASSWORD@HOST",
+    ("redis_auth", "missing"): "put it into the URL: redis://USER:PASSWORD@HOST",
     ("redis_readonly", ""): "point --redis-url at the primary",
-    ("redis_out_of_memory", ""): "raise maxmemory, or remove jobs: that works",
+    ("redis_out_of_memory", ""): "raise maxmemory, or remove jobs, which works without memory",
     ("redis_loading", ""): "try again in a moment",
     ("redis_busy", ""): "try again in a moment",
     ("redis_misconf", ""): "look at the server's log",
-    ("redis_error", "database"): (
-        "a Redis has the databases 0 to 15 unless it is told otherwise; the number ends the URL"
-    ),
-    ("redis_cluster", ""): ("AsyncMQ's keys lie in different slots: use a Redis that is not in cluster mode"),
+    ("redis_error", "database"): ("a Redis has the databases 0 to 15 by default; the number ends the URL"),
+    ("redis_cluster", ""): ("AsyncMQ's keys are in different slots: use a Redis that is not in cluster mode"),
     ("redis_sentinel", ""): (
-        "'redis-cli -p PORT SENTINEL MASTERS' names the primary; --redis-url is to name that one"
+        "'redis-cli -p PORT SENTINEL MASTERS' names the primary; set --redis-url to that one"
     ),
 }
 

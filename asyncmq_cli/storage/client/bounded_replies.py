@@ -144,7 +144,7 @@ class Parser(_HiredisParser):
 
 
 class Bounded:
-    """A connection that bounds every reply, and checks the replies to the commands that it was told of.
+    """A connection that bounds every reply, and checks those that `expect` announced.
 
     A reply that nobody announced by `expect` may have at most `unasked` bytes.
     """

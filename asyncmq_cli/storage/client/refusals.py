@@ -169,9 +169,9 @@ def _refusal(token: str, text: str, command: str) -> RedisProblem:
 def _reason(exc: BaseException) -> str:
     """The innermost cause, such as `Connection refused`, instead of the whole chain."""
     if isinstance(exc, ReplyTooLarge):
-        return "its reply is larger than any to what was asked"
+        return "its reply is larger than any reply to that command"
     if isinstance(exc, InvalidResponse):
-        return "what answers there does not speak its protocol"
+        return "the server there does not speak Redis's protocol"
     for cause in tls.causes_of(exc):
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror

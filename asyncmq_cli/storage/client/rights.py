@@ -1,7 +1,7 @@
-"""What the server says of itself and of this user, and which commands it would take of them.
+"""The server, the Redis user, and the commands that this user may run.
 
-Reading is tried on the keys of one queue, which need not exist. Commands that write are queued in a
-transaction that is thrown away, which checks the same rights: nothing runs, and no right to ask is needed.
+Commands that read are tried on the keys of one queue, which need not exist. Commands that write are queued
+in a transaction that is discarded: that checks the same rights, changes nothing, and needs no further right.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 def rights(client: redis.Redis, queue: str) -> Rights:
-    """Raises what keeps the server from being asked."""
+    """The user's rights on the keys of this queue. Raises RedisError if the server cannot be reached."""
     pool = client.connection_pool
     connection: Any = pool.get_connection()
     try:
         asked = _Asked(connection)
         reading = asked.each(_reading(queue))
-        # Before a transaction is begun, and never within it, where it would carry out what is queued.
+        # Try EXEC before MULTI: within the transaction it would run what is queued.
         changing = asked.each([("EXEC",), ("MULTI",)])
         if changing["multi"]:
             changing |= asked.each(_changing(queue))
             changing["discard"] = asked.takes(("DISCARD",))
         return Rights(_user(asked), _server(asked), reading, changing, asked.refused)
     finally:
-        # Whatever state the conversation is in, the next one starts anew.
+        # The connection may be in a transaction, so do not use it again.
         connection.disconnect()
         pool.release(connection)
 
@@ -43,7 +43,7 @@ class _Asked:
 
     def takes(self, command: tuple[Any, ...]) -> bool:
         reply = self.reply(*command)
-        # Of EXEC alone Redis says that it has discarded the transaction, because of NOPERM.
+        # For EXEC, Redis reports an aborted transaction, because of NOPERM.
         if isinstance(reply, NoPermissionError) or (
             isinstance(reply, ExecAbortError) and "permi" in str(reply)
         ):
@@ -55,7 +55,7 @@ class _Asked:
         return {str(command[0]).lower(): self.takes(command) for command in commands}
 
     def reply(self, *command: Any) -> Any:
-        """The reply, or the error that is one."""
+        """The reply, or the ResponseError in its place."""
         self._connection.send_command(*command)
         try:
             return self._connection.read_response()

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 _QUIET_SECONDS = 20
 """A primary pings its replicas every 10 s, unless `repl-ping-replica-period` is set to more."""
-CLUSTER = ("redis_cluster", "this is a node of a Redis Cluster, which holds a part of the queues")
+CLUSTER = ("redis_cluster", "this is a node of a Redis Cluster, which holds only some of the queues")
 _SENTINEL = ("redis_sentinel", "this is a Redis Sentinel, which holds no queues")
 
 
@@ -51,7 +51,7 @@ class ServerKind:
             connection.send_command("INFO", "replication", check_health=False)
             doubt = replica_doubt(_fields(connection.read_response()))
         except ResponseError:
-            doubt = "whether it keeps up with its primary cannot be told: the user lacks +info"
+            doubt = "it cannot be checked whether it is up to date: the user lacks +info"
         if doubt is not None:
             self._warn(f"this Redis is a replica, and {doubt}")
 
@@ -59,14 +59,14 @@ class ServerKind:
 def replica_doubt(info: Mapping[str, str]) -> str | None:
     """Why the replica's data may be old, by its INFO; None if it is up to date."""
     if info.get("master_sync_in_progress") == "1":
-        return "it is still being filled by its primary: what is shown may be a part"
+        return "it is still being filled by its primary: data may be missing"
     if info.get("master_link_status") == "down":
         since = info.get("master_link_down_since_seconds", "-1")
         ago = "" if since.startswith("-") else f" for {since} s"
-        return f"it has lost its primary{ago}: what is shown may be old"
+        return f"it has lost its primary{ago}: data may be outdated"
     quiet = info.get("master_last_io_seconds_ago", "0")
     if quiet.isdigit() and int(quiet) > _QUIET_SECONDS:
-        return f"it has heard nothing of its primary for {quiet} s: what is shown may be old"
+        return f"it has heard nothing of its primary for {quiet} s: data may be outdated"
     return None
 
 

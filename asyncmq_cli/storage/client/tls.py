@@ -1,4 +1,4 @@
-"""What went wrong with TLS before anything was said to the server, in words, and what to do about it."""
+"""Explaining TLS failures: the reason, and what to do about it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _NO_SERVER = (ConnectionRefusedError, FileNotFoundError, socket.gaierror)
 
 
 def trouble(exc: BaseException, address: Address, seconds: float) -> tuple[str, str] | None:
-    """The reason and a hint; None where it is not TLS that failed, or it needs no more words. A look at the
-    server for which of the two it speaks takes at most `seconds`, and says nothing secret."""
+    """The reason and a hint; None if TLS did not fail, or there is nothing to add. May probe the server for
+    TLS, for at most `seconds`; the probe sends nothing secret."""
     for cause in causes_of(exc):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
@@ -46,26 +46,26 @@ def trouble(exc: BaseException, address: Address, seconds: float) -> tuple[str, 
 
 
 def _answers(address: Address, seconds: float, *, tls: bool) -> bool:
-    """Whether the server completes a TLS handshake, or answers in plain text as a Redis does."""
+    """Whether the server completes a TLS handshake or, without `tls`, replies like Redis in plain text."""
     try:
         with socket.create_connection((address.host, address.port or DEFAULT_PORT), seconds) as plain:
             if not tls:
                 plain.sendall(_SAYS)
                 return plain.recv(1) in (b"+", b"-")
-            # Nothing is entrusted to it, and so no authorities are loaded.
+            # Nothing secret is sent, so the certificate is not verified.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             with context.wrap_socket(plain, server_hostname=address.host):
                 return True
     except ssl.SSLError as exc:
-        # It wants a certificate of ours, or another version: it is TLS that it speaks.
+        # An alert proves TLS: the server wants a client certificate, or another version.
         return "ALERT" in (exc.reason or "")
     except (OSError, ValueError):
         return False
 
 
 def require_files(address: Address) -> None:
-    """Raise UsageProblem for a FIFO or a device: OpenSSL would wait for it or read it for ever."""
+    """Raise UsageProblem for a FIFO or a device, on which OpenSSL would wait or read forever."""
     for option in _FILES:
         path = address.options.get(option)
         if path is not None and Path(path).exists() and not Path(path).is_file():
@@ -73,7 +73,7 @@ def require_files(address: Address) -> None:
 
 
 def causes_of(exc: BaseException) -> Iterator[BaseException]:
-    """An error and what led to it, the innermost last."""
+    """An error and its causes, the innermost last."""
     cause: BaseException | None = exc
     while cause is not None:
         yield cause
@@ -81,7 +81,7 @@ def causes_of(exc: BaseException) -> Iterator[BaseException]:
 
 
 def _unreadable(address: Address) -> tuple[str, str, str] | None:
-    """The first of the address's files that cannot be read: its option, its path and why."""
+    """The first file of the address that cannot be read: its option, its path, and the reason."""
     for option in _FILES:
         path = address.options.get(option)
         if path is not None:

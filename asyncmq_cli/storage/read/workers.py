@@ -118,7 +118,7 @@ class WorkerReader:
             return
         first = differing[0]
         offset = first.clock_offset or 0.0
-        more = f", and of {len(differing) - 1:,} more its clock too" if len(differing) > 1 else ""
+        more = f", and {len(differing) - 1:,} more clocks differ" if len(differing) > 1 else ""
         self._warn(
             f"queue {queue!r}: the clock of worker {first.id!r} is {offset_in_words(offset)} the server's"
             f"{more}: no active job of the queue is called lost"
