@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
@@ -35,47 +36,51 @@ T = TypeVar("T")
 
 ACTION, SOURCE = "doctor.repair", "doctor"
 
-Repair = Callable[[Evidence, EventDraft, int], Change]
+MakeChange = Callable[[Evidence, EventDraft, int], Change]
 
-# By code: the change that repairs a job, and the note on it.
-_REPAIRS: dict[str, tuple[Repair, str]] = {
-    "waiting_unlisted": (repairs.enqueue, "waits again"),
-    "active_lost": (repairs.enqueue, "waits again"),
-    "active_unclaimed": (repairs.enqueue, "waits again"),
-    "parents_done": (repairs.release, "waits for a worker now"),
-    "delayed_unlisted": (repairs.put_back, "is in the delayed set again"),
-    "failed_unlisted": (repairs.put_back, "is in the dead-letter queue again"),
-    "dead_state_wrong": (repairs.write_record, "has the state of its dead letter"),
-    "record_missing": (repairs.write_record, "has a record again"),
-    "record_unindexed": (repairs.index, "is in the ids set again"),
-    "dead_letter_stale": (repairs.drop_dead_letter, "its dead letter is gone"),
-    "dependencies_left": (repairs.forget, "its sets are gone"),
-    "heartbeat_stale": (repairs.drop_claim, "its heartbeat is gone"),
-    "id_without_record": (repairs.forget, "its remains are deleted"),
-    "state_without_job": (repairs.forget, "its remains are deleted"),
-    "member_without_job": (repairs.forget, "its remains are deleted"),
-    "cancel_mark_stale": (repairs.forget, "its mark is gone"),
-    "result_without_job": (repairs.forget, "its remains are deleted"),
-    "payload_without_record": (repairs.forget, "its remains are deleted"),
-    "claim_stale": (repairs.drop_claim, "its claim is gone"),
-}
 
-# The same notes in a dry run.
-_DRY_RUN_NOTES = {
-    "waits again": "would wait again",
-    "waits for a worker now": "would wait for a worker",
-    "is in the delayed set again": "would be put back into the delayed set",
-    "is in the dead-letter queue again": "would be put back into the dead-letter queue",
-    "has the state of its dead letter": "would get the state of its dead letter",
-    "has a record again": "would get a record again",
-    "is in the ids set again": "would be put into the ids set",
-    "its dead letter is gone": "its dead letter would be deleted",
-    "its heartbeat is gone": "its heartbeat would be deleted",
-    "its remains are deleted": "its remains would be deleted",
-    "its mark is gone": "its mark would be deleted",
-    "its claim is gone": "its claim would be deleted",
-    "its sets are gone": "its sets would be deleted",
-    "is cancelled": "would be cancelled",
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """How a damage of a job is repaired, and the notes on it: when it is done, and in a dry run."""
+
+    make: MakeChange
+    done: str
+    planned: str
+
+
+def _deletes(what: str, make: MakeChange = repairs.forget) -> Repair:
+    return Repair(make, f"deleted {what}", f"would delete {what}")
+
+
+_ENQUEUE = Repair(repairs.enqueue, "waits again", "would wait again")
+_REMAINS = _deletes("its remains")
+
+REPAIRS: dict[str, Repair] = {
+    "waiting_unlisted": _ENQUEUE,
+    "active_lost": _ENQUEUE,
+    "active_unclaimed": _ENQUEUE,
+    "parents_done": Repair(repairs.release, "waits for a worker now", "would wait for a worker"),
+    "delayed_unlisted": Repair(
+        repairs.put_back, "is in the delayed set again", "would be put back into the delayed set"
+    ),
+    "failed_unlisted": Repair(
+        repairs.put_back, "is in the dead-letter queue again", "would be put back into the dead-letter queue"
+    ),
+    "dead_state_wrong": Repair(
+        repairs.write_record, "has the state of its dead letter", "would get the state of its dead letter"
+    ),
+    "record_missing": Repair(repairs.write_record, "has a record again", "would get a record again"),
+    "record_unindexed": Repair(repairs.index, "is in the ids set again", "would be put into the ids set"),
+    "dead_letter_stale": _deletes("its dead letter", repairs.drop_dead_letter),
+    "dependencies_left": _deletes("its sets"),
+    "heartbeat_stale": _deletes("its heartbeat", repairs.drop_claim),
+    "id_without_record": _REMAINS,
+    "state_without_job": _REMAINS,
+    "member_without_job": _REMAINS,
+    "cancel_mark_stale": _deletes("its mark"),
+    "result_without_job": _REMAINS,
+    "payload_without_record": _REMAINS,
+    "claim_stale": _deletes("its claim", repairs.drop_claim),
 }
 
 
@@ -140,19 +145,23 @@ class _Run(JobRunner):
             attempt = self._attempt(queue, evidence.location.id, code)
             attempt.details.update(removed)
             try:
-                change, note = self._change(code, evidence, attempt.draft())
+                change = self._change(code, evidence, attempt.draft())
             except AdminError as exc:
                 yield attempt, exc
             else:
-                yield attempt, change, f"{code}: {_DRY_RUN_NOTES[note] if self.dry_run else note}"
+                yield attempt, change, f"{code}: {self._note(code)}"
 
-    def _change(self, code: str, found: Evidence, draft: EventDraft) -> tuple[Change, str]:
+    def _note(self, code: str) -> str:
         if code == "cancel_unfinished":
-            return self.store.changes.cancel(found.location, draft), "is cancelled"
-        make, note = _REPAIRS[code]
-        if code == "claim_stale" and not found.has_record:
-            make = repairs.forget
-        return make(found, draft, self.store.audit.maxlen), note
+            return "would be cancelled" if self.dry_run else "is cancelled"
+        return REPAIRS[code].planned if self.dry_run else REPAIRS[code].done
+
+    def _change(self, code: str, found: Evidence, draft: EventDraft) -> Change:
+        if code == "cancel_unfinished":
+            return self.store.changes.cancel(found.location, draft)
+        forgets = code == "claim_stale" and not found.has_record
+        make = repairs.forget if forgets else REPAIRS[code].make
+        return make(found, draft, self.store.audit.maxlen)
 
     def _repair_definition(self, queue: str, found: QueueFinding) -> None:
         """Keep the member that runs next, and delete the others, if all are stored as they were found."""

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from asyncmq_cli.services.doctor.catalogue import DAMAGES
-from asyncmq_cli.services.doctor.repair import _REPAIRS
+from asyncmq_cli.services.doctor.repair import REPAIRS
 
 ROW = re.compile(r"^\| `(\w+)` \|[^|]+\| (.+) \|$", re.MULTILINE)
 
@@ -19,5 +19,5 @@ def test_the_docs_list_each_code_in_order_with_its_repair_or_advice() -> None:
 
 def test_each_damage_of_a_job_that_can_be_repaired_has_its_repair() -> None:
     repairable = {damage.code for damage in DAMAGES if damage.way != "advice"}
-    assert repairable - set(_REPAIRS) == {"cancel_unfinished", "repeatable_duplicate"}
-    assert set(_REPAIRS) <= repairable
+    assert repairable - set(REPAIRS) == {"cancel_unfinished", "repeatable_duplicate"}
+    assert set(REPAIRS) <= repairable
