@@ -149,7 +149,7 @@ class Verbs(_Group):
     title = "Verbs"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args and not ctx.resilient_parsing:
+        if set(args) <= {"--"} and not ctx.resilient_parsing:
             from asyncmq_cli.cli import suggestions
 
             raise suggestions.no_verb(ctx.command_path, list(self.commands))

@@ -180,5 +180,6 @@ def test_what_is_nowhere_near_is_sent_to_the_help(cli: Run) -> None:
 
 def test_a_noun_alone_is_told_its_verbs(cli: Run) -> None:
     error, hint = cli("queues").stderr.splitlines()
+    assert cli("queues", "--").stderr.splitlines() == [error, hint]
     assert error == "error: asyncmq queues needs a verb"
     assert hint == "hint: one of list, show, pause, resume, forget; 'asyncmq queues --help' shows how"
