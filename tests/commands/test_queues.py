@@ -1,6 +1,9 @@
-"""Pausing and resuming queues, as it is told to people."""
+"""Queues as people name them, pause and resume them, and are warned of them."""
 
 from __future__ import annotations
+
+import json
+import time
 
 import redis
 
@@ -9,7 +12,7 @@ from tests.conftest import Run
 from tests.support import library
 from tests.support.terminal import on_terminal
 
-NOTE = "workers that saw the pause look again after their stalled_check_interval: up to 60 s"
+NOTE = "again after their stalled_check_interval: up to 60 s"
 
 
 def test_a_resume_says_when_workers_see_it_and_only_where_there_was_a_pause(
@@ -25,3 +28,48 @@ def test_a_resume_says_when_workers_see_it_and_only_where_there_was_a_pause(
     assert cli("queues", "resume", "mail", "--json").stderr == ""
     assert cli("queues", "pause", "mail").code == 0
     assert NOTE in " ".join(on_terminal("queues", "resume", "mail", url=server.url).text.split())
+
+
+def test_a_dash_behind_queue_names_the_queue_called_so(server: PrivateRedis, cli: Run) -> None:
+    """It is no place of standard input there."""
+
+    async def fill(opened: library.RedisBackend) -> None:
+        await opened.enqueue("-", library.job("x"))
+        await opened.enqueue("mail", library.job("y"))
+        await library.enlist(opened, "w", "-", 1)
+        await library.enlist(opened, "v", "mail", 1)
+
+    library.with_backend(server.url, fill)
+    assert cli("queues", "pause", "./-").code == 0
+    probes = cli("check", "--queue", "-", "--json").json["probes"]
+    assert {probe["queue"] for probe in probes} <= {"-", None} and any(one["queue"] for one in probes)
+    assert [one["id"] for one in cli("workers", "list", "--queue", "-", "--json").json["workers"]] == ["w"]
+    assert [one["queue"] for one in cli("audit", "--queue", "-", "--json").json["events"]] == ["-"]
+    forgotten = cli("workers", "forget", "w", "--queue", "-", "--force", "--yes", "--json").json
+    assert [(one["queue"], one["status"]) for one in forgotten["results"]] == [("-", "success")]
+
+
+def test_jobs_of_a_silent_worker_are_warned_of_once_whatever_the_format(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    async def fill(opened: library.RedisBackend) -> None:
+        await library.put(opened, "mail", "active", library.job("x"))
+        await library.enlist(opened, "gone", "mail", 1)
+        await library.enlist(opened, "here", "mail", 1)
+
+    library.with_backend(server.url, fill)
+    now = time.time()
+    client.hset("queue:mail:active", "x", str(now - 700))
+    client.hset(
+        "queue:mail:worker_heartbeats", "gone", json.dumps({"heartbeat": now - 600, "concurrency": 1})
+    )
+    client.hset("queue:mail:worker_heartbeats", "here", json.dumps({"heartbeat": now, "concurrency": 1}))
+    client.expire("queue:mail:worker_heartbeats", 30)
+    shown = cli("overview")
+    assert shown.stderr.count("went silent") == 1, shown.stderr
+    told = cli("overview", "--json")
+    assert told.stderr.count("went silent") == 1, told.stderr
+    assert list(told.json) == [
+        *("overview", "jobdist", "metrics", "queues", "workers", "latest_jobs", "latest_queues"),
+        "latest_jobs_partial",
+    ]
