@@ -97,11 +97,11 @@ class Printer:
 
     @contextmanager
     def outcome(
-        self, told: Callable[[], str] | None = None, *, exit_code: int | None = None
+        self, summary: Callable[[], str] | None = None, *, exit_code: int | None = None
     ) -> Iterator[None]:
         """For output that reports something already done: a reader that has gone away is no error.
 
-        Raises OutputFailed if it cannot be written, with the text of `told` added, and with `exit_code` as
+        Raises OutputFailed if it cannot be written, with the text of `summary` added, and with `exit_code` as
         its exit status if given.
         """
         try:
@@ -110,8 +110,8 @@ class Printer:
         except OutputClosed:
             pass
         except OutputFailed as exc:
-            if told is not None:
-                exc.message += f"; {told()}"
+            if summary is not None:
+                exc.message += f"; {summary()}"
             if exit_code is not None:
                 exc.exit_code = exit_code
             raise
@@ -125,8 +125,8 @@ class Printer:
         watched.register(self._stdout.fileno(), 0)
         while True:
             left = max(0.0, deadline - time.monotonic())
-            for _, told in watched.poll(min(left, _LONGEST_POLL) * 1000):
-                if told & (select.POLLERR | select.POLLHUP):
+            for _, event in watched.poll(min(left, _LONGEST_POLL) * 1000):
+                if event & (select.POLLERR | select.POLLHUP):
                     raise OutputClosed
                 # poll returns at once for a stream that it cannot watch.
                 time.sleep(left)

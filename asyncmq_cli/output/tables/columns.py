@@ -1,4 +1,4 @@
-"""What a table shows, whatever it is drawn with: a title and a kind of value for each column."""
+"""The columns of a table: title, value, and how each is shown and shortened."""
 
 from __future__ import annotations
 
@@ -18,18 +18,16 @@ Kind = Literal["id", "name", "text", "path", "number", "time", "seconds", "state
 class Column(Generic[T]):
     """`kind` says how the value is written: an `id` is never cut, a `text` at its end, a `name` in its
     middle and a dotted `path` within its module, a `time` is epoch seconds, `seconds` a duration, and a
-    `state` has a colour. `short` is what people are shown of a value, where that is less, and `told` what
-    they are told of the row in its place.
+    `state` has a colour. For people, `short` shortens the value, or `for_row` replaces it.
 
-    A `wide` column is left out where a terminal has no room for it, but never out of a pipe. Others
-    follow where that is not enough; of several the one of the least `worth` goes first, and of equals
-    the last. So it is with cutting. Before a text has less than `ample`, wide columns are left out for
-    it; before it has less than `least`, any.
+    `wide` columns are the first to be left out on a narrow terminal, then others, the one of least `worth`
+    first and of equals the last; texts are cut in the same order. Wide columns go before a text has less room
+    than `ample`, others before it has less than `least`. A pipe gets all columns.
 
-    `name` is what it is called on the command line, where that is not its title, and `key` the name of its
-    value in the JSON document, where that must be known; each does as well as the other.
+    `name` is the column's name for `--fields`, if that is not its title, and `key` that of its value in the
+    JSON document; `--fields` takes both.
 
-    `may_be_cut` is for an id that nobody takes from here to another command. What is in `alarm` is red.
+    `may_be_cut`: an id that nobody copies from here to another command. `alarm`: whether the cell is red.
     """
 
     title: str
@@ -37,7 +35,7 @@ class Column(Generic[T]):
     kind: Kind = "text"
     wide: bool = False
     short: Callable[[Any], Any] | None = None
-    told: Callable[[T], Any] | None = None
+    for_row: Callable[[T], Any] | None = None
     ample: int = 10
     least: int = 6
     worth: int = 0
@@ -48,18 +46,18 @@ class Column(Generic[T]):
 
     @property
     def field(self) -> str:
-        """What it is called on the command line: `next_run` for `NEXT RUN`."""
+        """Its name for `--fields`: `next_run` for `NEXT RUN`."""
         return self.name or self.title.lower().replace(" ", "_")
 
     def for_people(self, row: T) -> Any:
-        if self.told is not None:
-            return self.told(row)
+        if self.for_row is not None:
+            return self.for_row(row)
         value = self.value(row)
         return self.short(value) if self.short is not None and value else value
 
     @property
     def is_elastic(self) -> bool:
-        """Whether a part of it will do."""
+        """Whether a part of the value is of use."""
         return self.may_be_cut or self.kind in ("text", "name", "path")
 
 

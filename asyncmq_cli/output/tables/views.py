@@ -33,7 +33,7 @@ QUEUES: tuple[Column[QueueStats], ...] = (
         "STATE",
         lambda row: _queue_state(row),
         "state",
-        told=lambda row: "no worker" if is_unattended(row) and not row.paused else _queue_state(row),
+        for_row=lambda row: "no worker" if is_unattended(row) and not row.paused else _queue_state(row),
         alarm=lambda row: is_unattended(row),
         worth=1,
         key="paused",
@@ -52,7 +52,7 @@ QUEUES: tuple[Column[QueueStats], ...] = (
         "WORKERS",
         lambda row: row.workers,
         "number",
-        told=lambda row: "none" if is_unattended(row) else row.workers,
+        for_row=lambda row: "none" if is_unattended(row) else row.workers,
         alarm=lambda row: is_unattended(row),
         worth=2,
         key="workers",
@@ -70,13 +70,14 @@ def queues_columns(for_people: bool, fields: Sequence[str] = ()) -> list[Column[
 
 
 def fields_of(columns: Sequence[Column[QueueStats]], *, for_people: bool) -> frozenset[str]:
-    """The fields of QueueStats that these columns need. People are also told where no worker is."""
+    """The fields of QueueStats that these columns need. On a terminal the state also shows that there is no
+    worker."""
     fields = {column.key for column in columns} - {"name"}
     return frozenset(fields | ({"workers"} if for_people and "paused" in fields else set()))
 
 
 def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
-    """The same columns where lines are few and rows are only looked at: names may be cut there."""
+    """The same columns for a full screen, where names may be cut."""
     return [
         replace(column, may_be_cut=True, ample=24, least=16, worth=5) if column.kind == "id" else column
         for column in columns
@@ -88,7 +89,7 @@ def _queue_state(row: QueueStats) -> str:
 
 
 def is_unattended(row: QueueStats) -> bool:
-    """Whether jobs wait in it and no live worker is there. What is not known is not said."""
+    """Whether jobs wait and there is no live worker; False if either is unknown."""
     return bool(row.waiting) and row.workers == 0
 
 
@@ -181,7 +182,7 @@ def titled(columns: Sequence[Column[T]], title: str) -> tuple[Column[T], ...]:
 
 
 def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
-    """What was not done is not called a success, in a pipe either."""
+    """The results of a change. A dry run is never called a success, in a pipe either."""
     done = "dry-run" if dry_run else "success"
     return (
         Column("STATUS", lambda result: done if result.error is None else "failed", "state"),
@@ -196,7 +197,7 @@ def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
 
 
 def repeatables(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
-    """People are shown as much of an id as tells definitions apart; any unique beginning will do."""
+    """People see the beginning of an id; commands take any unique beginning."""
     shown = _shown(show_secrets)
     return (
         Column("ID", lambda row: row.id, "id", short=lambda text: text.removeprefix("repeatable:")[:10]),
@@ -234,7 +235,7 @@ def worker_footer(page: WorkerPage) -> str:
 
 
 def folded_workers(page: WorkerPage) -> str:
-    """What is said of the silent ones that are not listed."""
+    """The line that counts the stale workers not listed."""
     return f"{counted(page.folded, 'stale worker')} not shown: --health stale"
 
 
@@ -253,7 +254,7 @@ def _shown(show_secrets: bool) -> Callable[[Any], Any]:
 
 
 def tries(job: Job) -> str | None:
-    """Failed attempts of those allowed. AsyncMQ counts each failure as a retry, the last one too."""
+    """`failed/allowed` attempts. AsyncMQ counts each failure as a retry, including the last."""
     failed, most = job.get("retries"), job.get("max_retries")
     if not isinstance(failed, int) or isinstance(failed, bool):
         return None

@@ -116,11 +116,11 @@ def _legend(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
             continue
         sign = "█" if viewport.solid else charts.letter(state)
         shown = "?" if count is None else f"{count:,}"
-        told = Text.assemble((sign, charts.state_style(state)), " ", _SHORT.get(state, state), " ", shown)
-        if lines[-1] and lines[-1].cell_len + _GAP + told.cell_len > viewport.width:
+        item = Text.assemble((sign, charts.state_style(state)), " ", _SHORT.get(state, state), " ", shown)
+        if lines[-1] and lines[-1].cell_len + _GAP + item.cell_len > viewport.width:
             lines.append(Text())
         lines[-1].append(" " * _GAP if lines[-1] else "")
-        lines[-1].append_text(told)
+        lines[-1].append_text(item)
     return lines
 
 
@@ -161,15 +161,15 @@ def workers(page: WorkerPage, columns: Sequence[Column[Worker]], now: float, vie
     """The list of workers, their totals, and the queues that have none."""
     from rich.text import Text
 
-    told = [dim(views.worker_footer(page), viewport)]
+    below = [dim(views.worker_footer(page), viewport)]
     if page.folded:
-        told.insert(0, dim(views.folded_workers(page), viewport))
+        below.insert(0, dim(views.folded_workers(page), viewport))
     if page.unattended:
         names = [_name(name, viewport) for name in page.unattended]
         lines = listed("no live worker, and jobs wait:", names, viewport.width, lines=2)
-        told += [Text(line, style=CAUTION) for line in lines]
+        below += [Text(line, style=CAUTION) for line in lines]
     section = Section("worker", columns, page.workers, remedy=_FIELDS)
-    return [*_watched(section, now, replace(viewport, height=viewport.height - len(told))), *told]
+    return [*_watched(section, now, replace(viewport, height=viewport.height - len(below))), *below]
 
 
 def _watched(section: Section[Any], now: float, viewport: Viewport) -> list[Any]:

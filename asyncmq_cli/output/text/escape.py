@@ -50,8 +50,8 @@ def escape(text: str, *, keep: str = "") -> str:
 
 
 def escape_name(text: str) -> str:
-    """As `escape`, and no two names in the same letters: what looks like an escape, a blank at an end or
-    another one than the space, and a letter that Unicode holds to be the same as another are told apart."""
+    """As `escape`, and two different names never look alike: backslashes that could be an escape, blanks at
+    the ends, blanks other than the space, and letters that Unicode treats as equal are escaped too."""
     if text.isascii() and "\\" not in text and text.strip() == text:
         return escape(text)
     doubled = text.replace("\\", "\\\\")
@@ -62,7 +62,7 @@ def escape_name(text: str) -> str:
     if core != doubled:
         before = len(doubled) - len(doubled.lstrip(" "))
         shown = "\\x20" * before + shown + "\\x20" * (len(doubled) - len(core) - before)
-    # Where nothing needed an escape, and nothing looks like one, the name is as it is.
+    # Unchanged if nothing needed an escape and nothing looks like one.
     return text if shown == text.replace("\\", "\\\\") and not _LIKE_AN_ESCAPE.search(text) else shown
 
 

@@ -119,8 +119,8 @@ def _columns(
     if utc or not snapshots:
         return HISTORY
     is_long = now - snapshots[-1].timestamp > _A_DAY
-    told = moment if is_long else clock
-    return (Column("TIME", lambda row: told(row.timestamp), "id"), *HISTORY[1:])
+    shown = moment if is_long else clock
+    return (Column("TIME", lambda row: shown(row.timestamp), "id"), *HISTORY[1:])
 
 
 def _charts(trend: Trend, viewport: Viewport) -> list[str]:

@@ -40,7 +40,7 @@ def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
         else f"{_noun(report)} {result.job_id} in {result.queue}"
     )
     if result.note is not None and result.job_id is None:
-        # Pausing what is paused: there is nothing that was done to be told of.
+        # For example a pause of a paused queue: nothing was done.
         yield "done", escape(f"{target.capitalize()} {result.note}")
         return
     yield "done", escape(redact_text(f"{_words(report)} {target}"))
@@ -126,8 +126,8 @@ def kinds(states: Mapping[str, int]) -> str:
         (state,) = states
         return f"{total:,} {state} {noun}"
     parts = sorted(states.items(), key=lambda item: (-item[1], item[0]))
-    told = f" ({', '.join(f'{count:,} {state}' for state, count in parts)})" if parts else ""
-    return f"{total:,} {noun}{told}"
+    detail = f" ({', '.join(f'{count:,} {state}' for state, count in parts)})" if parts else ""
+    return f"{total:,} {noun}{detail}"
 
 
 def job_lines(
