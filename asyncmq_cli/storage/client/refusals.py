@@ -169,7 +169,7 @@ def _refusal(token: str, text: str, command: str) -> RedisProblem:
 def _reason(exc: BaseException) -> str:
     """The innermost cause, such as `Connection refused`, instead of the whole chain."""
     if isinstance(exc, ReplyTooLarge):
-        return "its reply is larger than any reply to that command"
+        return "its reply is larger than any to what was asked"
     if isinstance(exc, InvalidResponse):
         return "the server there does not speak Redis's protocol"
     for cause in tls.causes_of(exc):
