@@ -1,4 +1,4 @@
-"""What is assigned to the name of a secret in a text: source, headers, SQL, command lines, XML, YAML, JSON.
+"""Values assigned to names of secrets in texts: source, headers, SQL, command lines, XML, YAML, JSON.
 
 A text may be large and hostile. So the text is walked once, from name to name; what is looked at before or
 behind one is bounded, or is passed over for good.
@@ -101,7 +101,7 @@ def _names(also: tuple[tuple[str, ...], ...]) -> re.Pattern[str]:
 
 
 def without_assigned(text: str) -> str:
-    """`text` without what is assigned to the name of a secret in it."""
+    """`text` with the values of secret names redacted."""
     pieces: list[str] = []
     done = position = 0
     names = _names(also_redacted())
@@ -131,7 +131,7 @@ def _whole_name(text: str, found: re.Match[str], least: int) -> tuple[int, int]:
 
 
 _Value = tuple[int, int, str]
-"""Where a value begins and ends, and what is shown in its place."""
+"""Where a value begins and ends, and what replaces it."""
 
 
 def _value_behind(text: str, start: int, end: int, name: str) -> _Value | None:
@@ -161,7 +161,7 @@ def _is_named_before_colon(text: str, start: int, name: str) -> bool:
 
 
 def assigned(text: str, start: int, at: int, name: str, *, bare_colon: bool) -> _Value | None:
-    """The value at `at`, of the name that begins at `start`."""
+    """The value at `at`; its name begins at `start`."""
     words = words_of(name)
     if (prefix := _PREFIX.match(text, at)) is not None:
         at = prefix.end()
@@ -221,7 +221,7 @@ def _of_element(text: str, end: int) -> _Value | None:
 
 
 def _of_pair(text: str, start: int, after: int) -> _Value | None:
-    """`("password", "…")`: a name and its value, as of a header, or of a call such as `get`."""
+    """`("password", "…")`: a name and its value, as in a header or a call such as `get`."""
     opened = start - 1 - (text[start - 2 : start - 1] == "\\")
     opening = _OPENS_PAIR.search(text, max(0, opened - 8), max(0, opened))
     comma = _COMMA.match(text, after)
@@ -240,7 +240,7 @@ def _of_pair(text: str, start: int, after: int) -> _Value | None:
 
 
 def _of_sql(text: str, start: int, end: int, name: str) -> _Value | None:
-    """`WITH PASSWORD 'hunter2'`, and what a call such as `set_password('hunter2')` is given."""
+    """`WITH PASSWORD 'hunter2'`, and the argument of a call such as `set_password('hunter2')`."""
     if (call := _CALL.match(text, end)) and (words_of(name)[-1] in _SQL_WORDS or _WRAPPER.fullmatch(name)):
         quote = _QUOTE.match(text, call.end())
         stop, closing = _end_of_quoted(text, quote.end(), quote[0]) if quote else (call.end(), "")
@@ -279,7 +279,7 @@ def _behind_blank(text: str, start: int, end: int, name: str) -> _Value | None:
 
 
 def _is_random(word: str) -> bool:
-    """Whether it is no word of a language: digits among letters, many digits, or very long."""
+    """Whether it cannot be a word of a language: digits among letters, many digits, or very long."""
     digits = sum(letter.isdigit() for letter in word)
     if len(word) < 4 or not word.isascii():
         return False
@@ -329,12 +329,12 @@ def _end_of_plain(text: str, start: int, *, of_semicolons: bool = False) -> int:
 
 
 def _is_among_semicolons(text: str, start: int) -> bool:
-    """Whether the name is one of a connection string's: `Server=db;Pwd=…;`."""
+    """Whether the name belongs to a connection string: `Server=db;Pwd=…;`."""
     return text[max(0, start - 1) : start] == ";" or text[max(0, start - 2) : start] == "; "
 
 
 def _end_of_header(text: str, start: int, *, is_cookie: bool) -> int:
-    """Of a header's value: a scheme and what stands behind it, or all pairs of a cookie."""
+    """The secret part of a header's value: a scheme with its credentials, or all pairs of a cookie."""
     if text.startswith(REDACTED, start):
         return _end_of_plain(text, start)
     if is_cookie:

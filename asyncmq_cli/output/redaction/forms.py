@@ -1,4 +1,4 @@
-"""Secrets known by their form, wherever they stand: keys of providers, tokens, PEM, passwords in URLs.
+"""Secrets recognised by their form, anywhere in a text: provider keys, tokens, PEM, passwords in URLs.
 
 Every pattern starts where no letter of it can stand before, or is bounded, so that none looks twice at the
 same text.
@@ -77,7 +77,7 @@ _LONG_USER = 20
 
 
 def without_pem(text: str) -> str:
-    """`text` without private keys: what stands between their two lines, or what there is of it."""
+    """`text` without private keys: everything between the two PEM lines, also if the end is cut off."""
     if "PRIVATE KEY" not in text:
         return text
     pieces: list[str] = []
@@ -92,7 +92,7 @@ def without_pem(text: str) -> str:
 
 
 def without_known_forms(text: str) -> str:
-    """`text` without what is a secret by its form alone."""
+    """`text` without secrets that their form alone gives away."""
     if "@" in text and _AUTHORITY.search(text):
         text = without_url_passwords(text)
     if "@tcp(" in text or "@unix(" in text:
@@ -122,7 +122,7 @@ def _schemed(found: re.Match[str]) -> str:
 
 
 def _holds_a_colon(token: str) -> bool:
-    """Whether it is a user and a password, as of HTTP's basic scheme."""
+    """Whether it decodes to `user:password`, as in HTTP basic authentication."""
     start = token[:256]
     try:
         return b":" in base64.b64decode(start + "=" * (-len(start) % 4), validate=True)
@@ -149,7 +149,7 @@ def without_url_passwords(text: str) -> str:
 
 
 def _userinfo(given: str) -> str | None:
-    """What is shown before the `@`, or None where it is no user and no password."""
+    """What is shown before the `@`, or None if that is no user and password."""
     user, colon, password = given.partition(":")
     if any(char in user for char in "/?#"):
         # The `@` is in the path, in the query or in the fragment.

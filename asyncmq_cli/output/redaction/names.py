@@ -1,4 +1,4 @@
-"""Which names are those of secrets: of keys, variables, headers, options and elements alike.
+"""Which names are those of secrets, for keys, variables, headers, options and elements alike.
 
 A name is judged by its words (`dbPassword`, `DB_PASSWORD` and `db-password` are the same two), so that
 `pass_rate`, `author` and `keyboard` are none.
@@ -20,7 +20,7 @@ def word_set(text: str) -> frozenset[str]:
 LABELS = word_set(
     "name key field header param parameter variable var attribute attr option setting property label n k"
 )
-"""What the name is called where it stands beside its value."""
+"""Keys that hold a name, in objects that hold name and value side by side."""
 VALUES = word_set("value val content input data default string text v")
 
 FIELDS = word_set(
@@ -109,7 +109,7 @@ def words_of(name: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
-    """Whether what stands under that name is a secret."""
+    """Whether the value of that name is a secret."""
     words = words_of(name[-_LONGEST:])
     if not words:
         return False
@@ -128,7 +128,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def is_class_of_errors(name: str) -> bool:
-    """`InvalidToken` before a colon is what was raised, `AccessToken` is a header."""
+    """`InvalidToken` before a colon is an exception, `AccessToken` is a header."""
     return words_of(name)[:1] != () and words_of(name)[0] in _BEFORE_A_CLASS
 
 
@@ -148,6 +148,6 @@ def _last_but(words: tuple[str, ...], is_passed_over: Callable[[str], bool]) -> 
 
 
 def _is_within(part: tuple[str, ...], words: tuple[str, ...]) -> bool:
-    """Whether the words stand in a row, or are written as one."""
+    """Whether the words follow each other, or are written as one."""
     size = len(part)
     return any(words[at : at + size] == part for at in range(len(words) - size + 1)) or "".join(part) in words

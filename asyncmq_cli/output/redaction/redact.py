@@ -1,4 +1,4 @@
-"""Secrets are not printed unasked: what stands under a secret's name, and what is one by its form."""
+"""Replace secrets before printing: values of secret names, and what is a secret by its form."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _sign_in_json() -> re.Pattern[bytes]:
 
 
 def _any_of(words: Iterable[str]) -> str:
-    """A pattern for what is any of these words, as a tree by their letters: a plain alternation tries all of
-    them at each place."""
+    """A pattern that matches any of these words, as a tree of their letters: a plain alternation would try
+    each word at each position."""
     by_first: dict[str, list[str]] = {}
     for word in words:
         by_first.setdefault(word[0], []).append(word[1:])
@@ -66,12 +66,12 @@ def _any_of(words: Iterable[str]) -> str:
 
 
 def redact(value: Any) -> Any:
-    """JSON data without the values that look like secrets; the same object where there are none."""
+    """JSON data without the values that look like secrets; the same object if there are none."""
     return value if _is_clean(value) else _redacted(value, 0)
 
 
 def redact_text(text: str) -> str:
-    """`text` without what is assigned to a secret's name in it, and without what is a secret by its form."""
+    """`text` without values of secret names, and without secrets recognised by their form."""
     if not _may_hold_a_secret(text):
         return text
     # What killed a job mostly stands twice in it.
@@ -93,7 +93,7 @@ def _kept(text: str, also: tuple[tuple[str, ...], ...]) -> str:
 
 
 def redact_any(value: Any) -> str | None:
-    """The same of what may be no text; None stays None."""
+    """The same for a value that may not be a text; None stays None."""
     return None if value is None else redact_text(str(value))
 
 

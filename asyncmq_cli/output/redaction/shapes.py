@@ -1,5 +1,5 @@
-"""Secrets that lie apart from their names: name and value side by side, columns and parameters of SQL, what
-pydantic was given, and options of known programs."""
+"""Secrets apart from their names: name and value side by side, columns and parameters of SQL, inputs in
+pydantic errors, and options of known programs."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def is_password_of_option(given: str) -> bool:
 
 
 def passwords_of(arguments: Sequence[str]) -> set[int]:
-    """Which of a command line's words are passwords, by their number."""
+    """The positions of the words of a command line that are passwords."""
     found = set()
     known = [_OF_PROGRAM[name] for word in arguments[:4] if (name := word.rsplit("/", 1)[-1]) in _OF_PROGRAM]
     joined = "".join(each[0] for each in known)
