@@ -32,6 +32,7 @@ _LOCATED_BYTES = 16 * 1024 * 1024
 CHANGED_AT_A_TIME = 50
 _FIRST_LOCATED = 50
 _CHANGED_BYTES = 256 * 1024
+_DUMPED_BYTES = 4 * 1024 * 1024
 
 # Maps a located job to its change and a note for the operator. Raises AdminError where the change does
 # not fit the job.
@@ -148,8 +149,12 @@ class JobRunner(Runner):
             yield locations
             return
         for piece in independent_batches(locations):
-            self.store.read_dumps(queue, piece)
-            yield piece
+            for some in _pieces_by_size(piece):
+                self.store.read_dumps(queue, some)
+                yield some
+                # They are in the backup by now, and large.
+                for location in some:
+                    location.dump = None
 
     def _decided(self, locations: Sequence[Location], decide: Decision) -> Iterator[Planned | Refused]:
         for location in locations:
@@ -266,5 +271,17 @@ def independent_batches(locations: Iterable[Location]) -> Iterator[list[Location
         piece.append(location)
         ids.add(location.id)
         parents |= waits_for
+    if piece:
+        yield piece
+
+
+def _pieces_by_size(locations: Sequence[Location]) -> Iterator[list[Location]]:
+    """All of these in order, in pieces that end once they are `_DUMPED_BYTES` large."""
+    piece: list[Location] = []
+    for location in locations:
+        piece.append(location)
+        if sum(one.size for one in piece) >= _DUMPED_BYTES:
+            yield piece
+            piece = []
     if piece:
         yield piece
