@@ -118,8 +118,9 @@ def layouts(draw: st.DrawFn) -> tuple[bytes, bytes, list[tuple[Any, ...]]]:
         if draw(st.booleans()):
             found.append(command)
 
-    # Without any of these it would be no job.
-    found.append(draw(st.sampled_from([("SADD", j + b"ids", name), ("SET", j + name, record)])))
+    # Without any of these it would be no job, and a record alone makes no queue.
+    alone = [("SET", j + name, record), ("SET", q + b"waiting:seq", 1)]
+    found += draw(st.sampled_from([[("SADD", j + b"ids", name)], alone]))
     maybe("SADD", j + b"ids", name)
     maybe("SET", j + name, draw(st.just(record) | VALUES))
     maybe("SET", j + name + b":payload", draw(VALUES))
