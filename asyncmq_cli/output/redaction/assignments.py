@@ -325,7 +325,12 @@ def _end_of_plain(text: str, start: int, *, of_semicolons: bool = False) -> int:
         scheme = None
     plain = _PLAIN.match(text, scheme.end() if scheme else start)
     end = plain.end() if plain else start
-    return end_of_bracket(text, end) if text[end : end + 1] in tuple("([{") else end
+    while text[end : end + 1] in tuple("([{"):
+        end = end_of_bracket(text, end)
+        # A password may go on behind a bracket.
+        plain = _PLAIN.match(text, end)
+        end = plain.end() if plain else end
+    return end
 
 
 def _is_among_semicolons(text: str, start: int) -> bool:

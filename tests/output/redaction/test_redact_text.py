@@ -144,6 +144,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=14).map("".join))
+@example("--password auth[redacted]--password ")
 def test_redacting_a_text_twice_is_redacting_it_once(text: str) -> None:
     once = redact_text(text)
     assert redact_text(once) == once
@@ -155,3 +156,9 @@ def test_the_password_in_any_url_is_hidden_whole(password: str) -> None:
     assert redact_text(f"cannot reach redis://ada:{password}@host:1/0 now") == (
         "cannot reach redis://ada:[redacted]@host:1/0 now"
     )
+
+
+@pytest.mark.parametrize("password", ["ab[cd]ef", "ab(cd)ef", "ab{c}d[e]f", "ab[redacted]ef"])
+def test_a_password_goes_on_behind_a_bracket(password: str) -> None:
+    assert redact_text(f"--password {password} next") == "--password [redacted] next"
+    assert redact_text(f"password={password} next") == "password=[redacted] next"
