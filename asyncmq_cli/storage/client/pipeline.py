@@ -7,7 +7,7 @@ bounded commands are under way at a time, and Redis serves other clients between
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Command = tuple[Any, ...]
 """A command as its words: its name, the key that it reads, and its other arguments."""
+_BATCH_BYTES = 64 * 1024
 ErrorTypes = type[Exception] | tuple[type[Exception], ...]
 
 
@@ -35,12 +36,27 @@ def run_pipeline(client: redis.Redis, commands: Sequence[Command], *, keep: Erro
     if not commands:
         return []
     with PipelinedConnection(client) as connection:
-        connection.send(*((_key_of(command), pack_command(command)) for command in commands))
+        for batch in _packed_batches(commands):
+            connection.send(*batch)
         replies = [connection.receive(keep=(WrongType, ResponseError)) for _ in commands]
     for reply in replies:
         if isinstance(reply, Exception) and not isinstance(reply, keep):
             raise reply
     return [_parsed(client, command[0], reply) for command, reply in zip(commands, replies, strict=True)]
+
+
+def _packed_batches(commands: Sequence[Command]) -> Iterator[list[tuple[bytes, bytes]]]:
+    """The commands packed, in batches of bounded size: their arguments may be large members."""
+    batch: list[tuple[bytes, bytes]] = []
+    size = 0
+    for command in commands:
+        packed = pack_command(command)
+        if batch and size + len(packed) > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append((_key_of(command), packed))
+        size += len(packed)
+    yield batch
 
 
 def _key_of(command: Command) -> bytes:
@@ -80,7 +96,8 @@ class PipelinedConnection:
     def send(self, *commands: tuple[bytes, bytes]) -> None:
         """Each command is its key (b"" for none) and its bytes, as `pack` or `pack_for_names` made them."""
         self._expected.extend((key, *_name_and_length(command)) for key, command in commands)
-        self._connection.send_packed_command([b"".join([command for _, command in commands])])
+        packed = [command for _, command in commands]
+        self._connection.send_packed_command(packed if len(packed) == 1 else [b"".join(packed)])
 
     def receive(self, *, keep: ErrorTypes = ()) -> Any:
         """The next reply, unparsed; an error of a type in `keep` is returned as the reply. Raises WrongType,
@@ -106,7 +123,7 @@ class PipelinedConnection:
 
 def _name_and_length(command: bytes) -> tuple[bytes, int]:
     """The name of a packed command, and its number of words."""
-    words, _, name, _ = command.split(b"\r\n", 3)
+    words, _, name, _ = command[:64].split(b"\r\n", 3)
     return name, int(words[1:])
 
 
