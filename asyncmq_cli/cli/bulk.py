@@ -56,7 +56,9 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
             session.out.remark("warning", line)
     # Before the change: an error after it would report a change that was made as a failure.
     idle = _idleness(session, targets.queue, options) if abort_above is None else None
-    with progress.of_changes(session.out, options.verb, len(chosen.job_ids) if by_filter else 0) as advance:
+    with progress.of_changes(
+        session.out, options.verb, len(chosen.job_ids) if by_filter else 0, rate
+    ) as advance:
         report = run(request(advance, dry_run=options.dry_run))
     try:
         session.report(report, brief=by_filter)

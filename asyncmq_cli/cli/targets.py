@@ -44,7 +44,8 @@ class Targets:
             return None
         if self.default_state in DEAD_STATES:
             return f"--state {next(state for state in DEAD_STATES if state != self.searched)} searches those"
-        return EVERYWHERE
+        # Not `all`: this is said where jobs are changed, some for good.
+        return "--state chooses another state"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def list_(session: Session) -> None:
         )
         return
     columns = views.queues_columns(session.out.for_people, session.out.fields)
-    fields = views.fields_of(columns, for_people=session.out.for_people)
+    fields = views.fields_of(columns)
     if session.out.for_programs:
         fields = ALL_FIELDS
     if session.out.format == "names":
@@ -90,7 +90,7 @@ def show(session: Session, queue: QueueArg) -> None:
     from asyncmq_cli.output.text import job_detail
 
     columns = views.queues_columns(False, session.out.fields)
-    fields = views.fields_of(columns, for_people=session.out.for_people) if session.out.fields else ALL_FIELDS
+    fields = views.fields_of(columns) if session.out.fields else ALL_FIELDS
     (stats,) = session.warning_of_queues([session.queues.show(queue, fields)])
     names = [column.key for column in columns] if session.out.fields else list(documents.QUEUE_KEYS)
     session.detail(

@@ -135,7 +135,7 @@ def forget(
         chosen = session.workers.silent(queue)
     else:
         chosen = session.workers.named(words(session, workers or []), queue)
-    if chosen and not dry_run and not yes:
+    if any(name for name, _ in chosen) and not dry_run and not yes:
         what = f"{len(chosen):,} stale worker{'s' if len(chosen) > 1 else ''}" if stale else "these workers"
         lines = [f"  {worker} in {name or queue or '?'}" for name, worker in chosen[:_NAMED]]
         if len(chosen) > _NAMED:

@@ -61,7 +61,7 @@ def test_all_means_what_waits_and_says_so(server: PrivateRedis, run: Run) -> Non
     assert lines[0] == "  w00  app.news"
     assert lines[10:] == [
         "  … and 3 more",
-        "only waiting jobs; --state all searches every state",
+        "only waiting jobs; --state chooses another state",
         NO_BACKUP,
         f"Remove 13 waiting jobs in {QUEUE}?",
     ]
@@ -70,7 +70,7 @@ def test_all_means_what_waits_and_says_so(server: PrivateRedis, run: Run) -> Non
     assert refused.stderr == (
         f"error: this would remove 13 waiting jobs in '{QUEUE}', and there is no terminal to confirm it on\n"
         "hint: --dry-run shows what it would do, --yes does it without asking; "
-        f"only waiting jobs; --state all searches every state; {NO_BACKUP}\n"
+        f"only waiting jobs; --state chooses another state; {NO_BACKUP}\n"
     )
 
 
@@ -121,7 +121,7 @@ def test_a_dry_run_on_a_terminal_names_what_it_does_not_show(server: PrivateRedi
     assert some.lines[-1] == "Would remove 1 waiting job (of 13 that match)"
     none = on_terminal("jobs", "remove", QUEUE, "--state", "delayed", "--dry-run", url=server.url)
     assert none.lines == [
-        "note: there is no delayed job; --state all searches every state",
+        "note: there is no delayed job; --state chooses another state",
         "Nothing was done",
     ]
 

@@ -75,8 +75,8 @@ def test_a_list_without_a_match_says_where_it_looked(filled: None, server: Priva
 @pytest.mark.parametrize(
     ("line", "note"),
     [
-        ("jobs remove emails --q marta", "no waiting job matches; --state all searches every state"),
-        ("jobs cancel emails --all", "there is no waiting job; --state all searches every state"),
+        ("jobs remove emails --q marta", "no waiting job matches; --state chooses another state"),
+        ("jobs cancel emails --all", "there is no waiting job; --state chooses another state"),
         ("jobs remove emails --state all --q nobody", None),
         ("jobs retry emails --q nobody", "no failed job matches; --state expired searches those"),
         ("jobs retry emails --state expired", "there is no expired job; --state failed searches those"),

@@ -194,16 +194,19 @@ def test_many_processes_by_filter_retry_each_of_1000_jobs_once(
     assert done == {f"job-{n:05}": 1 for n in range(count)}
 
 
-def test_a_run_stops_when_too_many_fail_again(server: PrivateRedis, client: redis.Redis) -> None:
+@pytest.mark.parametrize(("count", "rate"), [(60, "10/s"), (5, "50/s")], ids=["stopped", "over by then"])
+def test_a_run_in_which_too_many_fail_again_is_an_error(
+    count: int, rate: str, server: PrivateRedis, client: redis.Redis
+) -> None:
     global FAILING
     RUNS.clear()
     FAILING = True
-    bury(client, [dead(n) for n in range(60)])
+    bury(client, [dead(n) for n in range(count)])
 
     async def go(opened: RedisBackend) -> tuple[int, bytes, bytes]:
         command = [sys.executable, "-m", "asyncmq_cli", "dlq", "retry", QUEUE, "--all", "--yes", "--json"]
         racer = await asyncio.create_subprocess_exec(
-            *command, "--rate", "10/s", "--abort-above", "20%",
+            *command, "--rate", rate, "--abort-above", "20%",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(server.url),
         )  # fmt: skip
         end = asyncio.ensure_future(racer.communicate())
@@ -218,7 +221,7 @@ def test_a_run_stops_when_too_many_fail_again(server: PrivateRedis, client: redi
     report = json.loads(out)
     assert (code, json.loads(err)["error"]["code"]) == (1, "aborted")
     assert 0 < report["succeeded"] < 60
-    assert report["matched"] == 60
+    assert report["matched"] == count
     assert len(library.events(client)) == report["succeeded"]
 
 

@@ -33,7 +33,6 @@ QUEUES: tuple[Column[QueueStats], ...] = (
         "STATE",
         lambda row: _queue_state(row),
         "state",
-        for_row=lambda row: "no worker" if is_unattended(row) and not row.paused else _queue_state(row),
         alarm=lambda row: is_unattended(row),
         worth=1,
         key="paused",
@@ -69,11 +68,10 @@ def queues_columns(for_people: bool, fields: Sequence[str] = ()) -> list[Column[
     return [column for column in QUEUES if not (for_people and column.wide)]
 
 
-def fields_of(columns: Sequence[Column[QueueStats]], *, for_people: bool) -> frozenset[str]:
-    """The fields of QueueStats that these columns need. On a terminal the state also shows that there is no
-    worker."""
+def fields_of(columns: Sequence[Column[QueueStats]]) -> frozenset[str]:
+    """The fields of QueueStats that these columns need. The state says where no worker is."""
     fields = {column.key for column in columns} - {"name"}
-    return frozenset(fields | ({"workers"} if for_people and "paused" in fields else set()))
+    return frozenset(fields | ({"workers"} if "paused" in fields else set()))
 
 
 def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
@@ -85,7 +83,9 @@ def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
 
 
 def _queue_state(row: QueueStats) -> str:
-    return "empty" if row.empty else "paused" if row.paused else "running"
+    if row.empty or row.paused:
+        return "empty" if row.empty else "paused"
+    return "no worker" if is_unattended(row) else "running"
 
 
 def is_unattended(row: QueueStats) -> bool:

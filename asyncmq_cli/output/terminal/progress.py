@@ -14,13 +14,19 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.printer import Printer
 
 _WORTH_A_BAR = 100
+"""Jobs."""
+_SHORT = 2.0
+"""Seconds."""
 
 
 @contextmanager
-def of_changes(out: Printer, verb: str, total: int) -> Iterator[Callable[[int], None] | None]:
+def of_changes(
+    out: Printer, verb: str, total: int, rate: float | None = None
+) -> Iterator[Callable[[int], None] | None]:
     """A bar with the rate and the time left. Yields a function to call with the number of jobs just changed,
-    or None if stderr is no terminal or there are fewer than 100 jobs."""
-    if total < _WORTH_A_BAR or not out.stderr_is_terminal:
+    or None if stderr is no terminal, or the jobs are few and soon done. `rate` is jobs a second."""
+    takes_long = total >= _WORTH_A_BAR or (rate is not None and total > _SHORT * rate)
+    if not takes_long or not out.stderr_is_terminal:
         yield None
         return
     from rich.progress import TimeRemainingColumn

@@ -65,12 +65,14 @@ class Throttle:
 
 
 class JobRunner(Runner):
-    """Changes job after job. `watch` gets the ids of changed jobs, and may raise to stop. With a `backup`,
+    """Changes job after job. `watch` gets the ids of changed jobs, and may raise to stop; `at_end` is called
+    after the last one. With a `backup`,
     jobs are written to it before their removal is sent."""
 
     backup: BackupWriter | None = None
     throttle = Throttle(None)
     watch: Callable[[Sequence[str]], None] | None = None
+    at_end: Callable[[Stop], None] | None = None
     progress: Callable[[int], None] | None = None
     # Jobs with more dead letters than are read, as far as that is known.
     _left_letters: Collection[str] = ()
@@ -107,6 +109,8 @@ class JobRunner(Runner):
         finally:
             # Redis executes what was sent, however this ends.
             self._finish_batch()
+        if self.at_end is not None:
+            self.at_end(stop)
 
     def _steps(
         self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision

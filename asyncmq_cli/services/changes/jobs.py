@@ -12,7 +12,7 @@ from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType, command_lin
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, as_number, chunked
 from asyncmq_cli.services.backup.writer import BackupWriter
 from asyncmq_cli.services.changes.bulk import Decision, JobRunner, source_of
-from asyncmq_cli.services.changes.runner import Attempt
+from asyncmq_cli.services.changes.runner import Attempt, Stop
 from asyncmq_cli.services.jobs import lookup
 from asyncmq_cli.storage.schema.job import has_pending_parents
 from asyncmq_cli.storage.schema.keys import PLACES
@@ -77,11 +77,13 @@ class JobChangeService:
 
         runner = self._runner("retry", request, {"reset": True} if reset else {})
         if request.options.abort_above is not None and not request.dry_run:
+            runner.watch = guard = AbortGuard(self._store, request.queue, request.options.abort_above)
             if idle := self.why_idle(request.queue):
                 self._store.warn_of(
                     request.queue, f"{idle}, so --abort-above has no finished jobs to judge by"
                 )
-            runner.watch = AbortGuard(self._store, request.queue, request.options.abort_above)
+            else:
+                runner.at_end = guard.finish
         return self._run(runner, request, ("dlq",), decide)
 
     def why_idle(self, queue: str) -> str | None:
@@ -232,6 +234,8 @@ def expiry_note(job: Job, now: float) -> str | None:
 
 _POLL_EVERY = 1.0
 """Seconds. Each poll costs one round trip per thousand unfinished jobs."""
+_LAST_WAIT = 5.0
+"""Seconds for the last jobs to finish: a run of few jobs is sent before the first of them has ended."""
 
 
 class TooManyFailures(AdminError):
@@ -261,6 +265,14 @@ class AbortGuard:
             return
         self.poll()
         self._next_poll = time.monotonic() + _POLL_EVERY
+
+    def finish(self, stop: Stop) -> None:
+        """Wait for the jobs that were retried last, but not for long. Raises TooManyFailures."""
+        deadline = time.monotonic() + _LAST_WAIT
+        self.poll()
+        while self._running and time.monotonic() < deadline:
+            stop.wait(_POLL_EVERY / 2)
+            self.poll()
 
     def poll(self) -> None:
         """Read the states of the unfinished jobs. Raises TooManyFailures."""
