@@ -30,7 +30,7 @@ def test_an_emptied_queue_is_called_empty_wherever_queues_are_listed(
     overview = cli("overview", "--json").json["queues"]
     assert [row["empty"] for row in overview] == [row["empty"] for row in rows]
     assert cli("queues", "show", QUEUE, "--json").json["empty"] is True
-    assert cli("queues", "list", "--fields", "name,state").stdout == f"busy\trunning\n{QUEUE}\tempty\n"
+    assert cli("queues", "list", "--fields", "name,state").stdout == f"busy\tno worker\n{QUEUE}\tempty\n"
     assert f"queue\t{QUEUE}\tempty\t0" in cli("overview").stdout
     screen = on_terminal("queues", "list", url=server.url, columns=100)
     assert screen.lines[-1] == f"1 queue is empty: 'asyncmq queues forget {QUEUE}'"
