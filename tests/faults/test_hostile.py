@@ -205,7 +205,7 @@ def test_memory_does_not_grow_with_what_lies_there(
     for number in range(MEGABYTES):
         fill(client, number, text)
     peaks = {}
-    for line in READ[fill]:
+    for line in scaled([READ[fill][0], READ[fill][-1]], READ[fill]):
         args = line.replace("BACKUP", str(tmp_path / "backup")).split()
         peaks[line] = peak_megabytes(server.url, *args)
     assert {line: peak for line, peak in peaks.items() if peak > MOST_MEMORY} == {}
