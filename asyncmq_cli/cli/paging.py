@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from asyncmq_cli.cli.params import option, whole_number
-from asyncmq_cli.cli.targets import EVERYWHERE
 from asyncmq_cli.models.jobs import whole_page
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
 
 _USUAL_SIZE, _LARGEST = 20, 1000
+_EVERYWHERE = "--state all searches every state"
 
 PageOption = Annotated[
     int | None, option("--page", "N", "Page number. [default: 1]", callback=whole_number(1))
@@ -91,7 +91,7 @@ def print_every(session: Session, jobs: Iterable[Job], *, dead: bool = False) ->
     )
 
 
-def note_no_match(session: Session, total: int, state: str, others: str | None = EVERYWHERE) -> None:
+def note_no_match(session: Session, total: int, state: str, others: str | None = _EVERYWHERE) -> None:
     """Note which state was searched when a filter finds nothing there, and the option that searches the
     `others`."""
     if total or state == "all" or session.out.for_programs:

@@ -15,7 +15,6 @@ from asyncmq_cli.models.values import DEAD_STATES
 if TYPE_CHECKING:
     pass
 
-EVERYWHERE = "--state all searches every state"
 _FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than")
 _RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>s|sec|second|m|min|minute)")
 _UNIT_SECONDS = {"s": 1, "m": 60}

@@ -124,8 +124,8 @@ def _live(place: Place, kind: str, current: str) -> list[Candidate]:
     from asyncmq_cli.services.candidates import PATIENCE, CandidateRequest, live
 
     queue = place.last("queue")
-    told = os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT")
-    patience = min(_LONGEST_WAIT, seconds(told) if told else PATIENCE)
+    setting = os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT")
+    patience = min(_LONGEST_WAIT, seconds(setting) if setting else PATIENCE)
     return live(
         config.resolve({"redis_url": url}), CandidateRequest(kind, current, place.command, queue), patience
     )

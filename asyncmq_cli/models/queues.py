@@ -9,7 +9,6 @@ STATE_FIELDS = frozenset({"failed", "completed", "expired", "cancelled", "waitin
 SIZE_FIELDS = frozenset({"paused", "waiting", "active", "delayed", "dlq", "repeatables"})
 """Fields that are sizes of collections."""
 ALL_FIELDS = SIZE_FIELDS | STATE_FIELDS | {"workers", "oldest_waiting_seconds"}
-CHEAP_FIELDS = ALL_FIELDS - STATE_FIELDS
 
 
 @dataclass(frozen=True, slots=True)

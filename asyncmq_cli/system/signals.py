@@ -79,8 +79,8 @@ def held() -> Iterator[None]:
 
 
 def is_under_way() -> bool:
-    """Whether another program has told this one to end, and may wait for that: not somebody at a terminal,
-    who would press Ctrl-C again."""
+    """Whether another program asked this one to end, and may wait for it. Somebody at a terminal would press
+    Ctrl-C again."""
     return _ending.is_under_way
 
 

@@ -83,7 +83,7 @@ _OWNER = re.compile(r"[ ](?:for|of)(?:[ ][^\s:=]{1,64}){1,3}(?=[:=])", re.IGNORE
 _JOINED = re.compile(r"[A-Za-z0-9][_-][A-Za-z]")
 _ONE_WORD = re.compile(r"[^\s\"',;&()\[\]{}<=:]{3,}")
 _GAP_AND_ANY_QUOTE = re.compile(r"[ \t]+(?=[\"'])")
-# What is told of a token, where nothing else is on the line.
+# A token is called so: a word like these, alone behind its name, is no value.
 _TOLD = word_set(
     "expired missing invalid required rejected revoked refused denied accepted ok failed found set unset "
     "empty changed wrong unknown none null true false valid mismatch here there now again"

@@ -112,8 +112,8 @@ def _holds_a_name_added(lower: str) -> bool:
 
 
 def _is_clean(value: Any) -> bool:
-    """Whether there is certainly nothing to redact, nor to cut at a depth: so it mostly is, and to look
-    at the whole at once costs a tenth of a copy. False also where it cannot be told so simply."""
+    """Whether there is certainly nothing to redact, nor to cut at a depth. Most values are clean, and this
+    check costs a tenth of a copy. False also where the check cannot decide."""
     import orjson
 
     inner = value
