@@ -210,7 +210,7 @@ def _unexpected(exc: Exception) -> AdminError:
         return AdminError("a value is nested too deeply to be read")
     return AdminError(
         f"this is a fault of asyncmq-cli: {type(exc).__name__}: {exc}",
-        hint="run it again with ASYNCMQ_DEBUG=1 and report what it prints",
+        hint="run it again with ASYNCMQ_DEBUG=1 and report what it prints, with 'asyncmq --version --json'",
     )
 
 

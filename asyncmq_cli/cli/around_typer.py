@@ -65,6 +65,18 @@ class _Text:
         return value
 
 
+def _for_help(ctx: Any, args: list[str]) -> list[str]:
+    """The words to parse. `--help --all` is help with every option, though most commands have no --all."""
+    from asyncmq_cli.cli.help_pages import HELP_ALL, LINE
+
+    options = args[: args.index("--")] if "--" in args else args
+    ctx.meta.setdefault(LINE, tuple(options))
+    if "--all" not in options or not {"--help", "-h"}.intersection(options):
+        return args
+    ctx.meta[HELP_ALL] = True
+    return [word for word in args if word != "--all"]
+
+
 if TYPE_CHECKING:
     _Base = TyperCommand
 else:
@@ -81,6 +93,7 @@ class _Ours(_Base):
         return params
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        args = _for_help(ctx, args)
         try:
             return super().parse_args(ctx, args)
         except typer.TyperException as exc:
@@ -102,7 +115,7 @@ class Command(_Ours, TyperCommand):
         if rest and not ctx.resilient_parsing:
             from asyncmq_cli.cli import suggestions
 
-            raise suggestions.extra_argument(ctx.command_path, rest[0])
+            raise suggestions.extra_argument(ctx, rest[0])
         return rest
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -143,10 +156,17 @@ class _Group(_Ours, TyperGroup):
         help_pages.write_options(self.get_params(ctx), ctx, formatter)
 
 
+_ALIASES = {"ls": "list", "get": "show", "describe": "show", "rm": "remove", "delete": "remove"}
+
+
 class Verbs(_Group):
     """The verbs of one noun."""
 
     title = "Verbs"
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb, which may be called as in other tools."""
+        return super().get_command(ctx, cmd_name) or super().get_command(ctx, _ALIASES.get(cmd_name, ""))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if set(args) <= {"--"} and not ctx.resilient_parsing:

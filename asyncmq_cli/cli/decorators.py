@@ -14,7 +14,7 @@ import typer
 
 from asyncmq_cli.cli.around_typer import CONTEXT, Command
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS, Options, extra_options
-from asyncmq_cli.errors import interruption
+from asyncmq_cli.errors import JobNotFound, QueueNotFound, interruption
 
 Function = Callable[..., Any]
 
@@ -39,7 +39,13 @@ def command(
             flags = {**(ctx.obj or {}), **pop_options(given, shared)}
             try:
                 with open_session(flags) as session:
-                    return function(session, **given)
+                    try:
+                        return function(session, **given)
+                    except (QueueNotFound, JobNotFound) as exc:
+                        from asyncmq_cli.cli import suggestions
+
+                        suggestions.improve(exc, session, ctx.command_path, given)
+                        raise
             except KeyboardInterrupt as exc:
                 raise interruption(exc) from exc
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from asyncmq_cli.exit_status import ExitStatus
 
 GLOBAL = "Global options"
+LINE, HELP_ALL = "asyncmq.line", "asyncmq.help_all"
+"""What a context remembers: the words of the whole line before `--`, and whether help is to be whole."""
 _OPTIONS = "Options"
 _EXAMPLE = re.compile(r"^ *((?:\* )*asyncmq .*)$", re.MULTILINE)
 
+FAULTS = (
+    "Report a fault to whoever gave you asyncmq-cli, or in the issue tracker of its source, with the output "
+    "of 'asyncmq --version --json' and of the command, run again with ASYNCMQ_DEBUG=1."
+)
 ENVIRONMENT = (
     ("ASYNCMQ_REDIS_URL, REDIS_URL", "The URL of Redis; the first one that is set counts."),
     ("ASYNCMQ_PASSWORD_FILE", "The file that holds the password of Redis."),
@@ -43,8 +50,21 @@ def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
         title = GLOBAL if param.name == "help" else param.rich_help_panel or _OPTIONS
         sections.setdefault(title, []).append(record)
     last = sections.pop(GLOBAL, [])
-    for title, records in (*sections.items(), (GLOBAL, last)):
+    for title, records in sections.items():
         _write(formatter, title, records)
+    if ctx.parent is None or ctx.meta.get(HELP_ALL) or len(last) == 1:
+        _write(formatter, GLOBAL, last)
+    else:
+        _write_names(formatter, last)
+
+
+def _write_names(formatter: Any, records: Sequence[tuple[str, str]]) -> None:
+    """Only the names, so that a command's own options fill the screen."""
+    names = [word.rstrip(",") for name, _ in records for word in name.split() if word.startswith("--")]
+    text = f"{GLOBAL}: {', '.join(names)}; --help --all explains them."
+    formatter.write_paragraph()
+    folded = textwrap.fill(text, formatter.width, subsequent_indent="  ", break_on_hyphens=False)
+    formatter.write(f"{folded}\n")
 
 
 def write_commands(entries: Iterable[tuple[str, str, bool]], title: str, formatter: Any) -> None:
@@ -69,8 +89,11 @@ def write_examples(commands: Iterable[Any], formatter: Any) -> None:
 
 
 def write_environment(formatter: Any) -> None:
+    """What is true of all commands."""
     _write(formatter, "Environment", list(ENVIRONMENT))
     _write(formatter, "Exit status", [(f"{row}", row.meaning.replace("`", "'")) for row in ExitStatus])
+    with formatter.section("Faults"):
+        formatter.write_text(FAULTS)
 
 
 def summary(command: Any) -> str:

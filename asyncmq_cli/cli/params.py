@@ -15,7 +15,6 @@ from asyncmq_cli.cli.around_typer import FIELDS
 from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, literal
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.values import COLOR_CHOICES
-from asyncmq_cli.nearest import did_you_mean, nearest
 
 FILTERS = "Filters"
 """The heading of the filters in --help."""
@@ -55,9 +54,10 @@ def _one_of(choices: Sequence[str]) -> dict[str, Any]:
     def check(given: Any) -> Any:
         for value in given if isinstance(given, list | tuple) else [given]:
             if value is not None and value not in choices:
+                from asyncmq_cli.cli import suggestions
+
                 raise UsageProblem(
-                    f"{value!r} is not one of {', '.join(choices)}",
-                    hint=did_you_mean(nearest(value, choices, most=1)),
+                    f"{value!r} is not one of {', '.join(choices)}", hint=suggestions.of_value(value, choices)
                 )
         return given
 
@@ -250,10 +250,20 @@ def extra_options(*sets: str | Options) -> Options:
     return found
 
 
-def print_version(wanted: bool) -> None:
-    if wanted:
+VERSION_HELP = "Print the version; with --json, also those that a fault report needs."
+
+
+def print_version(ctx: typer.Context, wanted: bool) -> None:
+    if not wanted:
+        return
+    if "--json" in ctx.meta.get(help_pages.LINE, ()):
+        from asyncmq_cli.output.json.documents import version
+        from asyncmq_cli.output.json.text import encode
+
+        sys.stdout.write(encode(version(__version__)).decode() + "\n")
+    else:
         sys.stdout.write(f"asyncmq-cli {__version__}\n")
-        raise typer.Exit
+    raise typer.Exit
 
 
 GLOBAL_OPTIONS: Options = _under(
@@ -278,7 +288,7 @@ GLOBAL_OPTIONS: Options = _under(
         "auto, always or never. [env: NO_COLOR; default: auto]",
         **completed_by(COLOR_CHOICES),
     ),
-    version=_flag("--version", "Print the version.", callback=print_version, is_eager=True),
+    version=_flag("--version", VERSION_HELP, callback=print_version, is_eager=True),
 )
 # Short names that monitors expect.
 _SETS["monitor"] = _under(
@@ -292,7 +302,7 @@ _SETS["monitor"] = _under(
     version=(
         Annotated[
             bool,
-            typer.Option("--version", "-V", help="Print the version.", callback=print_version, is_eager=True),
+            typer.Option("--version", "-V", help=VERSION_HELP, callback=print_version, is_eager=True),
         ],
         False,
     ),

@@ -2,124 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.cli import other_words
+from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound, UsageProblem, command_line
+from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.nearest import did_you_mean
 from asyncmq_cli.nearest import nearest as matches
 
-_MOST = 3
+if TYPE_CHECKING:
+    from asyncmq_cli.cli.session import Session
 
-# Names in other tools, and in AsyncMQ's own; the first of several that exists here.
-_OTHER_WORDS: dict[str, tuple[str, ...]] = {
-    "ls": ("list",),
-    "get": ("show",),
-    "info": ("show",),
-    "inspect": ("show",),
-    "describe": ("show",),
-    "view": ("show",),
-    "rm": ("remove",),
-    "delete": ("remove",),
-    "del": ("remove",),
-    "purge": ("remove",),
-    "clear": ("remove",),
-    "requeue": ("retry",),
-    "replay": ("retry",),
-    "unpause": ("resume",),
-    "start": ("resume",),
-    "stop": ("pause", "cancel"),
-    "kill": ("cancel",),
-    "abort": ("cancel",),
-    "create": ("add",),
-    "status": ("overview",),
-    "stats": ("overview",),
-    "top": ("overview",),
-    "repair": ("doctor",),
-    "fsck": ("doctor",),
-    "dead": ("dlq",),
-    "schedules": ("repeatables",),
-    "--limit": ("--size",),
-    "--count": ("--size", "--limit"),
-    "--per-page": ("--size",),
-    "--size": ("--limit",),
-    "--since": ("--newer-than",),
-    "--after": ("--newer-than", "--since"),
-    "--newer-than": ("--since",),
-    "--before": ("--older-than",),
-    "--until": ("--older-than",),
-    "--status": ("--state",),
-    "--search": ("--q",),
-    "--query": ("--q",),
-    "--filter": ("--q",),
-    "--id": ("--job-id",),
-    "--name": ("--task",),
-    "--columns": ("--fields",),
-    "--format": ("--output", "--json"),
-    "--follow": ("--watch",),
-    "--noop": ("--dry-run",),
-    "--url": ("--redis-url",),
-    "--host": ("--redis-url",),
-    "--user": ("--by", "--actor"),
-    "--actor": ("--by",),
-}
-# A hint never leads from a word for looking to a verb that changes something, nor to an option that drops a
-# safeguard.
-# fmt: off
-_LOOKS = frozenset((
-    "list", "ls", "show", "get", "info", "inspect", "describe", "view", "read", "find", "search", "count",
-    "peek", "tail", "head", "watch", "status", "stats", "top", "cat", "print", "display", "query", "look",
-    "export", "dump", "log", "logs", "history",
-))
-CHANGES = frozenset((
-    "add", "cancel", "forget", "pause", "record", "remove", "requeue", "restore", "resume", "retry",
-))
-# fmt: on
-_WITHOUT_SAFEGUARD = frozenset({"--yes", "--force"})
-# Options that are tried as commands.
-_OPTIONS_MEANT = {
-    "version": ("--version",),
-    "completion": ("--install-completion", "--show-completion"),
-    "completions": ("--install-completion", "--show-completion"),
-}
-# Verbs and options of a noun that do not exist, and why.
-_REASONS: dict[tuple[str, ...], str] = {
-    ("queues", "remove"): "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it",
-    ("dlq", "--state"): "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
-}
-# The command that takes what was given as an extra argument.
-_EXTRA_ARGUMENT = {
-    "asyncmq overview": "asyncmq queues show {}",
-    "asyncmq queues list": "asyncmq queues show {}",
-    "asyncmq workers list": "asyncmq workers list --queue {}",
-}
+_MOST = 3
+_QUEUES_NAMED = 8
+_GROUP_ID = re.compile(r"[0-9a-f]{4,12}")
 
 
 def no_such_command(group: Any, word: str, context: Any) -> UsageProblem:
     """The error for an unknown noun or verb; its hint names the nearest."""
     path = context.command_path
-    names = [name for name, _, _ in group.entries()]
-    reason = _reason(path, [word, *_OTHER_WORDS.get(word.lower(), ())])
-    near: list[str] = []
-    only_looks = word.lower() in _LOOKS
-    if reason is None:
-        # The same verb of another noun is likelier than a verb that is only similar.
-        near = list(_OPTIONS_MEANT.get(word.lower(), ())) if group is context.find_root().command else []
-        near = near or nearest(word, names, close=True) or _as_a_verb(word, context) or nearest(word, names)
-        near = [name for name in near if not (only_looks and name.split()[-1] in CHANGES)]
+    reason = _reason(path, [word, *other_words.NAMES.get(word.lower(), ())], context)
+    near = [] if reason is not None else _meant(group, word, context)
     return UsageProblem(
         f"no such command {word!r}", hint=reason or hint(near, path), details={"nearest": near}
     )
 
 
+def _meant(group: Any, word: str, context: Any) -> list[str]:
+    """The commands that an unknown noun or verb may mean, the likeliest first."""
+    names = [name for name, _, _ in group.entries()]
+    lower, noun = word.lower(), _noun(context.command_path)
+    only_looks = lower in other_words.LOOKS
+    elsewhere = other_words.ELSEWHERE.get((noun, lower))
+    near = [elsewhere] if elsewhere is not None else []
+    if not near and not noun:
+        near = list(other_words.OPTIONS.get(lower, ()))
+    # The same verb of another noun is likelier than a verb that is only similar.
+    near = near or nearest(word, names, close=True) or _as_a_verb(word, context)
+    near = near or _as_a_queue(word, context) or nearest(word, names)
+    return [name for name in near if not (only_looks and name.split()[-1] in other_words.CHANGES)]
+
+
+def _as_a_queue(word: str, context: Any) -> list[str]:
+    """The command that shows the queue of this name, if there is one."""
+    line = other_words.QUEUE_AS_VERB.get(_noun(context.command_path))
+    if line is None or word not in (_queues(context, word) or ()):
+        return []
+    return [quoted(line, word)]
+
+
+def quoted(line: str, word: str) -> str:
+    """The command line with this word, as a shell reads it, in quotes for a hint."""
+    return command_line(*(word if each == "{}" else each for each in line.split()[1:]))
+
+
+def _queues(context: Any, start: str = "") -> list[str] | None:
+    """The names that begin like this and are found in the time that TAB has; None without Redis."""
+    from asyncmq_cli import config
+    from asyncmq_cli.services.candidates import PATIENCE, CandidateRequest, live
+
+    given = {**(context.find_root().obj or {}), **context.params}
+    try:
+        settings = config.resolve({name: value for name, value in given.items() if value})
+    except AdminError:
+        return None
+    found = live(settings, CandidateRequest("queues", start), PATIENCE)
+    return [each.value for each in found] or None
+
+
 def usage_problem(exc: Any, context: Any) -> UsageProblem:
     """The error for what Typer finds wrong with a line. Of its errors only an unknown option has
-    `possibilities`."""
+    `possibilities`, and only that of a missing argument has `param_type`."""
     path = context.command_path
     if hasattr(exc, "possibilities"):
         return no_such_option(context, exc.option_name)
+    param = getattr(exc, "param", None)
+    if hasattr(exc, "param_type") and param is not None and param.param_type_name == "argument":
+        return _missing_argument(context, param)
     message = " ".join(exc.format_message().split())
     return UsageProblem(message[:1].lower() + message[1:].rstrip("."), hint=hint([], path))
+
+
+def _missing_argument(context: Any, param: Any) -> UsageProblem:
+    """The error for a line that ends too early; that of a queue lists the first few."""
+    path, name = context.command_path, str(param.metavar).strip("[].")
+    message = f"{path} needs {'an' if name[0] in 'AEIO' else 'a'} {name}"
+    if name != "QUEUE":
+        queue = context.params.get("queue")
+        if name == "ID" and isinstance(queue, str) and _noun(path) in ("jobs", "dlq", "repeatables"):
+            return UsageProblem(message, hint=f"{command_line(_noun(path), 'list', queue)} shows ids")
+        return UsageProblem(message, hint=hint([], path))
+    names = _queues(context) or []
+    shown = ", ".join(names[:_QUEUES_NAMED])
+    more = f" and {len(names) - _QUEUES_NAMED:,} more" if len(names) > _QUEUES_NAMED else ""
+    lists = "'asyncmq queues list' shows the queues"
+    return UsageProblem(
+        message,
+        hint=f"which one? {shown}{more}; {lists}" if names else lists,
+        details={"queues": names[:_QUEUES_NAMED]},
+    )
 
 
 def no_verb(path: str, verbs: Sequence[str]) -> UsageProblem:
@@ -128,24 +111,99 @@ def no_verb(path: str, verbs: Sequence[str]) -> UsageProblem:
 
 def no_such_option(context: Any, name: str) -> UsageProblem:
     path = context.command_path
-    options = [
-        p for p in context.command.get_params(context) if p.param_type_name == "option" and not p.hidden
-    ]
-    reason = _reason(path, [name])
+    params = context.command.get_params(context)
+    options = [p for p in params if p.param_type_name == "option" and not p.hidden]
+    takes_queue = any(p.param_type_name == "argument" and _is_queue(p) for p in params)
+    reason = _reason(path, [name], context)
+    if reason is None and name in ("--queue", "--queues") and takes_queue:
+        reason = f"the queue is an argument: '{path} QUEUE'"
     known = [each for option in options for each in option.opts if each.startswith("--")]
-    near = [each for each in nearest(name, known) if each not in _WITHOUT_SAFEGUARD] if reason is None else []
+    near = []
+    if reason is None:
+        near = [each for each in nearest(name, known) if each not in other_words.WITHOUT_SAFEGUARD]
     return UsageProblem(f"no such option {name}", hint=reason or hint(near, path), details={"nearest": near})
 
 
-def extra_argument(path: str, word: str) -> UsageProblem:
-    meant = _EXTRA_ARGUMENT.get(path)
-    near = [] if meant is None else [f"'{meant.format(word)}'"]
+def _is_queue(param: Any) -> bool:
+    return str(param.metavar).strip("[].") == "QUEUE"
+
+
+def extra_argument(context: Any, word: str) -> UsageProblem:
+    """The error for one word too many: a state or a queue that belongs behind an option, or elsewhere."""
+    path = context.command_path
+    near = _with_an_option(context, word)
+    elsewhere = other_words.EXTRA_ARGUMENTS.get(path)
+    if not near and elsewhere is not None:
+        near = [quoted(elsewhere, word)]
     return UsageProblem(f"{path} takes no further argument {word!r}", hint=hint(near, path))
 
 
-def _reason(path: str, words: Iterable[str]) -> str | None:
-    noun = path.removeprefix("asyncmq").split(maxsplit=1)[:1]
-    return next((_REASONS[of] for of in ((*noun, word) for word in words) if of in _REASONS), None)
+def _with_an_option(context: Any, word: str) -> list[str]:
+    params = context.command.get_params(context)
+    options = {name: p for p in params if p.param_type_name == "option" for name in p.opts}
+    queue = context.params.get("queue")
+    words = [*context.command_path.split()[1:], *([queue] if isinstance(queue, str) else [])]
+    states = [choice.value for choice in _choices(options.get("--state"), context)]
+    state = other_words.VALUES.get(word.lower(), word.lower())
+    if state in states:
+        return [command_line(*words, "--state", state)]
+    if state in other_words.DEAD_WORDS and states and queue:
+        return [command_line("dlq", "list", queue)]
+    if "--queue" in options and not queue and _is_queue(options["--queue"]):
+        return [command_line(*words, "--queue", word)]
+    return []
+
+
+def _choices(param: Any, context: Any) -> list[Any]:
+    return [] if param is None else list(param.shell_complete(context, ""))
+
+
+def of_value(value: Any, choices: Sequence[str]) -> str | None:
+    """The hint for a value that is none of the choices."""
+    word = str(value).lower()
+    if word in other_words.DEAD_WORDS and set(DEAD_STATES) <= set(choices):
+        return f"dead jobs are {' or '.join(DEAD_STATES)}; 'asyncmq dlq list QUEUE' has both"
+    meant = [choice for choice in choices if choice == other_words.VALUES.get(word)]
+    return did_you_mean(meant or matches(word, choices, most=1))
+
+
+def improve(error: AdminError, session: Session, path: str, given: Mapping[str, Any]) -> None:
+    """Give the error of a target that was not found the hint that the whole line suggests: a queue and an id
+    that changed places, or a failure group given as an id."""
+    ids = given.get("job_ids") or given.get("repeatable_ids") or [given.get("job_id")]
+    queue = given.get("queue")
+    word = ids[0] if isinstance(ids, list) and len(ids) == 1 else None
+    if not isinstance(queue, str) or not isinstance(word, str):
+        return
+    words = path.split()[1:]
+    if isinstance(error, QueueNotFound) and error.details.get("queue") == queue:
+        if session.store.queues.exists(word):
+            error.hint = f"the queue comes first: {command_line(*words, word, queue)}"
+    elif isinstance(error, JobNotFound) and words[:1] == ["dlq"] and not error.details.get("nearest"):
+        if _GROUP_ID.fullmatch(word) is None:
+            return
+        line = command_line(*words, queue, "--group", word)
+        error.hint = f"is {word} a failure group? {line}; {command_line('dlq', 'groups', queue)} lists them"
+
+
+def _noun(path: str) -> str:
+    return (path.split()[1:2] or [""])[0]
+
+
+def _reason(path: str, words: Sequence[str], context: Any) -> str | None:
+    """Why there is no such word here, or anywhere."""
+    found = (other_words.REASONS.get((_noun(path), word)) for word in words)
+    reason = next((each for each in found if each is not None), None)
+    if reason is None and words[0].lower() in other_words.MISSING:
+        noun, verb, why = other_words.MISSING[words[0].lower()]
+        reason = None if verb in _verbs(context)[noun] else why
+    return reason
+
+
+def _verbs(context: Any) -> dict[str, Any]:
+    """The verbs of each noun."""
+    root = context.find_root().command
+    return {name: root.get_command(context, name).commands for name, _, is_noun in root.entries() if is_noun}
 
 
 def hint(near: Sequence[str], path: str) -> str:
@@ -162,7 +220,7 @@ def nearest(word: str, names: Iterable[str], *, close: bool = False) -> list[str
     existing = list(names)
     known = {
         other: next(name for name in meant if name in existing)
-        for other, meant in _OTHER_WORDS.items()
+        for other, meant in other_words.NAMES.items()
         if any(name in existing for name in meant) and other not in existing
     }
     # The singular of a noun works, too.
@@ -182,7 +240,6 @@ def nearest(word: str, names: Iterable[str], *, close: bool = False) -> list[str
 
 def _as_a_verb(word: str, context: Any) -> list[str]:
     """`jobs retry` and `dlq retry` for `retry`: the verb without its noun, or with another one."""
-    root = context.find_root().command
-    meant = (word, *_OTHER_WORDS.get(word, ()))
-    nouns = {name: root.get_command(context, name).commands for name, _, is_noun in root.entries() if is_noun}
-    return [f"asyncmq {name} {verb}" for name, verbs in nouns.items() for verb in meant if verb in verbs]
+    meant = (word, *other_words.NAMES.get(word, ()))
+    nouns = _verbs(context).items()
+    return [f"asyncmq {name} {verb}" for name, verbs in nouns for verb in meant if verb in verbs]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from asyncmq_cli.cli.ages import age
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.params import FILTERS, SinceOption, argument, option, whole_number
+from asyncmq_cli.cli.params import FILTERS, SinceOption, argument, completed_by, option, whole_number
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.models.actions import ACTIONS
 
@@ -20,7 +22,19 @@ app = lone()
 
 STATUSES = ("success", "failed")
 
-ListArg = Annotated[str | None, argument("[list]", choices=("list",), hidden=True)]
+
+def _only_list(ctx: typer.Context, word: str | None) -> str | None:
+    """Any other word may be a queue, which goes behind --queue."""
+    if word not in (None, "list"):
+        from asyncmq_cli.cli import suggestions
+
+        raise suggestions.extra_argument(ctx, word)
+    return word
+
+
+ListArg = Annotated[
+    str | None, argument("[list]", hidden=True, callback=_only_list, **completed_by(("list",)))
+]
 ActionOption = Annotated[
     str | None,
     option(
@@ -77,6 +91,8 @@ def audit(
 
     chosen = AuditFilter(action=action, status=status, queue=queue, job_id=job_id, actor=by, q=q)
     age_limit = None if since is None else age(since, session.now)
+    if queue is not None:
+        session.audit.require_queue(queue)
     if limit is None and (since is not None or session.out.for_streams):
         every = session.audit.matching(chosen, since=age_limit, limit=None)
         session.listing(every, views.AUDIT, documents.audit, documents.audit_event)

@@ -76,6 +76,8 @@ def retry(
 ) -> None:
     """Put dead jobs back into the queue: those named, or all that a filter finds.
 
+    A filter takes failed and expired jobs alike; 'jobs retry' takes one of the two, by --state.
+
     \b
     Examples:
       asyncmq dlq retry emails --group 3f9c21 --limit 10

@@ -16,13 +16,15 @@ app = lone()
 def help_(
     ctx: typer.Context,
     command: Annotated[list[str] | None, argument("[NOUN [VERB]]", "The command to explain.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Explain the global options, too.")] = False,
 ) -> None:
     """Show how a command is used, as --help after it does.
 
     \b
     Examples:
       asyncmq help
-      asyncmq help jobs retry
+      asyncmq help jobs retry --all
     """
     root: Any = ctx.find_root().command
-    root.main(args=[*(command or []), "--help"], prog_name="asyncmq", standalone_mode=False)
+    words = [*(command or []), "--help", *(["--all"] if every else [])]
+    root.main(args=words, prog_name="asyncmq", standalone_mode=False)

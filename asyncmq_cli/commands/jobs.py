@@ -153,6 +153,8 @@ def retry(
 ) -> None:
     """Put dead jobs back into the queue: those named, or all that a filter finds.
 
+    A filter takes failed jobs, with --state expired those that expired; 'dlq retry' takes both.
+
     \b
     Examples:
       asyncmq jobs retry emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11

@@ -47,6 +47,16 @@ class AuditService:
         """The limit, clamped to 1 to 500."""
         return max(1, min(limit, MAX_LIMIT))
 
+    def require_queue(self, queue: str) -> None:
+        """Raise QueueNotFound if neither Redis nor the trail knows the queue; one that is gone may have left
+        events."""
+        from asyncmq_cli.services.jobs.lookup import require_queue
+
+        if self._store.queues.exists(queue):
+            return
+        if not any(event.queue == queue for event in self._store.audit.newest_first(self._store.warn)):
+            require_queue(self._store, queue)
+
     def matching(
         self, wanted: AuditFilter, *, since: float | None, limit: int | None
     ) -> Iterator[AuditEvent]:

@@ -11,6 +11,7 @@ import pytest
 
 from asyncmq_cli.app import _built
 from tests.conftest import Run
+from tests.docs.test_schemas import assert_valid
 from tests.support.shells import ROOT
 
 
@@ -51,8 +52,37 @@ def test_options_stand_in_groups_and_the_global_ones_last(cli: Run) -> None:
     titles = [line for line in cli("jobs", "retry", "--help").lines if line and line[0] != " "]
     assert titles[0] == "Usage: asyncmq jobs retry [OPTIONS] QUEUE [ID...]"
     assert titles[1:] == [
-        *("Arguments:", "Options:", "Filters:", "How many, and how fast:", "Global options:"),
+        *("Arguments:", "Options:", "Filters:", "How many, and how fast:"),
+        titles[-1],
     ]
+    assert titles[-1].startswith("Global options: --redis-url, --timeout, --actor, ")
+    for whole in (cli("jobs", "retry", "--all", "--help"), cli("help", "jobs", "retry", "--all")):
+        page = whole.stdout
+        assert page.index("\nGlobal options:\n") > page.index("\nHow many, and how fast:\n")
+        assert "\n  --redis-url URL " in page
+
+
+def test_global_options_are_one_line_and_help_of_all_explains_them(cli: Run) -> None:
+    short = cli("wait", "--help").stdout
+    assert short.endswith("--help; --help --all explains them.\n")
+    assert "\n  --color WHEN" not in short
+    assert cli("wait", "--help", "--all").stdout == cli("wait", "-h", "--all").stdout
+    assert "\n  --color WHEN" in cli("wait", "--help", "--all").stdout
+    assert "\n  --color WHEN" in cli("--help").stdout
+
+
+def test_retries_of_both_nouns_say_how_they_differ(cli: Run) -> None:
+    pages = {noun: " ".join(cli(noun, "retry", "--help").stdout.split()) for noun in ("jobs", "dlq")}
+    assert "'dlq retry' takes both" in pages["jobs"]
+    assert "'jobs retry' takes one of the two" in pages["dlq"]
+
+
+def test_versions_for_a_fault_report(cli: Run) -> None:
+    for line in ("--version --json", "--json --version", "jobs list --version --json"):
+        report = cli(*line.split())
+        assert (report.code, report.json["name"], report.json["asyncmq"]) == (0, "asyncmq-cli", "0.10.1")
+        assert_valid(report.json, "version.json", report)
+    assert "'asyncmq --version --json'" in " ".join(cli("--help").stdout.split())
 
 
 def test_what_a_list_narrows_by_stands_under_filters(cli: Run) -> None:
@@ -95,7 +125,7 @@ def test_number_ranges_are_told_once(cli: Run) -> None:
 
 
 def test_defaults_and_variables_are_told(cli: Run) -> None:
-    page = " ".join(cli("jobs", "list", "--help").stdout.split())
+    page = " ".join(cli("jobs", "list", "--help", "--all").stdout.split())
     for told in (
         "[default: waiting]",
         "Jobs per page, 1 to 1000. [default: 20]",
@@ -116,7 +146,7 @@ def test_defaults_and_variables_are_told(cli: Run) -> None:
         ("wrokers list", ["workers"]),
         ("jobs lst", ["list"]),
         ("queue lits", ["list"]),
-        ("jobs delete q 1", ["remove"]),
+        ("jobs purge q 1", ["remove"]),
         ("dlq requeue q", ["retry"]),
         ("retry q 1", ["asyncmq jobs retry", "asyncmq dlq retry"]),
         ("help jobs rety", ["retry"]),
@@ -172,6 +202,7 @@ def test_what_is_not_there_is_told_with_what_is_instead(line: str, hint: str, cl
 
 
 def test_what_is_nowhere_near_is_sent_to_the_help(cli: Run) -> None:
+    # No queue of that name either.
     assert cli("xyzzy").stderr == "error: no such command 'xyzzy'\nhint: 'asyncmq --help' shows how\n"
     assert cli("jobs", "list", "q", "--xyzzy").stderr == (
         "error: no such option --xyzzy\nhint: 'asyncmq jobs list --help' shows how\n"

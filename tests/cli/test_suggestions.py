@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from asyncmq_cli.app import _built
-from asyncmq_cli.cli import suggestions
+from asyncmq_cli.cli import other_words, suggestions
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run, run_tool
@@ -110,9 +110,9 @@ def test_a_word_for_looking_never_leads_to_a_change(noun: str) -> None:
     if noun:
         group = root.get_command(context, noun)
         context = typer.Context(group, info_name=noun, parent=context)
-    for word in suggestions._LOOKS - set(group.commands):
+    for word in other_words.LOOKS - set(group.commands):
         near = suggestions.no_such_command(group, word, context).details["nearest"]
-        assert not {name.split()[-1] for name in near} & suggestions.CHANGES, (word, near)
+        assert not {name.split()[-1] for name in near} & other_words.CHANGES, (word, near)
 
 
 @pytest.mark.parametrize("verb", ["retry", "remove", "requeue", "restore"])
@@ -129,4 +129,4 @@ def test_every_verb_is_known_to_look_or_to_change() -> None:
     root: Any = _built()
     looking = {"list", "show", "groups", "history", "prometheus", "tail"}
     verbs = {verb for noun in NOUNS for verb in root.get_command(None, noun).commands}
-    assert verbs <= looking | suggestions.CHANGES
+    assert verbs <= looking | other_words.CHANGES

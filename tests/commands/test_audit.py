@@ -96,6 +96,23 @@ def test_an_action_that_there_is_not_is_wrong_usage(cli: Run) -> None:
 
 
 def test_a_queue_may_be_gone_while_its_trail_is_not(cli: Run) -> None:
-    assert cli("audit", "--queue", "nope").stdout == ""
-    assert cli("audit", "--queue", "nope").code == 0
+    unknown = cli("audit", "--queue", "nope")
+    assert (unknown.code, unknown.stdout) == (4, "")
+    assert unknown.stderr.startswith("error: no queue named 'nope'\nhint: ")
     assert shown(cli("audit", "--queue", "mail", "--json")) == 200
+    assert cli("audit", "--queue", "mail", "--action", "job.remove").code == 0
+
+
+def test_a_queue_without_a_trail_has_an_empty_list(client: redis.Redis, cli: Run) -> None:
+    client.sadd("jobs:quiet:ids", "x")
+    client.set("queue:quiet:waiting:seq", 1)
+    result = cli("audit", "--queue", "quiet")
+    assert (result.code, result.stdout, result.stderr) == (0, "", "")
+    assert cli("audit", "--queue", "quite").stderr.endswith("hint: did you mean quiet?\n")
+
+
+def test_a_queue_goes_behind_its_option(cli: Run) -> None:
+    assert cli("audit", "mail").stderr == (
+        "error: asyncmq audit takes no further argument 'mail'\n"
+        "hint: did you mean 'asyncmq audit --queue mail'?\n"
+    )

@@ -118,7 +118,7 @@ def test_no_id_on_standard_input_is_nothing_to_wait_for(run: Run) -> None:
 
 
 def test_its_timeout_is_not_that_of_redis(cli: Run) -> None:
-    own, shared = cli("wait", "--help").stdout.split("Global options:")
+    own, shared = cli("wait", "--help", "--all").stdout.split("Global options:")
     assert ("--timeout DURATION" in own, "--timeout" in shared) == (True, False)
     assert cli("--timeout", "0", "wait", "mail").code == 2, "that of Redis must be above 0"
     assert cli("wait", "mail", "--timeout", "0").code == 0

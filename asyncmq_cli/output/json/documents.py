@@ -26,6 +26,28 @@ Document = dict[str, Any]
 QUEUE_KEYS = tuple(each.name for each in dataclasses.fields(QueueStats))
 
 
+def version(own: str) -> Document:
+    """The versions that a fault report needs; `redis` is the client library, `asyncmq` null where it is not
+    installed."""
+    import platform
+    from importlib import metadata
+
+    def installed(name: str) -> str | None:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            return None
+
+    return {
+        "name": "asyncmq-cli",
+        "version": own,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "redis": installed("redis"),
+        "asyncmq": installed("asyncmq"),
+    }
+
+
 def queue(stats: QueueStats, keys: Sequence[str] = QUEUE_KEYS) -> Document:
     return {key: getattr(stats, key) for key in keys}
 

@@ -1,0 +1,188 @@
+"""Words of other tools and of the AsyncMQ library, and what they are called here.
+
+`suggestions` makes hints of these tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# The first of several that exists at the place is meant.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "ls": ("list",),
+    "get": ("show",),
+    "info": ("show",),
+    "inspect": ("show",),
+    "describe": ("show",),
+    "view": ("show",),
+    "cat": ("show",),
+    "rm": ("remove",),
+    "delete": ("remove",),
+    "del": ("remove",),
+    "purge": ("remove",),
+    "clear": ("remove",),
+    "requeue": ("retry",),
+    "replay": ("retry",),
+    "unpause": ("resume",),
+    "start": ("resume",),
+    "stop": ("pause", "cancel"),
+    "kill": ("cancel",),
+    "abort": ("cancel",),
+    "create": ("add",),
+    "enqueue": ("add",),
+    "push": ("add",),
+    "schedule": ("add",),
+    "promote": ("run-now",),
+    "follow": ("tail",),
+    "status": ("overview",),
+    "stats": ("overview",),
+    "top": ("overview",),
+    "dashboard": ("overview",),
+    "repair": ("doctor",),
+    "fsck": ("doctor",),
+    "dead": ("dlq",),
+    "failed": ("dlq",),
+    "schedules": ("repeatables",),
+    "--limit": ("--size",),
+    "--count": ("--size", "--limit"),
+    "--per-page": ("--size",),
+    "--size": ("--limit",),
+    "--since": ("--newer-than",),
+    "--after": ("--newer-than", "--since"),
+    "--newer-than": ("--since",),
+    "--before": ("--older-than",),
+    "--until": ("--older-than",),
+    "--status": ("--state",),
+    "--search": ("--q",),
+    "--query": ("--q",),
+    "--filter": ("--q",),
+    "--id": ("--job-id",),
+    "--name": ("--task",),
+    "--columns": ("--fields",),
+    "--format": ("--output", "--json"),
+    "--follow": ("--watch",),
+    "--noop": ("--dry-run",),
+    "--url": ("--redis-url",),
+    "--host": ("--redis-url",),
+    "--user": ("--by", "--actor"),
+    "--actor": ("--by",),
+}
+
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "version": ("--version",),
+    "completion": ("--install-completion", "--show-completion"),
+    "completions": ("--install-completion", "--show-completion"),
+}
+"""Options that are tried as commands."""
+
+ELSEWHERE: Mapping[tuple[str, str], str] = {
+    ("", "ps"): "asyncmq workers list",
+    ("queues", "ps"): "asyncmq workers list",
+    ("jobs", "ps"): "asyncmq jobs list QUEUE --state active",
+    ("queues", "stats"): "asyncmq overview",
+    ("queues", "top"): "asyncmq queues list --watch",
+    ("queues", "watch"): "asyncmq queues list --watch",
+    ("queues", "count"): "asyncmq queues list",
+    ("jobs", "stats"): "asyncmq queues show QUEUE",
+    ("jobs", "count"): "asyncmq queues show QUEUE",
+    ("jobs", "top"): "asyncmq jobs list QUEUE --state active",
+    ("jobs", "search"): "asyncmq jobs list QUEUE --q TEXT",
+    ("jobs", "find"): "asyncmq jobs list QUEUE --q TEXT",
+    ("workers", "top"): "asyncmq workers list --watch",
+    ("workers", "watch"): "asyncmq workers list --watch",
+    ("workers", "ps"): "asyncmq workers list",
+    ("", "log"): "asyncmq audit",
+    ("", "logs"): "asyncmq audit",
+    ("", "history"): "asyncmq audit",
+    ("", "count"): "asyncmq queues list",
+}
+"""A word behind a noun (none: the first word), and the command for looking that does it."""
+
+_DRAIN = "'asyncmq jobs remove QUEUE --state waiting --dry-run' shows what is waiting and would go"
+_CLEAN = (
+    "'asyncmq jobs remove QUEUE --state completed --older-than 7d --dry-run' shows which ended jobs would go"
+)
+_OBLITERATE = (
+    "a queue is what it holds: see 'asyncmq jobs remove --help' for its jobs and 'asyncmq repeatables remove "
+    "--help' for its schedules; 'asyncmq queues forget QUEUE' then takes it out of the lists"
+)
+_ENQUEUE = "the application enqueues jobs; 'asyncmq repeatables add --help' says how to schedule one here"
+_PROMOTE = "workers move delayed jobs as they are due; 'asyncmq jobs list QUEUE --state delayed' shows when"
+_STOP = "workers are stopped where they run; 'asyncmq queues pause --help' says how a queue stops"
+
+REASONS: Mapping[tuple[str, str], str] = {
+    ("queues", "remove"): "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it",
+    ("dlq", "--state"): "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
+    ("workers", "cancel"): _STOP,
+    ("workers", "pause"): _STOP,
+}
+"""What does not exist behind a noun, and what to do instead."""
+
+MISSING: Mapping[str, tuple[str, str, str]] = {
+    "drain": ("queues", "drain", _DRAIN),
+    "empty": ("queues", "drain", _DRAIN),
+    "clean": ("queues", "clean", _CLEAN),
+    "obliterate": ("queues", "obliterate", _OBLITERATE),
+    "enqueue": ("jobs", "add", _ENQUEUE),
+    "push": ("jobs", "add", _ENQUEUE),
+    "promote": ("jobs", "run-now", _PROMOTE),
+}
+"""What no verb does, and what to do instead. The reason counts as long as that noun has no such verb."""
+
+# A hint never leads from a word for looking to a verb that changes something, nor to an option that drops a
+# safeguard.
+# fmt: off
+LOOKS = frozenset((
+    "list", "ls", "show", "get", "info", "inspect", "describe", "view", "read", "find", "search", "count",
+    "peek", "tail", "head", "watch", "status", "stats", "top", "ps", "cat", "print", "display", "query",
+    "look", "export", "dump", "log", "logs", "history", "follow", "dashboard", "failed", "dead",
+))
+CHANGES = frozenset((
+    "add", "cancel", "forget", "pause", "record", "remove", "requeue", "restore", "resume", "retry",
+))
+# fmt: on
+WITHOUT_SAFEGUARD = frozenset({"--yes", "--force"})
+
+VALUES: Mapping[str, str] = {
+    "running": "active",
+    "processing": "active",
+    "in-progress": "active",
+    "started": "active",
+    "pending": "waiting",
+    "queued": "waiting",
+    "enqueued": "waiting",
+    "ready": "waiting",
+    "scheduled": "delayed",
+    "done": "completed",
+    "finished": "completed",
+    "success": "completed",
+    "successful": "completed",
+    "succeeded": "completed",
+    "complete": "completed",
+    "error": "failed",
+    "errors": "failed",
+    "failure": "failed",
+    "canceled": "cancelled",
+    "blocked": "waiting-children",
+    "any": "all",
+}
+"""States, by the words of other tools."""
+DEAD_WORDS = frozenset({"dead", "dlq", "dead-letter", "deadletter"})
+
+EXTRA_ARGUMENTS: Mapping[str, str] = {
+    "asyncmq overview": "asyncmq queues show {}",
+    "asyncmq queues list": "asyncmq queues show {}",
+    "asyncmq metrics show": "asyncmq queues show {}",
+    "asyncmq events tail": "asyncmq queues show {}",
+}
+"""The command that takes the name of a queue, where it was given as an extra argument."""
+QUEUE_AS_VERB: Mapping[str, str] = {
+    "": "asyncmq queues show {}",
+    "queues": "asyncmq queues show {}",
+    "jobs": "asyncmq jobs list {}",
+    "dlq": "asyncmq dlq list {}",
+    "repeatables": "asyncmq repeatables list {}",
+    "workers": "asyncmq workers list --queue {}",
+    "metrics": "asyncmq queues show {}",
+    "events": "asyncmq queues show {}",
+}
+"""What was meant by the name of a queue in the place of a verb."""
