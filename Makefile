@@ -48,11 +48,10 @@ FAULTS_SEED ?= $(shell date +%s)
 faults: export FAULTS := whole
 faults: export FAULTS_SEED := $(FAULTS_SEED)
 faults: export FAULTS_FIGURES := $(CURDIR)/.faults.ndjson
-faults: $(VENV)/.dev
+faults: $(VENV)/.dev shells
 	@echo FAULTS_SEED=$(FAULTS_SEED)
 	rm -f $(FAULTS_FIGURES)
-	$(BIN)/python -m pytest --numprocesses 2 --dist load tests/faults \
-		tests/commands/test_damaged.py tests/services/doctor/test_hostile.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist load -m "faults or extended" $(PYTEST_ARGS)
 	$(BIN)/python -m tests.faults.reliability $(FAULTS_FIGURES) docs/reliability.md $(SUITE_FIGURES)
 
 # The whole suite on several servers: make servers SERVERS="/usr/bin/redis-server /opt/valkey/valkey-server".

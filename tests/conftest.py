@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import redis
 from hypothesis import settings
 
 from asyncmq_cli.demo.server import PrivateRedis
+from tests.faults import scale
 from tests.support import forked
 from tests.support.servers import add_figures, put_first
 
@@ -33,6 +35,23 @@ settings.load_profile("tests")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of faults, and leave what is `extended` to `make faults`."""
+    counted: Counter[str] = Counter()
+    kept, left = [], []
+    for item in items:
+        if item.nodeid.startswith("tests/faults/"):
+            item.add_marker("faults")
+        marker = item.get_closest_marker("extended")
+        function = item.nodeid.partition("[")[0]
+        counted[function] += 1
+        beyond = marker is not None and counted[function] > marker.kwargs.get("first", 0)
+        (left if beyond and not scale.WHOLE else kept).append(item)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -17,6 +17,8 @@ from tests.conftest import Run
 from tests.faults.scale import scaled
 from tests.support import library
 
+pytestmark = pytest.mark.faults
+
 QUEUE = "mail"
 STATES = (
     "waiting",

@@ -111,6 +111,7 @@ def test_a_url_in_a_variable_is_read_from_the_environment(
     assert not (shell.home / "executed").exists()
 
 
+@pytest.mark.extended
 def test_hostile_names_are_inserted_quoted_and_never_run(shell: Shell, client: redis.Redis) -> None:
     for queue in HOSTILE:
         only(client, queue)
@@ -147,6 +148,7 @@ QUOTED = (
 )
 
 
+@pytest.mark.extended
 def test_what_is_typed_already_may_be_quoted_too(shell: Shell, client: redis.Redis) -> None:
     for typed, queue in QUOTED:
         only(client, queue)

@@ -20,7 +20,11 @@ from asyncmq_cli.models.snapshots import Snapshot
 from asyncmq_cli.services.monitoring import poller
 from asyncmq_cli.services.monitoring.poller import SnapshotReader
 from asyncmq_cli.storage.store import Store
+from tests.faults.scale import scaled
 from tests.support import library
+
+# More examples in `make faults`.
+pytestmark = pytest.mark.faults
 
 QUEUES = ("mail", "reports")
 
@@ -125,7 +129,9 @@ async def take(opened: RedisBackend, client: redis.Redis, step: Step, number: in
         await calls[name]()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=scaled(20, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @example(rows=[[("pause", "mail", 0)], [("resume", "mail", 0), ("pause", "reports", 0)]])
 @example(rows=[[("worker", "mail", 0)], [("gone worker", "mail", 0), ("pause", "reports", 0)]])
 @given(rows=st.lists(steps, min_size=1, max_size=4))

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run
+from tests.faults.scale import scaled
 from tests.support import library
+
+# More examples in `make faults`.
+pytestmark = pytest.mark.faults
 
 QUEUE = "tenant:a*[1]"
 LISTED = ("waiting", "active", "completed", "failed", "delayed", "expired", "cancelled", "waiting-children")
@@ -70,7 +74,9 @@ def by_id(jobs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {job["id"]: job for job in jobs}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=scaled(8, 20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(jobs=queues())
 def test_every_state_lists_the_jobs_that_the_library_inspects(
     jobs: list[tuple[str, dict[str, Any]]], server: PrivateRedis, client: redis.Redis, cli: Run
@@ -95,7 +101,9 @@ def anchor() -> list[tuple[str, dict[str, Any]]]:
     return [("waiting", library.job("anchor", created_at=1.2e9))]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=scaled(8, 25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     jobs=queues(),
     q=st.sampled_from(["", "SEND", "nightly", '"priority": 3', "  send ", "zzz"]),

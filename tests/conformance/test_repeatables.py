@@ -27,13 +27,19 @@ from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.services.repeatables.service import Address, RepeatableService
 from asyncmq_cli.storage.store import Store
 from tests.conftest import Result, Run
+from tests.faults.scale import scaled
 from tests.support import library
 from tests.support.strategies import ANY_TEXT, JSON_VALUES
+
+# More examples in `make faults`.
+pytestmark = pytest.mark.faults
 
 QUEUE = "tenant:a"
 KEY = f"queue:{QUEUE}:repeatables"
 EXAMPLES = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=scaled(10, 40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 FULL = {
     "task_id": "app.digest",

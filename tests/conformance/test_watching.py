@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import orjson
+import pytest
 import redis
 from asyncmq import monkay
 from asyncmq.backends.redis import RedisBackend
@@ -20,14 +21,20 @@ from prometheus_client.parser import text_string_to_metric_families
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run
 from tests.demo.processes import eventually
+from tests.faults.scale import scaled
 from tests.support import dashboard, library, workers
+
+# More examples in `make faults`.
+pytestmark = pytest.mark.faults
 
 QUEUES = ("mail", "reports", "thumbs")
 STATES = ("waiting", "active", "delayed", "completed", "failed")
 LEFT_OUT = ("expired", "cancelled", "waiting_children")
 Keyspaces = dict[str, list[tuple[str, dict[str, Any]]]]
 
-slow = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+slow = settings(
+    max_examples=scaled(6, 25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @st.composite

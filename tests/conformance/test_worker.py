@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 import redis
 from asyncmq import monkay
 from asyncmq.backends.redis import RedisBackend
@@ -92,6 +93,7 @@ def test_a_cancelled_or_removed_job_is_not_run_and_a_paused_queue_rests(
     assert library.with_backend(server.url, paused) is False
 
 
+@pytest.mark.extended
 def test_ten_processes_retrying_the_same_500_jobs_retry_each_once(
     server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def test_a_section_runs_as_it_stands(section: str, shell: Shell) -> None:
         AFTERWARDS[section](result, printed)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("page", ["getting-started.md", "recipes.md"])
 def test_a_page_can_be_pasted_into_the_demos_shell(page: str, demo_shell: Shell) -> None:
     found = [block for section, blocks in SECTIONS.items() if section.startswith(page) for block in blocks]

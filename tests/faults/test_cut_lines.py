@@ -52,6 +52,7 @@ def points(length: int, count: int) -> list[int]:
     return sorted({0, 1, 2, *range(0, length - 5, max(1, length // count)), length - 6, length - 5})
 
 
+@pytest.mark.extended(first=12)
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize("args", READERS.values(), ids=list(READERS))
 def test_a_reader_whose_line_is_cut_never_passes_off_a_part_as_the_whole(
@@ -77,6 +78,7 @@ def without_first_rows(result: Result, sound: Result) -> Result:
     return Result(result.code, "", result.stderr)
 
 
+@pytest.mark.extended(first=6)
 @pytest.mark.parametrize("args", CHANGES.values(), ids=list(CHANGES))
 def test_a_change_whose_line_is_cut_is_made_whole_or_not_at_all(
     args: Args, server: PrivateRedis, keyspace: Keyspace, tool: Tool
@@ -96,6 +98,7 @@ def test_a_change_whose_line_is_cut_is_made_whole_or_not_at_all(
     assert any(made), "all but the last bytes of its answer were heard"
 
 
+@pytest.mark.extended(first=11)
 @pytest.mark.parametrize("args", [*READERS.values(), *CHANGES.values()], ids=[*READERS, *CHANGES])
 def test_a_dead_line_is_given_up_after_the_timeout(
     args: Args, server: PrivateRedis, keyspace: Keyspace, tool: Tool

@@ -197,6 +197,7 @@ READ = {
 }
 
 
+@pytest.mark.extended(first=1)
 @pytest.mark.parametrize("fill", READ, ids=lambda fill: fill.__name__)
 def test_memory_does_not_grow_with_what_lies_there(
     fill: Fill, server: PrivateRedis, client: redis.Redis, tmp_path: Path

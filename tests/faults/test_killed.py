@@ -126,6 +126,7 @@ def killed(
     return struck
 
 
+@pytest.mark.extended(first=2)
 @pytest.mark.parametrize("verb", ALL_VERBS)
 def test_a_killed_run_leaves_each_job_in_one_place_and_the_next_goes_on(
     verb: str, server: PrivateRedis, client: redis.Redis, tmp_path: Path
@@ -185,6 +186,7 @@ def durable_redis(directory: Path) -> Iterator[PrivateRedis]:
         yield server
 
 
+@pytest.mark.extended(first=1)
 @pytest.mark.parametrize("verb", ALL_VERBS)
 def test_a_killed_redis_has_lost_nothing_that_was_told_when_it_is_back(verb: str, tmp_path: Path) -> None:
     rng = seeded(f"killed Redis {verb}")
@@ -257,6 +259,7 @@ DEFINITIONS = {
 NEXT_RUN = 5e9
 
 
+@pytest.mark.extended(first=1)
 @pytest.mark.parametrize("verb", ["pause", "remove"])
 def test_a_killed_change_of_definitions_leaves_each_as_it_was_or_is_to_be(
     verb: str, server: PrivateRedis, client: redis.Redis

@@ -252,6 +252,7 @@ ARGUMENTS = [
 ]
 
 
+@pytest.mark.extended
 def test_every_argument_is_answered(
     server: PrivateRedis, keyspace: Keyspace, tool: Tool, elsewhere: None
 ) -> None:

@@ -203,6 +203,7 @@ def test_a_change_needs_no_right_of_another_kind_of_change(args: Args, guarded: 
     assert (result.code, _without_notes(result.stderr)) == (0, "")
 
 
+@pytest.mark.extended(first=6)
 @pytest.mark.parametrize("kind", KINDS, ids=" ".join)
 def test_a_change_without_one_right_is_not_begun(kind: Args, guarded: Guarded, tool: Tool) -> None:
     """Redis does not undo what a script has done when a later command in it is refused."""

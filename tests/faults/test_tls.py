@@ -56,6 +56,7 @@ def proxy(server: PrivateRedis, authority: trustme.CA) -> Iterator[TlsProxy]:
         yield running
 
 
+@pytest.mark.extended(first=8)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_works_over_tls(
     name: str, proxy: TlsProxy, trusted: Path, keyspace: Keyspace, tool: Tool
@@ -94,6 +95,7 @@ def expired() -> datetime.datetime:
     return datetime.datetime.now(tz=datetime.timezone.utc) - datetime.timedelta(days=1)
 
 
+@pytest.mark.extended(first=5)
 @pytest.mark.parametrize("wrong", ["unknown authority", "other host", "expired"])
 @pytest.mark.parametrize("name", ["queues list", "pause", "retry", "remove", "events tail"])
 def test_a_certificate_that_is_not_to_be_trusted_is_refused(

@@ -149,6 +149,7 @@ def withdrawing(sufferer: Sufferer, monkeypatch: pytest.MonkeyPatch) -> None:
     hook("run")
 
 
+@pytest.mark.extended(first=14)
 @pytest.mark.parametrize("name", TRIED)
 def test_a_command_that_is_withdrawn_leaves_nothing_half_done(
     name: str, sufferer: Sufferer, tool: Tool

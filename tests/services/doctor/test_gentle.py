@@ -37,6 +37,7 @@ def dead_ends(client: redis.Redis, count: int) -> None:
     pipe.execute()
 
 
+@pytest.mark.extended
 def test_each_sorted_set_is_read_a_few_times_whatever_the_number_of_suspects(
     client: redis.Redis, cli: Run
 ) -> None:
@@ -68,6 +69,7 @@ def large(client: redis.Redis, count: int, *, damaged: bool) -> None:
             client.zadd(DLQ, {record: due_in(0)})
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("damaged", [False, True], ids=["healthy", "damaged"])
 def test_of_large_jobs_a_piece_is_held_at_a_time(damaged: bool, client: redis.Redis, cli: Run) -> None:
     large(client, 90, damaged=damaged)

@@ -19,6 +19,8 @@ from tests.faults.scale import scaled
 from tests.services.doctor.support import QUEUE, job
 from tests.support import library
 
+pytestmark = pytest.mark.faults
+
 KEYS = [
     *(f"queue:{QUEUE}:{name}" for name in ("waiting", "delayed", "dlq", "active", "heartbeats", "cancelled")),
     *(f"queue:{QUEUE}:{name}" for name in ("paused", "repeatables", "worker_heartbeats", "waiting:seq")),
@@ -154,6 +156,7 @@ JUNK = st.one_of(
 NAMES = st.sampled_from(["a", "b", "3", "child", "ü", "x:payload", "\n\x1b[31m", "{}"])
 
 
+@pytest.mark.extended
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     zsets=st.dictionaries(st.sampled_from([*KEYS[:3], KEYS[7]]), st.lists(JUNK, min_size=1, max_size=4)),

@@ -173,6 +173,7 @@ def test_a_child_of_many_waits_for_the_last_of_them(
     assert work(server, 1) == ["x"]
 
 
+@pytest.mark.extended
 def test_a_child_of_more_than_one_script_can_clear_is_left(client: redis.Redis, cli: Run) -> None:
     parents = [f"parent-{number}" for number in range(10_001)]
     client.hset(STATES, mapping=dict.fromkeys(parents, "completed"))

@@ -29,6 +29,10 @@ from asyncmq_cli.storage.schema.codec import decode_member
 from asyncmq_cli.storage.schema.job import RawJob, add_record, hydrate
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes
 from asyncmq_cli.storage.store import Store
+from tests.faults.scale import scaled
+
+# More examples in `make faults`.
+pytestmark = pytest.mark.faults
 
 QUEUE = "mail"
 KEYS = QueueKeys(QUEUE)
@@ -171,7 +175,9 @@ def client(server: PrivateRedis) -> Iterator[redis.Redis]:
 
 # Without shrinking: each example fills a Redis.
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-relaxed = settings(max_examples=40, deadline=None, phases=_PHASES, suppress_health_check=list(HealthCheck))
+relaxed = settings(
+    max_examples=scaled(15, 40), deadline=None, phases=_PHASES, suppress_health_check=list(HealthCheck)
+)
 
 
 @relaxed

@@ -92,6 +92,7 @@ def test_what_a_killed_run_leaves_is_found_by_the_doctor(
     assert not client.exists(f"deps:{QUEUE}:parent:parent-0900")
 
 
+@pytest.mark.extended
 def test_no_command_holds_redis_up_where_there_are_a_hundred_thousand(client: redis.Redis, cli: Run) -> None:
     parents = [f"parent-{number:06}" for number in range(100_000)]
     record = library.job("x", depends_on=parents, status="waiting")
