@@ -15,7 +15,7 @@ from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.params import Options, option
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.exit_status import CheckStatus
 from asyncmq_cli.models.checks import PROBES, CheckReport, ProbeKind, Range, Threshold
 from asyncmq_cli.nearest import did_you_mean, nearest
@@ -165,8 +165,19 @@ def check(
     with session.out.outcome(lambda: f"the state is {report.state}", exit_code=CheckStatus.UNKNOWN):
         _print(session, report, quiet=quiet)
     if report.error is not None:
-        raise report.error
+        if not (session.out.for_people and session.out.stderr_is_terminal):
+            raise report.error
+        # A person has read it in the line above.
+        _hint(session, report.error)
     raise typer.Exit(CheckStatus.of(report.state))
+
+
+def _hint(session: Session, error: AdminError) -> None:
+    from asyncmq_cli.hints import hint_for
+
+    hint = hint_for(error)
+    if hint is not None:
+        session.out.remark("hint", hint)
 
 
 def _ranges(warning: list[str], critical: list[str], given: Mapping[str, Threshold]) -> dict[str, Threshold]:
@@ -200,4 +211,5 @@ def _print(session: Session, report: CheckReport, *, quiet: bool) -> None:
         if session.out.format == "json":
             session.out.document(checks.document(report, CheckStatus.of(report.state)))
         else:
-            session.out.line(checks.line(report))
+            for line in checks.for_people(report) if session.out.for_people else [checks.line(report)]:
+                session.out.line(line)

@@ -119,9 +119,21 @@ def _print(session: Session, diagnosis: Diagnosis, names: list[str], codes: list
             named = [word for code in codes for word in ("--code", code)]
             line = command_line("doctor", *names, "--repair", *named, "--dry-run")
             session.out.footer(f"{line} shows what would be repaired")
+        if not diagnosis.findings and session.out.for_people:
+            _point_to_check(session, names)
         if not codes:
             for line in _by_code(session, diagnosis.findings, names):
                 session.out.footer(line)
+
+
+def _point_to_check(session: Session, names: list[str]) -> None:
+    """Undamaged data may still be in trouble, such as a backlog without a worker; `check` finds that."""
+    from asyncmq_cli.output.text import checks
+
+    report = session.checks.check(names, {})
+    if report.state != "ok":
+        line = command_line("check", *(word for name in names for word in ("--queue", name)))
+        session.out.footer(f"but {line} is {report.state}: {checks.summary(report)}")
 
 
 def _table(session: Session, findings: Sequence[Finding]) -> None:

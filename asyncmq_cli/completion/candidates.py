@@ -110,7 +110,7 @@ def _columns(place: Place, current: str) -> list[Candidate]:
     ]
 
 
-def _live(place: Place, kind: str, current: str) -> list[Candidate]:
+def _live(place: Place, kind: str, current: str) -> Sequence[Candidate]:
     if _ELSEWHERE in place.given:
         return []
     url = place.last("redis_url")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -65,10 +65,18 @@ class _Search:
                 return
 
 
-def live(config: Config, request: CandidateRequest, patience: float) -> list[Candidate]:
+def live(config: Config, request: CandidateRequest, patience: float) -> Sequence[Candidate]:
     """The candidates found within `patience` seconds. None of them if Redis is away or refuses: whoever is
     typing gets no error."""
-    return _look_up(config, request, patience).candidates
+    found = _look_up(config, request, patience)
+    return found.candidates if found.is_whole else without_insertion(found.candidates, request.prefix)
+
+
+def without_insertion(partial: Sequence[Candidate], prefix: str) -> Sequence[Candidate]:
+    """An incomplete answer, or nothing if a shell would insert something of it: it inserts what all
+    candidates begin with, as if there were no others."""
+    following = {each.value[len(prefix) :][:1] for each in partial}
+    return partial if len(following) > 1 else []
 
 
 def whole(config: Config, request: CandidateRequest, patience: float) -> list[Candidate] | None:

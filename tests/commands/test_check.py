@@ -187,9 +187,33 @@ def test_the_worst_queue_is_named_first_and_the_others_are_counted(server: Priva
     result = cli("check", "--max-waiting", "0:3")
     assert result.stdout.startswith(
         "ASYNCMQ CRITICAL - held: a backlog of 1 and no live worker; mail: 5 waiting (at most 3); "
-        "a: 4 waiting (at most 3); and 4 more | "
+        "a: 4 waiting (at most 3); and 4 more (--json has all) | "
     )
+    assert cli("check", "--max-waiting", "0:3", "--json").json["summary"].endswith("; and 4 more")
     assert " waiting=5;0;3;0\n" in result.stdout, "the numbers are those of the worst queue"
+
+
+def test_a_person_sees_every_finding_below_the_line(server: PrivateRedis) -> None:
+    for queue, waiting in (("a", 4), ("b", 4), ("c", 4)):
+        fill(server.url, queue, FIVE_WAIT[:waiting], workers=1)
+    screen = on_terminal("check", "--max-waiting", "0:3", url=server.url, columns=400)
+    assert screen.lines[0].count("; and 1 more (below) | ") == 1
+    assert screen.lines[1:] == [
+        *(f"  critical  {queue}: {count} waiting (at most 3)" for queue, count in (("mail", 5), ("a", 4))),
+        *(f"  critical  {queue}: 4 waiting (at most 3)" for queue in ("b", "c")),
+    ]
+    screen = on_terminal("check", "--queue", "mail", "--max-waiting", "0:3", url=server.url, columns=400)
+    assert len(screen.lines) == 1
+
+
+def test_on_a_terminal_redis_that_is_away_is_said_once(tmp_path: Path) -> None:
+    url = f"unix://{tmp_path}/r.sock"
+    screen = on_terminal("check", url=url, columns=300)
+    assert screen.code == 3
+    assert screen.lines == [
+        f"ASYNCMQ UNKNOWN - cannot reach Redis at {url}: No such file or directory",
+        "hint: is Redis running there? set --redis-url or ASYNCMQ_REDIS_URL",
+    ]
 
 
 def test_its_numbers_are_those_of_queues_list(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:

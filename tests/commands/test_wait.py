@@ -27,8 +27,8 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
 
 
 def test_what_is_so_already_is_told_at_once(cli: Run) -> None:
-    assert cli("wait", "mail").stdout == "mail\tdrained\tdone\n"
-    assert cli("wait", "mail", "--for", "active-empty").stdout == "mail\tactive-empty\tdone\n"
+    assert cli("wait", "mail").stdout == "mail\tdone\tdrained\n"
+    assert cli("wait", "mail", "--for", "active-empty").stdout == "mail\tdone\tactive-empty\n"
     assert cli("wait", "mail", "done").stdout == "done\tcompleted\n"
 
 

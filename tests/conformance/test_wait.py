@@ -139,7 +139,7 @@ def test_active_empty_is_for_before_a_deployment(
         waiting = start("--for", "active-empty")
         enqueue(server.url, *MANY)
         end.touch()
-        assert waiting.result() == Result(0, f"{QUEUE}\tactive-empty\tdone\n", "")
+        assert waiting.result() == Result(0, f"{QUEUE}\tdone\tactive-empty\n", "")
         row = cli("queues", "show", QUEUE, "--json").json
     assert row["active"] == 0
     assert row["waiting"] >= len(MANY) - 2, "a worker that was full takes one more after the pause"
@@ -223,7 +223,7 @@ def test_a_pause_ends_it_as_soon_as_it_is_in_the_way(
         assert last.result().code == 1, "the worker has taken one more, and it was another"
         patient = start("--keep-waiting")
         assert cli("queues", "resume", QUEUE).code == 0
-        assert patient.result() == Result(0, f"{QUEUE}\tdrained\tdone\n", "")
+        assert patient.result() == Result(0, f"{QUEUE}\tdone\tdrained\n", "")
 
 
 def test_no_live_worker_ends_it_after_the_ttl(
@@ -269,7 +269,7 @@ def test_redis_coming_back_is_waited_for_by_who_keeps_waiting(
         time.sleep(1)
     with working(server.url):
         result = waiting.result()
-    assert (result.code, result.stdout) == (0, f"{QUEUE}\tdrained\tdone\n")
+    assert (result.code, result.stdout) == (0, f"{QUEUE}\tdone\tdrained\n")
     (told,) = result.stderr.splitlines()
     assert told.startswith("warning: Redis at ") and told.endswith(
         "did not answer within 0.2 s; trying again"
@@ -322,7 +322,7 @@ def test_a_queue_whose_last_job_is_removed_is_empty_and_not_lost(
     enqueue(server.url, napping("a"))
     waiting = start("--keep-waiting")
     assert cli("jobs", "remove", QUEUE, "a", "--yes").code == 0
-    assert waiting.result() == Result(0, f"{QUEUE}\tdrained\tdone\n", "")
+    assert waiting.result() == Result(0, f"{QUEUE}\tdone\tdrained\n", "")
 
 
 @pytest.mark.parametrize(("words", "status"), [((), 3), (("--keep-waiting",), 124)], ids=str)

@@ -129,7 +129,7 @@ def test_the_step_of_github_actions(
         result = run()
         assert (result.code, result.stderr) == (0, "")
         waited, checked = result.lines
-        assert waited == f"{QUEUE}\tdrained\tdone"
+        assert waited == f"{QUEUE}\tdone\tdrained"
         assert checked.startswith("ASYNCMQ OK - 1 queue is well | ")
         enqueue(server, failing("bad"))
         assert run().code == 1

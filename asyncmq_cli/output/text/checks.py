@@ -25,24 +25,40 @@ _LONGEST = 200
 long, and people do not read it."""
 
 
-def line(report: CheckReport) -> str:
-    """One line; nothing in it ends the text early or is obeyed by a terminal."""
-    text = escape(f"ASYNCMQ {report.state.upper()} - {summary(report)}").replace("|", "\\x7c")
+def line(report: CheckReport, rest: str = "--json has all") -> str:
+    """One line; nothing in it ends the text early or is obeyed by a terminal. `rest` says where the troubles
+    are that it leaves out."""
+    text = escape(f"ASYNCMQ {report.state.upper()} - {summary(report, rest)}").replace("|", "\\x7c")
     numbers = " ".join(_perfdata(report.probes))
     return f"{text} | {numbers}" if numbers else text
 
 
-def summary(report: CheckReport) -> str:
-    """The worst first, and how many more there are."""
-    troubles = sorted((probe for probe in report.probes if probe.state != "ok"), key=_badness, reverse=True)
-    if not troubles:
+def for_people(report: CheckReport) -> list[str]:
+    """The line, and below it every trouble, if the line leaves out or cuts one."""
+    troubles = _troubles(report)
+    if len(troubles) <= _NAMED and all(len(text) <= _LONGEST for text in troubles):
+        return [line(report)]
+    states = {trouble(probe): probe.state for probe in report.probes if probe.state != "ok"}
+    return [line(report, "below"), *(escape(f"  {states[text]:<8}  {text}") for text in troubles)]
+
+
+def _troubles(report: CheckReport) -> list[str]:
+    """What is wrong, the worst first."""
+    bad = sorted((probe for probe in report.probes if probe.state != "ok"), key=_badness, reverse=True)
+    # One thing that cannot be read may leave several values unknown.
+    return list(dict.fromkeys(trouble(probe) for probe in bad))
+
+
+def summary(report: CheckReport, rest: str = "") -> str:
+    """The worst first, and how many more there are, and where."""
+    texts = _troubles(report)
+    if not texts:
         many = len(report.queues)
         return "1 queue is well" if many == 1 else f"{many:,} queues are well" if many else "no queues"
-    # One thing that cannot be read may leave several values unknown.
-    texts = list(dict.fromkeys(trouble(probe) for probe in troubles))
     named = [beginning_of(text, _LONGEST) for text in texts[:_NAMED]]
     more = len(texts) - len(named)
-    return "; ".join([*named, *([f"and {more:,} more"] if more else [])])
+    where = f" ({rest})" if rest else ""
+    return "; ".join([*named, *([f"and {more:,} more{where}"] if more else [])])
 
 
 def trouble(probe: Probe) -> str:

@@ -62,7 +62,11 @@ def worth_a_row(report: ChangeReport) -> list[ChangeResult]:
 
 def summary(report: ChangeReport) -> str:
     if isinstance(report, RepairReport) and not report.matched:
-        return "Nothing to repair" if report.left else f"No damage in {counted(len(report.checked), 'queue')}"
+        if not report.left:
+            return f"No damage in {counted(len(report.checked), 'queue')}"
+        found = counted(sum(one.count for one in report.left), "finding")
+        would = "would be repaired" if report.dry_run else "was repaired"
+        return f"Nothing {would}: {found} left as it is"
     if not report.matched:
         return "Nothing was done"
     tried = len(report.results)

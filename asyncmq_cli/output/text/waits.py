@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 QUEUE: tuple[Column[WaitReport], ...] = (
     Column("QUEUE", lambda report: report.queue, "id"),
-    Column("FOR", lambda report: report.goal),
     Column("OUTCOME", lambda report: report.outcome, "state"),
+    Column("FOR", lambda report: report.goal),
 )
 JOBS: tuple[Column[tuple[str, str]], ...] = (
     Column("ID", lambda job: job[0], "id"),

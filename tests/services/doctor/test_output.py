@@ -131,7 +131,7 @@ def test_advice_can_be_pasted_whatever_the_queue_is_called(server: PrivateRedis,
 
 
 def test_a_clean_terminal_says_so(server: PrivateRedis, client: redis.Redis) -> None:
-    put(server.url, ("waiting", "x"))
+    put(server.url, ("delayed", "x"))
     screen = on_terminal("doctor", url=server.url)
     assert (screen.code, screen.text) == (0, "No damage in 1 queue\n")
 
@@ -291,3 +291,28 @@ def test_no_control_character_of_an_id_and_no_secret_is_shown(
 
 def test_an_empty_redis_is_clean(cli: Run) -> None:
     assert (cli("doctor", "--json").json, cli("doctor").code) == ({"checked": [], "findings": []}, 0)
+
+
+def test_where_nothing_is_damaged_a_person_is_pointed_to_check(
+    server: PrivateRedis, client: redis.Redis
+) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        await opened.enqueue(QUEUE, job("x"))
+
+    library.with_backend(server.url, fill)
+    assert on_terminal("doctor", url=server.url, columns=200).lines == [
+        "No damage in 1 queue",
+        f"but 'asyncmq check' is critical: {QUEUE}: a backlog of 1 and no live worker",
+    ]
+
+
+def test_a_repair_that_repairs_nothing_says_what_it_leaves(server: PrivateRedis, client: redis.Redis) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        await opened.enqueue(QUEUE, job("x"))
+        await opened.pause_queue(QUEUE)
+
+    library.with_backend(server.url, fill)
+    for words, said in ((["--dry-run"], "would be"), (["--yes"], "was")):
+        screen = on_terminal("doctor", "--repair", *words, url=server.url, columns=200)
+        assert screen.lines[0] == f"Nothing {said} repaired: 1 finding left as it is"
+        assert "paused_backlog" in screen.text
