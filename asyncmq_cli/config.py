@@ -1,21 +1,22 @@
-"""Where Redis is and who acts: flag > environment > file > default."""
+"""Where Redis is and who acts: flag > environment > context > file > default."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from asyncmq_cli import config_file
+from asyncmq_cli.config_file import Chosen, ConfigFile
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.address import Address, parse
-from asyncmq_cli.models.values import COLOR_CHOICES
+from asyncmq_cli.models.values import COLOR_CHOICES, CONTEXT_COLORS
 
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 DEFAULT_TIMEOUT = 5.0
@@ -25,11 +26,9 @@ DEFAULT_MAX_PAYLOAD = 64 * 1024 * 1024
 _LEAST_PAYLOAD = 1024 * 1024
 DEFAULT_HEARTBEAT_TTL = 30.0
 """Seconds; AsyncMQ's own `heartbeat_ttl` where its settings do not say otherwise."""
-_FILE = "the configuration file"
-FILE_KEYS = ("redis_url", "password_file", "password_command", "timeout", "actor", "color", "redact")
-MAX_FILE = 1024 * 1024
-READ_WITHIN = 2.0
-"""Bytes and seconds: a configuration file may be a pipe, or a device that never ends."""
+_FILE = config_file.NAME
+DEFAULT = "default"
+"""The origin of a setting that nothing sets."""
 _VARIABLE = re.compile(r"\$\{(?P<name>[^}]*)\}")
 
 _SIZE = re.compile(r"(?P<number>[0-9]{1,15})\s*(?:(?P<unit>[kmg])i?)?b?")
@@ -56,11 +55,27 @@ class Config:
     """Names of secrets beside those that are known."""
     url_from: str = ""
     """What said where Redis is, "" for the default."""
+    context: str = ""
+    """The name of the context in force, "" for none."""
+    context_color: str = ""
+    """The colour in which that name is shown."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where each setting comes from, for `context show`."""
 
     @property
     def max_decoded(self) -> int:
         """Bytes that one value, or those of one page together, may take in memory once decoded."""
         return 3 * self.max_payload
+
+    @property
+    def password_source(self) -> str | None:
+        """Where the password is, never what it is."""
+        if self.password_file is not None:
+            return f"in the file {self.password_file!r}"
+        if self.password_command is not None:
+            # Its arguments may hold a secret.
+            return f"printed by {self.password_command[0]!r}"
+        return None if self.address.password is None else "in the URL"
 
     @property
     def shown_url(self) -> str:
@@ -71,6 +86,41 @@ class Config:
         return replace(self.address, password="").shown
 
 
+class _Sources:
+    """Where a setting may come from; of several that have it the first counts."""
+
+    def __init__(
+        self, flags: Mapping[str, Any], env: Mapping[str, str], stored: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """`stored` has the keys of the context and of the file, by what each is called."""
+        self._flags, self._env, self._stored = flags, env, stored
+        self.origins: dict[str, str] = {}
+
+    def find(self, key: str, default: Any, *, variable: str = "", url: Any = None) -> tuple[str, Any]:
+        """The value, and what to call it in an error. `url` is what the Redis URL says of it."""
+        given = {
+            f"--{key}": self._flags.get(key),
+            variable: self._env.get(variable) if variable else None,
+            "the Redis URL": url,
+            **{where: keys.get(key) for where, keys in self._stored.items()},
+        }
+        # An empty environment variable is not set.
+        where = next((where for where, value in given.items() if value not in (None, "")), DEFAULT)
+        self.origins[key] = where
+        return _called(key, where), given.get(where, default)
+
+    def read(
+        self, key: str, read: Callable[[str, Any], Any], default: Any, variable: str = "", url: Any = None
+    ) -> Any:
+        """The value as `read` has it."""
+        return read(*self.find(key, default, variable=variable, url=url))
+
+
+def _called(key: str, where: str) -> str:
+    """What a setting from there is called in an error."""
+    return where if where.startswith(("--", "ASYNCMQ_")) else f"{key} in {where}"
+
+
 def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
     """The configuration of one run.
 
@@ -78,65 +128,161 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
     Raises UsageProblem for a value that cannot be used, naming where it came from.
     """
     env = os.environ if environ is None else environ
-    stored, warnings = _read_file(env)
-    source, address = _address(flags, env, stored)
-    # Where the URL is given elsewhere, the file's password is not for that server.
-    secret = (
-        _password_source(env, stored if source in ("", _FILE) else {}) if address.password is None else {}
-    )
-    return Config(
+    file = config_file.read(env)
+    place = _place(flags, env, file)
+    address, keys = place.address, place.keys
+    paint = keys["color"] if keys.get("color") in CONTEXT_COLORS else ""
+    shared = {key: value for key, value in keys.items() if key != "color" or not paint}
+    of_context = {f"context {place.context!r}": shared} if place.context else {}
+    sources = _Sources(flags, env, {**of_context, _FILE: file.settings})
+    secret = _password_source(env, place) if address.password is None else {}
+    found = Config(
         **secret,
-        warnings=warnings,
+        warnings=(*file.warnings, *place.warnings),
         address=address,
-        url_from=source,
-        timeout=_duration(
-            "--timeout" if flags.get("timeout") is not None else f"timeout in {_FILE}",
-            _first(flags.get("timeout"), address.timeout, stored.get("timeout"), default=DEFAULT_TIMEOUT),
-        ),
-        actor=_first(flags.get("actor"), env.get("ASYNCMQ_ACTOR"), stored.get("actor"), default="")
-        or default_actor(),
-        color=_one_of(
-            "--color" if flags.get("color") else "color",
-            _first(flags.get("color"), stored.get("color"), default="auto"),
-        ),
+        url_from=place.source,
+        context=place.context,
+        context_color=paint,
+        timeout=sources.read("timeout", _duration, DEFAULT_TIMEOUT, url=address.timeout),
+        actor=sources.find("actor", "", variable="ASYNCMQ_ACTOR")[1] or default_actor(),
+        color=sources.read("color", _color, "auto"),
         audit_maxlen=_count("ASYNCMQ_AUDIT_MAXLEN", env.get("ASYNCMQ_AUDIT_MAXLEN") or DEFAULT_AUDIT_MAXLEN),
-        heartbeat_ttl=_duration(
-            "ASYNCMQ_HEARTBEAT_TTL", env.get("ASYNCMQ_HEARTBEAT_TTL") or DEFAULT_HEARTBEAT_TTL
+        heartbeat_ttl=sources.read(
+            "heartbeat_ttl", _duration, DEFAULT_HEARTBEAT_TTL, "ASYNCMQ_HEARTBEAT_TTL"
         ),
         max_payload=_size("ASYNCMQ_MAX_PAYLOAD", env.get("ASYNCMQ_MAX_PAYLOAD") or str(DEFAULT_MAX_PAYLOAD)),
-        redact=(*stored.get("redact", ()), *_listed(env.get("ASYNCMQ_REDACT") or "")),
+        redact=(
+            *file.settings.get("redact", ()),
+            *keys.get("redact", ()),
+            *_listed(env.get("ASYNCMQ_REDACT") or ""),
+        ),
     )
+    origins = {
+        "context": place.context_from or DEFAULT,
+        "redis_url": place.source or DEFAULT,
+        "password": _password_origin(env, found, place),
+        **sources.origins,
+        **({"color": f"context {place.context!r}"} if paint else {}),
+        "redact": ", ".join(_redact_origins(env, file, place)) or DEFAULT,
+    }
+    return replace(found, origins=origins)
 
 
 def _listed(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _address(
-    flags: Mapping[str, Any], env: Mapping[str, str], stored: Mapping[str, Any]
-) -> tuple[str, Address]:
-    """With what it comes from, "" for the default."""
-    given = {
-        "--redis-url": flags.get("redis_url"),
-        "ASYNCMQ_REDIS_URL": env.get("ASYNCMQ_REDIS_URL"),
-        "REDIS_URL": env.get("REDIS_URL"),
-        _FILE: stored.get("redis_url"),
-    }
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where Redis is, and what said so, "" for the default. `keys` are those of the context in force, and
+    `secrets` those that may name the password of this Redis."""
+
+    source: str
+    address: Address
+    context: str = ""
+    context_from: str = ""
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+_URL_VARIABLES = ("ASYNCMQ_REDIS_URL", "REDIS_URL")
+
+
+def _place(flags: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile) -> _Place:
+    """Where Redis is: by the URL given, the context chosen, the file or the default."""
+    chosen = chosen_context(flags, env, file)
+    by_flag = chosen is not None and chosen.by == "--context"
+    given = {"--redis-url": flags.get("redis_url"), **{name: env.get(name) for name in _URL_VARIABLES}}
     source = next((source for source, url in given.items() if url), "")
-    url = given.get(source) or DEFAULT_REDIS_URL
-    return source, parse(_with_variables(url, env) if source == _FILE else url, source)
+    if by_flag and source == "--redis-url":
+        raise UsageProblem("--context and --redis-url exclude each other", hint="both say where Redis is")
+    if chosen is not None and (by_flag or not source):
+        return _of_context(chosen, env, file)
+    if source:
+        return _of_url(_Place(source, parse(str(given[source]), source)), chosen, env, file)
+    url = file.settings.get("redis_url")
+    source = _FILE if url else ""
+    address = parse(_with_variables(url, env, _FILE), _FILE) if url else parse(DEFAULT_REDIS_URL)
+    return _recognised(_Place(source, address, secrets=file.settings), env, file)
 
 
-def _with_variables(url: str, env: Mapping[str, str]) -> str:
-    """The URL with what the environment has for each `${NAME}`. A user name or password is encoded on the
-    way: it is taken as it is."""
+def chosen_context(flags: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile) -> Chosen | None:
+    """The context that the command line, the environment or `context use` names."""
+    names = {
+        "--context": flags.get("context"),
+        "ASYNCMQ_CONTEXT": env.get("ASYNCMQ_CONTEXT"),
+        "'context use'": file.used,
+    }
+    return next((Chosen(name, by) for by, name in names.items() if name), None)
+
+
+def _of_context(chosen: Chosen, env: Mapping[str, str], file: ConfigFile) -> _Place:
+    keys, source = file.context(chosen), f"context {chosen.name!r}"
+    return _Place(source, _address_of(chosen.name, keys, env, file), chosen.name, chosen.by, keys, keys)
+
+
+def _address_of(name: str, keys: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile) -> Address:
+    source = f"context {name!r}"
+    if not keys.get("redis_url"):
+        raise UsageProblem(f"[context.{name}] has no redis_url", hint=f"it stands in {file.path}")
+    return parse(_with_variables(keys["redis_url"], env, source), source)
+
+
+def _of_url(found: _Place, chosen: Chosen | None, env: Mapping[str, str], file: ConfigFile) -> _Place:
+    """The place that a flag or a variable names, beside a context chosen by a variable or `context use`."""
+    found = _recognised(found, env, file)
+    if chosen is None or found.source == "--redis-url" or found.context == chosen.name:
+        return found
+    if chosen.by == "ASYNCMQ_CONTEXT":
+        # Two variables, and no telling which of them was forgotten.
+        raise UsageProblem(
+            f"ASYNCMQ_CONTEXT={chosen.name} and {found.source} name different servers",
+            hint=f"unset one of them, or choose by --context {chosen.name}",
+        )
+    warning = f"context {chosen.name!r} is not used: {found.source} says where Redis is"
+    return replace(found, warnings=(warning,))
+
+
+_STRICTEST = ("readonly", "confirm", None)
+
+
+def _recognised(found: _Place, env: Mapping[str, str], file: ConfigFile) -> _Place:
+    """The same place. If a context names the same Redis, its name and its guard hold, whatever named it."""
+    same: list[tuple[str, Mapping[str, Any]]] = []
+    for name, keys in file.contexts.items():
+        try:
+            address = _address_of(name, keys, env, file)
+        except UsageProblem:
+            # Such as a variable that only those set who use that context.
+            continue
+        if address.place == found.address.place:
+            same.append((name, keys))
+    if not same:
+        return found
+    name, keys = min(same, key=lambda each: _STRICTEST.index(each[1].get("guard")))
+    return replace(
+        found,
+        context=name,
+        context_from="its address",
+        keys={key: keys[key] for key in _OF_PLACE if key in keys},
+    )
+
+
+_OF_PLACE = ("heartbeat_ttl", "guard", "max_changes", "record", "redact", "color")
+"""The keys of a context that hold for its Redis, whoever connects."""
+
+
+def _with_variables(url: str, env: Mapping[str, str], where: str) -> str:
+    """The URL of the file with what the environment has for each `${NAME}`. A user name or password is
+    encoded on the way: it is taken as it is."""
     scheme, separator, rest = url.partition("://")
     user, at, place = rest.rpartition("@")
 
     def value(name: re.Match[str]) -> str:
         if not env.get(name["name"]):
             raise UsageProblem(
-                f"redis_url in {_FILE} needs the variable {name['name']!r}, which is not set",
+                f"redis_url in {where} needs the variable {name['name']!r}, which is not set",
                 hint="a ${ that is no variable is written as %24{",
             )
         return env[name["name"]]
@@ -148,11 +294,12 @@ def _with_variables(url: str, env: Mapping[str, str]) -> str:
     return "".join((*parts, _VARIABLE.sub(value, place)))
 
 
-def _password_source(env: Mapping[str, str], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """`password_file` or `password_command`, or neither. The environment wins over the file."""
+def _password_source(env: Mapping[str, str], place: _Place) -> dict[str, Any]:
+    """`password_file` or `password_command`, or neither. The environment wins over the file, whose password
+    is for its own URL: no other server is sent it."""
     names = {"ASYNCMQ_PASSWORD_FILE": "password_file", "ASYNCMQ_PASSWORD_COMMAND": "password_command"}
     given = {key: env[name] for name, key in names.items() if env.get(name)} or {
-        key: stored[key] for key in names.values() if stored.get(key)
+        key: place.secrets[key] for key in names.values() if place.secrets.get(key)
     }
     if len(given) > 1:
         raise UsageProblem("password_file and password_command exclude each other")
@@ -168,6 +315,24 @@ def _password_source(env: Mapping[str, str], stored: Mapping[str, Any]) -> dict[
         raise UsageProblem(f"password_command cannot be split into words: {exc}") from exc
 
 
+def _password_origin(env: Mapping[str, str], found: Config, place: _Place) -> str:
+    variable = next(
+        (name for name in ("ASYNCMQ_PASSWORD_FILE", "ASYNCMQ_PASSWORD_COMMAND") if env.get(name)), ""
+    )
+    if found.password_source is None:
+        return DEFAULT
+    return place.source if found.address.password is not None else variable or place.source or _FILE
+
+
+def _redact_origins(env: Mapping[str, str], file: ConfigFile, place: _Place) -> Iterator[str]:
+    if file.settings.get("redact"):
+        yield _FILE
+    if place.keys.get("redact"):
+        yield f"context {place.context!r}"
+    if env.get("ASYNCMQ_REDACT"):
+        yield "ASYNCMQ_REDACT"
+
+
 def default_actor() -> str:
     """`user@host`, as well as this machine can tell."""
     import getpass
@@ -179,109 +344,6 @@ def default_actor() -> str:
         # A container may run under a number that has no name.
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-def config_path(env: Mapping[str, str]) -> Path:
-    """Where the configuration file is, or would be."""
-    if named := env.get("ASYNCMQ_CONFIG"):
-        return Path(named)
-    base = env.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "asyncmq" / "config.toml"
-
-
-def _read_file(env: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What the configuration file says, and warnings."""
-    named = bool(env.get("ASYNCMQ_CONFIG"))
-    try:
-        path = config_path(env)
-        # An editor may have put a byte order mark before it.
-        text = read_bounded(path, MAX_FILE).decode("utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError, RuntimeError) as exc:
-        if named:
-            raise UsageProblem(f"cannot read the file that ASYNCMQ_CONFIG names: {exc}") from exc
-        return {}, ()
-    except UnicodeDecodeError as exc:
-        raise UsageProblem(f"cannot read {_FILE}: {path} is not UTF-8") from exc
-    except OSError as exc:
-        if named:
-            raise UsageProblem(f"cannot read {_FILE}: {exc}") from exc
-        return {}, (f"{_FILE} is passed over: {exc}",)
-    stored = _parse_toml(path, text)
-    unknown = sorted(set(stored) - set(FILE_KEYS))
-    if unknown:
-        raise UsageProblem(
-            f"unknown key {unknown[0]!r} in {path}", hint=f"the keys are {', '.join(FILE_KEYS)}"
-        )
-    for key, value in stored.items():
-        _check_type(path, key, value)
-    return stored, ()
-
-
-def _check_type(path: Path, key: str, value: Any) -> None:
-    if key == "redact":
-        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-            raise UsageProblem(f'{key} in {path} must be a list of names, such as ["iban"]')
-        return
-    if isinstance(value, str):
-        return
-    if key == "timeout":
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UsageProblem(f"{key} in {path} must be a number or a text")
-    elif key == "password_command":
-        if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
-            raise UsageProblem(f"{key} in {path} must be a text or a list of texts")
-    else:
-        raise UsageProblem(f"{key} in {path} must be a text")
-
-
-def read_bounded(path: Path, most: int) -> bytes:
-    """A file's bytes. Raises OSError, also where it holds more than `most` or does not end in good time."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        return drain(descriptor, most, READ_WITHIN)
-    except OSError as exc:
-        exc.filename = exc.filename or str(path)
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def drain(descriptor: int, most: int, seconds: float) -> bytes:
-    """All bytes up to the end. Raises OSError where that takes longer, or they are more."""
-    import errno
-    import select
-
-    found, until = bytearray(), time.monotonic() + seconds
-    while True:
-        if not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
-            raise OSError(errno.ETIMEDOUT, f"it does not end within {seconds:g} s")
-        try:
-            piece = os.read(descriptor, 65536)
-        except BlockingIOError:
-            continue
-        if not piece:
-            return bytes(found)
-        found += piece
-        if len(found) > most:
-            raise OSError(errno.EFBIG, f"it holds more than {most:,} bytes")
-
-
-def _parse_toml(path: Path, text: str) -> dict[str, Any]:
-    import sys
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        return dict(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as exc:
-        raise UsageProblem(f"{path} is not TOML: {exc}") from exc
-
-
-def _first(*values: Any, default: Any) -> Any:
-    """The first value that was given; an empty environment variable was not."""
-    return next((value for value in values if value not in (None, "")), default)
 
 
 def _positive(name: str, value: Any) -> float:
@@ -321,10 +383,11 @@ def _size(name: str, text: str) -> int:
     return size
 
 
-def _one_of(name: str, value: Any) -> str:
-    if value not in COLOR_CHOICES:
+def _color(name: str, value: Any) -> str:
+    """When to print in colour; in a context also the colour of its name."""
+    choices = (*COLOR_CHOICES, *CONTEXT_COLORS) if name.startswith("color in context ") else COLOR_CHOICES
+    if value not in choices:
         raise UsageProblem(
-            f"{name} must be one of {', '.join(COLOR_CHOICES)}, not {value!r}",
-            hint="auto: on a terminal alone",
+            f"{name} must be one of {', '.join(choices)}, not {value!r}", hint="auto: on a terminal alone"
         )
     return str(value)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from asyncmq_cli import config
 from asyncmq_cli.config import DEFAULT_REDIS_URL, resolve
 from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.system import files
 
 Write = Callable[[str], dict[str, str]]
 
@@ -152,7 +152,7 @@ def test_a_bad_number_in_the_environment_is_refused_by_its_name(
         ('actor = ["ada"]', "actor in .* must be a text"),
         ('redact = "iban"', "redact in .* must be a list of names"),
         ("redact = [1]", "redact in .* must be a list of names"),
-        ('color = "blue"', "color must be one of auto, always, never"),
+        ('color = "blue"', "color in .* must be one of auto, always, never, not"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(text: str, message: str, written: Write) -> None:
@@ -202,7 +202,7 @@ def test_a_file_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(UsageProblem, match="more than 1,048,576 bytes"):
         resolve({}, {"ASYNCMQ_CONFIG": "/dev/zero"})
     os.mkfifo(tmp_path / "fifo")
-    monkeypatch.setattr(config, "READ_WITHIN", 0.05)
+    monkeypatch.setattr(files, "READ_WITHIN", 0.05)
     with pytest.raises(UsageProblem, match=r"does not end within 0\.05 s"):
         resolve({}, {"ASYNCMQ_CONFIG": str(tmp_path / "fifo")})
 

@@ -195,7 +195,11 @@ class LazyCommands(_Group):
         self.commands: Any = dict.fromkeys([*self.nouns, *self.others])
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        name = next((name for name in (cmd_name, f"{cmd_name}s") if name in self.commands), None)
+        either = (cmd_name, f"{cmd_name}s", cmd_name.removesuffix("s"))
+        name = next(
+            (name for name in either if name in self.commands and (name in self.nouns or name == cmd_name)),
+            None,
+        )
         if name is not None and self.commands[name] is None:
             app = importlib.import_module(f"asyncmq_cli.commands.{name}").app
             # With `get_command` a noun of one verb would be that verb.

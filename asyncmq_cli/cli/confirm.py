@@ -80,7 +80,10 @@ def ask_about(
     session: Session, lines: Sequence[str], question: str, deed: str, *, remarks: Sequence[str] = ()
 ) -> None:
     """Show the lines and the remarks, and ask. Raises NotConfirmed for anything but a yes. Without a
-    terminal the error names the `deed`, and the hint has the remarks."""
+    terminal the error names the `deed`, and the hint has the remarks. In a context, both say its name."""
+    if context := session.config.context:
+        deed = f"{deed} on {context}"
+        question = f"{question.removesuffix('?')} on {context} ({session.config.shown_url})?"
     if not can_ask():
         raise NotConfirmed(
             f"this would {deed}, and there is no terminal to confirm it on",

@@ -20,12 +20,13 @@ Function = Callable[..., Any]
 
 
 def command(
-    app: typer.Typer, name: str, *extras: str | Options, without: Sequence[str] = ()
+    app: typer.Typer, name: str, *extras: str | Options, without: Sequence[str] = (), redis: bool = True
 ) -> Callable[[Function], Function]:
     """Register a function that takes a Session and its own arguments as `name`.
 
     `extras` are further options, or names of sets of them; the session has their values. `without` are global
-    options that the command takes only before its name, because it has one of that name itself.
+    options that the command takes only before its name, because it has one of that name itself. One
+    without `redis` connects to none.
     """
     own = extra_options(*extras)
     # A set may have a global option of its own, with a short name more.
@@ -38,7 +39,7 @@ def command(
 
             flags = {**(ctx.obj or {}), **pop_options(given, shared)}
             try:
-                with open_session(flags) as session:
+                with open_session(flags, redis=redis) as session:
                     try:
                         return function(session, **given)
                     except (QueueNotFound, JobNotFound) as exc:

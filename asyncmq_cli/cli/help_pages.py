@@ -21,13 +21,14 @@ FAULTS = (
 )
 ENVIRONMENT = (
     ("ASYNCMQ_REDIS_URL, REDIS_URL", "The URL of Redis; the first one that is set counts."),
+    ("ASYNCMQ_CONTEXT", "The context, a table [context.NAME] of the configuration file."),
     ("ASYNCMQ_PASSWORD_FILE", "The file that holds the password of Redis."),
     ("ASYNCMQ_PASSWORD_COMMAND", "A program that prints the password of Redis, run without a shell."),
     ("ASYNCMQ_ACTOR", "Your name in the audit trail. [default: user@host]"),
     (
         "ASYNCMQ_CONFIG",
-        "The configuration file, with redis_url, password_file, password_command, timeout, actor and color. "
-        "[default: ~/.config/asyncmq/config.toml]",
+        "The configuration file, with redis_url, password_file, password_command, timeout, actor, color and "
+        "contexts. [default: ~/.config/asyncmq/config.toml]",
     ),
     ("ASYNCMQ_HEARTBEAT_TTL", "The workers' heartbeat_ttl, if Redis does not show it. [default: 30s]"),
     ("ASYNCMQ_AUDIT_MAXLEN", "How many events the audit trail keeps. [default: 100000]"),

@@ -138,6 +138,7 @@ LOOKS = frozenset((
 ))
 CHANGES = frozenset((
     "add", "cancel", "forget", "pause", "record", "remove", "requeue", "restore", "resume", "retry",
+    "use",
 ))
 # fmt: on
 WITHOUT_SAFEGUARD = frozenset({"--yes", "--force"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -66,6 +67,13 @@ def _one_of(choices: Sequence[str]) -> dict[str, Any]:
 
 def completed_by(choices: Sequence[str]) -> dict[str, Any]:
     return {"autocompletion": lambda: list(choices)}
+
+
+def context_names() -> list[str]:
+    """The contexts of the configuration file, for completion."""
+    from asyncmq_cli import config_file
+
+    return list(config_file.read(os.environ).contexts)
 
 
 # As many digits as Python turns into a number.
@@ -273,6 +281,13 @@ GLOBAL_OPTIONS: Options = _under(
         "URL",
         "Where Redis is: redis://, rediss:// or unix://. "
         "[env: ASYNCMQ_REDIS_URL, REDIS_URL; default: redis://localhost:6379/0]",
+    ),
+    context=_text(
+        "--context",
+        "NAME",
+        "The context that says where Redis is: a table [context.NAME] of the configuration file. "
+        "[env: ASYNCMQ_CONTEXT; default: that of 'context use']",
+        autocompletion=lambda: context_names(),
     ),
     timeout=_text(
         "--timeout",

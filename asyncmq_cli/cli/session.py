@@ -157,8 +157,9 @@ _REMEMBERED = 1000
 class Session(Services):
     """What a command works with. Nothing is opened or imported before it is used."""
 
-    def __init__(self, flags: Mapping[str, Any]) -> None:
+    def __init__(self, flags: Mapping[str, Any], *, redis: bool = True) -> None:
         self.flags = flags
+        self._needs_redis = redis
         self.warnings: list[str] = []
         """Warnings for the screen of --watch, which clears them."""
         self._warned: set[str] = set()
@@ -197,11 +198,26 @@ class Session(Services):
 
         return Printer(
             self._asked_format(),
-            color=self.config.color,
+            **self._look(),
             utc=bool(self.flags.get("utc")),
             full=self.full,
             fields=[field.strip() for field in (self.flags.get("fields") or "").split(",") if field.strip()],
         )
+
+    def _look(self) -> dict[str, str]:
+        """How the printer shows things, by the settings."""
+        try:
+            config = self.config
+        except UsageProblem:
+            if self._needs_redis:
+                raise
+            # What is wrong with the settings must not keep anybody from choosing another context.
+            return {"color": "auto"}
+        return {
+            "color": config.color,
+            "context": config.context,
+            "context_color": config.context_color,
+        }
 
     def _asked_format(self) -> Literal["json", "ndjson", "names"] | None:
         asked = [f"--{name}" for name in ("json", "ndjson", "fields") if name in self.flags]
@@ -358,8 +374,11 @@ def _raise_failures(report: ChangeReport) -> None:
 
 
 @contextmanager
-def open_session(flags: Mapping[str, Any]) -> Iterator[Session]:
-    session = Session(flags)
+def open_session(flags: Mapping[str, Any], *, redis: bool = True) -> Iterator[Session]:
+    session = Session(flags, redis=redis)
+    if not redis:
+        yield session
+        return
     try:
         # Before any work: a wrong setting is wrong usage in every command.
         _ = session.config, session.out

@@ -11,6 +11,7 @@ NOUNS = {
     "workers": "List workers with their health, forget those that are gone.",
     "metrics": "Measure throughput and backlog, keep a history, feed Prometheus.",
     "events": "Follow what happens in the queues.",
+    "context": "Name the Redis servers in use, and choose one of them.",
 }
 COMMANDS = {
     "overview": "Show all queues on one screen: totals, states, workers, the latest jobs and queues.",

@@ -126,9 +126,8 @@ def _live(place: Place, kind: str, current: str) -> Sequence[Candidate]:
     queue = place.last("queue")
     setting = os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT")
     patience = min(_LONGEST_WAIT, seconds(setting) if setting else PATIENCE)
-    return live(
-        config.resolve({"redis_url": url}), CandidateRequest(kind, current, place.command, queue), patience
-    )
+    where = config.resolve({"redis_url": url, "context": place.last("context")})
+    return live(where, CandidateRequest(kind, current, place.command, queue), patience)
 
 
 _ELSEWHERE = "--"

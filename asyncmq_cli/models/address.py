@@ -54,6 +54,13 @@ class Address:
         return self.scheme == "rediss"
 
     @property
+    def place(self) -> tuple[Any, ...]:
+        """The same for all URLs that name this server and database, as far as the text tells."""
+        if self.path:
+            return self.path, self.db or 0
+        return self.host.lower().rstrip("."), self.port or DEFAULT_PORT, self.db or 0
+
+    @property
     def shown(self) -> str:
         """A URL for messages, built from the parts that are not secret."""
         user = "" if self.username is None else quote(self.username, safe="")

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 COLOR_CHOICES = ("auto", "always", "never")
+CONTEXT_COLORS = ("red", "yellow", "green", "cyan", "blue", "magenta")
+"""In which the name of a context may be shown."""
 
 WAITING_CHILDREN = "waiting-children"
 JOB_STATES = (

@@ -43,10 +43,15 @@ class Printer:
         utc: bool = False,
         fields: Sequence[str] = (),
         full: bool = False,
+        context: str = "",
+        context_color: str = "",
     ) -> None:
+        """`context` is the name of the context in force, which headers and questions show in its colour."""
         self._stdout = sys.stdout
         self._stderr = sys.stderr
         self._color = color
+        self.context = context
+        self.context_color = context_color
         self.fields = fields
         self.utc = utc
         self.full = full

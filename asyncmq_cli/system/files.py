@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import threading
+import time
+from pathlib import Path
 from typing import IO
 
 _PATIENCE = 3.0
 """Seconds that the writer of a FIFO has to open it."""
+READ_WITHIN = 2.0
+"""Seconds for a small file: it may be a pipe, or a device that never ends."""
 
 
 def open_file(path: str) -> IO[bytes]:
@@ -35,3 +40,32 @@ def _require_regular(path: str, mode: int) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(mode) and path != os.devnull:
         raise OSError(errno.EINVAL, "it is not a regular file", path)
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """A file's bytes. Raises OSError, also where it holds more than `most` or does not end in good time."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return drain(descriptor, most, READ_WITHIN)
+    except OSError as exc:
+        exc.filename = exc.filename or str(path)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def drain(descriptor: int, most: int, seconds: float) -> bytes:
+    """All bytes up to the end. Raises OSError where that takes longer, or they are more."""
+    found, until = bytearray(), time.monotonic() + seconds
+    while True:
+        if not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
+            raise OSError(errno.ETIMEDOUT, f"it does not end within {seconds:g} s")
+        try:
+            piece = os.read(descriptor, 65536)
+        except BlockingIOError:
+            continue
+        if not piece:
+            return bytes(found)
+        found += piece
+        if len(found) > most:
+            raise OSError(errno.EFBIG, f"it holds more than {most:,} bytes")

@@ -30,7 +30,7 @@ _BY_TEXT = {
 }
 
 
-GLOBAL_VALUES = frozenset({"--redis-url", "--timeout", "--actor", "--color"})
+GLOBAL_VALUES = frozenset({"--redis-url", "--context", "--timeout", "--actor", "--color"})
 """The options before the noun that take a value."""
 
 

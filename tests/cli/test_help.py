@@ -55,7 +55,7 @@ def test_options_stand_in_groups_and_the_global_ones_last(cli: Run) -> None:
         *("Arguments:", "Options:", "Filters:", "How many, and how fast:"),
         titles[-1],
     ]
-    assert titles[-1].startswith("Global options: --redis-url, --timeout, --actor, ")
+    assert titles[-1].startswith("Global options: --redis-url, --context, --timeout, ")
     for whole in (cli("jobs", "retry", "--all", "--help"), cli("help", "jobs", "retry", "--all")):
         page = whole.stdout
         assert page.index("\nGlobal options:\n") > page.index("\nHow many, and how fast:\n")
@@ -188,7 +188,7 @@ def test_what_is_nearly_right_is_answered_with_what_is(line: str, meant: list[st
             "dlq list q --state failed",
             "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
         ),
-        ("list", "of what? 'asyncmq queues list', or jobs, dlq, repeatables, workers"),
+        ("list", "of what? 'asyncmq queues list', or jobs, dlq, repeatables, workers, context"),
         ("queues list emails", "did you mean 'asyncmq queues show emails'?"),
         ("workers list emails", "did you mean 'asyncmq workers list --queue emails'?"),
         ("jobs remove emails f1 --backup", "'asyncmq jobs remove --help' shows how"),

@@ -262,3 +262,17 @@ def test_the_script_of_powershell_quotes_as_powershell_does() -> None:
     assert "& $program __complete powershell" in text
     assert [text.count(left) for left in "({["] == [text.count(right) for right in ")}]"]
     assert "eval" not in "".join(map(scripts.script, SHELLS)).replace("evaluate", "")
+
+
+def test_contexts_are_offered_by_their_names(
+    tell: Tell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "asyncmq").mkdir()
+    (tmp_path / "asyncmq/config.toml").write_text(
+        '[context.prod]\nredis_url = "redis://prod"\n[context.dev]\nredis_url = "redis://dev"\n'
+    )
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert tell("--context", "") == ["prod", "dev"]
+    assert tell("queues", "list", "--context", "p") == ["prod"]
+    assert tell("context", "use", "") == ["prod", "dev"]
+    assert tell("context", "show", "d") == ["dev"]

@@ -60,6 +60,10 @@ READING: dict[str, list[list[str]]] = {
         ["emails", "f1", "done-1"],
     ],
     "doctor": [[], ["emails"], ["reports"], ["--code", "paused_backlog"]],
+    "context list": [[]],
+    "context show": [[]],
+    "context use": [["--none"]],
+    "context prompt": [[]],
 }
 CHANGING: dict[str, list[list[str]]] = {
     "queues pause": [["emails"], ["emails", "ghost"], ["emails", "--dry-run"]],

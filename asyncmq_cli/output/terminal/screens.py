@@ -47,10 +47,13 @@ _FIELDS = "--fields"
 
 
 def head(snapshot: Snapshot, viewport: Viewport, corner: Any = None) -> Any:
-    """One line: totals, a bar of the states, and `corner` at the end."""
+    """One line: the context, totals, a bar of the states, and `corner` at the end."""
     from rich.text import Text
 
     line = Text.assemble((_totals(snapshot), "bold"))
+    if viewport.context:
+        style = f"bold reverse {viewport.context_color}".rstrip()
+        line = Text.assemble((f" {viewport.context} ", style), " ", line)
     room = viewport.width - line.cell_len - _GAP - (corner.cell_len + _GAP if corner else 0)
     known = {state: count for state, count in _distribution(snapshot).items() if count}
     if known and room >= _LEAST_BAR:

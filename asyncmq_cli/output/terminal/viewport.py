@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Viewport:
     """`width` and `height` are in characters. `blocks`: block characters can be shown; `solid`: in colour
-    too. `utc`: times are shown as dates."""
+    too. `utc`: times are shown as dates. `context` is the name of the Redis, "" for none, in its colour."""
 
     width: int
     height: int
     solid: bool
     blocks: bool
     utc: bool = False
+    context: str = ""
+    context_color: str = ""
 
 
 def viewport_for(out: Printer, *, width: int | None = None, height: int | None = None) -> Viewport:
@@ -30,6 +32,8 @@ def viewport_for(out: Printer, *, width: int | None = None, height: int | None =
         solid=out.in_color and out.has_blocks,
         blocks=out.has_blocks,
         utc=out.utc,
+        context=out.context,
+        context_color=out.context_color,
     )
 
 

@@ -78,7 +78,12 @@ class Runner:
         self.action = action
         self.source = source
         self.actor = store.config.actor
-        self.details = {**({"reason": reason} if reason else {}), **(details or {})}
+        context = store.config.context
+        self.details = {
+            **({"reason": reason} if reason else {}),
+            **({"context": context} if context else {}),
+            **(details or {}),
+        }
         self.dry_run = dry_run
         self.results: list[ChangeResult] = []
         # How many targets match, where only a share of them is tried.

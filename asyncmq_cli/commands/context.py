@@ -1,0 +1,131 @@
+"""`asyncmq context`: which Redis a name means, and which name holds. Nothing here connects to Redis."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from asyncmq_cli import config as configuration
+from asyncmq_cli import config_file
+from asyncmq_cli.cli.around_typer import noun
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.params import argument, context_names
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.commands import NOUNS
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models.contexts import ContextRow, Setting
+
+app = noun(NOUNS["context"])
+
+AnyContextArg = Annotated[
+    str | None,
+    argument(
+        "[NAME]", "Name of a context; the one in force by default.", autocompletion=lambda: context_names()
+    ),
+]
+
+
+@command(app, "list", redis=False)
+def list_(session: Session) -> None:
+    """List the contexts of the configuration file.
+
+    \b
+    Example:
+      asyncmq context list
+    """
+    from asyncmq_cli.output.tables import contexts
+
+    file = config_file.read(os.environ)
+    chosen = configuration.chosen_context(session.flags, os.environ, file)
+    rows = [_row(name, file, in_use=chosen is not None and chosen.name == name) for name in file.contexts]
+    if session.out.for_programs:
+        session.out.document(contexts.listed(rows))
+        return
+    if rows:
+        session.out.rows(rows, contexts.CONTEXTS, now=0.0, choosable=False)
+    elif session.out.for_people:
+        session.out.remark("note", f"there are none; a context is a table [context.NAME] in {file.path}")
+
+
+def _row(name: str, file: config_file.ConfigFile, *, in_use: bool) -> ContextRow:
+    guard = file.contexts[name].get("guard")
+    try:
+        found = configuration.resolve({"context": name}, os.environ)
+    except UsageProblem as exc:
+        return ContextRow(name, in_use, None, guard, exc.message)
+    return ContextRow(name, in_use, found.shown_url, guard)
+
+
+@command(app, "show", redis=False)
+def show(session: Session, name: AnyContextArg = None) -> None:
+    """Show what holds, and where each setting comes from.
+
+    \b
+    Examples:
+      asyncmq context show
+      asyncmq context show prod --json | jq .settings.redis_url
+    """
+    from asyncmq_cli.output.tables import contexts
+
+    flags = session.flags if name is None else {**session.flags, "context": name}
+    found = configuration.resolve(flags)
+    rows = list(_settings(found))
+    if session.out.for_programs:
+        session.out.document(contexts.shown(found.context, rows))
+    else:
+        session.out.rows(rows, contexts.SETTINGS, now=0.0, choosable=False)
+
+
+def _settings(found: configuration.Config) -> Iterator[Setting]:
+    values: dict[str, Any] = {
+        "redis_url": found.shown_url,
+        "password": found.password_source,
+        "actor": found.actor,
+        "timeout": found.timeout,
+        "heartbeat_ttl": found.heartbeat_ttl,
+        "color": found.context_color or found.color,
+        "redact": list(found.redact),
+    }
+    yield Setting("context", found.context or None, found.origins["context"])
+    for name, value in values.items():
+        yield Setting(name, value, found.origins[name])
+
+
+@command(app, "use", redis=False)
+def use(
+    session: Session,
+    name: AnyContextArg = None,
+    none: Annotated[bool, typer.Option("--none", help="Have no context in use.")] = False,
+) -> None:
+    """Choose the context that holds where no flag and no variable says otherwise.
+
+    \b
+    Examples:
+      asyncmq context use staging
+      asyncmq context use --none
+    """
+    if (name is None) is not none:
+        raise UsageProblem("give the name of a context, or --none", hint="'asyncmq context list' lists them")
+    config_file.use(config_file.read(os.environ), name)
+    if session.out.for_programs:
+        session.out.document({"context": name})
+    elif session.out.for_people:
+        session.out.line("no context is in use" if name is None else f"{name} is in use")
+
+
+@command(app, "prompt", redis=False)
+def prompt(session: Session) -> None:
+    """Print the name of the context in force, for a shell's prompt; nothing if there is none.
+
+    \b
+    Example:
+      asyncmq context prompt
+    """
+    name = configuration.resolve(session.flags).context
+    if session.out.for_programs:
+        session.out.document({"context": name or None})
+    elif name:
+        session.out.line(name)

@@ -1,0 +1,194 @@
+"""The configuration file: its keys, its contexts, and which context `context use` has chosen.
+
+A context is a table `[context.NAME]`: a name for one Redis, with the settings that hold there. The choice is
+kept in a file of its own beside the configuration file, which the tool never writes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.nearest import did_you_mean, nearest
+from asyncmq_cli.system.files import read_bounded
+
+NAME = "the configuration file"
+MAX_FILE = 1024 * 1024
+"""Bytes."""
+_CONTEXT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
+"""A name of a context: it can be typed, listed with commas, and stand in a shell's prompt."""
+
+
+def _text(value: Any) -> str | None:
+    return None if isinstance(value, str) else "a text"
+
+
+def _time(value: Any) -> str | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return None if is_number or isinstance(value, str) else "a number or a text"
+
+
+def _words(value: Any) -> str | None:
+    is_list = isinstance(value, list) and value and all(isinstance(word, str) for word in value)
+    return None if is_list or isinstance(value, str) else "a text or a list of texts"
+
+
+def _names(value: Any) -> str | None:
+    is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return None if is_list else 'a list of names, such as ["iban"]'
+
+
+Check = Callable[[Any], "str | None"]
+"""What the value must be, or None if it is that."""
+KEYS: Mapping[str, Check] = {
+    "redis_url": _text,
+    "password_file": _text,
+    "password_command": _words,
+    "timeout": _time,
+    "heartbeat_ttl": _time,
+    "actor": _text,
+    "color": _text,
+    "redact": _names,
+}
+CONTEXT_KEYS: Mapping[str, Check] = {**KEYS}
+"""The keys of a context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A name of a context, and what chose it: a flag, a variable or `context use`."""
+
+    name: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """`path` is where the file is or would be, `settings` are its keys outside of the contexts, `used` is the
+    context that `context use` has chosen."""
+
+    path: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    contexts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    used: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def context(self, chosen: Chosen) -> Mapping[str, Any]:
+        """The keys of that context. Raises UsageProblem if there is none of that name."""
+        if chosen.name in self.contexts:
+            return self.contexts[chosen.name]
+        if not self.contexts:
+            hint = f"a context is a table [context.NAME] in {self.path}"
+        else:
+            hint = did_you_mean(nearest(chosen.name, self.contexts, most=1)) or (
+                f"choose from {', '.join(self.contexts)}"
+            )
+        raise UsageProblem(f"there is no context {chosen.name!r}, which {chosen.by} names", hint=hint)
+
+
+def config_path(env: Mapping[str, str]) -> Path:
+    """Where the configuration file is, or would be. Raises RuntimeError without a home."""
+    if named := env.get("ASYNCMQ_CONFIG"):
+        return Path(named)
+    base = env.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "asyncmq" / "config.toml"
+
+
+def read(env: Mapping[str, str]) -> ConfigFile:
+    """The configuration file, empty if there is none. Raises UsageProblem for a mistake in it."""
+    named = bool(env.get("ASYNCMQ_CONFIG"))
+    try:
+        path = config_path(env)
+        # An editor may have put a byte order mark before it.
+        text = read_bounded(path, MAX_FILE).decode("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        if named:
+            raise UsageProblem(f"cannot read the file that ASYNCMQ_CONFIG names: {exc}") from exc
+        return ConfigFile(path)
+    except RuntimeError:
+        return ConfigFile()
+    except UnicodeDecodeError as exc:
+        raise UsageProblem(f"cannot read {NAME}: {path} is not UTF-8") from exc
+    except OSError as exc:
+        if named:
+            raise UsageProblem(f"cannot read {NAME}: {exc}") from exc
+        return ConfigFile(path, warnings=(f"{NAME} is passed over: {exc}",))
+    settings = _parse_toml(path, text)
+    contexts = _checked_contexts(path, settings.pop("context", {}))
+    _check(path, settings, KEYS)
+    return ConfigFile(path, settings, contexts, _used(path))
+
+
+def use(file: ConfigFile, name: str | None) -> None:
+    """Have `name` chosen from now on, or no context. Raises UsageProblem."""
+    if name is not None:
+        file.context(Chosen(name, "the command line"))
+    if file.path is None:
+        raise UsageProblem("there is no home directory to keep the choice in", hint="set ASYNCMQ_CONTEXT")
+    choice = _choice(file.path)
+    try:
+        if name is None:
+            choice.unlink(missing_ok=True)
+        else:
+            beside = choice.with_name(f"{choice.name}.{os.getpid()}")
+            beside.write_text(f"{name}\n", encoding="utf-8")
+            beside.replace(choice)
+    except OSError as exc:
+        raise UsageProblem(f"cannot keep the choice: {exc}", hint="set ASYNCMQ_CONTEXT instead") from exc
+
+
+def _choice(path: Path) -> Path:
+    """The file that holds the name of the context in use."""
+    return path.with_suffix(".context")
+
+
+def _used(path: Path) -> str | None:
+    try:
+        return read_bounded(_choice(path), 1024).decode().strip() or None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageProblem(
+            f"cannot read which context is in use: {exc}", hint=f"remove {str(_choice(path))!r}"
+        ) from exc
+
+
+def _checked_contexts(path: Path, tables: Any) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(tables, dict) or not all(isinstance(keys, dict) for keys in tables.values()):
+        raise UsageProblem(f"context in {path} must be tables, such as [context.prod]")
+    for name, keys in tables.items():
+        if not _CONTEXT.fullmatch(name):
+            raise UsageProblem(
+                f"{name!r} in {path} cannot be the name of a context",
+                hint="it has up to 63 letters, digits, '_', '-' and '.'",
+            )
+        _check(path, keys, CONTEXT_KEYS, f" of [context.{name}]")
+    return tables
+
+
+def _check(path: Path, settings: Mapping[str, Any], keys: Mapping[str, Check], where: str = "") -> None:
+    for key, value in settings.items():
+        if key not in keys:
+            raise UsageProblem(
+                f"unknown key {key!r}{where} in {path}", hint=f"the keys are {', '.join(keys)}"
+            )
+        if (wanted := keys[key](value)) is not None:
+            raise UsageProblem(f"{key}{where} in {path} must be {wanted}")
+
+
+def _parse_toml(path: Path, text: str) -> dict[str, Any]:
+    import sys
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return dict(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as exc:
+        raise UsageProblem(f"{path} is not TOML: {exc}") from exc
