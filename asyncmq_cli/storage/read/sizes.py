@@ -21,11 +21,18 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import redis
+from redis.exceptions import NoPermissionError
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack, pack_scan
+from asyncmq_cli.storage.client.pipeline import (
+    PipelinedConnection,
+    pack,
+    pack_for_names,
+    pack_scan,
+    run_pipeline,
+)
 from asyncmq_cli.storage.schema.codec import Outline, member_id, named_member, outlines
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
 
@@ -106,11 +113,11 @@ def read_sizes(client: redis.Redis, queues: Iterable[str], now: float) -> Iterat
             # Redis works on the next group while the replies of this one are read.
             if (group := next(groups, None)) is not None:
                 asked.append([QueueKeys(queue) for queue in group])
-                connection.send(*(command for keys in asked[-1] for command in _size_commands(keys, now)))
+                connection.send(*_size_commands(asked[-1], now))
             elif not asked:
                 return
             if group is None or len(asked) > 1:
-                yield from [_receive_sizes(connection, keys) for keys in asked.popleft()]
+                yield from _receive_sizes(client, connection, asked.popleft())
 
 
 def read_states(
@@ -120,21 +127,12 @@ def read_states(
     with PipelinedConnection(client) as connection:
         for group in chunked(queues, QUEUES_AT_A_TIME):
             every = [QueueKeys(queue) for queue in group]
-            connection.send(
-                *(
-                    command
-                    for keys in every
-                    for command in (
-                        *_size_commands(keys, now),
-                        pack_scan(b"HSCAN", keys.states, b"0", _FIRST_PAGE),
-                    )
-                )
-            )
-            begun = [
-                (keys, _receive_sizes(connection, keys), connection.receive(keep=WrongType)) for keys in every
-            ]
-            for keys, sizes, page in begun:
-                yield _counted(connection, keys, sizes, page, now)
+            scans = [pack_scan(b"HSCAN", keys.states, b"0", _FIRST_PAGE) for keys in every]
+            connection.send(*_size_commands(every, now), *scans)
+            sizes = _receive_sizes(client, connection, every)
+            pages = [connection.receive(keep=WrongType) for _ in every]
+            for keys, before, page in zip(every, sizes, pages, strict=True):
+                yield _counted(client, connection, keys, before, page, now)
 
 
 def oldest_waiting(client: redis.Redis, queues: Iterable[str]) -> dict[str, float]:
@@ -154,32 +152,65 @@ def oldest_waiting(client: redis.Redis, queues: Iterable[str]) -> dict[str, floa
     return found
 
 
-def _size_commands(keys: QueueKeys, now: float) -> list[tuple[bytes, bytes]]:
+def _size_commands(group: Sequence[QueueKeys], now: float) -> list[tuple[bytes, bytes]]:
+    """What `_receive_sizes` takes. Pause marks, which few queues have, and sequences are asked for together:
+    with very many queues the time is in the number of replies."""
+    paused = [keys.paused for keys in group]
+    sequences = [keys.waiting_seq for keys in group]
+    commands = [
+        (paused[0], pack_for_names([b"EXISTS"], paused)),
+        (sequences[0], pack_for_names([b"MGET"], sequences)),
+    ]
+    due = repr(now).encode()
+    for keys in group:
+        commands += (
+            (keys.waiting, pack(b"ZCARD", keys.waiting)),
+            (keys.active, pack(b"HLEN", keys.active)),
+            (keys.delayed, pack(b"ZCARD", keys.delayed)),
+            (keys.delayed, pack(b"ZCOUNT", keys.delayed, b"-inf", due)),
+            (keys.dlq, pack(b"ZCARD", keys.dlq)),
+            (keys.repeatables, pack(b"ZCARD", keys.repeatables)),
+            (keys.worker_heartbeats, pack(b"HLEN", keys.worker_heartbeats)),
+            (keys.heartbeats, pack(b"HLEN", keys.heartbeats)),
+            (keys.ids, pack(b"SCARD", keys.ids)),
+            (keys.states, pack(b"HLEN", keys.states)),
+        )
+    return commands
+
+
+_REPLIES = 10
+"""The replies of each queue."""
+
+
+def _receive_sizes(
+    client: redis.Redis, connection: PipelinedConnection, group: Sequence[QueueKeys]
+) -> list[Sizes]:
+    marks = connection.receive(keep=NoPermissionError)
+    sequences = connection.receive(keep=NoPermissionError)
+    replies = [[connection.receive(keep=WrongType) for _ in range(_REPLIES)] for _ in group]
+    # One by one, to find those that are paused, or to name the key that may not be read.
+    paused = [0] * len(group)
+    if marks != 0:
+        paused = run_pipeline(client, [("EXISTS", keys.paused) for keys in group])
+    if isinstance(sequences, Exception):
+        found = run_pipeline(client, [("MGET", keys.waiting_seq) for keys in group])
+        sequences = [sequence for (sequence,) in found]
     return [
-        (keys.paused, pack(b"EXISTS", keys.paused)),
-        (keys.waiting, pack(b"ZCARD", keys.waiting)),
-        (keys.active, pack(b"HLEN", keys.active)),
-        (keys.delayed, pack(b"ZCARD", keys.delayed)),
-        (keys.delayed, pack(b"ZCOUNT", keys.delayed, b"-inf", repr(now).encode())),
-        (keys.dlq, pack(b"ZCARD", keys.dlq)),
-        (keys.repeatables, pack(b"ZCARD", keys.repeatables)),
-        (keys.worker_heartbeats, pack(b"HLEN", keys.worker_heartbeats)),
-        (keys.heartbeats, pack(b"HLEN", keys.heartbeats)),
-        (keys.ids, pack(b"SCARD", keys.ids)),
-        (keys.states, pack(b"HLEN", keys.states)),
-        (keys.waiting_seq, pack(b"MGET", keys.waiting_seq)),
+        _sizes(keys, bool(mark), _number(sequence), of_queue)
+        for keys, mark, sequence, of_queue in zip(group, paused, sequences, replies, strict=True)
     ]
 
 
-def _receive_sizes(connection: PipelinedConnection, keys: QueueKeys) -> Sizes:
-    replies = [connection.receive(keep=WrongType) for _ in range(12)]
-    wrong = dict.fromkeys(reply.key for reply in replies if isinstance(reply, WrongType))
-    paused, waiting, active, delayed, due, dlq, repeatables, workers, heartbeats, ids, states, sequence = (
-        None if isinstance(reply, WrongType) else reply for reply in replies
-    )
+def _sizes(keys: QueueKeys, paused: bool, sequence: int | None, replies: Sequence[Any]) -> Sizes:
+    wrong: dict[bytes, None] = {}
+    sizes: Sequence[int | None] = replies
+    if set(map(type, replies)) != {int}:
+        wrong = dict.fromkeys(reply.key for reply in replies if isinstance(reply, WrongType))
+        sizes = [None if isinstance(reply, WrongType) else reply for reply in replies]
+    waiting, active, delayed, due, dlq, repeatables, workers, heartbeats, ids, states = sizes
     return Sizes(
         queue=keys.queue,
-        paused=bool(paused),
+        paused=paused,
         waiting=waiting,
         active=active,
         delayed=delayed,
@@ -189,20 +220,25 @@ def _receive_sizes(connection: PipelinedConnection, keys: QueueKeys) -> Sizes:
         heartbeats=None if workers is None or heartbeats is None else workers + heartbeats,
         ids=ids,
         states=states,
-        sequence=_number(sequence),
+        sequence=sequence,
         wrong=tuple(wrong),
     )
 
 
-def _number(reply: Any) -> int | None:
+def _number(text: bytes | None) -> int | None:
     try:
-        return int(reply[0])
-    except (TypeError, ValueError):
+        return None if text is None else int(text)
+    except ValueError:
         return None
 
 
 def _counted(
-    connection: PipelinedConnection, keys: QueueKeys, before: Sizes, page: Any, now: float
+    client: redis.Redis,
+    connection: PipelinedConnection,
+    keys: QueueKeys,
+    before: Sizes,
+    page: Any,
+    now: float,
 ) -> tuple[Sizes, StateCounts]:
     """The counts of the states hash, whose first page is given, and the sizes as they are by then."""
     if isinstance(page, WrongType):
@@ -223,8 +259,8 @@ def _counted(
     if page[0] == b"0" and counts.problem is None and not counts.waiting_children:
         return before, counts
     # Jobs may have moved meanwhile, so read the sizes again.
-    connection.send(*_size_commands(keys, now))
-    after = _receive_sizes(connection, keys)
+    connection.send(*_size_commands([keys], now))
+    (after,) = _receive_sizes(client, connection, [keys])
     return after, state_counts(entries, before, after, now)
 
 
@@ -291,7 +327,8 @@ def first_of_priorities(
         for _ in range(_MOST_PRIORITIES):
             asked = list(bounds.items())
             connection.send(
-                *(_beyond(QueueKeys(queue).waiting, bound, count, last=last) for queue, bound in asked)
+                # One more than wanted, to know whether there are others.
+                *(_beyond(QueueKeys(queue).waiting, bound, count + 1, last=last) for queue, bound in asked)
             )
             for queue, _bound in asked:
                 reply = connection.receive(keep=WrongType)
@@ -301,10 +338,13 @@ def first_of_priorities(
                 score = float(reply[1])
                 of_priority = [
                     member
-                    for member, other in zip(reply[::2], reply[1::2], strict=True)
+                    for member, other in zip(reply[: 2 * count : 2], reply[1 : 2 * count : 2], strict=True)
                     if _priority(float(other)) == _priority(score)
                 ]
-                bounds[queue] = _next_bound(score, last=last)
+                if len(reply) == 2 * len(of_priority):
+                    del bounds[queue]
+                else:
+                    bounds[queue] = _next_bound(score, last=last)
                 yield queue, of_priority
             if not bounds:
                 return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import islice
 
 AUDIT_STREAM = b"asyncmq-cli:audit"
@@ -87,67 +87,28 @@ class QueueKeys:
     def __init__(self, queue: str) -> None:
         self.queue = queue
         name = to_bytes(queue)
-        self._queue = b"queue:" + name + b":"
-        self._jobs = b"jobs:" + name + b":"
+        of_queue = self._queue = b"queue:" + name + b":"
+        of_jobs = self._jobs = b"jobs:" + name + b":"
         self._deps = b"deps:" + name + b":"
+        self.waiting = of_queue + b"waiting"
+        self.waiting_seq = of_queue + b"waiting:seq"
+        self.delayed = of_queue + b"delayed"
+        self.dlq = of_queue + b"dlq"
+        self.active = of_queue + b"active"
+        self.heartbeats = of_queue + b"heartbeats"
+        self.cancelled = of_queue + b"cancelled"
+        self.paused = of_queue + b"paused"
+        self.repeatables = of_queue + b"repeatables"
+        self.worker_heartbeats = of_queue + b"worker_heartbeats"
+        self.ids = of_jobs + b"ids"
+        self.states = of_jobs + b"states"
+        self.results = of_jobs + b"results"
 
-    @cached_property
-    def waiting(self) -> bytes:
-        return self._queue + b"waiting"
-
-    @cached_property
-    def waiting_seq(self) -> bytes:
-        return self._queue + b"waiting:seq"
-
-    @cached_property
-    def delayed(self) -> bytes:
-        return self._queue + b"delayed"
-
-    @cached_property
-    def dlq(self) -> bytes:
-        return self._queue + b"dlq"
-
-    @cached_property
-    def active(self) -> bytes:
-        return self._queue + b"active"
-
-    @cached_property
-    def heartbeats(self) -> bytes:
-        return self._queue + b"heartbeats"
-
-    @cached_property
-    def cancelled(self) -> bytes:
-        return self._queue + b"cancelled"
-
-    @cached_property
-    def paused(self) -> bytes:
-        return self._queue + b"paused"
-
-    @cached_property
-    def repeatables(self) -> bytes:
-        return self._queue + b"repeatables"
-
-    @cached_property
-    def worker_heartbeats(self) -> bytes:
-        return self._queue + b"worker_heartbeats"
-
-    @cached_property
+    @property
     def scheduler_lock(self) -> bytes:
         """The lock that a scheduler holds while it advances the queue's repeatables. Source:
         `_process_backend_repeatables_with_lock` in asyncmq.schedulers."""
         return b"asyncmq:" + to_bytes(self.queue) + b":repeatable-scheduler"
-
-    @cached_property
-    def ids(self) -> bytes:
-        return self._jobs + b"ids"
-
-    @cached_property
-    def states(self) -> bytes:
-        return self._jobs + b"states"
-
-    @cached_property
-    def results(self) -> bytes:
-        return self._jobs + b"results"
 
     def record(self, job_id: str) -> bytes:
         return self._jobs + to_bytes(job_id)

@@ -12,6 +12,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from redis.exceptions import NoPermissionError
 
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
@@ -237,3 +238,37 @@ def test_many_queues_are_counted_in_few_round_trips(client: redis.Redis, queues:
     rows = list(queues.all_stats(names, NOW))
     assert [(row.name, row.completed, row.dlq) for row in rows] == [(name, 1, 1) for name in names]
     assert calls(client)["hscan"] == 250
+
+
+def test_of_many_queues_those_that_are_paused_are_called_so(client: redis.Redis, queues: QueueReader) -> None:
+    names = [f"queue-{number}" for number in range(120)]
+    client.set(QueueKeys("queue-7").paused, 1)
+    client.hset(QueueKeys("queue-110").paused, "of a", "wrong type")
+    client.config_resetstat()
+    rows = list(queues.all_stats(names, NOW, {"paused"}))
+    assert calls(client)["mget"] == 2
+    assert [row.name for row in rows if row.paused] == ["queue-7", "queue-110"]
+
+
+def test_a_key_of_one_queue_that_may_not_be_read_is_named(client: redis.Redis, queues: QueueReader) -> None:
+    # Only this key among many that are read at once.
+    client.execute_command(
+        "ACL", "SETUSER", "default", "resetkeys", "~queue:*:w*", "~queue:*:[a-o]*", "~queue:*:re*", "~jobs:*",
+        "~queue:queue-1:*", "~queue:queue-2:*",
+    )  # fmt: skip
+    try:
+        with pytest.raises(NoPermissionError) as refused:
+            list(queues.all_stats(["queue-1", "queue-2", "queue-3"], NOW, {"paused"}))
+    finally:
+        client.execute_command("ACL", "SETUSER", "default", "allkeys")
+    assert refused.value.refused_command == "EXISTS queue:queue-3:paused"  # type: ignore[attr-defined]
+
+
+def test_a_queue_with_few_waiting_jobs_is_asked_for_them_once(
+    client: redis.Redis, queues: QueueReader
+) -> None:
+    client.zadd(KEYS.waiting, {"job": 5 * 10**12 + 1})
+    client.set(KEYS.record("job"), json.dumps({"id": "job", "created_at": NOW - 5}))
+    client.config_resetstat()
+    assert queues.stats(QUEUE, NOW, {"oldest_waiting_seconds"}).oldest_waiting_seconds == 5
+    assert calls(client)["zrange"] == 1
