@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,8 +78,13 @@ def audit(
     since: SinceOption = None,
     q: TextOption = "",
     limit: LimitOption = None,
+    unfolded: Annotated[
+        bool, typer.Option("--all", help="On a terminal, a row for each event, not one for each run of them.")
+    ] = False,
 ) -> None:
     """List what was done to queues and jobs, by whom and why, newest first.
+
+    On a terminal, events that differ only in their job are one row. Pipes and JSON have each event.
 
     \b
     Examples:
@@ -93,6 +99,9 @@ def audit(
     age_limit = None if since is None else age(since, session.now)
     if queue is not None:
         session.audit.require_queue(queue)
+    if session.out.for_people and not session.out.for_streams and not unfolded:
+        _print_runs(session, chosen, age_limit, limit)
+        return
     if limit is None and (since is not None or session.out.for_streams):
         every = session.audit.matching(chosen, since=age_limit, limit=None)
         session.listing(every, views.AUDIT, documents.audit, documents.audit_event)
@@ -104,6 +113,23 @@ def audit(
         session.out.footer(note)
     elif more:
         session.out.remark("note", note)
+
+
+def _print_runs(session: Session, chosen: AuditFilter, since: float | None, limit: int | None) -> None:
+    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.services.audit import MOST_FOLDED, folded
+
+    most = MOST_FOLDED if limit is None and since is None else None
+    most = session.audit.clamped(limit) if limit is not None else most
+    matching = session.audit.matching(chosen, since=since, limit=None)
+    runs = folded(islice(matching, most))
+    session.out.rows(runs, views.audit_runs(utc=session.out.utc), now=session.now())
+    events = sum(run.count for run in runs)
+    notes = [f"{events:,} events; --all has a row for each"] if events > len(runs) else []
+    if most is not None and next(matching, None) is not None:
+        notes.append(f"the newest {events:,}; --limit shows up to 500, --ndjson all")
+    for note in notes:
+        session.out.footer(note)
 
 
 def _newest(

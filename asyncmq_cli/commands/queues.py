@@ -93,9 +93,13 @@ def show(session: Session, queue: QueueArg) -> None:
     fields = views.fields_of(columns) if session.out.fields else ALL_FIELDS
     (stats,) = session.warning_of_queues([session.queues.show(queue, fields)])
     names = [column.key for column in columns] if session.out.fields else list(documents.QUEUE_KEYS)
-    session.detail(
-        lambda: documents.queue(stats, names), lambda now: job_detail.queue_lines(stats, now, columns)
-    )
+
+    def lines(now: float) -> Iterator[str]:
+        yield from job_detail.queue_lines(stats, now, columns)
+        if stats.paused and not session.out.fields:
+            yield job_detail.pause_line(session.audit.pause_of(queue), now)
+
+    session.detail(lambda: documents.queue(stats, names), lines)
 
 
 @command(app, "pause")

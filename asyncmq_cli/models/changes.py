@@ -28,6 +28,15 @@ class AuditEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRun:
+    """Events that differ only in their job: the newest, how many they are, and the time of the oldest."""
+
+    newest: AuditEvent
+    count: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeResult:
     """The outcome for one target. `error` is None on success.
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
+
+from asyncmq_cli.errors import RedisProblem, WrongType
+from asyncmq_cli.models.changes import AuditRun
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.storage.store import Store
 
 DEFAULT_LIMIT = 200
+MOST_FOLDED = 2000
+"""How many events are read for a list that folds them, unless a number or an age is given."""
+_RUN_GAP = 60.0
+"""Seconds between two events of one run at most."""
+_PAUSES = ("queue.pause", "queue.resume")
+_SEARCHED = 5000
+"""How many events are searched at most for the pause of a queue."""
 MAX_LIMIT = 500
 
 
@@ -69,6 +79,20 @@ class AuditService:
         matching = filter(wanted, events)
         return matching if limit is None else islice(matching, self.clamped(limit))
 
+    def pause_of(self, queue: str) -> AuditEvent | None:
+        """The pause that holds a paused queue, if it is among the newest events. A trail that cannot be read
+        is a warning."""
+        try:
+            with self._store.errors():
+                for event in islice(self._store.audit.newest_first(self._store.warn), _SEARCHED):
+                    if event.queue == queue and event.status == "success" and event.action in _PAUSES:
+                        return event if event.action == _PAUSES[0] else None
+        except (RedisProblem, WrongType) as exc:
+            if isinstance(exc, RedisProblem) and exc.is_away:
+                raise
+            self._store.warn_of(queue, exc.message)
+        return None
+
     def newest(
         self, wanted: AuditFilter, *, since: float | None, limit: int
     ) -> tuple[list[AuditEvent], bool]:
@@ -76,6 +100,34 @@ class AuditService:
         matching = self.matching(wanted, since=since, limit=None)
         found = list(islice(matching, self.clamped(limit)))
         return found, next(matching, None) is not None
+
+
+def folded(events: Iterable[AuditEvent]) -> list[AuditRun]:
+    """The events, newest first, with those that differ only in their job and follow each other within a
+    minute as one run. Runs overlap where two operators work at once, or a change of several queues
+    alternates."""
+    runs: list[AuditRun] = []
+    last: dict[tuple[str | None, ...], int] = {}
+    for event in events:
+        kind = _kind(event)
+        place = last.get(kind)
+        if place is not None and runs[place].since - event.timestamp <= _RUN_GAP:
+            run = runs[place]
+            runs[place] = AuditRun(run.newest, run.count + 1, event.timestamp)
+        else:
+            last[kind] = len(runs)
+            runs.append(AuditRun(event, 1, event.timestamp))
+    return runs
+
+
+def _kind(event: AuditEvent) -> tuple[str | None, ...]:
+    """What the events of a run have in common; an error usually names the job."""
+    error, reason = event.error, event.details.get("reason")
+    if error is not None and event.job_id is not None:
+        error = error.replace(event.job_id, "")
+    # A definition or a worker is worth a row of its own.
+    named = event.job_id if event.action.startswith(("repeatable.", "worker.")) else None
+    return event.action, event.status, event.queue, event.actor, error, named, str(reason)
 
 
 def _searchable(event: AuditEvent) -> str:

@@ -78,10 +78,24 @@ def test_a_limit_is_brought_within_its_bounds(cli: Run) -> None:
 
 
 def test_a_person_reads_it_under_the_table(server: PrivateRedis) -> None:
-    screen = on_terminal("audit", url=server.url)
+    screen = on_terminal("audit", "--all", url=server.url)
     assert screen.lines[-1] == NOTE.format(200)
-    assert on_terminal("audit", "--limit", "5", url=server.url).lines[-1] == NOTE.format(5)
-    assert len(on_terminal("audit", "--since", "1h", url=server.url).lines) == 601
+    assert on_terminal("audit", "--all", "--limit", "5", url=server.url).lines[-1] == NOTE.format(5)
+    assert len(on_terminal("audit", "--all", "--since", "1h", url=server.url).lines) == 601
+
+
+def test_a_person_reads_a_run_of_events_in_one_row(server: PrivateRedis, cli: Run) -> None:
+    screen = on_terminal("audit", url=server.url, columns=200)
+    assert screen.lines[-1] == "600 events; --all has a row for each"
+    assert [line for line in screen.lines if "job.retry ×" in line] == screen.lines[1:3]
+    assert [word in line for line in screen.lines[1:3] for word in ("mail", "×300")] == [
+        *(True, True),
+        *(False, True),
+    ]
+    newest = on_terminal("audit", "--limit", "5", url=server.url)
+    assert newest.lines[-2:] == ["5 events; --all has a row for each", NOTE.format(5)]
+    # A pipe and a program have every event.
+    assert len(cli("audit", "--since", "1h").lines) == 600
 
 
 def test_an_action_that_there_is_not_is_wrong_usage(cli: Run) -> None:

@@ -30,6 +30,20 @@ def test_a_resume_says_when_workers_see_it_and_only_where_there_was_a_pause(
     assert NOTE in " ".join(on_terminal("queues", "resume", "mail", url=server.url).text.split())
 
 
+def test_a_paused_queue_says_who_paused_it_and_why(server: PrivateRedis, cli: Run) -> None:
+    library.with_backend(server.url, lambda opened: library.put(opened, "mail", "waiting", library.job("a")))
+    assert "Paused by" not in on_terminal("queues", "show", "mail", url=server.url).text
+    cli("queues", "pause", "mail", "--reason", "the host\x1b[31m is down")
+    last = on_terminal("queues", "show", "mail", url=server.url).lines[-1]
+    assert last.startswith("Paused by:           tester, ")
+    assert last.endswith(': "the host\\x1b[31m is down"')
+    # A pause that is not the tool's.
+    cli("queues", "resume", "mail")
+    library.with_backend(server.url, lambda opened: opened.pause_queue("mail"))
+    last = on_terminal("queues", "show", "mail", url=server.url).lines[-1]
+    assert last == "Paused by:           unknown: not in the newest events of the audit trail"
+
+
 def test_a_dash_behind_queue_names_the_queue_called_so(server: PrivateRedis, cli: Run) -> None:
     """It is no place of standard input there."""
 

@@ -11,10 +11,10 @@ from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
 from asyncmq_cli.output.tables.tables import counted
-from asyncmq_cli.output.text.times import interval
+from asyncmq_cli.output.text.times import clock, interval
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.changes import AuditEvent, ChangeResult
+    from asyncmq_cli.models.changes import AuditEvent, AuditRun, ChangeResult
     from asyncmq_cli.models.failures import FailureGroup
     from asyncmq_cli.models.job_lists import JobPage
     from asyncmq_cli.models.jobs import Job
@@ -152,6 +152,33 @@ AUDIT: tuple[Column[AuditEvent], ...] = (
     Column("WHY", lambda event: _why(event), ample=24, least=10, worth=3),
 )
 """`why` is the error of what failed, else the reason given."""
+
+
+def audit_runs(*, utc: bool) -> tuple[Column[AuditRun], ...]:
+    """The same columns for runs of events: a run has its number beside the action, and its time in the place
+    of a job."""
+
+    def of_newest(column: Column[AuditEvent]) -> Column[Any]:
+        changed: Any = column
+        return replace(changed, value=lambda run: column.value(run.newest))
+
+    def action(run: AuditRun) -> str:
+        name = str(redact_any(run.newest.action))
+        return name if run.count == 1 else f"{name} ×{run.count:,}"
+
+    def job(run: AuditRun) -> Any:
+        if run.count == 1:
+            return redact_any(run.newest.job_id)
+        span = run.newest.timestamp - run.since
+        ends = [clock(moment, span=span, utc=utc) for moment in (run.since, run.newest.timestamp)]
+        return "–".join(dict.fromkeys(ends))
+
+    def details(run: AuditRun) -> str | None:
+        return _details(run.newest) if run.count == 1 else None
+
+    own: dict[str, Callable[[Any], Any]] = {"ACTION": action, "JOB": job, "DETAILS": details}
+    return tuple(replace(each, value=own.get(each.title, each.value)) for each in map(of_newest, AUDIT))
+
 
 WORKERS: tuple[Column[Worker], ...] = (
     Column("ID", lambda worker: worker.id, "id"),

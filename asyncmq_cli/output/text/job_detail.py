@@ -16,6 +16,7 @@ from asyncmq_cli.output.text.escape import escape, escape_name
 from asyncmq_cli.output.text.times import relative, rfc3339
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.models.job_details import Frame, JobDetail, JobError
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.models.queues import QueueStats
@@ -83,6 +84,16 @@ def queue_lines(
     for column in columns:
         title = _FULL_TITLES.get(column.title, column.title.capitalize())
         yield f"{title + ':':<21}{human(column, column.for_people(stats), now)}"
+
+
+def pause_line(event: AuditEvent | None, now: float) -> str:
+    """Who paused a queue, when and why, as far as the audit trail knows."""
+    if event is None:
+        return f"{'Paused by:':<21}unknown: not in the newest events of the audit trail"
+    reason = event.details.get("reason")
+    why = f': "{reason}"' if reason else ""
+    text = f"{event.actor or 'unknown'}, {relative(event.timestamp, now)}{why}"
+    return f"{'Paused by:':<21}{escape(redact_text(text))}"
 
 
 def _times(job: Job, now: float) -> list[tuple[str, Any]]:
