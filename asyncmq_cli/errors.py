@@ -177,17 +177,35 @@ class WorkerNotFound(AdminError):
 
 
 class GroupNotFound(AdminError):
-    """No dead job is in this failure group."""
+    """No dead job is in this failure group. `queue` is None where several were searched."""
 
     code, exit_code = "group_not_found", ExitStatus.NOT_FOUND
 
-    def __init__(self, queue: str, group: str, nearest: Sequence[str] = ()) -> None:
-        hint = did_you_mean(nearest) or f"{command_line('dlq', 'groups', queue)} lists them"
+    def __init__(self, queue: str | None, group: str, nearest: Sequence[str] = ()) -> None:
         super().__init__(
-            f"no failure group {group!r} in queue {queue!r}",
-            hint=hint,
+            f"no failure group {group!r} in {_queue_or_any(queue)}",
+            hint=did_you_mean(nearest) or _lists_groups(queue, "lists them"),
             details={"queue": queue, "group": group, "nearest": list(nearest)},
         )
+
+
+class FormerGroup(GroupNotFound):
+    """The id is one that older versions gave to a failure group, by the outermost error."""
+
+    code = "former_group"
+
+    def __init__(self, queue: str | None, group: str) -> None:
+        super().__init__(queue, group)
+        self.message = f"{group!r} is a group id of an older version, which went by the outermost error"
+        self.hint = _lists_groups(queue, "lists the groups by root cause, with their new ids")
+
+
+def _queue_or_any(queue: str | None) -> str:
+    return "any queue" if queue is None else f"queue {queue!r}"
+
+
+def _lists_groups(queue: str | None, what: str) -> str:
+    return f"{command_line('dlq', 'groups', *([] if queue is None else [queue]))} {what}"
 
 
 class RepeatableNotFound(AdminError):
@@ -206,14 +224,15 @@ class RepeatableNotFound(AdminError):
 
 
 class AmbiguousGroup(UsageProblem):
-    """More than one failure group has an id that begins like this."""
+    """More than one failure group has an id that begins like this. `queue` is None where several were
+    searched."""
 
     code = "ambiguous_group"
 
-    def __init__(self, queue: str, group: str, candidates: Sequence[str]) -> None:
+    def __init__(self, queue: str | None, group: str, candidates: Sequence[str]) -> None:
         super().__init__(
-            f"more than one failure group in queue {queue!r} begins with {group!r}",
-            hint=f"among them {' and '.join(candidates)}; {command_line('dlq', 'groups', queue)} lists them",
+            f"more than one failure group in {_queue_or_any(queue)} begins with {group!r}",
+            hint=f"among them {' and '.join(candidates)}; {_lists_groups(queue, 'lists them')}",
             details={"queue": queue, "group": group, "candidates": list(candidates)},
         )
 

@@ -112,6 +112,9 @@ def _no_number(ctx: typer.Context, param: Any, kind: str, value: str) -> UsagePr
 
 QueueArg = Annotated[str, argument("QUEUE", "Name of the queue.", callback=literal)]
 QueuesArg = Annotated[list[str], argument("QUEUE...", f"Names of queues; {STDIN_HELP}.")]
+AnyQueuesArg = Annotated[
+    list[str] | None, argument("[QUEUE...]", f"Names of queues; {STDIN_HELP}. [default: all queues]")
+]
 JobArg = Annotated[str, argument("ID", "Id of the job.", callback=literal)]
 JobsArg = Annotated[list[str] | None, argument("[ID...]", f"Ids of jobs; {STDIN_HELP}.")]
 ReasonOption = Annotated[str | None, option("--reason", "TEXT", "Why, for the audit trail.")]

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
 from asyncmq_cli.cli import paging
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.bulk import change_jobs
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.ids_from_stdin import queue_names
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
-from asyncmq_cli.cli.params import BackupOption, DryRunOption, JobsArg, QueueArg, ReasonOption, YesOption
+from asyncmq_cli.cli.params import (
+    AnyQueuesArg,
+    BackupOption,
+    DryRunOption,
+    JobsArg,
+    QueueArg,
+    ReasonOption,
+    YesOption,
+    completed_by,
+    option,
+)
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.jobs import DeadSortOption, ResetOption
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.nearest import did_you_mean, nearest
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.failures import FailureGroup
+    from asyncmq_cli.output.tables.columns import Column
 
 app = noun(NOUNS["dlq"])
 
@@ -41,26 +61,63 @@ def list_(
     asked.note_more(session, len(found.jobs), found.total)
 
 
+_BY = ("cause", "error", "task", "queue")
+_SPARK = 12
+"""Characters of the graph of deaths over time."""
+
+ByOption = Annotated[
+    str | None,
+    option(
+        "--by",
+        "WHAT",
+        "cause (the root cause), error (what the worker caught), task, queue, or an argument: kwargs.tenant, "
+        "args.0. [default: cause]",
+        **completed_by(_BY),
+    ),
+]
+
+
 @command(app, "groups", "filters", "list", "secrets")
-def groups(session: Session, queue: QueueArg) -> None:
-    """Group dead jobs by cause: the type of the error, and its message without the parts that vary.
+def groups(session: Session, queues: AnyQueuesArg = None, by: ByOption = None) -> None:
+    """Group dead jobs by root cause: the innermost error, and its message without the parts that vary.
 
     \b
     Examples:
-      asyncmq dlq groups emails
+      asyncmq dlq groups
+      asyncmq dlq groups emails --by kwargs.tenant
       asyncmq dlq retry emails --group 3f9c21 --limit 10
     """
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import views
 
-    secrets = session.show_secrets
-    columns = views.groups(show_secrets=secrets)
-    found = session.dlq.groups(queue, session.filter)
+    secrets, out = session.show_secrets, session.out
+    names = queue_names(session, queues) if queues else []
+    found = session.dlq.groups(names, session.filter, _by(by))
+    spark = _SPARK if out.for_people and out.has_blocks else 0
+    columns: Sequence[Column[FailureGroup]] = views.groups(
+        found, show_secrets=secrets, spark=spark, utc=out.utc
+    )
+    every = len(columns)
+    if out.for_people and not out.fields:
+        columns = views.groups_for_people(found, columns, spark=spark)
     session.listing(
         found.groups,
         columns,
         lambda rows: documents.groups(found, show_secrets=secrets),
-        lambda group: documents.group(group, show_secrets=secrets),
+        lambda group: documents.group(group, found, show_secrets=secrets),
+        hidden=every - len(columns),
+    )
+
+
+def _by(asked: str | None) -> str:
+    """Raises UsageProblem unless it can be grouped by."""
+    from asyncmq_cli.services.jobs.failure_groups import is_argument
+
+    if asked is None or asked in _BY or is_argument(asked):
+        return asked or "cause"
+    raise UsageProblem(
+        f"--by must be {', '.join(_BY)} or an argument such as kwargs.tenant, not {asked!r}",
+        hint=did_you_mean(nearest(asked, _BY, most=1)),
     )
 
 

@@ -171,7 +171,7 @@ def _groups(search: _Search) -> None:
         return
     dead = search.reader.dead_jobs(search.request.queue)
     for group in grouped(search.in_time(dead))[2]:
-        if group.id.startswith(search.request.prefix):
+        if group.id is not None and group.id.startswith(search.request.prefix):
             kind = f"{group.type.rpartition('.')[2]}: " if group.type else ""
             search.found[group.id] = f"{group.count:,} x {kind}{group.message}"
 

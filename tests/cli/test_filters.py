@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import string
@@ -150,6 +151,23 @@ def test_a_beginning_of_two_groups_is_none_of_them(
     events = library.events(client)
     assert [event["status"] for event in events] == (["failed"] if "--yes" in line else [])
     assert cli(*line, "--group", named[0]).code == 0
+
+
+def test_an_id_by_the_outermost_error_is_an_error_that_says_so(client: redis.Redis, cli: Run) -> None:
+    text = library.TRACEBACK
+    jobs = [library.job("one", status="failed", last_error=text, error_traceback=text)]
+    library.bury(client, QUEUE, jobs, 1.6e9)
+    name = "app.errors.DeliveryError\0no mail server"
+    former = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:12]
+    refused = cli("dlq", "retry", QUEUE, "--group", former[:6], "--yes", "--json")
+    assert refused.code == 4 and '"code":"former_group"' in refused.stderr
+    plain = cli("dlq", "list", QUEUE, "--group", former)
+    assert (plain.code, plain.stdout) == (4, "")
+    assert plain.stderr == (
+        f"error: {former!r} is a group id of an older version, which went by the outermost error\n"
+        f"hint: 'asyncmq dlq groups {QUEUE}' lists the groups by root cause, with their new ids\n"
+    )
+    assert client.zcard(f"queue:{QUEUE}:dlq") == 1
 
 
 def test_a_change_of_a_group_that_there_is_not_is_recorded(

@@ -100,7 +100,7 @@ def test_dead_letters(cli: Run) -> None:
     assert keys(json.loads(line)) == [*JOB, "failed_at"]
 
     found = cli("dlq", "groups", "mail", "--json").json
-    assert keys(found) == ["queue", "scanned", "groups", "left_out"]
+    assert keys(found) == [*("queue", "scanned", "groups", "left_out", "by", "queues", "timestamp", "time")]
     (group,) = found["groups"]
     assert keys(group) == [
         *(
@@ -113,9 +113,18 @@ def test_dead_letters(cli: Run) -> None:
             "tasks",
             "sample_job_id",
             "sample_message",
+            "sample_queue",
+            "queues",
+            "trend",
+            "last_hour",
+            "hour_before",
+            "deaths",
+            "deaths_span_seconds",
+            "value",
+            "causes",
         )
     ]
-    assert (found["scanned"], group["count"], group["type"]) == (2, 2, "app.errors.DeliveryError")
+    assert (found["scanned"], group["count"], group["type"]) == (2, 2, "ConnectionRefusedError")
 
 
 def test_a_shown_job_and_why_it_failed(cli: Run) -> None:

@@ -20,6 +20,9 @@ from tests.support import library
 
 def failed(job_id: str, task: str, kind: str, message: str, **kwargs: Any) -> tuple[str, dict[str, Any]]:
     trace = library.TRACEBACK.replace("app.errors.DeliveryError: no mail server", f"{kind}: {message}")
+    if kind == "ValueError":
+        # Raised by the task itself, not because of another error.
+        trace = "Traceback (most recent call last):" + trace.split("Traceback (most recent call last):")[-1]
     return job_id, {
         **Job(task_id=task, args=[], kwargs=kwargs, job_id=job_id).to_dict(),
         "status": "failed",

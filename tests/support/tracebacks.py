@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asyncmq_cli.models.job_details import JobError
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.jobs.traceback import job_error, raised_last
+from asyncmq_cli.services.jobs.traceback import job_error, raised_first, raised_last
 from tests.support.strategies import ANY_TEXT
 
 CAUSE = "The above exception was the direct cause of the following exception:"
@@ -60,6 +60,21 @@ def fail_with_unraised_cause() -> None:
         raise LookupError("mail") from exc
 
 
+def dead(
+    kind: str,
+    message: str,
+    *,
+    job_id: str = "x",
+    died: float = 1.0,
+    task: str = "t",
+    queue: str = "q",
+    **fields: object,
+) -> Job:
+    """A job that died of this exception."""
+    text = f'Traceback (most recent call last):\n  File "a.py", line 3, in f\n    g()\n{kind}: {message}\n'
+    return Job(queue, job_id, "failed", {"task": task, "error_traceback": text, **fields}, dead_at=died)
+
+
 def imitates_python(message: str) -> bool:
     """Between two empty lines its sentence cannot be told from one that Python wrote."""
     return re.search(rf"\n\s*\n\s*({CAUSE}|{CONTEXT})", f"\n{message}") is not None
@@ -84,6 +99,10 @@ def read(text: str) -> JobError:
     assert error is not None
     # The short way must come to the same end.
     assert raised_last(job) == (error.type, error.message)
+    if text.startswith("Traceback (most recent call last):\n") and "Exception Group" not in text:
+        kind, message = raised_first(job) or (None, "")
+        root = message if kind is None else f"{kind}: {message}"
+        assert root.rstrip(": ") == (error.root_cause or "").rstrip(": ")
     return error
 
 

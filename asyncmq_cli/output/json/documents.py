@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
+from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
@@ -84,17 +85,41 @@ def dead_job(value: Job, *, show_secrets: bool) -> Document:
     return {**job(value, show_secrets=show_secrets), "failed_at": value.dead_at}
 
 
-def group(value: FailureGroup, *, show_secrets: bool) -> Document:
-    plain = dataclasses.asdict(value)
-    return plain if show_secrets else {name: redact(part) for name, part in plain.items()}
+def group(value: FailureGroup, found: FailureGroups, *, show_secrets: bool) -> Document:
+    shown: Callable[[Any], Any] = (lambda part: part) if show_secrets else redact
+    return {
+        "id": value.id,
+        "type": shown(value.type),
+        "message": shown(value.message),
+        "count": value.count,
+        "first_seen": value.first_seen,
+        "last_seen": value.last_seen,
+        "tasks": shown(value.tasks),
+        "sample_job_id": shown(value.sample_job_id),
+        "sample_message": shown(value.sample_message),
+        "sample_queue": value.sample_queue,
+        "queues": value.queues,
+        "trend": value.trend(found.read_at),
+        "last_hour": value.last_hour,
+        "hour_before": value.hour_before,
+        "deaths": [{"timestamp": moment, "count": count} for moment, count in value.deaths],
+        "deaths_span_seconds": value.deaths_span,
+        "value": None if value.id else views.group_value(found.by, show_secrets=show_secrets)(value),
+        "causes": value.causes,
+    }
 
 
 def groups(value: FailureGroups, *, show_secrets: bool) -> Document:
+    """`queue` is that of the groups where only one was read."""
     return {
-        "queue": value.queue,
+        "queue": value.queues[0] if len(value.queues) == 1 else None,
         "scanned": value.scanned,
-        "groups": [group(one, show_secrets=show_secrets) for one in value.groups],
+        "groups": [group(one, value, show_secrets=show_secrets) for one in value.groups],
         "left_out": value.left_out,
+        "by": value.by,
+        "queues": list(value.queues),
+        "timestamp": value.read_at,
+        "time": rfc3339(value.read_at),
     }
 
 

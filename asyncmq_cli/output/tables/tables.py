@@ -213,7 +213,7 @@ def _plain(column: Column[T], value: Any) -> str:
 def human(column: Column[T], value: Any, now: float, *, utc: bool = False) -> str:
     if value is None or value == "":
         return "-"
-    if column.kind == "time":
+    if column.kind == "time" and not isinstance(value, str):
         return date(value) if utc else relative(value, now, units=1)
     if column.kind == "seconds":
         return duration(value)

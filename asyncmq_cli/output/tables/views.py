@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from asyncmq_cli.models.failures import RECENT
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
 from asyncmq_cli.output.tables.tables import counted
-from asyncmq_cli.output.text.times import clock, interval
+from asyncmq_cli.output.text.times import clock, date, interval, relative
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent, AuditRun, ChangeResult
-    from asyncmq_cli.models.failures import FailureGroup
+    from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.job_lists import JobPage
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.models.queues import QueueStats
@@ -93,19 +94,124 @@ def is_unattended(row: QueueStats) -> bool:
     return bool(row.waiting) and row.workers == 0
 
 
-def groups(*, show_secrets: bool) -> tuple[Column[FailureGroup], ...]:
+def groups(
+    found: FailureGroups | None = None, *, show_secrets: bool, spark: int = 0, utc: bool = False
+) -> tuple[Column[FailureGroup], ...]:
+    """The columns of failure groups. For people `spark` is the width of a graph of the deaths over time, 0
+    where none can be drawn."""
     shown = _shown(show_secrets)
+    by, now = ("cause", 0.0) if found is None else (found.by, found.read_at)
+    deaths = _deaths_over_time(found, spark)
+    first: tuple[Column[FailureGroup], ...] = (
+        Column("GROUP", lambda group: group.id, "id", short=lambda text: text[:_GROUP_SHOWN]),
+    )
+    if by != "cause":
+        value = group_value(by, show_secrets=show_secrets)
+        first = (
+            Column(
+                by.upper(),
+                value,
+                "id",
+                short=_without_module if by == "error" else None,
+                may_be_cut=True,
+                ample=24,
+                least=12,
+                worth=3,
+                name="value",
+            ),
+        )
     return (
-        Column("GROUP", lambda group: group.id, "id"),
-        Column("COUNT", lambda group: group.count, "number"),
-        Column("LAST", lambda group: group.last_seen, "time"),
-        Column("FIRST", lambda group: group.first_seen, "time", wide=True),
-        Column("TASKS", lambda group: shown(", ".join(group.tasks)), "path", wide=True),
-        Column("TYPE", lambda group: shown(group.type), "path", ample=16, worth=1),
-        Column("MESSAGE", lambda group: shown(group.message), ample=38, worth=2),
+        *first,
+        Column("CAUSE", lambda group: shown(group.cause), short=_without_module, ample=26, least=16, worth=2),
+        *(() if by == "cause" else (Column("CAUSES", _causes, "number", wide=True, worth=1),)),
+        Column("COUNT", lambda group: group.count, "number", worth=3),
+        Column(
+            "FIRST",
+            lambda group: group.first_seen,
+            "time",
+            for_row=lambda group: _first(group, now, utc=utc),
+            wide=True,
+            worth=2,
+        ),
+        Column(
+            "LAST",
+            lambda group: group.last_seen,
+            "time",
+            for_row=lambda group: _last(group, now, utc=utc),
+            worth=1,
+        ),
+        Column("QUEUES", lambda group: ", ".join(group.queues), wide=True, ample=8, worth=1),
+        Column("TASKS", lambda group: shown(", ".join(group.tasks)), "path", wide=True, ample=16),
+        Column("TREND", lambda group: group.trend(now), for_row=deaths, wide=True, ample=spark),
+        Column("TYPE", lambda group: shown(group.type), "path", wide=True),
+        Column("MESSAGE", lambda group: shown(group.message), wide=True),
         Column("SAMPLE", lambda group: shown(group.sample_job_id), "id", wide=True),
         Column("SAMPLE MESSAGE", lambda group: shown(group.sample_message), wide=True),
     )
+
+
+_GROUP_SHOWN = 6
+"""Characters of a group's id that people see: --group takes the beginning of one."""
+_OF_GROUPS = ("type", "message", "sample", "sample_message")
+"""What CAUSE says already, and what another command needs: for pipes, and for people who ask."""
+
+
+def groups_for_people(
+    found: FailureGroups, columns: Sequence[Column[FailureGroup]], *, spark: int
+) -> list[Column[FailureGroup]]:
+    """The columns that people see unless they choose: none that says the same in every row, nor a graph that
+    cannot be drawn."""
+    same = {"queues"} if len(found.queues) == 1 or found.by == "queue" else set()
+    same |= {"tasks"} if found.by == "task" else set()
+    same |= set() if spark else {"trend"}
+    return [column for column in columns if column.field not in {*_OF_GROUPS, *same}]
+
+
+def _causes(group: FailureGroup) -> int:
+    return group.causes
+
+
+def group_value(by: str, *, show_secrets: bool) -> Callable[[FailureGroup], Any]:
+    """The value that the jobs of a group have in common. An argument is redacted under its name."""
+    if show_secrets:
+        return lambda group: group.value
+    path = by.split(".") if by.startswith(("args.", "kwargs.")) else [by]
+
+    def value(group: FailureGroup) -> Any:
+        shown: Any = group.value
+        for name in reversed(path):
+            shown = {name: shown}
+        shown = redact(shown)
+        for name in path:
+            shown = shown[name] if isinstance(shown, dict) else shown
+        return redact_any(shown)
+
+    return value
+
+
+def _first(group: FailureGroup, now: float, *, utc: bool) -> str:
+    """When the first of them died; that is news if it was in the last hour."""
+    if group.trend(now) == "new":
+        return f"new since {clock(group.first_seen, span=RECENT, utc=utc)}"
+    return date(group.first_seen) if utc else relative(group.first_seen, now, units=1)
+
+
+def _last(group: FailureGroup, now: float, *, utc: bool) -> str:
+    when = date(group.last_seen) if utc else relative(group.last_seen, now, units=1)
+    return f"{when}, growing" if group.trend(now) == "growing" else when
+
+
+def _deaths_over_time(found: FailureGroups | None, width: int) -> Callable[[FailureGroup], str]:
+    """A graph of each group's deaths, all over the same time."""
+    start = min((group.first_seen for group in found.groups), default=0.0) if found is not None else 0.0
+    end = 0.0 if found is None else found.read_at
+
+    def drawn(group: FailureGroup) -> str:
+        from asyncmq_cli.output.terminal.charts import histogram
+
+        return histogram(group.deaths, group.deaths_span, start, end, width)
+
+    return drawn
 
 
 def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:

@@ -86,6 +86,19 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
     return str(sparklines(shown, minimum=0, maximum=max(known) or 1)[0])
 
 
+def histogram(counts: Sequence[tuple[float, int]], span: float, start: float, end: float, width: int) -> str:
+    """Counts over the time from `start` to `end`, as bars of `width` characters. Each pair is the start of a
+    span, in seconds, and the count in it."""
+    if not width or not counts or not end > start:
+        return ""
+    cells = [0.0] * width
+    for moment, count in counts:
+        # A span belongs where its middle is, but not before the first death nor after the last.
+        middle = min(max(moment + span / 2, start), end)
+        cells[min(width - 1, int((middle - start) / (end - start) * width))] += count
+    return sparkline([count or None for count in cells], width)
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """Values over time, None where unknown. `whole`: they are counts, so the axis has whole numbers."""

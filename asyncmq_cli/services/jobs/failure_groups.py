@@ -1,17 +1,19 @@
-"""Group failures by cause: the same type of error, and the same message but for its changing parts."""
+"""Group dead jobs: by root cause, or by anything else that they may have in common."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound
-from asyncmq_cli.models.failures import FailureGroup
+from asyncmq_cli.errors import AmbiguousGroup, FormerGroup, GroupNotFound
+from asyncmq_cli.models.failures import RECENT, FailureGroup
 from asyncmq_cli.nearest import nearest
-from asyncmq_cli.services.jobs.traceback import raised_last
+from asyncmq_cli.services.jobs.causes import Signature, cause, former_id, outer_error
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.job_lists import JobFilter
@@ -21,133 +23,169 @@ if TYPE_CHECKING:
 
 
 MAX_GROUPS = 10_000
-_MAX_MESSAGE = 200
-_MAX_TASKS = 20
-
-# The parts of a message that change from failure to failure, the longest first, and their placeholders.
-# No pattern matches a placeholder, so generalizing a message twice changes nothing. Numbers, ids and
-# addresses share one placeholder, because an id may by chance look like a number.
-_CHANGING: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*"|`[^`]*`)(?!\w)"""), "<value>"),
-    (re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s<>]+", re.IGNORECASE), "<url>"),
-    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "<email>"),
-    (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), "<*>"),
-    (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<*>"),
-    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<*>"),
-    (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b", re.IGNORECASE), "<*>"),
-    (re.compile(r"\d+(?:[.,:_-]\d+)*"), "<*>"),
-    (re.compile(r"\s+"), " "),
-)
+_MAX_NAMES = 20
+_MAX_CAUSES = 100
+_MAX_VALUE = 200
+_SPANS = 32
+_SHORTEST_SPAN = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """The type and general message that failures of one cause share."""
+@dataclass(slots=True)
+class _Deaths:
+    """Counts deaths over time in at most `_SPANS` equal spans, which grow with the time that they cover."""
 
-    type: str | None
-    message: str
+    span: float = _SHORTEST_SPAN
+    counts: dict[int, int] = field(default_factory=dict)
 
-    @property
-    def id(self) -> str:
-        """12 hex digits, the same for the same cause in every run and on every queue."""
-        name = f"{self.type or ''}\0{self.message}".encode("utf-8", "surrogatepass")
-        return hashlib.sha1(name, usedforsecurity=False).hexdigest()[:12]
+    def add(self, died: float) -> None:
+        if not math.isfinite(died):
+            return
+        number = int(died // self.span)
+        if number in self.counts:
+            self.counts[number] += 1
+            return
+        self.counts[number] = 1
+        while max(self.counts) - min(self.counts) >= _SPANS:
+            self._widen()
 
+    def _widen(self) -> None:
+        wider: dict[int, int] = {}
+        for number, count in self.counts.items():
+            wider[number // 2] = wider.get(number // 2, 0) + count
+        self.span, self.counts = 2 * self.span, wider
 
-def signature(job: Job) -> Signature:
-    """The signature of a dead job's cause."""
-    return cause(job)[0]
-
-
-def cause(job: Job) -> tuple[Signature, str]:
-    """The signature of the cause, and the job's own message. An expired job did not fail, whatever its record
-    says of earlier attempts."""
-    if job.status == "expired":
-        return _unchanging("expired before it could run")
-    if job.problem is not None and job.record is None:
-        return _unchanging("the job cannot be read")
-    error = raised_last(job)
-    if error is None:
-        return _unchanging("no error is stored")
-    kind, message = error
-    return Signature(kind, generalized(message)), message.strip().split("\n", 1)[0][:_MAX_MESSAGE]
-
-
-def _unchanging(message: str) -> tuple[Signature, str]:
-    return Signature(None, message), message
-
-
-def generalized(message: str) -> str:
-    """The first line of the message, with placeholders for its changing parts."""
-    text = message.strip().split("\n", 1)[0][: 4 * _MAX_MESSAGE]
-    for pattern, word in _CHANGING:
-        text = pattern.sub(word, text)
-    return text[:_MAX_MESSAGE].strip()
+    def over_time(self) -> list[tuple[float, int]]:
+        return [(number * self.span, count) for number, count in sorted(self.counts.items())]
 
 
 @dataclass(slots=True)
 class _Count:
-    sample: str
+    sample: tuple[float, str, str]
     message: str
-    first: float
     last: float
     count: int = 0
+    last_hour: int = 0
+    hour_before: int = 0
     tasks: set[str] = field(default_factory=set)
+    queues: set[str] = field(default_factory=set)
+    deaths: _Deaths = field(default_factory=_Deaths)
+    causes: Counter[Signature] = field(default_factory=Counter)
+
+    def add(self, job: Job, died: float, why: Signature, message: str, now: float) -> None:
+        self.count += 1
+        if (mine := (died, job.id, job.queue)) < self.sample:
+            self.sample, self.message = mine, message
+        self.last = max(self.last, died)
+        age = now - died
+        self.last_hour += age < RECENT
+        self.hour_before += RECENT <= age < 2 * RECENT
+        self.deaths.add(died)
+        if job.task_id and len(self.tasks) < _MAX_NAMES:
+            self.tasks.add(job.task_id)
+        if len(self.queues) < _MAX_NAMES:
+            self.queues.add(job.queue)
+        if len(self.causes) < _MAX_CAUSES or why in self.causes:
+            self.causes[why] += 1
+
+    def group(self, value: object, *, by_cause: bool) -> FailureGroup:
+        why = self.causes.most_common(1)[0][0]
+        died, job_id, queue = self.sample
+        return FailureGroup(
+            id=why.id if by_cause else None,
+            type=why.type,
+            message=why.message,
+            count=self.count,
+            first_seen=died,
+            last_seen=self.last,
+            tasks=tuple(sorted(self.tasks)),
+            sample_job_id=job_id,
+            sample_message=self.message,
+            sample_queue=queue,
+            queues=tuple(sorted(self.queues)),
+            last_hour=self.last_hour,
+            hour_before=self.hour_before,
+            deaths=self.deaths.over_time(),
+            deaths_span=self.deaths.span,
+            value=value,
+            causes=len(self.causes),
+        )
 
 
-def grouped(jobs: Iterable[Job]) -> tuple[int, int, list[FailureGroup]]:
+def grouped(jobs: Iterable[Job], by: str = "cause", now: float = 0.0) -> tuple[int, int, list[FailureGroup]]:
     """How many jobs there were, how many were left out because there are too many groups, and the groups, the
-    most frequent first."""
-    counts: dict[Signature, _Count] = {}
+    most frequent first. `by` is as in FailureGroups; `now` is the server's time, epoch seconds."""
+    value_of = None if by == "cause" else value_reader(by)
+    counts: dict[Hashable, tuple[Any, _Count]] = {}
     scanned = left_out = 0
     for job in jobs:
         scanned += 1
         why, message = cause(job)
+        value = None if value_of is None else value_of(job)
+        # As a key of a dictionary True is 1.
+        key: Hashable = why if value_of is None else (type(value), value)
         died = job.dead_at or 0.0
-        found = counts.get(why)
+        found = counts.get(key)
         if found is None:
             if len(counts) >= MAX_GROUPS:
                 left_out += 1
                 continue
-            found = counts[why] = _Count(job.id, message, died, died)
-        found.count += 1
-        if died < found.first or (died == found.first and job.id < found.sample):
-            found.first, found.sample, found.message = died, job.id, message
-        found.last = max(found.last, died)
-        if job.task_id and len(found.tasks) < _MAX_TASKS:
-            found.tasks.add(job.task_id)
-    groups = [
-        FailureGroup(
-            id=why.id,
-            type=why.type,
-            message=why.message,
-            count=n.count,
-            first_seen=n.first,
-            last_seen=n.last,
-            tasks=tuple(sorted(n.tasks)),
-            sample_job_id=n.sample,
-            sample_message=n.message,
-        )
-        for why, n in counts.items()
-    ]
-    groups.sort(key=lambda group: (-group.count, group.id))
+            found = counts[key] = value, _Count((died, job.id, job.queue), message, died)
+        found[1].add(job, died, why, message, now)
+    groups = [count.group(value, by_cause=value_of is None) for value, count in counts.values()]
+    groups.sort(key=lambda group: (-group.count, group.id or "", str(group.value)))
     return scanned, left_out, groups
 
 
+def is_argument(by: str) -> bool:
+    """Whether `by` names an argument of the job, such as `kwargs.tenant` or `args.0`."""
+    head, dot, rest = by.partition(".")
+    return head in ("args", "kwargs") and bool(dot and all(rest.split(".")))
+
+
+def value_reader(by: str) -> Callable[[Job], Hashable]:
+    """A function that gives what a job has in common with others; see FailureGroups."""
+    if by == "error":
+        return outer_error
+    if by in ("task", "queue"):
+        return (lambda job: job.task_id) if by == "task" else (lambda job: job.queue)
+    path = by.split(".")
+    return lambda job: _argument(job, path)
+
+
+def _argument(job: Job, path: Sequence[str]) -> Hashable:
+    """The argument at this path: a scalar, or JSON. None where the job has none there."""
+    value: Any = job.get(path[0])
+    if value is None and job.split is not None:
+        value = job.whole().get(path[0])
+    for name in path[1:]:
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    if isinstance(value, dict | list):
+        try:
+            value = json.dumps(value, sort_keys=True)
+        except RecursionError:
+            return "[nested too deeply to be shown]"
+    return value[:_MAX_VALUE] if isinstance(value, str) else value
+
+
 def of_known_group(
-    store: Store, queue: str, wanted: JobFilter, matches: Matcher, jobs: Iterable[Job]
+    store: Store, queues: Sequence[str], wanted: JobFilter, matches: Matcher, jobs: Iterable[Job]
 ) -> Iterator[Job]:
-    """The jobs that match. Where there are none, the dead-letter queue is asked for the group that the
-    filter names: GroupNotFound, with the nearest ids, is raised for one that there is not; and
-    AmbiguousGroup once there are jobs of two."""
+    """The jobs of these queues that match. Where there are none, the dead-letter queues are searched for the
+    group that the filter names: GroupNotFound, with the nearest ids, is raised for one that there is not, or
+    FormerGroup; and AmbiguousGroup once there are jobs of two."""
     matching = filter(matches, jobs)
     if not wanted.group.strip():
         return matching
-    return _or_raise(store, queue, wanted.group.strip().lower(), matches, matching)
+    return _or_raise(store, queues, wanted.group.strip().lower(), matches, matching)
 
 
 def _or_raise(
-    store: Store, queue: str, group: str, matches: Matcher, matching: Iterable[Job]
+    store: Store, queues: Sequence[str], group: str, matches: Matcher, matching: Iterable[Job]
 ) -> Iterator[Job]:
     found = False
     for job in matching:
@@ -155,14 +193,23 @@ def _or_raise(
             break
         found = True
         yield job
+    queue = queues[0] if len(queues) == 1 else None
     if len(matches.groups) > 1:
         raise AmbiguousGroup(queue, group, sorted(matches.groups))
     if found:
         return
-    _, left_out, groups = grouped(store.jobs.dead_causes(queue))
-    ids = [each.id for each in groups]
-    if not left_out and not any(each.startswith(group) for each in ids):
-        raise GroupNotFound(queue, group, _nearest(group, ids))
+    ids: set[str] = set()
+    is_former = False
+    for job in chain.from_iterable(map(store.jobs.dead_causes, queues)):
+        if len(ids) >= MAX_GROUPS:
+            return
+        ids.add(cause(job)[0].id)
+        is_former = is_former or former_id(job).startswith(group)
+    if any(each.startswith(group) for each in ids):
+        return
+    raise (
+        FormerGroup(queue, group) if is_former else GroupNotFound(queue, group, _nearest(group, sorted(ids)))
+    )
 
 
 def _nearest(group: str, ids: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.services.jobs.failure_groups import signature
+from asyncmq_cli.services.jobs.causes import signature
 from asyncmq_cli.storage.read.prefilter import Prefilter, TextPrefilter, certainly_holds, needle_of
 
 if TYPE_CHECKING:

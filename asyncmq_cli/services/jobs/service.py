@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
+from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.failures import FailureGroups
 from asyncmq_cli.models.job_details import JobDetail
 from asyncmq_cli.models.job_lists import JobFilter, JobPage
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import DEAD_STATES
-from asyncmq_cli.services.jobs.failure_groups import grouped, of_known_group
+from asyncmq_cli.services.jobs.failure_groups import grouped, is_argument, of_known_group
 from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.services.jobs.lookup import job_not_found, require_queue
 from asyncmq_cli.services.jobs.traceback import job_error
 from asyncmq_cli.storage.read.lists import PLACES, SortKey
+from asyncmq_cli.storage.schema.keys import QueueKeys
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
@@ -74,7 +78,7 @@ class JobService:
             jobs = self._store.jobs.in_order(queue, state)
         else:
             jobs = self._store.jobs.in_state(queue, state, matches.prefilter)
-        return of_known_group(self._store, queue, wanted, matches, jobs) if wanted.narrows else jobs
+        return of_known_group(self._store, [queue], wanted, matches, jobs) if wanted.narrows else jobs
 
     def show(self, queue: str, job_id: str) -> JobDetail:
         """Raises QueueNotFound or JobNotFound."""
@@ -244,22 +248,43 @@ class DlqService:
 
     def matching(self, queue: str, wanted: JobFilter) -> Iterator[Job]:
         """The dead jobs that match a filter, in the order found."""
-        require_queue(self._store, queue)
-        matches = Matcher(wanted, self._store.now())
-        jobs = self._store.jobs.in_place(queue, "dlq", matches.prefilter)
-        return of_known_group(self._store, queue, wanted, matches, jobs) if wanted.narrows else jobs
+        return self.matching_in([queue], wanted)
 
-    def groups(self, queue: str, wanted: JobFilter) -> FailureGroups:
-        """The causes of the matching jobs, the most frequent first."""
-        if wanted.narrows:
-            jobs = self.matching(queue, wanted)
-        else:
+    def matching_in(self, queues: Sequence[str], wanted: JobFilter) -> Iterator[Job]:
+        """The same of several queues, one after the other."""
+        for queue in queues:
             require_queue(self._store, queue)
-            jobs = self._store.jobs.dead_causes(queue)
-        scanned, left_out, groups = grouped(jobs)
+        matches = Matcher(wanted, self._store.now())
+        dead = (self._store.jobs.in_place(queue, "dlq", matches.prefilter) for queue in queues)
+        jobs = chain.from_iterable(dead)
+        return of_known_group(self._store, queues, wanted, matches, jobs) if wanted.narrows else jobs
+
+    def with_dead(self) -> list[str]:
+        """All queues that have dead letters. Warns of those whose dead-letter queue cannot be read."""
+        found = []
+        for sizes in self._store.queues.sizes(self._store.queues.names(), self._store.now()):
+            if sizes.dlq is None:
+                self._store.warn_of(sizes.queue, WrongType(QueueKeys(sizes.queue).dlq).message)
+            elif sizes.dlq:
+                found.append(sizes.queue)
+        return found
+
+    def groups(self, queues: Sequence[str], wanted: JobFilter, by: str = "cause") -> FailureGroups:
+        """The matching jobs of these queues, or of all if none is named, in groups, the largest first."""
+        names = list(queues)
+        for queue in names:
+            require_queue(self._store, queue)
+        names = names or self.with_dead()
+        if wanted.narrows:
+            jobs = self.matching_in(names, wanted)
+        else:
+            read = partial(self._store.jobs.dead_causes, arguments=is_argument(by))
+            jobs = chain.from_iterable(map(read, names))
+        now = self._store.now()
+        scanned, left_out, groups = grouped(jobs, by, now)
         if left_out:
-            self._store.warn(f"{left_out:,} jobs are in no group: there are too many different causes")
-        return FailureGroups(queue, scanned, left_out, groups)
+            self._store.warn(f"{left_out:,} jobs are in no group: there are too many")
+        return FailureGroups(names, by, now, scanned, left_out, groups)
 
 
 def _died(job: Job) -> float:

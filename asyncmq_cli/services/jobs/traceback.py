@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from asyncmq_cli.models.job_details import Frame, JobError, Raised
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
 
 MAX_FRAMES = 50
+_LONGEST_KEPT = 16 * 1024
+_GROUP_TYPE = "ExceptionGroup"
 # Where applications and old versions keep them, in the dashboard's order.
 _TRACEBACK_FIELDS = ("error_traceback", "traceback", "stacktrace", "stack", "last_error")
 _MESSAGE_FIELDS = ("last_error", "error", "exception")
@@ -85,6 +88,72 @@ def raised_last(job: Job) -> tuple[str | None, str] | None:
             return found["type"], found["message"] or ""
         error = job_error(job)
     return None if error is None else (error.type, error.message or "")
+
+
+def raised_first(job: Job) -> tuple[str | None, str] | None:
+    """The type and message of the root cause, which is the innermost exception of the chain. Of an exception
+    group it is that of the first member. Cheaper than the whole of `job_error`."""
+    text = _first_text(job, _TRACEBACK_FIELDS)
+    if text is not None:
+        found = _first_of_text(text[: _first_end(text)]) if len(text) <= _LONGEST_KEPT else _root_of(text)
+        if found is not None:
+            return found
+    error = job_error(job)
+    if error is None:
+        return None
+    root = _RAISED.match(error.chain[0]) if len(error.chain) > 1 else None
+    return (root["type"], root["message"] or "") if root else (error.type, error.message or "")
+
+
+@lru_cache(maxsize=1024)
+def _first_of_text(text: str) -> tuple[str | None, str] | None:
+    """`_root_of`, kept: many jobs die of one cause."""
+    return _root_of(text)
+
+
+def _root_of(text: str) -> tuple[str | None, str] | None:
+    """The type and message of the first exception in this text. None if it cannot be told apart from other
+    text."""
+    lines = text.split("\n")
+    first = next(_links(lines), None)
+    found = _RAISED.match(first.text) if first is not None and first.frames else None
+    if found is None:
+        return None
+    raised = found["type"], found["message"] or ""
+    return (_of_member(lines) or raised) if found["type"].endswith(_GROUP_TYPE) else raised
+
+
+def _of_member(lines: Sequence[str]) -> tuple[str | None, str] | None:
+    """The root cause of the first member of the first exception group in these lines, or None."""
+    start = next((number for number, line in enumerate(lines, 1) if _GROUP_MEMBER.match(line)), None)
+    if start is None:
+        return None
+    margin = lines[start - 1].index("+") + 2
+    inside: list[str] = []
+    for line in lines[start:]:
+        if line[:margin].strip() or line[margin : margin + 1] != "|":
+            break
+        inside.append(line[margin + 2 :])
+    rest = lines[start + len(inside) :]
+    text = "\n".join(inside)
+    # A member that was never raised has no traceback.
+    found = _root_of(text) or _named_in(text)
+    is_group = found is not None and (found[0] or "").endswith(_GROUP_TYPE)
+    return (_of_member(rest) or found) if is_group else found
+
+
+def _named_in(text: str) -> tuple[str | None, str] | None:
+    found = _RAISED.match(text.strip())
+    return None if found is None else (found["type"], found["message"] or "")
+
+
+def _first_end(text: str) -> int:
+    """The end of the first exception's traceback, or of the whole text if it must be parsed to find it."""
+    ends = [end for sentence in _LINKS if (end := text.find(f"\n\n{sentence}\n\n")) >= 0]
+    if not ends or "Exception Group" in text:
+        return len(text)
+    after = text.find("\n\n", min(ends) + 2) + 2
+    return min(ends) if text.startswith(_HEADERS[0], after) else len(text)
 
 
 def _last_start(text: str) -> int:

@@ -83,12 +83,18 @@ class JobLists:
         for piece, found in self._in_place(keys, place, prefilter):
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
-    def dead_causes(self, queue: str) -> Iterator[Job]:
-        """Every job in the dead-letter queue, with only its id, its task and the cause of its death."""
+    def dead_causes(self, queue: str, *, arguments: bool = False, newest: int | None = None) -> Iterator[Job]:
+        """Every job in the dead-letter queue, or the `newest`, with only its id, its task, the cause of its
+        death, and its `arguments`."""
         keys = QueueKeys(queue)
-        for piece, found in self._in_place(keys, "dlq", None):
+        if newest is None:
+            pages = self._in_place(keys, "dlq", None)
+        else:
+            source = pieces.by_rank(self._redis, keys, "dlq", 0, last_first=True, count=newest)
+            pages = self._complete(keys, "dlq", source)
+        for piece, found in pages:
             unread = []
-            for i, record in enumerate(causes(piece.members)):
+            for i, record in enumerate(causes(piece.members, arguments=arguments)):
                 if record is None:
                     unread.append(i)
                 else:

@@ -83,6 +83,10 @@ class _Arguments(TypedDict, total=False):
     kwargs: Any
 
 
+class _CauseAndArguments(_Cause, _Arguments, total=False):
+    pass
+
+
 class CorruptData(ValueError):
     """Stored data that cannot be decoded. The message says why, and never quotes the data."""
 
@@ -183,9 +187,10 @@ def _sort_time(job: Any) -> float | None:
     return value if type(value) is float and math.isfinite(value) else as_number(value) or 0.0
 
 
-def causes(members: Sequence[bytes]) -> list[Mapping[str, Any] | None]:
-    """The members of _Cause of each dead letter; None if it must be decoded in full."""
-    return [found if found and "id" in found else None for found in _skimmer(_Cause)(members)]
+def causes(members: Sequence[bytes], *, arguments: bool = False) -> list[Mapping[str, Any] | None]:
+    """The members of _Cause of each dead letter, and its `arguments`; None if it must be decoded in full."""
+    skim = _skimmer(_CauseAndArguments if arguments else _Cause)
+    return [found if found and "id" in found else None for found in skim(members)]
 
 
 def whole_arguments(texts: Sequence[bytes]) -> list[bool]:

@@ -1,4 +1,4 @@
-"""The signature of a failure: the same for the same cause, and never the same for two types."""
+"""Groups of dead jobs, and what is counted in each."""
 
 from __future__ import annotations
 
@@ -6,66 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncmq_cli.models.failures import FailureGroup
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.jobs.failure_groups import MAX_GROUPS, generalized, grouped, signature
-
-CLASS_NAMES = st.from_regex(r"[A-Z][a-z]{1,8}(Error|Exception)", fullmatch=True)
-MESSAGES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=60)
-
-
-def dead(kind: str, message: str, *, job_id: str = "x", died: float = 1.0, task: str = "t") -> Job:
-    text = f'Traceback (most recent call last):\n  File "a.py", line 3, in f\n    g()\n{kind}: {message}\n'
-    return Job("q", job_id, "failed", {"task": task, "error_traceback": text}, dead_at=died)
-
-
-@given(MESSAGES)
-def test_a_general_message_is_its_own_generalization(message: str) -> None:
-    assert generalized(generalized(message)) == generalized(message)
-
-
-@given(kind=CLASS_NAMES, other=CLASS_NAMES, message=MESSAGES)
-def test_two_types_are_never_in_one_group(kind: str, other: str, message: str) -> None:
-    same = signature(dead(kind, message)).id == signature(dead(other, message)).id
-    assert same is (kind == other)
-
-
-@given(kind=CLASS_NAMES, number=st.integers(0, 10**12), address=st.ip_addresses(v=4), name=st.uuids())
-def test_what_changes_from_failure_to_failure_does_not_part_them(
-    kind: str, number: int, address: object, name: object
-) -> None:
-    def message(n: object, a: object, u: object) -> str:
-        return f"order {n} of {u} from {a}:443 failed in {n} ms (see https://example.org/{u}?n={n})"
-
-    first = signature(dead(kind, message(number, address, name)))
-    assert first == signature(dead(kind, message(7, "10.0.0.1", "00000000-0000-0000-0000-00000000000a")))
-    assert first.id == signature(dead(kind, message(number, address, name))).id
-
-
-@pytest.mark.parametrize(
-    ("message", "expected"),
-    [
-        ("'abc'", "<value>"),
-        ('no user "jane" in `people`', "no user <value> in <value>"),
-        ("can't find it, isn't there", "can't find it, isn't there"),
-        ("object at 0x7f3a9c is gone", "object at <*> is gone"),
-        ("mail to jane.doe@example.org bounced", "mail to <email> bounced"),
-        ("commit 9f8e7d6c5b is missing", "commit <*> is missing"),
-        ("took 12.5s of 1_000", "took <*>s of <*>"),
-        ("first line\nsecond line 5", "first line"),
-        ("  spaces   and\ttabs ", "spaces and tabs"),
-    ],
-)
-def test_examples(message: str, expected: str) -> None:
-    assert generalized(message) == expected
-
-
-def test_expired_jobs_and_those_without_an_error_are_groups_of_their_own() -> None:
-    expired = Job("q", "1", "expired", {"last_error": "ValueError: earlier"})
-    silent = Job("q", "2", "failed", {})
-    unreadable = Job("q", "3", "failed", None, problem="damaged")
-    found = {signature(job) for job in (expired, silent, unreadable)}
-    assert len(found) == 3
-    assert {one.type for one in found} == {None}
+from asyncmq_cli.services.jobs.failure_groups import MAX_GROUPS, grouped, is_argument
+from tests.support.tracebacks import dead
 
 
 def test_a_group_tells_how_often_when_first_and_last_and_one_job() -> None:
@@ -81,3 +25,68 @@ def test_memory_is_bounded_and_what_is_left_out_is_told() -> None:
     words = ("".join(chr(97 + (n // 26**k) % 26) for k in range(4)) for n in range(MAX_GROUPS + 50))
     scanned, left_out, groups = grouped(dead("AError", word) for word in words)
     assert (scanned, left_out, len(groups)) == (MAX_GROUPS + 50, 50, MAX_GROUPS)
+
+
+def test_a_group_tells_in_which_queues_and_when() -> None:
+    now, hour = 1e6, 3600.0
+    died = (now - 2.5 * hour, now - 1.5 * hour, now - 60, now - 30, now - 1)
+    jobs = [
+        dead("AError", "x", job_id=f"a{n}", died=moment, queue=f"q{n % 2}") for n, moment in enumerate(died)
+    ]
+    ((group,),) = grouped(jobs, now=now)[2:]
+    assert (group.queues, group.sample_queue) == (("q0", "q1"), "q0")
+    assert (group.last_hour, group.hour_before) == (3, 1)
+    assert sum(count for _, count in group.deaths) == 5
+    assert group.trend(now) == "growing" and group.trend(now + 2 * hour) == "growing"
+    (young,) = grouped(jobs[2:], now=now)[2]
+    assert (young.trend(now), young.trend(now + hour)) == ("new", "growing")
+
+
+@given(st.lists(st.floats(0, 4e9), min_size=1, max_size=50) | st.just([float("inf"), -5.0, 1e300]))
+def test_deaths_over_time_are_kept_in_few_spans(died: list[float]) -> None:
+    (group,) = grouped([dead("AError", "x", job_id=f"{n}", died=one) for n, one in enumerate(died)])[2]
+    assert len(group.deaths) <= 32
+    finite = [one for one in died if one < float("inf")]
+    assert sum(count for _, count in group.deaths) == len(finite)
+    assert all(start <= max(finite) for start, _ in group.deaths)
+
+
+def by(what: str, *jobs: Job) -> dict[object, FailureGroup]:
+    found = grouped(jobs, what)[2]
+    assert all(group.id is None for group in found)
+    return {group.value: group for group in found}
+
+
+def test_jobs_are_grouped_by_task_queue_error_or_argument() -> None:
+    kwargs = {"tenant": "acme", "user": {"id": 7}, "flags": [1, {"a": None}]}
+    one = dead("AError", "x", job_id="1", task="mail", kwargs=kwargs, args=["first", True])
+    two = dead("BError", "x", job_id="2", task="mail", queue="other", kwargs={"tenant": "acme"}, args=[])
+    three = dead("BError", "x", job_id="3", task="sync", kwargs={"tenant": "bolt"}, args=["first", 1])
+    jobs = (one, two, three)
+    assert {value: group.count for value, group in by("task", *jobs).items()} == {"mail": 2, "sync": 1}
+    assert {value: group.count for value, group in by("queue", *jobs).items()} == {"q": 2, "other": 1}
+    assert {value: group.count for value, group in by("error", *jobs).items()} == {
+        "AError: x": 1,
+        "BError: x": 2,
+    }
+    tenants = by("kwargs.tenant", *jobs)
+    assert (tenants["acme"].count, tenants["acme"].causes, tenants["bolt"].causes) == (2, 2, 1)
+    assert set(by("kwargs.user.id", *jobs)) == {7, None}
+    assert set(by("kwargs.flags.1", *jobs)) == {'{"a": null}', None}
+    assert set(by("args.0", *jobs)) == {"first", None}
+    assert len(grouped(jobs, "args.1")[2]) == 3, "True is not 1"
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        ("kwargs.a", True),
+        ("args.0", True),
+        ("kwargs.a.b", True),
+        ("kwargs", False),
+        ("args.", False),
+        ("tenant", False),
+    ],
+)
+def test_an_argument_is_named_with_where_it_stands(by: str, expected: bool) -> None:
+    assert is_argument(by) is expected

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.jobs.failure_groups import signature
+from asyncmq_cli.services.jobs.causes import signature
 from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.storage.read.prefilter import certainly_holds, needle_of
 from tests.support.strategies import JSON_VALUES
