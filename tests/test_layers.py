@@ -19,7 +19,7 @@ ROOT = Path(asyncmq_cli.__file__).parent
 PACKAGES = {".".join((ROOT.name, *path.parent.relative_to(ROOT).parts)) for path in ROOT.rglob("__init__.py")}
 FILES = sorted(ROOT.rglob("*.py"))
 SERVICES = sorted((ROOT / "services").rglob("*.py"))
-HEAVY = {"redis", "rich", "orjson", "msgspec", "croniter", "asyncmq", "pydantic"}
+HEAVY = {"redis", "rich", "textual", "orjson", "msgspec", "croniter", "asyncmq", "pydantic"}
 # What each floor may stand on. `demo` is a house of its own beside them.
 GROUND = {
     "models",
@@ -34,7 +34,8 @@ GROUND = {
     "__init__",
 }
 ALLOWED = {
-    "commands": {"commands", "cli", "services", "output", "demo"} | GROUND,
+    "commands": {"commands", "ui", "cli", "services", "output", "demo"} | GROUND,
+    "ui": {"ui", "cli", "services", "output"} | GROUND,
     "cli": {"cli", "services", "output"} | GROUND,
     "services": {"services", "storage"} | GROUND,
     "storage": {"storage"} | GROUND,

@@ -57,7 +57,8 @@ BOXES = (
         600,
     ),
     Box("completion/", "what a shell asks at TAB", 20, 110, 190),
-    Box("commands/", "one file per noun: parse, call a service, print", 230, 110, 390),
+    Box("commands/", "one file per noun: parse, call, print", 230, 110, 240),
+    Box("ui/", "the screen of `ui`", 490, 110, 130),
     Box(
         "cli/",
         "what every command stands on: options, session, filters, confirmation, paging, --watch",
@@ -80,7 +81,11 @@ BOXES = (
     Box("config.py, errors.py", "durations.py, system/", 660, 360, 200),
     Box("demo/", "a private Redis with workers", 660, 530, 200),
 )
-_DOWN = ((425, 76, 110), (115, 76, 110), (425, 166, 200), (115, 166, 200), (320, 256, 290), (320, 372, 402))
+_DOWN = (
+    *((350, 76, 110), (115, 76, 110)),
+    *((350, 166, 200), (115, 166, 200), (555, 166, 200)),
+    *((320, 256, 290), (320, 372, 402)),
+)
 
 
 def picture() -> str:
@@ -95,7 +100,7 @@ def picture() -> str:
     for box in BOXES:
         lines += _box(box)
     lines += [_arrow(x, top, x, bottom) for x, top, bottom in _DOWN]
-    lines += [_arrow(320, 484, 320, 530), _arrow(620, 138, 660, 138)]
+    lines += [_arrow(320, 484, 320, 530), _arrow(470, 138, 490, 138), _arrow(620, 138, 660, 138)]
     for y, line in enumerate(("Imports follow the arrows.", "Every layer may use these two.")):
         lines.append(_text(660, 440 + 18 * y, line, 12, "#57606a"))
     return "\n".join([*lines, "</svg>", ""])

@@ -180,6 +180,14 @@ class Session(Services):
 
         return Store(self.config, warn=self._warn)
 
+    def twin(self) -> Session:
+        """A session with the same settings and a connection of its own, for another thread. Its warnings are
+        collected, not printed."""
+        twin = Session(self.flags)
+        twin.__dict__["config"] = self.config
+        twin.has_screen = True
+        return twin
+
     def _warn(self, message: str) -> None:
         """Warn once: repeated reads would repeat the warning."""
         if self.has_screen:

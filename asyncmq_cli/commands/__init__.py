@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.",
     "wait": "Wait until a queue is empty, or until jobs have ended.",
     "doctor": "Find what crashes and bugs leave behind: lost jobs, leftovers, duplicates.",
+    "ui": "Open an interactive screen to look through queues, jobs and workers.",
     "demo": "Try everything on a throw-away Redis with a real AsyncMQ worker in it.",
     "help": "Show how a command is used, as --help after it does.",
 }

@@ -64,36 +64,51 @@ def table(
     Only an id that is wider than that, and must not be cut, makes the table wider.
     """
     from rich.table import Table
-    from rich.text import Text
-
-    def cell(column: Column[T], row: T) -> Text:
-        alarming = column.alarm is not None and column.alarm(row)
-        style = "red" if alarming else _style(column, column.value(row))
-        value = column.for_people(row)
-        if isinstance(value, str) and not full:
-            value = _bounded(column, value, max(width, _LONGEST_ID))
-        return Text(human(column, value, now, utc=utc), style=style)
 
     cells: dict[str, list[Text]] = {column.title: [] for column in columns}
     # Only what is shown of a row is kept.
     for row in rows:
         # A column that --fields names twice is rendered once.
         for title, column in {column.title: column for column in columns}.items():
-            cells[title].append(cell(column, row))
+            cells[title].append(cell(column, row, now, width=width, utc=utc, full=full))
     natural = {title: max([len(title), *(text.cell_len for text in texts)]) for title, texts in cells.items()}
-    shown = _affordable(columns, natural, width)
-    widths = _fitting(shown, natural, width)
+    widths = widths_of(columns, natural, width)
+    shown = [column for column in columns if column.title in widths]
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for column in shown:
-        numeric = column.kind in ("number", "seconds")
         drawn.add_column(
-            column.title, justify="right" if numeric else "left", no_wrap=True, width=widths[column.title]
+            column.title,
+            justify="right" if is_numeric(column) else "left",
+            no_wrap=True,
+            width=widths[column.title],
         )
         for text in cells[column.title]:
-            _cut(text, widths[column.title], column)
+            cut(text, widths[column.title], column)
     for line in zip(*(cells[column.title] for column in shown), strict=True):
         drawn.add_row(*line)
     return drawn, [column.title for column in columns if column not in shown]
+
+
+def cell(column: Column[T], row: T, now: float, *, width: int, utc: bool = False, full: bool = False) -> Text:
+    """What people see of a value, in its colour; not yet cut, but no longer than `width` could use."""
+    from rich.text import Text
+
+    alarming = column.alarm is not None and column.alarm(row)
+    style = "red" if alarming else _style(column, column.value(row))
+    value = column.for_people(row)
+    if isinstance(value, str) and not full:
+        value = _bounded(column, value, max(width, _LONGEST_ID))
+    return Text(human(column, value, now, utc=utc), style=style)
+
+
+def widths_of(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> dict[str, int]:
+    """The columns that have room, by title, with their widths. `natural` is what each would take."""
+    return _fitting(_affordable(columns, natural, width), natural, width)
+
+
+def is_numeric(column: Column[T]) -> bool:
+    """Whether its cells stand at the right."""
+    return column.kind in ("number", "seconds")
 
 
 def more_columns(count: int, remedy: str) -> str:
@@ -111,7 +126,8 @@ def _bounded(column: Column[T], value: str, room: int) -> str:
     return value[: 4 * room] if column.kind == "text" else f"{value[: 2 * room]}…{value[-2 * room :]}"
 
 
-def _cut(text: Text, room: int, column: Column[T]) -> None:
+def cut(text: Text, room: int, column: Column[T]) -> None:
+    """Shorten a cell to its room, as its column allows."""
     if column.kind == "path":
         text.plain = shortened_path(text.plain, room)
     if column.kind in ("id", "name"):

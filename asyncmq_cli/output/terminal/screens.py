@@ -67,9 +67,9 @@ def head(snapshot: Snapshot, viewport: Viewport, corner: Any = None) -> Any:
 
 def overview(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     """Everything below the head, on one screen; rows and columns without room are counted."""
-    above = [*_legend(snapshot, viewport), *_activity(snapshot, viewport)]
+    above = [*legend(snapshot, viewport), *_activity(snapshot, viewport)]
     sections: list[Section[Any]] = [
-        Section("queue", _QUEUES, snapshot.stats or (), _trouble),
+        Section("queue", _QUEUES, snapshot.stats or (), trouble),
         Section("worker", _WORKERS, snapshot.workers or ()),
         Section("job", _JOBS, snapshot.latest_jobs or ()),
     ]
@@ -86,7 +86,7 @@ def whole(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     return [line, *overview(snapshot, replace(viewport, height=viewport.height - 2))]
 
 
-def _trouble(row: QueueStats) -> tuple[Any, ...] | None:
+def trouble(row: QueueStats) -> tuple[Any, ...] | None:
     """How much trouble a queue is in, as a sort key: first waiting jobs without a worker, then failed jobs.
     None if it is in none."""
     if not views.is_unattended(row) and row.failed == 0:
@@ -109,7 +109,7 @@ def _distribution(snapshot: Snapshot) -> dict[str, int | None]:
     return {state: snapshot.count(state) for state in DISTRIBUTION}
 
 
-def _legend(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
+def legend(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     """What the parts of the bar stand for, on as many lines as needed."""
     from rich.text import Text
 
@@ -157,7 +157,7 @@ def queues(
     rows: Sequence[QueueStats], columns: Sequence[Column[QueueStats]], now: float, viewport: Viewport
 ) -> list[Any]:
     """The list of queues, as far as it fits."""
-    return _watched(Section("queue", columns, rows, _trouble, _FIELDS), now, viewport)
+    return _watched(Section("queue", columns, rows, trouble, _FIELDS), now, viewport)
 
 
 def workers(page: WorkerPage, columns: Sequence[Column[Worker]], now: float, viewport: Viewport) -> list[Any]:

@@ -1,0 +1,57 @@
+"""`asyncmq ui`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+
+import typer
+
+from asyncmq_cli.cli.around_typer import lone
+from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.errors import AdminError, UsageProblem, interruption
+
+app = lone()
+
+
+# Without --json: there is nothing to print.
+@command(app, "ui", "secrets", without=("json",))
+def ui(session: Session) -> None:
+    """Open an interactive screen to look through queues, jobs and workers.
+
+    Needs the extra 'ui': pip install 'asyncmq-cli[ui]'. The key ? shows the keys.
+
+    \b
+    Examples:
+      asyncmq ui
+      asyncmq ui --redis-url redis://prod.example.org
+    """
+    if importlib.util.find_spec("textual") is None:
+        raise AdminError(
+            "the screen needs textual, which is not installed", hint="pip install 'asyncmq-cli[ui]'"
+        )
+    _require_terminal(session)
+    from asyncmq_cli.ui.app import run
+
+    try:
+        run(session)
+    except KeyboardInterrupt as exc:
+        # The status of an interruption without its error line: nothing was left undone.
+        raise typer.Exit(interruption(exc).exit_code) from exc
+
+
+def _require_terminal(session: Session) -> None:
+    if session.out.for_programs:
+        raise UsageProblem(
+            "ui and --json exclude each other", hint="'asyncmq overview --json' is for programs"
+        )
+    if not (session.out.stdout_is_terminal and sys.stdin.isatty()):
+        raise UsageProblem(
+            "ui needs a terminal for its keys and its screen", hint="'asyncmq overview' prints once"
+        )
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise UsageProblem(
+            "ui needs a terminal that can draw, but TERM is dumb", hint="'asyncmq overview' prints once"
+        )

@@ -1,0 +1,228 @@
+"""The application: its pages, its keys, and the reading of all queues that goes on beneath."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from asyncmq_cli.output.terminal.keyboard import leads_session
+from asyncmq_cli.services.monitoring.poller import Outage, Poller
+from asyncmq_cli.services.monitoring.rates import LongTrend
+from asyncmq_cli.system import signals
+from asyncmq_cli.ui.home import Home
+from asyncmq_cli.ui.job import JobPage
+from asyncmq_cli.ui.jobs import Jobs, first_state
+from asyncmq_cli.ui.lanes import Lane, Lanes
+from asyncmq_cli.ui.listing import Listing
+from asyncmq_cli.ui.page import Page
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from asyncmq_cli.cli.session import Session
+    from asyncmq_cli.models.snapshots import Snapshot
+
+EVERY = 2.0
+"""Seconds between two reads of all queues, as with --watch."""
+_PAST = 1800.0
+"""Seconds of history with which the trends begin."""
+
+_KEYS = """\
+Everywhere
+Up, Down     or k, j; Page Up, Page Down, Home (g), End (G)
+Esc          back, or close
+?            these keys
+Ctrl-Z       to the shell; fg comes back
+q, Ctrl-C    quit"""
+
+
+class Keys(ModalScreen[None]):
+    """The keys of the page below."""
+
+    BINDINGS: ClassVar = [Binding("escape,question_mark,q,enter", "dismiss", "close", show=False)]
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="box"):
+            yield Static(self._text, markup=False)
+
+
+class OperatorApp(App[None]):
+    """`asyncmq ui` on the Redis of `session`, which `first` was read from."""
+
+    TITLE = "asyncmq"
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    Screen { background: ansi_default; }
+    #head, #tabs, #remark, #keys, #trends { height: 1; }
+    #summary { height: auto; }
+    ContentSwitcher { height: 1fr; }
+    #detail { height: 1fr; padding: 0 1; }
+    #job { width: 100%; }
+    ModalScreen { align: center middle; background: transparent; }
+    #box { width: auto; max-width: 90%; height: auto; max-height: 90%; border: round ansi_blue; padding: 0 1;
+           background: ansi_default; }
+    #box Static { width: auto; }
+    """
+    BINDINGS: ClassVar = [
+        Binding("ctrl+c", "interrupt", "quit", show=False, priority=True),
+        Binding("ctrl+z", "stop", "to the shell", show=False, priority=True),
+        Binding("q", "quit", "quit", show=False),
+        Binding("question_mark", "keys", "keys", show=False),
+    ]
+
+    def __init__(self, session: Session, poller: Poller[Snapshot], first: Snapshot, trend: LongTrend) -> None:
+        # The only switch that textual has.
+        if session.config.color == "never":
+            os.environ["NO_COLOR"] = "1"
+        elif session.config.color == "always":
+            os.environ.pop("NO_COLOR", None)
+        # The terminal's own colours: readable on light and dark, and in sixteen of them.
+        super().__init__(ansi_color=True)
+        self.theme = "ansi-dark"
+        self.session = session
+        self.lanes = Lanes(session)
+        self.every = EVERY
+        self.snapshot = first
+        self.trend = trend
+        self.outage: Outage | None = None
+        self.warnings: list[str] = []
+        self.error: Exception | None = None
+        """What ended the application, if it did not end by itself."""
+        self.ended_by: int | None = None
+        """The signal that ended it."""
+        self._poller = poller
+        self._poll_lane = Lane(session)
+        self._hurry = asyncio.Event()
+
+    def on_mount(self) -> None:
+        self.push_screen(Home())
+        self.run_worker(self._follow(), group="follow")
+
+    async def _follow(self) -> None:
+        """Read all queues as --watch does, and have the page in front show them."""
+        while True:
+            pause = self.outage.pause if self.outage else self._poller.pause(self.every)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), pause)
+            self._hurry.clear()
+            self.session.warnings.clear()
+            found = await self._poll_lane.call(lambda session: self._poller.next())
+            self.warnings = list(self.session.warnings)
+            was_away, self.outage = self.outage is not None, found if isinstance(found, Outage) else None
+            if not isinstance(found, Outage):
+                self.snapshot = found
+                totals = found.metrics()
+                # Totals of different moments would make wrong rates.
+                if totals.is_whole and not found.states_age:
+                    self.trend.add(totals)
+            self._show(is_back=was_away and self.outage is None)
+
+    def _show(self, *, is_back: bool) -> None:
+        page = self.page
+        for listing in page.query(Listing):
+            listing.is_stale = self.outage is not None
+            listing.refresh()
+        if self.outage is None:
+            page.followed(self.snapshot)
+        page.draw_frame()
+        if is_back and page.problem is not None:
+            page.action_again()
+
+    @property
+    def page(self) -> Page:
+        """The page in front, below any dialog."""
+        return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, Page))
+
+    def hurry(self) -> None:
+        """Read all queues now."""
+        self._hurry.set()
+
+    def open_queue(self, queue: str) -> None:
+        """Show the jobs of a queue."""
+        row = next((row for row in self.snapshot.stats or () if row.name == queue), None)
+        self.push_screen(Jobs(queue, first_state(row)))
+
+    def open_job(self, queue: str, job_id: str) -> None:
+        """Show one job."""
+        self.push_screen(JobPage(queue, job_id))
+
+    def back(self) -> None:
+        """Leave the page in front, but not the first."""
+        if sum(isinstance(screen, Page) for screen in self.screen_stack) > 1:
+            self.pop_screen()
+
+    def action_keys(self) -> None:
+        self.push_screen(Keys(f"{self.page.help}\n\n{_KEYS}"))
+
+    def action_stop(self) -> None:
+        # Nobody could continue a process that leads its terminal's session.
+        if not leads_session():
+            self.action_suspend_process()
+
+    def action_interrupt(self) -> None:
+        self.end_by(signal.SIGINT)
+
+    def end_by(self, number: int) -> None:
+        """End because of a signal."""
+        self.ended_by = self.ended_by or number
+        self.exit()
+
+    def _handle_exception(self, error: Exception) -> None:
+        # Textual would print the traceback with the values of variables, which are job data; the front door
+        # reports errors.
+        self.error = error
+        super()._handle_exception(error)
+        self._exit_renderables.clear()
+
+
+def opened(session: Session) -> OperatorApp:
+    """The application, with a first look at all queues: an error here means a wrong address, and is reported
+    like that of any command. Raises RedisProblem."""
+    reader = session.poller(workers=True, latest=True, again=True)
+    poller = Poller(session.store, reader.read, reader.reset)
+    first = poller.first()
+    trend = LongTrend(session.metrics.past(since=_PAST))
+    session.has_screen = True
+    return OperatorApp(session, poller, first, trend)
+
+
+def run(session: Session) -> None:
+    """Show the screen until the user leaves it. Raises what `opened` raises, any AdminError that waiting
+    cannot mend, and signals.Ended."""
+    app = opened(session)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in signals.ENDING}
+    signals.must_clean_up(True)
+    try:
+        asyncio.run(_until_left(app, before))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signals.must_clean_up(False)
+        session.has_screen = False
+    if app.error is not None:
+        raise app.error
+    if app.ended_by is not None:
+        raise signals.Ended(app.ended_by)
+
+
+async def _until_left(app: OperatorApp, before: Mapping[int, Any]) -> None:
+    loop = asyncio.get_running_loop()
+    for number, handler in before.items():
+        # What is ignored from the start, as SIGHUP under nohup, stays so.
+        if handler not in (None, signal.SIG_IGN):
+            loop.add_signal_handler(number, app.end_by, number)
+    await app.run_async()

@@ -1,0 +1,73 @@
+"""One job: why it failed, and what it was given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from asyncmq_cli.output.tables.tables import STATE_STYLES
+from asyncmq_cli.output.text import job_detail
+from asyncmq_cli.ui.page import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.app import ComposeResult
+
+    from asyncmq_cli.models.job_details import JobDetail
+
+_ALARMING = ("Error:", "Message:", "Root cause:", "Problem:")
+
+
+class JobPage(Page):
+    """What `jobs show` prints."""
+
+    keys: ClassVar[str] = "↑/↓ scroll  r read again  Esc back  ? keys"
+    help: ClassVar[str] = """\
+Up, Down     scroll
+r            read the job again
+Esc          back"""
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        super().__init__()
+        self.queue = queue
+        self.job_id = job_id
+        self.detail: JobDetail | None = None
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return (self.queue, self.job_id)
+
+    def body(self) -> ComposeResult:
+        with VerticalScroll(id="detail"):
+            yield Static(id="job", markup=False)
+
+    async def load(self) -> None:
+        """Read the job. Raises AdminError, JobNotFound if it is gone."""
+        found, now = await self.ui.lanes.call(
+            lambda session: (session.jobs.show(self.queue, self.job_id), session.now())
+        )
+        self.detail = found
+        session = self.ui.session
+        lines = job_detail.job_lines(found, now=now, show_secrets=session.show_secrets, full=session.full)
+        self.query_one("#job", Static).update(coloured(lines))
+
+
+def coloured(lines: Iterable[str]) -> Text:
+    """The lines of a job's detail with their titles dim, and what went wrong in red."""
+    whole = Text()
+    for line in lines:
+        title, colon, _ = line.partition(":")
+        shown = Text(line)
+        if colon and title and not line.startswith(" "):
+            shown.stylize("bold" if line.endswith(":") else "dim", 0, len(title) + 1)
+            value = line[len(title) + 1 :].strip()
+            if line.startswith(_ALARMING):
+                shown.stylize("red", len(title) + 1)
+            elif title == "State":
+                shown.stylize(STATE_STYLES.get(value, ""), len(title) + 1)
+        whole.append_text(shown).append("\n")
+    return whole

@@ -1,0 +1,98 @@
+"""Threads in which the services work, so that keys are answered while Redis is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from asyncmq_cli.cli.session import Session
+
+T = TypeVar("T")
+
+
+class Lane:
+    """A thread with a session, and so a connection, of its own. What is called on it runs one after another.
+
+    The thread is a daemon: when the program ends, nobody waits for a Redis that does not answer.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    async def call(self, work: Callable[[Session], T]) -> T:
+        """The value of `work`, called in the thread. Raises what it raises; an error of Redis as
+        RedisProblem."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            value: Any = None
+            error: BaseException | None = None
+            try:
+                with self.session.store.errors():
+                    value = work(self.session)
+            except BaseException as exc:
+                error = exc
+            # The loop is closed if the program ended meanwhile.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, answer, value, error)
+
+        self._calls.put(run)
+        return await answer
+
+    def close(self) -> None:
+        """End the thread and its connection, once it has done what it is at."""
+        self._calls.put(None)
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+        if "store" in self.session.__dict__:
+            self.session.store.close()
+
+
+def _settle(answer: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+    if answer.done():
+        return
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(value)
+
+
+class Lanes:
+    """Lanes for looks that may go on at the same time: each takes one that is free, or a new one."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._free: list[Lane] = []
+        self._every: list[Lane] = []
+
+    def new(self) -> Lane:
+        """A lane for one user alone, who closes it."""
+        return Lane(self._session.twin())
+
+    async def call(self, work: Callable[[Session], T]) -> T:
+        """As Lane.call, on a lane that nothing else holds up."""
+        lane = self._free.pop() if self._free else self._opened()
+        try:
+            return await lane.call(work)
+        finally:
+            self._free.append(lane)
+
+    def _opened(self) -> Lane:
+        lane = self.new()
+        self._every.append(lane)
+        return lane
+
+    def close(self) -> None:
+        """Close every lane."""
+        for lane in self._every:
+            lane.close()

@@ -1,0 +1,295 @@
+"""A table of any length, drawn row by row: only what is in sight is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual.binding import Binding
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from asyncmq_cli.output.tables.tables import cell, cut, is_numeric, more_columns, widths_of
+
+if TYPE_CHECKING:
+    from textual import events
+
+    from asyncmq_cli.output.tables.columns import Column
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_GAP = 2
+_GUTTER = 2
+"""Columns for the sign of the row that keys act on, and of those that are marked."""
+_HEAD = 1
+
+
+class Rows(Protocol[T_co]):
+    """The rows of a listing. `now` is the time to which ages are reckoned, in epoch seconds."""
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def now(self) -> float: ...
+
+    def row(self, at: int) -> T_co | None:
+        """The row at this place; None if it has not been read yet, which is asked for then."""
+        ...
+
+
+class Held(Generic[T]):
+    """Rows that are all in memory."""
+
+    def __init__(self, rows: Sequence[T], now: float) -> None:
+        self._rows = rows
+        self.now = now
+
+    @property
+    def total(self) -> int:
+        return len(self._rows)
+
+    def row(self, at: int) -> T | None:
+        return self._rows[at] if 0 <= at < len(self._rows) else None
+
+
+class Listing(ScrollView, Generic[T], can_focus=True):
+    """A table with a cursor. `key` names a row: the cursor stays on it when the rows are read again."""
+
+    DEFAULT_CSS = """
+    Listing { height: 1fr; scrollbar-size-horizontal: 0; overflow-x: hidden; }
+    """
+
+    BINDINGS: ClassVar = [
+        Binding("up,k", "move(-1)", "up", show=False),
+        Binding("down,j", "move(1)", "down", show=False),
+        Binding("pageup,ctrl+b", "page(-1)", "page up", show=False),
+        Binding("pagedown,ctrl+f", "page(1)", "page down", show=False),
+        Binding("home,g", "first", "first", show=False),
+        Binding("end,G", "last", "last", show=False),
+        Binding("enter", "open", "open", show=False),
+    ]
+
+    class Opened(Message):
+        """Enter, or a click on the row of the cursor."""
+
+        def __init__(self, listing: Listing[Any], row: Any) -> None:
+            super().__init__()
+            self.listing = listing
+            self.row = row
+
+        @property
+        def control(self) -> Listing[Any]:
+            return self.listing
+
+    def __init__(
+        self,
+        columns: Sequence[Column[T]],
+        key: Callable[[T], Any],
+        *,
+        empty: str = "nothing here",
+        utc: bool = False,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(id=id)
+        self.columns: Sequence[Column[T]] = columns
+        self.rows: Rows[T] = Held([], 0.0)
+        self.cursor = 0
+        self.empty = empty
+        self.is_stale = False
+        self._key = key
+        self._utc = utc
+        self._natural: dict[str, int] = {}
+        self._cells: dict[int, dict[str, Text]] = {}
+
+    # What is shown.
+
+    def show(self, rows: Rows[T], columns: Sequence[Column[T]] | None = None, *, again: bool = True) -> None:
+        """Show these rows. With `again` they are the same list, read again, so the cursor keeps its row."""
+        before = self.current if again else None
+        if columns is not None and columns != self.columns:
+            self.columns = columns
+            self._natural.clear()
+        self.rows = rows
+        if not again:
+            self.cursor = 0
+            self._natural.clear()
+            self.scroll_to(y=0, animate=False)
+        elif before is not None:
+            self._find(before)
+        self.is_stale = False
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw anew: rows have come, or there are more or fewer of them."""
+        self._cells.clear()
+        self.cursor = max(0, min(self.cursor, self.rows.total - 1))
+        self.virtual_size = Size(self.size.width, self.rows.total + _HEAD)
+        self.refresh()
+
+    def _find(self, before: T) -> None:
+        wanted = self._key(before)
+        near = sorted(
+            range(max(0, self.cursor - 200), self.cursor + 200), key=lambda at: abs(at - self.cursor)
+        )
+        held = self.rows if isinstance(self.rows, Held) else None
+        for at in near if held is not None else ():
+            row = self.rows.row(at) if at < self.rows.total else None
+            if row is not None and self._key(row) == wanted:
+                self.cursor = at
+                return
+
+    @property
+    def current(self) -> T | None:
+        """The row of the cursor, if there is one and it has been read."""
+        return self.rows.row(self.cursor) if 0 <= self.cursor < self.rows.total else None
+
+    @property
+    def left_out(self) -> str | None:
+        """The remark that not all columns have room, or None."""
+        missing = len(self.columns) - len(self._widths()) if self._natural else 0
+        return more_columns(missing, "f chooses") if missing else None
+
+    # Drawing.
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if y == 0:
+            self._measure()
+            return self._strip(self._titles(), width)
+        at = y - _HEAD + self.scroll_offset.y
+        if at >= self.rows.total:
+            text = f"  {self.empty}" if self.rows.total == 0 and y == 1 else ""
+            return self._strip(Text(text, style="dim"), width)
+        line = self._line(at)
+        if at == self.cursor:
+            # One colour for the whole line: red on a bar says less than the bar.
+            line = Text(line.plain, style=Style(reverse=True) if self.has_focus else Style(bold=True))
+            line.pad_right(max(0, width - line.cell_len))
+        elif self.is_stale:
+            line.stylize("dim")
+        return self._strip(line, width)
+
+    def _strip(self, line: Text, width: int) -> Strip:
+        line.no_wrap = True
+        # Textual's filters, such as that for NO_COLOR, expect a style on every part.
+        plain = Style.null()
+        parts = (part for part in line.render(self.app.console) if part.text != "\n")
+        strip = Strip([Segment(part.text, part.style or plain) for part in parts])
+        return strip.adjust_cell_length(width, plain)
+
+    def _titles(self) -> Text:
+        line = Text(" " * _GUTTER, style="bold")
+        for column, room in self._shown():
+            line.append_text(_placed(Text(column.title), room, right=is_numeric(column)))
+        return line
+
+    def _line(self, at: int) -> Text:
+        line = Text(self.sign(at))
+        cells = self._cells_of(at)
+        if cells is None:
+            return line.append("…", style="dim")
+        for column, room in self._shown():
+            text = cells[column.title].copy()
+            cut(text, room, column)
+            line.append_text(_placed(text, room, right=is_numeric(column)))
+        return line
+
+    def sign(self, at: int) -> str:
+        """The two characters before a row."""
+        return "> " if at == self.cursor else "  "
+
+    def _shown(self) -> list[tuple[Column[T], int]]:
+        widths = self._widths()
+        return [(column, widths[column.title]) for column in self.columns if column.title in widths]
+
+    def _widths(self) -> dict[str, int]:
+        natural = {
+            column.title: self._natural.get(column.title, len(column.title)) for column in self.columns
+        }
+        return widths_of(self.columns, natural, max(1, self.size.width - _GUTTER))
+
+    def _measure(self) -> None:
+        """Widths only grow while one scrolls, so that columns do not dance."""
+        start = self.scroll_offset.y
+        for at in range(start, min(self.rows.total, start + self.size.height)):
+            for title, text in (self._cells_of(at) or {}).items():
+                self._natural[title] = max(self._natural.get(title, len(title)), text.cell_len)
+
+    def _cells_of(self, at: int) -> dict[str, Text] | None:
+        if at not in self._cells:
+            row = self.rows.row(at)
+            if row is None:
+                return None
+            if len(self._cells) > 500:
+                self._cells.clear()
+            self._cells[at] = {
+                column.title: cell(column, row, self.rows.now, width=self.size.width, utc=self._utc)
+                for column in self.columns
+            }
+        return self._cells[at]
+
+    # Keys and the mouse.
+
+    def _go(self, at: int) -> None:
+        before, self.cursor = self.cursor, max(0, min(at, self.rows.total - 1))
+        room = max(1, self.size.height - _HEAD)
+        top = self.scroll_offset.y
+        if self.cursor < top:
+            top = self.cursor
+        elif self.cursor >= top + room:
+            top = self.cursor - room + 1
+        self.scroll_to(y=top, animate=False)
+        self.refresh()
+        if before != self.cursor:
+            self.post_message(self.Moved(self))
+
+    class Moved(Message):
+        """The cursor is on another row."""
+
+        def __init__(self, listing: Listing[Any]) -> None:
+            super().__init__()
+            self.listing = listing
+
+    def action_move(self, by: int) -> None:
+        self._go(self.cursor + by)
+
+    def action_page(self, by: int) -> None:
+        self._go(self.cursor + by * max(1, self.size.height - _HEAD - 1))
+
+    def action_first(self) -> None:
+        self._go(0)
+
+    def action_last(self) -> None:
+        self._go(self.rows.total - 1)
+
+    def action_open(self) -> None:
+        if self.current is not None:
+            self.post_message(self.Opened(self, self.current))
+
+    def on_click(self, event: events.Click) -> None:
+        at = event.y - _HEAD + self.scroll_offset.y
+        if event.y < _HEAD or at >= self.rows.total:
+            return
+        if at == self.cursor:
+            self.action_open()
+        self._go(at)
+
+    def on_resize(self) -> None:
+        self.redraw()
+        self._go(self.cursor)
+
+
+def _placed(text: Text, room: int, *, right: bool) -> Text:
+    """The cell in its column, with the gap behind it."""
+    missing = max(0, room - text.cell_len)
+    if right:
+        text = Text(" " * missing).append_text(text)
+        missing = 0
+    return text.append(" " * (missing + _GAP))

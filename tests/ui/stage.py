@@ -1,0 +1,153 @@
+"""The screen driven by textual's pilot, on a real Redis with the library's own data."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+from rich.console import Console
+from textual.pilot import Pilot
+
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.ui.app import OperatorApp, opened
+from tests.support.library import TRACEBACK, bury, enlist, fill, job, with_backend
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+WRITES = "UPDATE_SNAPSHOTS" in os.environ
+HOUR, DAY = 3600.0, 86_400.0
+HOSTILE = "x\x1b]0;owned\x07\x1b[31m[bold]y[/bold]"
+REFUSED = TRACEBACK.replace(
+    "app.errors.DeliveryError: no mail server", "ValueError: 'bob' is not a mail address"
+)
+_CLOCK = re.compile(r"\d\d:\d\d:\d\d")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}")
+_PLACE = re.compile(r"unix:///\S+?\?db=\d|unix:///[^\s›]+")
+_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+_PATIENCE = 20.0
+
+
+def dead(job_id: str, trace: str = TRACEBACK, **fields: Any) -> dict[str, Any]:
+    failure = {"status": "failed", "last_error": trace, "error_traceback": trace, "retries": 4}
+    return job(job_id, **{**failure, **fields})
+
+
+def furnish(client: redis.Redis, url: str) -> None:
+    """A small production in trouble. Every age is far from where its words would change."""
+    now = time.time()
+    client.flushall()
+
+    async def go(backend: Any) -> None:
+        old = {"created_at": now - 3.5 * DAY - HOUR / 2}
+        await fill(backend, "emails", [("waiting", job(f"wait-{n}", **old)) for n in range(5)])
+        await fill(backend, "emails", [("delayed", job(f"later-{n}", **old)) for n in range(2)])
+        await fill(backend, "emails", [("completed", job(f"done-{n}", **old)) for n in range(3)])
+        await fill(backend, "imports", [("waiting", job(f"row-{n}", **old)) for n in range(4)])
+        await fill(backend, "imports", [("waiting", job(HOSTILE, **old))])
+        await fill(backend, "reports 漢字", [("completed", job("r-1", **old))])
+        await backend.pause_queue("reports 漢字")
+        await enlist(backend, "worker-1", "emails", 4)
+
+    with_backend(url, go)
+    died = now - 2.5 * DAY - HOUR / 2
+    letters = [
+        dead(
+            f"mail-{n:03}",
+            created_at=now - 4.5 * DAY - HOUR / 2,
+            kwargs={"customer": f"acme-{n}", "password": "hunter2"},
+        )
+        for n in range(250)
+    ]
+    bury(client, "emails", letters, died)
+    bury(client, "emails", [dead("bad-address", REFUSED, created_at=now - 4.5 * DAY - HOUR / 2)], died - HOUR)
+
+
+Story = Callable[["Stage"], Awaitable[None]]
+
+
+class Stage:
+    """A story's hands and eyes."""
+
+    def __init__(self, app: OperatorApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def type(self, text: str) -> None:
+        await self.pilot.press(*("space" if char == " " else char for char in text))
+
+    @property
+    def text(self) -> str:
+        """The screen as a person reads it."""
+        app = self.app
+        console = Console(width=app.size.width, height=app.size.height, file=io.StringIO(), record=True)
+        screen: Any = app.screen
+        console.print(screen._compositor.render_update(full=True, screen_stack=app._background_screens))
+        return console.export_text()
+
+    async def sees(self, *wanted: str) -> str:
+        """Wait until the screen shows all of these."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline and self.app.error is None:
+            text = self.text
+            if all(one in text for one in wanted):
+                return text
+            await self.pilot.pause(0.02)
+        raise AssertionError(f"not on the screen: {wanted}\n{self.text}")
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while not holds():
+            assert time.monotonic() < deadline, self.text
+            await self.pilot.pause(0.02)
+
+    def matches(self, name: str) -> None:
+        """Compare the screen with its picture in tests/ui/snapshots, by its text. UPDATE_SNAPSHOTS=1 draws
+        it anew."""
+        width, height = self.app.size
+        file = SNAPSHOTS / f"{name}-{width}x{height}.svg"
+        picture = steady(self.app.export_screenshot(title="asyncmq ui"))
+        if WRITES:
+            file.write_text(picture, encoding="utf-8")
+        assert read_text(picture) == read_text(file.read_text(encoding="utf-8"))
+
+
+def steady(svg: str) -> str:
+    """The picture without what differs from run to run, and without fonts from elsewhere."""
+    svg = re.sub(r"terminal-\d+", "terminal", _FONT.sub("", svg))
+    svg = _MOMENT.sub("2026-03-06T12:00:00.000000", svg)
+    svg = _CLOCK.sub("12:00:00", svg)
+    svg = _PLACE.sub(lambda found: "redis://prod".ljust(len(found[0]), "x"), svg)
+    return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
+
+
+def read_text(svg: str) -> list[str]:
+    """The texts of a picture in their order, with their places."""
+    return re.findall(r"<text [^>]*?x=\"[\d.]+\" y=\"[\d.]+\"[^>]*>(.*?)</text>", svg)
+
+
+def play(url: str, story: Story, *, size: tuple[int, int] = (80, 24), **flags: Any) -> OperatorApp:
+    """Open the screen and let the story happen."""
+    os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
+    session = Session({"redis_url": url, "actor": "tester", **flags})
+    # As open_session does: the printer belongs to the terminal, and not to what textual puts in its place.
+    _ = session.out
+    app = opened(session)
+
+    async def run() -> None:
+        async with app.run_test(size=size) as pilot:
+            await story(Stage(app, cast("Pilot[None]", pilot)))
+
+    try:
+        asyncio.run(run())
+    finally:
+        session.store.close()
+    return app

@@ -1,0 +1,34 @@
+"""The command line of `asyncmq ui`, before there is a screen."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from tests.conftest import Run
+from tests.support.terminal import on_terminal
+
+
+def test_it_says_what_to_install(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "textual" else found(name))
+    done = cli("ui")
+    assert (done.code, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "error: the screen needs textual, which is not installed",
+        "hint: pip install 'asyncmq-cli[ui]'",
+    ]
+
+
+@pytest.mark.parametrize("args", [[], ["--json"]])
+def test_it_needs_a_terminal(cli: Run, args: list[str]) -> None:
+    done = cli("ui", *args)
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.startswith(("error: ui needs a terminal", '{"error":{"code":"usage"'))
+
+
+def test_a_redis_that_is_away_at_the_start_is_an_error_like_any_other() -> None:
+    shown = on_terminal("ui", url="unix:///nowhere/redis.sock")
+    assert shown.code == 3
+    assert [line.split(":")[0] for line in shown.lines] == ["error", "hint"]
