@@ -16,6 +16,7 @@ from asyncmq_cli.config_file import Chosen, ConfigFile
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.address import Address, parse
+from asyncmq_cli.models.guard import Rules
 from asyncmq_cli.models.values import COLOR_CHOICES, CONTEXT_COLORS
 
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
@@ -59,6 +60,10 @@ class Config:
     """The name of the context in force, "" for none."""
     context_color: str = ""
     """The colour in which that name is shown."""
+    guard: Rules = field(default_factory=Rules)
+    """What has to be so before a change."""
+    records: bool = True
+    """Whether looking at metrics adds to their history."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Where each setting comes from, for `context show`."""
 
@@ -135,6 +140,7 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
     shared = {key: value for key, value in keys.items() if key != "color" or not paint}
     of_context = {f"context {place.context!r}": shared} if place.context else {}
     sources = _Sources(flags, env, {**of_context, _FILE: file.settings})
+    rules = _rules(flags, env, place)
     secret = _password_source(env, place) if address.password is None else {}
     found = Config(
         **secret,
@@ -143,6 +149,8 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         url_from=place.source,
         context=place.context,
         context_color=paint,
+        guard=rules,
+        records=bool(keys.get("record", not rules.read_only_by)),
         timeout=sources.read("timeout", _duration, DEFAULT_TIMEOUT, url=address.timeout),
         actor=sources.find("actor", "", variable="ASYNCMQ_ACTOR")[1] or default_actor(),
         color=sources.read("color", _color, "auto"),
@@ -162,10 +170,33 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         "redis_url": place.source or DEFAULT,
         "password": _password_origin(env, found, place),
         **sources.origins,
+        **{
+            key: f"context {place.context!r}" if key in keys else DEFAULT
+            for key in ("guard", "max_changes", "record")
+        },
+        "read_only": rules.read_only_by or DEFAULT,
         **({"color": f"context {place.context!r}"} if paint else {}),
         "redact": ", ".join(_redact_origins(env, file, place)) or DEFAULT,
     }
     return replace(found, origins=origins)
+
+
+_OFF = ("", "0", "false", "no", "off")
+
+
+def _rules(flags: Mapping[str, Any], env: Mapping[str, str], place: _Place) -> Rules:
+    guard = place.keys.get("guard")
+    forbidding = {
+        "--read-only": bool(flags.get("read_only")),
+        "ASYNCMQ_READ_ONLY": env.get("ASYNCMQ_READ_ONLY", "").lower() not in _OFF,
+        f"context {place.context!r}": guard == "readonly",
+    }
+    return Rules(
+        context=place.context,
+        must_confirm=guard == "confirm",
+        read_only_by=next((by for by, holds in forbidding.items() if holds), ""),
+        max_changes=place.keys.get("max_changes"),
+    )
 
 
 def _listed(text: str) -> list[str]:

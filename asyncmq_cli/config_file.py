@@ -43,6 +43,20 @@ def _names(value: Any) -> str | None:
     return None if is_list else 'a list of names, such as ["iban"]'
 
 
+def _count(value: Any) -> str | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return None if is_count else "a whole number above 0"
+
+
+def _guard(value: Any) -> str | None:
+    return None if value in GUARDS else f"one of {', '.join(GUARDS)}"
+
+
+def _yes_or_no(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
+GUARDS = ("confirm", "readonly")
 Check = Callable[[Any], "str | None"]
 """What the value must be, or None if it is that."""
 KEYS: Mapping[str, Check] = {
@@ -55,7 +69,12 @@ KEYS: Mapping[str, Check] = {
     "color": _text,
     "redact": _names,
 }
-CONTEXT_KEYS: Mapping[str, Check] = {**KEYS}
+CONTEXT_KEYS: Mapping[str, Check] = {
+    **KEYS,
+    "guard": _guard,
+    "max_changes": _count,
+    "record": _yes_or_no,
+}
 """The keys of a context."""
 
 

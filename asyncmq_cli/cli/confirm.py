@@ -48,6 +48,7 @@ def ask(session: Session, confirmation: Confirmation, heads: Callable[[list[str]
     Without jobs nothing is asked: the attempt itself reports why."""
     if not confirmation.job_ids:
         return
+    session.guard.require_few(len(confirmation.job_ids))
     from asyncmq_cli.output.text import reports
 
     what = reports.kinds(confirmation.states)
@@ -84,11 +85,17 @@ def ask_about(
     if context := session.config.context:
         deed = f"{deed} on {context}"
         question = f"{question.removesuffix('?')} on {context} ({session.config.shown_url})?"
+    wants_name = session.config.guard.must_confirm and not session.guard.confirmed
     if not can_ask():
+        how = f"--yes --confirm {context} does" if wants_name else "--yes does"
         raise NotConfirmed(
             f"this would {deed}, and there is no terminal to confirm it on",
-            hint="; ".join(("--dry-run shows what it would do, --yes does it without asking", *remarks)),
+            hint="; ".join((f"--dry-run shows what it would do, {how} it without asking", *remarks)),
         )
+    if wants_name:
+        _type_name(session, [*lines, *remarks, question])
+        session.guard.confirmed = True
+        return
     from asyncmq_cli.output.text.escape import escape
 
     try:
@@ -99,6 +106,37 @@ def ask_about(
         raise interruption(exc, "nothing was changed") from exc
     if answer not in ("y", "yes"):
         raise NotConfirmed("not confirmed; nothing was changed")
+
+
+def ask_name(session: Session, deed: str) -> None:
+    """Have the name of the context typed before what nothing else asks about. Raises NotConfirmed."""
+    if not can_ask():
+        session.guard.refuse(deed)
+    where = session.config
+    _type_name(session, [f"This would {deed} on {where.context} ({where.shown_url})."])
+
+
+def _type_name(session: Session, lines: Sequence[str]) -> None:
+    from asyncmq_cli.output.text.escape import escape
+
+    name = session.config.context
+    try:
+        session.out.prompt([*map(escape, [*lines, f"Type {name} to go on: "])])
+        answer = sys.stdin.readline().strip()
+    except KeyboardInterrupt as exc:
+        session.out.prompt(["\n"])
+        raise interruption(exc, "nothing was changed") from exc
+    if answer != name:
+        raise NotConfirmed(f"not confirmed by the name {name!r}; nothing was changed")
+
+
+def is_named(session: Session) -> bool:
+    """Whether --confirm names the context. Raises NotConfirmed if it names another one."""
+    given, name = session.flags.get("confirm"), session.config.context
+    if given is not None and given != name:
+        here = f"this is {name}" if name else f"{session.config.shown_url} is no context"
+        raise NotConfirmed(f"--confirm names {given!r}, but {here}; nothing was changed")
+    return given is not None
 
 
 def of_preview(verb: str, preview: ChangeReport, remarks: Sequence[str]) -> Confirmation:

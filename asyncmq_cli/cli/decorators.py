@@ -20,26 +20,38 @@ Function = Callable[..., Any]
 
 
 def command(
-    app: typer.Typer, name: str, *extras: str | Options, without: Sequence[str] = (), redis: bool = True
+    app: typer.Typer,
+    name: str,
+    *extras: str | Options,
+    without: Sequence[str] = (),
+    redis: bool = True,
+    changes: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a function that takes a Session and its own arguments as `name`.
 
     `extras` are further options, or names of sets of them; the session has their values. `without` are global
     options that the command takes only before its name, because it has one of that name itself. One
-    without `redis` connects to none.
+    without `redis` connects to none. A function that takes `dry_run` makes changes, unless that is set or
+    its `repair` is not; so does one with `changes`.
     """
     own = extra_options(*extras)
+    guard = extra_options("guard")
     # A set may have a global option of its own, with a short name more.
     every = {**own, **GLOBAL_OPTIONS, **own}
-    shared = {name: option for name, option in every.items() if name not in without}
+    options = {name: option for name, option in every.items() if name not in without}
 
     def register(function: Function) -> Function:
+        is_change = "dry_run" in inspect.signature(function).parameters
+        shared = {**guard, **options} if is_change else options
+
         def invoke(ctx: typer.Context, **given: Any) -> Any:
             from asyncmq_cli.cli.session import open_session
 
             flags = {**(ctx.obj or {}), **pop_options(given, shared)}
             try:
                 with open_session(flags, redis=redis) as session:
+                    if changes or (is_change and not given["dry_run"] and given.get("repair", True)):
+                        session.require_writable(only_records=changes)
                     try:
                         return function(session, **given)
                     except (QueueNotFound, JobNotFound) as exc:

@@ -245,6 +245,15 @@ _SETS: dict[str, Options] = {
         ),
     ),
 }
+# For every command that changes something.
+_SETS["guard"] = {
+    "confirm": _text(
+        "--confirm",
+        "NAME",
+        'The name of the context, where its guard is "confirm": for scripts, beside --yes.',
+        autocompletion=lambda: context_names(),
+    )
+}
 _SETS["pace"] = {"rate": _SETS["bulk"]["rate"]}
 _TOGETHER = {"list": ("ndjson", "fields", "names", "full")}
 
@@ -297,6 +306,7 @@ GLOBAL_OPTIONS: Options = _under(
         "DURATION",
         "How long Redis may take to answer: 5 (seconds), 500ms. [default: 5]",
     ),
+    read_only=_flag("--read-only", "Refuse every change before Redis is asked. [env: ASYNCMQ_READ_ONLY]"),
     actor=_text("--actor", "NAME", "Your name in the audit trail. [env: ASYNCMQ_ACTOR; default: user@host]"),
     json=_flag("--json", "Print one JSON document."),
     utc=_flag("--utc", "Show times in UTC instead of ages."),

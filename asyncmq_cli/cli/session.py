@@ -14,6 +14,7 @@ from asyncmq_cli.models.queues import ALL_FIELDS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.guard import Guard
     from asyncmq_cli.models.job_lists import JobFilter
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.models.queues import QueueStats
@@ -178,7 +179,23 @@ class Session(Services):
     def store(self) -> Store:
         from asyncmq_cli.storage.store import Store
 
-        return Store(self.config, warn=self._warn)
+        return Store(self.config, warn=self._warn, guard=self.guard)
+
+    @cached_property
+    def guard(self) -> Guard:
+        """What every change passes. Raises NotConfirmed for a `--confirm` of another context."""
+        from asyncmq_cli.cli import confirm
+        from asyncmq_cli.models.guard import Guard
+
+        guard = Guard(self.config.guard, lambda deed: confirm.ask_name(self, deed))
+        guard.confirmed = confirm.is_named(self)
+        return guard
+
+    def require_writable(self, *, only_records: bool) -> None:
+        """Before Redis is asked anything: raises ReadOnly, or NotConfirmed for a wrong `--confirm`. A command
+        that `only_records` a look may do so where that is allowed."""
+        if not (only_records and self.config.records):
+            self.guard.require_writable()
 
     def twin(self) -> Session:
         """A session with the same settings and a connection of its own, for another thread. Its warnings are

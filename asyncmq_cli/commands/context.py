@@ -88,6 +88,10 @@ def _settings(found: configuration.Config) -> Iterator[Setting]:
         "heartbeat_ttl": found.heartbeat_ttl,
         "color": found.context_color or found.color,
         "redact": list(found.redact),
+        "guard": found.guard.kind,
+        "read_only": bool(found.guard.read_only_by),
+        "max_changes": found.guard.max_changes,
+        "record": found.records,
     }
     yield Setting("context", found.context or None, found.origins["context"])
     for name, value in values.items():

@@ -58,7 +58,7 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
     session.detail(lambda: snapshots.metrics_now(totals, pace), lambda now: metrics.lines(totals, pace))
 
 
-@command(app, "record")
+@command(app, "record", changes=True)
 def record(session: Session) -> None:
     """Add one snapshot to the history, for cron. Prints nothing.
 

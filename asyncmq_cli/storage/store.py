@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.models.guard import Guard
 from asyncmq_cli.storage.client.connection import answer_within, connect
 from asyncmq_cli.storage.client.refusals import redis_errors
 from asyncmq_cli.storage.read.queues import QueueReader
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.write.audit_stream import AuditLog
     from asyncmq_cli.storage.write.job_changes import Changes
     from asyncmq_cli.storage.write.metrics_stream import MetricsLog
-    from asyncmq_cli.storage.write.scripts import Scripts
+    from asyncmq_cli.storage.write.scripts import Script, Scripts
 
 
 class Store:
@@ -47,8 +48,10 @@ class Store:
     commands need is imported at its first use, so that the others start sooner.
     """
 
-    def __init__(self, config: Config, warn: Callable[[str], None]) -> None:
+    def __init__(self, config: Config, warn: Callable[[str], None], guard: Guard | None = None) -> None:
         self.config = config
+        self.guard = guard or Guard(config.guard)
+        """What every change passes."""
         self._on_warning = warn
         self.warnings = 0
         """How many warnings there were. A caller that caches a reading compares it before and after."""
@@ -76,7 +79,11 @@ class Store:
     def _scripts(self) -> Scripts:
         from asyncmq_cli.storage.write.scripts import Scripts
 
-        return Scripts(self._redis)
+        return Scripts(self._redis, self._require_writable)
+
+    def _require_writable(self, script: Script) -> None:
+        if not (script.records and self.config.records):
+            self.guard.require_writable()
 
     @cached_property
     def audit(self) -> AuditLog:

@@ -101,7 +101,7 @@ class Restorer(JobRunner):
             lines = {entry.line for entry in (gone if request.force else self._removed(gone))}
             self._execute(self._batches(self._planned(request.backup, lines, marked)), stop)
 
-        return self.report(queue, run)
+        return self.report(queue, run, len(chosen if request.job_ids is None else request.job_ids))
 
     def _named(self, request: RestoreRequest, queue: str) -> Iterator[Entry]:
         by_id: dict[str, list[Entry]] = {}

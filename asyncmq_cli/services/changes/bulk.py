@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -92,7 +92,7 @@ class JobRunner(Runner):
         def run(stop: Stop) -> None:
             self._execute(self._steps(queue, job_ids, places, decide), stop)
 
-        return self.report(queue, run)
+        return self.report(queue, run, len(job_ids) if isinstance(job_ids, Sized) else None)
 
     def _execute(self, steps: Iterable[Step], stop: Stop) -> None:
         try:
@@ -197,6 +197,7 @@ class JobRunner(Runner):
                 self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note, state=state))
             self._progressed(len(batch))
             return
+        self.spend(len(batch))
         if self.backup is not None:
             self.backup.write_jobs([change.location.dump for _, change, _ in batch if change.location.dump])
         self.in_flight = [attempt for attempt, _, _ in batch]

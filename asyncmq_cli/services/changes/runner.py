@@ -91,6 +91,7 @@ class Runner:
         # The targets that were sent and not answered yet.
         self.in_flight: Sequence[Attempt] = []
         self._started = time.monotonic()
+        self.is_counted = True
 
     def queues(self, queues: Sequence[str], change: Callable[[Attempt, str], str | None]) -> ChangeReport:
         """Change each queue once; `change` also gets its name."""
@@ -100,11 +101,11 @@ class Runner:
                 stop.between_targets()
                 self._try(Attempt(self, queue, None), partial(_on_queue, change))
 
-        return self.report(queues[0] if len(set(queues)) == 1 else None, run)
+        return self.report(queues[0] if len(set(queues)) == 1 else None, run, len(set(queues)))
 
     def one(self, queue: str, job_id: str, change: Callable[[Attempt], str | None]) -> ChangeReport:
         """Change a single target."""
-        return self.report(queue, lambda stop: self._try(Attempt(self, queue, job_id), change))
+        return self.report(queue, lambda stop: self._try(Attempt(self, queue, job_id), change), 1)
 
     def each(
         self, targets: Sequence[tuple[str, str]], change: Callable[[Attempt], str | None]
@@ -117,10 +118,11 @@ class Runner:
                 stop.between_targets()
                 self._try(Attempt(self, queue, name), change)
 
-        return self.report(queues.pop() if len(queues) == 1 else None, run)
+        return self.report(queues.pop() if len(queues) == 1 else None, run, len(set(targets)))
 
     def _try(self, attempt: Attempt, change: Callable[[Attempt], str | None]) -> None:
         attempt.alone = True
+        self.spend(1)
         try:
             note = change(attempt)
         except AdminError as exc:
@@ -128,6 +130,11 @@ class Runner:
         else:
             self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note))
         self.in_flight = []
+
+    def spend(self, count: int) -> None:
+        """Before so many targets are changed: count them, if nobody could before. Raises TooManyChanges."""
+        if not self.is_counted and not self.dry_run:
+            self.store.guard.spend(count)
 
     def refused(self, attempt: Attempt, error: AdminError) -> None:
         """Keep the result of a refused target, and record it."""
@@ -140,11 +147,20 @@ class Runner:
         if not self.dry_run:
             self.store.audit.record(attempt.draft(error=error.message))
 
-    def report(self, queue: str | None, run: Callable[[Stop], None]) -> ChangeReport:
-        """Call `run` with signals such as Ctrl-C deferred, and report on all targets. Raises nothing that a
-        server or a user can cause: such an error becomes `interrupted`."""
+    def report(
+        self, queue: str | None, run: Callable[[Stop], None], count: int | None = None
+    ) -> ChangeReport:
+        """Call `run` with signals such as Ctrl-C deferred, and report on all targets: `count` of them, None
+        if that is not known yet. Raises nothing that a server or a user can cause: such an error becomes
+        `interrupted`. Only if the guard refuses the first change of all, that is raised."""
         interrupted: AdminError | None = None
+        guard, self.is_counted = self.store.guard, count is not None
+        is_first = not guard.has_made
+        if is_first and not self.dry_run:
+            guard.permit(self.action, count)
         try:
+            if not is_first and not self.dry_run:
+                guard.permit(self.action, count)
             with self.store.errors(), deferred_interrupt() as stop:
                 run(stop)
         except RedisProblem as exc:

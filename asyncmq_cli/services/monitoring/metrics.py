@@ -49,7 +49,9 @@ class MetricsService:
         return self._store.metrics.record(snapshot)
 
     def keep(self, snapshot: MetricsSnapshot) -> None:
-        """Keep a snapshot as a side task: a failure is only a warning."""
+        """Keep a snapshot as a side task, unless looking leaves no trace: a failure is only a warning."""
+        if not self._store.config.records:
+            return
         with self._by_the_way("the metrics history cannot be written"):
             self.record(snapshot)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,10 +31,12 @@ WRONG_TYPE = -9
 
 class Script:
     """`name`.lua, with the prelude and its bases in front. A script that `frees` memory, or helps to, runs on
-    a Redis that is out of memory, but not in a transaction."""
+    a Redis that is out of memory, but not in a transaction. One that only `records` a look changes nothing of
+    AsyncMQ's."""
 
-    def __init__(self, name: str, *bases: str, frees: bool = False) -> None:
+    def __init__(self, name: str, *bases: str, frees: bool = False, records: bool = False) -> None:
         self.name = name
+        self.records = records
         self.frees = frees
         self._parts = ("prelude", *bases, name)
 
@@ -65,7 +67,7 @@ REPAIR_LIST = Script("repair_list", "repair")
 REPAIR_FORGET = Script("repair_forget", "repair", frees=True)
 REPAIR_DROP = Script("repair_drop", "repair", frees=True)
 RECORD_EVENT = Script("record_event")
-RECORD_SNAPSHOT = Script("record_snapshot")
+RECORD_SNAPSHOT = Script("record_snapshot", records=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +125,11 @@ class Sent:
 
 
 class Scripts:
-    """Runs scripts, by their digest if Redis knows them."""
+    """Runs scripts, by their digest if Redis knows them. `permit` is called before each, and may raise."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, permit: Callable[[Script], None] = lambda script: None) -> None:
         self._redis = client
+        self._permit = permit
         self._known: set[str] = set()
 
     def send_together(self, calls: Sequence[Call]) -> Sent:
@@ -149,6 +152,7 @@ class Scripts:
         return [self._settled(call, reply) for call, reply in zip(calls, received, strict=True)]
 
     def _packed(self, call: Call) -> bytes:
+        self._permit(call.script)
         # The first call sends the script itself, which Redis then caches.
         known = call.script.name in self._known
         named = (b"EVALSHA", call.script.sha) if known else (b"EVAL", call.script.source)
@@ -167,6 +171,7 @@ class Scripts:
 
     def run(self, script: Script, keys: Sequence[bytes], args: Sequence[Any]) -> list[int]:
         """Run a script now. Returns its code, followed by a number for some codes."""
+        self._permit(script)
         try:
             reply = self._redis.evalsha(script.sha, len(keys), *keys, *args)
         except NoScriptError:
