@@ -14,6 +14,7 @@ import typer
 
 from asyncmq_cli import commands
 from asyncmq_cli.cli import around_typer, decorators
+from asyncmq_cli.cli.format_options import wants_json
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS, completed_by, option
 from asyncmq_cli.errors import (
     AdminError,
@@ -169,7 +170,7 @@ def _run_as_the_library_means(args: Sequence[str]) -> int:
         raise AdminError(meaning.message, hint=meaning.hint)
     for line in [args] if meaning is None else meaning.lines:
         if meaning is not None and meaning.changes:
-            _note(f"read as {command_line(*line)}", as_json=_wants_json(args))
+            _note(f"read as {command_line(*line)}", as_json=wants_json(args))
         status = _run_line(line)
         if status:
             return status
@@ -184,11 +185,6 @@ def _note(message: str, *, as_json: bool) -> None:
     safe = redact_text(message)
     text = encode({"note": {"message": safe}}).decode() if as_json else f"note: {escape(safe)}"
     sys.stderr.write(f"{text}\n")
-
-
-def _wants_json(args: Sequence[str]) -> bool:
-    before_rest = list(args)[: list(args).index("--")] if "--" in args else list(args)
-    return "--json" in before_rest or "--ndjson" in before_rest
 
 
 def _run_line(args: Sequence[str]) -> int:
@@ -221,7 +217,7 @@ def _fail(error: AdminError, args: Sequence[str]) -> int:
     # Earlier output comes first. If that cannot be written, the error is still the more important.
     with suppress(OutputClosed, OutputFailed):
         sys.stdout.flush()
-    as_json = _wants_json(args)
+    as_json = wants_json(args)
     text = error_line(error, as_json=as_json)
     # JSON stays as it is.
     plain = not as_json and not takes_more_than_ascii(sys.stderr)

@@ -13,8 +13,11 @@ from typing import Any
 import typer
 
 from asyncmq_cli.cli.around_typer import CONTEXT, Command
-from asyncmq_cli.cli.params import GLOBAL_OPTIONS, Options, extra_options
-from asyncmq_cli.errors import JobNotFound, QueueNotFound, interruption
+from asyncmq_cli.cli.format_options import require_choice
+from asyncmq_cli.cli.help_pages import GLOBAL
+from asyncmq_cli.cli.params import GLOBAL_OPTIONS, OUTPUT, Options, extra_options, output_option
+from asyncmq_cli.errors import JobNotFound, QueueNotFound, UsageProblem, interruption
+from asyncmq_cli.output.formats import EVERY_FORMAT, WITHOUT_NAMES
 
 Function = Callable[..., Any]
 
@@ -26,19 +29,25 @@ def command(
     without: Sequence[str] = (),
     redis: bool = True,
     changes: bool = False,
+    formats: Sequence[str] | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function that takes a Session and its own arguments as `name`.
 
     `extras` are further options, or names of sets of them; the session has their values. `without` are global
     options that the command takes only before its name, because it has one of that name itself. One
     without `redis` connects to none. A function that takes `dry_run` makes changes, unless that is set or
-    its `repair` is not; so does one with `changes`.
+    its `repair` is not; so does one with `changes`. `formats` are the values of its `-o`: all for a list,
+    else all but ids.
     """
-    own = extra_options(*extras)
-    guard = extra_options("guard")
+    is_list = "list" in extras
+    formats = (EVERY_FORMAT if is_list else WITHOUT_NAMES) if formats is None else formats
+    output = output_option(formats, OUTPUT if is_list else GLOBAL) if formats else {}
+    sets = extra_options(*extras)
     # A set may have a global option of its own, with a short name more.
-    every = {**own, **GLOBAL_OPTIONS, **own}
-    options = {name: option for name, option in every.items() if name not in without}
+    every = {**sets, **(output if is_list else {}), **GLOBAL_OPTIONS, **sets, **output}
+    guard = extra_options("guard")
+    left_out = (*without, *(() if formats else ("output",)))
+    options = {name: option for name, option in every.items() if name not in left_out}
 
     def register(function: Function) -> Function:
         is_change = "dry_run" in inspect.signature(function).parameters
@@ -48,6 +57,7 @@ def command(
             from asyncmq_cli.cli.session import open_session
 
             flags = {**(ctx.obj or {}), **pop_options(given, shared)}
+            _check_format(ctx, flags, formats)
             try:
                 with open_session(flags, redis=redis) as session:
                     if changes or (is_change and not given["dry_run"] and given.get("repair", True)):
@@ -67,6 +77,14 @@ def command(
         return function
 
     return register
+
+
+def _check_format(ctx: typer.Context, flags: dict[str, Any], formats: Sequence[str]) -> None:
+    """Before the name of the command every format is taken."""
+    if "output" in flags and not formats:
+        raise UsageProblem(f"{ctx.command_path} has no other format", hint="leave -o out")
+    if "output" in flags:
+        require_choice(flags["output"], formats)
 
 
 def pop_options(given: dict[str, Any], options: Options) -> dict[str, Any]:

@@ -58,7 +58,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "--id": ("--job-id",),
     "--name": ("--task",),
     "--columns": ("--fields",),
-    "--format": ("--output", "--json"),
+    "--format": ("--output",),
     "--follow": ("--watch",),
     "--noop": ("--dry-run",),
     "--url": ("--redis-url",),
@@ -171,7 +171,6 @@ DEAD_WORDS = frozenset({"dead", "dlq", "dead-letter", "deadletter"})
 
 EXTRA_ARGUMENTS: Mapping[str, str] = {
     "asyncmq overview": "asyncmq queues show {}",
-    "asyncmq queues list": "asyncmq queues show {}",
     "asyncmq metrics show": "asyncmq queues show {}",
     "asyncmq events tail": "asyncmq queues show {}",
 }

@@ -38,6 +38,11 @@ class Paging:
     asked_page: int | None
     asked_size: int | None
 
+    def is_of_all(self, session: Session) -> bool:
+        """Whether every match is printed: NDJSON always has all, ids and CSV if nobody asked for a page."""
+        unasked = self.asked_page is None and self.asked_size is None
+        return session.out.for_streams and (unasked or session.out.format == "ndjson")
+
     @property
     def page(self) -> int:
         return self.asked_page or 1
@@ -72,6 +77,12 @@ def print_page(session: Session, page: JobPage) -> None:
     else:
         session.out.rows(page.jobs, views.jobs(page.state, show_secrets=secrets), now=session.now())
         session.out.footer(views.page_footer(page))
+
+
+def order_of_all(session: Session, sort: str | None, usual: str = "newest") -> str | None:
+    """The order of a list that is printed whole: that of the table, but for NDJSON as found, which takes
+    constant memory."""
+    return sort if session.out.format == "ndjson" else sort or usual
 
 
 def print_every(session: Session, jobs: Iterable[Job], *, dead: bool = False) -> None:

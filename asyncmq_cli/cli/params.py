@@ -13,9 +13,11 @@ import typer
 from asyncmq_cli import __version__
 from asyncmq_cli.cli import help_pages
 from asyncmq_cli.cli.around_typer import FIELDS
+from asyncmq_cli.cli.format_options import require_choice
 from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, literal
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.values import COLOR_CHOICES
+from asyncmq_cli.output.formats import EVERY_FORMAT
 
 FILTERS = "Filters"
 """The heading of the filters in --help."""
@@ -54,12 +56,8 @@ def _one_of(choices: Sequence[str]) -> dict[str, Any]:
 
     def check(given: Any) -> Any:
         for value in given if isinstance(given, list | tuple) else [given]:
-            if value is not None and value not in choices:
-                from asyncmq_cli.cli import suggestions
-
-                raise UsageProblem(
-                    f"{value!r} is not one of {', '.join(choices)}", hint=suggestions.of_value(value, choices)
-                )
+            if value is not None:
+                require_choice(value, choices)
         return given
 
     return {"callback": check, **completed_by(choices)} if choices else {}
@@ -145,8 +143,16 @@ def _number(*names: str) -> tuple[Any, Any]:
     return Annotated[int | None, option(*names, callback=whole_number(1))], None
 
 
-def _flag(name: str, help_text: str, **given: Any) -> tuple[Any, Any]:
-    return Annotated[bool, typer.Option(name, help=help_text, **given)], False
+def _flag(name: str, help_text: str, *short: str, **given: Any) -> tuple[Any, Any]:
+    return Annotated[bool, typer.Option(name, *short, help=help_text, **given)], False
+
+
+def output_option(formats: Sequence[str], title: str | None = None) -> Options:
+    """`-o` of a command that has these formats."""
+    text = f"{', '.join(formats[:-1])} or {formats[-1]}. [default: table on a terminal, else rows of fields]"
+    names = " name: only the id of every match, one per line, for another command." * ("name" in formats)
+    options = {"output": _text("--output", "FORMAT", text + names, "-o", choices=formats)}
+    return options if title is None else _under(title, **options)
 
 
 def _under(title: str, **options: tuple[Any, Any]) -> Options:
@@ -154,15 +160,6 @@ def _under(title: str, **options: tuple[Any, Any]) -> Options:
     for annotation, _ in options.values():
         annotation.__metadata__[0].rich_help_panel = title
     return options
-
-
-def _require_name(value: str | None) -> str | None:
-    if value not in (None, "name"):
-        raise UsageProblem(
-            f"--output must be name, not {value!r}",
-            hint="--json prints a document, --ndjson an object a line, and --fields chooses columns",
-        )
-    return value
 
 
 def _list_columns(ctx: typer.Context, value: str | None) -> str | None:
@@ -176,15 +173,16 @@ def _list_columns(ctx: typer.Context, value: str | None) -> str | None:
     raise typer.Exit
 
 
-_OUTPUT, _HOW_MANY = "Output", "How many, and how fast"
+OUTPUT = "Output"
+_HOW_MANY = "How many, and how fast"
 
 # Options that only some commands have, in sets.
 _SETS: dict[str, Options] = {
     "ndjson": _under(
-        _OUTPUT, ndjson=_flag("--ndjson", "Print every match, not one page: one JSON object per line.")
+        OUTPUT, ndjson=_flag("--ndjson", "Print every match, not one page: one JSON object per line.")
     ),
     "fields": _under(
-        _OUTPUT,
+        OUTPUT,
         fields=_text(
             FIELDS,
             "[A,B,…]",
@@ -192,24 +190,14 @@ _SETS: dict[str, Options] = {
             callback=_list_columns,
         ),
     ),
-    "names": _under(
-        _OUTPUT,
-        output=_text(
-            "--output",
-            "FORMAT",
-            "name: print only the id of every match, one per line, for another command.",
-            "-o",
-            callback=_require_name,
-            **completed_by(("name",)),
-        ),
-    ),
+    "header": _under(OUTPUT, header=_flag("--header", "In a pipe, too, name the columns first.")),
     "secrets": _under(
-        _OUTPUT,
+        OUTPUT,
         show_secrets=_flag("--show-secrets", "Print what looks like a secret instead of [redacted]."),
     ),
-    "full": _under(_OUTPUT, full=_flag("--full", "On a terminal, print long values and names whole.")),
+    "full": _under(OUTPUT, full=_flag("--full", "On a terminal, print long values and names whole.")),
     "watch": _under(
-        _OUTPUT,
+        OUTPUT,
         watch=_text("--watch", "[SECONDS]", "Refresh every SECONDS (default 2) until q or Ctrl-C."),
     ),
     "filters": _under(
@@ -255,7 +243,7 @@ _SETS["guard"] = {
     )
 }
 _SETS["pace"] = {"rate": _SETS["bulk"]["rate"]}
-_TOGETHER = {"list": ("ndjson", "fields", "names", "full")}
+_TOGETHER = {"list": ("ndjson", "fields", "header", "full")}
 
 
 def extra_options(*sets: str | Options) -> Options:
@@ -308,7 +296,10 @@ GLOBAL_OPTIONS: Options = _under(
     ),
     read_only=_flag("--read-only", "Refuse every change before Redis is asked. [env: ASYNCMQ_READ_ONLY]"),
     actor=_text("--actor", "NAME", "Your name in the audit trail. [env: ASYNCMQ_ACTOR; default: user@host]"),
-    json=_flag("--json", "Print one JSON document."),
+    json=_flag("--json", "Print one JSON document: -o json."),
+    **output_option(EVERY_FORMAT),
+    jq=_text("--jq", "EXPR", "Print what this jq expression makes of the JSON."),
+    raw=_flag("--raw", "With --jq, print texts without quotes.", "-r"),
     utc=_flag("--utc", "Show times in UTC instead of ages."),
     color=_text(
         "--color",

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli import config as configuration
+from asyncmq_cli.cli.format_options import asked_format
 from asyncmq_cli.errors import OutputFailed, QueueNotFound, TargetsFailed, UsageProblem, command_line
 from asyncmq_cli.models.queues import ALL_FIELDS
 
@@ -221,12 +222,16 @@ class Session(Services):
     def out(self) -> Printer:
         from asyncmq_cli.output.printer import Printer
 
+        flags = self.flags
         return Printer(
-            self._asked_format(),
+            asked_format(flags),
             **self._look(),
-            utc=bool(self.flags.get("utc")),
+            utc=bool(flags.get("utc")),
             full=self.full,
-            fields=[field.strip() for field in (self.flags.get("fields") or "").split(",") if field.strip()],
+            fields=[field.strip() for field in (flags.get("fields") or "").split(",") if field.strip()],
+            header=bool(flags.get("header")),
+            jq=flags.get("jq"),
+            raw=bool(flags.get("raw")),
         )
 
     def _look(self) -> dict[str, str]:
@@ -243,20 +248,6 @@ class Session(Services):
             "context": config.context,
             "context_color": config.context_color,
         }
-
-    def _asked_format(self) -> Literal["json", "ndjson", "names"] | None:
-        asked = [f"--{name}" for name in ("json", "ndjson", "fields") if name in self.flags]
-        if "output" in self.flags:
-            asked.append("--output")
-        if len(asked) > 1:
-            chosen = "--fields" in asked and "--output" not in asked
-            raise UsageProblem(
-                f"{' and '.join(asked)} exclude each other",
-                hint="--fields is for tables and pipes; choose from JSON with jq" if chosen else None,
-            )
-        if "output" in self.flags:
-            return "names"
-        return "json" if "json" in self.flags else "ndjson" if "ndjson" in self.flags else None
 
     def now(self) -> float:
         return self.store.now()
@@ -306,6 +297,14 @@ class Session(Services):
             more = problems - _PROBLEMS_NAMED
             self.out.remark("warning", f"the states of {more:,} more queues contradict their places")
 
+    def note_no_queue(self, globs: Sequence[str] = ()) -> None:
+        """Note that no queue is listed; an empty list could also be the wrong database."""
+        if self.out.for_programs and not globs:
+            return
+        where = self.config.shown_url
+        named = f"no queue matches {' or '.join(map(repr, globs))} on {where}"
+        self.out.remark("note", named if globs else f"no queues on {where}: is it the right database?")
+
     def listing(
         self,
         rows: Iterable[T],
@@ -331,13 +330,13 @@ class Session(Services):
     ) -> None:
         """Print one thing in full: as a document, as lines for people, or as key and value per line in a
         pipe."""
-        from asyncmq_cli.output.text.key_value import tab_separated_pairs
-
         if self.out.for_programs:
             self.out.document(document())
-            return
-        for line in lines(self.now()) if self.out.for_people else tab_separated_pairs(document()):
-            self.out.line(line)
+        elif self.out.for_people:
+            for line in lines(self.now()):
+                self.out.line(line)
+        else:
+            self.out.pairs(document())
 
     def report(self, report: ChangeReport, *, brief: bool = False) -> None:
         """Print the result of each target; raise for those that failed.
@@ -361,10 +360,10 @@ class Session(Services):
         from asyncmq_cli.output.tables import views
         from asyncmq_cli.output.text import reports
 
-        if self.out.format == "json" and brief:
+        if self.out.for_programs and brief:
             head = documents.change_head(report)
             self.out.long_document(head, "results", map(documents.change_result, report.results))
-        elif self.out.format == "json":
+        elif self.out.for_programs:
             self.out.document(documents.change(report))
         elif self.out.for_people and len(report.results) == 1 and not brief:
             for kind, text in reports.single(report):
@@ -375,7 +374,7 @@ class Session(Services):
         else:
             rows = reports.worth_a_row(report) if brief and self.out.for_people else report.results
             if rows:
-                self.out.rows(rows, views.changes(dry_run=report.dry_run), now=0.0, choosable=False)
+                self.out.rows(rows, views.changes(dry_run=report.dry_run), now=0.0)
             if len(rows) < len(report.results) and report.dry_run:
                 self.out.footer(f"… and {len(report.results) - len(rows):,} more")
             if report.results or brief:

@@ -123,11 +123,10 @@ def watch(
 
 
 def _interval(session: Session) -> float:
-    if session.out.for_programs:
-        option = "--json" if session.out.format == "json" else "--ndjson"
-        raise UsageProblem(f"--watch and {option} exclude each other", hint=_INSTEAD)
-    if session.out.format == "names":
-        raise UsageProblem("--watch and --output exclude each other", hint=_INSTEAD)
+    if not session.out.for_people:
+        option = next((f"--{name}" for name in ("json", "ndjson", "jq") if name in session.flags), "--output")
+        if {option.removeprefix("--"), "output"}.intersection(session.flags):
+            raise UsageProblem(f"--watch and {option} exclude each other", hint=_INSTEAD)
     if not session.out.stdout_is_terminal:
         raise UsageProblem("--watch needs a terminal, but stdout is not one", hint=_INSTEAD)
     if os.environ.get("TERM", "dumb") == "dumb":

@@ -19,6 +19,7 @@ from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.exit_status import CheckStatus
 from asyncmq_cli.models.checks import PROBES, CheckReport, ProbeKind, Range, Threshold
 from asyncmq_cli.nearest import did_you_mean, nearest
+from asyncmq_cli.output.formats import DOCUMENTS
 
 app = lone()
 
@@ -114,7 +115,7 @@ _THRESHOLDS: Options = {
 _PROBE_RANGE = "[PROBE=]RANGE"
 
 
-@command(app, "check", _THRESHOLDS, "monitor")
+@command(app, "check", _THRESHOLDS, "monitor", formats=DOCUMENTS)
 def check(
     session: Session,
     queue: Annotated[
@@ -208,7 +209,7 @@ def _print(session: Session, report: CheckReport, *, quiet: bool) -> None:
     from asyncmq_cli.output.text import checks
 
     if report.state != "ok" or not quiet:
-        if session.out.format == "json":
+        if session.out.for_programs:
             session.out.document(checks.document(report, CheckStatus.of(report.state)))
         else:
             for line in checks.for_people(report) if session.out.for_people else [checks.line(report)]:

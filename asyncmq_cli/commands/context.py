@@ -45,7 +45,7 @@ def list_(session: Session) -> None:
         session.out.document(contexts.listed(rows))
         return
     if rows:
-        session.out.rows(rows, contexts.CONTEXTS, now=0.0, choosable=False)
+        session.out.rows(rows, contexts.CONTEXTS, now=0.0)
     elif session.out.for_people:
         session.out.remark("note", f"there are none; a context is a table [context.NAME] in {file.path}")
 
@@ -76,7 +76,7 @@ def show(session: Session, name: AnyContextArg = None) -> None:
     if session.out.for_programs:
         session.out.document(contexts.shown(found.context, rows))
     else:
-        session.out.rows(rows, contexts.SETTINGS, now=0.0, choosable=False)
+        session.out.rows(rows, contexts.SETTINGS, now=0.0)
 
 
 def _settings(found: configuration.Config) -> Iterator[Setting]:

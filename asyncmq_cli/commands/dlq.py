@@ -52,10 +52,11 @@ def list_(
       asyncmq dlq list emails --group 3f9c21 --json
     """
 
-    if session.out.for_streams:
-        paging.print_every(session, session.dlq.every(queue, session.filter, sort=sort), dead=True)
-        return
     asked = Paging(page, size)
+    if asked.is_of_all(session):
+        order = paging.order_of_all(session, sort)
+        paging.print_every(session, session.dlq.every(queue, session.filter, sort=order), dead=True)
+        return
     found = session.dlq.page(queue, session.filter, sort=sort or "newest", page=asked.page, size=asked.size)
     paging.print_page(session, found)
     asked.note_more(session, len(found.jobs), found.total)
@@ -98,7 +99,7 @@ def groups(session: Session, queues: AnyQueuesArg = None, by: ByOption = None) -
         found, show_secrets=secrets, spark=spark, utc=out.utc
     )
     every = len(columns)
-    if out.for_people and not out.fields:
+    if out.for_people and not (out.fields or out.is_wide):
         columns = views.groups_for_people(found, columns, spark=spark)
     session.listing(
         found.groups,

@@ -142,7 +142,7 @@ def _table(session: Session, findings: Sequence[Finding]) -> None:
     if not findings:
         return
     columns = diagnoses.columns(for_people=session.out.for_people)
-    session.out.rows(findings, columns, now=0.0, choosable=False)
+    session.out.rows(findings, columns, now=0.0)
     if session.out.for_people:
         for line in diagnoses.meanings(findings, session.out.width):
             session.out.line(line)

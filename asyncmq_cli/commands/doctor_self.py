@@ -38,14 +38,14 @@ def report(session: Session, queue: str | None) -> None:
 
 
 def _print(session: Session, document: dict[str, Any]) -> None:
-    from asyncmq_cli.output.text.key_value import tab_separated_pairs
-
     # Not by session.detail, which asks Redis for the time.
     if session.out.for_programs:
         session.out.document(document)
-        return
-    for line in _lines(document) if session.out.for_people else tab_separated_pairs(document):
-        session.out.line(line)
+    elif session.out.for_people:
+        for line in _lines(document):
+            session.out.line(line)
+    else:
+        session.out.pairs(document)
 
 
 def _document(

@@ -39,7 +39,7 @@ RuntimeOption = Annotated[
 ]
 
 
-@command(app, "tail", "secrets", "full")
+@command(app, "tail", "secrets", "full", formats=("table", "json", "jsonl"))
 def tail(
     session: Session,
     event: EventOption = None,

@@ -96,15 +96,15 @@ def list_(
     \b
     Examples:
       asyncmq jobs list emails --state failed --task send --q customer-123
-      asyncmq jobs list emails --state failed --ndjson | jq -r .id
+      asyncmq jobs list emails --state failed --ndjson --jq .payload.kwargs
     """
 
     wanted = session.filter
-    if session.out.for_streams:
-        jobs = session.jobs.every(queue, state, wanted, sort=sort)
+    asked = Paging(page, size)
+    if asked.is_of_all(session):
+        jobs = session.jobs.every(queue, state, wanted, sort=paging.order_of_all(session, sort))
         paging.print_every(session, paging.noting_no_match(session, jobs, state))
         return
-    asked = Paging(page, size)
     found = session.jobs.page(
         queue,
         state,

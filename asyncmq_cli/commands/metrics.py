@@ -58,7 +58,7 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
     session.detail(lambda: snapshots.metrics_now(totals, pace), lambda now: metrics.lines(totals, pace))
 
 
-@command(app, "record", changes=True)
+@command(app, "record", changes=True, formats=())
 def record(session: Session) -> None:
     """Add one snapshot to the history, for cron. Prints nothing.
 
@@ -71,7 +71,7 @@ def record(session: Session) -> None:
     session.metrics.record(session.metrics.now())
 
 
-@command(app, "history", "ndjson", "fields")
+@command(app, "history", "ndjson", "fields", "header")
 def history(
     session: Session,
     limit: Annotated[
@@ -102,7 +102,7 @@ def history(
     session.listing(found, metrics.HISTORY, snapshots.history, snapshots.snapshot_row)
 
 
-@command(app, "prometheus")
+@command(app, "prometheus", formats=())
 def prometheus(
     session: Session,
     output: Annotated[

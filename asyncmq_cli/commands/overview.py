@@ -6,11 +6,12 @@ from asyncmq_cli.cli import watch
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.output.formats import DOCUMENTS
 
 app = lone()
 
 
-@command(app, "overview", "watch")
+@command(app, "overview", "watch", formats=(*DOCUMENTS, "tsv"))
 def overview(session: Session) -> None:
     """Show all queues on one screen: totals, states, workers, the latest jobs and queues.
 

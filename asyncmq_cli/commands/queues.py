@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli.cli import watch
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.ids_from_stdin import queue_names
-from asyncmq_cli.cli.params import DryRunOption, QueueArg, QueuesArg, ReasonOption
+from asyncmq_cli.cli.params import DryRunOption, QueueArg, QueuesArg, ReasonOption, argument, option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import command_line
@@ -17,6 +17,8 @@ from asyncmq_cli.models.queues import ALL_FIELDS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.output.tables.columns import Column
 
 _RESUMED = (
     "workers that saw the pause check again after their stalled_check_interval: up to 60 s, unless the "
@@ -26,57 +28,101 @@ _RESUMED = (
 app = noun(NOUNS["queues"])
 
 
+GlobsArg = Annotated[
+    list[str] | None,
+    argument("[GLOB...]", "Only queues of these names, which may have wildcards: 'tenant:*'."),
+]
+SortOption = Annotated[
+    str | None,
+    option("--sort", "COLUMN", "By this column, as --fields names it; -COLUMN: the largest first."),
+]
+
+
 @command(app, "list", "list", "watch")
-def list_(session: Session) -> None:
-    """List all queues with their counts.
+def list_(session: Session, globs: GlobsArg = None, sort: SortOption = None) -> None:
+    """List queues with their counts.
 
     \b
     Examples:
       asyncmq queues list
+      asyncmq queues list 'tenant:*' --sort -failed
       asyncmq queues list --watch 5
-      asyncmq queues list --json | jq '.queues[] | select(.failed > 0).name'
+      asyncmq queues list --jq '.queues[] | select(.failed > 0).name'
     """
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables.columns import in_order_of
 
+    if sort is not None:
+        # An unknown column is refused before anything is read.
+        in_order_of([], views.QUEUES, sort)
     if watch.is_wanted(session):
-        from asyncmq_cli.output.terminal import screens
-
-        columns = watch.columns_of(session, views.on_screen(views.QUEUES))
-        watch.watch(
-            session,
-            lambda snapshot: snapshot,
-            lambda snapshot, viewport: screens.queues(snapshot.stats or (), columns, snapshot.now, viewport),
-        )
+        _watch(session, globs or [], sort)
         return
-    columns = views.queues_columns(session.out.for_people, session.out.fields)
-    fields = views.fields_of(columns)
-    if session.out.for_programs:
-        fields = ALL_FIELDS
-    if session.out.format == "names":
-        fields = frozenset()
-    emptied: list[str] = []
-    rows = session.warning_of_queues(session.queues.list(fields))
-    if session.out.for_people:
-        rows = _noting_empty(rows, emptied)
-    hidden = 0 if session.out.fields else len(views.QUEUES) - len(columns)
+    columns = views.queues_columns(session.out.for_people and not session.out.is_wide, session.out.fields)
+    fields = _fields(session, columns, sort)
+    notes = _Notes()
+    rows: Iterable[QueueStats] = session.warning_of_queues(session.queues.list(fields, globs or ()))
+    rows = notes.noting(rows)
+    if sort is not None:
+        rows = in_order_of(rows, views.QUEUES, sort)
     if session.out.format == "json":
         session.out.document_of("queues", map(documents.queue, rows))
-        return
-    session.listing(rows, columns, documents.queues, documents.queue, hidden=hidden)
-    if emptied:
-        one_is = "1 queue is empty" if len(emptied) == 1 else f"{len(emptied):,} queues are empty"
-        session.out.footer(f"{one_is}: {command_line('queues', 'forget', emptied[0])}")
+    else:
+        hidden = 0 if session.out.fields else len(views.QUEUES) - len(columns)
+        session.listing(rows, columns, documents.queues, documents.queue, hidden=hidden)
+    if not notes.found:
+        session.note_no_queue(globs or ())
+    if notes.empty and session.out.for_people:
+        one_is = "1 queue is empty" if len(notes.empty) == 1 else f"{len(notes.empty):,} queues are empty"
+        session.out.footer(f"{one_is}: {command_line('queues', 'forget', notes.empty[0])}")
 
 
-def _noting_empty(rows: Iterable[QueueStats], emptied: list[str]) -> Iterator[QueueStats]:
-    for row in rows:
-        if row.empty:
-            emptied.append(row.name)
-        yield row
+def _fields(session: Session, columns: Sequence[Column[QueueStats]], sort: str | None) -> frozenset[str]:
+    """The fields that the output needs."""
+    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables.columns import chosen
+
+    if session.out.for_programs:
+        return ALL_FIELDS
+    by = [] if sort is None else chosen(views.QUEUES, [sort.removeprefix("-")])
+    return views.fields_of(by if session.out.format == "names" else [*columns, *by])
 
 
-@command(app, "show", "fields")
+def _watch(session: Session, globs: Sequence[str], sort: str | None) -> None:
+    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables.columns import in_order_of
+    from asyncmq_cli.output.terminal import screens
+    from asyncmq_cli.services.queues import matches
+
+    def rows(snapshot: Snapshot) -> Sequence[QueueStats]:
+        found = [row for row in snapshot.stats or () if not globs or matches(row.name, globs)]
+        return found if sort is None else in_order_of(found, views.QUEUES, sort)
+
+    columns = watch.columns_of(session, views.on_screen(views.QUEUES))
+    watch.watch(
+        session,
+        lambda snapshot: snapshot,
+        lambda snapshot, viewport: screens.queues(rows(snapshot), columns, snapshot.now, viewport),
+    )
+
+
+class _Notes:
+    """What is said below a list of queues."""
+
+    def __init__(self) -> None:
+        self.found = 0
+        self.empty: list[str] = []
+
+    def noting(self, rows: Iterable[QueueStats]) -> Iterator[QueueStats]:
+        for row in rows:
+            self.found += 1
+            if row.empty:
+                self.empty.append(row.name)
+            yield row
+
+
+@command(app, "show", "fields", "header")
 def show(session: Session, queue: QueueArg) -> None:
     """Show one queue.
 

@@ -107,11 +107,11 @@ def _options(patience: str | None, interval: str, keep_waiting: bool) -> WaitOpt
 def _print(session: Session, report: WaitReport) -> None:
     from asyncmq_cli.output.text import waits
 
-    if session.out.format == "json":
+    if session.out.for_programs:
         session.out.document(waits.document(report))
     elif report.goal == "job":
-        session.out.rows(report.jobs, waits.JOBS, now=0.0, choosable=False)
+        session.out.rows(report.jobs, waits.JOBS, now=0.0)
     elif not session.out.for_people:
-        session.out.rows([report], waits.QUEUE, now=0.0, choosable=False)
+        session.out.rows([report], waits.QUEUE, now=0.0)
     elif report.error is None:
         session.out.line(waits.sentence(report))

@@ -98,9 +98,10 @@ def list_(
 
     if watch.is_wanted(session):
         _watch(session, one_page)
-    elif session.out.for_streams:
+    elif asked.is_of_all(session):
         found = scan()
-        workers: Iterable[Worker] = found if sort is None else session.workers.in_order(found, sort)
+        order = paging.order_of_all(session, sort, "queue")
+        workers: Iterable[Worker] = found if order is None else session.workers.in_order(found, order)
         if health is not None:
             workers = (worker for worker in workers if worker.health == health)
         session.listing(workers, views.WORKERS, list, documents.worker)

@@ -23,6 +23,8 @@ _KINDS = {
     "task": "tasks",
     "command": COMMAND_LINE,
     "fields": COLUMNS,
+    "COLUMN": COLUMNS,
+    "globs": "queues",
 }
 NEEDS_A_BEGINNING = ("jobs",)
 
@@ -99,8 +101,8 @@ def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
 
 
 def _columns(place: Place, current: str) -> list[Candidate]:
-    """Those that are not there yet, behind the ones that are."""
-    before, comma, begun = current.rpartition(",")
+    """Those that are not there yet, behind the ones that are, or behind the sign of `--sort`."""
+    before, comma, begun = ("", "-", current[1:]) if current.startswith("-") else current.rpartition(",")
     taken = before.lower().split(",")
     names = fields_of(place.command, place.last("state"))
     return [

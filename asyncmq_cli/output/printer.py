@@ -11,33 +11,46 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Literal, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed
 from asyncmq_cli.hints import hint_for
 from asyncmq_cli.models.values import chunked
+from asyncmq_cli.output.formats import SHAPES, Shape
+from asyncmq_cli.output.json.forms import DocumentForm, JqProgram
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
-from asyncmq_cli.output.tables.tables import more_columns, tab_separated, table
+from asyncmq_cli.output.tables.tables import (
+    csv_line,
+    csv_row,
+    csv_text,
+    field_names,
+    more_columns,
+    tab_separated,
+    table,
+)
 from asyncmq_cli.output.terminal.ascii_fallback import printable_on, takes_more_than_ascii
 from asyncmq_cli.output.text.cutting import cut_text
 from asyncmq_cli.output.text.escape import escape
 
 T = TypeVar("T")
-Format = Literal["table", "tabs", "json", "ndjson", "names"]
-
 
 _WIDEST = 100_000
 _LONGEST_POLL = 3600.0
 
 
 class Printer:
-    """Prints in one format, which follows from the options and from what stdout is."""
+    """Prints in one format, which follows from the options and from what stdout is.
+
+    `asked` is a value of `-o`, or None. `jq` is an expression for the documents, whose texts are printed
+    without quotes if `raw`. `header`: programs get the names of the columns too. `context` is the name of the
+    context in force, which headers and questions show in its colour.
+    """
 
     def __init__(
         self,
-        asked: Literal["json", "ndjson", "names"] | None,
+        asked: str | None,
         *,
         color: str,
         utc: bool = False,
@@ -45,8 +58,10 @@ class Printer:
         full: bool = False,
         context: str = "",
         context_color: str = "",
+        header: bool = False,
+        jq: str | None = None,
+        raw: bool = False,
     ) -> None:
-        """`context` is the name of the context in force, which headers and questions show in its colour."""
         self._stdout = sys.stdout
         self._stderr = sys.stderr
         self._color = color
@@ -55,7 +70,16 @@ class Printer:
         self.fields = fields
         self.utc = utc
         self.full = full
-        self.format: Format = asked or self._for_people_or_pipes()
+        self._header = header
+        self.format: Shape = SHAPES[asked] if asked else self._for_people_or_pipes()
+        self.is_wide = asked == "wide"
+        self._form = DocumentForm(
+            yaml=asked == "yaml",
+            indented=asked == "json" and self.stdout_is_terminal,
+            jq=None if jq is None else JqProgram(jq),
+            raw=raw,
+            for_terminal=self.stdout_is_terminal,
+        )
 
     @property
     def for_people(self) -> bool:
@@ -63,26 +87,33 @@ class Printer:
 
     @property
     def for_programs(self) -> bool:
-        """Whether the output is JSON, and so are the remarks on stderr."""
+        """Whether documents are printed."""
         return self.format in ("json", "ndjson")
 
     @property
     def for_streams(self) -> bool:
-        """Whether every match is printed as it is found, instead of one page."""
-        return self.format in ("ndjson", "names")
+        """Whether every match is printed, instead of one page."""
+        return self.format in ("ndjson", "names", "csv")
 
     def document(self, document: Any) -> None:
-        self._write_bytes(encode(document) + b"\n")
+        self._write_all(self._form.pieces(document))
 
     def long_document(self, head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:
-        """One document whose last member is a long list, written item by item."""
+        """One document whose last member is a long list, written item by item where it is JSON on one
+        line."""
+        if not self._form.is_one_line:
+            self.document({**head, name: list(items)})
+            return
         self._write_bytes(encode(head)[:-1] + b"," + encode(name) + b":[")
         self._write_all((b"," if number else b"") + encode(item) for number, item in enumerate(items))
         self._write_bytes(b"]}\n")
 
     def document_of(self, name: str, items: Iterable[Any]) -> None:
-        """A document of one list, of which nothing is written before all items are there. They are held as
-        they are written, which takes a third of what the objects take."""
+        """A document of one list, of which nothing is written before all items are there. JSON on one line is
+        held as it is written, which takes a third of what the objects take."""
+        if not self._form.is_one_line:
+            self.document({name: list(items)})
+            return
         # Joined at once: each of orjson's texts keeps the room that it was written in.
         encoded = [b",".join(map(encode, piece)) for piece in chunked(items)]
         self._write_bytes(b"{" + encode(name) + b":[")
@@ -90,7 +121,9 @@ class Printer:
         self._write_bytes(b"]}\n")
 
     def at_once(self, data: bytes) -> None:
-        """Write lines of UTF-8 and flush them: a reader waits for each."""
+        """Write lines of UTF-8 and flush them: a reader waits for each. With jq, they are one document."""
+        if self._form.jq is not None:
+            data = b"".join(self._form.filtered(data))
         if self.stdout_is_terminal:
             data = escape(data.decode(), keep="\n").encode()
         self._write_bytes(data)
@@ -140,7 +173,23 @@ class Printer:
 
     def documents(self, documents: Iterable[Any]) -> None:
         """One document a line, flushed only when the buffer is full: lists can be long."""
-        self._write_all(encode(document) + b"\n" for document in documents)
+        if self._form.jq is None:
+            self._write_all(encode(document) + b"\n" for document in documents)
+        else:
+            self._write_all(piece for document in documents for piece in self._form.pieces(document))
+
+    def pairs(self, document: Mapping[str, Any]) -> None:
+        """The names and values of a document for programs, a pair a line."""
+        from asyncmq_cli.output.text import key_value
+
+        if self.format == "csv":
+            found = key_value.pairs(document, csv_text)
+            lines = map(csv_line, [("key", "value"), *found])
+            self._write_all(line.encode("utf-8", "replace") + b"\n" for line in lines)
+            return
+        names = [("key", "value")] if self._header else []
+        for name, value in (*names, *key_value.pairs(document)):
+            self.line(f"{name}\t{value}")
 
     def rows(
         self,
@@ -148,25 +197,41 @@ class Printer:
         columns: Sequence[Column[T]],
         *,
         now: float,
-        choosable: bool = True,
         hidden: int = 0,
     ) -> None:
-        """`choosable`: the command takes --fields. `hidden`: so many columns have been left out already."""
+        """`hidden`: so many columns have been left out already."""
         if self.format == "names":
             self._names(rows, columns)
             return
         if self.fields:
             columns = chosen(columns, self.fields)
         if self.for_people:
-            width = _WIDEST if self.full else self.width
-            drawn, left_out = table(rows, columns, now=now, width=width, utc=self.utc, full=self.full)
-            self.draw(drawn)
-            if missing := hidden + len(left_out):
-                remedy = "--fields" if choosable and not self.fields else "widen the terminal"
-                self.line(more_columns(missing, remedy))
-            return
-        for row in rows:
-            self.line(tab_separated(row, columns))
+            self._table(rows, columns, now=now, hidden=hidden)
+        elif self.format == "csv":
+            self._write_all(f"{line}\n".encode("utf-8", "replace") for line in self._csv(rows, columns))
+        else:
+            if self._header:
+                self.line("\t".join(field_names(columns)))
+            for row in rows:
+                self.line(tab_separated(row, columns))
+
+    def _table(self, rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, hidden: int) -> None:
+        drawn, left_out = table(
+            rows,
+            columns,
+            now=now,
+            width=_WIDEST if self.full else self._table_width,
+            utc=self.utc,
+            full=self.full,
+            every=self.is_wide,
+        )
+        self.draw(drawn)
+        if missing := hidden + len(left_out):
+            self.line(more_columns(missing, "widen the terminal" if self.fields else "-o wide"))
+
+    def _csv(self, rows: Iterable[T], columns: Sequence[Column[T]]) -> Iterator[str]:
+        yield csv_line(field_names(columns))
+        yield from (csv_row(row, columns) for row in rows)
 
     def _names(self, rows: Iterable[T], columns: Sequence[Column[T]]) -> None:
         """Unescaped ids, one a line, for programs. An id with a line break is left out with a warning."""
@@ -233,7 +298,7 @@ class Printer:
     def remark(self, kind: str, message: str) -> None:
         """Print `warning: …`, `note: …` or the like on stderr."""
         safe = redact_text(message)
-        if self.for_programs:
+        if self.for_programs and not self._form.yaml:
             self._write_text(self._stderr, encode({kind: {"message": safe}}).decode())
         else:
             shown = safe if self.full or not self.stderr_is_terminal else cut_text(safe)
@@ -242,6 +307,12 @@ class Printer:
     @property
     def width(self) -> int:
         return shutil.get_terminal_size((80, 24)).columns
+
+    @property
+    def _table_width(self) -> int:
+        """A table in a pipe, as for `less -S`, is as wide as it needs, unless COLUMNS says otherwise."""
+        is_known = self.stdout_is_terminal or os.environ.get("COLUMNS", "").isdigit()
+        return self.width if is_known else _WIDEST
 
     @property
     def height(self) -> int:
@@ -263,7 +334,7 @@ class Printer:
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         return self._stdout.isatty() and not plain
 
-    def _for_people_or_pipes(self) -> Format:
+    def _for_people_or_pipes(self) -> Shape:
         return "table" if self._stdout.isatty() or self._color == "always" else "tabs"
 
     def _write_bytes(self, data: bytes) -> None:

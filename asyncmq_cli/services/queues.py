@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import ChangeRefused, command_line
@@ -19,16 +20,34 @@ if TYPE_CHECKING:
 SOURCE = "queues.detail"
 
 
+def has_wildcard(glob: str) -> bool:
+    return any(sign in glob for sign in "*?[")
+
+
+def matches(name: str, globs: Sequence[str]) -> bool:
+    """Whether one of the globs matches, or is the name itself: names may contain `*`, `?` and `[`."""
+    return any(name == glob or fnmatchcase(name, glob) for glob in globs)
+
+
 class QueueService:
     """Reads queues, and sets their pause marks."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def list(self, fields: Collection[str] = ALL_FIELDS) -> Iterator[QueueStats]:
-        """A row per queue, sorted by name. Reads no more than `fields` need."""
+    def list(self, fields: Collection[str] = ALL_FIELDS, globs: Sequence[str] = ()) -> Iterator[QueueStats]:
+        """A row per queue, sorted by name: of all, or of those that match one of `globs`. Reads no more than
+        `fields` need, and no names of keys where no glob has a wildcard. Raises QueueNotFound for a name."""
         now = self._store.now()
-        yield from self._store.queues.all_stats(self._store.queues.names(), now, fields)
+        yield from self._store.queues.all_stats(self._named(globs), now, fields)
+
+    def _named(self, globs: Sequence[str]) -> Sequence[str]:
+        if globs and not any(map(has_wildcard, globs)):
+            for name in globs:
+                require_queue(self._store, name)
+            return sorted(set(globs))
+        names = self._store.queues.names()
+        return [name for name in names if matches(name, globs)] if globs else names
 
     def exists(self, queue: str) -> bool:
         """Whether Redis has any key of the queue."""

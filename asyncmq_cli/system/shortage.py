@@ -30,7 +30,9 @@ _BY_TEXT = {
 }
 
 
-GLOBAL_VALUES = frozenset({"--redis-url", "--context", "--timeout", "--actor", "--color"})
+GLOBAL_VALUES = frozenset(
+    {"--redis-url", "--context", "--timeout", "--actor", "--color", "--output", "-o", "--jq"}
+)
 """The options before the noun that take a value."""
 
 

@@ -46,9 +46,9 @@ ADD = "repeatables add q --task t"
             "such as 20% or 20",
         ),
         (
-            "queues list -o json",
-            "--output must be name, not 'json'",
-            "--json prints a document, --ndjson an object a line, and --fields chooses columns",
+            "queues list -o jason",
+            "'jason' is not one of table, wide, tsv, csv, json, jsonl, yaml, name",
+            "did you mean json?",
         ),
         (
             "queues list --color sometimes",
@@ -89,7 +89,7 @@ def test_columns_of_json_are_left_to_jq(cli: Run) -> None:
     assert (refused.code, refused.stdout) == (2, "")
     assert (
         json.loads(refused.stderr)["error"]["hint"]
-        == "--fields is for tables and pipes; choose from JSON with jq"
+        == "--fields is for tables and pipes; choose from JSON with --jq"
     )
 
 

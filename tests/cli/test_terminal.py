@@ -46,13 +46,13 @@ def test_tables_fit_eighty_columns_and_never_cut_an_id(server: PrivateRedis) -> 
 
 def test_columns_that_a_narrow_terminal_has_no_room_for_are_counted(server: PrivateRedis) -> None:
     lines = on_terminal("queues", "list", url=server.url).lines
-    assert lines[-1] == "+ 6 columns: --fields"
+    assert lines[-1] == "+ 6 columns: -o wide"
     assert "FAILED" not in lines[0]
     library.with_backend(server.url, lambda opened: opened.enqueue("alone", library.job("x")))
     lines = on_terminal("queues", "list", url=server.url).lines
     assert max(map(len, lines)) <= 80 and "no worker" in lines[1]
     narrow = on_terminal("queues", "list", url=server.url, columns=50).lines
-    assert narrow[-1] == "+ 8 columns: --fields"
+    assert narrow[-1] == "+ 8 columns: -o wide"
     lines = on_terminal(
         "jobs",
         "list",
@@ -67,7 +67,7 @@ def test_columns_that_a_narrow_terminal_has_no_room_for_are_counted(server: Priv
     assert lines[0].split() == ["TASK", "ID"] and lines[-1] == "12 jobs"
     assert lines[-2] == "+ 2 columns: widen the terminal"
     lines = on_terminal("jobs", "retry", "mail", *IDS, "--dry-run", url=server.url, columns=50).lines
-    assert "+ 2 columns: widen the terminal" in lines
+    assert "+ 2 columns: -o wide" in lines
 
 
 @pytest.mark.parametrize(("columns", "utc"), [(60, []), (80, ["--utc"])], ids=["ages", "dates"])
@@ -114,7 +114,7 @@ def test_the_audit_tells_who_did_what_and_why(server: PrivateRedis, run: Run) ->
     assert lines[0].split() == ["TIME", "ACTION", "STATUS", "QUEUE", "JOB", "ACTOR", "WHY"]
     assert "job.retry  failed   mail" in lines[1] and "bob@host" in lines[1] and "job '000" in lines[1]
     assert "job.retry  success  mail" in lines[2] and "ann@host  the mail server is back" in lines[2]
-    assert lines[-1] == "+ 1 column: --fields"
+    assert lines[-1] == "+ 1 column: -o wide"
     run("repeatables", "add", "mail", "--task", "app.report", "--every", "1h", "--reason", "hourly figures")
     lines = on_terminal("--utc", "audit", url=server.url).lines
     assert lines[0].split() == ["TIME", "ACTION", "STATUS", "QUEUE", "ACTOR", "WHY"]
@@ -127,7 +127,7 @@ def test_an_error_is_worth_more_than_when_and_how_often(server: PrivateRedis) ->
     screen = on_terminal("jobs", "list", "mail", "--state", "all", url=server.url)
     assert screen.lines[0].split() == ["ID", "STATE", "TASK", "ERROR"]
     assert "DeliveryError: no" in screen.lines[1]
-    assert screen.lines[-2] == "+ 3 columns: --fields"
+    assert screen.lines[-2] == "+ 3 columns: -o wide"
 
 
 def test_a_dry_run_is_told_from_a_real_one_in_a_pipe_too(run: Run) -> None:

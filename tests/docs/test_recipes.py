@@ -12,7 +12,7 @@ from tests.conftest import Result
 from tests.docs.conftest import Shell
 from tools.pages import DOCS, Block, blocks
 
-PAGES = ("getting-started.md", "recipes.md", "metrics.md", "security.md")
+PAGES = ("getting-started.md", "recipes.md", "metrics.md", "security.md", "formats.md")
 _END = "-- end of block --"
 
 

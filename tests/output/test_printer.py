@@ -29,7 +29,7 @@ def test_documents_are_written_in_large_pieces_and_behind_the_text_before_them(
 ) -> None:
     raw = _Counting()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8"))
-    out = Printer("ndjson", color="never")
+    out = Printer("jsonl", color="never")
     out.line("first")
     out.documents({"number": number} for number in range(200))
     out.flush()

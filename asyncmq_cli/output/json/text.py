@@ -20,8 +20,9 @@ _GREATEST_DOUBLE = int(sys.float_info.max)
 _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
-def encode(value: Any) -> bytes:
-    """One line of UTF-8 JSON that every strict reader takes, without a newline at its end.
+def encode(value: Any, *, indented: bool = False) -> bytes:
+    """One line of UTF-8 JSON that every strict reader takes, without a newline at its end; more lines if
+    `indented`.
 
     NaN and the infinities, which JSON has no word for, are strings. So is an integer that no double
     can hold: its digits. Half a character (a lone surrogate) is the text `\\ud83d`, and a byte that was
@@ -31,10 +32,11 @@ def encode(value: Any) -> bytes:
 
     plain = value if _is_printable(value, MAX_DEPTH) else _printable(value, MAX_DEPTH)
     try:
-        document = orjson.dumps(plain)
+        document = orjson.dumps(plain, option=orjson.OPT_INDENT_2 if indented else None)
     except TypeError:
         # An integer above 64 bits, or a lone surrogate.
-        document = json.dumps(_strict(plain), separators=(",", ":"), allow_nan=False).encode("ascii")
+        form: dict[str, Any] = {"indent": 2} if indented else {"separators": (",", ":")}
+        document = json.dumps(_strict(plain), allow_nan=False, **form).encode("ascii")
     return escape_json(document)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
@@ -77,3 +77,13 @@ def chosen(columns: Sequence[Column[T]], fields: Sequence[str]) -> list[Column[T
                 hint=did_you_mean(nearest(field, every, most=1)),
             )
     return [replace(known[field], wide=False) for field in names]
+
+
+def in_order_of(rows: Iterable[T], columns: Sequence[Column[T]], order: str) -> list[T]:
+    """The rows sorted by the column that `order` names, the largest first if it begins with `-`. Rows without
+    a value come last, and equal ones keep their order. Raises UsageProblem for an unknown column."""
+    (column,) = chosen(columns, [order.removeprefix("-")])
+    found = list(rows)
+    known = [row for row in found if column.value(row) is not None]
+    known.sort(key=column.value, reverse=order.startswith("-"))
+    return [*known, *(row for row in found if column.value(row) is None)]

@@ -1,8 +1,9 @@
-"""Rows to a table for people, or to tab-separated lines for programs."""
+"""Rows to a table for people, or to tab-separated or comma-separated lines for programs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.output.text.escape import escape, escape_name, escape_reversibly
@@ -21,6 +22,10 @@ _GAP = 2
 _LONGEST_ID = 256
 _LEAST_MODULE = 5
 """Characters of a module below which it says nothing."""
+_WIDE_TEXT = 60
+"""Characters to which a text is cut where all columns are shown."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_KEPT_IN_CSV = "\n\t"
 
 CAUTION = "dark_orange3"
 """Yellow cannot be read on a light background."""
@@ -50,6 +55,39 @@ def tab_separated(row: T, columns: Sequence[Column[T]]) -> str:
     return "\t".join(_plain(column, column.value(row)) for column in columns)
 
 
+def field_names(columns: Sequence[Column[T]]) -> list[str]:
+    """What stands above the columns for programs: the names that `--fields` takes."""
+    return [column.field for column in columns]
+
+
+def csv_row(row: T, columns: Sequence[Column[T]]) -> str:
+    return csv_line([_csv_cell(column, column.value(row)) for column in columns])
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """One record of RFC 4180, without the line break at its end."""
+    import csv
+    import io
+
+    written = io.StringIO()
+    csv.writer(written, lineterminator="").writerow(cells)
+    return written.getvalue()
+
+
+def csv_text(text: str) -> str:
+    """A text as a cell that no spreadsheet takes for a formula, and that shows what a terminal would obey."""
+    shown = escape(text, keep=_KEPT_IN_CSV)
+    return f"'{shown}" if text.startswith(_FORMULA) else shown
+
+
+def _csv_cell(column: Column[T], value: Any) -> str:
+    if isinstance(value, str):
+        return csv_text(value)
+    plain = _plain(column, value)
+    # A number is no formula, even below 0.
+    return plain if isinstance(value, int | float) else csv_text(plain)
+
+
 def table(
     rows: Iterable[T],
     columns: Sequence[Column[T]],
@@ -58,21 +96,25 @@ def table(
     width: int,
     utc: bool = False,
     full: bool = False,
+    every: bool = False,
 ) -> tuple[Table, list[str]]:
     """A table that fits `width`, and the titles of the columns left out; texts are cut.
 
-    Only an id that is wider than that, and must not be cut, makes the table wider.
+    Only an id that is wider than that, and must not be cut, makes the table wider. With `every`, no column is
+    left out and only long texts are cut, so the table may be wider, too.
     """
     from rich.table import Table
 
     cells: dict[str, list[Text]] = {column.title: [] for column in columns}
+    if every:
+        columns = [_kept(column) for column in columns]
     # Only what is shown of a row is kept.
     for row in rows:
         # A column that --fields names twice is rendered once.
         for title, column in {column.title: column for column in columns}.items():
             cells[title].append(cell(column, row, now, width=width, utc=utc, full=full))
     natural = {title: max([len(title), *(text.cell_len for text in texts)]) for title, texts in cells.items()}
-    widths = widths_of(columns, natural, width)
+    widths = (_fitting if every else widths_of)(columns, natural, width)
     shown = [column for column in columns if column.title in widths]
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for column in shown:
@@ -109,6 +151,12 @@ def widths_of(columns: Sequence[Column[T]], natural: Mapping[str, int], width: i
 def is_numeric(column: Column[T]) -> bool:
     """Whether its cells stand at the right."""
     return column.kind in ("number", "seconds")
+
+
+def _kept(column: Column[T]) -> Column[T]:
+    """The column as it is shown where none is left out."""
+    room = _WIDE_TEXT if column.kind == "text" else _LONGEST_ID
+    return replace(column, wide=False, ample=room, least=room)
 
 
 def more_columns(count: int, remedy: str) -> str:

@@ -1,8 +1,8 @@
-"""One document for a pipe: a line for each key, with a tab before its value."""
+"""One document for a pipe: a line for each key and its value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from asyncmq_cli.output.json.text import encode
@@ -15,21 +15,23 @@ _TIMES = ("timestamp", "created_at", "run_at", "delay_until")
 _STORED = ("payload", "result")
 
 
-def tab_separated_pairs(document: Mapping[str, Any], within: str = "") -> Iterator[str]:
-    """`NAME<TAB>VALUE`, by the names of the JSON document, `rates.completed_per_minute` for one in an
-    object: times are RFC 3339, lists and what was stored are JSON, and null is empty."""
+def pairs(
+    document: Mapping[str, Any], text: Callable[[str], str] = escape_reversibly, within: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Names and values, by the names of the JSON document, `rates.completed_per_minute` for one in an object:
+    times are RFC 3339, lists and what was stored are JSON, and null is empty. `text` writes a string."""
     for name, value in document.items():
         if name in _PARTS and isinstance(value, Mapping):
-            yield from tab_separated_pairs(value, f"{within}{name}.")
+            yield from pairs(value, text, f"{within}{name}.")
         else:
-            yield f"{within}{name}\t{_value(name, value)}"
+            yield f"{within}{name}", _value(name, value, text)
 
 
-def _value(name: str, value: Any) -> str:
+def _value(name: str, value: Any, text: Callable[[str], str]) -> str:
     if value is None:
         return ""
     if isinstance(value, str) and name not in _STORED:
-        return escape_reversibly(value)
+        return text(value)
     if name in _TIMES and isinstance(value, int | float) and not isinstance(value, bool):
         return rfc3339(value) or str(value)
     return encode(value).decode()

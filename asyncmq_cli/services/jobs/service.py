@@ -62,6 +62,10 @@ class JobService:
 
     def every(self, queue: str, state: str, wanted: JobFilter, *, sort: str | None) -> Iterator[Job]:
         """Every match, and not one page."""
+        if sort not in (None, "queue") and not wanted.narrows and state != "repeatable":
+            require_queue(self._store, queue)
+            keys = sorted(self._store.jobs.sort_keys(queue, state), reverse=sort == "newest")
+            return self._store.jobs.by_keys(queue, keys)
         jobs = self.matching(queue, state, wanted, sort=sort)
         return every(self._store, queue, jobs, _time, sort=sort)
 
@@ -244,6 +248,9 @@ class DlqService:
     def every(self, queue: str, wanted: JobFilter, *, sort: str | None) -> Iterator[Job]:
         """Every match, and not one page."""
         order = "newest" if sort == "queue" else sort
+        if order == "newest" and not wanted.narrows:
+            require_queue(self._store, queue)
+            return self._store.jobs.in_order(queue, "dlq")
         return every(self._store, queue, self.matching(queue, wanted), _died, sort=order)
 
     def matching(self, queue: str, wanted: JobFilter) -> Iterator[Job]:

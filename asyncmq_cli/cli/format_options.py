@@ -1,0 +1,60 @@
+"""`-o` and the options beside it: what they mean together, and for a line that was not parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.output.formats import SHAPES
+
+_SHORT = {"json": "json", "ndjson": "jsonl"}
+"""Options that stand for a format."""
+_FOR_ROWS = ("table", "tabs", "csv")
+
+
+def asked_format(flags: Mapping[str, Any]) -> str | None:
+    """The value of `-o`, whichever option said it; None where the output decides. Raises UsageProblem for
+    options that exclude each other."""
+    named = {f"--{name}": form for name, form in _SHORT.items() if name in flags}
+    if "output" in flags:
+        named["--output"] = flags["output"]
+    if "jq" in flags and not named:
+        named["--jq"] = "json"
+    if len(set(named.values())) > 1:
+        raise UsageProblem(f"{' and '.join(named)} exclude each other")
+    form = next(iter(named.values()), None)
+    shape = "tabs" if form is None else SHAPES[form]
+    if "jq" in flags and form not in ("json", "jsonl"):
+        raise UsageProblem(f"--jq and -o {form} exclude each other", hint="--jq works on JSON")
+    if "raw" in flags and "jq" not in flags:
+        raise UsageProblem("--raw goes with --jq")
+    for option in ("fields", "header"):
+        if option in flags and shape not in _FOR_ROWS:
+            hint = "--fields is for tables and pipes; choose from JSON with --jq"
+            raise UsageProblem(
+                f"{next(iter(named))} and --{option} exclude each other",
+                hint=hint if option == "fields" and shape != "names" else None,
+            )
+    return form
+
+
+def require_choice(value: str, choices: Sequence[str]) -> None:
+    """Raises UsageProblem, with the nearest choice, for any other value."""
+    if value not in choices:
+        from asyncmq_cli.cli import suggestions
+
+        raise UsageProblem(
+            f"{value!r} is not one of {', '.join(choices)}", hint=suggestions.of_value(value, choices)
+        )
+
+
+def wants_json(args: Sequence[str]) -> bool:
+    """Whether a line asks for JSON, as far as that can be told without parsing it: then so are errors."""
+    words = list(args)[: list(args).index("--")] if "--" in args else list(args)
+    values = {word.partition("=")[2] for word in words if word.startswith("--output=")}
+    values |= {word[2:].removeprefix("=") for word in words if word.startswith("-o")}
+    values |= {value for word, value in pairwise(words) if word in ("-o", "--output")}
+    asked = any(word in ("--json", "--ndjson", "--jq") or word.startswith("--jq=") for word in words)
+    return asked or not values.isdisjoint(("json", "jsonl"))

@@ -1,0 +1,119 @@
+"""How a document is written: JSON on one line or indented, YAML, or what a jq program makes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.output.json.text import encode
+from asyncmq_cli.output.text.escape import escape
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class _Program(Protocol):
+        def input_text(self, text: str) -> Iterator[Any]: ...
+
+
+class JqProgram:
+    """A compiled expression of jq."""
+
+    def __init__(self, expression: str) -> None:
+        """Raises UsageProblem for an expression that jq refuses, and where the package is missing."""
+        try:
+            import jq
+        except ImportError as exc:
+            raise UsageProblem(
+                "--jq needs the package jq, which is not installed",
+                hint="pip install 'asyncmq-cli[jq]', or send --json to the program jq",
+            ) from exc
+        try:
+            self._program: _Program = jq.compile(expression)
+        except ValueError as exc:
+            raise UsageProblem(f"--jq: {_in_one_line(str(exc))}") from exc
+
+    def results(self, document: bytes) -> Iterator[Any]:
+        """Raises UsageProblem if the expression does not fit the document."""
+        try:
+            yield from self._program.input_text(document.decode())
+        except ValueError as exc:
+            raise UsageProblem(f"--jq: {_in_one_line(str(exc))}") from exc
+
+
+def _in_one_line(message: str) -> str:
+    """jq's first line; below it stand a copy of the expression and the number of errors."""
+    return message.removeprefix("jq: error: ").split("\n", 1)[0].rstrip(":")
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentForm:
+    """`indented`: more than one line for a document. `raw`: texts that jq returns stand without quotes."""
+
+    yaml: bool = False
+    indented: bool = False
+    jq: JqProgram | None = None
+    raw: bool = False
+    for_terminal: bool = False
+
+    @property
+    def is_one_line(self) -> bool:
+        """Whether a document is its JSON on one line, which may be written piece by piece."""
+        return not (self.yaml or self.indented or self.jq)
+
+    def pieces(self, document: Any) -> Iterator[bytes]:
+        """The document as it is printed, with the line breaks at its end."""
+        if self.yaml:
+            yield yaml_text(document)
+        elif self.jq is None:
+            yield encode(document, indented=self.indented) + b"\n"
+        else:
+            yield from self.filtered(encode(document))
+
+    def filtered(self, document: bytes) -> Iterator[bytes]:
+        """What the jq program makes of an encoded document."""
+        for result in self.jq.results(document) if self.jq is not None else ():
+            if self.raw and isinstance(result, str):
+                shown = escape(result, keep="\n\t") if self.for_terminal else result
+                yield shown.encode("utf-8", "replace") + b"\n"
+            else:
+                yield encode(result, indented=self.indented) + b"\n"
+
+
+def yaml_text(document: Any) -> bytes:
+    """The document as YAML, with exactly the values of its JSON. Texts of several lines are blocks."""
+    import yaml
+
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    Dumper.add_representer(str, _yaml_string)
+    # By way of its JSON, in which nothing is left that only Python has.
+    plain = json.loads(encode(document))
+    text: str = yaml.dump(plain, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)
+    # What is escaped here stands in double quotes, as `_yaml_string` has seen to.
+    return "".join(escape(line, keep="\n") for line in text.splitlines(keepends=True)).encode()
+
+
+def _yaml_string(dumper: Any, text: str) -> Any:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_yaml_style(text))
+
+
+def _yaml_style(text: str) -> str | None:
+    if escape(text, keep="\n") != text:
+        return '"'
+    if "\n" in text:
+        return "|"
+    # YAML 1.2 takes more for numbers than PyYAML, which quotes what YAML 1.1 does: 1e3 could be an id.
+    return "'" if _like_a_number(text) else None
+
+
+def _like_a_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text[:2].lower() in ("0x", "0o")
+    return True
