@@ -91,7 +91,7 @@ def print_every(session: Session, jobs: Iterable[Job], *, dead: bool = False) ->
     from asyncmq_cli.output.tables import views
 
     secrets = session.show_secrets
-    one = documents.dead_job if dead else documents.job
+    one = documents.dead_job_line if dead else documents.job_line
     if session.out.format == "ndjson":
         jobs = (job.whole() for job in jobs)
     session.listing(

@@ -37,6 +37,8 @@ class Job:
     dead_at: float | None = None
     split: SplitPart | None = field(default=None, compare=False, repr=False)
     """Its payload part, if it may have one. Most commands do not need the arguments."""
+    text: bytes | None = field(default=None, compare=False, repr=False)
+    """The record as JSON that every strict reader takes, mostly as stored; None if it is not at hand."""
 
     def whole(self, most: int | None = None) -> Job:
         """The same job with its arguments. If they take more than `most` bytes in memory, or exceed the limit
@@ -49,7 +51,7 @@ class Job:
         fields, problem, size = self.split.read(most)
         outside = {name: self.record[name] for name in _OUTSIDE if name in self.record}
         record = {**self.record, **fields, **outside}
-        return replace(self, record=record, problem=problem or self.problem, split=None), size
+        return replace(self, record=record, problem=problem or self.problem, split=None, text=None), size
 
     @property
     def task_id(self) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.queues import QueueStats
+from asyncmq_cli.output.json.text import prints_unchanged
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.text.times import rfc3339
@@ -62,6 +63,10 @@ def job(value: Job, *, show_secrets: bool) -> Document:
     value = value.whole()
     record = dict(value.record) if value.record is not None else None
     shown = record if show_secrets or record is None else redact(record)
+    return _job(value, shown, shown, show_secrets=show_secrets)
+
+
+def _job(value: Job, shown: Document | None, payload: Any, *, show_secrets: bool) -> Document:
     held = shown or {}
     return {
         "id": (value.id if show_secrets else redact_text(value.id)) or None,
@@ -75,7 +80,7 @@ def job(value: Job, *, show_secrets: bool) -> Document:
         "retries": held.get("retries"),
         "max_retries": held.get("max_retries"),
         "last_error": held.get("last_error"),
-        "payload": shown,
+        "payload": payload,
         "problem": value.problem,
     }
 
@@ -83,6 +88,25 @@ def job(value: Job, *, show_secrets: bool) -> Document:
 def dead_job(value: Job, *, show_secrets: bool) -> Document:
     """One job of the dead-letter queue, with when it died."""
     return {**job(value, show_secrets=show_secrets), "failed_at": value.dead_at}
+
+
+def job_line(value: Job, *, show_secrets: bool) -> Document:
+    """As `job`, for `encode` only: a record in which nothing is to be changed is printed byte for byte."""
+    value = value.whole()
+    if value.text is None or not prints_unchanged(value.text) or not value.id.isascii():
+        return job(value, show_secrets=show_secrets)
+    record = dict(value.record or {})
+    shown = record if show_secrets else redact(record)
+    if shown is not record:
+        return _job(value, shown, shown, show_secrets=show_secrets)
+    from orjson import Fragment
+
+    return _job(value, record, Fragment(value.text), show_secrets=show_secrets)
+
+
+def dead_job_line(value: Job, *, show_secrets: bool) -> Document:
+    """The same of `dead_job`."""
+    return {**job_line(value, show_secrets=show_secrets), "failed_at": value.dead_at}
 
 
 def group(value: FailureGroup, found: FailureGroups, *, show_secrets: bool) -> Document:

@@ -40,6 +40,19 @@ def encode(value: Any, *, indented: bool = False) -> bytes:
     return escape_json(document)
 
 
+def prints_unchanged(text: bytes) -> bool:
+    """Whether this JSON, which every strict reader takes, may be printed byte for byte: it is one line of
+    ASCII, in which nothing is spelt by its code, and not nested too deeply."""
+    return (
+        text.isascii()
+        and b"\\u" not in text
+        and b"\n" not in text
+        and b"\r" not in text
+        and b"\x7f" not in text
+        and text.count(b"[") + text.count(b"{") < MAX_DEPTH
+    )
+
+
 def _strict(value: Any) -> Any:
     """What `_printable` gives, without what some readers refuse."""
     if isinstance(value, str):
@@ -69,7 +82,9 @@ def _is_printable(value: Any, levels: int) -> bool:
     if type(value) is dict:
         value = value.values()
     elif type(value) is not list:
-        return False
+        from orjson import Fragment
+
+        return type(value) is Fragment
     for inner in value:
         kind = type(inner)
         if kind is str or kind is int or kind is bool or inner is None:

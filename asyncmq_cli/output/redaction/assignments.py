@@ -94,18 +94,21 @@ _COUNT = re.compile(r"[0-9][0-9.,%]*(?![\w-])")
 _PATH = re.compile(r"[/~]")
 
 
-@lru_cache(maxsize=1)
-def _names(also: tuple[tuple[str, ...], ...]) -> re.Pattern[str]:
+@lru_cache(maxsize=2)
+def _names(also: tuple[tuple[str, ...], ...], *, is_ascii: bool) -> re.Pattern[str]:
+    """For a text in lower case if it is ASCII, where the search takes a quarter of the time."""
     added = "".join(f"|{'[_ -]?'.join(map(re.escape, words))}" for words in also)
-    return re.compile(_TRIGGERS + added, re.IGNORECASE)
+    return re.compile(_TRIGGERS + added, 0 if is_ascii else re.IGNORECASE)
 
 
 def without_assigned(text: str) -> str:
     """`text` with the values of secret names redacted."""
     pieces: list[str] = []
     done = position = 0
-    names = _names(also_redacted())
-    while found := names.search(text, position):
+    is_ascii = text.isascii()
+    names = _names(also_redacted(), is_ascii=is_ascii)
+    searched = text.lower() if is_ascii else text
+    while found := names.search(searched, position):
         start, end = _whole_name(text, found, done)
         position = max(end, found.end())
         name = text[start:end]

@@ -37,8 +37,13 @@ _SIGNS: tuple[str, ...] = (
 # Of what is kept because it mostly comes again: the characters of a text, of a name, and of the names of an
 # object.
 _MOST_KEPT, _LONGEST_KEPT, _MOST_NAMES = 16_384, 256, 2_048
+_NUMBERS = frozenset({int, float, bool})
 # Where case is ignored, these letters count as `i`, `k` and `s` too.
 _SIGNS += tuple(FOLDED)
+
+
+# A sign is looked for by its rarest letter: these are rare in texts, in names and in digits, the first most.
+_RARE = "_/@wkvxyjqzpgu3bf-csd"
 
 
 @cache
@@ -53,16 +58,14 @@ def _sign_in_json() -> re.Pattern[bytes]:
 
 
 def _any_of(words: Iterable[str]) -> str:
-    """A pattern that matches any of these words, as a tree of their letters: a plain alternation would try
-    each word at each position."""
-    by_first: dict[str, list[str]] = {}
+    """A pattern that matches within any of these words: at its rarest letter, with a look behind at what is
+    before it. A plain alternation would try each word at each position."""
+    by_rarest: dict[str, list[str]] = {}
     for word in words:
-        by_first.setdefault(word[0], []).append(word[1:])
-    branches = [
-        re.escape(first) + ("" if "" in rests else _any_of(rests))
-        for first, rests in sorted(by_first.items())
-    ]
-    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
+        at = min(range(len(word)), key=lambda i: (_RARE + word[i]).index(word[i]))
+        before = f"(?<={re.escape(word[: at + 1])})" if at else ""
+        by_rarest.setdefault(word[at], []).append(before + re.escape(word[at + 1 :]))
+    return "|".join(f"{re.escape(rarest)}(?:{'|'.join(rests)})" for rarest, rests in by_rarest.items())
 
 
 def redact(value: Any) -> Any:
@@ -123,7 +126,8 @@ def _is_clean(value: Any) -> bool:
         are_clean = _are_clean_names if sum(map(len, names)) <= _MOST_NAMES else _are_clean_names.__wrapped__
         if not are_clean(names, also_redacted()):
             return False
-        inner = list(value.values())
+        # Most members are numbers, or nothing.
+        inner = [held for held in value.values() if held and type(held) not in _NUMBERS]
     elif not isinstance(value, list):
         return False
     try:
@@ -166,7 +170,11 @@ def _redacted_object(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
             shown += "'"
         hidden = is_secret or (beside and name.lower() in VALUES)
         is_told = inner is None or isinstance(inner, bool) or _is_a_directory(name, inner)
-        found[shown] = REDACTED if hidden and not is_told else _redacted(inner, depth + 1)
+        # In most records one member is to be redacted, if any.
+        is_clean = depth == 0 and _is_clean(inner)
+        found[shown] = (
+            REDACTED if hidden and not is_told else inner if is_clean else _redacted(inner, depth + 1)
+        )
     return found
 
 

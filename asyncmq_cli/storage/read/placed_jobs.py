@@ -12,7 +12,7 @@ from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.read.locate import expected_members
 from asyncmq_cli.storage.schema.codec import (
     TooLarge,
-    decode_member,
+    decode_strict_member,
     is_too_large,
     large_outline,
     whole_arguments,
@@ -176,11 +176,16 @@ def _raw(piece: Piece, i: int, place: str | None, score: float | None) -> RawJob
 
 
 def _from_member(place: str | None, member: bytes) -> RawJob:
-    job = decode_member(member)
-    if job is not None:
+    found = decode_strict_member(member)
+    if found is not None:
+        job, is_strict = found
         job_id = job.get("id")
-        problem = "the job has no id" if job_id is None else None
-        return RawJob(id="" if job_id is None else str(job_id), member=job, problem=problem)
+        return RawJob(
+            id="" if job_id is None else str(job_id),
+            member=job,
+            problem="the job has no id" if job_id is None else None,
+            text=member if is_strict else None,
+        )
     if place == "waiting":
         return RawJob(id=to_text(member))
     if is_too_large(member):

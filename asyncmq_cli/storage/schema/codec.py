@@ -102,15 +102,20 @@ class TooLarge(CorruptData):
 
 def loads(raw: bytes) -> Any:
     """Decode JSON text. Raises CorruptData, and TooLarge above the memory limit."""
+    return loads_strictly(raw)[0]
+
+
+def loads_strictly(raw: bytes) -> tuple[Any, bool]:
+    """The same, and whether every strict reader takes the text. Raises CorruptData and TooLarge."""
     if is_too_large(raw):
         raise TooLarge(len(raw))
     if _is_shallow(raw) and _LONG_NUMBER not in raw.translate(_DIGITS_TO_ZERO):
         try:
-            return orjson.loads(raw)
+            return orjson.loads(raw), True
         except orjson.JSONDecodeError:
             pass
     try:
-        return json.loads(raw.decode("utf-8"))
+        return json.loads(raw.decode("utf-8")), False
     except UnicodeDecodeError as exc:
         raise CorruptData(f"not UTF-8 ({len(raw)} bytes, byte {exc.start})") from exc
     except json.JSONDecodeError as exc:
@@ -159,10 +164,27 @@ def dumps(value: Any) -> str:
 
 def decode_record(record: bytes) -> dict[str, Any]:
     """A job's record; if the job is split, without its payload part. Raises CorruptData."""
-    data = loads(record)
+    return decode_strict_record(record)[0]
+
+
+def decode_strict_record(record: bytes) -> tuple[dict[str, Any], bool]:
+    """The same, and whether every strict reader takes the text. Raises CorruptData."""
+    data, is_strict = loads_strictly(record)
     if not isinstance(data, dict):
         raise CorruptData(f"not a JSON object ({len(record)} bytes)")
-    return data
+    return data, is_strict
+
+
+def with_member(text: bytes, name: str, before: Any, after: bytes) -> bytes | None:
+    """The text of an object in which a member has another value, the rest byte for byte; None if it cannot be
+    told where the member stands. `before` is its value, a text or None, and `after` is JSON."""
+    if before is not None and not isinstance(before, str):
+        return None
+    stands = f'"{name}": {dumps(before)}'.encode()
+    # Where the name stands once, and nothing is spelt by its code, it can only be the member's.
+    if text.count(f'"{name}"'.encode()) != 1 or b"\\u" in text or stands not in text:
+        return None
+    return text.replace(stands, f'"{name}": '.encode() + after)
 
 
 def outlines(records: Sequence[bytes]) -> list[Outline | None]:
@@ -246,13 +268,18 @@ def decode_member(member: bytes) -> dict[str, Any] | None:
 
     JSON that is not an object is an id too: `123` is a valid id.
     """
+    found = decode_strict_member(member)
+    return None if found is None else found[0]
+
+
+def decode_strict_member(member: bytes) -> tuple[dict[str, Any], bool] | None:
+    """The same, and whether every strict reader takes the text."""
     if member.lstrip()[:1] != b"{":
         return None
     try:
-        job = loads(member)
+        return decode_strict_record(member)
     except CorruptData:
         return None
-    return job if isinstance(job, dict) else None
 
 
 def is_too_large(text: bytes) -> bool:

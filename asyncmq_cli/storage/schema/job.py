@@ -12,7 +12,16 @@ from typing import Any
 
 from asyncmq_cli.models.jobs import Job, SplitPart
 from asyncmq_cli.models.values import WAITING_CHILDREN
-from asyncmq_cli.storage.schema.codec import CorruptData, TooLarge, decode_record, loads, with_payload
+from asyncmq_cli.storage.schema.codec import (
+    CorruptData,
+    TooLarge,
+    decode_strict_record,
+    dumps,
+    loads,
+    loads_strictly,
+    with_member,
+    with_payload,
+)
 from asyncmq_cli.storage.schema.keys import to_text
 from asyncmq_cli.storage.schema.payloads import HeldPart
 from asyncmq_cli.storage.schema.rabbitmq import merged
@@ -27,7 +36,8 @@ class RawJob:
 
     `state` is its entry in the states hash, `record` its decoded record without the payload part,
     `member` the job as a sorted set holds it, and `score` its score there. A piece that does not exist
-    is None. `problem` says which piece could not be read.
+    is None. `problem` says which piece could not be read. `text` is the JSON of the record, or of the member
+    if there is no record, where every strict reader takes it.
     """
 
     id: str
@@ -40,6 +50,7 @@ class RawJob:
     member: Mapping[str, Any] | None = None
     score: float | None = None
     problem: str | None = None
+    text: bytes | None = None
 
 
 def add_record(raw: RawJob, record: bytes | None) -> None:
@@ -48,7 +59,10 @@ def add_record(raw: RawJob, record: bytes | None) -> None:
         return
     raw.record_size = len(record)
     try:
-        raw.record = merged(decode_record(record))
+        decoded, is_strict = decode_strict_record(record)
+        raw.record = merged(decoded)
+        if raw.record:
+            raw.text = record if is_strict and raw.record is decoded else None
     except TooLarge as exc:
         raw.problem = f"the job's record is {exc}"
     except CorruptData as exc:
@@ -63,8 +77,11 @@ def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | 
     """
     record, problem = _found(raw)
     data = dict(record) if record is not None else None
-    if data is not None:
-        problem = _overlay(data, raw) or problem
+    text = None
+    if record is not None and data is not None:
+        overlaid = _overlay(data, raw)
+        problem = overlaid or problem
+        text = None if overlaid else _overlaid_text(raw, record, data)
     return Job(
         queue=queue,
         id=raw.id,
@@ -74,6 +91,7 @@ def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | 
         due_at=raw.score if place == "delayed" else None,
         dead_at=raw.score if place == "dlq" else None,
         split=HeldPart(raw.payload) if isinstance(raw.payload, bytes) else raw.payload,
+        text=text,
     )
 
 
@@ -147,3 +165,15 @@ def _overlay(data: dict[str, Any], raw: RawJob) -> str | None:
         except ValueError:
             problem = "the job's claim holds no time"
     return problem
+
+
+def _overlaid_text(raw: RawJob, before: Mapping[str, Any], after: Mapping[str, Any]) -> bytes | None:
+    """The text of the record `before`, changed as `_overlay` did; None where that would take an encoder."""
+    text = raw.text
+    if text is not None and after.get("status") != before.get("status"):
+        text = with_member(text, "status", before.get("status"), dumps(raw.state).encode())
+    if text is not None and raw.result is not None:
+        is_strict = loads_strictly(raw.result)[1]
+        text = with_member(text, "result", before.get("result"), raw.result) if is_strict else None
+    is_rare = len(after) != len(before) or (raw.state == "active" and raw.claim is not None)
+    return None if is_rare else text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import zlib
 from typing import Any
@@ -151,3 +152,40 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(monkeypatch: pytest.Monkey
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "expected"),
+    [
+        (b'{"id": "a", "status": "waiting"}', "waiting", b'{"id": "a", "status": "done"}'),
+        (b'{"status": null, "id": "a"}', None, b'{"status": "done", "id": "a"}'),
+        (b'{"status": "waiting", "notes": "\\"status\\": \\"waiting\\""}', "waiting", ...),
+        # Which of the two is the member cannot be told, nor what is spelt in another way.
+        (b'{"status": "waiting", "kwargs": {"status": "waiting"}}', "waiting", None),
+        (b'{"args": ["status"], "status": "waiting"}', "waiting", None),
+        (b'{"st\\u0061tus": "waiting", "kwargs": {"status": "waiting"}}', "waiting", None),
+        (b'{"status":"waiting"}', "waiting", None),
+        (b'{"status": 10}', 1, None),
+        (b'{"id": "a"}', None, None),
+    ],
+)
+def test_a_member_gets_another_value_in_the_text(text: bytes, before: Any, expected: Any) -> None:
+    if expected is ...:
+        expected = text.replace(b'"waiting"', b'"done"', 1)
+    assert codec.with_member(text, "status", before, b'"done"') == expected
+
+
+NAMES = st.sampled_from(["status", "result", "sta", '"status"', "status\\", "x"])
+NESTED = st.recursive(
+    NAMES | st.none() | st.booleans() | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(NAMES, NESTED, max_size=4), st.booleans())
+def test_no_other_member_changes_in_the_text(record: dict[str, Any], is_compact: bool) -> None:
+    text = json.dumps(record, separators=(",", ":") if is_compact else None).encode()
+    if "status" in record:
+        changed = codec.with_member(text, "status", record["status"], b"[7]")
+        assert changed is None or list(json.loads(changed).items()) == list({**record, "status": [7]}.items())
