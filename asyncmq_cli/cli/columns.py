@@ -42,6 +42,7 @@ _COLUMNS: dict[tuple[str, ...], Columns] = {
     ("dlq", "list"): _of("jobs", state=None, show_secrets=False),
     ("dlq", "groups"): _of("groups", show_secrets=False),
     ("repeatables", "list"): _of("repeatables", show_secrets=False),
+    ("repeatables", "next"): _of("coming_runs", now=0.0, utc=False, show_secrets=False),
     ("workers", "list"): _of("WORKERS"),
     ("metrics", "history"): _of_history,
     ("audit",): _of("AUDIT"),

@@ -103,8 +103,9 @@ def number(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
 
 
 def _no_number(ctx: typer.Context, param: Any, kind: str, value: str) -> UsageProblem:
+    name = param.opts[0] if param.param_type_name == "option" else str(param.metavar).strip("[].")
     return UsageProblem(
-        f"{param.opts[0]} must be {kind}, not {value!r}", hint=f"'{ctx.command_path} --help' shows how"
+        f"{name} must be {kind}, not {value!r}", hint=f"'{ctx.command_path} --help' shows how"
     )
 
 

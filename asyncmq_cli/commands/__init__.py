@@ -7,7 +7,7 @@ NOUNS = {
     "queues": "List and inspect queues, pause and resume them.",
     "jobs": "Find jobs, read why they failed, retry, requeue, remove and cancel them.",
     "dlq": "Inspect the dead-letter queue: failed and expired jobs, and why they died.",
-    "repeatables": "List scheduled definitions, add, pause, resume and remove them.",
+    "repeatables": "List scheduled definitions and their coming runs, add, pause, resume and remove them.",
     "workers": "List workers with their health, forget those that are gone.",
     "metrics": "Measure throughput and backlog, keep a history, feed Prometheus.",
     "events": "Follow what happens in the queues.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +11,16 @@ from asyncmq_cli.cli import confirm
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, literal, words
-from asyncmq_cli.cli.params import DryRunOption, QueueArg, ReasonOption, YesOption, argument, option
+from asyncmq_cli.cli.params import (
+    FILTERS,
+    DryRunOption,
+    QueueArg,
+    ReasonOption,
+    YesOption,
+    argument,
+    option,
+    whole_number,
+)
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.definitions import (
@@ -29,7 +38,7 @@ from asyncmq_cli.commands.definitions import (
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.repeatables import RepeatableChange
+    from asyncmq_cli.models.repeatables import Repeatable, RepeatableChange
     from asyncmq_cli.services.repeatables.service import Address
 
 Change = Callable[["Address"], "RepeatableChange"]
@@ -41,6 +50,11 @@ IdsArg = Annotated[
     list[str] | None,
     argument("[ID...]", f"Ids, or unique beginnings of ids; {STDIN_HELP}."),
 ]
+OneIdArg = Annotated[str | None, argument("[ID]", "Id, or the unique beginning of an id.", callback=literal)]
+CountArg = Annotated[
+    str, argument("[N]", "How many runs, 1 to 1000. [default: 10]", callback=whole_number(1, 1000))
+]
+_RUNS_SHOWN = 5
 ReplaceOption = Annotated[
     str | None, option("--replace", "ID", "Remove the definition of this id in the same step.")
 ]
@@ -61,12 +75,70 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
 
     secrets = session.show_secrets
     columns = views.repeatables(show_secrets=secrets)
+    rows: Iterable[Repeatable] = session.warning_of_problems(session.repeatables.list(queue), "repeatable")
+    if session.out.for_people:
+        rows = list(rows)
     session.listing(
-        session.warning_of_problems(session.repeatables.list(queue), "repeatable"),
+        rows,
         columns,
         lambda rows: documents.repeatables(rows, show_secrets=secrets),
         lambda row: documents.repeatable(row, show_secrets=secrets),
     )
+    if session.out.for_people and any(row.get("cron") is not None for row in rows):
+        session.out.footer("cron expressions are read in UTC")
+
+
+@command(app, "show", "secrets", "full")
+def show(
+    session: Session, queue: QueueArg, repeatable_id: OneIdArg = None, task: ByTaskOption = None
+) -> None:
+    """Show one definition: its schedule, its arguments and its next runs.
+
+    \b
+    Examples:
+      asyncmq repeatables show emails 3f9c21d0
+      asyncmq repeatables show emails --task app.digest --json | jq .next_runs
+    """
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.text import repeatable_detail
+
+    ids = None if repeatable_id is None else [repeatable_id]
+    (address,) = _addresses(session, queue, ids, task)
+    found, runs = session.repeatables.show(address, _RUNS_SHOWN)
+    session.warn_of_problems([found], "repeatable")
+    secrets, utc = session.show_secrets, session.out.utc
+    session.detail(
+        lambda: documents.repeatable_detail(found, runs, show_secrets=secrets),
+        lambda now: repeatable_detail.lines(found, runs, now=now, utc=utc, show_secrets=secrets),
+    )
+
+
+@command(app, "next", "ndjson", "fields")
+def next_(
+    session: Session,
+    count: CountArg = "10",
+    queue: Annotated[
+        list[str] | None, option("--queue", "QUEUE", "Only this queue; may be repeated.", title=FILTERS)
+    ] = None,
+) -> None:
+    """Show the coming runs of all definitions that are not paused, as a calendar.
+
+    The next run of each is the stored one; those behind it are computed from its schedule.
+
+    \b
+    Examples:
+      asyncmq repeatables next
+      asyncmq repeatables next 50 --queue emails
+    """
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
+
+    runs = session.repeatables.coming(queue or [], int(count))
+    columns = views.coming_runs(session.now(), utc=session.out.utc, show_secrets=False)
+    session.listing(runs, columns, documents.coming_runs, documents.coming_run)
+    if session.out.for_people:
+        zone = "UTC" if session.out.utc else "local time"
+        session.out.footer(f"in {zone}; cron expressions are read in UTC" if runs else "no coming runs")
 
 
 @command(app, "add")

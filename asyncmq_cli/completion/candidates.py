@@ -18,6 +18,7 @@ _KINDS = {
     "QUEUE": "queues",
     "job_id": "jobs",
     "job_ids": "jobs",
+    "repeatable_id": "repeatables",
     "repeatable_ids": "repeatables",
     "group": "groups",
     "task": "tasks",

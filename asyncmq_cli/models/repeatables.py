@@ -28,6 +28,19 @@ class Repeatable:
 
 
 @dataclass(frozen=True, slots=True)
+class ComingRun:
+    """One run that a definition will have, at `timestamp`. The first of a definition is the stored one, and
+    may be past; those behind it are computed."""
+
+    timestamp: float
+    repeatable: Repeatable
+
+    @property
+    def overdue(self) -> bool:
+        return self.repeatable.overdue and self.timestamp == self.repeatable.next_run
+
+
+@dataclass(frozen=True, slots=True)
 class RepeatableChange(ChangeReport):
     """The outcome of a change of one definition.
 

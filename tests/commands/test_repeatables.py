@@ -367,7 +367,9 @@ def test_on_a_terminal_and_in_a_pipe(server: PrivateRedis, client: redis.Redis, 
     store(server.url, "a-queue-with-a-long-name", {"task_id": "app.jobs.reports.weekly.Send", "every": 1})
     screen = on_terminal("repeatables", "list", url=server.url)
     assert max(len(line) for line in screen.lines) <= 80, screen.text
-    assert screen.lines[0].split() == ["ID", "QUEUE", "TASK", "SCHEDULE", "NEXT", "RUN", "STATE"]
+    titles = ["ID", "QUEUE", "TASK", "SCHEDULE", "NEXT RUN", "STATE", "ARGUMENTS"]
+    assert screen.lines[0].split() == " ".join(titles).split()
+    assert "every 1h30m" in screen.text, "arguments give way to the schedule"
     short = repeatable_identity(TICK).removeprefix("repeatable:")[:10]
     (line,) = [line for line in screen.lines if line.startswith(short)]
     assert line.split()[1:8] == ["mail", "app.tick", "0", "7", "*", "*", "*"]
@@ -495,3 +497,73 @@ def test_what_a_cron_expression_does_not_mean_here_is_said(run: Run) -> None:
     assert every.code == 2 and "--every 5m" in every.stderr
     assert run(*add, "R R * * *").code == 2
     assert run(*add, "0 0 * mar,apr fri").code == 0
+
+
+def test_the_list_tells_two_definitions_of_a_task_apart(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    client.flushall()
+    store(server.url, "mail", {**DIGEST, "args": ["in\x1b"]}, {**DIGEST, "args": ["out", 2]}, TICK)
+    cli("repeatables", "pause", "mail", "--task", "app.tick")
+    rows = {line.split("\t")[6]: line.split("\t")[2:6] for line in cli("repeatables", "list").lines}
+    digest = [f'{first}, api_token="[redacted]"' for first in ('"in\\\\u001b"', '"out", 2')]
+    assert set(rows) == {*digest, ""}
+    assert rows[digest[0]][:2] == rows[digest[1]][:2] == ["app.digest", "every 1h30m"]
+    # A paused definition has no next run; the document keeps the stored one.
+    assert rows[""] == ["app.tick", "0 7 * * *", "", "paused"]
+    assert all(row["next_run"] for row in cli("repeatables", "list", "--json").json["repeatables"])
+    screen = on_terminal("repeatables", "list", url=server.url, columns=120)
+    assert screen.lines[-1] == "cron expressions are read in UTC"
+    assert (
+        'api_token="hunter2"'
+        in on_terminal("repeatables", "list", "--show-secrets", url=server.url, columns=160).text
+    )
+
+
+def test_one_definition_with_its_next_runs(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
+    document = cli("repeatables", "show", "tenant:a", repeatable_identity(DIGEST)[:20], "--json").json
+    assert list(document) == [*ROW, "next_runs"]
+    first = document["next_run"]
+    assert document["next_runs"] == pytest.approx([first + 5400 * number for number in range(5)])
+    screen = on_terminal("repeatables", "show", "tenant:a", "--task", "app.digest", "--utc", url=server.url)
+    assert [line.split(":")[0] for line in screen.lines[:8]] == [
+        *("Id", "Queue", "Task", "Schedule", "Arguments", "Options", "State", "Next runs (UTC)"),
+    ]
+    assert len(screen.lines) == 8 + 5 and "hunter2" not in screen.text
+    cli("repeatables", "pause", "tenant:a", "--task", "app.digest")
+    assert cli("repeatables", "show", "tenant:a", "--task", "app.digest", "--json").json["next_runs"] == []
+    missing = cli("repeatables", "show", "mail", "--task", "app.tik")
+    assert (missing.code, missing.stdout) == (4, "")
+    assert missing.stderr.endswith("hint: did you mean --task app.tick?\n")
+    assert cli("repeatables", "show", "mail", "--task", "app.tick").code == 2, "two have that task"
+    assert cli("repeatables", "show", "mail").code == 2
+
+
+def test_coming_runs_of_all_definitions_in_the_order_of_time(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    now = time.time()
+    client.flushall()
+    client.zadd("queue:a:repeatables", {'{"task_id":"often","every":600}': now + 300})
+    client.zadd("queue:b:repeatables", {'{"task_id":"late","every":1500}': now - 700})
+    client.zadd("queue:b:repeatables", {'{"task_id":"rests","every":1,"paused":true}': now})
+    client.zadd("queue:b:repeatables", {'{"task_id":"never","cron":"0 0 30 2 *"}': now + 1000})
+    runs = cli("repeatables", "next", "6", "--json").json["runs"]
+    assert [(run["task_id"], round(run["timestamp"] - now, -2)) for run in runs] == [
+        *(("late", -700), ("often", 300), ("often", 900), ("never", 1000)),
+        *(("often", 1500), ("late", 1500)),
+    ]
+    assert [run["overdue"] for run in runs if run["task_id"] == "late"] == [True, False]
+    listed = [json.loads(line) for line in cli("repeatables", "next", "5", "--ndjson").lines]
+    assert listed == runs[:5]
+    assert len(cli("repeatables", "next").lines) == 10
+    of_one = cli("repeatables", "next", "2", "--queue", "a").lines
+    assert [line.split("\t")[2] for line in of_one] == ["a", "a"]
+    assert cli("repeatables", "next", "--queue", "c").code == 4
+    assert cli("repeatables", "next", "0").stderr.startswith("error: N must be a whole number from 1 to 1000")
+    screen = on_terminal("repeatables", "next", "3", url=server.url, columns=160)
+    assert screen.lines[0].split()[:2] == ["AT", "IN"]
+    assert " overdue " in screen.lines[1]
+    client.flushall()
+    assert cli("repeatables", "next", "--json").json == {"runs": []}
+    assert on_terminal("repeatables", "next", url=server.url).lines[-1] == "no coming runs"

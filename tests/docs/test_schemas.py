@@ -40,6 +40,8 @@ READING: dict[str, list[list[str]]] = {
     "dlq list": [["emails"], ["emails", "--newer-than", "1h", "--sort", "oldest"]],
     "dlq groups": [["emails"], ["imports"]],
     "repeatables list": [[], ["emails"]],
+    "repeatables show": [["emails", "--task", "app.digest"]],
+    "repeatables next": [[], ["3", "--queue", "emails"]],
     "workers list": [[], ["--queue", "emails"]],
     "workers forget": [["worker-1", "--force", "--yes"], ["nobody", "--yes"]],
     "metrics show": [[], ["--no-record"]],

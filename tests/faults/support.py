@@ -33,6 +33,8 @@ READERS: dict[str, Args] = {
     "dlq list": ("dlq", "list", QUEUE),
     "dlq groups": ("dlq", "groups", QUEUE),
     "repeatables list": ("repeatables", "list"),
+    "repeatables show": ("repeatables", "show", QUEUE, "--task", "app.tick"),
+    "repeatables next": ("repeatables", "next", "1"),
     "workers list": ("workers", "list"),
     "audit": ("audit",),
     # While the tests run the repeatable becomes overdue, which is no fault.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.job_details import JobDetail, JobError
     from asyncmq_cli.models.job_lists import JobPage
     from asyncmq_cli.models.jobs import Job
-    from asyncmq_cli.models.repeatables import Repeatable
+    from asyncmq_cli.models.repeatables import ComingRun, Repeatable
     from asyncmq_cli.models.workers import Worker, WorkerPage
 
 Document = dict[str, Any]
@@ -221,6 +221,24 @@ def repeatable(value: Repeatable, *, show_secrets: bool) -> Document:
 
 def repeatables(values: Iterable[Repeatable], *, show_secrets: bool) -> Document:
     return {"repeatables": [repeatable(value, show_secrets=show_secrets) for value in values]}
+
+
+def repeatable_detail(value: Repeatable, next_runs: Sequence[float], *, show_secrets: bool) -> Document:
+    return {**repeatable(value, show_secrets=show_secrets), "next_runs": list(next_runs)}
+
+
+def coming_run(run: ComingRun) -> Document:
+    row = repeatable(run.repeatable, show_secrets=False)
+    return {
+        "timestamp": run.timestamp,
+        "time": rfc3339(run.timestamp),
+        **{name: row[name] for name in ("queue", "id", "task_id", "every", "cron")},
+        "overdue": run.overdue,
+    }
+
+
+def coming_runs(runs: Iterable[ComingRun]) -> Document:
+    return {"runs": [coming_run(run) for run in runs]}
 
 
 def worker(value: Worker) -> Document:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +12,7 @@ from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
 from asyncmq_cli.output.tables.tables import counted
-from asyncmq_cli.output.text.times import clock, date, interval, relative
+from asyncmq_cli.output.text.times import clock, date, interval, moment, relative, rfc3339
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent, AuditRun, ChangeResult
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.job_lists import JobPage
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.models.queues import QueueStats
-    from asyncmq_cli.models.repeatables import Repeatable
+    from asyncmq_cli.models.repeatables import ComingRun, Repeatable
     from asyncmq_cli.models.snapshots import LatestJob, LatestQueue
     from asyncmq_cli.models.workers import Worker, WorkerPage
 
@@ -333,16 +333,58 @@ def repeatables(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
     """People see the beginning of an id; commands take any unique beginning."""
     shown = _shown(show_secrets)
     return (
-        Column("ID", lambda row: row.id, "id", short=lambda text: text.removeprefix("repeatable:")[:10]),
+        Column("ID", lambda row: row.id, "id", short=short_repeatable_id),
         Column("QUEUE", lambda row: row.queue, "name"),
         Column("TASK", lambda row: shown(row.get("task_id") or row.get("name")), "path", ample=15),
-        Column("SCHEDULE", lambda row: shown(schedule(row)), ample=12, least=9),
-        Column("NEXT RUN", lambda row: row.next_run, "time"),
-        Column("STATE", _repeatable_state, "state"),
+        Column("SCHEDULE", lambda row: shown(schedule(row)), ample=15, least=15),
+        Column("NEXT RUN", lambda row: None if row.paused else row.next_run, "time"),
+        Column("STATE", repeatable_state, "state"),
+        Column("ARGUMENTS", arguments(show_secrets=show_secrets), ample=12, least=8, worth=-1),
     )
 
 
-def _repeatable_state(row: Repeatable) -> str:
+def arguments(*, show_secrets: bool) -> Callable[[Repeatable], str | None]:
+    """What tells two definitions of a task apart, as in a call: `"inbox", to="ana"`."""
+    from asyncmq_cli.output.json.text import encode
+
+    def text(row: Repeatable) -> str | None:
+        held = dict(row.definition or {})
+        held = held if show_secrets else redact(held)
+        args, kwargs = held.get("args"), held.get("kwargs")
+        parts = [encode(value).decode() for value in args] if isinstance(args, list | tuple) else []
+        if isinstance(kwargs, Mapping):
+            parts += [f"{name}={encode(value).decode()}" for name, value in kwargs.items()]
+        return ", ".join(parts) or None
+
+    return text
+
+
+def coming_runs(now: float, *, utc: bool, show_secrets: bool) -> tuple[Column[ComingRun], ...]:
+    shown = _shown(show_secrets)
+    call = arguments(show_secrets=show_secrets)
+
+    def wait(run: ComingRun) -> str:
+        return "overdue" if run.overdue else relative(run.timestamp, now)
+
+    def at(run: ComingRun) -> str:
+        return moment(run.timestamp, utc=utc or None)
+
+    return (
+        Column("AT", lambda run: rfc3339(run.timestamp), for_row=at, ample=20, least=20),
+        Column("IN", lambda run: wait(run), worth=1),
+        Column("QUEUE", lambda run: run.repeatable.queue, "name"),
+        Column("TASK", lambda run: shown(run.repeatable.get("task_id")), "path", ample=15),
+        Column("ARGUMENTS", lambda run: call(run.repeatable), ample=12, least=8, worth=-1),
+        Column("SCHEDULE", lambda run: shown(schedule(run.repeatable)), ample=15, least=15),
+        Column("ID", lambda run: run.repeatable.id, "id", wide=True, short=short_repeatable_id),
+    )
+
+
+def short_repeatable_id(text: str) -> str:
+    return text.removeprefix("repeatable:")[:10]
+
+
+def repeatable_state(row: Repeatable) -> str:
     if row.definition is None:
         return "unreadable"
     return "paused" if row.paused else "overdue" if row.overdue else "scheduled"

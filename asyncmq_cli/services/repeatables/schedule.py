@@ -36,17 +36,21 @@ def next_runs(definition: Mapping[str, Any], now: float, count: int = 5) -> list
 
     Cron expressions are read in UTC, as AsyncMQ does. Raises InvalidSchedule if there is no run.
     """
-    if "cron" in definition:
-        runs = list(islice(_by_cron(definition["cron"], now), count))
-        wanted = f"{definition['cron']!r} never comes"
-    elif "every" in definition:
-        runs = list(islice(_by_interval(definition["every"], now), count))
-        wanted = f"the interval {definition['every']!r} is too long"
-    else:
-        raise InvalidSchedule("it has neither an interval nor a cron expression")
+    runs = list(islice(runs_after(definition, now), count))
+    if not runs and "cron" in definition:
+        raise InvalidSchedule(f"{definition['cron']!r} never comes")
     if not runs:
-        raise InvalidSchedule(wanted)
+        raise InvalidSchedule(f"the interval {definition['every']!r} is too long")
     return runs
+
+
+def runs_after(definition: Mapping[str, Any], moment: float) -> Iterator[float]:
+    """The runs after `moment`, without end unless the schedule has one. Raises InvalidSchedule."""
+    if "cron" in definition:
+        return _by_cron(definition["cron"], moment)
+    if "every" in definition:
+        return _by_interval(definition["every"], moment)
+    raise InvalidSchedule("it has neither an interval nor a cron expression")
 
 
 class SchedulerClock:

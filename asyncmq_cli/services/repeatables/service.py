@@ -5,12 +5,17 @@ A change acts on one definition, found by its identity, and on every member stor
 
 from __future__ import annotations
 
+import builtins
 import functools
+import heapq
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.errors import (
@@ -21,13 +26,13 @@ from asyncmq_cli.errors import (
     UsageProblem,
     WrongType,
 )
-from asyncmq_cli.models.repeatables import Repeatable, RepeatableChange
+from asyncmq_cli.models.repeatables import ComingRun, Repeatable, RepeatableChange
 from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.changes.runner import Attempt, Runner
 from asyncmq_cli.services.jobs.lookup import nearest_queues, nearest_suffix, require_queue
 from asyncmq_cli.services.repeatables import plans
 from asyncmq_cli.services.repeatables.plans import Plan, name_of
-from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, SchedulerClock
+from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, SchedulerClock, runs_after
 from asyncmq_cli.storage.read.repeatables import (
     IDENTITY_PREFIX,
     Found,
@@ -106,6 +111,23 @@ class RepeatableService:
                 if queue is not None:
                     raise
                 self._store.warn_of(name, exc.message)
+
+    def show(self, address: Address, count: int) -> tuple[Repeatable, Sequence[float]]:
+        """One definition, and its next runs: `count`, or none where it is paused. Raises AmbiguousRepeatable,
+        RepeatableNotFound or QueueNotFound."""
+        member = retry_while_busy(lambda: self._resolve(address))
+        rows = (row for row in self.list(address.queue) if row.id == member.id)
+        # The scheduler may have taken it for a moment.
+        row = next(rows, None) or _listed(address.queue, member, 1, overdue=False)
+        runs = islice(_coming(row, self._store.now()), count)
+        return row, [run.timestamp for run in runs]
+
+    def coming(self, queues: Sequence[str], count: int) -> builtins.list[ComingRun]:
+        """The next runs of all definitions in these queues, or in all queues, in the order of time."""
+        rows = chain.from_iterable(map(self.list, dict.fromkeys(queues))) if queues else self.list(None)
+        now = self._store.now()
+        runs = [_coming(row, now) for row in rows]
+        return list(islice(heapq.merge(*runs, key=attrgetter("timestamp")), count))
 
     def add(
         self,
@@ -300,6 +322,18 @@ def retry_while_busy(attempt: Callable[[], T]) -> T:
 
 def _raise(error: AdminError, attempt: Attempt) -> str | None:
     raise error
+
+
+def _coming(row: Repeatable, now: float) -> Iterator[ComingRun]:
+    """The runs of a definition: the stored one, then those that its schedule gives. None while it is paused,
+    or where it cannot be read."""
+    if row.definition is None or row.paused:
+        return
+    yield ComingRun(row.next_run, row)
+    # A schedule that never comes again ends; whoever stored it is told by `add` and `doctor`.
+    with suppress(InvalidSchedule):
+        for run in runs_after(row.definition, max(row.next_run, now)):
+            yield ComingRun(run, row)
 
 
 def _listed(queue: str, member: Member, stored: int, *, overdue: bool) -> Repeatable:
