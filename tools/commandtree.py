@@ -1,58 +1,17 @@
-"""The commands as the built program has them, for whoever writes about them."""
+"""The commands of the built program, for whoever writes about them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import typer
 
 from asyncmq_cli.app import app
+from asyncmq_cli.cli import command_tree
 from asyncmq_cli.cli.around_typer import with_values
-from asyncmq_cli.cli.params import GLOBAL_OPTIONS
-
-PROGRAM = "asyncmq"
-
-_NOTE = re.compile(r"\s*\[([^\[\]]+)\]\Z")
-_KNOWN_NOTE = re.compile(r"env(?: var)?: |default: |required\Z|[\d.-]*(?:<=?)?x(?:[<>]=?[\d.-]+)?\Z")
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """An argument or an option. `name` is as help has it: `--state STATE`."""
-
-    name: str
-    text: str
-    default: str | None = None
-    env: str | None = None
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Command:
-    """`path` is without the program's name; `text` are paragraphs."""
-
-    path: tuple[str, ...]
-    usage: str
-    text: Sequence[str]
-    examples: Sequence[str]
-    arguments: Sequence[Parameter]
-    options: Sequence[Parameter]
-    global_options: Sequence[Parameter]
-    takes: frozenset[str] = field(default_factory=frozenset)
-
-    @property
-    def name(self) -> str:
-        return " ".join(self.path)
-
-
-@dataclass(frozen=True)
-class Noun:
-    name: str
-    text: Sequence[str]
-    commands: Sequence[Command]
+from asyncmq_cli.cli.command_tree import PROGRAM
+from asyncmq_cli.models.program import Command, Noun
 
 
 def built() -> Any:
@@ -60,25 +19,15 @@ def built() -> Any:
 
 
 def root() -> Command:
-    return _command(built(), ())
+    return command_tree.of_root(built())
 
 
 def tree() -> Iterator[Noun | Command]:
-    """Nouns with their verbs, and commands that have none, in the order of the program's own help."""
-    for name, command in _shown(built()):
-        if not hasattr(command, "commands"):
-            yield _command(command, (name,))
-            continue
-        verbs = [_command(verb, (name, word)) for word, verb in _shown(command)]
-        yield Noun(name, _paragraphs(command.help or "")[0], verbs)
+    return command_tree.tree(built())
 
 
 def commands() -> Iterator[Command]:
-    for one in tree():
-        if isinstance(one, Noun):
-            yield from one.commands
-        else:
-            yield one
+    return command_tree.commands(built())
 
 
 def parse(words: Sequence[str]) -> None:
@@ -93,84 +42,3 @@ def parse(words: Sequence[str]) -> None:
         if not left:
             return
         name, command, rest = command.resolve_command(context, left)
-
-
-def _shown(group: Any) -> list[tuple[str, Any]]:
-    context = _context(group, ())
-    found = [(name, group.get_command(context, name)) for name in group.list_commands(context)]
-    return [(name, command) for name, command in found if not command.hidden]
-
-
-def _context(command: Any, path: Sequence[str]) -> Any:
-    return command.make_context(" ".join((PROGRAM, *path)), [], resilient_parsing=True)
-
-
-def _command(command: Any, path: tuple[str, ...]) -> Command:
-    context = _context(command, path)
-    text, examples = _paragraphs(command.help or "")
-    arguments, own, shared = [], [], []
-    for param in command.get_params(context):
-        record = param.get_help_record(context)
-        if record is None:
-            continue
-        if param.param_type_name == "argument":
-            arguments.append(_parameter(param.metavar, record[1]))
-        elif param.name == "help" or _is_global(param):
-            shared.append(_parameter(*record))
-        else:
-            own.append(_parameter(*record))
-    return Command(
-        path=path,
-        usage=" ".join((context.command_path, *command.collect_usage_pieces(context))),
-        text=text,
-        examples=examples,
-        arguments=arguments,
-        options=own,
-        global_options=shared,
-        takes=frozenset(_options(command)),
-    )
-
-
-def _is_global(param: Any) -> bool:
-    """Whether it is the global option itself: `check` has short names for some."""
-    if param.name not in GLOBAL_OPTIONS:
-        return False
-    declared = GLOBAL_OPTIONS[param.name][0].__metadata__[0]
-    return set(param.opts) <= {declared.default, *declared.param_decls}
-
-
-def _options(command: Any) -> Iterator[str]:
-    for param in command.params:
-        if param.param_type_name == "option" and not param.hidden:
-            yield from param.opts
-
-
-def _paragraphs(text: str) -> tuple[list[str], list[str]]:
-    """What a help text says, and the lines of its examples."""
-    said, examples = [], []
-    for part in text.split("\n\n"):
-        if part.startswith("\b\nExample"):
-            examples = [line.strip() for line in part.splitlines()[2:]]
-        else:
-            said.append(" ".join(part.replace("\b", "").split()))
-    return said, examples
-
-
-def _parameter(name: str, text: str) -> Parameter:
-    """Take the notes in brackets off the end of a help text."""
-    facts: dict[str, str] = {}
-    while (found := _NOTE.search(text)) and _KNOWN_NOTE.match(found[1].split("; ")[0]):
-        text = text[: found.start()]
-        last = ""
-        for note in found[1].split("; "):
-            key, _, value = note.partition(": ")
-            if key in ("env", "env var", "default"):
-                last = key.split()[0]
-                facts[last] = value
-            elif note == "required":
-                facts["required"] = note
-            elif last and not _KNOWN_NOTE.match(note):
-                facts[last] += f"; {note}"
-    return Parameter(
-        name.rstrip("."), text.strip(), facts.get("default"), facts.get("env"), "required" in facts
-    )

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from asyncmq_cli import __version__
 from asyncmq_cli.exit_status import ExitStatus
+from asyncmq_cli.models.program import Command, Noun, Parameter
 from tools import commandtree, pages
-from tools.commandtree import Command, Noun, Parameter
 
 CONVENTIONS = (
     "Nouns are plural, and the singular works too: `job retry` is `jobs retry`. Where ids are taken, `-` "

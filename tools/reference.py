@@ -9,8 +9,8 @@ from pathlib import Path
 from asyncmq_cli.exit_status import ExitStatus
 from asyncmq_cli.models.actions import ACTIONS
 from asyncmq_cli.models.checks import PROBES, ProbeKind
+from asyncmq_cli.models.program import Command, Noun, Parameter
 from tools import commandtree, layers
-from tools.commandtree import Command, Noun, Parameter
 from tools.manpage import CONVENTIONS, manual
 from tools.pages import with_table
 
@@ -64,7 +64,11 @@ def _probe(probe: ProbeKind) -> str:
 
 def keys_page() -> str:
     rows = [
-        (f"`{each.name}`", ", ".join(f"`{source}`" for source in each.sources), each.meaning)
+        (
+            f"`{each.name}`",
+            ", ".join(f"`{source}`" for source in each.sources),
+            f"`{each.command}`" + (f": {each.note}" if each.note else ""),
+        )
         for each in ACTIONS
     ]
     return with_table(KEYS.read_text(encoding="utf-8"), "Action", rows)

@@ -60,6 +60,7 @@ def _one_of(choices: Sequence[str]) -> dict[str, Any]:
                 require_choice(value, choices)
         return given
 
+    check.choices = choices  # type: ignore[attr-defined]  # for `help --json`
     return {"callback": check, **completed_by(choices)} if choices else {}
 
 

@@ -21,5 +21,6 @@ COMMANDS = {
     "doctor": "Find what crashes and bugs leave behind: lost jobs, leftovers, duplicates.",
     "ui": "Open an interactive screen to look through queues, jobs and workers.",
     "demo": "Try everything on a throw-away Redis with a real AsyncMQ worker in it.",
+    "schema": "Print the JSON Schema of a document that --json prints.",
     "help": "Show how a command is used, as --help after it does.",
 }

@@ -66,6 +66,8 @@ READING: dict[str, list[list[str]]] = {
     "context show": [[]],
     "context use": [["--none"]],
     "context prompt": [[]],
+    "schema": [[]],
+    "help": [[], ["jobs", "retry"]],
 }
 CHANGING: dict[str, list[list[str]]] = {
     "queues pause": [["emails"], ["emails", "ghost"], ["emails", "--dry-run"]],

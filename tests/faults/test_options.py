@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from asyncmq_cli.cli import command_tree
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result
 from tests.faults.scale import WHOLE, record, scaled, seeded
@@ -177,7 +178,7 @@ def value_options() -> Iterator[Tried]:
 
 
 def _commands(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, command in commandtree._shown(group):
+    for name, command in command_tree.shown(group):
         if hasattr(command, "commands"):
             yield from _commands(command, (*path, name))
         else:

@@ -1,0 +1,47 @@
+"""The commands of the program, as help, manual and `help --json` have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An argument or an option. `name` is as help has it: `--state STATE`. `options` are its names alone,
+    `metavar` is its value's, None for a flag."""
+
+    name: str
+    text: str
+    default: str | None = None
+    env: str | None = None
+    required: bool = False
+    options: Sequence[str] = ()
+    metavar: str | None = None
+    repeatable: bool = False
+    choices: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Command:
+    """`path` is without the program's name; `text` are paragraphs."""
+
+    path: tuple[str, ...]
+    usage: str
+    text: Sequence[str]
+    examples: Sequence[str]
+    arguments: Sequence[Parameter]
+    options: Sequence[Parameter]
+    global_options: Sequence[Parameter]
+    takes: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.path)
+
+
+@dataclass(frozen=True)
+class Noun:
+    name: str
+    text: Sequence[str]
+    commands: Sequence[Command]
