@@ -140,11 +140,14 @@ _MOST_NAMED = 3
 
 
 class JobNotFound(AdminError):
-    """Redis holds nothing of this job. `nearest` are ids that begin with the one given."""
+    """Redis holds nothing of this job. `nearest` are ids that begin with the one given. Without a `queue`,
+    several were looked through, and `where` says which."""
 
     code, exit_code = "job_not_found", ExitStatus.NOT_FOUND
 
-    def __init__(self, queue: str, job_id: str, nearest: Sequence[str] = ()) -> None:
+    def __init__(
+        self, queue: str | None, job_id: str, nearest: Sequence[str] = (), *, where: str = "in any queue"
+    ) -> None:
         shown = nearest[:_MOST_NAMED]
         hint: str | None
         if len(nearest) == 1:
@@ -153,12 +156,29 @@ class JobNotFound(AdminError):
             more = ["…"] if len(shown) < len(nearest) else []
             hint = f"{len(nearest)} ids begin with it: {', '.join([*shown, *more])}"
         else:
-            line = command_line("jobs", "list", queue, "--state", "all", "--job-id", "PART")
+            named = [] if queue is None else [queue]
+            line = command_line("jobs", "list", *named, "--state", "all", "--job-id", "PART")
             hint = f"{line} finds a job by part of its id"
         super().__init__(
-            f"no job {job_id!r} in queue {queue!r}",
+            f"no job {job_id!r} {where if queue is None else f'in queue {queue!r}'}",
             hint=hint,
             details={"queue": queue, "job_id": job_id, "nearest": list(shown)},
+        )
+
+
+class AmbiguousJob(UsageProblem):
+    """Jobs of more than one queue have this id."""
+
+    code = "ambiguous_job"
+
+    def __init__(self, job_id: str, queues: Sequence[str]) -> None:
+        shown = [repr(queue) for queue in queues[:_MOST_NAMED]]
+        if len(queues) > _MOST_NAMED:
+            shown.append(f"{len(queues) - _MOST_NAMED} more")
+        super().__init__(
+            f"job {job_id!r} is in the queues {', '.join(shown[:-1])} and {shown[-1]}",
+            hint="name the queue before the id",
+            details={"job_id": job_id, "queues": list(queues)},
         )
 
 

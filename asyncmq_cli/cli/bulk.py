@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.cli import confirm
 from asyncmq_cli.cli import targets as parse
-from asyncmq_cli.cli.ids_from_stdin import job_ids
+from asyncmq_cli.cli.jobs_meant import named_jobs
 from asyncmq_cli.cli.paging import note_no_match
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.changes.jobs import ChangeRequest
     from asyncmq_cli.services.changes.selection import Selection
 
+_IDLE_NAMED = 5
 Run = Callable[["ChangeRequest"], "ChangeReport"]
 
 
@@ -36,15 +37,16 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
     if options.dry_run:
         for line in cut_offs:
             session.out.remark("note", line)
-    chosen = _found(session, targets, options) if by_filter else _of_ids(session, targets)
+    if by_filter:
+        queue, chosen = targets.queue, _found(session, targets, options)
+    else:
+        queue, chosen = named_jobs(session, targets.queue, targets.job_ids or [])
 
     def request(advance: Callable[[int], None] | None = None, *, dry_run: bool) -> ChangeRequest:
         pace = BulkOptions(rate=rate, abort_above=abort_above, progress=advance)
-        return ChangeRequest(
-            targets.queue, chosen, options.reason, dry_run, options.noun, pace, options.backup
-        )
+        return ChangeRequest(queue, chosen, options.reason, dry_run, options.noun, pace, options.backup)
 
-    overflow = confirm.of_overflow(session, len(chosen.job_ids))
+    overflow = confirm.of_overflow(session, chosen.count)
     if not options.dry_run and not options.yes:
         if by_filter:
             _ask(session, _confirmation(targets, options, chosen, [*cut_offs, *overflow]))
@@ -55,31 +57,28 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
         for line in overflow:
             session.out.remark("warning", line)
     # Before the change: an error after it would report a change that was made as a failure.
-    idle = _idleness(session, targets.queue, options) if abort_above is None else None
-    with progress.of_changes(
-        session.out, options.verb, len(chosen.job_ids) if by_filter else 0, rate
-    ) as advance:
+    idle = _idleness(session, chosen, options) if abort_above is None else []
+    with progress.of_changes(session.out, options.verb, chosen.count if by_filter else 0, rate) as advance:
         report = run(request(advance, dry_run=options.dry_run))
     try:
         session.report(report, brief=by_filter)
-        if idle is not None and report.succeeded:
-            session.out.remark("note", f"{idle}, so the jobs stay waiting")
+        for why in idle if report.succeeded else ():
+            session.out.remark("note", f"{why}, so the jobs stay waiting")
     finally:
         if options.backup is not None and report.succeeded and not report.dry_run:
             confirm.note_backup(session, options.backup)
 
 
-def _idleness(session: Session, queue: str, options: ChangeOptions) -> str | None:
-    """Why retried jobs will only wait, or None. For people; a program asks `check`."""
+def _idleness(session: Session, chosen: Selection, options: ChangeOptions) -> list[str]:
+    """Why retried jobs will only wait, of the first few queues where they will. For people; a program asks
+    `check`."""
     if options.verb != "retry" or options.dry_run or not session.out.for_people:
-        return None
-    return session.job_changes.why_idle(queue)
-
-
-def _of_ids(session: Session, targets: Targets) -> Selection:
-    from asyncmq_cli.services.changes.selection import Selection
-
-    return Selection(job_ids(session, targets.queue, targets.job_ids or []))
+        return []
+    queues = list(chosen.by_queue)[:_IDLE_NAMED]
+    found = {queue: session.job_changes.why_idle(queue) for queue in queues}
+    if len(queues) == 1:
+        return [why for why in found.values() if why is not None]
+    return [f"queue {queue!r}: {why}" for queue, why in found.items() if why is not None]
 
 
 def _found(session: Session, targets: Targets, options: ChangeOptions) -> Selection:
@@ -92,7 +91,7 @@ def _found(session: Session, targets: Targets, options: ChangeOptions) -> Select
         chosen = _selection(session, targets)
     except (QueueNotFound, GroupNotFound, AmbiguousGroup) as exc:
         if not options.dry_run:
-            nothing = ChangeRequest(targets.queue, Selection([]), options.reason, noun=options.noun)
+            nothing = ChangeRequest(targets.queue, Selection({}), options.reason, noun=options.noun)
             session.job_changes.refused(options.verb, nothing, exc)
         raise
     if chosen.nameless:
@@ -106,11 +105,11 @@ def _found(session: Session, targets: Targets, options: ChangeOptions) -> Select
 def _selection(session: Session, targets: Targets) -> Selection:
     from asyncmq_cli.services.changes.selection import Share, select
 
-    wanted = session.filter
+    wanted, scope = session.filter, session.scope(targets.queue)
     if targets.dead:
-        jobs = session.dlq.matching(targets.queue, wanted)
+        jobs = session.dlq.matching(scope, wanted)
     else:
-        jobs = session.jobs.matching(targets.queue, targets.state or targets.default_state, wanted)
+        jobs = session.jobs.matching(scope, targets.state or targets.default_state, wanted)
     limit, percent = session.flags.get("limit"), parse.percent_of(session.flags, "percent", "--percent")
     if limit is not None and percent is not None:
         raise UsageProblem("--limit and --percent exclude each other")
@@ -118,7 +117,7 @@ def _selection(session: Session, targets: Targets) -> Selection:
 
 
 def _ask(session: Session, confirmation: confirm.Confirmation) -> None:
-    confirm.ask(session, confirmation, lambda job_ids: session.jobs.heads(confirmation.queue, job_ids))
+    confirm.ask(session, confirmation, session.jobs.heads)
 
 
 def _cut_offs(session: Session) -> list[str]:
@@ -147,9 +146,7 @@ def _confirmation(
         remarks.insert(
             0, f"only {targets.default_state} jobs; {targets.other_states or '--state sets another'}"
         )
-    return confirm.Confirmation(
-        options.verb, targets.queue, chosen.job_ids, chosen.states, chosen.total, remarks=remarks
-    )
+    return confirm.Confirmation(options.verb, chosen.by_queue, chosen.states, chosen.total, remarks=remarks)
 
 
 def _of_backup(options: ChangeOptions) -> list[str]:

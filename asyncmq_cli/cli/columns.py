@@ -26,7 +26,7 @@ def _of(name: str, **given: Any) -> Columns:
 def _of_jobs(state: str | None) -> Sequence[Column[Any]]:
     from asyncmq_cli.output.tables import views
 
-    return views.jobs(state or "waiting", show_secrets=False)
+    return views.jobs(state or "waiting", show_secrets=False, with_queue=True)
 
 
 def _of_history(state: str | None) -> Sequence[Column[Any]]:
@@ -39,7 +39,7 @@ _COLUMNS: dict[tuple[str, ...], Columns] = {
     ("queues", "list"): _of("QUEUES"),
     ("queues", "show"): _of("QUEUES"),
     ("jobs", "list"): _of_jobs,
-    ("dlq", "list"): _of("jobs", state=None, show_secrets=False),
+    ("dlq", "list"): _of("jobs", state=None, show_secrets=False, with_queue=True),
     ("dlq", "groups"): _of("groups", show_secrets=False),
     ("repeatables", "list"): _of("repeatables", show_secrets=False),
     ("repeatables", "next"): _of("coming_runs", now=0.0, utc=False, show_secrets=False),

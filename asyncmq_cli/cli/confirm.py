@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import NotConfirmed, command_line, interruption
@@ -15,21 +16,52 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
 
 _SHOWN = 10
+_QUEUES_SHOWN = 5
 NO_BACKUP = "no backup: this cannot be undone; --backup FILE keeps a copy"
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What to confirm. `states` counts the jobs by state, `total` is how many match where a filter selected
-    them, and `remarks` are further lines to read before a yes."""
+    """What to confirm. `by_queue` has the ids of the jobs, `states` counts them by state, `total` is how many
+    match where a filter selected them, `notes` are by queue and id, and `remarks` are further lines to read
+    before a yes."""
 
     verb: str
-    queue: str
-    job_ids: Sequence[str]
+    by_queue: Mapping[str, Sequence[str]]
     states: Mapping[str, int]
     total: int | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
     remarks: Sequence[str] = ()
+
+    @property
+    def count(self) -> int:
+        """How many jobs there are."""
+        return sum(map(len, self.by_queue.values()))
+
+    def first(self, count: int) -> list[tuple[str, str]]:
+        """The first jobs, each as its queue and its id."""
+        pairs = ((queue, one) for queue, ids in self.by_queue.items() for one in ids)
+        return list(islice(pairs, count))
+
+    @property
+    def where(self) -> tuple[str, str]:
+        """The queues as a question names them, and as a sentence."""
+        if len(self.by_queue) > 1:
+            return f"{len(self.by_queue):,} queues", f"{len(self.by_queue):,} queues"
+        name = next(iter(self.by_queue))
+        return name, repr(name)
+
+    @property
+    def shares(self) -> list[str]:
+        """How many jobs are in which queue, where there are several: the most first."""
+        if len(self.by_queue) < 2:
+            return []
+        counts = sorted(
+            ((len(ids), queue) for queue, ids in self.by_queue.items()), key=lambda each: -each[0]
+        )
+        shown = [f"{queue} {count:,}" for count, queue in counts[:_QUEUES_SHOWN]]
+        more = [f"{len(counts) - len(shown):,} more queues"] if len(counts) > len(shown) else []
+        return [f"in {', '.join([*shown, *more])}"]
 
 
 def of_overflow(session: Session, count: int) -> list[str]:
@@ -43,32 +75,38 @@ def of_overflow(session: Session, count: int) -> list[str]:
     ]
 
 
-def ask(session: Session, confirmation: Confirmation, heads: Callable[[list[str]], Sequence[Job]]) -> None:
+def ask(
+    session: Session,
+    confirmation: Confirmation,
+    heads: Callable[[Sequence[tuple[str, str]]], Sequence[Job]],
+) -> None:
     """Show the first jobs, which `heads` reads, and ask. Raises NotConfirmed for anything but a yes.
     Without jobs nothing is asked: the attempt itself reports why."""
-    if not confirmation.job_ids:
+    if not confirmation.count:
         return
-    session.guard.require_few(len(confirmation.job_ids))
+    session.guard.require_few(confirmation.count)
     from asyncmq_cli.output.text import reports
 
     what = reports.kinds(confirmation.states)
-    if confirmation.total is not None and confirmation.total > len(confirmation.job_ids):
+    if confirmation.total is not None and confirmation.total > confirmation.count:
         what += f" (of {confirmation.total:,} that match)"
+    shown, spelt = confirmation.where
     lines: list[str] = []
     if can_ask():
         lines = reports.job_lines(
-            heads(list(confirmation.job_ids[:_SHOWN])),
+            heads(confirmation.first(_SHOWN)),
             confirmation.notes,
-            more=max(0, len(confirmation.job_ids) - _SHOWN),
+            more=max(0, confirmation.count - _SHOWN),
             with_state=len(confirmation.states) > 1,
+            with_queue=len(confirmation.by_queue) > 1,
             width=session.out.width,
         )
     ask_about(
         session,
         lines,
-        f"{confirmation.verb.capitalize()} {what} in {confirmation.queue}?",
-        f"{confirmation.verb} {what} in {confirmation.queue!r}",
-        remarks=confirmation.remarks,
+        f"{confirmation.verb.capitalize()} {what} in {shown}?",
+        f"{confirmation.verb} {what} in {spelt}",
+        remarks=[*confirmation.shares, *confirmation.remarks],
     )
 
 
@@ -146,12 +184,14 @@ def of_preview(verb: str, preview: ChangeReport, remarks: Sequence[str]) -> Conf
     if preview.interrupted is not None:
         raise preview.interrupted
     chosen = [result for result in preview.results if result.error is None]
+    by_queue: dict[str, list[str]] = {}
+    for result in chosen:
+        by_queue.setdefault(result.queue or "", []).append(result.job_id or "")
     return Confirmation(
         verb,
-        preview.queue or "",
-        [result.job_id or "" for result in chosen],
+        by_queue,
         Counter(result.state or "unknown" for result in chosen),
-        notes={result.job_id or "": result.note for result in chosen if result.note},
+        notes={(each.queue or "", each.job_id or ""): each.note for each in chosen if each.note},
         remarks=remarks,
     )
 

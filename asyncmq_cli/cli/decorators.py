@@ -90,7 +90,11 @@ def _check_format(ctx: typer.Context, flags: dict[str, Any], formats: Sequence[s
 def pop_options(given: dict[str, Any], options: Options) -> dict[str, Any]:
     """Move these options out of `given`, and return those that were set."""
     taken = {name: given.pop(name, default) for name, (_, default) in options.items()}
-    return {name: value for name, value in taken.items() if value is not None and value is not False}
+    return {
+        name: value
+        for name, value in taken.items()
+        if value is not None and value is not False and value != ()
+    }
 
 
 def add_options(invoke: Any, function: Function, options: Options) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.job_lists import JobPage
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.queues import QueueScope
 
 _USUAL_SIZE, _LARGEST = 20, 1000
 _EVERYWHERE = "--state all searches every state"
@@ -75,7 +76,7 @@ def print_page(session: Session, page: JobPage) -> None:
     if session.out.format == "json":
         session.out.document(documents.job_page(page, show_secrets=secrets))
     else:
-        session.out.rows(page.jobs, views.jobs(page.state, show_secrets=secrets), now=session.now())
+        session.out.rows(page.jobs, _columns(session, page.state, page.queue), now=session.now())
         session.out.footer(views.page_footer(page))
 
 
@@ -85,10 +86,17 @@ def order_of_all(session: Session, sort: str | None, usual: str = "newest") -> s
     return sort if session.out.format == "ndjson" else sort or usual
 
 
-def print_every(session: Session, jobs: Iterable[Job], *, dead: bool = False) -> None:
+def _columns(session: Session, state: str | None, queue: str | None) -> Any:
+    from asyncmq_cli.output.tables import views
+
+    # Whoever names columns may name this one too.
+    with_queue = queue is None or "fields" in session.flags
+    return views.jobs(state, show_secrets=session.show_secrets, with_queue=with_queue)
+
+
+def print_every(session: Session, scope: QueueScope, jobs: Iterable[Job], *, dead: bool = False) -> None:
     """Print every job as it is read: one object or one id per line."""
     from asyncmq_cli.output.json import documents
-    from asyncmq_cli.output.tables import views
 
     secrets = session.show_secrets
     one = documents.dead_job_line if dead else documents.job_line
@@ -96,7 +104,7 @@ def print_every(session: Session, jobs: Iterable[Job], *, dead: bool = False) ->
         jobs = (job.whole() for job in jobs)
     session.listing(
         session.warning_of_problems(jobs),
-        views.jobs(None if dead else "all", show_secrets=secrets),
+        _columns(session, None if dead else "all", scope.queue),
         list,
         lambda job: one(job, show_secrets=secrets),
     )

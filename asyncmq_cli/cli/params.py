@@ -110,12 +110,18 @@ def _no_number(ctx: typer.Context, param: Any, kind: str, value: str) -> UsagePr
     )
 
 
+AnyQueueArg = Annotated[
+    str | None, argument("[QUEUE]", "Name of the queue; all queues if left out.", callback=literal)
+]
+QueueOrJobArg = Annotated[
+    str | None, argument("[QUEUE]", "Name of the queue; if left out, the jobs are looked for in all.")
+]
 QueueArg = Annotated[str, argument("QUEUE", "Name of the queue.", callback=literal)]
 QueuesArg = Annotated[list[str], argument("QUEUE...", f"Names of queues; {STDIN_HELP}.")]
 AnyQueuesArg = Annotated[
     list[str] | None, argument("[QUEUE...]", f"Names of queues; {STDIN_HELP}. [default: all queues]")
 ]
-JobArg = Annotated[str, argument("ID", "Id of the job.", callback=literal)]
+JobArg = Annotated[str | None, argument("ID", "Id of the job.")]
 JobsArg = Annotated[list[str] | None, argument("[ID...]", f"Ids of jobs; {STDIN_HELP}.")]
 ReasonOption = Annotated[str | None, option("--reason", "TEXT", "Why, for the audit trail.")]
 SinceOption = Annotated[
@@ -143,6 +149,10 @@ def _text(*names: str, **given: Any) -> tuple[Any, Any]:
 
 def _number(*names: str) -> tuple[Any, Any]:
     return Annotated[int | None, option(*names, callback=whole_number(1))], None
+
+
+def _texts(*names: str, **given: Any) -> tuple[Any, Any]:
+    return Annotated[list[str] | None, option(*names, **given)], None
 
 
 def _flag(name: str, help_text: str, *short: str, **given: Any) -> tuple[Any, Any]:
@@ -201,6 +211,14 @@ _SETS: dict[str, Options] = {
     "watch": _under(
         OUTPUT,
         watch=_text("--watch", "[SECONDS]", "Refresh every SECONDS (default 2) until q or Ctrl-C."),
+    ),
+    "queues": _under(
+        FILTERS,
+        globs=_texts(
+            "--queue",
+            "GLOB",
+            "Only the queues whose names match, such as 'mail-*'; may be given several times.",
+        ),
     ),
     "filters": _under(
         FILTERS,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.guard import Guard
     from asyncmq_cli.models.job_lists import JobFilter
     from asyncmq_cli.models.jobs import Job
-    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.queues import QueueScope, QueueStats
     from asyncmq_cli.models.repeatables import Repeatable
     from asyncmq_cli.output.printer import Printer
     from asyncmq_cli.output.tables.columns import Column
@@ -257,6 +257,28 @@ class Session(Services):
         from asyncmq_cli.cli.targets import filter_of
 
         return filter_of(self.flags, self.now)
+
+    def scope(self, queue: str | None) -> QueueScope:
+        """The queue that was named, or those of --queue, or all. Raises UsageProblem if both are given."""
+        from asyncmq_cli.services.jobs.scope import scope_of
+
+        globs = self.flags.get("globs") or []
+        if queue is not None and globs:
+            raise UsageProblem("QUEUE and --queue exclude each other", hint="give one or the other")
+        if not all(glob.strip() for glob in globs):
+            raise UsageProblem("--queue is empty", hint="without it, all queues are meant")
+        return scope_of(self.store, queue, globs)
+
+    def scope_of_several(self, queues: Sequence[str]) -> QueueScope:
+        """The queues that were named, all of which must exist; else those of --queue, or all."""
+        from asyncmq_cli.models.queues import QueueScope
+        from asyncmq_cli.services.jobs.lookup import require_queue
+
+        if len(queues) < 2 or self.flags.get("globs"):
+            return self.scope(next(iter(queues), None))
+        for queue in queues:
+            require_queue(self.store, queue)
+        return QueueScope(None, list(dict.fromkeys(queues)))
 
     @property
     def full(self) -> bool:

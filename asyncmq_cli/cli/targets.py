@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.cli.ages import age
+from asyncmq_cli.cli.jobs_meant import which_jobs
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.values import DEAD_STATES
@@ -23,9 +24,10 @@ _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The jobs that the command line names. `dead` means the dead-letter queue, whatever the state."""
+    """The jobs that the command line names. `queue` is its first word, which may also be an id.
+    `dead` means the dead-letter queue, whatever the state."""
 
-    queue: str
+    queue: str | None
     job_ids: list[str] | None
     state: str | None = None
     default_state: str = "waiting"
@@ -84,10 +86,8 @@ def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
     )
     if targets.job_ids and chooses:
         raise UsageProblem("ids and a filter exclude each other", hint="give one or the other")
-    if not targets.job_ids and not chooses:
-        raise UsageProblem(
-            "which jobs? give ids, a filter (--q, --task, --job-id, --group, --older-than, …), or --all"
-        )
+    if not targets.job_ids and targets.queue is None and not chooses:
+        raise which_jobs()
     if not chooses and (flags.get("limit") is not None or flags.get("percent") is not None):
         raise UsageProblem("--limit and --percent go with a filter or --all")
     return chooses

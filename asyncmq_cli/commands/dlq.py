@@ -12,11 +12,12 @@ from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.ids_from_stdin import queue_names
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import (
+    AnyQueueArg,
     AnyQueuesArg,
     BackupOption,
     DryRunOption,
     JobsArg,
-    QueueArg,
+    QueueOrJobArg,
     ReasonOption,
     YesOption,
     completed_by,
@@ -36,28 +37,28 @@ if TYPE_CHECKING:
 app = noun(NOUNS["dlq"])
 
 
-@command(app, "list", "filters", "list", "secrets")
+@command(app, "list", "queues", "filters", "list", "secrets")
 def list_(
     session: Session,
-    queue: QueueArg,
+    queue: AnyQueueArg = None,
     sort: DeadSortOption = None,
     page: PageOption = None,
     size: SizeOption = None,
 ) -> None:
-    """List dead jobs, failed and expired, by time of death.
+    """List dead jobs, failed and expired, by time of death, of a queue or of all queues.
 
     \b
     Examples:
-      asyncmq dlq list emails --newer-than 1h
+      asyncmq dlq list --newer-than 1h
       asyncmq dlq list emails --group 3f9c21 --json
     """
 
-    asked = Paging(page, size)
+    asked, scope = Paging(page, size), session.scope(queue)
     if asked.is_of_all(session):
         order = paging.order_of_all(session, sort)
-        paging.print_every(session, session.dlq.every(queue, session.filter, sort=order), dead=True)
+        paging.print_every(session, scope, session.dlq.every(scope, session.filter, sort=order), dead=True)
         return
-    found = session.dlq.page(queue, session.filter, sort=sort or "newest", page=asked.page, size=asked.size)
+    found = session.dlq.page(scope, session.filter, sort=sort or "newest", page=asked.page, size=asked.size)
     paging.print_page(session, found)
     asked.note_more(session, len(found.jobs), found.total)
 
@@ -78,7 +79,7 @@ ByOption = Annotated[
 ]
 
 
-@command(app, "groups", "filters", "list", "secrets")
+@command(app, "groups", "queues", "filters", "list", "secrets")
 def groups(session: Session, queues: AnyQueuesArg = None, by: ByOption = None) -> None:
     """Group dead jobs by root cause: the innermost error, and its message without the parts that vary.
 
@@ -92,8 +93,8 @@ def groups(session: Session, queues: AnyQueuesArg = None, by: ByOption = None) -
     from asyncmq_cli.output.tables import views
 
     secrets, out = session.show_secrets, session.out
-    names = queue_names(session, queues) if queues else []
-    found = session.dlq.groups(names, session.filter, _by(by))
+    scope = session.scope_of_several(queue_names(session, queues) if queues else [])
+    found = session.dlq.groups(scope, session.filter, _by(by))
     spark = _SPARK if out.for_people and out.has_blocks else 0
     columns: Sequence[Column[FailureGroup]] = views.groups(
         found, show_secrets=secrets, spark=spark, utc=out.utc
@@ -122,10 +123,10 @@ def _by(asked: str | None) -> str:
     )
 
 
-@command(app, "retry", "filters", "bulk", "abort")
+@command(app, "retry", "queues", "filters", "bulk", "abort")
 def retry(
     session: Session,
-    queue: QueueArg,
+    queue: QueueOrJobArg = None,
     job_ids: JobsArg = None,
     reset: ResetOption = False,
     reason: ReasonOption = None,
@@ -149,10 +150,10 @@ def retry(
     )
 
 
-@command(app, "remove", "filters", "bulk")
+@command(app, "remove", "queues", "filters", "bulk")
 def remove(
     session: Session,
-    queue: QueueArg,
+    queue: QueueOrJobArg = None,
     job_ids: JobsArg = None,
     backup: BackupOption = None,
     reason: ReasonOption = None,

@@ -10,14 +10,15 @@ from asyncmq_cli.cli import paging
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.bulk import change_jobs
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.ids_from_stdin import job_id_meant
+from asyncmq_cli.cli.jobs_meant import one_job
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import (
+    AnyQueueArg,
     BackupOption,
     DryRunOption,
     JobArg,
     JobsArg,
-    QueueArg,
+    QueueOrJobArg,
     ReasonOption,
     YesOption,
     option,
@@ -82,31 +83,32 @@ ResetOption = Annotated[
 ]
 
 
-@command(app, "list", "filters", "list", "secrets")
+@command(app, "list", "queues", "filters", "list", "secrets")
 def list_(
     session: Session,
-    queue: QueueArg,
+    queue: AnyQueueArg = None,
     state: StateOption = "waiting",
     sort: SortOption = None,
     page: PageOption = None,
     size: SizeOption = None,
 ) -> None:
-    """List the jobs of a queue that are in one state.
+    """List the jobs that are in one state, of a queue or of all queues.
 
     \b
     Examples:
+      asyncmq jobs list --state failed
       asyncmq jobs list emails --state failed --task send --q customer-123
       asyncmq jobs list emails --state failed --ndjson --jq .payload.kwargs
     """
 
-    wanted = session.filter
+    wanted, scope = session.filter, session.scope(queue)
     asked = Paging(page, size)
     if asked.is_of_all(session):
-        jobs = session.jobs.every(queue, state, wanted, sort=paging.order_of_all(session, sort))
-        paging.print_every(session, paging.noting_no_match(session, jobs, state))
+        jobs = session.jobs.every(scope, state, wanted, sort=paging.order_of_all(session, sort))
+        paging.print_every(session, scope, paging.noting_no_match(session, jobs, state))
         return
     found = session.jobs.page(
-        queue,
+        scope,
         state,
         wanted,
         sort=sort or "newest",
@@ -120,18 +122,19 @@ def list_(
     asked.note_more(session, len(found.jobs), found.total, is_exact=found.is_exact)
 
 
-@command(app, "show", "secrets", "full")
-def show(session: Session, queue: QueueArg, job_id: JobArg) -> None:
+@command(app, "show", "queues", "secrets", "full")
+def show(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -> None:
     """Show one job: its state, why it failed, and its arguments.
 
     \b
-    Example:
+    Examples:
+      asyncmq jobs show 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
       asyncmq jobs show emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
     """
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.text import job_detail
 
-    found = session.jobs.show(queue, job_id_meant(session, queue, job_id))
+    found = session.jobs.show(*one_job(session, queue, job_id))
     session.warn_of_problems([found.job])
     secrets = session.show_secrets
     session.detail(
@@ -140,10 +143,10 @@ def show(session: Session, queue: QueueArg, job_id: JobArg) -> None:
     )
 
 
-@command(app, "retry", "filters", "bulk", "abort")
+@command(app, "retry", "queues", "filters", "bulk", "abort")
 def retry(
     session: Session,
-    queue: QueueArg,
+    queue: QueueOrJobArg = None,
     job_ids: JobsArg = None,
     state: DeadStateOption = None,
     reset: ResetOption = False,
@@ -169,10 +172,10 @@ def retry(
     )
 
 
-@command(app, "requeue", "filters", "bulk")
+@command(app, "requeue", "queues", "filters", "bulk")
 def requeue(
     session: Session,
-    queue: QueueArg,
+    queue: QueueOrJobArg = None,
     job_ids: JobsArg = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also active jobs that a worker may still be running.")
@@ -200,10 +203,10 @@ def requeue(
     )
 
 
-@command(app, "remove", "filters", "bulk")
+@command(app, "remove", "queues", "filters", "bulk")
 def remove(
     session: Session,
-    queue: QueueArg,
+    queue: QueueOrJobArg = None,
     job_ids: JobsArg = None,
     state: HitStateOption = None,
     force: Annotated[bool, typer.Option("--force", help="Remove active jobs too.")] = False,
@@ -258,10 +261,10 @@ def restore(
     )
 
 
-@command(app, "cancel", "filters", "bulk")
+@command(app, "cancel", "queues", "filters", "bulk")
 def cancel(
     session: Session,
-    queue: QueueArg,
+    queue: QueueOrJobArg = None,
     job_ids: JobsArg = None,
     state: HitStateOption = None,
     reason: ReasonOption = None,

@@ -61,14 +61,17 @@ def restore_jobs(
 
 
 def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Sequence[str]) -> None:
+    by_queue: dict[str, list[Entry]] = {}
+    for entry in chosen:
+        by_queue.setdefault(entry.queue, []).append(entry)
     confirmation = confirm.Confirmation(
         "restore",
-        ", ".join(sorted({entry.queue for entry in chosen})),
-        [entry.id for entry in chosen],
+        {queue: [entry.id for entry in entries] for queue, entries in by_queue.items()},
         Counter(entry.state for entry in chosen),
         remarks=remarks,
     )
-    confirm.ask(session, confirmation, lambda ids: session.restores.heads(backup, chosen[: len(ids)]))
+    in_order = [entry for entries in by_queue.values() for entry in entries]
+    confirm.ask(session, confirmation, lambda some: session.restores.heads(backup, in_order[: len(some)]))
 
 
 def _warn(session: Session, backup: Backup, *, whole: bool) -> None:

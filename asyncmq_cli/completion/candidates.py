@@ -16,6 +16,7 @@ COMMAND_LINE, FILES, COLUMNS = "command line", "files", "columns"
 _KINDS = {
     "FILE": FILES,
     "QUEUE": "queues",
+    "GLOB": "queues",
     "job_id": "jobs",
     "job_ids": "jobs",
     "repeatable_id": "repeatables",
@@ -95,6 +96,9 @@ def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
         return Answer(_live(place, kind, current))
     if kind in NEEDS_A_BEGINNING and not current:
         return Answer([] if place.only_arguments else _options(place))
+    if _may_be_a_job(place, param) and current:
+        # `[QUEUE] ID…`: its first word may be an id.
+        return Answer([*_live(place, kind, current), *_live(place, "jobs", current)])
     known = place.given.get(param.name, [])
     offers = [offer for offer in _live(place, kind, current) if offer.value not in known]
     # What looks like an option is one there.
@@ -131,6 +135,11 @@ def _live(place: Place, kind: str, current: str) -> Sequence[Candidate]:
     patience = min(_LONGEST_WAIT, seconds(setting) if setting else PATIENCE)
     where = config.resolve({"redis_url": url, "context": place.last("context")})
     return live(where, CandidateRequest(kind, current, place.command, queue), patience)
+
+
+def _may_be_a_job(place: Place, param: Any) -> bool:
+    others = {each.name for each in place.parameters}
+    return param.name == "queue" and not param.required and not others.isdisjoint(("job_id", "job_ids"))
 
 
 _ELSEWHERE = "--"

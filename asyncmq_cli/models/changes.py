@@ -38,13 +38,14 @@ class AuditRun:
 
 @dataclass(frozen=True, slots=True)
 class ChangeResult:
-    """The outcome for one target. `error` is None on success.
+    """The outcome for one target. `error` is None on success. `queue` is None where none was named, and none
+    has the job.
 
     `note` says what an operator should know about a success: that nothing had to be changed, or that the
     job will expire again. `state` is the job's, if it was only read.
     """
 
-    queue: str
+    queue: str | None
     job_id: str | None
     error: AdminError | None = None
     note: str | None = None

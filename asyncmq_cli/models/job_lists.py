@@ -34,10 +34,10 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """A page of a list. `state` is None for the dead-letter queue, which holds several. If `is_exact` is
-    False, `total` is an upper bound."""
+    """A page of a list. `queue` is None where several queues were listed. `state` is None for the dead-letter
+    queue, which holds several. If `is_exact` is False, `total` is an upper bound."""
 
-    queue: str
+    queue: str | None
     state: str | None
     page: int
     size: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 STATE_FIELDS = frozenset({"failed", "completed", "expired", "cancelled", "waiting_children", "problem"})
@@ -9,6 +10,27 @@ STATE_FIELDS = frozenset({"failed", "completed", "expired", "cancelled", "waitin
 SIZE_FIELDS = frozenset({"paused", "waiting", "active", "delayed", "dlq", "repeatables"})
 """Fields that are sizes of collections."""
 ALL_FIELDS = SIZE_FIELDS | STATE_FIELDS | {"workers", "oldest_waiting_seconds"}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueScope:
+    """The queues that a command is about: the one that was named, else `names`, which were found, in their
+    order. `globs` are the patterns that narrowed them."""
+
+    queue: str | None
+    names: Sequence[str]
+    globs: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, queue: str) -> QueueScope:
+        return cls(queue, (queue,))
+
+    @property
+    def where(self) -> str:
+        """Where something was looked for, for a message."""
+        if self.queue is not None:
+            return f"in queue {self.queue!r}"
+        return f"in a queue like {' or '.join(map(repr, self.globs))}" if self.globs else "in any queue"
 
 
 @dataclass(frozen=True, slots=True)

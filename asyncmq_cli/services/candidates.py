@@ -29,12 +29,13 @@ _ID_SHOWN = 10
 @dataclass(frozen=True, slots=True)
 class CandidateRequest:
     """Candidates of a `kind` of LOOKUPS that begin with `prefix`, for a command such as ("jobs", "retry"),
-    and in `queue` if one was named."""
+    and in `queue` if one was named, else in `queues`; in all where those are None."""
 
     kind: str
     prefix: str
     command: tuple[str, ...] = ()
     queue: str | None = None
+    queues: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -127,14 +128,33 @@ def _queues(search: _Search) -> None:
 
 def _jobs(search: _Search) -> None:
     request = search.request
-    if request.queue is None or len(request.prefix) < LEAST_ID:
+    if len(request.prefix) < LEAST_ID:
         return
     fits = _state_filter(request.command)
-    for jobs in search.in_time(search.reader.job_ids(request.queue, request.prefix)):
+    for jobs in search.in_time(_job_ids(search)):
         search.found.update({job_id: state or "" for job_id, state in jobs.items() if fits(state)})
         if len(search.found) >= _MAX_JOBS:
             search.is_cut = True
             return
+
+
+def _job_ids(search: _Search) -> Iterator[dict[str, str | None]]:
+    """Jobs with their states: of the queue that was named; of all if none was, or if what was named is no
+    queue, and thus an id itself: `jobs retry ID ID`."""
+    reader, request = search.reader, search.request
+    found = False
+    if request.queue is not None:
+        for jobs in reader.job_ids(request.queue, request.prefix):
+            found = found or bool(jobs)
+            yield jobs
+    if found or (request.command[-1:] == ("show",) and request.queue is not None):
+        return
+    if request.queue is not None and reader.has_queue(request.queue):
+        return
+    names = [request.queues] if request.queues is not None else reader.queues("")
+    for some in names:
+        for queue in some:
+            yield from reader.job_ids(queue, request.prefix)
 
 
 def _state_filter(command: tuple[str, ...]) -> Callable[[str | None], bool]:

@@ -65,6 +65,10 @@ class CandidateReader:
             found |= new
             yield {to_text(name) for name in new}
 
+    def has_queue(self, queue: str) -> bool:
+        """Whether any key proves this queue."""
+        return queue_names.exists(self._redis, queue)
+
     def job_ids(self, queue: str, prefix: str) -> Iterator[dict[str, str | None]]:
         """The job ids that start with `prefix`, each with its entry in the states hash."""
         keys = QueueKeys(queue)

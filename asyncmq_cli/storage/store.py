@@ -152,6 +152,13 @@ class Store:
 
         return locate(self._redis, queue, job_ids, places, repeating=repeating)
 
+    def find_jobs(self, queues: Sequence[str], job_ids: Sequence[str]) -> dict[str, list[str]]:
+        """The queues among these in which each of these jobs is, in one round trip for many; warns of keys
+        that cannot be read. A job that is nothing but a member of a sorted set is not found."""
+        from asyncmq_cli.storage.read.find_jobs import find_jobs
+
+        return find_jobs(self._redis, queues, job_ids, lambda problem: self.warn(problem.message))
+
     def find_repeating(self, queue: str, job_ids: Collection[str]) -> set[str]:
         """The jobs among these that have several dead letters. Empty if the queue has too many to read."""
         from asyncmq_cli.storage.read.locate import find_repeating

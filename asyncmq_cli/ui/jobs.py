@@ -9,6 +9,7 @@ from textual.binding import Binding
 from textual.widgets import Static
 
 from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import STATE_STYLES, counted
@@ -113,17 +114,17 @@ Esc          back"""
             return PagedRows(self.ui.lanes, self._fetch, self._drawn, self.failed)
 
         def every(session: Session) -> Iterator[Job]:
-            return session.jobs.every(queue, state, JobFilter(), sort="queue")
+            return session.jobs.every(QueueScope.of(queue), state, JobFilter(), sort="queue")
 
         return StreamedRows(self.ui.lanes.new(), every, self._drawn, self.failed)
 
     def _fetch(self, session: Session, page: int, size: int) -> Fetched[Job]:
-        wanted = JobFilter()
+        wanted, scope = JobFilter(), QueueScope.of(self.queue)
         if self.state == DEAD:
-            found = session.dlq.page(self.queue, wanted, sort="newest", page=page, size=size)
+            found = session.dlq.page(scope, wanted, sort="newest", page=page, size=size)
         else:
             found = session.jobs.page(
-                self.queue, self.state, wanted, sort="queue", page=page, size=size, exact=False
+                scope, self.state, wanted, sort="queue", page=page, size=size, exact=False
             )
         return Fetched(found.jobs, found.total, session.now())
 

@@ -61,7 +61,7 @@ def test_each_field_that_is_listed_can_be_asked_for(args: tuple[str, ...], fille
 
 def test_fields_are_listed_without_redis(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASYNCMQ_REDIS_URL", "redis://localhost:1/0")
-    assert cli("jobs", "list", "nowhere", "--fields").lines[:2] == ["id", "task"]
+    assert cli("jobs", "list", "nowhere", "--fields").lines[:3] == ["id", "queue", "task"]
 
 
 @pytest.mark.parametrize("args", LISTS.values(), ids=list(LISTS))

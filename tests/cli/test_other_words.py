@@ -38,7 +38,6 @@ ENQUEUE = "the application enqueues jobs; 'asyncmq repeatables add --help' says 
         ("jobs|list|emails|failed", "did you mean 'asyncmq jobs list emails --state failed'?"),
         ("jobs|list|emails|running", "did you mean 'asyncmq jobs list emails --state active'?"),
         ("jobs|list|emails|dead", "did you mean 'asyncmq dlq list emails'?"),
-        ("jobs|retry|--queue|emails", "the queue is an argument: 'asyncmq jobs retry QUEUE'"),
         ("doctor|--queue|emails", "the queue is an argument: 'asyncmq doctor QUEUE'"),
         ("metrics|show|emails", "did you mean 'asyncmq queues show emails'?"),
         # Other words for states
@@ -82,7 +81,7 @@ def test_no_word_of_the_library_is_answered_with_a_similar_change(noun: str, wor
 
 def test_a_line_without_a_queue_lists_them(cli: Run) -> None:
     lists = "'asyncmq queues list' shows the queues"
-    for line in ("jobs remove", "wait", "queues pause"):
+    for line in ("wait", "queues pause"):
         result = cli(*line.split())
         assert (result.code, result.stdout) == (2, "")
         assert result.stderr.splitlines() == [

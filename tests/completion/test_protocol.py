@@ -76,7 +76,8 @@ def test_the_values_of_an_option_are_offered(tell: Tell) -> None:
 
 
 def test_columns_are_offered_one_behind_another(tell: Tell) -> None:
-    assert tell("jobs", "list", "mail", "--fields", "") == ["id", "task", "created", "prio", "tries", "error"]
+    columns = ["id", "queue", "task", "created", "prio", "tries", "error"]
+    assert tell("jobs", "list", "mail", "--fields", "") == columns
     assert tell("jobs", "list", "--state", "delayed", "--fields", "r") == ["runs"]
     assert tell("jobs", "list", "mail", "--fields", "id,t") == ["id,task", "id,tries"]
     assert tell("jobs", "list", "mail", "--fields", "id,task,t") == ["id,task,tries"]
@@ -115,6 +116,9 @@ def test_jobs_are_offered_after_three_characters_and_where_they_can_be_hit(tell:
     assert tell("jobs", "cancel", "mail", "dea") == []
     assert tell("jobs", "retry", "mail", "dead", "dea") == []
     assert tell("jobs", "show", "ghost", "dea") == []
+    assert tell("jobs", "show", "dea") == tell("jobs", "show", "--queue", "mail", "dea") == ["dead"]
+    assert tell("jobs", "remove", "ghost", "don") == ["done"]
+    assert tell("jobs", "list", "--queue", "ma") == ["mail"]
     assert "--all" in tell("jobs", "retry", "mail", ""), "an id has no beginning yet, so options"
 
 

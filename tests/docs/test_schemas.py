@@ -33,12 +33,13 @@ READING: dict[str, list[list[str]]] = {
     "jobs list": [
         *(["emails", "--state", state] for state in ("waiting", "failed", "all", "repeatable")),
         ["emails", "--q", "customer-123", "--task", "send", "--job-id", "next", "--older-than", "0s"],
+        ["--state", "all"],
     ],
     "jobs show": [
         ["emails", name] for name in ("f1", "next-1", "running-1", "child-1", "expired-1", "done-1")
     ],
-    "dlq list": [["emails"], ["emails", "--newer-than", "1h", "--sort", "oldest"]],
-    "dlq groups": [["emails"], ["imports"]],
+    "dlq list": [["emails"], ["emails", "--newer-than", "1h", "--sort", "oldest"], ["--queue", "e*"]],
+    "dlq groups": [["emails"], ["imports"], []],
     "repeatables list": [[], ["emails"]],
     "repeatables show": [["emails", "--task", "app.digest"]],
     "repeatables next": [[], ["3", "--queue", "emails"]],
@@ -74,7 +75,12 @@ CHANGING: dict[str, list[list[str]]] = {
     "queues resume": [["emails"]],
     "queues forget": [["emails"], ["nowhere"]],
     "jobs requeue": [["emails", "running-1", "--force", "--yes"], ["emails", "f1", "--yes"]],
-    "jobs retry": [["emails", "f1"], ["emails", "ghost"], ["emails", "--all", "--limit", "2", "--yes"]],
+    "jobs retry": [
+        ["emails", "f1"],
+        ["emails", "ghost"],
+        ["nowhere"],
+        ["emails", "--all", "--limit", "2", "--yes"],
+    ],
     "jobs remove": [
         ["emails", "f1", "running-1", "--yes"],
         ["emails", "--state", "completed", "--yes"],

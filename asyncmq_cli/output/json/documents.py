@@ -82,6 +82,7 @@ def _job(value: Job, shown: Document | None, payload: Any, *, show_secrets: bool
         "last_error": held.get("last_error"),
         "payload": payload,
         "problem": value.problem,
+        "queue": value.queue,
     }
 
 
@@ -165,7 +166,6 @@ def job_page(page: JobPage, *, show_secrets: bool) -> Document:
 def job_detail(detail: JobDetail, *, show_secrets: bool) -> Document:
     return {
         **job(detail.job, show_secrets=show_secrets),
-        "queue": detail.job.queue,
         "result": detail.result if show_secrets else redact(detail.result),
         "error": job_error(detail.error, show_secrets=show_secrets),
     }

@@ -214,7 +214,7 @@ def _deaths_over_time(found: FailureGroups | None, width: int) -> Callable[[Fail
     return drawn
 
 
-def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
+def jobs(state: str | None, *, show_secrets: bool, with_queue: bool = False) -> tuple[Column[Job], ...]:
     """A state's columns: an error where jobs have failed, a time to come where they wait for it.
 
     What went wrong is worth more than the rest.
@@ -223,6 +223,9 @@ def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
     status: tuple[Column[Job], ...] = (Column("STATE", lambda job: shown(job.status), "state", worth=1),)
     if state not in (None, "all"):
         status = ()
+    queue: tuple[Column[Job], ...] = ()
+    if with_queue:
+        queue = (Column("QUEUE", lambda job: job.queue, "name", worth=1),)
     when: Column[Job] = Column("CREATED", lambda job: job.created_at, "time", wide=state == "all", worth=1)
     if state == "delayed":
         when = Column("RUNS", lambda job: job.delay_until, "time", worth=1)
@@ -232,6 +235,7 @@ def jobs(state: str | None, *, show_secrets: bool) -> tuple[Column[Job], ...]:
         when = Column("NEXT RUN", lambda job: as_number(job.run_at), "time", worth=1)
     return (
         Column("ID", lambda job: shown(job.id), "id"),
+        *queue,
         *status,
         Column("TASK", lambda job: shown(job.task_id), "path", wide=state != "all", worth=1),
         when,

@@ -135,22 +135,29 @@ def kinds(states: Mapping[str, int]) -> str:
 
 
 def job_lines(
-    jobs: Sequence[Job], notes: Mapping[str, str], *, more: int, with_state: bool, width: int
+    jobs: Sequence[Job],
+    notes: Mapping[tuple[str, str], str],
+    *,
+    more: int,
+    with_state: bool,
+    with_queue: bool,
+    width: int,
 ) -> list[str]:
-    """A line for each job: its id, whole, its state where they differ, its task and its error. A
-    note has a line of its own, and `more` is how many jobs are not shown."""
-    rows = [_row(job, with_state=with_state) for job in jobs]
+    """A line for each job: its id, whole, its queue and its state where they differ, its task and its error.
+    A note has a line of its own, and `more` is how many jobs are not shown."""
+    rows = [_row(job, with_state=with_state, with_queue=with_queue) for job in jobs]
     widths = _widths(rows, width)
     lines = []
     for job, row in zip(jobs, rows, strict=True):
         lines.append(_line(row, widths, width))
-        if job.id in notes:
-            lines.append(f"    ({escape(notes[job.id])})")
+        if (job.queue, job.id) in notes:
+            lines.append(f"    ({escape(notes[job.queue, job.id])})")
     return [*lines, f"  … and {more:,} more"] if more else lines
 
 
-def _row(job: Job, *, with_state: bool) -> _Row:
-    words = [*([job.status] if with_state else []), job.task_id or ""]
+def _row(job: Job, *, with_state: bool, with_queue: bool) -> _Row:
+    differing = [*([job.queue] if with_queue else []), *([job.status] if with_state else [])]
+    words = [*differing, job.task_id or ""]
     return _Row(_safe(job.id), tuple(map(_safe, words)), _safe(short_error(job) or ""))
 
 

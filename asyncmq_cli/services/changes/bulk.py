@@ -1,4 +1,4 @@
-"""Change many jobs of one queue: locate them in pieces, change them in small transactions.
+"""Change many jobs, queue by queue: locate them in pieces, change them in small transactions.
 
 Each transaction is bounded in jobs and bytes, so that it never blocks Redis for long. Between two
 transactions the runner handles an interrupt, keeps the rate, and lets `watch` stop the run. The next
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound, command_line
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
@@ -25,6 +25,7 @@ from asyncmq_cli.storage.write.job_changes import Change
 if TYPE_CHECKING:
     from asyncmq_cli.services.backup.writer import BackupWriter
     from asyncmq_cli.services.changes.runner import Stop
+    from asyncmq_cli.services.changes.selection import Selection
     from asyncmq_cli.storage.write.scripts import Sent
 
 LOCATED_AT_A_TIME = 200
@@ -65,13 +66,13 @@ class Throttle:
 
 
 class JobRunner(Runner):
-    """Changes job after job. `watch` gets the ids of changed jobs, and may raise to stop; `at_end` is called
-    after the last one. With a `backup`,
+    """Changes job after job. `watch` gets the queue and the ids of changed jobs, and may raise to stop;
+    `at_end` is called after the last one. With a `backup`,
     jobs are written to it before their removal is sent."""
 
     backup: BackupWriter | None = None
     throttle = Throttle(None)
-    watch: Callable[[Sequence[str]], None] | None = None
+    watch: Callable[[str, Sequence[str]], None] | None = None
     at_end: Callable[[Stop], None] | None = None
     progress: Callable[[int], None] | None = None
     # Jobs with more dead letters than are read, as far as that is known.
@@ -85,14 +86,18 @@ class JobRunner(Runner):
             self.throttle = Throttle(rate)
 
     def jobs(
-        self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
+        self, queue: str | None, selection: Selection, places: tuple[str, ...], decide: Decision
     ) -> ChangeReport:
-        """Change each job once, as `decide` says. Its location has its members of `places`."""
+        """Change each job once, as `decide` says. Its location has its members of `places`. `queue` is that
+        of the report, None where several may be hit."""
 
-        def run(stop: Stop) -> None:
-            self._execute(self._steps(queue, job_ids, places, decide), stop)
+        def steps() -> Iterator[Step]:
+            for job_id, error in selection.unfound:
+                yield Attempt(self, None, job_id), error
+            for queue, job_ids in selection.by_queue.items():
+                yield from self._steps(queue, job_ids, places, decide)
 
-        return self.report(queue, run, len(job_ids) if isinstance(job_ids, Sized) else None)
+        return self.report(queue, lambda stop: self._execute(steps(), stop), selection.count)
 
     def _execute(self, steps: Iterable[Step], stop: Stop) -> None:
         try:
@@ -228,7 +233,8 @@ class JobRunner(Runner):
         self._progressed(len(batch))
         if self.backup is not None:
             names = [attempt.job_id or "" for attempt, _ in kept]
-            self.backup.record_outcome(batch[0][0].queue, removed=changed, kept=names)
+            queue = batch[0][1].location.queue
+            self.backup.record_outcome(queue, removed=changed, kept=names)
         # Last, when all results are kept: recording asks Redis again, and Redis may be gone.
         for attempt, refusal in kept:
             self.record_refusal(attempt, refusal)
@@ -238,7 +244,7 @@ class JobRunner(Runner):
         if broken is not None:
             raise broken
         if self.watch is not None:
-            self.watch(changed)
+            self.watch(batch[0][1].location.queue, changed)
 
     def _recover(self, confirmed: Sequence[Attempt]) -> None:
         super()._recover(confirmed)
@@ -246,7 +252,9 @@ class JobRunner(Runner):
             # If this fails too, the audit trail has the removals.
             with suppress(AdminError):
                 self.backup.record_outcome(
-                    confirmed[0].queue, removed=[attempt.job_id or "" for attempt in confirmed], kept=[]
+                    confirmed[0].queue or "",
+                    removed=[attempt.job_id or "" for attempt in confirmed],
+                    kept=[],
                 )
 
     def _progressed(self, count: int) -> None:
@@ -258,9 +266,9 @@ def _of_left_letters(queue: str) -> str:
     return f"it has more dead letters; {command_line('doctor', queue)} shows what is left of it"
 
 
-def source_of(job_ids: Collection[str]) -> str:
+def source_of(targets: Collection[Any]) -> str:
     """The source in the audit event of a change of these jobs."""
-    return "jobs.single" if len(set(job_ids)) == 1 else "jobs.bulk"
+    return "jobs.single" if len(set(targets)) == 1 else "jobs.bulk"
 
 
 def independent_batches(locations: Iterable[Location]) -> Iterator[list[Location]]:

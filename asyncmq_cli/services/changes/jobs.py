@@ -40,13 +40,14 @@ class BulkOptions:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    """The jobs to change, the reason, and whether it is a dry run.
+    """The jobs to change, the reason, and whether it is a dry run. `queue` is the one that was named, None
+    where the jobs may be in several.
 
     `noun` begins the action in the audit trail. `backup` is the file to which jobs are written before they
     are removed.
     """
 
-    queue: str
+    queue: str | None
     selection: Selection
     reason: str | None = None
     dry_run: bool = False
@@ -77,13 +78,12 @@ class JobChangeService:
 
         runner = self._runner("retry", request, {"reset": True} if reset else {})
         if request.options.abort_above is not None and not request.dry_run:
-            runner.watch = guard = AbortGuard(self._store, request.queue, request.options.abort_above)
-            if idle := self.why_idle(request.queue):
-                self._store.warn_of(
-                    request.queue, f"{idle}, so --abort-above has no finished jobs to judge by"
-                )
-            else:
-                runner.at_end = guard.finish
+            runner.watch = guard = AbortGuard(self._store, request.options.abort_above)
+            for queue in request.selection.by_queue:
+                if idle := self.why_idle(queue):
+                    self._store.warn_of(queue, f"{idle}, so --abort-above has no finished jobs to judge by")
+                else:
+                    runner.at_end = guard.finish
         return self._run(runner, request, ("dlq",), decide)
 
     def why_idle(self, queue: str) -> str | None:
@@ -160,7 +160,7 @@ class JobChangeService:
         return runner
 
     def _runner_names(self, verb: str, request: ChangeRequest) -> tuple[Store, str, str]:
-        source = "dlq.bulk" if request.noun == "dlq" else source_of(request.selection.job_ids)
+        source = "dlq.bulk" if request.noun == "dlq" else source_of(request.selection.targets)
         return self._store, f"{request.noun}.{verb}", source
 
     @staticmethod
@@ -171,7 +171,7 @@ class JobChangeService:
         self, runner: JobRunner, request: ChangeRequest, places: tuple[str, ...], decide: Decision
     ) -> ChangeReport:
         runner.total = request.selection.total
-        report = runner.jobs(request.queue, request.selection.job_ids, places, decide)
+        report = runner.jobs(request.queue, request.selection, places, decide)
         return lookup.with_similar_ids(self._store, report)
 
     def refused(self, verb: str, request: ChangeRequest, error: AdminError) -> None:
@@ -250,17 +250,16 @@ class AbortGuard:
     A job that fails with retries left is delayed, so it has not finished.
     """
 
-    def __init__(self, store: Store, queue: str, share: float) -> None:
+    def __init__(self, store: Store, share: float) -> None:
         self._store = store
-        self._queue = queue
         self._share = share
-        self._running: list[str] = []
+        self._running: dict[str, list[str]] = {}
         self._finished = self._failed = 0
         self._next_poll = time.monotonic() + _POLL_EVERY
 
-    def __call__(self, retried: Sequence[str]) -> None:
+    def __call__(self, queue: str, retried: Sequence[str]) -> None:
         """Watch these jobs too, and poll when it is due. Raises TooManyFailures."""
-        self._running.extend(retried)
+        self._running.setdefault(queue, []).extend(retried)
         if time.monotonic() < self._next_poll:
             return
         self.poll()
@@ -270,25 +269,31 @@ class AbortGuard:
         """Wait for the jobs that were retried last, but not for long. Raises TooManyFailures."""
         deadline = time.monotonic() + _LAST_WAIT
         self.poll()
-        while self._running and time.monotonic() < deadline:
+        while any(self._running.values()) and time.monotonic() < deadline:
             stop.wait(_POLL_EVERY / 2)
             self.poll()
 
+    @property
+    def _named(self) -> list[str]:
+        """The queue for a command line, where it is only one."""
+        return list(self._running) if len(self._running) == 1 else []
+
     def poll(self) -> None:
         """Read the states of the unfinished jobs. Raises TooManyFailures."""
-        running: list[str] = []
-        for piece in chunked(self._running):
-            for job_id, state in zip(piece, self._store.jobs.states(self._queue, piece), strict=True):
-                if state in ("completed", *DEAD_STATES):
-                    self._finished += 1
-                    self._failed += state != "completed"
-                elif state is not None:
-                    running.append(job_id)
-        self._running = running
+        for queue, job_ids in self._running.items():
+            running: list[str] = []
+            for piece in chunked(job_ids):
+                for job_id, state in zip(piece, self._store.jobs.states(queue, piece), strict=True):
+                    if state in ("completed", *DEAD_STATES):
+                        self._finished += 1
+                        self._failed += state != "completed"
+                    elif state is not None:
+                        running.append(job_id)
+            self._running[queue] = running
         if self._finished and self._failed / self._finished > self._share:
             failed = f"{self._failed:,} of the {self._finished:,}"
             raise TooManyFailures(
                 f"stopped: {failed} retried jobs that finished failed again",
-                hint=f"{command_line('dlq', 'groups', self._queue)} shows why",
+                hint=f"{command_line('dlq', 'groups', *self._named)} shows why",
                 details={"finished": self._finished, "failed": self._failed},
             )

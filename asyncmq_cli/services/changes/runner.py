@@ -33,7 +33,7 @@ class Attempt:
     """One target and its audit event. Add to `details` before `draft` is called. With `alone`, the change is
     sent by itself as soon as its event is drafted."""
 
-    def __init__(self, runner: Runner, queue: str, job_id: str | None) -> None:
+    def __init__(self, runner: Runner, queue: str | None, job_id: str | None) -> None:
         self._runner = runner
         self.queue = queue
         self.job_id = job_id
@@ -232,7 +232,7 @@ class Runner:
 
 
 def _on_queue(change: Callable[[Attempt, str], str | None], attempt: Attempt) -> str | None:
-    return change(attempt, attempt.queue)
+    return change(attempt, attempt.queue or "")
 
 
 _POLL_EVERY = 0.1

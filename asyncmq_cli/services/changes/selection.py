@@ -6,11 +6,12 @@ import heapq
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from asyncmq_cli.errors import AdminError
     from asyncmq_cli.models.jobs import Job
 
 
@@ -29,26 +30,44 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`job_ids` are hit in this order. `total` jobs match; None where ids were named. `states` counts the
-    selected jobs by state, as far as known. `nameless` more jobs match but have no id, and are not hit."""
+    """The ids of `by_queue` are hit in this order. `total` jobs match; None where ids were named. `states`
+    counts the selected jobs by state, as far as known. `nameless` more jobs match but have no id, and are not
+    hit. `unfound` are ids that were named without a queue, and are in none or in several."""
 
-    job_ids: list[str]
+    by_queue: Mapping[str, Sequence[str]]
     total: int | None = None
     states: Mapping[str, int] = field(default_factory=dict)
     nameless: int = 0
+    unfound: Sequence[tuple[str, AdminError]] = ()
+
+    @property
+    def count(self) -> int:
+        """How many jobs are to be hit."""
+        return sum(map(len, self.by_queue.values())) + len(self.unfound)
+
+    @property
+    def job_ids(self) -> list[str]:
+        """The ids of all queues."""
+        return [job_id for job_ids in self.by_queue.values() for job_id in job_ids]
+
+    @property
+    def targets(self) -> list[tuple[str | None, str]]:
+        """Each of them, as its queue and its id."""
+        unfound = [(None, job_id) for job_id, _ in self.unfound]
+        return [*unfound, *((queue, one) for queue, ids in self.by_queue.items() for one in ids)]
 
 
 def select(jobs: Iterable[Job], share: Share) -> Selection:
-    """Select the oldest jobs. Memory holds a time, an id and a state per match; with a plain limit, only of
-    the jobs that are hit."""
+    """Select the oldest jobs, of all queues together. Memory holds a time, an id, a queue and a state per
+    match; with a plain limit, only of the jobs that are hit."""
     total = nameless = 0
 
-    def keys() -> Iterator[tuple[float, str, str]]:
+    def keys() -> Iterator[tuple[float, str, str, str]]:
         nonlocal total, nameless
         for job in jobs:
             if job.id:
                 total += 1
-                yield job.moment, job.id, sys.intern(job.status)
+                yield job.moment, job.id, sys.intern(job.queue), sys.intern(job.status)
             else:
                 nameless += 1
 
@@ -57,4 +76,7 @@ def select(jobs: Iterable[Job], share: Share) -> Selection:
     else:
         hit = sorted(keys())
         del hit[share.of(total) :]
-    return Selection([job_id for _, job_id, _ in hit], total, Counter(state for *_, state in hit), nameless)
+    by_queue: dict[str, list[str]] = {}
+    for _, job_id, queue, _ in hit:
+        by_queue.setdefault(queue, []).append(job_id)
+    return Selection(by_queue, total, Counter(state for *_, state in hit), nameless)

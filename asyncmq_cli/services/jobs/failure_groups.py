@@ -7,17 +7,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AmbiguousGroup, FormerGroup, GroupNotFound
 from asyncmq_cli.models.failures import RECENT, FailureGroup
 from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.jobs.causes import Signature, cause, former_id, outer_error
+from asyncmq_cli.services.jobs.scope import holding, in_each
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.job_lists import JobFilter
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.queues import QueueScope
     from asyncmq_cli.services.jobs.filter import Matcher
     from asyncmq_cli.storage.store import Store
 
@@ -173,19 +174,19 @@ def _argument(job: Job, path: Sequence[str]) -> Hashable:
 
 
 def of_known_group(
-    store: Store, queues: Sequence[str], wanted: JobFilter, matches: Matcher, jobs: Iterable[Job]
+    store: Store, scope: QueueScope, wanted: JobFilter, matches: Matcher, jobs: Iterable[Job]
 ) -> Iterator[Job]:
-    """The jobs of these queues that match. Where there are none, the dead-letter queues are searched for the
+    """The jobs of a scope that match. Where there are none, the dead-letter queues are searched for the
     group that the filter names: GroupNotFound, with the nearest ids, is raised for one that there is not, or
     FormerGroup; and AmbiguousGroup once there are jobs of two."""
     matching = filter(matches, jobs)
     if not wanted.group.strip():
         return matching
-    return _or_raise(store, queues, wanted.group.strip().lower(), matches, matching)
+    return _or_raise(store, scope, wanted.group.strip().lower(), matches, matching)
 
 
 def _or_raise(
-    store: Store, queues: Sequence[str], group: str, matches: Matcher, matching: Iterable[Job]
+    store: Store, scope: QueueScope, group: str, matches: Matcher, matching: Iterable[Job]
 ) -> Iterator[Job]:
     found = False
     for job in matching:
@@ -193,14 +194,14 @@ def _or_raise(
             break
         found = True
         yield job
-    queue = queues[0] if len(queues) == 1 else None
     if len(matches.groups) > 1:
-        raise AmbiguousGroup(queue, group, sorted(matches.groups))
+        raise AmbiguousGroup(scope.queue, group, sorted(matches.groups))
     if found:
         return
     ids: set[str] = set()
     is_former = False
-    for job in chain.from_iterable(map(store.jobs.dead_causes, queues)):
+    queues = holding(store, scope, "dlq")
+    for job in in_each(store, scope, queues, store.jobs.dead_causes):
         if len(ids) >= MAX_GROUPS:
             return
         ids.add(cause(job)[0].id)
@@ -208,7 +209,9 @@ def _or_raise(
     if any(each.startswith(group) for each in ids):
         return
     raise (
-        FormerGroup(queue, group) if is_former else GroupNotFound(queue, group, _nearest(group, sorted(ids)))
+        FormerGroup(scope.queue, group)
+        if is_former
+        else GroupNotFound(scope.queue, group, _nearest(group, sorted(ids)))
     )
 
 

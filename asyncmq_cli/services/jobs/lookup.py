@@ -12,6 +12,7 @@ from asyncmq_cli.services import candidates
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.queues import QueueScope
     from asyncmq_cli.storage.store import Store
 
 
@@ -51,13 +52,18 @@ LEAST_ID = 6
 """Fewer characters would be a prefix of some id by chance."""
 
 
-def job_not_found(store: Store, queue: str, job_id: str) -> JobNotFound:
-    """The error; with all ids of which `job_id` is a prefix, if they are found as fast as at TAB."""
+def job_not_found(
+    store: Store, queue: str | None, job_id: str, scope: QueueScope | None = None
+) -> JobNotFound:
+    """The error; with all ids of which `job_id` is a prefix, if they are found as fast as at TAB. Without a
+    queue, those of a scope were looked through."""
+    where = "in any queue" if scope is None else scope.where
     if len(job_id) < LEAST_ID:
-        return JobNotFound(queue, job_id)
-    request = candidates.CandidateRequest("jobs", job_id, queue=queue)
+        return JobNotFound(queue, job_id, where=where)
+    names = tuple(scope.names) if queue is None and scope is not None else None
+    request = candidates.CandidateRequest("jobs", job_id, queue=queue, queues=names)
     found = candidates.whole(store.config, request, candidates.PATIENCE) or ()
-    return JobNotFound(queue, job_id, [candidate.value for candidate in found])
+    return JobNotFound(queue, job_id, [candidate.value for candidate in found], where=where)
 
 
 def with_similar_ids(store: Store, report: ChangeReport) -> ChangeReport:
@@ -65,5 +71,8 @@ def with_similar_ids(store: Store, report: ChangeReport) -> ChangeReport:
     if len(report.results) != 1 or not isinstance(report.results[0].error, JobNotFound):
         return report
     (result,) = report.results
+    if result.queue is None:
+        # Looked for in all queues: that it is in none took long enough.
+        return report
     error = job_not_found(store, result.queue, result.job_id or "")
     return replace(report, results=(replace(result, error=error),))

@@ -115,7 +115,7 @@ class WorkerService:
         runner = Runner(self._store, ACTION, SOURCE, reason=reason, dry_run=dry_run, details=details)
 
         def change(attempt: Attempt) -> str | None:
-            queue, worker_id = attempt.queue, attempt.job_id or ""
+            queue, worker_id = attempt.queue or "", attempt.job_id or ""
             # Read first: the script refuses if anything was written since.
             entries = self._store.workers.entries(queue, worker_id)
             known = {one.id: one for one in self._store.workers.in_queue(queue)} if queue else {}

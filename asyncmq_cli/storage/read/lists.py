@@ -17,15 +17,17 @@ letter is the job as it died, so its record is not read; all other jobs come fro
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import redis
 
+from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN, chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.read import pieces, placed_jobs
 from asyncmq_cli.storage.read.pieces import Piece, SeenNames
 from asyncmq_cli.storage.read.placed_jobs import Found
@@ -49,6 +51,9 @@ _ENDED: frozenset[bytes | None] = frozenset({b"completed", b"cancelled"})
 CLOCKS_DIFFER = 300.0
 """Seconds by which a worker's clock may be behind a producer's."""
 _OF_ONE_SCORE = 64
+_SIZED = ("waiting", "delayed", "dlq", "active")
+_SIZED_AT_A_TIME = 500
+"""Queues whose sizes are asked for in one round trip."""
 
 Placed = tuple[Piece, list[Found]]
 
@@ -135,8 +140,11 @@ class JobLists:
         for piece, found in self._in_state(QueueKeys(queue), state, None, whole=False):
             yield from _sort_keys(piece, found)
 
-    def newest_dead(self, queue: str, state: str, count: int) -> tuple[list[SortKey], int | None]:
-        """The newest `failed` or `expired` jobs, and the total number if all were read.
+    def newest_dead(
+        self, queue: str, state: str, count: int, floor: float = -math.inf
+    ) -> tuple[list[SortKey], int | None]:
+        """The newest `failed` or `expired` jobs, and the total number if all were read. Those that are older
+        than `floor` may be missing.
 
         A job dies after it was created. So, reading the last dead first, the reading may stop once no
         earlier death can be that of a newer job.
@@ -154,9 +162,27 @@ class JobLists:
             # may have the same key as another.
             before = {key for key in top if key.id}
             top = heapq.nlargest(count, [*top, *(k for k in _sort_keys(chosen, found) if k not in before)])
-            if len(top) == count and top[-1].time > earliest + CLOCKS_DIFFER:
+            least = max(floor, top[-1].time) if len(top) == count else floor
+            if least > earliest + CLOCKS_DIFFER:
                 return top, None
         return top, total
+
+    def by_death(
+        self, queue: str, count: int, *, last_first: bool, bound: float | None = None
+    ) -> list[SortKey]:
+        """The jobs that died last, or first, with their deaths as sort times. The reading stops at a death
+        that is worse than `bound`."""
+        keys = QueueKeys(queue)
+        found: list[SortKey] = []
+        for piece in pieces.by_rank(self._redis, keys, "dlq", 0, last_first=last_first, count=count):
+            found += (
+                SortKey(score, to_text(name), "dlq", score)
+                for name, score in zip(piece.ids, piece.scores, strict=True)
+            )
+            end = piece.scores[-1]
+            if bound is not None and (end < bound if last_first else end > bound):
+                break
+        return found
 
     def by_keys(self, queue: str, wanted: Iterable[SortKey]) -> Iterator[Job]:
         """These jobs, read again, in this order. Jobs that are gone are left out."""
@@ -196,15 +222,25 @@ class JobLists:
 
     def at_most(self, queue: str, state: str) -> tuple[int, bool]:
         """An upper bound for the number of jobs of a state, by sizes alone, and whether it is exact."""
-        keys = QueueKeys(queue)
-        if state in DEAD_STATES:
-            size = self._size(keys, "dlq")
-            return size, size == 0
-        if state in ("waiting", "delayed", "dlq", "active"):
-            return self._size(keys, state), True
-        jobs = max(scan.card(self._redis, "SCARD", keys.ids), scan.card(self._redis, "HLEN", keys.states))
-        in_places = sum(self._size(keys, place) for place in _AS_JOBS_MOVE)
-        return (max(jobs, in_places) if state == "all" else jobs), False
+        size = self.at_most_each([queue], state)[0]
+        if isinstance(size, WrongType):
+            raise size
+        return size, state in _SIZED or (state in DEAD_STATES and size == 0)
+
+    def at_most_each(self, queues: Sequence[str], state: str) -> list[int | WrongType]:
+        """Such a bound for each of these queues, in one round trip for many of them."""
+        found: list[int | WrongType] = []
+        for some in chunked(queues, _SIZED_AT_A_TIME):
+            commands = [_sizes(QueueKeys(queue), state) for queue in some]
+            replies = iter(
+                run_pipeline(self._redis, [one for each in commands for one in each], keep=WrongType)
+            )
+            for each in commands:
+                sizes = [next(replies) for _ in each]
+                problem = next((size for size in sizes if isinstance(size, WrongType)), None)
+                # The ids set, the states hash, and of `all` the places.
+                found.append(problem or max(*sizes[:2], sum(sizes[2:])) if len(sizes) > 1 else sizes[0])
+        return found
 
     def load(self, queue: str, job_ids: Sequence[str]) -> list[Job | None]:
         """The jobs with these ids; None for an id without a job."""
@@ -383,6 +419,19 @@ class JobLists:
 
     def _size(self, keys: QueueKeys, place: str) -> int:
         return scan.card(self._redis, "HLEN" if place == "active" else "ZCARD", getattr(keys, place))
+
+
+def _sizes(keys: QueueKeys, state: str) -> list[Command]:
+    """What to ask for the most jobs that may be in a state."""
+
+    def size(place: str) -> Command:
+        return ("HLEN" if place == "active" else "ZCARD", getattr(keys, place))
+
+    place = "dlq" if state in DEAD_STATES else state
+    if place in _SIZED:
+        return [size(place)]
+    jobs: list[Command] = [("SCARD", keys.ids), ("HLEN", keys.states)]
+    return [*jobs, *map(size, _AS_JOBS_MOVE)] if state == "all" else jobs
 
 
 def _of_dead(state: str, page: Placed) -> Placed:

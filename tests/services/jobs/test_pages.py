@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.jobs.service import Page, page_of
+from asyncmq_cli.services.jobs.pages import Page, page_of
 
 JOBS = [("c", 1.0), ("a", 3.0), ("b", 3.0), ("e", 0.0), ("d", 2.0)]
 """Ids and creation times, in the order of the place."""

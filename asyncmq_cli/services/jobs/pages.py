@@ -1,0 +1,235 @@
+"""One page of a list of jobs, or all of it in order, of one queue or merged from several."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.values import DEAD_STATES, chunked
+from asyncmq_cli.services.jobs.scope import holding, in_each
+from asyncmq_cli.storage.read.lists import PLACES, SortKey
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.storage.store import Store
+
+HELD_WHOLE = 1000
+"""A page that ends within this many jobs is sorted with the jobs in memory. For a later page only the sort
+keys are kept, and its jobs are read again."""
+_READ_AT_A_TIME = 200
+
+T = TypeVar("T")
+TimeOf = Callable[[Job], float]
+
+
+class QueueKey(NamedTuple):
+    """The sort key of a job, and its queue; equal times go by id, then by queue."""
+
+    key: SortKey
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The page of a list to read; `page` counts from 1."""
+
+    sort: str
+    page: int
+    size: int
+
+    @property
+    def start(self) -> int:
+        return (self.page - 1) * self.size
+
+    @property
+    def end(self) -> int:
+        return self.page * self.size
+
+
+def unfiltered(
+    store: Store, scope: QueueScope, state: str, wanted: Page, *, exact: bool = True
+) -> tuple[list[Job], int, bool]:
+    """One page of a state, or of the dead-letter queues (`dlq`), which are sorted by death; the total; and
+    whether the total is exact. Only with `exact` may it cost a pass over the states hash."""
+    if scope.queue is not None:
+        return _of_one(store, scope.queue, state, wanted, exact=exact)
+    if wanted.sort == "queue":
+        return _in_turn(store, scope, state, wanted, exact=exact)
+    return _merged(store, scope, state, wanted, exact=exact)
+
+
+def _of_one(
+    store: Store, queue: str, state: str, wanted: Page, *, exact: bool
+) -> tuple[list[Job], int, bool]:
+    lists = store.jobs
+    if state == "dlq":
+        total = lists.count(queue, "dlq")
+        return _by_death(store, queue, wanted, total), total, True
+    found: int | None = None
+    if wanted.sort == "queue":
+        jobs = list(lists.in_order(queue, state, wanted.start, wanted.size))
+    elif wanted.sort == "newest" and state in DEAD_STATES:
+        keys, found = lists.newest_dead(queue, state, wanted.end)
+        jobs = list(lists.by_keys(queue, keys[wanted.start :]))
+    else:
+        counted = _Counted(lists.sort_keys(queue, state))
+        jobs = list(lists.by_keys(queue, _best(counted, wanted)[wanted.start :]))
+        found = counted.total
+    if found is not None:
+        return jobs, found, True
+    total, is_exact = lists.at_most(queue, state)
+    if len(jobs) < wanted.size and (jobs or wanted.page == 1):
+        # The last page gives the total.
+        return jobs, wanted.start + len(jobs), True
+    return (jobs, lists.count(queue, state), True) if exact and not is_exact else (jobs, total, is_exact)
+
+
+def _by_death(store: Store, queue: str, wanted: Page, total: int) -> list[Job]:
+    if wanted.sort != "oldest":
+        return list(store.jobs.in_order(queue, "dlq", wanted.start, wanted.size))
+    start = max(0, total - wanted.end)
+    return list(store.jobs.in_order(queue, "dlq", start, max(0, total - wanted.start - start)))[::-1]
+
+
+def _merged(
+    store: Store, scope: QueueScope, state: str, wanted: Page, *, exact: bool
+) -> tuple[list[Job], int, bool]:
+    """The page by time, over several queues. Of each queue only what may be on the page is kept."""
+    best: list[QueueKey] = []
+    total, all_exact = 0, True
+
+    def keys(queue: str) -> Iterator[QueueKey]:
+        nonlocal total, all_exact
+        # What comes after the last of a full page needs no reading.
+        bound = best[-1].key.time if len(best) == wanted.end else None
+        found, count = _keys_of(store, queue, state, wanted, bound)
+        is_exact = count is not None
+        if count is None:
+            count, is_exact = store.jobs.at_most(queue, state)
+            if exact and not is_exact:
+                count, is_exact = store.jobs.count(queue, state), True
+        total, all_exact = total + count, all_exact and is_exact
+        yield from (QueueKey(key, queue) for key in found)
+
+    for queue in holding(store, scope, state):
+        best = _best([*best, *in_each(store, scope, [queue], keys)], wanted)
+    return list(_read(store, best[wanted.start :])), total, all_exact
+
+
+def _keys_of(
+    store: Store, queue: str, state: str, wanted: Page, bound: float | None
+) -> tuple[list[SortKey], int | None]:
+    """The keys of a queue that may be on the page, and how many jobs there are, None where that was not
+    seen."""
+    lists = store.jobs
+    if state == "dlq":
+        newest = wanted.sort == "newest"
+        return lists.by_death(queue, wanted.end, last_first=newest, bound=bound), lists.count(queue, "dlq")
+    if wanted.sort == "newest" and state in DEAD_STATES:
+        return lists.newest_dead(queue, state, wanted.end, *([] if bound is None else [bound]))
+    counted = _Counted(lists.sort_keys(queue, state))
+    return _best(counted, wanted), counted.total
+
+
+def _in_turn(
+    store: Store, scope: QueueScope, state: str, wanted: Page, *, exact: bool
+) -> tuple[list[Job], int, bool]:
+    """The page in the order of each place, one queue after the other."""
+    jobs: list[Job] = []
+    skipped, total, all_exact = 0, 0, True
+
+    def read(queue: str) -> Iterator[Job]:
+        nonlocal total, all_exact, skipped
+        start = wanted.start - skipped
+        size, is_exact = store.jobs.at_most(queue, state)
+        if not is_exact and (exact or start):
+            size, is_exact = store.jobs.count(queue, state), True
+        total, all_exact = total + size, all_exact and is_exact
+        skipped += min(start, size)
+        if len(jobs) < wanted.size and start < size:
+            yield from store.jobs.in_order(queue, state, start, wanted.size - len(jobs))
+
+    for queue in holding(store, scope, state):
+        jobs += list(in_each(store, scope, [queue], read))
+    return jobs, total, all_exact
+
+
+def filtered(store: Store, jobs: Iterable[Job], time_of: TimeOf, wanted: Page) -> tuple[list[Job], int]:
+    """One page of these jobs, and how many there are; equal times go by id."""
+    if wanted.sort == "queue" or wanted.end <= HELD_WHOLE:
+        return page_of(jobs, time_of, wanted)
+    counted = _Counted(jobs)
+    keys = _best((_key_of(job, time_of) for job in counted), wanted)
+    return list(_read(store, keys[wanted.start :])), counted.total
+
+
+def page_of(jobs: Iterable[Job], time_of: TimeOf, wanted: Page) -> tuple[list[Job], int]:
+    """The same, with all jobs up to the end of the page in memory."""
+    counted = _Counted(jobs)
+    if wanted.sort == "queue":
+        return [job for n, job in enumerate(counted) if wanted.start <= n < wanted.end], counted.total
+    choose = heapq.nlargest if wanted.sort == "newest" else heapq.nsmallest
+    found = choose(wanted.end, counted, key=lambda job: (time_of(job), job.id))
+    return found[wanted.start :], counted.total
+
+
+def every(store: Store, jobs: Iterable[Job], time_of: TimeOf, *, sort: str | None) -> Iterator[Job]:
+    """All jobs in the order found, or sorted, which keeps a small tuple per job in memory."""
+    if sort in (None, "queue"):
+        return iter(jobs)
+    keys = sorted((_key_of(job, time_of) for job in jobs), reverse=sort == "newest")
+    return _read(store, keys)
+
+
+def every_unfiltered(store: Store, scope: QueueScope, state: str, *, sort: str | None) -> Iterator[Job]:
+    """All jobs of a state, sorted by the keys alone."""
+
+    def keys(queue: str) -> Iterator[QueueKey]:
+        return (QueueKey(key, queue) for key in store.jobs.sort_keys(queue, state))
+
+    found = in_each(store, scope, holding(store, scope, state), keys)
+    return _read(store, sorted(found, reverse=sort == "newest"))
+
+
+def _read(store: Store, wanted: Iterable[QueueKey]) -> Iterator[Job]:
+    """These jobs, read again, in this order. Jobs that are gone are left out."""
+    for some in chunked(wanted, _READ_AT_A_TIME):
+        by_queue: dict[str, list[SortKey]] = {}
+        for key, queue in some:
+            by_queue.setdefault(queue, []).append(key)
+        coming = {queue: iter(list(store.jobs.by_keys(queue, keys))) for queue, keys in by_queue.items()}
+        first = {queue: next(jobs, None) for queue, jobs in coming.items()}
+        for key, queue in some:
+            job = first[queue]
+            if job is not None and job.id == key.id:
+                yield job
+                first[queue] = next(coming[queue], None)
+
+
+def _best(keys: Iterable[T], wanted: Page) -> list[T]:
+    """The keys up to the end of the page, in order."""
+    choose = heapq.nlargest if wanted.sort == "newest" else heapq.nsmallest
+    return choose(wanted.end, keys)  # type: ignore[type-var]
+
+
+def _key_of(job: Job, time_of: TimeOf) -> QueueKey:
+    score = job.due_at if job.dead_at is None else job.dead_at
+    # A job without a score is read by its id.
+    place = "" if score is None else PLACES.get(job.status, "")
+    return QueueKey(SortKey(time_of(job), job.id, place, score or 0.0), job.queue)
+
+
+class _Counted(Iterable[T]):
+    """Counts what passes through it."""
+
+    def __init__(self, passing: Iterable[T]) -> None:
+        self._passing = passing
+        self.total = 0
+
+    def __iter__(self) -> Iterator[T]:
+        for one in self._passing:
+            self.total += 1
+            yield one
