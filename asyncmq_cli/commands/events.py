@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +21,7 @@ from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.snapshots import EVENTS, RUNTIME
 
 if TYPE_CHECKING:
-    from asyncmq_cli.services.monitoring.events import Event
+    from asyncmq_cli.services.monitoring.events import Event, TailOptions
 
 app = noun(NOUNS["events"])
 
@@ -53,17 +57,19 @@ def tail(
     ] = False,
     no_record: NoRecordOption = False,
 ) -> None:
-    """Follow the events of the dashboard: one JSON object per line, or readable lines on a terminal.
+    """Follow the queues: on a terminal what happened since the last round, in a pipe the dashboard's events.
 
-    Each round prints overview, jobdist, metrics, queues, workers, latest_jobs and latest_queues.
+    In a pipe each round is a JSON object per line: overview, jobdist, metrics, queues, workers, latest_jobs
+    and latest_queues. With --event or --once these are printed on a terminal, too.
 
     \b
     Examples:
+      asyncmq events tail
       asyncmq events tail --event metrics | jq --unbuffered .data.failures
       asyncmq events tail --event runtime
       asyncmq events tail --sse --interval 1s
     """
-    from asyncmq_cli.services.monitoring.events import Event, TailOptions
+    from asyncmq_cli.services.monitoring.events import TailOptions
 
     every = ages.interval("--interval", interval, LEAST_INTERVAL)
     if sse and session.out.for_programs:
@@ -73,26 +79,120 @@ def tail(
         raise UsageProblem("--once and --count exclude each other")
     rounds = 1 if once else count
     options = TailOptions(wanted, every, rounds, retry=not no_retry, record=not no_record)
-    for found in session.events.tail(options, session.out.rest):
+    if session.out.for_people and not sse and event is None and rounds != 1:
+        options = replace(options, wanted=[name for name in wanted if name in _WATCHED])
+        show: Callable[[Event], None] = _Watch(session).show
+    elif sse:
+        show = _ServerSent(session).show
+    else:
+        show = partial(_print, session)
+    _follow(session, options, show, heartbeat=sse)
+
+
+_WATCHED = ("metrics", "queues", "workers", RUNTIME)
+"""What tells what happened; `metrics` are kept in the history."""
+_HEARTBEAT_SECONDS = 15.0
+_RECONNECT_SECONDS = 3.0
+
+
+def _follow(
+    session: Session, options: TailOptions, show: Callable[[Event], None], *, heartbeat: bool
+) -> None:
+    """Show each event, and say when Redis goes away and comes back."""
+    from asyncmq_cli.output.text.times import duration
+    from asyncmq_cli.services.monitoring.events import Event
+
+    away: float | None = None
+    rest = _Heartbeat(session).rest if heartbeat else session.out.rest
+    for found in session.events.tail(options, rest):
         if isinstance(found, Event):
-            _print(session, found, sse=sse)
-        else:
-            again = f"trying again in {found.pause:g} s" if found.pause else "trying again"
-            session.out.remark("warning", f"{found.error.message}; {again}")
+            if away is not None:
+                session.out.remark("note", f"Redis is back after {duration(time.monotonic() - away)}")
+                away = None
+            show(found)
+            continue
+        away = time.monotonic() if away is None else away
+        again = f"trying again in {found.pause:g} s" if found.pause else "trying again"
+        session.out.remark("warning", f"{found.error.message}; {again}")
 
 
-def _print(session: Session, event: Event, *, sse: bool) -> None:
+class _Watch:
+    """Prints what happened since the last round."""
+
+    def __init__(self, session: Session) -> None:
+        from asyncmq_cli.services.monitoring.happenings import Happenings, causes_of
+
+        self._session = session
+        self._happenings = Happenings(causes_of(session.store))
+
+    def show(self, event: Event) -> None:
+        from asyncmq_cli.models.snapshots import Snapshot
+        from asyncmq_cli.output.text import happenings
+
+        out = self._session.out
+        if not isinstance(event.of, Snapshot):
+            _print(self._session, event)
+        elif event.name == "queues":
+            found = self._happenings.since_last(event.of)
+            if found is None:
+                out.line(happenings.first(event.of, utc=out.utc))
+            for line in happenings.lines(found or [], event.timestamp, utc=out.utc):
+                out.line(line)
+            out.flush()
+
+
+class _ServerSent:
+    """Prints server-sent events. Their ids grow from one to the next, also over several runs."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._started, self._count = int(time.time() * 1000), 0
+
+    def show(self, event: Event) -> None:
+        from asyncmq_cli.output.text import events
+
+        if not self._count:
+            self._session.out.at_once(events.sse_head(_RECONNECT_SECONDS))
+        self._count += 1
+        data = _data(self._session, event)
+        self._session.out.at_once(events.sse(event.name, data, f"{self._started}-{self._count}"))
+
+
+class _Heartbeat:
+    """Sleeps, with a comment to the client every so often."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._last = time.monotonic()
+
+    def rest(self, seconds: float) -> None:
+        from asyncmq_cli.output.text.events import SSE_HEARTBEAT
+
+        end = time.monotonic() + seconds
+        while True:
+            due = self._last + _HEARTBEAT_SECONDS
+            self._session.out.rest(max(0.0, min(end, due) - time.monotonic()))
+            if time.monotonic() >= due:
+                self._session.out.at_once(SSE_HEARTBEAT)
+                self._last = time.monotonic()
+            if time.monotonic() >= end:
+                return
+
+
+def _data(session: Session, event: Event) -> Any:
     from asyncmq_cli.models.snapshots import RuntimeEvent
     from asyncmq_cli.output.json import snapshots
-    from asyncmq_cli.output.text import events
 
     if isinstance(event.of, RuntimeEvent):
-        data = snapshots.runtime(event.of, show_secrets=session.show_secrets)
-    else:
-        data = snapshots.EVENTS[event.name](event.of)
-    if sse:
-        session.out.at_once(events.sse(event.name, data))
-    elif session.out.for_people:
+        return snapshots.runtime(event.of, show_secrets=session.show_secrets)
+    return snapshots.EVENTS[event.name](event.of)
+
+
+def _print(session: Session, event: Event) -> None:
+    from asyncmq_cli.output.text import events
+
+    data = _data(session, event)
+    if session.out.for_people:
         width, utc = session.out.width, session.out.utc
         for line in events.readable(
             event.name, event.timestamp, data, width=width, utc=utc, full=session.full

@@ -21,6 +21,7 @@ import sseclient
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli import config
+from asyncmq_cli.commands import events as commands
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.snapshots import EVENTS
 from asyncmq_cli.services.monitoring.events import Event, EventService, TailOptions
@@ -212,6 +213,9 @@ def test_an_sse_client_reads_what_the_dashboard_would_send(server: PrivateRedis,
 
     events = list(sseclient.SSEClient(chunks()).events())
     assert [event.event for event in events] == list(EVENTS)
+    assert text.startswith("retry: 3000\n\n") and text.count("retry:") == 1
+    started, first = events[0].id.split("-")
+    assert [event.id for event in events] == [f"{started}-{int(first) + number}" for number in range(7)]
     found = {event.event: json.loads(event.data) for event in events}
     assert found["overview"]["total_jobs"] == 3
     assert [row["name"] for row in found["queues"]] == ["a\nb: \u2028", "mail"]
@@ -227,6 +231,47 @@ def test_people_get_lines_that_they_can_read(server: PrivateRedis, client: redis
     assert "waiting=2  active=0" in told["jobdist"] and "failed=?" in told["jobdist"]
     assert screen.lines[0].startswith("warning: queue 'mail': the key 'queue:mail:dlq'")
     assert sum(line.startswith("warning") for line in screen.lines) == 1
+
+
+def test_where_nothing_happens_a_client_gets_heartbeats(
+    server: PrivateRedis, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_HEARTBEAT_SECONDS", 0.02)
+    text = cli("events", "tail", "--count", "2", "--interval", "0.2", "--sse", "--event", "overview").stdout
+    first, *between, last, end = text.removeprefix("retry: 3000\n\n").split("\n\n")
+    assert "event: overview" in first and "event: overview" in last and end == ""
+    assert set(between) == {": heartbeat"}
+
+
+def test_a_person_is_told_what_happened_since_the_last_round(server: PrivateRedis) -> None:
+    async def fill(opened: RedisBackend) -> None:
+        for number in range(3):
+            await library.put(opened, "mail", "completed", library.job(f"done-{number}"))
+        failed = library.job("bad", last_error=library.TRACEBACK, error_traceback=library.TRACEBACK)
+        await library.put(opened, "mail", "failed", failed)
+        await opened.pause_queue("mail")
+
+    words = ("events", "tail", "--interval", "0.1", "--no-record")
+    with LiveTerminal(*words, url=server.url, columns=200) as terminal:
+        terminal.shows("what happens follows")
+        library.with_backend(server.url, fill)
+        # The three may complete in one round or in several.
+        terminal.shows("completed", "1 failed (ConnectionRefusedError)", "paused")
+        assert " jobdist " not in terminal.text and "total_jobs" not in terminal.text
+
+
+def test_that_redis_is_back_is_said_like_that_it_is_away() -> None:
+    with Comeback() as server:
+        enqueue(server.url, "one")
+        with Tail("--interval", "0.2", "--event", "overview", url=server.url) as tail:
+            tail.event()
+            server.go_away()
+            assert tail.error().startswith("warning: cannot reach Redis")
+            server.come_back()
+            tail.event("overview")
+            while (line := tail.error()).startswith("warning: "):
+                pass
+            assert re.fullmatch(r"note: Redis is back after \d+s", line)
 
 
 def test_no_line_is_wider_than_the_terminal_and_no_fact_is_broken(

@@ -16,9 +16,19 @@ _GAP = "  "
 _MAY_BE_NONE = ("avg_duration", "oldest_waiting_seconds", "time", "timestamp", "ts", "data")
 
 
-def sse(name: str, data: Any) -> bytes:
-    """As the dashboard sends it. JSON contains no raw line breaks, so one line of data is enough."""
-    return b"event: " + name.encode() + b"\ndata: " + encode(data) + b"\n\n"
+SSE_HEARTBEAT = b": heartbeat\n\n"
+"""A comment, which clients skip. It keeps proxies from closing a connection on which nothing happens."""
+
+
+def sse_head(retry_seconds: float) -> bytes:
+    """How soon a client that lost the connection is to come back."""
+    return f"retry: {round(retry_seconds * 1000)}\n\n".encode()
+
+
+def sse(name: str, data: Any, event_id: str) -> bytes:
+    """As the dashboard sends it, with an id. JSON contains no raw line breaks: one line of data is enough."""
+    head = f"id: {event_id}\nevent: {name}\n".encode()
+    return head + b"data: " + encode(data) + b"\n\n"
 
 
 def line(name: str, timestamp: float, data: Any) -> bytes:
