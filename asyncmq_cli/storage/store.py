@@ -215,16 +215,17 @@ class Store:
         return QueueWalk(self._redis, queue)
 
     def orphaned_payloads(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
-        """Payload keys of these queues that have no record, or are of the wrong type."""
+        """Payload keys that have no record, or are of the wrong type: of these queues, and perhaps of others
+        with a longer name."""
         from asyncmq_cli.storage.integrity.damaged_keys import orphaned_payloads
 
-        return orphaned_payloads(self._redis, queues)
+        return orphaned_payloads(self._redis, queues, self.queues.names)
 
     def orphaned_dependencies(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
-        """Sets of parents and children of these queues whose job does not exist, or of the wrong type."""
+        """The same of sets of parents and children whose job does not exist, or of the wrong type."""
         from asyncmq_cli.storage.integrity.damaged_keys import orphaned_dependencies
 
-        return orphaned_dependencies(self._redis, queues)
+        return orphaned_dependencies(self._redis, queues, self.queues.names)
 
     def wrong_streams(self) -> list[str]:
         """The keys of the tool's own streams that are not streams."""

@@ -102,12 +102,12 @@ class RepairService:
         """Scan, and repair what is found: a repair is never based on an old scan. Damage whose repair may run
         a job twice is repaired only if its code is in `codes`.
         """
-        chosen, names = DoctorService(self._store).queues(queues)
+        chosen = DoctorService(self._store).queues(queues)
         run = _Run(self._store, codes, reason, dry_run)
 
         def scan(stop: Stop) -> None:
             repaired = [code for code in BY_CODE if self.makes(code, codes)]
-            for found in TwoPassScan(self._store, codes or BY_CODE, repaired).run(chosen, names):
+            for found in TwoPassScan(self._store, codes or BY_CODE, repaired).run(chosen):
                 run.repair(found, stop)
 
         report = run.report(chosen[0] if len(chosen) == 1 else None, scan)

@@ -71,14 +71,14 @@ class TwoPassScan:
         self._repaired = repaired
         self._seen: set[int] = set()
 
-    def run(self, queues: Sequence[str], names: Sequence[str]) -> Iterator[Confirmed]:
-        """The damage in `queues`, in pieces; `names` are all queues that exist."""
+    def run(self, queues: Sequence[str]) -> Iterator[Confirmed]:
+        """The damage in `queues`, in pieces."""
         streams = tuple(self._store.wrong_streams()) if "wrong_type" in self._wanted else ()
         if streams:
             yield Confirmed(NO_QUEUE, of_queue=[QueueFinding("wrong_type", streams, len(streams))])
         candidates: list[DamageCandidate] = []
         of_queues: dict[str, list[QueueFinding]] = {}
-        for certain, more in self._first_pass(queues, names, of_queues):
+        for certain, more in self._first_pass(queues, of_queues):
             yield certain
             candidates += more
             if len(candidates) >= _MAX_CANDIDATES:
@@ -87,7 +87,7 @@ class TwoPassScan:
         yield from self._second_pass(candidates, of_queues)
 
     def _first_pass(
-        self, queues: Sequence[str], names: Sequence[str], of_queues: dict[str, list[QueueFinding]]
+        self, queues: Sequence[str], of_queues: dict[str, list[QueueFinding]]
     ) -> Iterator[tuple[Confirmed, list[DamageCandidate]]]:
         """Damage that needs no second pass, with candidates that do. Findings of queues as a whole are added
         to `of_queues`."""
@@ -97,7 +97,7 @@ class TwoPassScan:
                 of_queues[queue] = findings
             for candidates, samples in self._candidates_in(queue):
                 yield Confirmed(queue, samples=samples), candidates
-        for queue, job_ids, wrong in self._orphaned_keys(queues, names):
+        for queue, job_ids, wrong in self._orphaned_keys(queues):
             certain = Confirmed(queue, samples=self._wanted_of([("wrong_type", wrong)]))
             yield certain, self._candidates(queue, job_ids)
 
@@ -122,9 +122,7 @@ class TwoPassScan:
         for piece in chunked(LostJobs(self._store, queue, self._store.now())):
             yield [lost.id for lost in piece]
 
-    def _orphaned_keys(
-        self, queues: Sequence[str], names: Sequence[str]
-    ) -> Iterator[tuple[str, dict[str, bool], Samples]]:
+    def _orphaned_keys(self, queues: Sequence[str]) -> Iterator[tuple[str, dict[str, bool], Samples]]:
         """By queue, the ids of jobs that may have left a key behind, and the keys of a wrong type."""
         chosen = set(queues)
         for code, orphans in (
@@ -132,7 +130,7 @@ class TwoPassScan:
             ("dependencies_left", self._store.orphaned_dependencies),
         ):
             if not {code, "wrong_type"}.isdisjoint(self._wanted):
-                found = (one for one in orphans(names) if one.queue in chosen)
+                found = (one for one in orphans(queues) if one.queue in chosen)
                 for piece in chunked(found, _MAX_CANDIDATES):
                     yield from _by_queue(piece)
 

@@ -23,12 +23,11 @@ class DoctorService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def queues(self, queues: Sequence[str]) -> tuple[list[str], list[str]]:
-        """The queues to scan, which are all if none is named, and all that exist. Raises QueueNotFound."""
+    def queues(self, queues: Sequence[str]) -> list[str]:
+        """The queues to scan, which are all if none is named. Raises QueueNotFound."""
         for queue in queues:
             require_queue(self._store, queue)
-        names = self._store.queues.names()
-        return list(dict.fromkeys(queues)) or names, names
+        return list(dict.fromkeys(queues)) or self._store.queues.names()
 
     def rights(self, queue: str) -> Rights:
         """What this user may do with that queue, which need not exist. Raises RedisProblem."""
@@ -37,9 +36,9 @@ class DoctorService:
 
     def diagnose(self, queues: Sequence[str], codes: Collection[str]) -> Diagnosis:
         """Scan for these codes; for all if `codes` is empty. Raises QueueNotFound."""
-        chosen, names = self.queues(queues)
+        chosen = self.queues(queues)
         summary = Summary()
-        for found in TwoPassScan(self._store, codes or BY_CODE).run(chosen, names):
+        for found in TwoPassScan(self._store, codes or BY_CODE).run(chosen):
             summary.add(found)
         return Diagnosis(chosen, summary.findings(chosen))
 

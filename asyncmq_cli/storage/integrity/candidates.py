@@ -7,18 +7,19 @@ at that moment may be among them, so every candidate is read again as evidence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import redis
 
+from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.findings import Samples
-from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, WAITING_CHILDREN, as_number, chunked
+from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, WAITING_CHILDREN, as_number
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.integrity.probes import Probes, parent_states, parents_of
 from asyncmq_cli.storage.read.locate import expected_members, scores_of
-from asyncmq_cli.storage.schema.codec import named_member
+from asyncmq_cli.storage.schema.codec import named_member, outlines
 from asyncmq_cli.storage.schema.job import (
     PENDING_STATES,
     RawJob,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.integrity.probes import Probes
 
 
-_AT_A_TIME = 1000
 _REMEMBERED = 1_000_000
 """Ids of one sorted set that are remembered to find repeated ones, by a hash each."""
 
@@ -46,6 +46,7 @@ class QueueWalk:
         self._redis = client
         self._keys = QueueKeys(queue)
         self._probes = Probes(client, queue)
+        self._pace = scan.Pace()
         self._wrong: set[str] = set()
         self.wrong_records = Samples()
         self.unreadable = {"delayed": Samples(), "dlq": Samples()}
@@ -67,8 +68,8 @@ class QueueWalk:
     def by_ids(self) -> Iterator[list[str]]:
         """Jobs without a record, and jobs that are not where their state says."""
         for members in scan.set_members(self._redis, self._keys.ids):
-            for piece in chunked(members, _AT_A_TIME):
-                yield self._candidates_in_ids([to_text(member) for member in piece])
+            for piece in self._probes.records([to_text(member) for member in members], self._pace):
+                yield self._candidates_in_ids(dict(piece))
 
     def by_states(self) -> Iterator[list[str]]:
         """States of jobs that are not in the ids set."""
@@ -153,11 +154,19 @@ class QueueWalk:
     def _outside_ids(self, job_ids: Sequence[str]) -> list[str]:
         inside = zip(job_ids, self._probes.in_ids(job_ids), strict=True)
         outside = [job_id for job_id, is_in in inside if not is_in]
-        self._without_record(outside)
+        self._recordless(outside)
         return outside
 
     def _without_record(self, job_ids: Sequence[str]) -> list[str]:
-        """The jobs without a record. Records of the wrong type are counted."""
+        """The jobs without a record, but for those in the ids set, which are read there. Records of the wrong
+        type are counted."""
+        try:
+            inside = self._probes.in_ids(job_ids)
+        except WrongType:
+            inside = [False] * len(job_ids)
+        return self._recordless([job_id for job_id, is_in in zip(job_ids, inside, strict=True) if not is_in])
+
+    def _recordless(self, job_ids: Sequence[str]) -> list[str]:
         types = self._probes.record_types(job_ids)
         for job_id, kind in zip(job_ids, types, strict=True):
             if kind not in (b"none", b"string"):
@@ -173,7 +182,7 @@ class QueueWalk:
     def _unrunnable(self, bare: list[str], whole: list[str]) -> Iterator[str]:
         """Waiting jobs that a worker would drop, cannot run, or whose record says that they have ended."""
         recordless: list[str] = []
-        for piece in self._probes.records([*bare, *whole]):
+        for piece in self._probes.records([*bare, *whole], self._pace):
             split: list[RawJob] = []
             for job_id, record in piece:
                 raw = RawJob(id=job_id)
@@ -205,60 +214,57 @@ class QueueWalk:
             if len(seen) < _REMEMBERED:
                 seen.add(number)
 
-    def _candidates_in_ids(self, job_ids: list[str]) -> list[str]:
-        """The candidates among a piece of the ids set."""
-        types = self._probes.record_types(job_ids)
-        recordless = [job_id for job_id, kind in zip(job_ids, types, strict=True) if kind == b"none"]
-        readable: list[RawJob] = []
-        for job_id, kind, state in zip(job_ids, types, self._probes.states(job_ids), strict=True):
-            if kind == b"string":
-                readable.append(RawJob(id=job_id, state=state))
-            elif kind != b"none":
-                self._add_wrong(job_id)
-        return [*recordless, *out_of_place(self._probes, readable)]
+    def _candidates_in_ids(self, records: Mapping[str, bytes | None]) -> list[str]:
+        """The candidates among a piece of the ids set, with their records. A record that is of the wrong type
+        reads as a missing one does."""
+        recordless = self._recordless([job_id for job_id, record in records.items() if record is None])
+        found = {job_id: record for job_id, record in records.items() if record is not None}
+        states = dict(zip(found, self._probes.states(list(found)), strict=True))
+        return [*recordless, *out_of_place(self._probes, found, states)]
 
 
 _PLACED = frozenset({None, "waiting", "wait", "delayed", "active", *ENDED_STATES})
 _ENDED_BADLY = frozenset({None, *ENDED_STATES} - {"completed"})
 
 
-def out_of_place(probes: Probes, raws: Sequence[RawJob]) -> Iterator[str]:
-    """The jobs that are not where their state says; some twice. `raws` have a record, and their entry in the
-    states hash. Raises WrongType."""
-    active = [raw.id for raw in raws if raw.state == "active"]
+def out_of_place(
+    probes: Probes, records: Mapping[str, bytes], states: Mapping[str, str | None]
+) -> Iterator[str]:
+    """The jobs that are not where their state says; some twice. `states` are their entries in the hash.
+    Raises WrongType."""
+    active = [job_id for job_id, state in states.items() if state == "active"]
     claims = probes.fields(probes.keys.active, active)
     yield from (job_id for job_id, claim in zip(active, claims, strict=True) if claim is None)
     # A job with an unknown state is a candidate wherever it is.
-    yield from (raw.id for raw in raws if raw.state not in _PLACED)
+    yield from (job_id for job_id, state in states.items() if state not in _PLACED)
 
-    waiting = [raw.id for raw in raws if raw.state in (None, "waiting", "wait")]
+    waiting = [job_id for job_id, state in states.items() if state in (None, "waiting", "wait")]
     absent = {job_id for job_id, waits in zip(waiting, probes.waits_by_id(waiting), strict=True) if not waits}
-    unsettled = [
-        raw
-        for raw in raws
-        if raw.state is None or raw.state in DEAD_STATES or raw.state == "delayed" or raw.id in absent
-    ]
-    yield from _unsettled(probes, unsettled, absent)
+    unsettled = {
+        job_id: state
+        for job_id, state in states.items()
+        if state is None or state in DEAD_STATES or state == "delayed" or job_id in absent
+    }
+    yield from _unsettled(probes, records, unsettled, absent)
 
 
-def _unsettled(probes: Probes, raws: Sequence[RawJob], absent: set[str]) -> Iterator[str]:
+def _unsettled(
+    probes: Probes, records: Mapping[str, bytes], states: Mapping[str, str | None], absent: set[str]
+) -> Iterator[str]:
     """Of jobs whose record decides their state or place, those that are not there."""
-    states = {raw.id: raw.state for raw in raws}
-    for piece in probes.records(list(states)):
-        children: list[RawJob] = []
-        placed: list[tuple[str, str, bytes]] = []
-        for job_id, record in piece:
-            raw = RawJob(id=job_id, state=states[job_id])
-            add_record(raw, record)
-            status = effective_state(raw.state, raw.record, None)
-            if status == WAITING_CHILDREN:
-                children.append(raw)
-            elif status == "delayed" or status in DEAD_STATES:
-                placed.append((job_id, "delayed" if status == "delayed" else "dlq", record or b""))
-            elif _lies_elsewhere(status, job_id in absent):
-                yield job_id
-        yield from _not_listed(probes, placed)
-        yield from _waiting_in_vain(probes, children)
+    children: list[str] = []
+    placed: list[tuple[str, str, bytes]] = []
+    heads = outlines([records[job_id] for job_id in states])
+    for (job_id, state), head in zip(states.items(), heads, strict=True):
+        status = effective_state(state, head, None)
+        if status == WAITING_CHILDREN:
+            children.append(job_id)
+        elif status == "delayed" or status in DEAD_STATES:
+            placed.append((job_id, "delayed" if status == "delayed" else "dlq", records[job_id]))
+        elif _lies_elsewhere(status, job_id in absent):
+            yield job_id
+    yield from _not_listed(probes, placed)
+    yield from _waiting_in_vain(probes, {job_id: records[job_id] for job_id in children})
 
 
 def _lies_elsewhere(status: str, is_absent: bool) -> bool:
@@ -282,13 +288,16 @@ def _not_listed(probes: Probes, placed: Sequence[tuple[str, str, bytes]]) -> Ite
         yield from (job_id for job_id, of_job, _ in placed if of_job == place and job_id not in listed)
 
 
-def _waiting_in_vain(probes: Probes, children: Sequence[RawJob]) -> Iterator[str]:
+def _waiting_in_vain(probes: Probes, children: Mapping[str, bytes]) -> Iterator[str]:
     """Jobs whose parents have all completed, or of which one failed or is gone; and jobs whose arguments may
     be damaged."""
-    wanted = {raw.id: parents_of(raw.record) for raw in children}
+    raws = {job_id: RawJob(id=job_id) for job_id in children}
+    for job_id, raw in raws.items():
+        add_record(raw, children[job_id])
+    wanted = {job_id: parents_of(raw.record) for job_id, raw in raws.items()}
     states = parent_states(probes, chain.from_iterable(wanted.values()))
-    for raw in children:
-        of_them = {states[parent] for parent in wanted[raw.id]}
+    for job_id, raw in raws.items():
+        of_them = {states[parent] for parent in wanted[job_id]}
         in_vain = of_them <= {"completed"} or not of_them.isdisjoint(_ENDED_BADLY)
         if in_vain or "args" not in (raw.record or {}) or "kwargs" not in (raw.record or {}):
-            yield raw.id
+            yield job_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -70,18 +70,23 @@ class OrphanedKey:
     wrong_key: bytes | None = None
 
 
-def orphaned_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[OrphanedKey]:
-    """Payload keys without a record, or of the wrong type, of the queues with these names.
+def orphaned_payloads(
+    client: redis.Redis, queues: Sequence[str], names: Callable[[], Sequence[str]]
+) -> Iterator[OrphanedKey]:
+    """Payload keys without a record, or of the wrong type, that may belong to these queues.
 
-    Names may hold colons: a key belongs to the queue with the longest name that fits.
+    Names may hold colons: a key belongs to the queue with the longest name that fits. So `names`, which finds
+    all queues, is asked once there is such a key, and only then.
     """
-    queues = {to_bytes(name): QueueKeys(name) for name in names}
+    chosen = set(map(to_bytes, queues))
+    every: Mapping[bytes, QueueKeys] = {}
     for piece, kinds in _typed_keys(client, PAYLOAD_PATTERN):
         of_records = run_pipeline(client, [("TYPE", key.rpartition(b":")[0]) for key in piece])
         for key, kind, of_record in zip(piece, kinds, of_records, strict=True):
-            if of_record != b"none" and kind == b"string":
+            if (of_record != b"none" and kind == b"string") or chosen.isdisjoint(possible_queues(key)):
                 continue
-            owners = ((keys, keys.job_of_payload(key)) for keys in _owners(queues, key))
+            every = every or _by_name(names())
+            owners = ((keys, keys.job_of_payload(key)) for keys in _owners(every, key))
             keys, job_id = next(((keys, one) for keys, one in owners if one is not None), (None, ""))
             if keys is None or kind == b"none":
                 continue
@@ -91,25 +96,41 @@ def orphaned_payloads(client: redis.Redis, names: Sequence[str]) -> Iterator[Orp
                 yield OrphanedKey(keys.queue, job_id)
 
 
-def orphaned_dependencies(client: redis.Redis, names: Sequence[str]) -> Iterator[OrphanedKey]:
+def orphaned_dependencies(
+    client: redis.Redis, queues: Sequence[str], names: Callable[[], Sequence[str]]
+) -> Iterator[OrphanedKey]:
     """As `orphaned_payloads`, for sets of parents and children. A key that can be read as one of an existing
     job is left out."""
-    queues = {to_bytes(name): QueueKeys(name) for name in names}
-    for piece, kinds in _typed_keys(client, DEPENDENCIES_PATTERN):
-        owners = [
-            [(keys, job_id) for keys in _owners(queues, key) for job_id in keys.jobs_of_dependencies(key)]
-            for key in piece
-        ]
-        records = [[keys.record(job_id) for keys, job_id in of_key] for of_key in owners if of_key]
-        living = iter(run_pipeline(client, [("EXISTS", *keys) for keys in records]))
-        for key, kind, of_key in zip(piece, kinds, owners, strict=True):
-            if of_key:
-                keys, job_id = of_key[0]
-                lives = next(living)
-                if kind not in (b"none", b"set"):
-                    yield OrphanedKey(keys.queue, job_id, key)
-                elif not lives:
-                    yield OrphanedKey(keys.queue, job_id)
+    chosen = _by_name(queues)
+    every: Mapping[bytes, QueueKeys] = {}
+    for found in _typed_keys(client, DEPENDENCIES_PATTERN):
+        doubtful = [(key, kind) for key, kind, _ in _of_no_job(client, chosen, zip(*found, strict=True))]
+        if doubtful:
+            every = every or _by_name(names())
+            yield from (orphan for *_, orphan in _of_no_job(client, every, doubtful))
+
+
+def _of_no_job(
+    client: redis.Redis, queues: Mapping[bytes, QueueKeys], keys_of_types: Iterable[tuple[bytes, bytes]]
+) -> Iterator[tuple[bytes, bytes, OrphanedKey]]:
+    """The orphans among these sets of parents and children of the queues: key, type, and what it was of."""
+    readings = [
+        (key, kind, [(keys, one) for keys in _owners(queues, key) for one in keys.jobs_of_dependencies(key)])
+        for key, kind in keys_of_types
+    ]
+    readings = [one for one in readings if one[2]]
+    records = [[keys.record(job_id) for keys, job_id in of_key] for *_, of_key in readings]
+    living = run_pipeline(client, [("EXISTS", *keys) for keys in records])
+    for (key, kind, of_key), lives in zip(readings, living, strict=True):
+        keys, job_id = of_key[0]
+        if kind not in (b"none", b"set"):
+            yield key, kind, OrphanedKey(keys.queue, job_id, key)
+        elif not lives:
+            yield key, kind, OrphanedKey(keys.queue, job_id)
+
+
+def _by_name(names: Iterable[str]) -> dict[bytes, QueueKeys]:
+    return {to_bytes(name): QueueKeys(name) for name in names}
 
 
 def _typed_keys(client: redis.Redis, pattern: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
