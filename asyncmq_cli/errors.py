@@ -67,6 +67,15 @@ class Shortage(AdminError):
     code = "shortage"
 
 
+class Halted(AdminError):
+    """A search was ended by the person who began it."""
+
+    code = "halted"
+
+    def __init__(self) -> None:
+        super().__init__("the search was stopped")
+
+
 class UsageProblem(AdminError):
     """The command was called wrongly."""
 

@@ -16,7 +16,7 @@ from asyncmq_cli.models.values import DEAD_STATES
 if TYPE_CHECKING:
     pass
 
-_FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than")
+FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than")
 _RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>s|sec|second|m|min|minute)")
 _UNIT_SECONDS = {"s": 1, "m": 60}
 _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")
@@ -78,11 +78,11 @@ def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
 def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
     """Whether a filter selects the jobs. Raises UsageProblem unless there are either ids or a filter, and
     for an empty filter: it would match everything, and comes from a variable that is not set."""
-    for name in _FILTERS:
+    for name in FILTERS:
         if name in flags and not flags[name].strip():
             raise UsageProblem(f"--{name.replace('_', '-')} is empty", hint="--all means every job")
     chooses = (
-        targets.state is not None or bool(flags.get("all_jobs")) or any(name in flags for name in _FILTERS)
+        targets.state is not None or bool(flags.get("all_jobs")) or any(name in flags for name in FILTERS)
     )
     if targets.job_ids and chooses:
         raise UsageProblem("ids and a filter exclude each other", hint="give one or the other")

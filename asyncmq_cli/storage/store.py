@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
+from threading import Event
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.models.guard import Guard
@@ -56,7 +57,8 @@ class Store:
         self.warnings = 0
         """How many warnings there were. A caller that caches a reading compares it before and after."""
         LIMITS.text = config.max_payload
-        self._redis = connect(config, warn=self.warn)
+        self._halted = Event()
+        self._redis = connect(config, warn=self.warn, is_halted=self._halted.is_set)
         self.workers = WorkerReader(self._redis, config.heartbeat_ttl, self.warn)
         self.queues = QueueReader(self._redis, self.workers, self.warn)
 
@@ -242,6 +244,10 @@ class Store:
     def errors(self) -> AbstractContextManager[None]:
         """A context in which every error of Redis is raised as RedisProblem."""
         return redis_errors(self.config)
+
+    def halt(self) -> None:
+        """Have whatever reads now, in another thread, end with Halted at its next reply. Not for changes."""
+        self._halted.set()
 
     def answer_within(self, seconds: float) -> None:
         """Change the timeout for all further commands, in seconds."""

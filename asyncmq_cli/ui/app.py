@@ -11,25 +11,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding
-from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from asyncmq_cli.output.terminal.keyboard import leads_session
 from asyncmq_cli.services.monitoring.poller import Outage, Poller
 from asyncmq_cli.services.monitoring.rates import LongTrend
 from asyncmq_cli.system import signals
+from asyncmq_cli.ui.dialogs import Keys
 from asyncmq_cli.ui.home import Home
 from asyncmq_cli.ui.job import JobPage
-from asyncmq_cli.ui.jobs import Jobs, first_state
+from asyncmq_cli.ui.jobs import GroupPage, Jobs, first_state
 from asyncmq_cli.ui.lanes import Lane, Lanes
 from asyncmq_cli.ui.listing import Listing
 from asyncmq_cli.ui.page import Page
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from asyncmq_cli.cli.session import Session
+    from asyncmq_cli.models.failures import FailureGroup
     from asyncmq_cli.models.snapshots import Snapshot
 
 EVERY = 2.0
@@ -46,20 +43,6 @@ Ctrl-Z       to the shell; fg comes back
 q, Ctrl-C    quit"""
 
 
-class Keys(ModalScreen[None]):
-    """The keys of the page below."""
-
-    BINDINGS: ClassVar = [Binding("escape,question_mark,q,enter", "dismiss", "close", show=False)]
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self._text = text
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="box"):
-            yield Static(self._text, markup=False)
-
-
 class OperatorApp(App[None]):
     """`asyncmq ui` on the Redis of `session`, which `first` was read from."""
 
@@ -73,9 +56,14 @@ class OperatorApp(App[None]):
     #detail { height: 1fr; padding: 0 1; }
     #job { width: 100%; }
     ModalScreen { align: center middle; background: transparent; }
-    #box { width: auto; max-width: 90%; height: auto; max-height: 90%; border: round ansi_blue; padding: 0 1;
+    .box { width: auto; max-width: 90%; height: auto; max-height: 90%; border: round ansi_blue; padding: 0 1;
            background: ansi_default; }
-    #box Static { width: auto; }
+    .box Static { width: auto; }
+    .box OptionList { width: 30; height: auto; max-height: 14; border: none; padding: 0; }
+    Ask { align: center bottom; }
+    #ask { height: auto; width: 100%; background: ansi_default; border-top: solid ansi_blue; }
+    #ask Static { height: 1; }
+    #cause { height: auto; max-height: 3; padding: 0 2; }
     """
     BINDINGS: ClassVar = [
         Binding("ctrl+c", "interrupt", "quit", show=False, priority=True),
@@ -156,6 +144,10 @@ class OperatorApp(App[None]):
         row = next((row for row in self.snapshot.stats or () if row.name == queue), None)
         self.push_screen(Jobs(queue, first_state(row)))
 
+    def open_group(self, group: FailureGroup) -> None:
+        """Show the dead jobs of one cause."""
+        self.push_screen(GroupPage(group))
+
     def open_job(self, queue: str, job_id: str) -> None:
         """Show one job."""
         self.push_screen(JobPage(queue, job_id))
@@ -166,7 +158,7 @@ class OperatorApp(App[None]):
             self.pop_screen()
 
     def action_keys(self) -> None:
-        self.push_screen(Keys(f"{self.page.help}\n\n{_KEYS}"))
+        self.push_screen(Keys(f"{self.page.help_text}\n\n{_KEYS}"))
 
     def action_stop(self) -> None:
         # Nobody could continue a process that leads its terminal's session.

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
+from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from asyncmq_cli.output.json import documents
+from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.tables.tables import STATE_STYLES
 from asyncmq_cli.output.text import job_detail
 from asyncmq_cli.ui.page import Page
+from asyncmq_cli.ui.whole import WholeJob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,11 +29,19 @@ _ALARMING = ("Error:", "Message:", "Root cause:", "Problem:")
 class JobPage(Page):
     """What `jobs show` prints."""
 
-    keys: ClassVar[str] = "↑/↓ scroll  r read again  Esc back  ? keys"
+    keys: ClassVar[str] = "↑/↓ scroll  o open as a tree  y copy id  Y copy JSON  Esc back  ? keys"
     help: ClassVar[str] = """\
 Up, Down     scroll
+o            the job as a tree that folds and can be searched
+y, Y         copy the id; the whole as JSON
 r            read the job again
 Esc          back"""
+
+    BINDINGS: ClassVar = [
+        Binding("o", "whole", "as a tree", show=False),
+        Binding("y", "copy", "copy the id", show=False),
+        Binding("Y", "copy_whole", "copy the whole", show=False),
+    ]
 
     def __init__(self, queue: str, job_id: str) -> None:
         super().__init__()
@@ -54,6 +66,22 @@ Esc          back"""
         session = self.ui.session
         lines = job_detail.job_lines(found, now=now, show_secrets=session.show_secrets, full=session.full)
         self.query_one("#job", Static).update(coloured(lines))
+
+    def action_whole(self) -> None:
+        if self.detail is not None:
+            self.app.push_screen(WholeJob(self.detail))
+
+    def action_copy(self) -> None:
+        self.copy(self.job_id)
+
+    def action_copy_whole(self) -> None:
+        if self.detail is not None:
+            self.copy(as_json(self.detail, show_secrets=self.ui.session.show_secrets))
+
+
+def as_json(detail: JobDetail, *, show_secrets: bool) -> str:
+    """The document of `jobs show --json`."""
+    return encode(documents.job_detail(detail, show_secrets=show_secrets)).decode()
 
 
 def coloured(lines: Iterable[str]) -> Text:

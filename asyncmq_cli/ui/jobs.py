@@ -1,21 +1,26 @@
-"""The jobs of one queue, state by state."""
+"""Lists of jobs: those of a queue, state by state, and those that died of one cause."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import shlex
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import Static
 
+from asyncmq_cli.cli.targets import FILTERS, filter_of
+from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.queues import QueueScope
-from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.output.tables import views
-from asyncmq_cli.output.tables.tables import STATE_STYLES, counted
-from asyncmq_cli.ui.listing import Held, Listing
-from asyncmq_cli.ui.page import Page
-from asyncmq_cli.ui.rows import Fetched, PagedRows, StreamedRows
+from asyncmq_cli.output.tables.tables import STATE_STYLES
+from asyncmq_cli.ui.job import as_json
+from asyncmq_cli.ui.listing import Held
+from asyncmq_cli.ui.page import ListPage
+from asyncmq_cli.ui.panes import RowsPane
+from asyncmq_cli.ui.rows import Fetched, PagedRows, RowsInSight, StreamedRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +28,12 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from asyncmq_cli.cli.session import Session
+    from asyncmq_cli.errors import AdminError
+    from asyncmq_cli.models.failures import FailureGroup
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.output.tables.columns import Column
 
 DEAD = "dead"
 STATES = ("waiting", "active", "delayed", DEAD, "completed", "cancelled", "waiting-children")
@@ -34,6 +42,7 @@ _ORDERED = ("waiting", "active", "delayed", DEAD)
 """States whose place has an order, so that a page costs a page."""
 _FIELDS = {DEAD: "dlq", "waiting-children": "waiting_children"}
 _SHORT = {"waiting-children": "children"}
+ORDERS = ("queue", "newest", "oldest")
 
 
 def count_of(row: QueueStats | None, state: str) -> int | None:
@@ -41,15 +50,131 @@ def count_of(row: QueueStats | None, state: str) -> int | None:
     return None if row is None else getattr(row, _FIELDS.get(state, state))
 
 
-class Jobs(Page):
-    """One state's jobs in the order of its place, which costs no more than what is in sight."""
+def flags_of(text: str) -> dict[str, str]:
+    """The filter that was typed, by the names of the options: a text is that of --q, and options are read as
+    on the command line. Raises UsageProblem."""
+    if not text.lstrip().startswith("--"):
+        return {"q": text} if text.strip() else {}
+    try:
+        words = shlex.split(text)
+    except ValueError as exc:
+        raise UsageProblem(f"this filter cannot be read: {exc}") from exc
+    found: dict[str, str] = {}
+    while words:
+        option, given, value = words.pop(0).partition("=")
+        name = option.removeprefix("--").replace("-", "_")
+        if not option.startswith("--") or name not in FILTERS:
+            known = ", ".join(f"--{each.replace('_', '-')}" for each in FILTERS)
+            raise UsageProblem(f"no such filter {option!r}", hint=f"choose from {known}")
+        if not given:
+            if not words:
+                raise UsageProblem(f"{option} needs a value")
+            value = words.pop(0)
+        found[name] = value
+    return found
 
-    keys: ClassVar[str] = "Enter open  ←/→ state  r read again  Esc back  ? keys"
-    help: ClassVar[str] = """\
-Enter        open the job
-Left, Right  the jobs of another state
-r            read the list again
-Esc          back"""
+
+def words_of(flags: dict[str, str]) -> list[str]:
+    """The same as options."""
+    return [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
+
+
+class JobRows(RowsPane["Job"]):
+    """What lists of jobs have in common."""
+
+    noun = "job"
+    filter_help = "text anywhere in the job, or options: --task NAME --job-id ID --older-than 2h"
+
+    def key(self, row: Job) -> Any:
+        return row.queue, row.id
+
+    def label(self, row: Job) -> str:
+        return row.id
+
+    def open(self, row: Job) -> None:
+        self.ui.open_job(row.queue, row.id)
+
+    async def whole(self, row: Job) -> str:
+        found = await self.ui.lanes.call(lambda session: session.jobs.show(row.queue, row.id))
+        return as_json(found, show_secrets=self.ui.session.show_secrets)
+
+
+class JobsPane(JobRows):
+    """Jobs in the order of their place, which costs no more than what is in sight, or those that a filter
+    finds."""
+
+    noun = "job"
+    filter_help = (
+        "text anywhere in the job, or options: --task NAME --job-id ID --older-than 2h --newer-than 1d"
+    )
+
+    def __init__(self, queue: str, state: str) -> None:
+        super().__init__("jobs")
+        self.queue = queue
+        self.job_state = state
+
+    @property
+    def every_column(self) -> Sequence[Column[Job]]:
+        state = None if self.job_state == DEAD else self.job_state
+        return views.jobs(state, show_secrets=self.ui.session.show_secrets)
+
+    @property
+    def empty(self) -> str:  # type: ignore[override]
+        return f"no {self.job_state} job"
+
+    def orders(self) -> Sequence[str]:
+        return ORDERS
+
+    def wanted(self, session: Session) -> JobFilter:
+        """The filter that was typed. Raises UsageProblem."""
+        return filter_of(flags_of(self.text), session.now)
+
+    def opened(self, drawn: Callable[[], None], failed: Callable[[AdminError], None]) -> RowsInSight[Job]:
+        flags_of(self.text)
+        is_sorted = self.order not in (None, "queue")
+        if self.job_state in _ORDERED and not self.text and not is_sorted:
+            return PagedRows(self.ui.lanes, self._fetch, drawn, failed)
+        scope, state, order = QueueScope.of(self.queue), self.job_state, self.order
+
+        def every(session: Session) -> Iterator[Job]:
+            wanted = self.wanted(session)
+            if state == DEAD:
+                return session.dlq.every(scope, wanted, sort=order)
+            return session.jobs.every(scope, state, wanted, sort=order)
+
+        return StreamedRows(self.ui.lanes.new(), every, drawn, failed)
+
+    def _fetch(self, session: Session, page: int, size: int) -> Fetched[Job]:
+        wanted, scope = JobFilter(), QueueScope.of(self.queue)
+        if self.job_state == DEAD:
+            found = session.dlq.page(scope, wanted, sort="newest", page=page, size=size)
+        else:
+            found = session.jobs.page(
+                scope, self.job_state, wanted, sort="queue", page=page, size=size, exact=False
+            )
+        return Fetched(found.jobs, found.total, session.now())
+
+    def command(self) -> list[str]:
+        order = ["--sort", self.order] if self.order else []
+        filters = words_of(flags_of(self.text))
+        if self.job_state == DEAD:
+            return ["dlq", "list", self.queue, *filters, *order]
+        return [
+            "jobs",
+            "list",
+            self.queue,
+            "--state",
+            self.job_state,
+            *filters,
+            *(order or ["--sort", "queue"]),
+        ]
+
+
+class Jobs(ListPage):
+    """The jobs of one queue, state by state."""
+
+    keys: ClassVar[str] = "Enter open  ←/→ state  / filter  s sort  f columns  Space mark  Esc back  ? keys"
+    help: ClassVar[str] = "Left, Right  the jobs of another state"
 
     BINDINGS: ClassVar = [
         Binding("left,h", "turn(-1)", "state before", show=False),
@@ -59,8 +184,11 @@ Esc          back"""
     def __init__(self, queue: str, state: str) -> None:
         super().__init__()
         self.queue = queue
-        self.state = state
-        self._rows: PagedRows[Job] | StreamedRows[Job] | None = None
+        self._pane = JobsPane(queue, state)
+
+    @property
+    def pane(self) -> JobsPane:
+        return self._pane
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -68,108 +196,105 @@ Esc          back"""
 
     def body(self) -> ComposeResult:
         yield Static(id="tabs", markup=False)
-        yield Listing(
-            views.jobs(None, show_secrets=self.ui.session.show_secrets),
-            lambda job: job.id,
-            utc=self.ui.session.out.utc,
-        )
-
-    @property
-    def listing(self) -> Listing[Job]:
-        return self.query_one(Listing)
+        yield self._pane
 
     def followed(self, snapshot: Snapshot) -> None:
         row = next((row for row in snapshot.stats or () if row.name == self.queue), None)
         line = Text()
         for state in STATES:
             count = count_of(row, state)
-            style = "reverse bold" if state == self.state else STATE_STYLES.get(state, "") if count else "dim"
+            style = STATE_STYLES.get(state, "") if count else "dim"
+            style = "reverse bold" if state == self._pane.job_state else style
             shown = "?" if count is None else f"{count:,}"
             line.append(f" {_SHORT.get(state, state)} {shown} ", style=style).append(" ")
         if row is not None and row.paused:
             line.append("paused", style="bold red")
         elif row is not None and views.is_unattended(row):
             line.append("no worker", style="bold red")
+        line.truncate(self.app.size.width, overflow="ellipsis")
         self.query_one("#tabs", Static).update(line)
 
-    async def load(self) -> None:
-        """Read the list from its beginning. Raises AdminError."""
-        self._close_rows()
-        listing = self.listing
-        rows = self._rows = self._opened()
-        await rows.start()
-        if rows is not self._rows:
-            return
-        what = self.state if self.state != DEAD else "dead"
-        listing.empty = f"no {what} job"
-        columns = views.jobs(
-            None if self.state == DEAD else self.state, show_secrets=self.ui.session.show_secrets
-        )
-        same = listing.columns == columns
-        listing.show(rows, columns, again=same)
-
-    def _opened(self) -> PagedRows[Job] | StreamedRows[Job]:
-        state, queue = self.state, self.queue
-        if state in _ORDERED:
-            return PagedRows(self.ui.lanes, self._fetch, self._drawn, self.failed)
-
-        def every(session: Session) -> Iterator[Job]:
-            return session.jobs.every(QueueScope.of(queue), state, JobFilter(), sort="queue")
-
-        return StreamedRows(self.ui.lanes.new(), every, self._drawn, self.failed)
-
-    def _fetch(self, session: Session, page: int, size: int) -> Fetched[Job]:
-        wanted, scope = JobFilter(), QueueScope.of(self.queue)
-        if self.state == DEAD:
-            found = session.dlq.page(scope, wanted, sort="newest", page=page, size=size)
-        else:
-            found = session.jobs.page(
-                scope, self.state, wanted, sort="queue", page=page, size=size, exact=False
-            )
-        return Fetched(found.jobs, found.total, session.now())
-
-    def _drawn(self) -> None:
-        if self.is_mounted:
-            self.listing.redraw()
-            self.draw_frame()
-
-    def draw_frame(self, *, busy: bool = False) -> None:
-        rows = self._rows
-        if isinstance(rows, StreamedRows) and rows.found:
-            self.note = (
-                counted(rows.found, "job") if rows.is_done else f"{rows.found:,} jobs read, more below"
-            )
-        elif isinstance(rows, PagedRows):
-            self.note = f"{self.listing.cursor + 1:,} of {counted(rows.total, 'job')}" if rows.total else ""
-        super().draw_frame(busy=busy)
-
-    def on_listing_moved(self) -> None:
-        self.draw_frame()
-
-    def on_listing_opened(self, event: Listing.Opened) -> None:
-        self.ui.open_job(self.queue, event.row.id)
-
     def action_turn(self, by: int) -> None:
-        self.state = STATES[(STATES.index(self.state) + by) % len(STATES)]
-        self.listing.show(Held([], 0.0), again=False)
-        self.listing.empty = ""
+        pane = self._pane
+        pane.job_state = STATES[(STATES.index(pane.job_state) + by) % len(STATES)]
+        pane.fields = []
+        pane.listing.empty = ""
+        pane.listing.marks.clear()
+        pane.listing.show(Held([], 0.0), pane.columns, again=False)
         self.followed(self.ui.snapshot)
         self.action_again()
 
-    def _close_rows(self) -> None:
-        if self._rows is not None:
-            self._rows.close()
-            self._rows = None
 
-    def on_unmount(self) -> None:
-        self._close_rows()
+class GroupPane(JobRows):
+    """The dead jobs of one cause, in all queues that have any."""
+
+    def __init__(self, group: FailureGroup) -> None:
+        super().__init__("jobs")
+        self.group = group
+
+    @property
+    def every_column(self) -> Sequence[Column[Job]]:
+        several = len(self.group.queues) > 1
+        return views.jobs(None, show_secrets=self.ui.session.show_secrets, with_queue=several)
+
+    @property
+    def empty(self) -> str:  # type: ignore[override]
+        return "no dead job of this cause any more"
+
+    def orders(self) -> Sequence[str]:
+        return ()
+
+    def opened(self, drawn: Callable[[], None], failed: Callable[[AdminError], None]) -> RowsInSight[Job]:
+        flags = {**flags_of(self.text), "group": self.group.id or ""}
+        queues = self.group.queues
+        scope = QueueScope.of(queues[0]) if len(queues) == 1 else QueueScope(None, queues)
+
+        def matching(session: Session) -> Iterator[Job]:
+            return session.dlq.matching(scope, filter_of(flags, session.now))
+
+        return StreamedRows(self.ui.lanes.new(), matching, drawn, failed)
+
+    @property
+    def progress(self) -> str | None:
+        rows = self.read_rows
+        if not isinstance(rows, StreamedRows):
+            return None
+        return f"searching: {rows.searched:,} dead jobs read, {rows.found:,} of this cause"
+
+    def command(self) -> list[str]:
+        filters = ["--group", self.group.id or "", *words_of(flags_of(self.text))]
+        alone = self.group.queues if len(self.group.queues) == 1 else ()
+        return ["dlq", "list", *alone, *filters]
+
+
+class GroupPage(ListPage):
+    """One cause, and the jobs that died of it."""
+
+    keys: ClassVar[str] = "Enter open  / filter  f columns  Space mark  Esc back  ? keys"
+
+    def __init__(self, group: FailureGroup) -> None:
+        super().__init__()
+        self.group = group
+        self._pane = GroupPane(group)
+
+    @property
+    def pane(self) -> GroupPane:
+        return self._pane
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return ("failures", self.group.id or "")
+
+    def body(self) -> ComposeResult:
+        from asyncmq_cli.output.redaction.redact import redact_text
+        from asyncmq_cli.output.text.escape import escape
+
+        group = self.group
+        shown = group.cause if self.ui.session.show_secrets else redact_text(group.cause)
+        yield Static(Text(escape(shown), style="red"), id="cause", markup=False)
+        yield self._pane
 
 
 def first_state(row: QueueStats | None) -> str:
     """The state with which a queue opens: its dead jobs, if there are any."""
     return next((state for state in (DEAD, *STATES) if count_of(row, state)), STATES[0])
-
-
-def state_of_status(status: str) -> str:
-    """The list in which a job of this status is."""
-    return DEAD if status in DEAD_STATES else status

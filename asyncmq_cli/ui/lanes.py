@@ -47,6 +47,16 @@ class Lane:
         self._calls.put(run)
         return await answer
 
+    @property
+    def jobs_read(self) -> int:
+        """How many jobs its lists have read."""
+        return self.session.store.jobs.read if "store" in self.session.__dict__ else 0
+
+    def halt(self) -> None:
+        """Have what is called on it, now and later, end with Halted. Not for changes."""
+        if "store" in self.session.__dict__:
+            self.session.store.halt()
+
     def close(self) -> None:
         """End the thread and its connection, once it has done what it is at."""
         self._calls.put(None)

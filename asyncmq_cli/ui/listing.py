@@ -103,8 +103,10 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         self.cursor = 0
         self.empty = empty
         self.is_stale = False
+        self.utc = utc
+        self.marks: dict[Any, T] = {}
+        """The marked rows by their keys."""
         self._key = key
-        self._utc = utc
         self._natural: dict[str, int] = {}
         self._cells: dict[int, dict[str, Text]] = {}
 
@@ -202,8 +204,10 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         return line
 
     def sign(self, at: int) -> str:
-        """The two characters before a row."""
-        return "> " if at == self.cursor else "  "
+        """The two characters before a row: whether it is that of the cursor, and whether it is marked."""
+        row = self.rows.row(at) if self.marks else None
+        mark = "*" if row is not None and self._key(row) in self.marks else " "
+        return (">" if at == self.cursor else " ") + mark
 
     def _shown(self) -> list[tuple[Column[T], int]]:
         widths = self._widths()
@@ -230,7 +234,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
             if len(self._cells) > 500:
                 self._cells.clear()
             self._cells[at] = {
-                column.title: cell(column, row, self.rows.now, width=self.size.width, utc=self._utc)
+                column.title: cell(column, row, self.rows.now, width=self.size.width, utc=self.utc)
                 for column in self.columns
             }
         return self._cells[at]
@@ -259,6 +263,15 @@ class Listing(ScrollView, Generic[T], can_focus=True):
 
     def action_move(self, by: int) -> None:
         self._go(self.cursor + by)
+
+    def toggle_mark(self) -> None:
+        """Mark the row of the cursor, or take its mark away, and go on to the next."""
+        row = self.current
+        if row is not None:
+            key = self._key(row)
+            if self.marks.pop(key, None) is None:
+                self.marks[key] = row
+            self._go(self.cursor + 1)
 
     def action_page(self, by: int) -> None:
         self._go(self.cursor + by * max(1, self.size.height - _HEAD - 1))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.text import Text
 from textual.binding import Binding
+from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -18,14 +20,20 @@ from asyncmq_cli.output.tables.tables import CAUTION, shortened
 from asyncmq_cli.output.terminal import header_footer
 from asyncmq_cli.output.terminal.viewport import Viewport, viewport_for
 from asyncmq_cli.output.text.escape import escape, escape_name
+from asyncmq_cli.ui.dialogs import Ask, Choose, Pick
+from asyncmq_cli.ui.listing import Listing  # noqa: TC001 - textual reads the annotations of handlers
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.ui.app import OperatorApp
+    from asyncmq_cli.ui.panes import Pane
 
 _LEAST_ADDRESS = 20
+_SHORT_TEXT = 60
+_PROGRESS_EVERY = 0.3
+"""Seconds."""
 
 
 class Page(Screen[None]):
@@ -45,6 +53,7 @@ class Page(Screen[None]):
         super().__init__()
         self.problem: AdminError | None = None
         self.note = ""
+        self._is_busy = False
         self._loads = 0
 
     @property
@@ -91,23 +100,56 @@ class Page(Screen[None]):
     def start(self, work: Callable[[], Awaitable[None]]) -> None:
         """Begin to read; what was begun before is of no interest any more."""
         self._loads += 1
-        self.run_worker(self._loaded(work, self._loads), group="load", exclusive=True)
+        self.note = ""
+        # Not a coroutine: one that is replaced before it began would never be awaited.
+        reading: Any = partial(self._loaded, work, self._loads)
+        self.run_worker(reading, group="load", exclusive=True)
 
     async def _loaded(self, work: Callable[[], Awaitable[None]], number: int) -> None:
         self.problem = None
+        self._is_busy = True
         self.draw_frame(busy=True)
         try:
             await work()
         except AdminError as exc:
-            self.failed(exc)
-        else:
             if number == self._loads:
-                self.draw_frame()
+                self.failed(exc)
+        finally:
+            if number == self._loads:
+                self._is_busy = False
+        if number == self._loads:
+            self.draw_frame()
 
     def failed(self, error: AdminError) -> None:
         """Show an error in the place of the remark."""
         self.problem = error
         self.draw_frame()
+
+    def say(self, text: str) -> None:
+        """Show this until something else is to be said."""
+        self.note = text
+        self.draw_frame()
+
+    def copy(self, text: str) -> None:
+        """Hand a text to the terminal's clipboard (OSC 52)."""
+        self.app.copy_to_clipboard(text)
+        what = repr(text) if len(text) <= _SHORT_TEXT else f"{len(text):,} characters"
+        self.say(f"copied {what}")
+
+    @property
+    def help_text(self) -> str:
+        """What `?` says."""
+        return self.help
+
+    @property
+    def remark_text(self) -> str:
+        """What is below the body when nothing is wrong."""
+        return self.note
+
+    @property
+    def busy_text(self) -> str:
+        """The same, while the page is being read."""
+        return "reading…"
 
     # The frame.
 
@@ -115,10 +157,12 @@ class Page(Screen[None]):
         """The room for what `output` draws."""
         size = self.app.size
         found = viewport_for(self.ui.session.out, width=size.width, height=height or size.height)
-        return replace(found, solid=found.blocks and not self.app.no_color)
+        # The head of the page names the context.
+        return replace(found, context="", solid=found.blocks and not self.app.no_color)
 
-    def draw_frame(self, *, busy: bool = False) -> None:
+    def draw_frame(self, *, busy: bool | None = None) -> None:
         """Draw the lines around the body."""
+        busy = self._is_busy if busy is None else busy
         if not self.is_mounted:
             return
         width = self.app.size.width
@@ -138,6 +182,9 @@ class Page(Screen[None]):
         for name in self.path:
             path.append(" › ", style="dim").append(escape_name(name), style="bold")
         line = Text("asyncmq ", style="bold")
+        if ui.session.config.context:
+            style = f"bold reverse {ui.session.config.context_color}".rstrip()
+            line.append(f" {escape_name(ui.session.config.context)} ", style=style).append(" ")
         # Of the address as much as the path leaves, but enough to know it by.
         room = width - corner.cell_len - 2
         left = max(_LEAST_ADDRESS, room - line.cell_len - path.cell_len)
@@ -154,9 +201,9 @@ class Page(Screen[None]):
         elif outage is not None:
             (line,) = header_footer.remarks(outage.error.message, [], where=self.ui.session.config.shown_url)
         elif busy:
-            line = Text("reading…", style="dim")
-        elif self.note:
-            line = Text(escape(self.note), style="dim")
+            line = Text(escape(self.busy_text), style="dim")
+        elif remark := self.remark_text:
+            line = Text(escape(remark), style="dim")
         elif warnings:
             (line,) = header_footer.remarks(None, warnings)
         else:
@@ -166,6 +213,151 @@ class Page(Screen[None]):
 
     def action_back(self) -> None:
         self.ui.back()
+
+
+_LIST_KEYS = """\
+Enter        open
+/            filter; Esc takes the filter away
+s            another order
+f            which columns
+Space        mark, or take the mark away
+y, Y         copy the id; the whole as JSON
+r            read again
+Esc          end a search, take a filter away, or back"""
+
+
+class ListPage(Page):
+    """A page with a list, `pane`."""
+
+    BINDINGS: ClassVar = [
+        Binding("slash", "filter", "filter", show=False),
+        Binding("s", "sort", "order", show=False),
+        Binding("f", "columns", "columns", show=False),
+        Binding("space", "mark", "mark", show=False),
+        Binding("y", "copy", "copy", show=False),
+        Binding("Y", "copy_whole", "copy the whole", show=False),
+    ]
+
+    @property
+    def pane(self) -> Pane[Any]:
+        """The list in front."""
+        raise NotImplementedError
+
+    @property
+    def help_text(self) -> str:
+        return "\n".join(filter(None, (_LIST_KEYS, self.help)))
+
+    def on_mount(self) -> None:
+        # Textual calls that of Page as well.
+        self.set_interval(_PROGRESS_EVERY, self._progress)
+
+    def _progress(self) -> None:
+        if self._is_busy or getattr(self.pane, "is_reading", False):
+            self.draw_frame(busy=True)
+
+    async def load(self) -> None:
+        await self.pane.load()
+
+    def draw_frame(self, *, busy: bool | None = None) -> None:
+        if self.is_mounted:
+            self.pane.listing.is_stale = self.ui.outage is not None
+        super().draw_frame(busy=busy)
+
+    @property
+    def remark_text(self) -> str:
+        listing = self.pane.listing
+        marked = f"{len(listing.marks):,} marked" if listing.marks else ""
+        filtered = f"filter: {self.pane.text}" if self.pane.text else ""
+        return "  ".join(filter(None, (self.note, marked, self.pane.state, filtered, listing.left_out)))
+
+    @property
+    def busy_text(self) -> str:
+        progress = self.pane.progress
+        return f"{progress}; Esc stops" if progress else super().busy_text
+
+    def on_listing_opened(self, event: Listing.Opened) -> None:
+        self.pane.open(event.row)
+
+    def on_listing_moved(self) -> None:
+        self.note = ""
+        self.draw_frame()
+
+    def action_back(self) -> None:
+        if (self._is_busy or getattr(self.pane, "is_reading", False)) and self.pane.halt():
+            return
+        if self.pane.text:
+            self.apply("")
+        else:
+            super().action_back()
+
+    def action_filter(self) -> None:
+        asked = Ask("filter", self.pane.text, f"/ {self.pane.filter_help}")
+        self.app.push_screen(asked, lambda text: None if text is None else self.apply(text.strip()))
+
+    def apply(self, text: str) -> None:
+        """Show what this filter lets through."""
+        from asyncmq_cli.ui.panes import HeldPane
+
+        pane = self.pane
+        pane.text = text
+        pane.listing.marks.clear()
+        if isinstance(pane, HeldPane):
+            pane.rearrange()
+            self.draw_frame()
+        else:
+            self.action_again()
+
+    def action_sort(self) -> None:
+        orders = list(self.pane.orders())
+        if not orders:
+            self.say("this list has one order only")
+            return
+        self.app.push_screen(Choose("Sort by", orders, self.pane.order), self._sorted)
+
+    def _sorted(self, order: str | None) -> None:
+        if order is not None:
+            self.pane.order = order
+            self.apply(self.pane.text)
+
+    def action_columns(self) -> None:
+        pane = self.pane
+        names = [column.field for column in pane.every_column]
+        shown = pane.fields or [column.field for column in pane.columns if not column.wide]
+        self.app.push_screen(Pick("Columns", names, shown), self._picked)
+
+    def _picked(self, fields: list[str] | None) -> None:
+        if fields is not None:
+            self.pane.choose(fields)
+            self.draw_frame()
+
+    def action_mark(self) -> None:
+        self.pane.listing.toggle_mark()
+        self.draw_frame()
+
+    def action_copy(self) -> None:
+        current = self.pane.listing.current
+        if current is not None:
+            self.copy(self.pane.label(current))
+
+    def action_copy_whole(self) -> None:
+        current = self.pane.listing.current
+        if current is not None:
+            copying: Any = partial(self._copy_whole, current)
+            self.run_worker(copying, group="copy", exclusive=True)
+
+    async def _copy_whole(self, row: Any) -> None:
+        try:
+            text = await self.pane.whole(row)
+        except AdminError as exc:
+            self.failed(exc)
+            return
+        self.copy(text if text is not None else self.pane.label(row))
+
+    def on_unmount(self) -> None:
+        for pane in self.query(Vertical):
+            close = getattr(pane, "close", None)
+            if close is not None:
+                close()
 
 
 def problem_line(error: AdminError) -> Text:

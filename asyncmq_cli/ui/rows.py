@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from asyncmq_cli.errors import AdminError
+from asyncmq_cli.errors import AdminError, Halted
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
@@ -37,8 +37,9 @@ Fetch = Callable[["Session", int, int], Fetched[T]]
 """Reads one page; it counts from 1, and its second number is the size."""
 
 
-class _Asked(Generic[T]):
-    """What the two kinds have in common: one read at a time, for what is wanted last."""
+class RowsInSight(Generic[T]):
+    """What the two kinds have in common: one read at a time, for what is wanted last. `drawn` is called when
+    rows have come, `failed` with an error, after which nothing more is read."""
 
     def __init__(self, drawn: Callable[[], None], failed: Callable[[AdminError], None]) -> None:
         self.now = 0.0
@@ -47,9 +48,28 @@ class _Asked(Generic[T]):
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
 
-    def _wake(self, read: Callable[[], Awaitable[None]]) -> None:
+    @property
+    def total(self) -> int:
+        """How many rows there are, as far as known."""
+        raise NotImplementedError
+
+    def row(self, at: int) -> T | None:
+        """The row at this place; None if it is being read."""
+        raise NotImplementedError
+
+    async def read(self) -> None:
+        """Read what is wanted. Raises AdminError."""
+        raise NotImplementedError
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether rows are being read."""
+        return self._task is not None
+
+    def wake(self) -> None:
+        """Read in the background, unless that goes on already."""
         if self._task is None and not self._is_closed:
-            self._task = asyncio.get_running_loop().create_task(self._run(read))
+            self._task = asyncio.get_running_loop().create_task(self._run(self.read))
 
     async def _run(self, read: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -68,45 +88,50 @@ class _Asked(Generic[T]):
         self._is_closed = True
 
 
-class PagedRows(_Asked[T]):
+class PagedRows(RowsInSight[T]):
     """A list that Redis keeps in order: any page of it costs as much as that page."""
 
     def __init__(
         self, lanes: Lanes, fetch: Fetch[T], drawn: Callable[[], None], failed: Callable[[AdminError], None]
     ) -> None:
         super().__init__(drawn, failed)
-        self.total = 0
+        self._total = 0
         self._lanes = lanes
         self._fetch = fetch
         self._pages: OrderedDict[int, Sequence[T]] = OrderedDict()
         self._wanted = 0
 
-    async def start(self) -> None:
-        """Read the first page. Raises AdminError."""
-        await self._read()
+    @property
+    def total(self) -> int:
+        return self._total
+
+    @property
+    def pages_held(self) -> list[int]:
+        """The pages in memory, counted from 0, in the order in which they were read."""
+        return list(self._pages)
 
     def row(self, at: int) -> T | None:
         number, place = divmod(at, PAGE)
         page = self._pages.get(number)
         if page is None:
             self._wanted = number
-            self._wake(self._read)
+            self.wake()
             return None
         return page[place] if place < len(page) else None
 
-    async def _read(self) -> None:
+    async def read(self) -> None:
         number = self._wanted
         found = await self._lanes.call(lambda session: self._fetch(session, number + 1, PAGE))
-        self.total, self.now = found.total, found.now
+        self._total, self.now = found.total, found.now
         self._pages[number] = found.rows
         self._pages.move_to_end(number)
         while len(self._pages) > _PAGES_HELD:
             self._pages.popitem(last=False)
 
 
-class StreamedRows(_Asked[T]):
+class StreamedRows(RowsInSight[T]):
     """A list that has to be searched from its beginning: matches are read on as one scrolls down. It has a
-    lane of its own, because its search is open between two reads."""
+    lane of its own, because its search stays open between two reads."""
 
     def __init__(
         self,
@@ -117,6 +142,7 @@ class StreamedRows(_Asked[T]):
     ) -> None:
         super().__init__(drawn, failed)
         self.is_done = False
+        self.is_halted = False
         self._lane = lane
         self._opened = opened
         self._rows: list[T] = []
@@ -129,30 +155,43 @@ class StreamedRows(_Asked[T]):
 
     @property
     def found(self) -> int:
-        """How many rows were read so far."""
+        """How many rows were found so far."""
         return len(self._rows)
 
-    async def start(self) -> None:
-        """Read the first rows. Raises AdminError."""
-        await self._read()
+    @property
+    def searched(self) -> int:
+        """How many jobs were read for it."""
+        return self._lane.jobs_read
 
     def row(self, at: int) -> T | None:
         if at < len(self._rows):
             return self._rows[at]
         if not self.is_done:
-            self._wake(self._read)
+            self.wake()
         return None
 
-    async def _read(self) -> None:
-        def some(session: Session) -> tuple[list[T], float]:
+    async def read(self) -> None:
+        some: list[T] = []
+
+        def more(session: Session) -> float:
             if self._source is None:
                 self._source = self._opened(session)
-            return list(islice(self._source, PAGE)), session.now()
+            some.extend(islice(self._source, PAGE))
+            return session.now()
 
-        rows, self.now = await self._lane.call(some)
-        self._rows += rows
-        self.is_done = len(rows) < PAGE or len(self._rows) >= MOST_STREAMED
+        try:
+            self.now = await self._lane.call(more)
+            self.is_done = len(some) < PAGE
+        except Halted:
+            self.is_done = self.is_halted = True
+        self._rows += some
+        self.is_done = self.is_done or len(self._rows) >= MOST_STREAMED
+
+    def halt(self) -> None:
+        """End the search; what was found stays."""
+        self._lane.halt()
 
     def close(self) -> None:
         super().close()
+        self._lane.halt()
         self._lane.close()

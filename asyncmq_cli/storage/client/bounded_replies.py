@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from redis._parsers.hiredis import NOT_ENOUGH_DATA, _HiredisParser
@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from asyncmq_cli.errors import Halted
 from asyncmq_cli.storage.client.replies import check_reply
 
 SMALL = 1024 * 1024
@@ -151,14 +152,20 @@ class Parser(_HiredisParser):
 class Bounded:
     """A connection that bounds every reply, and checks those that `expect` announced.
 
-    A reply that nobody announced by `expect` may have at most `unasked` bytes.
+    A reply that nobody announced by `expect` may have at most `unasked` bytes. Once it `is_halted`, no
+    announced reply is read any more: Halted is raised.
     """
 
     unasked = SMALL
+    is_halted: Callable[[], bool] | None = None
     _expected: tuple[bytes, int] | None = None
 
     def expect(self, command: bytes | str, words: int) -> None:
-        """Say that the next reply answers this command of so many words."""
+        """Say that the next reply answers this command of so many words. Raises Halted."""
+        if self.is_halted is not None and self.is_halted():
+            connection: Any = self
+            connection.disconnect()
+            raise Halted
         self._expected = (command.encode() if isinstance(command, str) else command), words
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:

@@ -37,13 +37,18 @@ logging.getLogger("redis").propagate = False
 
 
 def connect(
-    config: Config, *, protocol: int = 2, subscribes: bool = False, warn: Callable[[str], None] | None = None
+    config: Config,
+    *,
+    protocol: int = 2,
+    subscribes: bool = False,
+    warn: Callable[[str], None] | None = None,
+    is_halted: Callable[[], bool] | None = None,
 ) -> redis.Redis:
     """A client that has not connected yet. Raises UsageProblem for options that redis-py does not take.
 
     With `warn`, its first connection checks the kind of server: it raises WrongServer for a Cluster or a
     Sentinel, and warns about a replica that lags. A client that `subscribes` expects messages that it did
-    not request.
+    not request. Once `is_halted` returns True, the next reply raises Halted.
 
     No command is ever sent twice. When a reply is lost, the change may have been made; the reply to a
     second attempt would hide that.
@@ -77,6 +82,7 @@ def connect(
                     (_Patient if subscribes else _Listening, Introduced, Bounded, kind),
                     {
                         "unasked": LARGE if subscribes else SMALL,
+                        "is_halted": is_halted,
                         "kind": None if warn is None else ServerKind(warn),
                     },
                 ),

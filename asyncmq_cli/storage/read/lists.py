@@ -72,6 +72,8 @@ class JobLists:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
+        self.read = 0
+        """How many jobs the lists have read so far, for a search that says how far it is."""
 
     def in_state(self, queue: str, state: str, prefilter: Prefilter | None = None) -> Iterator[Job]:
         """Every job of a state, complete, in the order found. `all` gives each job of the queue once.
@@ -318,6 +320,7 @@ class JobLists:
         states: bool = True,
     ) -> Iterator[Placed]:
         """The jobs of a place, with their records and states. The body of a dead letter is its member."""
+        source = self._counted(source)
         if place != "dlq":
             source = pieces.with_records(self._redis, keys, source)
         if prefilter is not None:
@@ -329,12 +332,17 @@ class JobLists:
             scored: Sequence[float | None] = piece.scores or [None] * len(piece.ids)
             yield piece, [(place, score) for score in scored]
 
+    def _counted(self, source: Iterable[Piece]) -> Iterator[Piece]:
+        for piece in source:
+            self.read += len(piece.ids)
+            yield piece
+
     def _nowhere(
         self, keys: QueueKeys, listed: Iterable[Piece], prefilter: Prefilter | None, *, whole: bool = True
     ) -> Iterator[Placed]:
         """Jobs by their states, with the place of those that are in one after all. Jobs that have ended are
         not looked for."""
-        source = pieces.with_records(self._redis, keys, listed, results=whole)
+        source = pieces.with_records(self._redis, keys, self._counted(listed), results=whole)
         if prefilter is not None:
             source = self._passing(keys, source, prefilter)
         for piece in source:

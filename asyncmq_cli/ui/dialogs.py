@@ -1,0 +1,97 @@
+"""Small questions on top of a page: a line to type, and things to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, SelectionList, Static
+from textual.widgets.option_list import Option
+from textual.widgets.selection_list import Selection
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+_CLOSES: list[BindingType] = [Binding("escape", "dismiss(None)", "close", show=False)]
+
+
+class Keys(ModalScreen[None]):
+    """The keys of the page below."""
+
+    BINDINGS: ClassVar = [Binding("escape,question_mark,q,enter", "dismiss(None)", "close", show=False)]
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="box"):
+            yield Static(self._text, markup=False)
+
+
+class Ask(ModalScreen["str | None"]):
+    """One line to type, at the bottom of the screen. None if it was left by Esc."""
+
+    BINDINGS: ClassVar = _CLOSES
+
+    def __init__(self, prompt: str, value: str = "", help_text: str = "") -> None:
+        super().__init__()
+        self._prompt, self._value, self._help = prompt, value, help_text
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="ask"):
+            yield Static(Text(self._help, style="dim"), markup=False)
+            yield Input(self._value, placeholder=self._prompt, compact=True, select_on_focus=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value)
+
+
+class Choose(ModalScreen["str | None"]):
+    """One of several names. None if it was left by Esc."""
+
+    BINDINGS: ClassVar = _CLOSES
+
+    def __init__(self, title: str, names: Sequence[str], current: str | None = None) -> None:
+        super().__init__()
+        self._title, self._names, self._current = title, list(names), current
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Static(Text(self._title, style="bold"), markup=False)
+            yield OptionList(
+                *(Option(Text(name), id=f"n{n}") for n, name in enumerate(self._names)), compact=True
+            )
+
+    def on_mount(self) -> None:
+        if self._current in self._names:
+            self.query_one(OptionList).highlighted = self._names.index(self._current)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._names[event.option_index])
+
+
+class Pick(ModalScreen["list[str] | None"]):
+    """Any of several names, in their order. None if it was left by Esc."""
+
+    BINDINGS: ClassVar = [*_CLOSES, Binding("enter", "done", "done", show=False, priority=True)]
+
+    def __init__(self, title: str, names: Sequence[str], picked: Sequence[str]) -> None:
+        super().__init__()
+        self._title, self._names, self._picked = title, list(names), set(picked)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Static(Text(self._title, style="bold"), markup=False)
+            yield SelectionList[str](
+                *(Selection(Text(name), name, name in self._picked) for name in self._names), compact=True
+            )
+            yield Static(Text("Space picks, Enter is done, Esc leaves it", style="dim"), markup=False)
+
+    def action_done(self) -> None:
+        picked = set(self.query_one(SelectionList).selected)
+        self.dismiss([name for name in self._names if name in picked])

@@ -1,0 +1,257 @@
+"""The lists of the first page: queues, latest jobs, failures, schedules, workers and the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.errors import Halted
+from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.tables.tables import counted
+from asyncmq_cli.output.terminal import screens
+from asyncmq_cli.ui.panes import HeldPane, RowsPane
+from asyncmq_cli.ui.rows import RowsInSight, StreamedRows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asyncmq_cli.cli.session import Session
+    from asyncmq_cli.errors import AdminError
+    from asyncmq_cli.models.changes import AuditEvent
+    from asyncmq_cli.models.failures import FailureGroup, FailureGroups
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.repeatables import Repeatable
+    from asyncmq_cli.models.snapshots import LatestJob, Snapshot
+    from asyncmq_cli.models.workers import Worker
+    from asyncmq_cli.output.tables.columns import Column
+    from asyncmq_cli.ui.lanes import Lane
+
+_SPANS = 8
+"""Characters of the graph of deaths over time."""
+
+
+class QueuesPane(HeldPane["QueueStats"]):
+    noun, empty = "queue", "no queues yet: AsyncMQ makes one with its first job"
+
+    @property
+    def every_column(self) -> Sequence[Column[QueueStats]]:
+        return views.on_screen(views.QUEUES)
+
+    def key(self, row: QueueStats) -> Any:
+        return row.name
+
+    def followed(self, snapshot: Snapshot) -> None:
+        self.put(trouble_first(snapshot.stats or ()), snapshot.now)
+
+    def open(self, row: QueueStats) -> None:
+        self.ui.open_queue(row.name)
+
+    def command(self) -> list[str]:
+        return ["queues", "list"]
+
+
+def trouble_first(rows: Sequence[QueueStats]) -> list[QueueStats]:
+    """The queues in trouble, the worst first, then the others by name."""
+    by_name = sorted(rows, key=lambda row: row.name)
+    return sorted(by_name, key=lambda row: screens.trouble(row) or (), reverse=True)
+
+
+class LatestPane(HeldPane["LatestJob"]):
+    noun, empty = "job", "no jobs yet"
+
+    @property
+    def every_column(self) -> Sequence[Column[LatestJob]]:
+        return views.on_screen(views.LATEST_JOBS)
+
+    def key(self, row: LatestJob) -> Any:
+        return row.queue, row.id
+
+    def label(self, row: LatestJob) -> str:
+        return row.id
+
+    def followed(self, snapshot: Snapshot) -> None:
+        self.put(snapshot.latest_jobs or (), snapshot.now)
+
+    def open(self, row: LatestJob) -> None:
+        self.ui.open_job(row.queue, row.id)
+
+    @property
+    def state(self) -> str:
+        return super().state or "the latest jobs of all queues; those of one queue: Enter on the queue"
+
+    def command(self) -> list[str]:
+        return ["overview"]
+
+
+class WorkersPane(HeldPane["Worker"]):
+    noun, empty = "worker", "no worker"
+
+    @property
+    def every_column(self) -> Sequence[Column[Worker]]:
+        # AGE says the same as HEARTBEAT.
+        return [column for column in views.on_screen(views.WORKERS) if column.title != "HEARTBEAT"]
+
+    def key(self, row: Worker) -> Any:
+        return row.queue, row.id
+
+    def label(self, row: Worker) -> str:
+        return row.id
+
+    async def load(self) -> None:
+        def read(session: Session) -> tuple[list[Worker], float]:
+            return session.workers.in_order(session.workers.scan(None, None), "queue"), session.now()
+
+        rows, now = await self.ui.lanes.call(read)
+        self.put(sorted(rows, key=lambda worker: not worker.is_live), now)
+
+    def open(self, row: Worker) -> None:
+        self.ui.open_queue(row.queue)
+
+    def command(self) -> list[str]:
+        return ["workers", "list"]
+
+
+class SchedulesPane(HeldPane["Repeatable"]):
+    noun, empty = "schedule", "no schedules: 'asyncmq repeatables add' adds one"
+
+    @property
+    def every_column(self) -> Sequence[Column[Repeatable]]:
+        return views.repeatables(show_secrets=self.ui.session.show_secrets)
+
+    def key(self, row: Repeatable) -> Any:
+        return row.queue, row.id
+
+    def label(self, row: Repeatable) -> str:
+        return row.id
+
+    async def load(self) -> None:
+        rows, now = await self.ui.lanes.call(
+            lambda session: (list(session.repeatables.list(None)), session.now())
+        )
+        self.put(rows, now)
+
+    def open(self, row: Repeatable) -> None:
+        self.ui.open_queue(row.queue)
+
+    def command(self) -> list[str]:
+        return ["repeatables", "list"]
+
+
+class FailuresPane(HeldPane["FailureGroup"]):
+    """Dead jobs of all queues by their root cause. All of them are read, once, when the tab is opened."""
+
+    noun, empty = "cause", "no dead jobs"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._found: FailureGroups | None = None
+        self._lane: Lane | None = None
+
+    @property
+    def every_column(self) -> Sequence[Column[FailureGroup]]:
+        out = self.ui.session.out
+        found = self._found
+        return views.groups(
+            found,
+            show_secrets=self.ui.session.show_secrets,
+            spark=_SPANS if out.has_blocks else 0,
+            utc=out.utc,
+        )
+
+    @property
+    def columns(self) -> Sequence[Column[FailureGroup]]:
+        if self._found is None or self.fields:
+            return super().columns
+        spark = _SPANS if self.ui.session.out.has_blocks else 0
+        return views.groups_for_people(self._found, self.every_column, spark=spark)
+
+    def key(self, row: FailureGroup) -> Any:
+        return row.id
+
+    async def load(self) -> None:
+        self.halt()
+        lane = self._lane = self.ui.lanes.new()
+        every = QueueScope(None, [row.name for row in self.ui.snapshot.stats or ()])
+        try:
+            found = await lane.call(lambda session: session.dlq.groups(every, JobFilter()))
+        except Halted:
+            self.owner.note = "the reading was stopped; r begins again"
+            return
+        finally:
+            # Nobody waits any more, if another tab was chosen.
+            lane.halt()
+            lane.close()
+            if self._lane is lane:
+                self._lane = None
+        self._found = found
+        self.put(found.groups, found.read_at)
+
+    @property
+    def state(self) -> str:
+        found = self._found
+        if found is None or self.text:
+            return super().state
+        return f"{counted(found.scanned, 'dead job')}, {counted(len(found.groups), 'cause')}"
+
+    @property
+    def progress(self) -> str | None:
+        if self._lane is None:
+            return None
+        dead = sum(row.dlq or 0 for row in self.ui.snapshot.stats or ())
+        return f"reading dead jobs: {self._lane.jobs_read:,} of {dead:,}"
+
+    def halt(self) -> bool:
+        if self._lane is None:
+            return False
+        self._lane.halt()
+        return True
+
+    def close(self) -> None:
+        self.halt()
+
+    def open(self, row: FailureGroup) -> None:
+        self.ui.open_group(row)
+
+    def command(self) -> list[str]:
+        return ["dlq", "groups"]
+
+
+class AuditPane(RowsPane["AuditEvent"]):
+    noun, empty = "event", "nothing was changed yet"
+    filter_help = "events with this text anywhere"
+
+    @property
+    def every_column(self) -> Sequence[Column[AuditEvent]]:
+        return views.AUDIT
+
+    def key(self, row: AuditEvent) -> Any:
+        return row.timestamp, row.queue, row.job_id
+
+    def label(self, row: AuditEvent) -> str:
+        return row.job_id or row.queue or ""
+
+    def orders(self) -> Sequence[str]:
+        return ()
+
+    def opened(
+        self, drawn: Callable[[], None], failed: Callable[[AdminError], None]
+    ) -> RowsInSight[AuditEvent]:
+        from asyncmq_cli.services.audit import AuditFilter
+
+        wanted = AuditFilter(q=self.text)
+
+        def events(session: Session) -> Iterator[AuditEvent]:
+            return session.audit.matching(wanted, since=None, limit=None)
+
+        return StreamedRows(self.ui.lanes.new(), events, drawn, failed)
+
+    def open(self, row: AuditEvent) -> None:
+        if row.queue and row.job_id and row.action.startswith(("job.", "dlq.")):
+            self.ui.open_job(row.queue, row.job_id)
+        elif row.queue:
+            self.ui.open_queue(row.queue)
+
+    def command(self) -> list[str]:
+        return ["audit", *(["--q", self.text] if self.text else [])]
