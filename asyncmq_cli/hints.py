@@ -57,7 +57,7 @@ _HINTS: dict[tuple[str, str], Hint] = {
     ("redis_error", "database"): ("a Redis has the databases 0 to 15 by default; the number ends the URL"),
     ("redis_cluster", ""): ("AsyncMQ's keys are in different slots: use a Redis that is not in cluster mode"),
     ("redis_sentinel", ""): (
-        "'redis-cli -p PORT SENTINEL MASTERS' names the primary; set --redis-url to that one"
+        "'redis-cli -p PORT SENTINEL MASTERS' names the primary: redis-sentinel://HOST:PORT/NAME leads to it"
     ),
 }
 

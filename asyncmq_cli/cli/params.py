@@ -299,7 +299,7 @@ GLOBAL_OPTIONS: Options = _under(
     redis_url=_text(
         "--redis-url",
         "URL",
-        "Where Redis is: redis://, rediss:// or unix://. "
+        "Where Redis is: redis://, rediss://, unix:// or redis-sentinel://. "
         "[env: ASYNCMQ_REDIS_URL, REDIS_URL; default: redis://localhost:6379/0]",
     ),
     context=_text(

@@ -5,6 +5,9 @@ database or part of an error message; here it is an error. No message quotes any
 
     redis://[USER][:PASSWORD]@HOST[:PORT][/DB][?NAME=VALUE&…]     rediss:// the same, over TLS
     unix://[USER][:PASSWORD]@/PATH[?NAME=VALUE&…]
+    redis-sentinel://[USER][:PASSWORD]@HOST[:PORT][,HOST[:PORT]…]/NAME[/DB][?…]    rediss-sentinel:// over TLS
+
+With Sentinels, user and password are those of the primary called NAME.
 """
 
 from __future__ import annotations
@@ -22,11 +25,13 @@ FORMS = "redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS, unix:///PATH?
 ENCODE = "in a user name or password write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25"
 REDACTED = "[redacted]"
 DEFAULT_PORT = 6379
+SENTINEL_PORT = 26379
 
-_SCHEME = re.compile(r"(?P<scheme>redis|rediss|unix)://")
+_SCHEME = re.compile(r"(?P<scheme>rediss?-sentinel|rediss?|unix)://")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})\.)*[A-Za-z0-9_][A-Za-z0-9_-]{0,62}\.?")
 _IPV6 = re.compile(r"\[(?P<address>[0-9A-Fa-f:.]{2,45})(?:%(?:25)?(?P<zone>[A-Za-z0-9_.-]{1,15}))?\]")
+_MASTER = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _PORT = re.compile(r"[0-9]{1,5}")
 _DB = re.compile(r"[0-9]{1,9}")
 _OPTION_NAME = re.compile(r"[A-Za-z_]{1,40}")
@@ -35,9 +40,9 @@ _TLS_VERSIONS = {"tlsv1.2": 771, "1.2": 771, "771": 771, "tlsv1.3": 772, "1.3": 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One server. `port` and `db` are None if the URL does not give them. `path` is that of a Unix socket,
-    and then `host` is empty. `options` are redis-py's arguments. `timeout` is the longest timeout in the
-    URL, in seconds."""
+    """One server, or the primary called `master` of some `sentinels`, each host and port. `port` and `db` are
+    None if the URL does not give them. `path` is that of a Unix socket, and then `host` is empty. `options`
+    are redis-py's arguments. `timeout` is the longest timeout in the URL, in seconds."""
 
     scheme: str
     host: str = ""
@@ -48,16 +53,22 @@ class Address:
     password: str | None = field(default=None, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     timeout: float | None = None
+    sentinels: tuple[tuple[str, int], ...] = ()
+    master: str = ""
+    sentinel_login: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """`username` and `password` for the Sentinels themselves."""
 
     @property
     def uses_tls(self) -> bool:
-        return self.scheme == "rediss"
+        return self.scheme.startswith("rediss")
 
     @property
     def place(self) -> tuple[Any, ...]:
         """The same for all URLs that name this server and database, as far as the text tells."""
         if self.path:
             return self.path, self.db or 0
+        if self.sentinels:
+            return tuple(sorted(self.sentinels)), self.master, self.db or 0
         return self.host.lower().rstrip("."), self.port or DEFAULT_PORT, self.db or 0
 
     @property
@@ -72,10 +83,16 @@ class Address:
         if self.scheme == "unix":
             db = "" if self.db is None else f"?db={self.db}"
             return f"unix://{user}{quote(self.path)}{db}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port is None else f":{self.port}"
         db = "" if self.db is None else f"/{self.db}"
-        return f"{self.scheme}://{user}{host}{port}{db}"
+        if self.sentinels:
+            hosts = ",".join(_shown(*place) for place in self.sentinels)
+            return f"{self.scheme}://{user}{hosts}/{self.master}{db}"
+        return f"{self.scheme}://{user}{_shown(self.host, self.port)}{db}"
+
+
+def _shown(host: str, port: int | None) -> str:
+    bracketed = f"[{host}]" if ":" in host else host
+    return bracketed if port is None else f"{bracketed}:{port}"
 
 
 def parse(url: str, source: str = "") -> Address:
@@ -93,7 +110,9 @@ class _Parser:
     def parse(self, url: str) -> Address:
         scheme = _SCHEME.match(url)
         if scheme is None:
-            self.refuse("it is of an unknown kind", "it starts with redis://, rediss:// or unix://")
+            self.refuse(
+                "it is of an unknown kind", "it starts with redis://, rediss://, unix:// or redis-sentinel://"
+            )
         if _UNSAFE.search(url):
             self.refuse("it holds a control character", ENCODE)
         if not _is_utf8(url):
@@ -120,8 +139,26 @@ class _Parser:
         )
         if address.scheme == "unix":
             return replace(address, path=self._socket(host, path))
+        if address.scheme.endswith("-sentinel"):
+            return self._sentinels(address, host, path)
         name, port = self._host(host)
         return replace(address, host=name, port=port, db=self._db(path, address.db))
+
+    def _sentinels(self, address: Address, hosts: str, path: str) -> Address:
+        master, _, db = path.removeprefix("/").partition("/")
+        if not _MASTER.fullmatch(master):
+            self.refuse("it does not name the primary", _SENTINEL_FORM)
+        options = dict(address.options)
+        login = {name: options.pop(f"sentinel_{name}", None) for name in _CREDENTIALS}
+        places = (self._host(text) for text in hosts.split(","))
+        return replace(
+            address,
+            options=options,
+            sentinels=tuple((host, port or SENTINEL_PORT) for host, port in places),
+            master=master,
+            sentinel_login={name: value for name, value in login.items() if value is not None},
+            db=self._db(f"/{db}", address.db),
+        )
 
     def _credentials(self, user: str | None, options: Mapping[str, Any]) -> tuple[str | None, str | None]:
         name, _, password = (user or "").partition(":")
@@ -187,7 +224,9 @@ class _Parser:
             if name in seen:
                 self.refuse(f"it gives {name} twice")
             seen.add(name)
-            if name.startswith("ssl_") and scheme != "rediss":
+            if name.startswith("sentinel_") and not scheme.endswith("-sentinel"):
+                self.refuse(f"{name} is for Sentinels", _SENTINEL_FORM)
+            if name.startswith("ssl_") and not scheme.startswith("rediss"):
                 self.refuse(
                     f"{name} is for TLS", "start the URL with rediss:// for TLS, or leave the option out"
                 )
@@ -268,10 +307,12 @@ def _tls_version(text: str) -> int:
 
 
 _CREDENTIALS = ("username", "password")
+_SENTINEL_FORM = "redis-sentinel://HOST:26379,HOST,HOST/NAME/DB, with the NAME that the Sentinels know"
 _TIMES = ("timeout", "socket_timeout", "socket_connect_timeout")
 OPTIONS: Mapping[str, Callable[[str], Any] | None] = {
     "db": _whole,
     **dict.fromkeys(_CREDENTIALS, _text),
+    **dict.fromkeys(("sentinel_username", "sentinel_password"), _text),
     **dict.fromkeys(_TIMES, _seconds),
     "client_name": _text,
     "ssl_cert_reqs": _cert_reqs,

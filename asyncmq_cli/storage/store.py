@@ -249,6 +249,21 @@ class Store:
         """Have whatever reads now, in another thread, end with Halted at its next reply. Not for changes."""
         self._halted.set()
 
+    @property
+    def primary(self) -> tuple[str, int] | None:
+        """Host and port of the primary that Sentinels named; None without Sentinels."""
+        if not self.config.address.sentinels:
+            return None
+        from asyncmq_cli.storage.client import sentinel
+
+        return sentinel.current(self._redis.connection_pool)
+
+    def ask_for_primary(self) -> tuple[str, int]:
+        """The primary that the Sentinels name now. The next command goes there."""
+        from asyncmq_cli.storage.client import sentinel
+
+        return sentinel.ask(self._redis.connection_pool)
+
     def answer_within(self, seconds: float) -> None:
         """Change the timeout for all further commands, in seconds."""
         if seconds != self.config.timeout:

@@ -47,7 +47,8 @@ def _rebuilt(stream: TextIO | None, raw: _Writer, errors: str) -> TextIO:
         io.BufferedWriter(raw),
         encoding="utf-8" if before is None else before.encoding,
         errors=errors if before is None else before.errors,
-        line_buffering=before is None or before.line_buffering,
+        # With PYTHONUNBUFFERED Python does not say so of stderr.
+        line_buffering=before is None or before.line_buffering or isinstance(raw, _Stderr),
     )
 
 

@@ -35,10 +35,31 @@ PARSED: dict[str, Address] = {
         "h",
         options={"ssl_cert_reqs": "none", "ssl_check_hostname": False, "ssl_min_version": 772},
     ),
+    "redis-sentinel://u:pw@a,b:26380,[::1]/main/2?sentinel_username=s&sentinel_password=x%26": Address(
+        "redis-sentinel",
+        db=2,
+        username="u",
+        password="pw",
+        sentinels=(("a", 26379), ("b", 26380), ("::1", 26379)),
+        master="main",
+        sentinel_login={"username": "s", "password": "x&"},
+    ),
+    "rediss-sentinel://a/main?ssl_cert_reqs=none": Address(
+        "rediss-sentinel", sentinels=(("a", 26379),), master="main", options={"ssl_cert_reqs": "none"}
+    ),
     "redis://h?decode_responses=true&max_connections=50&protocol=3": Address("redis", "h"),
 }
 
 REFUSED = {
+    "redis-sentinel://a,b": "does not name the primary",
+    "redis-sentinel://a,b/": "does not name the primary",
+    "redis-sentinel://a,b//0": "does not name the primary",
+    "redis-sentinel://a,,b/main": "no host",
+    "redis-sentinel://a:0/main": "port",
+    "redis-sentinel://a/main/x": "its database is not a number",
+    "redis-sentinel://a/main?ssl_cert_reqs=none": "ssl_cert_reqs is for TLS",
+    "redis://h?sentinel_password=x": "sentinel_password is for Sentinels",
+    "redis://a,b": "its host is not one",
     "": "unknown kind",
     "http://h": "unknown kind",
     "REDIS://h": "unknown kind",

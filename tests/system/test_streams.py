@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -309,3 +310,13 @@ def test_a_pipe_that_another_process_made_non_blocking_is_waited_for(
     with open(reading, "rb") as reader:  # noqa: PTH123
         assert len(reader.readlines()) == 200
     assert process.wait(30) == 0
+
+
+def test_a_warning_is_read_at_once_whatever_buffers_python_has() -> None:
+    text = (
+        "import sys; from asyncmq_cli.system import streams as s; s.guard(); print(sys.stderr.line_buffering)"
+    )
+    for setting in ("", "1"):
+        env = {**environment(None), "PYTHONUNBUFFERED": setting}
+        done = subprocess.run([sys.executable, "-c", text], env=env, capture_output=True, check=True)
+        assert done.stdout == b"True\n"

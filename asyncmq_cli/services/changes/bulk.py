@@ -8,14 +8,17 @@ transaction is prepared while Redis executes the current one.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound, command_line
+from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound, RedisProblem, command_line
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
+from asyncmq_cli.services.changes.failover import CLOCKS, Failover
 from asyncmq_cli.services.changes.runner import Attempt, Runner
 from asyncmq_cli.services.jobs.lookup import require_queue
 from asyncmq_cli.storage.client.scan import Pace
@@ -75,9 +78,13 @@ class JobRunner(Runner):
     watch: Callable[[str, Sequence[str]], None] | None = None
     at_end: Callable[[Stop], None] | None = None
     progress: Callable[[int], None] | None = None
+    _sent_batch: tuple[Sequence[Planned], Sent] | None = None
     # Jobs with more dead letters than are read, as far as that is known.
     _left_letters: Collection[str] = ()
-    _sent_batch: tuple[Sequence[Planned], Sent] | None = None
+
+    @cached_property
+    def _failover(self) -> Failover:
+        return Failover(self.store)
 
     def set_pace(self, rate: float | None, progress: Callable[[int], None] | None) -> None:
         """`rate` is jobs a second, and ignored in a dry run. `progress` gets how many were just handled."""
@@ -91,13 +98,55 @@ class JobRunner(Runner):
         """Change each job once, as `decide` says. Its location has its members of `places`. `queue` is that
         of the report, None where several may be hit."""
 
-        def steps() -> Iterator[Step]:
-            for job_id, error in selection.unfound:
-                yield Attempt(self, None, job_id), error
-            for queue, job_ids in selection.by_queue.items():
-                yield from self._steps(queue, job_ids, places, decide)
+        def run(stop: Stop) -> None:
+            left = selection
+            while True:
+                try:
+                    with self.store.errors():
+                        self._execute(self._steps_of(left, places, decide), stop)
+                    if not self._failover.has_happened():
+                        return
+                except RedisProblem as exc:
+                    if self.dry_run:
+                        raise
+                    self._failover.follow(exc, stop)
+                left = self._left_after_failover(selection)
+                if not left.count:
+                    return
 
-        return self.report(queue, lambda stop: self._execute(steps(), stop), selection.count)
+        return self.report(queue, run, selection.count)
+
+    def _steps_of(self, selection: Selection, places: tuple[str, ...], decide: Decision) -> Iterator[Step]:
+        for job_id, error in selection.unfound:
+            yield Attempt(self, None, job_id), error
+        for queue, job_ids in selection.by_queue.items():
+            yield from self._steps(queue, job_ids, places, decide)
+
+    def _left_after_failover(self, selection: Selection) -> Selection:
+        """The jobs that are still to be changed: those that were not sent, and those of which the new primary
+        has no event, although some may have been confirmed by the old one."""
+        made, sent = list(self._failover.made), list(self.in_flight)
+        recorded = {attempt.target for attempt in self._recorded([*made, *sent], clocks=CLOCKS)}
+        lost = {attempt.target for attempt in made} - recorded
+        self.results = [one for one in self.results if one.error or (one.queue, one.job_id) not in lost]
+        self._failover.made = deque(attempt for attempt in made if attempt.target not in lost)
+        self._recover([attempt for attempt in sent if attempt.target in recorded])
+        again = [*lost, *(attempt.target for attempt in self.in_flight)]
+        self.in_flight = []
+        if self.backup is not None:
+            for queue, job_id in again:
+                self.backup.record_outcome(queue or "", removed=[], kept=[job_id or ""])
+        if lost:
+            self.store.warn(f"{len(lost):,} changes had not reached the new primary, and are made again")
+        tried = {(result.queue, result.job_id) for result in self.results}
+        return replace(
+            selection,
+            by_queue={
+                queue: [job_id for job_id in job_ids if (queue, job_id) not in tried]
+                for queue, job_ids in selection.by_queue.items()
+            },
+            unfound=[one for one in selection.unfound if (None, one[0]) not in tried],
+        )
 
     def _execute(self, steps: Iterable[Step], stop: Stop) -> None:
         try:
@@ -219,17 +268,20 @@ class JobRunner(Runner):
         outcomes = self.store.changes.outcomes([change for _, change, _ in batch], sent)
         self.in_flight = []
         changed: list[str] = []
+        made: list[Attempt] = []
         kept: list[tuple[Attempt, AdminError]] = []
         broken: Exception | None = None
         for (attempt, change, note), outcome in zip(batch, outcomes, strict=True):
             if outcome is None:
                 self.results.append(ChangeResult(attempt.queue, attempt.job_id, note=note))
                 changed.append(change.location.id)
+                made.append(attempt)
             elif isinstance(outcome, AdminError):
                 self.results.append(ChangeResult(attempt.queue, attempt.job_id, error=outcome))
                 kept.append((attempt, outcome))
             else:
                 broken = broken or outcome
+        self._failover.remember(made)
         self._progressed(len(batch))
         if self.backup is not None:
             names = [attempt.job_id or "" for attempt, _ in kept]

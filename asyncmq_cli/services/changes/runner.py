@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -39,6 +39,11 @@ class Attempt:
         self.job_id = job_id
         self.details: dict[str, Any] = dict(runner.details)
         self.alone = False
+
+    @property
+    def target(self) -> tuple[str | None, str | None]:
+        """Its queue and its id."""
+        return self.queue, self.job_id
 
     def draft(self, error: str | None = None) -> EventDraft:
         """The event, to be sent next: from here on the answer may be lost."""
@@ -211,10 +216,13 @@ class Runner:
                 break
         return confirmed
 
-    def _recorded(self) -> list[Attempt]:
-        since = self.store.now() - (time.monotonic() - self._started)
+    def _recorded(self, attempts: Iterable[Attempt] | None = None, *, clocks: float = 0.0) -> list[Attempt]:
+        """Those of the attempts, by default of those in flight, that the audit trail shows as done in this
+        run. `clocks` is by how many seconds those of this and of an earlier primary may differ."""
+        since = self.store.now() - (time.monotonic() - self._started) - clocks
         sought = {
-            (attempt.queue, attempt.job_id, dumps(attempt.details)): attempt for attempt in self.in_flight
+            (attempt.queue, attempt.job_id, dumps(attempt.details)): attempt
+            for attempt in (self.in_flight if attempts is None else attempts)
         }
         found: dict[tuple[Any, ...], Attempt] = {}
         for event in self.store.audit.newest_first(warn=lambda message: None):

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.address import Address
 
 
-_KINDS = {"redis": redis.Connection, "rediss": redis.SSLConnection, "unix": redis.UnixDomainSocketConnection}
+_KINDS: dict[str, Any] = {
+    "redis": redis.Connection,
+    "rediss": redis.SSLConnection,
+    "unix": redis.UnixDomainSocketConnection,
+}
 
 # redis-py logs tracebacks, which would end on the operator's screen.
 logging.getLogger("redis").addHandler(logging.NullHandler())
@@ -56,14 +60,15 @@ def connect(
     address = config.address
     if config.password_file is not None or config.password_command is not None:
         address = replace(address, password=password(config))
-    kind = _KINDS[address.scheme]
     if address.uses_tls:
         from asyncmq_cli.storage.client import tls
 
         tls.require_files(address)
     try:
-        pool = redis.ConnectionPool(
-            **{
+        pool = _pool(
+            address,
+            warn,
+            {
                 **connection_options(address),
                 "socket_timeout": config.timeout,
                 "socket_connect_timeout": config.timeout,
@@ -77,22 +82,38 @@ def connect(
                 "parser_class": Parser,
                 # A local socket holds about 200 KB, which one read then takes.
                 "socket_read_size": 256 * 1024,
-                "connection_class": type(
-                    "Own",
-                    (_Patient if subscribes else _Listening, Introduced, Bounded, kind),
-                    {
-                        "unasked": LARGE if subscribes else SMALL,
-                        "is_halted": is_halted,
-                        "kind": None if warn is None else ServerKind(warn),
-                    },
-                ),
-            }
+            },
+            (_Patient if subscribes else _Listening, Introduced, Bounded),
+            {
+                "unasked": LARGE if subscribes else SMALL,
+                "is_halted": is_halted,
+                "kind": None if warn is None else ServerKind(warn),
+            },
         )
         # redis-py reports an unknown option only when it builds a connection.
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, RedisError) as exc:
         raise UsageProblem(f"the Redis URL {config.shown_url!r} cannot be used: {exc}", hint=FORMS) from exc
     return CheckedRedis.from_pool(pool)
+
+
+def _pool(
+    address: Address,
+    warn: Callable[[str], None] | None,
+    options: dict[str, Any],
+    bases: tuple[type, ...],
+    members: dict[str, Any],
+) -> Any:
+    """A pool of connections of a class of its own, made of these bases and members."""
+    if not address.sentinels:
+        options["connection_class"] = type("Own", (*bases, _KINDS[address.scheme]), members)
+        return redis.ConnectionPool(**options)
+    from asyncmq_cli.storage.client import sentinel
+
+    members["primary"] = sentinel.Primary(address.master, warn)
+    kind = sentinel.KINDS[address.scheme]
+    options["connection_class"] = type("Own", (*bases, sentinel.Followed, kind), members)
+    return sentinel.pool(address, options)
 
 
 def answer_within(client: redis.Redis, seconds: float) -> None:
@@ -132,11 +153,11 @@ class _Listening(_Patient):
 
 def connection_options(address: Address) -> dict[str, Any]:
     """redis-py's arguments for the server, the database and the login."""
-    place = (
-        {"path": address.path}
-        if address.path
-        else {"host": address.host, "port": address.port or DEFAULT_PORT}
-    )
+    place: dict[str, Any] = {}
+    if address.path:
+        place = {"path": address.path}
+    elif not address.sentinels:
+        place = {"host": address.host, "port": address.port or DEFAULT_PORT}
     login = {"db": address.db or 0, "username": address.username, "password": address.password}
     return {**address.options, **place, **login}
 

@@ -1,0 +1,69 @@
+"""Going on with a run of changes when Sentinels promote another primary in the middle of it.
+
+From then on the data of the new primary is what counts. A change and its audit event are in it together, or
+not at all. So its audit trail tells of every change whether it was made; those that were not are made again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.errors import RedisProblem
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.changes.runner import Attempt, Stop
+    from asyncmq_cli.storage.store import Store
+
+PATIENCE = 60.0
+"""Seconds that the Sentinels have to promote a replica: they take `down-after-milliseconds` and more."""
+REMEMBERED = 10_000
+"""So many of the last changes are checked: a replica lags by far fewer."""
+CLOCKS = 5.0
+"""Seconds by which the clocks of the two servers may differ."""
+_POLL_EVERY = 0.2
+_AWAY = ("unreachable", "timeout", "readonly", "loading", "master_down", "no_replicas")
+_LOST = frozenset(f"redis_{code}" for code in _AWAY)
+
+
+class Failover:
+    """What a run of changes needs to survive one. `made` are its last changes that Redis has confirmed; they
+    are remembered only where there are Sentinels."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._primary = store.primary
+        self.made: deque[Attempt] = deque(maxlen=REMEMBERED)
+
+    def remember(self, attempts: Sequence[Attempt]) -> None:
+        if self._store.config.address.sentinels:
+            self.made.extend(attempts)
+
+    def has_happened(self) -> bool:
+        """Whether another primary is in use than when this was last asked."""
+        before, self._primary = self._primary, self._store.primary
+        return before not in (None, self._primary)
+
+    def follow(self, problem: RedisProblem, stop: Stop) -> None:
+        """Wait until the Sentinels name another primary that answers. Raises the problem if none is named in
+        time, if the old one is well, or if another one would not help."""
+        if self._primary is None or problem.code not in _LOST:
+            raise problem
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            try:
+                with self._store.errors():
+                    self._store.ask_for_primary()
+                    self._store.now()
+            except RedisProblem:
+                stop.wait(_POLL_EVERY)
+                continue
+            if self.has_happened():
+                return
+            if problem.code != "redis_readonly":
+                # Only the line was cut: what was sent may still be on its way.
+                break
+            stop.wait(_POLL_EVERY)
+        raise problem

@@ -1,0 +1,101 @@
+"""Connecting through Sentinels, which know the primary; redis-py's own Sentinel asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.sentinel import (
+    MasterNotFoundError,
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.address import Address
+
+Place = tuple[str, int]
+"""Host and port."""
+KINDS = {"redis-sentinel": SentinelManagedConnection, "rediss-sentinel": SentinelManagedSSLConnection}
+
+
+class Primary:
+    """The primary that was connected to last. `warn` is called when it is another one than before."""
+
+    def __init__(self, name: str, warn: Callable[[str], None] | None) -> None:
+        self._name, self._warn = name, warn
+        self._place: Place | None = None
+
+    def connected(self, place: Place) -> None:
+        """A connection to this server was made."""
+        before, self._place = self._place, place
+        if before not in (None, place) and self._warn is not None:
+            assert before is not None  # noqa: S101
+            now, then = (f"{host}:{port}" for host, port in (place, before))
+            self._warn(f"the primary of {self._name!r} is now {now}, and was {then} before")
+
+
+class Followed:
+    """A connection to whichever server is the primary when it is opened."""
+
+    primary: Primary
+
+    def connect_to(self, address: Place) -> None:
+        client_library: Any = super()
+        client_library.connect_to(address)
+        self.primary.connected(address)
+
+
+_REFUSED = "a Sentinel refuses the user or password; sentinel_password in the URL is for the Sentinels"
+
+
+class _Sentinels(Sentinel):
+    def discover_master(self, service_name: str) -> Place:
+        try:
+            host, port = super().discover_master(service_name)  # type: ignore[no-untyped-call]
+        except MasterNotFoundError as exc:
+            # redis-py's text lists the clients as Python objects.
+            silent = str(exc).count("Redis(")
+            if silent and "AuthenticationError" in str(exc):
+                raise MasterNotFoundError(_REFUSED) from exc
+            raise MasterNotFoundError(_why(service_name, silent, len(self.sentinels))) from exc
+        return str(host), int(port)
+
+
+def _why(name: str, silent: int, count: int) -> str:
+    if silent == count:
+        return "the Sentinel does not answer" if count == 1 else f"none of the {count} Sentinels answers"
+    if silent:
+        return (
+            f"{silent} of {count} Sentinels do not answer, and the others name no primary {name!r} that is up"
+        )
+    return f"the Sentinels name no primary {name!r} that is up"
+
+
+def pool(address: Address, options: dict[str, Any]) -> SentinelConnectionPool:
+    """The pool of connections to the primary, with redis-py's arguments for each. Raises redis-py's errors
+    for those that it does not take."""
+    own = ("ssl_", "socket_", "retry", "driver_info", "protocol")
+    asked = {name: value for name, value in options.items() if name.startswith(own)}
+    login = address.sentinel_login
+    sentinels = _Sentinels(  # type: ignore[no-untyped-call]
+        address.sentinels,
+        sentinel_kwargs={**asked, "ssl": address.uses_tls, **login},
+    )
+    return SentinelConnectionPool(address.master, sentinels, **options)  # type: ignore[no-untyped-call]
+
+
+def current(pool: Any) -> Place | None:
+    """The primary of a pool that has connected; None without Sentinels, or before."""
+    return pool.master_address if isinstance(pool, SentinelConnectionPool) else None
+
+
+def ask(pool: Any) -> Place:
+    """The primary that the Sentinels name now. Raises RedisConnectionError."""
+    if not isinstance(pool, SentinelConnectionPool):
+        raise RedisConnectionError("there are no Sentinels")
+    found: Place = pool.get_master_address()  # type: ignore[no-untyped-call]
+    return found

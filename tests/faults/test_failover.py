@@ -1,0 +1,103 @@
+"""A failover in the middle of what the tool does: nothing is lost, nothing is done twice, and it is said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections import Counter
+
+import pytest
+import redis
+
+from tests.conftest import environment
+from tests.support import library
+from tests.support.sentinels import Watched, free_ports, wait_for
+
+JOBS = 600
+SLOW = ("--rate", "200/s")
+
+
+def fill(port: int) -> None:
+    jobs = [("failed", library.job(f"job-{n:03}")) for n in range(JOBS)]
+    library.with_backend(f"redis://127.0.0.1:{port}/0", lambda opened: library.fill(opened, "mail", jobs))
+
+
+def start(url: str, *args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "asyncmq_cli", *args],
+        env=environment(url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def done_on(client: redis.Redis) -> Counter[str]:
+    """How often the audit trail has each job's change as done."""
+    found = [json.loads(fields[b"event"]) for _, fields in client.xrange("asyncmq-cli:audit")]
+    return Counter(event["job_id"] for event in found if event["status"] == "success")
+
+
+@pytest.mark.extended
+def test_a_bulk_change_goes_on_at_the_new_primary() -> None:
+    with Watched() as watched:
+        old, new = watched.ports[:2]
+        fill(old)
+        running = start(watched.url, "dlq", "retry", "mail", "--all", "--yes", "--json", *SLOW)
+        with watched.client(old) as client:
+            wait_for(lambda: client.xlen("asyncmq-cli:audit") > JOBS / 4)
+        watched.kill(old)
+        out, err = running.communicate(timeout=90)
+        assert running.returncode == 0, err
+        report = json.loads(out)
+        assert (report["matched"], report["succeeded"], report["failed"]) == (JOBS, JOBS, 0)
+        assert f"the primary of 'main' is now 127.0.0.1:{new}, and was 127.0.0.1:{old} before" in err
+        with watched.client(new) as client:
+            assert client.zcard("queue:mail:waiting") == JOBS
+            assert client.zcard("queue:mail:dlq") == 0
+            assert set(done_on(client).values()) == {1} and len(done_on(client)) == JOBS
+
+
+@pytest.mark.extended
+def test_what_the_old_primary_confirmed_and_did_not_pass_on_is_made_again() -> None:
+    with Watched() as watched:
+        old, new = watched.ports[:2]
+        fill(old)
+        with watched.client(old) as client, watched.client(new) as replica:
+            wait_for(lambda: replica.zcard("queue:mail:dlq") == JOBS)
+            running = start(watched.url, "dlq", "retry", "mail", "--all", "--yes", "--json", *SLOW)
+            wait_for(lambda: client.xlen("asyncmq-cli:audit") > JOBS / 4)
+            # From now on it hears nothing of its primary; the Sentinels mend that after 8 seconds.
+            replica.replicaof("127.0.0.1", free_ports(1)[0])
+            had = client.xlen("asyncmq-cli:audit")
+            wait_for(lambda: client.xlen("asyncmq-cli:audit") > had + 20)
+            watched.kill(old)
+        out, err = running.communicate(timeout=90)
+        assert running.returncode == 0, err
+        assert "changes had not reached the new primary, and are made again" in err
+        assert json.loads(out)["succeeded"] == JOBS
+        with watched.client(new) as client:
+            assert client.zcard("queue:mail:waiting") == JOBS
+            assert set(done_on(client).values()) == {1} and len(done_on(client)) == JOBS
+
+
+@pytest.mark.extended
+def test_whoever_follows_events_gets_a_note_and_goes_on() -> None:
+    with Watched() as watched:
+        old, new = watched.ports[:2]
+        fill(old)
+        running = start(watched.url, "events", "tail", "--event", "metrics", "--interval", "0.2")
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.readline()
+        watched.kill(old)
+        wait_for(lambda: watched.primary() == new)
+        # Whatever happens, it is over some time.
+        timer = threading.Timer(60, running.kill)
+        timer.start()
+        assert any("the primary of 'main' is now" in line for line in running.stderr)
+        assert json.loads(running.stdout.readline())["event"] == "metrics"
+        timer.cancel()
+        running.terminate()
+        running.communicate(timeout=30)
