@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from asyncmq_cli.cli.params import option, whole_number
 from asyncmq_cli.models.jobs import whole_page
+from asyncmq_cli.models.values import chunked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.job_lists import JobPage
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.output.tables.columns import Column
 
 _USUAL_SIZE, _LARGEST = 20, 1000
 _EVERYWHERE = "--state all searches every state"
@@ -76,8 +78,45 @@ def print_page(session: Session, page: JobPage) -> None:
     if session.out.format == "json":
         session.out.document(documents.job_page(page, show_secrets=secrets))
     else:
-        session.out.rows(page.jobs, _columns(session, page.state, page.queue), now=session.now())
+        jobs, columns = _rows(session, page.queue, page.state, page.jobs)
+        session.out.rows(jobs, columns, now=session.now())
         session.out.footer(views.page_footer(page))
+        if not session.out.for_people and page.page > page.total_pages:
+            session.out.remark("note", views.page_footer(page))
+
+
+def _rows(
+    session: Session, queue: str | None, state: str | None, jobs: Iterable[Job]
+) -> tuple[Iterable[Job], tuple[Column[Job], ...]]:
+    """The jobs, and the columns of their state. What a column needs besides the jobs is read as they come."""
+    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.services.jobs.traceback import raised_first
+
+    fields = session.out.fields
+    beats: dict[tuple[str, str], float | None] | None = None
+    if state == "active" and session.out.format != "names" and (not fields or "heartbeat" in fields):
+        beats = {}
+        jobs = _reading_heartbeats(session, jobs, beats)
+    columns = views.jobs(
+        state,
+        show_secrets=session.show_secrets,
+        # Whoever names columns may name this one too.
+        with_queue=queue is None or bool(fields),
+        cause_of=raised_first,
+        heartbeats=beats,
+    )
+    return jobs, columns
+
+
+def _reading_heartbeats(
+    session: Session, jobs: Iterable[Job], beats: dict[tuple[str, str], float | None]
+) -> Iterator[Job]:
+    for piece in chunked(jobs):
+        if session.out.format == "csv":
+            # Those before have been printed.
+            beats.clear()
+        beats.update(session.jobs.heartbeats(piece))
+        yield from piece
 
 
 def order_of_all(session: Session, sort: str | None, usual: str = "newest") -> str | None:
@@ -86,28 +125,16 @@ def order_of_all(session: Session, sort: str | None, usual: str = "newest") -> s
     return sort if session.out.format == "ndjson" else sort or usual
 
 
-def _columns(session: Session, state: str | None, queue: str | None) -> Any:
-    from asyncmq_cli.output.tables import views
-
-    # Whoever names columns may name this one too.
-    with_queue = queue is None or "fields" in session.flags
-    return views.jobs(state, show_secrets=session.show_secrets, with_queue=with_queue)
-
-
-def print_every(session: Session, scope: QueueScope, jobs: Iterable[Job], *, dead: bool = False) -> None:
-    """Print every job as it is read: one object or one id per line."""
+def print_every(session: Session, scope: QueueScope, state: str | None, jobs: Iterable[Job]) -> None:
+    """Print every job as it is read: an object, a row or an id per line."""
     from asyncmq_cli.output.json import documents
 
     secrets = session.show_secrets
-    one = documents.dead_job_line if dead else documents.job_line
+    one = documents.dead_job_line if state is None else documents.job_line
     if session.out.format == "ndjson":
         jobs = (job.whole() for job in jobs)
-    session.listing(
-        session.warning_of_problems(jobs),
-        _columns(session, None if dead else "all", scope.queue),
-        list,
-        lambda job: one(job, show_secrets=secrets),
-    )
+    rows, columns = _rows(session, scope.queue, state, session.warning_of_problems(jobs))
+    session.listing(rows, columns, list, lambda job: one(job, show_secrets=secrets))
 
 
 def note_no_match(session: Session, total: int, state: str, others: str | None = _EVERYWHERE) -> None:
@@ -117,6 +144,15 @@ def note_no_match(session: Session, total: int, state: str, others: str | None =
         return
     what = f"no {state} job matches" if session.filter.narrows else f"there is no {state} job"
     session.out.remark("note", "; ".join(filter(None, (what, others))))
+
+
+def say_where_jobs_are(session: Session, queue: str) -> None:
+    """The sizes of a queue's places, where a list of one of them is empty."""
+    stats = session.queues.show(queue, {"waiting", "active", "delayed", "dlq"})
+    places = {"waiting": stats.waiting, "active": stats.active, "delayed": stats.delayed, "dead": stats.dlq}
+    found = [f"{count:,} {place}" for place, count in places.items() if count]
+    if found:
+        session.out.footer(f"in {queue}: {', '.join(found)}; --state chooses")
 
 
 def noting_no_match(session: Session, jobs: Iterable[Job], state: str) -> Iterator[Job]:

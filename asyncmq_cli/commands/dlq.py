@@ -56,7 +56,7 @@ def list_(
     asked, scope = Paging(page, size), session.scope(queue)
     if asked.is_of_all(session):
         order = paging.order_of_all(session, sort)
-        paging.print_every(session, scope, session.dlq.every(scope, session.filter, sort=order), dead=True)
+        paging.print_every(session, scope, None, session.dlq.every(scope, session.filter, sort=order))
         return
     found = session.dlq.page(scope, session.filter, sort=sort or "newest", page=asked.page, size=asked.size)
     paging.print_page(session, found)

@@ -44,7 +44,8 @@ def _sorted_by(times: str, queue: str) -> Any:
         "--sort",
         "ORDER",
         f"newest or oldest first, by {times}; queue: {queue}. "
-        "[default: newest; with --ndjson: as found, in constant memory]",
+        "[default: newest, delayed rows what is due next; with --ndjson: as found, in constant "
+        "memory]",
         choices=SORTS,
     )
 
@@ -103,15 +104,18 @@ def list_(
 
     wanted, scope = session.filter, session.scope(queue)
     asked = Paging(page, size)
+    # What is due next is what one looks for.
+    usual = "queue" if state == "delayed" and not session.out.for_programs else "newest"
     if asked.is_of_all(session):
-        jobs = session.jobs.every(scope, state, wanted, sort=paging.order_of_all(session, sort))
-        paging.print_every(session, scope, paging.noting_no_match(session, jobs, state))
+        order = paging.order_of_all(session, sort, usual)
+        jobs = session.jobs.every(scope, state, wanted, sort=order)
+        paging.print_every(session, scope, state, paging.noting_no_match(session, jobs, state))
         return
     found = session.jobs.page(
         scope,
         state,
         wanted,
-        sort=sort or "newest",
+        sort=sort or usual,
         page=asked.page,
         size=asked.size,
         exact=session.out.format == "json",
@@ -119,6 +123,8 @@ def list_(
     paging.print_page(session, found)
     if wanted.narrows:
         paging.note_no_match(session, found.total, state)
+    elif queue is not None and not found.total and session.out.for_people:
+        paging.say_where_jobs_are(session, queue)
     asked.note_more(session, len(found.jobs), found.total, is_exact=found.is_exact)
 
 

@@ -16,6 +16,7 @@ from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import STATE_STYLES
+from asyncmq_cli.services.jobs.traceback import raised_first
 from asyncmq_cli.ui.job import as_json
 from asyncmq_cli.ui.listing import Held
 from asyncmq_cli.ui.page import ListPage
@@ -116,7 +117,7 @@ class JobsPane(JobRows):
     @property
     def every_column(self) -> Sequence[Column[Job]]:
         state = None if self.job_state == DEAD else self.job_state
-        return views.jobs(state, show_secrets=self.ui.session.show_secrets)
+        return views.jobs(state, show_secrets=self.ui.session.show_secrets, cause_of=raised_first)
 
     @property
     def empty(self) -> str:  # type: ignore[override]
@@ -235,7 +236,9 @@ class GroupPane(JobRows):
     @property
     def every_column(self) -> Sequence[Column[Job]]:
         several = len(self.group.queues) > 1
-        return views.jobs(None, show_secrets=self.ui.session.show_secrets, with_queue=several)
+        return views.jobs(
+            None, show_secrets=self.ui.session.show_secrets, with_queue=several, cause_of=raised_first
+        )
 
     @property
     def empty(self) -> str:  # type: ignore[override]

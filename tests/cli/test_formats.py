@@ -72,7 +72,7 @@ def test_a_table_in_a_pipe_has_no_escape_sequences_unless_asked_for(
     assert "\x1b" in cli("queues", "list", "-o", "table", "--color", "always").stdout
     monkeypatch.delenv("COLUMNS", raising=False)
     whole = cli("dlq", "list", QUEUE, "-o", "wide").lines
-    assert "DeliveryError: no mail server" in whole[1]
+    assert "ConnectionRefusedError: [Errno 111] Connection refused" in whole[1]
     monkeypatch.setenv("COLUMNS", "40")
     assert max(map(len, cli("dlq", "list", QUEUE, "-o", "table").lines)) <= 40
 
@@ -219,3 +219,77 @@ def test_an_empty_redis_is_said(client: redis.Redis, run: Run) -> None:
     assert (empty.code, empty.stdout) == (0, "")
     assert "note: no queues on " in empty.stderr and "is it the right database?" in empty.stderr
     assert run("queues", "list", "--json").stderr == ""
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
+    """One job in each state, and a heartbeat of one of the active ones."""
+    with PrivateRedis() as server:
+
+        async def fill(opened: Any) -> None:
+            for state in ("failed", "delayed", "completed", "active"):
+                await library.put(opened, QUEUE, state, library.job(f"{state}-1"))
+            soon = library.job("delayed-0")
+            await opened.enqueue_delayed(QUEUE, soon, time.time() + 60)
+            await library.put(opened, "beating", "active", library.job("beats"))
+            await opened.save_heartbeat("beating", "beats", time.time())
+
+        library.with_backend(server.url, fill)
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("line", "titles"),
+    [
+        ("jobs list mail --state active", "ID TASK SINCE CREATED PRIO FAILURES"),
+        ("jobs list beating --state active", "ID TASK SINCE HEARTBEAT CREATED PRIO FAILURES"),
+        ("jobs list mail --state failed", "ID TASK DIED CREATED PRIO FAILURES CAUSE"),
+        ("jobs list mail --state delayed", "ID TASK DUE CREATED PRIO FAILURES"),
+        ("jobs list mail --state completed", "ID TASK CREATED PRIO"),
+        ("dlq list mail", "ID STATE TASK DIED CREATED PRIO FAILURES CAUSE"),
+    ],
+)
+def test_columns_follow_the_state(line: str, titles: str, states: PrivateRedis) -> None:
+    lines = on_terminal(*line.split(), url=states.url, columns=140).lines
+    assert lines[0].split() == titles.split()
+    assert "-" not in lines[1].split() and len(lines[1].split()) >= len(titles.split())
+
+
+def test_rows_of_a_pipe_have_the_same_columns_and_a_heartbeat_is_read_only_if_shown(
+    states: PrivateRedis, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    tool = within_this_process(states.url, monkeypatch, capfdbinary)
+    active = ("jobs", "list", "mail", "--state", "active")
+    assert tool(*active, "--header").lines[0].split("\t")[2:4] == ["since", "heartbeat"]
+    assert (
+        tool("jobs", "list", "beating", "--state", "active", "--fields", "heartbeat")
+        .lines[0]
+        .endswith("+00:00")
+    )
+    client = redis.Redis.from_url(states.url)
+    with client.monitor() as seen:
+        tool(*active, "--fields", "id,since")
+        client.echo("end")
+        commands = []
+        for entry in seen.listen():
+            if entry["command"] == "ECHO end":
+                break
+            commands.append(entry["command"])
+    assert commands and not any(command.startswith("HMGET queue:mail:heartbeats") for command in commands)
+    dead = tool("jobs", "list", "mail", "--state", "failed", "-o", "csv")
+    assert dead.lines[0] == "id,task,died,created,prio,tries,cause"
+    assert dead.lines[1].endswith("ConnectionRefusedError: [Errno 111] Connection refused")
+    assert tool("jobs", "list", "mail", "--state", "delayed", "-o", "name").lines == [
+        "delayed-0",
+        "delayed-1",
+    ]
+    assert tool("jobs", "list", "mail", "--state", "failed", "--fields", "error,died").code == 0
+
+
+def test_an_empty_page_or_state_is_said(states: PrivateRedis, run: Run) -> None:
+    past = on_terminal("jobs", "list", "mail", "--state", "failed", "--page", "999", url=states.url)
+    assert past.lines[-1] == "page 999 of 1: 1 job"
+    piped = run("--redis-url", states.url, "jobs", "list", "mail", "--state", "failed", "--page", "999")
+    assert (piped.stdout, piped.stderr) == ("", "note: page 999 of 1: 1 job\n")
+    waiting = on_terminal("jobs", "list", "mail", url=states.url)
+    assert waiting.lines[-1] == "in mail: 1 active, 2 delayed, 1 dead; --state chooses"

@@ -78,7 +78,7 @@ def test_the_values_of_an_option_are_offered(tell: Tell) -> None:
 def test_columns_are_offered_one_behind_another(tell: Tell) -> None:
     columns = ["id", "queue", "task", "created", "prio", "tries", "error"]
     assert tell("jobs", "list", "mail", "--fields", "") == columns
-    assert tell("jobs", "list", "--state", "delayed", "--fields", "r") == ["runs"]
+    assert tell("jobs", "list", "--state", "delayed", "--fields", "d") == ["due"]
     assert tell("jobs", "list", "mail", "--fields", "id,t") == ["id,task", "id,tries"]
     assert tell("jobs", "list", "mail", "--fields", "id,task,t") == ["id,task,tries"]
     assert tell("audit", "--fields=time,ac") == ["--fields=time,action", "--fields=time,actor"]

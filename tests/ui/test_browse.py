@@ -52,7 +52,7 @@ def test_the_jobs_of_each_state(server: PrivateRedis, production: redis.Redis) -
         await stage.press("right")
         await stage.sees("no cancelled job")
         await stage.press("left", "left", "left")
-        await stage.sees("later-0", "RUNS")
+        await stage.sees("later-0", "DUE")
         await stage.press("left", "left")
         await stage.sees("wait-0", "3d ago")
 

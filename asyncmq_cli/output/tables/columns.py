@@ -27,6 +27,8 @@ class Column(Generic[T]):
     `name` is the column's name for `--fields`, if that is not its title, and `key` that of its value in the
     JSON document; `--fields` takes both.
 
+    `if_any`: people see it only where a row has a value.
+
     `may_be_cut`: an id that nobody copies from here to another command. `alarm`: whether the cell is red.
     """
 
@@ -40,6 +42,7 @@ class Column(Generic[T]):
     least: int = 6
     worth: int = 0
     may_be_cut: bool = False
+    if_any: bool = False
     alarm: Callable[[T], bool] | None = None
     name: str | None = None
     key: str = ""
@@ -76,7 +79,7 @@ def chosen(columns: Sequence[Column[T]], fields: Sequence[str]) -> list[Column[T
                 f"unknown field {field!r}; choose from {', '.join(every)}",
                 hint=did_you_mean(nearest(field, every, most=1)),
             )
-    return [replace(known[field], wide=False) for field in names]
+    return [replace(known[field], wide=False, if_any=False) for field in names]
 
 
 def in_order_of(rows: Iterable[T], columns: Sequence[Column[T]], order: str) -> list[T]:

@@ -108,11 +108,15 @@ def table(
     cells: dict[str, list[Text]] = {column.title: [] for column in columns}
     if every:
         columns = [_kept(column) for column in columns]
+    empty = {column.title for column in columns if column.if_any}
     # Only what is shown of a row is kept.
     for row in rows:
         # A column that --fields names twice is rendered once.
         for title, column in {column.title: column for column in columns}.items():
             cells[title].append(cell(column, row, now, width=width, utc=utc, full=full))
+            if title in empty and column.value(row) is not None:
+                empty.remove(title)
+    columns = [column for column in columns if column.title not in empty]
     natural = {title: max([len(title), *(text.cell_len for text in texts)]) for title, texts in cells.items()}
     widths = (_fitting if every else widths_of)(columns, natural, width)
     shown = [column for column in columns if column.title in widths]
@@ -233,8 +237,10 @@ def _fitting(columns: Sequence[Column[T]], natural: Mapping[str, int], width: in
     """The widths of the columns. A value that cannot be cut may make the table wider than the terminal: an id
     in two pieces would be of no use."""
     widths = {column.title: natural[column.title] for column in columns}
+    # A part of a sentence says more than a part of a name.
+    in_turn = sorted(_by_worth(columns), key=lambda column: column.kind in ("name", "path"))
     for enough in (_ample, _least):
-        for column in _by_worth(columns):
+        for column in in_turn:
             excess = _total(list(widths.values())) - width
             if excess > 0:
                 title = column.title

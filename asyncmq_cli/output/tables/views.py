@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.models.failures import RECENT
-from asyncmq_cli.models.values import as_number
+from asyncmq_cli.models.values import DEAD_STATES, as_number
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
 from asyncmq_cli.output.tables.tables import counted
@@ -214,40 +214,94 @@ def _deaths_over_time(found: FailureGroups | None, width: int) -> Callable[[Fail
     return drawn
 
 
-def jobs(state: str | None, *, show_secrets: bool, with_queue: bool = False) -> tuple[Column[Job], ...]:
-    """A state's columns: an error where jobs have failed, a time to come where they wait for it.
+CauseOf = Callable[["Job"], "tuple[str | None, str] | None"]
+"""The type and message of a job's root cause."""
+Heartbeats = Mapping[tuple[str, str], "float | None"]
+"""When active jobs last had a heartbeat, by queue and id."""
 
-    What went wrong is worth more than the rest.
+
+def jobs(
+    state: str | None,
+    *,
+    show_secrets: bool,
+    with_queue: bool = False,
+    cause_of: CauseOf | None = None,
+    heartbeats: Heartbeats | None = None,
+) -> tuple[Column[Job], ...]:
+    """The columns that tell something in a state: since when a job runs, when it is due, when it died and of
+    what. None is the dead-letter queue.
+
+    On a narrow terminal long texts give way first.
     """
     shown = _shown(show_secrets)
-    status: tuple[Column[Job], ...] = (Column("STATE", lambda job: shown(job.status), "state", worth=1),)
-    if state not in (None, "all"):
-        status = ()
-    queue: tuple[Column[Job], ...] = ()
-    if with_queue:
-        queue = (Column("QUEUE", lambda job: job.queue, "name", worth=1),)
-    when: Column[Job] = Column("CREATED", lambda job: job.created_at, "time", wide=state == "all", worth=1)
-    if state == "delayed":
-        when = Column("RUNS", lambda job: job.delay_until, "time", worth=1)
-    elif state is None:
-        when = Column("DIED", lambda job: job.dead_at, "time", worth=1)
-    elif state == "repeatable":
-        when = Column("NEXT RUN", lambda job: as_number(job.run_at), "time", worth=1)
+    is_dead = state in (None, *DEAD_STATES)
+    status: Column[Job] = Column("STATE", lambda job: shown(job.status), "state", wide=state is None, worth=1)
+    created: Column[Job] = Column("CREATED", lambda job: job.created_at, "time", wide=True, key="created_at")
+    failures: Column[Job] = Column(
+        "FAILURES",
+        tries,
+        "number",
+        wide=True,
+        for_row=lambda job: (tries(job) or "").replace("/", " of ") or None,
+        name="tries",
+        key="retries",
+    )
     return (
         Column("ID", lambda job: shown(job.id), "id"),
-        *queue,
-        *status,
-        Column("TASK", lambda job: shown(job.task_id), "path", wide=state != "all", worth=1),
-        when,
-        Column("PRIO", lambda job: _number(job.get("priority")), "number", wide=True),
-        Column("TRIES", tries, "number", wide=True),
-        Column(
-            "ERROR",
-            lambda job: shown(job.problem or _last_line(job.get("last_error"))),
-            short=_without_module,
-            ample=19,
-            worth=2,
-        ),
+        *((Column("QUEUE", lambda job: job.queue, "name", ample=12, worth=3),) if with_queue else ()),
+        *((status,) if state in (None, "all") else ()),
+        Column("TASK", lambda job: shown(job.task_id), "path", ample=14, least=10, worth=3, key="task_id"),
+        *_when(state, created, heartbeats),
+        Column("PRIO", lambda job: _number(job.get("priority")), "number", wide=True, key="priority"),
+        *(() if state in ("completed", "repeatable") else (failures,)),
+        *((_why_dead(shown, cause_of),) if is_dead else ()),
+        *((_error(shown),) if not is_dead and state not in ("completed", "repeatable") else ()),
+    )
+
+
+def _when(state: str | None, created: Column[Job], heartbeats: Heartbeats | None) -> tuple[Column[Job], ...]:
+    """The times that matter in a state, the first most."""
+    # As it is, even if it is empty: it may be filled while the rows are drawn.
+    beats = {} if heartbeats is None else heartbeats
+    if state in (None, *DEAD_STATES):
+        return Column("DIED", lambda job: job.dead_at, "time", worth=1, key="failed_at"), created
+    if state == "active":
+        since: Column[Job] = Column("SINCE", lambda job: as_number(job.get("active_since")), "time", worth=1)
+        beat: Column[Job] = Column(
+            "HEARTBEAT", lambda job: beats.get((job.queue, job.id)), "time", if_any=True
+        )
+        return since, *((beat,) if heartbeats is not None else ()), created
+    if state == "delayed":
+        return Column("DUE", lambda job: job.delay_until, "time", worth=1, key="runs"), created
+    if state == "repeatable":
+        return (Column("NEXT RUN", lambda job: as_number(job.run_at), "time", worth=1),)
+    return (replace(created, wide=state == "all", worth=1),)
+
+
+def _why_dead(shown: Callable[[Any], Any], cause_of: CauseOf | None) -> Column[Job]:
+    """The root cause; without a way to find it, what the worker caught."""
+
+    def cause(job: Job) -> str | None:
+        found = None if job.problem or cause_of is None else cause_of(job)
+        if found is None:
+            return job.problem or _last_line(job.get("last_error"))
+        message = found[1].strip().split("\n", 1)[0]
+        return ": ".join(filter(None, (found[0], message))) or None
+
+    return Column(
+        "CAUSE", lambda job: shown(cause(job)), short=_without_module, ample=30, worth=2, key="error"
+    )
+
+
+def _error(shown: Callable[[Any], Any]) -> Column[Job]:
+    return Column(
+        "ERROR",
+        lambda job: shown(job.problem or _last_line(job.get("last_error"))),
+        short=_without_module,
+        ample=19,
+        worth=2,
+        if_any=True,
+        key="last_error",
     )
 
 
@@ -420,6 +474,9 @@ def folded_workers(page: WorkerPage) -> str:
 
 def page_footer(page: JobPage) -> str:
     jobs = counted(page.total, "job")
+    about = "" if page.is_exact else "at most "
+    if page.page > page.total_pages:
+        return f"page {page.page:,} of {about}{page.total_pages:,}: {about}{jobs}"
     if not page.is_exact:
         shown = f"{len(page.jobs):,} of at most {jobs}"
         return shown if page.page == 1 else f"{shown}, page {page.page:,}"

@@ -107,6 +107,15 @@ class JobService:
         job = job.whole()
         return JobDetail(job=job, result=job.get("result"), error=job_error(job))
 
+    def heartbeats(self, jobs: Sequence[Job]) -> dict[tuple[str, str], float | None]:
+        """When each of these jobs last had a heartbeat, by its queue and id."""
+        found: dict[tuple[str, str], float | None] = {}
+        for queue in dict.fromkeys(job.queue for job in jobs):
+            ids = [job.id for job in jobs if job.queue == queue]
+            beats = self._store.jobs.heartbeats(queue, ids)
+            found |= {(queue, job_id): beat for job_id, beat in zip(ids, beats, strict=True)}
+        return found
+
     def heads(self, targets: Sequence[tuple[str, str]]) -> list[Job]:
         """These few jobs, each given by its queue and its id, in this order, as they are now. A missing one
         has no record."""

@@ -25,7 +25,7 @@ import redis
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN, chunked
+from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN, as_number, chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.read import pieces, placed_jobs
@@ -268,6 +268,17 @@ class JobLists:
         """The entries of these jobs in the states hash."""
         found = scan.hash_get(self._redis, QueueKeys(queue).states, [to_bytes(job_id) for job_id in job_ids])
         return [None if state is None else to_text(state) for state in found]
+
+    def heartbeats(self, queue: str, job_ids: Sequence[str]) -> list[float | None]:
+        """When each of these jobs last had a heartbeat. None where the application does not check for stalled
+        jobs, and where it cannot be read."""
+        key = QueueKeys(queue).heartbeats
+        try:
+            found = scan.hash_get(self._redis, key, [to_bytes(job_id) for job_id in job_ids])
+        except WrongType:
+            # The doctor reports it; a list of jobs need not fail for it.
+            return [None] * len(job_ids)
+        return [None if beat is None else as_number(to_text(beat)) for beat in found]
 
     def _in_state(
         self, keys: QueueKeys, state: str, prefilter: Prefilter | None, *, whole: bool = True
