@@ -31,7 +31,7 @@ class ExitStatus(IntEnum):
         "No such queue, job, group, repeatable or worker, where it was the only target.",
     )
     NOT_CONFIRMED = 5, "Not confirmed."
-    TIMED_OUT = 124, "`wait --timeout`: timed out."
+    TIMED_OUT = 124, "`wait --timeout` or `retry --wait`: timed out."
     HUNG_UP = 129, "Hung up (SIGHUP); as 130."
     INTERRUPTED = (
         130,

@@ -29,6 +29,7 @@ _ANY_VALUE = re.compile(r"[^-]|$")
 # What each option means without a value, and how a value begins.
 _ALONE = {
     "--watch": ("2", re.compile(r"\d|$")),
+    "--wait": ("10m", re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+$|$")),
     FIELDS: ("", _ANY_VALUE),
     "--install-completion": ("", _ANY_VALUE),
     "--show-completion": ("", _ANY_VALUE),

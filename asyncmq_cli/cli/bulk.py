@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.cli import confirm
@@ -57,9 +58,12 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
         for line in overflow:
             session.out.remark("warning", line)
     # Before the change: an error after it would report a change that was made as a failure.
-    idle = _idleness(session, chosen, options) if abort_above is None else []
+    is_waited_for = abort_above is not None or options.wait is not None
+    idle = [] if is_waited_for else _idleness(session, chosen, options)
     with progress.of_changes(session.out, options.verb, chosen.count if by_filter else 0, rate) as advance:
         report = run(request(advance, dry_run=options.dry_run))
+    if options.wait is not None and report.interrupted is None and report.succeeded:
+        report = _with_outcome(session, report, options.wait)
     try:
         session.report(report, brief=by_filter)
         for why in idle if report.succeeded else ():
@@ -67,6 +71,18 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
     finally:
         if options.backup is not None and report.succeeded and not report.dry_run:
             confirm.note_backup(session, options.backup)
+
+
+def _with_outcome(session: Session, report: ChangeReport, limit: float) -> ChangeReport:
+    """The report with what became of the retried jobs within `limit` seconds."""
+    from asyncmq_cli.output.terminal import progress
+
+    retried: dict[str, list[str]] = {}
+    for result in report.results:
+        if result.error is None:
+            retried.setdefault(result.queue or "", []).append(result.job_id or "")
+    with progress.of_waiting(session.out, "retried") as watch:
+        return replace(report, outcome=session.outcomes.wait(retried, limit, watch))
 
 
 def _idleness(session: Session, chosen: Selection, options: ChangeOptions) -> list[str]:

@@ -137,6 +137,15 @@ BackupOption = Annotated[
     ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")]
+WaitOption = Annotated[
+    str | None,
+    option(
+        "--wait",
+        "[DURATION]",
+        "Wait until the retried jobs have ended, at most DURATION (default 10m), and say what became of "
+        "them. The exit status is 1 if one failed again or nobody works on it, 124 if the wait timed out.",
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 Options = Mapping[str, tuple[Any, Any]]

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli import config as configuration
 from asyncmq_cli.cli.format_options import asked_format
-from asyncmq_cli.errors import OutputFailed, QueueNotFound, TargetsFailed, UsageProblem, command_line
+from asyncmq_cli.errors import (
+    OutputFailed,
+    QueueNotFound,
+    TargetsFailed,
+    UsageProblem,
+    WaitFailed,
+    WaitTimeout,
+    command_line,
+)
 from asyncmq_cli.models.queues import ALL_FIELDS
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.changes import ChangeReport, RetryOutcome
     from asyncmq_cli.models.guard import Guard
     from asyncmq_cli.models.job_lists import JobFilter
     from asyncmq_cli.models.jobs import Job
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.audit import AuditService
     from asyncmq_cli.services.backup.restore import RestoreService
     from asyncmq_cli.services.changes.jobs import JobChangeService
+    from asyncmq_cli.services.changes.outcomes import OutcomeService
     from asyncmq_cli.services.doctor.repair import RepairService
     from asyncmq_cli.services.doctor.service import DoctorService
     from asyncmq_cli.services.jobs.service import DlqService, JobService
@@ -68,6 +77,12 @@ class Services(ABC):
         from asyncmq_cli.services.changes.jobs import JobChangeService
 
         return JobChangeService(self.store)
+
+    @cached_property
+    def outcomes(self) -> OutcomeService:
+        from asyncmq_cli.services.changes.outcomes import OutcomeService
+
+        return OutcomeService(self.store, self.job_changes.why_idle)
 
     @cached_property
     def restores(self) -> RestoreService:
@@ -370,12 +385,24 @@ class Session(Services):
         try:
             with self.out.outcome(lambda: f"done all the same: {reports.summary(report)}"):
                 self._print(report, brief=brief)
+                self._print_outcome(report)
         except OutputFailed as exc:
             if report.interrupted is None and not any(result.error for result in report.results):
                 raise
             # The exit status is that of the change, which has an error of its own.
             self.out.remark("warning", exc.message)
         _raise_failures(report)
+
+    def _print_outcome(self, report: ChangeReport) -> None:
+        from asyncmq_cli.output.text import reports
+
+        if report.outcome is None or self.out.for_programs:
+            return
+        text = reports.outcome(report.outcome)
+        if self.out.for_people:
+            self.out.footer(text)
+        else:
+            self.out.remark("note", text)
 
     def _print(self, report: ChangeReport, *, brief: bool) -> None:
         from asyncmq_cli.output.json import documents
@@ -384,7 +411,8 @@ class Session(Services):
 
         if self.out.for_programs and brief:
             head = documents.change_head(report)
-            self.out.long_document(head, "results", map(documents.change_result, report.results))
+            lines = (documents.change_result(each, dry_run=report.dry_run) for each in report.results)
+            self.out.long_document(head, "results", lines)
         elif self.out.for_programs:
             self.out.document(documents.change(report))
         elif self.out.for_people and len(report.results) == 1 and not brief:
@@ -408,6 +436,7 @@ def _raise_failures(report: ChangeReport) -> None:
         raise report.interrupted
     errors = [result.error for result in report.results if result.error is not None]
     if not errors:
+        _raise_outcome(report.outcome)
         return
     alone = len(report.results) == 1
     if alone or (all(isinstance(error, QueueNotFound) for error in errors) and report.queue is not None):
@@ -417,6 +446,22 @@ def _raise_failures(report: ChangeReport) -> None:
         hint=f"the first: {errors[0].message}",
         details={"failed": len(errors), "matched": len(report.results)},
     )
+
+
+def _raise_outcome(outcome: RetryOutcome | None) -> None:
+    """Raises where retried jobs have not all ended well."""
+    if outcome is None:
+        return
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.failed or outcome.gone or outcome.cancelled:
+        bad = outcome.failed + outcome.gone + outcome.cancelled
+        raise WaitFailed("jobs_failed", f"{bad:,} of {outcome.total:,} retried jobs did not complete")
+    if outcome.stopped == "timeout":
+        raise WaitTimeout(f"{outcome.left:,} of {outcome.total:,} retried jobs have yet to end")
+    if outcome.left:
+        unattended = f"nobody works on {outcome.left:,} retried jobs: {outcome.stopped}"
+        raise WaitFailed("no_live_worker", unattended)
 
 
 @contextmanager

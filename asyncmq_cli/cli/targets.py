@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from asyncmq_cli.cli.ages import age
+from asyncmq_cli.cli.ages import age, seconds
 from asyncmq_cli.cli.jobs_meant import which_jobs
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.job_lists import JobFilter
@@ -61,6 +61,8 @@ class ChangeOptions:
     yes: bool = False
     destructive: bool = True
     backup: str | None = None
+    wait: float | None = None
+    """Seconds to wait for what becomes of retried jobs."""
 
 
 def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
@@ -73,6 +75,15 @@ def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
         group=flags.get("group") or "",
         **{name: None if text is None else age(text, now) for name, text in ages.items()},
     )
+
+
+def wait_limit(text: str | None, *, dry_run: bool) -> float | None:
+    """Seconds. Raises UsageProblem."""
+    if text is None:
+        return None
+    if dry_run:
+        raise UsageProblem("--wait and --dry-run exclude each other")
+    return seconds(text)
 
 
 def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:

@@ -19,12 +19,13 @@ from asyncmq_cli.cli.params import (
     JobsArg,
     QueueOrJobArg,
     ReasonOption,
+    WaitOption,
     YesOption,
     completed_by,
     option,
 )
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions, Targets
+from asyncmq_cli.cli.targets import ChangeOptions, Targets, wait_limit
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.jobs import DeadSortOption, ResetOption
 from asyncmq_cli.errors import UsageProblem
@@ -129,6 +130,7 @@ def retry(
     queue: QueueOrJobArg = None,
     job_ids: JobsArg = None,
     reset: ResetOption = False,
+    wait: WaitOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -141,12 +143,21 @@ def retry(
     Examples:
       asyncmq dlq retry emails --group 3f9c21 --limit 10
       asyncmq dlq retry emails --group 3f9c21 --percent 10 --rate 50/s --abort-above 20%
+      asyncmq dlq retry emails --group 3f9c21 --limit 5 --wait 2m
     """
     change_jobs(
         session,
         Targets(queue, job_ids, dead=True),
         lambda request: session.job_changes.retry(request, reset=reset),
-        ChangeOptions("retry", noun="dlq", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
+        ChangeOptions(
+            "retry",
+            noun="dlq",
+            reason=reason,
+            dry_run=dry_run,
+            yes=yes,
+            destructive=False,
+            wait=wait_limit(wait, dry_run=dry_run),
+        ),
     )
 
 

@@ -20,11 +20,12 @@ from asyncmq_cli.cli.params import (
     JobsArg,
     QueueOrJobArg,
     ReasonOption,
+    WaitOption,
     YesOption,
     option,
 )
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions, Targets
+from asyncmq_cli.cli.targets import ChangeOptions, Targets, wait_limit
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.restore import FileArg, restore_jobs
 from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
@@ -156,6 +157,7 @@ def retry(
     job_ids: JobsArg = None,
     state: DeadStateOption = None,
     reset: ResetOption = False,
+    wait: WaitOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -169,12 +171,20 @@ def retry(
       asyncmq jobs retry emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
       asyncmq jobs retry emails --q smtp.example.org --limit 10 --dry-run
       asyncmq jobs retry emails --all --rate 50/s --abort-above 20%
+      asyncmq jobs retry emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11 --wait 2m
     """
     change_jobs(
         session,
         Targets(queue, job_ids, state, default_state="failed"),
         lambda request: session.job_changes.retry(request, reset=reset),
-        ChangeOptions("retry", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
+        ChangeOptions(
+            "retry",
+            reason=reason,
+            dry_run=dry_run,
+            yes=yes,
+            destructive=False,
+            wait=wait_limit(wait, dry_run=dry_run),
+        ),
     )
 
 

@@ -53,10 +53,29 @@ class ChangeResult:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryOutcome:
+    """What became of retried jobs by the end of a wait. `failed` are those that are dead again, by `causes`,
+    `gone` those that no longer exist. `stopped` is None if all have ended, `timeout`, or why nobody works on
+    the `left` ones; `error` is what ended the wait otherwise."""
+
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    gone: int
+    left: int
+    causes: Mapping[str, int]
+    stopped: str | None
+    waited_seconds: float
+    error: AdminError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeReport:
     """The outcome of a change for all its targets.
 
-    `interrupted` is the error that ended the run before every target was tried.
+    `interrupted` is the error that ended the run before every target was tried. `outcome` is what became of
+    retried jobs, if that was waited for.
     """
 
     action: str
@@ -65,6 +84,7 @@ class ChangeReport:
     results: Sequence[ChangeResult] = field(default_factory=tuple)
     interrupted: AdminError | None = None
     total: int | None = None
+    outcome: RetryOutcome | None = None
 
     @classmethod
     def of(cls, report: ChangeReport, **more: Any) -> Self:

@@ -25,8 +25,8 @@ JOB = [
 PAGE = ["queue", "state", "page", "size", "total", "total_pages", "sort", "filters", "jobs"]
 ERROR = ["type", "message", "root_cause", "chain", "frames", "traceback"]
 EVENT = ["timestamp", "time", "action", "source", "status", "queue", "job_id", "actor", "details", "error"]
-CHANGE = ["action", "queue", "dry_run", "matched", "succeeded", "failed", "results"]
-RESULT = ["queue", "job_id", "status", "error", "note"]
+CHANGE = ["action", "queue", "dry_run", "matched", "succeeded", "failed", "outcome", "results"]
+RESULT = ["queue", "job_id", "status", "error", "note", "dry_run"]
 
 
 @pytest.fixture(autouse=True)

@@ -34,7 +34,8 @@ ROW = [
     ),
 ]
 CHANGE = [
-    *("action", "queue", "dry_run", "matched", "succeeded", "failed", "results", "id", "next_runs"),
+    *("action", "queue", "dry_run", "matched", "succeeded", "failed", "outcome", "results"),
+    *("id", "next_runs"),
 ]
 KEY = "queue:mail:repeatables"
 DIGEST = {"task_id": "app.digest", "args": [1], "kwargs": {"api_token": "hunter2"}, "every": 5400}
@@ -120,7 +121,14 @@ def test_adding_shows_the_next_five_runs(client: redis.Redis, cli: Run) -> None:
     assert runs == pytest.approx([runs[0] + 5400 * number for number in range(5)])
     assert all(run["time"].endswith("+00:00") for run in document["next_runs"])
     assert document["results"] == [
-        {"queue": "mail", "job_id": "app.poll", "status": "success", "error": None, "note": None}
+        {
+            "queue": "mail",
+            "job_id": "app.poll",
+            "status": "success",
+            "error": None,
+            "note": None,
+            "dry_run": False,
+        }
     ]
     (event,) = library.events(client)
     assert (event["action"], event["source"], event["job_id"]) == (

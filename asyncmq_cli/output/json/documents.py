@@ -13,7 +13,7 @@ from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.changes import AuditEvent, ChangeReport, ChangeResult
+    from asyncmq_cli.models.changes import AuditEvent, ChangeReport, ChangeResult, RetryOutcome
     from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.findings import Diagnosis, Finding
     from asyncmq_cli.models.job_details import JobDetail, JobError
@@ -275,6 +275,7 @@ def change_head(report: ChangeReport) -> Document:
         "matched": report.matched,
         "succeeded": report.succeeded,
         "failed": report.failed,
+        "outcome": outcome(report.outcome),
     }
 
 
@@ -282,7 +283,7 @@ def change(report: ChangeReport) -> Document:
     from asyncmq_cli.models.findings import Diagnosis, RepairReport
     from asyncmq_cli.models.repeatables import RepeatableChange
 
-    results = [change_result(result) for result in report.results]
+    results = [change_result(result, dry_run=report.dry_run) for result in report.results]
     document: Document = {**change_head(report), "results": results}
     if isinstance(report, RepeatableChange):
         # The definition's id, and the runs to come where the change set them.
@@ -305,11 +306,22 @@ def finding(value: Finding) -> Document:
     return {**dataclasses.asdict(value), **samples}
 
 
-def change_result(result: ChangeResult) -> Document:
+def outcome(value: RetryOutcome | None) -> Document | None:
+    """What became of retried jobs, where that was waited for."""
+    if value is None:
+        return None
+    document: Document = dataclasses.asdict(dataclasses.replace(value, error=None))
+    del document["error"]
+    document["causes"] = [{"type": redact_any(name), "count": count} for name, count in value.causes.items()]
+    return document
+
+
+def change_result(result: ChangeResult, *, dry_run: bool) -> Document:
     return {
         "queue": result.queue,
         "job_id": redact_any(result.job_id),
         "status": "success" if result.error is None else "failed",
         "error": None if result.error is None else redact_text(result.error.message),
         "note": result.note,
+        "dry_run": dry_run,
     }

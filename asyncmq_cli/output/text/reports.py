@@ -14,10 +14,10 @@ from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.tables.tables import counted, shortened_path
 from asyncmq_cli.output.tables.views import schedule, short_error
 from asyncmq_cli.output.text.escape import escape
-from asyncmq_cli.output.text.times import rfc3339
+from asyncmq_cli.output.text.times import duration, rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.changes import ChangeReport, ChangeResult
+    from asyncmq_cli.models.changes import ChangeReport, ChangeResult, RetryOutcome
     from asyncmq_cli.models.jobs import Job
 
 
@@ -77,6 +77,34 @@ def summary(report: ChangeReport) -> str:
         states = Counter(result.state or "" for result in report.results)
         return f"{_words(report)} {kinds(states)}{rest}"
     return f"{_words(report)} {tried:,}{rest or f' of {tried:,}'}"
+
+
+def outcome(value: RetryOutcome) -> str:
+    """`Retried 5: 4 completed, 1 failed again (SMTPError)`, and what is left and why."""
+    failed = f"{value.failed:,} failed again"
+    if value.causes:
+        failed += f" ({_causes(value)})"
+    left = f"{value.left:,} yet to end"
+    if value.left and value.stopped == "timeout":
+        left += f" after {duration(value.waited_seconds)}"
+    elif value.left and value.stopped is not None:
+        left = f"{value.left:,} waiting: {value.stopped}"
+    parts = (
+        (value.completed, f"{value.completed:,} completed"),
+        (value.failed, failed),
+        (value.cancelled, f"{value.cancelled:,} cancelled"),
+        (value.gone, f"{value.gone:,} gone"),
+        (value.left, left),
+    )
+    return f"Retried {value.total:,}: {', '.join(text for count, text in parts if count)}"
+
+
+def _causes(value: RetryOutcome) -> str:
+    names = [
+        redact_text(name.rpartition(".")[2]) + (f" ×{count:,}" if len(value.causes) > 1 else "")
+        for name, count in list(value.causes.items())[:3]
+    ]
+    return escape(", ".join([*names, *(["…"] if len(value.causes) > 3 else [])]))
 
 
 def _words(report: ChangeReport) -> str:

@@ -1,0 +1,122 @@
+"""What became of retried jobs: wait until they have ended, and say why where that cannot be."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.errors import AdminError, WrongType, interruption
+from asyncmq_cli.models.changes import RetryOutcome
+from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, chunked
+from asyncmq_cli.services.jobs.causes import signature
+from asyncmq_cli.services.monitoring.wait import GoalReading, Progress
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.waits import Standing
+    from asyncmq_cli.storage.store import Store
+
+_INTERVAL = 0.5
+_JOBS_A_ROUND_TRIP = 1000
+_CAUSES_READ = 200
+_GONE = "gone"
+
+Targets = Mapping[str, Sequence[str]]
+Watch = Callable[["Standing"], None]
+WhyIdle = Callable[[str], "str | None"]
+
+
+class OutcomeService:
+    """Follows retried jobs to their end."""
+
+    def __init__(self, store: Store, why_idle: WhyIdle) -> None:
+        """`why_idle` says why no job of a queue is run now, or None."""
+        self._store = store
+        self._why_idle = why_idle
+
+    def wait(self, targets: Targets, limit: float, watch: Watch) -> RetryOutcome:
+        """Wait until these jobs have ended, at most `limit` seconds. Ends at once where nobody works on what
+        is left. What was seen is returned also where a signal or Redis ended the wait."""
+        states: dict[tuple[str, str], str] = {
+            (queue, job_id): "waiting" for queue, job_ids in targets.items() for job_id in job_ids
+        }
+        progress, started = Progress(len(states)), time.monotonic()
+        stopped: str | None = None
+        error: AdminError | None = None
+        try:
+            with self._store.errors():
+                while True:
+                    self._read(states)
+                    left = [target for target, state in states.items() if not _has_ended(state)]
+                    untaken = sum(1 for target in left if states[target] != "active")
+                    watch(progress.standing(GoalReading(len(left), untaken), time.monotonic()))
+                    waited = time.monotonic() - started
+                    stopped = self._obstacle(left, states) if left else None
+                    if not left or stopped is not None:
+                        break
+                    if waited >= limit:
+                        stopped = "timeout"
+                        break
+                    time.sleep(min(_INTERVAL, limit - waited))
+        except KeyboardInterrupt as exc:
+            error = interruption(exc, "the jobs were retried all the same")
+        except (AdminError, WrongType) as exc:
+            error = exc
+        return self._outcome(states, stopped, error, time.monotonic() - started)
+
+    def _read(self, states: dict[tuple[str, str], str]) -> None:
+        for queue, job_ids in _by_queue(target for target, state in states.items() if not _has_ended(state)):
+            for piece in chunked(job_ids, _JOBS_A_ROUND_TRIP):
+                for job_id, state in zip(piece, self._store.jobs.states(queue, piece), strict=True):
+                    states[queue, job_id] = _GONE if state is None else state
+
+    def _obstacle(self, left: Sequence[tuple[str, str]], states: Mapping[tuple[str, str], str]) -> str | None:
+        """Why none of the jobs that are left will end: none is active, and their queues are not worked on."""
+        if any(states[target] == "active" for target in left):
+            return None
+        reasons = [self._why_idle(queue) for queue, _ in _by_queue(left)]
+        return None if None in reasons else reasons[0]
+
+    def _outcome(
+        self,
+        states: Mapping[tuple[str, str], str],
+        stopped: str | None,
+        error: AdminError | None,
+        waited: float,
+    ) -> RetryOutcome:
+        counts = Counter(states.values())
+        failed = [target for target, state in states.items() if state in DEAD_STATES]
+        return RetryOutcome(
+            total=len(states),
+            completed=counts["completed"],
+            failed=len(failed),
+            cancelled=counts["cancelled"],
+            gone=counts[_GONE],
+            left=sum(count for state, count in counts.items() if not _has_ended(state)),
+            causes={} if error is not None else self._causes(failed[:_CAUSES_READ]),
+            stopped=stopped,
+            waited_seconds=waited,
+            error=error,
+        )
+
+    def _causes(self, failed: Sequence[tuple[str, str]]) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        with self._store.errors():
+            for queue, job_ids in _by_queue(failed):
+                for job in self._store.jobs.load(queue, job_ids):
+                    if job is not None:
+                        cause = signature(job)
+                        found[cause.type or cause.message] += 1
+        return dict(found.most_common())
+
+
+def _has_ended(state: str) -> bool:
+    return state in ENDED_STATES or state == _GONE
+
+
+def _by_queue(targets: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    for queue, job_id in targets:
+        found.setdefault(queue, []).append(job_id)
+    yield from found.items()
