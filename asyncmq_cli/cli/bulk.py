@@ -40,6 +40,8 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
             session.out.remark("note", line)
     if by_filter:
         queue, chosen = targets.queue, _found(session, targets, options)
+        if options.dry_run and session.out.for_people and chosen.count:
+            _note_targets(session, options, chosen)
     else:
         queue, chosen = named_jobs(session, targets.queue, targets.job_ids or [])
 
@@ -50,7 +52,8 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
     overflow = confirm.of_overflow(session, chosen.count)
     if not options.dry_run and not options.yes:
         if by_filter:
-            _ask(session, _confirmation(targets, options, chosen, [*cut_offs, *overflow]))
+            remarks = [*_of_filter(session), *cut_offs, *_span(session, chosen), *overflow]
+            _ask(session, _confirmation(targets, options, chosen, remarks))
         elif options.destructive or overflow:
             preview = run(request(dry_run=True))
             _ask(session, confirm.of_preview(options.verb, preview, [*overflow, *_of_backup(options)]))
@@ -152,6 +155,37 @@ def _cut_offs(session: Session) -> list[str]:
         )
         if span is not None
     ]
+
+
+def _note_targets(session: Session, options: ChangeOptions, chosen: Selection) -> None:
+    """What a question would say beside the jobs, before the rows of a dry run."""
+    where = session.config.context or session.config.shown_url
+    for line in (f"on {where}", *_of_filter(session), *_span(session, chosen), *_of_backup(options)):
+        session.out.remark("note", line)
+
+
+def _of_filter(session: Session) -> list[str]:
+    """The filter as it was understood; the ages have lines of their own."""
+    names = ("q", "task", "job_id", "where", "group", "state")
+    given = [(name, session.flags[name]) for name in names if session.flags.get(name)]
+    texts = [f"--{name.replace('_', '-')} {text}" for name, value in given for text in _each(value)]
+    return [f"filter: {', '.join(texts)}"] if texts else []
+
+
+def _each(value: str | Sequence[str]) -> Sequence[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _span(session: Session, chosen: Selection) -> list[str]:
+    """The times of the oldest and of the newest job that is hit."""
+    from asyncmq_cli.output.text import times
+
+    if chosen.oldest is None or chosen.newest is None:
+        return []
+    utc = bool(session.flags.get("utc"))
+    ends = (chosen.oldest, chosen.newest)
+    oldest, newest = (times.moment(end, utc=utc) if end > 0 else "unknown" for end in ends)
+    return [f"oldest: {oldest}; newest: {newest}"]
 
 
 def _confirmation(

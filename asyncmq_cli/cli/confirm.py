@@ -119,10 +119,10 @@ def ask_about(
     session: Session, lines: Sequence[str], question: str, deed: str, *, remarks: Sequence[str] = ()
 ) -> None:
     """Show the lines and the remarks, and ask. Raises NotConfirmed for anything but a yes. Without a
-    terminal the error names the `deed`, and the hint has the remarks. In a context, both say its name."""
-    if context := session.config.context:
-        deed = f"{deed} on {context}"
-        question = f"{question.removesuffix('?')} on {context} ({session.config.shown_url})?"
+    terminal the error names the `deed`, and the hint has the remarks. Both say on which Redis."""
+    context, url = session.config.context, session.config.shown_url
+    deed = f"{deed} on {context or url}"
+    question = f"{question.removesuffix('?')} on {f'{context} ({url})' if context else url}?"
     wants_name = session.config.guard.must_confirm and not session.guard.confirmed
     if not can_ask():
         how = f"--yes --confirm {context} does" if wants_name else "--yes does"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,18 +33,29 @@ def emails(server: PrivateRedis, client: redis.Redis) -> None:
     library.bury(client, QUEUE, [dead], 1.6e9)
 
 
+MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC[+-]\d\d:\d\d"
+OLDEST = re.compile(rf"^oldest: {MOMENT}; newest: {MOMENT}\r?\n", re.MULTILINE)
+
+
 def asked(server: PrivateRedis, *args: str, columns: int = 80) -> str:
     screen = on_terminal(*args, url=server.url, answer="n\n", columns=columns)
     assert screen.code == 5, screen.text
-    return screen.text.partition(" [y/N]")[0]
+    text, where, _ = screen.text.partition(f" on {server.url}? [y/N]")
+    assert where, "the question names the Redis"
+    assert OLDEST.findall(text) == [] or "--" in " ".join(args)
+    return OLDEST.sub("", f"{text}?")
 
 
-@pytest.mark.parametrize("which", [("--q", "mailbox", "--state", "failed"), (FAILED,)])
+@pytest.mark.parametrize(
+    ("which", "remarks"),
+    [(("--q", "mailbox", "--state", "failed"), ["filter: --q mailbox"]), ((FAILED,), [])],
+)
 def test_a_removal_names_state_task_and_error_and_that_it_is_for_good(
-    which: tuple[str, ...], server: PrivateRedis
+    which: tuple[str, ...], remarks: list[str], server: PrivateRedis
 ) -> None:
     assert asked(server, "jobs", "remove", QUEUE, *which, columns=100).splitlines() == [
         f"  {FAILED}  app.mail.send  DeliveryError: no such mailbox",
+        *remarks,
         NO_BACKUP,
         f"Remove 1 failed job in {QUEUE}?",
     ]
@@ -67,10 +79,12 @@ def test_all_means_what_waits_and_says_so(server: PrivateRedis, run: Run) -> Non
     ]
     refused = run("jobs", "remove", QUEUE, "--all")
     assert (refused.code, refused.stdout) == (5, "")
-    assert refused.stderr == (
-        f"error: this would remove 13 waiting jobs in '{QUEUE}', and there is no terminal to confirm it on\n"
+    error, hint = refused.stderr.splitlines()
+    deed = f"remove 13 waiting jobs in '{QUEUE}' on {server.url}"
+    assert error == f"error: this would {deed}, and there is no terminal to confirm it on"
+    assert re.sub(rf"oldest: {MOMENT}; newest: {MOMENT}", "SPAN", hint) == (
         "hint: --dry-run shows what it would do, --yes does it without asking; "
-        f"only waiting jobs; --state chooses another state; {NO_BACKUP}\n"
+        f"only waiting jobs; --state chooses another state; SPAN; {NO_BACKUP}"
     )
 
 
@@ -99,7 +113,7 @@ def test_with_a_backup_it_is_told_where_and_how_to_take_it_back(
         *("jobs", "remove", QUEUE, FAILED, "--backup", str(file)), url=server.url, answer="y\n", columns=200
     )
     assert screen.code == 0
-    assert f"\nbackup: {file}\nRemove 1 failed job in {QUEUE}? [y/N] " in screen.text
+    assert f"\nbackup: {file}\nRemove 1 failed job in {QUEUE} on {server.url}? [y/N] " in screen.text
     assert screen.lines[-2:] == [
         f"Removed job {FAILED} in {QUEUE}",
         f"backup: `asyncmq jobs restore '{file}'` restores what was removed",
@@ -177,3 +191,18 @@ def test_a_change_that_flushes_the_audit_trail_is_asked_about(
     assert (refused.code, library.events(client)) == (5, [])
     done = run("dlq", "retry", QUEUE, *targets, "--yes", env=few)
     assert (done.code, told in done.stderr) == (0, True)
+
+
+def test_a_question_about_a_filter_says_how_it_was_understood_and_what_it_spans(server: PrivateRedis) -> None:
+    words = ("jobs", "remove", QUEUE, "--task", "news", "--older-than", "0s")
+    screen = on_terminal(*words, url=server.url, answer="n\n", columns=200)
+    remarks = screen.lines[11:]
+    assert remarks[:2] == ["only waiting jobs; --state chooses another state", "filter: --task news"]
+    assert remarks[2].startswith("--older-than: from before ")
+    assert OLDEST.fullmatch(f"{remarks[3]}\n")
+    assert remarks[4] == NO_BACKUP
+    dry = on_terminal(*words, "--dry-run", url=server.url, columns=200)
+    notes = [line.removeprefix("note: ") for line in dry.lines if line.startswith("note: ")]
+    assert notes[0].startswith("--older-than: from before ")
+    assert notes[1:3] == [f"on {server.url}", "filter: --task news"]
+    assert OLDEST.fullmatch(f"{notes[3]}\n") and notes[4] == NO_BACKUP

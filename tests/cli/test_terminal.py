@@ -176,7 +176,7 @@ def test_removing_asks_and_names_what_it_will_hit(
     assert screen.code == code
     lines = screen.lines
     assert [line.split()[:2] for line in lines[:2]] == [[IDS[0], "app.send"], [IDS[1], "app.send"]]
-    assert lines[3].startswith("Remove 2 failed jobs in mail? [y/N] ")
+    assert lines[3].startswith(f"Remove 2 failed jobs in mail on {server.url}? [y/N] ")
     assert client.zcard("queue:mail:dlq") == left
     assert len(library.events(client)) == 12 - left
 
@@ -185,7 +185,7 @@ def test_a_long_list_of_targets_is_shown_in_part(server: PrivateRedis) -> None:
     screen = on_terminal("jobs", "remove", "mail", *IDS, url=server.url, answer="n\n")
     lines = screen.lines
     assert lines[9].startswith(f"  {IDS[9]}  ") and lines[10] == "  … and 2 more"
-    assert lines[12].startswith("Remove 12 failed jobs in mail? [y/N] ")
+    assert lines[12].startswith(f"Remove 12 failed jobs in mail on {server.url}? [y/N] ")
 
 
 def test_ctrl_c_at_the_question_changes_nothing(server: PrivateRedis, client: redis.Redis) -> None:

@@ -397,7 +397,7 @@ def test_removing_asks(answer: str, code: int, left: int, server: PrivateRedis, 
         "repeatables", "remove", "mail", "--task", "app.digest", url=server.url, answer=answer
     )
     assert (screen.code, client.zcard(KEY)) == (code, left)
-    assert "  app.digest, every 1h30m\nRemove 1 repeatable in mail? [y/N] " in screen.text
+    assert f"  app.digest, every 1h30m\nRemove 1 repeatable in mail on {server.url}? [y/N] " in screen.text
 
 
 def test_ids_go_from_the_list_into_a_change(client: redis.Redis, run: Run) -> None:
@@ -433,7 +433,7 @@ def test_removing_several_names_each_and_does_nothing_before_the_answer(
     screen = on_terminal("repeatables", "remove", "mail", *ids, url=server.url, answer="n\n")
     assert (screen.code, client.zcard(KEY)) == (5, 3)
     assert "app.tick, 0 7 * * *" in screen.text and "app.tick, 0 3 * * *" in screen.text
-    assert "Remove 2 repeatables in mail? [y/N] " in screen.text
+    assert f"Remove 2 repeatables in mail on {server.url}? [y/N] " in screen.text
     assert on_terminal("repeatables", "remove", "mail", *ids, url=server.url, answer="y\n").code == 0
     assert client.zcard(KEY) == 1
 
@@ -485,7 +485,7 @@ def test_a_field_of_seconds_is_asked_about_on_a_terminal(server: PrivateRedis, c
     before = client.zcard("queue:mail:repeatables")
     no = on_terminal(*add, "*/10 * * * * *", url=server.url, answer="n\n")
     assert (no.code, client.zcard("queue:mail:repeatables")) == (5, before)
-    question = no.text.index("Add the repeatable? [y/N]")
+    question = no.text.index(f"Add the repeatable on {server.url}? [y/N]")
     shown = no.text[:question]
     assert "The sixth field is the seconds, not the first as elsewhere." in shown
     # The runs are ten minutes apart, with a second in each: what was meant is seen to be something else.

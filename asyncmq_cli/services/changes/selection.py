@@ -32,13 +32,16 @@ class Share:
 class Selection:
     """The ids of `by_queue` are hit in this order. `total` jobs match; None where ids were named. `states`
     counts the selected jobs by state, as far as known. `nameless` more jobs match but have no id, and are not
-    hit. `unfound` are ids that were named without a queue, and are in none or in several."""
+    hit. `oldest` and `newest` are the times of the first and the last that are hit, None where there are none
+    or ids were named. `unfound` are ids that were named without a queue, and are in none or in several."""
 
     by_queue: Mapping[str, Sequence[str]]
     total: int | None = None
     states: Mapping[str, int] = field(default_factory=dict)
     nameless: int = 0
     unfound: Sequence[tuple[str, AdminError]] = ()
+    oldest: float | None = None
+    newest: float | None = None
 
     @property
     def count(self) -> int:
@@ -79,4 +82,6 @@ def select(jobs: Iterable[Job], share: Share) -> Selection:
     by_queue: dict[str, list[str]] = {}
     for _, job_id, queue, _ in hit:
         by_queue.setdefault(queue, []).append(job_id)
-    return Selection(by_queue, total, Counter(state for *_, state in hit), nameless)
+    ends = (hit[0][0], hit[-1][0]) if hit else (None, None)
+    states = Counter(state for *_, state in hit)
+    return Selection(by_queue, total, states, nameless, oldest=ends[0], newest=ends[1])

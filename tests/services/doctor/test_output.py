@@ -113,7 +113,7 @@ def test_a_repair_is_asked_about_on_a_terminal(server: PrivateRedis, client: red
     no = on_terminal("doctor", "--repair", url=server.url, answer="n\n")
     assert (no.code, library.dump(client)) == (5, before)
     assert f"  waiting_unlisted in {QUEUE}: 7\n    {LONG_IDS[0][:34]}" in no.text
-    assert "\nMake 8 repairs? [y/N]" in no.text
+    assert f"\nMake 8 repairs on {server.url}? [y/N]" in no.text
     yes = on_terminal("doctor", "--repair", "--reason", "tidying", url=server.url, answer="y\n")
     assert yes.code == 1
     assert "Repaired 8 of 8" in yes.text and "Left as it is:" in yes.text and "paused_backlog" in yes.text
@@ -149,7 +149,7 @@ def test_a_clean_terminal_says_so(server: PrivateRedis, client: redis.Redis) -> 
         (2, ("--dry-run",), "go with --repair"),
         (2, ("--reason", "x"), "go with --repair"),
         (2, ("--repair", "--ndjson"), "--json"),
-        (5, ("--repair",), "this would make 8 repairs, and there is no terminal to confirm it on"),
+        (5, ("--repair",), "this would make 8 repairs on unix://"),
         (1, ("--repair", "--dry-run"), "paused_backlog left"),
         (0, (QUEUE, "--repair", "--dry-run"), ""),
         (0, (QUEUE, "--repair", "--yes", "--code", "waiting_unlisted"), ""),
