@@ -76,7 +76,7 @@ def print_page(session: Session, page: JobPage) -> None:
         page = replace(page, jobs=whole_page(page.jobs, session.config.max_decoded))
     session.warn_of_problems(page.jobs)
     if session.out.format == "json":
-        session.out.document(documents.job_page(page, show_secrets=secrets))
+        session.out.long_document(*documents.job_page(page, show_secrets=secrets))
     else:
         jobs, columns = _rows(session, page.queue, page.state, page.jobs)
         session.out.rows(jobs, columns, now=session.now())

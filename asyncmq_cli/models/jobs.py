@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from asyncmq_cli.models.values import as_number
 
+NOT_SHOWN = "[not shown: too large]"
 _OUTSIDE = ("status", "result", "active_since")
 """Members that are stored outside the record."""
+
+_SMALL = 1000
+"""Characters. Of a job that is too large for its page, longer texts and all collections are left out."""
 
 
 class SplitPart(Protocol):
@@ -39,6 +43,8 @@ class Job:
     """Its payload part, if it may have one. Most commands do not need the arguments."""
     text: bytes | None = field(default=None, compare=False, repr=False)
     """The record as JSON that every strict reader takes, mostly as stored; None if it is not at hand."""
+    size: int = field(default=0, compare=False, repr=False)
+    """About how many bytes of memory the record takes."""
 
     def whole(self, most: int | None = None) -> Job:
         """The same job with its arguments. If they take more than `most` bytes in memory, or exceed the limit
@@ -52,6 +58,12 @@ class Job:
         outside = {name: self.record[name] for name in _OUTSIDE if name in self.record}
         record = {**self.record, **fields, **outside}
         return replace(self, record=record, problem=problem or self.problem, split=None, text=None), size
+
+    def _without_large_values(self) -> Job:
+        values = (self.record or {}).items()
+        record = {name: value if _is_small(value) else NOT_SHOWN for name, value in values}
+        why = "the job is not shown whole: with those before it, it is too large for one page"
+        return replace(self, record=record, problem=self.problem or why, size=0, text=None)
 
     @property
     def task_id(self) -> str | None:
@@ -97,9 +109,25 @@ class Job:
         return None if self.record is None else self.record.get(key)
 
 
-def whole_page(jobs: Iterable[Job], most: int) -> list[Job]:
-    """The jobs with their arguments, which take at most so many bytes in memory in all."""
+def _is_small(value: Any) -> bool:
+    return len(value) <= _SMALL if isinstance(value, str) else not value or not isinstance(value, dict | list)
+
+
+def page_within(jobs: Iterable[Job], most: int) -> list[Job]:
+    """The jobs. Once they take more than so many bytes of memory, a placeholder replaces the large values of
+    each further one that does not fit, and its `problem` says so."""
     found: list[Job] = []
+    for job in jobs:
+        one = job if job.size <= most else job._without_large_values()
+        most -= one.size
+        found.append(one)
+    return found
+
+
+def whole_page(jobs: Sequence[Job], most: int) -> list[Job]:
+    """The jobs with their arguments. In all they take at most so many bytes of memory."""
+    found: list[Job] = []
+    most -= sum(job.size for job in jobs)
     for job in jobs:
         one, size = job._with_arguments(most)
         most -= size

@@ -185,6 +185,30 @@ def test_the_arguments_of_a_page_are_bounded_together(
     assert all(json.loads(line)["problem"] is None for line in lines) and len(lines) == 6
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["jobs", "list", "large", "--state", "failed", "--json"],
+        ["jobs", "list", "large", "--state", "failed", "--json", "--sort", "queue", "--q", "boom"],
+        ["jobs", "list", "large", "--state", "failed", "--json", "--sort", "oldest", "--size", "6"],
+        ["dlq", "list", "large", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_the_bodies_of_a_page_are_bounded_together(client: redis.Redis, run: Run, line: list[str]) -> None:
+    client.delete("queue:large:dlq")
+    letters = [library.job(f"big-{number}", args=["z" * 800_000], status="failed") for number in range(6)]
+    library.bury(client, "large", [{**letter, "last_error": "boom"} for letter in letters], 1.6e9)
+    page = run(*line, env=ENOUGH).json["jobs"]
+    assert len(page) == 6
+    whole = [job for job in page if job["problem"] is None]
+    assert len(whole) == 3
+    assert all(len(job["payload"]["args"][0]) == 800_000 for job in whole)
+    for job in page[3:]:
+        assert (job["payload"]["args"], job["last_error"]) == ("[not shown: too large]", "boom")
+        assert "too large for one page" in job["problem"]
+
+
 def test_a_dead_letter_beyond_the_bound_keeps_its_id(client: redis.Redis, run: Run) -> None:
     members = client.zrange(f"queue:{QUEUE}:dlq", 0, -1)
     letter = next(job for job in map(json.loads, members) if job["status"] == "failed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.queues import QueueStats
@@ -148,9 +148,10 @@ def groups(value: FailureGroups, *, show_secrets: bool) -> Document:
     }
 
 
-def job_page(page: JobPage, *, show_secrets: bool) -> Document:
+def job_page(page: JobPage, *, show_secrets: bool) -> tuple[Document, str, Iterator[Document]]:
+    """A page of jobs, as `Printer.long_document` takes it: what comes before the list, its name, the jobs."""
     one = job if page.state is not None else dead_job
-    return {
+    head = {
         "queue": page.queue,
         **({} if page.state is None else {"state": page.state}),
         "page": page.page,
@@ -159,8 +160,8 @@ def job_page(page: JobPage, *, show_secrets: bool) -> Document:
         "total_pages": page.total_pages,
         "sort": page.sort,
         "filters": dataclasses.asdict(page.filters),
-        "jobs": [one(value, show_secrets=show_secrets) for value in page.jobs],
     }
+    return head, "jobs", (one(value, show_secrets=show_secrets) for value in page.jobs)
 
 
 def job_detail(detail: JobDetail, *, show_secrets: bool) -> Document:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.models.values import DEAD_STATES, chunked
+from asyncmq_cli.models.jobs import Job, page_within
+from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.services.jobs.scope import holding, in_each
-from asyncmq_cli.storage.read.lists import PLACES, SortKey
+from asyncmq_cli.storage.read.lists import PLACES, SortKey, in_parts
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueScope
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 HELD_WHOLE = 1000
 """A page that ends within this many jobs is sorted with the jobs in memory. For a later page only the sort
 keys are kept, and its jobs are read again."""
-_READ_AT_A_TIME = 200
+SMALL = 64 * 1024
+"""Bytes that a job on such a page may take."""
 
 T = TypeVar("T")
 TimeOf = Callable[[Job], float]
@@ -70,13 +71,13 @@ def _of_one(
         return _by_death(store, queue, wanted, total), total, True
     found: int | None = None
     if wanted.sort == "queue":
-        jobs = list(lists.in_order(queue, state, wanted.start, wanted.size))
+        jobs = _within(store, lists.in_order(queue, state, wanted.start, wanted.size))
     elif wanted.sort == "newest" and state in DEAD_STATES:
         keys, found = lists.newest_dead(queue, state, wanted.end)
-        jobs = list(lists.by_keys(queue, keys[wanted.start :]))
+        jobs = _within(store, lists.by_keys(queue, keys[wanted.start :]))
     else:
         counted = _Counted(lists.sort_keys(queue, state))
-        jobs = list(lists.by_keys(queue, _best(counted, wanted)[wanted.start :]))
+        jobs = _within(store, lists.by_keys(queue, _best(counted, wanted)[wanted.start :]))
         found = counted.total
     if found is not None:
         return jobs, found, True
@@ -89,9 +90,15 @@ def _of_one(
 
 def _by_death(store: Store, queue: str, wanted: Page, total: int) -> list[Job]:
     if wanted.sort != "oldest":
-        return list(store.jobs.in_order(queue, "dlq", wanted.start, wanted.size))
+        return _within(store, store.jobs.in_order(queue, "dlq", wanted.start, wanted.size))
     start = max(0, total - wanted.end)
-    return list(store.jobs.in_order(queue, "dlq", start, max(0, total - wanted.start - start)))[::-1]
+    jobs = store.jobs.in_order(queue, "dlq", start, max(0, total - wanted.start - start))
+    return _within(store, jobs)[::-1]
+
+
+def _within(store: Store, jobs: Iterable[Job], before: Iterable[Job] = ()) -> list[Job]:
+    """The jobs of a page, which are held in memory; `before` are those that are already."""
+    return page_within(jobs, store.config.max_decoded - sum(job.size for job in before))
 
 
 def _merged(
@@ -116,7 +123,7 @@ def _merged(
 
     for queue in holding(store, scope, state):
         best = _best([*best, *in_each(store, scope, [queue], keys)], wanted)
-    return list(_read(store, best[wanted.start :])), total, all_exact
+    return _within(store, _read(store, best[wanted.start :])), total, all_exact
 
 
 def _keys_of(
@@ -153,27 +160,38 @@ def _in_turn(
             yield from store.jobs.in_order(queue, state, start, wanted.size - len(jobs))
 
     for queue in holding(store, scope, state):
-        jobs += list(in_each(store, scope, [queue], read))
+        jobs += _within(store, in_each(store, scope, [queue], read), jobs)
     return jobs, total, all_exact
 
 
 def filtered(store: Store, jobs: Iterable[Job], time_of: TimeOf, wanted: Page) -> tuple[list[Job], int]:
     """One page of these jobs, and how many there are; equal times go by id."""
-    if wanted.sort == "queue" or wanted.end <= HELD_WHOLE:
-        return page_of(jobs, time_of, wanted)
-    counted = _Counted(jobs)
-    keys = _best((_key_of(job, time_of) for job in counted), wanted)
-    return list(_read(store, keys[wanted.start :])), counted.total
+    on_page, total = page_of(jobs, time_of, wanted, lambda keys: _read(store, keys))
+    return _within(store, on_page), total
 
 
-def page_of(jobs: Iterable[Job], time_of: TimeOf, wanted: Page) -> tuple[list[Job], int]:
-    """The same, with all jobs up to the end of the page in memory."""
+def page_of(
+    jobs: Iterable[Job],
+    time_of: TimeOf,
+    wanted: Page,
+    read_again: Callable[[Iterable[QueueKey]], Iterator[Job]],
+) -> tuple[Iterable[Job], int]:
+    """The same. Small jobs up to the end of an early page are kept; of others only their sort keys, by which
+    those of the page are read again."""
     counted = _Counted(jobs)
+    kept: list[tuple[QueueKey, Job | None]]
     if wanted.sort == "queue":
-        return [job for n, job in enumerate(counted) if wanted.start <= n < wanted.end], counted.total
-    choose = heapq.nlargest if wanted.sort == "newest" else heapq.nsmallest
-    found = choose(wanted.end, counted, key=lambda job: (time_of(job), job.id))
-    return found[wanted.start :], counted.total
+        on_page = (job for n, job in enumerate(counted) if wanted.start <= n < wanted.end)
+        kept = [(_key_of(job, time_of), job if job.size < SMALL else None) for job in on_page]
+    else:
+        most = SMALL if wanted.end <= HELD_WHOLE else 0
+        keyed = ((_key_of(job, time_of), job if job.size < most else None) for job in counted)
+        choose = heapq.nlargest if wanted.sort == "newest" else heapq.nsmallest
+        kept = choose(wanted.end, keyed, key=lambda one: one[0])[wanted.start :]
+    held = [job for _, job in kept if job is not None]
+    if len(held) == len(kept):
+        return held, counted.total
+    return read_again([key for key, _ in kept]), counted.total
 
 
 def every(store: Store, jobs: Iterable[Job], time_of: TimeOf, *, sort: str | None) -> Iterator[Job]:
@@ -196,7 +214,7 @@ def every_unfiltered(store: Store, scope: QueueScope, state: str, *, sort: str |
 
 def _read(store: Store, wanted: Iterable[QueueKey]) -> Iterator[Job]:
     """These jobs, read again, in this order. Jobs that are gone are left out."""
-    for some in chunked(wanted, _READ_AT_A_TIME):
+    for some in in_parts(wanted, lambda one: one.key.size):
         by_queue: dict[str, list[SortKey]] = {}
         for key, queue in some:
             by_queue.setdefault(queue, []).append(key)
@@ -219,7 +237,7 @@ def _key_of(job: Job, time_of: TimeOf) -> QueueKey:
     score = job.due_at if job.dead_at is None else job.dead_at
     # A job without a score is read by its id.
     place = "" if score is None else PLACES.get(job.status, "")
-    return QueueKey(SortKey(time_of(job), job.id, place, score or 0.0), job.queue)
+    return QueueKey(SortKey(time_of(job), job.id, place, score or 0.0, job.size), job.queue)
 
 
 class _Counted(Iterable[T]):

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import redis
 from redis.exceptions import ResponseError
 
 from asyncmq_cli.errors import WrongType
+from asyncmq_cli.storage.client.bounded_replies import ReplyTooLarge
 
 CHUNK = 1000
 """Most elements requested at a time. A SCAN of as many takes Redis well under a millisecond."""
 PIECE_BYTES = 512 * 1024
 """Bytes that a reply should have, about."""
-MIN_CHUNK = 8
-"""Fewest elements requested at a time, however large they are."""
-
-
 _SHORT = 0.004
 """Seconds. A scan with MATCH that took less is followed by a larger one."""
 _MOST_MATCHED = 4000
@@ -30,7 +28,7 @@ _MOST_MATCHED = 4000
 
 def fitting(size: float, piece_bytes: int) -> int:
     """How many elements of `size` bytes make a reply of about `piece_bytes`."""
-    return max(MIN_CHUNK, min(CHUNK, int(piece_bytes / max(1, size))))
+    return max(1, min(CHUNK, int(piece_bytes / max(1, size))))
 
 
 class Pace:
@@ -48,7 +46,18 @@ class Pace:
         if not elements or not size:
             return
         # Grow slowly: a run of small records does not exclude a large one next.
-        self.count = max(MIN_CHUNK, min(fitting(size / elements, self._piece_bytes), self.count * 2))
+        self.count = min(fitting(size / elements, self._piece_bytes), self.count * 2)
+
+    @contextmanager
+    def smaller(self) -> Iterator[None]:
+        """A context for a request, to be made again if its reply was too large: then for one element. Raises
+        ReplyTooLarge if it was for one."""
+        try:
+            yield
+        except ReplyTooLarge:
+            if self.count == 1:
+                raise
+            self.count = 1
 
 
 def set_members(client: redis.Redis, key: bytes, match: bytes | None = None) -> Iterator[list[bytes]]:
@@ -65,7 +74,9 @@ def hash_fields(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]
     pace = Pace()
     cursor: int | None = None
     while cursor != 0:
-        cursor, found = typed(key, client.hscan, key, cursor=cursor or 0, count=pace.count)
+        found: dict[bytes, bytes] = {}
+        with pace.smaller():
+            cursor, found = typed(key, client.hscan, key, cursor=cursor or 0, count=pace.count)
         if found:
             pace.learn(len(found), sum(len(field) + len(value) for field, value in found.items()))
             yield found
@@ -77,18 +88,18 @@ def zset_members(
     """The members of a sorted set that match, with their scores, by ZSCAN. A member that stays throughout
     the scan comes at least once."""
     pace = Pace()
-    count = pace.count
     cursor: int | None = None
     while cursor != 0:
         asked = time.monotonic()
-        cursor, found = typed(key, client.zscan, key, cursor=cursor or 0, match=match, count=count)
+        found: list[tuple[bytes, float]] = []
+        with pace.smaller():
+            cursor, found = typed(key, client.zscan, key, cursor=cursor or 0, match=match, count=pace.count)
         if match is not None:
             # Members that do not match are not seen, so the time taken is the only measure of their size.
             took = time.monotonic() - asked
-            count = min(count * 2, _MOST_MATCHED) if took < _SHORT else max(count // 2, 1)
+            pace.count = min(pace.count * 2, _MOST_MATCHED) if took < _SHORT else max(pace.count // 2, 1)
         elif found:
             pace.learn(len(found), sum(len(member) for member, _ in found))
-            count = pace.count
         if found:
             yield found
 
@@ -111,10 +122,13 @@ def strings(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> Iterator[
     """As `get_many`, but in pieces, in the order of the keys."""
     done = 0
     while done < len(keys):
-        piece: list[bytes | None] = typed(keys[0], client.mget, keys[done : done + pace.count])
+        piece: list[bytes | None] = []
+        with pace.smaller():
+            piece = typed(keys[0], client.mget, keys[done : done + pace.count])
         pace.learn(len(piece), sum(len(value) for value in piece if value is not None))
         done += len(piece)
-        yield piece
+        if piece:
+            yield piece
 
 
 def get_many(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> list[bytes | None]:
@@ -135,7 +149,9 @@ def hash_get_many(client: redis.Redis, key: bytes, fields: Sequence[bytes], pace
     """As `hash_get`, in replies of bounded size."""
     found: list[bytes | None] = []
     while len(found) < len(fields):
-        piece = hash_get(client, key, fields[len(found) : len(found) + pace.count])
+        piece: list[bytes | None] = []
+        with pace.smaller():
+            piece = hash_get(client, key, fields[len(found) : len(found) + pace.count])
         pace.learn(len(piece), sum(len(value) for value in piece if value is not None))
         found.extend(piece)
     return found

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import redis
 
@@ -54,17 +54,22 @@ _OF_ONE_SCORE = 64
 _SIZED = ("waiting", "delayed", "dlq", "active")
 _SIZED_AT_A_TIME = 500
 """Queues whose sizes are asked for in one round trip."""
+_KEYS_AT_A_TIME = 200
+_BYTES_AT_A_TIME = 8 * 1024 * 1024
 
+T = TypeVar("T")
 Placed = tuple[Piece, list[Found]]
 
 
 class SortKey(NamedTuple):
-    """The sort time of a job, and where to find it again; `score` is its score in a sorted set."""
+    """The sort time of a job, and where to find it again; `score` is its score in a sorted set. `size` is
+    about how many bytes it takes."""
 
     time: float
     id: str
     place: str
     score: float
+    size: int = 0
 
 
 class JobLists:
@@ -189,7 +194,7 @@ class JobLists:
     def by_keys(self, queue: str, wanted: Iterable[SortKey]) -> Iterator[Job]:
         """These jobs, read again, in this order. Jobs that are gone are left out."""
         keys = QueueKeys(queue)
-        for some in chunked(wanted, 200):
+        for some in in_parts(wanted, lambda key: key.size):
             # Jobs without an id may share a key.
             jobs: dict[SortKey, list[Job]] = {}
             for place in ("waiting", "delayed", "dlq"):
@@ -504,5 +509,20 @@ def _sort_keys(piece: Piece, found: Sequence[Found]) -> Iterator[SortKey]:
             of_member if of_record is None else of_record
             for of_record, of_member in zip(times, sort_times(piece.members), strict=True)
         ]
-    for name, time, (place, score) in zip(piece.ids, times, found, strict=True):
-        yield SortKey(time or 0.0, to_text(name), place or "", score or 0.0)
+    for i, (name, time, (place, score)) in enumerate(zip(piece.ids, times, found, strict=True)):
+        size = sum(map(len, piece.bodies(i)))
+        yield SortKey(time or 0.0, to_text(name), place or "", score or 0.0, size)
+
+
+def in_parts(keys: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """In parts of bounded number and size, of at least one job."""
+    part: list[T] = []
+    size = 0
+    for key in keys:
+        if part and (len(part) == _KEYS_AT_A_TIME or size + size_of(key) > _BYTES_AT_A_TIME):
+            yield part
+            part, size = [], 0
+        part.append(key)
+        size += size_of(key)
+    if part:
+        yield part

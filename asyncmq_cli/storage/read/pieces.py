@@ -40,6 +40,11 @@ class Piece:
     claims: dict[int, bytes | None] = field(default_factory=dict)
     results: dict[int, bytes | None] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """The bytes of the members and the records."""
+        return sum(map(len, self.members)) + sum(len(record) for record in self.records if record)
+
     def only(self, chosen: Sequence[int]) -> Piece:
         """The jobs at these positions."""
         if len(chosen) == len(self.ids):
@@ -77,19 +82,20 @@ def scanned(client: redis.Redis, keys: QueueKeys, place: str) -> Iterator[Piece]
     """The members of a sorted set, by ZSCAN. A member that stays throughout the scan comes at least once."""
     pace = scan.Pace()
     key: bytes = getattr(keys, place)
-    with PipelinedConnection(client) as connection:
-        cursor = b""
-        connection.send(pack_scan(b"ZSCAN", key, b"0", pace.count))
-        while cursor != b"0":
-            cursor, found = connection.receive()
-            members = found[::2]
-            pace.learn(len(members), sum(map(len, members)))
-            if cursor != b"0":
-                connection.send(pack_scan(b"ZSCAN", key, cursor, pace.count))
-            if members:
-                yield Piece(
-                    ids_of_members(place, members), members=members, scores=list(map(float, found[1::2]))
-                )
+    cursor = b""
+    while cursor != b"0":
+        with pace.smaller(), PipelinedConnection(client) as connection:
+            connection.send(pack_scan(b"ZSCAN", key, cursor or b"0", pace.count))
+            while cursor != b"0":
+                cursor, found = connection.receive()
+                members = found[::2]
+                pace.learn(len(members), sum(map(len, members)))
+                if cursor != b"0":
+                    connection.send(pack_scan(b"ZSCAN", key, cursor, pace.count))
+                if members:
+                    yield Piece(
+                        ids_of_members(place, members), members=members, scores=list(map(float, found[1::2]))
+                    )
 
 
 def by_rank(
@@ -105,10 +111,13 @@ def by_rank(
     pace = scan.Pace(_FIRST_BY_RANK)
     key: bytes = getattr(keys, place)
     while count is None or count > 0:
-        asked = pace.count if count is None else min(count, pace.count)
-        found = scan.typed(
-            key, client.zrange, key, start, start + asked - 1, desc=last_first, withscores=True
-        )
+        found: list[tuple[bytes, float]] | None = None
+        while found is None:
+            asked = pace.count if count is None else min(count, pace.count)
+            with pace.smaller():
+                found = scan.typed(
+                    key, client.zrange, key, start, start + asked - 1, desc=last_first, withscores=True
+                )
         if not found:
             return
         members = [member for member, _ in found]

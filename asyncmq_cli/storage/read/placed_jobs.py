@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import redis
@@ -10,6 +10,7 @@ import redis
 from asyncmq_cli.models.values import WAITING_CHILDREN, chunked
 from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.read.locate import expected_members
+from asyncmq_cli.storage.schema.bounds import LIMITS, weight
 from asyncmq_cli.storage.schema.codec import (
     TooLarge,
     decode_strict_member,
@@ -52,6 +53,11 @@ _PENDING_ENTRIES = frozenset({*map(to_bytes, PENDING_STATES), b"wait", b"unknown
 SPLIT_AND_WHOLE = 16 * 1024
 """Bytes. A split job that failed has its arguments in both parts, and its record is never smaller."""
 
+_DECODED_AT_ONCE = 8 * 1024 * 1024
+"""Bytes of text. Of a piece with large jobs, one is decoded at a time."""
+_WEIGHED_FROM = 4096
+"""Bytes. A page of shorter texts takes at most some hundred MB, whatever is in them."""
+
 Found = tuple[str | None, float | None]
 """The place of a job, or None, and its score there, or None."""
 
@@ -63,8 +69,16 @@ def status_in(place: str, entry: bytes | None) -> str:
     return place
 
 
-def to_jobs(client: redis.Redis, keys: QueueKeys, piece: Piece, found: Sequence[Found]) -> list[Job]:
+def to_jobs(client: redis.Redis, keys: QueueKeys, piece: Piece, found: Sequence[Found]) -> Iterator[Job]:
     """The jobs of a piece, with their places. Payload parts are read on first use."""
+    if piece.size <= _DECODED_AT_ONCE:
+        yield from _to_jobs(client, keys, piece, found)
+        return
+    for i in range(len(piece.ids)):
+        yield from _to_jobs(client, keys, piece.only([i]), [found[i]])
+
+
+def _to_jobs(client: redis.Redis, keys: QueueKeys, piece: Piece, found: Sequence[Found]) -> list[Job]:
     raws = [_raw(piece, i, *found[i]) for i in range(len(piece.ids))]
     split = [raw for raw in raws if _may_be_split(raw)]
     payloads = Payloads(client, [keys.payload(raw.id) for raw in split])
@@ -172,7 +186,13 @@ def _raw(piece: Piece, i: int, place: str | None, score: float | None) -> RawJob
     else:
         add_record(raw, record)
     raw.result, raw.claim = piece.results.get(i), piece.claims.get(i)
+    raw.size = sum(map(_memory, piece.bodies(i))) + _memory(raw.result or b"")
     return raw
+
+
+def _memory(text: bytes) -> int:
+    """About how many bytes the text takes once decoded; 0 if it is too large to be."""
+    return len(text) if len(text) < _WEIGHED_FROM else weight(text, LIMITS.decoded) or 0
 
 
 def _from_member(place: str | None, member: bytes) -> RawJob:

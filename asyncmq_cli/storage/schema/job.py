@@ -37,7 +37,8 @@ class RawJob:
     `state` is its entry in the states hash, `record` its decoded record without the payload part,
     `member` the job as a sorted set holds it, and `score` its score there. A piece that does not exist
     is None. `problem` says which piece could not be read. `text` is the JSON of the record, or of the member
-    if there is no record, where every strict reader takes it.
+    if there is no record, where every strict reader takes it. `size` is about how many
+    bytes of memory they take.
     """
 
     id: str
@@ -51,6 +52,7 @@ class RawJob:
     score: float | None = None
     problem: str | None = None
     text: bytes | None = None
+    size: int = 0
 
 
 def add_record(raw: RawJob, record: bytes | None) -> None:
@@ -90,6 +92,7 @@ def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | 
         problem=problem,
         due_at=raw.score if place == "delayed" else None,
         dead_at=raw.score if place == "dlq" else None,
+        size=raw.size,
         split=HeldPart(raw.payload) if isinstance(raw.payload, bytes) else raw.payload,
         text=text,
     )

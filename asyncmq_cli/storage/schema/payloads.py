@@ -11,12 +11,11 @@ from typing import Any, ClassVar
 import redis
 
 from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.jobs import NOT_SHOWN
 from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.client.scan import PIECE_BYTES, typed
 from asyncmq_cli.storage.schema.bounds import LIMITS
 from asyncmq_cli.storage.schema.codec import PAYLOAD_FIELDS, CorruptData, TooLarge, payload_fields
-
-NOT_SHOWN = "[not shown: too large]"
 
 Arguments = tuple[Mapping[str, Any], str | None, int]
 """The fields, the problem with them or None, and their approximate size in memory in bytes."""

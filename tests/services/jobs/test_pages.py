@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.jobs.pages import Page, page_of
+from asyncmq_cli.services.jobs.pages import SMALL, Page, QueueKey, page_of
 
 JOBS = [("c", 1.0), ("a", 3.0), ("b", 3.0), ("e", 0.0), ("d", 2.0)]
 """Ids and creation times, in the order of the place."""
@@ -18,7 +21,7 @@ def jobs(found: list[tuple[str, float]]) -> list[Job]:
 
 
 def ids_on(page: Page, found: list[tuple[str, float]] = JOBS) -> tuple[str, int]:
-    on_page, total = page_of(jobs(found), lambda job: job.sort_time, page)
+    on_page, total = page_of(jobs(found), lambda job: job.sort_time, page, lambda keys: iter(()))
     return "".join(job.id for job in on_page), total
 
 
@@ -50,3 +53,17 @@ def test_the_pages_of_a_list_are_the_list(found: list[tuple[str, float]], sort: 
     whole, total = ids_on(Page(sort, 1, len(found) + 1), found)
     pages = [ids_on(Page(sort, number, size), found)[0] for number in range(1, total // size + 2)]
     assert "".join(pages) == whole
+
+
+@pytest.mark.parametrize("sort", ["newest", "queue"])
+def test_large_jobs_of_a_page_are_not_kept_but_read_again(sort: str) -> None:
+    found = [replace(job, size=SMALL if job.id == "b" else 0) for job in jobs(JOBS)]
+    asked: list[QueueKey] = []
+
+    def read_again(keys: Iterable[QueueKey]) -> Iterator[Job]:
+        asked.extend(keys)
+        return iter(found)
+
+    on_page, total = page_of(found, lambda job: job.sort_time, Page(sort, 1, 3), read_again)
+    assert (list(on_page), total) == (found, 5)
+    assert [key.key.id for key in asked] == (["b", "a", "d"] if sort == "newest" else ["c", "a", "b"])

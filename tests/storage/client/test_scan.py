@@ -1,0 +1,58 @@
+"""Values so large that a reply with several of them is refused are asked for one by one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from asyncmq_cli import config
+from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.storage.client import bounded_replies, scan
+from asyncmq_cli.storage.client.connection import connect
+from asyncmq_cli.storage.read.lists import JobLists
+from asyncmq_cli.storage.schema.keys import QueueKeys
+
+NAMES = [f"job-{number:02}" for number in range(24)]
+KEYS = QueueKeys("mail")
+
+
+@pytest.fixture
+def client(server: PrivateRedis, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    with connect(config.resolve({"redis_url": server.url}, {})) as connection:
+        connection.flushall()
+        for number, name in enumerate(NAMES):
+            text = json.dumps({"id": name, "args": ["z" * 100_000], "status": "failed", "created_at": number})
+            connection.set(KEYS.record(name), text)
+            connection.zadd(KEYS.dlq, {text: number})
+            connection.hset(KEYS.results, name, "z" * 100_000)
+        monkeypatch.setattr(bounded_replies, "LARGE", 1_000_000)
+        yield connection
+
+
+def test_a_reply_that_is_too_large_is_asked_for_in_parts(client: redis.Redis) -> None:
+    values = scan.get_many(client, [KEYS.record(name) for name in NAMES], scan.Pace())
+    assert [json.loads(value or b"")["id"] for value in values] == NAMES
+    members = [member for piece in scan.zset_members(client, KEYS.dlq) for member, _ in piece]
+    assert {json.loads(member)["id"] for member in members} == set(NAMES)
+    fields = {field for piece in scan.hash_fields(client, KEYS.results) for field in piece}
+    assert fields == {name.encode() for name in NAMES}
+    names = [name.encode() for name in NAMES]
+    assert None not in scan.hash_get_many(client, KEYS.results, names, scan.Pace())
+
+
+def test_lists_of_large_jobs_are_read_in_parts(client: redis.Redis) -> None:
+    lists = JobLists(client)
+    assert [job.id for job in lists.in_order("mail", "dlq")] == NAMES[::-1]
+    assert sorted(job.id for job in lists.in_state("mail", "failed")) == NAMES
+    found, total = lists.newest_dead("mail", "failed", 24)
+    assert ([key.id for key in found], total) == (NAMES[::-1], 24)
+    assert [job.id for job in lists.by_keys("mail", found)] == NAMES[::-1]
+
+
+def test_one_value_that_is_too_large_is_an_error(client: redis.Redis) -> None:
+    client.set(KEYS.record("huge"), "z" * 1_100_000)
+    with pytest.raises(bounded_replies.ReplyTooLarge):
+        scan.get_many(client, [KEYS.record(name) for name in ("huge", *NAMES)], scan.Pace())
