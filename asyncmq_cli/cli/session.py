@@ -156,12 +156,15 @@ class Services(ABC):
         *,
         workers: bool = False,
         latest: bool = False,
+        trouble: bool = False,
         again: bool = False,
     ) -> SnapshotReader:
         """Reads all queues, with only these fields of each row."""
         from asyncmq_cli.services.monitoring.poller import SnapshotReader
 
-        return SnapshotReader(self.store, fields, workers=workers, latest=latest, again=again)
+        return SnapshotReader(
+            self.store, fields, workers=workers, latest=latest, trouble=trouble, again=again
+        )
 
 
 T = TypeVar("T")

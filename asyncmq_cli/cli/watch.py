@@ -75,7 +75,8 @@ class _Board(Generic[T]):
         remarks = header_footer.remarks(problem, self._session.warnings, where=where)
         viewport = viewport_for(out, width=width, height=height - 2 - len(remarks))
         corner = header_footer.as_of(snapshot.now, self._every, is_old=problem is not None, utc=viewport.utc)
-        shown = out.drawn_all([screens.head(snapshot, viewport, corner), *self._frame(value, viewport)])
+        head = screens.head(snapshot, viewport, corner, where)
+        shown = out.drawn_all([head, *self._frame(value, viewport)])
         # Warnings are the last to go where there is no room.
         is_current = snapshot.metrics().is_whole
         below = [header_footer.trends(self._trend.trend(), viewport, is_current=is_current), *remarks]
@@ -89,13 +90,14 @@ def watch(
     *,
     workers: bool = False,
     latest: bool = False,
+    trouble: bool = False,
 ) -> None:
     """Draw `frame` of what `read` makes of each snapshot, which has at least the rows of the queues."""
     from asyncmq_cli.output.terminal.live import LiveScreen
     from asyncmq_cli.services.monitoring.poller import Outage, Poller
 
     every = _interval(session)
-    reader = session.poller(workers=workers, latest=latest, again=True)
+    reader = session.poller(workers=workers, latest=latest, trouble=trouble, again=True)
 
     def read_both() -> tuple[Snapshot, T]:
         snapshot = reader.read()

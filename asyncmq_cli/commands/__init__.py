@@ -14,7 +14,7 @@ NOUNS = {
     "context": "Name the Redis servers in use, and choose one of them.",
 }
 COMMANDS = {
-    "overview": "Show all queues on one screen: totals, states, workers, the latest jobs and queues.",
+    "overview": "Show what is wrong and why, and all queues, on one screen.",
     "audit": "List what was done to queues and jobs, by whom and why, newest first.",
     "check": "Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.",
     "wait": "Wait until a queue is empty, or until jobs have ended.",

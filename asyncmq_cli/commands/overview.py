@@ -13,7 +13,11 @@ app = lone()
 
 @command(app, "overview", "watch", formats=(*DOCUMENTS, "tsv"))
 def overview(session: Session) -> None:
-    """Show all queues on one screen: totals, states, workers, the latest jobs and queues.
+    """Show what is wrong and why, and all queues, on one screen.
+
+    First the problems that check finds, the worst first, each with a command that shows more. Then the most
+    frequent causes of failure, by the latest 100 dead jobs of a queue, in the 20 queues where most have died
+    in the last hour (dlq groups reads all). Then the queues, those in trouble first, workers and latest jobs.
 
     \b
     Examples:
@@ -26,13 +30,16 @@ def overview(session: Session) -> None:
     from asyncmq_cli.output.terminal.viewport import viewport_for
 
     if watch.is_wanted(session):
-        watch.watch(session, lambda snapshot: snapshot, screens.overview, workers=True, latest=True)
+        watch.watch(
+            session, lambda snapshot: snapshot, screens.overview, workers=True, latest=True, trouble=True
+        )
         return
-    snapshot = session.poller(workers=True, latest=True).read()
+    snapshot = session.poller(workers=True, latest=True, trouble=True).read()
     if session.out.for_programs:
         session.out.document(snapshots.overview(snapshot))
     elif session.out.for_people:
-        session.out.draw_all(screens.whole(snapshot, viewport_for(session.out)))
+        where = session.config.shown_url
+        session.out.draw_all(screens.whole(snapshot, viewport_for(session.out), where))
     else:
         for line in snapshots.overview_rows(snapshot):
             session.out.line(line)

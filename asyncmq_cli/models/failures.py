@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 RECENT = 3600.0
 """Seconds. A cause that is younger is new, and whether one grows is judged by this and the time before it."""
 _LEAST = 3
 _GROWTH = 1.5
+
+
+def is_growing(last_hour: int, hour_before: int) -> bool:
+    """Whether clearly more died in the last hour than in the hour before."""
+    return last_hour >= _LEAST and last_hour >= _GROWTH * hour_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,14 @@ class FailureGroup:
         """What was raised, such as `ValueError: no such address`."""
         return self.message if self.type is None else f"{self.type}: {self.message}".rstrip(": ")
 
-    def trend(self, now: float) -> str | None:
+    def trend(self, now: float, covered_from: float = 0.0) -> str | None:
         """`new` if the first death was in the last hour, `growing` if clearly more died in it than in the
-        hour before, else None."""
+        hour before, else None; also where not all deaths of that time were read."""
         if self.first_seen > now - RECENT:
-            return "new"
-        grows = self.last_hour >= _LEAST and self.last_hour >= _GROWTH * self.hour_before
-        return "growing" if grows else None
+            return "new" if covered_from <= now - RECENT else None
+        if covered_from > now - 2 * RECENT:
+            return None
+        return "growing" if is_growing(self.last_hour, self.hour_before) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,9 @@ class FailureGroups:
     `by` is what they have in common: `cause`, `error`, `task`, `queue`, or an argument such as
     `kwargs.tenant`. `left_out` jobs are in no group, because there are too many. `read_at` is the server's
     time, epoch seconds.
+
+    If only the `latest` dead of each queue were read, `covered` has, for queues with more of them, the time
+    from which on all deaths are known. `queues_left_out` queues with dead jobs were not read.
     """
 
     queues: Sequence[str]
@@ -70,3 +79,14 @@ class FailureGroups:
     scanned: int
     left_out: int
     groups: Sequence[FailureGroup]
+    covered: Mapping[str, float] = field(default_factory=dict)
+    latest: int | None = None
+    queues_left_out: int = 0
+
+    def trend(self, group: FailureGroup) -> str | None:
+        """See FailureGroup.trend."""
+        return group.trend(self.read_at, self.covered_from(group))
+
+    def covered_from(self, group: FailureGroup) -> float:
+        """The time from which on all deaths of the group are known, 0 if they all are."""
+        return max((self.covered.get(queue, 0.0) for queue in group.queues), default=0.0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 STATE_FIELDS = frozenset({"failed", "completed", "expired", "cancelled", "waiting_children", "problem"})
 """Fields of QueueStats that need a pass over the states hash: `failed` and `expired` share a sorted set."""
-SIZE_FIELDS = frozenset({"paused", "waiting", "active", "delayed", "dlq", "repeatables"})
+SIZE_FIELDS = frozenset({"paused", "waiting", "active", "delayed", "due", "dlq", "repeatables"})
 """Fields that are sizes of collections."""
 ALL_FIELDS = SIZE_FIELDS | STATE_FIELDS | {"workers", "oldest_waiting_seconds"}
 
@@ -41,7 +42,8 @@ class QueueStats:
     by `created_at` of the oldest among the first jobs of each priority; None if no job waits. `problem` says
     where the states hash contradicts the sizes. `states_age_seconds` is how long ago the STATE_FIELDS were
     read. `empty`: the queue has no job, definition or worker, and is not paused; it is listed only because
-    the counter of its waiting set remains.
+    the counter of its waiting set remains. `due` counts the delayed jobs whose time has come. `finding` is
+    what was found besides, if anybody looked: active jobs without a worker, or repeatables that are late.
     """
 
     name: str
@@ -61,3 +63,18 @@ class QueueStats:
     problem: str | None = None
     states_age_seconds: float | None = None
     empty: bool = False
+    due: int | None = None
+    finding: Literal["stuck", "overdue"] | None = None
+
+    @property
+    def state(self) -> str:
+        """In a word: `empty`, `paused`, `no worker` (but work for one), `stuck`, `overdue`, or `running`."""
+        if self.empty or self.paused:
+            return "empty" if self.empty else "paused"
+        return "no worker" if self.is_unattended else self.finding or "running"
+
+    @property
+    def is_unattended(self) -> bool:
+        """Whether there is work and no live worker: jobs that wait, or are delayed and due, or were claimed.
+        False where that is not known."""
+        return self.workers == 0 and bool(self.waiting or self.due or self.active)

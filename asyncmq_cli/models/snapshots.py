@@ -10,6 +10,8 @@ from asyncmq_cli.models.queues import ALL_FIELDS
 from asyncmq_cli.models.values import JOB_STATES
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.failures import FailureGroups
+    from asyncmq_cli.models.problems import Problem
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.workers import Worker
 
@@ -82,7 +84,8 @@ class Snapshot:
     """All queues at one time. What was not requested is None.
 
     `workers` are the live ones. `latest_at` is when the latest jobs were read, which may be earlier than
-    `now` in a series of snapshots. `latest_partial` says that not all jobs were searched.
+    `now` in a series of snapshots. `latest_partial` says that not all jobs were searched. `silent_workers`
+    counts the workers that are not live, and `problems` are the worst first.
     """
 
     now: float
@@ -92,6 +95,9 @@ class Snapshot:
     latest_queues: Sequence[LatestQueue] | None = None
     latest_at: float | None = None
     latest_partial: bool = False
+    silent_workers: int = 0
+    problems: Sequence[Problem] | None = None
+    causes: FailureGroups | None = None
 
     @property
     def states_age(self) -> float | None:

@@ -210,7 +210,7 @@ class Jobs(ListPage):
             line.append(f" {_SHORT.get(state, state)} {shown} ", style=style).append(" ")
         if row is not None and row.paused:
             line.append("paused", style="bold red")
-        elif row is not None and views.is_unattended(row):
+        elif row is not None and row.is_unattended:
             line.append("no worker", style="bold red")
         line.truncate(self.app.size.width, overflow="ellipsis")
         self.query_one("#tabs", Static).update(line)

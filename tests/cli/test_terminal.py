@@ -104,7 +104,8 @@ def test_no_table_wraps_a_line(columns: int, utc: list[str], server: PrivateRedi
         table = [line for line in screen.lines if not line.startswith(told)]
         assert screen.code == 0
         assert max(map(len, table)) <= columns, screen.text
-        assert "…" not in table[0], "no title is cut"
+        # The address of Redis loses its middle in the header of the overview.
+        assert "…" not in table[0].split("unix:")[0], "no title is cut"
 
 
 def test_the_audit_tells_who_did_what_and_why(server: PrivateRedis, run: Run) -> None:

@@ -66,16 +66,21 @@ def assert_told(terminal: LiveTerminal, jobs: int) -> None:
     terminal.until(lambda text: re.search(rf"backlog .*{jobs}", text) is not None)
 
 
-def test_eighty_by_twenty_four_holds_five_queues_two_workers_and_most_of_the_jobs(
+def test_eighty_by_twenty_four_holds_what_is_wrong_five_queues_and_the_workers(
     mail: None, server: PrivateRedis
 ) -> None:
     with LiveTerminal("overview", "--watch", url=server.url) as terminal:
         text = terminal.shows("every 2s", "failed/min")
     lines = text.splitlines()
-    assert [sum(line.startswith(word) for line in lines) for word in ("queue-", "worker-")] == [5, 2]
-    assert sum(line.startswith(("job-", "more-")) for line in lines) >= 5
-    assert "latest queues: " in text
-    assert "more queue" not in text and "more worker" not in text
+    assert "unix:" in lines[0]
+    problems, queues, workers = (
+        next(number for number, line in enumerate(lines) if line.startswith(title))
+        for title in ("PROBLEMS", "QUEUES", "WORKERS")
+    )
+    assert [line.split()[0] for line in lines[problems + 1 : queues]] == [f"queue-{n}" for n in range(1, 5)]
+    assert sum(line.startswith("queue-") for line in lines[queues:workers]) == 5
+    assert lines[workers] == "WORKERS  2 healthy; room for 8 jobs at once"
+    assert "more queue" not in text and "more problem" not in text
 
 
 def test_the_screen_follows_a_resize_at_once(mail: None, server: PrivateRedis) -> None:
@@ -86,7 +91,7 @@ def test_the_screen_follows_a_resize_at_once(mail: None, server: PrivateRedis) -
         terminal.shows("every 600s", "DEAD  REPEAT", "failed/min")
         assert len(terminal.lines[0]) == 160
         terminal.resize(60, 16)
-        small = terminal.shows("every 600s", "failed/min", "more")
+        small = terminal.shows("every 600s", "failed/min", "widen the terminal")
         assert max(map(len, small.splitlines())) <= 60
 
 

@@ -16,7 +16,7 @@ from tests.support import library
 ROW = [
     *("name", "paused", "waiting", "active", "delayed", "failed", "completed", "expired", "cancelled"),
     *("waiting_children", "dlq", "repeatables", "workers", "oldest_waiting_seconds", "problem"),
-    *("states_age_seconds", "empty"),
+    *("states_age_seconds", "empty", "due", "state"),
 ]
 JOB = [
     *("id", "task_id", "status", "created_at", "run_at", "delay_until", "time", "priority", "retries"),

@@ -63,7 +63,7 @@ def test_a_dash_behind_queue_names_the_queue_called_so(server: PrivateRedis, cli
     assert [(one["queue"], one["status"]) for one in forgotten["results"]] == [("-", "success")]
 
 
-def test_jobs_of_a_silent_worker_are_warned_of_once_whatever_the_format(
+def test_jobs_of_a_silent_worker_are_a_problem_once_whatever_the_format(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     async def fill(opened: library.RedisBackend) -> None:
@@ -80,10 +80,23 @@ def test_jobs_of_a_silent_worker_are_warned_of_once_whatever_the_format(
     client.hset("queue:mail:worker_heartbeats", "here", json.dumps({"heartbeat": now, "concurrency": 1}))
     client.expire("queue:mail:worker_heartbeats", 30)
     shown = cli("overview")
-    assert shown.stderr.count("went silent") == 1, shown.stderr
+    assert (
+        shown.lines[0] == "problem\tmail\t1 claimed before a worker went silent\twarning\tasyncmq doctor mail"
+    )
+    assert (shown.stdout + shown.stderr).count("silent") == 1
     told = cli("overview", "--json")
-    assert told.stderr.count("went silent") == 1, told.stderr
+    assert told.stderr == ""
+    assert told.json["problems"] == [
+        {
+            "problem": "silent",
+            "severity": "warning",
+            "queue": "mail",
+            "value": 1,
+            "message": "1 claimed before a worker went silent",
+            "look": "asyncmq doctor mail",
+        }
+    ]
     assert list(told.json) == [
         *("overview", "jobdist", "metrics", "queues", "workers", "latest_jobs", "latest_queues"),
-        "latest_jobs_partial",
+        *("latest_jobs_partial", "problems", "causes", "causes_latest", "causes_queues_left_out"),
     ]

@@ -120,7 +120,7 @@ def test_the_jobs_of_a_worker_killed_beside_a_living_one_are_named(
             assert checked.code == 1
             assert checked.json["summary"] == f"{QUEUE}: 2 claimed before a worker went silent"
             assert cli("check", "--max-silent", "2").code == 0
-            assert "2 jobs were claimed before a worker of this queue went silent" in cli("overview").stderr
+            assert f"problem\t{QUEUE}\t2 claimed before a worker went silent\t" in cli("overview").stdout
             (finding,) = cli("doctor", "--code", "active_silent", "--json").json["findings"]
             assert (finding["count"], finding["sample_ids"]) == (2, list(JOBS))
             assert cli("doctor", "--code", "active_lost", "--json").json["findings"] == []

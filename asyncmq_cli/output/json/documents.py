@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-QUEUE_KEYS = tuple(each.name for each in dataclasses.fields(QueueStats))
+QUEUE_KEYS = (*(each.name for each in dataclasses.fields(QueueStats) if each.name != "finding"), "state")
 
 
 def version(own: str) -> Document:
@@ -124,7 +124,7 @@ def group(value: FailureGroup, found: FailureGroups, *, show_secrets: bool) -> D
         "sample_message": shown(value.sample_message),
         "sample_queue": value.sample_queue,
         "queues": value.queues,
-        "trend": value.trend(found.read_at),
+        "trend": found.trend(value),
         "last_hour": value.last_hour,
         "hour_before": value.hour_before,
         "deaths": [{"timestamp": moment, "count": count} for moment, count in value.deaths],

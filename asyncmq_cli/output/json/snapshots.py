@@ -14,6 +14,8 @@ from asyncmq_cli.output.tables.tables import tab_separated
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.failures import FailureGroups
+    from asyncmq_cli.models.problems import Problem
     from asyncmq_cli.models.snapshots import (
         LatestJob,
         LatestQueue,
@@ -85,7 +87,33 @@ EVENTS: dict[str, Callable[[Snapshot], Any]] = {
 
 def overview(snapshot: Snapshot) -> Document:
     events = {name: document(snapshot) for name, document in EVENTS.items()}
-    return {**events, "latest_jobs_partial": snapshot.latest_partial}
+    return {
+        **events,
+        "latest_jobs_partial": snapshot.latest_partial,
+        "problems": [problem(one) for one in snapshot.problems or ()],
+        **causes(snapshot.causes),
+    }
+
+
+def problem(one: Problem) -> Document:
+    return {
+        "problem": one.kind,
+        "severity": one.severity,
+        "queue": one.queue,
+        "value": one.value,
+        "message": redact_text(one.message),
+        "look": views.look_at(one),
+    }
+
+
+def causes(found: FailureGroups | None) -> Document:
+    """The causes, and how many dead jobs of each queue they were counted in, null where it was all."""
+    groups = [] if found is None else found.groups
+    return {
+        "causes": [documents.group(one, found, show_secrets=False) for one in groups if found is not None],
+        "causes_latest": None if found is None else found.latest,
+        "causes_queues_left_out": 0 if found is None else found.queues_left_out,
+    }
 
 
 def runtime(event: RuntimeEvent, *, show_secrets: bool) -> Document:
@@ -122,7 +150,12 @@ def history(snapshots: Iterable[MetricsSnapshot]) -> Document:
 
 
 def overview_rows(snapshot: Snapshot) -> Iterator[str]:
-    """Tab-separated lines: the kind of row, then the columns of that list."""
+    """Tab-separated lines: the kind of row, then the columns of that list. What is wrong comes first."""
+    for one in snapshot.problems or ():
+        yield f"problem\t{tab_separated(one, views.problems())}"
+    found = snapshot.causes
+    for group in () if found is None else found.groups:
+        yield f"cause\t{tab_separated(group, views.groups(found, show_secrets=False))}"
     for title, counts in (("overview", totals(snapshot)), ("jobdist", distribution(snapshot))):
         for name, count in counts.items():
             yield f"{title}\t{name}\t{'' if count is None else count}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.job_lists import JobPage
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.problems import Problem
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import ComingRun, Repeatable
     from asyncmq_cli.models.snapshots import LatestJob, LatestQueue
@@ -32,9 +34,9 @@ QUEUES: tuple[Column[QueueStats], ...] = (
     Column("NAME", lambda row: row.name, "id", key="name", may_be_cut=True, ample=40, least=24, worth=5),
     Column(
         "STATE",
-        lambda row: _queue_state(row),
+        lambda row: row.state,
         "state",
-        alarm=lambda row: is_unattended(row),
+        alarm=lambda row: row.is_unattended or row.finding is not None,
         worth=1,
         key="paused",
     ),
@@ -52,8 +54,8 @@ QUEUES: tuple[Column[QueueStats], ...] = (
         "WORKERS",
         lambda row: row.workers,
         "number",
-        for_row=lambda row: "none" if is_unattended(row) else row.workers,
-        alarm=lambda row: is_unattended(row),
+        for_row=lambda row: "none" if row.is_unattended else row.workers,
+        alarm=lambda row: row.is_unattended,
         worth=2,
         key="workers",
     ),
@@ -70,7 +72,8 @@ def queues_columns(for_people: bool, fields: Sequence[str] = ()) -> list[Column[
 
 
 def fields_of(columns: Sequence[Column[QueueStats]]) -> frozenset[str]:
-    """The fields of QueueStats that these columns need. The state says where no worker is."""
+    """The fields of QueueStats that these columns need. The state says where no worker is, so it needs what
+    wants one."""
     fields = {column.key for column in columns} - {"name"}
     return frozenset(fields | ({"workers"} if "paused" in fields else set()))
 
@@ -83,24 +86,14 @@ def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
     ]
 
 
-def _queue_state(row: QueueStats) -> str:
-    if row.empty or row.paused:
-        return "empty" if row.empty else "paused"
-    return "no worker" if is_unattended(row) else "running"
-
-
-def is_unattended(row: QueueStats) -> bool:
-    """Whether jobs wait and there is no live worker; False if either is unknown."""
-    return bool(row.waiting) and row.workers == 0
-
-
 def groups(
     found: FailureGroups | None = None, *, show_secrets: bool, spark: int = 0, utc: bool = False
 ) -> tuple[Column[FailureGroup], ...]:
     """The columns of failure groups. For people `spark` is the width of a graph of the deaths over time, 0
     where none can be drawn."""
     shown = _shown(show_secrets)
-    by, now = ("cause", 0.0) if found is None else (found.by, found.read_at)
+    by = "cause" if found is None else found.by
+    trend = _trend_of(found)
     deaths = _deaths_over_time(found, spark)
     first: tuple[Column[FailureGroup], ...] = (
         Column("GROUP", lambda group: group.id, "id", short=lambda text: text[:_GROUP_SHOWN]),
@@ -129,7 +122,7 @@ def groups(
             "FIRST",
             lambda group: group.first_seen,
             "time",
-            for_row=lambda group: _first(group, now, utc=utc),
+            for_row=lambda group: _first(group, found, utc=utc),
             wide=True,
             worth=2,
         ),
@@ -137,12 +130,12 @@ def groups(
             "LAST",
             lambda group: group.last_seen,
             "time",
-            for_row=lambda group: _last(group, now, utc=utc),
+            for_row=lambda group: _last(group, found, utc=utc),
             worth=1,
         ),
         Column("QUEUES", lambda group: ", ".join(group.queues), wide=True, ample=8, worth=1),
         Column("TASKS", lambda group: shown(", ".join(group.tasks)), "path", wide=True, ample=16),
-        Column("TREND", lambda group: group.trend(now), for_row=deaths, wide=True, ample=spark),
+        Column("TREND", lambda group: trend(group), for_row=deaths, wide=True, ample=spark),
         Column("TYPE", lambda group: shown(group.type), "path", wide=True),
         Column("MESSAGE", lambda group: shown(group.message), wide=True),
         Column("SAMPLE", lambda group: shown(group.sample_job_id), "id", wide=True),
@@ -189,16 +182,27 @@ def group_value(by: str, *, show_secrets: bool) -> Callable[[FailureGroup], Any]
     return value
 
 
-def _first(group: FailureGroup, now: float, *, utc: bool) -> str:
-    """When the first of them died; that is news if it was in the last hour."""
-    if group.trend(now) == "new":
-        return f"new since {clock(group.first_seen, span=RECENT, utc=utc)}"
+def _trend_of(found: FailureGroups | None) -> Callable[[FailureGroup], str | None]:
+    return (lambda group: None) if found is None else found.trend
+
+
+def _first(group: FailureGroup, found: FailureGroups | None, *, utc: bool) -> str:
+    """When the first of them died; that is news if it was in the last hour. Where not all deaths were read,
+    there may have been earlier ones."""
+    at = clock(group.first_seen, span=RECENT, utc=utc)
+    if _trend_of(found)(group) == "new":
+        return f"new since {at}"
+    now = 0.0 if found is None else found.read_at
+    covered_from = 0.0 if found is None else found.covered_from(group)
+    if covered_from > now - RECENT and group.first_seen >= covered_from:
+        return f"before {at}"
     return date(group.first_seen) if utc else relative(group.first_seen, now, units=1)
 
 
-def _last(group: FailureGroup, now: float, *, utc: bool) -> str:
+def _last(group: FailureGroup, found: FailureGroups | None, *, utc: bool) -> str:
+    now = 0.0 if found is None else found.read_at
     when = date(group.last_seen) if utc else relative(group.last_seen, now, units=1)
-    return f"{when}, growing" if group.trend(now) == "growing" else when
+    return f"{when}, growing" if _trend_of(found)(group) == "growing" else when
 
 
 def _deaths_over_time(found: FailureGroups | None, width: int) -> Callable[[FailureGroup], str]:
@@ -303,6 +307,42 @@ def _error(shown: Callable[[Any], Any]) -> Column[Job]:
         if_any=True,
         key="last_error",
     )
+
+
+def problems() -> tuple[Column[Problem], ...]:
+    """The problems of the overview, each with a command that shows more."""
+    return (
+        Column("QUEUE", lambda one: one.queue, "name", ample=14, least=8, worth=2),
+        Column(
+            "PROBLEM",
+            lambda one: redact_text(one.message),
+            alarm=lambda one: one.severity == "critical",
+            ample=30,
+            least=20,
+            worth=3,
+        ),
+        Column("SEVERITY", lambda one: one.severity, "state", wide=True),
+        Column("LOOK", look_at, "id", may_be_cut=True, ample=28, least=24, worth=1),
+    )
+
+
+_LOOKS: dict[str, tuple[str, ...]] = {
+    "unattended": ("workers", "list"),
+    "lost": ("doctor", "QUEUE"),
+    "growing": ("dlq", "groups", "QUEUE"),
+    "overdue": ("repeatables", "list", "QUEUE"),
+    "paused": ("queues", "show", "QUEUE"),
+    "silent": ("doctor", "QUEUE"),
+    "contradiction": ("doctor", "QUEUE"),
+    "worker_silent": ("workers", "list", "--health", "stale"),
+    "unreadable": ("doctor", "QUEUE"),
+}
+
+
+def look_at(problem: Problem) -> str:
+    """The command that shows more of a problem. It changes nothing."""
+    words = (problem.queue if word == "QUEUE" else word for word in _LOOKS[problem.kind])
+    return shlex.join(["asyncmq", *words])
 
 
 AUDIT: tuple[Column[AuditEvent], ...] = (

@@ -5,6 +5,7 @@ Each part is a renderable of rich whose height in lines is known beforehand.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,10 +15,10 @@ from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import CAUTION, counted, more_columns, shortened, table
 from asyncmq_cli.output.terminal import charts
 from asyncmq_cli.output.terminal.viewport import Viewport, dim, listed
-from asyncmq_cli.output.text.escape import escape_name
-from asyncmq_cli.output.text.times import date, relative
+from asyncmq_cli.output.text.escape import escape, escape_name
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.models.workers import Worker, WorkerPage
@@ -25,29 +26,28 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.terminal.viewport import Viewport
 
 
+_PROBLEMS = views.titled([column for column in views.problems() if column.title != "SEVERITY"], "PROBLEMS")
 _QUEUES = views.titled(views.on_screen(views.QUEUES), "QUEUES")
-# AGE says the same as HEARTBEAT.
-_WORKERS = views.titled(
-    [column for column in views.on_screen(views.WORKERS) if column.title != "HEARTBEAT"], "WORKERS"
-)
 _JOBS = views.titled(views.on_screen(views.LATEST_JOBS), "LATEST JOBS")
 _SHORT = {"waiting-children": "children"}
 _ALWAYS_TOLD = ("waiting", "active", "failed")
 _GAP = 2
 _LEAST_BAR = 8
-_OF_QUEUES, _OF_WORKERS, _OF_JOBS = range(3)
+_LEAST_PLACE = 16
+_OF_PROBLEMS, _OF_CAUSES, _OF_QUEUES, _OF_JOBS = range(4)
 CUTS = (
-    *((_OF_JOBS, 5), (_OF_WORKERS, 3), (_OF_QUEUES, 5)),
-    *((_OF_WORKERS, 1), (_OF_JOBS, 3), (_OF_QUEUES, 3)),
-    *((_OF_JOBS, 1), (_OF_JOBS, 0), (_OF_WORKERS, 0)),
-    *((_OF_QUEUES, 1), (_OF_QUEUES, 0)),
+    *((_OF_JOBS, 5), (_OF_QUEUES, 8), (_OF_CAUSES, 5), (_OF_JOBS, 0)),
+    *((_OF_QUEUES, 5), (_OF_PROBLEMS, 8), (_OF_CAUSES, 3), (_OF_QUEUES, 3), (_OF_PROBLEMS, 3)),
+    *((_OF_QUEUES, 1), (_OF_CAUSES, 1), (_OF_QUEUES, 0), (_OF_CAUSES, 0)),
+    *((_OF_PROBLEMS, 1), (_OF_PROBLEMS, 0)),
 )
 """Until everything fits, one after the other: the section to shorten, and to how many rows."""
 _FIELDS = "--fields"
 
 
-def head(snapshot: Snapshot, viewport: Viewport, corner: Any = None) -> Any:
-    """One line: the context, totals, a bar of the states, and `corner` at the end."""
+def head(snapshot: Snapshot, viewport: Viewport, corner: Any = None, where: str = "") -> Any:
+    """One line: the context, totals, and, as far as there is room, a bar of the states and `where` Redis is;
+    `corner` at the end."""
     from rich.text import Text
 
     line = Text.assemble((_totals(snapshot), "bold"))
@@ -55,43 +55,93 @@ def head(snapshot: Snapshot, viewport: Viewport, corner: Any = None) -> Any:
         style = f"bold reverse {viewport.context_color}".rstrip()
         line = Text.assemble((f" {viewport.context} ", style), " ", line)
     room = viewport.width - line.cell_len - _GAP - (corner.cell_len + _GAP if corner else 0)
+    place = shortened(escape(where), min(room, max(_LEAST_PLACE, viewport.width // 3)))
+    place = place if room >= _LEAST_PLACE else ""
+    room -= len(place) + _GAP if place else 0
     known = {state: count for state, count in _distribution(snapshot).items() if count}
     if known and room >= _LEAST_BAR:
         line.append(" " * _GAP)
         line.append_text(charts.bar(known, width=room, solid=viewport.solid))
-    if corner:
-        line.append(" " * _GAP)
-        line.append_text(corner)
+    for part in (Text(place, style="dim"), corner):
+        if part:
+            line.append(" " * _GAP)
+            line.append_text(part)
     return line
 
 
 def overview(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     """Everything below the head, on one screen; rows and columns without room are counted."""
-    above = [*legend(snapshot, viewport), *_activity(snapshot, viewport)]
+    above = [*legend(snapshot, viewport), *_all_is_well(snapshot, viewport)]
+    workers = _workers(snapshot, viewport)
+    causes, queues = snapshot.causes, sorted(snapshot.stats or (), key=lambda row: _rank(trouble(row)))
     sections: list[Section[Any]] = [
-        Section("queue", _QUEUES, snapshot.stats or (), trouble),
-        Section("worker", _WORKERS, snapshot.workers or ()),
-        Section("job", _JOBS, snapshot.latest_jobs or ()),
+        Section("problem", _PROBLEMS, snapshot.problems or (), remedy="--json"),
+        Section("cause", _causes(causes, viewport), causes.groups if causes else (), note=_read(causes)),
+        Section("queue", _QUEUES, queues, trouble),
+        Section("job", _JOBS, snapshot.latest_jobs or (), is_spare=True),
     ]
-    return [
-        *above,
-        *drawn(sections, CUTS, snapshot.now, replace(viewport, height=viewport.height - len(above))),
-    ]
+    room = replace(viewport, height=viewport.height - len(above) - len(workers))
+    return [*above, *drawn(sections, CUTS, snapshot.now, room, before_last=workers)]
 
 
-def whole(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
-    """The overview with its head, leaving one line for the shell's next prompt."""
-    line = head(snapshot, viewport)
+def _rank(found: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    """A sort key: those in the most trouble first."""
+    return (found is None, *(-int(part) for part in found or ()))
+
+
+def _all_is_well(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
+    if snapshot.problems is None or snapshot.problems or not snapshot.stats:
+        return []
+    return [dim("no problems: no backlog without a worker, nothing stuck, overdue or growing", viewport)]
+
+
+def _causes(found: FailureGroups | None, viewport: Viewport) -> Sequence[Column[FailureGroup]]:
+    columns = views.groups(found, show_secrets=False, utc=viewport.utc)
+    shown = ("group", "cause", "count", "first", "last", "queues")
+    return views.titled([column for column in columns if column.field in shown], "CAUSES")
+
+
+def _read(found: FailureGroups | None) -> str:
+    """What the causes were counted in, where that was not everything."""
+    parts = []
+    if found is not None and found.latest is not None:
+        parts.append(f"of the latest {found.latest:,} dead jobs of each queue")
+    if found is not None and found.queues_left_out:
+        parts.append(f"not of {counted(found.queues_left_out, 'more queue')}")
+    return f"{', '.join(parts)}; all: asyncmq dlq groups" if parts else ""
+
+
+def _workers(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
+    """All workers in one line."""
+    from rich.text import Text
+
+    of_health = Counter(worker.health for worker in snapshot.workers or ())
+    of_health["silent"] = snapshot.silent_workers
+    styles = {"aging": CAUTION, "silent": "red"}
+    parts = [(f"{count:,} {health}", styles.get(health, "")) for health, count in of_health.items() if count]
+    line = Text.assemble(("WORKERS", "bold"), "  ")
+    for number, (part, style) in enumerate(parts or [("none", "")]):
+        line.append(", " if number else "").append(part, style=style)
+    room = sum(worker.concurrency or 0 for worker in snapshot.workers or ())
+    line.append(f"; room for {counted(room, 'job')} at once" if room else "")
+    line.truncate(viewport.width, overflow="ellipsis")
+    return [line]
+
+
+def whole(snapshot: Snapshot, viewport: Viewport, where: str = "") -> list[Any]:
+    """The overview with its head, leaving one line for the shell's next prompt. `where` is the address of
+    Redis."""
+    line = head(snapshot, viewport, where=where)
     line.truncate(viewport.width, overflow="ellipsis")
     return [line, *overview(snapshot, replace(viewport, height=viewport.height - 2))]
 
 
 def trouble(row: QueueStats) -> tuple[Any, ...] | None:
     """How much trouble a queue is in, as a sort key: first waiting jobs without a worker, then failed jobs.
-    None if it is in none."""
-    if not views.is_unattended(row) and row.failed == 0:
+    None if it is in none. A count that is not known is the worst."""
+    if not row.is_unattended and row.finding is None and row.failed == 0:
         return None
-    return views.is_unattended(row), row.failed is None, row.failed or 0, row.waiting or 0
+    return row.is_unattended, row.finding is not None, row.failed is None, row.failed or 0, row.waiting or 0
 
 
 def _totals(snapshot: Snapshot) -> str:
@@ -127,30 +177,9 @@ def legend(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     return lines
 
 
-def _activity(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
-    from rich.text import Text
-
-    found = [
-        f"{_name(queue.name, viewport)} {_when(queue.active_at, snapshot.now, utc=viewport.utc)}"
-        for queue in snapshot.latest_queues or ()
-    ]
-    return [Text(line) for line in listed("latest queues:", found or ["none"], viewport.width, lines=2)]
-
-
 def _name(name: str, viewport: Viewport) -> str:
     """The name, shortened so that 16 characters are left on its line."""
     return shortened(escape_name(name), max(8, viewport.width - 16))
-
-
-def _when(moment: float, now: float, *, utc: bool) -> str:
-    """As short as possible: an age such as `3s`, or with `utc` the time of day, or the date if it is another
-    day."""
-    if not moment:
-        return "-"
-    if not utc:
-        return relative(moment, now, units=1).removesuffix(" ago")
-    day, time = date(moment).split(" ") if date(moment) != "-" else ("-", "")
-    return time if date(now).startswith(day) else day
 
 
 def queues(
@@ -194,6 +223,9 @@ class Section(Generic[T]):
     rows: Sequence[T]
     trouble: Callable[[T], Any] | None = None
     remedy: str = "widen the terminal"
+    note: str = ""
+    is_spare: bool = False
+    """Whether it is left out without a word where there is no room."""
 
     def parts(self, count: int, now: float, viewport: Viewport) -> list[Any]:
         if not self.rows:
@@ -201,7 +233,9 @@ class Section(Generic[T]):
         shown, hidden = self._chosen(count)
         drawn, left_out = table(shown, self.columns, now=now, width=viewport.width, utc=viewport.utc)
         notes = []
-        if hidden:
+        if self.note and shown:
+            notes.append(self.note)
+        if hidden and not (self.is_spare and not shown):
             notes.append(self._left_out(hidden))
         if shown and left_out:
             notes.append(more_columns(len(left_out), self.remedy))
@@ -222,28 +256,31 @@ class Section(Generic[T]):
 
 
 def drawn(
-    sections: Sequence[Section[Any]], cuts: Sequence[tuple[int, int]], now: float, viewport: Viewport
+    sections: Sequence[Section[Any]],
+    cuts: Sequence[tuple[int, int]],
+    now: float,
+    viewport: Viewport,
+    *,
+    before_last: Sequence[Any] = (),
 ) -> list[Any]:
-    """As many rows of each section as fit."""
+    """As many rows of each section as fit. `before_last` stands before the last section; the height of the
+    viewport is without it."""
     wanted = [len(section.rows) for section in sections]
 
-    def within(room: int) -> list[Any]:
+    def within(room: int) -> tuple[list[Any], list[Any]]:
         given = allot(room, wanted, cuts)
-        return [
-            part
-            for section, count in zip(sections, given, strict=True)
-            for part in section.parts(count, now, viewport)
-        ]
+        parts = [section.parts(count, now, viewport) for section, count in zip(sections, given, strict=True)]
+        return [part for some in parts[:-1] for part in some], parts[-1]
 
     room = viewport.height
-    parts = within(room)
+    first, last = within(room)
     # The lines that count missing columns need room too.
-    while room > 0 and sum(map(_height, parts)) > viewport.height:
+    while room > 0 and sum(map(_height, [*first, *last])) > viewport.height:
         room -= 1
-        parts = within(room)
-    while parts and sum(map(_height, parts)) > viewport.height:
-        parts.pop()
-    return parts
+        first, last = within(room)
+    while (first or last) and sum(map(_height, [*first, *last])) > viewport.height:
+        (last or first).pop()
+    return [*first, *before_last, *last]
 
 
 def _height(part: Any) -> int:

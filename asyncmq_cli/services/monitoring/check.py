@@ -100,8 +100,12 @@ class QueueCounts:
 class QueueProbes:
     """The probes of one queue. A place that is empty by its size is not read."""
 
-    def __init__(self, store: Store, counts: QueueCounts, now: float) -> None:
+    def __init__(
+        self, store: Store, counts: QueueCounts, now: float, workers: Sequence[Worker] | None = None
+    ) -> None:
+        """`workers` are those of the queue, live or not, if they were read already."""
         self._store = store
+        self._given = workers
         self._counts = counts
         self._sizes = counts.sizes
         self._keys = QueueKeys(counts.sizes.queue)
@@ -138,6 +142,8 @@ class QueueProbes:
 
     @cached_property
     def _workers(self) -> Sequence[Worker]:
+        if self._given is not None:
+            return self._given
         if self._sizes.heartbeats == 0:
             return []
         return self._store.workers.in_queue(self._queue)

@@ -18,12 +18,14 @@ from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS
 from asyncmq_cli.models.snapshots import LatestJob, LatestQueue, Snapshot
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs, silence_in_words
+from asyncmq_cli.services.monitoring.trouble import TroubleReader
 from asyncmq_cli.storage.read.prefilter import NewestPrefilter
 from asyncmq_cli.storage.read.sizes import StateCounts
 from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.problems import Problem
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.workers import Worker
     from asyncmq_cli.storage.read.sizes import Sizes
@@ -71,8 +73,8 @@ class _Latest:
 
 
 class SnapshotReader:
-    """Reads snapshots. `fields` are the wanted fields of QueueStats; without any, no rows are read. `again`
-    says that there will be several reads."""
+    """Reads snapshots. `fields` are the wanted fields of QueueStats; without any, no rows are read. `trouble`
+    adds what is wrong, and the causes of failures. `again` says that there will be several reads."""
 
     def __init__(
         self,
@@ -81,9 +83,11 @@ class SnapshotReader:
         *,
         workers: bool = False,
         latest: bool = False,
+        trouble: bool = False,
         again: bool = False,
     ) -> None:
         self._store = store
+        self._trouble = TroubleReader(store) if trouble else None
         self._fields = frozenset(fields)
         self._wants_workers = workers or "workers" in self._fields
         self._lists_workers = workers
@@ -97,6 +101,8 @@ class SnapshotReader:
         self._names_timer, self._states_timer, self._latest_timer = _Timer(), _Timer(), _Timer()
         self._states: dict[str, StateCounts] = {}
         self._latest: _Latest | None = None
+        if self._trouble is not None:
+            self._trouble.reset()
 
     def read(self) -> Snapshot:
         """Raises the errors of redis-py; call `reset` before the next read then."""
@@ -105,12 +111,14 @@ class SnapshotReader:
         rows: list[QueueStats] = []
         live: list[Worker] = []
         every: list[Sizes] = []
+        workers: dict[str, Sequence[Worker] | None] = {}
         for counted in self._counted(now):
-            if self._wants_latest:
+            if self._wants_latest or self._trouble is not None:
                 every += [sizes for sizes, _ in counted]
             found = {sizes.queue: self._workers(sizes, now) for sizes, _ in counted}
             live += [worker for workers in found.values() for worker in workers or () if worker.is_live]
-            if self._lists_workers:
+            workers.update(found)
+            if self._lists_workers and self._trouble is None:
                 self._warn_of_silence(found, now)
             if self._fields:
                 # Counted here, so that rows and list of workers agree.
@@ -120,6 +128,17 @@ class SnapshotReader:
                 }
                 rows += self._store.queues.rows(counted, now, self._fields, live_workers)
         snapshot = Snapshot(now=now, stats=rows if self._fields else None)
+        if self._trouble is not None:
+            silent = sum(not worker.is_live for found in workers.values() for worker in found or ())
+            problems = self._trouble.problems(every, workers, rows, now)
+            causes = self._trouble.causes(every, now)
+            snapshot = replace(
+                snapshot,
+                stats=_with_findings(rows, problems) if self._fields else None,
+                silent_workers=silent,
+                problems=problems,
+                causes=causes,
+            )
         if self._wants_workers:
             snapshot = replace(snapshot, workers=sorted(live, key=lambda worker: (worker.queue, worker.id)))
         if self._wants_latest:
@@ -213,6 +232,17 @@ class SnapshotReader:
         latest.queues = heapq.nsmallest(LATEST_QUEUES, active, key=lambda one: (-one.active_at, one.name))
         self._latest = latest
         return latest
+
+
+def _with_findings(rows: Sequence[QueueStats], problems: Sequence[Problem]) -> list[QueueStats]:
+    """The same rows, with what is known already of claims and schedules."""
+    stuck, overdue = (
+        {problem.queue for problem in problems if problem.kind == kind} for kind in ("lost", "overdue")
+    )
+    return [
+        replace(row, finding="stuck" if row.name in stuck else "overdue" if row.name in overdue else None)
+        for row in rows
+    ]
 
 
 T = TypeVar("T")

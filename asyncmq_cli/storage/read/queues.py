@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.exceptions import NoPermissionError
@@ -28,6 +28,7 @@ _ROWS_AT_A_TIME = 500
 """Rows that are built before the next queues are read."""
 
 
+_HOUR = 3600.0
 _NAMED = 5
 _LONGEST_COUNT = 20
 
@@ -201,6 +202,7 @@ class QueueReader:
                 problem=states.problem,
                 states_age_seconds=None if states.read_at is None else max(0.0, now - states.read_at),
                 empty=sizes.is_empty,
+                due=sizes.due,
             )
 
     def sizes(self, names: Sequence[str], now: float) -> Iterator[Sizes]:
@@ -215,6 +217,18 @@ class QueueReader:
         """By queue, when the oldest job among the first of each priority was created. Queues without such a
         job are left out."""
         return oldest_waiting(self._redis, names)
+
+    def deaths(self, names: Sequence[str], now: float) -> dict[str, tuple[int, int]]:
+        """By queue, how many died in the last hour, and in the hour before that. Raises WrongType."""
+        found: dict[str, tuple[int, int]] = {}
+        for group in chunked(names, _ROWS_AT_A_TIME):
+            commands: list[tuple[Any, ...]] = []
+            for key in (QueueKeys(queue).dlq for queue in group):
+                commands.append(("ZCOUNT", key, now - _HOUR, "+inf"))
+                commands.append(("ZCOUNT", key, now - 2 * _HOUR, f"({now - _HOUR}"))
+            counts = run_pipeline(self._redis, commands)
+            found.update(zip(group, zip(counts[::2], counts[1::2], strict=True), strict=True))
+        return found
 
     def backlog(self, queue: str, now: float) -> Backlog:
         """The work left in the queue. Raises WrongType."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, Group
 
+from asyncmq_cli.models.failures import FailureGroup, FailureGroups
+from asyncmq_cli.models.problems import Problem
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.models.snapshots import LatestJob, LatestQueue, Snapshot, Trend
 from asyncmq_cli.models.values import JOB_STATES
@@ -62,19 +65,84 @@ def test_eighty_by_twenty_four_holds_a_handful_of_queues_with_all_states_and_the
     ids = [str(uuid.UUID(int=number)) for number in range(10)]
     full = replace(
         picture(5, 3, **{state.replace("-", "_"): 1234 for state in JOB_STATES}),
-        workers=[Worker(worker_id, "queue-1", 2, NOW, 0.0, 30.0) for worker_id in ids[:3]],
         latest_jobs=[LatestJob(NOW - 9, "queue-1", job_id, "waiting") for job_id in ids],
+        silent_workers=1,
     )
     lines = drawn(screens.whole(full, viewport()))
     assert len(lines) <= 23
     assert max(map(cell_len, lines)) <= 80
     assert [sum(line.startswith(f"queue-{n} ") for line in lines) for n in range(5)] == [1] * 5
-    titles = [number for number, line in enumerate(lines) if line.startswith(("WORKERS", "LATEST JOBS"))]
-    assert [line[:36] for line in lines[titles[0] + 1 : titles[1]]] == ids[:3]
-    assert [line[:36] for line in lines[titles[1] + 1 : titles[1] + 6]] == ids[:5]
-    assert lines[-1] == "… and 4 more jobs"
+    (start,) = (number for number, line in enumerate(lines) if line.startswith("LATEST JOBS"))
+    assert lines[start - 1] == "WORKERS  3 healthy, 1 silent; room for 6 jobs at once"
+    assert [line[:36] for line in lines[start + 1 :]] == ids
     assert "+ 5 columns: widen the terminal" in lines
-    assert "latest queues: queue-0 now, queue-1 1s, queue-2 2s, queue-3 3s, queue-4 4s" in lines
+
+
+def problem(queue: str, kind: str = "unattended", value: int = 5) -> Problem:
+    return Problem(kind, "critical", queue, value, f"a backlog of {value} and no live worker")
+
+
+def cause(number: int, *, count: int = 12, queues: Sequence[str] = ("mail",)) -> FailureGroup:
+    return FailureGroup(
+        id=f"{number:012x}",
+        type="ConnectionRefusedError",
+        message="[Errno <*>] Connection refused",
+        count=count,
+        first_seen=NOW - 600,
+        last_seen=NOW - 2,
+        tasks=["app.send"],
+        sample_job_id="j",
+        sample_message="[Errno 111] Connection refused",
+        queues=queues,
+    )
+
+
+def test_what_is_wrong_stands_first_with_a_command_and_then_why() -> None:
+    found = replace(
+        picture(3, 2, 10),
+        problems=[problem("mail"), problem("thumbnails", "lost", 2)],
+        causes=FailureGroups(["mail"], "cause", NOW, 12, 0, [cause(1), cause(2, count=3)]),
+    )
+    lines = drawn(screens.whole(found, viewport(), "redis://redis.internal:6379/3"))
+    assert lines[0].startswith("3 queues, ") and lines[0].endswith("redis://redis…ernal:6379/3")
+    assert [line.split("  ")[0] for line in lines[2:5]] == ["PROBLEMS", "mail", "thumbnails"]
+    assert lines[3].endswith("a backlog of 5 and no live worker  asyncmq workers list")
+    assert lines[4].endswith("asyncmq doctor thumbnails")
+    assert lines[5].split() == ["CAUSES", "CAUSE", "COUNT", "FIRST", "LAST", "QUEUES"]
+    assert re.match(r"000000  ConnectionRefusedError: .* 12  new since \d\d:\d\d  2s ago  mail", lines[6])
+    assert lines[8].startswith("QUEUES")
+
+
+def test_causes_of_the_latest_dead_are_marked_and_not_called_new() -> None:
+    known = FailureGroups(
+        ["mail"], "cause", NOW, 100, 0, [cause(1)], covered={"mail": NOW - 600}, latest=100, queues_left_out=2
+    )
+    lines = drawn(screens.whole(replace(picture(1, 0, 0), causes=known), viewport(100)))
+    assert "before" in lines[3] and "new" not in lines[3]
+    assert (
+        lines[4] == "of the latest 100 dead jobs of each queue, not of 2 more queues; all: asyncmq dlq groups"
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (140, 40), (60, 12), (40, 8)])
+def test_with_much_wrong_the_overview_still_fits(width: int, height: int) -> None:
+    found = replace(
+        picture(0, 4, 10),
+        stats=[queue(f"queue-{n}", waiting=3, workers=0, failed=9) for n in range(30)],
+        problems=[problem(f"queue-{n}") for n in range(30)],
+        causes=FailureGroups(["mail"], "cause", NOW, 12, 0, [cause(n) for n in range(30)], latest=100),
+    )
+    lines = drawn(screens.whole(found, viewport(width, height), "redis://redis.internal:6379/3"))
+    assert len(lines) <= height - 1
+    assert max(map(cell_len, lines)) <= width
+    assert any(line.startswith("… and ") and line.endswith(" more problems") for line in lines)
+    if height >= 24:
+        assert {"PROBLEMS", "CAUSES", "QUEUES", "WORKERS"} <= {line.split()[0] for line in lines}
+
+
+def test_where_nothing_is_wrong_that_is_said() -> None:
+    lines = drawn(screens.whole(replace(picture(1, 1, 0), problems=[]), viewport()))
+    assert lines[2] == "no problems: no backlog without a worker, nothing stuck, overdue or growing"
 
 
 @given(
@@ -92,37 +160,34 @@ def test_the_overview_fits_and_counts_what_it_leaves_out(
     lines = drawn(screens.overview(found, viewport(width, height)))
     assert len(lines) <= height
     assert max(map(cell_len, lines)) <= width
-    hidden = sum(int(line.split()[2].replace(",", "")) for line in lines if line.startswith("… and "))
-    rows = sum(line.startswith("queue") for line in lines)
-    assert rows + hidden == sum(shown)
+    hidden = sum(int(line.split()[2].replace(",", "")) for line in lines if re.match("… and .* queue", line))
+    jobs = next((number for number, line in enumerate(lines) if line.startswith("LATEST")), len(lines))
+    rows = sum(line.startswith("queue") for line in lines[:jobs])
+    assert rows + hidden == shown[0]
 
 
 @pytest.mark.parametrize(
     ("room", "wanted", "given_rows"),
     [
-        (24, [5, 2, 10], [5, 2, 10]),
-        (20, [5, 2, 10], [5, 2, 10]),
-        (19, [5, 2, 10], [5, 2, 8]),
-        (16, [5, 3, 10], [5, 1, 5]),
-        (19, [50, 9, 10], [5, 3, 5]),
-        (17, [50, 9, 10], [5, 1, 5]),
-        (12, [50, 9, 10], [3, 1, 2]),
-        (9, [50, 9, 10], [3, 1, 0]),
-        (5, [50, 9, 10], [1, 0, 0]),
-        (3, [50, 9, 10], [0, 0, 0]),
-        (9, [0, 0, 10], [0, 0, 7]),
-        (24, [0, 0, 0], [0, 0, 0]),
-        (3, [3, 0, 0], [1, 0, 0]),
-        (4, [3, 0, 0], [3, 0, 0]),
+        (40, [4, 5, 7, 10], [4, 5, 7, 10]),
+        (22, [4, 5, 5, 0], [4, 5, 5, 0]),
+        (22, [4, 5, 5, 10], [4, 5, 5, 3]),
+        (20, [4, 5, 5, 10], [4, 5, 5, 1]),
+        (20, [9, 9, 30, 10], [7, 3, 3, 0]),
+        (30, [9, 9, 30, 10], [9, 5, 8, 1]),
+        (9, [9, 9, 30, 10], [3, 0, 0, 0]),
+        (3, [9, 0, 0, 0], [1, 0, 0, 0]),
+        (24, [0, 0, 0, 0], [0, 0, 0, 0]),
+        (4, [3, 0, 0, 0], [3, 0, 0, 0]),
     ],
 )
-def test_the_jobs_are_cut_first_then_the_workers_then_the_queues(
+def test_the_jobs_are_cut_first_and_the_problems_last(
     room: int, wanted: list[int], given_rows: list[int]
 ) -> None:
     assert allot(room, wanted, screens.CUTS) == given_rows
 
 
-def test_queues_in_trouble_stay_and_are_in_their_order() -> None:
+def test_queues_in_trouble_come_first_in_the_overview_and_stay_in_lists() -> None:
     stats = [queue(f"queue-{n:02}") for n in range(30)]
     stats[3] = queue("queue-03", failed=2)
     stats[20] = queue("queue-20", waiting=1, workers=0)
@@ -131,8 +196,8 @@ def test_queues_in_trouble_stay_and_are_in_their_order() -> None:
         stats[number] = queue(f"queue-{number:02}", failed=1)
     lines = drawn(screens.overview(replace(picture(0, 9, 10), stats=stats), viewport(height=20)))
     shown = [line.split()[0] for line in lines if line.startswith("queue-")]
-    assert shown == ["queue-03", "queue-07", "queue-20", "queue-25", "queue-28"]
-    assert "… and 25 more queues" in lines
+    assert shown[:6] == ["queue-20", "queue-25", "queue-03", "queue-07", "queue-28", "queue-00"]
+    assert f"… and {30 - len(shown)} more queues" in lines
     few = drawn(screens.queues(stats, views.on_screen(views.QUEUES), NOW, viewport(height=4)))
     assert [line.split()[0] for line in few[1:-2]] == ["queue-20"]
     assert few[-2] == "… and 29 more queues, 4 in trouble"
@@ -173,24 +238,6 @@ def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
     assert wide[-1] == "+ 3 columns: --fields"
 
 
-@pytest.mark.parametrize("utc", [False, True])
-def test_the_latest_queues_are_whole_or_counted(utc: bool) -> None:
-    names = ["invoices-eu", "newsletter", "thumbnails-large", "webhooks-outgoing", "reports"]
-    at = [NOW - 90000, NOW - 7200, NOW - 60, NOW - 1, 0.0]
-    latest = [LatestQueue(moment, name) for name, moment in zip(names, at, strict=True)]
-    found = replace(picture(1, 0, 0), latest_queues=latest)
-    lines = drawn(screens.whole(found, replace(viewport(), utc=utc)))
-    start = next(number for number, line in enumerate(lines) if line.startswith("latest queues:"))
-    told = " ".join(lines[start : start + 2])
-    ages = (
-        ("2023-11-13", "20:13:20Z", "22:12:20Z", "22:13:19Z", "-") if utc else ("1d", "2h", "1m", "1s", "-")
-    )
-    assert f"latest queues: {', '.join(map(' '.join, zip(names, ages, strict=True)))}" in told
-    long = [LatestQueue(NOW, f"{name}-{'x' * 50}") for name in names]
-    lines = drawn(screens.whole(replace(found, latest_queues=long), viewport()))
-    assert f"{names[0]}-{'x' * 50} now, 4 more" in lines
-
-
 def test_the_legend_tells_every_state_that_there_is() -> None:
     counts = {state.replace("-", "_"): 1_000_000 for state in JOB_STATES}
     text = "\n".join(drawn(screens.whole(picture(1, 0, 0, **counts), viewport(60))))
@@ -210,7 +257,7 @@ def test_an_empty_redis_has_an_overview_too() -> None:
     assert drawn(screens.whole(picture(0, 0, 0), viewport())) == [
         "0 queues, 0 jobs, 0 workers",
         "█ waiting 0  █ active 0  █ failed 0",
-        "latest queues: none",
+        "WORKERS  none",
     ]
 
 

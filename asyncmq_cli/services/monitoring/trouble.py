@@ -1,0 +1,147 @@
+"""What is wrong in all queues, and why jobs die, at the cost of a look.
+
+What sizes and workers tell is always of now. Claims and definitions are read where sizes say that there are
+any, and the causes of failures from the latest dead letters of the queues in which most have died lately. In
+a series of reads, these are read again the more rarely the more they cost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.models.checks import PROBE_BY_NAME, PROBES, Probe
+from asyncmq_cli.models.failures import FailureGroups, is_growing
+from asyncmq_cli.models.problems import Problem
+from asyncmq_cli.services.jobs.failure_groups import grouped
+from asyncmq_cli.services.monitoring.check import QueueCounts, QueueProbes
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.workers import Worker
+    from asyncmq_cli.storage.read.sizes import Sizes
+    from asyncmq_cli.storage.store import Store
+
+    Workers = Mapping[str, Sequence[Worker] | None]
+
+LATEST = 100
+"""Dead letters of a queue that are read for the causes."""
+MOST_QUEUES = 20
+"""Queues of which they are read."""
+
+_BY_SIZES = ("unattended", "paused")
+_BY_CLAIMS = ("overdue", "lost", "silent")
+_ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
+_CHEAP = 0.02
+"""Seconds. What took less is read every time."""
+_FACTOR = 200.0
+"""What took a second is read again after this many seconds."""
+_SECONDS_A_CAUSE = 0.01
+"""Seconds between two reads, per dead letter."""
+
+
+class TroubleReader:
+    """Reads problems and causes. Call `reset` to forget what was read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that was read."""
+        self._costly: dict[str, list[Problem]] = {}
+        self._costly_until = self._causes_until = float("-inf")
+        self._causes: FailureGroups | None = None
+
+    def problems(
+        self, every: Sequence[Sizes], workers: Workers, rows: Sequence[QueueStats], now: float
+    ) -> list[Problem]:
+        """What is wrong in these queues, the worst first."""
+        deaths = self._deaths(every, now)
+        found = [*_of_rows(rows), *_growing(deaths), *_silent(workers)]
+        for sizes in every:
+            found += self._probed(sizes, workers, now, _BY_SIZES)
+        if time.monotonic() >= self._costly_until:
+            began = time.monotonic()
+            self._costly = {one.queue: self._probed(one, workers, now, _BY_CLAIMS) for one in every}
+            cost = time.monotonic() - began
+            self._costly_until = time.monotonic() + (0.0 if cost < _CHEAP else cost * _FACTOR)
+        found += chain.from_iterable(self._costly.get(sizes.queue, ()) for sizes in every)
+        # A worker that has jobs on its conscience is named with them.
+        taken = {one.queue for one in found if one.kind == "silent"}
+        found = [one for one in found if one.kind != "worker_silent" or one.queue not in taken]
+        return sorted(dict.fromkeys(found), key=lambda one: one.rank)
+
+    def causes(self, every: Sequence[Sizes], now: float) -> FailureGroups:
+        """The causes of the latest deaths, the most frequent first."""
+        if self._causes is not None and time.monotonic() < self._causes_until:
+            return self._causes
+        deaths = self._deaths(every, now)
+        dead = {sizes.queue: sizes.dlq for sizes in every if sizes.dlq}
+        chosen = sorted(dead, key=lambda queue: (-deaths[queue][0], -dead[queue], queue))[:MOST_QUEUES]
+        covered: dict[str, float] = {}
+        jobs = chain.from_iterable(self._latest(queue, dead[queue], covered) for queue in chosen)
+        scanned, left_out, groups = grouped(jobs, now=now)
+        self._causes = FailureGroups(
+            sorted(chosen),
+            "cause",
+            now,
+            scanned,
+            left_out,
+            groups,
+            covered=covered,
+            latest=LATEST if covered else None,
+            queues_left_out=len(dead) - len(chosen),
+        )
+        self._causes_until = time.monotonic() + scanned * _SECONDS_A_CAUSE
+        return self._causes
+
+    def _latest(self, queue: str, dead: int, covered: dict[str, float]) -> Iterator[Job]:
+        earliest: float | None = None
+        for job in self._store.jobs.dead_causes(queue, newest=LATEST):
+            earliest = job.dead_at if earliest is None else min(earliest, job.dead_at or 0.0)
+            yield job
+        if dead > LATEST and earliest is not None:
+            covered[queue] = earliest
+
+    def _deaths(self, every: Sequence[Sizes], now: float) -> Mapping[str, tuple[int, int]]:
+        return self._store.queues.deaths([sizes.queue for sizes in every if sizes.dlq], now)
+
+    def _probed(self, sizes: Sizes, workers: Workers, now: float, names: Sequence[str]) -> list[Problem]:
+        thresholds = {name: _ALWAYS[name] for name in names}
+        probes = QueueProbes(self._store, QueueCounts(sizes, None, None), now, workers.get(sizes.queue))
+        return [_problem(sizes.queue, probe) for probe in probes.judged(thresholds) if probe.state != "ok"]
+
+
+def _problem(queue: str, probe: Probe) -> Problem:
+    if probe.value is None:
+        return Problem("unreadable", "unknown", queue, None, probe.problem or "it cannot be read")
+    value = int(probe.value)
+    said = PROBE_BY_NAME[probe.name].text.format(f"{value:,}", s="" if value == 1 else "s")
+    return Problem(probe.name, probe.state, queue, value, said)
+
+
+def _of_rows(rows: Sequence[QueueStats]) -> Iterator[Problem]:
+    for row in rows:
+        if row.problem is not None:
+            yield Problem("contradiction", "warning", row.name, None, row.problem)
+
+
+def _growing(deaths: Mapping[str, tuple[int, int]]) -> Iterator[Problem]:
+    for queue, (last_hour, before) in deaths.items():
+        if is_growing(last_hour, before):
+            said = f"{last_hour:,} died in the last hour, {before:,} before"
+            yield Problem("growing", "warning", queue, last_hour, said)
+
+
+def _silent(workers: Workers) -> Iterator[Problem]:
+    """Workers that went silent beside others. A worker whose clock is ahead is left out: the age of its
+    heartbeat is not known."""
+    for queue, found in workers.items():
+        gone = [worker for worker in found or () if not worker.is_live and worker.age_seconds is not None]
+        if gone and len(gone) < len(found or ()):
+            said = "1 worker is silent" if len(gone) == 1 else f"{len(gone):,} workers are silent"
+            yield Problem("worker_silent", "warning", queue, len(gone), said)
