@@ -32,6 +32,8 @@ class AdminError(Exception):
 
     code = "error"
     exit_code: int = ExitStatus.FAILED
+    excerpt: Sequence[str] = ()
+    """Lines between the error and its hint, which show people the place in what they wrote."""
 
     def __init__(
         self,

@@ -89,6 +89,6 @@ def which_jobs(queue: str | None = None) -> UsageProblem:
     if queue is not None:
         hint = f"{queue!r} is a queue; a job of that id is meant by --queue '*' {queue}"
     return UsageProblem(
-        "which jobs? give ids, a filter (--q, --task, --job-id, --group, --older-than, …), or --all",
+        "which jobs? give ids, a filter (--q, --where, --task, --group, --older-than, …), or --all",
         hint=hint,
     )

@@ -197,6 +197,21 @@ def _list_columns(ctx: typer.Context, value: str | None) -> str | None:
 OUTPUT = "Output"
 _HOW_MANY = "How many, and how fast"
 
+
+def _where_names() -> list[str]:
+    from asyncmq_cli.services.jobs.where import field_names
+
+    return list(field_names())
+
+
+WHERE = _text(
+    "--where",
+    "EXPR",
+    "Jobs for which this holds: 'kwargs.tenant == \"acme\" and retries >= 3 and age > 2h'; docs/where.md has "
+    "the language.",
+    autocompletion=_where_names,
+)
+
 # Options that only some commands have, in sets.
 _SETS: dict[str, Options] = {
     "ndjson": _under(
@@ -234,6 +249,7 @@ _SETS: dict[str, Options] = {
         q=_text("--q", "TEXT", "Jobs with this text anywhere in their JSON."),
         task=_text("--task", "TEXT", "Jobs whose task contains TEXT."),
         job_id=_text("--job-id", "TEXT", "Jobs whose id contains TEXT."),
+        where=WHERE,
         group=_text("--group", "ID", "A failure group: its id from 'dlq groups', or the beginning of that."),
         older_than=_text(
             "--older-than",

@@ -16,7 +16,7 @@ from asyncmq_cli.models.values import DEAD_STATES
 if TYPE_CHECKING:
     pass
 
-FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than")
+FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than", "where")
 _RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>s|sec|second|m|min|minute)")
 _UNIT_SECONDS = {"s": 1, "m": 60}
 _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")
@@ -66,13 +66,18 @@ class ChangeOptions:
 
 
 def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
-    """The filter that the options make. Raises UsageProblem for a wrong age."""
+    """The filter that the options make. Raises UsageProblem for a wrong age or expression."""
+    if where := flags.get("where"):
+        from asyncmq_cli.services.jobs.where import compiled
+
+        compiled(where)
     ages = {name: flags.get(name) for name in ("older_than", "newer_than")}
     return JobFilter(
         q=flags.get("q") or "",
         task=flags.get("task") or "",
         job_id=flags.get("job_id") or "",
         group=flags.get("group") or "",
+        where=where or "",
         **{name: None if text is None else age(text, now) for name, text in ages.items()},
     )
 

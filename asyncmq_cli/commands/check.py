@@ -112,6 +112,7 @@ _THRESHOLDS: Options = {
     _flag(kind): _option_of(kind)
     for kind in sorted(_SETTABLE.values(), key=lambda kind: kind.always is not None)
 }
+WhereOption = Annotated[str | None, option("--where", "EXPR", "The jobs that --max-matching counts.")]
 _PROBE_RANGE = "[PROBE=]RANGE"
 
 
@@ -134,6 +135,7 @@ def check(
     critical: Annotated[
         list[str] | None, option("--critical", _PROBE_RANGE, "The same, but critical.", "-c")
     ] = None,
+    where: WhereOption = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Print nothing when all is well: for cron, which mails output.")
     ] = False,
@@ -153,6 +155,7 @@ def check(
     Examples:
       asyncmq check --queue emails --max-waiting 1000:10000 --max-oldest 10m:1h
       asyncmq check --min-workers 2:1 --max-failed :0 --json | jq .probes
+      asyncmq check --where 'state == "failed" and age < 1h' --max-matching 10:100
       asyncmq check -w 1000 -c 10000 -w workers=2: -c oldest=1h -t 10
     """
     thresholds = {
@@ -161,7 +164,13 @@ def check(
         if (text := session.flags.get(_flag(kind))) is not None
     }
     thresholds |= _ranges(warning or [], critical or [], thresholds)
-    report = session.checks.check(queue or [], thresholds)
+    if (where is None) is ("matching" in thresholds):
+        raise UsageProblem("--where goes with --max-matching, and --max-matching with --where")
+    if where is not None:
+        from asyncmq_cli.services.jobs.where import compiled
+
+        compiled(where)
+    report = session.checks.check(queue or [], thresholds, where or "")
     # If the line cannot be written, nobody can read it, and no probe would tell: the state is unknown.
     with session.out.outcome(lambda: f"the state is {report.state}", exit_code=CheckStatus.UNKNOWN):
         _print(session, report, quiet=quiet)

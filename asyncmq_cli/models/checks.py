@@ -139,6 +139,12 @@ PROBES = (
         "--max-running",
         is_duration=True,
     ),
+    ProbeKind(
+        "matching",
+        "{} match --where",
+        "Jobs for which --where holds. Reads the jobs; those of one state if the expression names it.",
+        "--max-matching",
+    ),
     ProbeKind("workers", "{} live worker{s}", "Live workers.", "--min-workers", least=True),
 )
 PROBE_BY_NAME = {probe.name: probe for probe in PROBES}

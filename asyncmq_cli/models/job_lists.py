@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class JobFilter:
     """A filter of a list. An empty text matches every job.
 
-    `group` is the id of a failure group, or its start. Ages are seconds.
+    `group` is the id of a failure group, or its start. `where` is an expression of `services.jobs.where`.
+    Ages are seconds.
     """
 
     q: str = ""
@@ -25,6 +26,7 @@ class JobFilter:
     group: str = ""
     older_than: float | None = None
     newer_than: float | None = None
+    where: str = ""
 
     @property
     def narrows(self) -> bool:

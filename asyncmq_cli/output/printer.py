@@ -370,7 +370,7 @@ def error_line(error: AdminError, *, as_json: bool) -> str:
     if as_json:
         body = {"code": error.code, "message": message, "hint": hint, "details": redact(error.details)}
         return encode({"error": body}).decode()
-    lines = [f"error: {escape(message)}"]
+    lines = [f"error: {escape(message)}", *(escape(line) for line in error.excerpt)]
     if hint:
         lines.append(f"hint: {escape(hint)}")
     return "\n".join(lines)

@@ -50,7 +50,7 @@ def test_every_option_says_what_it_does(path: tuple[str, ...]) -> None:
 
 def test_options_stand_in_groups_and_the_global_ones_last(cli: Run) -> None:
     titles = [line for line in cli("jobs", "retry", "--help").lines if line and line[0] != " "]
-    assert titles[0] == "Usage: asyncmq jobs retry [OPTIONS] QUEUE [ID...]"
+    assert titles[0] == "Usage: asyncmq jobs retry [OPTIONS] [QUEUE] [ID...]"
     assert titles[1:] == [
         *("Arguments:", "Options:", "Filters:", "How many, and how fast:"),
         titles[-1],
@@ -89,7 +89,10 @@ def test_what_a_list_narrows_by_stands_under_filters(cli: Run) -> None:
     for line, options in (
         ("audit", ["--action", "--status", "--queue", "--job-id", "--by", "--since", "--q"]),
         ("workers list", ["--queue", "--health"]),
-        ("jobs list", ["--q", "--task", "--job-id", "--group", "--older-than", "--newer-than"]),
+        (
+            "jobs list",
+            ["--queue", "--q", "--task", "--job-id", "--where", "--group", "--older-than", "--newer-than"],
+        ),
     ):
         page = cli(*line.split(), "--help").stdout
         filters = page[page.index("\nFilters:\n") :].split("\n\n")[0]

@@ -12,6 +12,7 @@ from asyncmq_cli.storage.read.prefilter import Prefilter, TextPrefilter, certain
 if TYPE_CHECKING:
     from asyncmq_cli.models.job_lists import JobFilter
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.services.jobs.where import Expression
 
 
 class Matcher:
@@ -29,8 +30,14 @@ class Matcher:
         self._q = wanted.q.strip().lower()
         self._task = wanted.task.strip().lower()
         self._job_id = wanted.job_id.strip()
+        self._now = now
+        expression = _expression(wanted.where)
+        self._where = None if expression is None else expression.holds
         needle = needle_of(self._q)
-        self.prefilter: Prefilter | None = None if needle is None else TextPrefilter(needle)
+        # Of every text that a match must hold, the longest drops most.
+        needles = [needle, None if expression is None else needle_of(expression.needle.lower())]
+        longest = max(filter(None, needles), key=len, default=None)
+        self.prefilter: Prefilter | None = None if longest is None else TextPrefilter(longest)
         # A part of the search text can prove that a job does not match; only the whole text, that it does.
         self._needle = needle if needle == self._q.encode("utf-8", "surrogatepass") else None
 
@@ -40,6 +47,8 @@ class Matcher:
         if self._task and self._task not in (job.task_id or "").lower():
             return False
         if not self._of_age(job):
+            return False
+        if self._where is not None and not self._where(job, self._now):
             return False
         if self._group and not self._is_of_group(job):
             return False
@@ -66,6 +75,14 @@ class Matcher:
         if self._before is not None and job.moment > self._before:
             return False
         return self._after is None or job.moment >= self._after
+
+
+def _expression(text: str) -> Expression | None:
+    if not text:
+        return None
+    from asyncmq_cli.services.jobs.where import compiled
+
+    return compiled(text)
 
 
 def searchable(job: Job, *, escaped: bool = True) -> str:

@@ -37,20 +37,23 @@ class CheckService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def check(self, queues: Sequence[str], thresholds: Mapping[str, Threshold]) -> CheckReport:
+    def check(
+        self, queues: Sequence[str], thresholds: Mapping[str, Threshold], where: str = ""
+    ) -> CheckReport:
         """Check these queues, or all if none is named. An error of Redis becomes a probe, not an exception.
 
-        `thresholds` are by name of the probe, as in `models.checks.PROBES`.
+        `thresholds` are by name of the probe, as in `models.checks.PROBES`; `where` is the expression of
+        `matching`.
         """
         try:
             with self._store.errors():
-                return self._check(queues, {**_ALWAYS, **thresholds})
+                return self._check(queues, {**_ALWAYS, **thresholds}, where)
         except (RedisProblem, ForeignQueue) as found:
             exc = found if isinstance(found, RedisProblem) else RedisProblem(found.code, found.message)
             silent = Probe("redis", None, None, _NO_BOUNDS, "unknown", exc.message)
             return CheckReport(None, list(queues), [silent], exc)
 
-    def _check(self, queues: Sequence[str], thresholds: Mapping[str, Threshold]) -> CheckReport:
+    def _check(self, queues: Sequence[str], thresholds: Mapping[str, Threshold], where: str) -> CheckReport:
         started = time.monotonic()
         now = self._store.now()
         probes = [Probe("redis", None, time.monotonic() - started, _NO_BOUNDS, "ok")]
@@ -60,7 +63,7 @@ class CheckService:
             probes += map(self._missing, missing)
             names = [name for name in names if name not in missing]
         for counts in self._counts(names, now, thresholds):
-            probes += QueueProbes(self._store, counts, now).judged(thresholds)
+            probes += QueueProbes(self._store, counts, now, where=where).judged(thresholds)
         if not queues and not names and "workers" in thresholds:
             # Without any queue there is no worker either, so a wanted minimum is not met.
             probes.append(_judged("workers", None, 0, thresholds["workers"]))
@@ -101,11 +104,19 @@ class QueueProbes:
     """The probes of one queue. A place that is empty by its size is not read."""
 
     def __init__(
-        self, store: Store, counts: QueueCounts, now: float, workers: Sequence[Worker] | None = None
+        self,
+        store: Store,
+        counts: QueueCounts,
+        now: float,
+        workers: Sequence[Worker] | None = None,
+        *,
+        where: str = "",
     ) -> None:
-        """`workers` are those of the queue, live or not, if they were read already."""
+        """`workers` are those of the queue, live or not, if they were read already. `where` is the expression
+        of `matching`."""
         self._store = store
         self._given = workers
+        self._where = where
         self._counts = counts
         self._sizes = counts.sizes
         self._keys = QueueKeys(counts.sizes.queue)
@@ -123,6 +134,7 @@ class QueueProbes:
             "dlq": lambda: _known(self._sizes.dlq, self._keys.dlq),
             "delayed-due": lambda: self._due,
             "running": self._running,
+            "matching": self._matching,
             "workers": lambda: sum(1 for worker in self._workers if worker.is_live),
         }
 
@@ -194,6 +206,19 @@ class QueueProbes:
     def _running(self) -> float | None:
         oldest = self._lost[1]
         return None if oldest is None else max(0.0, self._now + slowest(self._workers) - oldest)
+
+    def _matching(self) -> int:
+        from asyncmq_cli.models.job_lists import JobFilter
+        from asyncmq_cli.services.jobs.filter import Matcher
+        from asyncmq_cli.services.jobs.where import compiled
+
+        matches = Matcher(JobFilter(where=self._where), self._now)
+        states = compiled(self._where).states
+        return sum(
+            matches(job)
+            for state in (["all"] if states is None else sorted(states))
+            for job in self._store.jobs.in_state(self._queue, state, matches.prefilter)
+        )
 
     def _failed(self) -> int:
         dead = _known(self._sizes.dlq, self._keys.dlq)

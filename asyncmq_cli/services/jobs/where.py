@@ -1,0 +1,409 @@
+"""`--where EXPR`: a small typed language to choose jobs.
+
+An expression is parsed (lark), checked against the types of the known fields, and made into a function of a
+job. Fields that the language does not name are those of the record. What is missing is null. Values of
+different types are never equal, and have no order.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from asyncmq_cli.durations import seconds
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models.values import JOB_STATES, WAITING_CHILDREN, as_number
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
+
+GRAMMAR = r"""
+?start: any
+?any: all (_OR all)*
+?all: no (_AND no)*
+?no: _NOT no -> negated
+   | _comparison
+   | "(" any ")"
+_comparison: compared | among | among_no | held
+compared: _operand OPERATOR _operand
+among: _operand _IN list
+among_no: _operand _NOT _IN list
+held: path
+_operand: path | literal
+path: NAME ("." KEY | "[" INDEX "]" | "[" TEXT "]")*
+?literal: TEXT | DATE | DURATION | NUMBER | CONSTANT
+list: "[" [literal ("," literal)*] "]"
+_OR: "or"
+_AND: "and"
+_NOT: "not"
+_IN: "in"
+CONSTANT.5: /(true|false|null)(?![\w-])/
+OPERATOR: "==" | "!=" | "<=" | ">=" | "<" | ">" | "=~" | "!~" | /contains(?![\w-])/
+NAME: /[A-Za-z_][A-Za-z0-9_-]*/
+KEY: /[A-Za-z0-9_-]+/
+INDEX: /-?[0-9]{1,9}/
+TEXT: /"(\\.|[^"\\])*"|'(\\.|[^'\\])*'/
+DATE.4: /[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+(Z|[+-][0-9:]+)?)?/
+DURATION.3: /([0-9]+(\.[0-9]+)?(?!e[+-]?[0-9])[A-Za-z]+)+(?![\w.])/
+NUMBER.2: /-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?/
+%ignore /\s+/
+"""
+
+Value = Callable[["Job", float], Any]
+"""Gives a value of a job at a time, epoch seconds."""
+
+
+class WhereProblem(UsageProblem):
+    """An expression that cannot be read. `excerpt` shows the place."""
+
+    def __init__(self, text: str, place: int, message: str, hint: str | None = None) -> None:
+        start = max(0, place - 50)
+        shown = " ".join(text[start : place + 30].splitlines())
+        super().__init__(
+            f"--where: {message}",
+            hint=hint or "docs/where.md has the language",
+            details={"column": place + 1},
+        )
+        self.excerpt = (f"  {shown}", f"  {' ' * (place - start)}^")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field that the language names: `kind` is the type of its values, if they have only one."""
+
+    kind: str | None
+    read: Value
+    is_stored: bool = False
+    """Whether its text is in the job's JSON."""
+
+
+def _error_part(which: int) -> Value:
+    def read(job: Job, now: float) -> Any:
+        from asyncmq_cli.services.jobs.traceback import raised_last
+
+        found = raised_last(job)
+        return None if found is None else found[which]
+
+    return read
+
+
+def _running(job: Job, now: float) -> float | None:
+    since = as_number(job.get("active_since")) if job.status == "active" else None
+    return None if since is None else now - since
+
+
+def _age(job: Job, now: float) -> float | None:
+    return now - job.moment if job.moment else None
+
+
+FIELDS: Mapping[str, Field] = {
+    "id": Field("text", lambda job, now: job.id),
+    "queue": Field("text", lambda job, now: job.queue),
+    "task": Field("text", lambda job, now: job.task_id, is_stored=True),
+    "state": Field("text", lambda job, now: job.status),
+    "age": Field("number", _age),
+    "running": Field("number", _running),
+    "created": Field("number", lambda job, now: job.created_at),
+    "died": Field("number", lambda job, now: job.dead_at),
+    "due": Field("number", lambda job, now: job.delay_until),
+    "error": Field("text", _error_part(1)),
+    "error_type": Field("text", _error_part(0)),
+    **{
+        name: Field("number", lambda job, now, name=name: job.get(name), is_stored=True)  # type: ignore[misc]
+        for name in ("retries", "max_retries", "priority", "ttl")
+    },
+}
+"""The fields that have a meaning of their own; see docs/where.md."""
+_DEEPEST = 100
+STATES = (*JOB_STATES, WAITING_CHILDREN) if WAITING_CHILDREN not in JOB_STATES else JOB_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression. `needle` is a text that is in the JSON of every job that matches, if there is
+    one, and `states` are those that a job may be in."""
+
+    holds: Callable[[Job, float], bool]
+    needle: str = ""
+    states: frozenset[str] | None = None
+
+
+@functools.lru_cache(maxsize=16)
+def compiled(text: str) -> Expression:
+    """Raises WhereProblem."""
+    import lark
+
+    try:
+        return _Compiler(text).expression(_parser().parse(text))
+    except lark.UnexpectedInput as exc:
+        _refuse(text, exc)
+
+
+@functools.cache
+def _parser() -> Any:
+    import lark
+
+    return lark.Lark(GRAMMAR, parser="lalr", propagate_positions=True)
+
+
+def _refuse(text: str, exc: Any) -> NoReturn:
+    place = exc.pos_in_stream
+    token = getattr(exc, "token", None)
+    if place is None or place < 0 or (token is not None and token.type == "$END"):
+        raise WhereProblem(text, len(text.rstrip()), "the expression ends too early") from None
+    rest = text[place:]
+    hint = None
+    if re.match(r"=(?![=~])", rest):
+        hint = "write == to compare"
+    elif rest[:2] in ("&&", "||"):
+        hint = f"write {'and' if rest[0] == '&' else 'or'}"
+    elif rest[0] == "!":
+        hint = "write not"
+    elif rest[0] in "\"'":
+        hint = "the text has no end" if token is None else None
+    word = re.match(r"[\w.]+|.", rest, re.DOTALL)
+    raise WhereProblem(text, place, f"did not expect {word[0] if word else rest!r} here", hint) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    """A path or a literal: where it stands, the type of its values if it is known, and how to read it."""
+
+    place: int
+    kind: str | None
+    read: Value
+    literal: Any = None
+    is_literal: bool = False
+    path: tuple[str | int, ...] = ()
+    is_stored: bool = False
+
+
+class _Compiler:
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def expression(self, tree: Any, depth: int = 0) -> Expression:
+        name, parts = str(tree.data), tree.children
+        if depth > _DEEPEST:
+            self._fail(tree.meta.start_pos, "the expression is nested too deeply")
+        if name in ("any", "all"):
+            return _joined(name, [self.expression(part, depth + 1) for part in parts])
+        if name == "negated":
+            inner = self.expression(parts[0], depth + 1).holds
+            return Expression(lambda job, now: not inner(job, now))
+        if name == "held":
+            read = self._operand(parts[0]).read
+            return Expression(lambda job, now: bool(read(job, now)))
+        if name == "compared":
+            return self._compared(self._operand(parts[0]), parts[1], self._operand(parts[2]))
+        return self._among(self._operand(parts[0]), parts[1], is_in=name == "among")
+
+    def _operand(self, part: Any) -> _Operand:
+        if not hasattr(part, "data"):
+            value = self._literal(part)
+            kind = _kind(value)
+            return _Operand(part.start_pos, kind, lambda job, now: value, value, is_literal=True)
+        first, *rest = part.children
+        steps = [self._step(token) for token in rest]
+        field = FIELDS.get(str(first))
+        if field is not None:
+            if steps:
+                self._fail(rest[0].start_pos, f"{first} is a {field.kind}, and has no parts")
+            return _Operand(first.start_pos, field.kind, field.read, is_stored=field.is_stored)
+        name = str(first)
+        path = tuple(steps)
+        # The result, too, is stored beside the record.
+        return _Operand(
+            first.start_pos,
+            None,
+            lambda job, now: _at(_member(job, name), path),
+            path=(name, *path),
+            is_stored=name != "result",
+        )
+
+    @staticmethod
+    def _step(token: Any) -> str | int:
+        if token.type == "INDEX":
+            return int(token)
+        return _unquoted(token) if token.type == "TEXT" else str(token)
+
+    def _literal(self, token: Any) -> Any:
+        if token.type == "TEXT":
+            try:
+                return _unquoted(token)
+            except ValueError:
+                self._fail(token.start_pos, "the text has an escape that JSON does not know")
+        if token.type == "CONSTANT":
+            return {"true": True, "false": False, "null": None}[str(token)]
+        if token.type == "NUMBER":
+            return json.loads(token) if not re.match(r"-?0[0-9]", token) else float(token)
+        try:
+            if token.type == "DATE":
+                return datetime.fromisoformat(token.replace("Z", "+00:00")).timestamp()
+            return seconds(str(token))
+        except (ValueError, OverflowError):
+            self._fail(token.start_pos, f"{str(token)!r} is no date")
+        except UsageProblem as exc:
+            self._fail(token.start_pos, exc.message, exc.hint)
+
+    def _compared(self, left: _Operand, operator: Any, right: _Operand) -> Expression:
+        sign = str(operator)
+        if sign in ("=~", "!~"):
+            return self._matched(left, right, is_match=sign == "=~")
+        if sign == "contains":
+            needle = right.literal if isinstance(right.literal, str) and left.is_stored else ""
+            return Expression(lambda job, now: _contains(left.read(job, now), right.read(job, now)), needle)
+        self._check(left, right, sign)
+        compare = _COMPARISONS[sign]
+        expression = Expression(lambda job, now: compare(left.read(job, now), right.read(job, now)))
+        return self._narrowed(expression, left, [right]) if sign == "==" else expression
+
+    def _matched(self, left: _Operand, right: _Operand, *, is_match: bool) -> Expression:
+        if not isinstance(right.literal, str):
+            self._fail(right.place, "a pattern is a text", "such as =~ '^mail'")
+        try:
+            pattern = re.compile(right.literal)
+        except (re.error, RecursionError) as exc:
+            self._fail(right.place, f"not a regular expression: {exc}")
+        self._check(left, right, "=~")
+
+        def holds(job: Job, now: float) -> bool:
+            value = left.read(job, now)
+            return (isinstance(value, str) and pattern.search(value) is not None) is is_match
+
+        return Expression(holds)
+
+    def _among(self, left: _Operand, values: Any, *, is_in: bool) -> Expression:
+        members = [self._operand(token) for token in values.children if token is not None]
+        for member in members:
+            self._check(left, member, "in")
+        literals = [member.literal for member in members]
+
+        def holds(job: Job, now: float) -> bool:
+            value = left.read(job, now)
+            return any(_equal(value, literal) for literal in literals) is is_in
+
+        expression = Expression(holds)
+        return self._narrowed(expression, left, members) if is_in else expression
+
+    def _narrowed(self, expression: Expression, left: _Operand, members: Sequence[_Operand]) -> Expression:
+        """The same, with what it tells of every job that matches."""
+        if left.is_literal and len(members) == 1:
+            left, members = members[0], [left]
+        literals = [member.literal for member in members]
+        if left.read is FIELDS["state"].read and all(member.is_literal for member in members):
+            return Expression(expression.holds, states=frozenset(map(str, literals)))
+        if left.is_stored and len(literals) == 1 and isinstance(literals[0], str):
+            return Expression(expression.holds, needle=literals[0])
+        return expression
+
+    def _check(self, left: _Operand, right: _Operand, sign: str) -> None:
+        """Refuse a comparison that no job can meet."""
+        for one, other in ((left, right), (right, left)):
+            if one.is_literal or one.kind is None or not other.is_literal or other.literal is None:
+                continue
+            name = self._text[one.place :].split()[0].rstrip("=!<>~")
+            if one.kind != other.kind:
+                hint = "write 2h for a duration, 2026-03-01 for a date" if other.kind == "text" else None
+                self._fail(other.place, f"{name} is a {one.kind}, and this is a {other.kind}", hint)
+            if one.read is FIELDS["state"].read and sign != "=~" and other.literal not in STATES:
+                self._fail(other.place, "no such state", f"one of {', '.join(STATES)}")
+        if sign in ("<", "<=", ">", ">="):
+            for each in (left, right):
+                if each.is_literal and each.kind not in ("number", "text"):
+                    self._fail(each.place, f"a {each.kind} has no order")
+
+    def _fail(self, place: int, message: str, hint: str | None = None) -> NoReturn:
+        raise WhereProblem(self._text, place, message, hint) from None
+
+
+def _joined(name: str, parts: Sequence[Expression]) -> Expression:
+    tests = [part.holds for part in parts]
+    known = [part.states for part in parts if part.states is not None]
+    if name == "any":
+        states = frozenset[str]().union(*known) if len(known) == len(parts) else None
+        return Expression(lambda job, now: any(test(job, now) for test in tests), states=states)
+    return Expression(
+        lambda job, now: all(test(job, now) for test in tests),
+        max((part.needle for part in parts), key=len),
+        functools.reduce(frozenset.intersection, known) if known else None,
+    )
+
+
+def _unquoted(token: str) -> str:
+    if token[0] == '"':
+        found = json.loads(token, strict=False)
+    else:
+        # A single quote may hold double ones, and the other way round.
+        inner = re.sub(r"\\'|\"", lambda sign: "'" if sign[0] == "\\'" else '\\"', token[1:-1])
+        found = json.loads(f'"{inner}"', strict=False)
+    return str(found)
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "list" if isinstance(value, list) else "object" if isinstance(value, dict) else "text"
+
+
+def _member(job: Job, name: str) -> Any:
+    value = job.get(name)
+    if value is None and job.split is not None:
+        value = job.whole().get(name)
+    return value
+
+
+def _at(value: Any, path: Sequence[str | int]) -> Any:
+    for step in path:
+        if isinstance(value, dict):
+            value = value.get(str(step))
+        elif isinstance(value, list) and re.fullmatch(r"-?[0-9]{1,9}", str(step)):
+            place = int(step)
+            value = value[place] if -len(value) <= place < len(value) else None
+        else:
+            return None
+    return value
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return _kind(one) == _kind(other) and bool(one == other)
+
+
+def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    def holds(one: Any, other: Any) -> bool:
+        kind = _kind(one)
+        return kind in ("number", "text") and kind == _kind(other) and compare(one, other)
+
+    return holds
+
+
+_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": _equal,
+    "!=": lambda one, other: not _equal(one, other),
+    "<": _ordered(lambda one, other: one < other),
+    "<=": _ordered(lambda one, other: one <= other),
+    ">": _ordered(lambda one, other: one > other),
+    ">=": _ordered(lambda one, other: one >= other),
+}
+
+
+def _contains(whole: Any, part: Any) -> bool:
+    if isinstance(whole, str):
+        return isinstance(part, str) and part in whole
+    if isinstance(whole, dict):
+        return isinstance(part, str) and part in whole
+    return isinstance(whole, list) and any(_equal(each, part) for each in whole)
+
+
+def field_names() -> Iterator[str]:
+    """The names for completion: fields of the language, and the usual ones of a record."""
+    yield from sorted({*FIELDS, "args", "kwargs", "result"})
