@@ -184,7 +184,7 @@ def _span(session: Session, chosen: Selection) -> list[str]:
         return []
     utc = bool(session.flags.get("utc"))
     ends = (chosen.oldest, chosen.newest)
-    oldest, newest = (times.moment(end, utc=utc) if end > 0 else "unknown" for end in ends)
+    oldest, newest = (times.moment(end, utc=utc or None) if end > 0 else "unknown" for end in ends)
     return [f"oldest: {oldest}; newest: {newest}"]
 
 

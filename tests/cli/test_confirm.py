@@ -33,7 +33,7 @@ def emails(server: PrivateRedis, client: redis.Redis) -> None:
     library.bury(client, QUEUE, [dead], 1.6e9)
 
 
-MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC[+-]\d\d:\d\d"
+MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 OLDEST = re.compile(rf"^oldest: {MOMENT}; newest: {MOMENT}\r?\n", re.MULTILINE)
 
 
