@@ -144,10 +144,18 @@ def show(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
     found = session.jobs.show(*one_job(session, queue, job_id))
     session.warn_of_problems([found.job])
     secrets = session.show_secrets
-    session.detail(
-        lambda: documents.job_detail(found, show_secrets=secrets),
-        lambda now: job_detail.job_lines(found, now=now, show_secrets=secrets, full=session.full),
+    if not session.out.for_people:
+        session.detail(lambda: documents.job_detail(found, show_secrets=secrets), lambda now: ())
+        return
+    audit = session.audit.of_job(found.job.queue, found.job.id)
+    lines = job_detail.job_lines(
+        found, now=session.now(), show_secrets=secrets, full=session.full, audit=audit
     )
+    if session.out.in_color:
+        session.out.draw(job_detail.coloured(lines))
+    else:
+        for line in lines:
+            session.out.line(line)
 
 
 @command(app, "retry", "queues", "filters", "bulk", "abort")

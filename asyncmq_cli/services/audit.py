@@ -93,6 +93,23 @@ class AuditService:
             self._store.warn_of(queue, exc.message)
         return None
 
+    def of_job(self, queue: str, job_id: str, most: int = 3) -> list[AuditEvent]:
+        """What was done to a job, newest first, as far as the newest events tell. A trail that cannot be read
+        is a warning."""
+        found: list[AuditEvent] = []
+        try:
+            with self._store.errors():
+                for event in islice(self._store.audit.newest_first(self._store.warn), _SEARCHED):
+                    if event.job_id == job_id and event.queue == queue:
+                        found.append(event)
+                        if len(found) == most:
+                            break
+        except (RedisProblem, WrongType) as exc:
+            if isinstance(exc, RedisProblem) and exc.is_away:
+                raise
+            self._store.warn_of(queue, exc.message)
+        return found
+
     def newest(
         self, wanted: AuditFilter, *, since: float | None, limit: int
     ) -> tuple[list[AuditEvent], bool]:

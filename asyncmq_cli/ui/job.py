@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.text import Text
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from asyncmq_cli.output.json import documents
 from asyncmq_cli.output.json.text import encode
-from asyncmq_cli.output.tables.tables import STATE_STYLES
 from asyncmq_cli.output.text import job_detail
 from asyncmq_cli.ui.page import Page
 from asyncmq_cli.ui.whole import WholeJob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from textual.app import ComposeResult
 
     from asyncmq_cli.models.job_details import JobDetail
@@ -65,7 +61,7 @@ Esc          back"""
         self.detail = found
         session = self.ui.session
         lines = job_detail.job_lines(found, now=now, show_secrets=session.show_secrets, full=session.full)
-        self.query_one("#job", Static).update(coloured(lines))
+        self.query_one("#job", Static).update(job_detail.coloured(lines))
 
     def action_whole(self) -> None:
         if self.detail is not None:
@@ -82,20 +78,3 @@ Esc          back"""
 def as_json(detail: JobDetail, *, show_secrets: bool) -> str:
     """The document of `jobs show --json`."""
     return encode(documents.job_detail(detail, show_secrets=show_secrets)).decode()
-
-
-def coloured(lines: Iterable[str]) -> Text:
-    """The lines of a job's detail with their titles dim, and what went wrong in red."""
-    whole = Text()
-    for line in lines:
-        title, colon, _ = line.partition(":")
-        shown = Text(line)
-        if colon and title and not line.startswith(" "):
-            shown.stylize("bold" if line.endswith(":") else "dim", 0, len(title) + 1)
-            value = line[len(title) + 1 :].strip()
-            if line.startswith(_ALARMING):
-                shown.stylize("red", len(title) + 1)
-            elif title == "State":
-                shown.stylize(STATE_STYLES.get(value, ""), len(title) + 1)
-        whole.append_text(shown).append("\n")
-    return whole

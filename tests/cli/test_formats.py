@@ -293,3 +293,20 @@ def test_an_empty_page_or_state_is_said(states: PrivateRedis, run: Run) -> None:
     assert (piped.stdout, piped.stderr) == ("", "note: page 999 of 1: 1 job\n")
     waiting = on_terminal("jobs", "list", "mail", url=states.url)
     assert waiting.lines[-1] == "in mail: 1 active, 2 delayed, 1 dead; --state chooses"
+
+
+def test_a_job_fits_on_one_screen_with_who_changed_it(
+    server: PrivateRedis, client: redis.Redis, run: Run
+) -> None:
+    library.with_backend(server.url, lambda opened: library.put(opened, QUEUE, "failed", library.job("f1")))
+    raw = on_terminal("jobs", "show", QUEUE, "f1", url=server.url)
+    assert len(raw.lines) <= 23 and max(map(len, raw.lines)) <= 80
+    assert "Root cause:   ConnectionRefusedError: [Errno 111] Connection refused" in raw.lines
+    red = on_terminal("jobs", "show", QUEUE, "f1", "--color", "always", url=server.url).raw
+    assert "\x1b[1;31m ConnectionRefusedError" in red.replace("        ", "").replace("   C", " C")
+    run("jobs", "retry", QUEUE, "f1", "--reason", "mail is back", "--actor", "ann")
+    lines = on_terminal("jobs", "show", QUEUE, "f1", url=server.url).lines
+    assert any(
+        line.startswith("Audit:        retried by ann ") and '"mail is back"' in line for line in lines
+    )
+    assert any(line.startswith("State:        waiting") for line in lines)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import posixpath
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from asyncmq_cli.models.actions import BY_NAME
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.tables import views
-from asyncmq_cli.output.tables.tables import human
+from asyncmq_cli.output.tables.tables import STATE_STYLES, human
 from asyncmq_cli.output.text.cutting import cut_text, value_lines
 from asyncmq_cli.output.text.escape import escape, escape_name
-from asyncmq_cli.output.text.times import relative, rfc3339
+from asyncmq_cli.output.text.times import duration, relative, rfc3339
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.models.job_details import Frame, JobDetail, JobError
     from asyncmq_cli.models.jobs import Job
@@ -29,6 +34,9 @@ _MOMENTS = ("created_at", "delay_until", "run_at", "active_since", "last_attempt
 _SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_PLAIN, *_MOMENTS, "depends_on"})
 _NAMES = ("Job", "Queue", "Task")
 _LED_TO = {"cause": "caused by", "context": "while handling"}
+_STYLES = {"Error": "red", "Root cause": "bold red", "Problem": "red"}
+_INLINE = 64
+"""Characters of a title and its value that stand on one line."""
 _LIBRARY_PATH = re.compile(
     r"/(?:(?:site|dist)-packages|lib/python\d[\d.]*)/(?!(?:site|dist)-packages/)(?P<name>[^/]+?)(?:\.py)?(?:/|$)"
 )
@@ -40,35 +48,101 @@ _FULL_TITLES = {
 }
 
 
-def job_lines(detail: JobDetail, *, now: float, show_secrets: bool, full: bool = False) -> Iterator[str]:
-    """A job's detail for people: its data first, then why it failed, then what it was given. Long values are
-    cut, unless `full`."""
-    job = detail.job
+def job_lines(
+    detail: JobDetail,
+    *,
+    now: float,
+    show_secrets: bool,
+    full: bool = False,
+    audit: Sequence[AuditEvent] = (),
+) -> Iterator[str]:
+    """A job's detail for people: what it is, why it failed, when that was and who changed it; then the calls,
+    and what it was given. Long values are cut, unless `full`."""
+    job, error = detail.job, detail.error
 
     def text(value: Any) -> str:
         shown = str(value) if show_secrets else redact_text(str(value))
         return shown if full else cut_text(shown)
 
+    changed = [event.timestamp for event in audit if event.status == "success"]
     pairs: list[tuple[str, Any]] = [
         ("Job", job.id or "-"),
         ("Queue", job.queue),
         ("Task", job.task_id or "-"),
-        ("State", job.status),
-    ]
-    pairs += _times(job, now)
-    pairs += [(title, job.get(key)) for title, key in (("Priority", "priority"), ("Time to live", "ttl"))]
-    pairs.append(("Failed tries", views.tries(job)))
-    pairs += [
-        ("Waits for", _parents(job.get("depends_on"))),
+        ("State", _state(job, now, changed)),
         ("Problem", job.problem),
     ]
+    if error is not None:
+        pairs.append(("Error", ": ".join(filter(None, (error.type or "unknown", error.message)))))
+        if len(error.chain) > 1:
+            pairs.append(("Root cause", error.root_cause))
+    pairs += _times(job, now)
+    pairs += [(title, job.get(key)) for title, key in (("Priority", "priority"), ("Time to live", "ttl"))]
+    pairs.append(("Failed tries", (views.tries(job) or "").replace("/", " of ") or None))
+    pairs.append(("Waits for", _parents(job.get("depends_on"))))
+    pairs += [("Audit", audit_text(event, now)) for event in audit]
     for title, value in pairs:
         if value is not None:
             shown = (escape_name if title in _NAMES else escape)(text(value))
             yield f"{title + ':':<14}{shown}"
-    if detail.error is not None:
-        yield from _error_lines(detail.error, text, full)
+    if error is not None and error.frames:
+        yield ""
+        yield "Frames, the last called last:"
+        yield from _calls(error, text, full)
     yield from _data_lines(detail, show_secrets, full)
+
+
+def _state(job: Job, now: float, changed: Sequence[float] = ()) -> str:
+    """The state, and since when or for how long. `changed` is when somebody changed the job."""
+    since = as_number(job.get("active_since"))
+    if job.status == "active" and since is not None and since <= now:
+        return f"active for {duration(now - since)}{_waited(job, since, changed)}"
+    if job.dead_at is not None and job.dead_at <= now:
+        age = None if job.created_at is None else job.dead_at - job.created_at
+        lived = "" if age is None or age < 0 else f", {duration(age)} after it was created"
+        return f"{job.status} {duration(now - job.dead_at)} ago{lived}"
+    if job.status == "waiting":
+        return f"waiting{_waited(job, now, changed)}"
+    return job.status
+
+
+def _waited(job: Job, until: float, changed: Sequence[float]) -> str:
+    """How long it had waited, as far as clocks agree: since it was due, retried or created."""
+    begun = max(filter(None, (job.created_at, job.delay_until, *changed)), default=None)
+    if begun is None or begun > until:
+        return ""
+    waited = duration(until - begun)
+    return f", after waiting {waited}" if job.status == "active" else f" for {waited}"
+
+
+def audit_text(event: AuditEvent, now: float) -> str:
+    """`retried by ann 10m ago: "mail is back"`, or what failed and why."""
+    who = f"by {event.actor or 'unknown'} {relative(event.timestamp, now)}"
+    if event.status != "success":
+        return f"{event.action} failed, {who}: {event.error or 'unknown'}"
+    done = BY_NAME[event.action].done.lower() if event.action in BY_NAME else event.action
+    reason = event.details.get("reason")
+    return f'{done} {who}: "{reason}"' if reason else f"{done} {who}"
+
+
+def coloured(lines: Iterable[str]) -> Text:
+    """The lines of a job's detail: what went wrong in red, the root cause bold, titles and folded frames
+    dim."""
+    from rich.text import Text
+
+    whole = Text()
+    for number, line in enumerate(lines):
+        title, colon, rest = line.partition(":")
+        shown = Text(line)
+        if colon and title and not line.startswith(" "):
+            shown.stylize("bold" if not rest else "dim", 0, len(title) + 1)
+            state = re.split(r"[ ,]", rest.strip(), maxsplit=1)[0]
+            style = STATE_STYLES.get(state, "") if title == "State" else _STYLES.get(title, "")
+            shown.stylize(style, len(title) + 1)
+        elif line.lstrip().startswith("… "):
+            shown.stylize("dim")
+        whole.append_text(Text("\n" if number else "")).append_text(shown)
+    return whole
 
 
 def _parents(depends_on: Any) -> str | None:
@@ -112,32 +186,40 @@ def _times(job: Job, now: float) -> list[tuple[str, Any]]:
     ]
 
 
-def _error_lines(error: JobError, text: Callable[[Any], str], full: bool) -> Iterator[str]:
-    yield ""
-    yield f"{'Error:':<14}{escape(text(error.type or 'unknown'))}"
-    if error.message:
-        yield f"{'Message:':<14}{escape(text(error.message))}"
-    if len(error.chain) > 1 and error.root_cause:
-        yield f"{'Root cause:':<14}{escape(text(error.root_cause))}"
-    if error.frames:
-        yield ""
-        yield "Frames, the last called last:"
-        yield from _calls(error, text, full)
-
-
 def _calls(error: JobError, text: Callable[[Any], str], full: bool) -> Iterator[str]:
     """What the worker caught comes first, and behind each exception what brought it about."""
+    common = "" if full else _common_folder(error)
     if not error.raised:
-        yield from _frame_lines(error.frames, text, full)
+        yield from _frame_lines(error.frames, text, common, full)
         return
     for number, raised in enumerate(reversed(error.raised)):
         what = escape(text(raised.text.split("\n", 1)[0] or "unknown"))
         yield f"  {_LED_TO[raised.led_to or 'context']} {what}" if number else f"  {what}"
-        for line in _frame_lines(raised.frames, text, full):
+        for line in _frame_lines(raised.frames, text, common, full):
             yield f"  {line}"
 
 
-def _frame_lines(frames: Sequence[Frame], text: Callable[[Any], str], full: bool) -> Iterator[str]:
+def _common_folder(error: JobError) -> str:
+    """The folder that the application's frames have in common, but for its last part: `/srv/` of
+    `/srv/shop/mail.py` and `/srv/shop/tasks.py`. Empty if there is none."""
+    raised = [frame for one in error.raised for frame in one.frames]
+    folders = [
+        frame.path.rpartition("/")[0] for frame in raised or error.frames if _library(frame.path) is None
+    ]
+    if not folders or not all(folder.startswith("/") for folder in folders):
+        return ""
+    return posixpath.commonpath(folders).rpartition("/")[0] + "/"
+
+
+def _shown_path(path: str, common: str, *, full: bool) -> str:
+    """Relative to site-packages, or to the project's folder."""
+    found = None if full else _LIBRARY_PATH.search(path)
+    return path[found.start("name") :] if found else path.removeprefix(common)
+
+
+def _frame_lines(
+    frames: Sequence[Frame], text: Callable[[Any], str], common: str, full: bool
+) -> Iterator[str]:
     """The application's frames with their source. Those of libraries in a row are folded into one line,
     unless `full` or there are no others."""
     folds = not full and any(_library(frame.path) is None for frame in frames)
@@ -148,7 +230,9 @@ def _frame_lines(frames: Sequence[Frame], text: Callable[[Any], str], full: bool
             yield f"  … {len(folded)} {'frame' if len(folded) == 1 else 'frames'} in {escape(text(names))}"
             continue
         for frame in group:
-            yield f"  {escape(text(frame.path))}:{frame.line} in {escape(text(frame.function or '?'))}"
+            # Redacted first: a part of a path may not look like a secret any more.
+            path = _shown_path(text(frame.path), common, full=full)
+            yield f"  {escape(path)}:{frame.line} in {escape(text(frame.function or '?'))}"
             if frame.source:
                 yield f"      {escape(text(frame.source))}"
 
@@ -164,15 +248,33 @@ def _data_lines(detail: JobDetail, show_secrets: bool, full: bool) -> Iterator[s
     if record is None:
         return
     shown: dict[str, Any] = dict(record) if show_secrets else redact(record)
-    for title, key in (("Arguments", "args"), ("Keyword arguments", "kwargs"), ("Result", "result")):
-        if shown.get(key) not in (None, [], {}):
-            yield ""
-            yield f"{title}:"
-            yield from (f"  {line}" for line in value_lines(shown[key], full=full))
-    rest = {
-        key: value for key, value in shown.items() if key not in _SHOWN_ELSEWHERE and value not in (None, [])
-    }
-    if rest:
-        yield ""
-        yield "Other fields:"
-        yield from (f"  {line}" for line in value_lines(rest, full=full))
+    titled = {"Arguments": "args", "Keyword arguments": "kwargs", "Result": "result"}
+    values = [(title, shown.get(key)) for title, key in titled.items()]
+    values.append(
+        (
+            "Other fields",
+            {
+                key: value
+                for key, value in shown.items()
+                if key not in _SHOWN_ELSEWHERE and value not in (None, [])
+            },
+        )
+    )
+    before: list[str] = ["", ""]
+    for title, value in values:
+        if value not in (None, [], {}):
+            lines = _value_lines(title, value, full=full)
+            if len(before) > 1 or len(lines) > 1:
+                yield ""
+            yield from lines
+            before = lines
+
+
+def _value_lines(title: str, value: Any, *, full: bool) -> list[str]:
+    """On the line of its title if there is room, else below."""
+    lines = list(value_lines(value, full=full))
+    is_short = sum(map(len, lines)) <= 2 * _INLINE
+    inline = escape(json.dumps(value, ensure_ascii=False)) if is_short else ""
+    if is_short and len(title) + len(inline) <= _INLINE:
+        return [f"{title + ':':<14}{' ' * (len(title) > 12)}{inline}"]
+    return [f"{title}:", *(f"  {line}" for line in lines)]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from asyncmq_cli.models.changes import AuditEvent
 from asyncmq_cli.models.job_details import JobDetail
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.output.text.job_detail import job_lines
@@ -21,10 +24,10 @@ def test_each_exception_of_a_chain_stands_over_its_own_frames() -> None:
     lines = shown(TRACEBACK)
     assert lines[lines.index("Frames, the last called last:") + 1 :] == [
         "  app.errors.DeliveryError: no mail server",
-        "    /app/tasks.py:30 in send",
+        "    app/tasks.py:30 in send",
         '        raise DeliveryError("no mail server") from exc',
         "  caused by ConnectionRefusedError: [Errno 111] Connection refused",
-        "    /app/mail.py:12 in connect",
+        "    app/mail.py:12 in connect",
         "        sock.connect(address)",
     ]
 
@@ -52,7 +55,7 @@ def test_a_single_traceback_is_one_block() -> None:
 
 @pytest.mark.parametrize("cut", range(0, len(TRACEBACK), 7))
 def test_a_traceback_that_was_cut_is_shown_as_far_as_it_goes(cut: int) -> None:
-    paths = [line.strip() for line in shown(TRACEBACK[:cut] or " ") if line.strip().startswith("/app/")]
+    paths = [line.strip() for line in shown(TRACEBACK[:cut] or " ") if line.strip().startswith("app/")]
     assert len(paths) == len(set(paths)) <= 2
 
 
@@ -62,7 +65,7 @@ def test_a_frames_path_and_source_are_redacted_as_in_json() -> None:
         '    os.environ["DB_PASSWORD"] = "hunter2"\nValueError: no'
     )
     lines = "\n".join(shown(text))
-    assert "/srv/token=[redacted]" in lines and 'os.environ["DB_PASSWORD"] = "[redacted]"' in lines
+    assert "token=[redacted]" in lines and 'os.environ["DB_PASSWORD"] = "[redacted]"' in lines
     assert "hunter2" not in lines
 
 
@@ -86,7 +89,7 @@ def test_frames_of_libraries_are_folded_where_the_application_has_some() -> None
     assert lines[lines.index("Frames, the last called last:") + 1 :] == [
         "  ValueError: no",
         "    … 2 frames in asyncmq",
-        "    /srv/shop/mail.py:9 in send",
+        "    shop/mail.py:9 in send",
         "        return json.loads(text)",
         "    … 2 frames in json, six",
     ]
@@ -97,3 +100,49 @@ def test_frames_of_libraries_alone_are_shown() -> None:
     assert any(
         "handle_job" in line for line in shown(IN_LIBRARIES.replace("/srv/shop", "/opt/site-packages/x"))
     )
+
+
+def test_paths_are_relative_to_the_project_or_to_site_packages() -> None:
+    alone = "\n".join(shown(IN_LIBRARIES.replace("/srv/shop", "/venv/lib/python3.12/site-packages/x")))
+    assert "  asyncmq/workers.py:431 in handle_job" in alone and "/venv" not in alone
+    assert "    /srv/shop/mail.py:9 in send" in shown(IN_LIBRARIES, full=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "record", "dead_at", "state"),
+    [
+        ("failed", {"created_at": 40.0}, 100.0, "failed 15m ago, 1m after it was created"),
+        ("failed", {"created_at": 400.0}, 100.0, "failed 15m ago"),
+        ("active", {"created_at": 10.0, "active_since": 940.0}, None, "active for 1m, after waiting 15m 30s"),
+        ("active", {"active_since": "soon"}, None, "active"),
+        ("waiting", {"created_at": 970.0, "delay_until": 990.0}, None, "waiting for 10s"),
+        ("completed", {"created_at": 970.0}, None, "completed"),
+    ],
+)
+def test_the_state_says_for_how_long(
+    status: str, record: dict[str, object], dead_at: float | None, state: str
+) -> None:
+    job = Job("q", "1", status, record, dead_at=dead_at)
+    lines = list(job_lines(JobDetail(job, None, None), now=1000.0, show_secrets=False))
+    assert f"State:        {state}" in lines
+
+
+def test_the_audit_trail_says_who_changed_the_job_and_why() -> None:
+    done = AuditEvent(
+        400.0, "job.retry", "jobs.single", "success", "q", "1", "ann", {"reason": "mail is back"}, None
+    )
+    failed = replace(done, status="failed", error="no job '1'", details={})
+    job = Job("q", "1", "waiting", {"created_at": 1.0})
+    lines = list(job_lines(JobDetail(job, None, None), now=1000.0, show_secrets=False, audit=[failed, done]))
+    assert "State:        waiting for 10m" in lines
+    assert lines[-2:] == [
+        "Audit:        job.retry failed, by ann 10m ago: no job '1'",
+        'Audit:        retried by ann 10m ago: "mail is back"',
+    ]
+
+
+def test_short_values_stand_beside_their_titles() -> None:
+    job = Job("q", "1", "waiting", {"args": [1], "kwargs": {"text": "x" * 70}})
+    lines = list(job_lines(JobDetail(job, None, None), now=1000.0, show_secrets=False))
+    assert "Arguments:    [1]" in lines
+    assert "Keyword arguments:" in lines
