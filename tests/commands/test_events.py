@@ -253,7 +253,7 @@ def test_a_person_is_told_what_happened_since_the_last_round(server: PrivateRedi
 
     words = ("events", "tail", "--interval", "0.1", "--no-record")
     with LiveTerminal(*words, url=server.url, columns=200) as terminal:
-        terminal.shows("what happens follows")
+        terminal.shows("watching ")
         library.with_backend(server.url, fill)
         # The three may complete in one round or in several.
         terminal.shows("completed", "1 failed (ConnectionRefusedError)", "paused")

@@ -25,8 +25,8 @@ def first(snapshot: Snapshot, *, utc: bool) -> str:
     )
     queues, workers = len(snapshot.stats or ()), snapshot.total_workers
     return (
-        f"{clock(snapshot.now, utc=utc)}  {counted(queues, 'queue')}: {states}; "
-        f"{counted(workers, 'worker')}; what happens follows"
+        f"{clock(snapshot.now, utc=utc)}  watching {counted(queues, 'queue')}: {states}; "
+        f"{counted(workers, 'worker')}"
     )
 
 

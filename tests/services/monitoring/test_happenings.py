@@ -67,4 +67,4 @@ def test_workers() -> None:
 def test_the_first_line_says_what_there_is() -> None:
     rows = [row(waiting=4, active=1, failed=None, workers=2)]
     line = text.first(Snapshot(1e9, rows), utc=True)
-    assert line == "01:46:40  1 queue: 4 waiting, 1 active, ? failed; 2 workers; what happens follows"
+    assert line == "01:46:40  watching 1 queue: 4 waiting, 1 active, ? failed; 2 workers"
