@@ -28,9 +28,11 @@ from asyncmq_cli.demo.environment import DemoEnvironment
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "images"
 WIDTH, HEIGHT = 100, 40
-GROUP = "3c1b75f4a9e7"
+GROUP = "7631966af00c"
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SINCE = re.compile(r"new since \d\d:\d\d")
+_ADDRESS = re.compile(r"unix://[^\s\x1b]*")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+00:00")
 _TENS, _ONES = re.compile(r"\b\d\ds\b"), re.compile(r"\b\ds\b")
 _PACKAGES = re.compile(r"/\S+/site-packages/")
@@ -67,6 +69,8 @@ class Studio:
         text = _PACKAGES.sub("", text).replace(f"{ROOT}/", "")
         text = _UUID.sub(lambda found: self._steady_id(found[0]), text)
         text = _MOMENT.sub(lambda found: "2026-03-06T15:49:46.204000+00:00"[: len(found[0])], text)
+        text = _SINCE.sub("new since 15:49", text)
+        text = _ADDRESS.sub(lambda found: "redis://localhost:6379/0".rjust(len(found[0])), text)
         return _ONES.sub("4s", _TENS.sub("12s", text))
 
     def _steady_id(self, found: str) -> str:

@@ -141,7 +141,7 @@ def retry(
 
     \b
     Examples:
-      asyncmq dlq retry emails --group 3f9c21 --limit 10
+      asyncmq dlq retry --group 3f9c21 --limit 10
       asyncmq dlq retry emails --group 3f9c21 --percent 10 --rate 50/s --abort-above 20%
       asyncmq dlq retry emails --group 3f9c21 --limit 5 --wait 2m
     """

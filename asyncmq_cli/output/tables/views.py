@@ -94,6 +94,8 @@ def groups(
     shown = _shown(show_secrets)
     by = "cause" if found is None else found.by
     trend = _trend_of(found)
+    # Of one queue, the queues are not shown.
+    ample = 36 if found is not None and len(found.queues) == 1 else 26
     deaths = _deaths_over_time(found, spark)
     first: tuple[Column[FailureGroup], ...] = (
         Column("GROUP", lambda group: group.id, "id", short=lambda text: text[:_GROUP_SHOWN]),
@@ -115,7 +117,9 @@ def groups(
         )
     return (
         *first,
-        Column("CAUSE", lambda group: shown(group.cause), short=_without_module, ample=26, least=16, worth=2),
+        Column(
+            "CAUSE", lambda group: shown(group.cause), short=_without_module, ample=ample, least=16, worth=2
+        ),
         *(() if by == "cause" else (Column("CAUSES", _causes, "number", wide=True, worth=1),)),
         Column("COUNT", lambda group: group.count, "number", worth=3),
         Column(
