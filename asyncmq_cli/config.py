@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from asyncmq_cli import config_file
+from asyncmq_cli import __version__, config_file
 from asyncmq_cli.config_file import Chosen, ConfigFile
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.address import Address, parse
+from asyncmq_cli.models.address import Address, parse, with_options
 from asyncmq_cli.models.guard import Rules
 from asyncmq_cli.models.values import COLOR_CHOICES, CONTEXT_COLORS
 
@@ -48,7 +48,8 @@ class Config:
     heartbeat_ttl: float
     password_file: str | None = None
     password_command: tuple[str, ...] | None = None
-    """At most one of the two, and none where the address has a password."""
+    credentials: str | None = None
+    """At most one of the three, and none where the address has a password."""
     warnings: tuple[str, ...] = ()
     """What went wrong and did not matter enough to be an error."""
     max_payload: int = DEFAULT_MAX_PAYLOAD
@@ -80,12 +81,20 @@ class Config:
         if self.password_command is not None:
             # Its arguments may hold a secret.
             return f"printed by {self.password_command[0]!r}"
+        if self.credentials is not None:
+            return f"a token of {self.credentials}"
         return None if self.address.password is None else "in the URL"
+
+    @property
+    def client_name(self) -> bytes:
+        """The connection's name in CLIENT LIST: printable ASCII without spaces."""
+        text = f"asyncmq-cli/{__version__}:{self.actor}"
+        return re.sub(rb"[^!-~]", b"_", text.encode("utf-8", "replace"))[:200]
 
     @property
     def shown_url(self) -> str:
         """The Redis URL without its password, for messages."""
-        if self.password_file is None and self.password_command is None:
+        if self.password_file is None and self.password_command is None and self.credentials is None:
             return self.address.shown
         # Then what stands before the @ is a user's name.
         return replace(self.address, password="").shown
@@ -181,6 +190,8 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
     return replace(found, origins=origins)
 
 
+_PASSWORD_KEYS = ("password_file", "password_command", "credentials")
+_PASSWORD_VARIABLES = ("ASYNCMQ_PASSWORD_FILE", "ASYNCMQ_PASSWORD_COMMAND", "ASYNCMQ_CREDENTIALS")
 _OFF = ("", "0", "false", "no", "off")
 
 
@@ -234,7 +245,7 @@ def _place(flags: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile) -
         return _of_url(_Place(source, parse(str(given[source]), source)), chosen, env, file)
     url = file.settings.get("redis_url")
     source = _FILE if url else ""
-    address = parse(_with_variables(url, env, _FILE), _FILE) if url else parse(DEFAULT_REDIS_URL)
+    address = _parsed(file.settings, env, _FILE) if url else parse(DEFAULT_REDIS_URL)
     return _recognised(_Place(source, address, secrets=file.settings), env, file)
 
 
@@ -257,7 +268,15 @@ def _address_of(name: str, keys: Mapping[str, Any], env: Mapping[str, str], file
     source = f"context {name!r}"
     if not keys.get("redis_url"):
         raise UsageProblem(f"[context.{name}] has no redis_url", hint=f"it stands in {file.path}")
-    return parse(_with_variables(keys["redis_url"], env, source), source)
+    return _parsed(keys, env, source)
+
+
+def _parsed(keys: Mapping[str, Any], env: Mapping[str, str], source: str) -> Address:
+    """The address of the file or of a context, with the options that stand beside it."""
+    address = parse(_with_variables(keys["redis_url"], env, source), source)
+    options = {key: str(keys[key]) for key in config_file.CONNECTION_KEYS if key in keys}
+    paths = {key: str(Path(options[key]).expanduser()) for key in config_file.PATH_KEYS if key in options}
+    return with_options(address, {**options, **paths}, source)
 
 
 def _of_url(found: _Place, chosen: Chosen | None, env: Mapping[str, str], file: ConfigFile) -> _Place:
@@ -328,12 +347,14 @@ def _with_variables(url: str, env: Mapping[str, str], where: str) -> str:
 def _password_source(env: Mapping[str, str], place: _Place) -> dict[str, Any]:
     """`password_file` or `password_command`, or neither. The environment wins over the file, whose password
     is for its own URL: no other server is sent it."""
-    names = {"ASYNCMQ_PASSWORD_FILE": "password_file", "ASYNCMQ_PASSWORD_COMMAND": "password_command"}
+    names = dict(zip(_PASSWORD_VARIABLES, _PASSWORD_KEYS, strict=True))
     given = {key: env[name] for name, key in names.items() if env.get(name)} or {
         key: place.secrets[key] for key in names.values() if place.secrets.get(key)
     }
     if len(given) > 1:
-        raise UsageProblem("password_file and password_command exclude each other")
+        raise UsageProblem(f"{' and '.join(given)} exclude each other")
+    if "credentials" in given:
+        return {"credentials": given["credentials"]}
     if "password_file" in given:
         return {"password_file": str(Path(given["password_file"]).expanduser())}
     command = given.get("password_command")
@@ -347,9 +368,7 @@ def _password_source(env: Mapping[str, str], place: _Place) -> dict[str, Any]:
 
 
 def _password_origin(env: Mapping[str, str], found: Config, place: _Place) -> str:
-    variable = next(
-        (name for name in ("ASYNCMQ_PASSWORD_FILE", "ASYNCMQ_PASSWORD_COMMAND") if env.get(name)), ""
-    )
+    variable = next((name for name in _PASSWORD_VARIABLES if env.get(name)), "")
     if found.password_source is None:
         return DEFAULT
     return place.source if found.address.password is not None else variable or place.source or _FILE

@@ -57,6 +57,18 @@ def _yes_or_no(value: Any) -> str | None:
 
 
 GUARDS = ("confirm", "readonly")
+
+
+def _text_or_bool(value: Any) -> str | None:
+    return None if isinstance(value, str | bool) else "a text, or true or false"
+
+
+PATH_KEYS = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
+CONNECTION_KEYS = (
+    *PATH_KEYS,
+    *("ssl_password", "ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version", "ssl_ciphers", "client_name"),
+)
+"""Options of the URL that may stand beside it. One that the URL has too is that of the URL."""
 Check = Callable[[Any], "str | None"]
 """What the value must be, or None if it is that."""
 KEYS: Mapping[str, Check] = {
@@ -68,7 +80,10 @@ KEYS: Mapping[str, Check] = {
     "actor": _text,
     "color": _text,
     "redact": _names,
+    "credentials": _text,
+    **dict.fromkeys(CONNECTION_KEYS, _text_or_bool),
 }
+"""The keys outside of contexts."""
 CONTEXT_KEYS: Mapping[str, Check] = {
     **KEYS,
     "guard": _guard,

@@ -21,6 +21,7 @@ FAULTS = (
 )
 ENVIRONMENT = (
     ("ASYNCMQ_REDIS_URL, REDIS_URL", "The URL of Redis; the first one that is set counts."),
+    ("ASYNCMQ_CREDENTIALS", "A token in place of a password: aws:CACHE:REGION or azure."),
     ("ASYNCMQ_CONTEXT", "The context, a table [context.NAME] of the configuration file."),
     ("ASYNCMQ_PASSWORD_FILE", "The file that holds the password of Redis."),
     ("ASYNCMQ_PASSWORD_COMMAND", "A program that prints the password of Redis, run without a shell."),

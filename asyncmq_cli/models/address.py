@@ -100,6 +100,11 @@ def parse(url: str, source: str = "") -> Address:
     return _Parser(source).parse(url)
 
 
+def with_options(address: Address, options: Mapping[str, str], source: str) -> Address:
+    """The same address with further options, as they stand beside the URL. Raises UsageProblem."""
+    return _Parser(source).with_options(address, options)
+
+
 class _Parser:
     def __init__(self, source: str) -> None:
         self._where = f" of {source}" if source else ""
@@ -143,6 +148,10 @@ class _Parser:
             return self._sentinels(address, host, path)
         name, port = self._host(host)
         return replace(address, host=name, port=port, db=self._db(path, address.db))
+
+    def with_options(self, address: Address, options: Mapping[str, str]) -> Address:
+        query = "&".join(f"{name}={quote(value, safe='')}" for name, value in options.items())
+        return replace(address, options={**self._options(query, address.scheme), **address.options})
 
     def _sentinels(self, address: Address, hosts: str, path: str) -> Address:
         master, _, db = path.removeprefix("/").partition("/")

@@ -60,6 +60,13 @@ def connect(
     address = config.address
     if config.password_file is not None or config.password_command is not None:
         address = replace(address, password=password(config))
+    options = connection_options(address)
+    if config.credentials is not None:
+        from asyncmq_cli.storage.client.credentials import provider
+
+        # redis-py takes either these or a provider.
+        del options["username"], options["password"]
+        options["credential_provider"] = provider(config.credentials, address.username)
     if address.uses_tls:
         from asyncmq_cli.storage.client import tls
 
@@ -69,7 +76,7 @@ def connect(
             address,
             warn,
             {
-                **connection_options(address),
+                **options,
                 "socket_timeout": config.timeout,
                 "socket_connect_timeout": config.timeout,
                 "retry": Retry(NoBackoff(), 0),
@@ -88,6 +95,7 @@ def connect(
                 "unasked": LARGE if subscribes else SMALL,
                 "is_halted": is_halted,
                 "kind": None if warn is None else ServerKind(warn),
+                "own_name": b"" if "client_name" in options else config.client_name,
             },
         )
         # redis-py reports an unknown option only when it builds a connection.

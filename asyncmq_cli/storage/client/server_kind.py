@@ -26,7 +26,8 @@ class WrongServer(RedisError):
 
 
 class ServerKind:
-    """Checks the first connection of a client, and no other. `warn` is called for a replica that lags."""
+    """Checks the first connection of a client, and names every one. `warn` is called for a replica that
+    lags."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
@@ -34,9 +35,9 @@ class ServerKind:
 
     def check(self, connection: Any) -> None:
         """Raises WrongServer."""
+        said = _hello(connection)
         if self._is_known:
             return
-        said = _hello(connection)
         mode, role = said.get(b"mode"), said.get(b"role")
         if mode == b"cluster":
             raise WrongServer(*CLUSTER)
@@ -71,8 +72,10 @@ def replica_doubt(info: Mapping[str, str]) -> str | None:
 
 
 def _hello(connection: Any) -> dict[Any, Any]:
-    """The fields of HELLO's reply; empty if the server does not know HELLO or forbids it."""
-    connection.send_command("HELLO", 2, check_health=False)
+    """The fields of HELLO's reply; empty if the server does not know HELLO or forbids it. It also names the
+    connection, for CLIENT LIST."""
+    name = ("SETNAME", connection.own_name) if connection.own_name else ()
+    connection.send_command("HELLO", 2, *name, check_health=False)
     try:
         said = connection.read_response()
     except ResponseError as exc:
@@ -96,9 +99,12 @@ class Introduced:
     """A connection that checks the kind of server before its first command."""
 
     kind: ServerKind | None = None
+    own_name: bytes = b""
 
     def on_connect_check_health(self, *args: Any, **kwargs: Any) -> None:
         client_library: Any = super()
         client_library.on_connect_check_health(*args, **kwargs)
         if self.kind is not None:
             self.kind.check(self)
+        elif self.own_name:
+            _hello(self)

@@ -1,0 +1,104 @@
+"""Short-lived tokens in place of a password: AWS IAM and Microsoft Entra ID.
+
+redis-py asks a credential provider for user and password on every connection. The libraries behind them are
+extras, `asyncmq-cli[aws]` and `asyncmq-cli[azure]`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from urllib.parse import urlencode
+
+from redis.credentials import CredentialProvider
+
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.storage.client.server_kind import WrongServer
+
+FORMS = "aws:CACHE:REGION, aws-serverless:CACHE:REGION, aws-memorydb:CLUSTER:REGION or azure"
+_AWS = {"aws": "elasticache", "aws-serverless": "elasticache", "aws-memorydb": "memorydb"}
+_TOKEN_SECONDS = 900
+_ENTRA_SCOPE = "https://redis.azure.com/.default"
+
+
+# They would log tracebacks and advice onto the operator's screen.
+for _name in ("azure", "botocore", "msal", "redis_entraid"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+    logging.getLogger(_name).propagate = False
+
+
+def provider(setting: str, user: str | None) -> CredentialProvider:
+    """The provider that the setting names, for this user. Raises UsageProblem."""
+    kind, *names = setting.split(":")
+    if kind == "azure" and not names:
+        return _Reporting(kind, _entra())
+    if kind not in _AWS or len(names) != 2 or not all(names):
+        raise UsageProblem(f"credentials cannot be {setting!r}", hint=f"they are {FORMS}")
+    if user is None:
+        raise UsageProblem(
+            f"credentials = {setting!r} need a user", hint="it stands in the URL: rediss://USER@HOST"
+        )
+    return _Reporting(kind, _Iam(user, *names, kind=kind))
+
+
+class _Reporting(CredentialProvider):
+    """Turns whatever a provider's library raises into an error of ours."""
+
+    def __init__(self, kind: str, provider: Any) -> None:
+        self._kind, self._provider = kind, provider
+
+    def get_credentials(self) -> Any:
+        try:
+            return self._provider.get_credentials()
+        except Exception as exc:
+            # The rest is a lecture on every way to log in.
+            why = str(exc).strip().partition("\n")[0].strip() or type(exc).__name__
+            raise WrongServer("redis_credentials", f"no credentials from {self._kind}: {why}") from exc
+
+
+class _Iam(CredentialProvider):
+    """A request to `connect`, signed with the AWS credentials that botocore finds, is the password."""
+
+    def __init__(self, user: str, name: str, region: str, *, kind: str) -> None:
+        try:
+            import botocore.session
+            from botocore.model import ServiceId
+            from botocore.signers import RequestSigner
+        except ImportError as exc:
+            raise _missing("aws", "botocore") from exc
+        self._user, self._name, self._region = user, name, region
+        self._query = {"Action": "connect", "User": user}
+        if kind == "aws-serverless":
+            self._query["ResourceType"] = "ServerlessCache"
+        session = botocore.session.get_session()
+        service = _AWS[kind]
+        self._signer = RequestSigner(
+            ServiceId(service),
+            region,
+            service,
+            "v4",
+            session.get_credentials(),
+            session.get_component("event_emitter"),
+        )
+
+    def get_credentials(self) -> tuple[str, str]:
+        url = f"https://{self._name}/?{urlencode(self._query)}"
+        request = {"method": "GET", "url": url, "body": {}, "headers": {}, "context": {}}
+        signed: str = self._signer.generate_presigned_url(
+            request, operation_name="connect", expires_in=_TOKEN_SECONDS, region_name=self._region
+        )
+        return self._user, signed.removeprefix("https://")
+
+
+def _entra() -> Any:
+    try:
+        from redis_entraid.cred_provider import create_from_default_azure_credential
+    except ImportError as exc:
+        raise _missing("azure", "redis-entraid") from exc
+    return create_from_default_azure_credential((_ENTRA_SCOPE,))
+
+
+def _missing(extra: str, library: str) -> UsageProblem:
+    return UsageProblem(
+        f"credentials of {extra} need the library {library}", hint=f"pip install 'asyncmq-cli[{extra}]'"
+    )
