@@ -158,6 +158,25 @@ def show(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
             session.out.line(line)
 
 
+@command(app, "tree", "queues")
+def tree(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -> None:
+    """Draw the family of a job: what it waits for, and what waits for it, with their states.
+
+    \b
+    Example:
+      asyncmq jobs tree 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
+    """
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.text import job_detail
+
+    found = session.jobs.tree(*one_job(session, queue, job_id))
+    if session.out.for_programs or session.out.for_people:
+        session.detail(lambda: documents.tree(found), lambda now: job_detail.tree_lines(found))
+        return
+    session.out.rows(list(found.drawn()), views.TREE, now=session.now())
+
+
 @command(app, "retry", "queues", "filters", "bulk", "abort")
 def retry(
     session: Session,

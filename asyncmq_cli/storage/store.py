@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.integrity.candidates import QueueWalk
     from asyncmq_cli.storage.integrity.damaged_keys import OrphanedKey
     from asyncmq_cli.storage.integrity.evidence import Evidence
+    from asyncmq_cli.storage.read.family import Bonds
     from asyncmq_cli.storage.read.latest_jobs import PlacedJob
     from asyncmq_cli.storage.read.lists import JobLists
     from asyncmq_cli.storage.read.repeatables import Repeatables
@@ -160,6 +161,12 @@ class Store:
         from asyncmq_cli.storage.read.find_jobs import find_jobs
 
         return find_jobs(self._redis, queues, job_ids, lambda problem: self.warn(problem.message))
+
+    def bonds(self, queue: str, job_ids: Sequence[str], most: int) -> list[Bonds]:
+        """What the sets of dependencies hold of these few jobs, up to `most` each; warns of damaged ones."""
+        from asyncmq_cli.storage.read.family import read_bonds
+
+        return read_bonds(self._redis, queue, job_ids, most, lambda problem: self.warn(problem.message))
 
     def find_repeating(self, queue: str, job_ids: Collection[str]) -> set[str]:
         """The jobs among these that have several dead letters. Empty if the queue has too many to read."""

@@ -30,6 +30,7 @@ READERS: dict[str, Args] = {
     "queues show": ("queues", "show", QUEUE),
     "jobs list": ("jobs", "list", QUEUE, "--state", "failed"),
     "jobs show": ("jobs", "show", QUEUE, "dead"),
+    "jobs tree": ("jobs", "tree", QUEUE, "dead"),
     "dlq list": ("dlq", "list", QUEUE),
     "dlq groups": ("dlq", "groups", QUEUE),
     "repeatables list": ("repeatables", "list"),

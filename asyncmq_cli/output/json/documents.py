@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent, ChangeReport, ChangeResult, RetryOutcome
     from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.findings import Diagnosis, Finding
-    from asyncmq_cli.models.job_details import JobDetail, JobError
+    from asyncmq_cli.models.job_details import Family, JobDetail, JobError, Relative, Tree
     from asyncmq_cli.models.job_lists import JobPage
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.models.repeatables import ComingRun, Repeatable
@@ -169,6 +169,42 @@ def job_detail(detail: JobDetail, *, show_secrets: bool) -> Document:
         **job(detail.job, show_secrets=show_secrets),
         "result": detail.result if show_secrets else redact(detail.result),
         "error": job_error(detail.error, show_secrets=show_secrets),
+        **family(detail.family),
+    }
+
+
+def family(value: Family | None) -> Document:
+    """Null where the family was not read."""
+    if value is None:
+        return dict.fromkeys(("waits_for", "waits_for_total", "awaited_by", "awaited_by_total"))
+    return {
+        "waits_for": [_relative(one) for one in value.parents],
+        "waits_for_total": value.parents_total,
+        "awaited_by": [_relative(one) for one in value.children],
+        "awaited_by_total": value.children_total,
+    }
+
+
+def _relative(one: Relative) -> Document:
+    return {"id": redact_text(one.id), "status": redact_any(one.status), "pending": one.pending}
+
+
+def tree(value: Tree) -> Document:
+    return {
+        "queue": value.queue,
+        "job_id": redact_text(value.job_id),
+        "jobs": [
+            {
+                "id": redact_text(node.id),
+                "task_id": redact_any(node.task_id),
+                "status": redact_any(node.status),
+                "waits_for": list(map(redact_text, node.parents)),
+                "awaited_by": list(map(redact_text, node.children)),
+            }
+            for node in value.nodes.values()
+        ],
+        "cycles": [list(map(redact_text, ring)) for ring in value.cycles],
+        "is_whole": value.is_whole,
     }
 
 

@@ -18,6 +18,7 @@ from asyncmq_cli.output.text.times import clock, date, interval, moment, relativ
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent, AuditRun, ChangeResult
     from asyncmq_cli.models.failures import FailureGroup, FailureGroups
+    from asyncmq_cli.models.job_details import TreeNode
     from asyncmq_cli.models.job_lists import JobPage
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.models.problems import Problem
@@ -348,6 +349,15 @@ def look_at(problem: Problem) -> str:
     words = (problem.queue if word == "QUEUE" else word for word in _LOOKS[problem.kind])
     return shlex.join(["asyncmq", *words])
 
+
+TREE: tuple[Column[tuple[int, TreeNode, str | None]], ...] = (
+    Column("DEPTH", lambda row: row[0], "number"),
+    Column("ID", lambda row: redact_text(row[1].id), "id"),
+    Column("STATE", lambda row: redact_any(row[1].status), "state"),
+    Column("TASK", lambda row: redact_any(row[1].task_id), "path"),
+    Column("NOTE", lambda row: row[2]),
+)
+"""Each job of a tree below what it waits for, as `Tree.drawn` gives them."""
 
 AUDIT: tuple[Column[AuditEvent], ...] = (
     Column("TIME", lambda event: event.timestamp, "time", worth=3),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from asyncmq_cli.models.changes import AuditEvent
-    from asyncmq_cli.models.job_details import Frame, JobDetail, JobError
+    from asyncmq_cli.models.job_details import Frame, JobDetail, JobError, Relative, Tree
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.output.tables.columns import Column
@@ -79,7 +79,7 @@ def job_lines(
     pairs += _times(job, now)
     pairs += [(title, job.get(key)) for title, key in (("Priority", "priority"), ("Time to live", "ttl"))]
     pairs.append(("Failed tries", (views.tries(job) or "").replace("/", " of ") or None))
-    pairs.append(("Waits for", _parents(job.get("depends_on"))))
+    pairs += [("Waits for", _parents(detail)), ("Awaited by", _children(detail))]
     pairs += [("Audit", audit_text(event, now)) for event in audit]
     for title, value in pairs:
         if value is not None:
@@ -145,10 +145,49 @@ def coloured(lines: Iterable[str]) -> Text:
     return whole
 
 
-def _parents(depends_on: Any) -> str | None:
-    """As it is where it is no list, which AsyncMQ makes of it."""
-    named = map(str, depends_on) if isinstance(depends_on, list) else [str(depends_on or "")]
-    return ", ".join(named) or None
+_RELATIVES = 10
+
+
+def _parents(detail: JobDetail) -> str | None:
+    if detail.family is None:
+        return None
+    return _relatives(detail.family.parents, detail.family.parents_total)
+
+
+def _children(detail: JobDetail) -> str | None:
+    if detail.family is None:
+        return None
+    return _relatives(detail.family.children, detail.family.children_total)
+
+
+def _relatives(relatives: Sequence[Relative], total: int) -> str | None:
+    shown = [f"{one.id} ({one.status or 'no such job'})" for one in relatives[:_RELATIVES]]
+    more = [f"{total - len(shown):,} more"] if total > len(shown) else []
+    return ", ".join([*shown, *more]) or None
+
+
+def tree_lines(tree: Tree) -> Iterator[str]:
+    """The family of a job, each below what it waits for."""
+    rows = list(tree.drawn())
+    # Whether something stands below on the same level, line by line from the last.
+    open_levels: set[int] = set()
+    marks: list[str] = []
+    for depth, _, _ in reversed(rows):
+        open_levels = {level for level in open_levels if level <= depth}
+        bars = "".join("│   " if level in open_levels else "    " for level in range(1, depth))
+        marks.append(bars + (("├── " if depth in open_levels else "└── ") if depth else ""))
+        open_levels.add(depth)
+    for mark, (_, node, note) in zip(reversed(marks), rows, strict=True):
+        words = [redact_text(node.id), node.status or "no such job", redact_text(node.task_id or "")]
+        notes = ["this job"] if node.id == tree.job_id else []
+        notes += [] if note is None else [note]
+        line = "  ".join(filter(None, words)) + (f"  ({', '.join(notes)})" if notes else "")
+        yield f"{mark}{escape(line)}"
+    for ring in tree.cycles:
+        names = " -> ".join(redact_text(name) for name in [*ring, ring[0]])
+        yield escape(f"A cycle, so none of these can run: {names}")
+    if not tree.is_whole:
+        yield "… there are more: only so many are read"
 
 
 def queue_lines(

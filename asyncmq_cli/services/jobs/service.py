@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.models.failures import FailureGroups
-from asyncmq_cli.models.job_details import JobDetail
+from asyncmq_cli.models.job_details import JobDetail, Tree
 from asyncmq_cli.models.job_lists import JobFilter, JobPage
 from asyncmq_cli.services.jobs.failure_groups import grouped, is_argument, of_known_group
+from asyncmq_cli.services.jobs.family import family_of, tree_of
 from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.services.jobs.lookup import job_not_found, require_queue
 from asyncmq_cli.services.jobs.pages import Page, every, every_unfiltered, filtered, unfiltered
@@ -105,7 +106,11 @@ class JobService:
                 times = location.job
                 job = replace(job, due_at=times.due_at, dead_at=times.dead_at, problem=times.problem)
         job = job.whole()
-        return JobDetail(job=job, result=job.get("result"), error=job_error(job))
+        return JobDetail(job, job.get("result"), job_error(job), family_of(self._store, job))
+
+    def tree(self, queue: str, job_id: str) -> Tree:
+        """The family of a job. Raises QueueNotFound or JobNotFound."""
+        return tree_of(self._store, self.show(queue, job_id).job)
 
     def heartbeats(self, jobs: Sequence[Job]) -> dict[tuple[str, str], float | None]:
         """When each of these jobs last had a heartbeat, by its queue and id."""
