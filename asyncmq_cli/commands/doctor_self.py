@@ -76,9 +76,11 @@ def _document(
         if rights is None
         else {
             "queue": queue,
+            "role": rights.role,
             "reading": _sorted_out(rights.reading),
             "changing": _sorted_out(rights.changing),
             "refused": rights.refused,
+            "cannot": [{"command": name, "lacks": lacks} for name, lacks in rights.lacks.items() if lacks],
         },
     }
 
@@ -122,8 +124,12 @@ def _sentences(document: dict[str, Any]) -> Iterator[str]:
     redis = document["redis"]
     yield f"redis        {redis['url']} (from {redis['from']})"
     yield f"user         {redis['user'] or '-'}"
+    if document["rights"]:
+        yield f"role         {document['rights']['role'] or 'none: less than a viewer'}"
     for name in ("reading", "changing") if document["rights"] else ():
         lacks = document["rights"][name]["lacks"]
         yield f"{name:<12} {'lacks ' + ' '.join(f'+{one}' for one in lacks) if lacks else 'every right'}"
+    for one in document["rights"]["cannot"] if document["rights"] else ():
+        yield f"cannot       {one['command']}: lacks {' '.join(f'+{name}' for name in one['lacks'])}"
     if document["rights"] and document["rights"]["refused"]:
         yield f"refused      {document['rights']['refused']}"

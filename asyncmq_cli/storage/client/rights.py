@@ -6,12 +6,14 @@ in a transaction that is discarded: that checks the same rights, changes nothing
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ExecAbortError, NoPermissionError, ResponseError
 
-from asyncmq_cli.models.rights import Rights
+from asyncmq_cli.models.rights import DISPENSABLE, Rights
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys
+from asyncmq_cli.storage.write import preflight
 
 if TYPE_CHECKING:
     import redis
@@ -29,11 +31,51 @@ def rights(client: redis.Redis, queue: str) -> Rights:
         if changing["multi"]:
             changing |= asked.each(_changing(queue))
             changing["discard"] = asked.takes(("DISCARD",))
-        return Rights(_user(asked), _server(asked), reading, changing, asked.refused)
+        taken = {**changing, **reading}
+        return Rights(_user(asked), _server(asked), reading, changing, asked.refused, _lacks(taken))
     finally:
         # The connection may be in a transaction, so do not use it again.
         connection.disconnect()
         pool.release(connection)
+
+
+_SCRIPTS = {
+    "queues pause": ("pause",),
+    "queues resume": ("resume",),
+    "queues forget": ("queue_forget",),
+    "jobs retry": ("retry",),
+    "jobs requeue": ("repair_enqueue", "repair_list"),
+    "jobs remove": ("remove",),
+    "jobs restore": ("restore",),
+    "jobs cancel": ("cancel",),
+    "dlq retry": ("retry",),
+    "dlq remove": ("remove",),
+    "repeatables add": ("repeatable_replace",),
+    "repeatables pause": ("repeatable_replace",),
+    "repeatables resume": ("repeatable_replace",),
+    "repeatables remove": ("repeatable_replace",),
+    "workers forget": ("worker_forget",),
+    "doctor --repair": ("repair_enqueue", "repair_list", "repair_forget", "repair_drop"),
+}
+"""The scripts of each command. A command that is not here is called like its script."""
+_EVERY_CHANGE = ("time", "multi", "exec", "discard", "eval", "evalsha", "type", "xadd")
+
+
+def _lacks(taken: Mapping[str, bool]) -> dict[str, list[str]]:
+    """For each command of ours that changes something, those of Redis that it needs and may not run."""
+    needs = preflight.commands_of()
+    named = {script for scripts in _SCRIPTS.values() for script in scripts}
+    others = {
+        script.replace("_", " "): (script,) for script in preflight.commands_of() if script not in named
+    }
+    needed = {
+        command: set(_EVERY_CHANGE).union(*(needs[one] for one in scripts))
+        for command, scripts in {**_SCRIPTS, **others}.items()
+    }
+    return {
+        command: sorted(one for one in names - DISPENSABLE if not taken.get(one, True))
+        for command, names in needed.items()
+    }
 
 
 class _Asked:

@@ -172,6 +172,15 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
 }
 
 
+def commands_of() -> dict[str, set[str]]:
+    """The commands that each script may run, in lower case."""
+    found: dict[str, set[str]] = {}
+    for name, on_keys in _COMMANDS.items():
+        script = name.partition(" ")[0]
+        found.setdefault(script, set()).update(command[0].lower() for on in on_keys for command in on)
+    return found
+
+
 def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: str = "") -> None:
     """Raise Redis's error for the first command that it would refuse, or ForeignQueue if the first key is of
     a queue of the RabbitMQ backend."""

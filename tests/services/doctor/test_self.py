@@ -86,7 +86,7 @@ def test_it_stands_alone(words: list[str], cli: Run) -> None:
 
 def test_the_rights_that_are_tried_are_those_of_the_documents(cli: Run) -> None:
     text = (DOCS / "connecting.md").read_text()
-    reader, operator = (
+    reader, _, operator = (
         set(re.findall(r"\+([a-z]+)", block)) for block in re.findall(r"```\n(~queue.*?)```", text, re.DOTALL)
     )
     rights = json.loads(cli("doctor", "--self", "--json").stdout)["rights"]
