@@ -442,7 +442,8 @@ def _raise_failures(report: ChangeReport) -> None:
         _raise_outcome(report.outcome)
         return
     alone = len(report.results) == 1
-    if alone or (all(isinstance(error, QueueNotFound) for error in errors) and report.queue is not None):
+    has_no_queue = not report.succeeded and all(isinstance(error, QueueNotFound) for error in errors)
+    if alone or (has_no_queue and report.queue is not None):
         raise errors[0]
     raise TargetsFailed(
         f"{len(errors)} of {len(report.results)} failed",

@@ -157,7 +157,9 @@ def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
     total = sum(one.count for one in meant)
     if total:
         what = tables.counted(total, "repair")
-        confirm.ask_about(session, diagnoses.lines_to_ask(meant), f"Make {what}?", f"make {what}")
+        remarks = confirm.of_overflow(session, total)
+        lines = diagnoses.lines_to_ask(meant)
+        confirm.ask_about(session, lines, f"Make {what}?", f"make {what}", remarks=remarks)
 
 
 def _by_code(session: Session, findings: Sequence[Finding], names: list[str]) -> Iterator[str]:

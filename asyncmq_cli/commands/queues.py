@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from asyncmq_cli.cli import watch
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.ids_from_stdin import queue_names
+from asyncmq_cli.cli.ids_from_stdin import literal, queue_names
 from asyncmq_cli.cli.params import DryRunOption, QueueArg, QueuesArg, ReasonOption, argument, option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
@@ -49,6 +49,7 @@ def list_(session: Session, globs: GlobsArg = None, sort: SortOption = None) -> 
       asyncmq queues list --watch 5
       asyncmq queues list --jq '.queues[] | select(.failed > 0).name'
     """
+    globs = [literal(glob) for glob in globs or ()]
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import views
     from asyncmq_cli.output.tables.columns import in_order_of
@@ -57,12 +58,12 @@ def list_(session: Session, globs: GlobsArg = None, sort: SortOption = None) -> 
         # An unknown column is refused before anything is read.
         in_order_of([], views.QUEUES, sort)
     if watch.is_wanted(session):
-        _watch(session, globs or [], sort)
+        _watch(session, globs, sort)
         return
     columns = views.queues_columns(session.out.for_people and not session.out.is_wide, session.out.fields)
     fields = _fields(session, columns, sort)
     notes = _Notes()
-    rows: Iterable[QueueStats] = session.warning_of_queues(session.queues.list(fields, globs or ()))
+    rows: Iterable[QueueStats] = session.warning_of_queues(session.queues.list(fields, globs))
     rows = notes.noting(rows)
     if sort is not None:
         rows = in_order_of(rows, views.QUEUES, sort)
@@ -72,7 +73,7 @@ def list_(session: Session, globs: GlobsArg = None, sort: SortOption = None) -> 
         hidden = 0 if session.out.fields else len(views.QUEUES) - len(columns)
         session.listing(rows, columns, documents.queues, documents.queue, hidden=hidden)
     if not notes.found:
-        session.note_no_queue(globs or ())
+        session.note_no_queue(globs)
     if notes.empty and session.out.for_people:
         one_is = "1 queue is empty" if len(notes.empty) == 1 else f"{len(notes.empty):,} queues are empty"
         session.out.footer(f"{one_is}: {command_line('queues', 'forget', notes.empty[0])}")

@@ -319,3 +319,16 @@ def test_a_change_that_meets_a_wrong_type_changes_nothing(key: str, client: redi
         assert "fault of asyncmq-cli" not in result.stderr, result.stderr
         if result.code:
             assert library.dump(client) == before, (verb, result)
+
+
+def test_a_job_of_which_only_the_record_is_left_can_be_shown_and_removed(
+    client: redis.Redis, run: Run
+) -> None:
+    client.set("jobs:ghost:left", json.dumps(library.job("left", status="completed")))
+    assert run("jobs", "show", "ghost", "left", "--json").json["id"] == "left"
+    unknown = run("jobs", "remove", "ghost", "other", "--yes")
+    assert (unknown.code, "no queue named 'ghost'" in unknown.stderr) == (4, True)
+    both = run("jobs", "remove", "ghost", "left", "other", "--yes", "--json")
+    assert (both.code, both.json["succeeded"], both.json["failed"]) == (1, 1, 1)
+    assert not client.exists("jobs:ghost:left")
+    assert run("jobs", "show", "ghost", "left").code == 4

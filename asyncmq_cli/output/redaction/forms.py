@@ -70,6 +70,11 @@ _NOT_IN_USERINFO = re.compile(r"""[\s"]|:\\?/\\?/|</|'[,)\]};]""")
 _AUTHORITY = re.compile(r":\\?/\\?/")
 # What begins like a port and a path is taken for one.
 _PORT = re.compile(r"[0-9]{1,5}[/?#]")
+# A URL at the end of a text, which may have been cut off before its `@`: what no port can be is a password.
+_CUT_OFF = re.compile(
+    r""":\\?/\\?/[^\s:@/?\#"'\[\]]{0,256}:(?P<value>(?!(?:[0-9]{0,5}|port)(?:[/?\#]|["']?\Z))[^\s@"'<>{}]{1,4000}\Z)""",
+    re.IGNORECASE,
+)
 _MYSQL_DSN = re.compile(r"(?P<before>(?<![\w.-])[\w.-]{1,64}:)[^\s:@/\"']{1,256}(?=@(?:tcp|unix)\()")
 # What stands in a URL as the user, or as the password, to say that the other one is the secret.
 _EMPTY_PASSWORDS = ("", "x", "x-oauth-basic", "api_token")
@@ -95,6 +100,8 @@ def without_known_forms(text: str) -> str:
     """`text` without secrets that their form alone gives away."""
     if "@" in text and _AUTHORITY.search(text):
         text = without_url_passwords(text)
+    if ":/" in text or ":\\/" in text:
+        text = _without_cut_off(text)
     if "@tcp(" in text or "@unix(" in text:
         text = _MYSQL_DSN.sub(rf"\g<before>{REDACTED}", text)
     if any(sign in text for sign in _SIGNS):
@@ -146,6 +153,14 @@ def without_url_passwords(text: str) -> str:
                 pieces += text[done:start], shown
                 done = at
     return "".join([*pieces, text[done:]])
+
+
+def _without_cut_off(text: str) -> str:
+    start = max(text.rfind("://"), text.rfind(":\\/\\/"))
+    found = _CUT_OFF.match(text, start) if start >= 0 else None
+    if found is None or not _SCHEME.search(text, max(0, start - 31), start):
+        return text
+    return text[: found.start("value")] + REDACTED
 
 
 def _userinfo(given: str) -> str | None:

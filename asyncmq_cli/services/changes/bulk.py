@@ -176,10 +176,12 @@ class JobRunner(Runner):
         repeating = self._repeating(queue, counted) if missing is None and "dlq" in places else set()
         rest = iter(counted)
         while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
-            if missing is not None:
-                yield from ((Attempt(self, queue, job_id), missing) for job_id in piece)
-                continue
             locations = self.store.locate(queue, piece, places, repeating)
+            if missing is not None:
+                # The record of a job alone does not make a queue, but `jobs show` shows it.
+                nowhere = [one for one in locations if not one.exists]
+                yield from ((Attempt(self, queue, one.id), missing) for one in nowhere)
+                locations = [one for one in locations if one.exists]
             pace.learn(len(locations), sum(location.size for location in locations))
             for located in self._with_parts(queue, locations):
                 yield from self._batches(self._decided(located, decide))

@@ -120,6 +120,7 @@ class _Run(JobRunner):
     def __init__(self, store: Store, codes: Collection[str], reason: str | None, dry_run: bool) -> None:
         super().__init__(store, ACTION, SOURCE, reason=reason, dry_run=dry_run)
         self._codes = codes
+        self._meant = 0
         self.left = Summary()
 
     def repair(self, found: Confirmed, stop: Stop) -> None:
@@ -127,10 +128,20 @@ class _Run(JobRunner):
         jobs, left_jobs = self._split(found.jobs, lambda one: one[0])
         definitions, left_of_queue = self._split(found.of_queue, lambda one: one.code)
         self.left.add(Confirmed(found.queue, left_jobs, left_of_queue, found.samples))
+        self._warn_of_overflow(len(jobs) + len(definitions))
         self._execute(self._batches(self._planned(found.queue, jobs)), stop)
         for one in definitions:
             stop.between_targets()
             self._repair_definition(found.queue, one)
+
+    def _warn_of_overflow(self, more: int) -> None:
+        kept, before = self.store.config.audit_maxlen, self._meant
+        self._meant += more
+        if before <= kept < self._meant and not self.dry_run:
+            self.store.warn(
+                f"the audit trail keeps about {kept:,} events (ASYNCMQ_AUDIT_MAXLEN): these repairs are more "
+                "and push out every earlier one"
+            )
 
     def _split(self, found: Iterable[T], code_of: Callable[[T], str]) -> tuple[list[T], list[T]]:
         """What is repaired, and what is left."""

@@ -317,3 +317,19 @@ def test_a_repair_that_repairs_nothing_says_what_it_leaves(server: PrivateRedis,
         screen = on_terminal("doctor", "--repair", *words, url=server.url, columns=200)
         assert screen.lines[0] == f"Nothing {said} repaired: 1 finding left as it is"
         assert "paused_backlog" in screen.text
+
+
+@pytest.mark.usefixtures("damaged")
+def test_repairs_that_fill_the_audit_trail_are_told_before(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "push out every earlier one"
+    monkeypatch.setenv("ASYNCMQ_AUDIT_MAXLEN", "7")
+    assert told in cli("doctor", "--repair").stderr
+    assert told not in cli("doctor", "--repair", "--yes", "--dry-run").stderr
+    done = cli("doctor", "--repair", "--yes").stderr
+    assert (done.count(told), done.startswith("warning: the audit trail keeps about 7")) == (1, True)
+
+
+@pytest.mark.usefixtures("damaged")
+def test_repairs_that_fit_the_audit_trail_need_no_warning(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASYNCMQ_AUDIT_MAXLEN", "8")
+    assert "push out" not in cli("doctor", "--repair", "--yes").stderr
