@@ -27,6 +27,7 @@ _HINTS: dict[tuple[str, str], Hint] = {
     # Jobs
     ("job_moved", ""): lambda facts: f"look at it again with {_show_job(facts)}",
     ("job_exists", ""): lambda facts: f"{_show_job(facts)} shows what is there",
+    ("lock_held", ""): "try again; such a lock ends by itself within 30 seconds",
     ("job_cancelled", ""): "remove it, and enqueue it again if it must run",
     ("job_id_reserved", ""): lambda facts: (
         f"{command_line('jobs', 'remove', facts['queue'], facts['job_id'])} takes the job out"

@@ -101,6 +101,7 @@ VALUES = {
             "schema.keys",
             "schema.location",
             "schema.rabbitmq",
+            "schema.records",
         ),
         *("write.audit_stream", "write.job_changes", "write.metrics_stream", "write.scripts"),
     )

@@ -101,11 +101,12 @@ def ask(
             with_queue=len(confirmation.by_queue) > 1,
             width=session.out.width,
         )
+    verb = confirmation.verb.replace("-", " ")
     ask_about(
         session,
         lines,
-        f"{confirmation.verb.capitalize()} {what} in {shown}?",
-        f"{confirmation.verb} {what} in {spelt}",
+        f"{verb.capitalize()} {what} in {shown}?",
+        f"{verb} {what} in {spelt}",
         remarks=[*confirmation.shares, *confirmation.remarks],
     )
 

@@ -75,6 +75,10 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 """Options that are tried as commands."""
 
 ELSEWHERE: Mapping[tuple[str, str], str] = {
+    ("", "enqueue"): "asyncmq jobs add",
+    ("queues", "enqueue"): "asyncmq jobs add",
+    ("", "push"): "asyncmq jobs add",
+    ("queues", "push"): "asyncmq jobs add",
     ("", "ps"): "asyncmq workers list",
     ("queues", "ps"): "asyncmq workers list",
     ("jobs", "ps"): "asyncmq jobs list QUEUE --state active",
@@ -105,8 +109,6 @@ _OBLITERATE = (
     "a queue is what it holds: see 'asyncmq jobs remove --help' for its jobs and 'asyncmq repeatables remove "
     "--help' for its schedules; 'asyncmq queues forget QUEUE' then takes it out of the lists"
 )
-_ENQUEUE = "the application enqueues jobs; 'asyncmq repeatables add --help' says how to schedule one here"
-_PROMOTE = "workers move delayed jobs as they are due; 'asyncmq jobs list QUEUE --state delayed' shows when"
 _STOP = "workers are stopped where they run; 'asyncmq queues pause --help' says how a queue stops"
 
 REASONS: Mapping[tuple[str, str], str] = {
@@ -122,9 +124,6 @@ MISSING: Mapping[str, tuple[str, str, str]] = {
     "empty": ("queues", "drain", _DRAIN),
     "clean": ("queues", "clean", _CLEAN),
     "obliterate": ("queues", "obliterate", _OBLITERATE),
-    "enqueue": ("jobs", "add", _ENQUEUE),
-    "push": ("jobs", "add", _ENQUEUE),
-    "promote": ("jobs", "run-now", _PROMOTE),
 }
 """What no verb does, and what to do instead. The reason counts as long as that noun has no such verb."""
 
@@ -137,8 +136,8 @@ LOOKS = frozenset((
     "look", "export", "dump", "log", "logs", "history", "follow", "dashboard", "failed", "dead",
 ))
 CHANGES = frozenset((
-    "add", "cancel", "forget", "pause", "record", "remove", "requeue", "restore", "resume", "retry",
-    "use",
+    "add", "cancel", "forget", "pause", "record", "remove", "requeue", "rerun", "restore", "resume", "retry",
+    "run", "run-now", "use",
 ))
 # fmt: on
 WITHOUT_SAFEGUARD = frozenset({"--yes", "--force"})

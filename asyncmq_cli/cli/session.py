@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.tables.columns import Column
     from asyncmq_cli.services.audit import AuditService
     from asyncmq_cli.services.backup.restore import RestoreService
+    from asyncmq_cli.services.changes.adding import AdditionService
     from asyncmq_cli.services.changes.jobs import JobChangeService
     from asyncmq_cli.services.changes.outcomes import OutcomeService
     from asyncmq_cli.services.doctor.repair import RepairService
@@ -83,6 +84,12 @@ class Services(ABC):
         from asyncmq_cli.services.changes.outcomes import OutcomeService
 
         return OutcomeService(self.store, self.job_changes.why_idle)
+
+    @cached_property
+    def additions(self) -> AdditionService:
+        from asyncmq_cli.services.changes.adding import AdditionService
+
+        return AdditionService(self.store)
 
     @cached_property
     def restores(self) -> RestoreService:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from asyncmq_cli.cli.ages import seconds
@@ -43,6 +44,28 @@ BackoffOption = Annotated[
     float | None,
     option("--backoff", "BASE", "Seconds before the n-th retry: BASE to the power of n.", callback=number),
 ]
+
+
+DelayOption = Annotated[
+    str | None, option("--delay", "DURATION", "Run it after 90s, 5m or 2h, and not at once.")
+]
+
+
+def job_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a new job, by the names of its options: texts as typed, or values of JSON. Raises
+    UsageProblem."""
+    found = {**given, "task": _name(str(given.get("task") or ""))}
+    for name, kind, words in (("args", list, "an array"), ("kwargs", dict, "an object")):
+        value = given.get(name)
+        found[name] = _json(f"--{name}", value, kind, words) if isinstance(value, str | None) else value
+        if not isinstance(found[name], kind) or _is_deeper(found[name], _MOST_LEVELS):
+            raise UsageProblem(f"{name} must be {words} of at most {_MOST_LEVELS} levels")
+    for name in ("ttl", "delay"):
+        if given.get(name) is not None:
+            found[name] = _duration(f"--{name}", str(given[name]))
+    if given.get("backoff") is not None:
+        found["backoff"] = _base(float(given["backoff"]))
+    return found
 
 
 def definition_of(

@@ -18,6 +18,7 @@ from asyncmq_cli.cli.params import (
     DryRunOption,
     JobArg,
     JobsArg,
+    QueueArg,
     QueueOrJobArg,
     ReasonOption,
     WaitOption,
@@ -27,6 +28,16 @@ from asyncmq_cli.cli.params import (
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets, wait_limit
 from asyncmq_cli.commands import NOUNS
+from asyncmq_cli.commands.adding import FromStdinArg, IdOption, OneTaskOption, UniqueOption, add_jobs
+from asyncmq_cli.commands.definitions import (
+    ArgsOption,
+    BackoffOption,
+    DelayOption,
+    KwargsOption,
+    PriorityOption,
+    RetriesOption,
+    TtlOption,
+)
 from asyncmq_cli.commands.restore import FileArg, restore_jobs
 from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
 
@@ -212,6 +223,97 @@ def retry(
             destructive=False,
             wait=wait_limit(wait, dry_run=dry_run),
         ),
+    )
+
+
+@command(app, "add")
+def add(
+    session: Session,
+    queue: QueueArg,
+    source: FromStdinArg = None,
+    task: OneTaskOption = None,
+    args: ArgsOption = None,
+    kwargs: KwargsOption = None,
+    job_id: IdOption = None,
+    unique: UniqueOption = None,
+    delay: DelayOption = None,
+    priority: PriorityOption = 5,
+    retries: RetriesOption = 0,
+    ttl: TtlOption = None,
+    backoff: BackoffOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask if the queue is new.")] = False,
+) -> None:
+    """Add a job, or many from standard input, as an application's producer would.
+
+    \b
+    Examples:
+      asyncmq jobs add emails --task app.send_receipt --kwargs '{"order": 20481}'
+      asyncmq jobs add emails --task app.send_digest --delay 2h --retries 3
+      jq -c .jobs[] jobs.json | asyncmq jobs add imports -
+    """
+    given = {
+        "task": task,
+        "args": args,
+        "kwargs": kwargs,
+        "id": job_id,
+        "unique": unique,
+        "delay": delay,
+        "priority": priority,
+        "retries": retries,
+        "ttl": ttl,
+        "backoff": backoff,
+    }
+    add_jobs(session, queue, source, given, reason=reason, dry_run=dry_run, yes=yes)
+
+
+@command(app, "run-now", "queues", "filters", "bulk")
+def run_now(
+    session: Session,
+    queue: QueueOrJobArg = None,
+    job_ids: JobsArg = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Let delayed jobs wait at once instead of when they are due: those named, or all that a filter finds.
+
+    \b
+    Examples:
+      asyncmq jobs run-now emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
+      asyncmq jobs run-now emails --task newsletter --limit 10
+    """
+    change_jobs(
+        session,
+        Targets(queue, job_ids, default_state="delayed"),
+        session.job_changes.run_now,
+        ChangeOptions("run-now", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
+    )
+
+
+@command(app, "rerun", "queues")
+def rerun(
+    session: Session,
+    queue: QueueOrJobArg = None,
+    job_ids: JobsArg = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Run completed or cancelled jobs again: add a copy of each under a new id.
+
+    Nothing is undone that the first run did. Failed jobs are run again by 'jobs retry'.
+
+    \b
+    Example:
+      asyncmq jobs rerun emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11 --reason "lost by the mail server"
+    """
+    change_jobs(
+        session,
+        Targets(queue, job_ids),
+        session.job_changes.rerun,
+        ChangeOptions("rerun", reason=reason, dry_run=dry_run, yes=yes, destructive=False),
     )
 
 

@@ -277,6 +277,30 @@ def resume(
     _report(session, "repeatable.resume", queue, addresses, change, dry_run=dry_run)
 
 
+@command(app, "run")
+def run(
+    session: Session,
+    queue: QueueArg,
+    repeatable_ids: IdsArg = None,
+    task: ByTaskOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Run definitions once, now: add the job that the scheduler would add. The schedule stays as it is.
+
+    \b
+    Examples:
+      asyncmq repeatables run emails 3f9c21d0
+      asyncmq repeatables run emails --task app.digest --reason "last night's failed"
+    """
+
+    def change(one: Address) -> RepeatableChange:
+        return session.repeatables.run(one, reason=reason, dry_run=dry_run)
+
+    addresses = _addresses(session, queue, repeatable_ids, task)
+    _report(session, "repeatable.run", queue, addresses, change, dry_run=dry_run)
+
+
 @command(app, "remove")
 def remove(
     session: Session,

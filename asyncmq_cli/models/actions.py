@@ -28,6 +28,9 @@ ACTIONS = (
     Action("queue.pause", "queues pause", _QUEUE, "Paused", "Would pause"),
     Action("queue.resume", "queues resume", _QUEUE, "Resumed", "Would resume", guarded=False),
     Action("queue.forget", "queues forget", _QUEUE, "Forgot", "Would forget"),
+    Action("job.add", "jobs add", _JOBS, "Added", "Would add", guarded=False),
+    Action("job.rerun", "jobs rerun", _JOBS, "Added", "Would add", "`details` has `copy_of`", guarded=False),
+    Action("job.run-now", "jobs run-now", _JOBS, "Moved up", "Would move up", "a delayed job waits at once"),
     Action(
         "job.retry", "jobs retry", _JOBS, "Retried", "Would retry", "a dead job waits again", guarded=False
     ),
@@ -40,6 +43,15 @@ ACTIONS = (
     Action("repeatable.create", "repeatables add", ("repeatables.new",), "Added", "Would add", guarded=False),
     Action("repeatable.pause", "repeatables pause", _REPEATABLE, "Paused", "Would pause"),
     Action("repeatable.resume", "repeatables resume", _REPEATABLE, "Resumed", "Would resume"),
+    Action(
+        "repeatable.run",
+        "repeatables run",
+        _REPEATABLE,
+        "Ran",
+        "Would run",
+        "`details` has `new_job`",
+        guarded=False,
+    ),
     Action("repeatable.remove", "repeatables remove", _REPEATABLE, "Removed", "Would remove"),
     Action(
         "worker.forget",

@@ -7,13 +7,16 @@ holds both.
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.models.guard import Guard
 from asyncmq_cli.storage.client.connection import answer_within, connect
 from asyncmq_cli.storage.client.refusals import redis_errors
@@ -41,6 +44,10 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.write.job_changes import Changes
     from asyncmq_cli.storage.write.metrics_stream import MetricsLog
     from asyncmq_cli.storage.write.scripts import Script, Scripts
+
+_LOCKED_FOR = 30
+"""Seconds after which a lock that was left ends by itself, as a producer's does."""
+_LOCK_PAUSE, _LOCK_MARGIN = 0.05, 5
 
 
 class Store:
@@ -141,6 +148,26 @@ class Store:
         from asyncmq_cli.storage.read.latest_jobs import newest_placed, with_states
 
         return with_states(self._redis, newest_placed(self._redis, sizes, count))
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a lock that AsyncMQ's producers know, for at most 30 seconds. Raises ChangeRefused where
+        another holds it for longer than the timeout."""
+        self.guard.require_writable()
+        until = time.monotonic() + self.config.timeout
+        while True:
+            began = time.monotonic()
+            if self._redis.set(name, uuid.uuid4().hex, nx=True, px=_LOCKED_FOR * 1000):
+                break
+            if began >= until:
+                raise ChangeRefused("lock_held", f"a producer holds the lock {name!r}; nothing was changed")
+            time.sleep(_LOCK_PAUSE)
+        try:
+            yield
+        finally:
+            # Past its time it has ended by itself, and may be another's.
+            if time.monotonic() - began < _LOCKED_FOR - _LOCK_MARGIN:
+                self._redis.delete(name)
 
     def locate(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import redis
 from asyncmq import monkay
 from asyncmq.backends.redis import RedisBackend
+from asyncmq.queues import Queue
 from asyncmq.runners import run_worker
 from asyncmq.tasks import task
 
@@ -65,6 +67,36 @@ def test_a_retried_job_is_run_once_with_equal_arguments(
     assert RUNS == [("one", (1.5, "é"), {"to": {"a": [1, None]}})]
     assert cli("jobs", "show", QUEUE, "one", "--json").json["result"] == "one"
     assert cli("jobs", "show", QUEUE, "two", "--json").json["status"] == "failed"
+
+
+def test_jobs_that_are_made_by_hand_are_run_once_with_their_arguments(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    RUNS.clear()
+    task_id = note_down.task_id
+
+    async def prepare(opened: RedisBackend) -> None:
+        copied = {**library.job("first", args=["copied"]), "task": task_id}
+        await library.put(opened, QUEUE, "completed", copied)
+        late = {**library.job("late", args=["late"]), "task": task_id}
+        await opened.enqueue_delayed(QUEUE, late, time.time() + 3600)
+        await Queue(QUEUE, backend=opened).upsert_repeatable(task_id, every=3600, args=["scheduled"])
+
+    library.with_backend(server.url, prepare)
+    for line in (
+        ("jobs", "add", QUEUE, "--task", task_id, "--args", '["added", 1.5]', "--kwargs", '{"to": "é"}'),
+        ("jobs", "rerun", "first"),
+        ("jobs", "run-now", "late"),
+        ("repeatables", "run", QUEUE, "--task", task_id),
+    ):
+        assert cli(*line).code == 0, line
+    library.with_backend(server.url, lambda opened: work_until(opened, lambda: len(RUNS) >= 4))
+    assert sorted(RUNS) == [
+        ("added", (1.5,), {"to": "é"}),
+        ("copied", (), {"to": "a@example.org"}),
+        ("late", (), {"to": "a@example.org"}),
+        ("scheduled", (), {}),
+    ]
 
 
 def test_a_cancelled_or_removed_job_is_not_run_and_a_paused_queue_rests(

@@ -75,6 +75,10 @@ CHANGING: dict[str, list[list[str]]] = {
     "queues pause": [["emails"], ["emails", "ghost"], ["emails", "--dry-run"]],
     "queues resume": [["emails"]],
     "queues forget": [["emails"], ["nowhere"]],
+    "jobs add": [["emails", "--task", "app.new"], ["emails", "--task", "app.new", "--id", "7"]],
+    "jobs run-now": [["emails", "f1"]],
+    "jobs rerun": [["emails", "done-1"]],
+    "repeatables run": [["emails", "--task", "app.digest"]],
     "jobs requeue": [["emails", "running-1", "--force", "--yes"], ["emails", "f1", "--yes"]],
     "jobs retry": [
         ["emails", "f1"],

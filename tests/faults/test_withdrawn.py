@@ -46,7 +46,7 @@ ALL_CHANGES: dict[str, Args] = {
 # At least one for each script.
 OF_EACH_SCRIPT = (
     *("retry", "retry large", "remove child", "remove with a backup", "cancel late", "restore", "pause"),
-    *("requeue", "resume", "repeatables pause", "repeatables remove", "retry many"),
+    *("add", "run now", "requeue", "resume", "repeatables pause", "repeatables remove", "retry many"),
     *(name for name in ALL_CHANGES if name.startswith("repair ")),
 )
 TRIED = list(ALL_CHANGES) if WHOLE else OF_EACH_SCRIPT

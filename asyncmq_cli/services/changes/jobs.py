@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from asyncmq_cli.services.changes.runner import Attempt, Stop
 from asyncmq_cli.services.jobs import lookup
 from asyncmq_cli.storage.schema.job import has_pending_parents
 from asyncmq_cli.storage.schema.keys import PLACES
+from asyncmq_cli.storage.schema.records import copied, whole_record
 from asyncmq_cli.storage.write.job_changes import Change, marked_cancelled
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 Noun = Literal["job", "dlq"]
+_COPYABLE = ("completed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,39 @@ class JobChangeService:
 
         return self._run(self._runner("cancel", request, {}), request, ("waiting", "delayed"), decide)
 
+    def run_now(self, request: ChangeRequest) -> ChangeReport:
+        """Let delayed jobs wait at once instead of when they are due."""
+
+        def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
+            status = location.job.status
+            if location.active or location.members["waiting"] or not location.members["delayed"]:
+                raise ChangeRefused(
+                    "job_not_delayed",
+                    f"job {location.id!r} is {status}, not delayed, so it cannot be moved up",
+                    hint=f"{command_line('jobs', 'list', location.queue, '--state', 'delayed')} "
+                    "lists the jobs that can",
+                )
+            if location.cancelled:
+                raise marked_cancelled(location.id)
+            return self._store.changes.promote(location, attempt.draft()), None
+
+        return self._run(self._runner("run-now", request, {}), request, ("waiting", "delayed"), decide)
+
+    def rerun(self, request: ChangeRequest) -> ChangeReport:
+        """Add a copy, under a new id, of jobs that have completed or were cancelled. Results and audit events
+        are under the ids of the copies."""
+        now = functools.cache(self._store.now)
+
+        def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
+            _require_copyable(location)
+            record = copied(whole_record(location), str(uuid.uuid4()), created_at=now())
+            attempt.job_id = record["id"]
+            attempt.details["copy_of"] = location.id
+            change = self._store.changes.add(location.queue, record, attempt.draft())
+            return change, None if request.dry_run else f"a copy of {location.id}"
+
+        return self._run(self._runner("rerun", request, {}), request, (), decide)
+
     def requeue(self, request: ChangeRequest, *, force: bool) -> ChangeReport:
         """Put stuck jobs back; with `force`, also active ones that a worker may be running."""
         from asyncmq_cli.services.changes.requeue import Requeuer
@@ -208,6 +244,18 @@ def require_retryable(location: Location, job: Job) -> None:
         raise ChangeRefused(
             "job_waits_for_parents", f"job {location.id!r} waits for other jobs, so a retry would not run it"
         )
+
+
+def _require_copyable(location: Location) -> None:
+    status = location.job.status
+    if status in _COPYABLE:
+        return
+    retry = command_line("jobs", "retry", location.queue, location.id)
+    raise ChangeRefused(
+        "job_not_ended",
+        f"job {location.id!r} is {status}; only completed and cancelled jobs are run again as a copy",
+        hint=f"{retry} runs it again" if status in DEAD_STATES else None,
+    )
 
 
 def _removal(location: Location, *options: str) -> str:

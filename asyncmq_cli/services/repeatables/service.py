@@ -196,6 +196,23 @@ class RepeatableService:
         """Schedule it again, counted from now. Raises AmbiguousRepeatable."""
         return self._change(self._runner("resume", reason, dry_run), address, plans.resuming)
 
+    def run(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
+        """Add one job of it now; its schedule stays. Raises AmbiguousRepeatable."""
+        from asyncmq_cli.services.changes.adding import run_definition
+
+        try:
+            member = retry_while_busy(lambda: self._resolve(address))
+        except AmbiguousRepeatable:
+            raise
+        except AdminError as exc:
+            runner = self._runner("run", reason, dry_run)
+            return RepeatableChange.of(runner.one(address.queue, address.text, partial(_raise, exc)))
+        definition = normalized(member.definition or {})
+        report = run_definition(
+            self._store, address.queue, name_of(member), definition, reason=reason, dry_run=dry_run
+        )
+        return RepeatableChange.of(report, repeatable=_listed(address.queue, member, 1, overdue=False))
+
     def remove(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
         """Delete all its members. Raises AmbiguousRepeatable."""
         return self._change(self._runner("remove", reason, dry_run), address, plans.removing)

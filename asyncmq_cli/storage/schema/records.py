@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import ChangeRefused
+from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.storage.schema.codec import (
     CorruptData,
     TooLarge,
@@ -16,6 +17,7 @@ from asyncmq_cli.storage.schema.codec import (
 from asyncmq_cli.storage.schema.location import decoded
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.storage.schema.location import Location
 
 _RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_traceback")
@@ -33,6 +35,85 @@ def retried(letter: Mapping[str, Any], job_id: str, *, reset_at: float | None) -
     record["has_dependents"] = bool(record.get("has_dependents", False))
     if reset_at is not None:
         record.update(created_at=reset_at, retries=0)
+    return record, priority_of(record, job_id)
+
+
+def created(
+    job_id: str,
+    *,
+    task: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    created_at: float,
+    retries: int = 0,
+    backoff: float | None = None,
+    ttl: float | None = None,
+    priority: int = 5,
+    delay_until: float | None = None,
+    deduplication: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The record of a new job, before it is put into a place. Source: `Job.to_dict` in asyncmq.jobs, whose
+    order of keys this keeps, and `Queue.add`, whose defaults these are."""
+    return {
+        "id": job_id,
+        "task": task,
+        "args": list(args),
+        "kwargs": dict(kwargs),
+        "retries": 0,
+        "max_retries": retries,
+        "backoff": backoff,
+        "ttl": ttl,
+        "created_at": created_at,
+        "last_attempt": None,
+        "status": "waiting",
+        "result": None,
+        "last_error": None,
+        "error_traceback": None,
+        "delay_until": delay_until,
+        "priority": priority,
+        "depends_on": [],
+        "repeat_every": None,
+        "deduplication": None if deduplication is None else dict(deduplication),
+    }
+
+
+def deduplication(key: str) -> dict[str, Any]:
+    """What a job's record holds of its deduplication key. Source: `normalize_deduplication_options` in
+    asyncmq.core.deduplication."""
+    options: dict[str, Any] = {"id": key, "ttl": None, "extend": False, "replace": False, "delay": None}
+    return {**options, "mode": "simple", "expires_at": None}
+
+
+def deduplicates(job: Job, now: float) -> str | None:
+    """The deduplication key that this job keeps others from; None if it has none, or no longer. Source:
+    `is_deduplication_active` in asyncmq.core.deduplication."""
+    found = job.get("deduplication")
+    key = found.get("id") if isinstance(found, Mapping) else None
+    if not isinstance(key, str) or not key:
+        return None
+    expires = found.get("expires_at")
+    if isinstance(expires, int | float):
+        return key if expires > now else None
+    return None if job.status in ("completed", *DEAD_STATES) else key
+
+
+_OF_A_RUN = ("active_since", "completed_at", "failed_at", "progress", "has_dependents")
+"""Fields of a record that tell of a run, and are not there before it."""
+
+
+def copied(found: Mapping[str, Any], job_id: str, *, created_at: float) -> dict[str, Any]:
+    """The record of a new job that does what this one did. Fields that an application added are kept."""
+    record = {name: value for name, value in found.items() if name not in _OF_A_RUN}
+    fresh = created(job_id, task="", args=(), kwargs={}, created_at=created_at)
+    for name in ("task", "args", "kwargs", "max_retries", "backoff", "ttl", "priority"):
+        fresh.pop(name)
+    return {**record, **fresh}
+
+
+def promoted(member: Mapping[str, Any], job_id: str) -> tuple[dict[str, Any], int]:
+    """The record of a delayed job once it waits, and its priority. Source: `promote_due_delayed` in
+    asyncmq.backends.redis."""
+    record = {**member, "id": job_id, "status": "waiting", "delay_until": None}
     return record, priority_of(record, job_id)
 
 

@@ -6,7 +6,7 @@ moved since it was located, the change is refused and nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
-from asyncmq_cli.storage.schema.codec import encode_record
+from asyncmq_cli.storage.schema.codec import dumps, encode_record
 from asyncmq_cli.storage.schema.keys import (
     AUDIT_STREAM,
     PLACES,
@@ -28,9 +28,10 @@ from asyncmq_cli.storage.schema.keys import (
     to_text,
 )
 from asyncmq_cli.storage.schema.location import Location
-from asyncmq_cli.storage.schema.records import cancelled, member_of, retried
+from asyncmq_cli.storage.schema.records import cancelled, member_of, priority_of, promoted, retried
 from asyncmq_cli.storage.write import preflight
 from asyncmq_cli.storage.write.scripts import (
+    ADD,
     CANCEL,
     DONE,
     PAUSE,
@@ -135,17 +136,70 @@ class Changes:
             raise WrongType(used[reply[1] - 1])
         return reply[0] == DONE
 
+    def add(self, queue: str, record: Mapping[str, Any], draft: EventDraft) -> Change:
+        """Add a new job; one with a `delay_until` is delayed. Raises ChangeRefused. Source: `enqueue` and
+        `enqueue_delayed` in asyncmq.backends.redis."""
+        location = Location(queue, str(record["id"]))
+        keys = keys_of(queue)
+        require_own_record(keys, location.id)
+        due = record["delay_until"]
+        if due is None:
+            whole = {**record, "status": "waiting", "has_dependents": False}
+        else:
+            whole = {**record, "status": "delayed"}
+        text, payload = encode_record(whole)
+        used = [
+            keys.waiting,
+            keys.delayed,
+            keys.waiting_seq,
+            *keys.of_job(location.id),
+            keys.cancelled,
+            AUDIT_STREAM,
+        ]
+        args = [
+            to_bytes(location.id),
+            priority_of(record, location.id),
+            text,
+            payload or "",
+            "" if due is None else repr(due),
+            "" if due is None else dumps(record),
+            self._audit.maxlen,
+            draft.encode(),
+        ]
+        return Change(location, Call(ADD, used, args))
+
+    def promote(self, location: Location, draft: EventDraft) -> Change:
+        """Let a delayed job wait now. Raises ChangeRefused where it cannot be read. Source:
+        `promote_due_delayed` in asyncmq.backends.redis."""
+        require_own_record(keys_of(location.queue), location.id)
+        member, *others = location.members["delayed"]
+        record, priority = promoted(member_of(member, location.id), location.id)
+        return self._requeued("delayed", location, draft, (member, others), record, priority)
+
     def retry(self, location: Location, draft: EventDraft, *, reset_at: float | None) -> Change:
         """Enqueue a dead letter again, and remove the job's other dead letters. With `reset_at` (epoch
         seconds), as if it had been created then. Raises ChangeRefused where it cannot be read. Source:
         `retry_job` in asyncmq.backends.redis."""
-        keys = keys_of(location.queue)
-        require_own_record(keys, location.id)
+        require_own_record(keys_of(location.queue), location.id)
         member, *others = location.members["dlq"]
         record, priority = retried(member_of(member, location.id), location.id, reset_at=reset_at)
+        return self._requeued("dlq", location, draft, (member, others), record, priority)
+
+    def _requeued(
+        self,
+        place: str,
+        location: Location,
+        draft: EventDraft,
+        members: tuple[bytes, Sequence[bytes]],
+        record: Mapping[str, Any],
+        priority: int,
+    ) -> Change:
+        """Move the job's members of the sorted set `place` to the waiting set as one job."""
+        keys = keys_of(location.queue)
         text, payload = encode_record(record)
+        member, others = members
         used = [
-            keys.dlq,
+            keys.dlq if place == "dlq" else keys.delayed,
             keys.waiting,
             keys.waiting_seq,
             *keys.of_job(location.id),
@@ -302,6 +356,12 @@ def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
         return WrongType(change.call.keys[reply[1] - 1])
     if reply[0] == MARKED_CANCELLED:
         return marked_cancelled(job_id)
+    if reply[0] == EXISTS and change.call.script is ADD:
+        return ChangeRefused(
+            "job_exists",
+            f"there is a job {job_id!r} already; nothing was added",
+            facts={"queue": change.location.queue, "job_id": job_id},
+        )
     if reply[0] == EXISTS:
         return already_there(change.location.queue, job_id)
     if reply[0] == KEY_SHARED:

@@ -39,6 +39,19 @@ _STREAM = _on(("XADD", "MAXLEN", "~", 1, "*", "f", "v"))
 
 # By script and variant, in the order of its KEYS. A test checks that the script uses these commands.
 _COMMANDS: dict[str, tuple[Commands, ...]] = {
+    "add": (
+        _on(_SCORE, _LIST),
+        _on(_LIST),
+        _on("GET", "INCR"),
+        _on(_WRITE),
+        _on(_WRITE, "DEL"),
+        _on(_IS_MEMBER, _ADD),
+        _on(_FIELD, _SET_FIELD),
+        _on(_UNSET_FIELD),
+        _on(_HAS_FIELD),
+        _on(_IS_MEMBER),
+        _STREAM,
+    ),
     "retry": (
         _on(_SCORE, _UNLIST),
         _on(_SCORE, _LIST),

@@ -53,6 +53,7 @@ class Script:
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
+ADD = Script("add")
 RETRY = Script("retry")
 REMOVE = Script("remove", frees=True)
 RESTORE = Script("restore")

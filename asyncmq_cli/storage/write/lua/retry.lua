@@ -1,6 +1,6 @@
--- Move a dead letter back to the waiting set.
+-- Move a dead letter, or a delayed job, to the waiting set.
 --
--- KEYS  1 dead-letter zset   2 waiting zset   3 waiting sequence   4 record
+-- KEYS  1 dead-letter or delayed zset        2 waiting zset   3 waiting sequence   4 record
 --       5 payload part       6 ids set        7 states hash        8 results hash
 --       9 active hash       10 cancelled set  11 audit stream
 -- ARGV  1 job id             2 state found ('' for none)           3 dead-letter member found

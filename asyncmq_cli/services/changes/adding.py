@@ -1,0 +1,198 @@
+"""New jobs by hand: each is byte for byte what AsyncMQ's own producer would have stored."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
+from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused
+from asyncmq_cli.services.changes.runner import Attempt
+from asyncmq_cli.services.jobs.lookup import nearest_queues
+from asyncmq_cli.services.jobs.service import JobService
+from asyncmq_cli.storage.schema.records import created, deduplicates, deduplication
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.services.changes.runner import Stop
+    from asyncmq_cli.storage.store import Store
+
+_MOST_ID = 512
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to add. `delay` and `ttl` are seconds, `backoff` the base of the wait before a retry. Without an
+    `id` it gets a new one."""
+
+    task: str
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    id: str | None = None
+    retries: int = 0
+    backoff: float | None = None
+    ttl: float | None = None
+    priority: int = 5
+    delay: float | None = None
+    unique: str | None = None
+    """Its deduplication key: it is added only if no unfinished job of the queue has the same."""
+
+
+class Adder(JobRunner):
+    """Adds jobs in transactions of bounded size."""
+
+    def add(
+        self,
+        queue: str,
+        planned: Iterable[Planned | Refused],
+        count: int | None,
+        within: AbstractContextManager[None] | None = None,
+    ) -> ChangeReport:
+        """Add each job that is planned. `count` is how many there are, None if that is not known yet. All is
+        done `within` this context."""
+
+        def run(stop: Stop) -> None:
+            with within or nullcontext():
+                self._execute(self._batches(planned), stop)
+
+        return self.report(queue, run, count)
+
+    def planned(
+        self, attempt: Attempt, record: Callable[[], dict[str, Any]], note: str | None = None
+    ) -> Planned | Refused:
+        """The addition of a job with this record, or why it cannot be added."""
+        try:
+            return attempt, self.store.changes.add(attempt.queue or "", record(), attempt.draft()), note
+        except AdminError as exc:
+            if exc.code == "job_id_reserved":
+                exc.hint = exc.hint or "choose another id"
+            return attempt, exc
+
+
+class AdditionService:
+    """Adds new jobs. The result of each is under its id."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(
+        self,
+        queue: str,
+        jobs: Sequence[NewJob],
+        *,
+        reason: str | None,
+        dry_run: bool,
+        progress: Callable[[int], None] | None = None,
+    ) -> ChangeReport:
+        """Add new jobs; those with a delay are delayed. A queue that does not exist begins with its first."""
+        now = self._store.now()
+        keys = sorted({job.unique for job in jobs if job.unique is not None})
+        source = "jobs.single" if len(jobs) == 1 else "jobs.bulk"
+        adder = Adder(self._store, "job.add", source, reason=reason, dry_run=dry_run)
+        adder.set_pace(None, progress)
+
+        def planned() -> Iterator[Planned | Refused]:
+            owners = self._owners(queue, now) if keys else {}
+            for job in jobs:
+                attempt = Attempt(adder, queue, job.id or str(uuid.uuid4()))
+                attempt.details["task"] = job.task
+                if job.unique in owners:
+                    yield attempt, _duplicate(queue, job.unique or "", owners[job.unique])
+                    continue
+                if job.unique is not None:
+                    owners[job.unique] = attempt.job_id or ""
+                yield adder.planned(attempt, _recording(job, attempt.job_id or "", now))
+
+        return adder.add(queue, planned(), len(jobs), None if dry_run else self._locked(queue, keys))
+
+    def _owners(self, queue: str, now: float) -> dict[str | None, str]:
+        """The deduplication keys in use, each with the id of the job that has it. All jobs of the queue are
+        read, as by AsyncMQ's producers."""
+        if not self._store.queues.exists(queue):
+            return {}
+        jobs = JobService(self._store).every(QueueScope.of(queue), "all", JobFilter(), sort=None)
+        return {key: job.id for job in jobs if (key := deduplicates(job, now)) is not None}
+
+    @contextmanager
+    def _locked(self, queue: str, keys: Sequence[str]) -> Iterator[None]:
+        """Hold the locks of these deduplication keys, which AsyncMQ's producers take as well. Source:
+        `Queue.add` in asyncmq.queues."""
+        with ExitStack() as stack:
+            for key in keys:
+                stack.enter_context(self._store.lock(f"asyncmq:{queue}:dedup:{key}"))
+            yield
+
+    def near_new(self, queue: str) -> Sequence[str] | None:
+        """Similar names if the queue does not exist yet; None if it does."""
+        return None if self._store.queues.exists(queue) else nearest_queues(self._store, queue)
+
+
+def run_definition(
+    store: Store, queue: str, name: str, definition: Mapping[str, Any], *, reason: str | None, dry_run: bool
+) -> ChangeReport:
+    """Add the job that a scheduler would add for this definition, and leave its schedule as it is. `name` is
+    that of its task. Source: `build_repeatable_job` in asyncmq.core.repeatables."""
+    adder = Adder(store, "repeatable.run", "repeatables", reason=reason, dry_run=dry_run)
+    job_id, now = str(uuid.uuid4()), store.now()
+    attempt = Attempt(adder, queue, name)
+    attempt.details.update(job_def=dict(definition), new_job=job_id)
+
+    def record() -> dict[str, Any]:
+        return created(
+            job_id,
+            task=definition["task_id"],
+            args=definition.get("args", []),
+            kwargs=definition.get("kwargs", {}),
+            created_at=now,
+            retries=int(definition.get("retries", definition.get("max_retries", 0)) or 0),
+            backoff=definition.get("backoff"),
+            ttl=definition.get("ttl"),
+            priority=int(definition.get("priority", 5) or 5),
+        )
+
+    return adder.add(queue, [adder.planned(attempt, record, None if dry_run else f"as job {job_id}")], 1)
+
+
+def _recording(job: NewJob, job_id: str, now: float) -> Callable[[], dict[str, Any]]:
+    def record() -> dict[str, Any]:
+        require_custom_id(job_id)
+        return created(
+            job_id,
+            task=job.task,
+            args=job.args,
+            kwargs=job.kwargs,
+            created_at=now,
+            retries=job.retries,
+            backoff=job.backoff,
+            ttl=job.ttl,
+            priority=job.priority,
+            delay_until=None if job.delay is None else now + job.delay,
+            deduplication=None if job.unique is None else deduplication(job.unique),
+        )
+
+    return record
+
+
+def _duplicate(queue: str, key: str, owner: str) -> ChangeRefused:
+    return ChangeRefused(
+        "job_duplicate",
+        f"job {owner!r} has the deduplication key {key!r}, and has not finished; nothing was added",
+        hint=f"{command_line('jobs', 'show', queue, owner)} shows it",
+        facts={"queue": queue, "job_id": owner},
+    )
+
+
+def require_custom_id(job_id: str) -> None:
+    """Raise ChangeRefused for an id that AsyncMQ's producers refuse. Source: `validate_custom_job_id` in
+    asyncmq.core.job_ids."""
+    if not job_id or job_id.isdigit() or ":" in job_id or len(job_id) > _MOST_ID:
+        raise ChangeRefused(
+            "job_id_reserved",
+            f"{job_id[:60]!r} cannot be the id of a new job",
+            hint=f"AsyncMQ takes no id of digits alone and none with ':'; at most {_MOST_ID} characters",
+        )
