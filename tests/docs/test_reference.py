@@ -163,7 +163,7 @@ def test_the_errors_are_all_there() -> None:
 def _codes(text: str) -> list[str]:
     return [
         *re.findall(r'^    code(?:, exit_code)? = "(\w+)"', text, re.MULTILINE),
-        *re.findall(r'(?:ChangeRefused|RedisProblem|NotNow|WaitFailed)\(\s*"(\w+)"', text),
+        *re.findall(r'(?:ChangeRefused|RedisProblem|NotNow|WaitFailed|WrongServer)\(\s*"(\w+)"', text),
         *re.findall(r'^    "[^"]+": \("(redis_\w+)"', text, re.MULTILINE),
     ]
 
