@@ -223,12 +223,17 @@ class Session(Services):
         if not (only_records and self.config.records):
             self.guard.require_writable()
 
-    def twin(self) -> Session:
+    def twin(self, *, source: str | None = None) -> Session:
         """A session with the same settings and a connection of its own, for another thread. Its warnings are
-        collected, not printed."""
+        collected, not printed; its guard asks nobody, and refuses. `source` is what its changes are recorded
+        under."""
+        from asyncmq_cli.models.guard import Guard
+
         twin = Session(self.flags)
-        twin.__dict__["config"] = self.config
+        twin.__dict__.update(config=self.config, guard=Guard(self.config.guard))
+        twin.guard.confirmed = self.guard.confirmed
         twin.has_screen = True
+        twin.store.source = source
         return twin
 
     def _warn(self, message: str) -> None:

@@ -10,6 +10,15 @@ from asyncmq_cli.cli import paging
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.bulk import change_jobs
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.definitions import (
+    ArgsOption,
+    BackoffOption,
+    DelayOption,
+    KwargsOption,
+    PriorityOption,
+    RetriesOption,
+    TtlOption,
+)
 from asyncmq_cli.cli.jobs_meant import one_job
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import (
@@ -29,15 +38,6 @@ from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets, wait_limit
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.adding import FromStdinArg, IdOption, OneTaskOption, UniqueOption, add_jobs
-from asyncmq_cli.commands.definitions import (
-    ArgsOption,
-    BackoffOption,
-    DelayOption,
-    KwargsOption,
-    PriorityOption,
-    RetriesOption,
-    TtlOption,
-)
 from asyncmq_cli.commands.restore import FileArg, restore_jobs
 from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
 

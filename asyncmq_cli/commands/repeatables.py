@@ -10,6 +10,18 @@ import typer
 from asyncmq_cli.cli import confirm
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.definitions import (
+    ArgsOption,
+    BackoffOption,
+    CronOption,
+    EveryOption,
+    KwargsOption,
+    PriorityOption,
+    RetriesOption,
+    TaskOption,
+    TtlOption,
+    definition_of,
+)
 from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, literal, words
 from asyncmq_cli.cli.params import (
     FILTERS,
@@ -23,18 +35,6 @@ from asyncmq_cli.cli.params import (
 )
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
-from asyncmq_cli.commands.definitions import (
-    ArgsOption,
-    BackoffOption,
-    CronOption,
-    EveryOption,
-    KwargsOption,
-    PriorityOption,
-    RetriesOption,
-    TaskOption,
-    TtlOption,
-    definition_of,
-)
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:

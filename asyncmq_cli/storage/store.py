@@ -61,6 +61,8 @@ class Store:
         self.config = config
         self.guard = guard or Guard(config.guard)
         """What every change passes."""
+        self.source: str | None = None
+        """What audit events name as their source, in the place of what each command names."""
         self._on_warning = warn
         self.warnings = 0
         """How many warnings there were. A caller that caches a reading compares it before and after."""

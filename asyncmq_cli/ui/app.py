@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.failures import FailureGroup
     from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.ui.changing import ChangeDialog
 
 EVERY = 2.0
 """Seconds between two reads of all queues, as with --watch."""
@@ -60,6 +61,17 @@ class OperatorApp(App[None]):
            background: ansi_default; }
     .box Static { width: auto; }
     .box OptionList { width: 30; height: auto; max-height: 14; border: none; padding: 0; }
+    .change { width: 90%; }
+    .change Static { width: 100%; }
+    .change #plan { height: auto; max-height: 10; }
+    .change .target { text-wrap: nowrap; text-overflow: ellipsis; }
+    .change .field { height: 1; }
+    .change .field Static { width: 14; }
+    .change .field Input { width: 1fr; background: ansi_default; }
+    .change #buttons { height: 1; margin-top: 1; }
+    .change Button { min-width: 12; margin-right: 2; }
+    .change #outcome { height: auto; max-height: 8; }
+    .change #line { height: auto; max-height: 2; }
     Ask { align: center bottom; }
     #ask { height: auto; width: 100%; background: ansi_default; border-top: solid ansi_blue; }
     #ask Static { height: 1; }
@@ -92,6 +104,10 @@ class OperatorApp(App[None]):
         """What ended the application, if it did not end by itself."""
         self.ended_by: int | None = None
         """The signal that ended it."""
+        self.running: ChangeDialog | None = None
+        """The dialog of a change that goes on."""
+        self.farewell: str | None = None
+        """What is to be said once the terminal is given back."""
         self._poller = poller
         self._poll_lane = Lane(session)
         self._hurry = asyncio.Event()
@@ -165,13 +181,29 @@ class OperatorApp(App[None]):
         if not leads_session():
             self.action_suspend_process()
 
+    async def action_quit(self) -> None:
+        """Leave; a change that goes on is stopped, and the screen stays to say what came of it."""
+        if self.running is not None:
+            self.running.action_leave()
+        else:
+            self.exit()
+
     def action_interrupt(self) -> None:
         self.end_by(signal.SIGINT)
 
     def end_by(self, number: int) -> None:
-        """End because of a signal."""
+        """End because of a signal; a change that goes on is stopped first, after what it is at."""
         self.ended_by = self.ended_by or number
-        self.exit()
+        if self.running is not None:
+            self.running.action_leave()
+        else:
+            self.exit()
+
+    def change_ended(self) -> None:
+        """A change has come to its end."""
+        self.running = None
+        if self.ended_by is not None:
+            self.exit()
 
     def _handle_exception(self, error: Exception) -> None:
         # Textual would print the traceback with the values of variables, which are job data; the front door
@@ -205,6 +237,8 @@ def run(session: Session) -> None:
             signal.signal(number, handler)
         signals.must_clean_up(False)
         session.has_screen = False
+    if app.farewell is not None:
+        session.out.remark("note", app.farewell)
     if app.error is not None:
         raise app.error
     if app.ended_by is not None:

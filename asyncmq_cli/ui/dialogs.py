@@ -13,8 +13,15 @@ from textual.widgets import Input, OptionList, SelectionList, Static
 from textual.widgets.option_list import Option
 from textual.widgets.selection_list import Selection
 
+from asyncmq_cli.hints import hint_for
+from asyncmq_cli.output.redaction.redact import redact_text
+from asyncmq_cli.output.tables.tables import CAUTION
+from asyncmq_cli.output.text.escape import escape
+
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+
+    from asyncmq_cli.errors import AdminError
 
 _CLOSES: list[BindingType] = [Binding("escape", "dismiss(None)", "close", show=False)]
 
@@ -95,3 +102,10 @@ class Pick(ModalScreen["list[str] | None"]):
     def action_done(self) -> None:
         picked = set(self.query_one(SelectionList).selected)
         self.dismiss([name for name in self._names if name in picked])
+
+
+def problem_line(error: AdminError) -> Text:
+    """`error: … · hint` on one line."""
+    line = Text(f"error: {escape(redact_text(error.message))}", style="bold red")
+    hint = hint_for(error)
+    return line.append(f"  {escape(redact_text(hint))}", style=CAUTION) if hint else line

@@ -42,7 +42,7 @@ _LEAST_FOR_LEGEND = 16
 class Home(ListPage):
     """Tabs over everything; the first is the list of queues."""
 
-    keys: ClassVar[str] = "Enter open  1-6 or Tab tabs  / filter  s sort  f columns  ? keys  q quit"
+    keys: ClassVar[str] = "Enter open  Tab tabs  / filter  s sort  t retry  p pause  D remove  ? keys  q quit"
     help: ClassVar[str] = "1 to 6, Tab  the tabs"
 
     BINDINGS: ClassVar = [

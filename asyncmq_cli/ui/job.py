@@ -11,7 +11,8 @@ from textual.widgets import Static
 from asyncmq_cli.output.json import documents
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.text import job_detail
-from asyncmq_cli.ui.page import Page
+from asyncmq_cli.ui import plans
+from asyncmq_cli.ui.page import DEEDS, Page
 from asyncmq_cli.ui.whole import WholeJob
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ _ALARMING = ("Error:", "Message:", "Root cause:", "Problem:")
 class JobPage(Page):
     """What `jobs show` prints."""
 
-    keys: ClassVar[str] = "↑/↓ scroll  o open as a tree  y copy id  Y copy JSON  Esc back  ? keys"
+    keys: ClassVar[str] = "↑/↓ scroll  o tree  t retry  u requeue  C cancel  D remove  Esc back  ? keys"
     help: ClassVar[str] = """\
 Up, Down     scroll
 o            the job as a tree that folds and can be searched
+t, u         retry; requeue
+C, D         cancel; remove
 y, Y         copy the id; the whole as JSON
 r            read the job again
 Esc          back"""
@@ -37,6 +40,7 @@ Esc          back"""
         Binding("o", "whole", "as a tree", show=False),
         Binding("y", "copy", "copy the id", show=False),
         Binding("Y", "copy_whole", "copy the whole", show=False),
+        *(Binding(key, f"deed('{verb}')", verb, show=False) for key, verb in DEEDS.items()),
     ]
 
     def __init__(self, queue: str, job_id: str) -> None:
@@ -66,6 +70,13 @@ Esc          back"""
     def action_whole(self) -> None:
         if self.detail is not None:
             self.app.push_screen(WholeJob(self.detail))
+
+    def action_deed(self, verb: str) -> None:
+        """Ask about a change of this job."""
+        if verb in ("pause", "add"):
+            return
+        by_queue = {self.queue: [self.job_id]}
+        self.ask_about(lambda session: plans.of_jobs(session, verb, "job", by_queue))
 
     def action_copy(self) -> None:
         self.copy(self.job_id)

@@ -17,6 +17,7 @@ from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import STATE_STYLES
 from asyncmq_cli.services.jobs.traceback import raised_first
+from asyncmq_cli.ui import plans
 from asyncmq_cli.ui.job import as_json
 from asyncmq_cli.ui.listing import Held
 from asyncmq_cli.ui.page import ListPage
@@ -95,6 +96,32 @@ class JobRows(RowsPane["Job"]):
     def open(self, row: Job) -> None:
         self.ui.open_job(row.queue, row.id)
 
+    deeds = ("retry", "requeue", "cancel", "remove")
+    takes_all = True
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it lists dead letters."""
+        return True
+
+    def search(self) -> Callable[[Session], plans.Search]:
+        """What selects the whole list. Raises UsageProblem."""
+        raise NotImplementedError
+
+    def plan(self, verb: str) -> Callable[[Session], plans.Plan] | None:
+        of_dead = self.is_dead and verb in ("retry", "remove")
+        if self.listing.marks_all:
+            if self.is_dead and not of_dead:
+                raise UsageProblem(f"dead jobs can be retried or removed, but there is nothing to {verb}")
+            search = self.search()
+            return lambda session: plans.of_search(session, verb, search(session))
+        by_queue: dict[str, list[str]] = {}
+        for job in self.targets():
+            by_queue.setdefault(job.queue, []).append(job.id)
+        if not by_queue:
+            return None
+        return lambda session: plans.of_jobs(session, verb, "dlq" if of_dead else "job", by_queue)
+
     async def whole(self, row: Job) -> str:
         found = await self.ui.lanes.call(lambda session: session.jobs.show(row.queue, row.id))
         return as_json(found, show_secrets=self.ui.session.show_secrets)
@@ -125,6 +152,17 @@ class JobsPane(JobRows):
 
     def orders(self) -> Sequence[str]:
         return ORDERS
+
+    @property
+    def is_dead(self) -> bool:
+        return self.job_state == DEAD
+
+    def search(self) -> Callable[[Session], plans.Search]:
+        flags, state = flags_of(self.text), self.job_state
+        scope, in_state = QueueScope.of(self.queue), None if self.is_dead else state
+        chosen = [] if in_state is None else ["--state", in_state]
+        words = [*chosen, *words_of(flags)] or ["--all"]
+        return lambda session: plans.Search(scope, in_state, filter_of(flags, session.now), words)
 
     def wanted(self, session: Session) -> JobFilter:
         """The filter that was typed. Raises UsageProblem."""
@@ -174,7 +212,7 @@ class JobsPane(JobRows):
 class Jobs(ListPage):
     """The jobs of one queue, state by state."""
 
-    keys: ClassVar[str] = "Enter open  ←/→ state  / filter  s sort  f columns  Space mark  Esc back  ? keys"
+    keys: ClassVar[str] = "Enter open  ←/→ state  / filter  Space mark  t retry  C cancel  D remove  ? keys"
     help: ClassVar[str] = "Left, Right  the jobs of another state"
 
     BINDINGS: ClassVar = [
@@ -220,7 +258,7 @@ class Jobs(ListPage):
         pane.job_state = STATES[(STATES.index(pane.job_state) + by) % len(STATES)]
         pane.fields = []
         pane.listing.empty = ""
-        pane.listing.marks.clear()
+        pane.listing.unmark()
         pane.listing.show(Held([], 0.0), pane.columns, again=False)
         self.followed(self.ui.snapshot)
         self.action_again()
@@ -248,14 +286,19 @@ class GroupPane(JobRows):
         return ()
 
     def opened(self, drawn: Callable[[], None], failed: Callable[[AdminError], None]) -> RowsInSight[Job]:
-        flags = {**flags_of(self.text), "group": self.group.id or ""}
-        queues = self.group.queues
-        scope = QueueScope.of(queues[0]) if len(queues) == 1 else QueueScope(None, queues)
+        flags, scope = self._flags(), scope_of(self.group)
 
         def matching(session: Session) -> Iterator[Job]:
             return session.dlq.matching(scope, filter_of(flags, session.now))
 
         return StreamedRows(self.ui.lanes.new(), matching, drawn, failed)
+
+    def _flags(self) -> dict[str, str]:
+        return {"group": self.group.id or "", **flags_of(self.text)}
+
+    def search(self) -> Callable[[Session], plans.Search]:
+        flags, scope = self._flags(), scope_of(self.group)
+        return lambda session: plans.Search(scope, None, filter_of(flags, session.now), words_of(flags))
 
     @property
     def progress(self) -> str | None:
@@ -265,15 +308,21 @@ class GroupPane(JobRows):
         return f"searching: {rows.searched:,} dead jobs read, {rows.found:,} of this cause"
 
     def command(self) -> list[str]:
-        filters = ["--group", self.group.id or "", *words_of(flags_of(self.text))]
+        filters = words_of(self._flags())
         alone = self.group.queues if len(self.group.queues) == 1 else ()
         return ["dlq", "list", *alone, *filters]
+
+
+def scope_of(group: FailureGroup) -> QueueScope:
+    """The queues in which jobs died of this cause."""
+    queues = group.queues
+    return QueueScope.of(queues[0]) if len(queues) == 1 else QueueScope(None, queues)
 
 
 class GroupPage(ListPage):
     """One cause, and the jobs that died of it."""
 
-    keys: ClassVar[str] = "Enter open  / filter  f columns  Space mark  Esc back  ? keys"
+    keys: ClassVar[str] = "Enter open  / filter  Space mark  * all  t retry  D remove  Esc back  ? keys"
 
     def __init__(self, group: FailureGroup) -> None:
         super().__init__()

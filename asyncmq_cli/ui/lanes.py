@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SOURCE = "ui"
+"""What audit events of this screen name as their source."""
+
 
 class Lane:
     """A thread with a session, and so a connection, of its own. What is called on it runs one after another.
@@ -87,7 +90,7 @@ class Lanes:
 
     def new(self) -> Lane:
         """A lane for one user alone, who closes it."""
-        return Lane(self._session.twin())
+        return Lane(self._session.twin(source=SOURCE))
 
     async def call(self, work: Callable[[Session], T]) -> T:
         """As Lane.call, on a lane that nothing else holds up."""

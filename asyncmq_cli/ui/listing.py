@@ -106,6 +106,8 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         self.utc = utc
         self.marks: dict[Any, T] = {}
         """The marked rows by their keys."""
+        self.marks_all = False
+        """Whether the whole list is marked, the rows that are not read yet too."""
         self._key = key
         self._natural: dict[str, int] = {}
         self._cells: dict[int, dict[str, Text]] = {}
@@ -206,7 +208,8 @@ class Listing(ScrollView, Generic[T], can_focus=True):
     def sign(self, at: int) -> str:
         """The two characters before a row: whether it is that of the cursor, and whether it is marked."""
         row = self.rows.row(at) if self.marks else None
-        mark = "*" if row is not None and self._key(row) in self.marks else " "
+        is_marked = self.marks_all or (row is not None and self._key(row) in self.marks)
+        mark = "*" if is_marked else " "
         return (">" if at == self.cursor else " ") + mark
 
     def _shown(self) -> list[tuple[Column[T], int]]:
@@ -263,6 +266,14 @@ class Listing(ScrollView, Generic[T], can_focus=True):
 
     def action_move(self, by: int) -> None:
         self._go(self.cursor + by)
+
+    def unmark(self) -> bool:
+        """Take all marks away; whether there were any."""
+        had = bool(self.marks) or self.marks_all
+        self.marks.clear()
+        self.marks_all = False
+        self.refresh()
+        return had
 
     def toggle_mark(self) -> None:
         """Mark the row of the cursor, or take its mark away, and go on to the next."""

@@ -14,26 +14,31 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from asyncmq_cli.errors import AdminError
-from asyncmq_cli.hints import hint_for
-from asyncmq_cli.output.redaction.redact import redact_text
-from asyncmq_cli.output.tables.tables import CAUTION, shortened
+from asyncmq_cli.output.tables.tables import shortened
 from asyncmq_cli.output.terminal import header_footer
 from asyncmq_cli.output.terminal.viewport import Viewport, viewport_for
 from asyncmq_cli.output.text.escape import escape, escape_name
-from asyncmq_cli.ui.dialogs import Ask, Choose, Pick
+from asyncmq_cli.ui.changing import ChangeDialog
+from asyncmq_cli.ui.dialogs import Ask, Choose, Pick, problem_line
 from asyncmq_cli.ui.listing import Listing  # noqa: TC001 - textual reads the annotations of handlers
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.ui.app import OperatorApp
     from asyncmq_cli.ui.panes import Pane
+    from asyncmq_cli.ui.plans import Plan
 
 _LEAST_ADDRESS = 20
 _SHORT_TEXT = 60
 _PROGRESS_EVERY = 0.3
 """Seconds."""
+
+
+DEEDS = {"t": "retry", "u": "requeue", "C": "cancel", "D": "remove", "p": "pause", "a": "add"}
+"""The keys of the changes; those that destroy are capital letters."""
 
 
 class Page(Screen[None]):
@@ -124,6 +129,39 @@ class Page(Screen[None]):
         """Show an error in the place of the remark."""
         self.problem = error
         self.draw_frame()
+
+    # Changing.
+
+    def ask_about(self, make: Callable[[Session], Plan] | None) -> None:
+        """Make the plan of a change in the background, and ask."""
+        if make is None:
+            return
+        planning: Any = partial(self._planned, make)
+        self.run_worker(planning, group="plan", exclusive=True)
+
+    async def _planned(self, make: Callable[[Session], Plan]) -> None:
+        lane = self.ui.lanes.new()
+        try:
+            self.ui.session.guard.require_writable()
+            self.note = "looking what that would change…"
+            self.draw_frame()
+            plan = await lane.call(make)
+        except AdminError as exc:
+            self.failed(exc)
+        else:
+            self.note = ""
+            self.problem = None
+            self.draw_frame()
+            self.app.push_screen(ChangeDialog(plan), self.changed)
+        finally:
+            lane.halt()
+            lane.close()
+
+    def changed(self, is_so: bool | None) -> None:
+        """The dialog was left; something was changed, or not."""
+        if is_so:
+            self.action_again()
+            self.ui.hurry()
 
     def say(self, text: str) -> None:
         """Show this until something else is to be said."""
@@ -220,7 +258,10 @@ Enter        open
 /            filter; Esc takes the filter away
 s            another order
 f            which columns
-Space        mark, or take the mark away
+Space, *     mark, or take the mark away; mark the whole list
+t, u         retry; requeue
+C, D         cancel; remove
+p, a         pause or resume a queue or a schedule; add a schedule
 y, Y         copy the id; the whole as JSON
 r            read again
 Esc          end a search, take a filter away, or back"""
@@ -234,8 +275,10 @@ class ListPage(Page):
         Binding("s", "sort", "order", show=False),
         Binding("f", "columns", "columns", show=False),
         Binding("space", "mark", "mark", show=False),
+        Binding("asterisk", "mark_all", "mark all", show=False),
         Binding("y", "copy", "copy", show=False),
         Binding("Y", "copy_whole", "copy the whole", show=False),
+        *(Binding(key, f"deed('{verb}')", verb, show=False) for key, verb in DEEDS.items()),
     ]
 
     @property
@@ -266,7 +309,9 @@ class ListPage(Page):
     @property
     def remark_text(self) -> str:
         listing = self.pane.listing
-        marked = f"{len(listing.marks):,} marked" if listing.marks else ""
+        marked = (
+            "all marked" if listing.marks_all else f"{len(listing.marks):,} marked" if listing.marks else ""
+        )
         filtered = f"filter: {self.pane.text}" if self.pane.text else ""
         return "  ".join(filter(None, (self.note, marked, self.pane.state, filtered, listing.left_out)))
 
@@ -274,6 +319,31 @@ class ListPage(Page):
     def busy_text(self) -> str:
         progress = self.pane.progress
         return f"{progress}; Esc stops" if progress else super().busy_text
+
+    def changed(self, is_so: bool | None) -> None:
+        if is_so:
+            self.pane.listing.unmark()
+        super().changed(is_so)
+
+    def action_deed(self, verb: str) -> None:
+        """Ask about a change of the marked rows, else of that of the cursor."""
+        if verb not in self.pane.deeds:
+            self.say(f"there is nothing to {verb} here")
+            return
+        try:
+            self.ask_about(self.pane.plan(verb))
+        except AdminError as exc:
+            self.failed(exc)
+
+    def action_mark_all(self) -> None:
+        listing = self.pane.listing
+        if not self.pane.takes_all:
+            self.say("here rows are marked one by one")
+            return
+        all_were = listing.marks_all
+        listing.unmark()
+        listing.marks_all = not all_were
+        self.draw_frame()
 
     def on_listing_opened(self, event: Listing.Opened) -> None:
         self.pane.open(event.row)
@@ -285,7 +355,9 @@ class ListPage(Page):
     def action_back(self) -> None:
         if (self._is_busy or getattr(self.pane, "is_reading", False)) and self.pane.halt():
             return
-        if self.pane.text:
+        if self.pane.listing.unmark():
+            self.draw_frame()
+        elif self.pane.text:
             self.apply("")
         else:
             super().action_back()
@@ -300,7 +372,7 @@ class ListPage(Page):
 
         pane = self.pane
         pane.text = text
-        pane.listing.marks.clear()
+        pane.listing.unmark()
         if isinstance(pane, HeldPane):
             pane.rearrange()
             self.draw_frame()
@@ -358,10 +430,3 @@ class ListPage(Page):
             close = getattr(pane, "close", None)
             if close is not None:
                 close()
-
-
-def problem_line(error: AdminError) -> Text:
-    """`error: … · hint` on one line."""
-    line = Text(f"error: {escape(redact_text(error.message))}", style="bold red")
-    hint = hint_for(error)
-    return line.append(f"  {escape(redact_text(hint))}", style=CAUTION) if hint else line

@@ -15,11 +15,13 @@ from asyncmq_cli.ui.rows import RowsInSight, StreamedRows
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from asyncmq_cli.cli.session import Session
     from asyncmq_cli.errors import AdminError
     from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.output.tables.columns import Column
     from asyncmq_cli.ui.app import OperatorApp
     from asyncmq_cli.ui.page import Page
+    from asyncmq_cli.ui.plans import Plan
 
 T = TypeVar("T")
 
@@ -105,6 +107,16 @@ class Pane(Vertical, Generic[T]):
 
     def close(self) -> None:
         """Read no more: the page is left."""
+
+    deeds: ClassVar[tuple[str, ...]] = ()
+    """The changes that its rows take."""
+    takes_all: ClassVar[bool] = False
+    """Whether the whole list can be changed, by what selects it."""
+
+    def plan(self, verb: str) -> Callable[[Session], Plan] | None:
+        """What makes the plan of a change of the marked rows, called in a lane; None if there are none.
+        Raises UsageProblem."""
+        return None
 
     # What they have in common.
 

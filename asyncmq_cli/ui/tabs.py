@@ -11,6 +11,8 @@ from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.output.terminal import screens
+from asyncmq_cli.ui import plans
+from asyncmq_cli.ui.jobs import scope_of
 from asyncmq_cli.ui.panes import HeldPane, RowsPane
 from asyncmq_cli.ui.rows import RowsInSight, StreamedRows
 
@@ -34,6 +36,14 @@ _SPANS = 8
 
 class QueuesPane(HeldPane["QueueStats"]):
     noun, empty = "queue", "no queues yet: AsyncMQ makes one with its first job"
+    deeds = ("pause",)
+
+    def plan(self, verb: str) -> Callable[[Session], plans.Plan] | None:
+        rows = self.targets()
+        names, resumes = [row.name for row in rows], all(row.paused for row in rows)
+        if not names:
+            return None
+        return lambda session: plans.of_queues(session, "resume" if resumes else "pause", names)
 
     @property
     def every_column(self) -> Sequence[Column[QueueStats]]:
@@ -114,7 +124,19 @@ class WorkersPane(HeldPane["Worker"]):
 
 
 class SchedulesPane(HeldPane["Repeatable"]):
-    noun, empty = "schedule", "no schedules: 'asyncmq repeatables add' adds one"
+    noun, empty = "schedule", "no schedules; a adds one"
+    deeds = ("pause", "remove", "add")
+
+    def plan(self, verb: str) -> Callable[[Session], plans.Plan] | None:
+        rows = [row for row in self.targets() if row.id]
+        if verb == "add":
+            return lambda session: plans.of_new_schedule(rows[0].queue if rows else "")
+        if not rows:
+            return None
+        which = [(row.queue, row.id, f"{row.get('task_id')}, {views.schedule(row)}") for row in rows]
+        resumes = all(row.paused for row in rows)
+        change: Any = verb if verb == "remove" else "resume" if resumes else "pause"
+        return lambda session: plans.of_schedules(session, change, which)
 
     @property
     def every_column(self) -> Sequence[Column[Repeatable]]:
@@ -143,6 +165,14 @@ class FailuresPane(HeldPane["FailureGroup"]):
     """Dead jobs of all queues by their root cause. All of them are read, once, when the tab is opened."""
 
     noun, empty = "cause", "no dead jobs"
+    deeds = ("retry", "remove")
+
+    def plan(self, verb: str) -> Callable[[Session], plans.Plan] | None:
+        group = self.listing.current
+        if group is None or group.id is None:
+            return None
+        found = plans.Search(scope_of(group), None, JobFilter(group=group.id), ["--group", group.id])
+        return lambda session: plans.of_search(session, verb, found)
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

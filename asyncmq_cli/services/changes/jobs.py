@@ -34,11 +34,13 @@ _COPYABLE = ("completed", "cancelled")
 @dataclass(frozen=True, slots=True)
 class BulkOptions:
     """How a change of many jobs runs: `rate` is jobs a second, `abort_above` the share (0 to 1) of jobs that
-    may fail again before it stops, and `progress` gets the number of jobs just handled."""
+    may fail again before it stops, `progress` gets the number of jobs just handled, and `stop` may be asked
+    from another thread to end it."""
 
     rate: float | None = None
     abort_above: float | None = None
     progress: Callable[[int], None] | None = None
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +189,14 @@ class JobChangeService:
             **self._run_options(request, {"force": True} if force else {}),
         )
         runner.set_pace(request.options.rate, request.options.progress)
+        runner.stop = request.options.stop or runner.stop
         runner.force = force
         return self._run(runner, request, PLACES, _decided_by_evidence)
 
     def _runner(self, verb: str, request: ChangeRequest, details: dict[str, Any]) -> JobRunner:
         runner = JobRunner(*self._runner_names(verb, request), **self._run_options(request, details))
         runner.set_pace(request.options.rate, request.options.progress)
+        runner.stop = request.options.stop or runner.stop
         return runner
 
     def _runner_names(self, verb: str, request: ChangeRequest) -> tuple[Store, str, str]:

@@ -81,7 +81,7 @@ class Runner:
             raise ValueError(f"{source!r} is no source of {action!r}")
         self.store = store
         self.action = action
-        self.source = source
+        self.source = store.source or source
         self.actor = store.config.actor
         context = store.config.context
         self.details = {
@@ -97,6 +97,8 @@ class Runner:
         self.in_flight: Sequence[Attempt] = []
         self._started = time.monotonic()
         self.is_counted = True
+        # What may ask the run to stop from another thread, beside signals.
+        self.stop = Stop()
 
     def queues(self, queues: Sequence[str], change: Callable[[Attempt, str], str | None]) -> ChangeReport:
         """Change each queue once; `change` also gets its name."""
@@ -166,7 +168,7 @@ class Runner:
         try:
             if not is_first and not self.dry_run:
                 guard.permit(self.action, count)
-            with self.store.errors(), deferred_interrupt() as stop:
+            with self.store.errors(), deferred_interrupt(self.stop) as stop:
                 run(stop)
         except RedisProblem as exc:
             interrupted = self._with_unconfirmed(exc)
@@ -274,10 +276,9 @@ class Stop:
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[Stop]:
-    """Within it, a signal waits until the current change is done. A second Ctrl-C interrupts at
-    once; a second SIGTERM does not, because supervisors may send it twice."""
-    stop = Stop()
+def deferred_interrupt(stop: Stop) -> Iterator[Stop]:
+    """Within it, a signal waits until the current change is done: it asks `stop`. A second Ctrl-C interrupts
+    at once; a second SIGTERM does not, because supervisors may send it twice."""
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
