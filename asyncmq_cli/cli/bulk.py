@@ -121,6 +121,13 @@ def _found(session: Session, targets: Targets, options: ChangeOptions) -> Select
     return chosen
 
 
+def chosen_jobs(session: Session, targets: Targets) -> Selection:
+    """The jobs that are named, or that a filter finds, for a command that changes none."""
+    if parse.is_by_filter(targets, session.flags):
+        return _selection(session, targets)
+    return named_jobs(session, targets.queue, targets.job_ids or [])[1]
+
+
 def _selection(session: Session, targets: Targets) -> Selection:
     from asyncmq_cli.services.changes.selection import Share, select
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.jobs.service import DlqService, JobService
     from asyncmq_cli.services.monitoring.check import CheckService
     from asyncmq_cli.services.monitoring.events import EventService
+    from asyncmq_cli.services.monitoring.follow import FollowService
     from asyncmq_cli.services.monitoring.metrics import MetricsService, PrometheusService
     from asyncmq_cli.services.monitoring.poller import SnapshotReader
     from asyncmq_cli.services.monitoring.wait import WaitService
@@ -126,6 +127,12 @@ class Services(ABC):
         from asyncmq_cli.services.monitoring.wait import WaitService
 
         return WaitService(self.store)
+
+    @cached_property
+    def follows(self) -> FollowService:
+        from asyncmq_cli.services.monitoring.follow import FollowService
+
+        return FollowService(self.store)
 
     @cached_property
     def doctor(self) -> DoctorService:

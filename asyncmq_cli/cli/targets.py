@@ -91,12 +91,22 @@ def wait_limit(text: str | None, *, dry_run: bool) -> float | None:
     return seconds(text)
 
 
-def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
-    """Whether a filter selects the jobs. Raises UsageProblem unless there are either ids or a filter, and
-    for an empty filter: it would match everything, and comes from a variable that is not set."""
+def has_filter(flags: Mapping[str, Any]) -> bool:
+    """Whether one of the filters is given. Raises UsageProblem for an empty one."""
+    _require_texts(flags)
+    return any(name in flags for name in FILTERS)
+
+
+def _require_texts(flags: Mapping[str, Any]) -> None:
     for name in FILTERS:
         if name in flags and not flags[name].strip():
             raise UsageProblem(f"--{name.replace('_', '-')} is empty", hint="--all means every job")
+
+
+def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
+    """Whether a filter selects the jobs. Raises UsageProblem unless there are either ids or a filter, and
+    for an empty filter: it would match everything, and comes from a variable that is not set."""
+    _require_texts(flags)
     chooses = (
         targets.state is not None or bool(flags.get("all_jobs")) or any(name in flags for name in FILTERS)
     )

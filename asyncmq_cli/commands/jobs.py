@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from asyncmq_cli.cli import paging
+from asyncmq_cli.cli import ages, paging
 from asyncmq_cli.cli.around_typer import noun
-from asyncmq_cli.cli.bulk import change_jobs
+from asyncmq_cli.cli.bulk import change_jobs, chosen_jobs
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.definitions import (
     ArgsOption,
@@ -40,6 +40,7 @@ from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.adding import FromStdinArg, IdOption, OneTaskOption, UniqueOption, add_jobs
 from asyncmq_cli.commands.restore import FileArg, restore_jobs
 from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
+from asyncmq_cli.output.formats import DOCUMENTS
 
 app = noun(NOUNS["jobs"])
 
@@ -88,6 +89,20 @@ def _chosen_by_state(default: str) -> Any:
     )
 
 
+_LEAST_INTERVAL = 0.05
+FollowedOption = Annotated[str | None, _chosen_by_state("waiting")]
+FollowTimeOption = Annotated[
+    str | None,
+    option(
+        "--timeout",
+        "DURATION",
+        "Give up after this time, such as 10m, with exit status 124. [default: never]",
+    ),
+]
+FollowIntervalOption = Annotated[
+    str,
+    option("--interval", "DURATION", f"Time between two looks; {_LEAST_INTERVAL} s or more. [default: 0.2s]"),
+]
 HitStateOption = Annotated[str | None, _chosen_by_state("waiting")]
 StuckStateOption = Annotated[str | None, _chosen_by_state("active")]
 ResetOption = Annotated[
@@ -186,6 +201,47 @@ def tree(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
         session.detail(lambda: documents.tree(found), lambda now: job_detail.tree_lines(found))
         return
     session.out.rows(list(found.drawn()), views.TREE, now=session.now())
+
+
+@command(app, "follow", "queues", "filters", "secrets", without=("timeout",), formats=DOCUMENTS)
+def follow(
+    session: Session,
+    queue: QueueOrJobArg = None,
+    job_ids: JobsArg = None,
+    state: FollowedOption = None,
+    patience: FollowTimeOption = None,
+    interval: FollowIntervalOption = "0.2s",
+) -> None:
+    """Print each change of state of these jobs as it happens, until all have ended.
+
+    The exit status is 0 if all have completed, 1 if one has not, 124 when the time is up. A state that lasts
+    shorter than the interval may be missed. A filter chooses among the jobs that are there now.
+
+    \b
+    Examples:
+      asyncmq jobs follow 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
+      asyncmq jobs follow imports --where 'kwargs.customer == 42' --state waiting --timeout 10m
+    """
+    from asyncmq_cli.output.text import waits
+
+    chosen = chosen_jobs(session, Targets(queue, job_ids, state, default_state="waiting"))
+    for _, error in chosen.unfound:
+        raise error
+    out, secrets = session.out, session.show_secrets
+    changes = session.follows.changes(
+        chosen.by_queue,
+        interval=ages.interval("--interval", interval, _LEAST_INTERVAL),
+        timeout=None if patience is None else ages.seconds(patience),
+        rest=out.rest,
+    )
+    for change in changes:
+        if out.for_programs:
+            out.documents([waits.change_document(change, show_secrets=secrets)])
+        elif out.for_people:
+            out.line(waits.change_line(change, show_secrets=secrets, utc=out.utc))
+        else:
+            out.line(waits.change_row(change, show_secrets=secrets))
+        out.flush()
 
 
 @command(app, "retry", "queues", "filters", "bulk", "abort")

@@ -12,6 +12,7 @@ from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.ids_from_stdin import job_ids as ids_named
 from asyncmq_cli.cli.params import JobsArg, QueueArg, option
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import has_filter
 from asyncmq_cli.errors import OutputFailed, UsageProblem
 from asyncmq_cli.models.waits import WAIT_GOALS
 
@@ -54,7 +55,7 @@ KeepWaitingOption = Annotated[
 
 
 # Its own --timeout limits the wait; the one for answers from Redis goes before the command.
-@command(app, "wait", without=("timeout",))
+@command(app, "wait", "filters", without=("timeout",))
 def wait(
     session: Session,
     queue: QueueArg,
@@ -66,6 +67,8 @@ def wait(
 ) -> None:
     """Wait until a queue is empty, or until jobs have ended.
 
+    The jobs are those named, or those that a filter finds when the wait begins.
+
     The exit status is 0 when the goal is reached; 1 as soon as it cannot be: a job has failed or is gone, the
     queue is paused, or it has had no live worker for the heartbeat TTL; 124 when the wait timed out. Delayed
     jobs that are not due do not count.
@@ -75,16 +78,21 @@ def wait(
       asyncmq wait emails --timeout 10m
       asyncmq queues pause emails && asyncmq wait emails --for active-empty
       asyncmq wait emails --for job 7f3a 81d6 --timeout 5m
+      asyncmq wait imports --where 'kwargs.customer == 42'
     """
     from asyncmq_cli.output.terminal import progress
 
-    goal = goal or ("drained" if job_ids is None else "job")
-    if (goal == "job") != bool(job_ids):
+    by_filter = has_filter(session.flags)
+    if by_filter and job_ids:
+        raise UsageProblem("ids and a filter exclude each other", hint="give one or the other")
+    goal = goal or ("drained" if job_ids is None and not by_filter else "job")
+    if (goal == "job") != (bool(job_ids) or by_filter):
         raise UsageProblem("ids and --for job go together", hint="asyncmq wait QUEUE --for job ID…")
     options = _options(patience, interval, keep_waiting)
     with progress.of_waiting(session.out, queue) as watch:
-        if job_ids:
-            report = session.waits.jobs(queue, ids_named(session, queue, job_ids), options, watch)
+        if job_ids or by_filter:
+            ids = ids_named(session, queue, job_ids or []) if job_ids else _matching(session, queue)
+            report = session.waits.jobs(queue, ids, options, watch)
         else:
             report = session.waits.queue(queue, goal, options, watch)
     try:
@@ -95,6 +103,18 @@ def wait(
             raise
     if report.error is not None:
         raise report.error
+
+
+def _matching(session: Session, queue: str) -> list[str]:
+    """The jobs that match and have not ended."""
+    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.models.values import ENDED_STATES
+
+    jobs = session.jobs.matching(QueueScope.of(queue), "all", session.filter)
+    found = [job.id for job in jobs if job.id and job.status not in ENDED_STATES]
+    if not found:
+        session.out.remark("note", "no job that matches has yet to end")
+    return found
 
 
 def _options(patience: str | None, interval: str, keep_waiting: bool) -> WaitOptions:

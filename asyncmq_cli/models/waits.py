@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
+    from asyncmq_cli.models.jobs import Job
 
 WAIT_GOALS = ("drained", "active-empty", "job")
 
@@ -25,6 +26,19 @@ class Standing:
     active: int | None = None
     rate: float | None = None
     seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A job came into a state, as seen at `at`, the server's time. `before` is None for the first state seen,
+    and `job` is None for one that no longer exists."""
+
+    queue: str
+    id: str
+    status: str
+    before: str | None
+    at: float
+    job: Job | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ READING: dict[str, list[list[str]]] = {
         ["emails", name] for name in ("f1", "next-1", "running-1", "child-1", "expired-1", "done-1")
     ],
     "jobs tree": [["emails", "child-1"], ["f1"]],
+    "jobs follow": [["emails", "done-1"], ["f1", "done-1"]],
     "dlq list": [["emails"], ["emails", "--newer-than", "1h", "--sort", "oldest"], ["--queue", "e*"]],
     "dlq groups": [["emails"], ["imports"], []],
     "repeatables list": [[], ["emails"]],

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.models.values import DEAD_STATES, as_number
+from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.tables.columns import Column
+from asyncmq_cli.output.tables.views import short_error
 from asyncmq_cli.output.text.escape import escape
-from asyncmq_cli.output.text.times import duration
+from asyncmq_cli.output.text.times import clock, duration, rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.waits import Standing, WaitReport
+    from asyncmq_cli.models.waits import Standing, StateChange, WaitReport
     from asyncmq_cli.output.json.documents import Document
 
 QUEUE: tuple[Column[WaitReport], ...] = (
@@ -21,6 +24,37 @@ JOBS: tuple[Column[tuple[str, str]], ...] = (
     Column("ID", lambda job: job[0], "id"),
     Column("STATE", lambda job: job[1], "state"),
 )
+
+
+def change_document(change: StateChange, *, show_secrets: bool) -> Document:
+    job = change.job
+    error = None if job is None else short_error(job)
+    return {
+        "timestamp": change.at,
+        "time": rfc3339(change.at),
+        "queue": change.queue,
+        "job_id": change.id if show_secrets else redact_text(change.id),
+        "status": change.status,
+        "before": change.before,
+        "retries": None if job is None else as_number(job.get("retries")),
+        "error": error if show_secrets or error is None else redact_text(error),
+    }
+
+
+def change_line(change: StateChange, *, show_secrets: bool, utc: bool) -> str:
+    """For people: when, which job, from which state to which, and what went wrong."""
+    told = change_document(change, show_secrets=show_secrets)
+    steps = " -> ".join(filter(None, (change.before, change.status)))
+    why = told["error"] if change.status in (*DEAD_STATES, "delayed") else None
+    words = (clock(change.at, span=0.0, utc=utc), change.queue, told["job_id"], steps, why)
+    return escape("  ".join(filter(None, words)))
+
+
+def change_row(change: StateChange, *, show_secrets: bool) -> str:
+    """For pipes: time, queue, id, state, state before, error; tab-separated."""
+    told = change_document(change, show_secrets=show_secrets)
+    cells = (told[name] for name in ("time", "queue", "job_id", "status", "before", "error"))
+    return "\t".join("" if cell is None else escape(str(cell)) for cell in cells)
 
 
 def document(report: WaitReport) -> Document:
