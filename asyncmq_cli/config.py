@@ -8,18 +8,25 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli import __version__, config_file
-from asyncmq_cli.config_file import Chosen, ConfigFile
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.address import Address, parse, with_options
 from asyncmq_cli.models.guard import Rules
 from asyncmq_cli.models.values import COLOR_CHOICES, CONTEXT_COLORS
+from asyncmq_cli.place import (
+    FILE,
+    NOWHERE,
+    Place,
+    ask_application,
+    place_of,
+)
 
-DEFAULT_REDIS_URL = "redis://localhost:6379/0"
+if TYPE_CHECKING:
+    from asyncmq_cli.config_file import ConfigFile
+    from asyncmq_cli.models.address import Address
+
 DEFAULT_TIMEOUT = 5.0
 DEFAULT_AUDIT_MAXLEN = 100_000
 DEFAULT_MAX_PAYLOAD = 64 * 1024 * 1024
@@ -27,10 +34,8 @@ DEFAULT_MAX_PAYLOAD = 64 * 1024 * 1024
 _LEAST_PAYLOAD = 1024 * 1024
 DEFAULT_HEARTBEAT_TTL = 30.0
 """Seconds; AsyncMQ's own `heartbeat_ttl` where its settings do not say otherwise."""
-_FILE = config_file.NAME
 DEFAULT = "default"
 """The origin of a setting that nothing sets."""
-_VARIABLE = re.compile(r"\$\{(?P<name>[^}]*)\}")
 
 _SIZE = re.compile(r"(?P<number>[0-9]{1,15})\s*(?:(?P<unit>[kmg])i?)?b?")
 _SIZES = {None: 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -63,10 +68,17 @@ class Config:
     """The colour in which that name is shown."""
     guard: Rules = field(default_factory=Rules)
     """What has to be so before a change."""
+    stalled_check_interval: float | None = None
+    """Seconds, where the application's settings tell."""
     records: bool = True
     """Whether looking at metrics adds to their history."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Where each setting comes from, for `context show`."""
+
+    @property
+    def is_unasked(self) -> bool:
+        """Whether only the application's settings know the address, and they were not asked."""
+        return self.address is NOWHERE
 
     @property
     def max_decoded(self) -> int:
@@ -135,20 +147,25 @@ def _called(key: str, where: str) -> str:
     return where if where.startswith(("--", "ASYNCMQ_")) else f"{key} in {where}"
 
 
-def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
-    """The configuration of one run.
+def resolve(
+    flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, ask: bool = True
+) -> Config:
+    """The configuration of one run. Unless `ask`, an application's settings are not run, and the address is
+    none.
 
     `flags` holds what was given on the command line, absent or None where it was not.
     Raises UsageProblem for a value that cannot be used, naming where it came from.
     """
     env = os.environ if environ is None else environ
     file = config_file.read(env)
-    place = _place(flags, env, file)
+    place = place_of(flags, env, file)
+    if place.settings and ask:
+        place = ask_application(place, flags, env, file)
     address, keys = place.address, place.keys
     paint = keys["color"] if keys.get("color") in CONTEXT_COLORS else ""
     shared = {key: value for key, value in keys.items() if key != "color" or not paint}
     of_context = {f"context {place.context!r}": shared} if place.context else {}
-    sources = _Sources(flags, env, {**of_context, _FILE: file.settings})
+    sources = _Sources(flags, env, {**of_context, FILE: file.settings})
     rules = _rules(flags, env, place)
     secret = _password_source(env, place) if address.password is None else {}
     found = Config(
@@ -159,13 +176,14 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         context=place.context,
         context_color=paint,
         guard=rules,
+        stalled_check_interval=place.stalled_check_interval,
         records=bool(keys.get("record", not rules.read_only_by)),
         timeout=sources.read("timeout", _duration, DEFAULT_TIMEOUT, url=address.timeout),
         actor=sources.find("actor", "", variable="ASYNCMQ_ACTOR")[1] or default_actor(),
         color=sources.read("color", _color, "auto"),
         audit_maxlen=_count("ASYNCMQ_AUDIT_MAXLEN", env.get("ASYNCMQ_AUDIT_MAXLEN") or DEFAULT_AUDIT_MAXLEN),
         heartbeat_ttl=sources.read(
-            "heartbeat_ttl", _duration, DEFAULT_HEARTBEAT_TTL, "ASYNCMQ_HEARTBEAT_TTL"
+            "heartbeat_ttl", _duration, place.heartbeat_ttl or DEFAULT_HEARTBEAT_TTL, "ASYNCMQ_HEARTBEAT_TTL"
         ),
         max_payload=_size("ASYNCMQ_MAX_PAYLOAD", env.get("ASYNCMQ_MAX_PAYLOAD") or str(DEFAULT_MAX_PAYLOAD)),
         redact=(
@@ -176,7 +194,7 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
     )
     origins = {
         "context": place.context_from or DEFAULT,
-        "redis_url": place.source or DEFAULT,
+        "redis_url": f"{place.settings} ({place.source})" if place.settings else place.source or DEFAULT,
         "password": _password_origin(env, found, place),
         **sources.origins,
         **{
@@ -187,6 +205,9 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         **({"color": f"context {place.context!r}"} if paint else {}),
         "redact": ", ".join(_redact_origins(env, file, place)) or DEFAULT,
     }
+    if place.heartbeat_ttl and origins["heartbeat_ttl"] == DEFAULT:
+        origins["heartbeat_ttl"] = place.settings
+    origins["stalled_check_interval"] = place.settings or DEFAULT
     return replace(found, origins=origins)
 
 
@@ -195,7 +216,7 @@ _PASSWORD_VARIABLES = ("ASYNCMQ_PASSWORD_FILE", "ASYNCMQ_PASSWORD_COMMAND", "ASY
 _OFF = ("", "0", "false", "no", "off")
 
 
-def _rules(flags: Mapping[str, Any], env: Mapping[str, str], place: _Place) -> Rules:
+def _rules(flags: Mapping[str, Any], env: Mapping[str, str], place: Place) -> Rules:
     guard = place.keys.get("guard")
     forbidding = {
         "--read-only": bool(flags.get("read_only")),
@@ -214,137 +235,7 @@ def _listed(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where Redis is, and what said so, "" for the default. `keys` are those of the context in force, and
-    `secrets` those that may name the password of this Redis."""
-
-    source: str
-    address: Address
-    context: str = ""
-    context_from: str = ""
-    keys: Mapping[str, Any] = field(default_factory=dict)
-    secrets: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-
-_URL_VARIABLES = ("ASYNCMQ_REDIS_URL", "REDIS_URL")
-
-
-def _place(flags: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile) -> _Place:
-    """Where Redis is: by the URL given, the context chosen, the file or the default."""
-    chosen = chosen_context(flags, env, file)
-    by_flag = chosen is not None and chosen.by == "--context"
-    given = {"--redis-url": flags.get("redis_url"), **{name: env.get(name) for name in _URL_VARIABLES}}
-    source = next((source for source, url in given.items() if url), "")
-    if by_flag and source == "--redis-url":
-        raise UsageProblem("--context and --redis-url exclude each other", hint="both say where Redis is")
-    if chosen is not None and (by_flag or not source):
-        return _of_context(chosen, env, file)
-    if source:
-        return _of_url(_Place(source, parse(str(given[source]), source)), chosen, env, file)
-    url = file.settings.get("redis_url")
-    source = _FILE if url else ""
-    address = _parsed(file.settings, env, _FILE) if url else parse(DEFAULT_REDIS_URL)
-    return _recognised(_Place(source, address, secrets=file.settings), env, file)
-
-
-def chosen_context(flags: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile) -> Chosen | None:
-    """The context that the command line, the environment or `context use` names."""
-    names = {
-        "--context": flags.get("context"),
-        "ASYNCMQ_CONTEXT": env.get("ASYNCMQ_CONTEXT"),
-        "'context use'": file.used,
-    }
-    return next((Chosen(name, by) for by, name in names.items() if name), None)
-
-
-def _of_context(chosen: Chosen, env: Mapping[str, str], file: ConfigFile) -> _Place:
-    keys, source = file.context(chosen), f"context {chosen.name!r}"
-    return _Place(source, _address_of(chosen.name, keys, env, file), chosen.name, chosen.by, keys, keys)
-
-
-def _address_of(name: str, keys: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile) -> Address:
-    source = f"context {name!r}"
-    if not keys.get("redis_url"):
-        raise UsageProblem(f"[context.{name}] has no redis_url", hint=f"it stands in {file.path}")
-    return _parsed(keys, env, source)
-
-
-def _parsed(keys: Mapping[str, Any], env: Mapping[str, str], source: str) -> Address:
-    """The address of the file or of a context, with the options that stand beside it."""
-    address = parse(_with_variables(keys["redis_url"], env, source), source)
-    options = {key: str(keys[key]) for key in config_file.CONNECTION_KEYS if key in keys}
-    paths = {key: str(Path(options[key]).expanduser()) for key in config_file.PATH_KEYS if key in options}
-    return with_options(address, {**options, **paths}, source)
-
-
-def _of_url(found: _Place, chosen: Chosen | None, env: Mapping[str, str], file: ConfigFile) -> _Place:
-    """The place that a flag or a variable names, beside a context chosen by a variable or `context use`."""
-    found = _recognised(found, env, file)
-    if chosen is None or found.source == "--redis-url" or found.context == chosen.name:
-        return found
-    if chosen.by == "ASYNCMQ_CONTEXT":
-        # Two variables, and no telling which of them was forgotten.
-        raise UsageProblem(
-            f"ASYNCMQ_CONTEXT={chosen.name} and {found.source} name different servers",
-            hint=f"unset one of them, or choose by --context {chosen.name}",
-        )
-    warning = f"context {chosen.name!r} is not used: {found.source} says where Redis is"
-    return replace(found, warnings=(warning,))
-
-
-_STRICTEST = ("readonly", "confirm", None)
-
-
-def _recognised(found: _Place, env: Mapping[str, str], file: ConfigFile) -> _Place:
-    """The same place. If a context names the same Redis, its name and its guard hold, whatever named it."""
-    same: list[tuple[str, Mapping[str, Any]]] = []
-    for name, keys in file.contexts.items():
-        try:
-            address = _address_of(name, keys, env, file)
-        except UsageProblem:
-            # Such as a variable that only those set who use that context.
-            continue
-        if address.place == found.address.place:
-            same.append((name, keys))
-    if not same:
-        return found
-    name, keys = min(same, key=lambda each: _STRICTEST.index(each[1].get("guard")))
-    return replace(
-        found,
-        context=name,
-        context_from="its address",
-        keys={key: keys[key] for key in _OF_PLACE if key in keys},
-    )
-
-
-_OF_PLACE = ("heartbeat_ttl", "guard", "max_changes", "record", "redact", "color")
-"""The keys of a context that hold for its Redis, whoever connects."""
-
-
-def _with_variables(url: str, env: Mapping[str, str], where: str) -> str:
-    """The URL of the file with what the environment has for each `${NAME}`. A user name or password is
-    encoded on the way: it is taken as it is."""
-    scheme, separator, rest = url.partition("://")
-    user, at, place = rest.rpartition("@")
-
-    def value(name: re.Match[str]) -> str:
-        if not env.get(name["name"]):
-            raise UsageProblem(
-                f"redis_url in {where} needs the variable {name['name']!r}, which is not set",
-                hint="a ${ that is no variable is written as %24{",
-            )
-        return env[name["name"]]
-
-    def encoded(name: re.Match[str]) -> str:
-        return quote(value(name), safe="", errors="surrogateescape")
-
-    parts = (_VARIABLE.sub(value, scheme), separator, _VARIABLE.sub(encoded, user), at)
-    return "".join((*parts, _VARIABLE.sub(value, place)))
-
-
-def _password_source(env: Mapping[str, str], place: _Place) -> dict[str, Any]:
+def _password_source(env: Mapping[str, str], place: Place) -> dict[str, Any]:
     """`password_file` or `password_command`, or neither. The environment wins over the file, whose password
     is for its own URL: no other server is sent it."""
     names = dict(zip(_PASSWORD_VARIABLES, _PASSWORD_KEYS, strict=True))
@@ -367,16 +258,16 @@ def _password_source(env: Mapping[str, str], place: _Place) -> dict[str, Any]:
         raise UsageProblem(f"password_command cannot be split into words: {exc}") from exc
 
 
-def _password_origin(env: Mapping[str, str], found: Config, place: _Place) -> str:
+def _password_origin(env: Mapping[str, str], found: Config, place: Place) -> str:
     variable = next((name for name in _PASSWORD_VARIABLES if env.get(name)), "")
     if found.password_source is None:
         return DEFAULT
-    return place.source if found.address.password is not None else variable or place.source or _FILE
+    return place.source if found.address.password is not None else variable or place.source or FILE
 
 
-def _redact_origins(env: Mapping[str, str], file: ConfigFile, place: _Place) -> Iterator[str]:
+def _redact_origins(env: Mapping[str, str], file: ConfigFile, place: Place) -> Iterator[str]:
     if file.settings.get("redact"):
-        yield _FILE
+        yield FILE
     if place.keys.get("redact"):
         yield f"context {place.context!r}"
     if env.get("ASYNCMQ_REDACT"):

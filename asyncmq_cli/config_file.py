@@ -86,6 +86,8 @@ KEYS: Mapping[str, Check] = {
 """The keys outside of contexts."""
 CONTEXT_KEYS: Mapping[str, Check] = {
     **KEYS,
+    "settings": _text,
+    "python": _text,
     "guard": _guard,
     "max_changes": _count,
     "record": _yes_or_no,

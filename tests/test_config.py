@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from asyncmq_cli.config import DEFAULT_REDIS_URL, resolve
+from asyncmq_cli.config import resolve
 from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.place import DEFAULT_REDIS_URL
 from asyncmq_cli.system import files
 
 Write = Callable[[str], dict[str, str]]

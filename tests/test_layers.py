@@ -31,7 +31,7 @@ GROUND = {
     "config_file",
     "durations",
     "system",
-    "__init__",
+    *("place", "__init__"),
 }
 ALLOWED = {
     "commands": {"commands", "ui", "cli", "services", "output", "demo"} | GROUND,

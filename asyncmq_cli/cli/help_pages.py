@@ -25,6 +25,7 @@ ENVIRONMENT = (
     ("ASYNCMQ_CONTEXT", "The context, a table [context.NAME] of the configuration file."),
     ("ASYNCMQ_PASSWORD_FILE", "The file that holds the password of Redis."),
     ("ASYNCMQ_PASSWORD_COMMAND", "A program that prints the password of Redis, run without a shell."),
+    ("ASYNCMQ_SETTINGS_MODULE", "The application's settings, if nothing else says where Redis is."),
     ("ASYNCMQ_READ_ONLY", "If set to 1, every change is refused."),
     ("ASYNCMQ_ACTOR", "Your name in the audit trail. [default: user@host]"),
     (

@@ -334,6 +334,17 @@ GLOBAL_OPTIONS: Options = _under(
         "[env: ASYNCMQ_CONTEXT; default: that of 'context use']",
         autocompletion=lambda: context_names(),
     ),
+    settings=_text(
+        "--settings",
+        "NAME",
+        "The application's settings, such as my.app:Settings, which say where Redis is. They are imported by "
+        "its Python. [env: ASYNCMQ_SETTINGS_MODULE]",
+    ),
+    python=_text(
+        "--python",
+        "FILE",
+        "The Python for --settings. [default: that of the virtual environment in use]",
+    ),
     timeout=_text(
         "--timeout",
         "DURATION",

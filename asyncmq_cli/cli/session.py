@@ -274,7 +274,7 @@ class Session(Services):
     def _look(self) -> dict[str, str]:
         """How the printer shows things, by the settings."""
         try:
-            config = self.config
+            config = self.config if self._needs_redis else configuration.resolve(self.flags, ask=False)
         except UsageProblem:
             if self._needs_redis:
                 raise

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from asyncmq_cli import config as configuration
-from asyncmq_cli import config_file
+from asyncmq_cli import config_file, place
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.params import argument, context_names
@@ -39,7 +39,7 @@ def list_(session: Session) -> None:
     from asyncmq_cli.output.tables import contexts
 
     file = config_file.read(os.environ)
-    chosen = configuration.chosen_context(session.flags, os.environ, file)
+    chosen = place.chosen_context(session.flags, os.environ, file)
     rows = [_row(name, file, in_use=chosen is not None and chosen.name == name) for name in file.contexts]
     if session.out.for_programs:
         session.out.document(contexts.listed(rows))
@@ -53,10 +53,11 @@ def list_(session: Session) -> None:
 def _row(name: str, file: config_file.ConfigFile, *, in_use: bool) -> ContextRow:
     guard = file.contexts[name].get("guard")
     try:
-        found = configuration.resolve({"context": name}, os.environ)
+        found = configuration.resolve({"context": name}, os.environ, ask=False)
     except UsageProblem as exc:
         return ContextRow(name, in_use, None, guard, exc.message)
-    return ContextRow(name, in_use, found.shown_url, guard)
+    settings = file.contexts[name].get("settings")
+    return ContextRow(name, in_use, f"settings {settings}" if settings else found.shown_url, guard)
 
 
 @command(app, "show", redis=False)
@@ -86,6 +87,7 @@ def _settings(found: configuration.Config) -> Iterator[Setting]:
         "actor": found.actor,
         "timeout": found.timeout,
         "heartbeat_ttl": found.heartbeat_ttl,
+        "stalled_check_interval": found.stalled_check_interval,
         "color": found.context_color or found.color,
         "redact": list(found.redact),
         "guard": found.guard.kind,
@@ -128,7 +130,8 @@ def prompt(session: Session) -> None:
     Example:
       asyncmq context prompt
     """
-    name = configuration.resolve(session.flags).context
+    # Without the application's settings: they would be run for each prompt.
+    name = configuration.resolve(session.flags, ask=False).context
     if session.out.for_programs:
         session.out.document({"context": name or None})
     elif name:

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.output.tables.columns import Column
 
-_RESUMED = (
-    "workers that saw the pause check again after their stalled_check_interval: up to 60 s, unless the "
-    "application changed it"
-)
+_RESUMED = "workers that saw the pause check again after their stalled_check_interval: up to "
+_UNKNOWN_INTERVAL = "60 s, unless the application changed it"
 
 app = noun(NOUNS["queues"])
 
@@ -176,7 +174,8 @@ def resume(
     session.report(report)
     resumed = any(result.error is None and result.note is None for result in report.results)
     if resumed and not dry_run and not session.out.for_programs:
-        session.out.remark("note", _RESUMED)
+        interval = session.config.stalled_check_interval
+        session.out.remark("note", _RESUMED + (f"{interval:g} s" if interval else _UNKNOWN_INTERVAL))
 
 
 @command(app, "forget")

@@ -133,7 +133,11 @@ def _live(place: Place, kind: str, current: str) -> Sequence[Candidate]:
     queue = place.last("queue")
     setting = os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT")
     patience = min(_LONGEST_WAIT, seconds(setting) if setting else PATIENCE)
-    where = config.resolve({"redis_url": url, "context": place.last("context")})
+    asked = {"redis_url": url, "context": place.last("context"), "settings": place.last("settings")}
+    where = config.resolve(asked, ask=False)
+    if where.is_unasked:
+        # An application takes longer to import than a TAB may.
+        return []
     return live(where, CandidateRequest(kind, current, place.command, queue), patience)
 
 

@@ -105,6 +105,37 @@ def with_options(address: Address, options: Mapping[str, str], source: str) -> A
     return _Parser(source).with_options(address, options)
 
 
+def of_arguments(found: Mapping[str, Any], name: str) -> Address:
+    """The address that an application's client has: `kwargs` are redis-py's arguments, `tls` whether it uses
+    TLS; `sentinels` and `master` where it asks Sentinels. Raises UsageProblem."""
+    kwargs: Mapping[str, Any] = found["kwargs"]
+    options = {key: _written(kwargs[key]) for key in OPTIONS if key.startswith("ssl_") and key in kwargs}
+    username, password = (str(kwargs[key]) if kwargs.get(key) else None for key in _CREDENTIALS)
+    scheme = "rediss" if found["tls"] else "redis"
+    address = Address(scheme, db=int(kwargs.get("db") or 0), username=username, password=password)
+    if "master" in found:
+        asked = found["sentinel_kwargs"]
+        address = replace(
+            address,
+            scheme=f"{scheme}-sentinel",
+            sentinels=tuple((host, port) for host, port in found["sentinels"]),
+            master=found["master"],
+            sentinel_login={key: str(asked[key]) for key in _CREDENTIALS if asked.get(key)},
+        )
+    elif kwargs.get("path"):
+        address = replace(address, scheme="unix", path=str(kwargs["path"]))
+    else:
+        address = replace(
+            address, host=str(kwargs.get("host", "localhost")), port=int(kwargs.get("port", 6379))
+        )
+    return with_options(address, options if found["tls"] else {}, f"the settings {name}")
+
+
+def _written(value: Any) -> str:
+    """An argument of redis-py as the URL has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 class _Parser:
     def __init__(self, source: str) -> None:
         self._where = f" of {source}" if source else ""

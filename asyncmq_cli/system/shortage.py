@@ -31,7 +31,10 @@ _BY_TEXT = {
 
 
 GLOBAL_VALUES = frozenset(
-    {"--redis-url", "--context", "--timeout", "--actor", "--color", "--output", "-o", "--jq"}
+    (
+        *("--redis-url", "--context", "--settings", "--python", "--timeout", "--actor", "--color"),
+        *("--output", "-o", "--jq"),
+    )
 )
 """The options before the noun that take a value."""
 

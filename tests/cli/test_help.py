@@ -55,7 +55,7 @@ def test_options_stand_in_groups_and_the_global_ones_last(cli: Run) -> None:
         *("Arguments:", "Options:", "Filters:", "How many, and how fast:"),
         titles[-1],
     ]
-    assert titles[-1].startswith("Global options: --redis-url, --context, --timeout, ")
+    assert titles[-1].startswith("Global options: --redis-url, --context, --settings, ")
     for whole in (cli("jobs", "retry", "--all", "--help"), cli("help", "jobs", "retry", "--all")):
         page = whole.stdout
         assert page.index("\nGlobal options:\n") > page.index("\nHow many, and how fast:\n")

@@ -1,0 +1,92 @@
+"""Asking an application's own settings where Redis is, in a process of the application's Python."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.models.address import Address, of_arguments
+from asyncmq_cli.system.files import drain
+
+WITHIN = 30.0
+"""Seconds. An application may import a lot."""
+_MOST = 1024 * 1024
+_NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*|\.[A-Za-z_]\w*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What the settings say. The times are seconds, None where they say nothing."""
+
+    address: Address
+    heartbeat_ttl: float | None
+    stalled_check_interval: float | None
+
+
+def python_of(env: Mapping[str, str]) -> str | None:
+    """The Python of the virtual environment in use, else the first one on PATH."""
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        if env.get(name):
+            return str(Path(env[name]) / "bin" / "python")
+    return shutil.which("python3", path=env.get("PATH")) or shutil.which("python", path=env.get("PATH"))
+
+
+@functools.cache
+def ask(name: str, python: str) -> Application:
+    """Import the settings and read them. Raises UsageProblem, also for another backend than Redis."""
+    if not _NAME.fullmatch(name):
+        raise UsageProblem(f"the settings {name!r} have no such name", hint="it is like my.app:Settings")
+    found = _answer(name, python)
+    if "error" in found:
+        raise UsageProblem(
+            f"the settings {name} cannot be read: {found['error']}",
+            hint=f"{python} ran them; --python names another Python",
+        )
+    if not found["is_redis"]:
+        raise UsageProblem(
+            f"the settings {name} use the backend {found['backend']}, and this tool knows Redis alone",
+            hint="AsyncMQ's own CLI works with other backends",
+        )
+    return Application(of_arguments(found, name), found["heartbeat_ttl"], found["stalled_check_interval"])
+
+
+def _answer(name: str, python: str) -> dict[str, Any]:
+    text = Path(__file__).with_name("settings_probe.py").read_text("utf-8")
+    try:
+        process = subprocess.Popen(
+            [python, "-c", text, name],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            # It may print secrets.
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as exc:
+        raise UsageProblem(f"cannot run {python!r}: {exc.strerror}", hint="--python names a Python") from exc
+    try:
+        assert process.stdout is not None  # noqa: S101
+        with process.stdout:
+            printed = drain(process.stdout.fileno(), _MOST, WITHIN)
+    except OSError as exc:
+        raise UsageProblem(f"the settings {name} were given up: {exc.strerror}") from exc
+    finally:
+        # With whatever it started.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    try:
+        found = json.loads(printed)
+    except ValueError:
+        raise UsageProblem(f"{python} ended before it had read the settings {name}") from None
+    return dict(found)
