@@ -38,7 +38,6 @@ _HINTS: dict[tuple[str, str], Hint] = {
     ("job_unreadable", ""): "'asyncmq jobs remove' removes it from the queue",
     ("job_too_large", "decoding"): "with a larger ASYNCMQ_MAX_PAYLOAD, such as 512MB, it can be changed",
     ("job_too_large", "backup"): "it can be removed without --backup",
-    ("job_too_large", "parents"): "'asyncmq jobs remove' it, and enqueue it again",
     # Repeatables
     ("repeatable_moved", ""): "look at them again with 'asyncmq repeatables list'",
     ("scheduler_at_work", ""): lambda facts: (

@@ -7,15 +7,15 @@ still as it was found.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.models.values import DEAD_STATES, as_number
 from asyncmq_cli.storage.integrity.probes import parents_of
 from asyncmq_cli.storage.schema.codec import dumps, encode_record
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys, to_bytes
 from asyncmq_cli.storage.schema.records import member_of, priority_of, record_of, whole_record
-from asyncmq_cli.storage.write.job_changes import Change, require_own_record
+from asyncmq_cli.storage.write.job_changes import Change, require_own_record, shared_out
 from asyncmq_cli.storage.write.scripts import (
     REPAIR_DROP,
     REPAIR_ENQUEUE,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.integrity.evidence import Evidence
     from asyncmq_cli.storage.write.audit_stream import EventDraft
 
-MOST_PARENTS = 10_000
-"""Sets of children that one script may clear; it blocks Redis for about as many microseconds."""
 _ZSET = {"delayed": "2", "dlq": "3"}
 
 
@@ -45,18 +43,12 @@ def release(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
     asyncmq.backends.redis."""
     record = whole_record(found.location)
     parents = list(dict.fromkeys(parents_of(record)))
-    if len(parents) > MOST_PARENTS:
-        raise ChangeRefused(
-            "job_too_large",
-            f"job {found.location.id!r} has waited for {len(parents):,} jobs; at most {MOST_PARENTS:,} are "
-            "cleared at once",
-            cause="parents",
-        )
     record.pop("depends_on", None)
     record.update(status="waiting", delay_until=None)
     text, payload = encode_record(record)
     own = [priority_of(record, found.location.id), text, payload or ""]
-    return _change(REPAIR_ENQUEUE, found, draft, maxlen, own, parents)
+    at_once, later = shared_out(parents)
+    return replace(_change(REPAIR_ENQUEUE, found, draft, maxlen, own, at_once), parents=later)
 
 
 def put_back(found: Evidence, draft: EventDraft, maxlen: int) -> Change:

@@ -222,7 +222,7 @@ class Changes:
     def remove(self, location: Location, draft: EventDraft, *, force: bool) -> Change:
         """Remove a job. If its location has a `dump`, remove it only if it still equals that dump."""
         keys = keys_of(location.queue)
-        at_once, later = _shared_out(location.parents)
+        at_once, later = shared_out(location.parents)
         used = [*_used_by_removal(keys, location.id), *map(keys.children, at_once)]
         if not keys.has_own_record(location.id):
             # The key of that name is shared by all jobs. Remove the rest of the job.
@@ -248,7 +248,7 @@ class Changes:
         location = Location(to_text(dump.queue), to_text(dump.id))
         keys = keys_of(location.queue)
         require_own_record(keys, location.id)
-        at_once, later = _shared_out([to_text(parent) for parent in dump.parents])
+        at_once, later = shared_out([to_text(parent) for parent in dump.parents])
         used = [*_used_by_removal(keys, location.id), RESTORED_HASH, *map(keys.children, at_once)]
         args: list[Any] = [dump.id, self._audit.maxlen, draft.encode()]
         for value in dump.values:
@@ -305,7 +305,7 @@ class Changes:
         ]
 
     def finish(self, change: Change) -> None:
-        """Remove a removed job from its parents' sets of children, or add a restored one, if they are too
+        """Remove a job from its parents' sets of children, or add a restored one, if they are too
         many for its script. Each command changes one set, so that Redis is never blocked.
 
         If interrupted, a removed job leaves its set of pending parents, which the doctor finds; its entries
@@ -315,7 +315,7 @@ class Changes:
         if not change.parents:
             return
         keys, name = keys_of(change.location.queue), to_bytes(change.location.id)
-        removed = change.call.script is REMOVE
+        removed = change.call.script is not RESTORE
         for piece in chunked(change.parents, AT_ONCE):
             self._in_parents_sets(keys, name, piece, removed=removed)
         if removed:
@@ -417,7 +417,7 @@ def _used_by_removal(keys: QueueKeys, job_id: str) -> list[bytes]:
     ]
 
 
-def _shared_out(parents: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+def shared_out(parents: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     """The parents whose sets the script changes, and those left to `finish`. One of the two is empty."""
     return (parents, ()) if len(parents) <= AT_ONCE else ((), parents)
 

@@ -71,6 +71,26 @@ def test_a_backup_of_it_puts_all_back(
     assert {key: value for key, value in after.items() if b"asyncmq-cli" not in key} == before
 
 
+def test_a_repair_releases_it_and_clears_all_sets(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    enqueue(server, MANY)
+    parents = [f"parent-{number:04}" for number in range(MANY)]
+    client.mset(
+        {f"jobs:{QUEUE}:{name}": json.dumps(library.job(name, status="completed")) for name in parents}
+    )
+    client.hset(f"jobs:{QUEUE}:states", mapping=dict.fromkeys(parents, "completed"))
+    client.sadd(f"jobs:{QUEUE}:ids", *parents)
+    repaired = cli("doctor", QUEUE, "--repair", "--yes", "--code", "parents_done", "--json").json
+    assert [(one["job_id"], one["status"]) for one in repaired["results"]] == [
+        ("sibling", "success"),
+        ("x", "success"),
+    ]
+    assert client.zrange(f"queue:{QUEUE}:waiting", 0, -1) == [b"sibling", b"x"]
+    assert not list(client.scan_iter(f"deps:{QUEUE}:*"))
+    assert json.loads(client.get(f"jobs:{QUEUE}:x"))["status"] == "waiting"
+
+
 @pytest.mark.parametrize("done", [0, 700])
 def test_what_a_killed_run_leaves_is_found_by_the_doctor(
     done: int, server: PrivateRedis, client: redis.Redis, cli: Run
