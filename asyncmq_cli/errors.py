@@ -239,6 +239,22 @@ def _lists_groups(queue: str | None, what: str) -> str:
     return f"{command_line('dlq', 'groups', *([] if queue is None else [queue]))} {what}"
 
 
+class TaskNotFound(AdminError):
+    """No job of this task was found. `nearest` are tasks that may have been meant."""
+
+    code, exit_code = "task_not_found", ExitStatus.NOT_FOUND
+
+    def __init__(
+        self, task: str, where: str, nearest: Sequence[str] = (), *, is_sampled: bool = False
+    ) -> None:
+        rare = "only a sample of the jobs was read: a rare task may be missing"
+        super().__init__(
+            f"no job of task {task!r} {where}",
+            hint=did_you_mean(nearest) or (rare if is_sampled else "'asyncmq tasks list' lists the tasks"),
+            details={"task": task, "nearest": list(nearest)},
+        )
+
+
 class RepeatableNotFound(AdminError):
     """No definition in the queue has this id or task. `nearest` are tasks that may have been meant."""
 

@@ -50,7 +50,8 @@ def _synopsis() -> Iterator[str]:
     for one in commandtree.tree():
         yield from (".B asyncmq", _text(one.name))
         if isinstance(one, Noun):
-            yield _text("|".join(command.path[-1] for command in one.commands))
+            # A line may end behind each: together they are longer than one.
+            yield "|\\:".join(_text(command.path[-1]) for command in one.commands)
         yield from (".RI [ options ]", "\\&...", ".br")
 
 

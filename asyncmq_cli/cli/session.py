@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.monitoring.workers import WorkerService
     from asyncmq_cli.services.queues import QueueService
     from asyncmq_cli.services.repeatables.service import RepeatableService
+    from asyncmq_cli.services.tasks import TaskService
     from asyncmq_cli.storage.store import Store
 
 
@@ -133,6 +134,12 @@ class Services(ABC):
         from asyncmq_cli.services.monitoring.follow import FollowService
 
         return FollowService(self.store)
+
+    @cached_property
+    def tasks(self) -> TaskService:
+        from asyncmq_cli.services.tasks import TaskService
+
+        return TaskService(self.store)
 
     @cached_property
     def doctor(self) -> DoctorService:

@@ -7,6 +7,7 @@ NOUNS = {
     "queues": "List and inspect queues, pause and resume them.",
     "jobs": "Find jobs, read why they failed, retry, requeue, remove and cancel them.",
     "dlq": "Inspect the dead-letter queue: failed and expired jobs, and why they died.",
+    "tasks": "Count jobs by task: which fail, which pile up, how long they take.",
     "repeatables": "List scheduled definitions and their coming runs, add, pause, resume and remove them.",
     "workers": "List workers with their health, forget those that are gone.",
     "metrics": "Measure throughput and backlog, keep a history, feed Prometheus.",

@@ -17,6 +17,7 @@ _KINDS = {
     "FILE": FILES,
     "QUEUE": "queues",
     "GLOB": "queues",
+    "TASK": "tasks",
     "job_id": "jobs",
     "job_ids": "jobs",
     "repeatable_id": "repeatables",

@@ -40,6 +40,8 @@ READING: dict[str, list[list[str]]] = {
     ],
     "jobs tree": [["emails", "child-1"], ["f1"]],
     "jobs follow": [["emails", "done-1"], ["f1", "done-1"]],
+    "tasks list": [[], ["emails"]],
+    "tasks show": [["app.send_receipt"]],
     "dlq list": [["emails"], ["emails", "--newer-than", "1h", "--sort", "oldest"], ["--queue", "e*"]],
     "dlq groups": [["emails"], ["imports"], []],
     "repeatables list": [[], ["emails"]],

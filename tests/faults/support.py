@@ -33,6 +33,8 @@ READERS: dict[str, Args] = {
     "jobs tree": ("jobs", "tree", QUEUE, "dead"),
     "dlq list": ("dlq", "list", QUEUE),
     "dlq groups": ("dlq", "groups", QUEUE),
+    "tasks list": ("tasks", "list"),
+    "tasks show": ("tasks", "show", "app.send"),
     "repeatables list": ("repeatables", "list"),
     "repeatables show": ("repeatables", "show", QUEUE, "--task", "app.tick"),
     "repeatables next": ("repeatables", "next", "1"),

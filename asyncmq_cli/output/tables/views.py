@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import ComingRun, Repeatable
     from asyncmq_cli.models.snapshots import LatestJob, LatestQueue
+    from asyncmq_cli.models.tasks import TaskReport, TaskStats
     from asyncmq_cli.models.workers import Worker, WorkerPage
 
 T = TypeVar("T")
@@ -348,6 +349,49 @@ def look_at(problem: Problem) -> str:
     """The command that shows more of a problem. It changes nothing."""
     words = (problem.queue if word == "QUEUE" else word for word in _LOOKS[problem.kind])
     return shlex.join(["asyncmq", *words])
+
+
+def tasks(report: TaskReport | None = None, *, show_secrets: bool) -> tuple[Column[TaskStats], ...]:
+    """A count that is an estimate has a ~ for people."""
+    shown = _shown(show_secrets)
+    now = 0.0 if report is None else report.read_at
+
+    def number(state: str, **given: Any) -> Column[TaskStats]:
+        from asyncmq_cli.output.text import tasks as text
+
+        is_estimate = report is not None and state in report.sampled
+        return Column(
+            state.upper(),
+            lambda row: row.counts[state],
+            "number",
+            for_row=(lambda row: text.count(row.counts[state], is_estimate=True)) if is_estimate else None,
+            key=state,
+            **given,
+        )
+
+    return (
+        Column("TASK", lambda row: shown(row.task), "id", may_be_cut=True, ample=32, least=20, worth=5),
+        number("waiting", worth=3),
+        number("active", worth=2),
+        number("delayed", wide=True),
+        number("dead", worth=4),
+        number("completed", wide=True),
+        Column("FAILING", lambda row: row.failing_share, for_row=_failing, worth=3, key="failing_share"),
+        Column(
+            "OLDEST",
+            lambda row: None if row.oldest_waiting is None else max(0.0, now - row.oldest_waiting),
+            "seconds",
+            worth=1,
+            key="oldest_waiting_seconds",
+        ),
+        Column("LAST DEATH", lambda row: row.last_death, "time", worth=1, key="last_death"),
+    )
+
+
+def _failing(row: TaskStats) -> str | None:
+    from asyncmq_cli.output.text import tasks as text
+
+    return text.share(row.failing_share)
 
 
 TREE: tuple[Column[tuple[int, TreeNode, str | None]], ...] = (

@@ -10,8 +10,8 @@ from asyncmq_cli.output.text.escape import escape_reversibly
 from asyncmq_cli.output.text.times import rfc3339
 
 # Objects of our own, whose members get a line each. All others hold stored data.
-_PARTS = ("metrics", "counts", "rates", "error")
-_TIMES = ("timestamp", "created_at", "run_at", "delay_until")
+_PARTS = ("metrics", "counts", "rates", "error", "durations")
+_TIMES = ("timestamp", "created_at", "run_at", "delay_until", "last_death")
 _STORED = ("payload", "result")
 
 

@@ -1,0 +1,53 @@
+"""Tasks: the jobs of one name, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+TASK_STATES = ("waiting", "active", "delayed", "dead", "completed")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStats:
+    """The jobs of a task. `counts` are by TASK_STATES; they are estimates where the state was sampled.
+    `oldest_waiting` and `last_death` are epoch seconds, `durations` the seconds from the last attempt to the
+    death of each dead job that was read, in order."""
+
+    task: str | None
+    counts: Mapping[str, int]
+    oldest_waiting: float | None
+    last_death: float | None
+    durations: Sequence[float]
+
+    @property
+    def failing_share(self) -> float | None:
+        """Dead jobs as a share of the dead and the completed, 0 to 1; None if there are neither."""
+        ended = self.counts["dead"] + self.counts["completed"]
+        return self.counts["dead"] / ended if ended else None
+
+    def duration(self, share: float) -> float | None:
+        """The duration that this share of the dead jobs did not exceed (nearest rank)."""
+        if not self.durations:
+            return None
+        return self.durations[min(len(self.durations) - 1, int(share * len(self.durations)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How many jobs of a place were read at random, of `size`. `margin` is that of a share, 0 to 1, with 95 %
+    confidence."""
+
+    size: int
+    read: int
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """All tasks, those with most dead jobs first. `sampled` has the states that were not read whole."""
+
+    queue: str | None
+    read_at: float
+    tasks: Sequence[TaskStats]
+    sampled: Mapping[str, Sample]
