@@ -107,6 +107,8 @@ def _root(
     ctx.obj = decorators.pop_options(given, GLOBAL_OPTIONS)
     if ctx.invoked_subcommand is None:
         sys.stdout.write(ctx.get_help() + "\n")
+        if sys.stdout.isatty():
+            sys.stdout.write("\n'asyncmq ui' opens a screen to look around and to work in.\n")
 
 
 def _with_global_options(**given: Any) -> None:

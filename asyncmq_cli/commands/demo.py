@@ -8,6 +8,7 @@ import typer
 
 from asyncmq_cli.cli.around_typer import CONTEXT, Command, lone
 from asyncmq_cli.cli.params import argument
+from asyncmq_cli.errors import UsageProblem
 
 app = lone()
 
@@ -21,6 +22,9 @@ def demo(
     shell: Annotated[
         bool, typer.Option("--shell", help="Open your shell with ASYNCMQ_REDIS_URL set to the demo.")
     ] = False,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Open the interactive screen, as 'asyncmq ui', on the demo.")
+    ] = False,
 ) -> None:
     """Try everything on a throw-away Redis with a real AsyncMQ worker in it.
 
@@ -29,7 +33,10 @@ def demo(
       asyncmq demo
       asyncmq demo -- jobs list emails --state failed
       asyncmq demo --shell
+      asyncmq demo --ui
     """
     from asyncmq_cli.demo.run import demo as run
 
-    raise typer.Exit(run(shell, list(command or [])))
+    if ui and (shell or command):
+        raise UsageProblem("--ui opens the screen alone", hint="'asyncmq demo --ui'")
+    raise typer.Exit(run(shell, ["ui"] if ui else list(command or [])))

@@ -39,6 +39,7 @@ _KEYS = """\
 Everywhere
 Up, Down     or k, j; Page Up, Page Down, Home (g), End (G)
 Esc          back, or close
+:, Ctrl-P    palette: what can be done here, and the command lines that do it
 ?            these keys
 Ctrl-Z       to the shell; fg comes back
 q, Ctrl-C    quit"""
@@ -72,6 +73,13 @@ class OperatorApp(App[None]):
     .change Button { min-width: 12; margin-right: 2; }
     .change #outcome { height: auto; max-height: 8; }
     .change #line { height: auto; max-height: 2; }
+    .box OptionList > .option-list--option-highlighted, Tree > .tree--cursor, Tree:focus > .tree--cursor {
+        color: ansi_bright_white; background: ansi_blue; text-style: bold;
+    }
+    .palette { width: 90%; }
+    .palette OptionList { width: 100%; }
+    .palette Input { background: ansi_default; }
+    .palette #line { height: auto; max-height: 3; width: 100%; }
     Ask { align: center bottom; }
     #ask { height: auto; width: 100%; background: ansi_default; border-top: solid ansi_blue; }
     #ask Static { height: 1; }
@@ -216,7 +224,7 @@ class OperatorApp(App[None]):
 def opened(session: Session) -> OperatorApp:
     """The application, with a first look at all queues: an error here means a wrong address, and is reported
     like that of any command. Raises RedisProblem."""
-    reader = session.poller(workers=True, latest=True, again=True)
+    reader = session.poller(workers=True, latest=True, trouble=True, again=True)
     poller = Poller(session.store, reader.read, reader.reset)
     first = poller.first()
     trend = LongTrend(session.metrics.past(since=_PAST))

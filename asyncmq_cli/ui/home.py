@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Group
@@ -9,8 +10,10 @@ from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import ContentSwitcher, Static
 
+from asyncmq_cli.output.tables.tables import counted, table
 from asyncmq_cli.output.terminal import header_footer, screens
 from asyncmq_cli.ui.page import ListPage
+from asyncmq_cli.ui.palette import Entry
 from asyncmq_cli.ui.panes import HeldPane, Pane
 from asyncmq_cli.ui.tabs import (
     AuditPane,
@@ -42,7 +45,7 @@ _LEAST_FOR_LEGEND = 16
 class Home(ListPage):
     """Tabs over everything; the first is the list of queues."""
 
-    keys: ClassVar[str] = "Enter open  Tab tabs  / filter  s sort  t retry  p pause  D remove  ? keys  q quit"
+    keys: ClassVar[str] = "Enter open  Tab tabs  / filter  s sort  p pause  : palette  ? keys  q quit"
     help: ClassVar[str] = "1 to 6, Tab  the tabs"
 
     BINDINGS: ClassVar = [
@@ -72,12 +75,23 @@ class Home(ListPage):
         above = [screens.head(snapshot, viewport)]
         if self.app.size.height >= _LEAST_FOR_LEGEND:
             above += screens.legend(snapshot, viewport)
+        above += self._problems(snapshot)
         self.query_one("#tabs", Static).update(self._tabs())
         self.query_one("#summary", Static).update(Group(*above))
         trends = header_footer.trends(self.ui.trend.trend(), viewport, is_current=snapshot.metrics().is_whole)
         self.query_one("#trends", Static).update(trends)
         for pane in self.panes.values():
             pane.followed(snapshot)
+
+    def _problems(self, snapshot: Snapshot) -> list[Any]:
+        """The worst problems, as the overview shows them."""
+        size, problems = self.app.size, snapshot.problems or ()
+        most = max(0, (size.height - _LEAST_FOR_LEGEND) // 3)
+        if not problems or not most:
+            return []
+        drawn, _ = table(problems[:most], screens.PROBLEMS, now=snapshot.now, width=size.width)
+        more = len(problems) - most
+        return [drawn, *([Text(f"… and {counted(more, 'more problem')}", style="dim")] if more > 0 else [])]
 
     def _tabs(self) -> Text:
         line = Text()
@@ -101,6 +115,17 @@ class Home(ListPage):
             self.draw_frame()
         else:
             self.action_again()
+
+    def entries(self) -> list[Entry]:
+        tabs = [
+            Entry(f"{name} ({number})", partial(self.action_tab, name), self.panes[name].command())
+            for number, name in enumerate(TABS, 1)
+        ]
+        queues = [
+            Entry(f"open {row.name}", partial(self.ui.open_queue, row.name), ["queues", "show", row.name])
+            for row in self.ui.snapshot.stats or ()
+        ]
+        return [*super().entries(), *tabs, *queues]
 
     async def load(self) -> None:
         if isinstance(self.pane, (QueuesPane, LatestPane)):

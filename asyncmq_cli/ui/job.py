@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding
@@ -13,6 +14,7 @@ from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.text import job_detail
 from asyncmq_cli.ui import plans
 from asyncmq_cli.ui.page import DEEDS, Page
+from asyncmq_cli.ui.palette import Entry
 from asyncmq_cli.ui.whole import WholeJob
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from asyncmq_cli.models.job_details import JobDetail
 
+_OF_LISTS = ("pause", "add")
 _ALARMING = ("Error:", "Message:", "Root cause:", "Problem:")
 
 
@@ -71,9 +74,25 @@ Esc          back"""
         if self.detail is not None:
             self.app.push_screen(WholeJob(self.detail))
 
+    def entries(self) -> list[Entry]:
+        where = [self.queue, self.job_id]
+        deeds = [
+            Entry(f"{verb} this job ({key})", partial(self.action_deed, verb), ["jobs", verb, *where])
+            for key, verb in DEEDS.items()
+            if verb not in _OF_LISTS
+        ]
+        return [
+            *deeds,
+            Entry("this job", lambda: None, ["jobs", "show", *where]),
+            Entry("open it as a tree (o)", self.action_whole),
+            Entry("copy the id (y)", self.action_copy),
+            Entry("copy the whole (Y)", self.action_copy_whole, ["jobs", "show", *where, "--json"]),
+            *super().entries(),
+        ]
+
     def action_deed(self, verb: str) -> None:
         """Ask about a change of this job."""
-        if verb in ("pause", "add"):
+        if verb in _OF_LISTS:
             return
         by_queue = {self.queue: [self.job_id]}
         self.ask_about(lambda session: plans.of_jobs(session, verb, "job", by_queue))

@@ -15,7 +15,7 @@ from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.output.tables import views
-from asyncmq_cli.output.tables.tables import STATE_STYLES
+from asyncmq_cli.output.tables.tables import STATE_STYLES, counted
 from asyncmq_cli.services.jobs.traceback import raised_first
 from asyncmq_cli.ui import plans
 from asyncmq_cli.ui.job import as_json
@@ -122,6 +122,29 @@ class JobRows(RowsPane["Job"]):
             return None
         return lambda session: plans.of_jobs(session, verb, "dlq" if of_dead else "job", by_queue)
 
+    def deed(self, verb: str) -> tuple[str, list[str]]:
+        of_dead = self.is_dead and verb in ("retry", "remove")
+        noun = "dlq" if of_dead else "jobs"
+        if self.listing.marks_all:
+            return f"{verb} the whole list", [
+                noun,
+                verb,
+                *self.search_words(),
+            ] if of_dead or not self.is_dead else []
+        jobs = self.targets()
+        queues = {job.queue for job in jobs}
+        what = f"{verb} {counted(len(jobs), 'job')}"
+        return what, [
+            noun,
+            verb,
+            *(queues if len(queues) == 1 else ()),
+            *(job.id for job in jobs),
+        ] if jobs else []
+
+    def search_words(self) -> list[str]:
+        """The words of the command line that select the whole list. Raises UsageProblem."""
+        raise NotImplementedError
+
     async def whole(self, row: Job) -> str:
         found = await self.ui.lanes.call(lambda session: session.jobs.show(row.queue, row.id))
         return as_json(found, show_secrets=self.ui.session.show_secrets)
@@ -159,10 +182,16 @@ class JobsPane(JobRows):
 
     def search(self) -> Callable[[Session], plans.Search]:
         flags, state = flags_of(self.text), self.job_state
-        scope, in_state = QueueScope.of(self.queue), None if self.is_dead else state
-        chosen = [] if in_state is None else ["--state", in_state]
-        words = [*chosen, *words_of(flags)] or ["--all"]
+        scope, in_state, words = (
+            QueueScope.of(self.queue),
+            None if self.is_dead else state,
+            self.search_words(),
+        )
         return lambda session: plans.Search(scope, in_state, filter_of(flags, session.now), words)
+
+    def search_words(self) -> list[str]:
+        chosen = [] if self.is_dead else ["--state", self.job_state]
+        return [self.queue, *([*chosen, *words_of(flags_of(self.text))] or ["--all"])]
 
     def wanted(self, session: Session) -> JobFilter:
         """The filter that was typed. Raises UsageProblem."""
@@ -297,8 +326,11 @@ class GroupPane(JobRows):
         return {"group": self.group.id or "", **flags_of(self.text)}
 
     def search(self) -> Callable[[Session], plans.Search]:
-        flags, scope = self._flags(), scope_of(self.group)
-        return lambda session: plans.Search(scope, None, filter_of(flags, session.now), words_of(flags))
+        flags, scope, words = self._flags(), scope_of(self.group), self.search_words()
+        return lambda session: plans.Search(scope, None, filter_of(flags, session.now), words)
+
+    def search_words(self) -> list[str]:
+        return [*named(scope_of(self.group)), *words_of(self._flags())]
 
     @property
     def progress(self) -> str | None:
@@ -308,15 +340,18 @@ class GroupPane(JobRows):
         return f"searching: {rows.searched:,} dead jobs read, {rows.found:,} of this cause"
 
     def command(self) -> list[str]:
-        filters = words_of(self._flags())
-        alone = self.group.queues if len(self.group.queues) == 1 else ()
-        return ["dlq", "list", *alone, *filters]
+        return ["dlq", "list", *self.search_words()]
 
 
 def scope_of(group: FailureGroup) -> QueueScope:
     """The queues in which jobs died of this cause."""
     queues = group.queues
     return QueueScope.of(queues[0]) if len(queues) == 1 else QueueScope(None, queues)
+
+
+def named(scope: QueueScope) -> list[str]:
+    """The queue, if it is one alone, for a command line."""
+    return [] if scope.queue is None else [scope.queue]
 
 
 class GroupPage(ListPage):

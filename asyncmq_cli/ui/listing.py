@@ -305,6 +305,12 @@ class Listing(ScrollView, Generic[T], can_focus=True):
             self.action_open()
         self._go(at)
 
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
     def on_resize(self) -> None:
         self.redraw()
         self._go(self.cursor)

@@ -21,6 +21,7 @@ from asyncmq_cli.output.text.escape import escape, escape_name
 from asyncmq_cli.ui.changing import ChangeDialog
 from asyncmq_cli.ui.dialogs import Ask, Choose, Pick, problem_line
 from asyncmq_cli.ui.listing import Listing  # noqa: TC001 - textual reads the annotations of handlers
+from asyncmq_cli.ui.palette import Entry, Palette
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -47,6 +48,7 @@ class Page(Screen[None]):
     BINDINGS: ClassVar = [
         Binding("escape", "back", "back", show=False),
         Binding("r", "again", "read again", show=False),
+        Binding("colon,ctrl+p", "palette", "palette", show=False),
     ]
 
     keys: ClassVar[str] = ""
@@ -189,6 +191,24 @@ class Page(Screen[None]):
         """The same, while the page is being read."""
         return "reading…"
 
+    # The palette.
+
+    def entries(self) -> list[Entry]:
+        """What can be done on the page."""
+        return [
+            Entry("read again", self.action_again),
+            Entry("keys of this page", self.ui.action_keys, ["help", "ui"]),
+            Entry("back", self.action_back),
+            Entry("quit", self.ui.exit),
+        ]
+
+    def action_palette(self) -> None:
+        self.app.push_screen(Palette(self.entries()), self._chosen)
+
+    def _chosen(self, entry: Entry | None) -> None:
+        if entry is not None:
+            entry.run()
+
     # The frame.
 
     def viewport(self, height: int | None = None) -> Viewport:
@@ -324,6 +344,25 @@ class ListPage(Page):
         if is_so:
             self.pane.listing.unmark()
         super().changed(is_so)
+
+    def entries(self) -> list[Entry]:
+        pane = self.pane
+        keys = {verb: key for key, verb in DEEDS.items()}
+        deeds = [
+            Entry(f"{title} ({keys[verb]})", partial(self.action_deed, verb), words)
+            for verb in pane.deeds
+            for title, words in [pane.deed(verb)]
+            if words
+        ]
+        lists = [
+            Entry("this list", lambda: None, pane.command()),
+            Entry("filter (/)", self.action_filter),
+            Entry("order (s)", self.action_sort),
+            Entry("columns (f)", self.action_columns),
+            Entry("copy the id (y)", self.action_copy),
+            Entry("copy the whole (Y)", self.action_copy_whole),
+        ]
+        return [*deeds, *lists, *super().entries()]
 
     def action_deed(self, verb: str) -> None:
         """Ask about a change of the marked rows, else of that of the cursor."""

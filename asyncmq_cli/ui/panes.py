@@ -118,6 +118,11 @@ class Pane(Vertical, Generic[T]):
         Raises UsageProblem."""
         return None
 
+    def deed(self, verb: str) -> tuple[str, list[str]]:
+        """What the palette calls that change, and the words of the command line that makes it; none where
+        there is nothing to change."""
+        return verb, []
+
     # What they have in common.
 
     @property

@@ -93,7 +93,7 @@ class Search:
     """None for the dead-letter queue."""
     wanted: JobFilter
     words: Sequence[str]
-    """The words of the command line that select them."""
+    """The words of the command line that select them, its queue with them."""
 
 
 REASON = {"reason": "goes into the audit trail"}
@@ -149,13 +149,12 @@ def of_search(session: Session, verb: str, found: Search) -> Plan:
     def run(own: Session, given: Given) -> ChangeReport:
         return _run(own, verb, noun, _selected(own, found, limit_of(given)), given)
 
-    alone = [found.scope.queue] if found.scope.queue is not None else []
     return Plan(
         f"{noun}.{verb}",
         _question(verb, meant),
         [*_job_lines(session, meant), *_consequences(session, verb, chosen.by_queue), *meant.remarks],
         fields_of(verb, many=True),
-        ["dlq" if noun == "dlq" else "jobs", verb, *alone, *found.words],
+        ["dlq" if noun == "dlq" else "jobs", verb, *found.words],
         chosen.count,
         run,
         refused=not chosen.count,

@@ -12,7 +12,7 @@ from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.output.terminal import screens
 from asyncmq_cli.ui import plans
-from asyncmq_cli.ui.jobs import scope_of
+from asyncmq_cli.ui.jobs import named, scope_of
 from asyncmq_cli.ui.panes import HeldPane, RowsPane
 from asyncmq_cli.ui.rows import RowsInSight, StreamedRows
 
@@ -44,6 +44,12 @@ class QueuesPane(HeldPane["QueueStats"]):
         if not names:
             return None
         return lambda session: plans.of_queues(session, "resume" if resumes else "pause", names)
+
+    def deed(self, verb: str) -> tuple[str, list[str]]:
+        rows = self.targets()
+        change = "resume" if all(row.paused for row in rows) else "pause"
+        names = [row.name for row in rows]
+        return f"{change} {counted(len(names), 'queue')}", ["queues", change, *names] if names else []
 
     @property
     def every_column(self) -> Sequence[Column[QueueStats]]:
@@ -138,6 +144,15 @@ class SchedulesPane(HeldPane["Repeatable"]):
         change: Any = verb if verb == "remove" else "resume" if resumes else "pause"
         return lambda session: plans.of_schedules(session, change, which)
 
+    def deed(self, verb: str) -> tuple[str, list[str]]:
+        rows = [row for row in self.targets() if row.id]
+        if verb == "add":
+            return "add a schedule", ["repeatables", "add", rows[0].queue if rows else "QUEUE"]
+        change = verb if verb == "remove" else "resume" if all(row.paused for row in rows) else "pause"
+        ids = [row.id for row in rows if row.queue == rows[0].queue]
+        what = f"{change} {counted(len(rows), 'schedule')}"
+        return what, ["repeatables", change, rows[0].queue, *ids] if rows else []
+
     @property
     def every_column(self) -> Sequence[Column[Repeatable]]:
         return views.repeatables(show_secrets=self.ui.session.show_secrets)
@@ -171,8 +186,16 @@ class FailuresPane(HeldPane["FailureGroup"]):
         group = self.listing.current
         if group is None or group.id is None:
             return None
-        found = plans.Search(scope_of(group), None, JobFilter(group=group.id), ["--group", group.id])
+        words = self.deed(verb)[1][2:]
+        found = plans.Search(scope_of(group), None, JobFilter(group=group.id), words)
         return lambda session: plans.of_search(session, verb, found)
+
+    def deed(self, verb: str) -> tuple[str, list[str]]:
+        group = self.listing.current
+        if group is None or group.id is None:
+            return verb, []
+        what = f"{verb} {counted(group.count, 'job')} of this cause"
+        return what, ["dlq", verb, *named(scope_of(group)), "--group", group.id]
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.terminal.viewport import Viewport
 
 
-_PROBLEMS = views.titled([column for column in views.problems() if column.title != "SEVERITY"], "PROBLEMS")
+PROBLEMS = views.titled([column for column in views.problems() if column.title != "SEVERITY"], "PROBLEMS")
 _QUEUES = views.titled(views.on_screen(views.QUEUES), "QUEUES")
 _JOBS = views.titled(views.on_screen(views.LATEST_JOBS), "LATEST JOBS")
 _SHORT = {"waiting-children": "children"}
@@ -75,7 +75,7 @@ def overview(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
     workers = _workers(snapshot, viewport)
     causes, queues = snapshot.causes, sorted(snapshot.stats or (), key=lambda row: _rank(trouble(row)))
     sections: list[Section[Any]] = [
-        Section("problem", _PROBLEMS, snapshot.problems or (), remedy="--json"),
+        Section("problem", PROBLEMS, snapshot.problems or (), remedy="--json"),
         Section("cause", _causes(causes, viewport), causes.groups if causes else (), note=_read(causes)),
         Section("queue", _QUEUES, queues, trouble),
         Section("job", _JOBS, snapshot.latest_jobs or (), is_spare=True),

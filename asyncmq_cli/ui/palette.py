@@ -1,0 +1,125 @@
+"""The palette: what can be done here, each with the command line that does the same, ready to copy."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from asyncmq_cli.output.redaction.redact import redact_text
+from asyncmq_cli.output.text.escape import escape
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+_LONGEST = 300
+_ROOM = 28
+"""Columns for the titles."""
+_FRAME = 6
+"""Columns for what is around the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something to do: `run` does it on the screen, `words` are those of the command line, if any."""
+
+    title: str
+    run: Callable[[], object]
+    words: Sequence[str] = ()
+
+    @property
+    def line(self) -> str:
+        """The command line, "" where none does the same."""
+        return shlex.join(["asyncmq", *self.words]) if self.words else ""
+
+    def matches(self, text: str) -> bool:
+        """Whether all words of the text are in the title or in the command line."""
+        shown = f"{self.title} {self.line}".lower()
+        return all(word in shown for word in text.lower().split())
+
+
+class Palette(ModalScreen["Entry | None"]):
+    """Type to find, Enter to do, Ctrl-Y to copy the command line."""
+
+    BINDINGS: ClassVar = [
+        Binding("escape", "dismiss(None)", "close", show=False),
+        Binding("down", "move(1)", "down", show=False, priority=True),
+        Binding("up", "move(-1)", "up", show=False, priority=True),
+        Binding("ctrl+y", "copy", "copy the command line", show=False, priority=True),
+    ]
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        super().__init__()
+        self._entries = list(entries)
+        self._shown = list(entries)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box palette"):
+            yield Input(placeholder="what to do", compact=True)
+            yield OptionList(compact=True)
+            yield Static(id="line", markup=False)
+            yield Static(Text("Enter does it, Ctrl-Y copies the command line", style="dim"), markup=False)
+
+    def on_mount(self) -> None:
+        self._fill("")
+        self.query_one(Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._fill(event.value)
+
+    def _fill(self, text: str) -> None:
+        self._shown = [entry for entry in self._entries if entry.matches(text)]
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options([Option(self._option(entry)) for entry in self._shown])
+        options.highlighted = 0 if self._shown else None
+        self._show_line()
+
+    def _option(self, entry: Entry) -> Text:
+        line = Text(escape(entry.title).ljust(_ROOM)).append(shown(entry.line), style="dim")
+        line.truncate(self.app.size.width * 9 // 10 - _FRAME, overflow="ellipsis")
+        return line
+
+    def on_option_list_option_highlighted(self) -> None:
+        self._show_line()
+
+    def _show_line(self) -> None:
+        entry = self.current
+        self.query_one("#line", Static).update(Text(shown(entry.line) if entry else "", style="bold"))
+
+    @property
+    def current(self) -> Entry | None:
+        """The entry in front."""
+        at = self.query_one(OptionList).highlighted
+        return self._shown[at] if at is not None and at < len(self._shown) else None
+
+    def action_move(self, by: int) -> None:
+        options = self.query_one(OptionList)
+        if self._shown:
+            options.highlighted = max(0, min((options.highlighted or 0) + by, len(self._shown) - 1))
+
+    def action_copy(self) -> None:
+        entry = self.current
+        if entry is not None and entry.line:
+            self.app.copy_to_clipboard(entry.line)
+            self.query_one("#line", Static).update(Text(f"copied: {shown(entry.line)}", style="bold"))
+
+    def on_input_submitted(self) -> None:
+        self.dismiss(self.current)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._shown[event.option_index])
+
+
+def shown(line: str) -> str:
+    """A command line as the screen shows it; what is copied is whole."""
+    text = escape(redact_text(line))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
