@@ -12,7 +12,7 @@ import redis
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.read.locate import expected_members
-from asyncmq_cli.storage.schema.codec import dumps, member_id, named_member
+from asyncmq_cli.storage.schema.codec import dumps, member_ids, named_member
 from asyncmq_cli.storage.schema.keys import PLACES, QueueKeys, to_bytes
 
 if TYPE_CHECKING:
@@ -47,20 +47,19 @@ def find_whole_members(client: redis.Redis, keys: QueueKeys, job_ids: Collection
     for place in PLACES if wanted else ():
         try:
             for members in scan.zset_members(client, getattr(keys, place)):
-                for member, _ in members:
-                    _add_member(found.of, wanted, place, member)
+                texts = [member for member, _ in members]
+                for name, member in zip(member_ids(texts), texts, strict=True):
+                    if name in wanted:
+                        _add_member(found.of, wanted[name], place, member)
         except WrongType:
             found.complete = False
     return found
 
 
-def _add_member(
-    found: dict[str, list[ZsetMember]], wanted: Mapping[bytes, str], place: str, member: bytes
-) -> None:
-    job_id = wanted.get(member_id(member))
-    job = named_member(member) if job_id is not None else None
+def _add_member(found: dict[str, list[ZsetMember]], job_id: str, place: str, member: bytes) -> None:
+    job = named_member(member)
     # The id is empty both for a member without a job and for a job with an empty id.
-    if job_id is None or job is None or job.get("id") is None:
+    if job is None or job.get("id") is None:
         return
     sighting = ZsetMember(place, digest_of(member), len(member), life_of(job))
     of_job = found.setdefault(job_id, [])
@@ -115,8 +114,9 @@ def fetch_members(client: redis.Redis, queue: str, found: Sequence[Evidence]) ->
     keys = QueueKeys(queue)
     for place in {place for _, wanted in missing.values() for place in wanted.values()}:
         for members in scan.zset_members(client, getattr(keys, place)):
-            for member, _ in members:
-                sought = missing.get(member_id(member))
+            texts = [member for member, _ in members]
+            for name, member in zip(member_ids(texts), texts, strict=True):
+                sought = missing.get(name)
                 if sought is not None and sought[1].get(digest := digest_of(member)) == place:
                     del sought[1][digest]
                     sought[0].location.members[place].append(member)
