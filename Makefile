@@ -21,6 +21,10 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
 
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP_INSTALL) --editable '.[bench]'
+	@touch $@
+
 demo: $(VENV)/.demo
 	$(BIN)/asyncmq-cli demo
 
@@ -66,7 +70,7 @@ servers: $(VENV)/.dev shells
 
 # As many jobs as a production queue holds; `make bench N=100000` for a quick look.
 N ?= 1000000
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks --jobs $(N) $(BENCH_ARGS)
 
 format: $(VENV)/.dev

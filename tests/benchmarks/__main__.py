@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import math
 import pickle
@@ -19,7 +20,7 @@ from pathlib import Path
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests.benchmarks import cases, keyspace
+from tests.benchmarks import cases, keyspace, peer
 from tests.benchmarks.busy import beside_a_worker
 from tests.benchmarks.cases import Case
 from tests.benchmarks.measure import Cost, longest_pause, module, run, tool
@@ -31,10 +32,10 @@ _NEARLY, _TRIES = 0.96, 4
 _DEAD = 200_000
 FOLLOWING, LIBRARY = "events tail", "library"
 WATCHERS = (["events", "tail", "--interval", "5s", "--no-record"], ["overview", "--watch", "5s"])
-_WATCHED, _SHARE = 60.0, 0.02
+_WATCHED, _SHARE = 40.0, 0.02
 ROUNDS = 10
 FEW = 5
-_READING = 30.0
+_READING = 10.0
 """Seconds."""
 
 
@@ -44,13 +45,14 @@ def main() -> None:
     parser.add_argument(
         "--only", default="", help="only the cases whose name holds one of these, with commas between"
     )
+    parser.add_argument("--but", default="", help="all but these, such as 'library'")
     parser.add_argument(
-        "--repeats", type=int, default=0, help="how often the long ones, instead of what each case says"
+        "--repeats", type=int, default=0, help="how often the long ones at most, whatever each case says"
     )
     parser.add_argument("--write", action="store_true", help="write the page whatever the size")
     given = parser.parse_args()
     writing = given.write or (given.jobs >= FULL and not given.only)
-    bench = Bench(given.jobs, given.only, given.repeats, writing=writing)
+    bench = Bench(given.jobs, given.only, given.but, given.repeats, writing=writing)
     bench.everything()
     for missed in bench.report.missed():
         say(f"not reached: {missed}")
@@ -80,11 +82,12 @@ def own_server() -> Iterator[PrivateRedis]:
 
 
 class Bench:
-    def __init__(self, total: int, only: str, repeats: int, *, writing: bool) -> None:
+    def __init__(self, total: int, only: str, but: str, repeats: int, *, writing: bool) -> None:
         self.report = Report(total)
         self._writing = writing
         self._total = total
         self._only = [part for part in only.split(",") if part]
+        self._but = [part for part in but.split(",") if part]
         self._repeats = repeats
 
     def everything(self) -> None:
@@ -98,6 +101,7 @@ class Bench:
                 self.measure(case, server)
             self.follow(server)
             at_full_size = self._timed_search(server) if self._is_wanted(LIBRARY) else 0.0
+            self.beside_rq(server)
             self.retry(server)
             self.watch(server)
         self.beside_the_library(at_full_size)
@@ -118,16 +122,20 @@ class Bench:
             return
         runs: list[Cost] = []
         floors: list[Cost] = []
-        # What is over in a blink is measured many times, whatever the others are.
-        often = case.repeats > FEW
-        for _ in range(case.repeats if often else self._repeats or case.repeats):
+        for _ in range(self._repeated(case.repeats)):
             if case.floor is not None:
                 floors.append(run(case.floor, server))
             runs.append(run(tool(*case.args), server, status=case.status))
         self.add(Row(case.name, runs, floors, case.at_most, case.worked_at_most, case.sent_at_most))
 
     def _is_wanted(self, name: str) -> bool:
+        if any(part in name for part in self._but):
+            return False
         return not self._only or any(part in name for part in self._only)
+
+    def _repeated(self, times: int) -> int:
+        """What is over in a blink is measured many times, whatever the others are."""
+        return times if times >= FEW or not self._repeats else min(times, self._repeats)
 
     def follow(self, server: PrivateRedis) -> None:
         """A round of `events tail` by itself: without the start-up, and what follows it without the first.
@@ -136,7 +144,7 @@ class Bench:
             return
         firsts, quiet = [], []
         with filled(0) as empty:
-            for _ in range(self._repeats or 3):
+            for _ in range(self._repeated(3)):
                 start_up = run(tool(*cases.following(1)), empty)
                 first = run(tool(*cases.following(1)), server)
                 row = run(tool(*cases.following(1 + ROUNDS)), server)
@@ -166,7 +174,7 @@ class Bench:
                 return
             client.save()
             runs, floors = [], []
-            for _ in range(self._repeats or case.repeats):
+            for _ in range(self._repeated(case.repeats)):
                 assert case.floor is not None
                 floors.append(run(case.floor, server))
                 client.execute_command("DEBUG", "RELOAD", "NOSAVE")
@@ -193,6 +201,31 @@ class Bench:
                 f"{cost.share:.2%} of Redis's time (at most {_SHARE:.0%} is to be reached); Redis's whole "
                 f"work grew by {cost.grown:.1%}"
             )
+
+    def beside_rq(self, server: PrivateRedis) -> None:
+        """The same tasks of rq, which keeps a set of its queues, with as many jobs on a Redis of its own."""
+        tasks = [
+            (f"{name}, beside rq", args, task)
+            for name, args, task in (
+                ("queues list at a terminal", ["queues", "list", "--color", "always"], "info"),
+                ("dlq list --page 1", ["dlq", "list", keyspace.BIG], "failed"),
+            )
+        ]
+        wanted = [task for task in tasks if self._is_wanted(task[0])]
+        if not wanted:
+            return
+        if importlib.util.find_spec("rq") is None:
+            self.remark("rq is not installed, and was not measured")
+            return
+        say(f"filling a Redis with {self._total:,} jobs of rq …")
+        with own_server() as theirs:
+            peer.fill(str(theirs.socket), self._total)
+            for name, args, task in wanted:
+                runs, rivals = [], []
+                for _ in range(FEW):
+                    rivals.append(run(module("peer", task), theirs))
+                    runs.append(run(tool(*args), server))
+                self.add(Row(name, runs, rivals, 1.0))
 
     def _timed_search(self, server: PrivateRedis) -> float:
         args = tool("jobs", "list", keyspace.BIG, "--state", "failed", "--q", cases.TEXT, "--json")
