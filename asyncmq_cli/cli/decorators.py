@@ -30,6 +30,7 @@ def command(
     redis: bool = True,
     changes: bool = False,
     formats: Sequence[str] | None = None,
+    several: bool = True,
 ) -> Callable[[Function], Function]:
     """Register a function that takes a Session and its own arguments as `name`.
 
@@ -37,7 +38,7 @@ def command(
     options that the command takes only before its name, because it has one of that name itself. One
     without `redis` connects to none. A function that takes `dry_run` makes changes, unless that is set or
     its `repair` is not; so does one with `changes`. `formats` are the values of its `-o`: all for a list,
-    else all but ids.
+    else all but ids. A command that only reads takes `several` contexts, unless it goes on.
     """
     is_list = "list" in extras
     formats = (EVERY_FORMAT if is_list else WITHOUT_NAMES) if formats is None else formats
@@ -58,6 +59,14 @@ def command(
 
             flags = {**(ctx.obj or {}), **pop_options(given, shared)}
             _check_format(ctx, flags, formats)
+            reads = redis and not changes and (not is_change or given.get("repair") is False)
+            if "all_contexts" in flags or "," in (flags.get("context") or ""):
+                from asyncmq_cli.cli import several as contexts
+
+                if not (several and reads):
+                    contexts.require_one(flags, ctx.command_path)
+                words = ctx.command_path.partition(" ")[2]
+                return contexts.run(flags, lambda session: function(session, **given), words)
             try:
                 with open_session(flags, redis=redis) as session:
                     if changes or (is_change and not given["dry_run"] and given.get("repair", True)):

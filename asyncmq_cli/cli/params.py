@@ -330,10 +330,12 @@ GLOBAL_OPTIONS: Options = _under(
     context=_text(
         "--context",
         "NAME",
-        "The context that says where Redis is: a table [context.NAME] of the configuration file. "
+        "The context that says where Redis is, a table [context.NAME] of the configuration file; of commands "
+        "that read also several: a,b,c. "
         "[env: ASYNCMQ_CONTEXT; default: that of 'context use']",
         autocompletion=lambda: context_names(),
     ),
+    all_contexts=_flag("--all-contexts", "Read all contexts, side by side."),
     settings=_text(
         "--settings",
         "NAME",

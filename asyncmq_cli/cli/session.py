@@ -198,8 +198,11 @@ _REMEMBERED = 1000
 class Session(Services):
     """What a command works with. Nothing is opened or imported before it is used."""
 
-    def __init__(self, flags: Mapping[str, Any], *, redis: bool = True) -> None:
+    def __init__(
+        self, flags: Mapping[str, Any], *, redis: bool = True, printer: type[Printer] | None = None
+    ) -> None:
         self.flags = flags
+        self._printer = printer
         self._needs_redis = redis
         self.warnings: list[str] = []
         """Warnings for the screen of --watch, which clears them."""
@@ -267,7 +270,7 @@ class Session(Services):
         from asyncmq_cli.output.printer import Printer
 
         flags = self.flags
-        return Printer(
+        return (self._printer or Printer)(
             asked_format(flags),
             **self._look(),
             utc=bool(flags.get("utc")),
@@ -495,8 +498,10 @@ def _raise_outcome(outcome: RetryOutcome | None) -> None:
 
 
 @contextmanager
-def open_session(flags: Mapping[str, Any], *, redis: bool = True) -> Iterator[Session]:
-    session = Session(flags, redis=redis)
+def open_session(
+    flags: Mapping[str, Any], *, redis: bool = True, session: Session | None = None
+) -> Iterator[Session]:
+    session = session or Session(flags, redis=redis)
     if not redis:
         yield session
         return

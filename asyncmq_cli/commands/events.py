@@ -43,7 +43,7 @@ RuntimeOption = Annotated[
 ]
 
 
-@command(app, "tail", "secrets", "full", formats=("table", "json", "jsonl"))
+@command(app, "tail", "secrets", "full", formats=("table", "json", "jsonl"), several=False)
 def tail(
     session: Session,
     event: EventOption = None,

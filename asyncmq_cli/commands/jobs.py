@@ -203,7 +203,9 @@ def tree(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
     session.out.rows(list(found.drawn()), views.TREE, now=session.now())
 
 
-@command(app, "follow", "queues", "filters", "secrets", without=("timeout",), formats=DOCUMENTS)
+@command(
+    app, "follow", "queues", "filters", "secrets", without=("timeout",), formats=DOCUMENTS, several=False
+)
 def follow(
     session: Session,
     queue: QueueOrJobArg = None,

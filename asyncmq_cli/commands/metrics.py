@@ -102,7 +102,7 @@ def history(
     session.listing(found, metrics.HISTORY, snapshots.history, snapshots.snapshot_row)
 
 
-@command(app, "prometheus", formats=())
+@command(app, "prometheus", formats=(), several=False)
 def prometheus(
     session: Session,
     output: Annotated[

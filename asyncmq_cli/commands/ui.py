@@ -17,7 +17,7 @@ app = lone()
 
 
 # Without --json: there is nothing to print.
-@command(app, "ui", "secrets", without=("json",), formats=())
+@command(app, "ui", "secrets", without=("json",), formats=(), several=False)
 def ui(session: Session) -> None:
     """Open an interactive screen to look through queues, jobs and workers.
 

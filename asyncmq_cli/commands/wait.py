@@ -55,7 +55,7 @@ KeepWaitingOption = Annotated[
 
 
 # Its own --timeout limits the wait; the one for answers from Redis goes before the command.
-@command(app, "wait", "filters", without=("timeout",))
+@command(app, "wait", "filters", without=("timeout",), several=False)
 def wait(
     session: Session,
     queue: QueueArg,

@@ -55,7 +55,7 @@ def test_options_stand_in_groups_and_the_global_ones_last(cli: Run) -> None:
         *("Arguments:", "Options:", "Filters:", "How many, and how fast:"),
         titles[-1],
     ]
-    assert titles[-1].startswith("Global options: --redis-url, --context, --settings, ")
+    assert titles[-1].startswith("Global options: --redis-url, --context, --all-contexts, ")
     for whole in (cli("jobs", "retry", "--all", "--help"), cli("help", "jobs", "retry", "--all")):
         page = whole.stdout
         assert page.index("\nGlobal options:\n") > page.index("\nHow many, and how fast:\n")
@@ -191,7 +191,7 @@ def test_what_is_nearly_right_is_answered_with_what_is(line: str, meant: list[st
             "dlq list q --state failed",
             "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
         ),
-        ("list", "of what? 'asyncmq queues list', or jobs, dlq, repeatables, workers, context"),
+        ("list", "of what? 'asyncmq queues list', or jobs, dlq, tasks, repeatables, workers, context"),
         ("workers list emails", "did you mean 'asyncmq workers list --queue emails'?"),
         ("jobs remove emails f1 --backup", "'asyncmq jobs remove --help' shows how"),
         ("--json jobs show emails f1 f2", "'asyncmq jobs show --help' shows how"),
