@@ -178,7 +178,7 @@ def _print_left(session: Session, report: RepairReport, names: list[str]) -> Non
         session.out.line("\nLeft as it is:")
         _table(session, report.left)
         for line in _by_code(session, report.left, names):
-            session.out.line(line)
+            session.out.footer(line)
     elif not session.out.for_programs:
         for one in report.left:
             session.out.remark("warning", diagnoses.remark(one))

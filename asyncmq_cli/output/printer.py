@@ -293,7 +293,8 @@ class Printer:
     def footer(self, text: str) -> None:
         """A line under a table, for people only."""
         if self.for_people:
-            self.line(text)
+            # It may name a queue or a job.
+            self.line(escape(text))
 
     def remark(self, kind: str, message: str) -> None:
         """Print `warning: …`, `note: …` or the like on stderr."""

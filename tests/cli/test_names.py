@@ -97,3 +97,16 @@ def test_a_byte_that_is_not_utf_8_is_searched_for(client: redis.Redis, run: Run)
         found = run("jobs", "list", "mail", "--state", "completed", "--q", text, "-o", "name")
         assert (found.code, found.lines) == (0, ["caf\udce9"])
     assert run("jobs", "list", "mail", "--state", "completed", "--q", "\udcff", "-o", "name").lines == []
+
+
+def test_what_stands_under_a_table_names_a_queue_harmlessly(client: redis.Redis, run: Run) -> None:
+    name = "\u202egnp.exe"
+    library.bury(client, name, [library.job("x", status="failed")], 1.6e9)
+    shown = run("--color", "always", "jobs", "list", name)
+    assert (shown.code, "in \\u202egnp.exe: 1 dead" in shown.stdout, "\u202e" in shown.stdout) == (
+        0,
+        True,
+        False,
+    )
+    doctor = run("--color", "always", "doctor", name, "--code", "id_without_record")
+    assert "\u202e" not in doctor.stdout + doctor.stderr
