@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.cli import confirm
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.changes.selection import Selection
 
 _IDLE_NAMED = 5
+_REMOVALS = ("remove", "drain", "clean")
 Run = Callable[["ChangeRequest"], "ChangeReport"]
 
 
@@ -47,7 +49,8 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
 
     def request(advance: Callable[[int], None] | None = None, *, dry_run: bool) -> ChangeRequest:
         pace = BulkOptions(rate=rate, abort_above=abort_above, progress=advance)
-        return ChangeRequest(queue, chosen, options.reason, dry_run, options.noun, pace, options.backup)
+        verb = options.verb if options.noun == "queue" else None
+        return ChangeRequest(queue, chosen, options.reason, dry_run, options.noun, pace, options.backup, verb)
 
     overflow = confirm.of_overflow(session, chosen.count)
     if not options.dry_run and not options.yes:
@@ -135,7 +138,8 @@ def _selection(session: Session, targets: Targets) -> Selection:
     if targets.dead:
         jobs = session.dlq.matching(scope, wanted)
     else:
-        jobs = session.jobs.matching(scope, targets.state or targets.default_state, wanted)
+        states = (targets.state or targets.default_state, *targets.more_states)
+        jobs = chain.from_iterable(session.jobs.matching(scope, state, wanted) for state in states)
     limit, percent = session.flags.get("limit"), parse.percent_of(session.flags, "percent", "--percent")
     if limit is not None and percent is not None:
         raise UsageProblem("--limit and --percent exclude each other")
@@ -207,6 +211,6 @@ def _confirmation(
 
 
 def _of_backup(options: ChangeOptions) -> list[str]:
-    if options.verb != "remove":
+    if options.verb not in _REMOVALS:
         return []
     return [confirm.NO_BACKUP if options.backup is None else f"backup: {options.backup}"]

@@ -107,10 +107,6 @@ def _read(words: Sequence[str], with_value: Sequence[str] = (), flags: Sequence[
     return _Words(options, tuple(rest))
 
 
-def _asks_for_help(words: Sequence[str]) -> bool:
-    return any(word in ("--help", "-h") for word in words)
-
-
 def _as(*ours: str, changes: bool = False) -> Callable[[Sequence[str]], Meaning]:
     """The same words after another verb."""
     return lambda words: Lines(((*ours, *words),), changes)
@@ -127,26 +123,17 @@ def _job(*ours: str, changes: bool = False) -> Callable[[Sequence[str]], Meaning
     return form
 
 
-def _drain(words: Sequence[str]) -> Meaning:
-    read = _read(words, flags=("--include-delayed",))
-    states = ["waiting", "delayed"] if read.options and not _asks_for_help(words) else ["waiting"]
-    return Lines(tuple(("jobs", "remove", "--state", state, *read.rest) for state in states), changes=True)
-
-
 _MOST_CLEANED = "1000"
 
 
 def _clean(words: Sequence[str]) -> Meaning:
     read = _read(words, ("--grace", "--limit"))
     grace, limit = read.options.get("--grace", "0"), read.options.get("--limit", _MOST_CLEANED)
-    older = () if not grace.strip("0.") else ("--older-than", grace)
+    if "--older-than" in (word.partition("=")[0] for word in words):
+        # It is our own form, with the noun in the singular.
+        return None
     most = () if limit == "0" else ("--limit", limit)
-    if not any(word.partition("=")[0] in ("--state", "--help", "-h") for word in read.rest):
-        # The library requires it; ours would default to waiting jobs.
-        return Refused(
-            "queue clean needs --state", "'asyncmq-cli jobs remove --help' says which states there are"
-        )
-    return Lines((("jobs", "remove", *older, *most, *read.rest),), changes=True)
+    return Lines((("queues", "clean", "--older-than", grace, *most, *read.rest),), changes=True)
 
 
 def _obliterate(words: Sequence[str]) -> Meaning:
@@ -183,13 +170,12 @@ _FORMS: Mapping[tuple[str, str], Callable[[Sequence[str]], Meaning]] = {
     ("queue", "list-repeatables"): _as("repeatables", "list"),
     ("queue", "pause-repeatable"): _as("repeatables", "pause", changes=True),
     ("queue", "resume-repeatable"): _as("repeatables", "resume", changes=True),
-    ("queue", "drain"): _drain,
     ("queue", "clean"): _clean,
     ("queue", "obliterate"): _obliterate,
     ("job", "list"): _job("jobs", "list"),
     ("job", "retry"): _job("jobs", "retry", changes=True),
     ("job", "remove"): _job("jobs", "remove", changes=True),
-    # `job cancel QUEUE ID` is the same in both.
+    # `job cancel QUEUE ID` and `queue drain QUEUE` are the same in both.
     ("worker", "deregister"): _as("workers", "forget", changes=True),
 }
 

@@ -101,9 +101,9 @@ ELSEWHERE: Mapping[tuple[str, str], str] = {
 }
 """A word behind a noun (none: the first word), and the command for looking that does it."""
 
-_DRAIN = "'asyncmq jobs remove QUEUE --state waiting --dry-run' shows what is waiting and would go"
+_DRAIN = "'asyncmq queues drain QUEUE --dry-run' shows what is waiting and would go"
 _CLEAN = (
-    "'asyncmq jobs remove QUEUE --state completed --older-than 7d --dry-run' shows which ended jobs would go"
+    "'asyncmq queues clean QUEUE --state completed --older-than 7d --dry-run' shows which ended jobs would go"
 )
 _OBLITERATE = (
     "a queue is what it holds: see 'asyncmq jobs remove --help' for its jobs and 'asyncmq repeatables remove "
@@ -112,6 +112,9 @@ _OBLITERATE = (
 _STOP = "workers are stopped where they run; 'asyncmq queues pause --help' says how a queue stops"
 
 REASONS: Mapping[tuple[str, str], str] = {
+    **{(noun, word): _DRAIN for noun in ("", "jobs") for word in ("drain", "empty")},
+    **{(noun, "clean"): _CLEAN for noun in ("", "jobs")},
+    ("queues", "empty"): _DRAIN,
     ("queues", "remove"): "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it",
     ("dlq", "--state"): "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
     ("workers", "cancel"): _STOP,
@@ -120,9 +123,6 @@ REASONS: Mapping[tuple[str, str], str] = {
 """What does not exist behind a noun, and what to do instead."""
 
 MISSING: Mapping[str, tuple[str, str, str]] = {
-    "drain": ("queues", "drain", _DRAIN),
-    "empty": ("queues", "drain", _DRAIN),
-    "clean": ("queues", "clean", _CLEAN),
     "obliterate": ("queues", "obliterate", _OBLITERATE),
 }
 """What no verb does, and what to do instead. The reason counts as long as that noun has no such verb."""
@@ -136,8 +136,8 @@ LOOKS = frozenset((
     "look", "export", "dump", "log", "logs", "history", "follow", "dashboard", "failed", "dead",
 ))
 CHANGES = frozenset((
-    "add", "cancel", "forget", "pause", "record", "remove", "requeue", "rerun", "restore", "resume", "retry",
-    "run", "run-now", "use",
+    "add", "cancel", "clean", "drain", "forget", "pause", "record", "remove", "requeue", "rerun", "restore",
+    "resume", "retry", "run", "run-now", "use",
 ))
 # fmt: on
 WITHOUT_SAFEGUARD = frozenset({"--yes", "--force"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -288,6 +289,12 @@ _SETS["guard"] = {
     )
 }
 _SETS["pace"] = {"rate": _SETS["bulk"]["rate"]}
+# For a change that never takes jobs of every age.
+_SETS["aged"] = {
+    "older_than": (_SETS["filters"]["older_than"][0], inspect.Parameter.empty),
+    "limit": _SETS["bulk"]["limit"],
+    **_SETS["pace"],
+}
 _TOGETHER = {"list": ("ndjson", "fields", "header", "full")}
 
 

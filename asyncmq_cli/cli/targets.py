@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,23 +25,24 @@ _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")
 @dataclass(frozen=True, slots=True)
 class Targets:
     """The jobs that the command line names. `queue` is its first word, which may also be an id.
-    `dead` means the dead-letter queue, whatever the state."""
+    `dead` means the dead-letter queue, whatever the state. `more_states` are searched beside the state."""
 
     queue: str | None
     job_ids: list[str] | None
     state: str | None = None
     default_state: str = "waiting"
     dead: bool = False
+    more_states: Sequence[str] = ()
 
     @property
     def searched(self) -> str:
         """The state that a filter searches."""
-        return "dead" if self.dead else self.state or self.default_state
+        return "dead" if self.dead else " or ".join((self.state or self.default_state, *self.more_states))
 
     @property
     def other_states(self) -> str | None:
         """Which option searches the other states, None where there are none."""
-        if self.dead:
+        if self.dead or self.more_states:
             return None
         if self.default_state in DEAD_STATES:
             return f"--state {next(state for state in DEAD_STATES if state != self.searched)} searches those"
@@ -55,7 +56,7 @@ class ChangeOptions:
     jobs."""
 
     verb: str
-    noun: Literal["job", "dlq"] = "job"
+    noun: Literal["job", "dlq", "queue"] = "job"
     reason: str | None = None
     dry_run: bool = False
     yes: bool = False

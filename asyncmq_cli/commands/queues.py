@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from asyncmq_cli.cli import watch
 from asyncmq_cli.cli.around_typer import noun
+from asyncmq_cli.cli.bulk import change_jobs
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.ids_from_stdin import literal, queue_names
-from asyncmq_cli.cli.params import DryRunOption, QueueArg, QueuesArg, ReasonOption, argument, option
+from asyncmq_cli.cli.params import (
+    BackupOption,
+    DryRunOption,
+    QueueArg,
+    QueuesArg,
+    ReasonOption,
+    YesOption,
+    argument,
+    option,
+)
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import ChangeOptions, Targets
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.queues import ALL_FIELDS
+from asyncmq_cli.models.values import JOB_STATES
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
@@ -33,6 +47,17 @@ GlobsArg = Annotated[
 SortOption = Annotated[
     str | None,
     option("--sort", "COLUMN", "By this column, as --fields names it; -COLUMN: the largest first."),
+]
+
+
+CleanedStateOption = Annotated[
+    str,
+    option(
+        "--state",
+        "STATE",
+        "Jobs in this state, as 'jobs list' names it; active ones are refused.",
+        choices=JOB_STATES,
+    ),
 ]
 
 
@@ -176,6 +201,61 @@ def resume(
     if resumed and not dry_run and not session.out.for_programs:
         interval = session.config.stalled_check_interval
         session.out.remark("note", _RESUMED + (f"{interval:g} s" if interval else _UNKNOWN_INTERVAL))
+
+
+@command(app, "drain", "pace")
+def drain(
+    session: Session,
+    queue: QueueArg,
+    include_delayed: Annotated[bool, typer.Option("--include-delayed", help="The delayed jobs too.")] = False,
+    backup: BackupOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Remove all waiting jobs of a queue. Without a backup this cannot be undone.
+
+    A job that a worker takes meanwhile is left to it, and reported. Jobs enqueued after the start stay.
+
+    \b
+    Examples:
+      asyncmq queues drain emails --dry-run
+      asyncmq queues drain emails --include-delayed --backup emails.ndjson
+    """
+    more = ("delayed",) if include_delayed else ()
+    change_jobs(
+        session,
+        Targets(queue, None, "waiting", more_states=more),
+        lambda request: session.job_changes.remove(request, force=False),
+        ChangeOptions("drain", "queue", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
+    )
+
+
+@command(app, "clean", "aged")
+def clean(
+    session: Session,
+    queue: QueueArg,
+    state: CleanedStateOption,
+    backup: BackupOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Remove the old jobs of one state from a queue. Without a backup this cannot be undone.
+
+    For cron: completed jobs stay in Redis until somebody removes them.
+
+    \b
+    Examples:
+      asyncmq queues clean emails --state completed --older-than 30d --dry-run
+      asyncmq queues clean emails --state failed --older-than 90d --limit 10000 --yes
+    """
+    change_jobs(
+        session,
+        Targets(queue, None, state),
+        lambda request: session.job_changes.remove(request, force=False),
+        ChangeOptions("clean", "queue", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
+    )
 
 
 @command(app, "forget")

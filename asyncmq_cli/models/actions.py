@@ -27,6 +27,8 @@ _REPEATABLE = ("repeatables",)
 ACTIONS = (
     Action("queue.pause", "queues pause", _QUEUE, "Paused", "Would pause"),
     Action("queue.resume", "queues resume", _QUEUE, "Resumed", "Would resume", guarded=False),
+    Action("queue.drain", "queues drain", _QUEUE, "Removed", "Would remove", "one event for each job"),
+    Action("queue.clean", "queues clean", _QUEUE, "Removed", "Would remove", "one event for each job"),
     Action("queue.forget", "queues forget", _QUEUE, "Forgot", "Would forget"),
     Action("job.add", "jobs add", _JOBS, "Added", "Would add", guarded=False),
     Action("job.rerun", "jobs rerun", _JOBS, "Added", "Would add", "`details` has `copy_of`", guarded=False),

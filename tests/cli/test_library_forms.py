@@ -144,7 +144,7 @@ def test_what_is_read_is_read_as_ours(queue: str, cli: Run) -> None:
 def test_what_changes_something_says_what_is_done_and_asks(queue: str, cli: Run) -> None:
     refused = cli("queue", "drain", queue)
     assert refused.code == 5
-    assert refused.stderr.startswith("note: read as 'asyncmq jobs remove --state waiting mail'\n")
+    assert refused.stderr.startswith("error: this would drain 2 waiting jobs in 'mail' on ")
     assert cli("queue", "drain", queue, "--include-delayed", "--yes").code == 0
     assert json.loads(cli("queue", "info", queue, "--json").stdout)["waiting"] == 0
     assert cli("jobs", "list", queue, "--state", "all", "-o", "name").stdout == ""
@@ -154,6 +154,9 @@ def test_a_job_is_named_after_its_queue_option(queue: str, cli: Run) -> None:
     done = cli("job", "remove", "one", "--queue", queue, "--yes", "--json")
     assert json.loads(done.stdout)["results"][0]["job_id"] == "one"
     cleaned = cli("queue", "clean", queue, "--state", "delayed", "--grace", "0", "--yes", "--json")
+    assert (
+        cleaned.stderr.startswith('{"note":') and "queues clean --older-than 0 --limit 1000" in cleaned.stderr
+    )
     assert json.loads(cleaned.stdout)["succeeded"] == 1
 
 

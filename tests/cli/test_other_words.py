@@ -23,7 +23,7 @@ def queues(server: object, client: redis.Redis) -> None:
     library.with_backend(url, fill)
 
 
-DRAIN = "'asyncmq jobs remove QUEUE --state waiting --dry-run' shows what is waiting and would go"
+DRAIN = "'asyncmq queues drain QUEUE --dry-run' shows what is waiting and would go"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ DRAIN = "'asyncmq jobs remove QUEUE --state waiting --dry-run' shows what is wai
         ("jobs|list|emails|--state|pending", "did you mean waiting?"),
         ("jobs|list|emails|--state|Running", "did you mean active?"),
         # Other words for commands
-        *((f"{noun}drain", DRAIN) for noun in ("", "queues|", "jobs|")),
+        *((line, DRAIN) for line in ("drain", "jobs|drain", "queues|empty")),
         *((f"{noun}enqueue|emails", "did you mean asyncmq jobs add?") for noun in ("", "queues|")),
         ("jobs|enqueue|emails", "did you mean add?"),
         ("jobs|promote|emails", "did you mean run-now?"),
@@ -71,7 +71,7 @@ def test_a_queue_for_check_goes_behind_its_option(cli: Run) -> None:
     assert result.stderr.splitlines()[1:] == ["hint: did you mean 'asyncmq check --queue emails'?"]
 
 
-@pytest.mark.parametrize("word", ["clean", "obliterate"])
+@pytest.mark.parametrize("word", ["empty", "obliterate"])
 @pytest.mark.parametrize("noun", ["", "queues", "jobs"])
 def test_no_word_of_the_library_is_answered_with_a_similar_change(noun: str, word: str, cli: Run) -> None:
     result = cli(*filter(None, (noun, word, "emails")))

@@ -77,6 +77,8 @@ READING: dict[str, list[list[str]]] = {
 CHANGING: dict[str, list[list[str]]] = {
     "queues pause": [["emails"], ["emails", "ghost"], ["emails", "--dry-run"]],
     "queues resume": [["emails"]],
+    "queues drain": [["emails", "--yes"], ["emails", "--include-delayed", "--dry-run"]],
+    "queues clean": [["emails", "--state", "completed", "--older-than", "0", "--yes"]],
     "queues forget": [["emails"], ["nowhere"]],
     "jobs add": [["emails", "--task", "app.new"], ["emails", "--task", "app.new", "--id", "7"]],
     "jobs run-now": [["emails", "f1"]],

@@ -103,6 +103,7 @@ ASKED_BESIDE: dict[Args, set[str]] = {
     ("jobs", "requeue"): {"evalsha", "get", "set", "sadd"},
     **{("jobs", verb): {"evalsha"} for verb in ("add", "run-now", "rerun")},
     ("repeatables", "run"): {"evalsha"},
+    ("queues", "clean"): {"evalsha"},
 }
 
 KINDS = sorted({kind_of(args) for args in CHANGING.values()})

@@ -37,6 +37,8 @@ SAMPLES: dict[str, tuple[int, tuple[str, ...]]] = {
     "queues list": (0, ()),
     "queues show": (0, (QUEUE,)),
     "queues pause": (4, ("nosuch",)),
+    "queues drain": (5, (QUEUE,)),
+    "queues clean": (5, (QUEUE, "--state", "failed", "--older-than", "0")),
     "queues resume": (4, ("nosuch", "--json")),
     "jobs list": (0, (QUEUE, "--state", "all", "--ndjson")),
     "jobs show": (4, (QUEUE, "nosuch")),

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.schema.location import Location
     from asyncmq_cli.storage.store import Store
 
-Noun = Literal["job", "dlq"]
+Noun = Literal["job", "dlq", "queue"]
+_SOURCES = {"dlq": "dlq.bulk", "queue": "queues.detail"}
 _COPYABLE = ("completed", "cancelled")
 
 
@@ -48,8 +49,8 @@ class ChangeRequest:
     """The jobs to change, the reason, and whether it is a dry run. `queue` is the one that was named, None
     where the jobs may be in several.
 
-    `noun` begins the action in the audit trail. `backup` is the file to which jobs are written before they
-    are removed.
+    `noun` begins the action in the audit trail, and `verb` ends it, where it is not the change's own name.
+    `backup` is the file to which jobs are written before they are removed.
     """
 
     queue: str | None
@@ -59,6 +60,7 @@ class ChangeRequest:
     noun: Noun = "job"
     options: BulkOptions = BulkOptions()
     backup: str | None = None
+    verb: str | None = None
 
 
 class JobChangeService:
@@ -200,8 +202,8 @@ class JobChangeService:
         return runner
 
     def _runner_names(self, verb: str, request: ChangeRequest) -> tuple[Store, str, str]:
-        source = "dlq.bulk" if request.noun == "dlq" else source_of(request.selection.targets)
-        return self._store, f"{request.noun}.{verb}", source
+        source = _SOURCES.get(request.noun) or source_of(request.selection.targets)
+        return self._store, f"{request.noun}.{request.verb or verb}", source
 
     @staticmethod
     def _run_options(request: ChangeRequest, details: dict[str, Any]) -> dict[str, Any]:
