@@ -42,6 +42,7 @@ _COLUMNS: dict[tuple[str, ...], Columns] = {
     ("dlq", "list"): _of("jobs", state=None, show_secrets=False, with_queue=True),
     ("dlq", "groups"): _of("groups", show_secrets=False),
     ("tasks", "list"): _of("tasks", show_secrets=False),
+    ("tasks", "top"): _of("top_tasks", show_secrets=False),
     ("repeatables", "list"): _of("repeatables", show_secrets=False),
     ("repeatables", "next"): _of("coming_runs", now=0.0, utc=False, show_secrets=False),
     ("workers", "list"): _of("WORKERS"),

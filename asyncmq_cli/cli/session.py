@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.monitoring.workers import WorkerService
     from asyncmq_cli.services.queues import QueueService
     from asyncmq_cli.services.repeatables.service import RepeatableService
+    from asyncmq_cli.services.task_top import TaskSampler
     from asyncmq_cli.services.tasks import TaskService
     from asyncmq_cli.storage.store import Store
 
@@ -140,6 +141,12 @@ class Services(ABC):
         from asyncmq_cli.services.tasks import TaskService
 
         return TaskService(self.store)
+
+    def task_sampler(self, scope: QueueScope) -> TaskSampler:
+        """What looks at the active jobs again and again."""
+        from asyncmq_cli.services.task_top import TaskSampler
+
+        return TaskSampler(self.store, scope)
 
     @cached_property
     def doctor(self) -> DoctorService:

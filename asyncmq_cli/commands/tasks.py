@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import TYPE_CHECKING, Annotated
 
+from asyncmq_cli.cli import ages
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.params import AnyQueueArg, argument
+from asyncmq_cli.cli.params import AnyQueueArg, argument, option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.tasks import TaskReport
+    from asyncmq_cli.services.task_top import TaskSampler
 
 app = noun(NOUNS["tasks"])
 
+_USUAL_SPAN = 10.0
+_DRAWN_EVERY = 1.0
+ForOption = Annotated[
+    str | None,
+    option("--for", "DURATION", "How long to look. [default: 10s; on a terminal until q or Ctrl-C]"),
+]
 TaskArg = Annotated[str, argument("TASK", "Name of the task, whole.")]
 
 
@@ -62,6 +72,76 @@ def show(session: Session, name: TaskArg) -> None:
         lambda now: text.task_lines(row, report, show_secrets=secrets),
     )
     _note_samples(session, report)
+
+
+@command(app, "top", "queues", "list", "secrets")
+def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> None:
+    """Watch which tasks keep the workers busy, and how long their jobs run.
+
+    The active jobs are looked at every 50 ms: of a task this gives its share of the time that all jobs run,
+    and the durations of the jobs that end meanwhile. Shorter ones are seen by chance: < 50 ms. On a terminal
+    the table is refreshed until q or Ctrl-C, else it is printed once after --for.
+
+    \b
+    Examples:
+      asyncmq tasks top
+      asyncmq tasks top emails --for 1m --json
+    """
+    from asyncmq_cli.output.json import tasks
+    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.text import tasks as text
+
+    sampler = session.task_sampler(session.scope(queue))
+    secrets = session.show_secrets
+    if span is None and session.out.for_people and can_draw(session):
+        _live(session, sampler)
+    else:
+        until = time.monotonic() + (_USUAL_SPAN if span is None else ages.seconds(span))
+        while (left := until - time.monotonic()) > 0:
+            session.out.rest(min(left, sampler.look()))
+        sampler.look()
+    report = sampler.report()
+    session.listing(
+        report.tasks,
+        views.top_tasks(show_secrets=secrets),
+        lambda rows: tasks.top(report, show_secrets=secrets),
+        lambda row: tasks.top_task(row, show_secrets=secrets),
+    )
+    session.out.footer(text.top_footer(report))
+
+
+def can_draw(session: Session) -> bool:
+    """Whether there is a terminal that can be drawn on in place."""
+    return session.out.stdout_is_terminal and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _live(session: Session, sampler: TaskSampler) -> None:
+    """Draw what was seen so far every second, until q or Ctrl-C."""
+    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables.tables import table
+    from asyncmq_cli.output.terminal.live import LiveScreen
+    from asyncmq_cli.output.text import tasks as text
+
+    columns = views.top_tasks(show_secrets=session.show_secrets)
+
+    def frame(width: int, height: int) -> list[str]:
+        report = sampler.report()
+        drawn, _ = table(report.tasks[: max(0, height - 4)], columns, now=0.0, width=width)
+        return [text.top_footer(report), "", *session.out.drawn_all([drawn])]
+
+    session.has_screen = True
+    try:
+        with LiveScreen(frame) as screen:
+            drawn = 0.0
+            while screen.wait(sampler.look()):
+                if time.monotonic() - drawn >= _DRAWN_EVERY:
+                    screen.draw()
+                    drawn = time.monotonic()
+    except KeyboardInterrupt:
+        # What was seen is printed all the same.
+        pass
+    finally:
+        session.has_screen = False
 
 
 def _note_samples(session: Session, report: TaskReport) -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 TASK_STATES = ("waiting", "active", "delayed", "dead", "completed")
 
+INTERVAL = 0.05
+"""Seconds between two looks at the active hashes; more where a look takes longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskStats:
@@ -31,6 +34,49 @@ class TaskStats:
         if not self.durations:
             return None
         return self.durations[min(len(self.durations) - 1, int(share * len(self.durations)))]
+
+
+@dataclass(frozen=True, slots=True)
+class TopTask:
+    """What was seen of a task in the active hashes. `busy_share` is its share of the time that all jobs ran,
+    0 to 1, None if none ran; `concurrency` how many of its jobs ran at once on average. `active` run now,
+    `seen` have run. `durations` are the seconds of those that ended, in order; `below` of them ran no longer
+    than the interval between two looks."""
+
+    task: str | None
+    busy_share: float | None
+    concurrency: float
+    active: int
+    seen: int
+    below: int
+    durations: Sequence[float]
+
+    def duration(self, share: float) -> float | None:
+        """The duration that this share of the ended jobs did not exceed (nearest rank); None without any, and
+        where it is below the interval."""
+        if not self.durations or self.is_below(share):
+            return None
+        return self.durations[self._rank(share)]
+
+    def is_below(self, share: float) -> bool:
+        """Whether that duration is shorter than the interval between two looks, and thus not known."""
+        return bool(self.durations) and self._rank(share) < self.below
+
+    def _rank(self, share: float) -> int:
+        return min(len(self.durations) - 1, int(share * len(self.durations)))
+
+
+@dataclass(frozen=True, slots=True)
+class TopReport:
+    """Tasks by the time that they take, seen in `seconds` from `began`, the server's time, in so many `looks`
+    with `interval` seconds between them on average."""
+
+    queue: str | None
+    began: float
+    seconds: float
+    looks: int
+    interval: float
+    tasks: Sequence[TopTask]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ READING: dict[str, list[list[str]]] = {
     "jobs follow": [["emails", "done-1"], ["f1", "done-1"]],
     "tasks list": [[], ["emails"]],
     "tasks show": [["app.send_receipt"]],
+    "tasks top": [["--for", "0.2"], ["emails", "--for", "0.1"]],
     "dlq list": [["emails"], ["emails", "--newer-than", "1h", "--sort", "oldest"], ["--queue", "e*"]],
     "dlq groups": [["emails"], ["imports"], []],
     "repeatables list": [[], ["emails"]],

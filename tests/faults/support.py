@@ -34,6 +34,7 @@ READERS: dict[str, Args] = {
     "dlq list": ("dlq", "list", QUEUE),
     "dlq groups": ("dlq", "groups", QUEUE),
     "tasks list": ("tasks", "list"),
+    "tasks top": ("tasks", "top", "--for", "0.1"),
     "tasks show": ("tasks", "show", "app.send"),
     "repeatables list": ("repeatables", "list"),
     "repeatables show": ("repeatables", "show", QUEUE, "--task", "app.tick"),

@@ -33,6 +33,13 @@ async def nap(seconds: float) -> float:
 
 
 @task(queue=QUEUE)
+async def doze(seconds: float) -> float:
+    """As `nap`, under another name."""
+    await anyio.sleep(seconds)
+    return seconds
+
+
+@task(queue=QUEUE)
 async def hold(file: str) -> None:
     """Run until the file is there."""
     while not Path(file).exists():
@@ -46,6 +53,10 @@ async def fail() -> None:
 
 def napping(job_id: str, seconds: float = 0.0, **fields: Any) -> dict[str, Any]:
     return library.job(job_id, task=nap.task_id, args=[seconds], kwargs={}, max_retries=0, **fields)
+
+
+def dozing(job_id: str, seconds: float, **fields: Any) -> dict[str, Any]:
+    return library.job(job_id, task=doze.task_id, args=[seconds], kwargs={}, max_retries=0, **fields)
 
 
 def holding(job_id: str, until: Path, **fields: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.tasks import TaskReport, TaskStats
+    from asyncmq_cli.models.tasks import TaskReport, TaskStats, TopReport, TopTask
     from asyncmq_cli.output.json.documents import Document
 
 
@@ -42,4 +42,33 @@ def tasks(report: TaskReport, *, show_secrets: bool) -> Document:
             for state, one in report.sampled.items()
         },
         "tasks": [task(row, report, show_secrets=show_secrets) for row in report.tasks],
+    }
+
+
+def top(report: TopReport, *, show_secrets: bool) -> Document:
+    return {
+        "queue": report.queue,
+        "timestamp": report.began,
+        "time": rfc3339(report.began),
+        "seconds": report.seconds,
+        "looks": report.looks,
+        "interval_seconds": report.interval,
+        "tasks": [top_task(row, show_secrets=show_secrets) for row in report.tasks],
+    }
+
+
+def top_task(row: TopTask, *, show_secrets: bool) -> Document:
+    """Durations in seconds; null where they are below the interval, or none has ended."""
+    name = row.task
+    return {
+        "task": name if show_secrets or name is None else redact_text(name),
+        "busy_share": row.busy_share,
+        "concurrency": row.concurrency,
+        "active": row.active,
+        "seen": row.seen,
+        "ended": len(row.durations),
+        "below_interval": row.below,
+        "p50": row.duration(0.5),
+        "p95": row.duration(0.95),
+        "max": row.duration(1.0),
     }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import ComingRun, Repeatable
     from asyncmq_cli.models.snapshots import LatestJob, LatestQueue
-    from asyncmq_cli.models.tasks import TaskReport, TaskStats
+    from asyncmq_cli.models.tasks import TaskReport, TaskStats, TopTask
     from asyncmq_cli.models.workers import Worker, WorkerPage
 
 T = TypeVar("T")
@@ -386,6 +386,32 @@ def tasks(report: TaskReport | None = None, *, show_secrets: bool) -> tuple[Colu
         ),
         Column("LAST DEATH", lambda row: row.last_death, "time", worth=1, key="last_death"),
     )
+
+
+def top_tasks(*, show_secrets: bool) -> tuple[Column[TopTask], ...]:
+    shown = _shown(show_secrets)
+
+    def quantile(title: str, part: float) -> Column[TopTask]:
+        from asyncmq_cli.output.text import tasks as text
+
+        # A duration for people; a pipe gets seconds.
+        return Column(title, lambda row: row.duration(part), for_row=lambda row: text.quantile(row, part))
+
+    return (
+        Column("TASK", lambda row: shown(row.task), "id", may_be_cut=True, ample=32, least=20, worth=5),
+        Column("BUSY", lambda row: row.busy_share, for_row=_busy, worth=4, key="busy_share"),
+        Column("ACTIVE", lambda row: row.active, "number", worth=2, key="active"),
+        Column("ENDED", lambda row: len(row.durations), "number", worth=1, key="ended"),
+        quantile("P50", 0.5),
+        quantile("P95", 0.95),
+        quantile("MAX", 1.0),
+    )
+
+
+def _busy(row: TopTask) -> str | None:
+    from asyncmq_cli.output.text import tasks as text
+
+    return text.share(row.busy_share)
 
 
 def _failing(row: TaskStats) -> str | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.models.tasks import INTERVAL
 from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import duration, relative, rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.tasks import TaskReport, TaskStats
+    from asyncmq_cli.models.tasks import TaskReport, TaskStats, TopReport, TopTask
 
 
 def count(value: int, *, is_estimate: bool) -> str:
@@ -59,3 +60,17 @@ def task_lines(row: TaskStats, report: TaskReport, *, show_secrets: bool) -> Ite
 
 def _seconds(value: float) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s" if value < 10 else duration(value)
+
+
+def quantile(row: TopTask, part: float) -> str | None:
+    """`1.2 s`, or `< 50 ms` where the interval between two looks is too long to tell."""
+    if row.is_below(part):
+        return f"< {INTERVAL * 1000:.0f} ms"
+    value = row.duration(part)
+    return None if value is None else _seconds(value)
+
+
+def top_footer(report: TopReport) -> str:
+    seen = sum(row.seen for row in report.tasks)
+    what = "job" if seen == 1 else "jobs"
+    return f"{seen:,} {what} seen in {report.seconds:.1f} s, by {report.looks:,} looks"

@@ -138,6 +138,12 @@ class JobLists:
         for piece, found in pages:
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
+    def claims(self, queue: str) -> Iterator[tuple[str, bytes]]:
+        """The id of each active job, and its claim as stored."""
+        for fields in scan.hash_fields(self._redis, QueueKeys(queue).active):
+            for name, claim in fields.items():
+                yield to_text(name), claim
+
     def in_order(self, queue: str, state: str, start: int = 0, count: int | None = None) -> Iterator[Job]:
         """Jobs of a state, or of the whole dead-letter queue (`dlq`), in the order of the place: next to run,
         next due, first claimed, last dead. Jobs in no place come in the order of the hash. Reads only

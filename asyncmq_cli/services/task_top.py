@@ -1,0 +1,155 @@
+"""Which tasks keep the workers busy, and how long their jobs run: by sampling the active hashes.
+
+AsyncMQ stores no durations. So the claims are read every 50 ms: a task's share of the claims that are seen,
+weighted by the time between two looks, is its share of the workers' time. A job's duration is the time from
+the first look that sees it to the one that no longer does. What runs shorter than the interval is seen by
+chance only: it counts for the share, and its duration is just `below the interval`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.tasks import INTERVAL, TopReport, TopTask
+from asyncmq_cli.services.jobs.lookup import require_queue
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.queues import QueueScope
+    from asyncmq_cli.storage.store import Store
+
+_KEPT = 10_000
+"""Durations of a task that are kept."""
+
+Claim = tuple[str, str, bytes]
+"""A job's queue and id, and its claim as stored: one that runs again has another."""
+
+
+@dataclass(slots=True)
+class _Running:
+    task: str | None
+    began: float | None
+    looks: int = 0
+
+
+@dataclass(slots=True)
+class _Tally:
+    busy: float = 0.0
+    seen: int = 0
+    below: int = 0
+    durations: list[float] = field(default_factory=list)
+
+    def end(self, one: _Running, moment: float) -> None:
+        """A job has ended. Of one that ran from the start nobody knows since when."""
+        if one.began is None:
+            return
+        self.below += one.looks < 2
+        if len(self.durations) < _KEPT:
+            self.durations.append(moment - one.began)
+
+
+class Observations:
+    """What looks at the active jobs add up to. `moment` is monotonic time, in seconds."""
+
+    def __init__(self, moment: float) -> None:
+        self._running: dict[Claim, _Running] = {}
+        self._tallies: dict[str | None, _Tally] = defaultdict(_Tally)
+        self._started = self._last = moment
+        self.looks = 0
+
+    def new(self, claims: set[Claim]) -> set[Claim]:
+        """Those that were not there at the last look."""
+        return claims - self._running.keys()
+
+    def add(self, claims: set[Claim], tasks: Mapping[Claim, str | None], moment: float) -> None:
+        """Add a look: all claims, and the tasks of the new ones. What happened between two looks happened in
+        the middle, as far as anybody knows."""
+        middle = (self._last + moment) / 2
+        for claim, task in tasks.items():
+            self._running[claim] = _Running(task, middle if self.looks else None)
+            self._tallies[task].seen += 1
+        for claim, one in list(self._running.items()):
+            if claim not in claims:
+                del self._running[claim]
+                self._tallies[one.task].end(one, middle)
+                continue
+            one.looks += 1
+            if self.looks:
+                self._tallies[one.task].busy += moment - self._last
+        self._last = moment
+        self.looks += 1
+
+    def report(self, queue: str | None, began: float) -> TopReport:
+        """What was seen so far, the busiest task first."""
+        active = Counter(one.task for one in self._running.values())
+        total = sum(tally.busy for tally in self._tallies.values())
+        seconds = self._last - self._started
+        tasks = [
+            TopTask(
+                task,
+                tally.busy / total if total else None,
+                tally.busy / seconds if seconds else 0.0,
+                active[task],
+                tally.seen,
+                tally.below,
+                sorted(tally.durations),
+            )
+            for task, tally in self._tallies.items()
+        ]
+        tasks.sort(key=lambda row: (-(row.busy_share or 0.0), row.task or ""))
+        interval = seconds / (self.looks - 1) if self.looks > 1 else INTERVAL
+        return TopReport(queue, began, seconds, self.looks, interval, tasks)
+
+
+class TaskSampler:
+    """Looks at the claims of a scope, and adds up what it sees. Raises QueueNotFound."""
+
+    def __init__(self, store: Store, scope: QueueScope) -> None:
+        if scope.queue is not None:
+            require_queue(store, scope.queue)
+        self._store = store
+        self._scope = scope
+        self._began = store.now()
+        self._seen = Observations(time.monotonic())
+
+    def look(self) -> float:
+        """Look once. Returns the seconds to rest before the next look."""
+        begun = time.monotonic()
+        claims = self._claims()
+        moment = (begun + time.monotonic()) / 2
+        self._seen.add(claims, self._tasks_of(self._seen.new(claims)), moment)
+        took = time.monotonic() - begun
+        # Busy for half of the time at most.
+        return max(INTERVAL - took, took)
+
+    def report(self) -> TopReport:
+        """What was seen so far, the busiest task first."""
+        return self._seen.report(self._scope.queue, self._began)
+
+    def _claims(self) -> set[Claim]:
+        names = self._scope.names
+        sizes = self._store.jobs.at_most_each(names, "active")
+        found: set[Claim] = set()
+        for queue, size in zip(names, sizes, strict=True):
+            if isinstance(size, WrongType):
+                if self._scope.queue is not None:
+                    raise size
+                self._store.warn_of(queue, size.message)
+            elif size:
+                found.update((queue, job_id, claim) for job_id, claim in self._store.jobs.claims(queue))
+        return found
+
+    def _tasks_of(self, new: set[Claim]) -> dict[Claim, str | None]:
+        by_queue: dict[str, list[Claim]] = defaultdict(list)
+        for claim in new:
+            by_queue[claim[0]].append(claim)
+        found: dict[Claim, str | None] = {}
+        for queue, claims in by_queue.items():
+            jobs = self._store.jobs.load(queue, [job_id for _, job_id, _ in claims])
+            tasks = (None if job is None else job.task_id for job in jobs)
+            found.update(zip(claims, tasks, strict=True))
+        return found
