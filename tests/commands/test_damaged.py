@@ -332,3 +332,12 @@ def test_a_job_of_which_only_the_record_is_left_can_be_shown_and_removed(
     assert (both.code, both.json["succeeded"], both.json["failed"]) == (1, 1, 1)
     assert not client.exists("jobs:ghost:left")
     assert run("jobs", "show", "ghost", "left").code == 4
+
+
+def test_deaths_at_no_time_are_grouped(client: redis.Redis, run: Run) -> None:
+    for number, died in enumerate(("-inf", "+inf", "-1.7e308", "1.7e308", "1600000000")):
+        letter = {**library.job(f"dead-{number}", status="failed"), "last_error": f"ValueError: {died}"}
+        client.zadd("queue:odd:dlq", {json.dumps(letter): died})
+    for form in ([], ["--json"], ["--color", "always"], ["--by", "task", "--color", "always"]):
+        found = run("dlq", "groups", "odd", *form)
+        assert (found.code, found.stderr) == (0, ""), form

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -213,7 +214,8 @@ def _last(group: FailureGroup, found: FailureGroups | None, *, utc: bool) -> str
 
 def _deaths_over_time(found: FailureGroups | None, width: int) -> Callable[[FailureGroup], str]:
     """A graph of each group's deaths, all over the same time."""
-    start = min((group.first_seen for group in found.groups), default=0.0) if found is not None else 0.0
+    groups = () if found is None else found.groups
+    start = min((one.first_seen for one in groups if math.isfinite(one.first_seen)), default=0.0)
     end = 0.0 if found is None else found.read_at
 
     def drawn(group: FailureGroup) -> str:

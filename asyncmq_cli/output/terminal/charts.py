@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -89,7 +90,7 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
 def histogram(counts: Sequence[tuple[float, int]], span: float, start: float, end: float, width: int) -> str:
     """Counts over the time from `start` to `end`, as bars of `width` characters. Each pair is the start of a
     span, in seconds, and the count in it."""
-    if not width or not counts or not end > start:
+    if not width or not counts or not end > start or not math.isfinite(end - start):
         return ""
     cells = [0.0] * width
     for moment, count in counts:
