@@ -43,6 +43,10 @@ _SCRIPTS = {
     "queues pause": ("pause",),
     "queues resume": ("resume",),
     "queues forget": ("queue_forget",),
+    "queues drain": ("remove",),
+    "queues clean": ("remove",),
+    "jobs add": ("add",),
+    "jobs rerun": ("add",),
     "jobs retry": ("retry",),
     "jobs requeue": ("repair_enqueue", "repair_list"),
     "jobs remove": ("remove",),
@@ -54,10 +58,11 @@ _SCRIPTS = {
     "repeatables pause": ("repeatable_replace",),
     "repeatables resume": ("repeatable_replace",),
     "repeatables remove": ("repeatable_replace",),
+    "repeatables run": ("add",),
     "workers forget": ("worker_forget",),
     "doctor --repair": ("repair_enqueue", "repair_list", "repair_forget", "repair_drop"),
 }
-"""The scripts of each command. A command that is not here is called like its script."""
+"""The scripts of each command. A script of none of them stands under its own name."""
 _EVERY_CHANGE = ("time", "multi", "exec", "discard", "eval", "evalsha", "type", "xadd")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import textwrap
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ import trustme
 from asyncmq_cli import __version__
 from asyncmq_cli.config import Config, resolve
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import DemoUnavailable, UsageProblem
 from asyncmq_cli.storage.client.credentials import provider
 from tests.conftest import Result, run_tool
 from tests.support.sentinels import free_ports
@@ -35,6 +37,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def with_tls(extra: list[str]) -> Path:
+    """The first server on PATH that knows these options: not every build has TLS."""
+    for folder in os.environ["PATH"].split(os.pathsep):
+        if (server := Path(folder) / "redis-server").exists():
+            with contextlib.suppress(DemoUnavailable), PrivateRedis(server, extra=extra):
+                return server
+    raise AssertionError("no Redis server with TLS on PATH")
+
+
 @pytest.fixture(scope="module")
 def tls_port(folder: Path) -> Iterator[int]:
     (port,) = free_ports(1)
@@ -46,9 +57,8 @@ def tls_port(folder: Path) -> Iterator[int]:
         "tls-ca-cert-file": str(folder / "ca.pem"),
         "tls-auth-clients": "yes",
     }
-    with PrivateRedis(
-        extra=[word for name, value in files.items() for word in (f"--{name}", value)]
-    ) as server:
+    extra = [word for name, value in files.items() for word in (f"--{name}", value)]
+    with PrivateRedis(with_tls(extra), extra=extra) as server:
         with redis.Redis.from_url(server.url) as client:
             client.set("queue:mail:paused", "1")
         yield port
