@@ -66,7 +66,7 @@ _NOTHING = re.compile(r"(?:None|null|nil|True|False|true|false)(?![\w.(\[-])")
 _BRACKET_OR_QUOTE = re.compile(r"""["'()\[\]{}]""")
 _COOKIES = re.compile(r"""[^\s=;"'<>]{1,256}=[^\r\n"'<>]*""")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}[ \t]+(?=[^\s\"',;&)}\]])")
-_PEM = re.compile(r"-----BEGIN [^-]*-----[^-]*(?:-----END [^-]*-----)?")
+_PEM = re.compile(r"-----BEGIN [^-]*-{5,}[^-]*(?:-----END [^-]*-{5,})?")
 _PARAMETERS = re.compile(
     r"""(?:[ \t]*,[ \t]*)?[A-Za-z][\w-]{0,40}=(?:\\*"[^"\r\n]{0,4000}"|[^\s,"']*)""", re.VERBOSE
 )
