@@ -9,6 +9,7 @@ import typer
 
 from asyncmq_cli.cli import watch
 from asyncmq_cli.cli.ages import age
+from asyncmq_cli.cli.ages import interval as interval_of
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.params import SinceOption, option, whole_number
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.snapshots import MetricsSnapshot, Rates, Snapshot
 
 app = noun(NOUNS["metrics"])
+
+_LEAST_INTERVAL = 1.0
 
 NoRecordOption = Annotated[
     bool, typer.Option("--no-record", help="Do not add a snapshot to the metrics history.")
@@ -127,7 +130,7 @@ def prometheus(
             hint="'asyncmq metrics show --json' has the totals, 'asyncmq queues list --json' the queues",
         )
     from asyncmq_cli.output.atomic_file import replace_file
-    from asyncmq_cli.output.text.metrics import exposition
+    from asyncmq_cli.output.text.prometheus import exposition
 
     scrape = session.prometheus.scrape()
     text = exposition(scrape.stats)
@@ -138,3 +141,48 @@ def prometheus(
         replace_file(Path(output), text)
     if scrape.error is not None:
         raise scrape.error
+
+
+@command(app, "serve", formats=())
+def serve(
+    session: Session,
+    listen: Annotated[
+        str,
+        option(
+            "--listen",
+            "HOST:PORT",
+            "Where to listen: one address of this host, or :9808 for all of them.",
+        ),
+    ] = "127.0.0.1:9808",
+    interval: Annotated[
+        str, option("--interval", "DURATION", "Time between two looks at Redis; 1s or more.")
+    ] = "30s",
+    web_config: Annotated[
+        str | None,
+        option(
+            "--web-config",
+            "FILE",
+            "TLS and passwords (bcrypt) for those who ask, in the form that Prometheus' exporters share.",
+        ),
+    ] = None,
+    no_record: NoRecordOption = False,
+) -> None:
+    """Serve metrics to Prometheus, until a signal ends it. Adds snapshots to the history.
+
+    /metrics has the text format or OpenMetrics, /healthz says that the process lives, /readyz whether Redis
+    could be read. A scrape shows the last look and never causes one. While Redis is away the metrics say
+    asyncmq_up 0, and it is tried again. SIGTERM ends it with status 143.
+
+    \b
+    Examples:
+      asyncmq metrics serve
+      asyncmq metrics serve --listen :9808 --web-config web.yml --interval 15s
+    """
+    if session.out.for_programs:
+        raise UsageProblem("metrics serve prints no JSON", hint="it serves what Prometheus reads")
+    from asyncmq_cli.cli import exporter
+    from asyncmq_cli.system.web_server import address_of
+
+    every = interval_of("--interval", interval, _LEAST_INTERVAL)
+    file = None if web_config is None else Path(web_config)
+    exporter.serve(session, address_of(listen), file, every, record=not no_record)

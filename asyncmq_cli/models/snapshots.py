@@ -57,6 +57,16 @@ class MetricsSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a snapshot for the history. `kept` is False if there was one of a moment ago.
+    `completed` and `failed` are how many jobs have completed and failed since the history began."""
+
+    kept: bool
+    completed: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     """The present rates, by the history; None if it does not tell.
 

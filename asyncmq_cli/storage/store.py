@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.models.guard import Guard
+from asyncmq_cli.storage.client.bounded_replies import Waited
 from asyncmq_cli.storage.client.connection import answer_within, connect
 from asyncmq_cli.storage.client.refusals import redis_errors
 from asyncmq_cli.storage.read.queues import QueueReader
@@ -144,6 +145,11 @@ class Store:
         """The server's clock, in epoch seconds. Every operator sees the same."""
         seconds, microseconds = self._redis.time()
         return float(seconds) + float(microseconds) / 1e6
+
+    @property
+    def waited(self) -> float:
+        """Seconds that this process has waited for replies of Redis."""
+        return Waited.seconds
 
     def newest_placed(self, sizes: Sequence[Sizes], count: int) -> Iterator[tuple[PlacedJob, str]]:
         """The newest jobs of these queues, by the orders that Redis keeps, each with its state."""

@@ -117,7 +117,7 @@ CHANGING: dict[str, list[list[str]]] = {
     "doctor --self": [[], ["emails"], ["--redis-url", "unix:///nowhere/redis.sock"]],
 }
 TYPED = {**READING, **CHANGING}
-SILENT = {"metrics record", "metrics prometheus"}
+SILENT = {"metrics record", "metrics prometheus", "metrics serve"}
 OTHERWISE = {"doctor --repair", "doctor --self"}
 """Options with which a command prints another document."""
 

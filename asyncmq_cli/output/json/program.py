@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-_KEEPS_HISTORY = {"metrics show": "--no-record", "metrics record": None, "events tail": "--no-record"}
+_KEEPS_HISTORY = {
+    "metrics show": "--no-record",
+    "metrics record": None,
+    "metrics serve": "--no-record",
+    "events tail": "--no-record",
+}
 """Commands that add a snapshot to the history of metrics, and the option with which they do not."""
 _WHOLE_NUMBER = "N"
 _REFERENCE = re.compile(r'"\$ref": "([\w-]+)\.json')

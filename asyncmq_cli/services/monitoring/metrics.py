@@ -9,10 +9,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, RedisProblem
-from asyncmq_cli.models.snapshots import SNAPSHOT_FIELDS, MetricsSnapshot, Rates, Trend
+from asyncmq_cli.models.snapshots import SNAPSHOT_FIELDS, MetricsSnapshot, Rates, Recorded, Trend
 from asyncmq_cli.services.monitoring.poller import SnapshotReader
 from asyncmq_cli.services.monitoring.rates import rates, since_the_clock_was_set, trend, up_to
-from asyncmq_cli.storage.write.metrics_stream import KEPT
+from asyncmq_cli.storage.write.metrics_stream import KEPT, LEAST_GAP
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
@@ -39,21 +39,23 @@ class MetricsService:
         """Read the current totals, without keeping them."""
         return SnapshotReader(self._store, SNAPSHOT_FIELDS).read().metrics()
 
-    def record(self, snapshot: MetricsSnapshot) -> bool:
-        """Keep a snapshot; False where another was kept within two seconds. Raises IncompleteSnapshot."""
+    def record(self, snapshot: MetricsSnapshot, gap: float = LEAST_GAP) -> Recorded:
+        """Keep a snapshot, unless another was kept within `gap` seconds. Raises IncompleteSnapshot."""
         if not snapshot.is_whole:
             raise IncompleteSnapshot(
                 "a count could not be read, so this snapshot is not kept",
                 hint="the warning names the key; 'asyncmq queues list' shows the queues one by one",
             )
-        return self._store.metrics.record(snapshot)
+        return self._store.metrics.record(snapshot, gap)
 
-    def keep(self, snapshot: MetricsSnapshot) -> None:
-        """Keep a snapshot as a side task, unless looking leaves no trace: a failure is only a warning."""
-        if not self._store.config.records:
-            return
-        with self._by_the_way("the metrics history cannot be written"):
-            self.record(snapshot)
+    def keep(self, snapshot: MetricsSnapshot, gap: float = LEAST_GAP) -> Recorded | None:
+        """Keep a snapshot as a side task, unless looking leaves no trace: a failure is only a warning, and
+        None is returned."""
+        recorded: Recorded | None = None
+        if self._store.config.records:
+            with self._by_the_way("the metrics history cannot be written"):
+                recorded = self.record(snapshot, gap)
+        return recorded
 
     def history(self, *, limit: int | None, since: float | None) -> list[MetricsSnapshot]:
         """Snapshots, newest first; `since` is an age in seconds. `limit` is clamped to 1 to 500; the default

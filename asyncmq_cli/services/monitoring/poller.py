@@ -74,7 +74,8 @@ class _Latest:
 
 class SnapshotReader:
     """Reads snapshots. `fields` are the wanted fields of QueueStats; without any, no rows are read. `trouble`
-    adds what is wrong, and the causes of failures. `again` says that there will be several reads."""
+    adds what is wrong and, unless `causes` is False, the causes of failures. `again` says that there will be
+    several reads."""
 
     def __init__(
         self,
@@ -84,10 +85,12 @@ class SnapshotReader:
         workers: bool = False,
         latest: bool = False,
         trouble: bool = False,
+        causes: bool = True,
         again: bool = False,
     ) -> None:
         self._store = store
         self._trouble = TroubleReader(store) if trouble else None
+        self._wants_causes = causes
         self._fields = frozenset(fields)
         self._wants_workers = workers or "workers" in self._fields
         self._lists_workers = workers
@@ -131,7 +134,7 @@ class SnapshotReader:
         if self._trouble is not None:
             silent = sum(not worker.is_live for found in workers.values() for worker in found or ())
             problems = self._trouble.problems(every, workers, rows, now)
-            causes = self._trouble.causes(every, now)
+            causes = self._trouble.causes(every, now) if self._wants_causes else None
             snapshot = replace(
                 snapshot,
                 stats=_with_findings(rows, problems) if self._fields else None,
@@ -263,12 +266,20 @@ class Poller(Generic[T]):
     """Calls `read` each time, and `reset` after a failure."""
 
     def __init__(
-        self, store: Store, read: Callable[[], T], reset: Callable[[], None], *, retry: bool = True
+        self,
+        store: Store,
+        read: Callable[[], T],
+        reset: Callable[[], None],
+        *,
+        retry: bool = True,
+        for_ever: bool = False,
     ) -> None:
+        """With `for_ever`, no error of Redis ends it, not even before a first success."""
         self._store = store
         self._read = read
         self._reset = reset
         self._retry = retry
+        self._for_ever = for_ever
         self._pause = _FIRST_PAUSE
         self._cost = 0.0
         self._has_succeeded = False
@@ -290,7 +301,7 @@ class Poller(Generic[T]):
             return self.first()
         except RedisProblem as exc:
             self._reset()
-            if not (self._retry and self._has_succeeded and exc.may_pass):
+            if not self._for_ever and not (self._retry and self._has_succeeded and exc.may_pass):
                 raise
             outage = Outage(exc, self._pause)
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)

@@ -149,6 +149,12 @@ class Parser(_HiredisParser):
         return super().read_from_socket(*args, **kwargs)  # type: ignore[no-untyped-call]
 
 
+class Waited:
+    """How many `seconds` this process has waited for replies."""
+
+    seconds = 0.0
+
+
 class Bounded:
     """A connection that bounds every reply, and checks those that `expect` announced.
 
@@ -180,7 +186,11 @@ class Bounded:
             if reply is NOT_ENOUGH_DATA:
                 most = self.unasked if expected is None else bound_of(expected[0])
                 connection._parser.start(most, connection.socket_timeout)
-                reply = redis_py.read_response(*args, **kwargs)
+                began = time.monotonic()
+                try:
+                    reply = redis_py.read_response(*args, **kwargs)
+                finally:
+                    Waited.seconds += time.monotonic() - began
             if expected is not None:
                 check_reply(*expected, reply)
             return reply

@@ -230,6 +230,19 @@ class QueueReader:
             found.update(zip(group, zip(counts[::2], counts[1::2], strict=True), strict=True))
         return found
 
+    def dead_since(self, names: Sequence[str], *moments: float) -> dict[str, list[int]]:
+        """By queue, how many died after each of these moments, epoch seconds. Raises WrongType."""
+        found: dict[str, list[int]] = {}
+        for group in chunked(names, _ROWS_AT_A_TIME):
+            commands = [
+                ("ZCOUNT", QueueKeys(queue).dlq, f"({moment!r}", "+inf")
+                for queue in group
+                for moment in moments
+            ]
+            counts = iter(run_pipeline(self._redis, commands))
+            found.update((queue, [next(counts) for _ in moments]) for queue in group)
+        return found
+
     def backlog(self, queue: str, now: float) -> Backlog:
         """The work left in the queue. Raises WrongType."""
         return read_backlog(self._redis, queue, now)

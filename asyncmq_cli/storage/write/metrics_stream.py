@@ -1,7 +1,8 @@
 """The history of the metrics: a Redis stream that all operators share.
 
-An entry has two fields: `timestamp`, the server's time in epoch seconds, and `snapshot`, a JSON
-object with the rest of a `MetricsSnapshot`. Only a script writes entries, at least two seconds apart.
+An entry has four fields: `timestamp`, the server's time in epoch seconds; `snapshot`, a JSON object with
+the rest of a `MetricsSnapshot`; `completed_total` and `failed_total`, which only ever grow. Only a script
+writes entries, at least two seconds apart.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import redis
 
 from asyncmq_cli.errors import WrongType
-from asyncmq_cli.models.snapshots import MetricsSnapshot
+from asyncmq_cli.models.snapshots import MetricsSnapshot, Recorded
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.schema.codec import CorruptData, dumps, loads
@@ -37,14 +38,15 @@ class MetricsLog:
         self._redis = client
         self._scripts = scripts
 
-    def record(self, snapshot: MetricsSnapshot) -> bool:
-        """Store the snapshot. False if another was stored less than LEAST_GAP ago. Raises WrongType."""
+    def record(self, snapshot: MetricsSnapshot, gap: float = LEAST_GAP) -> Recorded:
+        """Store the snapshot, unless another was stored less than `gap` seconds ago. Raises WrongType."""
         stored = {name: value for name, value in dataclasses.asdict(snapshot).items() if name != "timestamp"}
-        arguments = [KEPT, dumps(stored), LEAST_GAP]
-        code = self._scripts.run(RECORD_SNAPSHOT, [METRICS_STREAM], arguments)[0]
+        arguments = [KEPT, dumps(stored), max(gap, LEAST_GAP)]
+        code, *counters = self._scripts.run(RECORD_SNAPSHOT, [METRICS_STREAM], arguments)
         if code == WRONG_TYPE:
             raise WrongType(METRICS_STREAM)
-        return code == DONE
+        completed, failed = counters
+        return Recorded(code == DONE, completed, failed)
 
     def newest_first(self, warn: Callable[[str], None]) -> Iterator[MetricsSnapshot]:
         """Every snapshot, newest first. Entries that are not snapshots are skipped, with a warning for the

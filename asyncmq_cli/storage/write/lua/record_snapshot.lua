@@ -1,23 +1,73 @@
--- Store a metrics snapshot, unless another was stored a moment ago.
+-- Store a metrics snapshot, unless another was stored a moment ago, and count on what it adds to the last.
 --
 -- KEYS  1 metrics stream
 -- ARGV  1 how many to keep 2 snapshot, JSON without its time 3 least seconds between two
 --
--- Returns {1}      done
---         {0}      another was stored less than ARGV[3] ago; nothing was written
---         {-9, 1}  the metrics stream is of a wrong type
+-- Returns {1, c, f}  done; c and f are how many jobs have completed and failed since counting began
+--         {0, c, f}  another was stored less than ARGV[3] ago; nothing was written
+--         {-9, 1}    the metrics stream is of a wrong type
 local key, bad = named_keys('metrics')
 if bad then
   return bad
 end
+
+-- How far back an entry with counters is looked for: older versions of the tool write none.
+local BACK = 50
+local LARGEST = 2 ^ 53
+
+local function fields_of(entry)
+  local fields = {}
+  for i = 1, entry and #entry[2] or 0, 2 do
+    fields[entry[2][i]] = entry[2][i + 1]
+  end
+  return fields
+end
+
+-- The text as a count; nil if it is none.
+local function count_of(text)
+  local count = tonumber(text)
+  return count and count >= 0 and count <= LARGEST and math.floor(count) or nil
+end
+
+local function has_counters(fields)
+  return count_of(fields.completed_total) and count_of(fields.failed_total)
+end
+
+-- What a snapshot says; nil if it is damaged.
+local function count_in(snapshot, name)
+  local ok, found = pcall(cjson.decode, snapshot or '')
+  return ok and type(found) == 'table' and count_of(found[name]) or nil
+end
+
+local function newest(count)
+  return redis.call('XREVRANGE', key.metrics, '+', '-', 'COUNT', count)
+end
+
 local timestamp = server_time()
-local last = redis.call('XREVRANGE', key.metrics, '+', '-', 'COUNT', 1)[1]
-for i = 1, last and #last[2] or 0, 2 do
-  -- Not the entry's id: it runs ahead if the server's clock was set back.
-  local kept = last[2][i] == 'timestamp' and tonumber(last[2][i + 1])
-  if kept and math.abs(tonumber(timestamp) - kept) < tonumber(ARGV[3]) then
-    return {0}
+local last = fields_of(newest(1)[1])
+local base = last
+if not has_counters(base) then
+  base = {}
+  for _, entry in ipairs(newest(BACK)) do
+    if has_counters(fields_of(entry)) then
+      base = fields_of(entry)
+      break
+    end
   end
 end
-redis.call('XADD', key.metrics, 'MAXLEN', ARGV[1], '*', 'timestamp', timestamp, 'snapshot', ARGV[2])
-return {1}
+
+-- The counter by this name. Jobs that were removed or retried since take nothing off.
+local function counted(name)
+  local before, was, is = count_of(base[name .. '_total']) or 0, count_in(base.snapshot, name), count_in(ARGV[2], name)
+  return before + (was and is and math.max(0, is - was) or 0)
+end
+
+-- Not the entry's id: it runs ahead if the server's clock was set back.
+local kept = tonumber(last.timestamp)
+if kept and math.abs(tonumber(timestamp) - kept) < tonumber(ARGV[3]) then
+  return {0, count_of(base.completed_total) or 0, count_of(base.failed_total) or 0}
+end
+local completed, failed = counted('completed'), counted('failed')
+redis.call('XADD', key.metrics, 'MAXLEN', ARGV[1], '*', 'timestamp', timestamp, 'snapshot', ARGV[2],
+  'completed_total', string.format('%.0f', completed), 'failed_total', string.format('%.0f', failed))
+return {1, completed, failed}

@@ -1,0 +1,129 @@
+"""`metrics serve`: what is served, and the looks behind it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from asyncmq_cli.errors import interruption
+
+if TYPE_CHECKING:
+    from asyncmq_cli.cli.session import Session
+    from asyncmq_cli.models.exporter import ExporterState
+    from asyncmq_cli.system.web_config import WebSettings
+
+_OPEN = ("/healthz", "/readyz")
+"""Paths that say nothing worth a password; probes have none."""
+_REALM = 'Basic realm="asyncmq", charset="UTF-8"'
+_INDEX = b"""<!doctype html><title>asyncmq exporter</title><h1>asyncmq exporter</h1>
+<p><a href="/metrics">metrics</a> <a href="/healthz">healthz</a> <a href="/readyz">readyz</a></p>
+"""
+
+_Start = Callable[..., Any]
+
+
+def serve(
+    session: Session, address: tuple[str, int], web_config: Path | None, interval: float, *, record: bool
+) -> None:
+    """Look at Redis every `interval` seconds and serve what was found, until a signal ends it."""
+    from asyncmq_cli.services.monitoring.exporter import Exporter
+    from asyncmq_cli.system.web_config import WebSettings
+    from asyncmq_cli.system.web_server import WebServer
+
+    settings = WebSettings(web_config, lambda problem: session.out.remark("warning", problem))
+    exporter = Exporter(session.store, session.metrics, interval, record=record)
+    server = WebServer(address, settings, _App(lambda: exporter.state, settings))
+    session.out.remark("note", f"serving {session.config.shown_url} on {server.url}/metrics")
+    try:
+        was_away = False
+        while True:
+            pause = exporter.look()
+            was_away = _report(session, exporter.state, was_away=was_away)
+            time.sleep(pause)
+    except KeyboardInterrupt as exc:
+        # The status of an interruption without its error line: nothing was left undone.
+        raise typer.Exit(interruption(exc).exit_code) from exc
+    finally:
+        server.close()
+
+
+def _report(session: Session, state: ExporterState, *, was_away: bool) -> bool:
+    """Say when Redis goes away, and when it is back. Returns whether it is away."""
+    if state.error is not None and not was_away:
+        session.out.remark(
+            "warning", f"{state.error.message}; metrics say asyncmq_up 0, and it is tried again"
+        )
+    elif state.error is None and was_away:
+        session.out.remark("note", "Redis can be read again")
+    return state.error is not None
+
+
+class _App:
+    """The WSGI application. It never touches Redis: it shows the state of the last look."""
+
+    def __init__(self, state: Callable[[], ExporterState], settings: WebSettings) -> None:
+        from prometheus_client import make_wsgi_app
+
+        from asyncmq_cli.output.text.prometheus import exporter_registry
+
+        self._state = state
+        self._settings = settings
+        self._metrics = make_wsgi_app(exporter_registry(state))
+
+    def __call__(self, environ: dict[str, Any], start: _Start) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO") or "/"
+        if environ.get("REQUEST_METHOD") != "GET":
+            return _answer(start, "405 Method Not Allowed", b"only GET\n", [("Allow", "GET")])
+        if path not in _OPEN and not self._is_admitted(environ.get("HTTP_AUTHORIZATION", "")):
+            return _answer(
+                start, "401 Unauthorized", b"a password is needed\n", [("WWW-Authenticate", _REALM)]
+            )
+        if path == "/metrics":
+            # All of them: Prometheus asks for no single names, and the rest of a query means nothing here.
+            found: Iterable[bytes] = self._metrics({**environ, "QUERY_STRING": ""}, start)
+            return found
+        if path == "/healthz":
+            return _answer(start, "200 OK", b"ok\n")
+        if path == "/readyz":
+            return self._readiness(start)
+        if path == "/":
+            return _answer(start, "200 OK", _INDEX, kind="text/html; charset=utf-8")
+        return _answer(start, "404 Not Found", b"there is /metrics, /healthz and /readyz\n")
+
+    def _readiness(self, start: _Start) -> Iterable[bytes]:
+        state = self._state()
+        if state.snapshot is None:
+            said = b"Redis could not be read\n" if state.failures else b"no look yet\n"
+            return _answer(start, "503 Service Unavailable", said)
+        if time.monotonic() > state.fresh_until:
+            return _answer(start, "503 Service Unavailable", b"the next look is overdue\n")
+        return _answer(start, "200 OK", b"ok\n")
+
+    def _is_admitted(self, header: str) -> bool:
+        if not self._settings.current().users:
+            return True
+        scheme, _, given = header.partition(" ")
+        try:
+            name, colon, password = base64.b64decode(given, validate=True).partition(b":")
+        except (binascii.Error, ValueError):
+            return False
+        is_basic = scheme.lower() == "basic" and bool(colon)
+        return is_basic and self._settings.admits(name.decode("utf-8", "surrogateescape"), password)
+
+
+def _answer(
+    start: _Start,
+    status: str,
+    body: bytes,
+    headers: Iterable[tuple[str, str]] = (),
+    *,
+    kind: str = "text/plain; charset=utf-8",
+) -> Iterable[bytes]:
+    start(status, [("Content-Type", kind), ("Content-Length", str(len(body))), *headers])
+    return [body]

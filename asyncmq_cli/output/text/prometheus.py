@@ -1,0 +1,220 @@
+"""Metrics as Prometheus reads them: of one look, or of the exporter that looks again and again.
+
+A value that could not be read has no sample, because a zero would be a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from asyncmq_cli.output.json.snapshots import DISTRIBUTION
+from asyncmq_cli.output.redaction.redact import redact_text
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.metrics_core import Metric
+
+    from asyncmq_cli.models.exporter import ExporterState
+    from asyncmq_cli.models.problems import Problem
+    from asyncmq_cli.models.queues import QueueStats
+    from asyncmq_cli.models.snapshots import Snapshot
+
+_Samples = Iterable[tuple[tuple[str, ...], float | None]]
+_UNWRITABLE = re.compile(r"[\ud800-\udfff]|\\x[0-9a-f]{2}")
+_NO_BYTE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
+"""A lone surrogate that stands for no byte: it comes from a JSON escape."""
+_BY_CLAIMS = {
+    "lost": ("asyncmq_queue_stuck_claims", "Number of active jobs that have lost their worker."),
+    "silent": (
+        "asyncmq_queue_silent_claims",
+        "Number of active jobs claimed before a worker went silent, where other workers live.",
+    ),
+    "overdue": ("asyncmq_queue_overdue_schedules", "Number of repeatables that are late by over a minute."),
+}
+"""By the kind of problem."""
+
+
+def exposition(stats: Sequence[QueueStats] | None) -> bytes:
+    """The text of one look; only `asyncmq_dashboard_ready 0` if `stats` is None."""
+    from prometheus_client.exposition import generate_latest
+
+    return generate_latest(_registry(lambda: _of_rows(stats)))
+
+
+def exporter_registry(state: Callable[[], ExporterState]) -> CollectorRegistry:
+    """A registry that has the metrics of the state at the time at which it is asked."""
+    return _registry(lambda: _of_exporter(state()))
+
+
+def _registry(collect: Callable[[], Iterable[Metric]]) -> CollectorRegistry:
+    from prometheus_client import CollectorRegistry
+
+    class Collector:
+        def collect(self) -> Iterable[Metric]:
+            return collect()
+
+        def describe(self) -> Iterable[Metric]:
+            return ()
+
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    return registry
+
+
+def _of_exporter(state: ExporterState) -> Iterator[Metric]:
+    snapshot = state.snapshot
+    yield _gauge(
+        "asyncmq_up", "1 when the last look could read Redis, else 0.", [((), int(snapshot is not None))]
+    )
+    yield from _of_rows(None if snapshot is None else snapshot.stats)
+    if snapshot is not None:
+        yield from _of_snapshot(snapshot)
+    yield from _counters(state)
+    if state.looked_at is not None:
+        yield _gauge(
+            "asyncmq_exporter_last_look_timestamp_seconds",
+            "When the last look that could read Redis ended.",
+            [((), state.looked_at)],
+        )
+
+
+def _of_rows(stats: Sequence[QueueStats] | None) -> Iterator[Metric]:
+    yield _gauge(
+        "asyncmq_dashboard_ready", "1 when the queues could be read, else 0.", [((), int(stats is not None))]
+    )
+    if stats is None:
+        return
+    workers = [row.workers for row in stats]
+    yield _gauge("asyncmq_queue_total", "Number of queues.", [((), len(stats))])
+    if None not in workers:
+        total = sum(count or 0 for count in workers)
+        yield _gauge("asyncmq_worker_total", "Number of live workers.", [((), total)])
+    yield _gauge(
+        "asyncmq_queue_jobs",
+        "Number of jobs by queue and state.",
+        (
+            ((row.name, state), getattr(row, state.replace("-", "_")))
+            for row in stats
+            for state in DISTRIBUTION
+        ),
+        ("queue", "state"),
+    )
+    yield _of_queues(
+        "asyncmq_queue_workers", "Number of live workers of the queue.", stats, lambda row: row.workers
+    )
+    yield _of_queues(
+        "asyncmq_queue_paused", "1 while the queue is paused, else 0.", stats, lambda row: int(row.paused)
+    )
+    yield _of_queues(
+        "asyncmq_queue_oldest_waiting_seconds",
+        "Age of the oldest waiting job in seconds; 0 while nothing waits.",
+        stats,
+        lambda row: 0.0 if row.waiting == 0 else row.oldest_waiting_seconds,
+    )
+
+
+def _of_snapshot(snapshot: Snapshot) -> Iterator[Metric]:
+    """What only the exporter has."""
+    stats = snapshot.stats or ()
+    yield _of_queues(
+        "asyncmq_queue_due_jobs", "Number of delayed jobs whose time has come.", stats, lambda row: row.due
+    )
+    yield _of_queues("asyncmq_queue_schedules", "Number of repeatables.", stats, lambda row: row.repeatables)
+    capacity = dict.fromkeys((row.name for row in stats if row.workers is not None), 0)
+    for worker in snapshot.workers or ():
+        if worker.queue in capacity:
+            capacity[worker.queue] += worker.concurrency or 0
+    yield _gauge(
+        "asyncmq_queue_worker_capacity",
+        "Number of jobs that the live workers of the queue can run at once.",
+        (((queue,), count) for queue, count in capacity.items()),
+        ("queue",),
+    )
+    yield _gauge(
+        "asyncmq_silent_workers",
+        "Number of workers that are no longer live.",
+        [((), snapshot.silent_workers)],
+    )
+    yield from _of_problems(stats, snapshot.problems or ())
+
+
+def _of_problems(stats: Sequence[QueueStats], problems: Sequence[Problem]) -> Iterator[Metric]:
+    unreadable = {problem.queue for problem in problems if problem.kind == "unreadable"}
+    counts = {(problem.kind, problem.queue): problem.value or 0 for problem in problems}
+    for kind, (name, text) in _BY_CLAIMS.items():
+        known = [row.name for row in stats if row.name not in unreadable]
+        samples = [((queue,), counts.get((kind, queue), 0)) for queue in known]
+        yield _gauge(name, text, samples, ("queue",))
+
+
+def _counters(state: ExporterState) -> Iterator[Metric]:
+    for name, text, count in (
+        (
+            "asyncmq_jobs_completed",
+            "Number of jobs that completed, by the history of metrics.",
+            state.completed,
+        ),
+        (
+            "asyncmq_jobs_failed",
+            "Number of jobs that failed for good, by the history of metrics.",
+            state.failed,
+        ),
+    ):
+        yield _counter(name, text, [((), count)])
+    yield _counter(
+        "asyncmq_job_deaths",
+        "Number of jobs that died since the start of the exporter, by queue, task and cause.",
+        ((tuple(map(redact_text, labels)), count) for labels, count in state.deaths.items()),
+        ("queue", "task", "cause"),
+    )
+    yield _counter("asyncmq_exporter_looks", "Number of looks at Redis.", [((), state.looks)])
+    yield _counter(
+        "asyncmq_exporter_look_failures", "Number of looks that could not read Redis.", [((), state.failures)]
+    )
+    yield _counter(
+        "asyncmq_exporter_redis_seconds",
+        "Time in seconds that looks have waited for replies of Redis.",
+        [((), state.redis_seconds)],
+    )
+
+
+def _of_queues(
+    name: str, text: str, stats: Sequence[QueueStats], value: Callable[[QueueStats], float | None]
+) -> Metric:
+    return _gauge(name, text, (((row.name,), value(row)) for row in stats), ("queue",))
+
+
+def _gauge(name: str, text: str, samples: _Samples, labels: Sequence[str] = ()) -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    return _filled(GaugeMetricFamily(name, text, labels=labels), samples)
+
+
+def _counter(name: str, text: str, samples: _Samples, labels: Sequence[str] = ()) -> Metric:
+    from prometheus_client.core import CounterMetricFamily
+
+    return _filled(CounterMetricFamily(name, text, labels=labels), samples)
+
+
+def _filled(family: Any, samples: _Samples) -> Metric:
+    # Two names that differ only in what cannot be written are one series; its value is their sum.
+    whole: dict[tuple[str, ...], float] = {}
+    for labels, value in samples:
+        if value is not None:
+            key = tuple(map(_label, labels))
+            whole[key] = whole.get(key, 0) + value
+    for labels, value in whole.items():
+        family.add_metric(labels, value)
+    return family  # type: ignore[no-any-return]
+
+
+def _label(text: str) -> str:
+    """As it is, for whoever compares it with the dashboard's; but a byte that is not UTF-8 as `\\xff`. The
+    backslashes of such a name, and of one that has these letters itself, are doubled: two queues are
+    never one series."""
+    if _UNWRITABLE.search(text) is None:
+        return text
+    doubled = _NO_BYTE.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\\", "\\\\"))
+    return doubled.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,88 @@
+"""Count deaths by task and cause, as they happen, by reading only the dead letters that are new.
+
+The score of a dead letter is the time of the death by the clock of its worker. So each read goes back a
+little further than the one before, and what was counted already is known by id and score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.models.exporter import OTHER, DeathLabels
+from asyncmq_cli.services.jobs.causes import signature
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.storage.store import Store
+
+GRACE = 30.0
+"""Seconds by which the clock of a worker may be behind."""
+MOST_SERIES = 200
+"""Combinations of labels that are counted apart. What comes later is `other`."""
+MOST_READ = 5000
+"""Dead letters that one read takes; what is beyond is counted under `other`, without being read."""
+_LONGEST_LABEL = 100
+_UNKNOWN = "unknown"
+_ALL_OTHERS = DeathLabels(OTHER, OTHER, OTHER)
+
+
+class DeathCounter:
+    """Deaths since the first `read`, which only notes what is there already."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._since: float | None = None
+        self._seen: dict[tuple[str, str, float], None] = {}
+        self._counts: dict[DeathLabels, int] = {}
+
+    @property
+    def counts(self) -> Mapping[DeathLabels, int]:
+        """A copy, which the next read leaves as it is."""
+        return MappingProxyType(dict(self._counts))
+
+    def read(self, dead: Mapping[str, int], now: float) -> None:
+        """`dead` are the sizes of the dead-letter queues, `now` the server's time. Raises WrongType."""
+        is_first = self._since is None
+        since = now if self._since is None else self._since
+        found = self._store.queues.dead_since([queue for queue in dead if dead[queue]], since - GRACE, since)
+        left = MOST_READ
+        for queue, (recent, new) in found.items():
+            take = min(recent, left)
+            left -= take
+            counted = self._read(queue, take, since, is_first=is_first) if take else 0
+            if take < recent and not is_first:
+                self._add(_ALL_OTHERS, max(0, new - counted))
+        self._since = now
+        self._seen = {key: None for key in self._seen if key[2] > now - GRACE}
+
+    def _read(self, queue: str, take: int, since: float, *, is_first: bool) -> int:
+        """Count what is new among the latest dead letters. Returns how many of them died after `since`."""
+        after = 0
+        for job in self._store.jobs.dead_causes(queue, newest=take):
+            died = job.dead_at or 0.0
+            after += died > since
+            key = (queue, job.id, died)
+            if died <= since - GRACE or key in self._seen:
+                continue
+            self._seen[key] = None
+            if not is_first:
+                self._add(labels_of(job), 1)
+        return after
+
+    def _add(self, labels: DeathLabels, count: int) -> None:
+        if not count:
+            return
+        if labels not in self._counts and len(self._counts) >= MOST_SERIES:
+            labels = _ALL_OTHERS
+        self._counts[labels] = self._counts.get(labels, 0) + count
+
+
+def labels_of(job: Job) -> DeathLabels:
+    cause = "expired" if job.status == "expired" else signature(job).type or _UNKNOWN
+    return DeathLabels(job.queue, _short(job.task_id or _UNKNOWN), _short(cause))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"

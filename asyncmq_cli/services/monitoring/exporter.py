@@ -1,0 +1,89 @@
+"""The looks of `metrics serve`: at their own pace, whoever asks for the metrics, and however often.
+
+A look is a snapshot of all queues, as `--watch` reads it. It goes into the history of metrics, and the
+counters of completed and failed jobs are those that the history holds: so they survive a restart, and several
+exporters show the same. Without the right to write, or with `record` off, they count from the start of this
+process.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.models.exporter import ExporterState
+from asyncmq_cli.models.queues import ALL_FIELDS
+from asyncmq_cli.services.monitoring.deaths import DeathCounter
+from asyncmq_cli.services.monitoring.poller import Outage, Poller, SnapshotReader
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.snapshots import MetricsSnapshot, Snapshot
+    from asyncmq_cli.services.monitoring.metrics import MetricsService
+    from asyncmq_cli.storage.store import Store
+
+_SHARE_OF_INTERVAL = 0.9
+"""Of several exporters one keeps a snapshot an interval; none is left out for being a little early."""
+_OVERDUE = 3.0
+"""A look is overdue after so many intervals."""
+
+
+class Exporter:
+    """Looks at Redis. `state` is what the last look found: a value that never changes, for other threads."""
+
+    def __init__(self, store: Store, metrics: MetricsService, interval: float, *, record: bool) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._interval = interval
+        self._record = record
+        self._reader = SnapshotReader(store, ALL_FIELDS, workers=True, trouble=True, causes=False, again=True)
+        self._deaths = DeathCounter(store)
+        self._poller = Poller(store, self._read, self._reader.reset, for_ever=True)
+        self._last: MetricsSnapshot | None = None
+        self._waited = store.waited
+        self.state = ExporterState()
+
+    def look(self) -> float:
+        """Look once. Returns the seconds until the next look. An error of Redis becomes part of the state."""
+        before = self.state
+        found = self._poller.next()
+        pause = found.pause if isinstance(found, Outage) else self._poller.pause(self._interval)
+        state = replace(self.state, looks=before.looks + 1, redis_seconds=self._store.waited - self._waited)
+        if isinstance(found, Outage):
+            self.state = replace(state, snapshot=None, error=found.error, failures=before.failures + 1)
+        else:
+            self.state = replace(
+                state,
+                snapshot=found,
+                error=None,
+                deaths=self._deaths.counts,
+                looked_at=time.time(),
+                fresh_until=time.monotonic() + _OVERDUE * max(self._interval, pause),
+            )
+        return pause
+
+    def _read(self) -> Snapshot:
+        snapshot = self._reader.read()
+        self._deaths.read({row.name: row.dlq or 0 for row in snapshot.stats or ()}, snapshot.now)
+        totals = snapshot.metrics()
+        # Totals of different moments would make wrong counters.
+        if totals.is_whole and not snapshot.states_age:
+            self._count(totals)
+        return snapshot
+
+    def _count(self, totals: MetricsSnapshot) -> None:
+        recorded = None
+        if self._record:
+            recorded = self._metrics.keep(totals, self._interval * _SHARE_OF_INTERVAL)
+        if recorded is not None:
+            completed, failed = recorded.completed, recorded.failed
+        else:
+            completed = (self.state.completed or 0) + _growth(self._last, totals, "completed")
+            failed = (self.state.failed or 0) + _growth(self._last, totals, "failed")
+        self._last = totals
+        self.state = replace(self.state, completed=completed, failed=failed)
+
+
+def _growth(before: MetricsSnapshot | None, now: MetricsSnapshot, name: str) -> int:
+    """By how much a total grew. One that shrank, by a removal, takes nothing off."""
+    return 0 if before is None else max(0, (getattr(now, name) or 0) - (getattr(before, name) or 0))
