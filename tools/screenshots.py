@@ -6,6 +6,7 @@ picture changes only when the program does.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
@@ -22,8 +23,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from asyncmq_cli.cli.session import Session
 from asyncmq_cli.demo.child import asyncmq_command, asyncmq_environment
 from asyncmq_cli.demo.environment import DemoEnvironment
+from asyncmq_cli.services.monitoring.rates import LongTrend
+from asyncmq_cli.ui.app import OperatorApp, opened
+from asyncmq_cli.ui.changing import ChangeDialog
+from asyncmq_cli.ui.listing import Listing
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "images"
@@ -36,6 +42,9 @@ _ADDRESS = re.compile(r"unix://[^\s\x1b]*")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+00:00")
 _TENS, _ONES = re.compile(r"\b\d\ds\b"), re.compile(r"\b\ds\b")
 _PACKAGES = re.compile(r"/\S+/site-packages/")
+_GAP_IN_QUESTION = re.compile(r"(redis://prod\.example\.org)((?:\u00a0|&#160;)+)\?")
+_CLOCK = re.compile(r"\b\d\d:\d\d:\d\d\b")
+_PLACE = re.compile(r"unix:///[^\s<›?]+(?:\?db=0)?")
 _FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _PATIENCE = 60.0
 
@@ -107,6 +116,44 @@ def pictures(studio: Studio) -> Iterator[tuple[str, str]]:
     yield "failures", f"{groups}\n{retries}"
 
 
+def screen(url: str) -> str:
+    """The interactive screen, which asks about a retry by cause."""
+
+    async def asked(app: OperatorApp) -> str:
+        async with app.run_test(size=(WIDTH, 30)) as pilot:
+            until = time.monotonic() + _PATIENCE
+            await pilot.press("3")
+            while not isinstance(app.screen, ChangeDialog) and time.monotonic() < until:
+                if app.page.query_one("#failures").query_one(Listing).rows.total:
+                    await pilot.press("t")
+                await pilot.pause(0.5)
+            await pilot.press(*"mail", "space", *"server", "space", *"is", "space", *"back")
+            await pilot.pause(0.5)
+            return app.export_screenshot(title="asyncmq ui")
+
+    session = Session({"redis_url": url, "actor": "ana@ops", "color": "always"})
+    _ = session.out
+    app = opened(session)
+    # Trends differ from run to run.
+    app.trend = LongTrend([])
+    app.every = 3600.0
+    try:
+        return asyncio.run(asked(app))
+    finally:
+        session.store.close()
+
+
+def _elsewhere(found: re.Match[str]) -> str:
+    """An address as wide as the demo's."""
+    return "redis://prod.example.org".ljust(len(found[0]), "\u00a0")
+
+
+def steady_svg(drawn: str) -> str:
+    """A drawing without fonts from elsewhere and without ids that differ from run to run."""
+    drawn = re.sub(r"terminal-\d+", "asyncmq-ui", _FONT.sub("", drawn))
+    return "\n".join(line.rstrip() for line in drawn.splitlines()) + "\n"
+
+
 def svg(name: str, text: str) -> str:
     console = Console(
         record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="standard"
@@ -128,6 +175,12 @@ def main() -> None:
             "PYTHONIOENCODING": "utf-8",
         }
         studio = Studio(environ)
+        studio.wait_for_steady_ages()
+        drawn = _PLACE.sub(_elsewhere, screen(demo.url))
+        picture = _CLOCK.sub("15:49:46", studio.steady(steady_svg(drawn))).replace(
+            "every&#160;3600s", "every&#160;2s"
+        )
+        (FOLDER / "ui.svg").write_text(picture, encoding="utf-8")
         for name, text in pictures(studio):
             path = FOLDER / f"{name}.svg"
             path.write_text(svg(name, studio.steady(text)), encoding="utf-8")

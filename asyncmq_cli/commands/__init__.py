@@ -20,7 +20,7 @@ COMMANDS = {
     "check": "Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.",
     "wait": "Wait until a queue is empty, or until jobs have ended.",
     "doctor": "Find what crashes and bugs leave behind: lost jobs, leftovers, duplicates.",
-    "ui": "Open an interactive screen to look through queues, jobs and workers.",
+    "ui": "Open an interactive screen: look through queues, jobs and failures, and act on them.",
     "demo": "Try everything on a throw-away Redis with a real AsyncMQ worker in it.",
     "schema": "Print the JSON Schema of a document that --json prints.",
     "help": "Show how a command is used, as --help after it does.",

@@ -5,21 +5,32 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from asyncmq_cli.cli.ages import interval
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.params import option
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.watch import LEAST_INTERVAL
 from asyncmq_cli.errors import AdminError, UsageProblem, interruption
 
 app = lone()
 
+EveryOption = Annotated[
+    str,
+    option(
+        "--every", "DURATION", "How often the counts of all queues are read: 5 (seconds), 1m. [default: 2]"
+    ),
+]
+
 
 # Without --json: there is nothing to print.
 @command(app, "ui", "secrets", without=("json",), formats=(), several=False)
-def ui(session: Session) -> None:
-    """Open an interactive screen to look through queues, jobs and workers.
+def ui(session: Session, every: EveryOption = "2") -> None:
+    """Open an interactive screen: look through queues, jobs and failures, and act on them.
 
     Needs the extra 'ui': pip install 'asyncmq-cli[ui]'. The key ? shows the keys.
 
@@ -36,7 +47,7 @@ def ui(session: Session) -> None:
     from asyncmq_cli.ui.app import run
 
     try:
-        run(session)
+        run(session, interval("--every", every, LEAST_INTERVAL))
     except KeyboardInterrupt as exc:
         # The status of an interruption without its error line: nothing was left undone.
         raise typer.Exit(interruption(exc).exit_code) from exc

@@ -62,9 +62,9 @@ class OperatorApp(App[None]):
            background: ansi_default; }
     .box Static { width: auto; }
     .box OptionList { width: 30; height: auto; max-height: 14; border: none; padding: 0; }
-    .change { width: 90%; }
+    .change { width: 90%; max-height: 100%; }
     .change Static { width: 100%; }
-    .change #plan { height: auto; max-height: 10; }
+    .change #plan { height: auto; max-height: 8; }
     .change .target { text-wrap: nowrap; text-overflow: ellipsis; }
     .change .field { height: 1; }
     .change .field Static { width: 14; }
@@ -221,7 +221,7 @@ class OperatorApp(App[None]):
         self._exit_renderables.clear()
 
 
-def opened(session: Session) -> OperatorApp:
+def opened(session: Session, every: float = EVERY) -> OperatorApp:
     """The application, with a first look at all queues: an error here means a wrong address, and is reported
     like that of any command. Raises RedisProblem."""
     reader = session.poller(workers=True, latest=True, trouble=True, again=True)
@@ -229,13 +229,15 @@ def opened(session: Session) -> OperatorApp:
     first = poller.first()
     trend = LongTrend(session.metrics.past(since=_PAST))
     session.has_screen = True
-    return OperatorApp(session, poller, first, trend)
+    app = OperatorApp(session, poller, first, trend)
+    app.every = every
+    return app
 
 
-def run(session: Session) -> None:
-    """Show the screen until the user leaves it. Raises what `opened` raises, any AdminError that waiting
-    cannot mend, and signals.Ended."""
-    app = opened(session)
+def run(session: Session, every: float) -> None:
+    """Show the screen until the user leaves it; all queues are read `every` so many seconds. Raises what
+    `opened` raises, any AdminError that waiting cannot mend, and signals.Ended."""
+    app = opened(session, every)
     before: dict[int, Any] = {number: signal.getsignal(number) for number in signals.ENDING}
     signals.must_clean_up(True)
     try:

@@ -85,7 +85,7 @@ class JobRows(RowsPane["Job"]):
     """What lists of jobs have in common."""
 
     noun = "job"
-    filter_help = "text anywhere in the job, or options: --task NAME --job-id ID --older-than 2h"
+    filter_help = "text anywhere in the job, or options: --where EXPR --task NAME --older-than 2h"
 
     def key(self, row: Job) -> Any:
         return row.queue, row.id

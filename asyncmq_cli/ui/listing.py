@@ -110,6 +110,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         """Whether the whole list is marked, the rows that are not read yet too."""
         self._key = key
         self._natural: dict[str, int] = {}
+        self._said: str | None = None
         self._cells: dict[int, dict[str, Text]] = {}
 
     # What is shown.
@@ -166,6 +167,9 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         width = self.size.width
         if y == 0:
             self._measure()
+            if self.left_out != self._said:
+                self._said = self.left_out
+                self.post_message(self.Moved(self, is_other_row=False))
             return self._strip(self._titles(), width)
         at = y - _HEAD + self.scroll_offset.y
         if at >= self.rows.total:
@@ -258,11 +262,12 @@ class Listing(ScrollView, Generic[T], can_focus=True):
             self.post_message(self.Moved(self))
 
     class Moved(Message):
-        """The cursor is on another row."""
+        """The cursor is on another row, or other columns have room."""
 
-        def __init__(self, listing: Listing[Any]) -> None:
+        def __init__(self, listing: Listing[Any], *, is_other_row: bool = True) -> None:
             super().__init__()
             self.listing = listing
+            self.is_other_row = is_other_row
 
     def action_move(self, by: int) -> None:
         self._go(self.cursor + by)

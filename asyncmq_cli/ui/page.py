@@ -387,8 +387,9 @@ class ListPage(Page):
     def on_listing_opened(self, event: Listing.Opened) -> None:
         self.pane.open(event.row)
 
-    def on_listing_moved(self) -> None:
-        self.note = ""
+    def on_listing_moved(self, event: Listing.Moved) -> None:
+        if event.is_other_row:
+            self.note = ""
         self.draw_frame()
 
     def action_back(self) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Noun = Literal["job", "dlq"]
 
-_SHOWN = 8
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,11 @@ _LIBRARY_SECONDS = 60.0
 _NEARLY, _TRIES = 0.96, 4
 _DEAD = 200_000
 FOLLOWING, LIBRARY = "events tail", "library"
-WATCHERS = (["events", "tail", "--interval", "5s", "--no-record"], ["overview", "--watch", "5s"])
+WATCHERS = (
+    ["events", "tail", "--interval", "5s", "--no-record"],
+    ["overview", "--watch", "5s"],
+    ["ui", "--every", "5s"],
+)
 _WATCHED, _SHARE = 40.0, 0.02
 ROUNDS = 10
 FEW = 5

@@ -32,7 +32,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}")
 _EPOCH = re.compile(r"\b17\d{8}\.\d+")
 _PLACE = re.compile(r"unix:///\S+?\?db=\d|unix:///[^\s›]+")
 _FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 
 def dead(job_id: str, trace: str = TRACEBACK, **fields: Any) -> dict[str, Any]:
@@ -113,15 +113,23 @@ class Stage:
             assert time.monotonic() < deadline, self.text
             await self.pilot.pause(0.02)
 
-    def matches(self, name: str) -> None:
-        """Compare the screen with its picture in tests/ui/snapshots, by its text. UPDATE_SNAPSHOTS=1 draws
-        it anew."""
+    async def matches(self, name: str) -> None:
+        """Wait until the screen is that of its picture in tests/ui/snapshots, by its text.
+        UPDATE_SNAPSHOTS=1 draws it anew, once it has come to rest."""
         width, height = self.app.size
         file = SNAPSHOTS / f"{name}-{width}x{height}.svg"
-        picture = steady(self.app.export_screenshot(title="asyncmq ui"))
         if WRITES:
-            file.write_text(picture, encoding="utf-8")
-        assert read_text(picture) == read_text(file.read_text(encoding="utf-8"))
+            await self.pilot.pause(1)
+            file.write_text(self._picture(), encoding="utf-8")
+        wanted = read_text(file.read_text(encoding="utf-8"))
+        deadline = time.monotonic() + _PATIENCE
+        while read_text(self._picture()) != wanted:
+            if time.monotonic() > deadline:
+                assert read_text(self._picture()) == wanted
+            await self.pilot.pause(0.05)
+
+    def _picture(self) -> str:
+        return steady(self.app.export_screenshot(title="asyncmq ui"))
 
 
 def steady(svg: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 
 import pytest
 import redis
 
+from asyncmq_cli.cli.session import Session
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.ui.app import opened
 from asyncmq_cli.ui.rows import PAGE
 from tests.support.servers import Comeback
 from tests.ui.stage import Stage, furnish, play
@@ -23,18 +26,18 @@ def test_from_all_queues_to_a_job_and_back(
     async def story(stage: Stage) -> None:
         text = await stage.sees("emails", "imports", "reports 漢字", "3 queues, 267 jobs, 1 worker")
         assert text.index("imports") < text.index("emails") < text.index("reports"), "trouble first"
-        stage.matches("home")
+        await stage.matches("home")
         await stage.press("down", "enter")
         await stage.sees("dead 251", "mail-249", "2d ago", "1 of 251 jobs")
-        stage.matches("dead")
+        await stage.matches("dead")
         await stage.press("end", "enter")
         await stage.sees("bad-address", "'bob' is not a mail address", "Root cause:")
-        stage.matches("job")
+        await stage.matches("job")
         await stage.press("escape")
         await stage.sees("251 of 251 jobs")
         await stage.press("question_mark")
         await stage.sees("Ctrl-Z")
-        stage.matches("keys")
+        await stage.matches("keys")
         await stage.press("escape", "escape")
         await stage.sees("3 queues")
         await stage.press("5")
@@ -159,3 +162,24 @@ def test_redis_goes_away_and_comes_back() -> None:
             await stage.sees("mail-249", "1 of 251 jobs")
 
         play(server.url, story)
+
+
+def test_the_screen_asks_redis_what_overview_watch_asks(
+    server: PrivateRedis, production: redis.Redis
+) -> None:
+    """The bench measures further rounds: how often something is read again depends on how long it took."""
+
+    def calls(look: Callable[[Session], object]) -> dict[str, int]:
+        session = Session({"redis_url": server.url})
+        _ = session.out
+        production.config_resetstat()
+        look(session)
+        found = production.info("commandstats")
+        session.store.close()
+        return {name: stats["calls"] for name, stats in found.items() if "config" not in name}
+
+    def watch(session: Session) -> None:
+        session.poller(workers=True, latest=True, trouble=True, again=True).read()
+        session.metrics.past(since=1800.0)
+
+    assert calls(opened) == calls(watch)

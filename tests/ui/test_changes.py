@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests.support.library import events
+from tests.support.library import bury, events
+from tests.support.workers import QUEUE, failing, working
 from tests.ui.stage import Stage, furnish, play
 
 
@@ -50,7 +52,7 @@ def test_find_the_failing_customer_retry_one_then_the_group(server: PrivateRedis
         await stage.sees("Retry 1 failed job in emails", "asyncmq jobs retry emails mail-171")
         await stage.type("mail is back")
         await stage.sees("--reason 'mail is back'")
-        stage.matches("retry")
+        await stage.matches("retry")
         await stage.press("enter", "enter")
         await stage.sees("Retried job mail-171 in emails")
         await stage.press("enter")
@@ -59,7 +61,7 @@ def test_find_the_failing_customer_retry_one_then_the_group(server: PrivateRedis
         await stage.press("escape", "escape", "escape", "3")
         await stage.sees("250 dead jobs, 1 cause")
         await stage.press("t")
-        await stage.sees("Retry 250 failed jobs in emails", "… and 242 more", "abort-above")
+        await stage.sees("Retry 250 failed jobs in emails", "… and 245 more", "abort-above")
         await stage.press("tab")
         await stage.type("3")
         await stage.press("enter", "tab", "enter")
@@ -237,3 +239,30 @@ def test_a_guarded_context_wants_its_name(
 
     play(None, story, context="prod")
     assert [one[:3] for one in changes(town)] == [("dlq.retry", "ui", "success")] * 2
+
+
+def test_a_cause_that_has_not_passed_stops_its_retry(server: PrivateRedis, town: redis.Redis) -> None:
+    """With a real worker: the retried jobs fail again, and the rest stays dead."""
+    trace = 'Traceback (most recent call last):\n  File "a.py", line 1, in f\nValueError: as asked\n'
+    letters = [
+        failing(f"job-{n:03}", status="failed", last_error=trace, error_traceback=trace) for n in range(200)
+    ]
+    bury(town, QUEUE, letters, time.time() - 60)
+
+    async def story(stage: Stage) -> None:
+        await stage.press("3", "down")
+        await stage.sees("ValueError: as asked", "451 dead jobs")
+        await stage.press("end", "t")
+        await stage.sees("Retry 200 failed jobs in mail")
+        await stage.press("tab", "tab")
+        await stage.type("25/s")
+        await stage.press("tab")
+        await stage.type("20%")
+        await stage.sees("--rate 25/s", "--abort-above 20%")
+        await stage.press("enter", "enter")
+        await stage.sees("retried jobs that finished failed again")
+
+    with working(server.url):
+        play(server.url, story)
+    tried = len([one for one in changes(town) if one[:3] == ("dlq.retry", "ui", "success")])
+    assert 0 < tried < 200

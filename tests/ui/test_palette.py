@@ -23,7 +23,7 @@ def test_the_palette_shows_the_command_line_and_copies_it(
     async def story(stage: Stage) -> None:
         await stage.press("colon")
         await stage.sees("pause 1 queue (p)", "asyncmq queues pause imports", "Ctrl-Y copies")
-        stage.matches("palette")
+        await stage.matches("palette")
         await stage.type("open emails")
         await stage.sees("asyncmq queues show emails")
         await stage.press("enter")
