@@ -47,6 +47,7 @@ _SCRIPTS = {
     "queues clean": ("remove",),
     "jobs add": ("add",),
     "jobs rerun": ("add",),
+    "jobs run-now": ("retry",),
     "jobs retry": ("retry",),
     "jobs requeue": ("repair_enqueue", "repair_list"),
     "jobs remove": ("remove",),

@@ -1,0 +1,10 @@
+"""The table of rights has every change, so that `doctor --self` leaves none out."""
+
+from __future__ import annotations
+
+from asyncmq_cli.models.actions import ACTIONS
+from asyncmq_cli.storage.client.rights import _SCRIPTS
+
+
+def test_every_change_has_its_scripts() -> None:
+    assert {action.command for action in ACTIONS} - set(_SCRIPTS) == set()
