@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from asyncmq_cli.cli import check_watch
 from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
@@ -18,6 +19,7 @@ from asyncmq_cli.cli.session import Session
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.exit_status import CheckStatus
 from asyncmq_cli.models.checks import PROBES, CheckReport, ProbeKind, Range, Threshold
+from asyncmq_cli.models.notices import FORMATS
 from asyncmq_cli.nearest import did_you_mean, nearest
 from asyncmq_cli.output.formats import DOCUMENTS
 
@@ -116,6 +118,51 @@ WhereOption = Annotated[str | None, option("--where", "EXPR", "The jobs that --m
 _PROBE_RANGE = "[PROBE=]RANGE"
 
 
+_NOTICES = "Again and again, with notices"
+WatchOption = Annotated[
+    str | None,
+    option(
+        "--watch",
+        "DURATION",
+        "Check again after each DURATION, 1s or more, until a signal ends it; print the line when the state "
+        "changes.",
+        title=_NOTICES,
+    ),
+]
+NotifyOption = Annotated[
+    str | None,
+    option("--notify", "URL", "Send a notice of each change here; @FILE holds the URL.", title=_NOTICES),
+]
+FormatOption = Annotated[
+    str | None,
+    option(
+        "--format",
+        "FORMAT",
+        "slack, pagerduty (without --notify: to PagerDuty itself) or json. [default: json]",
+        title=_NOTICES,
+        choices=FORMATS,
+    ),
+]
+HoldOption = Annotated[
+    str | None,
+    option(
+        "--for",
+        "DURATION",
+        "A trouble counts once it has lasted so long, and is over once it is gone as long. [default: 0s]",
+        title=_NOTICES,
+    ),
+]
+SecretOption = Annotated[
+    str | None,
+    option(
+        "--secret",
+        "FILE",
+        "Holds the key with which json is signed, or PagerDuty's integration key.",
+        title=_NOTICES,
+    ),
+]
+
+
 @command(app, "check", _THRESHOLDS, "monitor", formats=DOCUMENTS)
 def check(
     session: Session,
@@ -139,6 +186,11 @@ def check(
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Print nothing when all is well: for cron, which mails output.")
     ] = False,
+    watch: WatchOption = None,
+    notify: NotifyOption = None,
+    form: FormatOption = None,
+    hold: HoldOption = None,
+    secret: SecretOption = None,
 ) -> None:
     """Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.
 
@@ -157,7 +209,9 @@ def check(
       asyncmq check --min-workers 2:1 --max-failed :0 --json | jq .probes
       asyncmq check --where 'state == "failed" and age < 1h' --max-matching 10:100
       asyncmq check -w 1000 -c 10000 -w workers=2: -c oldest=1h -t 10
+      asyncmq check --max-oldest 10m:1h --watch 30s --for 2m --notify @slack-url --format slack
     """
+    watching = check_watch.options_of(watch, notify, form, hold, secret)
     thresholds = {
         name: threshold(str(kind.option), text, _read(kind), least=kind.least)
         for name, kind in _SETTABLE.items()
@@ -170,6 +224,16 @@ def check(
         from asyncmq_cli.services.jobs.where import compiled
 
         compiled(where)
+    if watching is not None:
+        what = repr((sorted(queue or []), sorted(thresholds.items()), where))
+        check_watch.watch(
+            session,
+            lambda: session.checks.check(queue or [], thresholds, where or ""),
+            watching,
+            what,
+            quiet=quiet,
+        )
+        return
     report = session.checks.check(queue or [], thresholds, where or "")
     # If the line cannot be written, nobody can read it, and no probe would tell: the state is unknown.
     with session.out.outcome(lambda: f"the state is {report.state}", exit_code=CheckStatus.UNKNOWN):

@@ -1,0 +1,94 @@
+"""Which changes of what `check` finds are worth a notice.
+
+A trouble counts once it has been found for a while, and is over once it has not been found for as long. While
+Redis is away nothing is known of the queues, so what was wrong with them stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.models.checks import CHECK_STATES
+from asyncmq_cli.models.notices import Notice, Trouble
+
+if TYPE_CHECKING:
+    from asyncmq_cli.models.checks import CheckReport, Probe
+
+_Key = tuple[str, str | None]
+OK = "ok"
+
+
+class Hysteresis:
+    """The troubles that have been there for `seconds`, and are not over for as long."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._pending: dict[_Key, float] = {}
+        self.troubles: dict[_Key, Trouble] = {}
+
+    def update(self, found: Mapping[_Key, Trouble], now: float) -> None:
+        """`found` are those of a check, `now` is its time on a clock that is never set."""
+        for key in {*found, *self.troubles, *self._pending}:
+            trouble, held = found.get(key), self.troubles.get(key)
+            if (trouble and trouble.state) == (held and held.state):
+                self._pending.pop(key, None)
+                if trouble is not None:
+                    self.troubles[key] = trouble
+            elif now - self._pending.setdefault(key, now) >= self._seconds:
+                del self._pending[key]
+                if trouble is None:
+                    del self.troubles[key]
+                else:
+                    self.troubles[key] = trouble
+
+
+class Notifier:
+    """Makes a notice of each change, until one was `delivered`. `said` words a probe."""
+
+    def __init__(self, seconds: float, redis: str, incident: str, said: Callable[[Probe], str]) -> None:
+        self._held = Hysteresis(seconds)
+        self._redis = redis
+        self._incident = incident
+        self._said = said
+        self._sent: dict[_Key, Trouble] = {}
+
+    def notice(self, report: CheckReport, now: float, wall_clock: float) -> Notice | None:
+        """What is to be said after this check; None if nothing has changed. `now` is monotonic."""
+        found = {
+            (probe.name, probe.queue): Trouble(probe.name, probe.queue, probe.state, self._said(probe))
+            for probe in report.probes
+            if probe.state != OK
+        }
+        if report.error is not None:
+            found = {**self._held.troubles, **found}
+        self._held.update(found, now)
+        held = self._held.troubles
+        if _states(held) == _states(self._sent):
+            return None
+        return Notice(
+            state=worst(held),
+            previous=worst(self._sent),
+            troubles=sorted(held.values(), key=_rank),
+            over=[replace(self._sent[key], state=OK) for key in self._sent if key not in held],
+            at=report.timestamp or wall_clock,
+            redis=self._redis,
+            incident=self._incident,
+        )
+
+    def delivered(self) -> None:
+        """The notice has arrived; until then the next check makes it again."""
+        self._sent = dict(self._held.troubles)
+
+
+def worst(troubles: Mapping[_Key, Trouble]) -> str:
+    return max((trouble.state for trouble in troubles.values()), key=CHECK_STATES.index, default=OK)
+
+
+def _states(troubles: Mapping[_Key, Trouble]) -> dict[_Key, str]:
+    return {key: trouble.state for key, trouble in troubles.items()}
+
+
+def _rank(trouble: Trouble) -> tuple[int, str, str]:
+    return -CHECK_STATES.index(trouble.state), trouble.queue or "", trouble.probe

@@ -1,0 +1,100 @@
+"""Which changes are worth a notice: a table of checks, and what is held of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncmq_cli.errors import RedisProblem
+from asyncmq_cli.models.checks import CheckReport, Probe, Threshold
+from asyncmq_cli.services.monitoring.notices import Notifier
+
+NOBODY = Threshold()
+
+
+def report(**states: str) -> CheckReport:
+    """Probes of `waiting`, by queue."""
+    probes = [Probe("waiting", queue, 5, NOBODY, state) for queue, state in states.items()]
+    return CheckReport(1e9, list(states), [Probe("redis", None, 0.1, NOBODY, "ok"), *probes])
+
+
+AWAY = CheckReport(
+    None, [], [Probe("redis", None, None, NOBODY, "unknown", "away")], RedisProblem("redis_timeout", "away")
+)
+WELL, BAD, WORSE = report(mail="ok"), report(mail="warning"), report(mail="critical")
+
+
+def said(checks: list[CheckReport], hold: float, *, delivered: bool = True) -> list[str]:
+    """Of each check, half a minute apart, what the notice says: `previous > state: troubles / over`."""
+    notifier = Notifier(hold, "redis://x", "asyncmq-1", lambda probe: probe.name)
+    lines = []
+    for number, each in enumerate(checks):
+        notice = notifier.notice(each, number * 30.0, 2e9)
+        if notice is None:
+            lines.append("")
+            continue
+        troubles = " ".join(f"{one.queue}={one.state}" for one in notice.troubles)
+        over = " ".join(str(one.queue) for one in notice.over)
+        lines.append(f"{notice.previous} > {notice.state}: {troubles} / {over}".strip())
+        if delivered:
+            notifier.delivered()
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("checks", "hold", "lines"),
+    [
+        ([WELL, WELL], 0, ["", ""]),
+        ([BAD, BAD, WELL, WELL], 0, ["ok > warning: mail=warning /", "", "warning > ok:  / mail", ""]),
+        (
+            [BAD, WORSE, BAD],
+            0,
+            [
+                "ok > warning: mail=warning /",
+                "warning > critical: mail=critical /",
+                "critical > warning: mail=warning /",
+            ],
+        ),
+        # Held for a minute: what comes and goes is not told of, in either direction.
+        ([BAD, WELL, BAD, WELL, BAD, BAD], 60, [""] * 6),
+        (
+            [BAD, BAD, BAD, WELL, BAD, WELL, WELL, WELL],
+            60,
+            ["", "", "ok > warning: mail=warning /", "", "", "", "", "warning > ok:  / mail"],
+        ),
+        # A trouble that gets worse meanwhile is as bad as it is when it counts.
+        ([BAD, WORSE, WORSE], 60, ["", "", "ok > critical: mail=critical /"]),
+        # Another queue is another trouble, though the state is the same.
+        (
+            [BAD, report(mail="warning", sms="warning"), report(mail="ok", sms="warning")],
+            0,
+            [
+                "ok > warning: mail=warning /",
+                "warning > warning: mail=warning sms=warning /",
+                "warning > warning: sms=warning / mail",
+            ],
+        ),
+        # While Redis is away nothing is over.
+        (
+            [BAD, AWAY, AWAY, BAD, WELL],
+            0,
+            [
+                "ok > warning: mail=warning /",
+                "warning > unknown: None=unknown mail=warning /",
+                "",
+                "unknown > warning: mail=warning / None",
+                "warning > ok:  / mail",
+            ],
+        ),
+    ],
+)
+def test_notices(checks: list[CheckReport], hold: float, lines: list[str]) -> None:
+    assert said(checks, hold) == lines
+
+
+def test_what_was_not_delivered_is_said_again_as_it_is_then() -> None:
+    assert said([BAD, BAD, WORSE, WELL], 0, delivered=False) == [
+        "ok > warning: mail=warning /",
+        "ok > warning: mail=warning /",
+        "ok > critical: mail=critical /",
+        "",
+    ]
