@@ -157,6 +157,7 @@ class _Group(_Ours, TyperGroup):
         help_pages.write_options(self.get_params(ctx), ctx, formatter)
 
 
+HELP = ("--help", "-h")
 _ALIASES = {"ls": "list", "get": "show", "describe": "show", "rm": "remove", "delete": "remove"}
 
 
@@ -181,6 +182,18 @@ class Verbs(_Group):
 
         super().format_help_text(ctx, formatter)
         help_pages.write_examples(self.commands.values(), formatter)
+
+
+class VerbsOrList(Verbs):
+    """The verbs of a noun that alone means its list: options without a verb are those of `list`."""
+
+    default_verb: ClassVar[str] = "list"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        is_help = bool(set(HELP).intersection(args[:1]))
+        if not ctx.resilient_parsing and not is_help and all(word.startswith("-") for word in args[:1]):
+            args = [self.default_verb, *args]
+        return super().parse_args(ctx, args)
 
 
 class LazyCommands(_Group):
@@ -219,10 +232,10 @@ class LazyCommands(_Group):
         help_pages.write_environment(formatter)
 
 
-def noun(help_text: str) -> typer.Typer:
+def noun(help_text: str, *, cls: type[Verbs] = Verbs) -> typer.Typer:
     """What the verbs of a noun are registered with."""
     return typer.Typer(
-        cls=Verbs,
+        cls=cls,
         help=help_text,
         subcommand_metavar="VERB [ARGS]...",
         rich_markup_mode=None,

@@ -47,7 +47,7 @@ _COLUMNS: dict[tuple[str, ...], Columns] = {
     ("repeatables", "next"): _of("coming_runs", now=0.0, utc=False, show_secrets=False),
     ("workers", "list"): _of("WORKERS"),
     ("metrics", "history"): _of_history,
-    ("audit",): _of("AUDIT"),
+    ("audit", "list"): _of("AUDIT"),
 }
 
 

@@ -183,5 +183,6 @@ QUEUE_AS_VERB: Mapping[str, str] = {
     "workers": "asyncmq workers list --queue {}",
     "metrics": "asyncmq queues show {}",
     "events": "asyncmq queues show {}",
+    "audit": "asyncmq audit --queue {}",
 }
 """What was meant by the name of a queue in the place of a verb."""

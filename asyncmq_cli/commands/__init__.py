@@ -11,12 +11,12 @@ NOUNS = {
     "repeatables": "List scheduled definitions and their coming runs, add, pause, resume and remove them.",
     "workers": "List workers with their health, forget those that are gone.",
     "metrics": "Measure throughput and backlog, keep a history, feed Prometheus.",
+    "audit": "List what was done to queues and jobs, by whom and why; follow, export and verify it.",
     "events": "Follow what happens in the queues.",
     "context": "Name the Redis servers in use, and choose one of them.",
 }
 COMMANDS = {
     "overview": "Show what is wrong and why, and all queues, on one screen.",
-    "audit": "List what was done to queues and jobs, by whom and why, newest first.",
     "check": "Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.",
     "wait": "Wait until a queue is empty, or until jobs have ended.",
     "doctor": "Find what crashes and bugs leave behind: lost jobs, leftovers, duplicates.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -9,18 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli.cli.ages import age
-from asyncmq_cli.cli.around_typer import lone
+from asyncmq_cli.cli.ages import interval as interval_of
+from asyncmq_cli.cli.around_typer import VerbsOrList, noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.params import FILTERS, SinceOption, argument, completed_by, option, whole_number
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.commands import NOUNS
+from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.actions import ACTIONS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.services.audit import AuditFilter
+    from asyncmq_cli.services.monitoring.poller import Outage
 
-app = lone()
+app = noun(NOUNS["audit"], cls=VerbsOrList)
 
+LEAST_INTERVAL = 0.1
 STATUSES = ("success", "failed")
 
 
@@ -66,8 +72,8 @@ LimitOption = Annotated[
 
 
 # Without --actor: nothing is changed here, and --by filters by actor.
-@command(app, "audit", "list", without=("actor",))
-def audit(
+@command(app, "list", "list", without=("actor",))
+def list_(
     session: Session,
     verb: ListArg = None,
     action: ActionOption = None,
@@ -82,14 +88,14 @@ def audit(
         bool, typer.Option("--all", help="On a terminal, a row for each event, not one for each run of them.")
     ] = False,
 ) -> None:
-    """List what was done to queues and jobs, by whom and why, newest first.
+    """List what was done to queues and jobs, by whom and why, newest first. So does 'audit' alone.
 
     On a terminal, events that differ only in their job are one row. Pipes and JSON have each event.
 
     \b
     Examples:
-      asyncmq audit --queue emails --status failed --since 1h
-      asyncmq audit --action job.remove --ndjson | jq -r '[.time, .actor, .job_id] | @tsv'
+      asyncmq audit list --queue emails --status failed --since 1h
+      asyncmq audit list --action job.remove --ndjson | jq -r '[.time, .actor, .job_id] | @tsv'
     """
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import views
@@ -113,6 +119,134 @@ def audit(
         session.out.footer(note)
     elif more:
         session.out.remark("note", note)
+
+
+def _require_event_id(after: str | None) -> None:
+    if after is not None and not re.fullmatch(r"\d{1,20}-\d{1,20}", after):
+        raise UsageProblem(
+            f"--after is not the id of an event: {after!r}", hint="as 1795908272470-0, the key id in JSON"
+        )
+
+
+AfterOption = Annotated[
+    str | None,
+    option("--after", "ID", "Only the events behind the one of this id."),
+]
+
+
+@command(app, "tail", formats=("table", "tsv", "jsonl"), without=("actor",))
+def tail(
+    session: Session,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with each new event as it is written.")
+    ] = False,
+    lines: Annotated[
+        int | None,
+        option("--lines", "N", "The last N events, 0 to 500. [default: 10]", callback=whole_number(0)),
+    ] = None,
+    after: AfterOption = None,
+    interval: Annotated[str, option("--interval", "DURATION", "Time between two looks.")] = "1s",
+) -> None:
+    """Print the newest events, the last one at the end, and with --follow each new one.
+
+    While Redis is away --follow says so, tries again, and goes on behind the last event.
+
+    \b
+    Examples:
+      asyncmq audit tail -f
+      asyncmq audit tail -f --lines 0 -o jsonl | logger -t asyncmq-audit
+    """
+    from asyncmq_cli.services.audit import MAX_LIMIT
+
+    _require_event_id(after)
+    every = interval_of("--interval", interval, LEAST_INTERVAL)
+    if after is not None and lines is not None:
+        raise UsageProblem("--after and --lines exclude each other")
+    most = min(10 if lines is None else lines, MAX_LIMIT)
+    for found in session.audit.follow(
+        lines=most, after=after, interval=every, once=not follow, sleep=session.out.rest
+    ):
+        _print_one(session, found)
+
+
+def _print_one(session: Session, found: AuditEvent | Outage) -> None:
+    from asyncmq_cli.models.changes import AuditEvent
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.text import audit as texts
+
+    if not isinstance(found, AuditEvent):
+        session.out.remark("warning", f"{found.error.message}; trying again in {found.pause:g} s")
+    elif session.out.for_programs:
+        session.out.documents([documents.audit_event(found)])
+    elif session.out.for_people:
+        session.out.line(texts.line(found, utc=session.out.utc))
+    else:
+        session.out.rows([found], views.AUDIT, now=0.0)
+    session.out.flush()
+
+
+@command(app, "export", formats=("jsonl", "csv"), without=("actor",))
+def export(session: Session, since: SinceOption = None, after: AfterOption = None) -> None:
+    """Print every event, oldest first, with all that it holds, for an archive.
+
+    To go on later, give the id of the last event to --after. A warning says where events were trimmed
+    meanwhile.
+
+    \b
+    Examples:
+      asyncmq audit export --since 30d > audit.jsonl
+      asyncmq audit export --after "$(tail -n 1 audit.jsonl | jq -r .id)" >> audit.jsonl
+    """
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.tables import views
+
+    _require_event_id(after)
+    age_limit = None if since is None else age(since, session.now)
+    events = session.audit.export(since=age_limit, after=after)
+    if session.out.format == "csv":
+        session.out.rows(events, views.AUDIT_EXPORT, now=0.0)
+    else:
+        session.out.documents(map(documents.audit_event, events))
+
+
+HeadOption = Annotated[
+    str | None,
+    option(
+        "--head", "ID:HASH", "Also check that the event of this id and hash, noted earlier, is still there."
+    ),
+]
+
+
+@command(app, "verify", formats=("table", "tsv", "json", "yaml"))
+def verify(session: Session, head: HeadOption = None) -> int:
+    """Check that no event of the trail was edited, removed or put in, by the chain of their hashes.
+
+    Each event holds the hash of the one before. The exit status is 0 if the chain is whole, else 1. What was
+    trimmed is no break. Whoever can write to Redis can make a new chain: note the head elsewhere.
+
+    \b
+    Examples:
+      asyncmq audit verify
+      asyncmq audit verify --json | jq -r '.head | .id + ":" + .hash'
+      asyncmq audit verify --head 1795908272470-14:d6ff1f6c3a6173453a0eb83c338b059f04829ac4
+    """
+    from asyncmq_cli.models.audit_chain import Head
+    from asyncmq_cli.output.json import documents
+    from asyncmq_cli.output.text import audit as texts
+
+    noted = None if head is None else Head.noted(head)
+    if head is not None and noted is None:
+        raise UsageProblem(
+            f"--head is not ID:HASH: {head!r}", hint="as the last line of 'asyncmq audit verify'"
+        )
+    report = session.audit.verified(noted)
+    with session.out.outcome(lambda: texts.summary(report)):
+        session.detail(
+            lambda: documents.audit_chain(report),
+            lambda now: texts.lines(report, utc=session.out.utc),
+        )
+    return 1 if report.breaks else 0
 
 
 def _print_runs(session: Session, chosen: AuditFilter, since: float | None, limit: int | None) -> None:

@@ -61,6 +61,7 @@ def _at(root: Any, place: Place, current: str) -> Answer:
     if place.pending is not None:
         return _values(root, place, place.pending, current)
     if not place.only_arguments and current.startswith("-"):
+        place.enter_default()
         name, equals, value = current.partition("=")
         option = place.option(name) if equals else None
         if not equals:

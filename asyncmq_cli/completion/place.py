@@ -50,6 +50,12 @@ class Place:
             left -= param.nargs
         return None
 
+    def enter_default(self) -> None:
+        """Options right behind a noun are those of the verb that it means alone."""
+        verb = getattr(self.node, "default_verb", None)
+        if verb is not None:
+            _take_word(self, verb)
+
     @property
     def subcommands(self) -> dict[str, Any]:
         return getattr(self.node, "commands", {})
@@ -103,6 +109,7 @@ def _take_word(place: Place, word: str) -> None:
 
 
 def _set(place: Place, name: str, equals: str, value: str) -> None:
+    place.enter_default()
     option = place.option(name)
     if option is None:
         return
@@ -114,6 +121,7 @@ def _set(place: Place, name: str, equals: str, value: str) -> None:
 
 
 def _set_short(place: Place, letters: str) -> None:
+    place.enter_default()
     for number, letter in enumerate(letters, 1):
         option = place.option(f"-{letter}")
         if option is None:

@@ -25,6 +25,9 @@ class AuditEvent:
     actor: str | None
     details: Mapping[str, Any]
     error: str | None
+    id: str = ""
+    chain: str | None = None
+    """What links it to the event before it, as it is stored; None in a trail of an older release."""
 
 
 @dataclass(frozen=True, slots=True)

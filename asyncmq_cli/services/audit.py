@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import RedisProblem, WrongType
+from asyncmq_cli.models import audit_chain
 from asyncmq_cli.models.changes import AuditRun
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.audit_chain import ChainReport, Head
     from asyncmq_cli.models.changes import AuditEvent
+    from asyncmq_cli.services.monitoring.poller import Outage
     from asyncmq_cli.storage.store import Store
 
 DEFAULT_LIMIT = 200
@@ -21,6 +24,8 @@ MOST_FOLDED = 2000
 _RUN_GAP = 60.0
 """Seconds between two events of one run at most."""
 _PAUSES = ("queue.pause", "queue.resume")
+_AT_ONCE = 1000
+"""How many events are read before they are printed."""
 _SEARCHED = 5000
 """How many events are searched at most for the pause of a queue."""
 MAX_LIMIT = 500
@@ -79,6 +84,70 @@ class AuditService:
         matching = filter(wanted, events)
         return matching if limit is None else islice(matching, self.clamped(limit))
 
+    def verified(self, noted: Head | None = None) -> ChainReport:
+        """Where the chain of hashes breaks. `noted` is a head of an earlier time that must be in it."""
+        with self._store.errors():
+            head, first, links = self._store.audit.links()
+            return audit_chain.examined(head, links, noted=noted, first=first)
+
+    def export(self, *, since: float | None, after: str | None) -> Iterator[AuditEvent]:
+        """The events oldest first: behind the one of the id `after`, and no older than `since` seconds. Warns
+        where events behind `after` were trimmed."""
+        start = after or ""
+        if since is not None:
+            # One that is older than the epoch holds nothing back.
+            earliest = max(0, int((self._store.now() - since) * 1000) - 1)
+            start = max(start or "0-0", f"{earliest}-{2**64 - 1}", key=audit_chain.order)
+        is_next = after is not None and start == after
+        with self._store.errors():
+            for _, event in self._store.audit.oldest_first(self._store.warn, start):
+                if event is not None:
+                    if is_next and _is_behind_a_gap(event, start):
+                        self._store.warn(
+                            f"events between {start} and {event.id} are gone, trimmed or removed"
+                        )
+                    is_next = False
+                    yield event
+
+    def follow(
+        self, *, lines: int, after: str | None, interval: float, once: bool, sleep: Callable[[float], None]
+    ) -> Iterator[AuditEvent | Outage]:
+        """The last `lines` events, or those behind `after`, oldest first; then, unless `once`, each new one
+        as it comes, and outages between them."""
+        from asyncmq_cli.services.monitoring.poller import Outage, Poller
+
+        last = after
+
+        def read() -> list[AuditEvent]:
+            nonlocal last
+            if last is None:
+                newest = self._store.audit.newest_id()
+                # An event that comes between these two is behind `newest`.
+                found = [*islice(self._store.audit.newest_first(self._store.warn), lines)][::-1]
+                last = max((newest or "0-0", *(event.id for event in found)), key=audit_chain.order)
+                return found
+            found = []
+            for entry_id, event in self._store.audit.oldest_first(self._store.warn, last):
+                last = entry_id
+                if event is not None:
+                    found.append(event)
+                if len(found) == _AT_ONCE:
+                    break
+            return found
+
+        poller = Poller(self._store, read, lambda: None)
+        while True:
+            found = poller.next()
+            if isinstance(found, Outage):
+                yield found
+                sleep(found.pause)
+                continue
+            yield from found
+            if len(found) < _AT_ONCE:
+                if once:
+                    return
+                sleep(poller.pause(interval))
+
     def pause_of(self, queue: str) -> AuditEvent | None:
         """The pause that holds a paused queue, if it is among the newest events. A trail that cannot be read
         is a warning."""
@@ -117,6 +186,12 @@ class AuditService:
         matching = self.matching(wanted, since=since, limit=None)
         found = list(islice(matching, self.clamped(limit)))
         return found, next(matching, None) is not None
+
+
+def _is_behind_a_gap(event: AuditEvent, after: str) -> bool:
+    """Whether the event follows another one that is newer than `after`."""
+    words = (event.chain or "").split()
+    return len(words) == 4 and audit_chain.order(words[2]) > audit_chain.order(after)
 
 
 def folded(events: Iterable[AuditEvent]) -> list[AuditRun]:

@@ -25,7 +25,7 @@ LISTS: dict[str, tuple[str, ...]] = {
     "dlq groups": ("dlq", "groups", QUEUE),
     "repeatables list": ("repeatables", "list"),
     "workers list": ("workers", "list"),
-    "audit": ("audit",),
+    "audit list": ("audit", "list"),
     "metrics history": ("metrics", "history"),
 }
 

@@ -87,7 +87,7 @@ def test_versions_for_a_fault_report(cli: Run) -> None:
 
 def test_what_a_list_narrows_by_stands_under_filters(cli: Run) -> None:
     for line, options in (
-        ("audit", ["--action", "--status", "--queue", "--job-id", "--by", "--since", "--q"]),
+        ("audit list", ["--action", "--status", "--queue", "--job-id", "--by", "--since", "--q"]),
         ("workers list", ["--queue", "--health"]),
         (
             "jobs list",
@@ -191,7 +191,7 @@ def test_what_is_nearly_right_is_answered_with_what_is(line: str, meant: list[st
             "dlq list q --state failed",
             "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
         ),
-        ("list", "of what? 'asyncmq queues list', or jobs, dlq, tasks, repeatables, workers, context"),
+        ("list", "of what? 'asyncmq queues list', or jobs, dlq, tasks, repeatables, workers, audit, context"),
         ("workers list emails", "did you mean 'asyncmq workers list --queue emails'?"),
         ("jobs remove emails f1 --backup", "'asyncmq jobs remove --help' shows how"),
         ("--json jobs show emails f1 f2", "'asyncmq jobs show --help' shows how"),

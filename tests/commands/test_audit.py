@@ -73,7 +73,7 @@ def test_a_limit_is_brought_within_its_bounds(cli: Run) -> None:
         result = cli("audit", "--limit", asked)
         told = "" if int(asked) == got else f"note: {NOTE.format(got)}\n"
         assert (len(result.lines), result.stderr) == (got, told), "what was asked for is no news"
-    help_text = " ".join(cli("audit", "--help").stdout.split())
+    help_text = " ".join(cli("audit", "list", "--help").stdout.split())
     assert "At most N events, 1 to 500. [default: 200; with --since or --ndjson: all]" in help_text
 
 
@@ -125,8 +125,122 @@ def test_a_queue_without_a_trail_has_an_empty_list(client: redis.Redis, cli: Run
     assert cli("audit", "--queue", "quite").stderr.endswith("hint: did you mean quiet?\n")
 
 
-def test_a_queue_goes_behind_its_option(cli: Run) -> None:
-    assert cli("audit", "mail").stderr == (
-        "error: asyncmq audit takes no further argument 'mail'\n"
-        "hint: did you mean 'asyncmq audit --queue mail'?\n"
+def test_a_queue_goes_behind_its_option(cli: Run, client: redis.Redis) -> None:
+    client.sadd("jobs:billing:ids", "x")
+    assert cli("audit", "billing").stderr == (
+        "error: no such command 'billing'\nhint: did you mean 'asyncmq audit --queue billing'?\n"
     )
+
+
+def test_options_alone_are_those_of_the_list(cli: Run) -> None:
+    alone = cli("audit", "--limit", "2", "--json")
+    assert alone.json == cli("audit", "list", "--limit", "2", "--json").json
+    assert cli("audit", "--json", "--limit", "2", "list").json == alone.json
+    assert alone.json["events"][0]["id"].split("-")[0].isdigit()
+    assert alone.json["events"][0]["chain"] is None
+
+
+def test_a_trail_of_before_the_chain_is_no_break(cli: Run, client: redis.Redis) -> None:
+    result = cli("audit", "verify", "--json")
+    assert result.code == 0
+    assert (result.json["intact"], result.json["unchained"], result.json["head"]) == (True, 600, None)
+    client.sadd("jobs:mail:ids", "x")
+    client.set("queue:mail:waiting:seq", 1)
+    assert cli("queues", "pause", "mail").code == 0
+    assert cli("queues", "pause", "nosuch").code == 4
+    newer = cli("audit", "verify", "--json").json
+    assert (newer["intact"], newer["unchained"], newer["chained"]) == (True, 600, 2)
+    assert newer["head"]["number"] == 2, "a refusal has its place too"
+    event = cli("audit", "--limit", "1", "--json").json["events"][0]
+    assert event["chain"].startswith(f"2 100000 {newer['oldest']['id']} {newer['oldest']['hash']}")
+    # As a cron line reads it.
+    assert "intact\ttrue" in cli("audit", "verify").lines
+
+
+@pytest.fixture
+def chained(client: redis.Redis, cli: Run) -> list[bytes]:
+    """The ids of four events in a chain, behind none of before."""
+    client.delete(STREAM)
+    client.sadd("jobs:mail:ids", "x")
+    client.set("queue:mail:waiting:seq", 1)
+    for verb in ("pause", "resume") * 2:
+        assert cli("queues", verb, "mail").code == 0
+    return [entry_id for entry_id, _ in client.xrange(STREAM)]
+
+
+def test_a_break_is_said_with_its_place(cli: Run, client: redis.Redis, chained: list[bytes]) -> None:
+    client.xdel(STREAM, chained[1])
+    result = cli("audit", "verify", "--json")
+    assert (result.code, result.stderr) == (1, "")
+    (broken,) = result.json["breaks"]
+    assert (broken["kind"], broken["id"], broken["count"]) == ("removed", chained[1].decode(), 1)
+    screen = cli("audit", "verify", "-o", "table", "--utc")
+    assert screen.code == 1
+    assert screen.lines[0].startswith(f"removed    {chained[1].decode()}  20")
+    assert screen.lines[1] == "the chain of 3 events is broken in 1 place"
+
+
+def test_an_edit_by_hand_is_found(cli: Run, client: redis.Redis, chained: list[bytes]) -> None:
+    entries = client.xrange(STREAM)
+    client.delete(STREAM)
+    for entry_id, fields in entries:
+        if entry_id == chained[2]:
+            fields[b"event"] = fields[b"event"].replace(b"pause", b"resume")
+        client.xadd(STREAM, fields, id=entry_id)
+    found = cli("audit", "verify", "--json").json["breaks"]
+    assert [(one["kind"], one["id"]) for one in found] == [("edited", chained[2].decode())]
+
+
+def test_the_newest_cannot_be_taken_away_unnoticed(
+    cli: Run, client: redis.Redis, chained: list[bytes]
+) -> None:
+    client.xdel(STREAM, chained[3])
+    for _ in range(2):
+        found = cli("audit", "verify", "--json").json["breaks"]
+        assert [(one["kind"], one["id"]) for one in found] == [("removed", chained[3].decode())]
+        # Nor does a later event hide it.
+        assert cli("queues", "pause", "mail").code == 0
+    client.delete(STREAM)
+    assert cli("queues", "resume", "mail").code == 0
+    (broken,) = cli("audit", "verify", "--json").json["breaks"]
+    assert (broken["kind"], broken["count"]) == ("removed", 5)
+
+
+def test_a_head_that_is_lost_or_damaged_is_a_break(
+    cli: Run, client: redis.Redis, chained: list[bytes]
+) -> None:
+    for damage in (lambda: client.delete(f"{STREAM}:head"), lambda: client.sadd(f"{STREAM}:head", "x")):
+        damage()
+        assert [one["kind"] for one in cli("audit", "verify", "--json").json["breaks"]] == ["no_head"]
+    # The next event begins a new chain, and puts the key right.
+    assert cli("queues", "pause", "mail").code == 0
+    assert [one["kind"] for one in cli("audit", "verify", "--json").json["breaks"]] == ["restarted"]
+
+
+def test_trimming_is_no_break(
+    cli: Run, client: redis.Redis, chained: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASYNCMQ_AUDIT_MAXLEN", "2")
+    client.config_set("stream-node-max-entries", 2)
+    try:
+        client.delete(STREAM, f"{STREAM}:head")
+        for verb in ("pause", "resume") * 3:
+            assert cli("queues", verb, "mail").code == 0
+        report = cli("audit", "verify", "--json").json
+        assert (report["intact"], report["trimmed"] > 0, report["head"]["number"]) == (True, True, 6)
+        assert report["trimmed"] + report["chained"] == 6
+    finally:
+        client.config_set("stream-node-max-entries", 100)
+
+
+def test_a_noted_head_must_still_be_there(cli: Run, client: redis.Redis, chained: list[bytes]) -> None:
+    head = cli("audit", "verify", "--json").json["head"]
+    noted = f"{head['id']}:{head['hash']}"
+    assert cli("queues", "pause", "mail").code == 0
+    assert cli("audit", "verify", "--head", noted, "--json").json["noted"] == "found"
+    client.delete(STREAM, f"{STREAM}:head")
+    assert cli("queues", "resume", "mail").code == 0
+    assert cli("audit", "verify").code == 0, "a chain of its own"
+    result = cli("audit", "verify", "--head", noted, "--json")
+    assert (result.code, [one["kind"] for one in result.json["breaks"]]) == (1, ["removed"])
+    assert cli("audit", "verify", "--head", "yesterday").code == 2

@@ -52,7 +52,8 @@ READING: dict[str, list[list[str]]] = {
     "workers forget": [["worker-1", "--force", "--yes"], ["nobody", "--yes"]],
     "metrics show": [[], ["--no-record"]],
     "metrics history": [[], ["--limit", "2"]],
-    "audit": [[], ["--status", "failed"]],
+    "audit list": [[], ["--status", "failed"]],
+    "audit verify": [[], ["--head", f"1-1:{'a' * 40}"]],
     "events tail": [["--once"], ["--once", "--event", "metrics"]],
     "check": [
         [],

@@ -41,6 +41,9 @@ READERS: dict[str, Args] = {
     "repeatables next": ("repeatables", "next", "1"),
     "workers list": ("workers", "list"),
     "audit": ("audit",),
+    "audit verify": ("audit", "verify"),
+    "audit tail": ("audit", "tail"),
+    "audit export": ("audit", "export"),
     # While the tests run the repeatable becomes overdue, which is no fault.
     "check": ("check", "--max-overdue", "9", "--max-waiting", "9", "--max-failed", "9"),
     "wait": ("wait", "archive"),

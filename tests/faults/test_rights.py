@@ -31,14 +31,14 @@ READER_RULES = (
     "~queue:* ~jobs:* ~deps:* ~asyncmq-cli:* -@all"
     " +select +time +scan +exists +pttl +type +mget +hmget +hlen +hscan"
     " +scard +smismember +sscan +strlen +zcard +zcount +zmscore +zrange +zrangebyscore +zrevrange +zscan"
-    " +xrevrange"
+    " +xrange +xrevrange"
 )
 OPERATOR_RULES = (
     "~queue:* ~jobs:* ~deps:* ~asyncmq:* ~asyncmq-cli:* -@all"
     " +select +time +scan +exists +pttl +type +get +mget +hget +hmget +hexists +hlen +hscan"
     " +scard +sismember +smismember +sscan +strlen +zcard +zcount +zmscore +zrange +zrangebyscore +zrevrange"
     " +zscan +zscore"
-    " +xrevrange +multi +exec +discard +eval +evalsha"
+    " +xrange +xrevrange +multi +exec +discard +eval +evalsha"
     " +set +del +unlink +incr +hset +hdel +sadd +srem +zadd +zrem +xadd"
 )
 

@@ -13,6 +13,7 @@ from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.audit_chain import ChainReport
     from asyncmq_cli.models.changes import AuditEvent, ChangeReport, ChangeResult, RetryOutcome
     from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.findings import Diagnosis, Finding
@@ -229,11 +230,39 @@ def audit_event(event: AuditEvent) -> Document:
         "actor": redact_any(event.actor),
         "details": redact(dict(event.details)),
         "error": redact_any(event.error),
+        "id": event.id,
+        "chain": redact_any(event.chain),
     }
 
 
 def audit(events: Iterable[AuditEvent]) -> Document:
     return {"events": [audit_event(event) for event in events]}
+
+
+def audit_chain(report: ChainReport) -> Document:
+    head, oldest = report.head, report.oldest
+    return {
+        "intact": not report.breaks,
+        "events": report.events,
+        "chained": report.chained,
+        "unchained": report.unchained,
+        "trimmed": report.trimmed,
+        "head": None if head is None else {"number": head.number, "id": head.id, "hash": head.hash},
+        "oldest": None if oldest is None else {"number": oldest.number, "id": oldest.id, "hash": oldest.hash},
+        "noted": report.noted,
+        "breaks": [
+            {
+                "kind": one.kind,
+                "id": one.id,
+                "timestamp": one.time,
+                "time": rfc3339(one.time),
+                "count": one.count,
+                "message": one.message,
+            }
+            for one in report.breaks
+        ],
+        "more_breaks": report.more_breaks,
+    }
 
 
 def repeatable(value: Repeatable, *, show_secrets: bool) -> Document:

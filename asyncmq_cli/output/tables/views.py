@@ -444,6 +444,22 @@ AUDIT: tuple[Column[AuditEvent], ...] = (
 """`why` is the error of what failed, else the reason given."""
 
 
+AUDIT_EXPORT: tuple[Column[AuditEvent], ...] = (
+    Column("ID", lambda event: event.id, "id"),
+    Column("TIME", lambda event: event.timestamp, "time"),
+    Column("ACTION", lambda event: redact_any(event.action)),
+    Column("SOURCE", lambda event: redact_any(event.source)),
+    Column("STATUS", lambda event: redact_any(event.status), "state"),
+    Column("QUEUE", lambda event: redact_any(event.queue), "name"),
+    Column("JOB", lambda event: redact_any(event.job_id), key="job_id"),
+    Column("ACTOR", lambda event: redact_any(event.actor)),
+    Column("DETAILS", lambda event: _details(event)),
+    Column("ERROR", lambda event: redact_any(event.error)),
+    Column("CHAIN", lambda event: redact_any(event.chain)),
+)
+"""Everything that an event has, for `audit export -o csv`."""
+
+
 def audit_runs(*, utc: bool) -> tuple[Column[AuditRun], ...]:
     """The same columns for runs of events: a run has its number beside the action, and its time in the place
     of a job."""

@@ -70,7 +70,7 @@ _CHECKS: dict[bytes, _Check] = {
     **dict.fromkeys((b"SCAN", b"SSCAN"), _is_scan),
     **dict.fromkeys((b"HSCAN", b"ZSCAN"), _is_scan_of_pairs),
     **dict.fromkeys((b"ZRANGE", b"ZRANGEBYSCORE"), _are_texts),
-    b"XREVRANGE": _are_stream_entries,
+    **dict.fromkeys((b"XRANGE", b"XREVRANGE"), _are_stream_entries),
     **dict.fromkeys((b"EVAL", b"EVALSHA"), lambda reply, _: type(reply) is list or reply == b"QUEUED"),
     b"MULTI": lambda reply, _: reply == b"OK",
     b"EXEC": lambda reply, _: type(reply) is list,

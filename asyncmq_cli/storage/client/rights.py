@@ -64,7 +64,7 @@ _SCRIPTS = {
     "doctor --repair": ("repair_enqueue", "repair_list", "repair_forget", "repair_drop"),
 }
 """The scripts of each command. A script of none of them stands under its own name."""
-_EVERY_CHANGE = ("time", "multi", "exec", "discard", "eval", "evalsha", "type", "xadd")
+_EVERY_CHANGE = ("time", "multi", "exec", "discard", "eval", "evalsha", "type", "get", "set", "xadd")
 
 
 def _lacks(taken: Mapping[str, bool]) -> dict[str, list[str]]:
@@ -149,6 +149,7 @@ def _reading(queue: str) -> list[tuple[Any, ...]]:
         ("ZRANGEBYSCORE", keys.waiting, 0, 0),
         ("ZREVRANGE", keys.dlq, 0, 0),
         ("ZSCAN", keys.waiting, 0, "COUNT", 1),
+        ("XRANGE", AUDIT_STREAM, "-", "+", "COUNT", 1),
         ("XREVRANGE", AUDIT_STREAM, "+", "-", "COUNT", 1),
     ]
 

@@ -104,17 +104,33 @@ def zset_members(
             yield found
 
 
-def stream_entries(client: redis.Redis, key: bytes) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
-    """Every entry of a stream, newest first: its id and its fields. The first pieces are small, for callers
-    that want only a few."""
+StreamEntry = tuple[bytes, dict[bytes, bytes]]
+"""Its id and its fields."""
+
+
+def stream_entries(client: redis.Redis, key: bytes, end: bytes = b"+") -> Iterator[StreamEntry]:
+    """Every entry of a stream, newest first, up to `end`. The first pieces are small, for callers that want
+    only a few."""
     pace = Pace()
-    end: bytes | str = "+"
     while True:
         entries = typed(key, client.xrevrange, key, max=end, min="-", count=pace.count)
         yield from entries
         if len(entries) < pace.count:
             return
         end = b"(" + entries[-1][0]
+        pace.learn(len(entries), sum(len(value) for _, fields in entries for value in fields.values()))
+
+
+def stream_entries_after(client: redis.Redis, key: bytes, after: bytes = b"") -> Iterator[StreamEntry]:
+    """The entries of a stream with ids above `after`, else all, oldest first."""
+    pace = Pace()
+    start = b"(" + after if after else b"-"
+    while True:
+        entries = typed(key, client.xrange, key, min=start, max="+", count=pace.count)
+        yield from entries
+        if len(entries) < pace.count:
+            return
+        start = b"(" + entries[-1][0]
         pace.learn(len(entries), sum(len(value) for _, fields in entries for value in fields.values()))
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import islice
 
 AUDIT_STREAM = b"asyncmq-cli:audit"
+AUDIT_HEAD = AUDIT_STREAM + b":head"
 METRICS_STREAM = b"asyncmq-cli:metrics"
 RESTORED_HASH = b"asyncmq-cli:restored"
 """By the run id of a removal with a backup: when a job was first restored from it."""

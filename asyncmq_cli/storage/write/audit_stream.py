@@ -1,7 +1,8 @@
 """The audit trail: a Redis stream that all operators share.
 
-An entry has two fields: `timestamp`, the server's time in epoch seconds, and `event`, a JSON
-object with the rest of an `AuditEvent`. Only scripts write entries.
+An entry has three fields: `timestamp`, the server's time in epoch seconds, `event`, a JSON object with the
+rest of an `AuditEvent`, and `chain`, which links it to the entry before it (`models/audit_chain.py`). Only
+scripts write entries.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import Any
 import redis
 
 from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.audit_chain import Head, Link
 from asyncmq_cli.models.changes import AuditEvent
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.schema.codec import CorruptData, dumps, loads
-from asyncmq_cli.storage.schema.keys import AUDIT_STREAM
+from asyncmq_cli.storage.schema.keys import AUDIT_HEAD, AUDIT_STREAM
 from asyncmq_cli.storage.write.scripts import DONE, RECORD_EVENT, Scripts
+
+_TRIES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +69,56 @@ class AuditLog:
 
     def newest_first(self, warn: Callable[[str], None]) -> Iterator[AuditEvent]:
         """Every event, newest first. Other entries are skipped with a warning. Raises WrongType."""
-        for entry_id, fields in scan.stream_entries(self._redis, AUDIT_STREAM):
-            try:
-                yield _event(fields)
-            except (CorruptData, KeyError, TypeError) as exc:
-                warn(f"audit entry {entry_id.decode()} is not an event: {exc}")
+        for entry in scan.stream_entries(self._redis, AUDIT_STREAM):
+            if (event := _read(entry, warn)) is not None:
+                yield event
+
+    def oldest_first(
+        self, warn: Callable[[str], None], after: str = ""
+    ) -> Iterator[tuple[str, AuditEvent | None]]:
+        """The id of each entry behind `after`, else of all, and its event, oldest first. An entry that is
+        none has None, with a warning. Raises WrongType."""
+        for entry in scan.stream_entries_after(self._redis, AUDIT_STREAM, after.encode()):
+            yield entry[0].decode(), _read(entry, warn)
+
+    def newest_id(self) -> str:
+        """The id of the newest entry; '' without one."""
+        return (self._newest() or b"").decode()
+
+    def links(self) -> tuple[Head | None, str | None, Iterator[Link]]:
+        """The head of the chain, the id of the oldest entry, and what each entry says of its place, newest
+        first. Raises WrongType for a trail that is no stream."""
+        head, newest = self._head(), self._newest()
+        for _ in range(_TRIES):
+            # The head changes with each event: if it did not, no event came between the two replies.
+            if (again := self._head()) == head:
+                break
+            head, newest = again, self._newest()
+        if newest is None:
+            return head, None, iter(())
+        oldest = next((entry_id for entry_id, _ in scan.stream_entries_after(self._redis, AUDIT_STREAM)), b"")
+        entries = scan.stream_entries(self._redis, AUDIT_STREAM, newest)
+        return head, oldest.decode(), (Link.of(entry_id, fields) for entry_id, fields in entries)
+
+    def _head(self) -> Head | None:
+        # MGET takes a key of any type.
+        (stored,) = self._redis.mget(AUDIT_HEAD)
+        return Head.of(stored) if isinstance(stored, bytes) else None
+
+    def _newest(self) -> bytes | None:
+        return next((entry_id for entry_id, _ in scan.stream_entries(self._redis, AUDIT_STREAM)), None)
 
 
-def _event(fields: Mapping[bytes, bytes]) -> AuditEvent:
+def _read(entry: scan.StreamEntry, warn: Callable[[str], None]) -> AuditEvent | None:
+    entry_id, fields = entry
+    try:
+        return _event(entry_id, fields)
+    except (CorruptData, KeyError, TypeError) as exc:
+        warn(f"audit entry {entry_id.decode()} is not an event: {exc}")
+        return None
+
+
+def _event(entry_id: bytes, fields: Mapping[bytes, bytes]) -> AuditEvent:
     data = loads(fields[b"event"])
     timestamp = as_number(fields[b"timestamp"].decode("ascii", "replace"))
     if not isinstance(data, dict) or timestamp is None:
@@ -88,6 +134,8 @@ def _event(fields: Mapping[bytes, bytes]) -> AuditEvent:
         actor=_text_or_none(data.get("actor")),
         details=details if isinstance(details, dict) else {},
         error=_text_or_none(data.get("error")),
+        id=entry_id.decode("ascii", "replace"),
+        chain=fields[b"chain"].decode("ascii", "replace") if b"chain" in fields else None,
     )
 
 

@@ -16,7 +16,7 @@ from hiredis import pack_command
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from asyncmq_cli.storage.schema import rabbitmq
-from asyncmq_cli.storage.schema.keys import queue_of
+from asyncmq_cli.storage.schema.keys import AUDIT_HEAD, AUDIT_STREAM, queue_of
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.write.scripts import Script
@@ -36,6 +36,8 @@ _IS_MEMBER, _ADD, _DROP = ("SISMEMBER", "m"), ("SADD", "m"), ("SREM", "m")
 _ARE_MEMBERS = ("SMISMEMBER", "m")
 _WRITE = ("SET", "v")
 _STREAM = _on(("XADD", "MAXLEN", "~", 1, "*", "f", "v"))
+_HEAD: Commands = (("GET",), _WRITE)
+"""On the head of the audit trail, which the prelude writes with each event."""
 
 # By script and variant, in the order of its KEYS. A test checks that the script uses these commands.
 _COMMANDS: dict[str, tuple[Commands, ...]] = {
@@ -190,7 +192,9 @@ def commands_of() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, on_keys in _COMMANDS.items():
         script = name.partition(" ")[0]
-        found.setdefault(script, set()).update(command[0].lower() for on in on_keys for command in on)
+        found.setdefault(script, set()).update(
+            command[0].lower() for on in (*on_keys, _HEAD) for command in on
+        )
     return found
 
 
@@ -204,6 +208,8 @@ def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: s
     # `remove` and `restore` have more keys: one for each parent.
     for key, on_key in zip(keys, _COMMANDS[script.name + variant], strict=False):
         commands += [(name, key, *args) for name, *args in on_key]
+        if key == AUDIT_STREAM:
+            commands += [(name, AUDIT_HEAD, *args) for name, *args in _HEAD]
     pool = client.connection_pool
     connection: Any = pool.get_connection()
     try:

@@ -96,7 +96,7 @@ local LEAVES_KEY = {SADD = true, INCR = true}
 local function trial(command)
   local arguments = {
     XADD = {'0-0', 'f', 'v'}, SET = {'', 'NX', 'XX'}, HSET = {'f', 'v', 'f'}, ZADD = {'NX', 'XX', '0', 'm'},
-    HDEL = {'m'}, SREM = {'m'}, ZREM = {'m'}, DEL = {}, UNLINK = {}, SADD = {'m'}, INCR = {},
+    HDEL = {'m'}, SREM = {'m'}, ZREM = {'m'}, DEL = {}, UNLINK = {}, SADD = {'m'}, INCR = {}, GET = {},
   }
   return arguments[command]
 end
@@ -111,6 +111,11 @@ local function refusal_by_trial(command, key)
   return nil
 end
 
+-- Where the chain of audit events ends: the number, id and hash of the newest event.
+local function head_of(audit)
+  return audit .. ':head'
+end
+
 -- The error for the first listed write that Redis would refuse, or nil.
 local function refusal(audit)
   if redis.acl_check_cmd then
@@ -119,10 +124,15 @@ local function refusal(audit)
         return no_right(words[1])
       end
     end
+    for _, command in ipairs({'GET', 'SET'}) do
+      if not redis.acl_check_cmd(command, head_of(audit)) then
+        return no_right(command)
+      end
+    end
     return not redis.acl_check_cmd('XADD', audit) and no_right('XADD') or nil
   end
   local key = absent_key()
-  local refused = refusal_by_trial('XADD', key)
+  local refused = refusal_by_trial('XADD', key) or refusal_by_trial('GET', key) or refusal_by_trial('SET', key)
   local tried = {}
   for _, words in ipairs(writes) do
     local command = words[1]
@@ -155,6 +165,19 @@ local function start_without_memory()
   redis.pcall(command, absent_key(), unpack(trial(command)))
 end
 
+-- Add the event to the audit stream, chained to the one before: `chain` is its number, the limit to which it
+-- trims, and the id and hash of its predecessor. Its own hash, over `chain`, `timestamp` and `event`, is in the
+-- head and in the event after it. A head that is missing or damaged starts a new chain.
+local function record(audit, maxlen, event)
+  local head, time = head_of(audit), server_time()
+  local stored = redis.pcall('GET', head)
+  local number, before = string.match(type(stored) == 'string' and stored or '', '^(%d+) (%d+%-%d+ %x+)$')
+  number = string.format('%.0f', (tonumber(number) or 0) + 1)
+  local chain = number .. ' ' .. maxlen .. ' ' .. (before or '0-0 -')
+  local id = redis.call('XADD', audit, 'MAXLEN', '~', maxlen, '*', 'timestamp', time, 'event', event, 'chain', chain)
+  redis.call('SET', head, number .. ' ' .. id .. ' ' .. redis.sha1hex(chain .. '\n' .. time .. '\n' .. event))
+end
+
 -- Make the audit event and all listed writes, or none. With `frees`, for changes that free memory or help
 -- to, also when Redis is out of memory. Returns {1}, or the error.
 local function commit(audit, maxlen, event, frees)
@@ -165,7 +188,7 @@ local function commit(audit, maxlen, event, frees)
   if refused then
     return refused
   end
-  redis.call('XADD', audit, 'MAXLEN', '~', maxlen, '*', 'timestamp', server_time(), 'event', event)
+  record(audit, maxlen, event)
   for _, words in ipairs(writes) do
     redis.call(unpack(words))
   end

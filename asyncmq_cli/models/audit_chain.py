@@ -1,0 +1,234 @@
+"""The hash chain of the audit trail: what an entry says of its place, and where the chain breaks.
+
+The script that writes an event (`storage/write/lua/prelude.lua`) adds `chain`: the event's number, the limit
+to which its writer trims the stream, and the id and hash of the event before it. The head, a key of its own,
+has the number, id and hash of the newest. A hash is the SHA-1 of `chain`, `timestamp` and `event`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_HEAD = re.compile(rb"(\d{1,16}) (\d{1,20}-\d{1,20}) ([0-9a-f]{40})\Z")
+_CHAIN = re.compile(rb"(\d{1,16}) (\d{1,16}) (?:(\d{1,20}-\d{1,20}) ([0-9a-f]{40})|0-0 -)\Z")
+_ANCHOR = re.compile(r"(\d{1,20}-\d{1,20}):([0-9a-f]{40})\Z")
+_FIELDS = (b"timestamp", b"event", b"chain")
+MOST_BREAKS = 1000
+"""How many breaks are listed; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """An event as it is told elsewhere: by the head of the chain, or by the event after it."""
+
+    number: int
+    id: str
+    hash: str
+
+    @classmethod
+    def of(cls, stored: bytes) -> Head | None:
+        """The head as it is stored, or None if it is damaged."""
+        found = _HEAD.match(stored)
+        return None if found is None else cls(int(found[1]), found[2].decode(), found[3].decode())
+
+    @classmethod
+    def noted(cls, text: str) -> Head | None:
+        """From `ID:HASH`, as a person noted it; its number is not known."""
+        found = _ANCHOR.match(text.strip())
+        return None if found is None else cls(0, found[1], found[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An entry of the trail. `number` is None if it has no `chain`, or none that can be read. `before` is
+    None for the first of a chain."""
+
+    id: str
+    hash: str
+    timestamp: float | None
+    number: int | None = None
+    limit: int = 0
+    before: Head | None = None
+
+    @classmethod
+    def of(cls, entry_id: bytes, fields: Mapping[bytes, bytes]) -> Link:
+        chain, name = fields.get(b"chain", b""), entry_id.decode("ascii", "replace")
+        text = b"\n".join((chain, fields.get(b"timestamp", b""), fields.get(b"event", b"")))
+        # A field that no script writes is an edit as well.
+        more = [word for key in fields.items() if key[0] not in _FIELDS for word in key]
+        # Redis has SHA-1 alone for scripts.
+        digest = hashlib.sha1(b"\n".join((text, *more)), usedforsecurity=False).hexdigest()
+        found = _CHAIN.match(chain)
+        if found is None:
+            return cls(name, digest, _time(name))
+        number = int(found[1])
+        before = Head(number - 1, found[3].decode(), found[4].decode()) if found[3] else None
+        return cls(name, digest, _time(name), number, int(found[2]), before)
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """`kind` is one of `edited`, `removed`, `forged`, `unchained`, `restarted` and `no_head`. `id` is the
+    event, or the newest of `count` events."""
+
+    kind: str
+    id: str | None
+    time: float | None
+    count: int
+    message: str
+
+
+@dataclass(slots=True)
+class ChainReport:
+    """`events` are those read, of which `unchained` are older than the chain; `trimmed` is how many of the
+    chain were trimmed. `noted` says what became of the head that was noted earlier: `found`, `trimmed`
+    or None."""
+
+    head: Head | None
+    events: int = 0
+    chained: int = 0
+    unchained: int = 0
+    trimmed: int = 0
+    oldest: Link | None = None
+    noted: str | None = None
+    breaks: list[Break] = field(default_factory=list)
+    more_breaks: int = 0
+
+    def add(self, kind: str, link_id: str | None, message: str, count: int = 1) -> None:
+        if len(self.breaks) == MOST_BREAKS:
+            self.more_breaks += 1
+            return
+        when = None if link_id is None else _time(link_id)
+        self.breaks.append(Break(kind, link_id, when, count, message))
+
+
+def examined(
+    head: Head | None, links: Iterable[Link], *, noted: Head | None = None, first: str | None = None
+) -> ChainReport:
+    """The chain from its head to the oldest event; `links` come newest first. `noted` is a head of an earlier
+    time, `first` the id of the oldest entry as the reading began: it may be trimmed meanwhile."""
+    reading = _Reading(ChainReport(head), noted)
+    last = None
+    for link in links:
+        reading.take(link)
+        last = link.id
+    return reading.finish(was_overtaken=first != last)
+
+
+class _Reading:
+    """Follows the chain. `_expected` is the event that comes next, as the one after it says; one without an
+    id is known by its number alone. It is None where a chain begins, and before the first."""
+
+    def __init__(self, report: ChainReport, noted: Head | None) -> None:
+        self._report = report
+        self._noted = noted
+        self._expected = report.head
+        self._has_begun = report.head is not None
+        self._apart: list[Link] = []
+        # How long a trail must be at least to have been trimmed, by the limits of those who wrote it.
+        self._least: int | None = None
+
+    def take(self, link: Link) -> None:
+        self._report.events += 1
+        self._look_for_noted(link)
+        if self._expected is None:
+            if link.number is None:
+                self._set_apart(link)
+                return
+            self._begin(link)
+        expected: Any = self._expected
+        is_newer = order(link.id) > order(expected.id or link.id)
+        if is_newer or (link.number is None and not expected.id):
+            self._insert(link)
+        elif link.id == expected.id:
+            is_whole = link.hash == expected.hash
+            if not is_whole:
+                self._report.add("edited", link.id, "its hash is another than that of what was written")
+            self._follow(link, expected.number, is_whole=is_whole)
+        else:
+            if expected.number > (link.number or 0):
+                self._miss(expected, expected.number - (link.number or 0))
+            self._follow(link, link.number or 0, is_whole=True)
+
+    def _begin(self, link: Link) -> None:
+        if self._has_begun:
+            text = "the chain begins anew after this event: its head was deleted, or the event is forged"
+            self._report.add("restarted", link.id, text)
+        else:
+            text = "the head is missing, so newer events may have been removed"
+            self._report.add("no_head", link.id, text)
+        for one in self._apart:
+            self._insert(one)
+        self._apart, self._report.unchained = [], 0
+        self._has_begun = True
+        self._expected = Head(link.number or 0, link.id, link.hash)
+
+    def _follow(self, link: Link, number: int, *, is_whole: bool) -> None:
+        """Go on behind an event. What an edited one says of the event before it is not believed."""
+        report = self._report
+        if link.number is not None:
+            report.chained += 1
+            report.oldest = link
+            least = link.limit + report.events - 1
+            self._least = least if self._least is None else min(least, self._least)
+        elif is_whole:
+            self._set_apart(link)
+        if is_whole:
+            self._expected = link.before
+        else:
+            self._expected = Head(number - 1, "", "") if number > 1 else None
+
+    def _insert(self, link: Link) -> None:
+        if link.number is None:
+            text = "it has no place in the chain: written by hand, or by a release without one"
+            self._report.add("unchained", link.id, text)
+        else:
+            self._report.add("forged", link.id, "it was put in: the event after it follows another")
+
+    def _miss(self, expected: Head, count: int) -> None:
+        self._report.add("removed", expected.id or None, _gone(count), count)
+
+    def _set_apart(self, link: Link) -> None:
+        """An event without a place: from before the chain, unless an older one has a place."""
+        self._report.unchained += 1
+        if len(self._apart) < MOST_BREAKS:
+            self._apart.append(link)
+
+    def _look_for_noted(self, link: Link) -> None:
+        if self._noted is not None and link.id == self._noted.id:
+            self._report.noted = "found"
+            if link.hash != self._noted.hash:
+                self._report.add("edited", link.id, "it is not the event that was noted")
+
+    def finish(self, *, was_overtaken: bool) -> ChainReport:
+        report, expected = self._report, self._expected
+        was_trimmed = was_overtaken or (self._least is not None and report.events >= self._least)
+        if expected is not None and was_trimmed:
+            report.trimmed = expected.number
+        elif expected is not None:
+            self._miss(expected, expected.number)
+        if self._noted is not None and report.noted is None:
+            end = report.oldest
+            if was_trimmed and end is not None and order(self._noted.id) < order(end.id):
+                report.noted = "trimmed"
+            else:
+                report.add("removed", self._noted.id, "the event that was noted is gone")
+        return report
+
+
+def _gone(count: int) -> str:
+    return "it is gone" if count == 1 else f"it is gone, and the {count - 1:,} before it"
+
+
+def order(stream_id: str) -> tuple[int, int]:
+    """By what the ids of a stream are compared."""
+    first, _, second = stream_id.partition("-")
+    return (int(first), int(second)) if first.isdigit() and second.isdigit() else (0, 0)
+
+
+def _time(stream_id: str) -> float | None:
+    return order(stream_id)[0] / 1000 or None
