@@ -168,8 +168,6 @@ def _run_as_the_library_means(args: Sequence[str]) -> int:
     meaning = library.translate(args)
     if isinstance(meaning, library.HandOver):
         library.hand_over(meaning)
-    if isinstance(meaning, library.Refused):
-        raise AdminError(meaning.message, hint=meaning.hint)
     for line in [args] if meaning is None else meaning.lines:
         if meaning is not None and meaning.changes:
             _note(f"read as {command_line(*line)}", as_json=wants_json(args))

@@ -38,6 +38,12 @@ _HINTS: dict[tuple[str, str], Hint] = {
     ("job_unreadable", ""): "'asyncmq jobs remove' removes it from the queue",
     ("job_too_large", "decoding"): "with a larger ASYNCMQ_MAX_PAYLOAD, such as 512MB, it can be changed",
     ("job_too_large", "backup"): "it can be removed without --backup",
+    # Queues
+    ("queue_not_empty", "obliterate"): lambda facts: (
+        f"{command_line('queues', 'show', facts['queue'])} shows what came in meanwhile, and "
+        f"{command_line('doctor', facts['queue'])} what is damaged; another run goes on"
+    ),
+    ("queue_changed", ""): "another run goes on with what is left",
     # Repeatables
     ("repeatable_moved", ""): "look at them again with 'asyncmq repeatables list'",
     ("scheduler_at_work", ""): lambda facts: (

@@ -147,6 +147,17 @@ def ask_about(
         raise NotConfirmed("not confirmed; nothing was changed")
 
 
+def ask_for_name(session: Session, name: str, question: str, deed: str, *, remarks: Sequence[str]) -> None:
+    """Show what would be done, and have the name of its target typed. Raises NotConfirmed."""
+    where = session.config.context or session.config.shown_url
+    if not can_ask():
+        raise NotConfirmed(
+            f"this would {deed} on {where}, and there is no terminal to confirm it on",
+            hint="; ".join(("--dry-run shows what it would do, --yes does it without asking", *remarks)),
+        )
+    _type_name(session, [*remarks, f"{question}, on {where}"], name)
+
+
 def ask_name(session: Session, deed: str) -> None:
     """Have the name of the context typed before what nothing else asks about. Raises NotConfirmed."""
     if not can_ask():
@@ -155,10 +166,11 @@ def ask_name(session: Session, deed: str) -> None:
     _type_name(session, [f"This would {deed} on {where.context} ({where.shown_url})."])
 
 
-def _type_name(session: Session, lines: Sequence[str]) -> None:
+def _type_name(session: Session, lines: Sequence[str], name: str | None = None) -> None:
+    """The name of the context, unless another is given."""
     from asyncmq_cli.output.text.escape import escape
 
-    name = session.config.context
+    name = session.config.context if name is None else name
     try:
         session.out.prompt([*map(escape, [*lines, f"Type {name} to go on: "])])
         answer = sys.stdin.readline().strip()

@@ -47,16 +47,7 @@ class HandOver:
     instead: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A line that has no single command here, and that is not left to the library, which asks nothing and
-    keeps no record."""
-
-    message: str
-    hint: str
-
-
-Meaning = Lines | HandOver | Refused | None
+Meaning = Lines | HandOver | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +127,6 @@ def _clean(words: Sequence[str]) -> Meaning:
     return Lines((("queues", "clean", "--older-than", grace, *most, *read.rest),), changes=True)
 
 
-def _obliterate(words: Sequence[str]) -> Meaning:
-    read = _read(words, flags=("--force",))
-    queue = next((word for word in read.rest if not word.startswith("-")), "QUEUE")
-    force = ("--force",) if read.options else ()
-    jobs = _line("jobs", "remove", queue, "--state", "all", *force)
-    return Refused(
-        "there is no single command that obliterates a queue",
-        f"{jobs} removes its jobs, {_line('repeatables', 'remove', queue, 'ID')} each schedule",
-    )
-
-
 def _line(*words: str) -> str:
     return command_line(*words).replace("asyncmq ", "asyncmq-cli ", 1)
 
@@ -171,11 +151,10 @@ _FORMS: Mapping[tuple[str, str], Callable[[Sequence[str]], Meaning]] = {
     ("queue", "pause-repeatable"): _as("repeatables", "pause", changes=True),
     ("queue", "resume-repeatable"): _as("repeatables", "resume", changes=True),
     ("queue", "clean"): _clean,
-    ("queue", "obliterate"): _obliterate,
     ("job", "list"): _job("jobs", "list"),
     ("job", "retry"): _job("jobs", "retry", changes=True),
     ("job", "remove"): _job("jobs", "remove", changes=True),
-    # `job cancel QUEUE ID` and `queue drain QUEUE` are the same in both.
+    # `job cancel QUEUE ID`, `queue drain QUEUE` and `queue obliterate QUEUE` are the same in both.
     ("worker", "deregister"): _as("workers", "forget", changes=True),
 }
 

@@ -105,26 +105,22 @@ _DRAIN = "'asyncmq queues drain QUEUE --dry-run' shows what is waiting and would
 _CLEAN = (
     "'asyncmq queues clean QUEUE --state completed --older-than 7d --dry-run' shows which ended jobs would go"
 )
-_OBLITERATE = (
-    "a queue is what it holds: see 'asyncmq jobs remove --help' for its jobs and 'asyncmq repeatables remove "
-    "--help' for its schedules; 'asyncmq queues forget QUEUE' then takes it out of the lists"
-)
+_OBLITERATE = "'asyncmq queues obliterate QUEUE --dry-run' shows what a queue holds and would go"
 _STOP = "workers are stopped where they run; 'asyncmq queues pause --help' says how a queue stops"
 
 REASONS: Mapping[tuple[str, str], str] = {
     **{(noun, word): _DRAIN for noun in ("", "jobs") for word in ("drain", "empty")},
     **{(noun, "clean"): _CLEAN for noun in ("", "jobs")},
     ("queues", "empty"): _DRAIN,
-    ("queues", "remove"): "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it",
+    **{(noun, "obliterate"): _OBLITERATE for noun in ("", "jobs")},
+    ("queues", "remove"): _OBLITERATE,
     ("dlq", "--state"): "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
     ("workers", "cancel"): _STOP,
     ("workers", "pause"): _STOP,
 }
 """What does not exist behind a noun, and what to do instead."""
 
-MISSING: Mapping[str, tuple[str, str, str]] = {
-    "obliterate": ("queues", "obliterate", _OBLITERATE),
-}
+MISSING: Mapping[str, tuple[str, str, str]] = {}
 """What no verb does, and what to do instead. The reason counts as long as that noun has no such verb."""
 
 # A hint never leads from a word for looking to a verb that changes something, nor to an option that drops a
@@ -136,8 +132,8 @@ LOOKS = frozenset((
     "look", "export", "dump", "log", "logs", "history", "follow", "dashboard", "failed", "dead",
 ))
 CHANGES = frozenset((
-    "add", "cancel", "clean", "drain", "forget", "pause", "record", "remove", "requeue", "rerun", "restore",
-    "resume", "retry", "run", "run-now", "use",
+    "add", "cancel", "clean", "drain", "forget", "obliterate", "pause", "record", "remove", "requeue",
+    "rerun", "restore", "resume", "retry", "run", "run-now", "use",
 ))
 # fmt: on
 WITHOUT_SAFEGUARD = frozenset({"--yes", "--force"})

@@ -24,6 +24,7 @@ from asyncmq_cli.cli.params import (
 )
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets
+from asyncmq_cli.cli.whole_queue import obliterate_queue
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.queues import ALL_FIELDS
@@ -256,6 +257,30 @@ def clean(
         lambda request: session.job_changes.remove(request, force=False),
         ChangeOptions("clean", "queue", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
     )
+
+
+@command(app, "obliterate", "pace")
+def obliterate(
+    session: Session,
+    queue: QueueArg,
+    force: Annotated[bool, typer.Option("--force", help="Also while jobs are active.")] = False,
+    backup: BackupOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Remove a queue and everything of it: jobs, definitions, marks and its counter.
+
+    Refused while jobs are active. On a terminal its name has to be typed. A run that ends early has removed
+    a part; another one goes on with the rest. A producer or worker that is still there makes the queue anew.
+
+    \b
+    Examples:
+      asyncmq queues obliterate imports-2025 --dry-run
+      asyncmq queues obliterate imports-2025 --backup imports-2025.ndjson
+    """
+    options = ChangeOptions("obliterate", "queue", reason=reason, dry_run=dry_run, yes=yes, backup=backup)
+    obliterate_queue(session, queue, options, force=force)
 
 
 @command(app, "forget")

@@ -68,10 +68,27 @@ def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Seq
         "restore",
         {queue: [entry.id for entry in entries] for queue, entries in by_queue.items()},
         Counter(entry.state for entry in chosen),
-        remarks=remarks,
+        remarks=[*_beside_jobs(backup), *remarks],
     )
+    if not chosen and backup.parts:
+        queues = ", ".join(sorted({part.queue for part in backup.parts}))
+        deed = f"restore what queue {queues} had beside its jobs"
+        confirm.ask_about(session, [], f"R{deed[1:]}?", deed, remarks=confirmation.remarks)
+        return
     in_order = [entry for entries in by_queue.values() for entry in entries]
     confirm.ask(session, confirmation, lambda some: session.restores.heads(backup, in_order[: len(some)]))
+
+
+def _beside_jobs(backup: Backup) -> list[str]:
+    """What queues had beside their jobs, in words."""
+    from collections import Counter
+
+    from asyncmq_cli.models.queue_parts import names_of
+
+    counts: Counter[str] = Counter()
+    for part in backup.parts:
+        counts[part.name] += part.count
+    return [f"and {names_of(counts)}"] if counts else []
 
 
 def _warn(session: Session, backup: Backup, *, whole: bool) -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.write.audit_stream import AuditLog
     from asyncmq_cli.storage.write.job_changes import Changes
     from asyncmq_cli.storage.write.metrics_stream import MetricsLog
+    from asyncmq_cli.storage.write.queue_parts import QueueParts
     from asyncmq_cli.storage.write.scripts import Script, Scripts
 
 _LOCKED_FOR = 30
@@ -109,6 +110,12 @@ class Store:
         from asyncmq_cli.storage.write.job_changes import Changes
 
         return Changes(self._redis, self._scripts, self.audit)
+
+    @cached_property
+    def parts(self) -> QueueParts:
+        from asyncmq_cli.storage.write.queue_parts import QueueParts
+
+        return QueueParts(self._redis, self._scripts, self.audit)
 
     @cached_property
     def repeatables(self) -> Repeatables:

@@ -172,10 +172,10 @@ def test_a_definition_is_named_by_itself(cli: Run) -> None:
     assert cli("queue", "pause-repeatable", "mail", other).code == 4
 
 
-def test_a_queue_is_not_obliterated_in_one(queue: str, cli: Run) -> None:
-    refused = cli("queue", "obliterate", queue, "--force")
-    assert (refused.code, refused.stdout) == (1, "")
-    assert "asyncmq-cli jobs remove mail --state all --force" in refused.stderr
+def test_a_queue_is_obliterated_when_that_is_confirmed(queue: str, client: redis.Redis, cli: Run) -> None:
+    assert cli("queue", "obliterate", queue, "--force").code == 5
+    assert cli("queue", "obliterate", queue, "--force", "--yes").code == 0
+    assert set(client.keys("*")) == {b"asyncmq-cli:audit"}
 
 
 def test_a_worker_is_deregistered(server: PrivateRedis, client: redis.Redis) -> None:

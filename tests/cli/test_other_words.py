@@ -71,8 +71,7 @@ def test_a_queue_for_check_goes_behind_its_option(cli: Run) -> None:
     assert result.stderr.splitlines()[1:] == ["hint: did you mean 'asyncmq check --queue emails'?"]
 
 
-@pytest.mark.parametrize("word", ["empty", "obliterate"])
-@pytest.mark.parametrize("noun", ["", "queues", "jobs"])
+@pytest.mark.parametrize(("noun", "word"), [("", "obliterate"), ("jobs", "obliterate"), ("queues", "empty")])
 def test_no_word_of_the_library_is_answered_with_a_similar_change(noun: str, word: str, cli: Run) -> None:
     result = cli(*filter(None, (noun, word, "emails")))
     assert (result.code, result.stdout) == (2, "")

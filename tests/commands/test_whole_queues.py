@@ -1,7 +1,8 @@
-"""Draining and cleaning a queue."""
+"""Draining, cleaning and obliterating a queue."""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import redis
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run
 from tests.support import library
+from tests.support.terminal import on_terminal
 
 OLD = 86_400.0
 
@@ -106,3 +108,97 @@ def test_a_clean_needs_a_state_and_an_age_and_leaves_what_runs(
         "queues", "clean", mail, "--state", "completed", "--older-than", "0", "--limit", "1", "--yes"
     )
     assert limited.code == 0 and "new-completed" in left(cli)
+
+
+@pytest.fixture
+def whole(mail: str, server: PrivateRedis, client: redis.Redis) -> str:
+    """Beside its jobs: two definitions, a mark of a job that is not there, a result of no job, a pause, and a
+    neighbour whose name begins alike."""
+
+    async def fill(opened: library.RedisBackend) -> None:
+        await opened.upsert_repeatable(
+            mail, {"task_id": "app.tock", "cron": "0 7 * * *", "args": [float("inf")]}
+        )
+        await library.fill(opened, f"{mail}:eu", [("waiting", library.job("theirs"))])
+        await library.fill(
+            opened,
+            mail,
+            [
+                ("waiting", library.job("parent")),
+                ("waiting-children", library.job("child", depends_on=["parent"])),
+                ("failed", library.job("large", args=["z" * 70_000])),
+            ],
+        )
+        await opened.pause_queue(mail)
+
+    library.with_backend(server.url, fill)
+    client.sadd(f"queue:{mail}:cancelled", b"gone\xff")
+    client.hset(f"jobs:{mail}:results", "nobody", b"\xff\x00")
+    client.zadd(f"queue:{mail}:dlq", {'{"no": "id"}': 5.5})
+    return mail
+
+
+def of_queue(client: redis.Redis, queue: str) -> set[bytes]:
+    keys = set(client.keys(f"*:{queue}:*"))
+    return {key for key in keys if f":{queue}:eu:".encode() not in key}
+
+
+def test_an_obliterate_is_refused_while_jobs_are_active_and_asks_for_the_name(
+    whole: str, client: redis.Redis, cli: Run
+) -> None:
+    before = library.dump(client)
+    refused = cli("queues", "obliterate", whole, "--yes", "--json")
+    assert refused.code == 1
+    assert json.loads(refused.stderr)["error"]["code"] == "queue_active"
+    assert library.events(client)[-1]["action"] == "queue.obliterate"
+    asked = cli("queues", "obliterate", whole, "--force")
+    assert asked.code == 5 and "obliterate queue 'mail'" in asked.stderr and "2 definitions" in asked.stderr
+    assert cli("queues", "obliterate", whole, "--force", "--dry-run").code == 0
+    assert library.dump(client) == before
+    assert cli("queues", "obliterate", "nowhere", "--yes").code == 4
+
+
+def test_an_obliterate_leaves_nothing_of_the_queue_and_is_taken_back_byte_for_byte(
+    whole: str, client: redis.Redis, cli: Run, tmp_path: Path
+) -> None:
+    for job_id in client.hkeys(f"queue:{whole}:active"):
+        assert cli("jobs", "remove", whole, job_id.decode(), "--force", "--yes").code == 0
+    before, neighbour = library.dump(client), client.keys(f"*:{whole}:eu:*")
+    backup = str(tmp_path / "mail.ndjson")
+    done = cli("queues", "obliterate", whole, "--yes", "--backup", backup, "--reason", "moved", "--json")
+    assert done.code == 0, done
+    assert (done.json["action"], done.json["failed"]) == ("queue.obliterate", 0)
+    assert of_queue(client, whole) == set() and sorted(client.keys(f"*:{whole}:eu:*")) == sorted(neighbour)
+    last = library.events(client)[-1]
+    assert (last["action"], last["job_id"], last["details"]["part"]) == ("queue.obliterate", None, "sequence")
+    assert last["details"]["reason"] == "moved"
+    back = cli("jobs", "restore", backup, "--yes", "--json")
+    assert (back.code, back.json["failed"]) == (0, 0), back
+    assert library.dump(client) == before
+    again = cli("jobs", "restore", backup, "--yes", "--json")
+    assert again.code == 1 and library.dump(client) == before
+
+
+def test_an_obliterate_with_force_takes_active_jobs_and_says_what_went(
+    whole: str, client: redis.Redis, cli: Run, server: PrivateRedis
+) -> None:
+    terminal = on_terminal(
+        "queues", "obliterate", whole, "--force", url=server.url, answer="mail\n", prompt="to go on: "
+    )
+    assert "Type mail to go on: " in terminal.text
+    assert "Obliterated queue mail: 15 jobs, 2 definitions, 1 cancel mark" in " ".join(terminal.text.split())
+    assert of_queue(client, whole) == set()
+
+
+def test_a_queue_of_definitions_alone_is_obliterated_and_restored(
+    server: PrivateRedis, client: redis.Redis, cli: Run, tmp_path: Path
+) -> None:
+    library.with_backend(
+        server.url, lambda opened: opened.upsert_repeatable("mail", {"task_id": "app.tick", "every": 3600})
+    )
+    before = library.dump(client)
+    backup = str(tmp_path / "mail.ndjson")
+    assert cli("queues", "obliterate", "mail", "--yes", "--backup", backup).code == 0
+    assert of_queue(client, "mail") == set()
+    assert cli("jobs", "restore", backup, "--yes").code == 0
+    assert library.dump(client) == before

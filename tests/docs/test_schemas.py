@@ -81,6 +81,7 @@ CHANGING: dict[str, list[list[str]]] = {
     "queues resume": [["emails"]],
     "queues drain": [["emails", "--yes"], ["emails", "--include-delayed", "--dry-run"]],
     "queues clean": [["emails", "--state", "completed", "--older-than", "0", "--yes"]],
+    "queues obliterate": [["emails", "--force", "--yes"], ["emails", "--yes"], ["reports", "--dry-run"]],
     "queues forget": [["emails"], ["nowhere"]],
     "jobs add": [["emails", "--task", "app.new"], ["emails", "--task", "app.new", "--id", "7"]],
     "jobs run-now": [["emails", "f1"]],
@@ -240,6 +241,18 @@ def test_a_repair_tells_what_was_done_and_what_is_left(tool: Run, given: Callabl
     report = tool("doctor", "--repair", "--yes", "--json").json
     assert {result["job_id"] for result in report["results"]} == {"gone-1", "stuck-1"}
     assert [finding["code"] for finding in report["findings"]] == ["paused_backlog"]
+
+
+def test_the_lines_of_a_queues_backup_are_as_their_schema_says(
+    tool: Run, given: Callable[[str], None], tmp_path: Path
+) -> None:
+    given("queues obliterate")
+    file = tmp_path / "whole.ndjson"
+    assert tool("queues", "obliterate", "emails", "--force", "--yes", "--backup", str(file)).code == 0
+    lines = [json.loads(line) for line in file.read_bytes().splitlines()]
+    assert {"repeatables", "sequence"} <= {line.get("part") for line in lines}
+    for line in lines:
+        assert_valid(line, "backup.json", line)
 
 
 def test_the_lines_of_a_backup_are_as_their_schema_says(

@@ -67,6 +67,7 @@ CHANGES: dict[str, Args] = {
     "retry all": ("dlq", "retry", QUEUE, "--all", "--yes"),
     "remove": ("jobs", "remove", QUEUE, "late", "--yes"),
     "drain": ("queues", "drain", QUEUE, "--include-delayed", "--yes"),
+    "obliterate": ("queues", "obliterate", QUEUE, "--force", "--yes"),
     "clean": ("queues", "clean", QUEUE, "--state", "completed", "--older-than", "0", "--yes"),
     "remove dead": ("dlq", "remove", QUEUE, "dead", "large", "--yes"),
     "remove with a backup": ("jobs", "remove", QUEUE, "late", "--yes", "--backup", str(NEW_BACKUP)),
@@ -89,7 +90,7 @@ NOTES = {("queues", "resume"): "workers ", ("repeatables", "add"): "next runs: "
 COMMANDS = {**READERS, **CHANGES}
 FREEING = (
     *("pause", "resume", "remove", "remove dead", "remove with a backup"),
-    *("drain", "clean"),
+    *("drain", "clean", "obliterate"),
     *("doctor repair", "repeatables remove", "workers forget"),
 )
 """The changes that a Redis without memory takes: they free some, or keep more from coming."""

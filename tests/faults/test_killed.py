@@ -26,6 +26,7 @@ from tests.faults import ledger
 from tests.faults.fakes import Proxy
 from tests.faults.scale import record, scaled, seeded
 from tests.faults.support import QUEUE, Tool
+from tests.support import library
 
 VERBS = ("retry", "remove", "cancel", "requeue")
 ALL_VERBS = (*VERBS, "restore", "repair")
@@ -301,3 +302,44 @@ def changed_definitions(client: redis.Redis, verb: str) -> set[str]:
     successes = ledger.successes(client, lambda action: action == f"repeatable.{verb}")
     assert successes == dict.fromkeys(changed, 1)
     return changed
+
+
+@pytest.mark.extended(first=1)
+@pytest.mark.parametrize("verb", ["obliterate", "clean"])
+def test_a_killed_change_of_a_whole_queue_is_gone_on_with_and_taken_back_whole(
+    verb: str, server: PrivateRedis, client: redis.Redis, tmp_path: Path
+) -> None:
+    """What all its runs have backed up together is the queue, byte for byte."""
+    rng = seeded(f"killed {verb}")
+    line = {
+        "obliterate": ("queues", "obliterate", QUEUE, "--yes"),
+        "clean": ("queues", "clean", QUEUE, "--state", "failed", "--older-than", "0", "--yes"),
+    }[verb]
+    kills = rounds = 0
+    whole, one = tmp_path / "all", tmp_path / "one"
+    while kills < KILLS:
+        client.flushall()
+        ledger.fill(client, QUEUE, JOBS, "failed")
+        client.zadd(
+            f"queue:{QUEUE}:repeatables", {encode(d, paused=False): NEXT_RUN for d in DEFINITIONS.values()}
+        )
+        client.sadd(f"queue:{QUEUE}:cancelled", *(f"gone-{number}" for number in range(3000)))
+        client.mset({f"queue:{QUEUE}:paused": 1, f"queue:{QUEUE}:waiting:seq": 400})
+        before = library.dump(client)
+        rounds += 1
+        whole.write_bytes(b"")
+        is_killed = True
+        while is_killed:
+            is_killed = killed(rng, client, len(JOBS), server.url, (*line, "--backup", str(one)))
+            kills += is_killed
+            with whole.open("ab") as file:
+                file.writelines(line for line in lines_of(one) if line.endswith(b"\n"))
+            one.unlink(missing_ok=True)
+        left = {} if verb == "obliterate" else {key: before[key] for key in library.dump(client)}
+        assert library.dump(client) == left and not client.exists(f"queue:{QUEUE}:dlq")
+        told = json.loads(
+            start(server.url, "jobs", "restore", str(whole), "--yes", "--json").communicate()[0]
+        )
+        assert told["failed"] == 0
+        assert library.dump(client) == before
+    record("The tool killed", client, runs=kills, faults=kills, queues=rounds)

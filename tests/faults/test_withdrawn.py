@@ -29,7 +29,12 @@ REPAIR = ("doctor", HURT, "--repair", "--yes", "--code")
 
 ALL_CHANGES: dict[str, Args] = {
     # Of two unlike jobs one may need a right that the other does not.
-    **{name: args for name, args in CHANGING.items() if name != "restore" and not name.endswith(" both")},
+    # A queue is obliterated in several steps, each of which is whole.
+    **{
+        name: args
+        for name, args in CHANGING.items()
+        if name not in ("restore", "obliterate") and not name.endswith(" both")
+    },
     "cancel child": ("jobs", "cancel", QUEUE, "child", "--yes"),
     "restore": ("jobs", "restore", LOST, "lost", "--yes"),
     "restore waiting": ("jobs", "restore", LOST, "gone", "--yes"),

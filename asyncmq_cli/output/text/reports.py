@@ -55,7 +55,12 @@ def _noun(report: ChangeReport) -> str:
 def worth_a_row(report: ChangeReport) -> list[ChangeResult]:
     """What people want to see of a long report: what failed, or has a note; in a dry run the
     first of the others too."""
-    special = [result for result in report.results if result.error is not None or result.note]
+    obliterates = report.action == "queue.obliterate"
+    special = [
+        result
+        for result in report.results
+        if result.error is not None or (result.note and not (obliterates and result.job_id is None))
+    ]
     plain = [result for result in report.results if result.error is None and not result.note]
     return [*(plain[:_FIRST_SHOWN] if report.dry_run else []), *special[:_MOST_SHOWN]]
 
@@ -69,6 +74,8 @@ def summary(report: ChangeReport) -> str:
         return f"Nothing {would}: {found} left as it is"
     if not report.matched:
         return "Nothing was done"
+    if report.action == "queue.obliterate":
+        return _obliterated(report)
     tried = len(report.results)
     rest = f" (of {report.matched:,} that match)" if report.matched > tried else ""
     if report.failed:
@@ -77,6 +84,22 @@ def summary(report: ChangeReport) -> str:
         states = Counter(result.state or "" for result in report.results)
         return f"{_words(report)} {kinds(states)}{rest}"
     return f"{_words(report)} {tried:,}{rest or f' of {tried:,}'}"
+
+
+def _obliterated(report: ChangeReport) -> str:
+    """`Obliterated queue mail: 12 completed jobs, 2 definitions`, or how far it came."""
+    jobs = [result for result in report.results if result.job_id is not None]
+    gone = [result for result in jobs if result.error is None]
+    whole = next((each for each in report.results if each.job_id is None and each.error is None), None)
+    if whole is None:
+        if not gone:
+            return "Nothing was done"
+        return (
+            f"Removed {counted(len(gone), 'job')}; the queue is still there, and another run goes on with it"
+        )
+    states = Counter(result.state or "" for result in gone)
+    what = kinds(states) if report.dry_run and gone else counted(len(gone), "job")
+    return escape(f"{_words(report)} queue {whole.queue}: {', '.join(filter(None, (what, whole.note)))}")
 
 
 def outcome(value: RetryOutcome) -> str:

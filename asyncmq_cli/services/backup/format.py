@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from asyncmq_cli.models.queue_parts import PLURALS, QueuePart
 from asyncmq_cli.storage.schema.job_dump import JobDump, Members
 from asyncmq_cli.storage.schema.keys import PLACES
 
@@ -58,6 +59,18 @@ def job_line(run: str, parts: JobDump) -> bytes:
     return orjson.dumps(line) + b"\n"
 
 
+def part_line(run: str, part: QueuePart) -> bytes:
+    """The line of what this run is about to delete beside jobs."""
+    line = {
+        "backup": VERSION,
+        "run": run,
+        "queue": as_text(part.queue),
+        "part": part.name,
+        "elements": [[as_text(name), as_text(value)] for name, value in part.elements],
+    }
+    return orjson.dumps(line) + b"\n"
+
+
 def outcome_line(outcome: Outcome) -> bytes:
     """The line with the outcome of a batch."""
     line = {
@@ -70,8 +83,9 @@ def outcome_line(outcome: Outcome) -> bytes:
     return orjson.dumps(line) + b"\n"
 
 
-def read_line(line: bytes) -> tuple[str, JobDump] | Outcome:
-    """The run that removed a job and the job, or an outcome. Raises BadLine."""
+def read_line(line: bytes) -> tuple[str, JobDump | QueuePart] | Outcome:
+    """The run that removed a job or a part of a queue, and what it removed; or an outcome. Raises
+    BadLine."""
     try:
         data = orjson.loads(line)
     except orjson.JSONDecodeError as exc:
@@ -87,6 +101,8 @@ def read_line(line: bytes) -> tuple[str, JobDump] | Outcome:
     if "removed" in data:
         removed, kept = (_names(data, name) for name in ("removed", "kept"))
         return Outcome(run, _bytes(data, "queue"), removed, kept)
+    if "part" in data:
+        return run, _part(data)
     found: dict[str, Any] = {
         **{name: _bytes(data, name) for name in _REQUIRED},
         **{name: None if data.get(name) is None else _bytes(data, name) for name in _VALUES},
@@ -95,6 +111,16 @@ def read_line(line: bytes) -> tuple[str, JobDump] | Outcome:
         **{name: _names(data, name) for name in _SETS},
     }
     return run, JobDump(**found)
+
+
+def _part(data: Mapping[str, Any]) -> QueuePart:
+    name, elements = data["part"], _list(data, "elements")
+    if not isinstance(name, str) or name not in PLURALS:
+        raise BadLine("its 'part' is none of a queue")
+    if not all(isinstance(each, list) and len(each) == 2 for each in elements):
+        raise BadLine("its 'elements' are not pairs")
+    pairs = tuple((_raw(first, "elements"), _raw(second, "elements")) for first, second in elements)
+    return QueuePart(_bytes(data, "queue"), name, pairs)
 
 
 def is_cut(line: bytes) -> bool:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, UsageProblem
+from asyncmq_cli.models.queue_parts import QueuePart
 from asyncmq_cli.services.backup.format import BadLine, Outcome, is_cut, read_line
 from asyncmq_cli.storage.schema.keys import to_bytes, to_text
 from asyncmq_cli.storage.schema.location import job_of
@@ -65,16 +66,29 @@ class Entry:
     removed: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PartEntry:
+    """A line that has something of a queue beside its jobs: `count` elements of the part `name`."""
+
+    queue: str
+    name: str
+    count: int
+    line: int
+    run: str
+
+
 class Backup:
     """A checked backup; a context manager.
 
-    `entries` has the last line of each job, in the order of the file. `cut_line` is the number of an
+    `entries` has the last line of each job, in the order of the file, and `parts` what there is beside
+    jobs. `cut_line` is the number of an
     incomplete last line, which a killed run leaves behind.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.entries: dict[tuple[bytes, bytes], Entry] = {}
+        self.parts: list[PartEntry] = []
         self.cut_line: int | None = None
         try:
             self._file = _opened(path)
@@ -99,9 +113,18 @@ class Backup:
         for number, line in self._lines():
             if number in lines:
                 found = self._read(number, line)
-                if isinstance(found, Outcome):
+                if isinstance(found, Outcome) or isinstance(found[1], QueuePart):
                     raise BadBackup(self.path, number, "the file has changed meanwhile")
                 yield found[1]
+
+    def part(self, entry: PartEntry) -> QueuePart:
+        """The part on that line. Raises BadBackup if the file has changed since the check."""
+        for number, line in self._lines():
+            if number == entry.line:
+                found = self._read(number, line)
+                if not isinstance(found, Outcome) and isinstance(found[1], QueuePart):
+                    return found[1]
+        raise BadBackup(self.path, entry.line, "the file has changed meanwhile")
 
     def _check(self) -> None:
         for number, line in self._lines():
@@ -116,6 +139,10 @@ class Backup:
                 self._apply_outcome(found)
                 continue
             run, parts = found
+            if isinstance(parts, QueuePart):
+                queue = to_text(parts.queue)
+                self.parts.append(PartEntry(queue, parts.name, len(parts.elements), number, run))
+                continue
             # The order is that of the last lines.
             self.entries.pop((parts.queue, parts.id), None)
             state = sys.intern(job_of(parts).status)
@@ -144,7 +171,7 @@ class Backup:
         except OSError as exc:
             raise NoSuchBackup(self.path, exc) from exc
 
-    def _read(self, number: int, line: bytes) -> tuple[str, JobDump] | Outcome:
+    def _read(self, number: int, line: bytes) -> tuple[str, JobDump | QueuePart] | Outcome:
         try:
             return read_line(line)
         except BadLine as exc:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
 from asyncmq_cli.exit_status import ExitStatus
+from asyncmq_cli.models.queue_parts import names_of
 from asyncmq_cli.models.values import chunked
-from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup, Entry
+from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup, Entry, PartEntry
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused, source_of
 from asyncmq_cli.services.changes.jobs import BulkOptions
 from asyncmq_cli.services.changes.runner import Attempt
+from asyncmq_cli.services.repeatables.service import retry_while_busy
 from asyncmq_cli.storage.schema.keys import to_bytes, to_text
 from asyncmq_cli.storage.schema.location import job_of
 from asyncmq_cli.storage.write.job_changes import already_there, marked_cancelled
@@ -92,6 +95,7 @@ class Restorer(JobRunner):
     def restore(self, request: RestoreRequest, chosen: Sequence[Entry]) -> ChangeReport:
         """Restore what was requested; `chosen` is what a restore of the whole backup tries."""
         queues = {entry.queue for entry in request.backup.entries.values()}
+        queues |= {entry.queue for entry in request.backup.parts}
         queue = queues.pop() if len(queues) == 1 else None
 
         def run(stop: Stop) -> None:
@@ -99,9 +103,33 @@ class Restorer(JobRunner):
             marked: set[tuple[str, str]] = set()
             gone = list(self._gone(self._not_kept(request, entries), marked))
             lines = {entry.line for entry in (gone if request.force else self._removed(gone))}
+            parts = request.backup.parts if request.job_ids is None else []
+            # The pause and the counter before the jobs, and definitions after them: last, first.
+            first = [part for part in reversed(parts) if part.name != "repeatables"]
+            self._put_back(request.backup, first, stop)
             self._execute(self._batches(self._planned(request.backup, lines, marked)), stop)
+            self._put_back(request.backup, [part for part in parts if part.name == "repeatables"], stop)
 
-        return self.report(queue, run, len(chosen if request.job_ids is None else request.job_ids))
+        count = (
+            len(request.job_ids) if request.job_ids is not None else len(chosen) + len(request.backup.parts)
+        )
+        return self.report(queue, run, count)
+
+    def _put_back(self, backup: Backup, parts: Sequence[PartEntry], stop: Stop) -> None:
+        """Put back what a queue had beside its jobs; what is there already stays as it is."""
+        for entry in parts:
+            stop.between_targets()
+            attempt = Attempt(self, entry.queue, None)
+            attempt.details |= {"run": entry.run, "part": entry.name, "count": entry.count}
+            self._try(attempt, partial(self._put_part, backup, entry))
+
+    def _put_part(self, backup: Backup, entry: PartEntry, attempt: Attempt) -> str | None:
+        what = names_of({entry.name: entry.count})
+        if self.dry_run:
+            return what
+        part = backup.part(entry)
+        missing = retry_while_busy(lambda: self.store.parts.put(part, attempt.draft()))
+        return what if missing else f"{what}: there already; nothing changed"
 
     def _named(self, request: RestoreRequest, queue: str) -> Iterator[Entry]:
         by_id: dict[str, list[Entry]] = {}

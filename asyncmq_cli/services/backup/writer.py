@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, UsageProblem
-from asyncmq_cli.services.backup.format import Outcome, job_line, outcome_line
+from asyncmq_cli.services.backup.format import Outcome, job_line, outcome_line, part_line
 from asyncmq_cli.storage.schema.keys import to_bytes, to_text
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.queue_parts import QueuePart
     from asyncmq_cli.storage.schema.job_dump import JobDump
 
 
@@ -93,6 +94,10 @@ class BackupWriter:
     def write_jobs(self, jobs: Sequence[JobDump]) -> None:
         """Write the jobs; when it returns, they are on disk. Raises BackupExists or BackupFailed."""
         self._append(b"".join(job_line(self.run, parts) for parts in jobs), sync=True)
+
+    def write_part(self, part: QueuePart) -> None:
+        """The same for what a queue has beside its jobs."""
+        self._append(part_line(self.run, part), sync=True)
 
     def record_outcome(self, queue: str, *, removed: Sequence[str], kept: Sequence[str]) -> None:
         """Write the outcome of a batch. Without it, a restore reads the audit trail instead."""

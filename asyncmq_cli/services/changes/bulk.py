@@ -99,22 +99,28 @@ class JobRunner(Runner):
         of the report, None where several may be hit."""
 
         def run(stop: Stop) -> None:
-            left = selection
-            while True:
-                try:
-                    with self.store.errors():
-                        self._execute(self._steps_of(left, places, decide), stop)
-                    if not self._failover.has_happened():
-                        return
-                except RedisProblem as exc:
-                    if self.dry_run:
-                        raise
-                    self._failover.follow(exc, stop)
-                left = self._left_after_failover(selection)
-                if not left.count:
-                    return
+            self._change_all(selection, places, decide, stop)
 
         return self.report(queue, run, selection.count)
+
+    def _change_all(
+        self, selection: Selection, places: tuple[str, ...], decide: Decision, stop: Stop
+    ) -> None:
+        """As `jobs`, within a report; follows a failover."""
+        left = selection
+        while True:
+            try:
+                with self.store.errors():
+                    self._execute(self._steps_of(left, places, decide), stop)
+                if not self._failover.has_happened():
+                    return
+            except RedisProblem as exc:
+                if self.dry_run:
+                    raise
+                self._failover.follow(exc, stop)
+            left = self._left_after_failover(selection)
+            if not left.count:
+                return
 
     def _steps_of(self, selection: Selection, places: tuple[str, ...], decide: Decision) -> Iterator[Step]:
         for job_id, error in selection.unfound:

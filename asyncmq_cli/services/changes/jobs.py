@@ -6,10 +6,12 @@ import functools
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType, command_line
+from asyncmq_cli.models.queue_parts import names_of
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, as_number, chunked
 from asyncmq_cli.services.backup.writer import BackupWriter
 from asyncmq_cli.services.changes.bulk import Decision, JobRunner, source_of
@@ -106,7 +108,41 @@ class JobChangeService:
 
     def remove(self, request: ChangeRequest, *, force: bool) -> ChangeReport:
         """Delete jobs from every key; with `force`, active ones too."""
+        with self._backup(request) as backup:
+            runner = self._runner("remove", request, _of_removal(backup, force=force))
+            runner.backup = backup
+            return self._run(runner, request, PLACES, self._removal(request, force=force))
 
+    def obliterate(self, request: ChangeRequest, *, force: bool) -> ChangeReport:
+        """Delete everything of the request's queue, whose jobs are all selected; with `force`, active ones
+        too. The report's last result is the queue's own."""
+        from asyncmq_cli.services.changes.obliterate import Obliterator
+
+        with self._backup(request) as backup:
+            runner = Obliterator(
+                *self._runner_names("obliterate", request),
+                **self._run_options(request, _of_removal(backup, force=force)),
+            )
+            runner.set_pace(request.options.rate, request.options.progress)
+            runner.backup = backup
+            decide = self._removal(request, force=force)
+            return runner.obliterate(request.queue or "", request.selection, decide, force=force)
+
+    def parts_of(self, queue: str) -> str | None:
+        """What the queue has beside its jobs, in words. Raises WrongType."""
+        return names_of(self._store.parts.sizes(queue))
+
+    def live_workers(self, queue: str) -> int:
+        """How many live workers serve the queue. Raises WrongType."""
+        return self._store.queues.live_workers(queue, self._store.now())
+
+    @staticmethod
+    def _backup(request: ChangeRequest) -> AbstractContextManager[BackupWriter | None]:
+        if request.backup is None or request.dry_run:
+            return nullcontext()
+        return BackupWriter(request.backup)
+
+    def _removal(self, request: ChangeRequest, *, force: bool) -> Decision:
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             if request.noun == "dlq" and not location.members["dlq"]:
                 raise ChangeRefused(
@@ -121,17 +157,10 @@ class JobChangeService:
                     hint=f"{_removal(location, '--force')} removes it anyway",
                 )
             change = self._store.changes.remove(location, attempt.draft(), force=force)
-            return change, _left_waiting(location.children)
+            left = 0 if request.verb == "obliterate" else location.children
+            return change, _left_waiting(left)
 
-        details: dict[str, Any] = {"force": True} if force else {}
-        if request.backup is None or request.dry_run:
-            return self._run(self._runner("remove", request, details), request, PLACES, decide)
-        with BackupWriter(request.backup) as backup:
-            runner = self._runner(
-                "remove", request, {**details, "backup": backup.absolute, "run": backup.run}
-            )
-            runner.backup = backup
-            return self._run(runner, request, PLACES, decide)
+        return decide
 
     def cancel(self, request: ChangeRequest) -> ChangeReport:
         """Cancel jobs that have not ended."""
@@ -262,6 +291,12 @@ def _require_copyable(location: Location) -> None:
         f"job {location.id!r} is {status}; only completed and cancelled jobs are run again as a copy",
         hint=f"{retry} runs it again" if status in DEAD_STATES else None,
     )
+
+
+def _of_removal(backup: BackupWriter | None, *, force: bool) -> dict[str, Any]:
+    """The details of its audit events."""
+    details: dict[str, Any] = {"force": True} if force else {}
+    return details if backup is None else {**details, "backup": backup.absolute, "run": backup.run}
 
 
 def _removal(location: Location, *options: str) -> str:

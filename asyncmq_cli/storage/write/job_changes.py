@@ -242,6 +242,12 @@ class Changes:
         args += _backed_up(location.dump, at_once)
         return Change(location, Call(REMOVE, used, args, WITH_BACKUP), later)
 
+    def require_removal(self, queue: str) -> None:
+        """Raise Redis' refusal of anything that the removal of a job would do."""
+        variant = WITH_BACKUP
+        used = _used_by_removal(keys_of(queue), "")
+        preflight.check(self._redis, REMOVE, used, variant)
+
     def restore(self, dump: JobDump, run: str, draft: EventDraft) -> Change:
         """Write a removed job back, byte for byte, unless it exists. `run` is the id of the removal. Raises
         ChangeRefused."""

@@ -125,6 +125,24 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
     "pause": (_on("EXISTS", ("SET", 1)), _STREAM),
     "resume": (_on("EXISTS", "DEL"), _STREAM),
     "queue_forget": (_on("EXISTS", "DEL"), _STREAM, *(_on("EXISTS"),) * 12),
+    **{
+        f"queue_clear {kind}": (_on(*commands), _on("EXISTS"), _STREAM, *(_on("EXISTS"),) * 11)
+        for kind, commands in {
+            "zset": (_SCORE, _UNLIST),
+            "hash": (_FIELD, _UNSET_FIELD),
+            "set": (_IS_MEMBER, _DROP),
+            "string": ("GET", "DEL"),
+        }.items()
+    },
+    **{
+        f"queue_put {kind}": (_on(*commands), _on("EXISTS"), _STREAM)
+        for kind, commands in {
+            "zset": (_SCORE, _LIST),
+            "hash": (_HAS_FIELD, _SET_FIELD),
+            "set": (_IS_MEMBER, _ADD),
+            "string": ("EXISTS", _WRITE),
+        }.items()
+    },
     "worker_forget": (*(_on(_FIELD, _UNSET_FIELD),) * 2, _STREAM),
     "repair_enqueue": (
         _on(_SCORE, _LIST),

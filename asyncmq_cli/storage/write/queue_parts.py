@@ -1,0 +1,167 @@
+"""What a queue holds beside its jobs: read in pieces, deleted as it was read, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from asyncmq_cli.errors import ChangeRefused, WrongType
+from asyncmq_cli.models.queue_parts import OWN, QueuePart
+from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.read.repeatables import scheduler_at_work
+from asyncmq_cli.storage.schema.codec import decode_member
+from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys, to_bytes, to_text
+from asyncmq_cli.storage.write import preflight
+from asyncmq_cli.storage.write.scripts import DONE, QUEUE_CLEAR, QUEUE_PUT, WRONG_TYPE, Script, Scripts
+
+if TYPE_CHECKING:
+    from asyncmq_cli.storage.write.audit_stream import AuditLog, EventDraft
+
+MOVED = -1
+SCHEDULER_AT_WORK = -2
+NOT_EMPTY = -3
+
+_KINDS = {
+    "repeatables": "zset",
+    "delayed": "zset",
+    "dlq": "zset",
+    "cancelled": "set",
+    "results": "hash",
+    "heartbeats": "hash",
+    "paused": "string",
+    "sequence": "string",
+}
+Elements = list[tuple[bytes, bytes]]
+
+
+class QueueParts:
+    """Reads and changes the parts of queues."""
+
+    def __init__(self, client: redis.Redis, scripts: Scripts, audit: AuditLog) -> None:
+        self._redis = client
+        self._scripts = scripts
+        self._audit = audit
+
+    def sizes(self, queue: str) -> dict[str, int]:
+        """How many elements each part has that a queue may have without a job. Raises WrongType."""
+        sizes = {}
+        for name in OWN:
+            key = _key(queue, name)
+            command = {"zset": "ZCARD", "set": "SCARD", "hash": "HLEN", "string": "EXISTS"}[_KINDS[name]]
+            sizes[name] = scan.card(self._redis, command, key)
+        return sizes
+
+    def read(self, queue: str, name: str) -> Iterator[QueuePart]:
+        """A part in pieces. One that is deleted meanwhile is read on all the same. Raises WrongType."""
+        for elements in self._elements(_key(queue, name), _KINDS[name]):
+            yield QueuePart(to_bytes(queue), name, tuple(dict(elements).items()))
+
+    def nameless(self, queue: str, name: str) -> Iterator[QueuePart]:
+        """As `read`, but only members from which no id can be read, so that no job is known by them."""
+        for part in self.read(queue, name):
+            left = tuple((raw, score) for raw, score in part.elements if not _has_id(raw))
+            if left:
+                yield QueuePart(part.queue, name, left)
+
+    def _elements(self, key: bytes, kind: str) -> Iterator[Elements]:
+        if kind == "zset":
+            for members in scan.zset_members(self._redis, key):
+                yield [(raw, repr(score).encode()) for raw, score in members]
+        elif kind == "hash":
+            for fields in scan.hash_fields(self._redis, key):
+                yield list(fields.items())
+        elif kind == "set":
+            for names in scan.set_members(self._redis, key):
+                yield [(name, b"") for name in names]
+        else:
+            if scan.typed(key, self._redis.strlen, key):
+                (value,) = scan.get_many(self._redis, [key], scan.Pace())
+                yield [] if value is None else [(b"", value)]
+
+    @staticmethod
+    def nothing(queue: str) -> QueuePart:
+        """A part without elements: what is recorded where there is no counter."""
+        return QueuePart(to_bytes(queue), "sequence", ())
+
+    def require_rights(self, queue: str) -> None:
+        """Raise Redis' refusal of anything that `clear` would do."""
+        for name in _KINDS:
+            self._check(QUEUE_CLEAR, _used(queue, name), name)
+
+    def clear(self, part: QueuePart, draft: EventDraft, *, only_rest: bool = False) -> None:
+        """Delete these elements if they are as they were read. With `only_rest`, only if the queue has no
+        job, and for the sequence, no other part either. Raises ChangeRefused, WrongType, and NotNow while a
+        scheduler is at work."""
+        queue = to_text(part.queue)
+        others = _others(queue, part.name) if only_rest else []
+        used = [*_used(queue, part.name), *others]
+        self._check(QUEUE_CLEAR, used, part.name)
+        reply = self._scripts.run(QUEUE_CLEAR, used, self._args(part, draft))
+        if reply[0] == NOT_EMPTY:
+            raise not_empty(queue, used[reply[1] - 1])
+        if reply[0] == MOVED:
+            raise ChangeRefused(
+                "queue_changed",
+                f"queue {queue!r} changed meanwhile ({part.name}); what was found there was not deleted",
+                facts={"queue": queue},
+            )
+        self._raise(reply, queue, used)
+
+    def put(self, part: QueuePart, draft: EventDraft) -> bool:
+        """Put these elements back where they are missing. False if none is. Raises WrongType, and NotNow
+        while a scheduler is at work."""
+        queue = to_text(part.queue)
+        used = _used(queue, part.name)
+        self._check(QUEUE_PUT, used, part.name)
+        reply = self._scripts.run(QUEUE_PUT, used, self._args(part, draft))
+        self._raise(reply, queue, used)
+        return reply[0] == DONE
+
+    def _args(self, part: QueuePart, draft: EventDraft) -> list[Any]:
+        listed = [text for element in part.elements for text in element]
+        return [part.name, self._audit.maxlen, draft.encode(), len(listed), *listed]
+
+    def _check(self, script: Script, used: Sequence[bytes], name: str) -> None:
+        preflight.check(self._redis, script, used, f" {_KINDS[name]}")
+
+    @staticmethod
+    def _raise(reply: Sequence[int], queue: str, used: Sequence[bytes]) -> None:
+        if reply[0] == WRONG_TYPE:
+            raise WrongType(used[reply[1] - 1])
+        if reply[0] == SCHEDULER_AT_WORK:
+            raise scheduler_at_work(queue)
+
+
+def not_empty(queue: str, key: bytes) -> ChangeRefused:
+    """The refusal of a queue into which jobs or definitions have come meanwhile."""
+    return ChangeRefused(
+        "queue_not_empty",
+        f"queue {queue!r} is not empty: it has {to_text(key)!r}",
+        facts={"queue": queue},
+        cause="obliterate",
+    )
+
+
+def _has_id(raw: bytes) -> bool:
+    record = decode_member(raw)
+    return record is None or bool(record.get("id"))
+
+
+def _key(queue: str, name: str) -> bytes:
+    keys = QueueKeys(queue)
+    key: bytes = keys.waiting_seq if name == "sequence" else getattr(keys, name)
+    return key
+
+
+def _used(queue: str, name: str) -> list[bytes]:
+    return [_key(queue, name), QueueKeys(queue).scheduler_lock, AUDIT_STREAM]
+
+
+def _others(queue: str, name: str) -> list[bytes]:
+    keys = QueueKeys(queue)
+    if name != "sequence":
+        return [keys.waiting, keys.delayed, keys.dlq, keys.active, keys.ids, keys.states]
+    # Of a living worker there are always heartbeats.
+    return [key for key in keys.evidence() if key not in (keys.waiting_seq, keys.worker_heartbeats)]
