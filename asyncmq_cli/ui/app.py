@@ -149,7 +149,7 @@ class OperatorApp(App[None]):
             listing.is_stale = self.outage is not None
             listing.refresh()
         if self.outage is None:
-            page.followed(self.snapshot)
+            page.follow(self.snapshot)
         page.draw_frame()
         if is_back and page.problem is not None:
             page.action_again()

@@ -84,12 +84,22 @@ class Page(Screen[None]):
 
     def on_mount(self) -> None:
         self.draw_frame()
-        self.followed(self.ui.snapshot)
+        self.follow(self.ui.snapshot)
         self.action_again()
 
     def on_screen_resume(self) -> None:
         self.draw_frame()
-        self.followed(self.ui.snapshot)
+        self.follow(self.ui.snapshot)
+
+    @property
+    def is_composed(self) -> bool:
+        """Whether its widgets are there: a page that was just opened, or left, has none."""
+        return self.is_mounted and bool(self.query("#keys"))
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Show a new snapshot, if there is something to show it on."""
+        if self.is_composed:
+            self.followed(snapshot)
 
     # What the page overrides.
 
@@ -221,7 +231,7 @@ class Page(Screen[None]):
     def draw_frame(self, *, busy: bool | None = None) -> None:
         """Draw the lines around the body."""
         busy = self._is_busy if busy is None else busy
-        if not self.is_mounted:
+        if not self.is_composed:
             return
         width = self.app.size.width
         self.query_one("#head", Static).update(self._head(width))

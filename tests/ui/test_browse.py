@@ -140,6 +140,16 @@ def test_a_job_that_is_gone_is_an_error_on_its_page(server: PrivateRedis, produc
     play(server.url, story)
 
 
+def test_a_snapshot_may_come_before_a_page_is_there(server: PrivateRedis, production: redis.Redis) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.sees("> imports")
+        stage.app.open_queue("emails")
+        stage.app._show(is_back=False)
+        await stage.sees("mail-249")
+
+    play(server.url, story)
+
+
 def test_redis_goes_away_and_comes_back() -> None:
     with Comeback() as server, redis.Redis.from_url(server.url) as client:
         furnish(client, server.url)
