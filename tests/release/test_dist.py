@@ -80,7 +80,7 @@ def test_the_sdist_holds_the_sources_and_nothing_that_was_made_of_them(built: Pa
     with tarfile.open(built / f"{STEM}.tar.gz") as archive:
         held = {name.removeprefix(f"{STEM}/") for name in archive.getnames()}
     tops = {name.split("/")[0] for name in held}
-    folders = {"asyncmq_cli", "completions", "docs", "tests", "tools"}
+    folders = {"asyncmq_cli", "completions", "contrib", "docs", "tests", "tools"}
     files = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "mkdocs.yml"}
     # The build's own, and the list of what git ignores, which the backend always takes along.
     made = {"PKG-INFO", "pyproject.toml", ".gitignore"}

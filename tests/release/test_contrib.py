@@ -1,0 +1,254 @@
+"""What lies in contrib/: each file by its form, by our own command lines and by the metrics of the exporter,
+and with the program that it is made for where this machine has it."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+from jsonschema import Draft202012Validator
+
+from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.models.exporter import DeathLabels, ExporterState
+from asyncmq_cli.models.queues import QueueStats
+from asyncmq_cli.models.snapshots import Snapshot
+from asyncmq_cli.output.text.prometheus import exporter_registry
+from tests.conftest import environment
+from tests.support import library
+from tools import commandtree, grafana
+
+ROOT = Path(__file__).parents[2]
+CONTRIB = ROOT / "contrib"
+RULES = CONTRIB / "prometheus" / "asyncmq.rules.yml"
+DASHBOARD = CONTRIB / "grafana" / "asyncmq.json"
+MANIFESTS = sorted((CONTRIB / "kubernetes").glob("*.yaml"))
+UNITS = sorted((CONTRIB / "systemd").iterdir())
+PROGRAM = "/usr/local/bin/asyncmq-cli"
+
+
+def require_parses(line: str) -> None:
+    """Our own program takes the line. Raises AdminError."""
+    program, *words = shlex.split(line)
+    assert Path(program).name == "asyncmq-cli", line
+    commandtree.parse(words)
+
+
+def metrics() -> set[str]:
+    """The names of all series that the exporter has."""
+    row = QueueStats("mail", waiting=1, oldest_waiting_seconds=1.0, workers=1)
+    state = ExporterState(
+        Snapshot(1e9, [row], [], problems=[]),
+        completed=1,
+        failed=1,
+        deaths={DeathLabels("mail", "app.send", "KeyError"): 1},
+        looked_at=1e9,
+    )
+    return {sample.name for family in exporter_registry(lambda: state).collect() for sample in family.samples}
+
+
+def queries() -> dict[str, str]:
+    """The queries of the dashboard, by panel and letter, without Grafana's variables."""
+    return {
+        f"{panel['title']} {target['refId']}": target["expr"]
+        .replace("$__rate_interval", "5m")
+        .replace("$queue", ".*")
+        for panel in json.loads(DASHBOARD.read_text())["panels"]
+        for target in panel["targets"]
+    }
+
+
+def rules() -> list[dict[str, Any]]:
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    found: list[dict[str, Any]] = group["rules"]
+    return found
+
+
+def alerts() -> dict[str, str]:
+    return {rule["alert"]: rule["expr"] for rule in rules()}
+
+
+def promtool(*words: str, folder: Path) -> None:
+    """Run it where it is. Without it the form and the names of metrics have been checked, and no more."""
+    if program := shutil.which("promtool"):
+        done = subprocess.run([program, *words], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("expression", [*queries().values(), *alerts().values()])
+def test_a_query_is_of_metrics_that_there_are(expression: str) -> None:
+    named = set(re.findall(r"\basyncmq_\w+", expression))
+    assert named and named <= metrics()
+    for opened, closed in ("()", "{}", "[]"):
+        assert expression.count(opened) == expression.count(closed)
+
+
+def test_the_alerts_are_whole_and_name_commands_that_there_are() -> None:
+    for rule in rules():
+        assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert set(rule["annotations"]) == {"summary", "description"}
+        said = rule["annotations"]["description"].replace("{{ $labels.queue }}", "emails")
+        if said.startswith("asyncmq-cli "):
+            require_parses(said.partition(" says ")[0])
+
+
+def test_promtool_takes_the_alerts_and_their_tests() -> None:
+    tests = yaml.safe_load((RULES.parent / "asyncmq.rules.test.yml").read_text())["tests"]
+    fired = {one["alertname"] for test in tests for one in test["alert_rule_test"] if one.get("exp_alerts")}
+    assert fired == set(alerts()), "each alert has a test in which it fires"
+    promtool("check", "rules", RULES.name, folder=RULES.parent)
+    promtool("test", "rules", "asyncmq.rules.test.yml", folder=RULES.parent)
+
+
+def test_the_dashboard_is_as_its_script_makes_it() -> None:
+    assert DASHBOARD.read_text() == grafana.text(), "python -m tools.grafana contrib/grafana/asyncmq.json"
+
+
+def test_the_dashboard_is_one() -> None:
+    found = json.loads(DASHBOARD.read_text())
+    assert [one["name"] for one in found["templating"]["list"]] == ["datasource", "queue"]
+    assert found["templating"]["list"][0]["type"] == "datasource"
+    taken: set[tuple[int, int]] = set()
+    for panel in found["panels"]:
+        assert panel["datasource"]["uid"] == "${datasource}"
+        assert {"id", "type", "title", "gridPos", "targets", "fieldConfig"} <= set(panel)
+        place = panel["gridPos"]
+        cells = {
+            (place["x"] + across, place["y"] + down)
+            for across in range(place["w"])
+            for down in range(place["h"])
+        }
+        assert not taken & cells and place["x"] + place["w"] <= 24
+        taken |= cells
+    assert len({panel["id"] for panel in found["panels"]}) == len(found["panels"])
+
+
+def test_promtool_takes_the_queries_of_the_dashboard(tmp_path: Path) -> None:
+    made = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries().values())]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": made}]}))
+    promtool("check", "rules", "rules.yml", folder=tmp_path)
+
+
+def test_the_command_of_nagios() -> None:
+    text = (CONTRIB / "nagios" / "asyncmq.cfg").read_text()
+    (line,) = re.findall(r"command_line +(.*)", text)
+    (name,) = re.findall(r"command_name +(.*)", text)
+    (service,) = re.findall(r"check_command +(.*)", text)
+    called, *given = service.split("!")
+    assert called == name
+    for number, value in enumerate(given, 1):
+        line = line.replace(f"$ARG{number}$", value)
+    assert "$" not in line
+    require_parses(line)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_units_of_systemd(unit: Path, tmp_path: Path) -> None:
+    parsed = configparser.ConfigParser(interpolation=None, strict=False)
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read_string(unit.read_text())
+    assert parsed["Unit"]["Description"]
+    if unit.suffix == ".timer":
+        assert unit.with_suffix(".service").exists()
+    else:
+        line = parsed["Service"]["ExecStart"]
+        require_parses(line)
+        if parsed["Service"].get("Restart"):
+            assert parsed["Service"]["SuccessExitStatus"] == "143"
+    if program := shutil.which("systemd-analyze"):
+        for each in UNITS:
+            (tmp_path / each.name).write_text(each.read_text().replace(PROGRAM, sys.executable))
+        done = subprocess.run([program, "verify", unit.name], cwd=tmp_path, capture_output=True, text=True)
+        # Of other units of this machine it may have something to say, too.
+        told = [line for line in done.stderr.splitlines() if "asyncmq" in line]
+        assert not told, told
+
+
+def test_the_crontab() -> None:
+    lines = [line for line in (CONTRIB / "cron" / "asyncmq").read_text().splitlines() if line[:1] in "*"]
+    assert len(lines) == 2
+    for line in lines:
+        *times, user, command = line.split(maxsplit=6)
+        assert all(re.fullmatch(r"\*(/\d+)?", each) for each in times) and user == "nobody"
+        require_parses(command)
+
+
+def test_the_manifests_of_kubernetes() -> None:
+    schema = json.loads((Path(__file__).parent / "kubernetes.json").read_text())
+    validator = Draft202012Validator(schema)
+    kinds = []
+    for path in MANIFESTS:
+        for manifest in yaml.safe_load_all(path.read_text()):
+            problems = [f"{list(error.path)}: {error.message}" for error in validator.iter_errors(manifest)]
+            assert not problems, problems
+            kinds.append(manifest["kind"])
+            for container in containers_in(manifest):
+                require_parses(shlex.join(container["command"]))
+    assert sorted(kinds) == ["CronJob", "Deployment", "Service"]
+
+
+def containers_in(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, list):
+        return [found for each in value for found in containers_in(each)]
+    if not isinstance(value, dict):
+        return []
+    return [
+        *value.get("containers", []),
+        *(found for each in value.values() for found in containers_in(each)),
+    ]
+
+
+def test_the_action_waits_and_checks(server: PrivateRedis, client: redis.Redis, tmp_path: Path) -> None:
+    action = yaml.safe_load((CONTRIB / "github" / "action.yml").read_text())
+    assert set(action) == {"name", "description", "inputs", "runs"}
+    assert action["runs"]["using"] == "composite"
+    steps = action["runs"]["steps"]
+    assert all(set(step) == {"name", "shell", "env", "run"} for step in steps)
+    assert not any("${{" in step["run"] for step in steps), "an input is never text of a script"
+    jobs = [("completed", library.job("c")), ("failed", library.job("f"))]
+    library.with_backend(server.url, lambda opened: library.fill(opened, "a b", jobs))
+    program = tmp_path / "asyncmq-cli"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m asyncmq_cli "$@"\n')
+    program.chmod(0o755)
+
+    def run(**inputs: str) -> list[int]:
+        given = {name: str(one.get("default")) for name, one in action["inputs"].items()}
+        given |= {"redis-url": server.url, "queue": "a b", **inputs}
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        return [
+            subprocess.run(
+                ["bash", "-e", "-c", step["run"]],
+                env={
+                    **environment(None),
+                    "PATH": path,
+                    **{name: filled(text, given) for name, text in step["env"].items()},
+                },
+                capture_output=True,
+                cwd=ROOT,
+            ).returncode
+            for step in steps
+        ]
+
+    assert run() == [0, 1]
+    assert run(thresholds="--max-failed 1 --max-waiting 5") == [0, 0]
+
+
+def filled(text: str, inputs: dict[str, str]) -> str:
+    return re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda found: inputs[found[1]], text)
+
+
+def test_the_page_names_every_file() -> None:
+    page = (CONTRIB / "README.md").read_text()
+    for path in CONTRIB.rglob("*.*"):
+        assert path.suffix in (".md", ".service") or path.name in page, path
