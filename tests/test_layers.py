@@ -98,6 +98,7 @@ VALUES = {
             "schema.codec",
             "schema.job",
             "schema.job_dump",
+            "schema.job_edit",
             "schema.keys",
             "schema.location",
             "schema.rabbitmq",

@@ -132,7 +132,7 @@ LOOKS = frozenset((
     "look", "export", "dump", "log", "logs", "history", "follow", "dashboard", "failed", "dead",
 ))
 CHANGES = frozenset((
-    "add", "cancel", "clean", "drain", "forget", "obliterate", "pause", "record", "remove", "requeue",
+    "add", "cancel", "clean", "drain", "edit", "forget", "obliterate", "pause", "record", "remove", "requeue",
     "rerun", "restore", "resume", "retry", "run", "run-now", "use",
 ))
 # fmt: on

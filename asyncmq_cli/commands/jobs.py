@@ -38,6 +38,7 @@ from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets, wait_limit
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.adding import FromStdinArg, IdOption, OneTaskOption, UniqueOption, add_jobs
+from asyncmq_cli.commands.editing import SetOption, UnsetOption, edit_first, edit_jobs
 from asyncmq_cli.commands.restore import FileArg, restore_jobs
 from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
 from asyncmq_cli.output.formats import DOCUMENTS
@@ -105,6 +106,14 @@ FollowIntervalOption = Annotated[
 ]
 HitStateOption = Annotated[str | None, _chosen_by_state("waiting")]
 StuckStateOption = Annotated[str | None, _chosen_by_state("active")]
+EditBackupOption = Annotated[
+    str | None,
+    option(
+        "--backup",
+        "FILE",
+        "First write what is replaced to this new file, whole and unredacted, for 'jobs restore'.",
+    ),
+]
 ResetOption = Annotated[
     bool,
     typer.Option("--reset", help="Start fresh: created now, no retries used, full time to live."),
@@ -253,6 +262,9 @@ def retry(
     job_ids: JobsArg = None,
     state: DeadStateOption = None,
     reset: ResetOption = False,
+    sets: SetOption = None,
+    unsets: UnsetOption = None,
+    backup: EditBackupOption = None,
     wait: WaitOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
@@ -260,7 +272,8 @@ def retry(
 ) -> None:
     """Put dead jobs back into the queue: those named, or all that a filter finds.
 
-    A filter takes failed jobs, with --state expired those that expired; 'dlq retry' takes both.
+    A filter takes failed jobs, with --state expired those that expired; 'dlq retry' takes both. With --set or
+    --unset the jobs are edited first, as by 'jobs edit'.
 
     \b
     Examples:
@@ -269,6 +282,8 @@ def retry(
       asyncmq jobs retry emails --all --rate 50/s --abort-above 20%
       asyncmq jobs retry emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11 --wait 2m
     """
+    edit = ChangeOptions("edit", reason=reason, dry_run=dry_run, backup=backup)
+    edit_first(session, queue, job_ids, sets or (), unsets or (), edit)
     change_jobs(
         session,
         Targets(queue, job_ids, state, default_state="failed"),
@@ -432,6 +447,33 @@ def remove(
         lambda request: session.job_changes.remove(request, force=force),
         ChangeOptions("remove", reason=reason, dry_run=dry_run, yes=yes, backup=backup),
     )
+
+
+@command(app, "edit", "queues")
+def edit(
+    session: Session,
+    queue: QueueOrJobArg = None,
+    job_ids: JobsArg = None,
+    sets: SetOption = None,
+    unsets: UnsetOption = None,
+    backup: EditBackupOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Edit the arguments and options of jobs that wait, are delayed or dead. They stay where they are.
+
+    Without --set and --unset, a single job is opened in $VISUAL or $EDITOR as JSON, secrets included, and
+    what was changed is shown before it is stored. The audit trail keeps what was replaced; 'jobs restore'
+    takes an edit with a backup back, as long as the job is as the edit left it.
+
+    \b
+    Examples:
+      asyncmq jobs edit emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11 --set kwargs.to=a@b.c --unset kwargs.cc
+      asyncmq jobs edit emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11 --set 'args[0]=7' --backup edit.ndjson
+    """
+    options = ChangeOptions("edit", reason=reason, dry_run=dry_run, yes=yes, destructive=False, backup=backup)
+    edit_jobs(session, queue, job_ids, sets or (), unsets or (), options)
 
 
 @command(app, "restore", "pace")

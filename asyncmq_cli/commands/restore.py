@@ -34,7 +34,7 @@ def restore_jobs(
     ids = words(session, job_ids) if job_ids else None
     with Backup(file) as backup:
         if ids is not None:
-            known = {entry.id for entry in backup.entries.values()}
+            known = {entry.id for entry in backup.entries.values()} | {edit.id for edit in backup.edits}
             ids = [job_id if job_id in known else job_id.strip() or job_id for job_id in ids]
         _warn(session, backup, whole=ids is None)
         chosen = session.restores.chosen(backup)
@@ -64,31 +64,32 @@ def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Seq
     by_queue: dict[str, list[Entry]] = {}
     for entry in chosen:
         by_queue.setdefault(entry.queue, []).append(entry)
+    beside = _beside_jobs(backup)
     confirmation = confirm.Confirmation(
         "restore",
         {queue: [entry.id for entry in entries] for queue, entries in by_queue.items()},
         Counter(entry.state for entry in chosen),
-        remarks=[*_beside_jobs(backup), *remarks],
+        remarks=[*([f"and {beside}"] if beside else []), *remarks],
     )
-    if not chosen and backup.parts:
-        queues = ", ".join(sorted({part.queue for part in backup.parts}))
-        deed = f"restore what queue {queues} had beside its jobs"
-        confirm.ask_about(session, [], f"R{deed[1:]}?", deed, remarks=confirmation.remarks)
+    if not chosen and beside:
+        queues = ", ".join(sorted({part.queue for part in backup.parts} | {e.queue for e in backup.edits}))
+        deed = f"restore {beside} in {queues}"
+        confirm.ask_about(session, [], f"R{deed[1:]}?", deed, remarks=remarks)
         return
     in_order = [entry for entries in by_queue.values() for entry in entries]
     confirm.ask(session, confirmation, lambda some: session.restores.heads(backup, in_order[: len(some)]))
 
 
-def _beside_jobs(backup: Backup) -> list[str]:
-    """What queues had beside their jobs, in words."""
-    from collections import Counter
-
+def _beside_jobs(backup: Backup) -> str:
+    """What queues had beside their jobs, and the edits, in words; empty if there is nothing."""
     from asyncmq_cli.models.queue_parts import names_of
+    from asyncmq_cli.output.tables.tables import counted
 
     counts: Counter[str] = Counter()
     for part in backup.parts:
         counts[part.name] += part.count
-    return [f"and {names_of(counts)}"] if counts else []
+    edits = counted(len(backup.edits), "edit") if backup.edits else None
+    return ", ".join(filter(None, (names_of(counts), edits)))
 
 
 def _warn(session: Session, backup: Backup, *, whole: bool) -> None:

@@ -87,6 +87,7 @@ CHANGING: dict[str, list[list[str]]] = {
     "jobs run-now": [["emails", "f1"]],
     "jobs rerun": [["emails", "done-1"]],
     "repeatables run": [["emails", "--task", "app.digest"]],
+    "jobs edit": [["emails", "f1", "--set", "kwargs.to=a@b.c"], ["emails", "f1", "--unset", "kwargs.nope"]],
     "jobs requeue": [["emails", "running-1", "--force", "--yes"], ["emails", "f1", "--yes"]],
     "jobs retry": [
         ["emails", "f1"],

@@ -73,6 +73,7 @@ CHANGES: dict[str, Args] = {
     "remove with a backup": ("jobs", "remove", QUEUE, "late", "--yes", "--backup", str(NEW_BACKUP)),
     "restore": ("jobs", "restore", LOST, "--yes"),
     "cancel": ("jobs", "cancel", QUEUE, "soon", "--yes"),
+    "edit": ("jobs", "edit", QUEUE, "dead", "--set", "args[0]=7"),
     "requeue": ("jobs", "requeue", QUEUE, "running", "--force", "--yes"),
     "add": ("jobs", "add", QUEUE, "--task", "app.new", "--id", "new-1"),
     "run now": ("jobs", "run-now", QUEUE, "late"),

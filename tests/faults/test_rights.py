@@ -104,6 +104,7 @@ ASKED_BESIDE: dict[Args, set[str]] = {
     **{("jobs", verb): {"evalsha"} for verb in ("add", "run-now", "rerun")},
     ("repeatables", "run"): {"evalsha"},
     ("queues", "clean"): {"evalsha"},
+    ("jobs", "edit"): {"evalsha"},
 }
 
 KINDS = sorted({kind_of(args) for args in CHANGING.values()})

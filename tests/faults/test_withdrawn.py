@@ -51,6 +51,7 @@ ALL_CHANGES: dict[str, Args] = {
 }
 # At least one for each script.
 OF_EACH_SCRIPT = (
+    "edit",
     *("retry", "retry large", "remove child", "remove with a backup", "cancel late", "restore", "pause"),
     *("add", "run now", "requeue", "resume", "repeatables pause", "repeatables remove", "retry many"),
     *(name for name in ALL_CHANGES if name.startswith("repair ")),

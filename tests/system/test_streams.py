@@ -44,6 +44,7 @@ SAMPLES: dict[str, tuple[int, tuple[str, ...]]] = {
     "jobs list": (0, (QUEUE, "--state", "all", "--ndjson")),
     "jobs show": (4, (QUEUE, "nosuch")),
     "jobs retry": (0, (QUEUE, "--all", "--dry-run")),
+    "jobs edit": (2, (QUEUE, "dead")),
     "jobs remove": (5, (QUEUE, "-")),
     "jobs restore": (1, ("-", "--yes")),
     "jobs cancel": (1, (QUEUE, "done", "soon", "--dry-run")),

@@ -18,6 +18,7 @@ import orjson
 
 from asyncmq_cli.models.queue_parts import PLURALS, QueuePart
 from asyncmq_cli.storage.schema.job_dump import JobDump, Members
+from asyncmq_cli.storage.schema.job_edit import JobEdit, Texts
 from asyncmq_cli.storage.schema.keys import PLACES
 
 VERSION = 1
@@ -71,6 +72,24 @@ def part_line(run: str, part: QueuePart) -> bytes:
     return orjson.dumps(line) + b"\n"
 
 
+def edit_line(run: str, edit: JobEdit) -> bytes:
+    """The line of a job that this run is about to edit."""
+    line = {
+        "backup": VERSION,
+        "run": run,
+        "queue": as_text(edit.queue),
+        "id": as_text(edit.id),
+        "place": edit.place,
+        "before": _texts_line(edit.before),
+        "after": _texts_line(edit.after),
+    }
+    return orjson.dumps(line) + b"\n"
+
+
+def _texts_line(texts: Texts) -> dict[str, Any]:
+    return {field.name: as_text(getattr(texts, field.name)) for field in fields(Texts)}
+
+
 def outcome_line(outcome: Outcome) -> bytes:
     """The line with the outcome of a batch."""
     line = {
@@ -83,7 +102,7 @@ def outcome_line(outcome: Outcome) -> bytes:
     return orjson.dumps(line) + b"\n"
 
 
-def read_line(line: bytes) -> tuple[str, JobDump | QueuePart] | Outcome:
+def read_line(line: bytes) -> tuple[str, JobDump | QueuePart | JobEdit] | Outcome:
     """The run that removed a job or a part of a queue, and what it removed; or an outcome. Raises
     BadLine."""
     try:
@@ -103,6 +122,8 @@ def read_line(line: bytes) -> tuple[str, JobDump | QueuePart] | Outcome:
         return Outcome(run, _bytes(data, "queue"), removed, kept)
     if "part" in data:
         return run, _part(data)
+    if "after" in data:
+        return run, _edit(data)
     found: dict[str, Any] = {
         **{name: _bytes(data, name) for name in _REQUIRED},
         **{name: None if data.get(name) is None else _bytes(data, name) for name in _VALUES},
@@ -111,6 +132,21 @@ def read_line(line: bytes) -> tuple[str, JobDump | QueuePart] | Outcome:
         **{name: _names(data, name) for name in _SETS},
     }
     return run, JobDump(**found)
+
+
+def _edit(data: Mapping[str, Any]) -> JobEdit:
+    place = data.get("place")
+    if place not in PLACES:
+        raise BadLine("its 'place' is none of a job")
+    before, after = (_texts(data, name) for name in ("before", "after"))
+    return JobEdit(_bytes(data, "queue"), _bytes(data, "id"), place, before, after)
+
+
+def _texts(data: Mapping[str, Any], name: str) -> Texts:
+    texts = data.get(name)
+    if not isinstance(texts, dict):
+        raise BadLine(f"its {name!r} is not an object")
+    return Texts(*(_bytes(texts, field.name) for field in fields(Texts)))
 
 
 def _part(data: Mapping[str, Any]) -> QueuePart:

@@ -10,17 +10,16 @@ import tempfile
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.models.queue_parts import QueuePart
 from asyncmq_cli.services.backup.format import BadLine, Outcome, is_cut, read_line
+from asyncmq_cli.storage.schema.job_dump import JobDump
+from asyncmq_cli.storage.schema.job_edit import JobEdit
 from asyncmq_cli.storage.schema.keys import to_bytes, to_text
 from asyncmq_cli.storage.schema.location import job_of
 from asyncmq_cli.system.files import open_file
-
-if TYPE_CHECKING:
-    from asyncmq_cli.storage.schema.job_dump import JobDump
 
 STANDARD_INPUT = "-"
 _LONGEST_LINE = 1024 * 1024 * 1024
@@ -73,22 +72,35 @@ class PartEntry:
     queue: str
     name: str
     count: int
-    line: int
     run: str
+    line: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class EditEntry:
+    """A line that has what a job was before and after an edit."""
+
+    queue: str
+    id: str
+    run: str
+    line: int
+    offset: int
 
 
 class Backup:
     """A checked backup; a context manager.
 
-    `entries` has the last line of each job, in the order of the file, and `parts` what there is beside
-    jobs. `cut_line` is the number of an
-    incomplete last line, which a killed run leaves behind.
+    `entries` has the last line of each job, in the order of the file, `parts` what there is beside jobs,
+    and `edits` the edits of jobs. `cut_line` is the number of an incomplete last line, which a killed run
+    leaves behind.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.entries: dict[tuple[bytes, bytes], Entry] = {}
         self.parts: list[PartEntry] = []
+        self.edits: list[EditEntry] = []
         self.cut_line: int | None = None
         try:
             self._file = _opened(path)
@@ -113,18 +125,35 @@ class Backup:
         for number, line in self._lines():
             if number in lines:
                 found = self._read(number, line)
-                if isinstance(found, Outcome) or isinstance(found[1], QueuePart):
-                    raise BadBackup(self.path, number, "the file has changed meanwhile")
+                if isinstance(found, Outcome) or not isinstance(found[1], JobDump):
+                    raise self._changed(number)
                 yield found[1]
 
     def part(self, entry: PartEntry) -> QueuePart:
         """The part on that line. Raises BadBackup if the file has changed since the check."""
-        for number, line in self._lines():
-            if number == entry.line:
-                found = self._read(number, line)
-                if not isinstance(found, Outcome) and isinstance(found[1], QueuePart):
-                    return found[1]
-        raise BadBackup(self.path, entry.line, "the file has changed meanwhile")
+        found = self._read_at(entry)
+        if not isinstance(found, QueuePart):
+            raise self._changed(entry.line)
+        return found
+
+    def edit(self, entry: EditEntry) -> JobEdit:
+        """The same for an edit."""
+        found = self._read_at(entry)
+        if not isinstance(found, JobEdit):
+            raise self._changed(entry.line)
+        return found
+
+    def _read_at(self, entry: PartEntry | EditEntry) -> JobDump | QueuePart | JobEdit | None:
+        try:
+            self._file.seek(entry.offset)
+            line = self._file.readline(_LONGEST_LINE)
+        except OSError as exc:
+            raise NoSuchBackup(self.path, exc) from exc
+        found = self._read(entry.line, line)
+        return None if isinstance(found, Outcome) else found[1]
+
+    def _changed(self, number: int) -> BadBackup:
+        return BadBackup(self.path, number, "the file has changed meanwhile")
 
     def _check(self) -> None:
         for number, line in self._lines():
@@ -139,15 +168,21 @@ class Backup:
                 self._apply_outcome(found)
                 continue
             run, parts = found
-            if isinstance(parts, QueuePart):
-                queue = to_text(parts.queue)
-                self.parts.append(PartEntry(queue, parts.name, len(parts.elements), number, run))
+            if not isinstance(parts, JobDump):
+                self._add(run, parts, number, self._file.tell() - len(line))
                 continue
             # The order is that of the last lines.
             self.entries.pop((parts.queue, parts.id), None)
             state = sys.intern(job_of(parts).status)
             entry = Entry(to_text(parts.queue), to_text(parts.id), number, run, state)
             self.entries[parts.queue, parts.id] = entry
+
+    def _add(self, run: str, found: QueuePart | JobEdit, number: int, offset: int) -> None:
+        queue = to_text(found.queue)
+        if isinstance(found, QueuePart):
+            self.parts.append(PartEntry(queue, found.name, len(found.elements), run, number, offset))
+        else:
+            self.edits.append(EditEntry(queue, to_text(found.id), run, number, offset))
 
     def _apply_outcome(self, outcome: Outcome) -> None:
         for removed, job_ids in ((True, outcome.removed), (False, outcome.kept)):
@@ -171,7 +206,7 @@ class Backup:
         except OSError as exc:
             raise NoSuchBackup(self.path, exc) from exc
 
-    def _read(self, number: int, line: bytes) -> tuple[str, JobDump | QueuePart] | Outcome:
+    def _read(self, number: int, line: bytes) -> tuple[str, JobDump | QueuePart | JobEdit] | Outcome:
         try:
             return read_line(line)
         except BadLine as exc:

@@ -12,7 +12,7 @@ from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
 from asyncmq_cli.exit_status import ExitStatus
 from asyncmq_cli.models.queue_parts import names_of
 from asyncmq_cli.models.values import chunked
-from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup, Entry, PartEntry
+from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup, EditEntry, Entry, PartEntry
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused, source_of
 from asyncmq_cli.services.changes.jobs import BulkOptions
 from asyncmq_cli.services.changes.runner import Attempt
@@ -95,7 +95,7 @@ class Restorer(JobRunner):
     def restore(self, request: RestoreRequest, chosen: Sequence[Entry]) -> ChangeReport:
         """Restore what was requested; `chosen` is what a restore of the whole backup tries."""
         queues = {entry.queue for entry in request.backup.entries.values()}
-        queues |= {entry.queue for entry in request.backup.parts}
+        queues |= {part.queue for part in request.backup.parts} | {e.queue for e in request.backup.edits}
         queue = queues.pop() if len(queues) == 1 else None
 
         def run(stop: Stop) -> None:
@@ -109,11 +109,24 @@ class Restorer(JobRunner):
             self._put_back(request.backup, first, stop)
             self._execute(self._batches(self._planned(request.backup, lines, marked)), stop)
             self._put_back(request.backup, [part for part in parts if part.name == "repeatables"], stop)
+            # The last edit of a job is taken back first.
+            self._execute(self._batches(self._edits(request.backup, reversed(edits))), stop)
 
-        count = (
-            len(request.job_ids) if request.job_ids is not None else len(chosen) + len(request.backup.parts)
-        )
-        return self.report(queue, run, count)
+        backup, named = request.backup, request.job_ids
+        edits = [edit for edit in backup.edits if named is None or edit.id in named]
+        whole = len(chosen) + len(backup.parts) + len(edits)
+        return self.report(queue, run, whole if named is None else len(named))
+
+    def _edits(self, backup: Backup, entries: Iterable[EditEntry]) -> Iterator[Planned | Refused]:
+        """The edits that take these back, as long as the jobs are as those left them."""
+        for entry in entries:
+            attempt = Attempt(self, entry.queue, entry.id)
+            attempt.details |= {"run": entry.run, "edit": True}
+            try:
+                change = self.store.changes.edit(backup.edit(entry).reversed, attempt.draft())
+                yield attempt, change, None
+            except ChangeRefused as exc:
+                yield attempt, exc
 
     def _put_back(self, backup: Backup, parts: Sequence[PartEntry], stop: Stop) -> None:
         """Put back what a queue had beside its jobs; what is there already stays as it is."""
@@ -135,8 +148,9 @@ class Restorer(JobRunner):
         by_id: dict[str, list[Entry]] = {}
         for entry in request.backup.entries.values():
             by_id.setdefault(entry.id, []).append(entry)
+        edited = {entry.id for entry in request.backup.edits}
         for job_id in dict.fromkeys(request.job_ids or ()):
-            if job_id not in by_id:
+            if job_id not in by_id and job_id not in edited:
                 missing = JobNotInBackup(request.backup.path, job_id)
                 self._refused(Attempt(self, queue, job_id), missing)
             yield from by_id.get(job_id, ())

@@ -12,12 +12,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, UsageProblem
-from asyncmq_cli.services.backup.format import Outcome, job_line, outcome_line, part_line
+from asyncmq_cli.services.backup.format import Outcome, edit_line, job_line, outcome_line, part_line
 from asyncmq_cli.storage.schema.keys import to_bytes, to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.queue_parts import QueuePart
     from asyncmq_cli.storage.schema.job_dump import JobDump
+    from asyncmq_cli.storage.schema.job_edit import JobEdit
 
 
 class BackupExists(UsageProblem):
@@ -98,6 +99,10 @@ class BackupWriter:
     def write_part(self, part: QueuePart) -> None:
         """The same for what a queue has beside its jobs."""
         self._append(part_line(self.run, part), sync=True)
+
+    def write_edits(self, edits: Sequence[JobEdit]) -> None:
+        """The same for jobs that are about to be edited."""
+        self._append(b"".join(edit_line(self.run, edit) for edit in edits), sync=True)
 
     def record_outcome(self, queue: str, *, removed: Sequence[str], kept: Sequence[str]) -> None:
         """Write the outcome of a batch. Without it, a restore reads the audit trail instead."""

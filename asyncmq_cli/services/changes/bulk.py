@@ -74,6 +74,8 @@ class JobRunner(Runner):
     jobs are written to it before their removal is sent."""
 
     backup: BackupWriter | None = None
+    edit_backup: BackupWriter | None = None
+    """For edits, of which only the texts are kept that they replace."""
     throttle = Throttle(None)
     watch: Callable[[str, Sequence[str]], None] | None = None
     at_end: Callable[[Stop], None] | None = None
@@ -262,6 +264,8 @@ class JobRunner(Runner):
         self.spend(len(batch))
         if self.backup is not None:
             self.backup.write_jobs([change.location.dump for _, change, _ in batch if change.location.dump])
+        if self.edit_backup is not None:
+            self.edit_backup.write_edits([change.edit for _, change, _ in batch if change.edit])
         self.in_flight = [attempt for attempt, _, _ in batch]
         self._sent_batch = batch, self.store.changes.send([change for _, change, _ in batch])
         if self.backup is not None:

@@ -17,20 +17,24 @@ from asyncmq_cli.services.backup.writer import BackupWriter
 from asyncmq_cli.services.changes.bulk import Decision, JobRunner, source_of
 from asyncmq_cli.services.changes.runner import Attempt, Stop
 from asyncmq_cli.services.jobs import lookup
+from asyncmq_cli.storage.schema.codec import dumps
 from asyncmq_cli.storage.schema.job import has_pending_parents
 from asyncmq_cli.storage.schema.keys import PLACES
-from asyncmq_cli.storage.schema.records import copied, whole_record
+from asyncmq_cli.storage.schema.records import copied, edited, whole_record
 from asyncmq_cli.storage.write.job_changes import Change, marked_cancelled
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.services.changes.edits import Edit
     from asyncmq_cli.services.changes.selection import Selection
     from asyncmq_cli.storage.schema.location import Location
     from asyncmq_cli.storage.store import Store
 
 Noun = Literal["job", "dlq", "queue"]
 _SOURCES = {"dlq": "dlq.bulk", "queue": "queues.detail"}
+_MOST_KEPT = 16 * 1024
+"""Characters of replaced values that an audit event holds."""
 _COPYABLE = ("completed", "cancelled")
 
 
@@ -127,6 +131,47 @@ class JobChangeService:
             runner.backup = backup
             decide = self._removal(request, force=force)
             return runner.obliterate(request.queue or "", request.selection, decide, force=force)
+
+    def edit(self, request: ChangeRequest, edits: Sequence[Edit]) -> ChangeReport:
+        """Set and take away values in jobs that wait, are delayed or dead. With a backup, `jobs restore`
+        takes it back."""
+        from asyncmq_cli.services.changes.edits import applied, before
+
+        def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
+            edit = edited(location, lambda record: applied(record, edits))
+            replaced = before(whole_record(location), edits)
+            if len(dumps(replaced)) <= _MOST_KEPT:
+                attempt.details["before"] = replaced
+            elif request.backup is None:
+                raise ChangeRefused(
+                    "edit_too_large",
+                    f"what is replaced in job {location.id!r} is too large for the audit trail",
+                    hint="--backup FILE keeps it",
+                )
+            note = None if edit.before != edit.after else "nothing changes in it"
+            return self._store.changes.edit(edit, attempt.draft()), note
+
+        details: dict[str, Any] = {
+            "set": {edit.text: edit.value for edit in edits if not edit.removes},
+            "unset": [edit.text for edit in edits if edit.removes],
+        }
+        with self._backup(request) as backup:
+            runner = self._runner("edit", request, {**details, **_of_removal(backup, force=False)})
+            runner.edit_backup = backup
+            return self._run(runner, request, PLACES, decide)
+
+    def editable(self, queue: str, job_id: str) -> dict[str, Any]:
+        """The fields of a job that may be edited. Raises AdminError if it cannot be."""
+        from asyncmq_cli.services.changes.edits import editable
+
+        lookup.require_queue(self._store, queue)
+        (location,) = self._store.locate(queue, [job_id], PLACES)
+        if location.problem is not None:
+            raise location.problem
+        if not location.exists:
+            raise lookup.job_not_found(self._store, queue, job_id)
+        edited(location, dict)
+        return editable(whole_record(location))
 
     def parts_of(self, queue: str) -> str | None:
         """What the queue has beside its jobs, in words. Raises WrongType."""

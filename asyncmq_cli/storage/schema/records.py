@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import ChangeRefused
@@ -11,9 +11,13 @@ from asyncmq_cli.storage.schema.codec import (
     CorruptData,
     TooLarge,
     decode_record,
+    dumps,
+    encode_record,
     is_too_large,
     with_payload,
 )
+from asyncmq_cli.storage.schema.job_edit import JobEdit, Texts
+from asyncmq_cli.storage.schema.keys import PLACES, to_bytes
 from asyncmq_cli.storage.schema.location import decoded
 
 if TYPE_CHECKING:
@@ -123,6 +127,30 @@ def cancelled(location: Location) -> dict[str, Any]:
     record.update(status="cancelled", delay_until=None)
     record.pop("result", None)
     return record
+
+
+def edited(location: Location, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> JobEdit:
+    """The edit of a job that makes `change` of its record, and of its member where that holds the whole job.
+    Raises ChangeRefused unless it waits, is delayed or dead, in one place."""
+    members = [(place, member) for place in PLACES for member in location.members[place]]
+    if location.active or len(members) != 1:
+        where = "in several places" if len(members) > 1 else location.job.status
+        raise ChangeRefused(
+            "job_not_editable",
+            f"job {location.id!r} is {where}: only a job that waits, is delayed or dead can be edited",
+        )
+    ((place, member),) = members
+    text, payload = encode_record(change(whole_record(location)))
+    new_member = member
+    if member.lstrip()[:1] == b"{":
+        new_member = dumps(change(member_of(member, location.id))).encode()
+    return JobEdit(
+        to_bytes(location.queue),
+        to_bytes(location.id),
+        place,
+        Texts(member, location.record or b"", location.payload or b""),
+        Texts(new_member, text.encode(), (payload or "").encode()),
+    )
 
 
 def record_of(location: Location) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from asyncmq_cli.storage.write.scripts import (
     ADD,
     CANCEL,
     DONE,
+    EDIT,
     PAUSE,
     QUEUE_FORGET,
     REMOVE,
@@ -50,6 +51,7 @@ from asyncmq_cli.storage.write.scripts import (
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.schema.job_dump import JobDump
+    from asyncmq_cli.storage.schema.job_edit import JobEdit
     from asyncmq_cli.storage.write.audit_stream import AuditLog, EventDraft
 
 # The return codes of the changes of a job, as the scripts' headers give them.
@@ -85,6 +87,8 @@ class Change:
     call: Call
     parents: Sequence[str] = ()
     """The parents whose sets of children are left to `finish`."""
+    edit: JobEdit | None = None
+    """What is replaced, for a backup."""
 
     @property
     def size(self) -> int:
@@ -241,6 +245,18 @@ class Changes:
             return Change(location, Call(REMOVE, used, [*args, ""]), later)
         args += _backed_up(location.dump, at_once)
         return Change(location, Call(REMOVE, used, args, WITH_BACKUP), later)
+
+    def edit(self, edit: JobEdit, draft: EventDraft) -> Change:
+        """Replace the texts of a job, which stays where it is. Raises ChangeRefused."""
+        location = Location(to_text(edit.queue), to_text(edit.id))
+        keys = keys_of(location.queue)
+        require_own_record(keys, location.id)
+        record, payload, ids, _, _, active = keys.of_job(location.id)
+        used = [getattr(keys, edit.place), record, payload, ids, active, AUDIT_STREAM]
+        old, new = edit.before, edit.after
+        texts = [old.member, new.member, old.record, new.record, old.payload, new.payload]
+        args = [edit.id, *texts, self._audit.maxlen, draft.encode()]
+        return Change(location, Call(EDIT, used, args), edit=edit)
 
     def require_removal(self, queue: str) -> None:
         """Raise Redis' refusal of anything that the removal of a job would do."""

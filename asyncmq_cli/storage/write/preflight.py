@@ -110,6 +110,14 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
         _STREAM,
         _on(_HAS_FIELD, _SET_FIELD),
     ),
+    "edit": (
+        _on(_SCORE, _LIST, _UNLIST),
+        _on("GET", _WRITE),
+        _on("GET", _WRITE, "DEL"),
+        _on(_IS_MEMBER),
+        _on(_HAS_FIELD),
+        _STREAM,
+    ),
     "cancel": (
         *(_on(_SCORE, _UNLIST),) * 2,
         _on("GET", _WRITE),

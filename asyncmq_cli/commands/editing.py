@@ -1,0 +1,130 @@
+"""Editing jobs: by options, or a single one in an editor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from asyncmq_cli.cli import confirm
+from asyncmq_cli.cli.bulk import change_jobs
+from asyncmq_cli.cli.jobs_meant import named_jobs, one_job
+from asyncmq_cli.cli.params import option
+from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import ChangeOptions, Targets
+from asyncmq_cli.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from asyncmq_cli.services.changes.edits import Edit
+
+SetOption = Annotated[
+    list[str] | None,
+    option(
+        "--set",
+        "PATH=VALUE",
+        "Set a value: kwargs.to=a@b.c, args[0]=7. It is JSON, else a text; may be given several times.",
+    ),
+]
+UnsetOption = Annotated[
+    list[str] | None, option("--unset", "PATH", "Take a value away: kwargs.cc; may be given several times.")
+]
+
+
+def edit_jobs(
+    session: Session,
+    queue: str | None,
+    job_ids: list[str] | None,
+    sets: Sequence[str],
+    unsets: Sequence[str],
+    options: ChangeOptions,
+) -> None:
+    from asyncmq_cli.services.changes import edits as parsing
+
+    edits = parsing.parse(sets, unsets)
+    if not edits:
+        if job_ids and len(job_ids) > 1:
+            raise UsageProblem("an editor takes one job", hint="--set and --unset edit several")
+        queue, job_id = one_job(session, queue, job_ids[0] if job_ids else None)
+        job_ids, edits = [job_id], _by_editor(session, queue, job_id, options)
+    if edits:
+        change_jobs(
+            session,
+            Targets(queue, job_ids),
+            lambda request: session.job_changes.edit(request, edits),
+            options,
+        )
+
+
+def edit_first(
+    session: Session,
+    queue: str | None,
+    job_ids: list[str] | None,
+    sets: Sequence[str],
+    unsets: Sequence[str],
+    options: ChangeOptions,
+) -> None:
+    """Edit jobs before another change. Reports and raises only if that fails."""
+    from asyncmq_cli.services.changes import edits as parsing
+    from asyncmq_cli.services.changes.jobs import ChangeRequest
+
+    edits = parsing.parse(sets, unsets)
+    if not edits:
+        if options.backup is not None:
+            raise UsageProblem("--backup goes with --set or --unset")
+        return
+    if not job_ids and queue is None:
+        raise UsageProblem("--set and --unset go with ids", hint="they say the same of every job")
+    if options.backup is not None:
+        from asyncmq_cli.services.backup.writer import require_new
+
+        require_new(options.backup)
+    queue, chosen = named_jobs(session, queue, job_ids or [])
+    request = ChangeRequest(queue, chosen, options.reason, options.dry_run, backup=options.backup)
+    report = session.job_changes.edit(request, edits)
+    if report.interrupted is not None or report.failed:
+        session.report(report)
+
+
+def _by_editor(session: Session, queue: str, job_id: str, options: ChangeOptions) -> list[Edit]:
+    """The edits that a person makes in $VISUAL or $EDITOR; none if nothing was changed."""
+    import difflib
+
+    import click
+
+    from asyncmq_cli.services.changes.edits import difference
+
+    if not confirm.can_ask():
+        raise UsageProblem("--set or --unset is missing, and there is no terminal for an editor")
+    record = session.job_changes.editable(queue, job_id)
+    before = json.dumps(record, indent=2) + "\n"
+    try:
+        after = click.edit(before, extension=".json")
+    except click.ClickException as exc:
+        raise UsageProblem(
+            f"the editor failed: {exc.message}", hint="VISUAL or EDITOR names another"
+        ) from exc
+    edited = _object(before if after is None else after)
+    edits = difference(record, edited)
+    if not edits:
+        session.out.remark("note", "nothing was changed")
+        return []
+    lines = list(difflib.unified_diff(before.splitlines(), _lines(edited), "stored", "edited", lineterm=""))
+    if not (options.yes or options.dry_run):
+        confirm.ask_about(
+            session, lines, f"Edit job {job_id} in {queue}?", f"edit job {job_id!r} in {queue!r}"
+        )
+    return edits
+
+
+def _lines(value: Any) -> list[str]:
+    return json.dumps(value, indent=2).splitlines()
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise UsageProblem(f"the edited text is not JSON: {exc}; nothing was changed") from exc
+    if not isinstance(found, dict):
+        raise UsageProblem("the edited text is not a JSON object; nothing was changed")
+    return found
