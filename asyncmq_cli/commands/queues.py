@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncmq_cli.cli import watch
+from asyncmq_cli.cli.ages import interval
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.bulk import change_jobs
 from asyncmq_cli.cli.decorators import command
@@ -51,6 +52,7 @@ SortOption = Annotated[
 ]
 
 
+PauseOption = Annotated[str | None, option("--for", "DURATION", "Resume by itself after this time: 30m, 2h.")]
 CleanedStateOption = Annotated[
     str,
     option(
@@ -175,15 +177,37 @@ def show(session: Session, queue: QueueArg) -> None:
 
 @command(app, "pause")
 def pause(
-    session: Session, queues: QueuesArg, reason: ReasonOption = None, dry_run: DryRunOption = False
+    session: Session,
+    queues: QueuesArg,
+    span: PauseOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Pause queues: workers finish the jobs that they run and take no new ones.
 
+    With --for Redis itself ends the pause, whether or not anybody looks. A pause that is there already stays
+    as it is.
+
     \b
-    Example:
+    Examples:
       asyncmq queues pause emails reports --reason "mail server is down"
+      asyncmq queues pause emails --for 30m
     """
-    session.report(session.queues.pause(queue_names(session, queues), reason=reason, dry_run=dry_run))
+    from asyncmq_cli.output.text.times import duration
+
+    seconds = None if span is None else interval("--for", span, 1.0)
+    names = queue_names(session, queues)
+    report = session.queues.pause(names, reason=reason, dry_run=dry_run, seconds=seconds)
+    session.report(report)
+    paused = any(result.error is None and result.note is None for result in report.results)
+    if paused and seconds is not None and not dry_run and not session.out.for_programs:
+        session.out.remark("note", f"the pause ends by itself in {duration(seconds)}; {_look_again(session)}")
+
+
+def _look_again(session: Session) -> str:
+    """When workers see the end of a pause."""
+    every = session.config.stalled_check_interval
+    return _RESUMED + (f"{every:g} s" if every else _UNKNOWN_INTERVAL)
 
 
 @command(app, "resume")
@@ -200,8 +224,7 @@ def resume(
     session.report(report)
     resumed = any(result.error is None and result.note is None for result in report.results)
     if resumed and not dry_run and not session.out.for_programs:
-        interval = session.config.stalled_check_interval
-        session.out.remark("note", _RESUMED + (f"{interval:g} s" if interval else _UNKNOWN_INTERVAL))
+        session.out.remark("note", _look_again(session))
 
 
 @command(app, "drain", "pace")

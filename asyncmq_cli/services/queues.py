@@ -58,9 +58,12 @@ class QueueService:
         require_queue(self._store, queue)
         return self._store.queues.stats(queue, self._store.now(), fields)
 
-    def pause(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
-        """Keep workers from taking jobs. A queue that is already paused is a success with a note."""
-        return self._set("queue.pause", queues, reason=reason, dry_run=dry_run, paused=True)
+    def pause(
+        self, queues: Sequence[str], *, reason: str | None, dry_run: bool, seconds: float | None = None
+    ) -> ChangeReport:
+        """Keep workers from taking jobs, for so many seconds or until it is resumed. A queue that is already
+        paused is a success with a note."""
+        return self._set("queue.pause", queues, reason=reason, dry_run=dry_run, paused=True, seconds=seconds)
 
     def resume(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
         """Let workers take jobs again. A queue that is not paused is a success with a note."""
@@ -89,11 +92,19 @@ class QueueService:
         return runner.queues(queues, attempt)
 
     def _set(
-        self, action: str, queues: Sequence[str], *, reason: str | None, dry_run: bool, paused: bool
+        self,
+        action: str,
+        queues: Sequence[str],
+        *,
+        reason: str | None,
+        dry_run: bool,
+        paused: bool,
+        seconds: float | None = None,
     ) -> ChangeReport:
         from asyncmq_cli.services.changes.runner import Runner
 
-        runner = Runner(self._store, action, SOURCE, reason=reason, dry_run=dry_run)
+        details = {} if seconds is None else {"for_seconds": seconds}
+        runner = Runner(self._store, action, SOURCE, reason=reason, dry_run=dry_run, details=details)
         changes = self._store.changes
 
         def attempt(attempt: Attempt, queue: str) -> str | None:
@@ -103,7 +114,8 @@ class QueueService:
                 would = "is paused already" if paused else "is not paused"
                 return f"{would}; nothing would change" if same else None
             unchanged = "was paused already; nothing changed" if paused else "was not paused; nothing changed"
-            change = changes.pause if paused else changes.resume
-            return None if change(queue, attempt.draft()) else unchanged
+            draft = attempt.draft()
+            done = changes.pause(queue, draft, seconds) if paused else changes.resume(queue, draft)
+            return None if done else unchanged
 
         return runner.queues(queues, attempt)

@@ -9,8 +9,10 @@ import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run
+from tests.demo.processes import eventually
 from tests.support import library
 from tests.support.terminal import on_terminal
+from tests.support.workers import napping, working
 
 NOTE = "again after their stalled_check_interval: up to 60 s"
 
@@ -100,3 +102,22 @@ def test_jobs_of_a_silent_worker_are_a_problem_once_whatever_the_format(
         *("overview", "jobdist", "metrics", "queues", "workers", "latest_jobs", "latest_queues"),
         *("latest_jobs_partial", "problems", "causes", "causes_latest", "causes_queues_left_out"),
     ]
+
+
+def test_a_pause_for_a_time_ends_by_itself_and_a_real_worker_goes_on(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    library.with_backend(server.url, lambda opened: library.put(opened, "mail", "waiting", napping("a")))
+    assert cli("queues", "pause", "mail", "--for", "soon").code == 2
+    assert cli("queues", "pause", "mail", "--for", "0").code == 2
+    paused = cli("queues", "pause", "mail", "--for", "1h")
+    assert paused.code == 0 and "ends by itself in 1h" in paused.stderr and NOTE in paused.stderr
+    assert 3_000_000 < client.pttl("queue:mail:paused") <= 3_600_000
+    assert library.events(client)[-1]["details"]["for_seconds"] == 3600
+    assert "was paused already" in cli("queues", "pause", "mail", "--for", "1s").stdout
+    assert client.pttl("queue:mail:paused") > 3_000_000
+    assert cli("queues", "resume", "mail").code == 0
+    assert cli("queues", "pause", "mail", "--for", "1s").code == 0
+    with working(server.url):
+        assert eventually(lambda: client.hget("jobs:mail:states", "a") == b"completed")
+    assert not client.exists("queue:mail:paused")

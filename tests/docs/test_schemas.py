@@ -77,7 +77,7 @@ READING: dict[str, list[list[str]]] = {
     "help": [[], ["jobs", "retry"]],
 }
 CHANGING: dict[str, list[list[str]]] = {
-    "queues pause": [["emails"], ["emails", "ghost"], ["emails", "--dry-run"]],
+    "queues pause": [["emails"], ["emails", "ghost"], ["emails", "--dry-run"], ["emails", "--for", "1h"]],
     "queues resume": [["emails"]],
     "queues drain": [["emails", "--yes"], ["emails", "--include-delayed", "--dry-run"]],
     "queues clean": [["emails", "--state", "completed", "--older-than", "0", "--yes"]],

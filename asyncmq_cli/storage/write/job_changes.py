@@ -106,9 +106,10 @@ class Changes:
         self._audit = audit
         self._allowed: set[tuple[str, str]] = set()
 
-    def pause(self, queue: str, draft: EventDraft) -> bool:
-        """Pause the queue. False if it was paused already. Raises WrongType."""
-        return self._mark(PAUSE, queue, draft)
+    def pause(self, queue: str, draft: EventDraft, seconds: float | None = None) -> bool:
+        """Pause the queue, for so many seconds or without an end. False if it was paused already. Raises
+        WrongType."""
+        return self._mark(PAUSE, queue, draft, "" if seconds is None else str(int(seconds * 1000)))
 
     def resume(self, queue: str, draft: EventDraft) -> bool:
         """Resume the queue. False if it was not paused. Raises WrongType."""
@@ -355,10 +356,10 @@ class Changes:
         # A set of the wrong type is a finding of the doctor.
         run_pipeline(self._redis, commands, keep=WrongType)
 
-    def _mark(self, script: Script, queue: str, draft: EventDraft) -> bool:
+    def _mark(self, script: Script, queue: str, draft: EventDraft, *more: str) -> bool:
         used = [QueueKeys(queue).paused, AUDIT_STREAM]
         self._check_allowed(script, queue, used)
-        reply = self._scripts.run(script, used, [self._audit.maxlen, draft.encode()])
+        reply = self._scripts.run(script, used, [self._audit.maxlen, draft.encode(), *more])
         if reply[0] == WRONG_TYPE:
             raise WrongType(used[reply[1] - 1])
         return reply[0] == DONE

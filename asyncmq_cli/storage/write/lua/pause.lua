@@ -2,6 +2,7 @@
 --
 -- KEYS  1 pause mark   2 audit stream
 -- ARGV  1 audit maxlen 2 audit event
+--       3 milliseconds after which the mark goes by itself ('' for none)
 --
 -- Returns {1}      done
 --         {0}      the queue was paused already; nothing was written
@@ -13,5 +14,9 @@ local key, bad = named_keys('paused audit')
 if bad then
   return bad
 end
-write('SET', key.paused, 1)
+if ARGV[3] == '' then
+  write('SET', key.paused, 1)
+else
+  write('SET', key.paused, 1, 'PX', ARGV[3])
+end
 return commit(key.audit, ARGV[1], ARGV[2], 'frees')
