@@ -128,6 +128,6 @@ def test_no_option_leads_to_one_that_drops_a_safeguard(verb: str) -> None:
 def test_every_verb_is_known_to_look_or_to_change() -> None:
     root: Any = _built()
     looking = {"list", "show", "groups", "history", "next", "prometheus", "prompt", "tail"}
-    looking |= {"follow", "top", "tree"}
+    looking |= {"follow", "top", "tree", "verify", "export", "serve"}
     verbs = {verb for noun in NOUNS for verb in root.get_command(None, noun).commands}
     assert verbs <= looking | other_words.CHANGES

@@ -22,6 +22,7 @@ JOB = [
     *("id", "task_id", "status", "created_at", "run_at", "delay_until", "time", "priority", "retries"),
     *("max_retries", "last_error", "payload", "problem", "queue"),
 ]
+FAMILY = ["waits_for", "waits_for_total", "awaited_by", "awaited_by_total"]
 PAGE = ["queue", "state", "page", "size", "total", "total_pages", "sort", "filters", "jobs"]
 ERROR = ["type", "message", "root_cause", "chain", "frames", "traceback"]
 EVENT = ["timestamp", "time", "action", "source", "status", "queue", "job_id", "actor", "details", "error"]
@@ -83,7 +84,15 @@ def test_in_a_pipe_one_thing_is_a_line_for_each_key(words: list[str], cli: Run) 
 def test_jobs(cli: Run) -> None:
     page = cli("jobs", "list", "mail", "--state", "failed", "--json").json
     assert keys(page) == PAGE
-    nothing = {"q": "", "task": "", "job_id": "", "group": "", "older_than": None, "newer_than": None}
+    nothing = {
+        "q": "",
+        "task": "",
+        "job_id": "",
+        "group": "",
+        "where": "",
+        "older_than": None,
+        "newer_than": None,
+    }
     assert page["filters"] == nothing
     assert keys(page["jobs"][0]) == JOB
     assert page["jobs"][0]["time"].endswith("+00:00")
@@ -129,7 +138,7 @@ def test_dead_letters(cli: Run) -> None:
 
 def test_a_shown_job_and_why_it_failed(cli: Run) -> None:
     shown = cli("jobs", "show", "mail", "bad", "--json").json
-    assert keys(shown) == [*JOB, "result", "error"]
+    assert keys(shown) == [*JOB, "result", "error", *FAMILY]
     error = shown["error"]
     assert keys(error) == ERROR
     assert error["type"] == "app.errors.DeliveryError"

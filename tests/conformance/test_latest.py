@@ -82,7 +82,7 @@ def test_most_jobs_are_not_looked_into(
         client.sadd(f"jobs:{QUEUE}:ids", f"{number}")
         client.set(f"jobs:{QUEUE}:{number}", json.dumps({"id": f"{number}", "created_at": 5.0 + number}))
     decoded = []
-    whole = job.decode_record
-    monkeypatch.setattr(job, "decode_record", lambda record: decoded.append(1) or whole(record))
+    whole = job.decode_strict_record
+    monkeypatch.setattr(job, "decode_strict_record", lambda record: decoded.append(1) or whole(record))
     assert [job.id for job in newest_of(store, QUEUE)] == [str(number) for number in range(2999, 2989, -1)]
     assert len(decoded) < 2000

@@ -63,7 +63,8 @@ def test_nothing_else_is_built(built: Path) -> None:
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     info, data = f"{STEM}.dist-info", f"{STEM}.data/data/share"
-    assert set(wheel.namelist()) == sources() | {
+    schemas = {f"asyncmq_cli/schemas/{path.name}" for path in (ROOT / "docs/schemas").iterdir()}
+    assert set(wheel.namelist()) == sources() | schemas | {
         f"{info}/METADATA",
         f"{info}/RECORD",
         f"{info}/WHEEL",

@@ -108,9 +108,10 @@ def test_what_is_wrong_stands_first_with_a_command_and_then_why() -> None:
     assert [line.split("  ")[0] for line in lines[2:5]] == ["PROBLEMS", "mail", "thumbnails"]
     assert lines[3].endswith("a backlog of 5 and no live worker  asyncmq workers list")
     assert lines[4].endswith("asyncmq doctor thumbnails")
-    assert lines[5].split() == ["CAUSES", "CAUSE", "COUNT", "FIRST", "LAST", "QUEUES"]
-    assert re.match(r"000000  ConnectionRefusedError: .* 12  new since \d\d:\d\d  2s ago  mail", lines[6])
-    assert lines[8].startswith("QUEUES")
+    # All causes are of the one queue that is named.
+    assert lines[5].split()[:5] == ["CAUSES", "CAUSE", "COUNT", "FIRST", "LAST"]
+    assert re.match(r"000000  ConnectionRefusedError: .* 12  new since \d\d:\d\d  2s ago", lines[6])
+    assert [line for line in lines if line.startswith("QUEUES  ")] != []
 
 
 def test_causes_of_the_latest_dead_are_marked_and_not_called_new() -> None:
