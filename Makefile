@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test lint types shells unit faults servers bench format completions docs reference screenshots
-.PHONY: lock audit dist release clean
+.PHONY: lock audit dist pyz sbom release clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -109,7 +109,16 @@ dist: $(VENV)/.dev
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/python -m tests.release.smoke dist $(DIST_ARGS)
 
-release: test audit dist
+# The tool and all it runs with in one file, for every supported Python that is here.
+pyz: $(VENV)/.dev
+	$(BIN)/python -m tools.pyz dist/asyncmq.pyz
+
+# What is locked, as a CycloneDX bill of materials.
+sbom: $(VENV)/.dev
+	mkdir -p dist
+	$(BIN)/python -m cyclonedx_py requirements requirements.lock --output-reproducible --output-file dist/sbom.json
+
+release: test audit dist pyz sbom
 
 clean:
 	rm -rf $(VENV) dist build site .mypy_cache .pytest_cache .ruff_cache .hypothesis
