@@ -163,7 +163,16 @@ SecretOption = Annotated[
 ]
 
 
-@command(app, "check", _THRESHOLDS, "monitor", formats=DOCUMENTS)
+_WATCHING: Options = {
+    "watch": (WatchOption, None),
+    "notify": (NotifyOption, None),
+    "notice_format": (FormatOption, None),
+    "hold": (HoldOption, None),
+    "secret": (SecretOption, None),
+}
+
+
+@command(app, "check", _WATCHING, _THRESHOLDS, "monitor", formats=DOCUMENTS)
 def check(
     session: Session,
     queue: Annotated[
@@ -186,11 +195,6 @@ def check(
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Print nothing when all is well: for cron, which mails output.")
     ] = False,
-    watch: WatchOption = None,
-    notify: NotifyOption = None,
-    form: FormatOption = None,
-    hold: HoldOption = None,
-    secret: SecretOption = None,
 ) -> None:
     """Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.
 
@@ -211,7 +215,7 @@ def check(
       asyncmq check -w 1000 -c 10000 -w workers=2: -c oldest=1h -t 10
       asyncmq check --max-oldest 10m:1h --watch 30s --for 2m --notify @slack-url --format slack
     """
-    watching = check_watch.options_of(watch, notify, form, hold, secret)
+    watching = check_watch.options_of(*(session.flags.get(name) for name in _WATCHING))
     thresholds = {
         name: threshold(str(kind.option), text, _read(kind), least=kind.least)
         for name, kind in _SETTABLE.items()

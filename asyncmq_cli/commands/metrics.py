@@ -143,7 +143,7 @@ def prometheus(
         raise scrape.error
 
 
-@command(app, "serve", formats=())
+@command(app, "serve", formats=(), several=False)
 def serve(
     session: Session,
     listen: Annotated[

@@ -226,3 +226,15 @@ def test_what_is_no_url_is_refused_and_not_shown(url: str) -> None:
 def test_wrong_usage(options: list[str], said: str, cli: Run) -> None:
     result = cli("check", *options)
     assert result.code == 3 and said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["check", "--watch", "5s"], "--watch takes one context"),
+        (["metrics", "serve"], "'asyncmq metrics serve' takes one context"),
+    ],
+)
+def test_what_goes_on_takes_one_context(args: list[str], said: str, cli: Run) -> None:
+    result = cli("--context", "a,b", *args)
+    assert result.code in (2, 3) and said in result.stderr

@@ -29,7 +29,8 @@ def described() -> Described:
 
 
 def named(args: tuple[str, ...]) -> str:
-    return " ".join(args[:2]) if " ".join(args[:2]) in NAMES else args[0]
+    # `audit` alone is `audit list`.
+    return next(name for name in (" ".join(args[:2]), args[0], f"{args[0]} list") if name in NAMES)
 
 
 @pytest.mark.parametrize("args", support.CHANGES.values(), ids=list(support.CHANGES))
