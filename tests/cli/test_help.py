@@ -184,9 +184,9 @@ def test_what_is_nearly_right_is_answered_with_what_is(line: str, meant: list[st
     [
         (
             "queues remove q",
-            "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it",
+            "'asyncmq queues obliterate QUEUE --dry-run' shows what a queue holds and would go",
         ),
-        ("queues rm q", "a queue is what it holds; 'asyncmq jobs remove QUEUE --state all' empties it"),
+        ("queues rm q", "'asyncmq queues obliterate QUEUE --dry-run' shows what a queue holds and would go"),
         (
             "dlq list q --state failed",
             "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",
@@ -215,4 +215,7 @@ def test_a_noun_alone_is_told_its_verbs(cli: Run) -> None:
     error, hint = cli("queues").stderr.splitlines()
     assert cli("queues", "--").stderr.splitlines() == [error, hint]
     assert error == "error: asyncmq queues needs a verb"
-    assert hint == "hint: one of list, show, pause, resume, forget; 'asyncmq queues --help' shows how"
+    assert (
+        hint == "hint: one of list, show, pause, resume, drain, clean, obliterate, forget; "
+        "'asyncmq queues --help' shows how"
+    )

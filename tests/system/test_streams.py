@@ -39,7 +39,7 @@ SAMPLES: dict[str, tuple[int, tuple[str, ...]]] = {
     "queues pause": (4, ("nosuch",)),
     "queues drain": (5, (QUEUE,)),
     "queues clean": (5, (QUEUE, "--state", "failed", "--older-than", "0")),
-    "queues obliterate": (5, (QUEUE,)),
+    "queues obliterate": (1, (QUEUE,)),
     "queues resume": (4, ("nosuch", "--json")),
     "jobs list": (0, (QUEUE, "--state", "all", "--ndjson")),
     "jobs show": (4, (QUEUE, "nosuch")),
