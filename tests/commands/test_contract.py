@@ -26,6 +26,7 @@ FAMILY = ["waits_for", "waits_for_total", "awaited_by", "awaited_by_total"]
 PAGE = ["queue", "state", "page", "size", "total", "total_pages", "sort", "filters", "jobs"]
 ERROR = ["type", "message", "root_cause", "chain", "frames", "traceback"]
 EVENT = ["timestamp", "time", "action", "source", "status", "queue", "job_id", "actor", "details", "error"]
+EVENT += ["id", "chain"]
 CHANGE = ["action", "queue", "dry_run", "matched", "succeeded", "failed", "outcome", "results"]
 RESULT = ["queue", "job_id", "status", "error", "note", "dry_run"]
 
