@@ -56,7 +56,9 @@ def test_memory_is_flat_over_many_looks(
         dead = library.job(f"j{number}", task=name, task_id=name, last_error=error, status="failed")
         library.bury(client, "mail", [dead], time.time())
         if number % 20 == 0:
-            client.flushdb()
+            # The queue stays: a new one is noticed only when names are looked for again.
+            records = [f"jobs:mail:j{number - back}" for back in range(20)]
+            client.delete("queue:mail:dlq", "jobs:mail:ids", "jobs:mail:states", *records)
         exporter.look()
         for family in registry.collect():
             assert family.name
