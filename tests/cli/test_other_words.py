@@ -55,7 +55,7 @@ DRAIN = "'asyncmq queues drain QUEUE --dry-run' shows what is waiting and would 
         ("queues|top", "did you mean asyncmq queues list --watch?"),
         ("top", "did you mean overview?"),
         ("jobs|stats|emails", "did you mean asyncmq queues show QUEUE?"),
-        ("tail", "did you mean asyncmq events tail?"),
+        ("tail", "did you mean asyncmq audit tail or asyncmq events tail?"),
         ("kill|f1", "did you mean asyncmq jobs cancel?"),
     ],
 )

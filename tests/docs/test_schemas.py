@@ -53,6 +53,7 @@ READING: dict[str, list[list[str]]] = {
     "metrics show": [[], ["--no-record"]],
     "metrics history": [[], ["--limit", "2"]],
     "audit list": [[], ["--status", "failed"]],
+    "audit tail": [["--lines", "2"]],
     "audit verify": [[], ["--head", f"1-1:{'a' * 40}"]],
     "events tail": [["--once"], ["--once", "--event", "metrics"]],
     "check": [
@@ -120,7 +121,7 @@ CHANGING: dict[str, list[list[str]]] = {
     "doctor --self": [[], ["emails"], ["--redis-url", "unix:///nowhere/redis.sock"]],
 }
 TYPED = {**READING, **CHANGING}
-SILENT = {"metrics record", "metrics prometheus", "metrics serve"}
+SILENT = {"metrics record", "metrics prometheus", "metrics serve", "audit export"}
 OTHERWISE = {"doctor --repair", "doctor --self"}
 """Options with which a command prints another document."""
 

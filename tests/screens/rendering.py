@@ -49,6 +49,7 @@ _UNSTEADY = (
     (re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(\.\d+)?"), r"YYYY-MM-DD\1hh:mm:ss"),
     (re.compile(r"\b\d\d-\d\d \d\d:\d\d\b"), "MM-DD hh:mm"),
     (re.compile(r"\b\d\d:\d\d(:\d\d)?\b"), "hh:mm"),
+    (re.compile(r"hh:mm…\d?:"), "hh:mm…:"),
     (re.compile(r"\b\d(\.\d+)?s\b"), "Ns"),
     (re.compile(r"\b\d+(\.\d+)? ?ms\b"), "N ms"),
     (re.compile(r"\b\d+\.\d{2,}\b"), "N.N"),

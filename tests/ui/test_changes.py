@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import redis
+from textual.widgets import Button
 
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.support.library import bury, events
@@ -227,14 +228,20 @@ def test_a_guarded_context_wants_its_name(
         await stage.press("enter", "enter")
         await stage.sees("not confirmed: type prod into its field")
         await stage.type("prod")
-        await stage.press("enter", "enter")
+        await stage.sees("confirm:      prod")
+        await stage.press("enter")
+        await stage.until(lambda: isinstance(stage.app.screen.focused, Button))
+        await stage.press("enter")
         await stage.sees("error: these are 3 changes, and context 'prod' allows 2 at a time")
         await stage.press("escape")
         await stage.press("escape", "space", "space", "t")
         await stage.sees("Retry 2 failed jobs")
         await stage.press("tab", "tab", "tab", "tab")
         await stage.type("prod")
-        await stage.press("enter", "enter")
+        await stage.sees("confirm:      prod")
+        await stage.press("enter")
+        await stage.until(lambda: isinstance(stage.app.screen.focused, Button))
+        await stage.press("enter")
         await stage.sees("Retried 2 of 2")
 
     play(None, story, context="prod")
