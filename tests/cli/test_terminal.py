@@ -215,6 +215,7 @@ def test_colour_is_for_terminals_that_want_it(server: PrivateRedis, run: Run) ->
     assert "\x1b[31m" in run(*args, "--color", "always").stdout
 
 
+@pytest.mark.extended
 def test_a_locale_without_unicode_is_no_obstacle(server: PrivateRedis, run: Run) -> None:
     library.with_backend(server.url, lambda opened: opened.enqueue("mäil", library.job("ü")))
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

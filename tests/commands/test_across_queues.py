@@ -63,6 +63,7 @@ STATES = ("waiting", "delayed", "completed", "failed", "expired", "all")
 LISTS = [*(("jobs", "list", "--state", state) for state in STATES), ("dlq", "list")]
 
 
+@pytest.mark.extended(first=14)
 @pytest.mark.parametrize("args", LISTS, ids=" ".join)
 @pytest.mark.parametrize("extra", [(), ("--queue", "mail*"), ("--q", "1")], ids=["all", "glob", "filter"])
 @pytest.mark.parametrize("sort", ["newest", "oldest"])

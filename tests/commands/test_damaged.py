@@ -275,6 +275,7 @@ WRONG: dict[str, Callable[[redis.Redis, str], object]] = {
 CASES = [pytest.param(key, spoil, id=f"{key}-{kind}") for key in KEYS for kind, spoil in WRONG.items()]
 
 
+@pytest.mark.extended(first=9)
 @pytest.mark.parametrize(("key", "spoil"), scaled(CASES[::2], CASES))
 def test_a_key_of_a_wrong_type_is_never_a_traceback_nor_a_false_zero(
     key: str, spoil: Callable[[redis.Redis, str], object], client: redis.Redis, cli: Run
@@ -309,6 +310,7 @@ def test_a_key_of_a_wrong_type_is_never_a_traceback_nor_a_false_zero(
         assert "fault of asyncmq-cli" not in result.stderr, (command, result.stderr)
 
 
+@pytest.mark.extended(first=6)
 @pytest.mark.parametrize("key", KEYS)
 def test_a_change_that_meets_a_wrong_type_changes_nothing(key: str, client: redis.Redis, cli: Run) -> None:
     client.delete(key)

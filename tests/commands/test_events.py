@@ -302,6 +302,7 @@ def test_a_terminal_is_shown_control_characters_as_escapes(server: PrivateRedis,
 # --- how it ends
 
 
+@pytest.mark.extended(first=1)
 @pytest.mark.parametrize("words", [[], ["--sse"], ["--event", "metrics"]], ids=str)
 def test_a_closed_pipe_ends_it_quietly(words: list[str], server: PrivateRedis) -> None:
     command = f"{sys.executable} -m asyncmq_cli events tail --interval 0.1 {' '.join(words)}"

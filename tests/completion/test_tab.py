@@ -58,6 +58,7 @@ FIXED = (
 )
 
 
+@pytest.mark.extended(first=1)
 def test_words_that_are_fixed_are_completed_without_redis(open_shell: Open) -> None:
     shell = open_shell(url="unix:///nowhere/redis.sock")
     assert [shell.tab(typed) for typed, _ in FIXED] == [line for _, line in FIXED]

@@ -52,7 +52,7 @@ def points(length: int, count: int) -> list[int]:
     return sorted({0, 1, 2, *range(0, length - 5, max(1, length // count)), length - 6, length - 5})
 
 
-@pytest.mark.extended(first=12)
+@pytest.mark.extended(first=6)
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize("args", READERS.values(), ids=list(READERS))
 def test_a_reader_whose_line_is_cut_never_passes_off_a_part_as_the_whole(

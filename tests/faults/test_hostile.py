@@ -82,6 +82,7 @@ def around_secret(args: list[str], result: Result) -> tuple[list[str], str]:
     return args, text[max(0, found - 300) : found + 50]
 
 
+@pytest.mark.extended
 def test_no_data_harms_who_reads_it(server: PrivateRedis, client: redis.Redis, tool: Tool) -> None:
     rng = seeded("hostile")
     ran = 0
@@ -197,7 +198,7 @@ READ = {
 }
 
 
-@pytest.mark.extended(first=1)
+@pytest.mark.extended
 @pytest.mark.parametrize("fill", READ, ids=lambda fill: fill.__name__)
 def test_memory_does_not_grow_with_what_lies_there(
     fill: Fill, server: PrivateRedis, client: redis.Redis, tmp_path: Path
@@ -231,6 +232,7 @@ MOST_OF_ONE = 500
 """Megabytes for one job, whatever it holds, with ASYNCMQ_MAX_PAYLOAD as it is."""
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("kind", scaled(["brackets"], list(BOMBS)))
 def test_no_payload_takes_more_than_its_bound(kind: str, server: PrivateRedis, client: redis.Redis) -> None:
     text = packed(BOMBS[kind]())

@@ -127,7 +127,7 @@ def killed(
     return struck
 
 
-@pytest.mark.extended(first=2)
+@pytest.mark.extended(first=1)
 @pytest.mark.parametrize("verb", ALL_VERBS)
 def test_a_killed_run_leaves_each_job_in_one_place_and_the_next_goes_on(
     verb: str, server: PrivateRedis, client: redis.Redis, tmp_path: Path
@@ -187,7 +187,7 @@ def durable_redis(directory: Path) -> Iterator[PrivateRedis]:
         yield server
 
 
-@pytest.mark.extended(first=1)
+@pytest.mark.extended
 @pytest.mark.parametrize("verb", ALL_VERBS)
 def test_a_killed_redis_has_lost_nothing_that_was_told_when_it_is_back(verb: str, tmp_path: Path) -> None:
     rng = seeded(f"killed Redis {verb}")
@@ -220,6 +220,7 @@ def successful(told: bytes) -> set[str]:
     return {row["job_id"] for row in results if row["status"] == "success"}
 
 
+@pytest.mark.extended(first=3)
 @pytest.mark.parametrize("direction", ["to the tool", "to Redis"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_line_cut_after_any_byte_leaves_each_job_in_one_place(
@@ -260,7 +261,7 @@ DEFINITIONS = {
 NEXT_RUN = 5e9
 
 
-@pytest.mark.extended(first=1)
+@pytest.mark.extended
 @pytest.mark.parametrize("verb", ["pause", "remove"])
 def test_a_killed_change_of_definitions_leaves_each_as_it_was_or_is_to_be(
     verb: str, server: PrivateRedis, client: redis.Redis
@@ -304,7 +305,7 @@ def changed_definitions(client: redis.Redis, verb: str) -> set[str]:
     return changed
 
 
-@pytest.mark.extended(first=1)
+@pytest.mark.extended
 @pytest.mark.parametrize("verb", ["obliterate", "clean"])
 def test_a_killed_change_of_a_whole_queue_is_gone_on_with_and_taken_back_whole(
     verb: str, server: PrivateRedis, client: redis.Redis, tmp_path: Path

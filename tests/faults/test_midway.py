@@ -77,6 +77,7 @@ TROUBLES: dict[str, tuple[Callable[[redis.Redis], object], str]] = {
 }
 
 
+@pytest.mark.extended(first=2)
 @pytest.mark.parametrize("name", TROUBLES)
 def test_what_was_done_before_a_refusal_is_reported_and_the_rest_untouched(
     name: str, binary: Path, tool: Tool

@@ -275,6 +275,7 @@ def context(server: PrivateRedis, client: redis.Redis, monkeypatch: pytest.Monke
     loop.close()
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("context")
 def test_random_sequences_of_their_calls_and_ours_do_what_a_plain_model_does(client: redis.Redis) -> None:
     seeded("model")

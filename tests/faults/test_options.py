@@ -221,6 +221,7 @@ def elsewhere(tmp_path: Path) -> Iterator[None]:
     os.chdir(before)
 
 
+@pytest.mark.extended
 def test_every_value_of_every_option_is_answered(
     server: PrivateRedis, keyspace: Keyspace, tool: Tool, elsewhere: None
 ) -> None:

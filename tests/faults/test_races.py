@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
@@ -21,6 +22,7 @@ SECONDS = scaled(2, 60)
 OPERATORS, WORKERS = 8, 4
 
 
+@pytest.mark.extended
 def test_no_job_is_lost_or_run_twice_and_no_event_is_without_its_change(
     server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ def guarded(binary: Path) -> Iterator[Guarded]:
         yield Guarded(server)
 
 
+@pytest.mark.extended(first=40)
 @pytest.mark.parametrize("args", READING.values(), ids=list(READING))
 def test_a_reader_needs_no_more_than_its_rules(args: Args, guarded: Guarded, tool: Tool) -> None:
     guarded.keyspace.restore()
@@ -222,6 +223,7 @@ def test_a_change_without_one_right_is_not_begun(kind: Args, guarded: Guarded, t
         guarded.keyspace.assert_untouched()
 
 
+@pytest.mark.extended(first=20)
 @pytest.mark.parametrize("args", CHANGES.values(), ids=list(CHANGES))
 def test_a_change_to_keys_that_the_user_may_not_touch_is_not_begun(
     args: Args, guarded: Guarded, tool: Tool

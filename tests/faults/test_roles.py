@@ -34,6 +34,7 @@ def guarded(binary: Path) -> Iterator[Guarded]:
         yield Guarded(server)
 
 
+@pytest.mark.extended(first=2)
 @pytest.mark.parametrize("role", RULES)
 def test_each_role_may_do_what_doctor_self_says(role: str, guarded: Guarded, tool: Tool) -> None:
     guarded.keyspace.restore()

@@ -109,6 +109,7 @@ def test_a_host_that_has_no_address_is_named(
     assert "at redis://boom.busy.example/0: Name or service not known" in result.stderr
 
 
+@pytest.mark.extended(first=50)
 @each_command
 @pytest.mark.parametrize("answer", [say_nothing, welcome_and_say_nothing, hang_up])
 def test_it_takes_connections_and_does_not_talk(
@@ -119,6 +120,7 @@ def test_it_takes_connections_and_does_not_talk(
         refused(url, args, "redis_unreachable" if answer is hang_up else "redis_timeout")
 
 
+@pytest.mark.extended(first=6)
 @pytest.mark.parametrize("name", REPLIES)
 def test_every_answer_is_the_same_refusal(name: str, refused: Callable[..., Result]) -> None:
     reply, code = REPLIES[name]

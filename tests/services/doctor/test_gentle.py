@@ -50,6 +50,7 @@ def test_each_sorted_set_is_read_a_few_times_whatever_the_number_of_suspects(
     assert counts[1] < 2.5 * counts[0]
 
 
+@pytest.mark.extended
 def test_many_repairs_read_each_sorted_set_a_few_times_more(client: redis.Redis, cli: Run) -> None:
     dead_ends(client, 1500)
     looks = calls(client, lambda: cli("doctor"), "zscan")

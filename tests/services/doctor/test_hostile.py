@@ -62,6 +62,7 @@ def look_and_repair(client: redis.Redis, cli: Run) -> None:
 CASES = [(key, kind) for key in KEYS for kind in WRONG]
 
 
+@pytest.mark.extended(first=8)
 @pytest.mark.parametrize(("key", "kind"), scaled(CASES[::3], CASES))
 def test_a_key_of_a_wrong_type_is_a_finding_and_no_traceback(
     key: str, kind: str, server: PrivateRedis, client: redis.Redis, cli: Run

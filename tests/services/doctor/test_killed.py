@@ -76,7 +76,7 @@ OPERATIONS = {
 }
 
 
-@pytest.mark.extended(first=2)
+@pytest.mark.extended(first=1)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_whatever_a_kill_leaves_is_found_and_repaired(
     name: str, server: PrivateRedis, client: redis.Redis, cli: Run

@@ -54,7 +54,7 @@ def test_an_operator_has_the_rights_for_each_repair(
     assert (told.code, told.stderr, told.json["succeeded"]) == (0, "", 1)
 
 
-@pytest.mark.extended(first=2)
+@pytest.mark.extended(first=1)
 @pytest.mark.parametrize("case", SCRIPTS, ids=lambda case: case.code)
 def test_a_repair_without_one_right_is_made_whole_or_not_begun(
     case: Case, server: PrivateRedis, client: redis.Redis, user: str, cli: Run

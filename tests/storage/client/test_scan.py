@@ -43,6 +43,7 @@ def test_a_reply_that_is_too_large_is_asked_for_in_parts(client: redis.Redis) ->
     assert None not in scan.hash_get_many(client, KEYS.results, names, scan.Pace())
 
 
+@pytest.mark.extended
 def test_lists_of_large_jobs_are_read_in_parts(client: redis.Redis) -> None:
     lists = JobLists(client)
     assert [job.id for job in lists.in_order("mail", "dlq")] == NAMES[::-1]

@@ -42,6 +42,7 @@ def taken(text: bytes) -> int:
     return size
 
 
+@pytest.mark.extended(first=6)
 @pytest.mark.parametrize("kind", DENSE)
 def test_no_value_takes_more_memory_than_was_said(kind: str) -> None:
     text = DENSE[kind].encode()
