@@ -13,7 +13,7 @@ from asyncmq_cli.models.job_lists import JobFilter
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused
 from asyncmq_cli.services.changes.runner import Attempt
-from asyncmq_cli.services.jobs.lookup import nearest_queues
+from asyncmq_cli.services.jobs.lookup import near_new
 from asyncmq_cli.services.jobs.service import JobService
 from asyncmq_cli.storage.schema.records import created, deduplicates, deduplication
 
@@ -129,7 +129,7 @@ class AdditionService:
 
     def near_new(self, queue: str) -> Sequence[str] | None:
         """Similar names if the queue does not exist yet; None if it does."""
-        return None if self._store.queues.exists(queue) else nearest_queues(self._store, queue)
+        return near_new(self._store, queue)
 
 
 def run_definition(

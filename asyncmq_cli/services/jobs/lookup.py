@@ -22,6 +22,11 @@ def require_queue(store: Store, queue: str) -> None:
         raise QueueNotFound(queue, nearest_queues(store, queue))
 
 
+def near_new(store: Store, queue: str) -> Sequence[str] | None:
+    """Similar names if the queue does not exist yet; None if it does."""
+    return None if store.queues.exists(queue) else nearest_queues(store, queue)
+
+
 def nearest_suffix(near: Sequence[str]) -> str:
     """The nearest names as a suffix of a message; empty if there are none."""
     return f" ({did_you_mean(near)})" if near else ""

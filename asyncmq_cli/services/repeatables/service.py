@@ -29,7 +29,7 @@ from asyncmq_cli.errors import (
 from asyncmq_cli.models.repeatables import ComingRun, Repeatable, RepeatableChange
 from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.changes.runner import Attempt, Runner
-from asyncmq_cli.services.jobs.lookup import nearest_queues, nearest_suffix, require_queue
+from asyncmq_cli.services.jobs.lookup import near_new, nearest_suffix, require_queue
 from asyncmq_cli.services.repeatables import plans
 from asyncmq_cli.services.repeatables.plans import Plan, name_of
 from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, SchedulerClock, runs_after
@@ -316,7 +316,7 @@ class RepeatableService:
 
     def near_new(self, queue: str) -> Sequence[str] | None:
         """Similar names if the queue does not exist yet; None if it does."""
-        return None if self._store.queues.exists(queue) else nearest_queues(self._store, queue)
+        return near_new(self._store, queue)
 
     def _new_queue(self, queue: str) -> str | None:
         near = self.near_new(queue)
