@@ -14,7 +14,7 @@ from asyncmq_cli.errors import UsageProblem
 
 _MOST_LEVELS = 100
 """Arguments nested deeper than this cannot be read back by every reader."""
-_MOST_PRIORITY = 9000
+MOST_PRIORITY = 9000
 """AsyncMQ orders a queue by priority * 10^12 + sequence, which is no longer exact beyond it."""
 
 _RANDOM = re.compile(r"(?<![A-Z])R(?![A-Z])")
@@ -36,8 +36,8 @@ PriorityOption = Annotated[
     option(
         "--priority",
         "N",
-        f"{-_MOST_PRIORITY} to {_MOST_PRIORITY}; lower runs first.",
-        callback=whole_number(-_MOST_PRIORITY, _MOST_PRIORITY),
+        f"{-MOST_PRIORITY} to {MOST_PRIORITY}; lower runs first.",
+        callback=whole_number(-MOST_PRIORITY, MOST_PRIORITY),
     ),
 ]
 BackoffOption = Annotated[

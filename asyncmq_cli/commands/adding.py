@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from asyncmq_cli.cli import confirm
-from asyncmq_cli.cli.definitions import job_of
+from asyncmq_cli.cli.definitions import MOST_PRIORITY, job_of
 from asyncmq_cli.cli.ids_from_stdin import STDIN
 from asyncmq_cli.cli.params import argument, option
 from asyncmq_cli.cli.session import Session
@@ -42,7 +42,6 @@ _TYPES: Mapping[str, tuple[type[Any], ...]] = {
     "backoff": (int, float),
     "unique": (str,),
 }
-_MOST_PRIORITY = 9000
 _EXAMPLE = 'a line is like {"task": "app.send", "args": [1]}'
 
 
@@ -122,6 +121,6 @@ def _object(text: bytes) -> dict[str, Any]:
         if value is not None and (not isinstance(value, _TYPES[name]) or isinstance(value, bool)):
             raise UsageProblem(f"{name!r} is of the wrong type")
     priority, retries = found.get("priority") or 0, found.get("retries") or 0
-    if not -_MOST_PRIORITY <= priority <= _MOST_PRIORITY or retries < 0:
-        raise UsageProblem(f"priority is from -{_MOST_PRIORITY} to {_MOST_PRIORITY}, and retries from 0")
+    if not -MOST_PRIORITY <= priority <= MOST_PRIORITY or retries < 0:
+        raise UsageProblem(f"priority is from -{MOST_PRIORITY} to {MOST_PRIORITY}, and retries from 0")
     return found
