@@ -13,15 +13,9 @@ from typing import TYPE_CHECKING, Any
 from asyncmq_cli import __version__, config_file
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.guard import Rules
+from asyncmq_cli.models.contexts import Rules
 from asyncmq_cli.models.values import COLOR_CHOICES, CONTEXT_COLORS
-from asyncmq_cli.place import (
-    FILE,
-    NOWHERE,
-    Place,
-    ask_application,
-    place_of,
-)
+from asyncmq_cli.place import FILE, NOWHERE, Place, ask_application, place_of
 
 if TYPE_CHECKING:
     from asyncmq_cli.config_file import ConfigFile

@@ -68,7 +68,7 @@ class _Text:
 
 def _for_help(ctx: Any, args: list[str]) -> list[str]:
     """The words to parse. `--help --all` is help with every option, though most commands have no --all."""
-    from asyncmq_cli.cli.help_pages import HELP_ALL, LINE
+    from asyncmq_cli.cli.help.help_pages import HELP_ALL, LINE
 
     options = args[: args.index("--")] if "--" in args else args
     ctx.meta.setdefault(LINE, tuple(options))
@@ -98,7 +98,7 @@ class _Ours(_Base):
         try:
             return super().parse_args(ctx, args)
         except typer.TyperException as exc:
-            from asyncmq_cli.cli import suggestions
+            from asyncmq_cli.cli.help import suggestions
 
             raise suggestions.usage_problem(exc, ctx) from exc
 
@@ -114,7 +114,7 @@ class Command(_Ours, TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
-            from asyncmq_cli.cli import suggestions
+            from asyncmq_cli.cli.help import suggestions
 
             raise suggestions.extra_argument(ctx, rest[0])
         return rest
@@ -124,7 +124,7 @@ class Command(_Ours, TyperCommand):
         return ["[OPTIONS]", *(str(p.metavar or p.name) for p in arguments)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        from asyncmq_cli.cli import help_pages
+        from asyncmq_cli.cli.help import help_pages
 
         help_pages.write_options(self.get_params(ctx), ctx, formatter)
 
@@ -136,7 +136,7 @@ class _Group(_Ours, TyperGroup):
 
     def entries(self) -> Iterator[tuple[str, str, bool]]:
         """Of each command that is shown: its name, its line in the help, and whether it is a noun."""
-        from asyncmq_cli.cli.help_pages import summary
+        from asyncmq_cli.cli.help.help_pages import summary
 
         for name, command in self.commands.items():
             if not command.hidden:
@@ -145,13 +145,13 @@ class _Group(_Ours, TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         word = args[0]
         if not word.startswith("-") and self.get_command(ctx, word) is None:
-            from asyncmq_cli.cli import suggestions
+            from asyncmq_cli.cli.help import suggestions
 
             raise suggestions.no_such_command(self, word, ctx)
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        from asyncmq_cli.cli import help_pages
+        from asyncmq_cli.cli.help import help_pages
 
         help_pages.write_commands(self.entries(), self.title, formatter)
         help_pages.write_options(self.get_params(ctx), ctx, formatter)
@@ -172,13 +172,13 @@ class Verbs(_Group):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if set(args) <= {"--"} and not ctx.resilient_parsing:
-            from asyncmq_cli.cli import suggestions
+            from asyncmq_cli.cli.help import suggestions
 
             raise suggestions.no_verb(ctx.command_path, list(self.commands))
         return super().parse_args(ctx, args)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
-        from asyncmq_cli.cli import help_pages
+        from asyncmq_cli.cli.help import help_pages
 
         super().format_help_text(ctx, formatter)
         help_pages.write_examples(self.commands.values(), formatter)
@@ -227,7 +227,7 @@ class LazyCommands(_Group):
             yield from ((name, text, table is self.nouns) for name, text in table.items())
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        from asyncmq_cli.cli import help_pages
+        from asyncmq_cli.cli.help import help_pages
 
         help_pages.write_environment(formatter)
 

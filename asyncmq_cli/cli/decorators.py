@@ -14,7 +14,7 @@ import typer
 
 from asyncmq_cli.cli.around_typer import CONTEXT, Command
 from asyncmq_cli.cli.format_options import require_choice
-from asyncmq_cli.cli.help_pages import GLOBAL
+from asyncmq_cli.cli.help.help_pages import GLOBAL
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS, OUTPUT, Options, extra_options, output_option
 from asyncmq_cli.errors import JobNotFound, QueueNotFound, UsageProblem, interruption
 from asyncmq_cli.output.formats import EVERY_FORMAT, WITHOUT_NAMES
@@ -74,7 +74,7 @@ def command(
                     try:
                         return function(session, **given)
                     except (QueueNotFound, JobNotFound) as exc:
-                        from asyncmq_cli.cli import suggestions
+                        from asyncmq_cli.cli.help import suggestions
 
                         suggestions.improve(exc, session, ctx.command_path, given)
                         raise

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from asyncmq_cli.cli.session import Session
-    from asyncmq_cli.models.job_lists import JobPage
-    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.jobs import Job, JobPage
     from asyncmq_cli.models.queues import QueueScope
     from asyncmq_cli.output.tables.columns import Column
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from asyncmq_cli import __version__
-from asyncmq_cli.cli import help_pages
 from asyncmq_cli.cli.around_typer import FIELDS
 from asyncmq_cli.cli.format_options import require_choice
-from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, literal
+from asyncmq_cli.cli.help import help_pages
+from asyncmq_cli.cli.targets import STDIN_HELP, literal
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.values import COLOR_CHOICES
 from asyncmq_cli.output.formats import EVERY_FORMAT
@@ -188,7 +188,7 @@ def _list_columns(ctx: typer.Context, value: str | None) -> str | None:
     """Without a value the names are the output, whatever else the command would need."""
     if value != "":
         return value
-    from asyncmq_cli.cli.columns import fields_of
+    from asyncmq_cli.cli.format_options import fields_of
 
     path = [str(each.command.name) for each in (ctx.parent, ctx) if each is not None and each.parent]
     sys.stdout.write("".join(f"{name}\n" for name in fields_of(path, ctx.params.get("state"))))

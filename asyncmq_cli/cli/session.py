@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli import config as configuration
 from asyncmq_cli.cli.format_options import asked_format
+from asyncmq_cli.cli.services import Services
 from asyncmq_cli.errors import (
     OutputFailed,
     QueueNotFound,
@@ -19,180 +19,16 @@ from asyncmq_cli.errors import (
     WaitTimeout,
     command_line,
 )
-from asyncmq_cli.models.queues import ALL_FIELDS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport, RetryOutcome
-    from asyncmq_cli.models.guard import Guard
-    from asyncmq_cli.models.job_lists import JobFilter
-    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.contexts import Guard
+    from asyncmq_cli.models.jobs import Job, JobFilter
     from asyncmq_cli.models.queues import QueueScope, QueueStats
     from asyncmq_cli.models.repeatables import Repeatable
     from asyncmq_cli.output.printer import Printer
     from asyncmq_cli.output.tables.columns import Column
-    from asyncmq_cli.services.audit import AuditService
-    from asyncmq_cli.services.backup.restore import RestoreService
-    from asyncmq_cli.services.changes.adding import AdditionService
-    from asyncmq_cli.services.changes.jobs import JobChangeService
-    from asyncmq_cli.services.changes.outcomes import OutcomeService
-    from asyncmq_cli.services.doctor.repair import RepairService
-    from asyncmq_cli.services.doctor.service import DoctorService
-    from asyncmq_cli.services.jobs.service import DlqService, JobService
-    from asyncmq_cli.services.monitoring.check import CheckService
-    from asyncmq_cli.services.monitoring.events import EventService
-    from asyncmq_cli.services.monitoring.follow import FollowService
-    from asyncmq_cli.services.monitoring.metrics import MetricsService, PrometheusService
-    from asyncmq_cli.services.monitoring.poller import SnapshotReader
-    from asyncmq_cli.services.monitoring.wait import WaitService
-    from asyncmq_cli.services.monitoring.workers import WorkerService
-    from asyncmq_cli.services.queues import QueueService
-    from asyncmq_cli.services.repeatables.service import RepeatableService
-    from asyncmq_cli.services.task_top import TaskSampler
-    from asyncmq_cli.services.tasks import TaskService
     from asyncmq_cli.storage.store import Store
-
-
-class Services(ABC):
-    @property
-    @abstractmethod
-    def store(self) -> Store:
-        """The store that all services read and write."""
-
-    @cached_property
-    def queues(self) -> QueueService:
-        from asyncmq_cli.services.queues import QueueService
-
-        return QueueService(self.store)
-
-    @cached_property
-    def jobs(self) -> JobService:
-        from asyncmq_cli.services.jobs.service import JobService
-
-        return JobService(self.store)
-
-    @cached_property
-    def dlq(self) -> DlqService:
-        from asyncmq_cli.services.jobs.service import DlqService
-
-        return DlqService(self.store)
-
-    @cached_property
-    def job_changes(self) -> JobChangeService:
-        from asyncmq_cli.services.changes.jobs import JobChangeService
-
-        return JobChangeService(self.store)
-
-    @cached_property
-    def outcomes(self) -> OutcomeService:
-        from asyncmq_cli.services.changes.outcomes import OutcomeService
-
-        return OutcomeService(self.store, self.job_changes.why_idle)
-
-    @cached_property
-    def additions(self) -> AdditionService:
-        from asyncmq_cli.services.changes.adding import AdditionService
-
-        return AdditionService(self.store)
-
-    @cached_property
-    def restores(self) -> RestoreService:
-        from asyncmq_cli.services.backup.restore import RestoreService
-
-        return RestoreService(self.store)
-
-    @cached_property
-    def repeatables(self) -> RepeatableService:
-        from asyncmq_cli.services.repeatables.service import RepeatableService
-
-        return RepeatableService(self.store)
-
-    @cached_property
-    def workers(self) -> WorkerService:
-        from asyncmq_cli.services.monitoring.workers import WorkerService
-
-        return WorkerService(self.store)
-
-    @cached_property
-    def audit(self) -> AuditService:
-        from asyncmq_cli.services.audit import AuditService
-
-        return AuditService(self.store)
-
-    @cached_property
-    def checks(self) -> CheckService:
-        from asyncmq_cli.services.monitoring.check import CheckService
-
-        return CheckService(self.store)
-
-    @cached_property
-    def waits(self) -> WaitService:
-        from asyncmq_cli.services.monitoring.wait import WaitService
-
-        return WaitService(self.store)
-
-    @cached_property
-    def follows(self) -> FollowService:
-        from asyncmq_cli.services.monitoring.follow import FollowService
-
-        return FollowService(self.store)
-
-    @cached_property
-    def tasks(self) -> TaskService:
-        from asyncmq_cli.services.tasks import TaskService
-
-        return TaskService(self.store)
-
-    def task_sampler(self, scope: QueueScope) -> TaskSampler:
-        """What looks at the active jobs again and again."""
-        from asyncmq_cli.services.task_top import TaskSampler
-
-        return TaskSampler(self.store, scope)
-
-    @cached_property
-    def doctor(self) -> DoctorService:
-        from asyncmq_cli.services.doctor.service import DoctorService
-
-        return DoctorService(self.store)
-
-    @cached_property
-    def repairs(self) -> RepairService:
-        from asyncmq_cli.services.doctor.repair import RepairService
-
-        return RepairService(self.store)
-
-    @cached_property
-    def metrics(self) -> MetricsService:
-        from asyncmq_cli.services.monitoring.metrics import MetricsService
-
-        return MetricsService(self.store)
-
-    @cached_property
-    def prometheus(self) -> PrometheusService:
-        from asyncmq_cli.services.monitoring.metrics import PrometheusService
-
-        return PrometheusService(self.store)
-
-    @cached_property
-    def events(self) -> EventService:
-        from asyncmq_cli.services.monitoring.events import EventService
-
-        return EventService(self.store, self.metrics)
-
-    def poller(
-        self,
-        fields: Collection[str] = ALL_FIELDS,
-        *,
-        workers: bool = False,
-        latest: bool = False,
-        trouble: bool = False,
-        again: bool = False,
-    ) -> SnapshotReader:
-        """Reads all queues, with only these fields of each row."""
-        from asyncmq_cli.services.monitoring.poller import SnapshotReader
-
-        return SnapshotReader(
-            self.store, fields, workers=workers, latest=latest, trouble=trouble, again=again
-        )
 
 
 T = TypeVar("T")
@@ -234,8 +70,8 @@ class Session(Services):
     @cached_property
     def guard(self) -> Guard:
         """What every change passes. Raises NotConfirmed for a `--confirm` of another context."""
-        from asyncmq_cli.cli import confirm
-        from asyncmq_cli.models.guard import Guard
+        from asyncmq_cli.cli.changes import confirm
+        from asyncmq_cli.models.contexts import Guard
 
         guard = Guard(self.config.guard, lambda deed: confirm.ask_name(self, deed))
         guard.confirmed = confirm.is_named(self)
@@ -251,7 +87,7 @@ class Session(Services):
         """A session with the same settings and a connection of its own, for another thread. Its warnings are
         collected, not printed; its guard asks nobody, and refuses. `source` is what its changes are recorded
         under."""
-        from asyncmq_cli.models.guard import Guard
+        from asyncmq_cli.models.contexts import Guard
 
         twin = Session(self.flags)
         twin.__dict__.update(config=self.config, guard=Guard(self.config.guard))
@@ -314,7 +150,7 @@ class Session(Services):
 
     def scope(self, queue: str | None) -> QueueScope:
         """The queue that was named, or those of --queue, or all. Raises UsageProblem if both are given."""
-        from asyncmq_cli.services.jobs.scope import scope_of
+        from asyncmq_cli.services.jobs.lookup import scope_of
 
         globs = self.flags.get("globs") or []
         if queue is not None and globs:

@@ -1,20 +1,150 @@
-"""The jobs that a change hits: by their ids, or by a filter."""
+"""Names, ids and filters on the command line: which queues and jobs they mean."""
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.cli.ages import age, seconds
-from asyncmq_cli.cli.jobs_meant import which_jobs
-from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.errors import JobNotFound, UsageProblem, command_line
+from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.values import DEAD_STATES
+from asyncmq_cli.system.streams import lines_of_stdin
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Sequence
+
+    from asyncmq_cli.cli.session import Session
+    from asyncmq_cli.services.changes.selection import Selection
+
+
+STDIN = "-"
+STDIN_HELP = "- reads them from standard input, one per line (./- is the name -)"
+_SPELLED = re.compile(r"(?:\./)+-")
+
+
+def literal(word: Any) -> Any:
+    """`./-` means the name `-`, as with files, and `././-` the name `./-`."""
+    return word[2:] if isinstance(word, str) and _SPELLED.fullmatch(word) else word
+
+
+def job_ids(session: Session, queue: str, given: Sequence[str]) -> list[str]:
+    """The ids given, `-` replaced by the lines of standard input. Blanks around an id, which come with
+    what is pasted, are dropped unless there is a job of that very id."""
+    from asyncmq_cli.services.jobs.lookup import resolve_job_ids
+
+    return resolve_job_ids(session.store, queue, words(session, given))
+
+
+def job_id_meant(session: Session, queue: str, given: str) -> str:
+    """One id as it was meant; `-` is an id like any other here."""
+    from asyncmq_cli.services.jobs.lookup import resolve_job_ids
+
+    return resolve_job_ids(session.store, queue, [given])[0]
+
+
+def queue_names(session: Session, given: Sequence[str]) -> list[str]:
+    """The names given, `-` replaced by the lines of standard input."""
+    from asyncmq_cli.services.jobs.lookup import resolve_queues
+
+    names = resolve_queues(session.store, words(session, given))
+    if not names and session.store.queues.exists(STDIN):
+        session.out.remark("note", "standard input has no names; './-' is the queue named '-'")
+    return names
+
+
+def words(session: Session, given: Sequence[str]) -> list[str]:
+    """The words given, `-` replaced by the lines of standard input, unchanged."""
+    import sys
+
+    found: list[str] = []
+    for word in given:
+        if word != STDIN:
+            found.append(literal(word))
+            continue
+        if sys.stdin.isatty():
+            session.out.remark("note", "reading names, one per line, until Ctrl-D; './-' means the name '-'")
+        lines = b"\n".join(lines_of_stdin()).removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+        found += [line.rstrip("\r") for line in lines.split("\n") if line.strip()]
+    return found
+
+
+_TRIED = 3
+"""Words that are no ids and are tried as names of queues."""
+
+
+def one_job(session: Session, queue: str | None, job_id: str | None) -> tuple[str, str]:
+    """The queue and the id of the job that is meant by `[QUEUE] ID`. Raises JobNotFound or AmbiguousJob."""
+    from asyncmq_cli.services.jobs.lookup import find_one, resolve_job_ids
+
+    if queue is None:
+        raise UsageProblem("which job? give its id", hint="'asyncmq jobs list' lists jobs")
+    if job_id is not None:
+        named = session.scope(literal(queue)).names[0]
+        return named, resolve_job_ids(session.store, named, [literal(job_id)])[0]
+    given = literal(queue)
+    try:
+        return find_one(session.store, session.scope(None), given)
+    except JobNotFound as exc:
+        if not session.flags.get("globs") and session.store.queues.exists(given):
+            exc.hint = f"{given!r} is a queue: {command_line('jobs', 'list', given)} lists its jobs"
+        raise
+
+
+def named_jobs(session: Session, first: str | None, rest: Sequence[str]) -> tuple[str | None, Selection]:
+    """The jobs that are meant by `[QUEUE] ID…`, and the queue if it is named. An id that is in no queue, or
+    in several, is `unfound`. Raises UsageProblem if no id is given."""
+    from asyncmq_cli.services.changes.selection import Selection
+
+    queues = session.store.queues
+    if session.flags.get("globs"):
+        return None, _found(session, words(session, [*([] if first is None else [first]), *rest]))
+    if first is None:
+        raise which_jobs()
+    name = literal(first)
+    if not rest:
+        if first != STDIN and queues.exists(name):
+            raise which_jobs(name)
+        return None, _found(session, words(session, [first]))
+    if queues.exists(name):
+        return name, Selection({name: job_ids(session, name, rest)})
+    ids = words(session, rest)
+    chosen = _found(session, [*words(session, [first]), *ids])
+    nowhere = [job_id for job_id, error in chosen.unfound if isinstance(error, JobNotFound)]
+    is_slip = name.strip() in map(str.strip, nowhere) or any(map(queues.exists, nowhere[:_TRIED]))
+    if first == STDIN or not is_slip:
+        return None, chosen
+    # A queue's name with a slip, or behind the ids: the others are not to be taken for ids of whichever
+    # queue has them.
+    return name, Selection({name: ids})
+
+
+def _found(session: Session, given: Sequence[str]) -> Selection:
+    from asyncmq_cli.services.changes.selection import Selection
+    from asyncmq_cli.services.jobs.lookup import find_each, job_not_found
+
+    scope = session.scope(None)
+    by_queue, unfound = find_each(session.store, scope, given)
+    if len(unfound) == 1 and not by_queue and isinstance(unfound[0][1], JobNotFound):
+        # Similar ids are looked for where there is a single one.
+        job_id = unfound[0][0]
+        unfound = [(job_id, job_not_found(session.store, None, job_id, scope))]
+    return Selection(by_queue, unfound=unfound)
+
+
+def which_jobs(queue: str | None = None) -> UsageProblem:
+    """The error of a change that is given neither ids nor a filter."""
+    hint = None
+    if queue is not None:
+        hint = f"{queue!r} is a queue; a job of that id is meant by --queue '*' {queue}"
+    return UsageProblem(
+        "which jobs? give ids, a filter (--q, --where, --task, --group, --older-than, …), or --all",
+        hint=hint,
+    )
+
 
 FILTERS = ("q", "task", "job_id", "group", "older_than", "newer_than", "where")
 _RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>s|sec|second|m|min|minute)")

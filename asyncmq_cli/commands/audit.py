@@ -33,7 +33,7 @@ STATUSES = ("success", "failed")
 def _only_list(ctx: typer.Context, word: str | None) -> str | None:
     """Any other word may be a queue, which goes behind --queue."""
     if word not in (None, "list"):
-        from asyncmq_cli.cli import suggestions
+        from asyncmq_cli.cli.help import suggestions
 
         raise suggestions.extra_argument(ctx, word)
     return word

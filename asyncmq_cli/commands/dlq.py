@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli.cli import paging
 from asyncmq_cli.cli.around_typer import noun
-from asyncmq_cli.cli.bulk import change_jobs
+from asyncmq_cli.cli.changes.bulk import change_jobs
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.ids_from_stdin import queue_names
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import (
     AnyQueueArg,
@@ -25,7 +24,7 @@ from asyncmq_cli.cli.params import (
     option,
 )
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions, Targets, wait_limit
+from asyncmq_cli.cli.targets import ChangeOptions, Targets, queue_names, wait_limit
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.jobs import DeadSortOption, ResetOption
 from asyncmq_cli.errors import UsageProblem

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asyncmq_cli.cli import confirm
+from asyncmq_cli import __version__
+from asyncmq_cli.cli import library
 from asyncmq_cli.cli.around_typer import lone
+from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, queue_names
 from asyncmq_cli.cli.params import DryRunOption, ReasonOption, YesOption, argument, option
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.errors import UsageProblem, command_line
+from asyncmq_cli.cli.targets import STDIN_HELP, queue_names
+from asyncmq_cli.errors import RedisProblem, UsageProblem, command_line
 from asyncmq_cli.nearest import did_you_mean, nearest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asyncmq_cli.cli.session import Session
+    from asyncmq_cli.models.actions import Rights
     from asyncmq_cli.models.findings import Diagnosis, Finding, RepairReport
+
 
 app = lone()
 
@@ -88,11 +96,9 @@ def doctor(
 
 
 def _look_at_self(session: Session, queues: list[str], *, others: bool) -> int:
-    from asyncmq_cli.commands import doctor_self
-
     if others or len(queues) > 1 or session.out.format == "ndjson":
         raise UsageProblem("--self goes with one QUEUE and --json, and with nothing else")
-    doctor_self.report(session, queues[0] if queues else None)
+    _report_self(session, queues[0] if queues else None)
     return 0
 
 
@@ -212,3 +218,122 @@ def _check_codes(codes: list[str]) -> list[str]:
                 hint=did_you_mean(nearest(code, BY_CODE, most=1)) or f"choose from {', '.join(BY_CODE)}",
             )
     return codes
+
+
+_ANY_QUEUE = "asyncmq-cli-self"
+"""Rights are tried on the keys of a queue that is not there where none is named."""
+
+
+_WORDS = {"asyncmq-cli": "this tool", "library": "the AsyncMQ library's own", "other": "another program"}
+
+
+def _report_self(session: Session, queue: str | None) -> None:
+    """Print it all. Raises RedisProblem, behind what could be found out without Redis."""
+    rights, problem = None, None
+    try:
+        rights = session.doctor.rights(queue or _ANY_QUEUE)
+    except RedisProblem as exc:
+        problem = exc
+    document = _document(session, queue, rights, problem)
+    with session.out.outcome():
+        _print_own(session, document)
+    if problem is not None:
+        raise problem
+
+
+def _print_own(session: Session, document: dict[str, Any]) -> None:
+    # Not by session.detail, which asks Redis for the time.
+    if session.out.for_programs:
+        session.out.document(document)
+    elif session.out.for_people:
+        for line in _lines(document):
+            session.out.line(line)
+    else:
+        session.out.pairs(document)
+
+
+def _document(
+    session: Session, queue: str | None, rights: Rights | None, problem: RedisProblem | None
+) -> dict[str, Any]:
+    return {
+        "programs": [
+            {"name": name, "path": str(path), "is": _whose(path)}
+            for name in ("asyncmq", "asyncmq-cli")
+            for path in library.programs_on_path(name)
+        ],
+        "library_importable": library.is_importable(),
+        "versions": {
+            "asyncmq_cli": __version__,
+            "asyncmq": _version_of("asyncmq"),
+            "redis_py": _version_of("redis"),
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "server": None if rights is None else rights.server,
+        },
+        "python": sys.executable,
+        "redis": {
+            "url": session.config.shown_url,
+            "from": session.config.url_from or "default",
+            "user": None if rights is None else rights.user,
+            "problem": None if problem is None else problem.message,
+        },
+        "rights": None
+        if rights is None
+        else {
+            "queue": queue,
+            "role": rights.role,
+            "reading": _sorted_out(rights.reading),
+            "changing": _sorted_out(rights.changing),
+            "refused": rights.refused,
+            "cannot": [{"command": name, "lacks": lacks} for name, lacks in rights.lacks.items() if lacks],
+        },
+    }
+
+
+def _whose(path: Path) -> str:
+    return "asyncmq-cli" if library.is_ours(path) else "library" if library.is_librarys(path) else "other"
+
+
+def _version_of(distribution: str) -> str | None:
+    from importlib import metadata
+
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _sorted_out(taken: dict[str, bool]) -> dict[str, list[str]]:
+    return {
+        "has": [name for name, is_taken in taken.items() if is_taken],
+        "lacks": [name for name, is_taken in taken.items() if not is_taken],
+    }
+
+
+def _lines(document: dict[str, Any]) -> Iterator[str]:
+    from asyncmq_cli.output.text.escape import escape
+
+    yield from map(escape, _sentences(document))
+
+
+def _sentences(document: dict[str, Any]) -> Iterator[str]:
+    first: set[str] = set()
+    for program in document["programs"]:
+        later = " (behind the one above)" if program["name"] in first else ""
+        first.add(program["name"])
+        what = _WORDS[program["is"]]
+        yield f"{program['name']:<12} {program['path']}: {what}{later}"
+    yield f"library      {'can' if document['library_importable'] else 'cannot'} be imported here"
+    for name, version in document["versions"].items():
+        yield f"{name.replace('_', '-'):<12} {version or '-'}"
+    redis = document["redis"]
+    yield f"redis        {redis['url']} (from {redis['from']})"
+    yield f"user         {redis['user'] or '-'}"
+    if document["rights"]:
+        yield f"role         {document['rights']['role'] or 'none: less than a viewer'}"
+    for name in ("reading", "changing") if document["rights"] else ():
+        lacks = document["rights"][name]["lacks"]
+        yield f"{name:<12} {'lacks ' + ' '.join(f'+{one}' for one in lacks) if lacks else 'every right'}"
+    for one in document["rights"]["cannot"] if document["rights"] else ():
+        yield f"cannot       {one['command']}: lacks {' '.join(f'+{name}' for name in one['lacks'])}"
+    if document["rights"] and document["rights"]["refused"]:
+        yield f"refused      {document['rights']['refused']}"

@@ -120,14 +120,14 @@ class _Watch:
     """Prints what happened since the last round."""
 
     def __init__(self, session: Session) -> None:
-        from asyncmq_cli.services.monitoring.happenings import Happenings, causes_of
+        from asyncmq_cli.services.monitoring.events import Happenings, causes_of
 
         self._session = session
         self._happenings = Happenings(causes_of(session.store))
 
     def show(self, event: Event) -> None:
         from asyncmq_cli.models.snapshots import Snapshot
-        from asyncmq_cli.output.text import happenings
+        from asyncmq_cli.output.text import events
 
         out = self._session.out
         if not isinstance(event.of, Snapshot):
@@ -135,8 +135,8 @@ class _Watch:
         elif event.name == "queues":
             found = self._happenings.since_last(event.of)
             if found is None:
-                out.line(happenings.first(event.of, utc=out.utc))
-            for line in happenings.lines(found or [], event.timestamp, utc=out.utc):
+                out.line(events.first(event.of, utc=out.utc))
+            for line in events.lines(found or [], event.timestamp, utc=out.utc):
                 out.line(line)
             out.flush()
 

@@ -8,9 +8,9 @@ import typer
 
 from asyncmq_cli.cli import ages, paging
 from asyncmq_cli.cli.around_typer import noun
-from asyncmq_cli.cli.bulk import change_jobs, chosen_jobs
-from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.definitions import (
+from asyncmq_cli.cli.changes.adding import FromStdinArg, IdOption, OneTaskOption, UniqueOption, add_jobs
+from asyncmq_cli.cli.changes.bulk import change_jobs, chosen_jobs
+from asyncmq_cli.cli.changes.definitions import (
     ArgsOption,
     BackoffOption,
     DelayOption,
@@ -19,7 +19,9 @@ from asyncmq_cli.cli.definitions import (
     RetriesOption,
     TtlOption,
 )
-from asyncmq_cli.cli.jobs_meant import one_job
+from asyncmq_cli.cli.changes.editing import SetOption, UnsetOption, edit_first, edit_jobs
+from asyncmq_cli.cli.changes.restoring import FileArg, restore_jobs
+from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import (
     AnyQueueArg,
@@ -35,11 +37,8 @@ from asyncmq_cli.cli.params import (
     option,
 )
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions, Targets, wait_limit
+from asyncmq_cli.cli.targets import ChangeOptions, Targets, one_job, wait_limit
 from asyncmq_cli.commands import NOUNS
-from asyncmq_cli.commands.adding import FromStdinArg, IdOption, OneTaskOption, UniqueOption, add_jobs
-from asyncmq_cli.commands.editing import SetOption, UnsetOption, edit_first, edit_jobs
-from asyncmq_cli.commands.restore import FileArg, restore_jobs
 from asyncmq_cli.models.values import DEAD_STATES, JOB_STATES, LISTED_STATES
 from asyncmq_cli.output.formats import DOCUMENTS
 

@@ -10,9 +10,8 @@ import typer
 from asyncmq_cli.cli import watch
 from asyncmq_cli.cli.ages import interval
 from asyncmq_cli.cli.around_typer import noun
-from asyncmq_cli.cli.bulk import change_jobs
+from asyncmq_cli.cli.changes.bulk import change_jobs, obliterate_queue
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.ids_from_stdin import literal, queue_names
 from asyncmq_cli.cli.params import (
     BackupOption,
     DryRunOption,
@@ -24,8 +23,7 @@ from asyncmq_cli.cli.params import (
     option,
 )
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions, Targets
-from asyncmq_cli.cli.whole_queue import obliterate_queue
+from asyncmq_cli.cli.targets import ChangeOptions, Targets, literal, queue_names
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.queues import ALL_FIELDS

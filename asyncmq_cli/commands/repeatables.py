@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asyncmq_cli.cli import confirm
 from asyncmq_cli.cli.around_typer import noun
-from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.definitions import (
+from asyncmq_cli.cli.changes import confirm
+from asyncmq_cli.cli.changes.definitions import (
     ArgsOption,
     BackoffOption,
     CronOption,
@@ -22,7 +21,7 @@ from asyncmq_cli.cli.definitions import (
     TtlOption,
     definition_of,
 )
-from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, literal, words
+from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.params import (
     FILTERS,
     DryRunOption,
@@ -34,6 +33,7 @@ from asyncmq_cli.cli.params import (
     whole_number,
 )
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import STDIN_HELP, literal, words
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncmq_cli.cli import confirm, paging, watch
+from asyncmq_cli.cli import paging, watch
 from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.around_typer import noun
+from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.ids_from_stdin import STDIN_HELP, words
 from asyncmq_cli.cli.paging import PageOption, Paging
 from asyncmq_cli.cli.params import FILTERS, DryRunOption, ReasonOption, YesOption, argument, option
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import STDIN_HELP, words
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asyncmq_cli.cli.columns import fields_of
+from asyncmq_cli.cli.format_options import fields_of
 from asyncmq_cli.completion.place import Place, takes_value, walk
-from asyncmq_cli.models.candidates import Candidate
+from asyncmq_cli.models.program import Candidate
 
 COMMAND_LINE, FILES, COLUMNS = "command line", "files", "columns"
 _KINDS = {

@@ -23,7 +23,7 @@ from asyncmq_cli.completion import typed
 from asyncmq_cli.completion.candidates import Answer, answer
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.candidates import Candidate
+    from asyncmq_cli.models.program import Candidate
 
 FILES = 10
 WORDS_VARIABLE = "_ASYNCMQ_WORDS"

@@ -1,4 +1,4 @@
-"""The probes of `check`."""
+"""The probes of `check`, the problems that the overview shows, and the notices of `check --watch`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
+
 
 CHECK_STATES = ("ok", "warning", "unknown", "critical")
 """From best to worst. What cannot be read may be critical, so `unknown` is worse than `warning`."""
@@ -180,3 +181,64 @@ class CheckReport:
     def state(self) -> str:
         """The worst of all probes."""
         return max((probe.state for probe in self.probes), key=CHECK_STATES.index, default="ok")
+
+
+KINDS = (
+    "unattended",
+    "lost",
+    "growing",
+    "overdue",
+    "paused",
+    "silent",
+    "contradiction",
+    "worker_silent",
+    "unreadable",
+)
+"""From worst to least, among problems of one severity. Those that `check` has too are called as there."""
+SEVERITIES = ("critical", "unknown", "warning")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem of one queue. `severity` is one of SEVERITIES, as `check` judges it; `value` is what was
+    counted, None where it could not be."""
+
+    kind: str
+    severity: str
+    queue: str
+    value: int | None
+    message: str
+
+    @property
+    def rank(self) -> tuple[int, int, int, str]:
+        """The sort key: the worst first."""
+        return SEVERITIES.index(self.severity), KINDS.index(self.kind), -(self.value or 0), self.queue
+
+
+FORMATS = ("slack", "pagerduty", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One probe of one queue; `queue` is None for those of no queue. `state` is `warning`, `unknown` or
+    `critical`, and `ok` of one that is over."""
+
+    probe: str
+    queue: str | None
+    state: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A change. `state` is the worst of the `troubles` that there are now, `previous` that of the notice
+    before; `over` are those that ended since. `at` is when the check was made, epoch seconds. `redis` is a
+    URL without its password. `incident` names the check, and is the same for all of its notices."""
+
+    state: str
+    previous: str
+    troubles: Sequence[Trouble]
+    over: Sequence[Trouble]
+    at: float
+    redis: str
+    incident: str

@@ -1,4 +1,4 @@
-"""The commands of the program, as help, manual and `help --json` have them."""
+"""The commands of the program, as help, manual and `help --json` have them, and completion candidates."""
 
 from __future__ import annotations
 
@@ -45,3 +45,11 @@ class Noun:
     name: str
     text: Sequence[str]
     commands: Sequence[Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A word that may be typed next, and its description."""
+
+    value: str
+    about: str = ""

@@ -1,8 +1,8 @@
-"""Queues."""
+"""A queue, and what it holds beside its jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,3 +78,36 @@ class QueueStats:
         """Whether there is work and no live worker: jobs that wait, or are delayed and due, or were claimed.
         False where that is not known."""
         return self.workers == 0 and bool(self.waiting or self.due or self.active)
+
+
+OWN = ("repeatables", "cancelled", "results", "heartbeats", "paused", "sequence")
+"""The parts that a queue may have without a job, by their names in the scripts' table of types."""
+PLURALS = {
+    "repeatables": ("definition", "definitions"),
+    "cancelled": ("cancel mark", "cancel marks"),
+    "results": ("stray result", "stray results"),
+    "heartbeats": ("stray heartbeat", "stray heartbeats"),
+    "paused": ("pause mark", "pause marks"),
+    "sequence": ("counter", "counters"),
+    "delayed": ("delayed member without an id", "delayed members without an id"),
+    "dlq": ("dead letter without an id", "dead letters without an id"),
+}
+"""What people call one and several elements of each part."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePart:
+    """Some elements of one of the queue's collections: each with its score in a sorted set, its value in a
+    hash, and b"" in a set. A string is one element, b"", with its value."""
+
+    queue: bytes
+    name: str
+    elements: tuple[tuple[bytes, bytes], ...]
+
+
+def names_of(counts: Mapping[str, int]) -> str | None:
+    """`2 definitions, 1 pause mark`; None where there is nothing."""
+    found = [
+        f"{counts[name]:,} {words[counts[name] > 1]}" for name, words in PLURALS.items() if counts.get(name)
+    ]
+    return ", ".join(found) or None

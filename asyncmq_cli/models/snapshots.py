@@ -1,17 +1,18 @@
-"""Snapshots of all queues, and their history."""
+"""Snapshots of all queues, what happened between two of them, and the state of the exporter."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncmq_cli.models.queues import ALL_FIELDS
 from asyncmq_cli.models.values import JOB_STATES
 
 if TYPE_CHECKING:
+    from asyncmq_cli.errors import RedisProblem
+    from asyncmq_cli.models.checks import Problem
     from asyncmq_cli.models.failures import FailureGroups
-    from asyncmq_cli.models.problems import Problem
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.workers import Worker
 
@@ -171,3 +172,63 @@ class Trend:
     throughput: Sequence[float | None]
     backlog: Sequence[float | None]
     failures: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueHappening:
+    """What happened in a queue. `causes` are those of the newest of the failed jobs, the most frequent first.
+    `waiting` is the number before and now, where it changed. `marks` are words such as `paused`."""
+
+    queue: str
+    completed: int = 0
+    failed: int = 0
+    expired: int = 0
+    causes: Mapping[str, int] = field(default_factory=dict)
+    waiting: tuple[int, int] | None = None
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHappening:
+    """A worker that is new (`started`), heard of again (`back`), or not heard of any more (`silent`)."""
+
+    worker: str
+    queue: str
+    what: str
+
+
+Happening = QueueHappening | WorkerHappening
+
+
+OTHER = "other"
+"""The label of what has no series of its own."""
+
+
+class DeathLabels(NamedTuple):
+    """What a death is counted under. `cause` is the type of the innermost exception, or `expired`."""
+
+    queue: str
+    task: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterState:
+    """What the last look found; `snapshot` is None, and `error` says why, while Redis cannot be read.
+
+    `completed` and `failed` count jobs since the history began, None where nothing was counted yet; `deaths`
+    since the start of this process. `looks` and `failures` count looks, all and failed ones.
+    `redis_seconds` is how long they waited for Redis. `looked_at` is when the last successful look ended, by
+    this host's clock, and `fresh_until`, on the monotonic clock, when the next one is overdue.
+    """
+
+    snapshot: Snapshot | None = None
+    error: RedisProblem | None = None
+    completed: int | None = None
+    failed: int | None = None
+    deaths: Mapping[DeathLabels, int] = field(default_factory=dict)
+    looks: int = 0
+    failures: int = 0
+    redis_seconds: float = 0.0
+    looked_at: float | None = None
+    fresh_until: float = 0.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncmq_cli.models.candidates import Candidate
+from asyncmq_cli.models.program import Candidate
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES
 
 if TYPE_CHECKING:

@@ -13,12 +13,10 @@ from asyncmq_cli.models.tasks import TASK_STATES, Sample, TaskReport, TaskStats
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.jobs.filter import Matcher
-from asyncmq_cli.services.jobs.lookup import require_queue
-from asyncmq_cli.services.jobs.scope import in_each
+from asyncmq_cli.services.jobs.lookup import in_each, require_queue
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.job_lists import JobFilter
-    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.jobs import Job, JobFilter
     from asyncmq_cli.models.queues import QueueScope
     from asyncmq_cli.storage.store import Store
 

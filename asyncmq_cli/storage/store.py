@@ -17,7 +17,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import ChangeRefused
-from asyncmq_cli.models.guard import Guard
+from asyncmq_cli.models.contexts import Guard
 from asyncmq_cli.storage.client.bounded_replies import Waited
 from asyncmq_cli.storage.client.connection import answer_within, connect
 from asyncmq_cli.storage.client.refusals import redis_errors
@@ -28,12 +28,12 @@ from asyncmq_cli.storage.schema.keys import PLACES
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
-    from asyncmq_cli.models.rights import Rights
+    from asyncmq_cli.models.actions import Rights
     from asyncmq_cli.storage.client.push import RuntimeEvents
     from asyncmq_cli.storage.integrity.candidates import QueueWalk
     from asyncmq_cli.storage.integrity.damaged_keys import OrphanedKey
     from asyncmq_cli.storage.integrity.evidence import Evidence
-    from asyncmq_cli.storage.read.family import Bonds
+    from asyncmq_cli.storage.read.find_jobs import Bonds
     from asyncmq_cli.storage.read.latest_jobs import PlacedJob
     from asyncmq_cli.storage.read.lists import JobLists
     from asyncmq_cli.storage.read.repeatables import Repeatables
@@ -206,7 +206,7 @@ class Store:
 
     def bonds(self, queue: str, job_ids: Sequence[str], most: int) -> list[Bonds]:
         """What the sets of dependencies hold of these few jobs, up to `most` each; warns of damaged ones."""
-        from asyncmq_cli.storage.read.family import read_bonds
+        from asyncmq_cli.storage.read.find_jobs import read_bonds
 
         return read_bonds(self._redis, queue, job_ids, most, lambda problem: self.warn(problem.message))
 

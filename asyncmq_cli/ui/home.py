@@ -15,14 +15,7 @@ from asyncmq_cli.output.terminal import header_footer, screens
 from asyncmq_cli.ui.page import ListPage
 from asyncmq_cli.ui.palette import Entry
 from asyncmq_cli.ui.panes import HeldPane, Pane
-from asyncmq_cli.ui.tabs import (
-    AuditPane,
-    FailuresPane,
-    LatestPane,
-    QueuesPane,
-    SchedulesPane,
-    WorkersPane,
-)
+from asyncmq_cli.ui.tabs import AuditPane, FailuresPane, LatestPane, QueuesPane, SchedulesPane, WorkersPane
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

@@ -20,7 +20,7 @@ from asyncmq_cli.ui.whole import WholeJob
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from asyncmq_cli.models.job_details import JobDetail
+    from asyncmq_cli.models.jobs import JobDetail
 
 _OF_LISTS = ("pause", "add")
 _ALARMING = ("Error:", "Message:", "Root cause:", "Problem:")

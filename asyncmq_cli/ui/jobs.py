@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from asyncmq_cli.cli.targets import FILTERS, filter_of
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import STATE_STYLES, counted

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from asyncmq_cli.cli import confirm
 from asyncmq_cli.cli import targets as parse
-from asyncmq_cli.cli.definitions import definition_of
+from asyncmq_cli.cli.changes import confirm
+from asyncmq_cli.cli.changes.definitions import definition_of
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.actions import BY_NAME
 from asyncmq_cli.nearest import did_you_mean
@@ -20,7 +20,7 @@ from asyncmq_cli.services.repeatables.plans import seconds_last
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.changes import ChangeReport
-    from asyncmq_cli.models.job_lists import JobFilter
+    from asyncmq_cli.models.jobs import JobFilter
     from asyncmq_cli.models.queues import QueueScope
     from asyncmq_cli.services.changes.runner import Stop
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import Halted
-from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import counted

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.widgets.tree import TreeNode
 
-    from asyncmq_cli.models.job_details import JobDetail
+    from asyncmq_cli.models.jobs import JobDetail
 
 _MOST_CHILDREN = 500
 Path = tuple[Any, ...]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from asyncmq_cli.models.job_details import JobDetail
+from asyncmq_cli.models.jobs import JobDetail
 from asyncmq_cli.output.json import documents
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.tables import views

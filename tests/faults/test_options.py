@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from asyncmq_cli.cli import command_tree
+from asyncmq_cli.cli.help import command_tree
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result
 from tests.faults.scale import WHOLE, record, scaled, seeded

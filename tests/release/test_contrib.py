@@ -20,9 +20,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.models.exporter import DeathLabels, ExporterState
 from asyncmq_cli.models.queues import QueueStats
-from asyncmq_cli.models.snapshots import Snapshot
+from asyncmq_cli.models.snapshots import DeathLabels, ExporterState, Snapshot
 from asyncmq_cli.output.text.prometheus import exporter_registry
 from tests.conftest import environment
 from tests.support import library

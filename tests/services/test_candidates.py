@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncmq_cli.models.candidates import Candidate
+from asyncmq_cli.models.program import Candidate
 from asyncmq_cli.services.candidates import without_insertion
 
 

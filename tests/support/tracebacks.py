@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 
 from hypothesis import strategies as st
 
-from asyncmq_cli.models.job_details import JobError
-from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.jobs import Job, JobError
 from asyncmq_cli.services.jobs.traceback import job_error, raised_first, raised_last
 from tests.support.strategies import ANY_TEXT
 

@@ -11,7 +11,7 @@ import redis
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import Halted, UsageProblem
-from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.ui.jobs import flags_of, words_of
 from asyncmq_cli.ui.lanes import Lane, Lanes

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent, ChangeReport, ChangeResult, RetryOutcome
     from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.findings import Diagnosis, Finding
-    from asyncmq_cli.models.job_details import Family, JobDetail, JobError, Relative, Tree
-    from asyncmq_cli.models.job_lists import JobPage
-    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.jobs import Family, Job, JobDetail, JobError, JobPage, Relative, Tree
     from asyncmq_cli.models.repeatables import ComingRun, Repeatable
     from asyncmq_cli.models.workers import Worker, WorkerPage
 

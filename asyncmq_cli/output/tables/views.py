@@ -18,11 +18,9 @@ from asyncmq_cli.output.text.times import clock, date, interval, moment, relativ
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent, AuditRun, ChangeResult
+    from asyncmq_cli.models.checks import Problem
     from asyncmq_cli.models.failures import FailureGroup, FailureGroups
-    from asyncmq_cli.models.job_details import TreeNode
-    from asyncmq_cli.models.job_lists import JobPage
-    from asyncmq_cli.models.jobs import Job
-    from asyncmq_cli.models.problems import Problem
+    from asyncmq_cli.models.jobs import Job, JobPage, TreeNode
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import ComingRun, Repeatable
     from asyncmq_cli.models.snapshots import LatestJob, LatestQueue

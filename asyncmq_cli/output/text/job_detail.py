@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from asyncmq_cli.models.changes import AuditEvent
-    from asyncmq_cli.models.job_details import Frame, JobDetail, JobError, Relative, Tree
-    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.jobs import Frame, Job, JobDetail, JobError, Relative, Tree
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.output.tables.columns import Column
 

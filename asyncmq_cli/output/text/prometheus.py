@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
-    from asyncmq_cli.models.exporter import ExporterState
-    from asyncmq_cli.models.problems import Problem
+    from asyncmq_cli.models.checks import Problem
     from asyncmq_cli.models.queues import QueueStats
-    from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.models.snapshots import ExporterState, Snapshot
 
 _Samples = Iterable[tuple[tuple[str, ...], float | None]]
 _UNWRITABLE = re.compile(r"[\ud800-\udfff]|\\x[0-9a-f]{2}")

@@ -16,9 +16,8 @@ from typing import Any
 
 import orjson
 
-from asyncmq_cli.models.queue_parts import PLURALS, QueuePart
-from asyncmq_cli.storage.schema.job_dump import JobDump, Members
-from asyncmq_cli.storage.schema.job_edit import JobEdit, Texts
+from asyncmq_cli.models.queues import PLURALS, QueuePart
+from asyncmq_cli.storage.schema.job_dump import JobDump, JobEdit, Members, Texts
 from asyncmq_cli.storage.schema.keys import PLACES
 
 VERSION = 1

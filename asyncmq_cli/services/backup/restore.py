@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
 from asyncmq_cli.exit_status import ExitStatus
-from asyncmq_cli.models.queue_parts import names_of
+from asyncmq_cli.models.queues import names_of
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup, EditEntry, Entry, PartEntry
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused, source_of

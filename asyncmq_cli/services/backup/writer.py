@@ -16,9 +16,8 @@ from asyncmq_cli.services.backup.format import Outcome, edit_line, job_line, out
 from asyncmq_cli.storage.schema.keys import to_bytes, to_text
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.queue_parts import QueuePart
-    from asyncmq_cli.storage.schema.job_dump import JobDump
-    from asyncmq_cli.storage.schema.job_edit import JobEdit
+    from asyncmq_cli.models.queues import QueuePart
+    from asyncmq_cli.storage.schema.job_dump import JobDump, JobEdit
 
 
 class BackupExists(UsageProblem):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
-from asyncmq_cli.models.job_lists import JobFilter
+from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused
 from asyncmq_cli.services.changes.runner import Attempt

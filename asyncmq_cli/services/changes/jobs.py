@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType, command_line
-from asyncmq_cli.models.queue_parts import names_of
+from asyncmq_cli.models.queues import names_of
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, as_number, chunked
 from asyncmq_cli.services.backup.writer import BackupWriter
 from asyncmq_cli.services.changes.bulk import Decision, JobRunner, source_of

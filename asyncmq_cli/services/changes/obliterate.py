@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import ChangeRefused, command_line
 from asyncmq_cli.models.changes import ChangeResult
-from asyncmq_cli.models.queue_parts import OWN, names_of
+from asyncmq_cli.models.queues import OWN, names_of
 from asyncmq_cli.services.changes.bulk import Decision, JobRunner
 from asyncmq_cli.services.changes.runner import Attempt
 from asyncmq_cli.services.repeatables.service import retry_while_busy
@@ -20,7 +20,7 @@ from asyncmq_cli.storage.schema.keys import PLACES, to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
-    from asyncmq_cli.models.queue_parts import QueuePart
+    from asyncmq_cli.models.queues import QueuePart
     from asyncmq_cli.services.changes.runner import Stop
     from asyncmq_cli.services.changes.selection import Selection
 

@@ -13,11 +13,10 @@ from asyncmq_cli.errors import AmbiguousGroup, FormerGroup, GroupNotFound
 from asyncmq_cli.models.failures import RECENT, FailureGroup
 from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.jobs.causes import Signature, cause, former_id, outer_error
-from asyncmq_cli.services.jobs.scope import holding, in_each
+from asyncmq_cli.services.jobs.lookup import holding, in_each
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.job_lists import JobFilter
-    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.jobs import Job, JobFilter
     from asyncmq_cli.models.queues import QueueScope
     from asyncmq_cli.services.jobs.filter import Matcher
     from asyncmq_cli.storage.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.job_details import Family, Relative, Tree, TreeNode
+from asyncmq_cli.models.jobs import Family, Relative, Tree, TreeNode
 from asyncmq_cli.models.values import chunked
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from asyncmq_cli.services.jobs.causes import signature
 from asyncmq_cli.storage.read.prefilter import Prefilter, TextPrefilter, certainly_holds, needle_of
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.job_lists import JobFilter
-    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.jobs import Job, JobFilter
     from asyncmq_cli.services.jobs.where import Expression
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from asyncmq_cli.models.jobs import Job, page_within
 from asyncmq_cli.models.values import DEAD_STATES
-from asyncmq_cli.services.jobs.scope import holding, in_each
+from asyncmq_cli.services.jobs.lookup import holding, in_each
 from asyncmq_cli.storage.read.lists import PLACES, SortKey, in_parts
 
 if TYPE_CHECKING:

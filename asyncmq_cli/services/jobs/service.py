@@ -8,14 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.models.failures import FailureGroups
-from asyncmq_cli.models.job_details import JobDetail, Tree
-from asyncmq_cli.models.job_lists import JobFilter, JobPage
+from asyncmq_cli.models.jobs import JobDetail, JobFilter, JobPage, Tree
 from asyncmq_cli.services.jobs.failure_groups import grouped, is_argument, of_known_group
 from asyncmq_cli.services.jobs.family import family_of, tree_of
 from asyncmq_cli.services.jobs.filter import Matcher
-from asyncmq_cli.services.jobs.lookup import job_not_found, require_queue
+from asyncmq_cli.services.jobs.lookup import holding, in_each, job_not_found, require_queue
 from asyncmq_cli.services.jobs.pages import Page, every, every_unfiltered, filtered, unfiltered
-from asyncmq_cli.services.jobs.scope import holding, in_each
 from asyncmq_cli.services.jobs.traceback import job_error
 
 if TYPE_CHECKING:

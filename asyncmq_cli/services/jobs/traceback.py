@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from asyncmq_cli.models.job_details import Frame, JobError, Raised
+from asyncmq_cli.models.jobs import Frame, JobError, Raised
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job

@@ -208,7 +208,7 @@ class QueueProbes:
         return None if oldest is None else max(0.0, self._now + slowest(self._workers) - oldest)
 
     def _matching(self) -> int:
-        from asyncmq_cli.models.job_lists import JobFilter
+        from asyncmq_cli.models.jobs import JobFilter
         from asyncmq_cli.services.jobs.filter import Matcher
         from asyncmq_cli.services.jobs.where import compiled
 

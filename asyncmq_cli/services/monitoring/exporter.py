@@ -12,8 +12,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.exporter import ExporterState
 from asyncmq_cli.models.queues import ALL_FIELDS
+from asyncmq_cli.models.snapshots import ExporterState
 from asyncmq_cli.services.monitoring.deaths import DeathCounter
 from asyncmq_cli.services.monitoring.poller import Outage, Poller, SnapshotReader
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.checks import CHECK_STATES
-from asyncmq_cli.models.notices import Notice, Trouble
+from asyncmq_cli.models.checks import CHECK_STATES, Notice, Trouble
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.checks import CheckReport, Probe

@@ -24,8 +24,8 @@ from asyncmq_cli.storage.read.sizes import StateCounts
 from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.checks import Problem
     from asyncmq_cli.models.jobs import Job
-    from asyncmq_cli.models.problems import Problem
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.workers import Worker
     from asyncmq_cli.storage.read.sizes import Sizes

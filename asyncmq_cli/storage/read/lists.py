@@ -119,11 +119,11 @@ class JobLists:
     def sample(self, queue: str, place: str, size: int, count: int) -> Iterator[Job]:
         """About `count` random jobs of a place of that size. For `completed` so many jobs of the queue are
         looked at, and those that have completed are given."""
-        from asyncmq_cli.storage.read import samples
+        from asyncmq_cli.storage.read import pieces
 
         keys = QueueKeys(queue)
         if place == "completed":
-            stated = pieces.with_states(self._redis, keys, samples.of_ids(self._redis, keys, count))
+            stated = pieces.with_states(self._redis, keys, pieces.of_ids(self._redis, keys, count))
             done = (
                 piece.only([i for i, entry in enumerate(piece.states) if entry == b"completed"])
                 for piece in stated
@@ -131,9 +131,9 @@ class JobLists:
             source = (piece for piece in done if piece.ids)
             pages: Iterable[Placed] = self._nowhere(keys, source, None, whole=False)
         elif place == "active":
-            pages = self._complete(keys, place, samples.of_active(self._redis, keys, count))
+            pages = self._complete(keys, place, pieces.of_active(self._redis, keys, count))
         else:
-            members = samples.of_sorted_set(self._redis, keys, place, size, count)
+            members = pieces.of_sorted_set(self._redis, keys, place, size, count)
             pages = self._complete(keys, place, members)
         for piece, found in pages:
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)

@@ -6,19 +6,23 @@ the current one, so that Redis works while the caller processes jobs. All raise 
 
 from __future__ import annotations
 
+import random
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import redis
 
+from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack_for_names, pack_scan
+from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack_for_names, pack_scan, run_pipeline
 from asyncmq_cli.storage.schema.codec import member_id, member_ids, named_member
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.schema.keys import QueueKeys
+
 
 _FIRST_BY_RANK = 32
 
@@ -273,3 +277,44 @@ class SeenNames:
 
 def _number(name: bytes) -> int:
     return hash(name) & 0xFFFFFFFFFFFFFFFF or 1
+
+
+_AT_A_TIME = 100
+_A_BUCKET = 10
+_CURSORS = 2**32
+
+
+def of_sorted_set(client: redis.Redis, keys: QueueKeys, place: str, size: int, count: int) -> Iterator[Piece]:
+    """Members at `count` random ranks of a sorted set of that size, each at most once."""
+    key: bytes = getattr(keys, place)
+    ranks = random.sample(range(size), min(size, count))
+    for some in chunked(ranks, _AT_A_TIME):
+        replies = run_pipeline(client, [("ZRANGE", key, rank, rank, "WITHSCORES") for rank in some])
+        # The set may have shrunk meanwhile.
+        found = [reply for reply in replies if reply]
+        members = [reply[0] for reply in found]
+        if members:
+            yield Piece(
+                ids_of_members(place, members),
+                members=members,
+                scores=[float(reply[1]) for reply in found],
+            )
+
+
+def of_active(client: redis.Redis, keys: QueueKeys, count: int) -> Iterator[Piece]:
+    """Random claims: the hash is small beside the jobs, so its fields are all read."""
+    claims = [item for fields in scan.hash_fields(client, keys.active) for item in fields.items()]
+    for some in chunked(random.sample(claims, min(len(claims), count)), _AT_A_TIME):
+        yield Piece([name for name, _ in some], claims={i: claim for i, (_, claim) in enumerate(some)})
+
+
+def of_ids(client: redis.Redis, keys: QueueKeys, count: int) -> Iterator[Piece]:
+    """About `count` ids of the ids set, by buckets of its hash table: SSCAN goes on from any cursor, and
+    where an id lies does not depend on what job it is."""
+    left = count
+    while left > 0:
+        cursor = random.randrange(_CURSORS)  # noqa: S311
+        found = scan.typed(keys.ids, client.sscan, keys.ids, cursor=cursor, count=_A_BUCKET)[1]
+        if found:
+            yield Piece(list(islice(found, left)))
+        left -= max(1, len(found))

@@ -1,4 +1,4 @@
-"""Everything that Redis holds of one job, byte for byte: what a removal deletes and a restore writes."""
+"""All that Redis holds of a job, byte for byte: what a removal deletes and an edit replaces."""
 
 from __future__ import annotations
 
@@ -64,3 +64,34 @@ class JobDump:
         pieces = [b"-" if value is None else b"%d:%b" % (len(value), value) for value in self.values]
         pieces += [b"%d" % flag for flag in flags]
         return hashlib.sha1(b",".join(pieces), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What Redis holds of a job: its member of the place, its record, and its payload part, b"" for none. In
+    the waiting set the member is mostly the id alone."""
+
+    member: bytes
+    record: bytes
+    payload: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class JobEdit:
+    """`place` is the sorted set in which the job is."""
+
+    queue: bytes
+    id: bytes
+    place: str
+    before: Texts
+    after: Texts
+
+    @property
+    def reversed(self) -> JobEdit:
+        """The edit that takes this one back."""
+        return JobEdit(self.queue, self.id, self.place, self.after, self.before)
+
+    @property
+    def size(self) -> int:
+        """The approximate size in bytes."""
+        return sum(len(t.member) + len(t.record) + len(t.payload) for t in (self.before, self.after))

@@ -16,7 +16,7 @@ from asyncmq_cli.storage.schema.codec import (
     is_too_large,
     with_payload,
 )
-from asyncmq_cli.storage.schema.job_edit import JobEdit, Texts
+from asyncmq_cli.storage.schema.job_dump import JobEdit, Texts
 from asyncmq_cli.storage.schema.keys import PLACES, to_bytes
 from asyncmq_cli.storage.schema.location import decoded
 

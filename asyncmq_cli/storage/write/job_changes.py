@@ -50,8 +50,7 @@ from asyncmq_cli.storage.write.scripts import (
 )
 
 if TYPE_CHECKING:
-    from asyncmq_cli.storage.schema.job_dump import JobDump
-    from asyncmq_cli.storage.schema.job_edit import JobEdit
+    from asyncmq_cli.storage.schema.job_dump import JobDump, JobEdit
     from asyncmq_cli.storage.write.audit_stream import AuditLog, EventDraft
 
 # The return codes of the changes of a job, as the scripts' headers give them.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from asyncmq_cli.errors import ChangeRefused, WrongType
-from asyncmq_cli.models.queue_parts import OWN, QueuePart
+from asyncmq_cli.models.queues import OWN, QueuePart
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.read.repeatables import scheduler_at_work
 from asyncmq_cli.storage.schema.codec import decode_member

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, Group
 
+from asyncmq_cli.models.checks import Problem
 from asyncmq_cli.models.failures import FailureGroup, FailureGroups
-from asyncmq_cli.models.problems import Problem
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.models.snapshots import LatestJob, LatestQueue, Snapshot, Trend
 from asyncmq_cli.models.values import JOB_STATES

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from asyncmq_cli.models.changes import AuditEvent
-from asyncmq_cli.models.job_details import JobDetail
-from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.jobs import Job, JobDetail
 from asyncmq_cli.output.text.job_detail import job_lines
 from asyncmq_cli.services.jobs.traceback import job_error
 from tests.support.library import TRACEBACK

@@ -16,7 +16,7 @@ import pytest
 import redis
 from asyncmq.backends.redis import RedisBackend
 
-from asyncmq_cli.cli.confirm import NO_BACKUP
+from asyncmq_cli.cli.changes.confirm import NO_BACKUP
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.storage.write.audit_stream import AuditLog
 from asyncmq_cli.storage.write.scripts import Scripts

@@ -10,8 +10,7 @@ from asyncmq.core.inspection import job_matches_inspection_filters
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncmq_cli.models.job_lists import JobFilter
-from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.jobs import Job, JobFilter
 from asyncmq_cli.services.jobs.causes import signature
 from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.storage.read.prefilter import certainly_holds, needle_of

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmq_cli.models.job_lists import JobFilter
-from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.jobs import Job, JobFilter
 from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.services.jobs.where import WhereProblem, compiled
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.models.job_lists import JobFilter
-from asyncmq_cli.models.jobs import Job
+from asyncmq_cli.models.jobs import Job, JobFilter
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.services.jobs import pages

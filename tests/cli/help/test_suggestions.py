@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from asyncmq_cli.app import _built
-from asyncmq_cli.cli import other_words, suggestions
+from asyncmq_cli.cli.help import other_words, suggestions
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run, run_tool

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from asyncmq_cli.cli import confirm
 from asyncmq_cli.cli import targets as parse
-from asyncmq_cli.cli.ids_from_stdin import words
+from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.params import argument
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions
+from asyncmq_cli.cli.targets import ChangeOptions, words
 
 if TYPE_CHECKING:
     from asyncmq_cli.services.backup.reader import Backup, Entry
@@ -82,7 +81,7 @@ def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Seq
 
 def _beside_jobs(backup: Backup) -> str:
     """What queues had beside their jobs, and the edits, in words; empty if there is nothing."""
-    from asyncmq_cli.models.queue_parts import names_of
+    from asyncmq_cli.models.queues import names_of
     from asyncmq_cli.output.tables.tables import counted
 
     counts: Counter[str] = Counter()

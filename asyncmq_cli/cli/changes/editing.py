@@ -6,12 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from asyncmq_cli.cli import confirm
-from asyncmq_cli.cli.bulk import change_jobs
-from asyncmq_cli.cli.jobs_meant import named_jobs, one_job
+from asyncmq_cli.cli.changes import confirm
+from asyncmq_cli.cli.changes.bulk import change_jobs
 from asyncmq_cli.cli.params import option
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions, Targets
+from asyncmq_cli.cli.targets import ChangeOptions, Targets, named_jobs, one_job
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:

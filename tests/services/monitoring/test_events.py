@@ -10,8 +10,8 @@ import pytest
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.models.snapshots import Snapshot
 from asyncmq_cli.models.workers import Worker
-from asyncmq_cli.output.text import happenings as text
-from asyncmq_cli.services.monitoring.happenings import Happenings
+from asyncmq_cli.output.text import events as text
+from asyncmq_cli.services.monitoring.events import Happenings
 
 CAUSES = {"mail": {"app.SMTPError": 2, "KeyError": 1}, "sms": {"smtplib.SMTPServerDisconnected": 1}}
 

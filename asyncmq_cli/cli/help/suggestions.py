@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.cli import other_words
+from asyncmq_cli.cli.help import other_words
 from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound, UsageProblem, command_line
 from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.nearest import did_you_mean

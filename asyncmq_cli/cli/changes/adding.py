@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from asyncmq_cli.cli import confirm
-from asyncmq_cli.cli.definitions import MOST_PRIORITY, job_of
-from asyncmq_cli.cli.ids_from_stdin import STDIN
+from asyncmq_cli.cli.changes import confirm
+from asyncmq_cli.cli.changes.definitions import MOST_PRIORITY, job_of
 from asyncmq_cli.cli.params import argument, option
 from asyncmq_cli.cli.session import Session
+from asyncmq_cli.cli.targets import STDIN
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.system.streams import lines_of_stdin
 

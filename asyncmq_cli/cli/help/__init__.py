@@ -1,0 +1,1 @@
+"""Help, the tree of commands, and hints for words that are not ours."""
