@@ -28,8 +28,8 @@ from asyncmq_cli.demo.child import asyncmq_command, asyncmq_environment
 from asyncmq_cli.demo.environment import DemoEnvironment
 from asyncmq_cli.services.monitoring.rates import LongTrend
 from asyncmq_cli.ui.app import OperatorApp, opened
-from asyncmq_cli.ui.changing import ChangeDialog
-from asyncmq_cli.ui.listing import Listing
+from asyncmq_cli.ui.dialogs.change import ChangeDialog
+from asyncmq_cli.ui.lists.listing import Listing
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "images"

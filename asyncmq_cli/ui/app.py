@@ -16,19 +16,21 @@ from asyncmq_cli.output.terminal.keyboard import leads_session
 from asyncmq_cli.services.monitoring.poller import Outage, Poller
 from asyncmq_cli.services.monitoring.rates import LongTrend
 from asyncmq_cli.system import signals
-from asyncmq_cli.ui.dialogs import Keys
-from asyncmq_cli.ui.home import Home
-from asyncmq_cli.ui.job import JobPage
-from asyncmq_cli.ui.jobs import GroupPage, Jobs, first_state
+from asyncmq_cli.ui.dialogs.questions import Keys
+from asyncmq_cli.ui.home.failures import GroupPage
+from asyncmq_cli.ui.home.home import Home
+from asyncmq_cli.ui.jobs.filters import first_state
+from asyncmq_cli.ui.jobs.job import JobPage
+from asyncmq_cli.ui.jobs.queue import Jobs
 from asyncmq_cli.ui.lanes import Lane, Lanes
-from asyncmq_cli.ui.listing import Listing
-from asyncmq_cli.ui.page import Page
+from asyncmq_cli.ui.lists.listing import Listing
+from asyncmq_cli.ui.pages.page import Page
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.failures import FailureGroup
     from asyncmq_cli.models.snapshots import Snapshot
-    from asyncmq_cli.ui.changing import ChangeDialog
+    from asyncmq_cli.ui.dialogs.change import ChangeDialog
 
 EVERY = 2.0
 """Seconds between two reads of all queues, as with --watch."""
@@ -101,6 +103,8 @@ class OperatorApp(App[None]):
         # The terminal's own colours: readable on light and dark, and in sixteen of them.
         super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
+        # Over ssh every step of a scroll that glides is sent.
+        self.animation_level = "none"
         self.session = session
         self.lanes = Lanes(session)
         self.every = EVERY

@@ -17,3 +17,11 @@ def production(server: PrivateRedis) -> Iterator[redis.Redis]:
     yield connection
     connection.flushall()
     connection.close()
+
+
+@pytest.fixture
+def town(server: PrivateRedis) -> Iterator[redis.Redis]:
+    """The data of `furnish`, for one story."""
+    with redis.Redis.from_url(server.url) as connection:
+        furnish(connection, server.url)
+        yield connection

@@ -19,7 +19,9 @@ from textual.pilot import Pilot
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.ui.app import OperatorApp, opened
 from tests.support.library import TRACEBACK, bury, enlist, fill, job, with_backend
+from tests.support.library import events as audited
 
+SIZES = [(80, 24), (120, 40)]
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 WRITES = "UPDATE_SNAPSHOTS" in os.environ
 HOUR, DAY = 3600.0, 86_400.0
@@ -33,6 +35,8 @@ _EPOCH = re.compile(r"\b17\d{8}\.\d+")
 _PLACE = re.compile(r"unix:///\S+?\?db=\d|unix:///[^\s›]+")
 _FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _PATIENCE = 60.0
+_ROUNDS = 3
+"""A key that opens a dialog takes three rounds of messages: the key, the screen, its focus."""
 
 
 def dead(job_id: str, trace: str = TRACEBACK, **fields: Any) -> dict[str, Any]:
@@ -70,6 +74,18 @@ def furnish(client: redis.Redis, url: str) -> None:
     bury(client, "emails", [dead("bad-address", REFUSED, created_at=now - 4.5 * DAY - HOUR / 2)], died - HOUR)
 
 
+def state_of(client: redis.Redis, job_id: str, queue: str = "emails") -> str:
+    return (client.hget(f"jobs:{queue}:states", job_id) or b"").decode()
+
+
+def changes(client: redis.Redis) -> list[tuple[Any, ...]]:
+    """Action, source, status, job and reason of each event."""
+    return [
+        (one["action"], one["source"], one["status"], one["job_id"], one["details"].get("reason"))
+        for one in audited(client)
+    ]
+
+
 Story = Callable[["Stage"], Awaitable[None]]
 
 
@@ -81,12 +97,21 @@ class Stage:
         self.pilot = pilot
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        """Press each key once the one before has been dealt with. The pilot's own `press` waits until the
+        process is idle, which takes ten times as long."""
+        for key in keys:
+            self.app.simulate_key(key)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Until every widget has dealt with its messages, and with those that came of them."""
+        for _ in range(_ROUNDS):
+            await self.pilot._wait_for_screen()
 
     async def type(self, text: str) -> None:
-        """As a paste: the pilot waits after each key."""
+        """As a paste."""
         self.app.screen.focused.post_message(events.Paste(text))
-        await self.pilot.pause(0)
+        await self.settle()
 
     @property
     def text(self) -> str:

@@ -18,15 +18,15 @@ from asyncmq_cli.output.tables.tables import CAUTION
 from asyncmq_cli.output.text import reports
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.services.changes.runner import Stop
-from asyncmq_cli.ui.dialogs import problem_line
-from asyncmq_cli.ui.plans import Given
+from asyncmq_cli.ui.dialogs.questions import problem_line
+from asyncmq_cli.ui.plans.plan import Given
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from asyncmq_cli.models.changes import ChangeReport
     from asyncmq_cli.ui.app import OperatorApp
-    from asyncmq_cli.ui.plans import Plan
+    from asyncmq_cli.ui.plans.plan import Plan
 
 _MOST_LINES = 12
 _LONGEST_LINE = 300

@@ -32,3 +32,12 @@ def test_a_redis_that_is_away_at_the_start_is_an_error_like_any_other() -> None:
     shown = on_terminal("ui", url="unix:///nowhere/redis.sock")
     assert shown.code == 3
     assert [line.split(":")[0] for line in shown.lines] == ["error", "hint"]
+
+
+def test_asyncmq_alone_on_a_terminal_says_that_there_is_a_screen() -> None:
+    assert "'asyncmq ui' opens a screen" in on_terminal(url="").text
+
+
+def test_the_demo_opens_the_screen_alone(cli: Run) -> None:
+    done = cli("demo", "--ui", "--shell")
+    assert done.code == 2 and "--ui opens the screen alone" in done.stderr

@@ -9,8 +9,8 @@ from textual.containers import Vertical
 
 from asyncmq_cli.output.tables.columns import chosen
 from asyncmq_cli.output.tables.tables import counted, human
-from asyncmq_cli.ui.listing import Held, Listing
-from asyncmq_cli.ui.rows import RowsInSight, StreamedRows
+from asyncmq_cli.ui.lists.listing import Held, Listing
+from asyncmq_cli.ui.lists.rows import RowsInSight, StreamedRows
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.output.tables.columns import Column
     from asyncmq_cli.ui.app import OperatorApp
-    from asyncmq_cli.ui.page import Page
-    from asyncmq_cli.ui.plans import Plan
+    from asyncmq_cli.ui.pages.page import Page
+    from asyncmq_cli.ui.plans.plan import Plan
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from textual.widgets import Tree
 from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.text.cutting import MOST_CHARACTERS, cut_text
 from asyncmq_cli.output.text.escape import escape
-from asyncmq_cli.ui.dialogs import Ask
-from asyncmq_cli.ui.page import Page
+from asyncmq_cli.ui.dialogs.questions import Ask
+from asyncmq_cli.ui.pages.page import Page
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

@@ -12,10 +12,17 @@ from textual.widgets import ContentSwitcher, Static
 
 from asyncmq_cli.output.tables.tables import counted, table
 from asyncmq_cli.output.terminal import header_footer, screens
-from asyncmq_cli.ui.page import ListPage
-from asyncmq_cli.ui.palette import Entry
-from asyncmq_cli.ui.panes import HeldPane, Pane
-from asyncmq_cli.ui.tabs import AuditPane, FailuresPane, LatestPane, QueuesPane, SchedulesPane, WorkersPane
+from asyncmq_cli.ui.dialogs.palette import Entry
+from asyncmq_cli.ui.home.failures import FailuresPane
+from asyncmq_cli.ui.home.tabs import (
+    AuditPane,
+    LatestPane,
+    QueuesPane,
+    SchedulesPane,
+    WorkersPane,
+)
+from asyncmq_cli.ui.lists.panes import HeldPane, Pane
+from asyncmq_cli.ui.pages.list_page import ListPage
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

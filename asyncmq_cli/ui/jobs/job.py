@@ -12,10 +12,10 @@ from textual.widgets import Static
 from asyncmq_cli.output.json import documents
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.text import job_detail
-from asyncmq_cli.ui import plans
-from asyncmq_cli.ui.page import DEEDS, Page
-from asyncmq_cli.ui.palette import Entry
-from asyncmq_cli.ui.whole import WholeJob
+from asyncmq_cli.ui.dialogs.palette import Entry
+from asyncmq_cli.ui.jobs.tree import WholeJob
+from asyncmq_cli.ui.pages.page import DEEDS, Page
+from asyncmq_cli.ui.plans import jobs as plans
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

@@ -109,6 +109,8 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         self.marks_all = False
         """Whether the whole list is marked, the rows that are not read yet too."""
         self._key = key
+        self._opens = False
+        """Whether Enter was pressed on a row that is still being read."""
         self._natural: dict[str, int] = {}
         self._said: str | None = None
         self._cells: dict[int, dict[str, Text]] = {}
@@ -137,6 +139,8 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         self.cursor = max(0, min(self.cursor, self.rows.total - 1))
         self.virtual_size = Size(self.size.width, self.rows.total + _HEAD)
         self.refresh()
+        if self._opens and self.current is not None:
+            self.action_open()
 
     def _find(self, before: T) -> None:
         wanted = self._key(before)
@@ -250,6 +254,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
 
     def _go(self, at: int) -> None:
         before, self.cursor = self.cursor, max(0, min(at, self.rows.total - 1))
+        self._opens = False
         room = max(1, self.size.height - _HEAD)
         top = self.scroll_offset.y
         if self.cursor < top:
@@ -299,8 +304,10 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         self._go(self.rows.total - 1)
 
     def action_open(self) -> None:
-        if self.current is not None:
-            self.post_message(self.Opened(self, self.current))
+        current = self.current
+        self._opens = current is None and self.cursor < self.rows.total
+        if current is not None:
+            self.post_message(self.Opened(self, current))
 
     def on_click(self, event: events.Click) -> None:
         at = event.y - _HEAD + self.scroll_offset.y

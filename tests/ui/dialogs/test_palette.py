@@ -1,22 +1,19 @@
-"""The palette, and the other ways to the screen."""
+"""The palette."""
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 
 import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.ui.palette import Entry
-from tests.conftest import Run, within_this_process
-from tests.support.terminal import on_terminal
-from tests.ui.stage import Stage, play
+from asyncmq_cli.ui.dialogs.palette import Entry
+from tests.conftest import within_this_process
+from tests.ui.stage import SIZES, Stage, play
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize("size", SIZES)
 def test_the_palette_shows_the_command_line_and_copies_it(
     server: PrivateRedis, production: redis.Redis, size: tuple[int, int]
 ) -> None:
@@ -88,32 +85,3 @@ def test_every_command_line_of_the_palette_is_one(
 def test_what_is_typed_finds_an_entry() -> None:
     entry = Entry("retry 2 jobs (t)", lambda: None, ["dlq", "retry", "emails"])
     assert entry.matches("") and entry.matches("RETRY ema") and not entry.matches("retry imports")
-
-
-def test_keys_are_answered_while_redis_is_silent(server: PrivateRedis, production: redis.Redis) -> None:
-    async def story(stage: Stage) -> None:
-        await stage.sees("> imports")
-        os.kill(server.pid, signal.SIGSTOP)
-        try:
-            stage.app.hurry()
-            await stage.press("down")
-            await stage.sees("> emails")
-            await stage.press("enter")
-            await stage.sees("› emails", "reading…")
-            await stage.press("right", "question_mark")
-            await stage.sees("Ctrl-Z")
-            await stage.press("escape", "left")
-        finally:
-            os.kill(server.pid, signal.SIGCONT)
-        await stage.sees("mail-249")
-
-    play(server.url, story, timeout="60")
-
-
-def test_asyncmq_alone_on_a_terminal_says_that_there_is_a_screen() -> None:
-    assert "'asyncmq ui' opens a screen" in on_terminal(url="").text
-
-
-def test_the_demo_opens_the_screen_alone(cli: Run) -> None:
-    done = cli("demo", "--ui", "--shell")
-    assert done.code == 2 and "--ui opens the screen alone" in done.stderr

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.errors import Halted
-from asyncmq_cli.models.jobs import JobFilter
-from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.output.terminal import screens
-from asyncmq_cli.ui import plans
-from asyncmq_cli.ui.jobs import named, scope_of
-from asyncmq_cli.ui.panes import HeldPane, RowsPane
-from asyncmq_cli.ui.rows import RowsInSight, StreamedRows
+from asyncmq_cli.ui.lists.panes import HeldPane, RowsPane
+from asyncmq_cli.ui.lists.rows import RowsInSight, StreamedRows
+from asyncmq_cli.ui.plans import queues
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,28 +18,24 @@ if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.errors import AdminError
     from asyncmq_cli.models.changes import AuditEvent
-    from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import Repeatable
     from asyncmq_cli.models.snapshots import LatestJob, Snapshot
     from asyncmq_cli.models.workers import Worker
     from asyncmq_cli.output.tables.columns import Column
-    from asyncmq_cli.ui.lanes import Lane
-
-_SPANS = 8
-"""Characters of the graph of deaths over time."""
+    from asyncmq_cli.ui.plans.plan import Plan
 
 
 class QueuesPane(HeldPane["QueueStats"]):
     noun, empty = "queue", "no queues yet: AsyncMQ makes one with its first job"
     deeds = ("pause",)
 
-    def plan(self, verb: str) -> Callable[[Session], plans.Plan] | None:
+    def plan(self, verb: str) -> Callable[[Session], Plan] | None:
         rows = self.targets()
         names, resumes = [row.name for row in rows], all(row.paused for row in rows)
         if not names:
             return None
-        return lambda session: plans.of_queues(session, "resume" if resumes else "pause", names)
+        return lambda session: queues.of_queues(session, "resume" if resumes else "pause", names)
 
     def deed(self, verb: str) -> tuple[str, list[str]]:
         rows = self.targets()
@@ -133,16 +125,16 @@ class SchedulesPane(HeldPane["Repeatable"]):
     noun, empty = "schedule", "no schedules; a adds one"
     deeds = ("pause", "remove", "add")
 
-    def plan(self, verb: str) -> Callable[[Session], plans.Plan] | None:
+    def plan(self, verb: str) -> Callable[[Session], Plan] | None:
         rows = [row for row in self.targets() if row.id]
         if verb == "add":
-            return lambda session: plans.of_new_schedule(rows[0].queue if rows else "")
+            return lambda session: queues.of_new_schedule(rows[0].queue if rows else "")
         if not rows:
             return None
         which = [(row.queue, row.id, f"{row.get('task_id')}, {views.schedule(row)}") for row in rows]
         resumes = all(row.paused for row in rows)
         change: Any = verb if verb == "remove" else "resume" if resumes else "pause"
-        return lambda session: plans.of_schedules(session, change, which)
+        return lambda session: queues.of_schedules(session, change, which)
 
     def deed(self, verb: str) -> tuple[str, list[str]]:
         rows = [row for row in self.targets() if row.id]
@@ -174,101 +166,6 @@ class SchedulesPane(HeldPane["Repeatable"]):
 
     def command(self) -> list[str]:
         return ["repeatables", "list"]
-
-
-class FailuresPane(HeldPane["FailureGroup"]):
-    """Dead jobs of all queues by their root cause. All of them are read, once, when the tab is opened."""
-
-    noun, empty = "cause", "no dead jobs"
-    deeds = ("retry", "remove")
-
-    def plan(self, verb: str) -> Callable[[Session], plans.Plan] | None:
-        group = self.listing.current
-        if group is None or group.id is None:
-            return None
-        words = self.deed(verb)[1][2:]
-        found = plans.Search(scope_of(group), None, JobFilter(group=group.id), words)
-        return lambda session: plans.of_search(session, verb, found)
-
-    def deed(self, verb: str) -> tuple[str, list[str]]:
-        group = self.listing.current
-        if group is None or group.id is None:
-            return verb, []
-        what = f"{verb} {counted(group.count, 'job')} of this cause"
-        return what, ["dlq", verb, *named(scope_of(group)), "--group", group.id]
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self._found: FailureGroups | None = None
-        self._lane: Lane | None = None
-
-    @property
-    def every_column(self) -> Sequence[Column[FailureGroup]]:
-        out = self.ui.session.out
-        found = self._found
-        return views.groups(
-            found,
-            show_secrets=self.ui.session.show_secrets,
-            spark=_SPANS if out.has_blocks else 0,
-            utc=out.utc,
-        )
-
-    @property
-    def columns(self) -> Sequence[Column[FailureGroup]]:
-        if self._found is None or self.fields:
-            return super().columns
-        spark = _SPANS if self.ui.session.out.has_blocks else 0
-        return views.groups_for_people(self._found, self.every_column, spark=spark)
-
-    def key(self, row: FailureGroup) -> Any:
-        return row.id
-
-    async def load(self) -> None:
-        self.halt()
-        lane = self._lane = self.ui.lanes.new()
-        every = QueueScope(None, [row.name for row in self.ui.snapshot.stats or ()])
-        try:
-            found = await lane.call(lambda session: session.dlq.groups(every, JobFilter()))
-        except Halted:
-            self.owner.note = "the reading was stopped; r begins again"
-            return
-        finally:
-            # Nobody waits any more, if another tab was chosen.
-            lane.halt()
-            lane.close()
-            if self._lane is lane:
-                self._lane = None
-        self._found = found
-        self.put(found.groups, found.read_at)
-
-    @property
-    def state(self) -> str:
-        found = self._found
-        if found is None or self.text:
-            return super().state
-        return f"{counted(found.scanned, 'dead job')}, {counted(len(found.groups), 'cause')}"
-
-    @property
-    def progress(self) -> str | None:
-        if self._lane is None:
-            return None
-        dead = sum(row.dlq or 0 for row in self.ui.snapshot.stats or ())
-        return f"reading dead jobs: {self._lane.jobs_read:,} of {dead:,}"
-
-    def halt(self) -> bool:
-        if self._lane is None:
-            return False
-        self._lane.halt()
-        return True
-
-    def close(self) -> None:
-        self.halt()
-
-    def open(self, row: FailureGroup) -> None:
-        self.ui.open_group(row)
-
-    def command(self) -> list[str]:
-        return ["dlq", "groups"]
 
 
 class AuditPane(RowsPane["AuditEvent"]):

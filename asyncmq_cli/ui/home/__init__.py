@@ -1,0 +1,1 @@
+"""The first page and its tabs, and the jobs of one cause."""

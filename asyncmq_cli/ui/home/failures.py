@@ -1,0 +1,213 @@
+"""Dead jobs by cause, and the jobs that died of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual.widgets import Static
+
+from asyncmq_cli.cli.targets import filter_of
+from asyncmq_cli.errors import Halted
+from asyncmq_cli.models.jobs import JobFilter
+from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.tables.tables import counted
+from asyncmq_cli.services.jobs.traceback import raised_first
+from asyncmq_cli.ui.jobs.filters import flags_of, named, scope_of, words_of
+from asyncmq_cli.ui.jobs.lists import JobRows
+from asyncmq_cli.ui.lists.panes import HeldPane
+from asyncmq_cli.ui.lists.rows import RowsInSight, StreamedRows
+from asyncmq_cli.ui.pages.list_page import ListPage
+from asyncmq_cli.ui.plans import jobs as plans
+from asyncmq_cli.ui.plans.jobs import Search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from textual.app import ComposeResult
+
+    from asyncmq_cli.cli.session import Session
+    from asyncmq_cli.errors import AdminError
+    from asyncmq_cli.models.failures import FailureGroup, FailureGroups
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.output.tables.columns import Column
+    from asyncmq_cli.ui.lanes import Lane
+    from asyncmq_cli.ui.plans.plan import Plan
+
+_SPANS = 8
+"""Characters of the graph of deaths over time."""
+
+
+class GroupPane(JobRows):
+    """The dead jobs of one cause, in all queues that have any."""
+
+    def __init__(self, group: FailureGroup) -> None:
+        super().__init__("jobs")
+        self.group = group
+
+    @property
+    def every_column(self) -> Sequence[Column[Job]]:
+        several = len(self.group.queues) > 1
+        return views.jobs(
+            None, show_secrets=self.ui.session.show_secrets, with_queue=several, cause_of=raised_first
+        )
+
+    @property
+    def empty(self) -> str:  # type: ignore[override]
+        return "no dead job of this cause any more"
+
+    def orders(self) -> Sequence[str]:
+        return ()
+
+    def opened(self, drawn: Callable[[], None], failed: Callable[[AdminError], None]) -> RowsInSight[Job]:
+        flags, scope = self._flags(), scope_of(self.group)
+
+        def matching(session: Session) -> Iterator[Job]:
+            return session.dlq.matching(scope, filter_of(flags, session.now))
+
+        return StreamedRows(self.ui.lanes.new(), matching, drawn, failed)
+
+    def _flags(self) -> dict[str, str]:
+        return {"group": self.group.id or "", **flags_of(self.text)}
+
+    def search(self) -> Callable[[Session], Search]:
+        flags, scope, words = self._flags(), scope_of(self.group), self.search_words()
+        return lambda session: Search(scope, None, filter_of(flags, session.now), words)
+
+    def search_words(self) -> list[str]:
+        return [*named(scope_of(self.group)), *words_of(self._flags())]
+
+    @property
+    def progress(self) -> str | None:
+        rows = self.read_rows
+        if not isinstance(rows, StreamedRows):
+            return None
+        return f"searching: {rows.searched:,} dead jobs read, {rows.found:,} of this cause"
+
+    def command(self) -> list[str]:
+        return ["dlq", "list", *self.search_words()]
+
+
+class GroupPage(ListPage):
+    """One cause, and the jobs that died of it."""
+
+    keys: ClassVar[str] = "Enter open  / filter  Space mark  * all  t retry  D remove  Esc back  ? keys"
+
+    def __init__(self, group: FailureGroup) -> None:
+        super().__init__()
+        self.group = group
+        self._pane = GroupPane(group)
+
+    @property
+    def pane(self) -> GroupPane:
+        return self._pane
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return ("failures", self.group.id or "")
+
+    def body(self) -> ComposeResult:
+        from asyncmq_cli.output.redaction.redact import redact_text
+        from asyncmq_cli.output.text.escape import escape
+
+        group = self.group
+        shown = group.cause if self.ui.session.show_secrets else redact_text(group.cause)
+        yield Static(Text(escape(shown), style="red"), id="cause", markup=False)
+        yield self._pane
+
+
+class FailuresPane(HeldPane["FailureGroup"]):
+    """Dead jobs of all queues by their root cause. All of them are read, once, when the tab is opened."""
+
+    noun, empty = "cause", "no dead jobs"
+    deeds = ("retry", "remove")
+
+    def plan(self, verb: str) -> Callable[[Session], Plan] | None:
+        group = self.listing.current
+        if group is None or group.id is None:
+            return None
+        words = self.deed(verb)[1][2:]
+        found = Search(scope_of(group), None, JobFilter(group=group.id), words)
+        return lambda session: plans.of_search(session, verb, found)
+
+    def deed(self, verb: str) -> tuple[str, list[str]]:
+        group = self.listing.current
+        if group is None or group.id is None:
+            return verb, []
+        what = f"{verb} {counted(group.count, 'job')} of this cause"
+        return what, ["dlq", verb, *named(scope_of(group)), "--group", group.id]
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._found: FailureGroups | None = None
+        self._lane: Lane | None = None
+
+    @property
+    def every_column(self) -> Sequence[Column[FailureGroup]]:
+        out = self.ui.session.out
+        found = self._found
+        return views.groups(
+            found,
+            show_secrets=self.ui.session.show_secrets,
+            spark=_SPANS if out.has_blocks else 0,
+            utc=out.utc,
+        )
+
+    @property
+    def columns(self) -> Sequence[Column[FailureGroup]]:
+        if self._found is None or self.fields:
+            return super().columns
+        spark = _SPANS if self.ui.session.out.has_blocks else 0
+        return views.groups_for_people(self._found, self.every_column, spark=spark)
+
+    def key(self, row: FailureGroup) -> Any:
+        return row.id
+
+    async def load(self) -> None:
+        self.halt()
+        lane = self._lane = self.ui.lanes.new()
+        every = QueueScope(None, [row.name for row in self.ui.snapshot.stats or ()])
+        try:
+            found = await lane.call(lambda session: session.dlq.groups(every, JobFilter()))
+        except Halted:
+            self.owner.note = "the reading was stopped; r begins again"
+            return
+        finally:
+            # Nobody waits any more, if another tab was chosen.
+            lane.halt()
+            lane.close()
+            if self._lane is lane:
+                self._lane = None
+        self._found = found
+        self.put(found.groups, found.read_at)
+
+    @property
+    def state(self) -> str:
+        found = self._found
+        if found is None or self.text:
+            return super().state
+        return f"{counted(found.scanned, 'dead job')}, {counted(len(found.groups), 'cause')}"
+
+    @property
+    def progress(self) -> str | None:
+        if self._lane is None:
+            return None
+        dead = sum(row.dlq or 0 for row in self.ui.snapshot.stats or ())
+        return f"reading dead jobs: {self._lane.jobs_read:,} of {dead:,}"
+
+    def halt(self) -> bool:
+        if self._lane is None:
+            return False
+        self._lane.halt()
+        return True
+
+    def close(self) -> None:
+        self.halt()
+
+    def open(self, row: FailureGroup) -> None:
+        self.ui.open_group(row)
+
+    def command(self) -> list[str]:
+        return ["dlq", "groups"]

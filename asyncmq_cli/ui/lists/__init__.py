@@ -1,0 +1,1 @@
+"""Lists of any length: the table, its rows, and their filters and orders."""

@@ -1,0 +1,219 @@
+"""A page with a list: its keys, its filter and order, its marks, and the changes of its rows."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.binding import Binding
+from textual.containers import Vertical
+
+from asyncmq_cli.errors import AdminError
+from asyncmq_cli.ui.dialogs.palette import Entry
+from asyncmq_cli.ui.dialogs.questions import Ask, Choose, Pick
+from asyncmq_cli.ui.lists.listing import Listing  # noqa: TC001 - textual reads the annotations of handlers
+from asyncmq_cli.ui.lists.panes import HeldPane
+from asyncmq_cli.ui.pages.page import DEEDS, Page
+
+if TYPE_CHECKING:
+    from asyncmq_cli.ui.lists.panes import Pane
+
+_PROGRESS_EVERY = 0.3
+"""Seconds."""
+
+
+_LIST_KEYS = """\
+Enter        open
+/            filter; Esc takes the filter away
+s            another order
+f            which columns
+Space, *     mark, or take the mark away; mark the whole list
+t, u         retry; requeue
+C, D         cancel; remove
+p, a         pause or resume a queue or a schedule; add a schedule
+y, Y         copy the id; the whole as JSON
+r            read again
+Esc          end a search, take a filter away, or back"""
+
+
+class ListPage(Page):
+    """A page with a list, `pane`."""
+
+    BINDINGS: ClassVar = [
+        Binding("slash", "filter", "filter", show=False),
+        Binding("s", "sort", "order", show=False),
+        Binding("f", "columns", "columns", show=False),
+        Binding("space", "mark", "mark", show=False),
+        Binding("asterisk", "mark_all", "mark all", show=False),
+        Binding("y", "copy", "copy", show=False),
+        Binding("Y", "copy_whole", "copy the whole", show=False),
+        *(Binding(key, f"deed('{verb}')", verb, show=False) for key, verb in DEEDS.items()),
+    ]
+
+    @property
+    def pane(self) -> Pane[Any]:
+        """The list in front."""
+        raise NotImplementedError
+
+    @property
+    def help_text(self) -> str:
+        return "\n".join(filter(None, (_LIST_KEYS, self.help)))
+
+    def on_mount(self) -> None:
+        # Textual calls that of Page as well.
+        self.set_interval(_PROGRESS_EVERY, self._progress)
+
+    def _progress(self) -> None:
+        if self._is_busy or getattr(self.pane, "is_reading", False):
+            self.draw_frame(busy=True)
+
+    async def load(self) -> None:
+        await self.pane.load()
+
+    def draw_frame(self, *, busy: bool | None = None) -> None:
+        if self.is_mounted:
+            self.pane.listing.is_stale = self.ui.outage is not None
+        super().draw_frame(busy=busy)
+
+    @property
+    def remark_text(self) -> str:
+        listing = self.pane.listing
+        marked = (
+            "all marked" if listing.marks_all else f"{len(listing.marks):,} marked" if listing.marks else ""
+        )
+        filtered = f"filter: {self.pane.text}" if self.pane.text else ""
+        return "  ".join(filter(None, (self.note, marked, self.pane.state, filtered, listing.left_out)))
+
+    @property
+    def busy_text(self) -> str:
+        progress = self.pane.progress
+        return f"{progress}; Esc stops" if progress else super().busy_text
+
+    def changed(self, is_so: bool | None) -> None:
+        if is_so:
+            self.pane.listing.unmark()
+        super().changed(is_so)
+
+    def entries(self) -> list[Entry]:
+        pane = self.pane
+        keys = {verb: key for key, verb in DEEDS.items()}
+        deeds = [
+            Entry(f"{title} ({keys[verb]})", partial(self.action_deed, verb), words)
+            for verb in pane.deeds
+            for title, words in [pane.deed(verb)]
+            if words
+        ]
+        lists = [
+            Entry("this list", lambda: None, pane.command()),
+            Entry("filter (/)", self.action_filter),
+            Entry("order (s)", self.action_sort),
+            Entry("columns (f)", self.action_columns),
+            Entry("copy the id (y)", self.action_copy),
+            Entry("copy the whole (Y)", self.action_copy_whole),
+        ]
+        return [*deeds, *lists, *super().entries()]
+
+    def action_deed(self, verb: str) -> None:
+        """Ask about a change of the marked rows, else of that of the cursor."""
+        if verb not in self.pane.deeds:
+            self.say(f"there is nothing to {verb} here")
+            return
+        try:
+            self.ask_about(self.pane.plan(verb))
+        except AdminError as exc:
+            self.failed(exc)
+
+    def action_mark_all(self) -> None:
+        listing = self.pane.listing
+        if not self.pane.takes_all:
+            self.say("here rows are marked one by one")
+            return
+        all_were = listing.marks_all
+        listing.unmark()
+        listing.marks_all = not all_were
+        self.draw_frame()
+
+    def on_listing_opened(self, event: Listing.Opened) -> None:
+        self.pane.open(event.row)
+
+    def on_listing_moved(self, event: Listing.Moved) -> None:
+        if event.is_other_row:
+            self.note = ""
+        self.draw_frame()
+
+    def action_back(self) -> None:
+        if (self._is_busy or getattr(self.pane, "is_reading", False)) and self.pane.halt():
+            return
+        if self.pane.listing.unmark():
+            self.draw_frame()
+        elif self.pane.text:
+            self.apply("")
+        else:
+            super().action_back()
+
+    def action_filter(self) -> None:
+        asked = Ask("filter", self.pane.text, f"/ {self.pane.filter_help}")
+        self.app.push_screen(asked, lambda text: None if text is None else self.apply(text.strip()))
+
+    def apply(self, text: str) -> None:
+        """Show what this filter lets through."""
+        pane = self.pane
+        pane.text = text
+        pane.listing.unmark()
+        if isinstance(pane, HeldPane):
+            pane.rearrange()
+            self.draw_frame()
+        else:
+            self.action_again()
+
+    def action_sort(self) -> None:
+        orders = list(self.pane.orders())
+        if not orders:
+            self.say("this list has one order only")
+            return
+        self.app.push_screen(Choose("Sort by", orders, self.pane.order), self._sorted)
+
+    def _sorted(self, order: str | None) -> None:
+        if order is not None:
+            self.pane.order = order
+            self.apply(self.pane.text)
+
+    def action_columns(self) -> None:
+        pane = self.pane
+        names = [column.field for column in pane.every_column]
+        shown = pane.fields or [column.field for column in pane.columns if not column.wide]
+        self.app.push_screen(Pick("Columns", names, shown), self._picked)
+
+    def _picked(self, fields: list[str] | None) -> None:
+        if fields is not None:
+            self.pane.choose(fields)
+            self.draw_frame()
+
+    def action_mark(self) -> None:
+        self.pane.listing.toggle_mark()
+        self.draw_frame()
+
+    def action_copy(self) -> None:
+        current = self.pane.listing.current
+        if current is not None:
+            self.copy(self.pane.label(current))
+
+    def action_copy_whole(self) -> None:
+        current = self.pane.listing.current
+        if current is not None:
+            copying: Any = partial(self._copy_whole, current)
+            self.run_worker(copying, group="copy", exclusive=True)
+
+    async def _copy_whole(self, row: Any) -> None:
+        try:
+            text = await self.pane.whole(row)
+        except AdminError as exc:
+            self.failed(exc)
+            return
+        self.copy(text if text is not None else self.pane.label(row))
+
+    def on_unmount(self) -> None:
+        for pane in self.query(Vertical):
+            close = getattr(pane, "close", None)
+            if close is not None:
+                close()

@@ -1,0 +1,1 @@
+"""What a key would change, before it does."""

@@ -1,0 +1,73 @@
+"""A change that waits for its yes: the same plan as on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from asyncmq_cli.models.actions import BY_NAME
+
+if TYPE_CHECKING:
+    from asyncmq_cli.cli.session import Session
+    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.services.changes.runner import Stop
+
+SHOWN = 5
+"""Targets that a plan names."""
+REASON = {"reason": "goes into the audit trail"}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was typed into the dialog; a field that was left empty is absent."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    stop: Stop | None = None
+    progress: Callable[[int], None] | None = None
+
+    @property
+    def reason(self) -> str | None:
+        return self.fields.get("reason")
+
+    @property
+    def options(self) -> list[str]:
+        """The same as options of the command line."""
+        words = [word for name, text in self.fields.items() for word in (f"--{name.replace('_', '-')}", text)]
+        return [*words, *(["--dry-run"] if self.dry_run else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A change that waits for its yes. `fields` are what the dialog asks for, each with its help; `command`
+    the words of the command line without those. `count` targets are known beforehand. `run` is called in a
+    lane of its own."""
+
+    action: str
+    question: str
+    lines: Sequence[str]
+    fields: Mapping[str, str]
+    command: Sequence[str]
+    count: int
+    run: Callable[[Session, Given], ChangeReport]
+    refused: bool = False
+    """Whether nothing of it can be done, which `lines` explain."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What stands in the fields at first."""
+    line: Callable[[Given], Sequence[str]] | None = None
+    """The words of the command line, where they are not `command` and the fields as options."""
+
+    def words(self, given: Given) -> list[str]:
+        """The words of the command line that does the same."""
+        return [*self.command, *given.options] if self.line is None else list(self.line(given))
+
+    @property
+    def verb(self) -> str:
+        """What the button says."""
+        return self.action.partition(".")[2]
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a context that wants its name confirmed wants it for this."""
+        return self.count > 1 or BY_NAME[self.action].guarded
