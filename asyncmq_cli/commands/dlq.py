@@ -90,18 +90,18 @@ def groups(session: Session, queues: AnyQueuesArg = None, by: ByOption = None) -
       asyncmq dlq retry emails --group 3f9c21 --limit 10
     """
     from asyncmq_cli.output.json import documents
-    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables import failure_groups
 
     secrets, out = session.show_secrets, session.out
     scope = session.scope_of_several(queue_names(session, queues) if queues else [])
     found = session.dlq.groups(scope, session.filter, _by(by))
     spark = _SPARK if out.for_people and out.has_blocks else 0
-    columns: Sequence[Column[FailureGroup]] = views.groups(
+    columns: Sequence[Column[FailureGroup]] = failure_groups.groups(
         found, show_secrets=secrets, spark=spark, utc=out.utc
     )
     every = len(columns)
     if out.for_people and not (out.fields or out.is_wide):
-        columns = views.groups_for_people(found, columns, spark=spark)
+        columns = failure_groups.groups_for_people(found, columns, spark=spark)
     session.listing(
         found.groups,
         columns,

@@ -41,13 +41,13 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
       asyncmq tasks list emails --where 'kwargs.tenant == "acme"'
     """
     from asyncmq_cli.output.json import tasks
-    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables import tasks as task_columns
 
     secrets = session.show_secrets
     report = session.tasks.report(session.scope(queue), session.filter)
     session.listing(
         report.tasks,
-        views.tasks(report, show_secrets=secrets),
+        task_columns.tasks(report, show_secrets=secrets),
         lambda rows: tasks.tasks(report, show_secrets=secrets),
         lambda row: tasks.task(row, report, show_secrets=secrets),
     )
@@ -88,7 +88,7 @@ def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> 
       asyncmq tasks top emails --for 1m --json
     """
     from asyncmq_cli.output.json import tasks
-    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables import tasks as task_columns
     from asyncmq_cli.output.text import tasks as text
 
     sampler = session.task_sampler(session.scope(queue))
@@ -103,7 +103,7 @@ def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> 
     report = sampler.report()
     session.listing(
         report.tasks,
-        views.top_tasks(show_secrets=secrets),
+        task_columns.top_tasks(show_secrets=secrets),
         lambda rows: tasks.top(report, show_secrets=secrets),
         lambda row: tasks.top_task(row, show_secrets=secrets),
     )
@@ -117,12 +117,12 @@ def can_draw(session: Session) -> bool:
 
 def _live(session: Session, sampler: TaskSampler) -> None:
     """Draw what was seen so far every second, until q or Ctrl-C."""
-    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables import tasks as task_columns
     from asyncmq_cli.output.tables.tables import table
     from asyncmq_cli.output.terminal.live import LiveScreen
     from asyncmq_cli.output.text import tasks as text
 
-    columns = views.top_tasks(show_secrets=session.show_secrets)
+    columns = task_columns.top_tasks(show_secrets=session.show_secrets)
 
     def frame(width: int, height: int) -> list[str]:
         report = sampler.report()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.output.json.text import prints_unchanged
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
-from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.tables import failure_groups
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def group(value: FailureGroup, found: FailureGroups, *, show_secrets: bool) -> D
         "hour_before": value.hour_before,
         "deaths": [{"timestamp": moment, "count": count} for moment, count in value.deaths],
         "deaths_span_seconds": value.deaths_span,
-        "value": None if value.id else views.group_value(found.by, show_secrets=show_secrets)(value),
+        "value": None if value.id else failure_groups.group_value(found.by, show_secrets=show_secrets)(value),
         "causes": value.causes,
     }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.output.json import documents
 from asyncmq_cli.output.redaction.redact import redact, redact_text
-from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.tables import failure_groups, views
 from asyncmq_cli.output.tables.tables import tab_separated
 from asyncmq_cli.output.text.times import rfc3339
 
@@ -155,7 +155,7 @@ def overview_rows(snapshot: Snapshot) -> Iterator[str]:
         yield f"problem\t{tab_separated(one, views.problems())}"
     found = snapshot.causes
     for group in () if found is None else found.groups:
-        yield f"cause\t{tab_separated(group, views.groups(found, show_secrets=False))}"
+        yield f"cause\t{tab_separated(group, failure_groups.groups(found, show_secrets=False))}"
     for title, counts in (("overview", totals(snapshot)), ("jobdist", distribution(snapshot))):
         for name, count in counts.items():
             yield f"{title}\t{name}\t{'' if count is None else count}"

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncmq_cli.models.failures import RECENT
 from asyncmq_cli.models.values import DEAD_STATES, as_number
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
 from asyncmq_cli.output.tables.tables import counted
-from asyncmq_cli.output.text.times import clock, date, interval, moment, relative, rfc3339
+from asyncmq_cli.output.text.times import clock, interval, moment, relative, rfc3339
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent, AuditRun, ChangeResult
     from asyncmq_cli.models.checks import Problem
-    from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.jobs import Job, JobPage, TreeNode
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import ComingRun, Repeatable
     from asyncmq_cli.models.snapshots import LatestJob, LatestQueue
-    from asyncmq_cli.models.tasks import TaskReport, TaskStats, TopTask
     from asyncmq_cli.models.workers import Worker, WorkerPage
 
 T = TypeVar("T")
@@ -87,143 +83,6 @@ def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
     ]
 
 
-def groups(
-    found: FailureGroups | None = None, *, show_secrets: bool, spark: int = 0, utc: bool = False
-) -> tuple[Column[FailureGroup], ...]:
-    """The columns of failure groups. For people `spark` is the width of a graph of the deaths over time, 0
-    where none can be drawn."""
-    shown = _shown(show_secrets)
-    by = "cause" if found is None else found.by
-    trend = _trend_of(found)
-    # Of one queue, the queues are not shown.
-    ample = 36 if found is not None and len(found.queues) == 1 else 26
-    deaths = _deaths_over_time(found, spark)
-    first: tuple[Column[FailureGroup], ...] = (
-        Column("GROUP", lambda group: group.id, "id", short=lambda text: text[:_GROUP_SHOWN]),
-    )
-    if by != "cause":
-        value = group_value(by, show_secrets=show_secrets)
-        first = (
-            Column(
-                by.upper(),
-                value,
-                "id",
-                short=_without_module if by == "error" else None,
-                may_be_cut=True,
-                ample=24,
-                least=12,
-                worth=3,
-                name="value",
-            ),
-        )
-    return (
-        *first,
-        Column(
-            "CAUSE", lambda group: shown(group.cause), short=_without_module, ample=ample, least=16, worth=2
-        ),
-        *(() if by == "cause" else (Column("CAUSES", _causes, "number", wide=True, worth=1),)),
-        Column("COUNT", lambda group: group.count, "number", worth=3),
-        Column(
-            "FIRST",
-            lambda group: group.first_seen,
-            "time",
-            for_row=lambda group: _first(group, found, utc=utc),
-            wide=True,
-            worth=2,
-        ),
-        Column(
-            "LAST",
-            lambda group: group.last_seen,
-            "time",
-            for_row=lambda group: _last(group, found, utc=utc),
-            worth=1,
-        ),
-        Column("QUEUES", lambda group: ", ".join(group.queues), wide=True, ample=8, worth=1),
-        Column("TASKS", lambda group: shown(", ".join(group.tasks)), "path", wide=True, ample=16),
-        Column("TREND", lambda group: trend(group), for_row=deaths, wide=True, ample=spark),
-        Column("TYPE", lambda group: shown(group.type), "path", wide=True),
-        Column("MESSAGE", lambda group: shown(group.message), wide=True),
-        Column("SAMPLE", lambda group: shown(group.sample_job_id), "id", wide=True),
-        Column("SAMPLE MESSAGE", lambda group: shown(group.sample_message), wide=True),
-    )
-
-
-_GROUP_SHOWN = 6
-"""Characters of a group's id that people see: --group takes the beginning of one."""
-_OF_GROUPS = ("type", "message", "sample", "sample_message")
-"""What CAUSE says already, and what another command needs: for pipes, and for people who ask."""
-
-
-def groups_for_people(
-    found: FailureGroups, columns: Sequence[Column[FailureGroup]], *, spark: int
-) -> list[Column[FailureGroup]]:
-    """The columns that people see unless they choose: none that says the same in every row, nor a graph that
-    cannot be drawn."""
-    same = {"queues"} if len(found.queues) == 1 or found.by == "queue" else set()
-    same |= {"tasks"} if found.by == "task" else set()
-    same |= set() if spark else {"trend"}
-    return [column for column in columns if column.field not in {*_OF_GROUPS, *same}]
-
-
-def _causes(group: FailureGroup) -> int:
-    return group.causes
-
-
-def group_value(by: str, *, show_secrets: bool) -> Callable[[FailureGroup], Any]:
-    """The value that the jobs of a group have in common. An argument is redacted under its name."""
-    if show_secrets:
-        return lambda group: group.value
-    path = by.split(".") if by.startswith(("args.", "kwargs.")) else [by]
-
-    def value(group: FailureGroup) -> Any:
-        shown: Any = group.value
-        for name in reversed(path):
-            shown = {name: shown}
-        shown = redact(shown)
-        for name in path:
-            shown = shown[name] if isinstance(shown, dict) else shown
-        return redact_any(shown)
-
-    return value
-
-
-def _trend_of(found: FailureGroups | None) -> Callable[[FailureGroup], str | None]:
-    return (lambda group: None) if found is None else found.trend
-
-
-def _first(group: FailureGroup, found: FailureGroups | None, *, utc: bool) -> str:
-    """When the first of them died; that is news if it was in the last hour. Where not all deaths were read,
-    there may have been earlier ones."""
-    at = clock(group.first_seen, span=RECENT, utc=utc)
-    if _trend_of(found)(group) == "new":
-        return f"new since {at}"
-    now = 0.0 if found is None else found.read_at
-    covered_from = 0.0 if found is None else found.covered_from(group)
-    if covered_from > now - RECENT and group.first_seen >= covered_from:
-        return f"before {at}"
-    return date(group.first_seen) if utc else relative(group.first_seen, now, units=1)
-
-
-def _last(group: FailureGroup, found: FailureGroups | None, *, utc: bool) -> str:
-    now = 0.0 if found is None else found.read_at
-    when = date(group.last_seen) if utc else relative(group.last_seen, now, units=1)
-    return f"{when}, growing" if _trend_of(found)(group) == "growing" else when
-
-
-def _deaths_over_time(found: FailureGroups | None, width: int) -> Callable[[FailureGroup], str]:
-    """A graph of each group's deaths, all over the same time."""
-    groups = () if found is None else found.groups
-    start = min((one.first_seen for one in groups if math.isfinite(one.first_seen)), default=0.0)
-    end = 0.0 if found is None else found.read_at
-
-    def drawn(group: FailureGroup) -> str:
-        from asyncmq_cli.output.terminal.charts import histogram
-
-        return histogram(group.deaths, group.deaths_span, start, end, width)
-
-    return drawn
-
-
 CauseOf = Callable[["Job"], "tuple[str | None, str] | None"]
 """The type and message of a job's root cause."""
 Heartbeats = Mapping[tuple[str, str], "float | None"]
@@ -243,7 +102,7 @@ def jobs(
 
     On a narrow terminal long texts give way first.
     """
-    shown = _shown(show_secrets)
+    shown = shown_text(show_secrets)
     is_dead = state in (None, *DEAD_STATES)
     status: Column[Job] = Column("STATE", lambda job: shown(job.status), "state", wide=state is None, worth=1)
     created: Column[Job] = Column("CREATED", lambda job: job.created_at, "time", wide=True, key="created_at")
@@ -299,7 +158,7 @@ def _why_dead(shown: Callable[[Any], Any], cause_of: CauseOf | None) -> Column[J
         return ": ".join(filter(None, (found[0], message))) or None
 
     return Column(
-        "CAUSE", lambda job: shown(cause(job)), short=_without_module, ample=30, worth=2, key="error"
+        "CAUSE", lambda job: shown(cause(job)), short=without_module, ample=30, worth=2, key="error"
     )
 
 
@@ -307,7 +166,7 @@ def _error(shown: Callable[[Any], Any]) -> Column[Job]:
     return Column(
         "ERROR",
         lambda job: shown(job.problem or _last_line(job.get("last_error"))),
-        short=_without_module,
+        short=without_module,
         ample=19,
         worth=2,
         if_any=True,
@@ -349,75 +208,6 @@ def look_at(problem: Problem) -> str:
     """The command that shows more of a problem. It changes nothing."""
     words = (problem.queue if word == "QUEUE" else word for word in _LOOKS[problem.kind])
     return shlex.join(["asyncmq", *words])
-
-
-def tasks(report: TaskReport | None = None, *, show_secrets: bool) -> tuple[Column[TaskStats], ...]:
-    """A count that is an estimate has a ~ for people."""
-    shown = _shown(show_secrets)
-    now = 0.0 if report is None else report.read_at
-
-    def number(state: str, **given: Any) -> Column[TaskStats]:
-        from asyncmq_cli.output.text import tasks as text
-
-        is_estimate = report is not None and state in report.sampled
-        return Column(
-            state.upper(),
-            lambda row: row.counts[state],
-            "number",
-            for_row=(lambda row: text.count(row.counts[state], is_estimate=True)) if is_estimate else None,
-            key=state,
-            **given,
-        )
-
-    return (
-        Column("TASK", lambda row: shown(row.task), "id", may_be_cut=True, ample=32, least=20, worth=5),
-        number("waiting", worth=3),
-        number("active", worth=2),
-        number("delayed", wide=True),
-        number("dead", worth=4),
-        number("completed", wide=True),
-        Column("FAILING", lambda row: row.failing_share, for_row=_failing, worth=3, key="failing_share"),
-        Column(
-            "OLDEST",
-            lambda row: None if row.oldest_waiting is None else max(0.0, now - row.oldest_waiting),
-            "seconds",
-            worth=1,
-            key="oldest_waiting_seconds",
-        ),
-        Column("LAST DEATH", lambda row: row.last_death, "time", worth=1, key="last_death"),
-    )
-
-
-def top_tasks(*, show_secrets: bool) -> tuple[Column[TopTask], ...]:
-    shown = _shown(show_secrets)
-
-    def quantile(title: str, part: float) -> Column[TopTask]:
-        from asyncmq_cli.output.text import tasks as text
-
-        # A duration for people; a pipe gets seconds.
-        return Column(title, lambda row: row.duration(part), for_row=lambda row: text.quantile(row, part))
-
-    return (
-        Column("TASK", lambda row: shown(row.task), "id", may_be_cut=True, ample=32, least=20, worth=5),
-        Column("BUSY", lambda row: row.busy_share, for_row=_busy, worth=4, key="busy_share"),
-        Column("ACTIVE", lambda row: row.active, "number", worth=2, key="active"),
-        Column("ENDED", lambda row: len(row.durations), "number", worth=1, key="ended"),
-        quantile("P50", 0.5),
-        quantile("P95", 0.95),
-        quantile("MAX", 1.0),
-    )
-
-
-def _busy(row: TopTask) -> str | None:
-    from asyncmq_cli.output.text import tasks as text
-
-    return text.share(row.busy_share)
-
-
-def _failing(row: TaskStats) -> str | None:
-    from asyncmq_cli.output.text import tasks as text
-
-    return text.share(row.failing_share)
 
 
 TREE: tuple[Column[tuple[int, TreeNode, str | None]], ...] = (
@@ -529,7 +319,7 @@ def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
 
 def repeatables(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
     """People see the beginning of an id; commands take any unique beginning."""
-    shown = _shown(show_secrets)
+    shown = shown_text(show_secrets)
     return (
         Column("ID", lambda row: row.id, "id", short=short_repeatable_id),
         Column("QUEUE", lambda row: row.queue, "name"),
@@ -558,7 +348,7 @@ def arguments(*, show_secrets: bool) -> Callable[[Repeatable], str | None]:
 
 
 def coming_runs(now: float, *, utc: bool, show_secrets: bool) -> tuple[Column[ComingRun], ...]:
-    shown = _shown(show_secrets)
+    shown = shown_text(show_secrets)
     call = arguments(show_secrets=show_secrets)
 
     def wait(run: ComingRun) -> str:
@@ -625,7 +415,7 @@ def page_footer(page: JobPage) -> str:
     return f"{jobs}, page {page.page:,} of {page.total_pages:,}"
 
 
-def _shown(show_secrets: bool) -> Callable[[Any], Any]:
+def shown_text(show_secrets: bool) -> Callable[[Any], Any]:
     return (lambda text: text) if show_secrets else redact_any
 
 
@@ -644,7 +434,7 @@ def _number(value: Any) -> Any:
 def short_error(job: Job) -> str | None:
     """What was raised, or why the job cannot be read, without the module of its class."""
     error = job.problem or _last_line(job.get("last_error"))
-    return None if error is None else _without_module(error)
+    return None if error is None else without_module(error)
 
 
 def _last_line(error: Any) -> str | None:
@@ -653,7 +443,7 @@ def _last_line(error: Any) -> str | None:
     return lines[-1].strip() if lines else None
 
 
-def _without_module(error: str) -> str:
+def without_module(error: str) -> str:
     """`app.errors.DeliveryError: …` as `DeliveryError: …`."""
     return _MODULE.sub("", error)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from asyncmq_cli.output.json.snapshots import DISTRIBUTION
-from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.tables import failure_groups, views
 from asyncmq_cli.output.tables.tables import CAUTION, counted, more_columns, shortened, table
 from asyncmq_cli.output.terminal import charts
 from asyncmq_cli.output.terminal.viewport import Viewport, dim, listed
@@ -96,7 +96,7 @@ def _all_is_well(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
 
 
 def _causes(found: FailureGroups | None, viewport: Viewport) -> Sequence[Column[FailureGroup]]:
-    columns = views.groups(found, show_secrets=False, utc=viewport.utc)
+    columns = failure_groups.groups(found, show_secrets=False, utc=viewport.utc)
     shown = ("group", "cause", "count", "first", "last", "queues")
     return views.titled([column for column in columns if column.field in shown], "CAUSES")
 

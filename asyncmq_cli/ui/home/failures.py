@@ -12,7 +12,7 @@ from asyncmq_cli.cli.targets import filter_of
 from asyncmq_cli.errors import Halted
 from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.queues import QueueScope
-from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.tables import failure_groups, views
 from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.services.jobs.traceback import raised_first
 from asyncmq_cli.ui.jobs.filters import flags_of, named, scope_of, words_of
@@ -148,7 +148,7 @@ class FailuresPane(HeldPane["FailureGroup"]):
     def every_column(self) -> Sequence[Column[FailureGroup]]:
         out = self.ui.session.out
         found = self._found
-        return views.groups(
+        return failure_groups.groups(
             found,
             show_secrets=self.ui.session.show_secrets,
             spark=_SPANS if out.has_blocks else 0,
@@ -160,7 +160,7 @@ class FailuresPane(HeldPane["FailureGroup"]):
         if self._found is None or self.fields:
             return super().columns
         spark = _SPANS if self.ui.session.out.has_blocks else 0
-        return views.groups_for_people(self._found, self.every_column, spark=spark)
+        return failure_groups.groups_for_people(self._found, self.every_column, spark=spark)
 
     def key(self, row: FailureGroup) -> Any:
         return row.id

@@ -15,7 +15,7 @@ from rich.console import Console
 from asyncmq_cli.models.failures import FailureGroup, FailureGroups
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
-from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.tables import failure_groups, views
 from asyncmq_cli.output.tables.columns import Column, Kind
 from asyncmq_cli.output.tables.tables import shortened_path, tab_separated, table
 from asyncmq_cli.output.text.escape import escape_name
@@ -258,7 +258,9 @@ def test_the_cause_of_a_group_is_read_at_eighty_columns() -> None:
         "c44a85bbb5e6", "app.errors.DeliveryError", message, 12, NOW - 9000, NOW, ["app.send"], "j", message
     )
     found = FailureGroups(["mail"], "cause", NOW, 12, 0, [group])
-    columns = views.groups_for_people(found, views.groups(found, show_secrets=False), spark=0)
+    columns = failure_groups.groups_for_people(
+        found, failure_groups.groups(found, show_secrets=False), spark=0
+    )
     lines = drawn([group], columns, 80)
     assert lines[0].split() == ["GROUP", "CAUSE", "COUNT", "FIRST", "LAST", "TASKS"]
     assert re.match("c44a85  DeliveryError: no mail server at <addr", lines[1])
