@@ -246,12 +246,8 @@ def pause(
       asyncmq repeatables pause emails 3f9c21d0
       asyncmq repeatables pause emails --task app.digest --reason "wrong recipients"
     """
-
-    def change(one: Address) -> RepeatableChange:
-        return session.repeatables.pause(one, reason=reason, dry_run=dry_run)
-
     addresses = _addresses(session, queue, repeatable_ids, task)
-    _report(session, "repeatable.pause", queue, addresses, change, dry_run=dry_run)
+    _change(session, "pause", queue, addresses, reason, dry_run=dry_run)
 
 
 @command(app, "resume")
@@ -269,12 +265,8 @@ def resume(
     Example:
       asyncmq repeatables resume emails 3f9c21d0
     """
-
-    def change(one: Address) -> RepeatableChange:
-        return session.repeatables.resume(one, reason=reason, dry_run=dry_run)
-
     addresses = _addresses(session, queue, repeatable_ids, task)
-    _report(session, "repeatable.resume", queue, addresses, change, dry_run=dry_run)
+    _change(session, "resume", queue, addresses, reason, dry_run=dry_run)
 
 
 @command(app, "run")
@@ -293,12 +285,8 @@ def run(
       asyncmq repeatables run emails 3f9c21d0
       asyncmq repeatables run emails --task app.digest --reason "last night's failed"
     """
-
-    def change(one: Address) -> RepeatableChange:
-        return session.repeatables.run(one, reason=reason, dry_run=dry_run)
-
     addresses = _addresses(session, queue, repeatable_ids, task)
-    _report(session, "repeatable.run", queue, addresses, change, dry_run=dry_run)
+    _change(session, "run", queue, addresses, reason, dry_run=dry_run)
 
 
 @command(app, "remove")
@@ -317,17 +305,15 @@ def remove(
     Example:
       asyncmq repeatables remove emails 3f9c21d0 --reason "replaced by app.weekly"
     """
-
-    def change(one: Address) -> RepeatableChange:
-        return session.repeatables.remove(one, reason=reason, dry_run=dry_run)
-
-    def preview(one: Address) -> RepeatableChange:
-        return session.repeatables.remove(one, reason=reason, dry_run=True)
-
     addresses = _addresses(session, queue, repeatable_ids, task)
     if not dry_run and not yes:
-        _ask(session, queue, addresses, preview)
-    _report(session, "repeatable.remove", queue, addresses, change, dry_run=dry_run)
+        _ask(
+            session,
+            queue,
+            addresses,
+            lambda one: session.repeatables.remove(one, reason=reason, dry_run=True),
+        )
+    _change(session, "remove", queue, addresses, reason, dry_run=dry_run)
 
 
 def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Change) -> None:
@@ -369,10 +355,21 @@ def _addresses(
     return [Address(queue, id=one.strip()) for one in words(session, repeatable_ids)]
 
 
-def _report(
-    session: Session, action: str, queue: str, addresses: Sequence[Address], change: Change, *, dry_run: bool
+def _change(
+    session: Session,
+    verb: str,
+    queue: str,
+    addresses: Sequence[Address],
+    reason: str | None,
+    *,
+    dry_run: bool,
 ) -> None:
     """Make the change at each address, and print the results."""
     from asyncmq_cli.services.repeatables.plans import each, together
 
-    session.report(together(action, queue, each(addresses, change), dry_run=dry_run))
+    service = session.repeatables
+    make = {"pause": service.pause, "resume": service.resume, "run": service.run, "remove": service.remove}[
+        verb
+    ]
+    results = each(addresses, lambda one: make(one, reason=reason, dry_run=dry_run))
+    session.report(together(f"repeatable.{verb}", queue, results, dry_run=dry_run))
