@@ -306,7 +306,11 @@ def obliterate(
 
 @command(app, "forget")
 def forget(
-    session: Session, queues: QueuesArg, reason: ReasonOption = None, dry_run: DryRunOption = False
+    session: Session,
+    queues: QueuesArg,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", hidden=True)] = False,
 ) -> None:
     """Take emptied queues out of every list. Nothing but the counter of the waiting set may be left of one.
 
@@ -316,5 +320,6 @@ def forget(
     Example:
       asyncmq queues forget imports-2025
     """
+    del yes  # Nothing is asked: scripts that say it anyway, as for every removal, need not know.
     names = queue_names(session, queues)
     session.report(session.queues.forget(names, reason=reason, dry_run=dry_run))

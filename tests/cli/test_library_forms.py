@@ -172,6 +172,20 @@ def test_a_definition_is_named_by_itself(cli: Run) -> None:
     assert cli("queue", "pause-repeatable", "mail", other).code == 4
 
 
+def test_some_fields_of_a_definition_name_it_if_they_name_one(cli: Run) -> None:
+    for task, schedule in (("app.poll", "*/5 * * * *"), ("app.poll", "0 7 * * *"), ("app.send", "0 7 * * *")):
+        assert cli("repeatables", "add", "mail", "--task", task, "--cron", schedule, "--yes").code == 0
+    paused = cli("queue", "pause-repeatable", "mail", '{"task": "app.poll", "cron": "*/5  * * * *"}')
+    assert (paused.code, paused.stdout.split()[:3]) == (0, ["success", "mail", "app.poll"])
+    rows = json.loads(cli("repeatables", "list", "mail", "--json").stdout)["repeatables"]
+    assert [row["cron"] for row in rows if row["paused"]] == ["*/5 * * * *"]
+    several = cli("queue", "pause-repeatable", "mail", '{"cron": "0 7 * * *"}')
+    assert several.code == 2
+    assert "app.poll, 0 7 * * *" in several.stderr and "app.send, 0 7 * * *" in several.stderr
+    for text, code in (("{}", 4), ('{"task_id": "app.send", "every": 60}', 4), ('{"task_id"', 2)):
+        assert cli("queue", "pause-repeatable", "mail", text).code == code, text
+
+
 def test_a_queue_is_obliterated_when_that_is_confirmed(queue: str, client: redis.Redis, cli: Run) -> None:
     assert cli("queue", "obliterate", queue, "--force").code == 5
     assert cli("queue", "obliterate", queue, "--force", "--yes").code == 0

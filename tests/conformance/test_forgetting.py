@@ -40,7 +40,7 @@ def test_an_emptied_queue_is_called_empty_wherever_queues_are_listed(
 
 def test_an_emptied_queue_is_forgotten_and_that_is_audited(client: redis.Redis, cli: Run) -> None:
     assert cli("queues", "forget", QUEUE, "--dry-run").code == 0 and client.exists(SEQUENCE)
-    done = cli("queues", "forget", QUEUE, "--reason", "moved", "--json").json
+    done = cli("queues", "forget", QUEUE, "--reason", "moved", "--yes", "--json").json
     assert (done["action"], done["succeeded"], client.exists(SEQUENCE)) == ("queue.forget", 1, 0)
     assert cli("queues", "list", "--json").json["queues"] == []
     event = library.events(client)[-1]

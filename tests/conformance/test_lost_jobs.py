@@ -123,6 +123,14 @@ def test_jobs_claimed_before_a_worker_went_silent_are_counted_the_longest_claime
     assert (story.found().silent, story.found().longest_silent) == (8, [f"job-{n}" for n in (7, 6, 5, 4, 3)])
 
 
+def test_what_a_worker_claimed_before_its_next_heartbeat_counts_as_far_as_it_had_room(story: Story) -> None:
+    """It is killed right after its first heartbeat, which its claims follow; one of them is another's."""
+    story.claimed(first=OLD - 1, second=OLD - 2, third=OLD - 3, after=OLD - TTL / 3 - 1)
+    story.worker(2, age=OLD)
+    story.worker(4)
+    assert (story.found().silent, story.found().longest_silent) == (2, ["first", "second"])
+
+
 def test_a_claim_from_the_future_is_warned_of_and_not_lost(story: Story) -> None:
     story.claimed(ahead=-7200, old=OLD)
     assert story.lost() == ({"old": "no_live_worker"}, 0)
@@ -161,7 +169,7 @@ def test_more_old_claims_than_live_workers_can_run_are_lost(
 ) -> None:
     story.claimed(one=OLD, two=OLD, three=OLD, young=YOUNG)
     story.worker(concurrency)
-    story.worker(9, age=OLD)
+    story.worker(9, age=OLD + TTL)
     assert story.lost() == ({}, surplus), "the young claim may be from just after another job ended"
 
 

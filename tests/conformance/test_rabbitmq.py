@@ -103,6 +103,9 @@ def test_check_does_not_say_that_all_is_well(rabbit: redis.Redis, cli: Run) -> N
 def test_a_single_job_is_read_truly(rabbit: redis.Redis, cli: Run) -> None:
     job = cli("jobs", "show", "mail", "c", "--json").json
     assert (job["id"], job["status"], job["task_id"]) == ("c", "completed", library.job("c")["task"])
+    waiting = cli("jobs", "show", "mail", "w", "--json")
+    assert waiting.json["status"] == "waiting"
+    assert "a note of AsyncMQ's RabbitMQ backend: the job itself is in RabbitMQ" in waiting.stderr
 
 
 def test_the_redis_backends_queues_beside_it_are_read_and_changed(

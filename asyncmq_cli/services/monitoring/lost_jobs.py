@@ -17,7 +17,8 @@ Claims and heartbeats carry the time of the worker's clock. Where a clock contra
 one may still run, with a clock that is behind: a job that it may be running, by its own clock, is not lost.
 
 When a worker goes silent beside live ones, the jobs claimed before its last heartbeat that have not ended
-are counted as `silent`: it may have taken some of them with it. They do not count as lost.
+are counted as `silent`: it may have taken some of them with it. So it may those claimed until the heartbeat
+that it missed was due, which count as far as it had room for them. None of these count as lost.
 
 So a job that counts as lost is lost, unless its worker blocks its own heartbeats or does not register as
 a worker. The reverse does not hold: a worker killed beside others leaves jobs that only their age reveals.
@@ -84,7 +85,7 @@ class LostJobs:
     @property
     def longest_silent(self) -> list[str]:
         """The ids of a few of these, oldest claims first."""
-        return [job_id for _, job_id in sorted(self._longest_silent)]
+        return [job_id for _, job_id in sorted(self._longest_silent)[: self.silent]]
 
     def __iter__(self) -> Iterator[LostJob]:
         if self._workers is None:
@@ -93,7 +94,9 @@ class LostJobs:
         may_judge = all(worker.clock_offset is None for worker in self._workers)
         ttl = max([self._store.config.heartbeat_ttl, *(worker.ttl for worker in self._workers)])
         silent = self._silent_beside(live)
-        went_silent = max((worker.heartbeat or 0.0 for worker in silent), default=None)
+        last_beat = max((worker.heartbeat or 0.0 for worker in silent), default=0.0)
+        fell_silent = max((_next_beat(worker) for worker in silent), default=0.0)
+        before = until = 0
         old_claims: list[float] = []
         odd = _OddClaims()
         for claim in active_claims(self._store, self._queue):
@@ -109,10 +112,14 @@ class LostJobs:
                 continue
             if claim.since < self._now - ttl:
                 old_claims.append(claim.since)
-            if went_silent is not None and claim.since < went_silent and not self._is_running(claim):
-                self._add_silent(claim.since, claim.job_id)
+            if claim.since < fell_silent and not self._is_running(claim):
+                before += claim.since < last_beat
+                until += 1
+                self._name_silent(claim.since, claim.job_id)
         for problem in odd.problems():
             self._store.warn_of(self._queue, problem)
+        room = _capacity(silent)
+        self.silent = until if room is None else max(before, min(until, room))
         if may_judge:
             self.surplus = surplus_of(old_claims, live, silent)
 
@@ -126,8 +133,7 @@ class LostJobs:
         """Whether the job has a recent heartbeat of its own."""
         return claim.heartbeat is not None and claim.heartbeat >= self._now - SILENCE
 
-    def _add_silent(self, since: float, job_id: str) -> None:
-        self.silent += 1
+    def _name_silent(self, since: float, job_id: str) -> None:
         if len(self._longest_silent) < _NAMED:
             self._longest_silent.append((since, job_id))
             return
@@ -207,7 +213,7 @@ def surplus_of(old_claims: Sequence[float], live: Sequence[Worker], silent: Sequ
         return 0
     left = len(old_claims) - capacity
     for worker in silent:
-        before = sum(1 for since in old_claims if worker.heartbeat is not None and since < worker.heartbeat)
+        before = sum(1 for since in old_claims if since < _next_beat(worker))
         left -= min(before, worker.concurrency or before)
     return max(0, left)
 
@@ -217,3 +223,9 @@ def _capacity(live: Sequence[Worker]) -> int | None:
     if not live or not all(worker.concurrency for worker in live):
         return None
     return sum(worker.concurrency or 0 for worker in live)
+
+
+def _next_beat(worker: Worker) -> float:
+    """When the heartbeat after its last one was due, epoch seconds: AsyncMQ's workers beat every third of the
+    TTL. Until then it may have been alive, and claimed jobs."""
+    return 0.0 if worker.heartbeat is None else worker.heartbeat + worker.ttl / 3

@@ -60,8 +60,8 @@ its lock before we check the lock."""
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """How the user names one definition: by a prefix of its id, by itself as JSON, or by the id of its
-    task."""
+    """How the user names one definition: by a prefix of its id, by the id of its task, or by itself as JSON,
+    of which some fields are enough."""
 
     queue: str
     id: str | None = None
@@ -72,23 +72,43 @@ class Address:
         """The text that the user typed."""
         return self.task or self.id or ""
 
+    @property
+    def definition(self) -> Mapping[str, Any] | None:
+        """The definition, or a part of it; None if it is not given as JSON. Raises UsageProblem."""
+        return _definition_in(self.id) if self.task is None and self.id else None
+
     def means(self, member: Member) -> bool:
-        """Whether the address matches this definition."""
+        """Whether the address matches this definition. A part of a definition matches none."""
         if self.task is not None:
             return name_of(member) == self.task
-        start = (_identity_of(self.id) or self.id or "").lower().removeprefix(IDENTITY_PREFIX)
+        given = self.definition
+        start = (identity(given) if given is not None else self.id or "").lower()
+        start = start.removeprefix(IDENTITY_PREFIX)
         return bool(start) and member.id.removeprefix(IDENTITY_PREFIX).startswith(start)
+
+    def means_in_part(self, member: Member) -> bool:
+        """Whether the definition has all the fields that are given as JSON, with these values."""
+        given, stored = _comparable(self.definition), _comparable(member.definition)
+        return bool(given) and all(key in stored and stored[key] == value for key, value in given.items())
 
 
 @functools.lru_cache(maxsize=16)
-def _identity_of(text: str | None) -> str | None:
-    """The id of a definition that is given as JSON; None if it is not JSON."""
-    if text is None or not text.startswith("{"):
+def _definition_in(text: str) -> Mapping[str, Any] | None:
+    if not text.startswith("{"):
         return None
     try:
-        return identity(json.loads(text))
-    except (ValueError, RecursionError):
-        return None
+        found = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise UsageProblem(
+            f"the definition {text!r} is not JSON", hint="""in single quotes: '{"task_id": "app.digest"}'"""
+        ) from exc
+    return found if isinstance(found, dict) else None
+
+
+def _comparable(definition: Mapping[str, Any] | None) -> dict[str, Any]:
+    clean = normalized(definition or {})
+    # As where a definition is added: its spacing makes no other schedule.
+    return {**clean, "cron": " ".join(clean["cron"].split())} if isinstance(clean.get("cron"), str) else clean
 
 
 class RepeatableService:
@@ -222,10 +242,11 @@ class RepeatableService:
         return Runner(self._store, f"repeatable.{verb}", source, reason=reason, dry_run=dry_run)
 
     def _change(self, runner: Runner, address: Address, make: MakePlan) -> RepeatableChange:
-        """Raises AmbiguousRepeatable if several definitions match. A missing one is a failed result."""
+        """Raises UsageProblem if several definitions match, or the address is broken JSON. A missing one is a
+        failed result."""
         try:
             member = retry_while_busy(lambda: self._resolve(address))
-        except AmbiguousRepeatable:
+        except UsageProblem:
             raise
         except AdminError as exc:
             refused = runner.one(address.queue, address.text, partial(_raise, exc))
@@ -293,8 +314,10 @@ class RepeatableService:
 
     def _resolve(self, address: Address) -> Member:
         for _ in range(_READS):
-            members = self._store.repeatables.each(address.queue)
-            chosen = {member.id: member for member in members if member.id and address.means(member)}
+            members = [one for one in self._store.repeatables.each(address.queue) if one.id]
+            chosen = {member.id: member for member in members if address.means(member)}
+            if not chosen:
+                chosen = {member.id: member for member in members if address.means_in_part(member)}
             if len(chosen) > 1:
                 candidates = {
                     member.id: f"{name_of(member)}, {plans.schedule_of(member)}" for member in chosen.values()

@@ -157,6 +157,8 @@ def status_nowhere(piece: Piece, i: int) -> str:
 
 def _status_nowhere(raw: RawJob) -> str:
     status = effective_state(raw.state, raw.record, None)
+    if raw.is_note:
+        return status
     return WAITING_CHILDREN if status in PENDING_STATES - {"delayed"} else status
 
 
@@ -164,6 +166,8 @@ def _homeless(raw: RawJob, status: str) -> str | None:
     if raw.record is None:
         # That is reported anyway.
         return None
+    if raw.is_note:
+        return "this is a note of AsyncMQ's RabbitMQ backend: the job itself is in RabbitMQ"
     if status == WAITING_CHILDREN:
         if has_pending_parents(raw.record):
             return None

@@ -53,6 +53,8 @@ class RawJob:
     problem: str | None = None
     text: bytes | None = None
     size: int = 0
+    is_note: bool = False
+    """Whether the record is a note of the RabbitMQ backend."""
 
 
 def add_record(raw: RawJob, record: bytes | None) -> None:
@@ -63,8 +65,9 @@ def add_record(raw: RawJob, record: bytes | None) -> None:
     try:
         decoded, is_strict = decode_strict_record(record)
         raw.record = merged(decoded)
+        raw.is_note = raw.record is not decoded
         if raw.record:
-            raw.text = record if is_strict and raw.record is decoded else None
+            raw.text = record if is_strict and not raw.is_note else None
     except TooLarge as exc:
         raw.problem = f"the job's record is {exc}"
     except CorruptData as exc:

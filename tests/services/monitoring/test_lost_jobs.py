@@ -72,6 +72,8 @@ def test_a_claim_is_lost_only_where_nobody_can_be_running_it(
         ([700, 800, 900], [LIVE], [SILENT], 0),
         ([700, 800, 900, 950, 960], [LIVE], [SILENT], 1),
         ([200, 300, 400], [LIVE], [SILENT], 1),
+        ([561, 595, 599], [LIVE], [SILENT], 0),
+        ([540, 550, 559], [LIVE], [SILENT], 1),
         ([700, 800, 900, 950, 960], [LIVE], [worker(600, concurrency=None)], 0),
     ],
     ids=[
@@ -83,7 +85,9 @@ def test_a_claim_is_lost_only_where_nobody_can_be_running_it(
         "of no known concurrency",
         "the silent worker may run some",
         "but no more than its concurrency",
-        "and none claimed after its last heartbeat",
+        "and none claimed after the heartbeat that it missed",
+        "it may have been alive until that was due",
+        "and not later",
         "or all, where its concurrency is not known",
     ],
 )
