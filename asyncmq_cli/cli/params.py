@@ -80,6 +80,14 @@ def context_names() -> list[str]:
 _DIGITS = re.compile(r"[+-]?[0-9]{1,4300}")
 
 
+def require_event_id(event: str | None, option: str = "--after") -> None:
+    """Raises UsageProblem."""
+    if event is not None and not re.fullmatch(r"\d{1,20}-\d{1,20}", event):
+        raise UsageProblem(
+            f"{option} is not the id of an event: {event!r}", hint="as 1795908272470-0, the key id in JSON"
+        )
+
+
 def whole_number(least: int | None = None, most: int | None = None) -> Callable[..., Any]:
     """Read an option as a whole number within these bounds."""
 

@@ -194,6 +194,8 @@ class ChangeOptions:
     backup: str | None = None
     wait: float | None = None
     """Seconds to wait for what becomes of retried jobs."""
+    edits: bool = False
+    """Whether it edits jobs, which without a backup the audit events keep."""
 
 
 def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:

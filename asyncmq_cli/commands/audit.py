@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,15 @@ from asyncmq_cli.cli.ages import age
 from asyncmq_cli.cli.ages import interval as interval_of
 from asyncmq_cli.cli.around_typer import VerbsOrList, noun
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.params import FILTERS, SinceOption, argument, completed_by, option, whole_number
+from asyncmq_cli.cli.params import (
+    FILTERS,
+    SinceOption,
+    argument,
+    completed_by,
+    option,
+    require_event_id,
+    whole_number,
+)
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
@@ -121,13 +128,6 @@ def list_(
         session.out.remark("note", note)
 
 
-def _require_event_id(after: str | None) -> None:
-    if after is not None and not re.fullmatch(r"\d{1,20}-\d{1,20}", after):
-        raise UsageProblem(
-            f"--after is not the id of an event: {after!r}", hint="as 1795908272470-0, the key id in JSON"
-        )
-
-
 AfterOption = Annotated[
     str | None,
     option("--after", "ID", "Only the events behind the one of this id."),
@@ -158,7 +158,7 @@ def tail(
     """
     from asyncmq_cli.services.audit import MAX_LIMIT
 
-    _require_event_id(after)
+    require_event_id(after)
     every = interval_of("--interval", interval, LEAST_INTERVAL)
     if after is not None and lines is not None:
         raise UsageProblem("--after and --lines exclude each other")
@@ -201,7 +201,7 @@ def export(session: Session, since: SinceOption = None, after: AfterOption = Non
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import views
 
-    _require_event_id(after)
+    require_event_id(after)
     age_limit = None if since is None else age(since, session.now)
     events = session.audit.export(since=age_limit, after=after)
     if session.out.format == "csv":

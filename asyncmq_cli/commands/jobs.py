@@ -19,8 +19,8 @@ from asyncmq_cli.cli.changes.definitions import (
     RetriesOption,
     TtlOption,
 )
-from asyncmq_cli.cli.changes.editing import SetOption, UnsetOption, edit_first, edit_jobs
-from asyncmq_cli.cli.changes.restoring import FileArg, restore_jobs
+from asyncmq_cli.cli.changes.editing import SetOption, UnsetOption, edit_jobs, edits_of_retry
+from asyncmq_cli.cli.changes.restoring import FileArg, FromAuditOption, restore_edits, restore_jobs
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import (
@@ -272,7 +272,7 @@ def retry(
     """Put dead jobs back into the queue: those named, or all that a filter finds.
 
     A filter takes failed jobs, with --state expired those that expired; 'dlq retry' takes both. With --set or
-    --unset the jobs are edited first, as by 'jobs edit'.
+    --unset the jobs named are edited by the same step, and 'jobs restore' takes both back while they wait.
 
     \b
     Examples:
@@ -280,20 +280,23 @@ def retry(
       asyncmq jobs retry emails --q smtp.example.org --limit 10 --dry-run
       asyncmq jobs retry emails --all --rate 50/s --abort-above 20%
       asyncmq jobs retry emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11 --wait 2m
+      asyncmq jobs retry emails 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11 --set kwargs.to=a@b.c
     """
-    edit = ChangeOptions("edit", reason=reason, dry_run=dry_run, backup=backup)
-    edit_first(session, queue, job_ids, sets or (), unsets or (), edit)
+    targets = Targets(queue, job_ids, state, default_state="failed")
+    edits = edits_of_retry(session, targets, sets or (), unsets or (), backup)
     change_jobs(
         session,
-        Targets(queue, job_ids, state, default_state="failed"),
-        lambda request: session.job_changes.retry(request, reset=reset),
+        targets,
+        lambda request: session.job_changes.retry(request, reset=reset, edits=edits),
         ChangeOptions(
             "retry",
             reason=reason,
             dry_run=dry_run,
             yes=yes,
             destructive=False,
+            backup=backup,
             wait=wait_limit(wait, dry_run=dry_run),
+            edits=bool(edits),
         ),
     )
 
@@ -463,8 +466,8 @@ def edit(
     """Edit the arguments and options of jobs that wait, are delayed or dead. They stay where they are.
 
     Without --set and --unset, a single job is opened in $VISUAL or $EDITOR as JSON, secrets included, and
-    what was changed is shown before it is stored. The audit trail keeps what was replaced; 'jobs restore'
-    takes an edit with a backup back, as long as the job is as the edit left it.
+    what was changed is shown before it is stored. The backup, or the audit event of a job of up to 64 KiB,
+    keeps the job as it was; 'jobs restore' takes the edit back as long as the job is as the edit left it.
 
     \b
     Examples:
@@ -478,8 +481,9 @@ def edit(
 @command(app, "restore", "pace")
 def restore(
     session: Session,
-    file: FileArg,
+    file: FileArg = None,
     job_ids: JobsArg = None,
+    from_audit: FromAuditOption = None,
     force: Annotated[
         bool,
         typer.Option(
@@ -491,18 +495,22 @@ def restore(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Put removed jobs back where they were: all of a backup, or those named.
+    """Put removed jobs back where they were, all of a backup or those named, or take edits back.
 
-    An existing job is never overwritten. A restored job may run again.
+    An existing job is never overwritten. A restored job may run again. An edit without a backup is taken back
+    by its audit event, as long as the job is as the edit left it.
 
     \b
     Examples:
       asyncmq jobs restore emails.ndjson --dry-run
       asyncmq jobs restore emails.ndjson 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
+      asyncmq jobs restore --from-audit 1795908272470-0
     """
-    restore_jobs(
-        session, file, job_ids, ChangeOptions("restore", reason=reason, dry_run=dry_run, yes=yes), force=force
-    )
+    options = ChangeOptions("restore", reason=reason, dry_run=dry_run, yes=yes)
+    if from_audit:
+        restore_edits(session, from_audit, file, options, force=force)
+    else:
+        restore_jobs(session, file, job_ids, options, force=force)
 
 
 @command(app, "cancel", "queues", "filters", "bulk")

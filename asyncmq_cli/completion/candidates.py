@@ -28,6 +28,7 @@ _KINDS = {
     "fields": COLUMNS,
     "COLUMN": COLUMNS,
     "globs": "queues",
+    "EVENT": "edits",
 }
 NEEDS_A_BEGINNING = ("jobs",)
 

@@ -29,6 +29,16 @@ class AuditEvent:
     chain: str | None = None
     """What links it to the event before it, as it is stored; None in a trail of an older release."""
 
+    @property
+    def shown_details(self) -> dict[str, Any]:
+        """The details without what is kept of an edited job, of which they have the size."""
+        shown = dict(self.details)
+        was = shown.pop("was", None)
+        if isinstance(was, Mapping):
+            texts = (was.get(name) for name in ("member", "record", "payload"))
+            shown["was_bytes"] = sum(len(text) for text in texts if isinstance(text, str))
+        return shown
+
 
 @dataclass(frozen=True, slots=True)
 class AuditRun:

@@ -224,5 +224,5 @@ def _kind(event: AuditEvent) -> tuple[str | None, ...]:
 
 def _searchable(event: AuditEvent) -> str:
     words = (event.action, event.source, event.queue, event.job_id, event.actor, event.error)
-    details = json.dumps(dict(event.details), sort_keys=True, ensure_ascii=False)
+    details = json.dumps(event.shown_details, sort_keys=True, ensure_ascii=False)
     return " ".join([*(word or "" for word in words), details]).lower()

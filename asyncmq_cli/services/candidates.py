@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -208,6 +209,13 @@ def _tasks(search: _Search) -> None:
     search.found.update(dict.fromkeys((name for name in names if name and name.startswith(start)), ""))
 
 
+def _edits(search: _Search) -> None:
+    """The audit events of the newest edits that can be taken back."""
+    for event in search.in_time(islice(search.reader.events(), _SAMPLE)):
+        if event.id.startswith(search.request.prefix) and "was" in event.details:
+            search.found[event.id] = f"{event.action} {event.queue} {event.job_id}"
+
+
 def _task_of(definition: Mapping[str, Any]) -> str:
     return str(definition.get("task_id") or definition.get("task") or "")
 
@@ -218,4 +226,5 @@ LOOKUPS: dict[str, Callable[[_Search], None]] = {
     "repeatables": _repeatables,
     "groups": _groups,
     "tasks": _tasks,
+    "edits": _edits,
 }

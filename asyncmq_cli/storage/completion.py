@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from asyncmq_cli.config import Config
+    from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.storage.read.repeatables import Member
 
@@ -85,6 +86,13 @@ class CandidateReader:
         from asyncmq_cli.storage.read.repeatables import read
 
         return read(self._redis, queue)
+
+    def events(self) -> Iterator[AuditEvent]:
+        """The audit trail, newest first."""
+        from asyncmq_cli.storage.write.audit_stream import AuditLog
+        from asyncmq_cli.storage.write.scripts import Scripts
+
+        return AuditLog(self._redis, Scripts(self._redis), 0).newest_first(lambda message: None)
 
     def dead_jobs(self, queue: str) -> Iterator[Job]:
         """The jobs of the dead-letter queue."""

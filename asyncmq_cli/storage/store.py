@@ -197,6 +197,13 @@ class Store:
 
         return locate(self._redis, queue, job_ids, places, repeating=repeating)
 
+    def stored_result(self, queue: str, job_id: str) -> bytes | None:
+        """What is stored as the result of a job. Raises WrongType."""
+        from asyncmq_cli.storage.client import scan
+        from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes
+
+        return scan.hash_get(self._redis, QueueKeys(queue).results, [to_bytes(job_id)])[0]
+
     def find_jobs(self, queues: Sequence[str], job_ids: Sequence[str]) -> dict[str, list[str]]:
         """The queues among these in which each of these jobs is, in one round trip for many; warns of keys
         that cannot be read. A job that is nothing but a member of a sorted set is not found."""

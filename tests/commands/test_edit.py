@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import redis
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run
@@ -43,15 +45,22 @@ def stored(server: PrivateRedis, job_id: str) -> dict[str, Any]:
     return found
 
 
+def record_of(client: redis.Redis, job_id: str) -> dict[str, Any]:
+    text = client.get(f"jobs:mail:{job_id}")
+    assert isinstance(text, bytes)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
 @pytest.mark.parametrize("job_id", [*STATES, *(f"large-{state}" for state in STATES)])
 def test_an_edit_changes_what_it_says_and_is_taken_back_byte_for_byte(
     job_id: str, mail: str, server: PrivateRedis, client: redis.Redis, cli: Run, tmp_path: Path
 ) -> None:
     before, was = library.dump(client), stored(server, job_id)
     backup = str(tmp_path / "edit.ndjson")
-    assert cli("jobs", "edit", mail, job_id, "--set", "kwargs.to=a@b.c", "--dry-run").code == 0
-    assert library.dump(client) == before
     line = ("--set", "kwargs.to=a@b.c", "--set", "args[0]=7", "--set", "max_retries=9", "--backup", backup)
+    assert cli("jobs", "edit", mail, job_id, *line, "--dry-run").code == 0
+    assert library.dump(client) == before
     done = cli("jobs", "edit", mail, job_id, *line, "--reason", "typo", "--json")
     assert (done.code, done.json["action"], done.json["succeeded"]) == (0, "job.edit", 1), done
     now = stored(server, job_id)
@@ -111,14 +120,190 @@ def test_an_edit_that_does_not_fit_is_refused(
     assert library.dump(client) == before
 
 
-def test_a_retry_edits_first(mail: str, server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
-    refused = cli("jobs", "retry", mail, "failed", "--set", "args[9]=1")
-    assert refused.code == 1 and client.zcard("queue:mail:dlq") == 2
-    assert cli("jobs", "retry", mail, "failed", "--set", "kwargs.to=a@b.c", "--unset", "kwargs.cc").code == 0
+@pytest.mark.parametrize("job_id", STATES)
+def test_an_edit_is_taken_back_by_its_audit_event(
+    job_id: str, mail: str, client: redis.Redis, cli: Run
+) -> None:
+    before = library.dump(client)
+    line = ("--set", "kwargs.to=a@b.c", "--unset", "kwargs.cc")
+    assert cli("jobs", "edit", mail, job_id, *line).code == 0
+    event = cli("audit", "--json").json["events"][0]
+    assert event["details"]["was_bytes"] > 100 and "was" not in event["details"]
+    taken_back = ("jobs", "restore", "--from-audit", event["id"])
+    edited = library.dump(client)
+    assert cli(*taken_back, "--dry-run").code == 0 and library.dump(client) == edited
+    done = cli(*taken_back, "--json", "--reason", "wrong job")
+    assert (done.code, done.json["action"], done.json["succeeded"]) == (0, "job.restore", 1), done
+    assert library.dump(client) == before
+    details = library.events(client)[-1]["details"]
+    assert details == {"event": event["id"], "edit": True, "reason": "wrong job"}
+    again = cli(*taken_back)
+    assert again.code == 1 and "has changed since its edit" in again.stderr
+    assert library.dump(client) == before
+
+
+def test_several_edits_of_a_job_are_taken_back_in_one_line(mail: str, client: redis.Redis, cli: Run) -> None:
+    before = library.dump(client)
+    for number in range(3):
+        assert cli("jobs", "edit", mail, "waiting", "delayed", "--set", f"args[0]={number + 5}").code == 0
+    events = [event["id"] for event in cli("audit", "--json").json["events"]]
+    words = [word for event in sorted(events) for word in ("--from-audit", event)]
+    assert cli("jobs", "restore", *words, "--json").json["succeeded"] == 6
+    assert library.dump(client) == before
+
+
+@pytest.mark.parametrize("way", ["backup", "audit"])
+@pytest.mark.parametrize("has_run_before", [False, True])
+def test_a_retry_that_edits_is_one_change_and_taken_back_byte_for_byte(
+    way: str,
+    has_run_before: bool,
+    mail: str,
+    server: PrivateRedis,
+    client: redis.Redis,
+    cli: Run,
+    tmp_path: Path,
+) -> None:
+    if not has_run_before:
+        # As if nothing had ever waited.
+        client.delete("queue:mail:waiting:seq")
+    client.hset("jobs:mail:results", "failed", '"left"')
+    before = library.dump(client)
+    backup = str(tmp_path / "edit.ndjson")
+    more = ("--backup", backup) if way == "backup" else ()
+    words = ("--set", "kwargs.to=a@b.c", "--unset", "kwargs.cc", *more)
+    assert cli("jobs", "retry", mail, "failed", *words, "--dry-run").code == 0
+    assert library.dump(client) == before
+    done = cli("jobs", "retry", mail, "failed", *words, "--json")
+    assert (done.code, done.json["action"], done.json["succeeded"]) == (0, "job.retry", 1), done
     now = stored(server, "failed")
     assert (now["status"], now["kwargs"]["to"], "cc" in now["kwargs"]) == ("waiting", "a@b.c", False)
-    assert [event["action"] for event in library.events(client)[-2:]] == ["job.edit", "job.retry"]
-    assert cli("jobs", "retry", mail, "--all", "--set", "args[0]=1", "--yes").code == 2
+    (event,) = library.events(client)
+    assert (event["action"], event["details"]["set"]) == ("job.retry", {"kwargs.to": "a@b.c"})
+    event_id = cli("audit", "--json").json["events"][0]["id"]
+    source = [backup, "--yes"] if way == "backup" else ["--from-audit", event_id]
+    assert cli("jobs", "restore", *source, "--json").json["succeeded"] == 1
+    assert library.dump(client) == before
+
+
+def test_a_retry_that_edits_leaves_what_an_edit_and_a_retry_leave(
+    mail: str, client: redis.Redis, cli: Run
+) -> None:
+    words, before = ("--set", "kwargs.to=a@b.c", "--set", "max_retries=7"), client
+    copies = {name: before.dump(name) for name in client.scan_iter()}
+    assert cli("jobs", "edit", mail, "failed", *words).code == 0
+    assert cli("jobs", "retry", mail, "failed").code == 0
+    by_two = library.dump(client)
+    client.flushall()
+    for name, value in copies.items():
+        client.restore(name, 0, value)
+    assert cli("jobs", "retry", mail, "failed", *words).code == 0
+    assert library.dump(client) == by_two
+
+
+def test_what_a_worker_has_touched_is_not_taken_back(
+    mail: str, server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    client.zremrangebyrank("queue:mail:waiting", 0, -1)
+    assert cli("jobs", "retry", mail, "failed", "--set", "kwargs.to=a@b.c").code == 0
+    event = cli("audit", "--json").json["events"][0]["id"]
+    claimed = library.with_backend(server.url, lambda opened: opened.dequeue("mail"))
+    assert claimed is not None and claimed["kwargs"]["to"] == "a@b.c"
+    running = library.dump(client)
+    refused = cli("jobs", "restore", "--from-audit", event)
+    assert refused.code == 1 and "a worker has claimed it" in refused.stderr
+    library.with_backend(server.url, lambda opened: opened.complete_active_job("mail", claimed, None))
+    assert library.dump(client) != running
+    refused = cli("jobs", "restore", "--from-audit", event)
+    assert refused.code == 1 and "it is completed" in refused.stderr
+
+
+def test_a_retry_whose_edit_does_not_fit_changes_nothing(mail: str, client: redis.Redis, cli: Run) -> None:
+    before = library.dump(client)
+    for words, code in [
+        (("failed", "--set", "args[9]=1"), 1),
+        (("waiting", "--set", "args[0]=1"), 1),
+        (("large-failed", "--set", "args[0]=1"), 1),
+        (("--all", "--set", "args[0]=1", "--yes"), 2),
+        (("failed", "--backup", "file"), 2),
+    ]:
+        assert cli("jobs", "retry", mail, *words).code == code
+    assert cli("jobs", "retry", "--all", "--set", "args[0]=1", "--yes").code == 2
+    assert library.dump(client) == before
+    assert not any("was" in event["details"] for event in library.events(client))
+
+
+def test_a_job_too_large_for_an_event_needs_a_backup(mail: str, client: redis.Redis, cli: Run) -> None:
+    before = library.dump(client)
+    refused = cli("jobs", "edit", mail, "large-delayed", "--set", "kwargs.to=1")
+    assert refused.code == 1 and "more than an audit event keeps" in refused.stderr
+    assert "--backup FILE keeps it" in refused.stderr and library.dump(client) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ((), 2, "what is to be restored?"),
+        (("file", "--from-audit", "1-0"), 2, "--from-audit and a backup exclude each other"),
+        (("--from-audit", "1-0", "--force"), 2, "--from-audit and --force exclude each other"),
+        (("--from-audit", "yesterday"), 2, "--from-audit is not the id of an event"),
+        (("--from-audit", "1-0"), 4, "no event '1-0' in the audit trail"),
+    ],
+)
+def test_an_event_that_cannot_be_meant(
+    words: tuple[str, ...], code: int, says: str, mail: str, cli: Run
+) -> None:
+    refused = cli("jobs", "restore", *words)
+    assert refused.code == code and says in refused.stderr, refused
+
+
+def test_an_event_that_keeps_nothing_leads_to_its_backup(mail: str, cli: Run, tmp_path: Path) -> None:
+    backup = str(tmp_path / "b.ndjson")
+    assert cli("jobs", "edit", mail, "waiting", "--set", "args[0]=9", "--backup", backup).code == 0
+    event = cli("audit", "--json").json["events"][0]["id"]
+    refused = cli("jobs", "restore", "--from-audit", event)
+    assert refused.code == 1 and f"asyncmq jobs restore {backup} waiting" in refused.stderr
+    assert cli("jobs", "edit", mail, "active", "--set", "args[0]=9").code == 1
+    event = cli("audit", "--json").json["events"][0]["id"]
+    assert "has kept nothing" in cli("jobs", "restore", "--from-audit", event).stderr
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**40), 10**40)
+    | st.floats()
+    | st.text(st.characters(codec="utf-16", categories=None), max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(there=VALUES, put=VALUES)
+@example(there=float("nan"), put=[float("inf"), 2**70, 0.1, -0.0, 1e22, "\ud800", {}, []])
+def test_values_keep_their_exactness(there: Any, put: Any, client: redis.Redis, cli: Run) -> None:
+    """Those that are set, and those beside them, byte for byte as Python writes them."""
+    client.flushall()
+    record = {**library.job("any"), "kwargs": {"there": there, "put": 0}}
+    waiting, late, dead = (json.dumps({**record, "id": name}) for name in STATES)
+    client.mset({"jobs:mail:waiting": waiting, "jobs:mail:delayed": late})
+    client.hset("jobs:mail:states", mapping={"waiting": "waiting", "delayed": "delayed"})
+    client.zadd("queue:mail:waiting", {"waiting": 5e12})
+    client.zadd("queue:mail:delayed", {late: 5e9})
+    library.bury(client, "mail", [{**json.loads(dead), "status": "failed"}], 1.6e9)
+    before = library.dump(client)
+    records = {name: record_of(client, name) for name in STATES}
+    value = f"kwargs.put={json.dumps(put)}"
+    done = cli("jobs", "edit", "mail", *STATES, "--set", value)
+    assert done.code == 0, done
+    for name in STATES:
+        expected = {**records[name], "kwargs": {"there": there, "put": put}}
+        assert client.get(f"jobs:mail:{name}") == json.dumps(expected).encode()
+    events = [event["id"] for event in cli("audit", "--json").json["events"]]
+    assert cli("jobs", "restore", *(word for one in events for word in ("--from-audit", one))).code == 0
+    assert library.dump(client) == before
+    assert cli("jobs", "retry", "failed", "--set", value).code == 0
+    assert json.dumps(record_of(client, "failed")["kwargs"]) == json.dumps({"there": there, "put": put})
 
 
 def test_an_editor_shows_what_was_changed_and_asks(

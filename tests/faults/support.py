@@ -74,6 +74,7 @@ CHANGES: dict[str, Args] = {
     "restore": ("jobs", "restore", LOST, "--yes"),
     "cancel": ("jobs", "cancel", QUEUE, "soon", "--yes"),
     "edit": ("jobs", "edit", QUEUE, "dead", "--set", "args[0]=7"),
+    "retry and edit": ("jobs", "retry", QUEUE, "dead", "--set", "args[0]=7"),
     "requeue": ("jobs", "requeue", QUEUE, "running", "--force", "--yes"),
     "add": ("jobs", "add", QUEUE, "--task", "app.new", "--id", "new-1"),
     "run now": ("jobs", "run-now", QUEUE, "late"),

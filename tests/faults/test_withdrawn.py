@@ -18,15 +18,18 @@ from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.storage.write.scripts import Scripts
-from tests.conftest import Result
+from tests.conftest import Result, run_tool
 from tests.faults.scale import WHOLE, record
-from tests.faults.support import LOST, QUEUE, Args, Tool, error_of
+from tests.faults.support import LOST, NEW_BACKUP, QUEUE, Args, Tool, error_of
 from tests.faults.test_rights import CHANGING, KEYS, OPTIONAL, Guarded
 from tests.support import library
 
 HURT = "hurt"
 """A queue in which each of the doctor's scripts has something to repair."""
 REPAIR = ("doctor", HURT, "--repair", "--yes", "--code")
+
+EDITED = str(NEW_BACKUP.with_name("edited.ndjson"))
+"""The backup of a job that was edited and retried, and waits."""
 
 ALL_CHANGES: dict[str, Args] = {
     # Of two unlike jobs one may need a right that the other does not.
@@ -38,6 +41,7 @@ ALL_CHANGES: dict[str, Args] = {
     },
     "cancel child": ("jobs", "cancel", QUEUE, "child", "--yes"),
     "restore": ("jobs", "restore", LOST, "lost", "--yes"),
+    "restore edited": ("jobs", "restore", EDITED, "--yes"),
     "restore waiting": ("jobs", "restore", LOST, "gone", "--yes"),
     "remove parent": ("jobs", "remove", QUEUE, "parent", "--yes"),
     "retry many": ("dlq", "retry", "many", "--all", "--yes"),
@@ -51,7 +55,7 @@ ALL_CHANGES: dict[str, Args] = {
 }
 # At least one for each script.
 OF_EACH_SCRIPT = (
-    "edit",
+    *("edit", "restore edited"),
     *("retry", "retry large", "remove child", "remove with a backup", "cancel late", "restore", "pause"),
     *("add", "run now", "requeue", "resume", "repeatables pause", "repeatables remove", "retry many"),
     *(name for name in ALL_CHANGES if name.startswith("repair ")),
@@ -75,9 +79,13 @@ def hurt(url: str, client: redis.Redis) -> None:
             ("waiting", library.job("twice")),
         ]
         await library.fill(opened, HURT, made)
+        await library.fill(opened, "edited", [("failed", library.job("edited"))])
         await library.fill(opened, "many", [("failed", library.job(f"m-{number}")) for number in range(6)])
 
     library.with_backend(url, fill)
+    Path(EDITED).unlink(missing_ok=True)
+    edit = ("jobs", "retry", "edited", "edited", "--set", "args[0]=7", "--backup", EDITED)
+    assert run_tool(*edit, url=url).code == 0
     client.zrem(f"queue:{HURT}:waiting", "waiting-off")
     client.srem(f"jobs:{HURT}:ids", "waiting-no")
     for member in client.zrange(f"queue:{HURT}:dlq", 0, -1):

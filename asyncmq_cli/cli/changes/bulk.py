@@ -12,7 +12,7 @@ from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.paging import note_no_match
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets, named_jobs
-from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound, QueueNotFound, UsageProblem
+from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound, QueueNotFound, UsageProblem, command_line
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
@@ -77,6 +77,21 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
     finally:
         if options.backup is not None and report.succeeded and not report.dry_run:
             confirm.note_backup(session, options.backup)
+        elif options.edits and report.succeeded and not report.dry_run and session.out.for_people:
+            _note_undo(session, report)
+
+
+def _note_undo(session: Session, report: ChangeReport) -> None:
+    """How an edit is taken back."""
+    first = next(result for result in report.results if result.error is None)
+    events = session.audit.of_job(first.queue or "", first.job_id or "", most=1)
+    if not events or "was" not in events[0].details:
+        return
+    line = command_line("jobs", "restore", "--from-audit", events[0].id)
+    others = (
+        "" if report.succeeded == 1 else f" of {first.job_id}; 'asyncmq audit list --json' has the other ids"
+    )
+    session.out.remark("note", f"{line} takes it back while the job is as it is now{others}")
 
 
 def _with_outcome(session: Session, report: ChangeReport, limit: float) -> ChangeReport:

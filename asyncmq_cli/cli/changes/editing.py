@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.changes.bulk import change_jobs
 from asyncmq_cli.cli.params import option
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions, Targets, named_jobs, one_job
+from asyncmq_cli.cli.targets import ChangeOptions, Targets, is_by_filter, one_job
 from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -50,38 +51,22 @@ def edit_jobs(
             session,
             Targets(queue, job_ids),
             lambda request: session.job_changes.edit(request, edits),
-            options,
+            replace(options, edits=True),
         )
 
 
-def edit_first(
-    session: Session,
-    queue: str | None,
-    job_ids: list[str] | None,
-    sets: Sequence[str],
-    unsets: Sequence[str],
-    options: ChangeOptions,
-) -> None:
-    """Edit jobs before another change. Reports and raises only if that fails."""
+def edits_of_retry(
+    session: Session, targets: Targets, sets: Sequence[str], unsets: Sequence[str], backup: str | None
+) -> list[Edit]:
+    """The edits that a retry makes. Raises UsageProblem where they fit no retry."""
     from asyncmq_cli.services.changes import edits as parsing
-    from asyncmq_cli.services.changes.jobs import ChangeRequest
 
     edits = parsing.parse(sets, unsets)
-    if not edits:
-        if options.backup is not None:
-            raise UsageProblem("--backup goes with --set or --unset")
-        return
-    if not job_ids and queue is None:
+    if not edits and backup is not None:
+        raise UsageProblem("--backup goes with --set or --unset")
+    if edits and is_by_filter(targets, session.flags):
         raise UsageProblem("--set and --unset go with ids", hint="they say the same of every job")
-    if options.backup is not None:
-        from asyncmq_cli.services.backup.writer import require_new
-
-        require_new(options.backup)
-    queue, chosen = named_jobs(session, queue, job_ids or [])
-    request = ChangeRequest(queue, chosen, options.reason, options.dry_run, backup=options.backup)
-    report = session.job_changes.edit(request, edits)
-    if report.interrupted is not None or report.failed:
-        session.report(report)
+    return edits
 
 
 def _by_editor(session: Session, queue: str, job_id: str, options: ChangeOptions) -> list[Edit]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli.cli import targets as parse
 from asyncmq_cli.cli.changes import confirm
-from asyncmq_cli.cli.params import argument
+from asyncmq_cli.cli.params import argument, option, require_event_id
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, words
 
@@ -16,17 +16,45 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.backup.reader import Backup, Entry
 
 FileArg = Annotated[
-    str, argument("FILE", "A backup written by 'remove --backup'; - reads it from standard input.")
+    str | None, argument("[FILE]", "A backup that --backup wrote; - reads it from standard input.")
+]
+FromAuditOption = Annotated[
+    list[str] | None,
+    option(
+        "--from-audit",
+        "EVENT",
+        "Take back the edit of this audit event, by its id; may be given several times.",
+    ),
 ]
 
 
+def restore_edits(
+    session: Session, events: Sequence[str], file: str | None, options: ChangeOptions, *, force: bool
+) -> None:
+    """Take edits back by their audit events."""
+    from asyncmq_cli.errors import UsageProblem
+    from asyncmq_cli.services.backup.restore import TakeBackRequest
+
+    if file is not None or force:
+        given = "--force" if file is None else "a backup"
+        raise UsageProblem(f"--from-audit and {given} exclude each other", hint="an event names its job")
+    for event in events:
+        require_event_id(event, "--from-audit")
+    report = session.restores.take_back(TakeBackRequest(events, options.reason, options.dry_run))
+    session.report(report)
+
+
 def restore_jobs(
-    session: Session, file: str, job_ids: list[str] | None, options: ChangeOptions, *, force: bool
+    session: Session, file: str | None, job_ids: list[str] | None, options: ChangeOptions, *, force: bool
 ) -> None:
     from asyncmq_cli.errors import UsageProblem
     from asyncmq_cli.output.terminal import progress
     from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup
 
+    if file is None:
+        raise UsageProblem(
+            "what is to be restored? name a backup", hint="--from-audit EVENT takes an edit back without one"
+        )
     rate = parse.rate_of(session.flags)
     if file == STANDARD_INPUT and STANDARD_INPUT in (job_ids or ()):
         raise UsageProblem("the backup and the ids cannot both come from standard input")

@@ -226,7 +226,7 @@ def audit_event(event: AuditEvent) -> Document:
         "queue": redact_any(event.queue),
         "job_id": redact_any(event.job_id),
         "actor": redact_any(event.actor),
-        "details": redact(dict(event.details)),
+        "details": redact(event.shown_details),
         "error": redact_any(event.error),
         "id": event.id,
         "chain": redact_any(event.chain),

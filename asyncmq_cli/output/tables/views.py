@@ -456,4 +456,4 @@ def _why(event: AuditEvent) -> str | None:
 def _details(event: AuditEvent) -> str | None:
     from asyncmq_cli.output.json.text import encode
 
-    return encode(redact(dict(event.details))).decode() if event.details else None
+    return encode(redact(event.shown_details)).decode() if event.details else None

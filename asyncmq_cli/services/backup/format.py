@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 
 from asyncmq_cli.models.queues import PLURALS, QueuePart
-from asyncmq_cli.storage.schema.job_dump import JobDump, JobEdit, Members, Texts
-from asyncmq_cli.storage.schema.keys import PLACES
+from asyncmq_cli.storage.schema.job_dump import DeadLetter, JobDump, JobEdit, Members, Texts
+from asyncmq_cli.storage.schema.keys import PLACES, to_bytes
 
 VERSION = 1
 
@@ -81,8 +81,43 @@ def edit_line(run: str, edit: JobEdit) -> bytes:
         "place": edit.place,
         "before": _texts_line(edit.before),
         "after": _texts_line(edit.after),
+        "retried": None if edit.retried is None else _letter_line(edit.retried),
     }
     return orjson.dumps(line) + b"\n"
+
+
+def kept_in_event(edit: JobEdit) -> dict[str, Any]:
+    """What the audit event of an edit keeps, so that it can be taken back: all texts as they were, but only
+    a digest of what they have become."""
+    before = edit.before
+    texts = _texts_line(before)
+    if before.member in (before.record, edit.id):
+        # Mostly it is the same text as the record, or the id alone.
+        del texts["member"]
+    retried = None if edit.retried is None else _letter_line(edit.retried)
+    return {"place": edit.place, **texts, "retried": retried, "after": edit.after.digest}
+
+
+def edit_of_event(queue: str, job_id: str, kept: Mapping[str, Any], now: Texts) -> JobEdit | None:
+    """The edit of which an event has kept this. `now` are the texts of the job; None if they are not those
+    that the edit left. Raises BadLine."""
+    place, after = kept.get("place"), kept.get("after")
+    if place not in PLACES or not isinstance(after, str):
+        raise BadLine("it has no place or no digest")
+    name = to_bytes(job_id)
+    record = _bytes(kept, "record")
+    member = name if place == "waiting" else record
+    member = _bytes(kept, "member") if "member" in kept else member
+    before = Texts(member, record, _bytes(kept, "payload"))
+    if now.digest != after:
+        return None
+    return JobEdit(to_bytes(queue), name, place, before, now, _letter(kept))
+
+
+def _letter_line(letter: DeadLetter) -> dict[str, Any]:
+    texts = {name: getattr(letter, name) for name in ("state", "result")}
+    shown = {name: None if text is None else as_text(text) for name, text in texts.items()}
+    return {"score": _number(letter.score), **shown, "in_ids": letter.in_ids}
 
 
 def _texts_line(texts: Texts) -> dict[str, Any]:
@@ -138,7 +173,19 @@ def _edit(data: Mapping[str, Any]) -> JobEdit:
     if place not in PLACES:
         raise BadLine("its 'place' is none of a job")
     before, after = (_texts(data, name) for name in ("before", "after"))
-    return JobEdit(_bytes(data, "queue"), _bytes(data, "id"), place, before, after)
+    return JobEdit(_bytes(data, "queue"), _bytes(data, "id"), place, before, after, _letter(data))
+
+
+def _letter(data: Mapping[str, Any]) -> DeadLetter | None:
+    letter = data.get("retried")
+    if letter is None:
+        return None
+    if not isinstance(letter, dict):
+        raise BadLine("its 'retried' is not an object")
+    state, result = (
+        None if letter.get(name) is None else _bytes(letter, name) for name in ("state", "result")
+    )
+    return DeadLetter(_score(letter.get("score"), "retried"), state, result, _flag(letter, "in_ids"))
 
 
 def _texts(data: Mapping[str, Any], name: str) -> Texts:

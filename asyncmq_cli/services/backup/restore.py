@@ -8,28 +8,62 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
+from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType, command_line
 from asyncmq_cli.exit_status import ExitStatus
+from asyncmq_cli.models.audit_chain import order
 from asyncmq_cli.models.queues import names_of
 from asyncmq_cli.models.values import chunked
+from asyncmq_cli.services.backup.format import BadLine, edit_of_event
 from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup, EditEntry, Entry, PartEntry
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused, source_of
 from asyncmq_cli.services.changes.jobs import BulkOptions
 from asyncmq_cli.services.changes.runner import Attempt
 from asyncmq_cli.services.repeatables.service import retry_while_busy
-from asyncmq_cli.storage.schema.keys import to_bytes, to_text
+from asyncmq_cli.storage.schema.job_dump import Texts
+from asyncmq_cli.storage.schema.keys import PLACES, to_bytes, to_text
 from asyncmq_cli.storage.schema.location import job_of
 from asyncmq_cli.storage.write.job_changes import already_there, marked_cancelled
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.changes import ChangeReport
+    from asyncmq_cli.models.changes import AuditEvent, ChangeReport
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.services.changes.runner import Stop
-    from asyncmq_cli.storage.schema.job_dump import JobDump
+    from asyncmq_cli.storage.schema.job_dump import JobDump, JobEdit
+    from asyncmq_cli.storage.schema.location import Location
     from asyncmq_cli.storage.store import Store
 
 RESTORE = "job.restore"
 _LOOKED_FOR_AT_A_TIME = 10_000
+
+
+class EventNotFound(AdminError):
+    """The audit trail has no event of that id, or no longer."""
+
+    code, exit_code = "event_not_found", ExitStatus.NOT_FOUND
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(
+            f"no event {event_id!r} in the audit trail",
+            hint=f"{command_line('audit', 'list', '--action', 'job.edit', '--json')} has the ids, as id",
+            details={"event": event_id},
+        )
+
+
+class NotAnEdit(AdminError):
+    """An event that has not kept what an edit replaced."""
+
+    code = "not_an_edit"
+
+    def __init__(self, event: AuditEvent) -> None:
+        backup = event.details.get("backup")
+        hint = None
+        if isinstance(backup, str) and event.job_id is not None:
+            hint = f"its backup does: {command_line('jobs', 'restore', backup, event.job_id)}"
+        super().__init__(
+            f"event {event.id} ({event.action}, {event.status}) has kept nothing that could be put back",
+            hint=hint,
+            details={"event": event.id, "action": event.action},
+        )
 
 
 class JobNotInBackup(AdminError):
@@ -54,6 +88,15 @@ class RestoreRequest:
     reason: str | None = None
     dry_run: bool = False
     options: BulkOptions = field(default_factory=BulkOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBackRequest:
+    """The ids of the audit events whose edits are taken back."""
+
+    events: Sequence[str]
+    reason: str | None = None
+    dry_run: bool = False
 
 
 class RestoreService:
@@ -87,6 +130,26 @@ class RestoreService:
         )
         runner.set_pace(request.options.rate, request.options.progress)
         return runner.restore(request, chosen)
+
+    def take_back(self, request: TakeBackRequest) -> ChangeReport:
+        """Take edits back by what their audit events have kept, the newest first. Raises EventNotFound or
+        NotAnEdit, before anything is changed."""
+        with self._store.errors():
+            found = [self._edit_event(event_id) for event_id in dict.fromkeys(request.events)]
+        found.sort(key=lambda event: order(event.id), reverse=True)
+        targets = [event.job_id or "" for event in found]
+        runner = Restorer(
+            self._store, RESTORE, source_of(targets), reason=request.reason, dry_run=request.dry_run
+        )
+        return runner.take_back(found)
+
+    def _edit_event(self, event_id: str) -> AuditEvent:
+        event = self._store.audit.event(event_id)
+        if event is None:
+            raise EventNotFound(event_id)
+        if event.status != "success" or not isinstance(event.details.get("was"), dict):
+            raise NotAnEdit(event)
+        return event
 
 
 class Restorer(JobRunner):
@@ -123,10 +186,34 @@ class Restorer(JobRunner):
             attempt = Attempt(self, entry.queue, entry.id)
             attempt.details |= {"run": entry.run, "edit": True}
             try:
-                change = self.store.changes.edit(backup.edit(entry).reversed, attempt.draft())
+                change = self.store.changes.take_back(backup.edit(entry), attempt.draft())
                 yield attempt, change, None
             except ChangeRefused as exc:
                 yield attempt, exc
+
+    def take_back(self, events: Sequence[AuditEvent]) -> ChangeReport:
+        """Take back the edits of these events, one by one: two may be of the same job."""
+        queues = {event.queue for event in events}
+
+        def run(stop: Stop) -> None:
+            for event in events:
+                stop.between_targets()
+                attempt = Attempt(self, event.queue, event.job_id)
+                attempt.details |= {"event": event.id, "edit": True}
+                self._execute(self._batches([self._taken_back(event, attempt)]), stop)
+
+        return self.report(queues.pop() if len(queues) == 1 else None, run, len(events))
+
+    def _taken_back(self, event: AuditEvent, attempt: Attempt) -> Planned | Refused:
+        queue, job_id = event.queue or "", event.job_id or ""
+        (location,) = self.store.locate(queue, [job_id], PLACES)
+        try:
+            if location.problem is not None:
+                raise location.problem
+            edit = _edit_kept(event, location)
+            return attempt, self.store.changes.take_back(edit, attempt.draft()), None
+        except AdminError as exc:
+            return attempt, exc
 
     def _put_back(self, backup: Backup, parts: Sequence[PartEntry], stop: Stop) -> None:
         """Put back what a queue had beside its jobs; what is there already stays as it is."""
@@ -259,6 +346,31 @@ class Restorer(JobRunner):
     def _refused(self, attempt: Attempt, error: AdminError) -> None:
         self.refused(attempt, error)
         self._progressed(1)
+
+
+def _edit_kept(event: AuditEvent, location: Location) -> JobEdit:
+    """The edit of this event, as long as the job is as it was left. Raises AdminError."""
+    kept = event.details["was"]
+    place = "waiting" if kept.get("retried") else kept.get("place")
+    why = "it is gone"
+    if location.active:
+        why = "a worker has claimed it"
+    elif location.exists:
+        why = f"it is {location.job.status}, and not as the edit left it"
+    members = location.members.get(str(place), [])
+    if not location.active and len(members) == 1:
+        now = Texts(members[0], location.record or b"", location.payload or b"")
+        try:
+            edit = edit_of_event(location.queue, location.id, kept, now)
+        except BadLine as exc:
+            raise ChangeRefused("bad_event", f"what event {event.id} has kept is damaged: {exc}") from exc
+        if edit is not None:
+            return edit
+    raise ChangeRefused(
+        "job_moved",
+        f"job {location.id!r} has changed since its edit: {why}; nothing was changed",
+        facts={"queue": location.queue, "job_id": location.id},
+    )
 
 
 def _restored_already(entry: Entry) -> ChangeRefused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +20,7 @@ from asyncmq_cli.services.jobs import lookup
 from asyncmq_cli.storage.schema.codec import dumps
 from asyncmq_cli.storage.schema.job import has_pending_parents
 from asyncmq_cli.storage.schema.keys import PLACES
-from asyncmq_cli.storage.schema.records import copied, edited, whole_record
+from asyncmq_cli.storage.schema.records import copied, edited, edited_and_retried, whole_record
 from asyncmq_cli.storage.write.job_changes import Change, marked_cancelled
 
 if TYPE_CHECKING:
@@ -28,13 +28,16 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.services.changes.edits import Edit
     from asyncmq_cli.services.changes.selection import Selection
+    from asyncmq_cli.storage.schema.job_dump import JobEdit
     from asyncmq_cli.storage.schema.location import Location
     from asyncmq_cli.storage.store import Store
 
 Noun = Literal["job", "dlq", "queue"]
 _SOURCES = {"dlq": "dlq.bulk", "queue": "queues.detail"}
-_MOST_KEPT = 16 * 1024
-"""Characters of replaced values that an audit event holds."""
+_MOST_KEPT = 64 * 1024
+"""Bytes of a job's texts that an audit event keeps of an edit without a backup."""
+_MOST_SHOWN = 16 * 1024
+"""Characters of replaced values that it shows."""
 _COPYABLE = ("completed", "cancelled")
 
 
@@ -75,8 +78,9 @@ class JobChangeService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def retry(self, request: ChangeRequest, *, reset: bool) -> ChangeReport:
-        """Put dead letters back into the waiting set; with `reset`, as if they were created now."""
+    def retry(self, request: ChangeRequest, *, reset: bool, edits: Sequence[Edit] = ()) -> ChangeReport:
+        """Put dead letters back into the waiting set; with `reset`, as if they were created now. With `edits`
+        each is edited by the same change, and `jobs restore` takes both back."""
         now = functools.cache(self._store.now)
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
@@ -85,11 +89,25 @@ class JobChangeService:
             dead_letters = len(location.members["dlq"])
             if dead_letters > 1:
                 attempt.details["dead_letters"] = dead_letters
-            change = self._store.changes.retry(location, attempt.draft(), reset_at=now() if reset else None)
+            reset_at = now() if reset else None
+            if edits:
+                result = self._store.stored_result(location.queue, location.id)
+                edit, priority = edited_and_retried(location, _applying(edits), result, reset_at=reset_at)
+                _keep_replaced(attempt, location, edit, edits, request)
+                change = self._store.changes.retry_edited(edit, priority, location, attempt.draft())
+            else:
+                change = self._store.changes.retry(location, attempt.draft(), reset_at=reset_at)
             notes = [_note_on_dead_letters(dead_letters), None if reset else expiry_note(job, now())]
             return change, "; ".join(filter(None, notes)) or None
 
-        runner = self._runner("retry", request, {"reset": True} if reset else {})
+        details = {**({"reset": True} if reset else {}), **(_of_edits(edits) if edits else {})}
+        with self._backup(request) as backup:
+            runner = self._runner("retry", request, {**details, **_of_removal(backup, force=False)})
+            if edits:
+                runner.permitted_as, runner.edit_backup = "job.edit", backup
+            return self._retry(runner, request, decide)
+
+    def _retry(self, runner: JobRunner, request: ChangeRequest, decide: Decision) -> ChangeReport:
         if request.options.abort_above is not None and not request.dry_run:
             runner.watch = guard = AbortGuard(self._store, request.options.abort_above)
             for queue in request.selection.by_queue:
@@ -133,28 +151,16 @@ class JobChangeService:
             return runner.obliterate(request.queue or "", request.selection, decide, force=force)
 
     def edit(self, request: ChangeRequest, edits: Sequence[Edit]) -> ChangeReport:
-        """Set and take away values in jobs that wait, are delayed or dead. With a backup, `jobs restore`
-        takes it back."""
-        from asyncmq_cli.services.changes.edits import applied, before
+        """Set and take away values in jobs that wait, are delayed or dead. `jobs restore` takes it back, from
+        the backup or from the audit event."""
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
-            edit = edited(location, lambda record: applied(record, edits))
-            replaced = before(whole_record(location), edits)
-            if len(dumps(replaced)) <= _MOST_KEPT:
-                attempt.details["before"] = replaced
-            elif request.backup is None:
-                raise ChangeRefused(
-                    "edit_too_large",
-                    f"what is replaced in job {location.id!r} is too large for the audit trail",
-                    hint="--backup FILE keeps it",
-                )
+            edit = edited(location, _applying(edits))
+            _keep_replaced(attempt, location, edit, edits, request)
             note = None if edit.before != edit.after else "nothing changes in it"
             return self._store.changes.edit(edit, attempt.draft()), note
 
-        details: dict[str, Any] = {
-            "set": {edit.text: edit.value for edit in edits if not edit.removes},
-            "unset": [edit.text for edit in edits if edit.removes],
-        }
+        details = _of_edits(edits)
         with self._backup(request) as backup:
             runner = self._runner("edit", request, {**details, **_of_removal(backup, force=False)})
             runner.edit_backup = backup
@@ -336,6 +342,42 @@ def _require_copyable(location: Location) -> None:
         f"job {location.id!r} is {status}; only completed and cancelled jobs are run again as a copy",
         hint=f"{retry} runs it again" if status in DEAD_STATES else None,
     )
+
+
+def _applying(edits: Sequence[Edit]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    from asyncmq_cli.services.changes.edits import applied
+
+    return lambda record: applied(record, edits)
+
+
+def _of_edits(edits: Sequence[Edit]) -> dict[str, Any]:
+    """The details of its audit events; of large values only how large they are."""
+    values = {edit.text: edit.value for edit in edits if not edit.removes}
+    size = len(dumps(values))
+    told: dict[str, Any] = {"set": values} if size <= _MOST_SHOWN else {"set_bytes": size}
+    return {**told, "unset": [edit.text for edit in edits if edit.removes]}
+
+
+def _keep_replaced(
+    attempt: Attempt, location: Location, edit: JobEdit, edits: Sequence[Edit], request: ChangeRequest
+) -> None:
+    """Put what an edit replaces into its event: the values, and without a backup the whole job. Raises
+    ChangeRefused where it is too large."""
+    from asyncmq_cli.services.backup.format import kept_in_event
+    from asyncmq_cli.services.changes.edits import before
+
+    replaced = before(whole_record(location), edits)
+    if len(dumps(replaced)) <= _MOST_SHOWN:
+        attempt.details["before"] = replaced
+    if request.backup is not None:
+        return
+    if edit.before.size > _MOST_KEPT:
+        raise ChangeRefused(
+            "edit_too_large",
+            f"job {location.id!r} has {edit.before.size:,} bytes, more than an audit event keeps of an edit",
+            hint="--backup FILE keeps it, so that the edit can be taken back",
+        )
+    attempt.details["was"] = kept_in_event(edit)
 
 
 def _of_removal(backup: BackupWriter | None, *, force: bool) -> dict[str, Any]:

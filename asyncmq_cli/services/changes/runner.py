@@ -81,6 +81,8 @@ class Runner:
             raise ValueError(f"{source!r} is no source of {action!r}")
         self.store = store
         self.action = action
+        # The action by which a guard judges it.
+        self.permitted_as = action
         self.source = store.source or source
         self.actor = store.config.actor
         context = store.config.context
@@ -151,6 +153,8 @@ class Runner:
 
     def record_refusal(self, attempt: Attempt, error: AdminError) -> None:
         """Write the event of a failed attempt. Raises WrongType."""
+        # Nothing was replaced, so nothing has to be kept.
+        attempt.details.pop("was", None)
         if not self.dry_run:
             self.store.audit.record(attempt.draft(error=error.message))
 
@@ -164,10 +168,10 @@ class Runner:
         guard, self.is_counted = self.store.guard, count is not None
         is_first = not guard.has_made
         if is_first and not self.dry_run:
-            guard.permit(self.action, count)
+            guard.permit(self.permitted_as, count)
         try:
             if not is_first and not self.dry_run:
-                guard.permit(self.action, count)
+                guard.permit(self.permitted_as, count)
             with self.store.errors(), deferred_interrupt(self.stop) as stop:
                 run(stop)
         except RedisProblem as exc:

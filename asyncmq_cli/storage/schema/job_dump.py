@@ -75,20 +75,43 @@ class Texts:
     record: bytes
     payload: bytes = b""
 
+    @property
+    def size(self) -> int:
+        """In bytes; a text that stands twice counts once."""
+        return sum(map(len, {self.member, self.record, self.payload}))
+
+    @property
+    def digest(self) -> str:
+        """By which the same texts are recognised."""
+        return hashlib.sha256(b"\n".join((self.member, self.record, self.payload))).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What a dead job has beside its texts: the score of its letter, its state and result, None for none,
+    and whether it is in the ids set."""
+
+    score: float
+    state: bytes | None
+    result: bytes | None
+    in_ids: bool
+
 
 @dataclass(frozen=True, slots=True)
 class JobEdit:
-    """`place` is the sorted set in which the job is."""
+    """`place` is the sorted set in which the job was found. With `retried` it was dead, and waits by the
+    same change."""
 
     queue: bytes
     id: bytes
     place: str
     before: Texts
     after: Texts
+    retried: DeadLetter | None = None
 
     @property
     def reversed(self) -> JobEdit:
-        """The edit that takes this one back."""
+        """The edit that takes this one back, if the job was not retried."""
         return JobEdit(self.queue, self.id, self.place, self.after, self.before)
 
     @property

@@ -16,7 +16,7 @@ from asyncmq_cli.storage.schema.codec import (
     is_too_large,
     with_payload,
 )
-from asyncmq_cli.storage.schema.job_dump import JobEdit, Texts
+from asyncmq_cli.storage.schema.job_dump import DeadLetter, JobEdit, Texts
 from asyncmq_cli.storage.schema.keys import PLACES, to_bytes
 from asyncmq_cli.storage.schema.location import decoded
 
@@ -151,6 +151,38 @@ def edited(location: Location, change: Callable[[Mapping[str, Any]], dict[str, A
         Texts(member, location.record or b"", location.payload or b""),
         Texts(new_member, text.encode(), (payload or "").encode()),
     )
+
+
+def edited_and_retried(
+    location: Location,
+    change: Callable[[Mapping[str, Any]], dict[str, Any]],
+    result: bytes | None,
+    *,
+    reset_at: float | None,
+) -> tuple[JobEdit, int]:
+    """The edit of a dead job that makes `change` of its letter and has it wait, and its priority. `result` is
+    what is stored as its result. Raises ChangeRefused."""
+    letters = location.members["dlq"]
+    if len(letters) != 1:
+        raise ChangeRefused(
+            "job_not_editable",
+            f"job {location.id!r} has {len(letters):,} dead letters, so which one to edit is not known",
+        )
+    (letter,) = letters
+    whole_record(location)
+    changed = change(member_of(letter, location.id))
+    record, priority = retried(changed, location.id, reset_at=reset_at)
+    text, payload = encode_record(record)
+    state = None if location.state is None else to_bytes(location.state)
+    edit = JobEdit(
+        to_bytes(location.queue),
+        to_bytes(location.id),
+        "dlq",
+        Texts(letter, location.record or b"", location.payload or b""),
+        Texts(to_bytes(location.id), text.encode(), (payload or "").encode()),
+        DeadLetter(location.score or 0.0, state, result, location.in_ids),
+    )
+    return edit, priority
 
 
 def record_of(location: Location) -> dict[str, Any]:

@@ -73,6 +73,13 @@ class AuditLog:
             if (event := _read(entry, warn)) is not None:
                 yield event
 
+    def event(self, entry_id: str) -> AuditEvent | None:
+        """The event of this id, None if there is none. Raises WrongType."""
+        entry = next(scan.stream_entries(self._redis, AUDIT_STREAM, entry_id.encode()), None)
+        if entry is None or entry[0] != entry_id.encode():
+            return None
+        return _read(entry, lambda message: None)
+
     def oldest_first(
         self, warn: Callable[[str], None], after: str = ""
     ) -> Iterator[tuple[str, AuditEvent | None]]:

@@ -7,7 +7,7 @@ moved since it was located, the change is refused and nothing is written.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -41,6 +41,7 @@ from asyncmq_cli.storage.write.scripts import (
     RESTORE,
     RESUME,
     RETRY,
+    UNRETRY,
     WORKER_FORGET,
     WRONG_TYPE,
     Call,
@@ -178,7 +179,7 @@ class Changes:
         require_own_record(keys_of(location.queue), location.id)
         member, *others = location.members["delayed"]
         record, priority = promoted(member_of(member, location.id), location.id)
-        return self._requeued("delayed", location, draft, (member, others), record, priority)
+        return self._requeued("delayed", location, draft, (member, others), encode_record(record), priority)
 
     def retry(self, location: Location, draft: EventDraft, *, reset_at: float | None) -> Change:
         """Enqueue a dead letter again, and remove the job's other dead letters. With `reset_at` (epoch
@@ -187,7 +188,14 @@ class Changes:
         require_own_record(keys_of(location.queue), location.id)
         member, *others = location.members["dlq"]
         record, priority = retried(member_of(member, location.id), location.id, reset_at=reset_at)
-        return self._requeued("dlq", location, draft, (member, others), record, priority)
+        return self._requeued("dlq", location, draft, (member, others), encode_record(record), priority)
+
+    def retry_edited(self, edit: JobEdit, priority: int, location: Location, draft: EventDraft) -> Change:
+        """Enqueue a dead letter again as the edit has it, by the same script. Raises ChangeRefused."""
+        require_own_record(keys_of(location.queue), location.id)
+        texts = edit.after.record, edit.after.payload
+        change = self._requeued("dlq", location, draft, (edit.before.member, ()), texts, priority)
+        return replace(change, edit=edit)
 
     def _requeued(
         self,
@@ -195,12 +203,13 @@ class Changes:
         location: Location,
         draft: EventDraft,
         members: tuple[bytes, Sequence[bytes]],
-        record: Mapping[str, Any],
+        texts: tuple[str | bytes, str | bytes | None],
         priority: int,
     ) -> Change:
-        """Move the job's members of the sorted set `place` to the waiting set as one job."""
+        """Move the job's members of the sorted set `place` to the waiting set as one job. `texts` are its
+        record and its payload part."""
         keys = keys_of(location.queue)
-        text, payload = encode_record(record)
+        text, payload = texts
         member, others = members
         used = [
             keys.dlq if place == "dlq" else keys.delayed,
@@ -257,6 +266,24 @@ class Changes:
         texts = [old.member, new.member, old.record, new.record, old.payload, new.payload]
         args = [edit.id, *texts, self._audit.maxlen, draft.encode()]
         return Change(location, Call(EDIT, used, args), edit=edit)
+
+    def take_back(self, edit: JobEdit, draft: EventDraft) -> Change:
+        """Put the texts back that an edit has replaced; a job that it retried is dead again. Raises
+        ChangeRefused."""
+        letter = edit.retried
+        if letter is None:
+            return self.edit(edit.reversed, draft)
+        location = Location(to_text(edit.queue), to_text(edit.id))
+        keys = keys_of(location.queue)
+        require_own_record(keys, location.id)
+        record, payload, ids, states, results, active = keys.of_job(location.id)
+        used = [keys.waiting, keys.dlq, keys.waiting_seq, record, payload, ids, states, results, active]
+        old, new = edit.before, edit.after
+        args: list[Any] = [edit.id, new.record, new.payload, old.member, repr(letter.score)]
+        args += [old.record, old.payload, letter.state or b""]
+        args += ["0" if letter.result is None else "1", letter.result or b"", int(letter.in_ids)]
+        args += [self._audit.maxlen, draft.encode()]
+        return Change(location, Call(UNRETRY, [*used, AUDIT_STREAM], args), edit=edit)
 
     def require_removal(self, queue: str) -> None:
         """Raise Redis' refusal of anything that the removal of a job would do."""

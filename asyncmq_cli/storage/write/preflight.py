@@ -118,6 +118,18 @@ _COMMANDS: dict[str, tuple[Commands, ...]] = {
         _on(_HAS_FIELD),
         _STREAM,
     ),
+    "unretry": (
+        _on(_SCORE, _UNLIST),
+        _on(_SCORE, _LIST),
+        _on("GET", _WRITE, "DEL"),
+        _on("GET", _WRITE),
+        _on("GET", _WRITE, "DEL"),
+        _on(_IS_MEMBER, _DROP),
+        _on(_FIELD, _SET_FIELD, _UNSET_FIELD),
+        _on(_SET_FIELD),
+        _on(_HAS_FIELD),
+        _STREAM,
+    ),
     "cancel": (
         *(_on(_SCORE, _UNLIST),) * 2,
         _on("GET", _WRITE),
