@@ -458,8 +458,8 @@ class JobLists:
             piece = Piece(names, members=members, scores=[one.score for one in met])
             coming = iter(met)
             for page, places in self._complete(keys, place, [piece]):
-                jobs = placed_jobs.to_jobs(self._redis, keys, page, places)
-                yield from zip(coming, jobs, strict=False)
+                for job in placed_jobs.to_jobs(self._redis, keys, page, places):
+                    yield next(coming), job
 
     def _count_dead(self, keys: QueueKeys, state: str) -> int:
         dead = self._size(keys, "dlq")
