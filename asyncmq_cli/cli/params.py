@@ -76,6 +76,14 @@ def context_names() -> list[str]:
     return list(config_file.read(os.environ).contexts)
 
 
+def _context_lists(incomplete: str) -> list[str]:
+    """The contexts that are not there yet, behind those that are."""
+    before, comma, begun = incomplete.rpartition(",")
+    taken = before.split(",")
+    names = [name for name in context_names() if name.startswith(begun) and name not in taken]
+    return [f"{before}{comma}{name}" for name in names]
+
+
 # As many digits as Python turns into a number.
 _DIGITS = re.compile(r"[+-]?[0-9]{1,4300}")
 
@@ -348,7 +356,7 @@ GLOBAL_OPTIONS: Options = _under(
         "The context that says where Redis is, a table [context.NAME] of the configuration file; of commands "
         "that read also several: a,b,c. "
         "[env: ASYNCMQ_CONTEXT; default: that of 'context use']",
-        autocompletion=lambda: context_names(),
+        autocompletion=_context_lists,
     ),
     all_contexts=_flag("--all-contexts", "Read all contexts, side by side."),
     settings=_text(

@@ -136,7 +136,9 @@ def _live(place: Place, kind: str, current: str) -> Sequence[Candidate]:
     queue = place.last("queue")
     setting = os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT")
     patience = min(_LONGEST_WAIT, seconds(setting) if setting else PATIENCE)
-    asked = {"redis_url": url, "context": place.last("context"), "settings": place.last("settings")}
+    # Of several contexts the first tells what queues and jobs are called.
+    context = (place.last("context") or "").partition(",")[0] or None
+    asked = {"redis_url": url, "context": context, "settings": place.last("settings")}
     where = config.resolve(asked, ask=False)
     if where.is_unasked:
         # An application takes longer to import than a TAB may.

@@ -278,5 +278,7 @@ def test_contexts_are_offered_by_their_names(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert tell("--context", "") == ["prod", "dev"]
     assert tell("queues", "list", "--context", "p") == ["prod"]
+    assert tell("queues", "list", "--context", "prod,") == ["prod,dev"]
+    assert tell("queues", "list", "--context=dev,p") == ["--context=dev,prod"]
     assert tell("context", "use", "") == ["prod", "dev"]
     assert tell("context", "show", "d") == ["dev"]

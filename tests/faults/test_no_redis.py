@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import redis
 
+from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import environment
 from tests.faults.fakes import FakeServer, Listener
 from tests.faults.scale import scaled
 from tests.faults.support import READERS, Tool, assert_refused
+from tests.support import library
 from tests.support.forked import Forked
 
 MIB = 1024 * 1024
@@ -113,6 +116,22 @@ def test_a_reply_that_is_too_large_is_named(tool: Tool) -> None:
     with FakeServer(lambda command: b"*2\r\n$1\r\n0\r\n*4000000\r\n") as server:
         result = tool(server.url, "queues", "list")
     assert_refused(("queues", "list"), result, "redis_unreachable", "larger than any to what was asked")
+
+
+def test_a_value_that_is_too_large_is_named(
+    server: PrivateRedis, client: redis.Redis, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = server.url
+    from asyncmq_cli.storage.client import bounded_replies
+
+    monkeypatch.setattr(bounded_replies, "LARGE", 2 * MIB)
+    library.with_backend(url, lambda opened: library.fill(opened, "mail", [("waiting", library.job("huge"))]))
+    client.set("jobs:mail:huge", json.dumps(library.job("huge", args=["z" * 3 * MIB])))
+    for args in (("jobs", "list", "mail"), ("jobs", "show", "mail", "huge")):
+        result = tool(url, *args)
+        assert_refused(
+            args, result, "reply_too_large", "the reply to MGET jobs:mail:huge is larger than 2 MB"
+        )
 
 
 def test_text_that_looks_like_the_head_of_an_array_is_text() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -44,6 +45,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 _FRESH_FOR = 25.0
 _LONGEST = 400
 _SPARK = re.compile(r"(?<=  )[▁▂▃▄▅▆▇█ ]*[▁▂▃▄▅▆▇█]$", re.MULTILINE)
+_PAYLOAD = re.compile(r"(?<=^payload\t).*", re.MULTILINE)
 _SOCKET = re.compile(r"unix://\S+")
 _UNSTEADY = (
     (re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(\.\d+)?"), r"YYYY-MM-DD\1hh:mm:ss"),
@@ -100,9 +102,15 @@ class Production:
         text = _SOCKET.sub(lambda found: "redis://shop/0".ljust(len(found[0]), "."), text)
         # The bars of a trend begin at whole minutes of the clock.
         text = _SPARK.sub("▄", text)
+        # Lua writes the keys of a record in another order on another server.
+        text = _PAYLOAD.sub(lambda found: _sorted(found[0]), text)
         for pattern, steady in _UNSTEADY:
             text = pattern.sub(steady, text)
         return f"$ asyncmq {' '.join(command)}\n{text.rstrip()}\n[exit {code}]\n"
+
+
+def _sorted(record: str) -> str:
+    return json.dumps(json.loads(record), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def rendered(shop: Production, name: str) -> Mapping[str, str]:

@@ -293,7 +293,7 @@ def _data_lines(detail: JobDetail, show_secrets: bool, full: bool) -> Iterator[s
             "Other fields",
             {
                 key: value
-                for key, value in shown.items()
+                for key, value in sorted(shown.items())
                 if key not in _SHOWN_ELSEWHERE and value not in (None, [])
             },
         )

@@ -8,9 +8,11 @@ reply are counted on their way to hiredis, and one deadline holds for the whole 
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from redis._parsers.hiredis import NOT_ENOUGH_DATA, _HiredisParser
@@ -24,11 +26,19 @@ from asyncmq_cli.storage.client.replies import check_reply
 SMALL = 1024 * 1024
 """Bytes. Generous for the numbers, states, return codes and errors of the largest batch."""
 LARGE = 256 * 1024 * 1024
-"""Bytes, for replies with data. The tool requests half a megabyte at a time, but at least eight values."""
+"""Bytes, for replies with data."""
+
+
+def several() -> int:
+    """Bytes of a reply with several values, which is asked for again value by value if it is larger."""
+    return LARGE // 4
+
+
 _NUMBERS = frozenset(
     b"AUTH HELLO SELECT PING CLIENT MULTI EXEC EVAL EVALSHA EXISTS TYPE TIME DBSIZE PTTL TTL HLEN HEXISTS"
     b" SCARD SISMEMBER SMISMEMBER ZCARD ZCOUNT ZSCORE ZMSCORE DEL".split()
 )
+_NO_VALUES = _NUMBERS | {b"SCAN"}
 # The headers of arrays and of RESP3's other aggregates. hiredis allocates all that a header announces.
 _HEADS = [
     (mark, re.compile(re.escape(mark) + rb"([0-9]{1,19})\r\n")) for mark in (b"*", b"~", b"%", b">", b"|")
@@ -46,12 +56,18 @@ MOST_ARRAYS = 50_000
 
 
 class ReplyTooLarge(InvalidResponse):
-    """The reply is larger than any reply of Redis to that command."""
+    """The reply is larger than any of Redis to that command, or has more than `most` bytes of values."""
+
+    most = 0
+
+    def __init__(self, *, is_data: bool = False) -> None:
+        super().__init__()
+        self.is_data = is_data
 
 
-def bound_of(command: bytes) -> int:
-    """The most bytes of a reply to this command."""
-    return SMALL if command in _NUMBERS else LARGE
+def bound_of(command: bytes, most: int | None = None) -> int:
+    """The most bytes of a reply to this command, of which no more than `most` are expected."""
+    return SMALL if command in _NUMBERS else most or LARGE
 
 
 class _Reader:
@@ -71,7 +87,7 @@ class _Reader:
     def feed(self, buffer: bytearray, start: int, length: int) -> None:
         self._bytes_left -= length
         if self._bytes_left < 0:
-            raise ReplyTooLarge
+            raise ReplyTooLarge(is_data=True)
         data = self._held + memoryview(buffer)[start : start + length]
         begun = _BEGUN.search(data, max(0, len(data) - _LONGEST_HEAD))
         end = len(data) if begun is None else begun.start()
@@ -149,6 +165,23 @@ class Parser(_HiredisParser):
         return super().read_from_socket(*args, **kwargs)  # type: ignore[no-untyped-call]
 
 
+class _Local(threading.local):
+    most: int | None = None
+
+
+_LOCAL = _Local()
+
+
+@contextmanager
+def at_most(most: int | None) -> Iterator[None]:
+    """A context in which replies with data have at most so many bytes, in place of LARGE."""
+    before, _LOCAL.most = _LOCAL.most, most
+    try:
+        yield
+    finally:
+        _LOCAL.most = before
+
+
 class Waited:
     """How many `seconds` this process has waited for replies."""
 
@@ -184,7 +217,7 @@ class Bounded:
             if isinstance(reply, Exception):
                 raise reply
             if reply is NOT_ENOUGH_DATA:
-                most = self.unasked if expected is None else bound_of(expected[0])
+                most = self.unasked if expected is None else bound_of(expected[0], _LOCAL.most)
                 connection._parser.start(most, connection.socket_timeout)
                 began = time.monotonic()
                 try:
@@ -201,6 +234,8 @@ class Bounded:
             # A map whose keys are maps: hiredis cannot build it, and Redis never sends it.
             connection.disconnect()
             raise InvalidResponse("a reply that cannot be held") from exc
-        except (InvalidResponse, RedisConnectionError):
+        except (InvalidResponse, RedisConnectionError) as exc:
             connection.disconnect()
+            if isinstance(exc, ReplyTooLarge) and exc.is_data and expected and expected[0] not in _NO_VALUES:
+                exc.most = bound_of(expected[0], _LOCAL.most)
             raise

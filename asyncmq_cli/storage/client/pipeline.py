@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import redis
 from hiredis import pack_command
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import InvalidResponse, NoPermissionError, ResponseError
 
 from asyncmq_cli.errors import WrongType
+from asyncmq_cli.storage.client.bounded_replies import at_most
 from asyncmq_cli.storage.client.replies import with_command
 
 if TYPE_CHECKING:
@@ -99,14 +100,23 @@ class PipelinedConnection:
         packed = [command for _, command in commands]
         self._connection.send_packed_command(packed if len(packed) == 1 else [b"".join(packed)])
 
-    def receive(self, *, keep: ErrorTypes = ()) -> Any:
+    def abandon(self) -> None:
+        """Give up the replies that are outstanding. What is sent next goes over a new connection."""
+        self._connection.disconnect()
+        self._expected.clear()
+
+    def receive(self, *, keep: ErrorTypes = (), most: int | None = None) -> Any:
         """The next reply, unparsed; an error of a type in `keep` is returned as the reply. Raises WrongType,
-        any other ResponseError, and InvalidResponse if the reply does not fit its command."""
+        any other ResponseError, and InvalidResponse if the reply does not fit its command, or has more than
+        `most` bytes of data."""
         key, command, words = self._expected[0]
         self._connection.expect(command, words)
         try:
-            # An InvalidResponse leaves the command outstanding, so the connection will be closed.
-            reply = self._connection.read_response(disable_decoding=True)
+            with at_most(most):
+                reply = self._connection.read_response(disable_decoding=True)
+        except InvalidResponse as exc:
+            # The command stays outstanding, so the connection will be closed.
+            raise with_command(exc, command, key) from None
         except ResponseError as exc:
             self._expected.popleft()
             error: Exception = exc

@@ -103,6 +103,13 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
             "redis_timeout",
             f"Redis at {config.shown_url} did not answer within {config.timeout:g} s",
         )
+    if isinstance(exc, ReplyTooLarge) and exc.most:
+        what = getattr(exc, "refused_command", "") or "a command"
+        return RedisProblem(
+            "reply_too_large",
+            f"a value in Redis at {config.shown_url} is too large to be read: the reply to {what} is larger"
+            f" than {exc.most // (1024 * 1024)} MB",
+        )
     text = _server_text(exc)
     token = _token(exc, text)
     if token is not None:

@@ -4,7 +4,7 @@ Redis, or from a connection that is out of step."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from redis.exceptions import InvalidResponse, NoPermissionError
@@ -44,8 +44,11 @@ def _is_scan(reply: Any, _: int = 0) -> bool:
     return type(cursor) is bytes and cursor.isdigit() and _are_texts(found)
 
 
-def _is_scan_of_pairs(reply: Any, _: int = 0) -> bool:
-    return _is_scan(reply) and len(reply[1]) % 2 == 0
+_WORDS_WITHOUT_VALUES = len(("cursor", "COUNT", "number", "NOVALUES"))
+
+
+def _is_scan_of_pairs(reply: Any, count: int) -> bool:
+    return _is_scan(reply) and (count == _WORDS_WITHOUT_VALUES or len(reply[1]) % 2 == 0)
 
 
 def _is_time(reply: Any, _: int) -> bool:
@@ -99,7 +102,10 @@ def return_codes(reply: Any) -> list[int]:
     return reply
 
 
-def with_command(error: NoPermissionError, command: Any, key: Any = b"") -> NoPermissionError:
+_Error = TypeVar("_Error", bound=Exception)
+
+
+def with_command(error: _Error, command: Any, key: Any = b"") -> _Error:
     """The same error; its `refused_command` is now the command and the key that were refused, as text."""
     words = [
         word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in (command, key)
@@ -120,7 +126,7 @@ class CheckedRedis(redis.Redis):
         conn.expect(command_name, len(args))
         try:
             return redis_py.parse_response(conn, command_name, **options)
-        except NoPermissionError as exc:
+        except (NoPermissionError, InvalidResponse) as exc:
             raise with_command(exc, *args[:2]) from None
         except (TypeError, ValueError, AttributeError, LookupError) as exc:
             # redis-py takes for granted that a reply has the shape that it parses.

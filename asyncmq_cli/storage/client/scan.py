@@ -6,6 +6,7 @@ and no more than one piece is in memory at a time. All functions raise WrongType
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import redis
 from redis.exceptions import ResponseError
 
 from asyncmq_cli.errors import WrongType
-from asyncmq_cli.storage.client.bounded_replies import ReplyTooLarge
+from asyncmq_cli.storage.client.bounded_replies import ReplyTooLarge, at_most, several
 
 CHUNK = 1000
 """Most elements requested at a time. A SCAN of as many takes Redis well under a millisecond."""
@@ -48,12 +49,18 @@ class Pace:
         # Grow slowly: a run of small records does not exclude a large one next.
         self.count = min(fitting(size / elements, self._piece_bytes), self.count * 2)
 
+    @property
+    def most(self) -> int | None:
+        """The most bytes of the next reply; None for one element, which may be as large as any."""
+        return several() if self.count > 1 else None
+
     @contextmanager
     def smaller(self) -> Iterator[None]:
-        """A context for a request, to be made again if its reply was too large: then for one element. Raises
-        ReplyTooLarge if it was for one."""
+        """A context for a request alone, to be made again if its reply was too large: then for one element.
+        Raises ReplyTooLarge if it was for one."""
         try:
-            yield
+            with at_most(self.most):
+                yield
         except ReplyTooLarge:
             if self.count == 1:
                 raise
@@ -75,11 +82,30 @@ def hash_fields(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]
     cursor: int | None = None
     while cursor != 0:
         found: dict[bytes, bytes] = {}
-        with pace.smaller():
-            cursor, found = typed(key, client.hscan, key, cursor=cursor or 0, count=pace.count)
+        try:
+            with pace.smaller():
+                cursor, found = typed(key, client.hscan, key, cursor=cursor or 0, count=pace.count)
+        except ReplyTooLarge:
+            yield from _field_by_field(client, key)
+            return
         if found:
             pace.learn(len(found), sum(len(field) + len(value) for field, value in found.items()))
             yield found
+
+
+def _field_by_field(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]:
+    """For a hash whose values are so large that one step of HSCAN, with Valkey several fields, is too much.
+    Servers that cannot scan without the values raise ReplyTooLarge: there a step is a field."""
+    cursor: int | None = None
+    while cursor != 0:
+        try:
+            cursor, fields = typed(key, client.hscan, key, cursor=cursor or 0, count=CHUNK, no_values=True)
+        except ResponseError as exc:
+            raise ReplyTooLarge from exc
+        for field in fields:
+            (value,) = hash_get(client, key, [field])
+            if value is not None:
+                yield {field: value}
 
 
 def zset_members(
@@ -92,8 +118,14 @@ def zset_members(
     while cursor != 0:
         asked = time.monotonic()
         found: list[tuple[bytes, float]] = []
-        with pace.smaller():
-            cursor, found = typed(key, client.zscan, key, cursor=cursor or 0, match=match, count=pace.count)
+        try:
+            with pace.smaller():
+                cursor, found = typed(
+                    key, client.zscan, key, cursor=cursor or 0, match=match, count=pace.count
+                )
+        except ReplyTooLarge:
+            yield from member_by_member(client, key)
+            return
         if match is not None:
             # Members that do not match are not seen, so the time taken is the only measure of their size.
             took = time.monotonic() - asked
@@ -102,6 +134,27 @@ def zset_members(
             pace.learn(len(found), sum(len(member) for member, _ in found))
         if found:
             yield found
+
+
+def member_by_member(client: redis.Redis, key: bytes) -> Iterator[list[tuple[bytes, float]]]:
+    """All members of a sorted set, by score, for one whose members are so large that one step of ZSCAN, which
+    may be several members, is too much. A member that stays comes at least once, but for one that shares its
+    score with another that comes while one before them goes."""
+    start, seen, of_score = -math.inf, 0, 0
+    while True:
+        if seen:
+            # What was seen of this score may be gone by now.
+            left = int(typed(key, client.zcount, key, start, start))
+            seen, of_score = max(0, seen - max(0, of_score - left)), left
+        found = typed(key, client.zrangebyscore, key, start, "+inf", start=seen, num=1, withscores=True)
+        if not found:
+            return
+        ((_, score),) = found
+        if score != start or not of_score:
+            start, seen = score, 0
+            of_score = int(typed(key, client.zcount, key, score, score))
+        seen += 1
+        yield found
 
 
 StreamEntry = tuple[bytes, dict[bytes, bytes]]

@@ -17,6 +17,7 @@ import redis
 
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.bounded_replies import ReplyTooLarge, several
 from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack_for_names, pack_scan, run_pipeline
 from asyncmq_cli.storage.schema.codec import member_id, member_ids, named_member
 
@@ -87,19 +88,32 @@ def scanned(client: redis.Redis, keys: QueueKeys, place: str) -> Iterator[Piece]
     pace = scan.Pace()
     key: bytes = getattr(keys, place)
     cursor = b""
-    while cursor != b"0":
-        with pace.smaller(), PipelinedConnection(client) as connection:
-            connection.send(pack_scan(b"ZSCAN", key, cursor or b"0", pace.count))
-            while cursor != b"0":
-                cursor, found = connection.receive()
-                members = found[::2]
-                pace.learn(len(members), sum(map(len, members)))
-                if cursor != b"0":
-                    connection.send(pack_scan(b"ZSCAN", key, cursor, pace.count))
-                if members:
-                    yield Piece(
-                        ids_of_members(place, members), members=members, scores=list(map(float, found[1::2]))
-                    )
+    with PipelinedConnection(client) as connection:
+        connection.send(pack_scan(b"ZSCAN", key, b"0", pace.count))
+        while cursor != b"0":
+            try:
+                cursor, found = connection.receive(most=pace.most)
+            except ReplyTooLarge:
+                if pace.count == 1:
+                    break
+                pace.count = 1
+                connection.abandon()
+                connection.send(pack_scan(b"ZSCAN", key, cursor or b"0", 1))
+                continue
+            members = found[::2]
+            pace.learn(len(members), sum(map(len, members)))
+            if cursor != b"0":
+                connection.send(pack_scan(b"ZSCAN", key, cursor, pace.count))
+            if members:
+                yield _of_pairs(place, members, list(map(float, found[1::2])))
+        else:
+            return
+    for pairs in scan.member_by_member(client, key):
+        yield _of_pairs(place, [member for member, _ in pairs], [score for _, score in pairs])
+
+
+def _of_pairs(place: str, members: Sequence[bytes], scores: Sequence[float]) -> Piece:
+    return Piece(ids_of_members(place, members), members=members, scores=scores)
 
 
 def by_rank(
@@ -126,7 +140,7 @@ def by_rank(
             return
         members = [member for member, _ in found]
         pace.learn(len(members), sum(map(len, members)))
-        yield Piece(ids_of_members(place, members), members=members, scores=[score for _, score in found])
+        yield _of_pairs(place, members, [score for _, score in found])
         start += len(found)
         count = None if count is None else count - len(found)
 
@@ -184,7 +198,8 @@ def with_records(
     prefix = keys.record("")
 
     def commands_for(piece: Piece) -> list[tuple[bytes, bytes]]:
-        commands = [(prefix, pack_for_names((b"MGET",), piece.ids, prefix))]
+        named = prefix if len(piece.ids) > 1 else prefix + piece.ids[0]
+        commands = [(named, pack_for_names((b"MGET",), piece.ids, prefix))]
         piece.results = dict.fromkeys(
             i for i, state in enumerate(piece.states) if results and state in (b"completed", None)
         )
@@ -194,10 +209,11 @@ def with_records(
         return commands
 
     def receive(piece: Piece, connection: PipelinedConnection) -> None:
-        piece.records = connection.receive()
+        most = several() if len(piece.ids) > 1 else None
+        piece.records = connection.receive(most=most)
         size = sum([len(record) for record in piece.records if record is not None])
         if piece.results:
-            piece.results.update(zip(piece.results, connection.receive(), strict=True))
+            piece.results.update(zip(piece.results, connection.receive(most=most), strict=True))
             size += sum([len(result) for result in piece.results.values() if result is not None])
         pace.learn(len(piece.ids), size)
 
@@ -227,8 +243,18 @@ def _with_replies(
             connection.send(*commands_for(piece))
             if before is not None:
                 yield before
-            receive(piece, connection)
-            before = piece
+            before = None
+            try:
+                receive(piece, connection)
+                before = piece
+            except ReplyTooLarge:
+                if len(piece.ids) == 1:
+                    raise
+                connection.abandon()
+                for one in _cut([piece], lambda: 1):
+                    connection.send(*commands_for(one))
+                    receive(one, connection)
+                    yield one
         if before is not None:
             yield before
 

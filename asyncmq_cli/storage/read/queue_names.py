@@ -113,4 +113,8 @@ def _family(name: bytes) -> tuple[bytes, bytes]:
 
 def is_hidden(error: Exception) -> bool:
     """Whether the user lacks a right to a key, and not to a command."""
-    return isinstance(error, NoPermissionError) and "keys" in str(error).rpartition(" caused error: ")[2]
+    if not isinstance(error, NoPermissionError):
+        return False
+    text = str(error).rpartition(" caused error: ")[2]
+    # Up to Redis 7.0, and newer servers.
+    return "one of the keys" in text or "access a key" in text

@@ -12,6 +12,8 @@ from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.storage.client import bounded_replies, scan
 from asyncmq_cli.storage.client.connection import connect
+from asyncmq_cli.storage.client.refusals import as_problem
+from asyncmq_cli.storage.read import pieces
 from asyncmq_cli.storage.read.lists import JobLists
 from asyncmq_cli.storage.schema.keys import QueueKeys
 
@@ -43,6 +45,26 @@ def test_a_reply_that_is_too_large_is_asked_for_in_parts(client: redis.Redis) ->
     assert None not in scan.hash_get_many(client, KEYS.results, names, scan.Pace())
 
 
+def test_large_records_and_results_of_a_page_are_asked_for_in_parts(client: redis.Redis) -> None:
+    client.hset(KEYS.states, mapping=dict.fromkeys(NAMES, "completed"))
+    source = [pieces.Piece([name.encode() for name in NAMES])]
+    read = list(pieces.with_records(client, KEYS, pieces.with_states(client, KEYS, source)))
+    assert [json.loads(record or b"")["id"] for piece in read for record in piece.records] == NAMES
+    assert [len(result or b"") for piece in read for result in piece.results.values()] == [100_000] * 24
+
+
+@pytest.mark.parametrize("going", [True, False])
+def test_members_are_read_one_by_one_while_others_go(going: bool, client: redis.Redis) -> None:
+    scores = {name.encode(): 5 if 5 <= number < 15 else number for number, name in enumerate(NAMES)}
+    client.zadd(KEYS.waiting, scores)
+    found = []
+    for piece in scan.member_by_member(client, KEYS.waiting):
+        found += [member for member, _ in piece]
+        if going:
+            client.zrem(KEYS.waiting, found[-1])
+    assert found == list(scores)
+
+
 @pytest.mark.extended
 def test_lists_of_large_jobs_are_read_in_parts(client: redis.Redis) -> None:
     lists = JobLists(client)
@@ -55,5 +77,8 @@ def test_lists_of_large_jobs_are_read_in_parts(client: redis.Redis) -> None:
 
 def test_one_value_that_is_too_large_is_an_error(client: redis.Redis) -> None:
     client.set(KEYS.record("huge"), "z" * 1_100_000)
-    with pytest.raises(bounded_replies.ReplyTooLarge):
+    with pytest.raises(bounded_replies.ReplyTooLarge) as caught:
         scan.get_many(client, [KEYS.record(name) for name in ("huge", *NAMES)], scan.Pace())
+    problem = as_problem(caught.value, config.resolve({"redis_url": "redis://shop/0"}, {}))
+    assert problem.code == "reply_too_large"
+    assert "the reply to MGET jobs:mail:huge is larger than 0 MB" in str(problem)
