@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test lint types shells unit faults servers bench format completions docs reference screenshots
-.PHONY: lock audit dist pyz sbom release clean
+.PHONY: lock audit dist pyz sbom image shipped release clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -23,6 +23,10 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(PIP_INSTALL) --editable '.[bench]'
+	@touch $@
+
+$(VENV)/.checkers: $(VENV)/.dev
+	$(PIP_INSTALL) --editable '.[checkers]'
 	@touch $@
 
 demo: $(VENV)/.demo
@@ -52,7 +56,7 @@ FAULTS_SEED ?= $(shell date +%s)
 faults: export FAULTS := whole
 faults: export FAULTS_SEED := $(FAULTS_SEED)
 faults: export FAULTS_FIGURES := $(CURDIR)/.faults.ndjson
-faults: $(VENV)/.dev shells
+faults: $(VENV)/.checkers shells
 	@echo FAULTS_SEED=$(FAULTS_SEED)
 	rm -f $(FAULTS_FIGURES)
 	$(BIN)/python -m pytest --numprocesses 2 --dist load -m "faults or extended" $(PYTEST_ARGS)
@@ -93,11 +97,11 @@ reference: $(VENV)/.dev
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m tools.screenshots
 
-# The exact versions of all that the tool runs with, on every Python that it supports, with their digests.
+# The exact versions of all that the tool and its exporter run with, on every Python that it supports, with their digests.
 # `make lock LOCK_ARGS=--upgrade` takes the newest of each.
 lock: $(VENV)/.dev
 	$(BIN)/python -m uv pip compile pyproject.toml --universal --python-version 3.10 --no-python-downloads \
-		--generate-hashes --custom-compile-command 'make lock' --quiet --output-file requirements.lock $(LOCK_ARGS)
+		--generate-hashes --extra exporter --custom-compile-command 'make lock' --quiet --output-file requirements.lock $(LOCK_ARGS)
 
 # Known vulnerabilities in what is locked. Fails as well where nobody answers.
 audit: $(VENV)/.dev
@@ -117,6 +121,18 @@ pyz: $(VENV)/.dev
 sbom: $(VENV)/.dev
 	mkdir -p dist
 	$(BIN)/python -m cyclonedx_py requirements requirements.lock --output-reproducible --output-file dist/sbom.json
+
+# The container image, by whichever builder is here.
+IMAGE ?= asyncmq-cli
+image:
+	$(or $(shell command -v podman),$(shell command -v docker),$(error neither podman nor docker is here)) \
+		build --tag $(IMAGE) --file Containerfile .
+
+# What is shipped beside the wheel, contrib/, the image and the release workflow, with the checkers made for each. Where
+# buildah and debootstrap are, the image is built and run.
+shipped: export FAULTS := whole
+shipped: $(VENV)/.checkers
+	$(BIN)/python -m pytest tests/release -k "contrib or workflow or image" $(PYTEST_ARGS)
 
 release: test audit dist pyz sbom
 

@@ -33,7 +33,17 @@ def build(target: Path, pythons: Sequence[Path]) -> None:
         each = [word for python in pythons for word in ("--python", python)]
         shebang = ("--python-shebang", "/usr/bin/env python3")
         packed = ("--pre-resolved-dists", wheels, "--no-compile", "--console-script", NAME)
-        _run(sys.executable, "-m", "pex", NAME, *packed, *each, *shebang, "--output-file", target)
+        _run(
+            sys.executable,
+            "-m",
+            "pex",
+            f"{NAME}[exporter]",
+            *packed,
+            *each,
+            *shebang,
+            "--output-file",
+            target,
+        )
 
 
 def _run(*words: str | Path) -> None:

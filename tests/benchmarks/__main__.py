@@ -167,17 +167,23 @@ class Bench:
     def retry(self, server: PrivateRedis) -> None:
         """Tool and floor each on the keyspace as it was."""
         count = min(cases.RETRIED, self._total // 10)
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            redis.Redis.from_url(server.url, socket_timeout=None) as client,
-        ):
+        with tempfile.TemporaryDirectory() as folder:
             prepared = Path(folder) / "retried"
-            prepared.write_bytes(pickle.dumps(list(islice(retried(self._total), count))))
-            case = cases.retrying(count, str(prepared))
-            if not self._is_wanted(case.name):
-                return
-            client.save()
-            runs, floors = [], []
+            wanted = [
+                case
+                for case in (cases.retrying(count, str(prepared)), cases.chained(count))
+                if self._is_wanted(case.name)
+            ]
+            if wanted:
+                prepared.write_bytes(pickle.dumps(list(islice(retried(self._total), count))))
+                with redis.Redis.from_url(server.url, socket_timeout=None) as client:
+                    client.save()
+            for case in wanted:
+                self._changing(case, server)
+
+    def _changing(self, case: Case, server: PrivateRedis) -> None:
+        runs, floors = [], []
+        with redis.Redis.from_url(server.url, socket_timeout=None) as client:
             for _ in range(self._repeated(case.repeats)):
                 assert case.floor is not None
                 floors.append(run(case.floor, server))

@@ -154,5 +154,12 @@ def retrying(count: int, prepared: str) -> Case:
     )
 
 
+def chained(count: int) -> Case:
+    """The same beside the tool without the hash chain."""
+    args = ["jobs", "retry", BIG, "--q", IN_MANY, "--limit", str(count), "--yes"]
+    name = f"jobs retry of {count:,}, beside no audit chain"
+    return Case(name, args, module("unchained", *args), 1.15, repeats=3)
+
+
 def following(rounds: int) -> list[str]:
     return ["events", "tail", "--count", str(rounds), "--interval", "0.5s", "--no-record"]

@@ -4,6 +4,7 @@ and with the program that it is made for where this machine has it."""
 from __future__ import annotations
 
 import configparser
+import importlib
 import json
 import os
 import re
@@ -19,11 +20,14 @@ import redis
 import yaml
 from jsonschema import Draft202012Validator
 
+from asyncmq_cli import __version__
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.models.snapshots import DeathLabels, ExporterState, Snapshot
 from asyncmq_cli.output.text.prometheus import exporter_registry
 from tests.conftest import environment
+from tests.release.checkers import check, find
+from tests.release.containerfile import stages
 from tests.support import library
 from tools import commandtree, grafana
 
@@ -31,7 +35,8 @@ ROOT = Path(__file__).parents[2]
 CONTRIB = ROOT / "contrib"
 RULES = CONTRIB / "prometheus" / "asyncmq.rules.yml"
 DASHBOARD = CONTRIB / "grafana" / "asyncmq.json"
-MANIFESTS = sorted((CONTRIB / "kubernetes").glob("*.yaml"))
+KUSTOMIZATION = CONTRIB / "kubernetes" / "kustomization.yaml"
+MANIFESTS = sorted(set((CONTRIB / "kubernetes").glob("*.yaml")) - {KUSTOMIZATION})
 UNITS = sorted((CONTRIB / "systemd").iterdir())
 PROGRAM = "/usr/local/bin/asyncmq-cli"
 
@@ -79,9 +84,8 @@ def alerts() -> dict[str, str]:
 
 def promtool(*words: str, folder: Path) -> None:
     """Run it where it is. Without it the form and the names of metrics have been checked, and no more."""
-    if program := shutil.which("promtool"):
-        done = subprocess.run([program, *words], cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    if find("promtool"):
+        check("promtool", *words, folder=folder)
 
 
 @pytest.mark.parametrize("expression", [*queries().values(), *alerts().values()])
@@ -131,6 +135,31 @@ def test_the_dashboard_is_one() -> None:
         assert not taken & cells and place["x"] + place["w"] <= 24
         taken |= cells
     assert len({panel["id"] for panel in found["panels"]}) == len(found["panels"])
+
+
+@pytest.mark.extended
+def test_the_dashboard_has_nothing_that_grafana_does_not_know() -> None:
+    """Read and written by the library that Grafana publishes, it is the same."""
+    cog = importlib.import_module("grafana_foundation_sdk.cog.plugins")
+    encoder = importlib.import_module("grafana_foundation_sdk.cog.encoder").JSONEncoder()
+    model = importlib.import_module("grafana_foundation_sdk.models.dashboard").Dashboard
+    cog.register_default_plugins()
+    ours = json.loads(DASHBOARD.read_text())
+    assert_kept(ours, json.loads(encoder.encode(model.from_json(ours))), "")
+
+
+def assert_kept(ours: Any, theirs: Any, place: str) -> None:
+    """All of ours is in theirs, which may have defaults beside it."""
+    if isinstance(ours, dict):
+        for key, value in ours.items():
+            assert key in theirs, f"{place}.{key}"
+            assert_kept(value, theirs[key], f"{place}.{key}")
+    elif isinstance(ours, list):
+        assert len(ours) == len(theirs), place
+        for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            assert_kept(one, other, f"{place}[{number}]")
+    else:
+        assert ours == theirs, place
 
 
 def test_promtool_takes_the_queries_of_the_dashboard(tmp_path: Path) -> None:
@@ -194,7 +223,25 @@ def test_the_manifests_of_kubernetes() -> None:
             kinds.append(manifest["kind"])
             for container in containers_in(manifest):
                 require_parses(shlex.join(container["command"]))
+                assert container["image"] == "asyncmq-cli", "kustomization.yaml says which"
     assert sorted(kinds) == ["CronJob", "Deployment", "Service"]
+
+
+def test_the_manifests_take_the_image_that_the_release_publishes() -> None:
+    found = yaml.safe_load(KUSTOMIZATION.read_text())
+    (image,) = found["images"]
+    assert sorted(found["resources"]) == [path.name for path in MANIFESTS]
+    assert (image["name"], image["newTag"]) == ("asyncmq-cli", __version__)
+    workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    assert f"IMAGE: {image['newName']}\n".replace("OWNER", "${{ github.repository_owner }}") in workflow
+    user = dict(stages()[1])["USER"].partition(":")[0]
+    assert all(f"runAsUser: {user}\n" in path.read_text() for path in MANIFESTS)
+
+
+@pytest.mark.extended
+def test_kubernetes_takes_the_manifests(tmp_path: Path) -> None:
+    check("kubernetes-validate", "--strict", *[path.name for path in MANIFESTS], folder=KUSTOMIZATION.parent)
+    check("kubectl", "kustomize", ".", folder=KUSTOMIZATION.parent)
 
 
 def containers_in(value: Any) -> list[dict[str, Any]]:
@@ -221,26 +268,20 @@ def test_the_action_waits_and_checks(server: PrivateRedis, client: redis.Redis, 
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m asyncmq_cli "$@"\n')
     program.chmod(0o755)
 
-    def run(**inputs: str) -> list[int]:
+    waiting, checking = steps
+
+    def run(step: dict[str, Any], **inputs: str) -> int:
         given = {name: str(one.get("default")) for name, one in action["inputs"].items()}
         given |= {"redis-url": server.url, "queue": "a b", **inputs}
         path = f"{tmp_path}:{os.environ['PATH']}"
-        return [
-            subprocess.run(
-                ["bash", "-e", "-c", step["run"]],
-                env={
-                    **environment(None),
-                    "PATH": path,
-                    **{name: filled(text, given) for name, text in step["env"].items()},
-                },
-                capture_output=True,
-                cwd=ROOT,
-            ).returncode
-            for step in steps
-        ]
+        environ = {**environment(None), "PATH": path}
+        environ |= {name: filled(text, given) for name, text in step["env"].items()}
+        words = ["bash", "-e", "-c", step["run"]]
+        return subprocess.run(words, env=environ, capture_output=True, cwd=ROOT, check=False).returncode
 
-    assert run() == [0, 1]
-    assert run(thresholds="--max-failed 1 --max-waiting 5") == [0, 0]
+    assert run(waiting) == 0
+    assert run(checking) == 1
+    assert run(checking, thresholds="--max-failed 1 --max-waiting 5") == 0
 
 
 def filled(text: str, inputs: dict[str, str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import re
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -25,20 +24,6 @@ from tests.release.trial import DEAD, QUEUE, Program, prepare
 
 STEM = f"asyncmq_cli-{__version__}"
 PACKAGE = Path(asyncmq_cli.__file__).parent
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist, and the wheel that was built from it, by the backend in this environment."""
-    folder = tmp_path_factory.mktemp("dist")
-    done = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -81,16 +66,17 @@ def test_the_sdist_holds_the_sources_and_nothing_that_was_made_of_them(built: Pa
     with tarfile.open(built / f"{STEM}.tar.gz") as archive:
         held = {name.removeprefix(f"{STEM}/") for name in archive.getnames()}
     tops = {name.split("/")[0] for name in held}
-    folders = {"asyncmq_cli", "completions", "contrib", "docs", "tests", "tools"}
-    files = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "mkdocs.yml"}
+    folders = {".github", "asyncmq_cli", "completions", "contrib", "docs", "tests", "tools"}
+    texts = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"}
+    files = texts | {"Containerfile", "Makefile", "mkdocs.yml", "requirements.lock"}
     # The build's own, and the list of what git ignores, which the backend always takes along.
     made = {"PKG-INFO", "pyproject.toml", ".gitignore"}
-    assert tops == folders | files | made | {"requirements.lock"}
+    assert tops == folders | files | made
     assert sources() <= held
     assert {
         f"completions/{name}" for name in ("_asyncmq", "asyncmq.bash", "asyncmq.fish", "asyncmq.ps1")
     } <= held
-    assert not [name for name in held if re.search(r"__pycache__|\.pyc$|(^|/)\.(?!gitignore)", name)]
+    assert not [name for name in held if re.search(r"__pycache__|\.pyc$|(^|/)\.(?!git(ignore|hub/))", name)]
 
 
 def test_the_version_is_one_everywhere(metadata: Message) -> None:
