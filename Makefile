@@ -10,15 +10,18 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@echo "making a virtual environment in $(VENV) …" >&2
+	@$(PYTHON) -m venv $(VENV)
 
 # The stamps make a second call start at once; a changed pyproject.toml installs again.
 $(VENV)/.demo: $(BIN)/python pyproject.toml
-	$(PIP_INSTALL) --editable '.[demo]'
+	@echo "installing asyncmq-cli, AsyncMQ and a Redis server into $(VENV): about a minute, the first time …" >&2
+	@$(PIP_INSTALL) --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml
-	$(PIP_INSTALL) --editable '.[dev]'
+	@echo "installing asyncmq-cli and the tools of its tests into $(VENV): about a minute, the first time …" >&2
+	@$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.dev
@@ -30,7 +33,7 @@ $(VENV)/.checkers: $(VENV)/.dev
 	@touch $@
 
 demo: $(VENV)/.demo
-	$(BIN)/asyncmq-cli demo
+	@$(BIN)/asyncmq-cli demo
 
 test: lint types unit
 

@@ -168,7 +168,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with DemoEnvironment() as demo:
         environ = {
-            **asyncmq_environment(demo.url),
+            **asyncmq_environment(demo.url, demo.directory),
             "COLUMNS": str(WIDTH),
             "LINES": str(HEIGHT),
             "ASYNCMQ_ACTOR": "ana@ops",

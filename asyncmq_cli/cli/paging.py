@@ -89,7 +89,7 @@ def _rows(
 ) -> tuple[Iterable[Job], tuple[Column[Job], ...]]:
     """The jobs, and the columns of their state. What a column needs besides the jobs is read as they come."""
     from asyncmq_cli.output.tables import views
-    from asyncmq_cli.services.jobs.traceback import raised_first
+    from asyncmq_cli.services.jobs.causes import root_error
 
     fields = session.out.fields
     beats: dict[tuple[str, str], float | None] | None = None
@@ -101,7 +101,7 @@ def _rows(
         show_secrets=session.show_secrets,
         # Whoever names columns may name this one too.
         with_queue=queue is None or bool(fields),
-        cause_of=raised_first,
+        cause_of=root_error,
         heartbeats=beats,
     )
     return jobs, columns

@@ -302,7 +302,9 @@ class Session(Services):
                 self.out.rows(rows, views.changes(dry_run=report.dry_run), now=0.0)
             if len(rows) < len(report.results) and report.dry_run:
                 self.out.footer(f"… and {len(report.results) - len(rows):,} more")
-            if report.results or brief:
+            # What became of all that match says how many they were.
+            is_told = report.outcome is not None and report.outcome.total == report.matched
+            if (report.results or brief) and not is_told:
                 self.out.footer(reports.summary(report))
 
 

@@ -183,7 +183,12 @@ def show(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
         return
     audit = session.audit.of_job(found.job.queue, found.job.id)
     lines = job_detail.job_lines(
-        found, now=session.now(), show_secrets=secrets, full=session.full, audit=audit
+        found,
+        now=session.now(),
+        show_secrets=secrets,
+        full=session.full,
+        audit=audit,
+        width=session.out.width if session.out.stdout_is_terminal else None,
     )
     if session.out.in_color:
         session.out.draw(job_detail.coloured(lines))

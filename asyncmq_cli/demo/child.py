@@ -12,6 +12,7 @@ import sys
 import termios
 from collections.abc import Mapping, Sequence
 from io import FileIO
+from pathlib import Path
 
 from asyncmq_cli.demo.environment import module_environment
 from asyncmq_cli.demo.processes import exit_status, stop_process
@@ -19,8 +20,9 @@ from asyncmq_cli.demo.processes import exit_status, stop_process
 _CTRL_C_SECONDS = 2.0
 """How long a child that should have got a Ctrl-C of its own may take before it is sent one."""
 
-_SHAPE = (40, 100)
-"""Lines and columns of the terminal for what is read in a log."""
+_COLUMNS = 100
+_KEPT = ("ASYNCMQ_ACTOR",)
+"""Our settings that hold in the demo too. The others are meant for another Redis."""
 
 
 def asyncmq_command(arguments: Sequence[str]) -> list[str]:
@@ -28,13 +30,19 @@ def asyncmq_command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "asyncmq_cli", *arguments]
 
 
-def asyncmq_environment(url: str) -> dict[str, str]:
-    return module_environment(with_redis(url))
+def asyncmq_environment(url: str, directory: Path) -> dict[str, str]:
+    return module_environment(with_redis(url, directory))
 
 
-def with_redis(url: str) -> dict[str, str]:
-    """Our environment, with `url` as the Redis of whatever runs in it."""
-    return {**os.environ, "ASYNCMQ_REDIS_URL": url, "REDIS_URL": url}
+def with_redis(url: str, directory: Path) -> dict[str, str]:
+    """Our environment, with `url` as the Redis of whatever runs in it, and with no setting and no context of
+    the user's: those say where production is. The file of the settings is in `directory`."""
+    config = directory / "config.toml"
+    config.touch()
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith("ASYNCMQ_") or name in _KEPT
+    }
+    return {**environ, "ASYNCMQ_REDIS_URL": url, "REDIS_URL": url, "ASYNCMQ_CONFIG": str(config)}
 
 
 def run_child(
@@ -50,18 +58,23 @@ def run_child(
     return _wait_for(subprocess.Popen(argv, env=environ), farewell)
 
 
-def run_for_people(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """As `run_child`, and what is printed reads as on a terminal where standard output is none, as in a log:
-    the program then writes to a pseudo-terminal without colours, and we pass that on."""
-    if sys.stdout.isatty():
-        return run_child(argv, environ)
+def run_for_people(argv: Sequence[str], environ: Mapping[str, str], *, lines: int) -> int:
+    """Run a program that writes as to a terminal of so many lines and 100 columns, or as many as there are,
+    also into a file or a log; there without colours."""
+    shown_to = sys.stdout.fileno() if sys.stdout.isatty() else None
+    columns = (
+        _COLUMNS if shown_to is None else min(_COLUMNS, os.get_terminal_size(shown_to).columns or _COLUMNS)
+    )
+    plain = {"NO_COLOR": "1", "TERM": "dumb"} if shown_to is None else {}
+    sized = {name: value for name, value in environ.items() if name not in ("COLUMNS", "LINES")}
     sys.stdout.flush()
     ours, its = os.openpty()
     with FileIO(ours, "rb") as screen:
         try:
-            _shape(its)
-            plain = {**environ, "NO_COLOR": "1", "TERM": "dumb"}
-            child = subprocess.Popen(argv, env=plain, stdin=subprocess.DEVNULL, stdout=its, stderr=its)
+            _shape(its, lines, columns)
+            child = subprocess.Popen(
+                argv, env={**sized, **plain}, stdin=subprocess.DEVNULL, stdout=its, stderr=its
+            )
         finally:
             os.close(its)
         try:
@@ -74,9 +87,9 @@ def run_for_people(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return _wait_for(child, signal.SIGTERM)
 
 
-def _shape(terminal: int) -> None:
+def _shape(terminal: int, lines: int, columns: int) -> None:
     """So large, and what is written comes out as it is."""
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *_SHAPE, 0, 0))
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     mode = termios.tcgetattr(terminal)
     mode[1] &= ~termios.OPOST
     termios.tcsetattr(terminal, termios.TCSANOW, mode)

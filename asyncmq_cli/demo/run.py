@@ -31,26 +31,30 @@ def demo(shell: bool, command: Sequence[str]) -> int:
         sys.stderr.write("starting a private Redis and AsyncMQ workers…\n")
         sys.stderr.flush()
     with DemoEnvironment() as environment:
-        if command:
-            return run_child(asyncmq_command(command), asyncmq_environment(environment.url))
+        url, directory = environment.url, environment.directory
         if shell:
-            return _run_shell(environment.url, _own_programs(environment.directory))
+            return _run_shell(url, directory)
+        environ = asyncmq_environment(url, directory)
+        if command:
+            return run_child(asyncmq_command(command), environ)
         from asyncmq_cli.demo.tour import tour
 
-        return tour(environment.url)
+        return tour(environ)
 
 
-def _run_shell(url: str, programs: Path) -> int:
+def _run_shell(url: str, directory: Path) -> int:
+    from asyncmq_cli.demo import shells
     from asyncmq_cli.demo.child import run_child, with_redis
 
-    program = os.environ.get("SHELL") or "/bin/sh"
-    environ = with_redis(url)
+    environ = with_redis(url, directory)
+    programs = _own_programs(directory)
     environ["PATH"] = os.pathsep.join([str(programs), environ.get("PATH") or os.defpath])
+    argv, prepared = shells.prepared(os.environ.get("SHELL") or "/bin/sh", environ, directory)
     sys.stderr.write(f"demo: ASYNCMQ_REDIS_URL is {url}\n")
-    sys.stderr.write("demo: try 'asyncmq queues list'; 'exit' ends the demo\n")
+    sys.stderr.write("demo: try 'asyncmq overview'; TAB completes; 'exit' ends the demo\n")
     with _deaf_to_ctrl_c():
         # An interactive shell ignores SIGTERM.
-        return run_child([program], environ, farewell=signal.SIGHUP)
+        return run_child(argv, prepared, farewell=signal.SIGHUP)
 
 
 @contextmanager

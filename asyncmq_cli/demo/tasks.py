@@ -52,7 +52,7 @@ async def send_receipt(to: str, order: int, api_token: str) -> dict[str, Any]:
     try:
         await _connect(host)
     except ConnectionRefusedError as exc:
-        raise DeliveryError(f"the receipt for order {order} did not reach {host}") from exc
+        raise DeliveryError(f"receipt {order} did not reach {host}") from exc
     return {"message_id": f"<receipt-{order}@shop.example>", "host": host}
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from asyncmq_cli.demo.child import asyncmq_command, asyncmq_environment, run_for_people
+from asyncmq_cli.demo.child import asyncmq_command, run_for_people
 from asyncmq_cli.demo.processes import exit_status
 
 _QUEUE = "emails"
+_LINES = 17
+"""Of the screen that each step draws on: the whole tour is to fit on a page of 60 lines."""
+
+
+_DIM, _BOLD = "2", "1"
 
 
 class _StepFailed(Exception):
@@ -21,23 +27,20 @@ class _StepFailed(Exception):
         self.status = status
 
 
-def tour(url: str) -> int:
-    """Show the tour on standard output; the exit status is that of the step that failed, or 0. Raises
-    OutputClosed where its reader has seen enough."""
-    environ = asyncmq_environment(url)
+def tour(environ: Mapping[str, str]) -> int:
+    """Show the tour on standard output; the exit status is that of the step that failed, or 0. `environ`
+    names the Redis. Raises OutputClosed where its reader has seen enough."""
     try:
-        _remark("A private Redis with real AsyncMQ workers. Both are gone when this ends.")
-        _step(environ, "queues", "list")
+        _remark("A private Redis with real AsyncMQ workers, both gone when this ends. What is wrong there?")
+        _step(environ, "overview")
         _remark("Jobs have died. Why?")
         _step(environ, "dlq", "groups", _QUEUE)
         cause = _cause_that_has_passed(environ)
         _remark("One of them, with its error and what caused it.")
         _step(environ, "jobs", "show", _QUEUE, cause["sample_job_id"])
-        _remark("The mail host answers again: retry what died of that, and nothing else.")
-        reason = "mail server is back"
-        _step(environ, "dlq", "retry", _QUEUE, "--group", cause["id"], "--reason", reason, "--yes")
-        _step(environ, "wait", _QUEUE, "--timeout", "30s")
-        _remark("Every change left a record.")
+        _remark("The mail host answers again: retry what died of that, and nothing else. It leaves a record.")
+        why = ("--reason", "mail server is back")
+        _step(environ, "dlq", "retry", _QUEUE, "--group", cause["id"][:6], *why, "--wait", "--yes", gap=False)
         _step(environ, "audit", "--limit", "3")
         _remark("Go on by yourself: asyncmq demo --shell")
         sys.stdout.flush()
@@ -47,14 +50,19 @@ def tour(url: str) -> int:
 
 
 def _remark(text: str) -> None:
-    sys.stdout.write(f"# {text}\n")
+    sys.stdout.write(_styled(f"# {text}", _DIM) + "\n")
 
 
-def _step(environ: Mapping[str, str], *arguments: str) -> None:
-    sys.stdout.write(f"$ {shlex.join(['asyncmq', *arguments])}\n")
-    status = run_for_people(asyncmq_command(arguments), environ)
+def _styled(text: str, style: str) -> str:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
+    return text if plain else f"\x1b[{style}m{text}\x1b[0m"
+
+
+def _step(environ: Mapping[str, str], *arguments: str, gap: bool = True) -> None:
+    sys.stdout.write(f"{_styled('$', _DIM)} {_styled(shlex.join(['asyncmq', *arguments]), _BOLD)}\n")
+    status = run_for_people(asyncmq_command(arguments), environ, lines=_LINES)
     # Before the status is judged: a reader that has gone is no fault of the step's.
-    sys.stdout.write("\n")
+    sys.stdout.write("\n" if gap else "")
     sys.stdout.flush()
     if status:
         raise _StepFailed(status)

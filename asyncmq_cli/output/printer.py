@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import select
 import shutil
 import sys
@@ -37,6 +38,8 @@ from asyncmq_cli.output.text.escape import escape
 T = TypeVar("T")
 
 _WIDEST = 100_000
+_TRAILING = re.compile(r" +((?:\x1b\[[\d;]*m)*)$")
+"""Blanks at the end of a line, within its colours too: a terminal shows a full line and a blank as two."""
 _LONGEST_POLL = 3600.0
 
 
@@ -276,7 +279,7 @@ class Printer:
             markup=False,
             emoji=False,
         ).print(renderable, soft_wrap=True, end="")
-        return [line.rstrip(" ") for line in drawn.getvalue().splitlines()]
+        return [_TRAILING.sub(r"\1", line) for line in drawn.getvalue().splitlines()]
 
     def line(self, text: str = "") -> None:
         self._write_text(self._stdout, text)

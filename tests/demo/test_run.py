@@ -156,19 +156,20 @@ def test_the_tour_leads_from_the_failure_to_the_audit_trail_in_tables() -> None:
     assert (program.returncode, program.stderr) == (0, "")
     shown = [line for line in program.stdout.splitlines() if line.startswith("$ ")]
     assert [line.split()[2:4] for line in shown] == [
-        ["queues", "list"],
+        ["overview"],
         ["dlq", "groups"],
         ["jobs", "show"],
         ["dlq", "retry"],
-        ["wait", "emails"],
         ["audit", "--limit"],
     ]
-    assert "ConnectionRefusedError" in program.stdout
-    assert "Retried 3 of 3" in program.stdout
-    assert "dlq.retry" in program.stdout
+    assert "a backlog of 5 and no live worker  asyncmq workers list" in program.stdout
+    assert "\nRoot cause:   ConnectionRefusedError: [Errno 111] connection refused" in program.stdout
+    assert "\nRetried 3: 3 completed\n" in program.stdout
+    assert "dlq.retry ×3  success  emails" in program.stdout
     # It is read in logs too: tables, and no line that has to be scrolled.
     assert "\t" not in program.stdout and "\r" not in program.stdout and "\x1b" not in program.stdout
-    assert max(map(len, program.stdout.splitlines())) <= 120
+    assert max(map(len, program.stdout.splitlines())) <= 100
+    assert len(program.stdout.splitlines()) < 60
     assert program.stdout.splitlines()[-1].endswith("asyncmq demo --shell")
 
 
@@ -178,8 +179,8 @@ def test_the_tour_stops_at_a_step_that_fails(
     monkeypatch.setattr(
         tour, "asyncmq_command", lambda arguments: [sys.executable, "-c", "raise SystemExit(3)"]
     )
-    assert tour.tour(URL) == 3
-    assert capfd.readouterr().out.splitlines()[1:] == ["$ asyncmq queues list", ""]
+    assert tour.tour(dict(os.environ)) == 3
+    assert capfd.readouterr().out.splitlines()[1:] == ["$ asyncmq overview", ""]
 
 
 def test_the_tour_ends_quietly_when_its_reader_has_seen_enough() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyte
@@ -44,7 +44,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 }
 _FRESH_FOR = 25.0
 _LONGEST = 400
-_SPARK = re.compile(r"(?<=  )[▁▂▃▄▅▆▇█ ]*[▁▂▃▄▅▆▇█]$", re.MULTILINE)
+_SPARK = re.compile(r" *[▁▂▃▄▅▆▇█ ]*[▁▂▃▄▅▆▇█]$")
 _PAYLOAD = re.compile(r"(?<=^payload\t).*", re.MULTILINE)
 _SOCKET = re.compile(r"unix://\S+")
 _UNSTEADY = (
@@ -100,8 +100,7 @@ class Production:
         """The text without what differs from one time to the next; below it the exit status."""
         # The server's socket has another name each time. It keeps its length, by which tables are laid out.
         text = _SOCKET.sub(lambda found: "redis://shop/0".ljust(len(found[0]), "."), text)
-        # The bars of a trend begin at whole minutes of the clock.
-        text = _SPARK.sub("▄", text)
+        text = "\n".join(_without_trends(text.split("\n")))
         # Lua writes the keys of a record in another order on another server.
         text = _PAYLOAD.sub(lambda found: _sorted(found[0]), text)
         for pattern, steady in _UNSTEADY:
@@ -111,6 +110,15 @@ class Production:
 
 def _sorted(record: str) -> str:
     return json.dumps(json.loads(record), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _without_trends(lines: list[str]) -> Iterator[str]:
+    """The bars of a trend begin at whole minutes of the clock: only that there is one is kept."""
+    column = None
+    for line in lines:
+        found = None if column is None else _SPARK.search(line)
+        yield line if found is None else f"{line[: found.start()]:<{column}}▄"
+        column = line.index("TREND") if line.endswith("TREND") else column
 
 
 def rendered(shop: Production, name: str) -> Mapping[str, str]:

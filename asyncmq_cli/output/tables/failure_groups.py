@@ -68,7 +68,7 @@ def groups(
             worth=1,
         ),
         Column("QUEUES", lambda group: ", ".join(group.queues), wide=True, ample=8, worth=1),
-        Column("TASKS", lambda group: shown(", ".join(group.tasks)), "path", wide=True, ample=16),
+        Column("TASKS", lambda group: shown(", ".join(group.tasks)), "path", wide=True, ample=28),
         Column("TREND", lambda group: trend(group), for_row=deaths, wide=True, ample=spark),
         Column("TYPE", lambda group: shown(group.type), "path", wide=True),
         Column("MESSAGE", lambda group: shown(group.message), wide=True),

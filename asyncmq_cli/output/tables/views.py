@@ -84,7 +84,7 @@ def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
 
 
 CauseOf = Callable[["Job"], "tuple[str | None, str] | None"]
-"""The type and message of a job's root cause."""
+"""The type of a job's root cause and what its message says, in one line."""
 Heartbeats = Mapping[tuple[str, str], "float | None"]
 """When active jobs last had a heartbeat, by queue and id."""
 
@@ -154,8 +154,7 @@ def _why_dead(shown: Callable[[Any], Any], cause_of: CauseOf | None) -> Column[J
         found = None if job.problem or cause_of is None else cause_of(job)
         if found is None:
             return job.problem or _last_line(job.get("last_error"))
-        message = found[1].strip().split("\n", 1)[0]
-        return ": ".join(filter(None, (found[0], message))) or None
+        return ": ".join(filter(None, found)) or None
 
     return Column(
         "CAUSE", lambda job: shown(cause(job)), short=without_module, ample=30, worth=2, key="error"
@@ -248,31 +247,45 @@ AUDIT_EXPORT: tuple[Column[AuditEvent], ...] = (
 """Everything that an event has, for `audit export -o csv`."""
 
 
-def audit_runs(*, utc: bool) -> tuple[Column[AuditRun], ...]:
-    """The same columns for runs of events: a run has its number beside the action, and its time in the place
-    of a job."""
+def audit_runs(now: float, *, utc: bool) -> tuple[Column[AuditRun], ...]:
+    """The same columns for runs of events: a run has its number beside the action, the time from its first to
+    its last event, and no job."""
 
     def of_newest(column: Column[AuditEvent]) -> Column[Any]:
         changed: Any = column
         return replace(changed, value=lambda run: column.value(run.newest))
+
+    def time(run: AuditRun) -> float | str:
+        last = run.newest.timestamp
+        if last - run.since < _SAME_TIME:
+            return last
+        first = clock(run.since, span=now - run.since + _TO_THE_MINUTE, utc=utc)
+        return f"{first}–{clock(last, span=_TO_THE_MINUTE, utc=utc)}"
 
     def action(run: AuditRun) -> str:
         name = str(redact_any(run.newest.action))
         return name if run.count == 1 else f"{name} ×{run.count:,}"
 
     def job(run: AuditRun) -> Any:
-        if run.count == 1:
-            return redact_any(run.newest.job_id)
-        span = run.newest.timestamp - run.since
-        ends = [clock(moment, span=span, utc=utc) for moment in (run.since, run.newest.timestamp)]
-        return "–".join(dict.fromkeys(ends))
+        return redact_any(run.newest.job_id) if run.count == 1 else None
 
     def details(run: AuditRun) -> str | None:
-        return _details(run.newest) if run.count == 1 else None
+        # The reason stands under WHY.
+        held = {name: value for name, value in run.newest.details.items() if name != "reason"}
+        return _details(replace(run.newest, details=held)) if run.count == 1 else None
 
-    own: dict[str, Callable[[Any], Any]] = {"ACTION": action, "JOB": job, "DETAILS": details}
-    return tuple(replace(each, value=own.get(each.title, each.value)) for each in map(of_newest, AUDIT))
+    own: dict[str, dict[str, Any]] = {
+        "TIME": {"for_row": time},
+        "ACTION": {"value": action},
+        "JOB": {"value": job},
+        "DETAILS": {"value": details, "if_any": True},
+    }
+    return tuple(replace(each, **own.get(each.title, {})) for each in map(of_newest, AUDIT))
 
+
+_TO_THE_MINUTE = 3600.0
+_SAME_TIME = 60.0
+"""Seconds between the first and the last event of a run below which one time says enough."""
 
 WORKERS: tuple[Column[Worker], ...] = (
     Column("ID", lambda worker: worker.id, "id"),

@@ -1,7 +1,8 @@
-"""Progress bars on stderr, if that is a terminal."""
+"""Progress bars on stderr, if that is a terminal that can draw a line anew."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ def of_changes(
     """A bar with the rate and the time left. Yields a function to call with the number of jobs just changed,
     or None if stderr is no terminal, or the jobs are few and soon done. `rate` is jobs a second."""
     takes_long = total >= _WORTH_A_BAR or (rate is not None and total > _SHORT * rate)
-    if not takes_long or not out.stderr_is_terminal:
+    if not takes_long or not _can_draw(out):
         yield None
         return
     from rich.progress import TimeRemainingColumn
@@ -44,7 +45,7 @@ def of_changes(
 @contextmanager
 def of_waiting(out: Printer, queue: str) -> Iterator[Callable[[Standing], None]]:
     """A bar for a queue that drains, with its rate. Yields a function to call with each new standing."""
-    if not out.stderr_is_terminal:
+    if not _can_draw(out):
         yield lambda standing: None
         return
     with _bar() as bar:
@@ -55,6 +56,10 @@ def of_waiting(out: Printer, queue: str) -> Iterator[Callable[[Standing], None]]
             bar.update(task, total=standing.total, completed=done, pace=waits.pace(standing))
 
         yield watch
+
+
+def _can_draw(out: Printer) -> bool:
+    return out.stderr_is_terminal and os.environ.get("TERM") != "dumb"
 
 
 def _bar(*last: Any) -> Any:

@@ -18,6 +18,8 @@ from asyncmq_cli.output.terminal.viewport import Viewport, dim, listed
 from asyncmq_cli.output.text.escape import escape, escape_name
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.snapshots import Snapshot
@@ -160,19 +162,31 @@ def _distribution(snapshot: Snapshot) -> dict[str, int | None]:
 
 
 def legend(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
-    """What the parts of the bar stand for, on as many lines as needed."""
+    """What the parts of the bar stand for, on as many lines as needed; closer together where that saves
+    one."""
     from rich.text import Text
 
-    lines = [Text()]
+    items = []
     for state, count in _distribution(snapshot).items():
         if count == 0 and state not in _ALWAYS_TOLD:
             continue
         sign = "█" if viewport.solid else charts.letter(state)
         shown = "?" if count is None else f"{count:,}"
-        item = Text.assemble((sign, charts.state_style(state)), " ", _SHORT.get(state, state), " ", shown)
-        if lines[-1] and lines[-1].cell_len + _GAP + item.cell_len > viewport.width:
+        items.append(
+            Text.assemble((sign, charts.state_style(state)), " ", _SHORT.get(state, state), " ", shown)
+        )
+    loose, close = (_side_by_side(items, gap, viewport.width) for gap in (_GAP, 1))
+    return close if len(close) < len(loose) else loose
+
+
+def _side_by_side(items: Sequence[Text], gap: int, width: int) -> list[Any]:
+    from rich.text import Text
+
+    lines = [Text()]
+    for item in items:
+        if lines[-1] and lines[-1].cell_len + gap + item.cell_len > width:
             lines.append(Text())
-        lines[-1].append(" " * _GAP if lines[-1] else "")
+        lines[-1].append(" " * gap if lines[-1] else "")
         lines[-1].append_text(item)
     return lines
 
@@ -232,14 +246,13 @@ class Section(Generic[T]):
             return []
         shown, hidden = self._chosen(count)
         drawn, left_out = table(shown, self.columns, now=now, width=viewport.width, utc=viewport.utc)
-        notes = []
-        if self.note and shown:
-            notes.append(self.note)
+        more = []
         if hidden and not (self.is_spare and not shown):
-            notes.append(self._left_out(hidden))
+            more.append(self._left_out(hidden))
         if shown and left_out:
-            notes.append(more_columns(len(left_out), self.remedy))
-        return [*([drawn] if shown else []), *(dim(note, viewport) for note in notes)]
+            more.append(more_columns(len(left_out), self.remedy))
+        notes = [self.note if shown else "", "; ".join(more)]
+        return [*([drawn] if shown else []), *(dim(note, viewport) for note in notes if note)]
 
     def _chosen(self, count: int) -> tuple[list[T], list[T]]:
         rows = self.rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -32,10 +33,19 @@ _PLAIN = ("id", "task", "task_id", "name", "status", "priority", "retries", "max
 _MOMENTS = ("created_at", "delay_until", "run_at", "active_since", "last_attempt")
 _SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_PLAIN, *_MOMENTS, "depends_on"})
 _NAMES = ("Job", "Queue", "Task")
+_MANY_LINES = ("Error", "Root cause")
+_MOST_LINES = 8
+"""Of an error's message, unless all of it is asked for."""
+_TITLE = 14
+"""Characters that a title takes."""
+_USUAL = {"backoff": 1.5, "has_dependents": False}
+"""What AsyncMQ writes into every record, and what says nothing."""
 _LED_TO = {"cause": "caused by", "context": "while handling"}
 _STYLES = {"Error": "red", "Root cause": "bold red", "Problem": "red"}
 _INLINE = 64
 """Characters of a title and its value that stand on one line."""
+_SOURCE = " " * 8
+"""Before the line of a frame's source."""
 _LIBRARY_PATH = re.compile(
     r"/(?:(?:site|dist)-packages|lib/python\d[\d.]*)/(?!(?:site|dist)-packages/)(?P<name>[^/]+?)(?:\.py)?(?:/|$)"
 )
@@ -54,9 +64,11 @@ def job_lines(
     show_secrets: bool,
     full: bool = False,
     audit: Sequence[AuditEvent] = (),
+    width: int | None = None,
 ) -> Iterator[str]:
     """A job's detail for people: what it is, why it failed, when that was and who changed it; then the calls,
-    and what it was given. Long values are cut, unless `full`."""
+    and what it was given. Long values are cut, unless `full`. Sentences are wrapped at `width`, and then one
+    item is several lines."""
     job, error = detail.job, detail.error
 
     def text(value: Any) -> str:
@@ -72,23 +84,62 @@ def job_lines(
         ("Problem", job.problem),
     ]
     if error is not None:
-        pairs.append(("Error", ": ".join(filter(None, (error.type or "unknown", error.message)))))
+        pairs.append(("Error", ": ".join(filter(None, (error.type, error.message))) or "unknown"))
         if len(error.chain) > 1:
             pairs.append(("Root cause", error.root_cause))
     pairs += _times(job, now)
-    pairs += [(title, job.get(key)) for title, key in (("Priority", "priority"), ("Time to live", "ttl"))]
-    pairs.append(("Failed tries", (views.tries(job) or "").replace("/", " of ") or None))
+    pairs.append(("Time to live", job.get("ttl")))
+    tries, priority = (views.tries(job) or "").replace("/", " of "), job.get("priority")
+    # On one line: with a traceback of two exceptions, all must stand on one screen.
+    pairs.append(
+        ("Failed tries", f"{tries}, at priority {priority}" if tries and priority else tries or None)
+    )
+    pairs.append(("Priority", None if tries else priority))
     pairs += [("Waits for", _parents(detail)), ("Awaited by", _children(detail))]
     pairs += [("Audit", audit_text(event, now)) for event in audit]
     for title, value in pairs:
         if value is not None:
-            shown = (escape_name if title in _NAMES else escape)(text(value))
-            yield f"{title + ':':<14}{shown}"
+            lines = _message_lines(text(value), full) if title in _MANY_LINES else [text(value)]
+            shown = [(escape_name if title in _NAMES else escape)(line) for line in lines]
+            yield _wrapped([f"{title + ':':<{_TITLE}}{shown[0]}", *shown[1:]], _TITLE, width)
     if error is not None and error.frames:
         yield ""
         yield "Frames, the last called last:"
-        yield from _calls(error, text, full)
-    yield from _data_lines(detail, show_secrets, full)
+        for line in _calls(error, text, full):
+            yield _one_line(line, width) if line.startswith(_SOURCE) and not full else line
+    yield from _data_lines(detail, show_secrets, full, width)
+
+
+def _message_lines(message: str, full: bool) -> list[str]:
+    """The lines of a message, such as pydantic's, which has two for each field."""
+    lines = [line.rstrip() for line in message.split("\n") if line.strip()] or [""]
+    if full or len(lines) <= _MOST_LINES:
+        return lines
+    return [*lines[: _MOST_LINES - 1], f"… {len(lines) - _MOST_LINES + 1:,} more lines, --full shows them"]
+
+
+def _wrapped(lines: Sequence[str], indent: int, width: int | None) -> str:
+    """The lines one below the other, with what does not fit `width` on lines of its own; all but the first
+    begin at `indent`."""
+    margin = " " * indent
+    if width is None or width < 2 * indent:
+        return f"\n{margin}".join(lines)
+    shown = []
+    for number, line in enumerate(lines):
+        begin = margin if number else ""
+        shown += textwrap.wrap(
+            line,
+            width,
+            initial_indent=begin,
+            subsequent_indent=margin,
+            drop_whitespace=True,
+            break_on_hyphens=False,
+        )
+    return "\n".join(shown)
+
+
+def _one_line(line: str, width: int | None) -> str:
+    return line if width is None or len(line) <= width else f"{line[: width - 1]}…"
 
 
 def _state(job: Job, now: float, changed: Sequence[float] = ()) -> str:
@@ -209,12 +260,16 @@ def pause_line(event: AuditEvent | None, now: float) -> str:
 
 
 def _times(job: Job, now: float) -> list[tuple[str, Any]]:
+    attempt = as_number(job.get("last_attempt"))
+    if attempt is not None and job.dead_at is not None and abs(job.dead_at - attempt) < 1:
+        # The attempt that it died of.
+        attempt = None
     moments = (
         ("Created", job.created_at),
         ("Runs", as_number(job.run_at)),
         ("Delayed until", job.delay_until),
         ("Active since", as_number(job.get("active_since")) if job.status == "active" else None),
-        ("Last attempt", as_number(job.get("last_attempt"))),
+        ("Last attempt", attempt),
         ("Dead since", job.dead_at),
     )
     return [
@@ -225,13 +280,15 @@ def _times(job: Job, now: float) -> list[tuple[str, Any]]:
 
 
 def _calls(error: JobError, text: Callable[[Any], str], full: bool) -> Iterator[str]:
-    """What the worker caught comes first, and behind each exception what brought it about."""
+    """What the worker caught comes first, and behind each exception what brought it about. The messages of
+    the first and the last stand above already."""
     common = "" if full else _common_folder(error)
     if not error.raised:
         yield from _frame_lines(error.frames, text, common, full)
         return
     for number, raised in enumerate(reversed(error.raised)):
-        what = escape(text(raised.text.split("\n", 1)[0] or "unknown"))
+        is_above = not full and raised.text in (error.chain[0], error.chain[-1])
+        what = escape(text(raised.text.split(":" if is_above else "\n", 1)[0] or "unknown"))
         yield f"  {_LED_TO[raised.led_to or 'context']} {what}" if number else f"  {what}"
         for line in _frame_lines(raised.frames, text, common, full):
             yield f"  {line}"
@@ -281,7 +338,7 @@ def _library(path: str) -> str | None:
     return None if found is None else found["name"]
 
 
-def _data_lines(detail: JobDetail, show_secrets: bool, full: bool) -> Iterator[str]:
+def _data_lines(detail: JobDetail, show_secrets: bool, full: bool, width: int | None) -> Iterator[str]:
     record = detail.job.record
     if record is None:
         return
@@ -294,25 +351,28 @@ def _data_lines(detail: JobDetail, show_secrets: bool, full: bool) -> Iterator[s
             {
                 key: value
                 for key, value in sorted(shown.items())
-                if key not in _SHOWN_ELSEWHERE and value not in (None, [])
+                if key not in _SHOWN_ELSEWHERE
+                and value not in (None, [])
+                and (full or _USUAL.get(key) != value)
             },
         )
     )
     before: list[str] = ["", ""]
     for title, value in values:
         if value not in (None, [], {}):
-            lines = _value_lines(title, value, full=full)
+            lines = _value_lines(title, value, width=width, full=full)
             if len(before) > 1 or len(lines) > 1:
                 yield ""
             yield from lines
             before = lines
 
 
-def _value_lines(title: str, value: Any, *, full: bool) -> list[str]:
+def _value_lines(title: str, value: Any, *, width: int | None, full: bool) -> list[str]:
     """On the line of its title if there is room, else below."""
     lines = list(value_lines(value, full=full))
-    is_short = sum(map(len, lines)) <= 2 * _INLINE
+    room = max(_INLINE, (width or 0) - 2)
+    is_short = sum(map(len, lines)) <= 2 * room
     inline = escape(json.dumps(value, ensure_ascii=False)) if is_short else ""
-    if is_short and len(title) + len(inline) <= _INLINE:
+    if is_short and len(title) + len(inline) <= room:
         return [f"{title + ':':<14}{' ' * (len(title) > 12)}{inline}"]
     return [f"{title}:", *(f"  {line}" for line in lines)]

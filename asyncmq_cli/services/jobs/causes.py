@@ -69,6 +69,15 @@ def cause(job: Job) -> tuple[Signature, str]:
     return _NO_ERROR if error is None else _signed(*error)
 
 
+def root_error(job: Job) -> tuple[str | None, str] | None:
+    """The type of a dead job's root cause and the telling line of its message, as in the list of its group;
+    None where no error is stored."""
+    if why := _without_error(job):
+        return None, why
+    error = raised_first(job)
+    return None if error is None else (error[0], telling(error[1]))
+
+
 def outer_error(job: Job) -> str:
     """What the worker caught, in general: the outermost exception of the chain."""
     error = None if _without_error(job) else raised_last(job)

@@ -14,7 +14,7 @@ from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.output.tables import failure_groups, views
 from asyncmq_cli.output.tables.tables import counted
-from asyncmq_cli.services.jobs.traceback import raised_first
+from asyncmq_cli.services.jobs.causes import root_error
 from asyncmq_cli.ui.jobs.filters import flags_of, named, scope_of, words_of
 from asyncmq_cli.ui.jobs.lists import JobRows
 from asyncmq_cli.ui.lists.panes import HeldPane
@@ -51,7 +51,7 @@ class GroupPane(JobRows):
     def every_column(self) -> Sequence[Column[Job]]:
         several = len(self.group.queues) > 1
         return views.jobs(
-            None, show_secrets=self.ui.session.show_secrets, with_queue=several, cause_of=raised_first
+            None, show_secrets=self.ui.session.show_secrets, with_queue=several, cause_of=root_error
         )
 
     @property

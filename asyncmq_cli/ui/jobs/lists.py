@@ -11,7 +11,7 @@ from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import counted
-from asyncmq_cli.services.jobs.traceback import raised_first
+from asyncmq_cli.services.jobs.causes import root_error
 from asyncmq_cli.ui.jobs.filters import DEAD, ORDERED, ORDERS, flags_of, words_of
 from asyncmq_cli.ui.jobs.job import as_json
 from asyncmq_cli.ui.lists.panes import RowsPane
@@ -115,7 +115,7 @@ class JobsPane(JobRows):
     @property
     def every_column(self) -> Sequence[Column[Job]]:
         state = None if self.job_state == DEAD else self.job_state
-        return views.jobs(state, show_secrets=self.ui.session.show_secrets, cause_of=raised_first)
+        return views.jobs(state, show_secrets=self.ui.session.show_secrets, cause_of=root_error)
 
     @property
     def empty(self) -> str:  # type: ignore[override]

@@ -14,18 +14,22 @@ from tests.support.library import TRACEBACK
 from tests.support.tracebacks import fail_in_handler, raised_by, text_of
 
 
-def shown(text: str, *, full: bool = False) -> list[str]:
+def _detail(text: str) -> JobDetail:
     job = Job("q", "1", "failed", {"last_error": text, "error_traceback": text})
-    return list(job_lines(JobDetail(job, None, job_error(job)), now=0.0, show_secrets=False, full=full))
+    return JobDetail(job, None, job_error(job))
+
+
+def shown(text: str, *, full: bool = False) -> list[str]:
+    return list(job_lines(_detail(text), now=0.0, show_secrets=False, full=full))
 
 
 def test_each_exception_of_a_chain_stands_over_its_own_frames() -> None:
     lines = shown(TRACEBACK)
     assert lines[lines.index("Frames, the last called last:") + 1 :] == [
-        "  app.errors.DeliveryError: no mail server",
+        "  app.errors.DeliveryError",
         "    app/tasks.py:30 in send",
         '        raise DeliveryError("no mail server") from exc',
-        "  caused by ConnectionRefusedError: [Errno 111] Connection refused",
+        "  caused by ConnectionRefusedError",
         "    app/mail.py:12 in connect",
         "        sock.connect(address)",
     ]
@@ -42,14 +46,14 @@ def blocks(text: str) -> list[str]:
 
 def test_what_was_being_handled_is_told_from_a_cause() -> None:
     assert blocks(text_of(raised_by(fail_in_handler))) == [
-        "KeyError: 'fallback'",
+        "KeyError",
         "while handling RuntimeError: could not send",
-        "caused by ValueError: no such address",
+        "caused by ValueError",
     ]
 
 
 def test_a_single_traceback_is_one_block() -> None:
-    assert blocks(TRACEBACK.split("\n\n", 1)[0]) == ["ConnectionRefusedError: [Errno 111] Connection refused"]
+    assert blocks(TRACEBACK.split("\n\n", 1)[0]) == ["ConnectionRefusedError"]
 
 
 @pytest.mark.parametrize("cut", range(0, len(TRACEBACK), 7))
@@ -86,7 +90,7 @@ ValueError: no
 def test_frames_of_libraries_are_folded_where_the_application_has_some() -> None:
     lines = shown(IN_LIBRARIES)
     assert lines[lines.index("Frames, the last called last:") + 1 :] == [
-        "  ValueError: no",
+        "  ValueError",
         "    … 2 frames in asyncmq",
         "    shop/mail.py:9 in send",
         "        return json.loads(text)",
@@ -145,3 +149,29 @@ def test_short_values_stand_beside_their_titles() -> None:
     lines = list(job_lines(JobDetail(job, None, None), now=1000.0, show_secrets=False))
     assert "Arguments:    [1]" in lines
     assert "Keyword arguments:" in lines
+
+
+def test_a_message_of_many_lines_stands_line_by_line_and_wraps_between_words() -> None:
+    fields = "".join(f"\nfield{number}\n  Field required" for number in range(5))
+    job = Job("q", "1", "failed", {"last_error": f"app.Invalid: 5 validation errors for the card{fields}"})
+    detail = JobDetail(job, None, job_error(job))
+    lines = "\n".join(job_lines(detail, now=0.0, show_secrets=False, width=40)).split("\n")
+    begin = lines.index("Error:        app.Invalid: 5 validation")
+    assert lines[begin + 1 : begin + 4] == [
+        f"{'':14}errors for the card",
+        f"{'':14}field0",
+        f"{'':16}Field required",
+    ]
+    assert lines[begin + 8 : begin + 10] == [f"{'':14}… 4 more lines, --full", f"{'':14}shows them"]
+    whole = "\n".join(job_lines(detail, now=0.0, show_secrets=False, full=True))
+    assert whole.count("Field required") == 5
+
+
+def test_a_line_of_source_is_cut_at_the_width() -> None:
+    lines = list(
+        job_lines(
+            _detail(IN_LIBRARIES.replace("json.loads(text)", "x" * 90)), now=0.0, show_secrets=False, width=60
+        )
+    )
+    source = [line for line in lines if "xxx" in line]
+    assert source == [f"        return {'x' * 44}…"]
