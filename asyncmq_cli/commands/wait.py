@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +19,8 @@ from asyncmq_cli.errors import OutputFailed, UsageProblem
 from asyncmq_cli.models.waits import WAIT_GOALS
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.waits import WaitReport
+    from asyncmq_cli.models.waits import StateChange, WaitReport
+    from asyncmq_cli.output.terminal.progress import Waiting
     from asyncmq_cli.services.monitoring.wait import WaitOptions
 
 app = lone()
@@ -67,7 +70,8 @@ def wait(
 ) -> None:
     """Wait until a queue is empty, or until jobs have ended.
 
-    The jobs are those named, or those that a filter finds when the wait begins.
+    The jobs are those named, or those that a filter finds when the wait begins. On a terminal and with
+    --output jsonl, each change of their states is printed as it is seen.
 
     The exit status is 0 when the goal is reached; 1 as soon as it cannot be: a job has failed or is gone, the
     queue is paused, or it has had no live worker for the heartbeat TTL; 124 when the wait timed out. Delayed
@@ -92,7 +96,9 @@ def wait(
     with progress.of_waiting(session.out, queue) as watch:
         if job_ids or by_filter:
             ids = ids_named(session, queue, job_ids or []) if job_ids else _matching(session, queue)
-            report = session.waits.jobs(queue, ids, options, watch)
+            tells = session.out.for_people or session.out.format == "ndjson"
+            changed = partial(_print_changes, session, watch) if tells else None
+            report = session.waits.jobs(queue, ids, options, watch, changed)
         else:
             report = session.waits.queue(queue, goal, options, watch)
     try:
@@ -103,6 +109,19 @@ def wait(
             raise
     if report.error is not None:
         raise report.error
+
+
+def _print_changes(session: Session, bar: Waiting, changes: Sequence[StateChange]) -> None:
+    from asyncmq_cli.output.text import waits
+
+    out = session.out
+    with bar.aside():
+        for change in changes:
+            if out.for_programs:
+                out.documents([waits.change_document(change, show_secrets=False)])
+            else:
+                out.line(waits.change_line(change, show_secrets=False, utc=out.utc))
+        out.flush()
 
 
 def _matching(session: Session, queue: str) -> list[str]:

@@ -104,3 +104,31 @@ def test_wait_takes_a_filter(cli: Run) -> None:
     assert late.json["jobs"] == [{"id": "next", "state": "waiting"}]
     assert cli("wait", QUEUE, "next", "--q", "acme").code == 2
     assert cli("wait", QUEUE, "--q", "acme", "--for", "drained").code == 2
+
+
+@pytest.mark.parametrize("jobs", [("--where", 'kwargs.tenant == "acme"'), ("next",)])
+@pytest.mark.parametrize("form", ["jsonl", "table", "tsv", "json"])
+def test_a_wait_for_jobs_tells_each_change_as_it_happens(
+    jobs: tuple[str, ...], form: str, client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = iter(["active", "completed"])
+
+    def rest(seconds: float) -> None:
+        # Each look has a change to tell.
+        client.hset(f"jobs:{QUEUE}:states", "next", next(steps))
+
+    monkeypatch.setattr("asyncmq_cli.services.monitoring.wait.time.sleep", rest)
+    done = cli("wait", QUEUE, *jobs, "--keep-waiting", "-o", form)
+    assert done.code == 0, done
+    if form == "jsonl":
+        *told, end = map(json.loads, done.lines)
+        assert [(each["before"], each["status"]) for each in told] == [
+            ("waiting", "active"),
+            ("active", "completed"),
+        ]
+        assert (end["outcome"], end["jobs"]) == ("done", [{"id": "next", "state": "completed"}])
+    elif form == "table":
+        assert done.lines[0].endswith("mail  next  waiting -> active")
+        assert done.lines[1].endswith("mail  next  active -> completed")
+    else:
+        assert len(done.lines) == 1

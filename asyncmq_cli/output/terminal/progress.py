@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.output.text import waits
@@ -42,20 +42,40 @@ def of_changes(
         yield advance
 
 
-@contextmanager
-def of_waiting(out: Printer, queue: str) -> Iterator[Callable[[Standing], None]]:
-    """A bar for a queue that drains, with its rate. Yields a function to call with each new standing."""
-    if not _can_draw(out):
-        yield lambda standing: None
-        return
-    with _bar() as bar:
-        task = bar.add_task(escape(queue), total=None, pace="")
+class Waiting:
+    """The bar of a wait; called with each new standing."""
 
-        def watch(standing: Standing) -> None:
+    def __init__(self, out: Printer, queue: str) -> None:
+        self._bar = _bar() if _can_draw(out) else None
+        self._task = None if self._bar is None else self._bar.add_task(escape(queue), total=None, pace="")
+
+    def __call__(self, standing: Standing) -> None:
+        if self._bar is not None:
             done = standing.total - standing.left
-            bar.update(task, total=standing.total, completed=done, pace=waits.pace(standing))
+            self._bar.update(self._task, total=standing.total, completed=done, pace=waits.pace(standing))
 
-        yield watch
+    @contextmanager
+    def shown(self) -> Iterator[Waiting]:
+        """Show the bar within it."""
+        with nullcontext() if self._bar is None else self._bar:
+            yield self
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar away within it, so that lines can be printed."""
+        if self._bar is None:
+            yield
+            return
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            self._bar.start()
+
+
+def of_waiting(out: Printer, queue: str) -> AbstractContextManager[Waiting]:
+    """A bar for a queue that drains, with its rate; a context manager."""
+    return Waiting(out, queue).shown()
 
 
 def _can_draw(out: Printer) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from asyncmq_cli.errors import AdminError, JobNotFound, RedisProblem, WaitFailed, WaitTimeout, command_line
 from asyncmq_cli.models.values import ENDED_STATES, chunked
-from asyncmq_cli.models.waits import Standing, WaitReport
+from asyncmq_cli.models.waits import Standing, StateChange, WaitReport
 from asyncmq_cli.services.jobs.lookup import require_queue
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _JOBS_A_ROUND_TRIP = 1000
 
 T = TypeVar("T")
 Watch = Callable[["Standing"], None]
+Changed = Callable[[Sequence[StateChange]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +104,17 @@ class JobsGoal:
 
     reads_needed = 1
 
-    def __init__(self, store: Store, queue: str, job_ids: Sequence[str]) -> None:
-        """Raises JobNotFound if a single job is named and does not exist."""
+    def __init__(
+        self, store: Store, queue: str, job_ids: Sequence[str], changed: Changed | None = None
+    ) -> None:
+        """`changed` gets the changes that a read finds after this first one. Raises JobNotFound if a single
+        job is named and does not exist."""
         self._store = store
         self._queue = queue
         self._states = dict.fromkeys(job_ids, "")
+        self._changed: Changed | None = None
         self.read()
+        self._changed = changed
         for job_id, state in self.jobs:
             if state == VANISHED:
                 if len(self._states) == 1:
@@ -129,6 +135,7 @@ class JobsGoal:
 
     def read(self) -> GoalReading:
         for piece in chunked(self._pending, _JOBS_A_ROUND_TRIP):
+            before = [self._states[job_id] for job_id in piece]
             states = self._store.jobs.states(self._queue, piece)
             self._states.update(
                 (job_id, state) for job_id, state in zip(piece, states, strict=True) if state is not None
@@ -136,12 +143,32 @@ class JobsGoal:
             self._locate_unknown(
                 [job_id for job_id, state in zip(piece, states, strict=True) if state is None]
             )
+            self._tell(
+                {
+                    job_id: state
+                    for job_id, state in zip(piece, before, strict=True)
+                    if self._states[job_id] != state
+                }
+            )
         pending = self._pending
         return GoalReading(len(pending), sum(1 for job_id in pending if self._states[job_id] != "active"))
 
     @property
     def _pending(self) -> list[str]:
         return [job_id for job_id, state in self._states.items() if state not in _FINAL_STATES]
+
+    def _tell(self, before: Mapping[str, str]) -> None:
+        """Pass on the changes of these jobs, given with the states that they had."""
+        if self._changed is None or not before:
+            return
+        now = self._store.now()
+        jobs = self._store.jobs.load(self._queue, list(before))
+        self._changed(
+            [
+                StateChange(self._queue, job_id, self._states[job_id], state, now, job)
+                for (job_id, state), job in zip(before.items(), jobs, strict=True)
+            ]
+        )
 
     def _locate_unknown(self, job_ids: list[str]) -> None:
         """Find jobs that are not in the states hash: they wait for parents, are in a sorted set alone, as old
@@ -174,13 +201,20 @@ class WaitService:
 
         return _Wait(self._store, queue, goal, options).until(wanted, watch)
 
-    def jobs(self, queue: str, job_ids: Sequence[str], options: WaitOptions, watch: Watch) -> WaitReport:
-        """Wait until all jobs have ended, or one has ended without completing. Raises as `queue`, and
-        JobNotFound for a single job that does not exist."""
+    def jobs(
+        self,
+        queue: str,
+        job_ids: Sequence[str],
+        options: WaitOptions,
+        watch: Watch,
+        changed: Changed | None = None,
+    ) -> WaitReport:
+        """Wait until all jobs have ended, or one has ended without completing; `changed` gets each change of
+        a state as it is seen. Raises as `queue`, and JobNotFound for a single job that does not exist."""
 
         def wanted() -> Goal:
             require_queue(self._store, queue)
-            return JobsGoal(self._store, queue, job_ids)
+            return JobsGoal(self._store, queue, job_ids, changed)
 
         return _Wait(self._store, queue, "job", options, len(dict.fromkeys(job_ids))).until(wanted, watch)
 
