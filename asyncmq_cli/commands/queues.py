@@ -169,6 +169,8 @@ def show(session: Session, queue: QueueArg) -> None:
         yield from job_detail.queue_lines(stats, now, columns)
         if stats.paused and not session.out.fields:
             yield job_detail.pause_line(session.audit.pause_of(queue), now)
+            if stats.pause_seconds_left is not None:
+                yield job_detail.pause_end_line(stats.pause_seconds_left, now)
 
     session.detail(lambda: documents.queue(stats, names), lines)
 

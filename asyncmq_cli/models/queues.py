@@ -42,7 +42,8 @@ class QueueStats:
     by `created_at` of the oldest among the first jobs of each priority; None if no job waits. `problem` says
     where the states hash contradicts the sizes. `states_age_seconds` is how long ago the STATE_FIELDS were
     read. `empty`: the queue has no job, definition or worker, and is not paused; it is listed only because
-    the counter of its waiting set remains. `due` counts the delayed jobs whose time has come. `finding` is
+    the counter of its waiting set remains. `due` counts the delayed jobs whose time has come.
+    `pause_seconds_left` is the time until a pause ends by itself, None for one that does not. `finding` is
     what was found besides, if anybody looked: active jobs without a worker, or repeatables that are late.
     """
 
@@ -64,6 +65,7 @@ class QueueStats:
     states_age_seconds: float | None = None
     empty: bool = False
     due: int | None = None
+    pause_seconds_left: float | None = None
     finding: Literal["stuck", "overdue"] | None = None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import redis
@@ -115,6 +116,11 @@ def test_a_pause_for_a_time_ends_by_itself_and_a_real_worker_goes_on(
     assert 3_000_000 < client.pttl("queue:mail:paused") <= 3_600_000
     assert library.events(client)[-1]["details"]["for_seconds"] == 3600
     assert "was paused already" in cli("queues", "pause", "mail", "--for", "1s").stdout
+    left = cli("queues", "show", "mail", "--json").json["pause_seconds_left"]
+    assert 3500 < left <= 3600
+    assert re.search(r"paused (59m|1h)\b", cli("queues", "list", "-o", "table").stdout)
+    shown = cli("queues", "show", "mail", "-o", "table").stdout
+    assert re.search(r"Paused until: .*\(in (59m|1h)", shown)
     assert client.pttl("queue:mail:paused") > 3_000_000
     assert cli("queues", "resume", "mail").code == 0
     assert cli("queues", "pause", "mail", "--for", "1s").code == 0

@@ -300,7 +300,8 @@ def human(column: Column[T], value: Any, now: float, *, utc: bool = False) -> st
 
 def _style(column: Column[T], value: Any) -> str:
     if column.kind == "state":
-        return STATE_STYLES.get(str(value), "")
+        # A pause may say how long it lasts.
+        return STATE_STYLES.get(str(value)) or STATE_STYLES.get(str(value).partition(" ")[0], "")
     if column.kind == "number" and column.title in ("FAILED", "EXPIRED", "DEAD") and value:
         return "red"
     return "dim" if value in (None, "", 0) else ""

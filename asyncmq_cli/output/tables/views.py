@@ -12,7 +12,7 @@ from asyncmq_cli.models.values import DEAD_STATES, as_number
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
 from asyncmq_cli.output.tables.tables import counted
-from asyncmq_cli.output.text.times import clock, interval, moment, relative, rfc3339
+from asyncmq_cli.output.text.times import clock, duration, interval, moment, relative, rfc3339
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent, AuditRun, ChangeResult
@@ -33,6 +33,7 @@ QUEUES: tuple[Column[QueueStats], ...] = (
         "STATE",
         lambda row: row.state,
         "state",
+        for_row=lambda row: _state(row),
         alarm=lambda row: row.is_unattended or row.finding is not None,
         worth=1,
         key="paused",
@@ -58,6 +59,13 @@ QUEUES: tuple[Column[QueueStats], ...] = (
     ),
     Column("OLDEST", lambda row: row.oldest_waiting_seconds, "seconds", key="oldest_waiting_seconds"),
 )
+
+
+def _state(row: QueueStats) -> str:
+    """In words; of a pause that ends by itself, also when."""
+    if row.state != "paused" or row.pause_seconds_left is None:
+        return row.state
+    return f"paused {duration(row.pause_seconds_left, units=1)}"
 
 
 def queues_columns(for_people: bool, fields: Sequence[str] = ()) -> list[Column[QueueStats]]:

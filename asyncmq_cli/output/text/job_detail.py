@@ -259,6 +259,12 @@ def pause_line(event: AuditEvent | None, now: float) -> str:
     return f"{'Paused by:':<21}{escape(redact_text(text))}"
 
 
+def pause_end_line(seconds_left: float, now: float) -> str:
+    """When a pause ends by itself."""
+    end = now + seconds_left
+    return f"{'Paused until:':<21}{rfc3339(round(end))} ({relative(end, now)})"
+
+
 def _times(job: Job, now: float) -> list[tuple[str, Any]]:
     attempt = as_number(job.get("last_attempt"))
     if attempt is not None and job.dead_at is not None and abs(job.dead_at - attempt) < 1:

@@ -187,6 +187,7 @@ class QueueReader:
             yield QueueStats(
                 name=sizes.queue,
                 paused=sizes.paused,
+                pause_seconds_left=sizes.pause_seconds_left,
                 waiting=sizes.waiting,
                 active=sizes.active,
                 delayed=sizes.delayed,

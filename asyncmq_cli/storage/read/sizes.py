@@ -56,7 +56,8 @@ class Sizes:
     """The sizes of a queue's collections. A size is None if its key is of the wrong type; `wrong` lists
     these keys.
 
-    `due` is the number of delayed jobs that are due. `heartbeats` is the number of entries that may be
+    `pause_seconds_left` is the time until a pause ends by itself, None for one that does not. `due` is the
+    number of delayed jobs that are due. `heartbeats` is the number of entries that may be
     workers. `ids` and `states` are the sizes of the ids set and the states hash, and `sequence` is the
     number of the job that was enqueued last.
     """
@@ -73,6 +74,7 @@ class Sizes:
     ids: int | None
     states: int | None
     sequence: int | None = None
+    pause_seconds_left: float | None = None
     wrong: tuple[bytes, ...] = ()
 
     @property
@@ -180,6 +182,8 @@ def _size_commands(group: Sequence[QueueKeys], now: float) -> list[tuple[bytes, 
 
 _REPLIES = 10
 """The replies of each queue."""
+_NO_KEY = -2
+"""What PTTL says of a key that is not there."""
 
 
 def _receive_sizes(
@@ -189,19 +193,19 @@ def _receive_sizes(
     sequences = connection.receive(keep=NoPermissionError)
     replies = [[connection.receive(keep=WrongType) for _ in range(_REPLIES)] for _ in group]
     # One by one, to find those that are paused, or to name the key that may not be read.
-    paused = [0] * len(group)
+    paused = [_NO_KEY] * len(group)
     if marks != 0:
-        paused = run_pipeline(client, [("EXISTS", keys.paused) for keys in group])
+        paused = run_pipeline(client, [("PTTL", keys.paused) for keys in group])
     if isinstance(sequences, Exception):
         found = run_pipeline(client, [("MGET", keys.waiting_seq) for keys in group])
         sequences = [sequence for (sequence,) in found]
     return [
-        _sizes(keys, bool(mark), _number(sequence), of_queue)
+        _sizes(keys, mark, _number(sequence), of_queue)
         for keys, mark, sequence, of_queue in zip(group, paused, sequences, replies, strict=True)
     ]
 
 
-def _sizes(keys: QueueKeys, paused: bool, sequence: int | None, replies: Sequence[Any]) -> Sizes:
+def _sizes(keys: QueueKeys, pause: int, sequence: int | None, replies: Sequence[Any]) -> Sizes:
     wrong: dict[bytes, None] = {}
     sizes: Sequence[int | None] = replies
     if set(map(type, replies)) != {int}:
@@ -210,7 +214,8 @@ def _sizes(keys: QueueKeys, paused: bool, sequence: int | None, replies: Sequenc
     waiting, active, delayed, due, dlq, repeatables, workers, heartbeats, ids, states = sizes
     return Sizes(
         queue=keys.queue,
-        paused=paused,
+        paused=pause != _NO_KEY,
+        pause_seconds_left=pause / 1000 if pause >= 0 else None,
         waiting=waiting,
         active=active,
         delayed=delayed,

@@ -261,7 +261,7 @@ def test_a_key_of_one_queue_that_may_not_be_read_is_named(client: redis.Redis, q
             list(queues.all_stats(["queue-1", "queue-2", "queue-3"], NOW, {"paused"}))
     finally:
         client.execute_command("ACL", "SETUSER", "default", "allkeys")
-    assert refused.value.refused_command == "EXISTS queue:queue-3:paused"  # type: ignore[attr-defined]
+    assert refused.value.refused_command == "PTTL queue:queue-3:paused"  # type: ignore[attr-defined]
 
 
 def test_a_queue_with_few_waiting_jobs_is_asked_for_them_once(
