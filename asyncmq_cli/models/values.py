@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -53,3 +53,19 @@ def chunked(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
+
+
+def in_parts(
+    items: Iterable[T], size_of: Callable[[T], int], count: int, most: int = 8 * 1024 * 1024
+) -> Iterator[list[T]]:
+    """In lists of at most `count` items, and of at most so many bytes unless one alone has more."""
+    part: list[T] = []
+    size = 0
+    for item in items:
+        if part and (len(part) == count or size + size_of(item) > most):
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += size_of(item)
+    if part:
+        yield part

@@ -34,12 +34,13 @@ FOLLOWING, LIBRARY = "events tail", "library"
 WATCHERS = (
     ["events", "tail", "--interval", "5s", "--no-record"],
     ["overview", "--watch", "5s"],
+    ["metrics", "serve", "--interval", "5s", "--no-record", "--listen", "127.0.0.1:0"],
     ["ui", "--every", "5s"],
 )
-_WATCHED, _SHARE = 40.0, 0.02
+_WATCHED, _SHARE = 30.0, 0.02
 ROUNDS = 10
 FEW = 5
-_READING = 10.0
+_READING = 5.0
 """Seconds."""
 
 
@@ -197,9 +198,8 @@ class Bench:
         wanted = [words for words in WATCHERS if self._is_wanted(f"{' '.join(words)}, busy")]
         if not wanted:
             return
-        seconds = min(_WATCHED, self._total / 5000)
-        for words in wanted:
-            cost = beside_a_worker(server, words, seconds)
+        seconds = min(_WATCHED, self._total / 10_000)
+        for words, cost in zip(wanted, beside_a_worker(server, wanted, seconds), strict=True):
             name = f"`{' '.join(words)}`"
             if cost.share > _SHARE:
                 self.report.shortfalls.append(

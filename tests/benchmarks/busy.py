@@ -20,7 +20,7 @@ from tests.benchmarks.keyspace import BIG
 from tests.benchmarks.measure import ROOT, commands_of, environment, module, tool
 
 JOBS_A_SECOND = 200
-_FIRST_LOOK = 120.0
+_FIRST_LOOK, _SETTLING = 120.0, 6.0
 _NOT_SENT = ("eval", "evalsha", "multi", "exec", "publish")
 """No watcher sends these; what they call themselves is counted beside them."""
 
@@ -43,19 +43,25 @@ class _Window:
     finished: int
 
 
-def beside_a_worker(server: PrivateRedis, words: Sequence[str], seconds: float) -> Watched:
-    """Half of the time before, then with the watcher, whose first look is not counted, then half after."""
+def beside_a_worker(
+    server: PrivateRedis, watchers: Sequence[Sequence[str]], seconds: float
+) -> Iterator[Watched]:
+    """What each of these costs, one after the other. The worker is alone before the first and after the last;
+    a watcher's first look is not counted."""
     with redis.Redis.from_url(server.url, socket_timeout=None) as client, _worker(server, client):
-        before = _window(client, seconds / 2)
-        with _watcher(server, words):
-            during = _window(client, seconds)
-        after = _window(client, seconds / 2)
-    alone = (before.cpu + after.cpu) / (before.seconds + after.seconds)
-    return Watched(
-        share=_own_commands(during, (before, after)) / during.seconds,
-        grown=during.cpu / during.seconds - alone,
-        finished=during.finished / during.seconds,
-    )
+        alone = [_window(client, seconds / 2)]
+        watched = []
+        for words in watchers:
+            with _watcher(server, words):
+                watched.append(_window(client, seconds))
+        alone.append(_window(client, seconds / 2))
+    usual = sum(window.cpu for window in alone) / sum(window.seconds for window in alone)
+    for during in watched:
+        yield Watched(
+            share=_own_commands(during, alone) / during.seconds,
+            grown=during.cpu / during.seconds - usual,
+            finished=during.finished / during.seconds,
+        )
 
 
 def _own_commands(during: _Window, alone: Sequence[_Window]) -> float:
@@ -134,7 +140,8 @@ def _watcher(server: PrivateRedis, words: Sequence[str]) -> Iterator[None]:
     try:
         if not shown.wait(_FIRST_LOOK):
             raise RuntimeError(f"{words} shows nothing")
-        time.sleep(1)
+        # The exporter says where it serves, and looks then.
+        time.sleep(_SETTLING)
         yield
         if process.poll() is not None:
             raise RuntimeError(f"{words} ended with {process.returncode}")

@@ -17,6 +17,8 @@ from asyncmq_cli.demo.server import PrivateRedis
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+COMMAND = 0.010
+"""Seconds that a command may hold Redis."""
 _SLOW_MICROSECONDS = 500
 _PING_BYTES, _PONG_BYTES = len(b"PING\r\n"), len(b"+PONG\r\n")
 # What this file itself asks Redis for.
@@ -30,8 +32,9 @@ class Cost:
 
     `redis_cpu` is what Redis worked meanwhile, `worked` the part of it within commands. `commands` and `sent`
     (bytes, both ways) are what passed between the two, `longest` the seconds of the longest single command
-    (0.0 where none was longer than half a millisecond), `slowest` which that was, `wait` the longest a second
-    client's PING took, and `wait_999` the 99.9th percentile. `stolen` is the seconds of processor that the
+    (0.0 where none was longer than half a millisecond), `slowest` which that was, and `too_long` how many
+    took more than 10 ms. `wait` is the longest that a second client's PING took, and `wait_999` the 99.9th
+    percentile. `stolen` is the seconds of processor that the
     host gave to other machines meanwhile, where it tells.
     """
 
@@ -42,6 +45,7 @@ class Cost:
     sent: int = 0
     longest: float = 0.0
     slowest: str = ""
+    too_long: int = 0
     redis_cpu: float = 0.0
     worked: float = 0.0
     wait: float = 0.0
@@ -100,6 +104,7 @@ def run(command: Sequence[str], server: PrivateRedis | None = None, *, status: i
         sent=after[1] - before[1] - int(pings) * (_PING_BYTES + _PONG_BYTES),
         longest=longest / 1e6,
         slowest=slowest.partition(b" ")[0].decode(),
+        too_long=sum(took > COMMAND * 1e6 for took, _ in theirs),
         redis_cpu=after[2] - before[2],
         worked=after[3] - before[3],
         wait=wait,

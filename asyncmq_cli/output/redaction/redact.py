@@ -121,10 +121,7 @@ def _is_clean(value: Any) -> bool:
 
     inner = value
     if isinstance(value, dict):
-        # The names are mostly those of the object before.
-        names = tuple(value)
-        are_clean = _are_clean_names if sum(map(len, names)) <= _MOST_NAMES else _are_clean_names.__wrapped__
-        if not are_clean(names, also_redacted()):
+        if not _have_names(value, _are_clean):
             return False
         # Most members are numbers, or nothing.
         inner = [held for held in value.values() if held and type(held) not in _NUMBERS]
@@ -140,9 +137,23 @@ def _is_clean(value: Any) -> bool:
     return not also or not any(words[-1].encode() in text for words in also)
 
 
+def _have_names(value: Mapping[str, Any], are: Any) -> bool:
+    """Whether the names of an object `are` so; they are mostly those of the object before."""
+    names = tuple(value)
+    kept = sum(map(len, names)) <= _MOST_NAMES
+    found: bool = (are if kept else are.__wrapped__)(names, also_redacted())
+    return found
+
+
 @lru_cache(maxsize=256)
-def _are_clean_names(names: tuple[str, ...], also: tuple[tuple[str, ...], ...]) -> bool:
+def _are_clean(names: tuple[str, ...], also: tuple[tuple[str, ...], ...]) -> bool:
     return not any(map(_may_hold_a_secret, names))
+
+
+@lru_cache(maxsize=256)
+def _are_shown(names: tuple[str, ...], also: tuple[tuple[str, ...], ...]) -> bool:
+    """Whether they are printed as they are, and none is the name of a secret."""
+    return all(_of_name.__wrapped__(name, also) == (name, False) for name in names)
 
 
 def _redacted(value: Any, depth: int) -> Any:
@@ -162,6 +173,8 @@ def _redacted(value: Any, depth: int) -> Any:
 
 def _redacted_object(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
     beside = _is_beside_its_name(value)
+    if not beside and _have_names(value, _are_shown):
+        return {name: _redacted_member(inner, depth) for name, inner in value.items()}
     found: dict[str, Any] = {}
     also = also_redacted()
     for name, inner in value.items():
@@ -170,12 +183,15 @@ def _redacted_object(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
             shown += "'"
         hidden = is_secret or (beside and name.lower() in VALUES)
         is_told = inner is None or isinstance(inner, bool) or _is_a_directory(name, inner)
-        # In most records one member is to be redacted, if any.
-        is_clean = depth == 0 and _is_clean(inner)
-        found[shown] = (
-            REDACTED if hidden and not is_told else inner if is_clean else _redacted(inner, depth + 1)
-        )
+        found[shown] = REDACTED if hidden and not is_told else _redacted_member(inner, depth)
     return found
+
+
+def _redacted_member(value: Any, depth: int) -> Any:
+    if value is None or type(value) in _NUMBERS:
+        return value
+    # In most records one member is to be redacted, if any.
+    return value if depth == 0 and _is_clean(value) else _redacted(value, depth + 1)
 
 
 @lru_cache(maxsize=4096)
@@ -192,9 +208,10 @@ def _is_a_directory(name: str, value: Any) -> bool:
 def _is_beside_its_name(value: Mapping[str, Any]) -> bool:
     """Whether it is `{"name": "password", "value": …}`, or what pydantic says of a secret's field."""
     for name, inner in value.items():
-        if isinstance(inner, str) and name.lower() in LABELS and is_secret_name(inner):
-            return True
-        if name == "loc" and isinstance(inner, list | tuple):
+        if isinstance(inner, str):
+            if name.lower() in LABELS and is_secret_name(inner):
+                return True
+        elif name == "loc" and isinstance(inner, list | tuple):
             return any(isinstance(part, str) and is_secret_name(part) for part in inner)
     return False
 

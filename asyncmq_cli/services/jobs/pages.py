@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from asyncmq_cli.models.jobs import Job, page_within
-from asyncmq_cli.models.values import DEAD_STATES
+from asyncmq_cli.models.values import DEAD_STATES, in_parts
 from asyncmq_cli.services.jobs.lookup import holding, in_each
-from asyncmq_cli.storage.read.lists import PLACES, SortKey, in_parts
+from asyncmq_cli.storage.read.lists import KEYS_AT_A_TIME, PLACES, SortKey
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueScope
@@ -214,7 +214,7 @@ def every_unfiltered(store: Store, scope: QueueScope, state: str, *, sort: str |
 
 def _read(store: Store, wanted: Iterable[QueueKey]) -> Iterator[Job]:
     """These jobs, read again, in this order. Jobs that are gone are left out."""
-    for some in in_parts(wanted, lambda one: one.key.size):
+    for some in in_parts(wanted, lambda one: one.key.size, KEYS_AT_A_TIME):
         by_queue: dict[str, list[SortKey]] = {}
         for key, queue in some:
             by_queue.setdefault(queue, []).append(key)

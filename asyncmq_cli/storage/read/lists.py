@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import redis
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN, as_number, chunked
+from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN, as_number, chunked, in_parts
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.read import pieces, placed_jobs
@@ -54,10 +54,8 @@ _OF_ONE_SCORE = 64
 _SIZED = ("waiting", "delayed", "dlq", "active")
 _SIZED_AT_A_TIME = 500
 """Queues whose sizes are asked for in one round trip."""
-_KEYS_AT_A_TIME = 200
-_BYTES_AT_A_TIME = 8 * 1024 * 1024
+KEYS_AT_A_TIME = 200
 
-T = TypeVar("T")
 Placed = tuple[Piece, list[Found]]
 
 
@@ -222,7 +220,7 @@ class JobLists:
     def by_keys(self, queue: str, wanted: Iterable[SortKey]) -> Iterator[Job]:
         """These jobs, read again, in this order. Jobs that are gone are left out."""
         keys = QueueKeys(queue)
-        for some in in_parts(wanted, lambda key: key.size):
+        for some in in_parts(wanted, lambda key: key.size, KEYS_AT_A_TIME):
             # Jobs without an id may share a key.
             jobs: dict[SortKey, list[Job]] = {}
             for place in ("waiting", "delayed", "dlq"):
@@ -540,17 +538,3 @@ def _sort_keys(piece: Piece, found: Sequence[Found]) -> Iterator[SortKey]:
     for i, (name, time, (place, score)) in enumerate(zip(piece.ids, times, found, strict=True)):
         size = sum(map(len, piece.bodies(i)))
         yield SortKey(time or 0.0, to_text(name), place or "", score or 0.0, size)
-
-
-def in_parts(keys: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
-    """In parts of bounded number and size, of at least one job."""
-    part: list[T] = []
-    size = 0
-    for key in keys:
-        if part and (len(part) == _KEYS_AT_A_TIME or size + size_of(key) > _BYTES_AT_A_TIME):
-            yield part
-            part, size = [], 0
-        part.append(key)
-        size += size_of(key)
-    if part:
-        yield part

@@ -9,7 +9,7 @@ import re
 
 from asyncmq_cli.config import DEFAULT_MAX_PAYLOAD
 
-_WEIGHED_FROM = 64 * 1024
+WEIGHED_FROM = 64 * 1024
 """Bytes. Any shorter text decodes to a few MB at most."""
 
 # Bytes in the decoded value for each of these, measured on CPython 3.10 to 3.13 and rounded up. The slot in
@@ -45,7 +45,7 @@ LIMITS = Limits()
 
 def decodes_within(raw: bytes, most: int) -> bool:
     """Whether the JSON text certainly decodes to at most so many bytes of memory."""
-    return len(raw) < _WEIGHED_FROM or weight(raw, most) is not None
+    return len(raw) < WEIGHED_FROM or weight(raw, most) is not None
 
 
 def weight(raw: bytes, most: int) -> int | None:

@@ -19,7 +19,7 @@ from typing import Any, TypedDict
 import orjson
 
 from asyncmq_cli.models.values import as_number
-from asyncmq_cli.storage.schema.bounds import LIMITS, decodes_within, weight
+from asyncmq_cli.storage.schema.bounds import LIMITS, WEIGHED_FROM, decodes_within, weight
 from asyncmq_cli.storage.schema.keys import to_bytes
 
 # Source: asyncmq.stores.redis_store.
@@ -175,16 +175,22 @@ def decode_strict_record(record: bytes) -> tuple[dict[str, Any], bool]:
     return data, is_strict
 
 
-def with_member(text: bytes, name: str, before: Any, after: bytes) -> bytes | None:
-    """The text of an object in which a member has another value, the rest byte for byte; None if it cannot be
-    told where the member stands. `before` is its value, a text or None, and `after` is JSON."""
-    if before is not None and not isinstance(before, str):
+def with_members(text: bytes, changed: Mapping[str, tuple[Any, bytes]]) -> bytes | None:
+    """The text of an object in which these members have other values, the rest byte for byte; None if it
+    cannot be told where they stand. Each has its value, a text or None, and the JSON of the new one."""
+    if b"\\u" in text:
+        # A name may be spelt by its code.
         return None
-    stands = f'"{name}": {dumps(before)}'.encode()
-    # Where the name stands once, and nothing is spelt by its code, it can only be the member's.
-    if text.count(f'"{name}"'.encode()) != 1 or b"\\u" in text or stands not in text:
-        return None
-    return text.replace(stands, f'"{name}": '.encode() + after)
+    for name, (before, after) in changed.items():
+        if before is not None and not isinstance(before, str):
+            return None
+        start = b'"%b": ' % name.encode()
+        # Where the name stands once, it can only be the member's.
+        rest = text.split(start + orjson.dumps(before), 1)
+        if len(rest) != 2 or text.count(start[:-2]) != 1:
+            return None
+        text = rest[0] + start + after + rest[1]
+    return text
 
 
 def outlines(records: Sequence[bytes]) -> list[Outline | None]:
@@ -284,7 +290,8 @@ def decode_strict_member(member: bytes) -> tuple[dict[str, Any], bool] | None:
 
 def is_too_large(text: bytes) -> bool:
     """Whether `loads` would raise TooLarge."""
-    return len(text) > LIMITS.text or not decodes_within(text, LIMITS.decoded)
+    size = len(text)
+    return size > LIMITS.text or (size >= WEIGHED_FROM and not decodes_within(text, LIMITS.decoded))
 
 
 def large_outline(text: bytes) -> dict[str, str | None]:

@@ -17,9 +17,8 @@ from asyncmq_cli.storage.schema.codec import (
     TooLarge,
     decode_strict_record,
     dumps,
-    loads,
     loads_strictly,
-    with_member,
+    with_members,
     with_payload,
 )
 from asyncmq_cli.storage.schema.keys import to_text
@@ -84,9 +83,9 @@ def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | 
     data = dict(record) if record is not None else None
     text = None
     if record is not None and data is not None:
-        overlaid = _overlay(data, raw)
+        overlaid, is_strict = _overlay(data, raw)
         problem = overlaid or problem
-        text = None if overlaid else _overlaid_text(raw, record, data)
+        text = None if overlaid or not is_strict else _overlaid_text(raw, record, data)
     return Job(
         queue=queue,
         id=raw.id,
@@ -152,13 +151,14 @@ def _found(raw: RawJob) -> tuple[Mapping[str, Any] | None, str | None]:
     return data, raw.problem
 
 
-def _overlay(data: dict[str, Any], raw: RawJob) -> str | None:
+def _overlay(data: dict[str, Any], raw: RawJob) -> tuple[str | None, bool]:
+    """What is wrong with a value that is put in, and whether every strict reader takes the result."""
     if raw.state is not None:
         data["status"] = raw.state
-    problem = None
+    problem, is_strict = None, True
     if raw.result is not None:
         try:
-            data["result"] = loads(raw.result)
+            data["result"], is_strict = loads_strictly(raw.result)
         except TooLarge as exc:
             problem = f"the job's result is {exc}"
         except CorruptData as exc:
@@ -170,16 +170,16 @@ def _overlay(data: dict[str, Any], raw: RawJob) -> str | None:
             data["active_since"] = float(to_text(raw.claim))
         except ValueError:
             problem = "the job's claim holds no time"
-    return problem
+    return problem, is_strict
 
 
 def _overlaid_text(raw: RawJob, before: Mapping[str, Any], after: Mapping[str, Any]) -> bytes | None:
     """The text of the record `before`, changed as `_overlay` did; None where that would take an encoder."""
-    text = raw.text
-    if text is not None and after.get("status") != before.get("status"):
-        text = with_member(text, "status", before.get("status"), dumps(raw.state).encode())
-    if text is not None and raw.result is not None:
-        is_strict = loads_strictly(raw.result)[1]
-        text = with_member(text, "result", before.get("result"), raw.result) if is_strict else None
-    is_rare = len(after) != len(before) or (raw.state == "active" and raw.claim is not None)
-    return None if is_rare else text
+    if raw.text is None or len(after) != len(before) or (raw.state == "active" and raw.claim is not None):
+        return None
+    changed: dict[str, tuple[Any, bytes]] = {}
+    if raw.state is not None and raw.state != before.get("status"):
+        changed["status"] = before.get("status"), dumps(raw.state).encode()
+    if raw.result is not None:
+        changed["result"] = before.get("result"), raw.result
+    return with_members(raw.text, changed) if changed else raw.text

@@ -172,7 +172,7 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(monkeypatch: pytest.Monkey
 def test_a_member_gets_another_value_in_the_text(text: bytes, before: Any, expected: Any) -> None:
     if expected is ...:
         expected = text.replace(b'"waiting"', b'"done"', 1)
-    assert codec.with_member(text, "status", before, b'"done"') == expected
+    assert codec.with_members(text, {"status": (before, b'"done"')}) == expected
 
 
 NAMES = st.sampled_from(["status", "result", "sta", '"status"', "status\\", "x"])
@@ -187,5 +187,5 @@ NESTED = st.recursive(
 def test_no_other_member_changes_in_the_text(record: dict[str, Any], is_compact: bool) -> None:
     text = json.dumps(record, separators=(",", ":") if is_compact else None).encode()
     if "status" in record:
-        changed = codec.with_member(text, "status", record["status"], b"[7]")
+        changed = codec.with_members(text, {"status": (record["status"], b"[7]")})
         assert changed is None or list(json.loads(changed).items()) == list({**record, "status": [7]}.items())
