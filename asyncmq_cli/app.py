@@ -205,7 +205,7 @@ def _unexpected(exc: Exception) -> AdminError:
     if isinstance(exc, RecursionError):
         return AdminError("a value is nested too deeply to be read")
     return AdminError(
-        f"this is a fault of asyncmq-cli: {type(exc).__name__}: {exc}",
+        f"this is a bug in asyncmq-cli: {type(exc).__name__}: {exc}",
         hint="run it again with ASYNCMQ_DEBUG=1 and report what it prints, with 'asyncmq --version --json'",
     )
 

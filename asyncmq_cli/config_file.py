@@ -153,7 +153,7 @@ def read(env: Mapping[str, str]) -> ConfigFile:
     except OSError as exc:
         if named:
             raise UsageProblem(f"cannot read {NAME}: {exc}") from exc
-        return ConfigFile(path, warnings=(f"{NAME} is passed over: {exc}",))
+        return ConfigFile(path, warnings=(f"{NAME} is ignored: {exc}",))
     settings = _parse_toml(path, text)
     contexts = _checked_contexts(path, settings.pop("context", {}))
     _check(path, settings, KEYS)

@@ -22,12 +22,12 @@ def _show_job(facts: Mapping[str, Any]) -> str:
 _HINTS: dict[tuple[str, str], Hint] = {
     ("wrong_type", ""): "another program may have written it: look at it with redis-cli TYPE",
     ("rabbitmq_queue", ""): (
-        "AsyncMQ's own CLI and dashboard work with that backend; 'jobs show' reads the notes on one job"
+        "AsyncMQ's own CLI and dashboard work with that backend; 'jobs show' prints the metadata of one job"
     ),
     # Jobs
     ("job_moved", ""): lambda facts: f"look at it again with {_show_job(facts)}",
     ("job_exists", ""): lambda facts: f"{_show_job(facts)} shows what is there",
-    ("lock_held", ""): "try again; such a lock ends by itself within 30 seconds",
+    ("lock_held", ""): "try again; the lock expires within 30 seconds",
     ("job_cancelled", ""): "remove it, and enqueue it again if it must run",
     ("job_id_reserved", ""): lambda facts: (
         f"{command_line('jobs', 'remove', facts['queue'], facts['job_id'])} takes the job out"
@@ -41,9 +41,9 @@ _HINTS: dict[tuple[str, str], Hint] = {
     # Queues
     ("queue_not_empty", "obliterate"): lambda facts: (
         f"{command_line('queues', 'show', facts['queue'])} shows what came in meanwhile, and "
-        f"{command_line('doctor', facts['queue'])} what is damaged; another run goes on"
+        f"{command_line('doctor', facts['queue'])} what is damaged; run it again to continue"
     ),
-    ("queue_changed", ""): "another run goes on with what is left",
+    ("queue_changed", ""): "run it again to remove the rest",
     # Repeatables
     ("repeatable_moved", ""): "look at them again with 'asyncmq repeatables list'",
     ("scheduler_at_work", ""): lambda facts: (

@@ -108,7 +108,7 @@ def _of_context(chosen: Chosen, env: Mapping[str, str], file: ConfigFile) -> Pla
 def _address_of(name: str, keys: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile) -> Address:
     source = f"context {name!r}"
     if not keys.get("redis_url"):
-        raise UsageProblem(f"[context.{name}] has no redis_url", hint=f"it stands in {file.path}")
+        raise UsageProblem(f"[context.{name}] has no redis_url", hint=f"the context is in {file.path}")
     return _parsed(keys, env, source)
 
 

@@ -190,9 +190,7 @@ def test_an_optional_file_that_cannot_be_read_is_a_warning(tmp_path: Path) -> No
     (tmp_path / "asyncmq" / "config.toml").mkdir(parents=True)
     found = resolve({}, nowhere(tmp_path))
     assert found.shown_url == DEFAULT_REDIS_URL
-    assert [warning.partition(":")[0] for warning in found.warnings] == [
-        "the configuration file is passed over"
-    ]
+    assert [warning.partition(":")[0] for warning in found.warnings] == ["the configuration file is ignored"]
 
 
 def test_a_byte_order_mark_before_the_file_is_dropped(written: Write) -> None:

@@ -40,21 +40,19 @@ def options_of(
     """None without --watch. Raises UsageProblem."""
     if watch is None:
         if any((notify, form, hold, secret)):
-            raise UsageProblem(
-                "these go with --watch: --notify, --format, --for, --secret", hint="--watch 30s"
-            )
+            raise UsageProblem("these need --watch: --notify, --format, --for, --secret", hint="--watch 30s")
         return None
     from asyncmq_cli.system.webhook import require_url
 
     if notify is None and form == "pagerduty":
         notify = _PAGERDUTY
     if notify is None and (form or secret):
-        raise UsageProblem("these go with --notify: --format, --secret", hint="--notify https://…")
+        raise UsageProblem("these need --notify: --format, --secret", hint="--notify https://…")
     form = form or "json"
     key = "" if secret is None else _line_of(secret)
     if form == "pagerduty" and not key:
         raise UsageProblem(
-            "--format pagerduty needs a file by --secret", hint="the file holds the integration key"
+            "--format pagerduty needs --secret FILE", hint="the file holds the integration key"
         )
     if form == "slack" and key:
         raise UsageProblem("--format slack takes no --secret")
@@ -79,7 +77,7 @@ def _line_of(path: str) -> str:
     except UnicodeDecodeError as exc:
         raise UsageProblem(f"{path!r} is not text") from exc
     if not text or "\n" in text:
-        raise UsageProblem(f"{path!r} does not hold one line")
+        raise UsageProblem(f"{path!r} must hold exactly one line")
     return text
 
 
@@ -126,6 +124,6 @@ def _is_delivered(session: Session, notice: Notice, options: WatchOptions) -> bo
     try:
         post(options.url, body, signed(body, options.secret, time.time()) if is_signed else {})
     except NotDelivered as exc:
-        session.out.remark("warning", f"{exc.message}; it is tried again with the next check")
+        session.out.remark("warning", f"{exc.message}; trying again with the next check")
         return False
     return True

@@ -56,9 +56,7 @@ def serve(
 def _report(session: Session, state: ExporterState, *, was_away: bool) -> bool:
     """Say when Redis goes away, and when it is back. Returns whether it is away."""
     if state.error is not None and not was_away:
-        session.out.remark(
-            "warning", f"{state.error.message}; metrics say asyncmq_up 0, and it is tried again"
-        )
+        session.out.remark("warning", f"{state.error.message}; asyncmq_up is 0; trying again")
     elif state.error is None and was_away:
         session.out.remark("note", "Redis can be read again")
     return state.error is not None

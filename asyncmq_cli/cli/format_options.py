@@ -33,7 +33,7 @@ def asked_format(flags: Mapping[str, Any]) -> str | None:
     if "jq" in flags and form not in ("json", "jsonl"):
         raise UsageProblem(f"--jq and -o {form} exclude each other", hint="--jq works on JSON")
     if "raw" in flags and "jq" not in flags:
-        raise UsageProblem("--raw goes with --jq")
+        raise UsageProblem("--raw needs --jq")
     for option in ("fields", "header"):
         if option in flags and shape not in _FOR_ROWS:
             hint = "--fields is for tables and pipes; choose from JSON with --jq"

@@ -131,7 +131,7 @@ AnyQueueArg = Annotated[
     str | None, argument("[QUEUE]", "Name of the queue; all queues if left out.", callback=literal)
 ]
 QueueOrJobArg = Annotated[
-    str | None, argument("[QUEUE]", "Name of the queue; if left out, the jobs are looked for in all.")
+    str | None, argument("[QUEUE]", "Name of the queue; without it, all queues are searched.")
 ]
 QueueArg = Annotated[str, argument("QUEUE", "Name of the queue.", callback=literal)]
 QueuesArg = Annotated[list[str], argument("QUEUE...", f"Names of queues; {STDIN_HELP}.")]
@@ -224,8 +224,8 @@ def _where_names() -> list[str]:
 WHERE = _text(
     "--where",
     "EXPR",
-    "Jobs for which this holds: 'kwargs.tenant == \"acme\" and retries >= 3 and age > 2h'; docs/where.md has "
-    "the language.",
+    "Jobs for which this is true: 'kwargs.tenant == \"acme\" and retries >= 3 and age > 2h'; "
+    "see docs/where.md.",
     autocompletion=_where_names,
 )
 
@@ -243,7 +243,7 @@ _SETS: dict[str, Options] = {
             callback=_list_columns,
         ),
     ),
-    "header": _under(OUTPUT, header=_flag("--header", "In a pipe, too, name the columns first.")),
+    "header": _under(OUTPUT, header=_flag("--header", "Print the column names in a pipe, too.")),
     "secrets": _under(
         OUTPUT,
         show_secrets=_flag("--show-secrets", "Print what looks like a secret instead of [redacted]."),
@@ -258,7 +258,7 @@ _SETS: dict[str, Options] = {
         globs=_texts(
             "--queue",
             "GLOB",
-            "Only the queues whose names match, such as 'mail-*'; may be given several times.",
+            "Only the queues whose names match, such as 'mail-*'; may be repeated.",
         ),
     ),
     "filters": _under(
@@ -267,7 +267,11 @@ _SETS: dict[str, Options] = {
         task=_text("--task", "TEXT", "Jobs whose task contains TEXT."),
         job_id=_text("--job-id", "TEXT", "Jobs whose id contains TEXT."),
         where=WHERE,
-        group=_text("--group", "ID", "A failure group: its id from 'dlq groups', or the beginning of that."),
+        group=_text(
+            "--group",
+            "ID",
+            "Jobs of this failure group: its id from 'dlq groups', or the beginning of the id.",
+        ),
         older_than=_text(
             "--older-than",
             "AGE",
@@ -300,7 +304,7 @@ _SETS["guard"] = {
     "confirm": _text(
         "--confirm",
         "NAME",
-        'The name of the context, where its guard is "confirm": for scripts, beside --yes.',
+        'The name of the context, if its guard is "confirm": with --yes, this lets a script confirm.',
         autocompletion=lambda: context_names(),
     )
 }
@@ -326,7 +330,7 @@ def extra_options(*sets: str | Options) -> Options:
     return found
 
 
-VERSION_HELP = "Print the version; with --json, also those that a fault report needs."
+VERSION_HELP = "Print the version; with --json, all versions that a bug report needs."
 
 
 def print_version(ctx: typer.Context, wanted: bool) -> None:
@@ -353,8 +357,8 @@ GLOBAL_OPTIONS: Options = _under(
     context=_text(
         "--context",
         "NAME",
-        "The context that says where Redis is, a table [context.NAME] of the configuration file; of commands "
-        "that read also several: a,b,c. "
+        "Which Redis to use: a table [context.NAME] of the configuration file. Commands that read take "
+        "several: a,b,c. "
         "[env: ASYNCMQ_CONTEXT; default: that of 'context use']",
         autocompletion=_context_lists,
     ),
@@ -362,25 +366,25 @@ GLOBAL_OPTIONS: Options = _under(
     settings=_text(
         "--settings",
         "NAME",
-        "The application's settings, such as my.app:Settings, which say where Redis is. They are imported by "
-        "its Python. [env: ASYNCMQ_SETTINGS_MODULE]",
+        "The application's settings, such as my.app:Settings, which say where Redis is. The "
+        "application's Python imports them. [env: ASYNCMQ_SETTINGS_MODULE]",
     ),
     python=_text(
         "--python",
         "FILE",
-        "The Python for --settings. [default: that of the virtual environment in use]",
+        "The Python that imports --settings. [default: that of the active virtual environment]",
     ),
     timeout=_text(
         "--timeout",
         "DURATION",
-        "How long Redis may take to answer: 5 (seconds), 500ms. [default: 5]",
+        "How long to wait for an answer of Redis: 5 (seconds), 500ms. [default: 5]",
     ),
     read_only=_flag("--read-only", "Refuse every change before Redis is asked. [env: ASYNCMQ_READ_ONLY]"),
     actor=_text("--actor", "NAME", "Your name in the audit trail. [env: ASYNCMQ_ACTOR; default: user@host]"),
     json=_flag("--json", "Print one JSON document: -o json."),
     **output_option(EVERY_FORMAT),
-    jq=_text("--jq", "EXPR", "Print what this jq expression makes of the JSON."),
-    raw=_flag("--raw", "With --jq, print texts without quotes.", "-r"),
+    jq=_text("--jq", "EXPR", "Filter the JSON with this jq expression."),
+    raw=_flag("--raw", "With --jq, print strings without quotes.", "-r"),
     utc=_flag("--utc", "Show times in UTC instead of ages."),
     color=_text(
         "--color",
@@ -396,7 +400,7 @@ _SETS["monitor"] = _under(
     timeout=_text(
         "--timeout",
         "DURATION",
-        "How long Redis may take to answer: 5 (seconds), 500ms. [default: 5]",
+        "How long to wait for an answer of Redis: 5 (seconds), 500ms. [default: 5]",
         "-t",
     ),
     version=(

@@ -258,7 +258,7 @@ class Session(Services):
         from asyncmq_cli.output.text import reports
 
         try:
-            with self.out.outcome(lambda: f"done all the same: {reports.summary(report)}"):
+            with self.out.outcome(lambda: f"done anyway: {reports.summary(report)}"):
                 self._print(report, brief=brief)
                 self._print_outcome(report)
         except OutputFailed as exc:
@@ -338,7 +338,7 @@ def _raise_outcome(outcome: RetryOutcome | None) -> None:
     if outcome.stopped == "timeout":
         raise WaitTimeout(f"{outcome.left:,} of {outcome.total:,} retried jobs have yet to end")
     if outcome.left:
-        unattended = f"nobody works on {outcome.left:,} retried jobs: {outcome.stopped}"
+        unattended = f"no worker works on {outcome.left:,} retried jobs: {outcome.stopped}"
         raise WaitFailed("no_live_worker", unattended)
 
 

@@ -34,7 +34,7 @@ def require_one(flags: Mapping[str, Any], command_path: str) -> None:
     """Raises UsageProblem for several contexts, of a command that takes one."""
     if wanted(flags):
         raise UsageProblem(
-            f"'{command_path}' takes one context", hint="several are for commands that read, and that end"
+            f"'{command_path}' takes one context", hint="only commands that read and end take several"
         )
 
 
@@ -46,7 +46,7 @@ def _names(flags: Mapping[str, Any]) -> list[str]:
     file = config_file.read(os.environ)
     if "all_contexts" in flags:
         if flags.get("context") or flags.get("redis_url"):
-            raise UsageProblem("--all-contexts goes with neither --context nor --redis-url")
+            raise UsageProblem("--all-contexts cannot be combined with --context or --redis-url")
         names = list(file.contexts)
     else:
         names = [name.strip() for name in flags["context"].split(",") if name.strip()]

@@ -248,7 +248,7 @@ def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
     if not targets.job_ids and targets.queue is None and not chooses:
         raise which_jobs()
     if not chooses and (flags.get("limit") is not None or flags.get("percent") is not None):
-        raise UsageProblem("--limit and --percent go with a filter or --all")
+        raise UsageProblem("--limit and --percent need a filter or --all")
     return chooses
 
 
@@ -271,7 +271,7 @@ def abort_share_of(flags: Mapping[str, Any]) -> float | None:
         return None
     if flags.get("rate") is None:
         raise UsageProblem(
-            "--abort-above goes with --rate",
+            "--abort-above needs --rate",
             hint="without a rate all are retried before the first one ends",
         )
     return percent / 100

@@ -23,5 +23,5 @@ COMMANDS = {
     "ui": "Open an interactive screen: look through queues, jobs and failures, and act on them.",
     "demo": "Try everything on a throw-away Redis with a real AsyncMQ worker in it.",
     "schema": "Print the JSON Schema of a document that --json prints.",
-    "help": "Show how a command is used, as --help after it does.",
+    "help": "Show the help of a command, like --help after it.",
 }

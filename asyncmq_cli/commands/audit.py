@@ -92,12 +92,14 @@ def list_(
     q: TextOption = "",
     limit: LimitOption = None,
     unfolded: Annotated[
-        bool, typer.Option("--all", help="On a terminal, a row for each event, not one for each run of them.")
+        bool,
+        typer.Option("--all", help="On a terminal, one row per event, not one per run of similar events."),
     ] = False,
 ) -> None:
     """List what was done to queues and jobs, by whom and why, newest first. So does 'audit' alone.
 
-    On a terminal, events that differ only in their job are one row. Pipes and JSON have each event.
+    On a terminal, consecutive events that differ only in their job share a row. Pipes and JSON have every
+    event.
 
     \b
     Examples:
@@ -130,7 +132,7 @@ def list_(
 
 AfterOption = Annotated[
     str | None,
-    option("--after", "ID", "Only the events behind the one of this id."),
+    option("--after", "ID", "Only events after the one with this id."),
 ]
 
 
@@ -138,18 +140,18 @@ AfterOption = Annotated[
 def tail(
     session: Session,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with each new event as it is written.")
+        bool, typer.Option("--follow", "-f", help="Keep printing new events as they are written.")
     ] = False,
     lines: Annotated[
         int | None,
         option("--lines", "N", "The last N events, 0 to 500. [default: 10]", callback=whole_number(0)),
     ] = None,
     after: AfterOption = None,
-    interval: Annotated[str, option("--interval", "DURATION", "Time between two looks.")] = "1s",
+    interval: Annotated[str, option("--interval", "DURATION", "Time between two reads.")] = "1s",
 ) -> None:
-    """Print the newest events, the last one at the end, and with --follow each new one.
+    """Print the newest events, oldest first, and with --follow each new one.
 
-    While Redis is away --follow says so, tries again, and goes on behind the last event.
+    While Redis is unreachable, --follow says so, keeps trying, and continues after the last event.
 
     \b
     Examples:
@@ -188,10 +190,10 @@ def _print_one(session: Session, found: AuditEvent | Outage) -> None:
 
 @command(app, "export", formats=("jsonl", "csv"), without=("actor",))
 def export(session: Session, since: SinceOption = None, after: AfterOption = None) -> None:
-    """Print every event, oldest first, with all that it holds, for an archive.
+    """Print every event in full, oldest first, for an archive.
 
-    To go on later, give the id of the last event to --after. A warning says where events were trimmed
-    meanwhile.
+    To continue later, pass the id of the last event to --after. A warning says if events were trimmed in
+    between.
 
     \b
     Examples:
@@ -212,18 +214,17 @@ def export(session: Session, since: SinceOption = None, after: AfterOption = Non
 
 HeadOption = Annotated[
     str | None,
-    option(
-        "--head", "ID:HASH", "Also check that the event of this id and hash, noted earlier, is still there."
-    ),
+    option("--head", "ID:HASH", "Also check that this event, noted earlier, is still in the chain."),
 ]
 
 
 @command(app, "verify", formats=("table", "tsv", "json", "yaml"))
 def verify(session: Session, head: HeadOption = None) -> int:
-    """Check that no event of the trail was edited, removed or put in, by the chain of their hashes.
+    """Check by the hash chain that no event of the trail was edited, removed or inserted.
 
-    Each event holds the hash of the one before. The exit status is 0 if the chain is whole, else 1. What was
-    trimmed is no break. Whoever can write to Redis can make a new chain: note the head elsewhere.
+    Each event holds the hash of the one before. The exit status is 0 if the chain is intact, else 1. Trimmed
+    events are not a break. Whoever can write to Redis can build a new chain: keep the head elsewhere, and
+    check it with --head.
 
     \b
     Examples:

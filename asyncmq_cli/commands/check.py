@@ -130,7 +130,12 @@ WatchOption = Annotated[
 ]
 NotifyOption = Annotated[
     str | None,
-    option("--notify", "URL", "Send a notice of each change here; @FILE holds the URL.", title=_NOTICES),
+    option(
+        "--notify",
+        "URL",
+        "Send a notice of each state change to this URL; @FILE reads the URL from a file.",
+        title=_NOTICES,
+    ),
 ]
 FormatOption = Annotated[
     str | None,
@@ -147,7 +152,8 @@ HoldOption = Annotated[
     option(
         "--for",
         "DURATION",
-        "A trouble counts once it has lasted so long, and is over once it is gone as long. [default: 0s]",
+        "A problem counts once it has lasted this long, and is over once it has been gone this long. "
+        "[default: 0s]",
         title=_NOTICES,
     ),
 ]
@@ -156,7 +162,7 @@ SecretOption = Annotated[
     option(
         "--secret",
         "FILE",
-        "Holds the key with which json is signed, or PagerDuty's integration key.",
+        "File with the key that signs json notices, or with PagerDuty's integration key.",
         title=_NOTICES,
     ),
 ]
@@ -188,7 +194,7 @@ def check(
         ),
     ] = None,
     critical: Annotated[
-        list[str] | None, option("--critical", _PROBE_RANGE, "The same, but critical.", "-c")
+        list[str] | None, option("--critical", _PROBE_RANGE, "Like --warning, but critical.", "-c")
     ] = None,
     where: WhereOption = None,
     quiet: Annotated[
@@ -201,8 +207,8 @@ def check(
     Redis answers; no backlog is without a live worker (critical) or paused (warning); no repeatable is
     overdue; no active job has lost its worker, or was claimed before one of several workers went silent.
 
-    A threshold is WARN, WARN:CRIT or :CRIT, and holds for each queue by itself. Above it (for
-    --min-workers: below it) the state changes; at it, all is well. Wrong usage is 3, too.
+    A threshold is WARN, WARN:CRIT or :CRIT, and applies to each queue separately. The state changes above it
+    (--min-workers: below it), not at it. Wrong usage exits with 3, too.
 
     -w and -c take what monitors write: 10 (alert above it), 10: (below), 10:20 (outside), @10:20 (inside).
 
@@ -222,7 +228,7 @@ def check(
     }
     thresholds |= _ranges(warning or [], critical or [], thresholds)
     if (where is None) is ("matching" in thresholds):
-        raise UsageProblem("--where goes with --max-matching, and --max-matching with --where")
+        raise UsageProblem("--where and --max-matching need each other")
     if where is not None:
         from asyncmq_cli.services.jobs.where import compiled
 

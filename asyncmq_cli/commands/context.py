@@ -20,10 +20,14 @@ from asyncmq_cli.models.contexts import ContextRow, Setting
 
 app = noun(NOUNS["context"])
 
-AnyContextArg = Annotated[
+ContextArg = Annotated[
+    str | None,
+    argument("[NAME]", "Name of a context.", autocompletion=lambda: context_names()),
+]
+CurrentContextArg = Annotated[
     str | None,
     argument(
-        "[NAME]", "Name of a context; the one in force by default.", autocompletion=lambda: context_names()
+        "[NAME]", "Name of a context. [default: the current one]", autocompletion=lambda: context_names()
     ),
 ]
 
@@ -61,8 +65,8 @@ def _row(name: str, file: config_file.ConfigFile, *, in_use: bool) -> ContextRow
 
 
 @command(app, "show", redis=False)
-def show(session: Session, name: AnyContextArg = None) -> None:
-    """Show what holds, and where each setting comes from.
+def show(session: Session, name: CurrentContextArg = None) -> None:
+    """Show the settings in effect, and where each one comes from.
 
     \b
     Examples:
@@ -103,10 +107,10 @@ def _settings(found: configuration.Config) -> Iterator[Setting]:
 @command(app, "use", redis=False)
 def use(
     session: Session,
-    name: AnyContextArg = None,
-    none: Annotated[bool, typer.Option("--none", help="Have no context in use.")] = False,
+    name: ContextArg = None,
+    none: Annotated[bool, typer.Option("--none", help="Use no context.")] = False,
 ) -> None:
-    """Choose the context that holds where no flag and no variable says otherwise.
+    """Choose the context to use where no flag or variable names another.
 
     \b
     Examples:
@@ -124,7 +128,7 @@ def use(
 
 @command(app, "prompt", redis=False)
 def prompt(session: Session) -> None:
-    """Print the name of the context in force, for a shell's prompt; nothing if there is none.
+    """Print the name of the current context, for a shell's prompt; nothing if there is none.
 
     \b
     Example:

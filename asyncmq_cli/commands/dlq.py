@@ -45,7 +45,7 @@ def list_(
     page: PageOption = None,
     size: SizeOption = None,
 ) -> None:
-    """List dead jobs, failed and expired, by time of death, of a queue or of all queues.
+    """List dead jobs (failed and expired) of one queue or all queues, by time of death.
 
     \b
     Examples:
@@ -134,9 +134,9 @@ def retry(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Put dead jobs back into the queue: those named, or all that a filter finds.
+    """Put dead jobs back into the queue, by id or by filter.
 
-    A filter takes failed and expired jobs alike; 'jobs retry' takes one of the two, by --state.
+    A filter selects failed and expired jobs; 'jobs retry' selects one of the two, by --state.
 
     \b
     Examples:
@@ -170,7 +170,7 @@ def remove(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Remove dead jobs and all that belongs to them. Without a backup this cannot be undone.
+    """Remove dead jobs with everything stored about them. Without a backup this cannot be undone.
 
     \b
     Example:

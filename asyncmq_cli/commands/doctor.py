@@ -33,8 +33,8 @@ AnyQueuesArg = Annotated[
     list[str] | None,
     argument(
         "[QUEUE...]",
-        f"Names of queues, all by default; {STDIN_HELP}. A damage code stands for --code, unless a queue has "
-        "that name.",
+        f"Names of queues, all by default; {STDIN_HELP}. A damage code works like --code, unless a queue "
+        "has that name.",
     ),
 ]
 RepairOption = Annotated[bool, typer.Option("--repair", help="Repair what can be repaired without guessing.")]
@@ -42,8 +42,8 @@ SelfOption = Annotated[
     bool,
     typer.Option(
         "--self",
-        help="Look at this installation instead: which program 'asyncmq' is, versions, Redis, rights; of one "
-        "QUEUE, if named.",
+        help="Check this installation instead: which program 'asyncmq' is, versions, Redis, rights (on one "
+        "QUEUE, if given).",
     ),
 ]
 CodeOption = Annotated[
@@ -82,7 +82,7 @@ def doctor(
     names, codes = _queues_and_codes(session, queues or [], _check_codes(code or []))
     if not repair:
         if dry_run or yes or reason is not None:
-            raise UsageProblem("--dry-run, --yes and --reason go with --repair")
+            raise UsageProblem("--dry-run, --yes and --reason need --repair")
         return _report(session, session.doctor.diagnose(names, codes), names, codes)
     if session.out.format == "ndjson":
         raise UsageProblem("--ndjson lists findings; --repair reports with --json")
@@ -97,7 +97,7 @@ def doctor(
 
 def _look_at_self(session: Session, queues: list[str], *, others: bool) -> int:
     if others or len(queues) > 1 or session.out.format == "ndjson":
-        raise UsageProblem("--self goes with one QUEUE and --json, and with nothing else")
+        raise UsageProblem("--self takes one QUEUE and --json, and nothing else")
     _report_self(session, queues[0] if queues else None)
     return 0
 

@@ -32,7 +32,7 @@ EventOption = Annotated[
     option(
         "--event",
         "NAME",
-        f"Only this event, the others are not read; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
+        f"Print this event only, and read nothing else; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
         choices=(*EVENTS, RUNTIME),
     ),
 ]

@@ -18,13 +18,13 @@ app = lone()
 def help_(
     ctx: typer.Context,
     command: Annotated[list[str] | None, argument("[NOUN [VERB]]", "The command to explain.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Explain the global options, too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Also explain the global options.")] = False,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="For programs: all commands with their options, and what they change."),
     ] = False,
 ) -> None:
-    """Show how a command is used, as --help after it does.
+    """Show the help of a command, like --help after it.
 
     \b
     Examples:

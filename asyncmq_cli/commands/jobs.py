@@ -57,15 +57,18 @@ def _sorted_by(times: str, queue: str) -> Any:
         "--sort",
         "ORDER",
         f"newest or oldest first, by {times}; queue: {queue}. "
-        "[default: newest, delayed rows what is due next; with --ndjson: as found, in constant "
-        "memory]",
+        "[default: newest; in a table of delayed jobs, what is due next; with --ndjson: as found, in "
+        "constant memory]",
         choices=SORTS,
     )
 
 
 SortOption = Annotated[
     str | None,
-    _sorted_by("run and creation times", "in its own order (what runs next, what died last), unsorted"),
+    _sorted_by(
+        "run_at or creation time",
+        "in the order of the queue itself (what runs next, what died last), without sorting",
+    ),
 ]
 DeadSortOption = Annotated[str | None, _sorted_by("when they died", "the same as newest")]
 
@@ -84,7 +87,7 @@ def _chosen_by_state(default: str) -> Any:
     return option(
         "--state",
         "STATE",
-        f"With a filter or alone: jobs in this state, as 'jobs list' names it. [default: {default}]",
+        f"Jobs in this state (see 'jobs list'), with or without a filter. [default: {default}]",
         choices=(*JOB_STATES, "all"),
     )
 
@@ -101,7 +104,7 @@ FollowTimeOption = Annotated[
 ]
 FollowIntervalOption = Annotated[
     str,
-    option("--interval", "DURATION", f"Time between two looks; {_LEAST_INTERVAL} s or more. [default: 0.2s]"),
+    option("--interval", "DURATION", f"Time between two reads; {_LEAST_INTERVAL} s or more. [default: 0.2s]"),
 ]
 HitStateOption = Annotated[str | None, _chosen_by_state("waiting")]
 StuckStateOption = Annotated[str | None, _chosen_by_state("active")]
@@ -128,7 +131,7 @@ def list_(
     page: PageOption = None,
     size: SizeOption = None,
 ) -> None:
-    """List the jobs that are in one state, of a queue or of all queues.
+    """List the jobs in one state, of one queue or of all queues.
 
     \b
     Examples:
@@ -199,7 +202,7 @@ def show(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
 
 @command(app, "tree", "queues")
 def tree(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -> None:
-    """Draw the family of a job: what it waits for, and what waits for it, with their states.
+    """Draw a job's dependencies as a tree: what it waits for and what waits for it, with states.
 
     \b
     Example:
@@ -229,8 +232,8 @@ def follow(
 ) -> None:
     """Print each change of state of these jobs as it happens, until all have ended.
 
-    The exit status is 0 if all have completed, 1 if one has not, 124 when the time is up. A state that lasts
-    shorter than the interval may be missed. A filter chooses among the jobs that are there now.
+    The exit status is 0 if all completed, 1 if one did not, 124 after --timeout. A state shorter than
+    --interval may be missed. A filter selects from the jobs that exist at the start.
 
     \b
     Examples:
@@ -274,10 +277,10 @@ def retry(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Put dead jobs back into the queue: those named, or all that a filter finds.
+    """Put dead jobs back into the queue, by id or by filter.
 
-    A filter takes failed jobs, with --state expired those that expired; 'dlq retry' takes both. With --set or
-    --unset the jobs named are edited by the same step, and 'jobs restore' takes both back while they wait.
+    A filter selects failed jobs, or with --state expired the expired ones; 'dlq retry' selects both. --set
+    and --unset edit jobs given by id in the same step; 'jobs restore' undoes both while the jobs wait.
 
     \b
     Examples:
@@ -357,7 +360,7 @@ def run_now(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Let delayed jobs wait at once instead of when they are due: those named, or all that a filter finds.
+    """Run delayed jobs now: put them into the waiting set before they are due, by id or by filter.
 
     \b
     Examples:
@@ -383,7 +386,7 @@ def rerun(
 ) -> None:
     """Run completed or cancelled jobs again: add a copy of each under a new id.
 
-    Nothing is undone that the first run did. Failed jobs are run again by 'jobs retry'.
+    What the first run did is not undone. For failed jobs, use 'jobs retry'.
 
     \b
     Example:
@@ -410,7 +413,8 @@ def requeue(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Make stuck jobs wait again: active ones whose worker is gone, and those that no worker would find.
+    """Put stuck jobs back into the queue: active ones whose worker is gone, and jobs that no worker would
+    find.
 
     AsyncMQ does not store which worker runs a job. A job that may still be running is requeued only with
     --force, and runs twice if it is. A filter selects active jobs unless --state names another state.
@@ -440,7 +444,7 @@ def remove(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Remove jobs and all that belongs to them. Without a backup this cannot be undone.
+    """Remove jobs with everything stored about them. Without a backup this cannot be undone.
 
     \b
     Examples:
@@ -468,11 +472,11 @@ def edit(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Edit the arguments and options of jobs that wait, are delayed or dead. They stay where they are.
+    """Edit the arguments and options of waiting, delayed or dead jobs. They stay where they are.
 
-    Without --set and --unset, a single job is opened in $VISUAL or $EDITOR as JSON, secrets included, and
-    what was changed is shown before it is stored. The backup, or the audit event of a job of up to 64 KiB,
-    keeps the job as it was; 'jobs restore' takes the edit back as long as the job is as the edit left it.
+    Without --set and --unset, a single job opens in $VISUAL or $EDITOR as JSON, secrets included; the
+    difference is shown before it is stored. The backup, or for a job of up to 64 KiB the audit event, keeps
+    the job as it was: 'jobs restore' undoes the edit, unless the job has changed since.
 
     \b
     Examples:
@@ -500,10 +504,10 @@ def restore(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Put removed jobs back where they were, all of a backup or those named, or take edits back.
+    """Put removed jobs back where they were, all of a backup or some by id, or undo edits.
 
-    An existing job is never overwritten. A restored job may run again. An edit without a backup is taken back
-    by its audit event, as long as the job is as the edit left it.
+    An existing job is never overwritten. A restored job may run again. An edit without a backup is undone
+    by its audit event, unless the job has changed since.
 
     \b
     Examples:

@@ -65,7 +65,7 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
 def record(session: Session) -> None:
     """Add one snapshot to the history, for cron. Prints nothing.
 
-    Of several runs within two seconds only the first adds one; the others succeed, too.
+    Of several runs within two seconds only the first adds one; the others succeed and do nothing.
 
     \b
     Example:
@@ -82,7 +82,7 @@ def history(
         option(
             "--limit",
             "N",
-            "At most so many, 1 to 500. [default: 120; with --since: all]",
+            "At most N snapshots, 1 to 500. [default: 120; with --since: all]",
             callback=whole_number(),
         ),
     ] = None,
@@ -155,23 +155,23 @@ def serve(
         ),
     ] = "127.0.0.1:9808",
     interval: Annotated[
-        str, option("--interval", "DURATION", "Time between two looks at Redis; 1s or more.")
+        str, option("--interval", "DURATION", "Time between two reads of Redis; 1s or more.")
     ] = "30s",
     web_config: Annotated[
         str | None,
         option(
             "--web-config",
             "FILE",
-            "TLS and passwords (bcrypt) for those who ask, in the form that Prometheus' exporters share.",
+            "File with TLS settings and bcrypt passwords, in the format of Prometheus' exporters.",
         ),
     ] = None,
     no_record: NoRecordOption = False,
 ) -> None:
     """Serve metrics to Prometheus, until a signal ends it. Adds snapshots to the history.
 
-    /metrics has the text format or OpenMetrics, /healthz says that the process lives, /readyz whether Redis
-    could be read. A scrape shows the last look and never causes one. While Redis is away the metrics say
-    asyncmq_up 0, and it is tried again. SIGTERM ends it with status 143.
+    /metrics has the text format or OpenMetrics, /healthz says that the process runs, /readyz whether Redis
+    could be read. A scrape returns the last read and never starts one. While Redis is unreachable, asyncmq_up
+    is 0 and the exporter keeps trying. SIGTERM ends it with status 143.
 
     \b
     Examples:

@@ -16,8 +16,8 @@ def overview(session: Session) -> None:
     """Show what is wrong and why, and all queues, on one screen.
 
     First the problems that check finds, the worst first, each with a command that shows more. Then the most
-    frequent causes of failure, by the latest 100 dead jobs of a queue, in the 20 queues where most have died
-    in the last hour (dlq groups reads all). Then the queues, those in trouble first, workers and latest jobs.
+    frequent causes of failure, from the latest 100 dead jobs of each of the 20 queues with most deaths in the
+    last hour (dlq groups reads all). Then the queues, those in trouble first, workers and latest jobs.
 
     \b
     Examples:

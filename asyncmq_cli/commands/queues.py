@@ -46,7 +46,7 @@ GlobsArg = Annotated[
 ]
 SortOption = Annotated[
     str | None,
-    option("--sort", "COLUMN", "By this column, as --fields names it; -COLUMN: the largest first."),
+    option("--sort", "COLUMN", "Sort by this column of --fields; -COLUMN: largest first."),
 ]
 
 
@@ -56,7 +56,7 @@ CleanedStateOption = Annotated[
     option(
         "--state",
         "STATE",
-        "Jobs in this state, as 'jobs list' names it; active ones are refused.",
+        "Jobs in this state (see 'jobs list'); active is refused.",
         choices=JOB_STATES,
     ),
 ]
@@ -185,8 +185,7 @@ def pause(
 ) -> None:
     """Pause queues: workers finish the jobs that they run and take no new ones.
 
-    With --for Redis itself ends the pause, whether or not anybody looks. A pause that is there already stays
-    as it is.
+    With --for, Redis itself ends the pause: nothing has to keep running. An existing pause stays as it is.
 
     \b
     Examples:
@@ -231,7 +230,9 @@ def resume(
 def drain(
     session: Session,
     queue: QueueArg,
-    include_delayed: Annotated[bool, typer.Option("--include-delayed", help="The delayed jobs too.")] = False,
+    include_delayed: Annotated[
+        bool, typer.Option("--include-delayed", help="Also remove the delayed jobs.")
+    ] = False,
     backup: BackupOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
@@ -239,7 +240,8 @@ def drain(
 ) -> None:
     """Remove all waiting jobs of a queue. Without a backup this cannot be undone.
 
-    A job that a worker takes meanwhile is left to it, and reported. Jobs enqueued after the start stay.
+    A job that a worker takes in the meantime is left to the worker, and reported. Jobs enqueued after the
+    start stay.
 
     \b
     Examples:
@@ -286,16 +288,16 @@ def clean(
 def obliterate(
     session: Session,
     queue: QueueArg,
-    force: Annotated[bool, typer.Option("--force", help="Also while jobs are active.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Remove it even while jobs are active.")] = False,
     backup: BackupOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Remove a queue and everything of it: jobs, definitions, marks and its counter.
+    """Remove a queue with its jobs, definitions, marks and counter.
 
-    Refused while jobs are active. On a terminal its name has to be typed. A run that ends early has removed
-    a part; another one goes on with the rest. A producer or worker that is still there makes the queue anew.
+    Refused while jobs are active. On a terminal you confirm by typing its name. If a run ends early, run it
+    again to remove the rest. A producer or worker that is still running creates the queue again.
 
     \b
     Examples:
@@ -314,9 +316,9 @@ def forget(
     dry_run: DryRunOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", hidden=True)] = False,
 ) -> None:
-    """Take emptied queues out of every list. Nothing but the counter of the waiting set may be left of one.
+    """Remove emptied queues from all lists. Nothing may be left of them but the counter of the waiting set.
 
-    AsyncMQ never deletes that counter. A queue that is used again is there again.
+    AsyncMQ never deletes that counter. A queue that is used again is listed again.
 
     \b
     Example:

@@ -56,7 +56,7 @@ CountArg = Annotated[
 ]
 _RUNS_SHOWN = 5
 ReplaceOption = Annotated[
-    str | None, option("--replace", "ID", "Remove the definition of this id in the same step.")
+    str | None, option("--replace", "ID", "Remove the definition with this id in the same step.")
 ]
 ByTaskOption = Annotated[str | None, option("--task", "NAME", "The task, if only one definition has it.")]
 

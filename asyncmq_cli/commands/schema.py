@@ -29,7 +29,8 @@ NameArg = Annotated[
 def schema(session: Session, name: NameArg = None) -> None:
     """Print the JSON Schema of a document that --json prints.
 
-    Without NAME, list all schemas. One that is printed holds those that it refers to. Redis is not asked.
+    Without NAME, list all schemas. A schema is printed together with those that it refers to. Does not
+    connect to Redis.
 
     \b
     Examples:

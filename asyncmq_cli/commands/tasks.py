@@ -23,17 +23,17 @@ _USUAL_SPAN = 10.0
 _DRAWN_EVERY = 1.0
 ForOption = Annotated[
     str | None,
-    option("--for", "DURATION", "How long to look. [default: 10s; on a terminal until q or Ctrl-C]"),
+    option("--for", "DURATION", "How long to watch. [default: 10s; on a terminal until q or Ctrl-C]"),
 ]
 TaskArg = Annotated[str, argument("TASK", "Name of the task, whole.")]
 
 
 @command(app, "list", "queues", "filters", "list", "secrets")
 def list_(session: Session, queue: AnyQueueArg = None) -> None:
-    """Count the jobs of each task: those that wait, run and died, and which share of the ended ones failed.
+    """Count the jobs of each task (waiting, active, dead), and show which share of the finished ones failed.
 
-    A state of at most 2,500 jobs is read whole. Of a larger one a random sample is read, and its counts are
-    estimates, within 2 % of the size of the state 19 times of 20; a note says which.
+    A state of at most 2,500 jobs is read whole. Of a larger one a random sample is read: its counts are
+    estimates, within 2 % of the size of the state at 95 % confidence, and a note says which.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
 
 @command(app, "show", "queues", "filters", "secrets")
 def show(session: Session, name: TaskArg) -> None:
-    """Show one task: its jobs by state, and how long its dead jobs took from the last attempt to the death.
+    """Show one task: its jobs by state, and for its dead jobs the time from the last attempt to the death.
 
     \b
     Example:
@@ -78,9 +78,9 @@ def show(session: Session, name: TaskArg) -> None:
 def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> None:
     """Watch which tasks keep the workers busy, and how long their jobs run.
 
-    The active jobs are looked at every 50 ms: of a task this gives its share of the time that all jobs run,
-    and the durations of the jobs that end meanwhile. Shorter ones are seen by chance: < 50 ms. On a terminal
-    the table is refreshed until q or Ctrl-C, else it is printed once after --for.
+    The active jobs are read every 50 ms. This gives each task's share of the time that all jobs run, and the
+    durations of the jobs that end meanwhile. Jobs under 50 ms are seen by chance and shown as < 50 ms. On a
+    terminal the table is refreshed until q or Ctrl-C, else it is printed once after --for.
 
     \b
     Examples:

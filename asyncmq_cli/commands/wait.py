@@ -70,12 +70,12 @@ def wait(
 ) -> None:
     """Wait until a queue is empty, or until jobs have ended.
 
-    The jobs are those named, or those that a filter finds when the wait begins. On a terminal and with
+    Name the jobs by id, or by a filter; the filter is evaluated once, at the start. On a terminal and with
     --output jsonl, each change of their states is printed as it is seen.
 
-    The exit status is 0 when the goal is reached; 1 as soon as it cannot be: a job has failed or is gone, the
-    queue is paused, or it has had no live worker for the heartbeat TTL; 124 when the wait timed out. Delayed
-    jobs that are not due do not count.
+    The exit status is 0 when the goal is reached; 1 as soon as it cannot be reached: a job has failed or is
+    gone, the queue is paused, or it has had no live worker for the heartbeat TTL; 124 when the wait timed
+    out. Delayed jobs that are not due do not count.
 
     \b
     Examples:
@@ -91,7 +91,10 @@ def wait(
         raise UsageProblem("ids and a filter exclude each other", hint="give one or the other")
     goal = goal or ("drained" if job_ids is None and not by_filter else "job")
     if (goal == "job") != (bool(job_ids) or by_filter):
-        raise UsageProblem("ids and --for job go together", hint="asyncmq wait QUEUE --for job ID…")
+        raise UsageProblem(
+            "--for job needs ids or a filter, and these need --for job",
+            hint="asyncmq wait QUEUE --for job ID…",
+        )
     options = _options(patience, interval, keep_waiting)
     with progress.of_waiting(session.out, queue) as watch:
         if job_ids or by_filter:

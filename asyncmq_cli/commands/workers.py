@@ -76,7 +76,7 @@ def list_(
 ) -> None:
     """List workers by their heartbeats: healthy, aging past two thirds of the TTL, stale past it.
 
-    Ages are measured by the clock of Redis where possible. A worker whose clock differs is named.
+    Ages are measured by the clock of Redis where possible. A warning names workers whose clock differs.
 
     \b
     Examples:

@@ -147,7 +147,7 @@ class _Parser:
         scheme = _SCHEME.match(url)
         if scheme is None:
             self.refuse(
-                "it is of an unknown kind", "it starts with redis://, rediss://, unix:// or redis-sentinel://"
+                "its scheme is unknown", "it starts with redis://, rediss://, unix:// or redis-sentinel://"
             )
         if _UNSAFE.search(url):
             self.refuse("it holds a control character", ENCODE)
@@ -230,7 +230,7 @@ class _Parser:
             host = ipv6["address"] + (f"%{ipv6['zone']}" if ipv6["zone"] else "")
         if not (_is_ipv6(host) if ipv6 is not None else _HOST.fullmatch(host) and len(host) < 254):
             self.refuse(
-                "its host is not one",
+                "its host name is not valid",
                 f"an IPv6 address stands in brackets, other names are written as xn--…; {ENCODE}",
             )
         return host, int(port) if colon else None

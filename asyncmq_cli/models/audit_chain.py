@@ -147,7 +147,7 @@ class _Reading:
         elif link.id == expected.id:
             is_whole = link.hash == expected.hash
             if not is_whole:
-                self._report.add("edited", link.id, "its hash is another than that of what was written")
+                self._report.add("edited", link.id, "its hash does not match its content")
             self._follow(link, expected.number, is_whole=is_whole)
         else:
             if expected.number > (link.number or 0):
@@ -184,10 +184,10 @@ class _Reading:
 
     def _insert(self, link: Link) -> None:
         if link.number is None:
-            text = "it has no place in the chain: written by hand, or by a release without one"
+            text = "it is not part of the chain: written by hand, or by a release without the chain"
             self._report.add("unchained", link.id, text)
         else:
-            self._report.add("forged", link.id, "it was put in: the event after it follows another")
+            self._report.add("forged", link.id, "it was inserted: the next event follows a different one")
 
     def _miss(self, expected: Head, count: int) -> None:
         self._report.add("removed", expected.id or None, _gone(count), count)

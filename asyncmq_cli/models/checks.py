@@ -83,7 +83,7 @@ PROBES = (
     ProbeKind(
         "paused",
         "paused with a backlog of {}",
-        "The same jobs in a paused queue, which is not unattended then.",
+        "The same jobs in a paused queue, which then does not count as unattended.",
         always=Threshold(warning=0),
     ),
     ProbeKind(
@@ -135,7 +135,7 @@ PROBES = (
     ),
     ProbeKind(
         "running",
-        "one is active for {}",
+        "one has been active for {}",
         "Time since the claim of the job that has been active longest.",
         "--max-running",
         is_duration=True,

@@ -38,7 +38,7 @@ class ReadOnly(AdminError):
     code = "read_only"
 
     def __init__(self, by: str) -> None:
-        super().__init__(f"this may only look: {by} allows no change", hint=None, details={"by": by})
+        super().__init__(f"refused: {by} allows no change", hint=None, details={"by": by})
 
 
 class TooManyChanges(AdminError):
@@ -82,8 +82,8 @@ class Guard:
         """Raises NotConfirmed."""
         name = self.rules.context
         raise NotConfirmed(
-            f"this would {deed} on {name}, which wants its name confirmed",
-            hint=f"--confirm {name} does so; --dry-run shows what would be done",
+            f"this would {deed} on {name}, which must be confirmed by its name",
+            hint=f"--confirm {name} confirms it; --dry-run shows what would be done",
         )
 
     def require_writable(self) -> None:

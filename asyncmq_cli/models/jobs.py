@@ -62,7 +62,7 @@ class Job:
     def _without_large_values(self) -> Job:
         values = (self.record or {}).items()
         record = {name: value if _is_small(value) else NOT_SHOWN for name, value in values}
-        why = "the job is not shown whole: with those before it, it is too large for one page"
+        why = "the job is not shown whole: together with the jobs before it, it is too large for one page"
         return replace(self, record=record, problem=self.problem or why, size=0, text=None)
 
     @property

@@ -55,7 +55,7 @@ def ask(name: str, python: str) -> Application:
         )
     if not found["is_redis"]:
         raise UsageProblem(
-            f"the settings {name} use the backend {found['backend']}, and this tool knows Redis alone",
+            f"the settings {name} use the backend {found['backend']}, but this tool supports only Redis",
             hint="AsyncMQ's own CLI works with other backends",
         )
     return Application(of_arguments(found, name), found["heartbeat_ttl"], found["stalled_check_interval"])
@@ -79,7 +79,7 @@ def _answer(name: str, python: str) -> dict[str, Any]:
         with process.stdout:
             printed = drain(process.stdout.fileno(), _MOST, WITHIN)
     except OSError as exc:
-        raise UsageProblem(f"the settings {name} were given up: {exc.strerror}") from exc
+        raise UsageProblem(f"gave up on the settings {name}: {exc.strerror}") from exc
     finally:
         # With whatever it started.
         with suppress(ProcessLookupError, PermissionError):

@@ -29,9 +29,7 @@ def open_file(path: str) -> IO[bytes]:
     opening.start()
     opening.join(_PATIENCE)
     if not opened:
-        raise OSError(
-            errno.ETIMEDOUT, f"nobody has begun to write into this FIFO within {_PATIENCE:g} s", path
-        )
+        raise OSError(errno.ETIMEDOUT, f"nothing was written to this FIFO within {_PATIENCE:g} s", path)
     return opened[0]
 
 
@@ -59,7 +57,7 @@ def drain(descriptor: int, most: int, seconds: float) -> bytes:
     found, until = bytearray(), time.monotonic() + seconds
     while True:
         if not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
-            raise OSError(errno.ETIMEDOUT, f"it does not end within {seconds:g} s")
+            raise OSError(errno.ETIMEDOUT, f"it did not end within {seconds:g} s")
         try:
             piece = os.read(descriptor, 65536)
         except BlockingIOError:

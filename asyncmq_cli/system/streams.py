@@ -101,7 +101,7 @@ def lines_of_stdin() -> list[bytes]:
             left -= len(line)
             if left < 0 or (len(line) == _LONGEST_LINE and not line.endswith(b"\n")):
                 raise UsageProblem(
-                    "standard input has too much to be a list of names",
+                    "standard input is too large for a list of names",
                     hint="one name a line, each of less than 1 MiB, and 256 MiB in all",
                 )
             lines.append(line.rstrip(b"\n"))

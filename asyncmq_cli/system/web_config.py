@@ -56,7 +56,7 @@ class WebSettings:
                 self._config = load(self._path)
                 self._stamps = _stamps(self._config.files)
             except UsageProblem as exc:
-                self._warn(f"{exc.message}; the settings before that change hold on")
+                self._warn(f"{exc.message}; the settings from before that change stay in effect")
         return self._config
 
     def admits(self, name: str, password: bytes) -> bool:
@@ -148,7 +148,7 @@ def _context(path: Path, settings: Mapping[str, Any]) -> ssl.SSLContext:
             raise _wrong(path, f"{name} is not one of {', '.join(known)}")
     authority = settings.get("client_ca_file")
     if (authority is None) is not (clients == "NoClientCert"):
-        raise _wrong(path, "client_ca_file goes with a client_auth_type that verifies certificates")
+        raise _wrong(path, "client_ca_file needs a client_auth_type that verifies certificates")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[version]
     try:

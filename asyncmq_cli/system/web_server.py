@@ -34,7 +34,7 @@ def address_of(text: str) -> tuple[str, int]:
     if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535:
         raise UsageProblem(f"{text!r} is not an address", hint="such as 127.0.0.1:9808, [::1]:9808 or :9808")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise UsageProblem(f"{text!r} is not an address", hint=f"[{host}]:{port} is one of IPv6")
+        raise UsageProblem(f"{text!r} is not an address", hint=f"write an IPv6 address as [{host}]:{port}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

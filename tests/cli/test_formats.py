@@ -152,7 +152,7 @@ def test_without_the_package_jq_the_error_names_the_extra(cli: Run, monkeypatch:
     [
         ("queues list --json -o yaml", "--json and --output exclude each other"),
         ("queues list --jq . -o csv", "--jq and -o csv exclude each other"),
-        ("queues list --raw", "--raw goes with --jq"),
+        ("queues list --raw", "--raw needs --jq"),
         ("queues list --header --ndjson", "--ndjson and --header exclude each other"),
         ("check -o csv", "'csv' is not one of table, json, jsonl, yaml"),
         ("-o name queues show mail", "'name' is not one of table, wide, tsv, csv, json, jsonl, yaml"),

@@ -138,7 +138,7 @@ def test_how_long_jobs_wait_and_run(server: PrivateRedis, client: redis.Redis, c
     client.hset("queue:mail:active", "runs", repr(now - 3600))
     for option, words in (
         ("--max-oldest", "the oldest has waited 1h"),
-        ("--max-running", "one is active for 1h"),
+        ("--max-running", "one has been active for 1h"),
     ):
         assert [cli("check", option, text).code for text in ("2h", "30m", "30m:2h", "10m:30m")] == [
             0,

@@ -513,7 +513,7 @@ def test_junk_on_the_channel_is_warned_of_and_passed_over(server: PrivateRedis, 
         for junk in (b"\xff\xfe", b"[1]", b'{"data": 1}', b"", b'{"event": "later", "ts": "x"}'):
             client.publish(CHANNEL, junk)
         assert tail.event()["data"] == {"event": "later", "data": None, "ts": None, "time": None}
-        assert tail.error().startswith("warning: something was published on asyncmq:events that is no event")
+        assert tail.error().startswith("warning: a message on asyncmq:events is not an event")
 
 
 def test_secrets_in_what_is_published_are_not_shown(server: PrivateRedis, client: redis.Redis) -> None:

@@ -251,5 +251,5 @@ def test_a_worker_that_writes_meanwhile_is_kept(
         return forget(self, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Changes, "forget_worker", late)
-    assert "has written meanwhile" in cli("workers", "forget", "ghost-00", "--yes").stderr
+    assert "sent a heartbeat meanwhile" in cli("workers", "forget", "ghost-00", "--yes").stderr
     assert b"ghost-00" in heartbeats(client)

@@ -80,7 +80,7 @@ def test_what_the_values_are_is_told_where_a_shell_can(shell: Shell, mail: None)
     shell.tab("asyncmq jobs ", presses=2)
     assert all(verb in shell.offered for verb in ("list", "show", "retry", "remove", "cancel"))
     if shell.name != "bash":
-        assert "Remove jobs and all that belongs to them." in shell.offered
+        assert "Remove jobs with everything stored about them." in shell.offered
 
 
 def test_files_are_completed_by_the_shell(shell: Shell) -> None:

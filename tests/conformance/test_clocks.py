@@ -53,7 +53,7 @@ def test_a_worker_whose_clock_differs_is_healthy_and_its_jobs_are_not_lost(
         for args in ([], ["--repair", "--code", "active_lost", "--yes"]):
             told = cli("doctor", QUEUE, *args, "--json")
             assert (told.code, told.json["findings"]) == (0, [])
-            assert "no active job of the queue is called lost" in told.stderr
+            assert "no active job of the queue counts as lost" in told.stderr
         assert client.hgetall(f"queue:{QUEUE}:active") == claims
 
 

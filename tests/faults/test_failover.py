@@ -76,7 +76,7 @@ def test_what_the_old_primary_confirmed_and_did_not_pass_on_is_made_again() -> N
             watched.kill(old)
         out, err = running.communicate(timeout=90)
         assert running.returncode == 0, err
-        assert "changes had not reached the new primary, and are made again" in err
+        assert "changes had not reached the new primary and are repeated" in err
         assert json.loads(out)["succeeded"] == JOBS
         with watched.client(new) as client:
             assert client.zcard("queue:mail:waiting") == JOBS

@@ -108,7 +108,7 @@ def test_a_replica_that_keeps_up_is_read_without_a_word(
         ({"master_link_status": "up", "master_last_io_seconds_ago": "3"}, None),
         (
             {"master_link_status": "up", "master_last_io_seconds_ago": "21"},
-            "heard nothing of its primary for 21 s",
+            "heard nothing from its primary for 21 s",
         ),
         ({"master_link_status": "down", "master_link_down_since_seconds": "90"}, "lost its primary for 90 s"),
         ({"master_link_status": "down", "master_link_down_since_seconds": "-1"}, "lost its primary: "),

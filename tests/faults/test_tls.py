@@ -139,8 +139,8 @@ def test_tls_on_one_side_only_is_named(
     """Whichever side it is. A plain Redis waits for the end of what it takes for a command."""
     args = COMMANDS[name]
     result = tool(proxy.url.replace("rediss:", "redis:"), *args)
-    assert_refused(args, result, "redis_unreachable", "it speaks TLS there")
+    assert_refused(args, result, "redis_unreachable", "that port uses TLS")
     with Proxy(server.socket) as plain:
         result = tool(plain.url.replace("redis:", "rediss:"), "--timeout", "1", *args)
-    assert_refused(args, result, "redis_unreachable", "it speaks without TLS there")
+    assert_refused(args, result, "redis_unreachable", "that port does not use TLS")
     keyspace.assert_untouched()

@@ -92,7 +92,7 @@ def test_what_was_sent_is_told_though_the_next_jobs_cannot_be_looked_for(
     result = cli("jobs", "retry", QUEUE, *JOBS, "--json")
     if isinstance(problem, KeyError):
         # A fault of our own is told, and nothing is left half sent.
-        assert result.code == 1 and "this is a fault of asyncmq-cli" in result.stderr
+        assert result.code == 1 and "this is a bug in asyncmq-cli" in result.stderr
     else:
         code = 130 if isinstance(problem, KeyboardInterrupt) else 3
         assert (result.code, result.json["succeeded"], result.json["failed"]) == (code, 50, 0)

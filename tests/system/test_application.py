@@ -145,7 +145,9 @@ def test_an_application_that_does_not_end_is_given_up(app: Path, monkeypatch: py
     monkeypatch.setenv("PYTHONPATH", str(app))
     monkeypatch.setattr(application, "WITHIN", 0.5)
     began = time.monotonic()
-    with pytest.raises(UsageProblem, match=r"slow:Settings were given up: it does not end within 0\.5 s"):
+    with pytest.raises(
+        UsageProblem, match=r"gave up on the settings slow:Settings: it did not end within 0\.5 s"
+    ):
         application.ask("slow:Settings", sys.executable)
     assert time.monotonic() - began < 30
 

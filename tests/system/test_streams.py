@@ -180,7 +180,7 @@ def test_a_change_that_cannot_be_reported_says_how_many_were_made(
     assert result.code == 1
     (line,) = result.stderr.splitlines()
     assert "cannot write to standard output: No space left on device" in line
-    assert "done all the same: Retried 200 of 200" in line
+    assert "done anyway: Retried 200 of 200" in line
 
 
 def test_a_change_that_failed_keeps_its_status_where_nothing_can_be_written(
@@ -288,7 +288,7 @@ def test_endless_input_is_no_list_of_ids(server: PrivateRedis, dead: redis.Redis
             stderr=subprocess.PIPE,
         )
         result = result_of((process, b""))
-    assert result.code == 2 and result.stderr.startswith("error: standard input has too much")
+    assert result.code == 2 and result.stderr.startswith("error: standard input is too large")
 
 
 def test_a_reader_that_takes_nothing_keeps_no_command_that_is_terminated(

@@ -57,7 +57,7 @@ def test_an_address_in_use_is_said() -> None:
         ("tls_server_config: {cert_file: no.pem, key_file: no.key}", "cannot be used: No such file"),
         ("tls_server_config: {cert_file: web.yml, key_file: web.yml}", "cannot be used"),
         ("tls_server_config: {cert_file: a, key_file: b, min_version: TLS10}", "min_version is not one of"),
-        ("tls_server_config: {cert_file: a, key_file: b, client_ca_file: c}", "client_ca_file goes with"),
+        ("tls_server_config: {cert_file: a, key_file: b, client_ca_file: c}", "client_ca_file needs"),
         ("tls_server_config: 5", "tls_server_config is not a mapping"),
         ("basic_auth_users: [a]", "not a mapping"),
         ("basic_auth_users: {ada: secret}", "the password of 'ada' is not a bcrypt hash"),

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 FromStdinArg = Annotated[
     str | None,
-    argument(
-        "[-]", "Read jobs from standard input, a JSON object a line, with the names of options as keys."
-    ),
+    argument("[-]", "Read jobs from standard input: one JSON object per line, with option names as keys."),
 ]
 OneTaskOption = Annotated[str | None, option("--task", "NAME", "Id of the task to run.")]
 IdOption = Annotated[str | None, option("--id", "ID", "Id of the job, which must be new. [default: a UUID]")]
@@ -76,7 +74,7 @@ def _about_new_queue(session: Session, queue: str, near: Sequence[str], *, yes: 
     if yes or not confirm.can_ask():
         session.out.remark("warning", text)
         return
-    confirm.ask_about(session, [text], "Add to it all the same?", f"add to the new queue {queue!r}")
+    confirm.ask_about(session, [text], "Add to it anyway?", f"add to the new queue {queue!r}")
 
 
 def _job(given: Mapping[str, Any]) -> NewJob:
@@ -119,8 +117,10 @@ def _object(text: bytes) -> dict[str, Any]:
         if name not in _TYPES:
             raise UsageProblem(f"unknown key {name!r}", hint=f"the keys are {', '.join(_TYPES)}")
         if value is not None and (not isinstance(value, _TYPES[name]) or isinstance(value, bool)):
-            raise UsageProblem(f"{name!r} is of the wrong type")
+            raise UsageProblem(f"{name!r} has the wrong type")
     priority, retries = found.get("priority") or 0, found.get("retries") or 0
     if not -MOST_PRIORITY <= priority <= MOST_PRIORITY or retries < 0:
-        raise UsageProblem(f"priority is from -{MOST_PRIORITY} to {MOST_PRIORITY}, and retries from 0")
+        raise UsageProblem(
+            f"priority must be from -{MOST_PRIORITY} to {MOST_PRIORITY}, and retries 0 or more"
+        )
     return found

@@ -82,7 +82,7 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
 
 
 def _note_undo(session: Session, report: ChangeReport) -> None:
-    """How an edit is taken back."""
+    """Say how to undo the edit."""
     first = next(result for result in report.results if result.error is None)
     events = session.audit.of_job(first.queue or "", first.job_id or "", most=1)
     if not events or "was" not in events[0].details:
@@ -91,7 +91,7 @@ def _note_undo(session: Session, report: ChangeReport) -> None:
     others = (
         "" if report.succeeded == 1 else f" of {first.job_id}; 'asyncmq audit list --json' has the other ids"
     )
-    session.out.remark("note", f"{line} takes it back while the job is as it is now{others}")
+    session.out.remark("note", f"{line} undoes the edit{others}, unless the job changes first")
 
 
 def _with_outcome(session: Session, report: ChangeReport, limit: float) -> ChangeReport:

@@ -178,14 +178,14 @@ def _type_name(session: Session, lines: Sequence[str], name: str | None = None) 
         session.out.prompt(["\n"])
         raise interruption(exc, "nothing was changed") from exc
     if answer != name:
-        raise NotConfirmed(f"not confirmed by the name {name!r}; nothing was changed")
+        raise NotConfirmed(f"not confirmed: {name!r} was not typed; nothing was changed")
 
 
 def is_named(session: Session) -> bool:
     """Whether --confirm names the context. Raises NotConfirmed if it names another one."""
     given, name = session.flags.get("confirm"), session.config.context
     if given is not None and given != name:
-        here = f"this is {name}" if name else f"{session.config.shown_url} is no context"
+        here = f"this is {name}" if name else f"{session.config.shown_url} is not a context"
         raise NotConfirmed(f"--confirm names {given!r}, but {here}; nothing was changed")
     return given is not None
 

@@ -22,11 +22,11 @@ SetOption = Annotated[
     option(
         "--set",
         "PATH=VALUE",
-        "Set a value: kwargs.to=a@b.c, args[0]=7. It is JSON, else a text; may be given several times.",
+        "Set a value: kwargs.to=a@b.c, args[0]=7. VALUE is JSON, else a string; may be repeated.",
     ),
 ]
 UnsetOption = Annotated[
-    list[str] | None, option("--unset", "PATH", "Take a value away: kwargs.cc; may be given several times.")
+    list[str] | None, option("--unset", "PATH", "Remove a value: kwargs.cc; may be repeated.")
 ]
 
 
@@ -63,9 +63,9 @@ def edits_of_retry(
 
     edits = parsing.parse(sets, unsets)
     if not edits and backup is not None:
-        raise UsageProblem("--backup goes with --set or --unset")
+        raise UsageProblem("--backup needs --set or --unset")
     if edits and is_by_filter(targets, session.flags):
-        raise UsageProblem("--set and --unset go with ids", hint="they say the same of every job")
+        raise UsageProblem("--set and --unset need ids", hint="they say the same of every job")
     return edits
 
 

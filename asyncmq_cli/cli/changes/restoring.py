@@ -53,7 +53,7 @@ def restore_jobs(
 
     if file is None:
         raise UsageProblem(
-            "what is to be restored? name a backup", hint="--from-audit EVENT takes an edit back without one"
+            "what is to be restored? name a backup", hint="--from-audit EVENT undoes an edit without one"
         )
     rate = parse.rate_of(session.flags)
     if file == STANDARD_INPUT and STANDARD_INPUT in (job_ids or ()):
@@ -128,6 +128,6 @@ def _warn(session: Session, backup: Backup, *, whole: bool) -> None:
     if backup.cut_line is not None:
         session.out.remark(
             "warning",
-            f"line {backup.cut_line:,}, the last of the backup, is cut off and left out; "
-            "a run that was killed while writing it had not removed that job",
+            f"line {backup.cut_line:,}, the last of the backup, is incomplete and was skipped: a run that "
+            "is killed while it writes a line has not removed that job",
         )

@@ -38,7 +38,7 @@ def lines(report: ChainReport, *, utc: bool) -> Iterator[str]:
         yield f"and {report.more_breaks:,} more"
     yield summary(report)
     if report.unchained:
-        yield f"{counted(report.unchained, 'event')} of before there was a chain: nothing is known of them"
+        yield f"{counted(report.unchained, 'event')} are older than the chain: they cannot be verified"
     if report.trimmed:
         yield f"{counted(report.trimmed, 'older event')} trimmed"
     if report.noted:

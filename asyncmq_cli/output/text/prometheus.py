@@ -65,7 +65,7 @@ def _registry(collect: Callable[[], Iterable[Metric]]) -> CollectorRegistry:
 def _of_exporter(state: ExporterState) -> Iterator[Metric]:
     snapshot = state.snapshot
     yield _gauge(
-        "asyncmq_up", "1 when the last look could read Redis, else 0.", [((), int(snapshot is not None))]
+        "asyncmq_up", "1 when the last read of Redis succeeded, else 0.", [((), int(snapshot is not None))]
     )
     yield from _of_rows(None if snapshot is None else snapshot.stats)
     if snapshot is not None:
@@ -74,7 +74,7 @@ def _of_exporter(state: ExporterState) -> Iterator[Metric]:
     if state.looked_at is not None:
         yield _gauge(
             "asyncmq_exporter_last_look_timestamp_seconds",
-            "When the last look that could read Redis ended.",
+            "When the last successful read of Redis ended.",
             [((), state.looked_at)],
         )
 
@@ -168,13 +168,13 @@ def _counters(state: ExporterState) -> Iterator[Metric]:
         ((tuple(map(redact_text, labels)), count) for labels, count in state.deaths.items()),
         ("queue", "task", "cause"),
     )
-    yield _counter("asyncmq_exporter_looks", "Number of looks at Redis.", [((), state.looks)])
+    yield _counter("asyncmq_exporter_looks", "Number of reads of Redis.", [((), state.looks)])
     yield _counter(
-        "asyncmq_exporter_look_failures", "Number of looks that could not read Redis.", [((), state.failures)]
+        "asyncmq_exporter_look_failures", "Number of reads of Redis that failed.", [((), state.failures)]
     )
     yield _counter(
         "asyncmq_exporter_redis_seconds",
-        "Time in seconds that looks have waited for replies of Redis.",
+        "Time in seconds that reads have waited for replies of Redis.",
         [((), state.redis_seconds)],
     )
 

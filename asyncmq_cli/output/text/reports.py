@@ -94,9 +94,7 @@ def _obliterated(report: ChangeReport) -> str:
     if whole is None:
         if not gone:
             return "Nothing was done"
-        return (
-            f"Removed {counted(len(gone), 'job')}; the queue is still there, and another run goes on with it"
-        )
+        return f"Removed {counted(len(gone), 'job')}; the queue still exists: run it again to remove the rest"
     states = Counter(result.state or "" for result in gone)
     what = kinds(states) if report.dry_run and gone else counted(len(gone), "job")
     return escape(f"{_words(report)} queue {whole.queue}: {', '.join(filter(None, (what, whole.note)))}")

@@ -73,4 +73,4 @@ def quantile(row: TopTask, part: float) -> str | None:
 def top_footer(report: TopReport) -> str:
     seen = sum(row.seen for row in report.tasks)
     what = "job" if seen == 1 else "jobs"
-    return f"{seen:,} {what} seen in {report.seconds:.1f} s, by {report.looks:,} looks"
+    return f"{seen:,} {what} seen in {report.seconds:.1f} s, in {report.looks:,} reads"

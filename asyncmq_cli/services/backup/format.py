@@ -171,7 +171,7 @@ def read_line(line: bytes) -> tuple[str, JobDump | QueuePart | JobEdit] | Outcom
 def _edit(data: Mapping[str, Any]) -> JobEdit:
     place = data.get("place")
     if place not in PLACES:
-        raise BadLine("its 'place' is none of a job")
+        raise BadLine("its 'place' is not a place of jobs")
     before, after = (_texts(data, name) for name in ("before", "after"))
     return JobEdit(_bytes(data, "queue"), _bytes(data, "id"), place, before, after, _letter(data))
 
@@ -198,7 +198,7 @@ def _texts(data: Mapping[str, Any], name: str) -> Texts:
 def _part(data: Mapping[str, Any]) -> QueuePart:
     name, elements = data["part"], _list(data, "elements")
     if not isinstance(name, str) or name not in PLURALS:
-        raise BadLine("its 'part' is none of a queue")
+        raise BadLine("its 'part' is not a part of a queue")
     if not all(isinstance(each, list) and len(each) == 2 for each in elements):
         raise BadLine("its 'elements' are not pairs")
     pairs = tuple((_raw(first, "elements"), _raw(second, "elements")) for first, second in elements)
@@ -241,7 +241,7 @@ def _raw(value: Any, name: str) -> bytes:
 def _flag(data: Mapping[str, Any], name: str) -> bool:
     value = data.get(name)
     if not isinstance(value, bool):
-        raise BadLine(f"its {name!r} is neither true nor false")
+        raise BadLine(f"its {name!r} is not true or false")
     return value
 
 

@@ -36,7 +36,7 @@ class NoFile(UsageProblem):
 
     def __init__(self) -> None:
         super().__init__(
-            "--backup needs the name of a file, and - is not one",
+            "--backup needs a file name, not -",
             hint="a backup must be on disk before anything is removed; a file called - is ./-",
         )
 
@@ -49,7 +49,7 @@ class BackupFailed(AdminError):
     def __init__(self, path: str, problem: OSError) -> None:
         super().__init__(
             f"cannot write the backup {path!r}: {problem.strerror or problem}",
-            hint="no job was removed that is not in it",
+            hint="only jobs that are in it were removed",
             details={"backup": path},
         )
 

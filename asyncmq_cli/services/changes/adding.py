@@ -194,5 +194,5 @@ def require_custom_id(job_id: str) -> None:
         raise ChangeRefused(
             "job_id_reserved",
             f"{job_id[:60]!r} cannot be the id of a new job",
-            hint=f"AsyncMQ takes no id of digits alone and none with ':'; at most {_MOST_ID} characters",
+            hint=f"an id must not be digits only, nor contain ':', and has at most {_MOST_ID} characters",
         )

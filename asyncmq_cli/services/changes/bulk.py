@@ -145,7 +145,7 @@ class JobRunner(Runner):
             for queue, job_id in again:
                 self.backup.record_outcome(queue or "", removed=[], kept=[job_id or ""])
         if lost:
-            self.store.warn(f"{len(lost):,} changes had not reached the new primary, and are made again")
+            self.store.warn(f"{len(lost):,} changes had not reached the new primary and are repeated")
         tried = {(result.queue, result.job_id) for result in self.results}
         return replace(
             selection,

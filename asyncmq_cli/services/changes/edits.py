@@ -62,12 +62,12 @@ def _path(text: str, option: str) -> tuple[tuple[Step, ...], str]:
         place = found.end()
     if not steps or not isinstance(steps[0], str):
         raise UsageProblem(
-            f"{option} {text!r} begins with no field of a job",
+            f"{option} {text!r} does not begin with a field of a job",
             hint="such as kwargs.to, args[0] or max_retries",
         )
     if steps[0] in FIXED:
         raise UsageProblem(
-            f"{option} {text!r}: {steps[0]} says where a job is, and is not edited",
+            f"{option} {text!r}: {steps[0]} says where a job is, and cannot be edited",
             hint="retry, cancel, remove and run-now move jobs",
         )
     return tuple(steps), text[place:]
@@ -128,7 +128,7 @@ def _apply(holder: Any, edit: Edit) -> None:
 
 
 def _nowhere(edit: Edit, step: Step) -> ChangeRefused:
-    return ChangeRefused("no_such_path", f"{edit.text!r} leads nowhere in the job: there is no {step!r}")
+    return ChangeRefused("no_such_path", f"{edit.text!r} is not in the job: there is no {step!r}")
 
 
 def editable(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def difference(record: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Edi
     """The edits that turn the editable fields of a record into these. Raises UsageProblem for any other."""
     for name in wanted:
         if name in FIXED:
-            raise UsageProblem(f"{name!r} says where a job is, and is not edited; nothing was changed")
+            raise UsageProblem(f"{name!r} says where a job is, and cannot be edited; nothing was changed")
     edits = [
         Edit(name, (name,), value)
         for name, value in wanted.items()

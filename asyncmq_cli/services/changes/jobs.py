@@ -157,7 +157,7 @@ class JobChangeService:
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             edit = edited(location, _applying(edits))
             _keep_replaced(attempt, location, edit, edits, request)
-            note = None if edit.before != edit.after else "nothing changes in it"
+            note = None if edit.before != edit.after else "it would not change"
             return self._store.changes.edit(edit, attempt.draft()), note
 
         details = _of_edits(edits)
@@ -375,7 +375,7 @@ def _keep_replaced(
         raise ChangeRefused(
             "edit_too_large",
             f"job {location.id!r} has {edit.before.size:,} bytes, more than an audit event keeps of an edit",
-            hint="--backup FILE keeps it, so that the edit can be taken back",
+            hint="--backup FILE keeps it, so that the edit can be undone",
         )
     attempt.details["was"] = kept_in_event(edit)
 

@@ -60,7 +60,7 @@ class OutcomeService:
                         break
                     time.sleep(min(_INTERVAL, limit - waited))
         except KeyboardInterrupt as exc:
-            error = interruption(exc, "the jobs were retried all the same")
+            error = interruption(exc, "the jobs were retried anyway")
         except (AdminError, WrongType) as exc:
             error = exc
         return self._outcome(states, stopped, error, time.monotonic() - started)

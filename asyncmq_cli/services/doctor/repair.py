@@ -193,8 +193,8 @@ class _Run(JobRunner):
             retry_while_busy(lambda: once(attempt))
             times = len(found.members)
             if self.dry_run:
-                return f"{found.code}: it is stored {times} times, and would be once"
-            return f"{found.code}: it was stored {times} times, and is once now"
+                return f"{found.code}: it is stored {times} times; one would be kept"
+            return f"{found.code}: it was stored {times} times; one was kept"
 
         self._try(attempt, change)
 

@@ -213,7 +213,7 @@ class _Compiler:
         field = FIELDS.get(str(first))
         if field is not None:
             if steps:
-                self._fail(rest[0].start_pos, f"{first} is a {field.kind}, and has no parts")
+                self._fail(rest[0].start_pos, f"{first} is a {field.kind}, it has no parts")
             return _Operand(first.start_pos, field.kind, field.read, is_stored=field.is_stored)
         name = str(first)
         path = tuple(steps)
@@ -247,7 +247,7 @@ class _Compiler:
                 return datetime.fromisoformat(token.replace("Z", "+00:00")).timestamp()
             return seconds(str(token))
         except (ValueError, OverflowError):
-            self._fail(token.start_pos, f"{str(token)!r} is no date")
+            self._fail(token.start_pos, f"{str(token)!r} is not a date")
         except UsageProblem as exc:
             self._fail(token.start_pos, exc.message, exc.hint)
 
@@ -265,7 +265,7 @@ class _Compiler:
 
     def _matched(self, left: _Operand, right: _Operand, *, is_match: bool) -> Expression:
         if not isinstance(right.literal, str):
-            self._fail(right.place, "a pattern is a text", "such as =~ '^mail'")
+            self._fail(right.place, "a pattern must be a string", "such as =~ '^mail'")
         try:
             pattern = re.compile(right.literal)
         except (re.error, RecursionError) as exc:

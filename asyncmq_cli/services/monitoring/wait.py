@@ -273,7 +273,7 @@ class _Wait:
         except RedisProblem as exc:
             if exc.code == "redis_timeout":
                 longer = "asyncmq --timeout N wait … gives it longer, or "
-                exc.hint = f"{longer if allowed == self._timeout else ''}find out what holds the server up"
+                exc.hint = f"{longer if allowed == self._timeout else ''}find out what blocks the server"
             raise
 
     def _failure(self, goal: Goal, reading: GoalReading) -> AdminError | None:

@@ -129,7 +129,7 @@ class WorkerService:
                 queue, worker_id, entries, attempt.draft()
             ):
                 raise ChangeRefused(
-                    "worker_wrote", f"worker {worker_id!r} has written meanwhile; nothing was changed"
+                    "worker_wrote", f"worker {worker_id!r} sent a heartbeat meanwhile; nothing was changed"
                 )
             return None
 

@@ -131,7 +131,7 @@ def _on_adding(definition: Mapping[str, Any], found: Found, *, paused: bool) -> 
 
 
 def _made_one(found: Found) -> str | None:
-    return f"it was stored {len(found.members)} times, and is once now" if len(found.members) > 1 else None
+    return f"it was stored {len(found.members)} times; one was kept" if len(found.members) > 1 else None
 
 
 def each(

@@ -38,7 +38,7 @@ def next_runs(definition: Mapping[str, Any], now: float, count: int = 5) -> list
     """
     runs = list(islice(runs_after(definition, now), count))
     if not runs and "cron" in definition:
-        raise InvalidSchedule(f"{definition['cron']!r} never comes")
+        raise InvalidSchedule(f"{definition['cron']!r} never runs")
     if not runs:
         raise InvalidSchedule(f"the interval {definition['every']!r} is too long")
     return runs

@@ -210,8 +210,8 @@ def _of_command(words: tuple[str, ...]) -> str:
             printed = drain(process.stdout.fileno(), MAX_PASSWORD, COMMAND_WITHIN)
         status = process.wait(COMMAND_WITHIN)
     except (OSError, subprocess.TimeoutExpired) as exc:
-        why = getattr(exc, "strerror", None) or f"it does not end within {COMMAND_WITHIN:g} s"
-        raise UsageProblem(f"{name} was given up: {why}") from exc
+        why = getattr(exc, "strerror", None) or f"it did not end within {COMMAND_WITHIN:g} s"
+        raise UsageProblem(f"gave up on {name}: {why}") from exc
     finally:
         with suppress(ProcessLookupError):
             process.kill()

@@ -33,10 +33,10 @@ def provider(setting: str, user: str | None) -> CredentialProvider:
     if kind == "azure" and not names:
         return _Reporting(kind, _entra())
     if kind not in _AWS or len(names) != 2 or not all(names):
-        raise UsageProblem(f"credentials cannot be {setting!r}", hint=f"they are {FORMS}")
+        raise UsageProblem(f"credentials cannot be {setting!r}", hint=f"choose from {FORMS}")
     if user is None:
         raise UsageProblem(
-            f"credentials = {setting!r} need a user", hint="it stands in the URL: rediss://USER@HOST"
+            f"credentials = {setting!r} need a user", hint="put it into the URL: rediss://USER@HOST"
         )
     return _Reporting(kind, _Iam(user, *names, kind=kind))
 

@@ -60,9 +60,9 @@ class RuntimeEvents:
         try:
             body = loads(data)
         except CorruptData as exc:
-            self._warn(f"something was published on {EVENTS_CHANNEL.decode()} that is no event: {exc}")
+            self._warn(f"a message on {EVENTS_CHANNEL.decode()} is not an event: {exc}")
             return None
         if not isinstance(body, dict) or "event" not in body:
-            self._warn(f"something was published on {EVENTS_CHANNEL.decode()} that is no event")
+            self._warn(f"a message on {EVENTS_CHANNEL.decode()} is not an event")
             return None
         return RuntimeEvent(str(body["event"]), body.get("data"), as_number(body.get("ts")))

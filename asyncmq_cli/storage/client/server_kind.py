@@ -67,7 +67,7 @@ def replica_doubt(info: Mapping[str, str]) -> str | None:
         return f"it has lost its primary{ago}: data may be outdated"
     quiet = info.get("master_last_io_seconds_ago", "0")
     if quiet.isdigit() and int(quiet) > _QUIET_SECONDS:
-        return f"it has heard nothing of its primary for {quiet} s: data may be outdated"
+        return f"it has heard nothing from its primary for {quiet} s: data may be outdated"
     return None
 
 

@@ -39,14 +39,14 @@ def trouble(exc: BaseException, address: Address, seconds: float) -> tuple[str, 
         return None
     within = min(seconds, PROBED_WITHIN)
     if address.uses_tls and _answers(address, within, tls=False):
-        return "it speaks without TLS there", "for a port without TLS the URL starts with redis://"
+        return "that port does not use TLS", "use redis:// instead of rediss://"
     if not address.uses_tls and _answers(address, within, tls=True):
-        return "it speaks TLS there", "for a port with TLS the URL starts with rediss://"
+        return "that port uses TLS", "use rediss:// instead of redis://"
     hung_up = any(isinstance(cause, ssl.SSLError | ConnectionError) for cause in causes_of(exc))
     if hung_up and address.uses_tls and "ssl_certfile" not in address.options:
         # Since TLS 1.3 a server refuses only behind the handshake, and often by hanging up.
         return (
-            "it hung up behind the TLS handshake",
+            "it closed the connection after the TLS handshake",
             "if it wants a client certificate, ssl_certfile=FILE and ssl_keyfile=FILE name it",
         )
     return None

@@ -173,7 +173,7 @@ def _homeless(raw: RawJob, status: str) -> str | None:
             return None
         return "it waits for no other job, but is in no place where a worker would look for it"
     home = _HOMES.get(status)
-    return None if home is None else f"it is called {status}, but is not in the {NAMES[home]}"
+    return None if home is None else f"its state is {status}, but it is not in the {NAMES[home]}"
 
 
 def _raw(piece: Piece, i: int, place: str | None, score: float | None) -> RawJob:

@@ -121,7 +121,7 @@ class WorkerReader:
         more = f", and {len(differing) - 1:,} more clocks differ" if len(differing) > 1 else ""
         self._warn(
             f"queue {queue!r}: the clock of worker {first.id!r} is {offset_in_words(offset)} the server's"
-            f"{more}: no active job of the queue is called lost"
+            f"{more}: no active job of the queue counts as lost"
             + (f" (or their heartbeat_ttl is not {first.ttl:g} s)" if offset < 0 else "")
         )
 

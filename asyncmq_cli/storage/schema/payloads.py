@@ -94,7 +94,7 @@ def _decoded(payload: bytes, most: int | None) -> Arguments:
     except CorruptData as exc:
         return {}, f"the job is damaged: {exc}", 0
     if found is None:
-        why = "the job's arguments are not shown: with those before them they are too large for one page"
+        why = "the job's arguments are not shown: with those before them, they are too large for one page"
         return dict.fromkeys(PAYLOAD_FIELDS, NOT_SHOWN), why, 0
     fields, size = found
     return fields, None, size

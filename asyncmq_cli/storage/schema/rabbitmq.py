@@ -37,7 +37,7 @@ def describe(names: Sequence[str]) -> str:
     """The message about such queues."""
     shown = ", ".join(repr(name) for name in names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
     which = f"queue {shown} is" if len(names) == 1 else f"queues {shown} are"
-    return f"{which} of AsyncMQ's RabbitMQ backend: the jobs are in RabbitMQ, Redis holds only notes on them"
+    return f"{which} of AsyncMQ's RabbitMQ backend: the jobs are in RabbitMQ, Redis has metadata only"
 
 
 def is_internal(name: bytes) -> bool:

@@ -69,7 +69,7 @@ def _snapshot(fields: Mapping[bytes, bytes]) -> MetricsSnapshot:
         raise CorruptData("it has no time")
     data = loads(fields.get(b"snapshot", b""))
     if not isinstance(data, dict):
-        raise CorruptData("it is no JSON object")
+        raise CorruptData("it is not a JSON object")
     counts = {name: _count(data, name) for name in _COUNTS}
     return MetricsSnapshot(timestamp=timestamp, avg_duration=as_number(data.get("avg_duration")), **counts)
 

@@ -159,7 +159,7 @@ def test_standard_output_is_no_place_for_a_backup(
     refused = run(noun, "remove", QUEUE, FAILED, "--yes", "--backup", "-")
     assert (refused.code, refused.stdout) == (2, "")
     assert refused.stderr == (
-        "error: --backup needs the name of a file, and - is not one\n"
+        "error: --backup needs a file name, not -\n"
         "hint: a backup must be on disk before anything is removed; a file called - is ./-\n"
     )
     assert (library.dump(client), list(tmp_path.iterdir())) == (before, [])

@@ -341,7 +341,7 @@ def test_a_last_line_that_was_cut_off_is_left_out_and_told(
     file.write_bytes(whole + whole.replace(b"one", b"new")[:size])
     result = cli("jobs", "restore", str(file), "--yes", "--json")
     assert (result.code, result.json["succeeded"]) == (0, 3)
-    assert "line 5, the last of the backup, is cut off" in json.loads(result.stderr)["warning"]["message"]
+    assert "line 5, the last of the backup, is incomplete" in json.loads(result.stderr)["warning"]["message"]
 
 
 @pytest.mark.parametrize("path", ["/nonexistent/backup", "/"])

@@ -99,7 +99,7 @@ def test_where_nobody_works_it_ends_at_once(client: redis.Redis, cli: Run) -> No
     assert result.code == 1
     assert result.stderr.splitlines() == [
         "note: Retried 2: 2 waiting: no live worker serves it",
-        "error: nobody works on 2 retried jobs: no live worker serves it",
+        "error: no worker works on 2 retried jobs: no live worker serves it",
     ]
     assert client.zcard(f"queue:{QUEUE}:waiting") == 2, "they are retried all the same"
 
@@ -129,7 +129,7 @@ def test_ctrl_c_ends_the_wait_and_the_change_is_reported(server: PrivateRedis) -
         terminal.send(signal.SIGINT)
         assert terminal.end() == 130
         assert "Retried job long in mail" in terminal.text
-        assert "the jobs were retried all the same" in terminal.text
+        assert "the jobs were retried anyway" in terminal.text
 
 
 def test_a_dry_run_does_not_wait_and_an_id_is_no_duration(cli: Run) -> None:

@@ -145,9 +145,9 @@ def test_a_clean_terminal_says_so(server: PrivateRedis, client: redis.Redis) -> 
         (4, (QUEUE, "nope"), "no queue named 'nope'"),
         (2, ("--code", "waiting_unlistd"), "did you mean waiting_unlisted?"),
         (2, ("--code", "zzz"), "choose from waiting_unlisted"),
-        (2, ("--yes",), "go with --repair"),
-        (2, ("--dry-run",), "go with --repair"),
-        (2, ("--reason", "x"), "go with --repair"),
+        (2, ("--yes",), "need --repair"),
+        (2, ("--dry-run",), "need --repair"),
+        (2, ("--reason", "x"), "need --repair"),
         (2, ("--repair", "--ndjson"), "--json"),
         (5, ("--repair",), "this would make 8 repairs on unix://"),
         (1, ("--repair", "--dry-run"), "paused_backlog left"),
@@ -244,7 +244,7 @@ def test_repeatables_are_told_with_their_task_and_audited_with_their_definition(
     screen = on_terminal("doctor", "--code", "repeatable_duplicate", url=server.url, columns=100)
     assert sum(line.endswith("  app.digest") for line in screen.lines) == 2
     dry = cli("doctor", "--repair", "--dry-run")
-    assert dry.stdout.count("repeatable_duplicate: it is stored 2 times, and would be once") == 2
+    assert dry.stdout.count("repeatable_duplicate: it is stored 2 times; one would be kept") == 2
     assert cli("doctor", "--repair", "--yes").code == 0
     told = [event["details"]["job_def"]["args"] for event in library.events(client)]
     assert sorted(told) == [[1], [2]]

@@ -68,7 +68,7 @@ def test_a_removal_leaves_nothing(members: list[Member], note: str | None) -> No
 
 def test_a_schedule_that_never_comes_cannot_be_resumed() -> None:
     never = member(paused=True, cron="0 0 31 2 *")
-    with pytest.raises(ChangeRefused, match="never comes") as refused:
+    with pytest.raises(ChangeRefused, match="never runs") as refused:
         plans.resuming(found(never), NOW)
     assert refused.value.code == "schedule_invalid"
 

@@ -86,4 +86,4 @@ def test_an_unreadable_default_file_is_a_warning(tmp_path: Path) -> None:
     with PrivateRedis() as server:
         result = run_tool("queues", "list", url=server.url, env={"XDG_CONFIG_HOME": str(tmp_path)})
     assert result.code == 0
-    assert result.stderr.startswith("warning: the configuration file is passed over: ")
+    assert result.stderr.startswith("warning: the configuration file is ignored: ")

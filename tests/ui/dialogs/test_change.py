@@ -50,7 +50,7 @@ def test_what_is_refused_is_said_and_nothing_is_changed(server: PrivateRedis, to
 def test_a_run_that_may_only_look_asks_nothing(server: PrivateRedis, town: redis.Redis) -> None:
     async def story(stage: Stage) -> None:
         await stage.press("p")
-        await stage.sees("error: this may only look: --read-only allows no change")
+        await stage.sees("error: refused: --read-only allows no change")
 
     play(server.url, story, read_only=True)
     assert events(town) == []
