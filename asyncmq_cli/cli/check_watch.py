@@ -52,7 +52,7 @@ def options_of(
     key = "" if secret is None else _line_of(secret)
     if form == "pagerduty" and not key:
         raise UsageProblem(
-            "--format pagerduty needs --secret FILE", hint="the file holds the integration key"
+            "--format pagerduty needs a key file by --secret", hint="the file holds the integration key"
         )
     if form == "slack" and key:
         raise UsageProblem("--format slack takes no --secret")

@@ -218,7 +218,7 @@ def test_what_is_no_url_is_refused_and_not_shown(url: str) -> None:
         (["--for", "2m"], "need --watch"),
         (["--watch", "0.5s"], "--watch must be at least 1 seconds"),
         (["--watch", "5s", "--format", "slack"], "need --notify"),
-        (["--watch", "5s", "--format", "pagerduty"], "needs --secret FILE"),
+        (["--watch", "5s", "--format", "pagerduty"], "needs a key file by --secret"),
         (["--watch", "5s", "--notify", "@/nonexistent/url"], "cannot read '/nonexistent/url'"),
         (["--watch", "5s", "--json"], "prints no documents"),
     ],

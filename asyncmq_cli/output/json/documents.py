@@ -29,7 +29,7 @@ QUEUE_KEYS = (*(each.name for each in dataclasses.fields(QueueStats) if each.nam
 
 
 def version(own: str) -> Document:
-    """The versions that a fault report needs; `redis` is the client library, `asyncmq` null where it is not
+    """The versions that a bug report needs; `redis` is the client library, `asyncmq` null where it is not
     installed."""
     import platform
     from importlib import metadata
