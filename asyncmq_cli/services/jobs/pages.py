@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from asyncmq_cli.models.jobs import Job, page_within
-from asyncmq_cli.models.values import DEAD_STATES, in_parts
+from asyncmq_cli.models.values import in_parts
 from asyncmq_cli.services.jobs.lookup import holding, in_each
 from asyncmq_cli.storage.read.lists import KEYS_AT_A_TIME, PLACES, SortKey
 
@@ -72,13 +72,9 @@ def _of_one(
     found: int | None = None
     if wanted.sort == "queue":
         jobs = _within(store, lists.in_order(queue, state, wanted.start, wanted.size))
-    elif wanted.sort == "newest" and state in DEAD_STATES:
-        keys, found = lists.newest_dead(queue, state, wanted.end)
-        jobs = _within(store, lists.by_keys(queue, keys[wanted.start :]))
     else:
-        counted = _Counted(lists.sort_keys(queue, state))
-        jobs = _within(store, lists.by_keys(queue, _best(counted, wanted)[wanted.start :]))
-        found = counted.total
+        keys, found = lists.best(queue, state, wanted.end, newest=wanted.sort == "newest")
+        jobs = _within(store, lists.by_keys(queue, keys[wanted.start :]))
     if found is not None:
         return jobs, found, True
     total, is_exact = lists.at_most(queue, state)
@@ -131,14 +127,10 @@ def _keys_of(
 ) -> tuple[list[SortKey], int | None]:
     """The keys of a queue that may be on the page, and how many jobs there are, None where that was not
     seen."""
-    lists = store.jobs
+    lists, newest = store.jobs, wanted.sort == "newest"
     if state == "dlq":
-        newest = wanted.sort == "newest"
         return lists.by_death(queue, wanted.end, last_first=newest, bound=bound), lists.count(queue, "dlq")
-    if wanted.sort == "newest" and state in DEAD_STATES:
-        return lists.newest_dead(queue, state, wanted.end, *([] if bound is None else [bound]))
-    counted = _Counted(lists.sort_keys(queue, state))
-    return _best(counted, wanted), counted.total
+    return lists.best(queue, state, wanted.end, newest=newest, bound=bound)
 
 
 def _in_turn(

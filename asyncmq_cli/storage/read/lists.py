@@ -16,8 +16,6 @@ letter is the job as it died, so its record is not read; all other jobs come fro
 
 from __future__ import annotations
 
-import heapq
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -51,6 +49,7 @@ _ENDED: frozenset[bytes | None] = frozenset({b"completed", b"cancelled"})
 CLOCKS_DIFFER = 300.0
 """Seconds by which a worker's clock may be behind a producer's."""
 _OF_ONE_SCORE = 64
+_SORTED_AT_ONCE = 1000
 _SIZED = ("waiting", "delayed", "dlq", "active")
 _SIZED_AT_A_TIME = 500
 """Queues whose sizes are asked for in one round trip."""
@@ -171,34 +170,30 @@ class JobLists:
     def sort_keys(self, queue: str, state: str) -> Iterator[SortKey]:
         """The sort key of each job of a state: by `run_at`, else `created_at`, else `timestamp`."""
         for piece, found in self._in_state(QueueKeys(queue), state, None, whole=False):
-            yield from _sort_keys(piece, found)
+            for i, time in enumerate(_times(piece)):
+                yield _sort_key(piece, found, i, time)
 
-    def newest_dead(
-        self, queue: str, state: str, count: int, floor: float = -math.inf
+    def best(
+        self, queue: str, state: str, count: int, *, newest: bool, bound: float | None = None
     ) -> tuple[list[SortKey], int | None]:
-        """The newest `failed` or `expired` jobs, and the total number if all were read. Those that are older
-        than `floor` may be missing.
+        """The first `count` sort keys of a state, newest or oldest first, and the total number if all were
+        read. Those that are worse than `bound` may be missing.
 
-        A job dies after it was created. So, reading the last dead first, the reading may stop once no
-        earlier death can be that of a newer job.
+        A job dies after it was created. So, reading the last dead first, the search for the newest dead may
+        stop once no earlier death can be that of a newer job.
         """
         keys = QueueKeys(queue)
-        top: list[SortKey] = []
-        total = 0
-        source = pieces.by_rank(self._redis, keys, "dlq", 0, last_first=True)
-        for piece in source:
+        found = _Best(count, bound, newest=newest)
+        if not newest or state not in DEAD_STATES:
+            for page in self._in_state(keys, state, None, whole=False):
+                found.add(*page)
+            return found.keys(), found.total
+        for piece in pieces.by_rank(self._redis, keys, "dlq", 0, last_first=True):
             piece.states = scan.hash_get(self._redis, keys.states, piece.ids)
-            earliest = piece.scores[-1]
-            chosen, found = _of_dead(state, (piece, [("dlq", score) for score in piece.scores]))
-            total += len(chosen.ids)
-            # A death meanwhile moves the ranks, and the last of the piece before comes again. What has no id
-            # may have the same key as another.
-            before = {key for key in top if key.id}
-            top = heapq.nlargest(count, [*top, *(k for k in _sort_keys(chosen, found) if k not in before)])
-            least = max(floor, top[-1].time) if len(top) == count else floor
-            if least > earliest + CLOCKS_DIFFER:
-                return top, None
-        return top, total
+            found.add(*_of_dead(state, (piece, [("dlq", score) for score in piece.scores])))
+            if found.bound is not None and found.bound > piece.scores[-1] + CLOCKS_DIFFER:
+                return found.keys(), None
+        return found.keys(), found.total
 
     def by_death(
         self, queue: str, count: int, *, last_first: bool, bound: float | None = None
@@ -527,7 +522,41 @@ def _claims(client: redis.Redis, keys: QueueKeys) -> Iterator[tuple[float, bytes
             yield since, name, claim
 
 
-def _sort_keys(piece: Piece, found: Sequence[Found]) -> Iterator[SortKey]:
+class _Best:
+    """The newest, or the oldest, of the jobs that are added. `bound` is the time of the last of them once
+    there are enough; of worse ones no key is made."""
+
+    def __init__(self, count: int, bound: float | None, *, newest: bool) -> None:
+        self._count = count
+        self._newest = newest
+        self._kept: list[SortKey] = []
+        # A long list is sorted now and then.
+        self._most = count if count < _SORTED_AT_ONCE else count + max(_SORTED_AT_ONCE, count // 8)
+        self.bound = bound
+        self.total = 0
+
+    def add(self, piece: Piece, found: Sequence[Found]) -> None:
+        self.total += len(piece.ids)
+        times, bound = _times(piece), self.bound
+        chosen: Sequence[int] = range(len(times))
+        if bound is not None:
+            chosen = [i for i, time in enumerate(times) if (time >= bound if self._newest else time <= bound)]
+        self._kept += (_sort_key(piece, found, i, times[i]) for i in chosen)
+        if chosen and len(self._kept) >= self._most:
+            self.keys()
+
+    def keys(self) -> list[SortKey]:
+        kept = sorted(self._kept, reverse=self._newest)
+        # What moves while it is read may come twice. What has no id may have the same key as another.
+        kept = [key for i, key in enumerate(kept) if not key.id or not i or key != kept[i - 1]]
+        self._kept = kept[: self._count]
+        if len(self._kept) == self._count > 0:
+            self.bound = self._kept[-1].time
+        return self._kept
+
+
+def _times(piece: Piece) -> list[float]:
+    """By which the jobs are sorted."""
     times: Sequence[float | None] = sort_times(piece.records) if piece.records else [None] * len(piece.ids)
     if piece.members and None in times:
         # A member without a record is the job.
@@ -535,6 +564,9 @@ def _sort_keys(piece: Piece, found: Sequence[Found]) -> Iterator[SortKey]:
             of_member if of_record is None else of_record
             for of_record, of_member in zip(times, sort_times(piece.members), strict=True)
         ]
-    for i, (name, time, (place, score)) in enumerate(zip(piece.ids, times, found, strict=True)):
-        size = sum(map(len, piece.bodies(i)))
-        yield SortKey(time or 0.0, to_text(name), place or "", score or 0.0, size)
+    return [time or 0.0 for time in times]
+
+
+def _sort_key(piece: Piece, found: Sequence[Found], i: int, time: float) -> SortKey:
+    place, score = found[i]
+    return SortKey(time, to_text(piece.ids[i]), place or "", score or 0.0, sum(map(len, piece.bodies(i))))

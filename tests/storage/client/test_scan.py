@@ -70,7 +70,7 @@ def test_lists_of_large_jobs_are_read_in_parts(client: redis.Redis) -> None:
     lists = JobLists(client)
     assert [job.id for job in lists.in_order("mail", "dlq")] == NAMES[::-1]
     assert sorted(job.id for job in lists.in_state("mail", "failed")) == NAMES
-    found, total = lists.newest_dead("mail", "failed", 24)
+    found, total = lists.best("mail", "failed", 24, newest=True)
     assert ([key.id for key in found], total) == (NAMES[::-1], 24)
     assert [job.id for job in lists.by_keys("mail", found)] == NAMES[::-1]
 
