@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.failures import FailureGroup
     from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.services.changes.edits import Edit
     from asyncmq_cli.ui.dialogs.change import ChangeDialog
 
 EVERY = 2.0
@@ -40,9 +41,7 @@ _PAST = 1800.0
 _KEYS = """\
 Everywhere
 Up, Down     or k, j; Page Up, Page Down, Home (g), End (G)
-Esc          back, or close
-:, Ctrl-P    palette: what can be done here, and the command lines that do it
-?            these keys
+:, Ctrl-P    palette: what can be done here, by command lines too
 Ctrl-Z       to the shell; fg comes back
 q, Ctrl-C    quit"""
 
@@ -123,6 +122,8 @@ class OperatorApp(App[None]):
         self._poller = poller
         self._poll_lane = Lane(session)
         self._hurry = asyncio.Event()
+        self._listens = False
+        """Whether signals come through the loop."""
 
     def on_mount(self) -> None:
         self.push_screen(Home())
@@ -166,6 +167,26 @@ class OperatorApp(App[None]):
     def hurry(self) -> None:
         """Read all queues now."""
         self._hurry.set()
+
+    def edited(self, record: dict[str, Any]) -> tuple[list[Edit], list[str]]:
+        """What a person makes of a job in an editor, to which the terminal is lent. Raises UsageProblem."""
+        from asyncmq_cli.cli.changes.editing import by_hand
+
+        loop = asyncio.get_running_loop()
+        # Ctrl-C is the editor's.
+        is_handled = self._listens and loop.remove_signal_handler(signal.SIGINT)
+        before = signal.signal(signal.SIGINT, lambda number, frame: None)
+        try:
+            with self._lent():
+                return by_hand(record)
+        finally:
+            signal.signal(signal.SIGINT, before)
+            if is_handled:
+                loop.add_signal_handler(signal.SIGINT, self.end_by, signal.SIGINT)
+
+    def _lent(self) -> AbstractContextManager[None]:
+        driver = self._driver
+        return self.suspend() if driver is not None and driver.can_suspend else nullcontext()
 
     def open_queue(self, queue: str) -> None:
         """Show the jobs of a queue."""
@@ -211,6 +232,10 @@ class OperatorApp(App[None]):
         else:
             self.exit()
 
+    def listens(self) -> None:
+        """Signals come through the loop from now on."""
+        self._listens = True
+
     def change_ended(self) -> None:
         """A change has come to its end."""
         self.running = None
@@ -228,7 +253,7 @@ class OperatorApp(App[None]):
 def opened(session: Session, every: float = EVERY) -> OperatorApp:
     """The application, with a first look at all queues: an error here means a wrong address, and is reported
     like that of any command. Raises RedisProblem."""
-    reader = session.poller(workers=True, latest=True, trouble=True, again=True)
+    reader = session.poller(workers=True, latest=False, trouble=True, again=True)
     poller = Poller(session.store, reader.read, reader.reset)
     first = poller.first()
     trend = LongTrend(session.metrics.past(since=_PAST))
@@ -265,4 +290,5 @@ async def _until_left(app: OperatorApp, before: Mapping[int, Any]) -> None:
         # What is ignored from the start, as SIGHUP under nohup, stays so.
         if handler not in (None, signal.SIG_IGN):
             loop.add_signal_handler(number, app.end_by, number)
+    app.listens()
     await app.run_async()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import redis
+from rich.cells import cell_len
 from rich.console import Console
 from textual import events
 from textual.pilot import Pilot
@@ -34,7 +35,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}")
 _EPOCH = re.compile(r"\b17\d{8}\.\d+")
 _PLACE = re.compile(r"unix:///\S+?\?db=\d|unix:///[^\s›]+")
 _FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-_PATIENCE = 60.0
+_PATIENCE = 30.0
 _ROUNDS = 3
 """A key that opens a dialog takes three rounds of messages: the key, the screen, its focus."""
 
@@ -102,6 +103,14 @@ class Stage:
         for key in keys:
             self.app.simulate_key(key)
             await self.settle()
+
+    async def click(self, text: str) -> None:
+        """Click on what is on the screen; once more where that has only chosen the row."""
+        lines = self.text.splitlines()
+        (y,) = [at for at, line in enumerate(lines) if text in line][:1]
+        x = cell_len(lines[y][: lines[y].index(text)]) + 1
+        await self.pilot.click(offset=(x, y))
+        await self.settle()
 
     async def settle(self) -> None:
         """Until every widget has dealt with its messages, and with those that came of them."""

@@ -100,7 +100,7 @@ def test_keys_are_answered_while_redis_is_silent(server: PrivateRedis, productio
     play(server.url, story, timeout="60")
 
 
-def test_the_screen_asks_redis_what_overview_watch_asks(
+def test_the_screen_asks_redis_no_more_than_overview_watch(
     server: PrivateRedis, production: redis.Redis
 ) -> None:
     """The bench measures further rounds: how often something is read again depends on how long it took."""
@@ -118,4 +118,7 @@ def test_the_screen_asks_redis_what_overview_watch_asks(
         session.poller(workers=True, latest=True, trouble=True, again=True).read()
         session.metrics.past(since=1800.0)
 
-    assert calls(opened) == calls(watch)
+    ours, theirs = calls(opened), calls(watch)
+    # Nor the latest jobs, which its first page does not show.
+    assert set(ours) <= set(theirs)
+    assert all(ours[name] <= theirs[name] for name in ours), (ours, theirs)

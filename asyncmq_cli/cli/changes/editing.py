@@ -71,15 +71,28 @@ def edits_of_retry(
 
 def _by_editor(session: Session, queue: str, job_id: str, options: ChangeOptions) -> list[Edit]:
     """The edits that a person makes in $VISUAL or $EDITOR; none if nothing was changed."""
+    if not confirm.can_ask():
+        raise UsageProblem("--set or --unset is missing, and there is no terminal for an editor")
+    edits, lines = by_hand(session.job_changes.editable(queue, job_id))
+    if not edits:
+        session.out.remark("note", "nothing was changed")
+        return []
+    if not (options.yes or options.dry_run):
+        confirm.ask_about(
+            session, lines, f"Edit job {job_id} in {queue}?", f"edit job {job_id!r} in {queue!r}"
+        )
+    return edits
+
+
+def by_hand(record: dict[str, Any]) -> tuple[list[Edit], list[str]]:
+    """The edits that a person makes to the editable fields of a job in $VISUAL or $EDITOR, and their lines as
+    a diff. Raises UsageProblem."""
     import difflib
 
     import click
 
     from asyncmq_cli.services.changes.edits import difference
 
-    if not confirm.can_ask():
-        raise UsageProblem("--set or --unset is missing, and there is no terminal for an editor")
-    record = session.job_changes.editable(queue, job_id)
     before = json.dumps(record, indent=2) + "\n"
     try:
         after = click.edit(before, extension=".json")
@@ -88,16 +101,8 @@ def _by_editor(session: Session, queue: str, job_id: str, options: ChangeOptions
             f"the editor failed: {exc.message}", hint="VISUAL or EDITOR names another"
         ) from exc
     edited = _object(before if after is None else after)
-    edits = difference(record, edited)
-    if not edits:
-        session.out.remark("note", "nothing was changed")
-        return []
-    lines = list(difflib.unified_diff(before.splitlines(), _lines(edited), "stored", "edited", lineterm=""))
-    if not (options.yes or options.dry_run):
-        confirm.ask_about(
-            session, lines, f"Edit job {job_id} in {queue}?", f"edit job {job_id!r} in {queue!r}"
-        )
-    return edits
+    lines = difflib.unified_diff(before.splitlines(), _lines(edited), "stored", "edited", lineterm="")
+    return difference(record, edited), list(lines)
 
 
 def _lines(value: Any) -> list[str]:

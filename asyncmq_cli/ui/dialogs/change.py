@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 12
 _LONGEST_LINE = 300
+_STYLES = {"  refused:": "red", "  -": "red", "  +": "green"}
+"""Of lines that name no target: refusals, and what an edit takes away and puts in."""
 _EVERY = 0.2
 """Seconds between two drawings of the progress."""
 
@@ -194,7 +196,9 @@ def _field(name: str, what: str, value: str) -> ComposeResult:
 def _line(line: str) -> Static:
     """A target, which is cut to the width, or a remark, which is not."""
     is_target = line.startswith("  ")
-    style = "red" if line.startswith("  refused:") else "" if is_target else CAUTION
+    style = next((style for start, style in _STYLES.items() if line.startswith(start)), "")
+    if not is_target:
+        style = CAUTION
     text = Text(escape(redact_text(line)), style=style)
     return Static(text, markup=False, classes="target" if is_target and not style else "")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 _LONGEST = 300
-_ROOM = 28
+_LEAST, _MOST = 24, 44
 """Columns for the titles."""
 _FRAME = 6
 """Columns for what is around the list."""
@@ -79,12 +79,14 @@ class Palette(ModalScreen["Entry | None"]):
         self._shown = [entry for entry in self._entries if entry.matches(text)]
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options([Option(self._option(entry)) for entry in self._shown])
+        longest = max((len(escape(entry.title)) for entry in self._shown if entry.words), default=0)
+        room = max(_LEAST, min(_MOST, longest))
+        options.add_options([Option(self._option(entry, room)) for entry in self._shown])
         options.highlighted = 0 if self._shown else None
         self._show_line()
 
-    def _option(self, entry: Entry) -> Text:
-        line = Text(escape(entry.title).ljust(_ROOM)).append(shown(entry.line), style="dim")
+    def _option(self, entry: Entry, room: int) -> Text:
+        line = Text(escape(entry.title).ljust(room)).append(f"  {shown(entry.line)}", style="dim")
         line.truncate(self.app.size.width * 9 // 10 - _FRAME, overflow="ellipsis")
         return line
 

@@ -63,20 +63,21 @@ class GroupPane(JobRows):
 
     def opened(self, drawn: Callable[[], None], failed: Callable[[AdminError], None]) -> RowsInSight[Job]:
         flags, scope = self._flags(), scope_of(self.group)
+        sort = "newest" if self.is_small(scope, self.job_state) else None
 
         def matching(session: Session) -> Iterator[Job]:
-            return session.dlq.matching(scope, filter_of(flags, session.now))
+            return session.dlq.every(scope, filter_of(flags, session.now), sort=sort)
 
         return StreamedRows(self.ui.lanes.new(), matching, drawn, failed)
 
     def _flags(self) -> dict[str, str]:
         return {"group": self.group.id or "", **flags_of(self.text)}
 
-    def search(self) -> Callable[[Session], Search]:
-        flags, scope, words = self._flags(), scope_of(self.group), self.search_words()
+    def search(self, verb: str) -> Callable[[Session], Search]:
+        flags, scope, words = self._flags(), scope_of(self.group), self.search_words(verb)
         return lambda session: Search(scope, None, filter_of(flags, session.now), words)
 
-    def search_words(self) -> list[str]:
+    def search_words(self, verb: str = "") -> list[str]:
         return [*named(scope_of(self.group)), *words_of(self._flags())]
 
     @property
@@ -123,6 +124,7 @@ class FailuresPane(HeldPane["FailureGroup"]):
 
     noun, empty = "cause", "no dead jobs"
     deeds = ("retry", "remove")
+    hint = "/ filter  t retry all of a cause  D remove  : palette  ? keys"
 
     def plan(self, verb: str) -> Callable[[Session], Plan] | None:
         group = self.listing.current

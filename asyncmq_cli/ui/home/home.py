@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Group
+from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import ContentSwitcher, Static
 
 from asyncmq_cli.output.tables.tables import counted, table
+from asyncmq_cli.output.tables.views import look_at
 from asyncmq_cli.output.terminal import header_footer, screens
 from asyncmq_cli.ui.dialogs.palette import Entry
 from asyncmq_cli.ui.home.failures import FailuresPane
 from asyncmq_cli.ui.home.tabs import (
     AuditPane,
-    LatestPane,
     QueuesPane,
     SchedulesPane,
     WorkersPane,
 )
+from asyncmq_cli.ui.jobs.filters import ALL
+from asyncmq_cli.ui.jobs.lists import JobsPane
 from asyncmq_cli.ui.lists.panes import HeldPane, Pane
 from asyncmq_cli.ui.pages.list_page import ListPage
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from asyncmq_cli.models.checks import Problem
     from asyncmq_cli.models.snapshots import Snapshot
 
-PANES: dict[str, type[Pane[Any]]] = {
+PANES: dict[str, Callable[[str], Pane[Any]]] = {
     "queues": QueuesPane,
-    "jobs": LatestPane,
+    "jobs": lambda name: JobsPane(None, ALL),
     "failures": FailuresPane,
     "schedules": SchedulesPane,
     "workers": WorkersPane,
     "audit": AuditPane,
 }
 TABS = tuple(PANES)
+_TAB_OF = {"growing": "failures", "overdue": "schedules"}
+"""Where the problems of a kind are seen."""
 _LEAST_FOR_LEGEND = 16
 """Lines of a terminal below which there is no room for what the colours mean."""
 
@@ -45,13 +53,16 @@ _LEAST_FOR_LEGEND = 16
 class Home(ListPage):
     """Tabs over everything; the first is the list of queues."""
 
-    keys: ClassVar[str] = "Enter open  Tab tabs  / filter  s sort  p pause  : palette  ? keys  q quit"
-    help: ClassVar[str] = "1 to 6, Tab  the tabs"
+    help: ClassVar[str] = """\
+1 to 6, Tab  the tabs, also Left and Right
+[, ]         in Jobs: those of another state"""
 
     BINDINGS: ClassVar = [
         Binding("tab,right,l", "turn(1)", "next tab", show=False, priority=True),
         Binding("shift+tab,left,h", "turn(-1)", "tab before", show=False, priority=True),
         *(Binding(str(n), f"tab('{name}')", name, show=False) for n, name in enumerate(TABS, 1)),
+        Binding("left_square_bracket", "turn_state(-1)", "state before", show=False),
+        Binding("right_square_bracket", "turn_state(1)", "next state", show=False),
     ]
 
     def __init__(self) -> None:
@@ -89,7 +100,8 @@ class Home(ListPage):
         most = max(0, (size.height - _LEAST_FOR_LEGEND) // 3)
         if not problems or not most:
             return []
-        drawn, _ = table(problems[:most], screens.PROBLEMS, now=snapshot.now, width=size.width)
+        columns = [column for column in screens.PROBLEMS if column.title != "LOOK"]
+        drawn, _ = table(problems[:most], columns, now=snapshot.now, width=size.width)
         more = len(problems) - most
         return [drawn, *([Text(f"… and {counted(more, 'more problem')}", style="dim")] if more > 0 else [])]
 
@@ -97,12 +109,26 @@ class Home(ListPage):
         line = Text()
         for number, name in enumerate(TABS, 1):
             style = "reverse bold" if name == self.tab else ""
-            line.append(f" {number} {name.capitalize()} ", style=style).append(" ")
+            clicked = Style.parse(style) + Style(meta={"@click": f"screen.tab('{name}')"})
+            line.append(f" {number} {name.capitalize()} ", style=clicked).append(" ")
         line.truncate(self.app.size.width, overflow="ellipsis")
         return line
 
     def action_turn(self, by: int) -> None:
         self.action_tab(TABS[(TABS.index(self.tab) + by) % len(TABS)])
+
+    @property
+    def keys_line(self) -> str:
+        return f"Enter open  Tab tabs  {self.pane.hint}"
+
+    def action_turn_state(self, by: int) -> None:
+        if isinstance(self.pane, JobsPane):
+            self.pane.turn(by)
+
+    def action_state(self, state: str) -> None:
+        """A click on a state."""
+        if isinstance(self.pane, JobsPane):
+            self.pane.choose_state(state)
 
     def action_tab(self, name: str) -> None:
         self.tab = name
@@ -125,9 +151,19 @@ class Home(ListPage):
             Entry(f"open {row.name}", partial(self.ui.open_queue, row.name), ["queues", "show", row.name])
             for row in self.ui.snapshot.stats or ()
         ]
-        return [*super().entries(), *tabs, *queues]
+        problems = [
+            Entry(f"{one.queue}: {one.message}", partial(self._look_at, one), shlex.split(look_at(one))[1:])
+            for one in self.ui.snapshot.problems or ()
+        ]
+        return [*super().entries(), *tabs, *problems, *queues]
+
+    def _look_at(self, problem: Problem) -> None:
+        if tab := _TAB_OF.get(problem.kind):
+            self.action_tab(tab)
+        else:
+            self.ui.open_queue(problem.queue)
 
     async def load(self) -> None:
-        if isinstance(self.pane, (QueuesPane, LatestPane)):
+        if isinstance(self.pane, QueuesPane):
             self.ui.hurry()
         await self.pane.load()

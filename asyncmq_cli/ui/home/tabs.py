@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import Repeatable
-    from asyncmq_cli.models.snapshots import LatestJob, Snapshot
+    from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.models.workers import Worker
     from asyncmq_cli.output.tables.columns import Column
     from asyncmq_cli.ui.plans.plan import Plan
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 class QueuesPane(HeldPane["QueueStats"]):
     noun, empty = "queue", "no queues yet: AsyncMQ makes one with its first job"
+    hint = "/ filter  s sort  p pause  : palette  ? keys  q quit"
     deeds = ("pause",)
 
     def plan(self, verb: str) -> Callable[[Session], Plan] | None:
@@ -66,33 +67,6 @@ def trouble_first(rows: Sequence[QueueStats]) -> list[QueueStats]:
     return sorted(by_name, key=lambda row: screens.trouble(row) or (), reverse=True)
 
 
-class LatestPane(HeldPane["LatestJob"]):
-    noun, empty = "job", "no jobs yet"
-
-    @property
-    def every_column(self) -> Sequence[Column[LatestJob]]:
-        return views.on_screen(views.LATEST_JOBS)
-
-    def key(self, row: LatestJob) -> Any:
-        return row.queue, row.id
-
-    def label(self, row: LatestJob) -> str:
-        return row.id
-
-    def followed(self, snapshot: Snapshot) -> None:
-        self.put(snapshot.latest_jobs or (), snapshot.now)
-
-    def open(self, row: LatestJob) -> None:
-        self.ui.open_job(row.queue, row.id)
-
-    @property
-    def state(self) -> str:
-        return super().state or "the latest jobs of all queues; those of one queue: Enter on the queue"
-
-    def command(self) -> list[str]:
-        return ["overview"]
-
-
 class WorkersPane(HeldPane["Worker"]):
     noun, empty = "worker", "no worker"
 
@@ -124,6 +98,7 @@ class WorkersPane(HeldPane["Worker"]):
 class SchedulesPane(HeldPane["Repeatable"]):
     noun, empty = "schedule", "no schedules; a adds one"
     deeds = ("pause", "remove", "add")
+    hint = "/ filter  a add  p pause  D remove  : palette  ? keys  q quit"
 
     def plan(self, verb: str) -> Callable[[Session], Plan] | None:
         rows = [row for row in self.targets() if row.id]

@@ -3,34 +3,83 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from rich.style import Style
+from rich.text import Text
 
 from asyncmq_cli.cli.targets import FILTERS
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.output.tables.tables import STATE_STYLES
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.failures import FailureGroup
     from asyncmq_cli.models.queues import QueueStats
 
 DEAD = "dead"
+ALL = "all"
 STATES = ("waiting", "active", "delayed", DEAD, "completed", "cancelled", "waiting-children")
 """`dead` is the dead-letter queue: failed and expired jobs, the last that died first."""
 ORDERED = ("waiting", "active", "delayed", DEAD)
 """States whose place has an order, so that a page costs a page."""
-_FIELDS = {DEAD: "dlq", "waiting-children": "waiting_children"}
-SHORT = {"waiting-children": "children"}
 ORDERS = ("queue", "newest", "oldest")
+WHOLE_LIST: Mapping[str, Sequence[str]] = {
+    "waiting": ("cancel", "remove"),
+    "active": ("requeue", "cancel", "remove"),
+    "delayed": ("run-now", "cancel", "remove"),
+    DEAD: ("retry", "remove"),
+    "completed": ("remove",),
+    "cancelled": ("remove",),
+    "waiting-children": ("cancel", "remove"),
+    ALL: ("cancel", "remove"),
+}
+"""What a list of a state takes as a whole."""
+_FIELDS = {DEAD: "dlq", "waiting-children": "waiting_children"}
+_SHORT = {"waiting-children": "children"}
+_GLOB = "queue"
 
 
 def count_of(row: QueueStats | None, state: str) -> int | None:
     """How many jobs of a state the queue has, by its row; None where that is not known."""
+    if row is not None and state == ALL:
+        found = [count_of(row, one) for one in STATES]
+        return sum(count or 0 for count in found)
     return None if row is None else getattr(row, _FIELDS.get(state, state))
 
 
-def flags_of(text: str) -> dict[str, str]:
+def total_of(rows: Sequence[QueueStats], state: str) -> int | None:
+    """How many jobs of a state these queues have; None where that is not known of any."""
+    found = [count for row in rows if (count := count_of(row, state)) is not None]
+    return sum(found) if found or not rows else None
+
+
+def states_line(states: Sequence[str], current: str, counts: Mapping[str, int | None], width: int) -> Text:
+    """The states with their counts, each to be clicked, as far as there is room: the current one always."""
+    parts = []
+    for state in states:
+        count = counts[state]
+        style = STATE_STYLES.get(state, "") if count else "dim"
+        style = "reverse bold" if state == current else style
+        shown = "?" if count is None else f"{count:,}"
+        text = f" {_SHORT.get(state, state)} {shown} "
+        parts.append(
+            Text(text, style=Style.parse(style) + Style(meta={"@click": f"screen.state('{state}')"}))
+        )
+    at = states.index(current)
+    while sum(part.cell_len for part in parts[: at + 1]) > width and at:
+        del parts[0]
+        at -= 1
+    line = Text().join(parts)
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def flags_of(text: str, *, across: bool = False) -> dict[str, str]:
     """The filter that was typed, by the names of the options: a text is that of --q, and options are read as
-    on the command line. Raises UsageProblem."""
+    on the command line, `across` queues --queue too. Raises UsageProblem."""
+    known = (*FILTERS, _GLOB) if across else FILTERS
     if not text.lstrip().startswith("--"):
         return {"q": text} if text.strip() else {}
     try:
@@ -41,9 +90,9 @@ def flags_of(text: str) -> dict[str, str]:
     while words:
         option, given, value = words.pop(0).partition("=")
         name = option.removeprefix("--").replace("-", "_")
-        if not option.startswith("--") or name not in FILTERS:
-            known = ", ".join(f"--{each.replace('_', '-')}" for each in FILTERS)
-            raise UsageProblem(f"no such filter {option!r}", hint=f"choose from {known}")
+        if not option.startswith("--") or name not in known:
+            options = ", ".join(f"--{each.replace('_', '-')}" for each in known)
+            raise UsageProblem(f"no such filter {option!r}", hint=f"choose from {options}")
         if not given:
             if not words:
                 raise UsageProblem(f"{option} needs a value")

@@ -29,11 +29,12 @@ _ALARMING = ("Error:", "Message:", "Root cause:", "Problem:")
 class JobPage(Page):
     """What `jobs show` prints."""
 
-    keys: ClassVar[str] = "↑/↓ scroll  o tree  t retry  u requeue  C cancel  D remove  Esc back  ? keys"
+    keys: ClassVar[str] = "↑/↓ scroll  o tree  t retry  e edit  C cancel  D remove  Esc back  ? keys"
     help: ClassVar[str] = """\
 Up, Down     scroll
 o            the job as a tree that folds and can be searched
-t, u         retry; requeue
+t, u, n      retry; requeue; run now what is delayed
+e            edit in $EDITOR; a dead job is retried with it
 C, D         cancel; remove
 y, Y         copy the id; the whole as JSON
 r            read the job again
@@ -77,7 +78,11 @@ Esc          back"""
     def entries(self) -> list[Entry]:
         where = [self.queue, self.job_id]
         deeds = [
-            Entry(f"{verb} this job ({key})", partial(self.action_deed, verb), ["jobs", verb, *where])
+            Entry(
+                f"{verb.replace('-', ' ')} this job ({key})",
+                partial(self.action_deed, verb),
+                ["jobs", verb, *where],
+            )
             for key, verb in DEEDS.items()
             if verb not in _OF_LISTS
         ]
@@ -93,6 +98,9 @@ Esc          back"""
     def action_deed(self, verb: str) -> None:
         """Ask about a change of this job."""
         if verb in _OF_LISTS:
+            return
+        if verb == "edit":
+            self.edit(self.queue, self.job_id)
             return
         by_queue = {self.queue: [self.job_id]}
         self.ask_about(lambda session: plans.of_jobs(session, verb, "job", by_queue))

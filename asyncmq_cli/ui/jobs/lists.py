@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+from textual.widgets import Static
 
 from asyncmq_cli.cli.targets import filter_of
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.nearest import did_you_mean, nearest
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.services.jobs.causes import root_error
-from asyncmq_cli.ui.jobs.filters import DEAD, ORDERED, ORDERS, flags_of, words_of
+from asyncmq_cli.ui.jobs.filters import (
+    ALL,
+    DEAD,
+    ORDERED,
+    ORDERS,
+    STATES,
+    WHOLE_LIST,
+    flags_of,
+    states_line,
+    total_of,
+    words_of,
+)
 from asyncmq_cli.ui.jobs.job import as_json
+from asyncmq_cli.ui.lists.listing import Held
 from asyncmq_cli.ui.lists.panes import RowsPane
-from asyncmq_cli.ui.lists.rows import Fetched, PagedRows, RowsInSight, StreamedRows
+from asyncmq_cli.ui.lists.rows import MOST_STREAMED, Fetched, PagedRows, RowsInSight, StreamedRows
+from asyncmq_cli.ui.plans import edit
 from asyncmq_cli.ui.plans import jobs as plans
 from asyncmq_cli.ui.plans.jobs import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from textual.app import ComposeResult
+
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.errors import AdminError
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.output.tables.columns import Column
     from asyncmq_cli.ui.plans.plan import Plan
 
@@ -44,41 +66,55 @@ class JobRows(RowsPane["Job"]):
     def open(self, row: Job) -> None:
         self.ui.open_job(row.queue, row.id)
 
-    deeds = ("retry", "requeue", "cancel", "remove")
+    deeds = ("retry", "requeue", "run-now", "edit", "cancel", "remove")
     takes_all = True
+
+    @property
+    def job_state(self) -> str:
+        """The state of the jobs in it."""
+        return DEAD
 
     @property
     def is_dead(self) -> bool:
         """Whether it lists dead letters."""
-        return True
+        return self.job_state == DEAD
 
-    def search(self) -> Callable[[Session], Search]:
+    def is_small(self, scope: QueueScope, state: str) -> bool:
+        """Whether these queues hold so few jobs of a state that they can be sorted at once."""
+        names = set(scope.names)
+        held = total_of([row for row in self.ui.snapshot.stats or () if row.name in names], state)
+        return held is not None and held <= MOST_STREAMED
+
+    def search(self, verb: str) -> Callable[[Session], Search]:
         """What selects the whole list. Raises UsageProblem."""
         raise NotImplementedError
 
     def plan(self, verb: str) -> Callable[[Session], Plan] | None:
         of_dead = self.is_dead and verb in ("retry", "remove")
         if self.listing.marks_all:
-            if self.is_dead and not of_dead:
-                raise UsageProblem(f"dead jobs can be retried or removed, but there is nothing to {verb}")
-            search = self.search()
+            takes = WHOLE_LIST[self.job_state]
+            if verb not in takes:
+                raise UsageProblem(
+                    f"a whole list of {self.job_state} jobs takes no {verb.replace('-', ' ')}",
+                    hint=f"it takes {', '.join(takes)}; Space marks single jobs",
+                )
+            search = self.search(verb)
             return lambda session: plans.of_search(session, verb, search(session))
         by_queue: dict[str, list[str]] = {}
         for job in self.targets():
             by_queue.setdefault(job.queue, []).append(job.id)
         if not by_queue:
             return None
+        if verb == "edit":
+            return lambda session: edit.of_jobs(session, by_queue)
         return lambda session: plans.of_jobs(session, verb, "dlq" if of_dead else "job", by_queue)
 
     def deed(self, verb: str) -> tuple[str, list[str]]:
         of_dead = self.is_dead and verb in ("retry", "remove")
         noun = "dlq" if of_dead else "jobs"
         if self.listing.marks_all:
-            return f"{verb} the whole list", [
-                noun,
-                verb,
-                *self.search_words(),
-            ] if of_dead or not self.is_dead else []
+            words = [noun, verb, *self.search_words(verb)] if verb in WHOLE_LIST[self.job_state] else []
+            return f"{verb} the whole list", words
         jobs = self.targets()
         queues = {job.queue for job in jobs}
         what = f"{verb} {counted(len(jobs), 'job')}"
@@ -89,8 +125,8 @@ class JobRows(RowsPane["Job"]):
             *(job.id for job in jobs),
         ] if jobs else []
 
-    def search_words(self) -> list[str]:
-        """The words of the command line that select the whole list. Raises UsageProblem."""
+    def search_words(self, verb: str) -> list[str]:
+        """The words of the command line of a change that select the whole list. Raises UsageProblem."""
         raise NotImplementedError
 
     async def whole(self, row: Job) -> str:
@@ -99,88 +135,146 @@ class JobRows(RowsPane["Job"]):
 
 
 class JobsPane(JobRows):
-    """Jobs in the order of their place, which costs no more than what is in sight, or those that a filter
-    finds."""
+    """Jobs of a queue, or of all queues, in one state: in the order of their place, which costs no more than
+    what is in sight, or those that a filter finds."""
 
     noun = "job"
-    filter_help = (
-        "text anywhere in the job, or options: --task NAME --job-id ID --older-than 2h --newer-than 1d"
-    )
+    hint = "[ ] state  / filter  t retry  C cancel  D remove  ? keys"
 
-    def __init__(self, queue: str, state: str) -> None:
+    def __init__(self, queue: str | None, state: str) -> None:
         super().__init__("jobs")
         self.queue = queue
-        self.job_state = state
+        self._job_state = state
+        self.states = STATES if queue is not None else (ALL, *STATES)
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="states", markup=False)
+        yield from super().compose()
+
+    @property
+    def filter_help(self) -> str:  # type: ignore[override]
+        across = " --queue GLOB" if self.queue is None else ""
+        return f"text anywhere in the job, or options: --where EXPR --task NAME --older-than 2h{across}"
 
     @property
     def every_column(self) -> Sequence[Column[Job]]:
-        state = None if self.job_state == DEAD else self.job_state
-        return views.jobs(state, show_secrets=self.ui.session.show_secrets, cause_of=root_error)
+        state = None if self.is_dead else self.job_state
+        return views.jobs(
+            state,
+            show_secrets=self.ui.session.show_secrets,
+            with_queue=self.queue is None,
+            cause_of=root_error,
+        )
 
     @property
     def empty(self) -> str:  # type: ignore[override]
-        return f"no {self.job_state} job"
+        return "no jobs yet" if self.job_state == ALL else f"no {self.job_state} job"
 
     def orders(self) -> Sequence[str]:
         return ORDERS
 
     @property
-    def is_dead(self) -> bool:
-        return self.job_state == DEAD
+    def job_state(self) -> str:
+        return self._job_state
 
-    def search(self) -> Callable[[Session], Search]:
-        flags, state = flags_of(self.text), self.job_state
-        scope, in_state, words = (
-            QueueScope.of(self.queue),
-            None if self.is_dead else state,
-            self.search_words(),
+    # Its states.
+
+    def followed(self, snapshot: Snapshot) -> None:
+        rows = [row for row in snapshot.stats or () if self.queue in (None, row.name)]
+        counts = {state: total_of(rows, state) for state in self.states}
+        flag = Text()
+        if self.queue is not None and rows and (rows[0].paused or rows[0].is_unattended):
+            flag = Text(" paused" if rows[0].paused else " no worker", style="bold red")
+        room = self.app.size.width - flag.cell_len
+        self.query_one("#states", Static).update(
+            states_line(self.states, self.job_state, counts, room) + flag
         )
-        return lambda session: Search(scope, in_state, filter_of(flags, session.now), words)
 
-    def search_words(self) -> list[str]:
-        chosen = [] if self.is_dead else ["--state", self.job_state]
-        return [self.queue, *([*chosen, *words_of(flags_of(self.text))] or ["--all"])]
+    def choose_state(self, state: str) -> None:
+        """Show the jobs of another state."""
+        self._job_state = state
+        self.fields = []
+        self.order = None
+        self.listing.empty = ""
+        self.listing.unmark()
+        self.listing.show(Held([], 0.0), self.columns, again=False)
+        self.followed(self.ui.snapshot)
+        self.owner.action_again()
 
-    def wanted(self, session: Session) -> JobFilter:
-        """The filter that was typed. Raises UsageProblem."""
-        return filter_of(flags_of(self.text), session.now)
+    def turn(self, by: int) -> None:
+        """The same with the next state, or the one before."""
+        self.choose_state(self.states[(self.states.index(self.job_state) + by) % len(self.states)])
+
+    # What is read.
+
+    def scope(self) -> QueueScope:
+        """The queue, or those that a filter leaves. Raises UsageProblem."""
+        if self.queue is not None:
+            return QueueScope.of(self.queue)
+        glob = self._flags().get("queue")
+        names = [row.name for row in self.ui.snapshot.stats or ()]
+        if glob is None:
+            return QueueScope(None, names)
+        chosen = [name for name in names if name == glob or fnmatchcase(name, glob)]
+        if not chosen:
+            raise UsageProblem(f"no queue is named {glob!r}", hint=did_you_mean(nearest(glob, names)))
+        return QueueScope(None, chosen, [glob])
+
+    def _flags(self) -> dict[str, str]:
+        return flags_of(self.text, across=self.queue is None)
+
+    def _narrows(self) -> bool:
+        """Whether jobs have to be read to know which match."""
+        return bool(set(self._flags()) - {"queue"})
+
+    def search(self, verb: str) -> Callable[[Session], Search]:
+        flags, scope, words = self._flags(), self.scope(), self.search_words(verb)
+        state = None if self.is_dead else self.job_state
+        return lambda session: Search(scope, state, filter_of(flags, session.now), words)
+
+    def search_words(self, verb: str) -> list[str]:
+        # Only delayed jobs are run now.
+        chosen = [] if self.is_dead or verb == "run-now" else ["--state", self.job_state]
+        return [*self._named(), *([*chosen, *words_of(self._flags())] or ["--all"])]
+
+    def _named(self) -> list[str]:
+        return [] if self.queue is None else [self.queue]
+
+    @property
+    def _sort(self) -> str | None:
+        """The order that was chosen; else the newest first where jobs are in no order of their own and are
+        not too many to be sorted."""
+        if self.order is not None or (self.job_state in ORDERED and not self._narrows()):
+            return self.order
+        return "newest" if self.is_small(self.scope(), self.job_state) else None
 
     def opened(self, drawn: Callable[[], None], failed: Callable[[AdminError], None]) -> RowsInSight[Job]:
-        flags_of(self.text)
-        is_sorted = self.order not in (None, "queue")
-        if self.job_state in ORDERED and not self.text and not is_sorted:
-            return PagedRows(self.ui.lanes, self._fetch, drawn, failed)
-        scope, state, order = QueueScope.of(self.queue), self.job_state, self.order
+        flags, scope, state, order = self._flags(), self.scope(), self.job_state, self._sort
+        if state in ORDERED and not self._narrows() and order in (None, "queue"):
+            return PagedRows(self.ui.lanes, partial(_page, scope, state), drawn, failed)
 
         def every(session: Session) -> Iterator[Job]:
-            wanted = self.wanted(session)
+            wanted = filter_of(flags, session.now)
             if state == DEAD:
                 return session.dlq.every(scope, wanted, sort=order)
             return session.jobs.every(scope, state, wanted, sort=order)
 
         return StreamedRows(self.ui.lanes.new(), every, drawn, failed)
 
-    def _fetch(self, session: Session, page: int, size: int) -> Fetched[Job]:
-        wanted, scope = JobFilter(), QueueScope.of(self.queue)
-        if self.job_state == DEAD:
-            found = session.dlq.page(scope, wanted, sort="newest", page=page, size=size)
-        else:
-            found = session.jobs.page(
-                scope, self.job_state, wanted, sort="queue", page=page, size=size, exact=False
-            )
-        return Fetched(found.jobs, found.total, session.now())
-
     def command(self) -> list[str]:
-        order = ["--sort", self.order] if self.order else []
-        filters = words_of(flags_of(self.text))
-        if self.job_state == DEAD:
-            return ["dlq", "list", self.queue, *filters, *order]
-        return [
-            "jobs",
-            "list",
-            self.queue,
-            "--state",
-            self.job_state,
-            *filters,
-            *(order or ["--sort", "queue"]),
-        ]
+        order = ["--sort", self._sort] if self._sort else []
+        filters = words_of(self._flags())
+        if self.is_dead:
+            return ["dlq", "list", *self._named(), *filters, *order]
+        state = ["--state", self.job_state]
+        return ["jobs", "list", *self._named(), *state, *filters, *(order or ["--sort", "queue"])]
+
+
+def _page(scope: QueueScope, state: str, session: Session, page: int, size: int) -> Fetched[Job]:
+    """A page in the order of the place; over several queues, one queue after the other."""
+    if state == DEAD and scope.queue is not None:
+        found = session.dlq.page(scope, JobFilter(), sort="newest", page=page, size=size)
+    else:
+        place = "dlq" if state == DEAD else state
+        found = session.jobs.page(scope, place, JobFilter(), sort="queue", page=page, size=size, exact=False)
+    return Fetched(found.jobs, found.total, session.now())

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.text import Text
 from textual.binding import Binding
-from textual.widgets import Static
 
-from asyncmq_cli.output.tables.tables import STATE_STYLES
-from asyncmq_cli.ui.jobs.filters import SHORT, STATES, count_of
 from asyncmq_cli.ui.jobs.lists import JobsPane
-from asyncmq_cli.ui.lists.listing import Held
 from asyncmq_cli.ui.pages.list_page import ListPage
 
 if TYPE_CHECKING:
@@ -24,11 +19,11 @@ class Jobs(ListPage):
     """The jobs of one queue, state by state."""
 
     keys: ClassVar[str] = "Enter open  ←/→ state  / filter  Space mark  t retry  C cancel  D remove  ? keys"
-    help: ClassVar[str] = "Left, Right  the jobs of another state"
+    help: ClassVar[str] = "Left, Right  the jobs of another state; also [ and ]"
 
     BINDINGS: ClassVar = [
-        Binding("left,h", "turn(-1)", "state before", show=False),
-        Binding("right,l", "turn(1)", "next state", show=False),
+        Binding("left,h,left_square_bracket", "turn(-1)", "state before", show=False),
+        Binding("right,l,right_square_bracket", "turn(1)", "next state", show=False),
     ]
 
     def __init__(self, queue: str, state: str) -> None:
@@ -45,31 +40,13 @@ class Jobs(ListPage):
         return (self.queue,)
 
     def body(self) -> ComposeResult:
-        yield Static(id="tabs", markup=False)
         yield self._pane
 
     def followed(self, snapshot: Snapshot) -> None:
-        row = next((row for row in snapshot.stats or () if row.name == self.queue), None)
-        line = Text()
-        for state in STATES:
-            count = count_of(row, state)
-            style = STATE_STYLES.get(state, "") if count else "dim"
-            style = "reverse bold" if state == self._pane.job_state else style
-            shown = "?" if count is None else f"{count:,}"
-            line.append(f" {SHORT.get(state, state)} {shown} ", style=style).append(" ")
-        if row is not None and row.paused:
-            line.append("paused", style="bold red")
-        elif row is not None and row.is_unattended:
-            line.append("no worker", style="bold red")
-        line.truncate(self.app.size.width, overflow="ellipsis")
-        self.query_one("#tabs", Static).update(line)
+        self._pane.followed(snapshot)
 
     def action_turn(self, by: int) -> None:
-        pane = self._pane
-        pane.job_state = STATES[(STATES.index(pane.job_state) + by) % len(STATES)]
-        pane.fields = []
-        pane.listing.empty = ""
-        pane.listing.unmark()
-        pane.listing.show(Held([], 0.0), pane.columns, again=False)
-        self.followed(self.ui.snapshot)
-        self.action_again()
+        self._pane.turn(by)
+
+    def action_state(self, state: str) -> None:
+        self._pane.choose_state(state)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import JobDetail
 
 _MOST_CHILDREN = 500
+_ASIDE = 20
+"""Columns that one key scrolls."""
 Path = tuple[Any, ...]
 
 
@@ -87,6 +89,7 @@ class WholeJob(Page):
     help: ClassVar[str] = """\
 Enter, Space fold or unfold
 /, n         search for a name or a value; the next one
+Left, Right  scroll to what is cut off
 y            copy the value
 Esc          back"""
 
@@ -96,6 +99,8 @@ Esc          back"""
         Binding("y", "copy", "copy", show=False),
         Binding("k", "up", "up", show=False),
         Binding("j", "down", "down", show=False),
+        Binding("left,h", "aside(-1)", "left", show=False, priority=True),
+        Binding("right,l", "aside(1)", "right", show=False, priority=True),
     ]
 
     def __init__(self, detail: JobDetail) -> None:
@@ -103,6 +108,8 @@ Esc          back"""
         self._detail = detail
         self._text = ""
         self._found: Iterator[Path] = iter(())
+        self._count = 0
+        """How many were found since the search began."""
         self._data: dict[str, Any] = {}
 
     @property
@@ -156,15 +163,16 @@ Esc          back"""
     def _searched(self, text: str | None) -> None:
         if text is not None and text.strip():
             self._text = text.strip()
-            self._found = matches(self._data, self._text.lower())
+            self._found, self._count = matches(self._data, self._text.lower()), 0
             self.action_next()
 
     def action_next(self) -> None:
         path = next(self._found, None)
         if path is None:
-            self.say(f"no more of {self._text!r}; n begins again" if self._text else "/ searches")
-            self._found = matches(self._data, self._text.lower()) if self._text else iter(())
+            self.say(self._at_end())
+            self._found, self._count = matches(self._data, self._text.lower()) if self._text else iter(()), 0
             return
+        self._count += 1
         self.say(f"search: {self._text}")
         node = self.tree.root
         for name in path:
@@ -177,6 +185,16 @@ Esc          back"""
                 return
             (node, *_) = found
         self.call_after_refresh(self._point_at, node)
+
+    def _at_end(self) -> str:
+        if not self._text:
+            return "/ searches"
+        if not self._count:
+            return f"nothing in this job holds {self._text!r}"
+        return f"no more of {self._text!r}; n begins again"
+
+    def action_aside(self, by: int) -> None:
+        self.tree.scroll_relative(x=by * _ASIDE, animate=False)
 
     def _point_at(self, node: TreeNode[Branch]) -> None:
         self.tree.move_cursor(node)

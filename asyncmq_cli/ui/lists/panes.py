@@ -30,6 +30,8 @@ class Pane(Vertical, Generic[T]):
     """A list with its filter (`text`), its order and its chosen columns."""
 
     noun: ClassVar[str] = "row"
+    hint: ClassVar[str] = "/ filter  s sort  : palette  ? keys  q quit"
+    """Its keys on the first page, for the last line."""
     filter_help: ClassVar[str] = "text to search for"
     empty: ClassVar[str] = "nothing here"
 
@@ -225,6 +227,8 @@ class RowsPane(Pane[T]):
                 return f"stopped after {rows.searched:,}: {found} found; r begins again"
             if not rows.found:
                 return ""
+            if rows.is_cut:
+                return f"{self.listing.cursor + 1:,} of the first {found}; a filter narrows the list"
             return f"{self.listing.cursor + 1:,} of {found}{'' if rows.is_done else ' so far, more below'}"
         if rows is None or not rows.total:
             return ""

@@ -143,6 +143,8 @@ class StreamedRows(RowsInSight[T]):
         super().__init__(drawn, failed)
         self.is_done = False
         self.is_halted = False
+        self.is_cut = False
+        """Whether there are more, which are not held."""
         self._lane = lane
         self._opened = opened
         self._rows: list[T] = []
@@ -185,7 +187,8 @@ class StreamedRows(RowsInSight[T]):
         except Halted:
             self.is_done = self.is_halted = True
         self._rows += some
-        self.is_done = self.is_done or len(self._rows) >= MOST_STREAMED
+        self.is_cut = not self.is_done and len(self._rows) >= MOST_STREAMED
+        self.is_done = self.is_done or self.is_cut
 
     def halt(self) -> None:
         """End the search; what was found stays."""

@@ -24,16 +24,15 @@ _PROGRESS_EVERY = 0.3
 
 _LIST_KEYS = """\
 Enter        open
-/            filter; Esc takes the filter away
-s            another order
-f            which columns
+/, s, f      filter; another order; which columns
 Space, *     mark, or take the mark away; mark the whole list
-t, u         retry; requeue
+t, u, n      retry; requeue; run now what is delayed
+e            edit in $EDITOR, and retry if dead; several by paths
 C, D         cancel; remove
 p, a         pause or resume a queue or a schedule; add a schedule
 y, Y         copy the id; the whole as JSON
 r            read again
-Esc          end a search, take a filter away, or back"""
+Esc          end a search, take marks or a filter away, or back"""
 
 
 class ListPage(Page):
@@ -98,7 +97,11 @@ class ListPage(Page):
         pane = self.pane
         keys = {verb: key for key, verb in DEEDS.items()}
         deeds = [
-            Entry(f"{title} ({keys[verb]})", partial(self.action_deed, verb), words)
+            Entry(
+                f"{title.replace('run-now', 'run now')} ({keys[verb]})",
+                partial(self.action_deed, verb),
+                words,
+            )
             for verb in pane.deeds
             for title, words in [pane.deed(verb)]
             if words
@@ -119,6 +122,9 @@ class ListPage(Page):
             self.say(f"there is nothing to {verb} here")
             return
         try:
+            if verb == "edit" and not self.pane.listing.marks_all and len(jobs := self.pane.targets()) == 1:
+                self.edit(jobs[0].queue, jobs[0].id)
+                return
             self.ask_about(self.pane.plan(verb))
         except AdminError as exc:
             self.failed(exc)

@@ -20,6 +20,7 @@ from asyncmq_cli.output.text.escape import escape, escape_name
 from asyncmq_cli.ui.dialogs.change import ChangeDialog
 from asyncmq_cli.ui.dialogs.palette import Entry, Palette
 from asyncmq_cli.ui.dialogs.questions import problem_line
+from asyncmq_cli.ui.plans.edit import of_job
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -35,7 +36,16 @@ _PROGRESS_EVERY = 0.3
 """Seconds."""
 
 
-DEEDS = {"t": "retry", "u": "requeue", "C": "cancel", "D": "remove", "p": "pause", "a": "add"}
+DEEDS = {
+    "t": "retry",
+    "u": "requeue",
+    "n": "run-now",
+    "e": "edit",
+    "C": "cancel",
+    "D": "remove",
+    "p": "pause",
+    "a": "add",
+}
 """The keys of the changes; those that destroy are capital letters."""
 
 
@@ -166,6 +176,24 @@ class Page(Screen[None]):
             lane.halt()
             lane.close()
 
+    def edit(self, queue: str, job_id: str) -> None:
+        """Have a job edited in an editor, and ask about it."""
+        editing: Any = partial(self._edit, queue, job_id)
+        self.run_worker(editing, group="plan", exclusive=True)
+
+    async def _edit(self, queue: str, job_id: str) -> None:
+        try:
+            self.ui.session.guard.require_writable()
+            record = await self.ui.lanes.call(lambda session: session.job_changes.editable(queue, job_id))
+            edits, diff = self.ui.edited(record)
+        except AdminError as exc:
+            self.failed(exc)
+            return
+        if edits:
+            self.ask_about(lambda session: of_job(session, queue, job_id, edits, diff))
+        else:
+            self.say("nothing was changed")
+
     def changed(self, is_so: bool | None) -> None:
         """The dialog was left; something was changed, or not."""
         if is_so:
@@ -182,6 +210,11 @@ class Page(Screen[None]):
         self.app.copy_to_clipboard(text)
         what = repr(text) if len(text) <= _SHORT_TEXT else f"{len(text):,} characters"
         self.say(f"copied {what}")
+
+    @property
+    def keys_line(self) -> str:
+        """The last line."""
+        return self.keys
 
     @property
     def help_text(self) -> str:
@@ -233,7 +266,7 @@ class Page(Screen[None]):
         width = self.app.size.width
         self.query_one("#head", Static).update(self._head(width))
         self.query_one("#remark", Static).update(self._remark(width, busy=busy))
-        keys = Text(self.keys, style="dim")
+        keys = Text(self.keys_line, style="dim")
         keys.truncate(width, overflow="ellipsis")
         self.query_one("#keys", Static).update(keys)
 

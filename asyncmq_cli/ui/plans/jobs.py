@@ -150,6 +150,8 @@ def _run(session: Session, verb: str, noun: Noun, chosen: Selection, given: Give
         return changes.retry(request, reset=False)
     if verb == "requeue":
         return changes.requeue(request, force=False)
+    if verb == "run-now":
+        return changes.run_now(request)
     if verb == "remove":
         return changes.remove(request, force=False)
     return changes.cancel(request)
@@ -157,8 +159,8 @@ def _run(session: Session, verb: str, noun: Noun, chosen: Selection, given: Give
 
 def _question(verb: str, meant: confirm.Confirmation) -> str:
     if not meant.count:
-        return f"There is nothing to {verb}"
-    return f"{verb.capitalize()} {reports.kinds(meant.states)} in {meant.where[0]}"
+        return f"There is nothing to {verb.replace('-', ' ')}"
+    return f"{verb.replace('-', ' ').capitalize()} {reports.kinds(meant.states)} in {meant.where[0]}"
 
 
 def _job_lines(session: Session, meant: confirm.Confirmation) -> list[str]:

@@ -65,7 +65,7 @@ class Plan:
     @property
     def verb(self) -> str:
         """What the button says."""
-        return self.action.partition(".")[2]
+        return self.action.partition(".")[2].replace("-", " ")
 
     @property
     def is_guarded(self) -> bool:

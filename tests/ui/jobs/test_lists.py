@@ -36,6 +36,56 @@ def test_hostile_ids_and_names_are_shown_escaped(server: PrivateRedis, productio
     play(server.url, story)
 
 
+def test_jobs_of_all_queues_by_state(server: PrivateRedis, production: redis.Redis) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.press("2")
+        text = await stage.sees("all 267", "1 of 100 jobs so far, more below", "wait-4", "reports 漢字")
+        assert text.index("wait-4") < text.index("wait-0"), "the newest first"
+        await stage.press("right_square_bracket")
+        await stage.sees("1 of 10 jobs", "wait-0", "row-0")
+        await stage.press("slash")
+        await stage.type("--queue imp*")
+        await stage.press("enter")
+        await stage.sees("1 of 5 jobs", "row-0")
+        assert "wait-0" not in stage.text
+        assert stage.app.page.pane.command() == [
+            *("jobs", "list", "--state", "waiting", "--queue", "imp*", "--sort", "queue")
+        ]
+        await stage.press("slash", *["backspace"] * 4)
+        await stage.type("e* --job-id wait-3")
+        await stage.press("enter")
+        await stage.sees("1 of 1 job", "wait-3")
+        await stage.press("slash", *["backspace"] * 18)
+        await stage.type("nope")
+        await stage.press("enter")
+        await stage.sees("error: no queue is named 'nope'")
+        await stage.press("escape")
+        await stage.sees("1 of 10 jobs")
+        rows = stage.app.page.pane.read_rows
+        await stage.press(*["right_square_bracket"] * 3)
+        await stage.sees("1 of 251 jobs", "mail-249")
+        rows = stage.app.page.pane.read_rows
+        await stage.press("end")
+        await stage.sees("bad-address")
+        assert rows.pages_held == [0, 2]
+
+    play(server.url, story, size=(100, 24))
+
+
+def test_states_and_tabs_can_be_clicked(server: PrivateRedis, production: redis.Redis) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.click("2 Jobs")
+        await stage.sees("all 267")
+        await stage.click("dead 251")
+        await stage.sees("1 of 251 jobs", "> mail-249")
+        await stage.click("mail-248")
+        await stage.sees("> mail-248")
+        await stage.click("mail-248")
+        await stage.sees("Task:", "mail-248")
+
+    play(server.url, story)
+
+
 def test_find_the_failing_customer_retry_one_then_the_group(server: PrivateRedis, town: redis.Redis) -> None:
     async def story(stage: Stage) -> None:
         await stage.press("down", "enter", "slash")
