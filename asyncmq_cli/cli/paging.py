@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from asyncmq_cli.cli.params import option, whole_number
+from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.jobs import whole_page
 from asyncmq_cli.models.values import chunked, in_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.jobs import Job, JobPage
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _USUAL_SIZE, _LARGEST = 20, 1000
 _LINES, _LINES_BYTES = 256, 512 * 1024
 _EVERYWHERE = "--state all searches every state"
+_FILTER = ("q", "task", "job_id", "where", "group", "older_than", "newer_than")
 
 PageOption = Annotated[
     int | None, option("--page", "N", "Page number. [default: 1]", callback=whole_number(1))
@@ -150,12 +152,54 @@ def print_every(session: Session, scope: QueueScope, state: str | None, jobs: It
 
 
 def note_no_match(session: Session, total: int, state: str, others: str | None = _EVERYWHERE) -> None:
-    """Note which state was searched when a filter finds nothing there, and the option that searches the
+    """Note which state was searched for what when nothing is found there, and the option that searches the
     `others`."""
     if total or state == "all" or session.out.for_programs:
         return
-    what = f"no {state} job matches" if session.filter.narrows else f"there is no {state} job"
+    what = f"there is no {state} job"
+    if session.filter.narrows:
+        what = f"no {state} job matches {' '.join(given_filter(session))}"
     session.out.remark("note", "; ".join(filter(None, (what, others))))
+
+
+def given_filter(session: Session, names: Sequence[str] = _FILTER) -> list[str]:
+    """The filter as it was understood: `--q marta`, `--task send`."""
+    given = [(name, session.flags[name]) for name in names if session.flags.get(name)]
+    values = [
+        (name, each) for name, value in given for each in (value if isinstance(value, list) else [value])
+    ]
+    return [f"--{name.replace('_', '-')} {value}" for name, value in values]
+
+
+def note_where_it_matches(session: Session, scope: QueueScope, state: str | None) -> None:
+    """Note what matched nothing in a list of one state, and, on a terminal and in a small queue, in which
+    states of it the same would match."""
+    wanted, queue = " ".join(given_filter(session)), scope.queue
+    within = "" if queue is None else f" in {queue}"
+    if state == "all":
+        more = None if queue is None else "without the queue, all are searched"
+        session.out.remark("note", "; ".join(filter(None, (f"no job{within} matches {wanted}", more))))
+        return
+    what = f"no {state or 'dead'} job{within} matches {wanted}"
+
+    def searched_by(option: str) -> str:
+        # The dead-letter queue is a list of its own, without states.
+        line = command_line("jobs", "list", *filter(None, [queue]), "--state", option)
+        return f"--state {option}" if state else line
+
+    found = None
+    if queue is not None and session.out.for_people and session.out.stdout_is_terminal:
+        found = session.jobs.elsewhere(scope, state, session.filter)
+    if found:
+        counts = " and ".join(f"{count:,} {other}" for other, count in found.items())
+        verb = "does" if sum(found.values()) == 1 else "do"
+        what += f", but {counts} {verb}: {searched_by(next(iter(found)) if len(found) == 1 else 'all')}"
+    elif found is not None:
+        what += ", and none that waits, runs, is delayed or dead"
+        what += f"; {searched_by('all')} searches the completed, too"
+    else:
+        what += f"; {searched_by('all')} searches every state"
+    session.out.remark("note", what)
 
 
 def say_where_jobs_are(session: Session, queue: str) -> None:
@@ -167,11 +211,13 @@ def say_where_jobs_are(session: Session, queue: str) -> None:
         session.out.footer(f"in {queue}: {', '.join(found)}; --state chooses")
 
 
-def noting_no_match(session: Session, jobs: Iterable[Job], state: str) -> Iterator[Job]:
+def noting_no_match(
+    session: Session, scope: QueueScope, jobs: Iterable[Job], state: str | None
+) -> Iterator[Job]:
     """The same jobs, as they come."""
     total = 0
     for job in jobs:
         total += 1
         yield job
-    if session.filter.narrows:
-        note_no_match(session, total, state)
+    if session.filter.narrows and not total and not session.out.for_programs:
+        note_where_it_matches(session, scope, state)

@@ -56,10 +56,13 @@ def list_(
     asked, scope = Paging(page, size), session.scope(queue)
     if asked.is_of_all(session):
         order = paging.order_of_all(session, sort)
-        paging.print_every(session, scope, None, session.dlq.every(scope, session.filter, sort=order))
+        jobs = session.dlq.every(scope, session.filter, sort=order)
+        paging.print_every(session, scope, None, paging.noting_no_match(session, scope, jobs, None))
         return
     found = session.dlq.page(scope, session.filter, sort=sort or "newest", page=asked.page, size=asked.size)
     paging.print_page(session, found)
+    if session.filter.narrows and not found.total and not session.out.for_programs:
+        paging.note_where_it_matches(session, scope, None)
     asked.note_more(session, len(found.jobs), found.total)
 
 

@@ -147,7 +147,7 @@ def list_(
     if asked.is_of_all(session):
         order = paging.order_of_all(session, sort, usual)
         jobs = session.jobs.every(scope, state, wanted, sort=order)
-        paging.print_every(session, scope, state, paging.noting_no_match(session, jobs, state))
+        paging.print_every(session, scope, state, paging.noting_no_match(session, scope, jobs, state))
         return
     found = session.jobs.page(
         scope,
@@ -159,8 +159,8 @@ def list_(
         exact=session.out.format == "json",
     )
     paging.print_page(session, found)
-    if wanted.narrows:
-        paging.note_no_match(session, found.total, state)
+    if wanted.narrows and not found.total and not session.out.for_programs:
+        paging.note_where_it_matches(session, scope, state)
     elif queue is not None and not found.total and session.out.for_people:
         paging.say_where_jobs_are(session, queue)
     asked.note_more(session, len(found.jobs), found.total, is_exact=found.is_exact)

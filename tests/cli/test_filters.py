@@ -62,26 +62,66 @@ def test_a_pipe_is_told_that_there_is_more_than_a_page(line: tuple[str, ...], fi
 
 
 def test_a_list_without_a_match_says_where_it_looked(filled: None, server: PrivateRedis, cli: Run) -> None:
-    note = "note: no waiting job matches; --state all searches every state\n"
+    note = f"note: no waiting job in {QUEUE} matches --q marta; --state all searches every state\n"
     for form in ((), ("-o", "name")):
         listed = cli("jobs", "list", QUEUE, "--q", "marta", *form)
         assert (listed.code, listed.stdout, listed.stderr) == (0, "", note)
     assert cli("jobs", "list", QUEUE, "--q", "marta", "--json").stderr == ""
     assert cli("jobs", "list", QUEUE).stderr == ""
-    assert cli("jobs", "list", QUEUE, "--state", "all", "--q", "nobody").stderr == ""
-    screen = on_terminal("jobs", "list", QUEUE, "--q", "marta", url=server.url)
-    assert note.strip() in screen.text and "0 jobs" in screen.text
+    assert cli("jobs", "list", QUEUE, "--state", "all", "--q", "nobody", "--task", "x").stderr == (
+        f"note: no job in {QUEUE} matches --q nobody --task x; without the queue, all are searched\n"
+    )
+    assert (
+        cli("jobs", "list", "--state", "all", "--q", "nobody").stderr == "note: no job matches --q nobody\n"
+    )
+    assert cli("dlq", "list", QUEUE, "--q", "nobody").stderr == (
+        f"note: no dead job in {QUEUE} matches --q nobody; "
+        f"'asyncmq jobs list {QUEUE} --state all' searches every state\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("line", "note"),
     [
-        ("jobs remove emails --q marta", "no waiting job matches; --state chooses another state"),
+        (
+            "jobs list emails --q marta",
+            "waiting job in emails matches --q marta, but 37 failed do: --state failed",
+        ),
+        (
+            "jobs list emails --state failed --q dead-40",
+            "failed job in emails matches --q dead-40, but 1 active does: --state active",
+        ),
+        (
+            "jobs list emails --q nobody",
+            "waiting job in emails matches --q nobody, and none that waits, runs, is delayed or dead; "
+            "--state all searches the completed, too",
+        ),
+        (
+            "dlq list emails --q dead-40",
+            "dead job in emails matches --q dead-40, but 1 active does: "
+            "'asyncmq jobs list emails --state active'",
+        ),
+        ("dlq list emails --group abcdef", None),
+    ],
+)
+def test_on_a_terminal_a_small_queue_is_searched_for_where_a_filter_would_match(
+    line: str, note: str | None, filled: None, server: PrivateRedis
+) -> None:
+    active = [("active", library.job("dead-40"))]
+    library.with_backend(server.url, lambda opened: library.fill(opened, QUEUE, active))
+    screen = on_terminal(*line.split(), url=server.url, columns=200)
+    assert f"note: no {note}" in screen.text if note else "error: no failure group" in screen.text
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("jobs remove emails --q marta", "no waiting job matches --q marta; --state chooses another state"),
         ("jobs cancel emails --all", "there is no waiting job; --state chooses another state"),
         ("jobs remove emails --state all --q nobody", None),
-        ("jobs retry emails --q nobody", "no failed job matches; --state expired searches those"),
+        ("jobs retry emails --q nobody", "no failed job matches --q nobody; --state expired searches those"),
         ("jobs retry emails --state expired", "there is no expired job; --state failed searches those"),
-        ("dlq retry emails --q nobody", "no dead job matches"),
+        ("dlq retry emails --q nobody", "no dead job matches --q nobody"),
     ],
 )
 def test_a_change_without_a_match_says_where_it_looked(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.cli import targets as parse
 from asyncmq_cli.cli.changes import confirm
-from asyncmq_cli.cli.paging import note_no_match
+from asyncmq_cli.cli.paging import given_filter, note_no_match
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets, named_jobs
 from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound, QueueNotFound, UsageProblem, command_line
@@ -192,14 +192,8 @@ def _note_targets(session: Session, options: ChangeOptions, chosen: Selection) -
 
 def _of_filter(session: Session) -> list[str]:
     """The filter as it was understood; the ages have lines of their own."""
-    names = ("q", "task", "job_id", "where", "group", "state")
-    given = [(name, session.flags[name]) for name in names if session.flags.get(name)]
-    texts = [f"--{name.replace('_', '-')} {text}" for name, value in given for text in _each(value)]
+    texts = given_filter(session, ("q", "task", "job_id", "where", "group", "state"))
     return [f"filter: {', '.join(texts)}"] if texts else []
-
-
-def _each(value: str | Sequence[str]) -> Sequence[str]:
-    return [value] if isinstance(value, str) else value
 
 
 def _span(session: Session, chosen: Selection) -> list[str]:

@@ -177,6 +177,7 @@ QUEUE_AS_VERB: Mapping[str, str] = {
     "dlq": "asyncmq dlq list {}",
     "repeatables": "asyncmq repeatables list {}",
     "workers": "asyncmq workers list --queue {}",
+    "tasks": "asyncmq tasks list {}",
     "metrics": "asyncmq queues show {}",
     "events": "asyncmq queues show {}",
     "audit": "asyncmq audit --queue {}",

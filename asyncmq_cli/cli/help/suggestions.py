@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOST = 3
 _QUEUES_NAMED = 8
+_JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{4,27}|[0-9a-f]{12,}")
 _GROUP_ID = re.compile(r"[0-9a-f]{4,12}")
 
 
@@ -25,9 +26,20 @@ def no_such_command(group: Any, word: str, context: Any) -> UsageProblem:
     path = context.command_path
     reason = _reason(path, [word, *other_words.NAMES.get(word.lower(), ())], context)
     near = [] if reason is not None else _meant(group, word, context)
-    return UsageProblem(
-        f"no such command {word!r}", hint=reason or hint(near, path), details={"nearest": near}
-    )
+    shown = reason or (None if near else _verb_first(word, context)) or hint(near, path)
+    return UsageProblem(f"no such command {word!r}", hint=shown, details={"nearest": near})
+
+
+def _verb_first(word: str, context: Any) -> str | None:
+    """How a line begins in which the name of a queue, or an id, stands in the place of the verb."""
+    noun = _noun(context.command_path)
+    line = other_words.QUEUE_AS_VERB.get(noun) if noun else None
+    if line is None or word.startswith("-"):
+        return None
+    what = "a queue"
+    if _JOB_ID.fullmatch(word) and noun in ("jobs", "dlq"):
+        what, line = "a job", "asyncmq jobs show {}"
+    return f"if it is {what}: {quoted(line, word)}; '{context.command_path} --help' shows all verbs"
 
 
 def _meant(group: Any, word: str, context: Any) -> list[str]:
@@ -40,7 +52,11 @@ def _meant(group: Any, word: str, context: Any) -> list[str]:
     if not near and not noun:
         near = list(other_words.OPTIONS.get(lower, ()))
     # The same verb of another noun is likelier than a verb that is only similar.
-    near = near or nearest(word, names, close=True) or _as_a_verb(word, context)
+    if not near:
+        close = nearest(word, names, close=True)
+        # Perhaps no slip: `mail` is one letter from `tail`, and may be a queue.
+        queue = _as_a_queue(word, context) if close and not _is_known(word, names) else []
+        near = [*queue, *close] or _as_a_verb(word, context)
     near = near or _as_a_queue(word, context) or nearest(word, names)
     return [name for name in near if not (only_looks and name.split()[-1] in other_words.CHANGES)]
 
@@ -236,6 +252,12 @@ def nearest(word: str, names: Iterable[str], *, close: bool = False) -> list[str
     if not found and not close:
         found = matches(word, spelt)
     return list(dict.fromkeys(known[form] for form in found))
+
+
+def _is_known(word: str, names: Iterable[str]) -> bool:
+    """Whether it is a word of other tools for one of these, or the beginning of one."""
+    forms = (*names, *other_words.NAMES)
+    return any(form.startswith(word.lower()) for form in forms)
 
 
 def _as_a_verb(word: str, context: Any) -> list[str]:

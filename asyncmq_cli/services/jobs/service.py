@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.models.failures import FailureGroups
 from asyncmq_cli.models.jobs import JobDetail, JobFilter, JobPage, Tree
+from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.services.jobs.failure_groups import grouped, is_argument, of_known_group
 from asyncmq_cli.services.jobs.family import family_of, tree_of
 from asyncmq_cli.services.jobs.filter import Matcher
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 
+_FEW = 500
+"""Jobs that are looked through to say where a filter would have matched."""
 TIMED = {"delayed": "delayed", "failed": "dlq", "expired": "dlq"}
 """The sorted sets whose scores are times: when a job is due, or when it died."""
 
@@ -86,6 +89,29 @@ class JobService:
 
         jobs = in_each(self._store, scope, queues, read)
         return of_known_group(self._store, scope, wanted, matches, jobs) if wanted.narrows else jobs
+
+    def elsewhere(self, scope: QueueScope, state: str | None, wanted: JobFilter) -> dict[str, int] | None:
+        """How many jobs of a queue match in its other places, by state; None where that would read more than
+        a few hundred jobs, or where a failure group is wanted, which only dead jobs have. `state` None is the
+        dead-letter queue."""
+        if scope.queue is None or wanted.group:
+            return None
+        sizes = self._store.queues.stats(
+            scope.queue, self._store.now(), {"waiting", "active", "delayed", "dlq"}
+        )
+        places = {"waiting": sizes.waiting, "active": sizes.active, "delayed": sizes.delayed}
+        others = {place for place in places if place != state}
+        if state is not None:
+            places["dlq"] = sizes.dlq
+            others |= {dead for dead in DEAD_STATES if dead != state}
+        if sum(size or 0 for size in places.values()) > _FEW:
+            return None
+        counts = {
+            other: sum(1 for _ in self.matching(scope, other, wanted))
+            for other in (*places, *DEAD_STATES)
+            if other in others
+        }
+        return {other: count for other, count in counts.items() if count}
 
     def show(self, queue: str, job_id: str) -> JobDetail:
         """Raises QueueNotFound or JobNotFound."""

@@ -16,7 +16,7 @@ def queues(server: object, client: redis.Redis) -> None:
     url = f"unix://{client.connection_pool.connection_kwargs['path']}"
 
     async def fill(opened: library.RedisBackend) -> None:
-        for name in ("emails", "my reports"):
+        for name in ("emails", "mail", "my reports"):
             await library.put(opened, name, "waiting", library.job("f1"))
         await library.put(opened, "emails", "failed", library.job("dead-1"))
 
@@ -39,6 +39,17 @@ DRAIN = "'asyncmq queues drain QUEUE --dry-run' shows what is waiting and would 
         ("jobs|list|emails|dead", "did you mean 'asyncmq dlq list emails'?"),
         ("doctor|--queue|emails", "the queue is an argument: 'asyncmq doctor QUEUE'"),
         ("metrics|show|emails", "did you mean 'asyncmq queues show emails'?"),
+        ("tasks|emails", "did you mean 'asyncmq tasks list emails'?"),
+        ("audit|mail", "did you mean 'asyncmq audit --queue mail' or tail?"),
+        ("audit|tial", "did you mean tail?"),
+        (
+            "jobs|nosuch",
+            "if it is a queue: 'asyncmq jobs list nosuch'; 'asyncmq jobs --help' shows all verbs",
+        ),
+        (
+            "jobs|7f3a9c52-0b1e-4d7c",
+            "if it is a job: 'asyncmq jobs show 7f3a9c52-0b1e-4d7c'; 'asyncmq jobs --help' shows all verbs",
+        ),
         # Other words for states
         (
             "jobs|list|emails|--state|dead",
@@ -86,10 +97,10 @@ def test_a_line_without_a_queue_lists_them(cli: Run) -> None:
         assert (result.code, result.stdout) == (2, "")
         assert result.stderr.splitlines() == [
             f"error: asyncmq {line} needs a QUEUE",
-            f"hint: which one? emails, my reports; {lists}",
+            f"hint: which one? emails, mail, my reports; {lists}",
         ]
     error = json.loads(cli("wait", "--json").stderr)["error"]
-    assert (error["code"], error["details"]) == ("usage", {"queues": ["emails", "my reports"]})
+    assert (error["code"], error["details"]) == ("usage", {"queues": ["emails", "mail", "my reports"]})
 
 
 def test_without_redis_a_usage_error_stays_one() -> None:
