@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from asyncmq_cli.errors import AmbiguousGroup, FormerGroup, GroupNotFound
 from asyncmq_cli.models.failures import RECENT, FailureGroup
 from asyncmq_cli.nearest import nearest
-from asyncmq_cli.services.jobs.causes import Signature, cause, former_id, outer_error
+from asyncmq_cli.services.jobs.causes import Signature, cause, former_id, outer_error, signature
 from asyncmq_cli.services.jobs.lookup import holding, in_each
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ class _Count:
     deaths: _Deaths = field(default_factory=_Deaths)
     causes: Counter[Signature] = field(default_factory=Counter)
 
-    def add(self, job: Job, died: float, why: Signature, message: str, now: float) -> None:
+    def add(self, job: Job, died: float, why: Signature, now: float) -> None:
         self.count += 1
         if (mine := (died, job.id, job.queue)) < self.sample:
-            self.sample, self.message = mine, message
+            self.sample, self.message = mine, cause(job)[1]
         self.last = max(self.last, died)
         age = now - died
         self.last_hour += age < RECENT
@@ -119,7 +119,7 @@ def grouped(jobs: Iterable[Job], by: str = "cause", now: float = 0.0) -> tuple[i
     scanned = left_out = 0
     for job in jobs:
         scanned += 1
-        why, message = cause(job)
+        why = signature(job)
         value = None if value_of is None else value_of(job)
         # As a key of a dictionary True is 1.
         key: Hashable = why if value_of is None else (type(value), value)
@@ -129,8 +129,8 @@ def grouped(jobs: Iterable[Job], by: str = "cause", now: float = 0.0) -> tuple[i
             if len(counts) >= MAX_GROUPS:
                 left_out += 1
                 continue
-            found = counts[key] = value, _Count((died, job.id, job.queue), message, died)
-        found[1].add(job, died, why, message, now)
+            found = counts[key] = value, _Count((died, job.id, job.queue), cause(job)[1], died)
+        found[1].add(job, died, why, now)
     groups = [count.group(value, by_cause=value_of is None) for value, count in counts.values()]
     groups.sort(key=lambda group: (-group.count, group.id or "", str(group.value)))
     return scanned, left_out, groups
@@ -203,7 +203,7 @@ def _or_raise(
     for job in in_each(store, scope, queues, store.jobs.dead_causes):
         if len(ids) >= MAX_GROUPS:
             return
-        ids.add(cause(job)[0].id)
+        ids.add(signature(job).id)
         is_former = is_former or former_id(job).startswith(group)
     if any(each.startswith(group) for each in ids):
         return

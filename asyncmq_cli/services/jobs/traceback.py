@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from asyncmq_cli.models.jobs import Frame, JobError, Raised
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
 
 MAX_FRAMES = 50
-_LONGEST_KEPT = 16 * 1024
 _GROUP_TYPE = "ExceptionGroup"
 # Where applications and old versions keep them, in the dashboard's order.
 _TRACEBACK_FIELDS = ("error_traceback", "traceback", "stacktrace", "stack", "last_error")
@@ -54,7 +52,7 @@ class _Link:
 
 def job_error(job: Job) -> JobError | None:
     """The error that the job's record holds, or None where it holds none."""
-    text = _first_text(job, _TRACEBACK_FIELDS)
+    text = traceback_of(job)
     message = _first_text(job, _MESSAGE_FIELDS)
     if text is None:
         return None if message is None else _from_message(message)
@@ -77,7 +75,7 @@ def job_error(job: Job) -> JobError | None:
 
 def raised_last(job: Job) -> tuple[str | None, str] | None:
     """The type and message of what the worker caught; cheaper than the whole of `job_error`."""
-    text = _first_text(job, _TRACEBACK_FIELDS)
+    text = traceback_of(job)
     if text is None:
         message = _first_text(job, _MESSAGE_FIELDS)
         error = None if message is None else _from_message(message)
@@ -93,11 +91,10 @@ def raised_last(job: Job) -> tuple[str | None, str] | None:
 def raised_first(job: Job) -> tuple[str | None, str] | None:
     """The type and message of the root cause, which is the innermost exception of the chain. Of an exception
     group it is that of the first member. Cheaper than the whole of `job_error`."""
-    text = _first_text(job, _TRACEBACK_FIELDS)
-    if text is not None:
-        found = _first_of_text(text[: _first_end(text)]) if len(text) <= _LONGEST_KEPT else _root_of(text)
-        if found is not None:
-            return found
+    text = traceback_of(job)
+    found = None if text is None else raised_first_in(text)
+    if found is not None:
+        return found
     error = job_error(job)
     if error is None:
         return None
@@ -105,15 +102,18 @@ def raised_first(job: Job) -> tuple[str | None, str] | None:
     return (root["type"], root["message"] or "") if root else (error.type, error.message or "")
 
 
-@lru_cache(maxsize=1024)
-def _first_of_text(text: str) -> tuple[str | None, str] | None:
-    """`_root_of`, kept: many jobs die of one cause."""
-    return _root_of(text)
+def traceback_of(job: Job) -> str | None:
+    """The text that may be a traceback."""
+    return _first_text(job, _TRACEBACK_FIELDS)
 
 
-def _root_of(text: str) -> tuple[str | None, str] | None:
-    """The type and message of the first exception in this text. None if it cannot be told apart from other
-    text."""
+def raised_first_in(text: str) -> tuple[str, str] | None:
+    """The same of a text. None if the root cause cannot be told apart from other text."""
+    return _root_of(text[: _first_end(text)])
+
+
+def _root_of(text: str) -> tuple[str, str] | None:
+    """The type and message of the first exception in this text."""
     lines = text.split("\n")
     first = next(_links(lines), None)
     found = _RAISED.match(first.text) if first is not None and first.frames else None
@@ -123,7 +123,7 @@ def _root_of(text: str) -> tuple[str | None, str] | None:
     return (_of_member(lines) or raised) if found["type"].endswith(_GROUP_TYPE) else raised
 
 
-def _of_member(lines: Sequence[str]) -> tuple[str | None, str] | None:
+def _of_member(lines: Sequence[str]) -> tuple[str, str] | None:
     """The root cause of the first member of the first exception group in these lines, or None."""
     start = next((number for number, line in enumerate(lines, 1) if _GROUP_MEMBER.match(line)), None)
     if start is None:
@@ -138,11 +138,11 @@ def _of_member(lines: Sequence[str]) -> tuple[str | None, str] | None:
     text = "\n".join(inside)
     # A member that was never raised has no traceback.
     found = _root_of(text) or _named_in(text)
-    is_group = found is not None and (found[0] or "").endswith(_GROUP_TYPE)
+    is_group = found is not None and found[0].endswith(_GROUP_TYPE)
     return (_of_member(rest) or found) if is_group else found
 
 
-def _named_in(text: str) -> tuple[str | None, str] | None:
+def _named_in(text: str) -> tuple[str, str] | None:
     found = _RAISED.match(text.strip())
     return None if found is None else (found["type"], found["message"] or "")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.jobs.causes import generalized, outer_error, signature, telling
+from asyncmq_cli.services.jobs.causes import cause, generalized, outer_error, signature, telling
 from tests.support import library
 from tests.support.tracebacks import dead
 
@@ -36,6 +36,21 @@ def test_what_changes_from_failure_to_failure_does_not_part_them(
     first = signature(dead(kind, message(number, address, name)))
     assert first == signature(dead(kind, message(7, "10.0.0.1", "00000000-0000-0000-0000-00000000000a")))
     assert first.id == signature(dead(kind, message(number, address, name))).id
+
+
+@given(
+    st.sampled_from(["ValueError", "Error2", "S3Error", "0x1fError", "ExceptionGroup", "not a type"]),
+    st.text("0129x.:-'\"`abf @/_\n", max_size=40),
+    st.sampled_from(
+        ["", "\n\nThe above exception was the direct cause of the following exception:\n\n", '\n  File "x"']
+    ),
+)
+def test_what_is_parsed_once_for_all_that_differ_in_digits_is_what_each_would_be(
+    kind: str, message: str, rest: str
+) -> None:
+    text = f'Traceback (most recent call last):\n  File "a.py", line 9, in f\n{kind}: {message}{rest}'
+    job = Job("q", "1", "failed", {"error_traceback": text})
+    assert signature(job) == cause(job)[0]
 
 
 @pytest.mark.parametrize(
