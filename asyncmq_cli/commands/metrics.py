@@ -133,12 +133,13 @@ def prometheus(
     from asyncmq_cli.output.text.prometheus import exposition
 
     scrape = session.prometheus.scrape()
-    text = exposition(scrape.stats)
+    pieces = exposition(scrape.stats)
     if output is None:
         with session.out.outcome():
-            session.out.at_once(text)
+            for piece in pieces:
+                session.out.at_once(piece)
     else:
-        replace_file(Path(output), text)
+        replace_file(Path(output), pieces)
     if scrape.error is not None:
         raise scrape.error
 

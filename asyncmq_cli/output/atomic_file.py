@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from asyncmq_cli.errors import AdminError
@@ -16,8 +17,8 @@ class NotWritten(AdminError):
     code = "not_written"
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Replace the file at `path` atomically, readable by everybody. Raises NotWritten.
+def replace_file(path: Path, data: Iterable[bytes]) -> None:
+    """Replace the file at `path` atomically by these pieces, readable by everybody. Raises NotWritten.
 
     Something that is no regular file, such as /dev/stdout, is written to instead.
     """
@@ -30,7 +31,7 @@ def replace_file(path: Path, data: bytes) -> None:
         raise NotWritten(f"cannot write {str(path)!r}: {exc.strerror or exc}") from exc
 
 
-def _write_in_place(path: Path, data: bytes) -> None:
+def _write_in_place(path: Path, data: Iterable[bytes]) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:
@@ -39,17 +40,17 @@ def _write_in_place(path: Path, data: bytes) -> None:
         raise
     with os.fdopen(descriptor, "wb") as file:
         os.set_blocking(descriptor, True)
-        file.write(data)
+        file.writelines(data)
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: Iterable[bytes]) -> None:
     # In the same folder, because a rename is atomic only within one file system. The name has no extension
     # that a collector would pick up.
     descriptor, name = tempfile.mkstemp(prefix=".asyncmq-", dir=path.parent)
     unfinished = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines(data)
             file.flush()
             os.fchmod(descriptor, 0o644)
             os.fsync(descriptor)

@@ -29,7 +29,7 @@ from asyncmq_cli.output.tables.tables import (
     field_names,
     more_columns,
     tab_separated,
-    table,
+    tables,
 )
 from asyncmq_cli.output.terminal.ascii_fallback import printable_on, takes_more_than_ascii
 from asyncmq_cli.output.text.cutting import cut_text
@@ -38,6 +38,7 @@ from asyncmq_cli.output.text.escape import escape
 T = TypeVar("T")
 
 _WIDEST = 100_000
+_ROWS_AT_A_TIME = 1000
 _TRAILING = re.compile(r" +((?:\x1b\[[\d;]*m)*)$")
 """Blanks at the end of a line, within its colours too: a terminal shows a full line and a blank as two."""
 _LONGEST_POLL = 3600.0
@@ -228,7 +229,7 @@ class Printer:
                 self.line(tab_separated(row, columns))
 
     def _table(self, rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, hidden: int) -> None:
-        drawn, left_out = table(
+        drawn, left_out = tables(
             rows,
             columns,
             now=now,
@@ -236,8 +237,10 @@ class Printer:
             utc=self.utc,
             full=self.full,
             every=self.is_wide,
+            at_a_time=_ROWS_AT_A_TIME,
         )
-        self.draw(drawn)
+        for part in drawn:
+            self.draw(part)
         if missing := hidden + len(left_out):
             self.line(more_columns(missing, "widen the terminal" if self.fields else "-o wide"))
 

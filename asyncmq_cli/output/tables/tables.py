@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from asyncmq_cli.models.values import chunked
 from asyncmq_cli.output.text.escape import escape, escape_name, escape_reversibly
 from asyncmq_cli.output.text.times import date, duration, relative, rfc3339
 
@@ -107,36 +108,79 @@ def table(
     Only an id that is wider than that, and must not be cut, makes the table wider. With `every`, no column is
     left out and only long texts are cut, so the table may be wider, too.
     """
-    from rich.table import Table
+    (drawn,), left_out = tables(rows, columns, now=now, width=width, utc=utc, full=full, every=every)
+    return drawn, left_out
 
-    cells: dict[str, list[Text]] = {column.title: [] for column in columns}
+
+def tables(
+    rows: Iterable[T],
+    columns: Sequence[Column[T]],
+    *,
+    now: float,
+    width: int,
+    utc: bool = False,
+    full: bool = False,
+    every: bool = False,
+    at_a_time: int | None = None,
+) -> tuple[Iterator[Table], list[str]]:
+    """The same as several tables of `at_a_time` rows, drawn one below the other: what rich needs for a row is
+    a hundred times its text."""
     if every:
         columns = [_kept(column) for column in columns]
     empty = {column.title for column in columns if column.if_any}
-    # Only what is shown of a row is kept.
+    # A column that --fields names twice is rendered once.
+    titled = {column.title: column for column in columns}
+    natural = {title: len(title) for title in titled}
+    # Only what is shown of a row is kept: its texts, then their styles. None of them has a NUL.
+    kept: list[str] = []
     for row in rows:
-        # A column that --fields names twice is rendered once.
-        for title, column in {column.title: column for column in columns}.items():
-            cells[title].append(cell(column, row, now, width=width, utc=utc, full=full))
+        cells = [cell(column, row, now, width=width, utc=utc, full=full) for column in titled.values()]
+        for (title, column), text in zip(titled.items(), cells, strict=True):
+            natural[title] = max(natural[title], text.cell_len)
             if title in empty and column.value(row) is not None:
                 empty.remove(title)
+        kept.append("\0".join([*(text.plain for text in cells), *(str(text.style) for text in cells)]))
     columns = [column for column in columns if column.title not in empty]
-    natural = {title: max([len(title), *(text.cell_len for text in texts)]) for title, texts in cells.items()}
     widths = (_fitting if every else widths_of)(columns, natural, width)
     shown = [column for column in columns if column.title in widths]
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
-    for column in shown:
+    places = {title: number for number, title in enumerate(titled)}
+    drawn = (
+        _drawn(some, shown, widths, places, has_header=number == 0)
+        for number, some in enumerate(chunked(kept, at_a_time or max(1, len(kept))) if kept else [[]])
+    )
+    return drawn, [column.title for column in columns if column not in shown]
+
+
+def _drawn(
+    rows: Sequence[str],
+    columns: Sequence[Column[T]],
+    widths: Mapping[str, int],
+    places: Mapping[str, int],
+    *,
+    has_header: bool,
+) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(
+        box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0), show_header=has_header
+    )
+    for column in columns:
         drawn.add_column(
             column.title,
             justify="right" if is_numeric(column) else "left",
             no_wrap=True,
             width=widths[column.title],
         )
-        for text in cells[column.title]:
-            cut(text, widths[column.title], column)
-    for line in zip(*(cells[column.title] for column in shown), strict=True):
+    for row in rows:
+        parts = row.split("\0")
+        line = []
+        for column in columns:
+            place = places[column.title]
+            line.append(Text(parts[place], style=parts[len(places) + place]))
+            cut(line[-1], widths[column.title], column)
         drawn.add_row(*line)
-    return drawn, [column.title for column in columns if column not in shown]
+    return drawn
 
 
 def cell(column: Column[T], row: T, now: float, *, width: int, utc: bool = False, full: bool = False) -> Text:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from asyncmq_cli.models.values import chunked
 from asyncmq_cli.output.json.snapshots import DISTRIBUTION
 from asyncmq_cli.output.redaction.redact import redact_text
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.snapshots import ExporterState, Snapshot
 
+_ROWS_AT_A_TIME = 1000
 _Samples = Iterable[tuple[tuple[str, ...], float | None]]
 _UNWRITABLE = re.compile(r"[\ud800-\udfff]|\\x[0-9a-f]{2}")
 _NO_BYTE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
@@ -35,11 +37,21 @@ _BY_CLAIMS = {
 """By the kind of problem."""
 
 
-def exposition(stats: Sequence[QueueStats] | None) -> bytes:
-    """The text of one look; only `asyncmq_dashboard_ready 0` if `stats` is None."""
+def exposition(stats: Sequence[QueueStats] | None) -> Iterator[bytes]:
+    """The text of one look, in pieces; only `asyncmq_dashboard_ready 0` if `stats` is None."""
+    yield _text(_totals(stats))
+    # A sample takes twenty times its text before it is written.
+    for family in _BY_QUEUE if stats is not None else ():
+        for number, rows in enumerate(chunked(stats, _ROWS_AT_A_TIME) if stats else [[]]):
+            text = _text([family(rows)])
+            # Its help and its type stand above all of its samples.
+            yield text.split(b"\n", 2)[2] if number else text
+
+
+def _text(metrics: Iterable[Metric]) -> bytes:
     from prometheus_client.exposition import generate_latest
 
-    return generate_latest(_registry(lambda: _of_rows(stats)))
+    return generate_latest(_registry(lambda: metrics))
 
 
 def exporter_registry(state: Callable[[], ExporterState]) -> CollectorRegistry:
@@ -80,6 +92,12 @@ def _of_exporter(state: ExporterState) -> Iterator[Metric]:
 
 
 def _of_rows(stats: Sequence[QueueStats] | None) -> Iterator[Metric]:
+    yield from _totals(stats)
+    if stats is not None:
+        yield from (family(stats) for family in _BY_QUEUE)
+
+
+def _totals(stats: Sequence[QueueStats] | None) -> Iterator[Metric]:
     yield _gauge(
         "asyncmq_dashboard_ready", "1 when the queues could be read, else 0.", [((), int(stats is not None))]
     )
@@ -90,7 +108,10 @@ def _of_rows(stats: Sequence[QueueStats] | None) -> Iterator[Metric]:
     if None not in workers:
         total = sum(count or 0 for count in workers)
         yield _gauge("asyncmq_worker_total", "Number of live workers.", [((), total)])
-    yield _gauge(
+
+
+def _jobs(stats: Sequence[QueueStats]) -> Metric:
+    return _gauge(
         "asyncmq_queue_jobs",
         "Number of jobs by queue and state.",
         (
@@ -100,18 +121,30 @@ def _of_rows(stats: Sequence[QueueStats] | None) -> Iterator[Metric]:
         ),
         ("queue", "state"),
     )
-    yield _of_queues(
+
+
+def _workers(stats: Sequence[QueueStats]) -> Metric:
+    return _of_queues(
         "asyncmq_queue_workers", "Number of live workers of the queue.", stats, lambda row: row.workers
     )
-    yield _of_queues(
+
+
+def _paused(stats: Sequence[QueueStats]) -> Metric:
+    return _of_queues(
         "asyncmq_queue_paused", "1 while the queue is paused, else 0.", stats, lambda row: int(row.paused)
     )
-    yield _of_queues(
+
+
+def _oldest_waiting(stats: Sequence[QueueStats]) -> Metric:
+    return _of_queues(
         "asyncmq_queue_oldest_waiting_seconds",
         "Age of the oldest waiting job in seconds; 0 while nothing waits.",
         stats,
         lambda row: 0.0 if row.waiting == 0 else row.oldest_waiting_seconds,
     )
+
+
+_BY_QUEUE: Sequence[Callable[[Sequence[QueueStats]], Metric]] = (_jobs, _workers, _paused, _oldest_waiting)
 
 
 def _of_snapshot(snapshot: Snapshot) -> Iterator[Metric]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.output.tables import failure_groups, views
 from asyncmq_cli.output.tables.columns import Column, Kind
-from asyncmq_cli.output.tables.tables import shortened_path, tab_separated, table
+from asyncmq_cli.output.tables.tables import shortened_path, tab_separated, table, tables
 from asyncmq_cli.output.text.escape import escape_name
 from tests.support.strategies import ANY_TEXT, JSON_VALUES
 
@@ -52,10 +52,22 @@ ROWS = st.lists(
 
 def drawn(rows: Sequence[Any], columns: Sequence[Column[Any]], width: int) -> list[str]:
     """The lines as a terminal gets them that is wider than any table, so that nothing is squeezed twice."""
+    return lines_of([table(rows, columns, now=NOW, width=width)[0]])
+
+
+def lines_of(parts: Iterable[Any]) -> list[str]:
     out = io.StringIO()
     console = Console(file=out, width=1_000_000, highlight=False, markup=False, emoji=False)
-    console.print(table(rows, columns, now=NOW, width=width)[0], soft_wrap=True)
+    for part in parts:
+        console.print(part, soft_wrap=True)
     return out.getvalue().split("\n")[:-1]
+
+
+@given(ROWS, st.integers(10, 200))
+def test_a_table_in_parts_has_the_same_lines(rows: list[Row], width: int) -> None:
+    parts, left_out = tables(rows, COLUMNS, now=NOW, width=width, at_a_time=2)
+    whole, also_left_out = table(rows, COLUMNS, now=NOW, width=width)
+    assert (lines_of(parts), left_out) == (lines_of([whole]), also_left_out)
 
 
 @given(ROWS, st.integers(1, 200))
