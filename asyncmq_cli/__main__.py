@@ -38,7 +38,7 @@ def _failure(exc: Exception) -> int:
     found = shortage(exc)
     if found is None:
         raise exc
-    # Not through sys.stderr: it may need what ran out. If this fails too, the exit status still tells.
+    # Not through sys.stderr: it may need what ran out. If this fails too, the exit status still shows it.
     with suppress(OSError):
         os.write(2, f"error: {found[0]}\nhint: {found[1]}\n".encode())
     return exit_status(sys.argv[1:])

@@ -37,7 +37,7 @@ _SIZES = {None: 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What holds for one run. `timeout` and `heartbeat_ttl` are seconds, `max_payload` bytes."""
+    """The settings of one run. `timeout` and `heartbeat_ttl` are seconds, `max_payload` bytes."""
 
     address: Address
     timeout: float
@@ -50,22 +50,22 @@ class Config:
     credentials: str | None = None
     """At most one of the three, and none where the address has a password."""
     warnings: tuple[str, ...] = ()
-    """What went wrong and did not matter enough to be an error."""
+    """Problems that are only worth a warning."""
     max_payload: int = DEFAULT_MAX_PAYLOAD
     redact: tuple[str, ...] = ()
     """Names of secrets beside those that are known."""
     url_from: str = ""
-    """What said where Redis is, "" for the default."""
+    """Which setting names this Redis; "" for the default."""
     context: str = ""
     """The name of the context in force, "" for none."""
     context_color: str = ""
     """The colour in which that name is shown."""
     guard: Rules = field(default_factory=Rules)
-    """What has to be so before a change."""
+    """The conditions that a change must meet."""
     stalled_check_interval: float | None = None
-    """Seconds, where the application's settings tell."""
+    """Seconds; None unless the application's settings give it."""
     records: bool = True
-    """Whether looking at metrics adds to their history."""
+    """Whether reading metrics adds a snapshot to the history."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Where each setting comes from, for `context show`."""
 
@@ -81,7 +81,7 @@ class Config:
 
     @property
     def password_source(self) -> str | None:
-        """Where the password is, never what it is."""
+        """Where the password comes from, never the password itself."""
         if self.password_file is not None:
             return f"in the file {self.password_file!r}"
         if self.password_command is not None:
@@ -117,7 +117,7 @@ class _Sources:
         self.origins: dict[str, str] = {}
 
     def find(self, key: str, default: Any, *, variable: str = "", url: Any = None) -> tuple[str, Any]:
-        """The value, and what to call it in an error. `url` is what the Redis URL says of it."""
+        """The value, and what to call it in an error. `url` is its value in the Redis URL."""
         given = {
             f"--{key}": self._flags.get(key),
             variable: self._env.get(variable) if variable else None,
@@ -137,7 +137,7 @@ class _Sources:
 
 
 def _called(key: str, where: str) -> str:
-    """What a setting from there is called in an error."""
+    """The name of such a setting in an error."""
     return where if where.startswith(("--", "ASYNCMQ_")) else f"{key} in {where}"
 
 

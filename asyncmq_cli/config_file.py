@@ -70,7 +70,7 @@ CONNECTION_KEYS = (
 )
 """Options of the URL that may stand beside it. One that the URL has too is that of the URL."""
 Check = Callable[[Any], "str | None"]
-"""What the value must be, or None if it is that."""
+"""What the value must be; None if it is valid."""
 KEYS: Mapping[str, Check] = {
     "redis_url": _text,
     "password_file": _text,

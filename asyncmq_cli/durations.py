@@ -30,7 +30,7 @@ _HINT = "such as 90s, 5m, 2h, 7d, 2w, 1y or 1h30m"
 
 
 def seconds(text: str) -> float:
-    """Raises UsageProblem for what is no duration, and for a unit that may mean two things. A year has 365
+    """Raises UsageProblem for anything that is not a duration, and for an ambiguous unit. A year has 365
     days; a month has no length."""
     wanted = text.strip()
     if _PLAIN.fullmatch(wanted):
@@ -40,7 +40,7 @@ def seconds(text: str) -> float:
 
 
 def _unit(text: str, word: str) -> float:
-    # In capitals these are a month and a megasecond elsewhere.
+    # In capitals, other programs read these as a month and a megasecond.
     if word in ("M", "MS", "Ms") or word.lower() in _MONTHS:
         raise UsageProblem(
             f"{text!r} may mean months, which have no fixed length",

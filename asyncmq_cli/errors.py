@@ -136,7 +136,7 @@ class WrongType(AdminError):
 
 
 class QueueNotFound(AdminError):
-    """Redis holds nothing of this queue. `nearest` are names that may have been meant."""
+    """Redis holds no key of this queue. `nearest` are similar names."""
 
     code, exit_code = "queue_not_found", ExitStatus.NOT_FOUND
 
@@ -151,8 +151,8 @@ _MOST_NAMED = 3
 
 
 class JobNotFound(AdminError):
-    """Redis holds nothing of this job. `nearest` are ids that begin with the one given. Without a `queue`,
-    several were looked through, and `where` says which."""
+    """Redis holds nothing about this job. `nearest` are ids that begin with the one given. Without a `queue`,
+    several were searched, and `where` says which."""
 
     code, exit_code = "job_not_found", ExitStatus.NOT_FOUND
 
@@ -240,7 +240,7 @@ def _lists_groups(queue: str | None, what: str) -> str:
 
 
 class TaskNotFound(AdminError):
-    """No job of this task was found. `nearest` are tasks that may have been meant."""
+    """No job of this task was found. `nearest` are similar tasks."""
 
     code, exit_code = "task_not_found", ExitStatus.NOT_FOUND
 
@@ -256,7 +256,7 @@ class TaskNotFound(AdminError):
 
 
 class RepeatableNotFound(AdminError):
-    """No definition in the queue has this id or task. `nearest` are tasks that may have been meant."""
+    """No definition in the queue has this id or task. `nearest` are similar tasks."""
 
     code, exit_code = "repeatable_not_found", ExitStatus.NOT_FOUND
 
@@ -285,7 +285,7 @@ class AmbiguousGroup(UsageProblem):
 
 
 class AmbiguousRepeatable(UsageProblem):
-    """More than one definition may be meant. `candidates` maps their ids to task and schedule."""
+    """More than one definition matches. `candidates` maps their ids to task and schedule."""
 
     code = "ambiguous_repeatable"
 

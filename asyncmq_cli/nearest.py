@@ -1,4 +1,4 @@
-"""What may have been meant by a name that is not known. Everything that says "did you mean" asks here."""
+"""The names most similar to an unknown one, for every "did you mean"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Redis is meant: by a URL, a context, an application's settings or the configuration file."""
+"""Find which Redis to use: from a URL, a context, an application's settings or the configuration file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[^}]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where Redis is, and what said so, "" for the default. `keys` are those of the context in force, and
-    `secrets` those that may name the password of this Redis."""
+    """Where Redis is, and which setting says so, "" for the default. `keys` are those of the current context,
+    and `secrets` those that may name the password of this Redis."""
 
     source: str
     address: Address
@@ -139,7 +139,8 @@ _STRICTEST = ("readonly", "confirm", None)
 
 
 def _recognised(found: Place, env: Mapping[str, str], file: ConfigFile) -> Place:
-    """The same place. If a context names the same Redis, its name and its guard hold, whatever named it."""
+    """The same place. If a context names the same Redis, its name and its guard apply even if something else
+    named it."""
     same: list[tuple[str, Mapping[str, Any]]] = []
     for name, keys in file.contexts.items():
         try:

@@ -1,1 +1,1 @@
-"""What every command stands on."""
+"""What all commands share: options, session, help, filters, confirmation, paging, `--watch`."""

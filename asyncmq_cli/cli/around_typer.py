@@ -1,7 +1,7 @@
-"""All that goes around Typer, and why. Whatever is not here uses Typer as its documentation says.
+"""Every workaround for Typer, and its reason. All other code uses Typer as documented.
 
 - Options that may stand alone, such as `--watch [SECONDS]`: Typer refuses `flag_value`, so `with_values`
-  writes a value behind each of them before Typer reads the line.
+inserts a value after each of them before Typer reads the line.
 - Values stay text: Typer reads every parameter with a validator of pydantic, whose import takes 50 to 90 ms,
   longer than most commands run. `_Text` takes its place; a callback (`params`) reads what is not text.
 - A command is built when the line names it: Typer builds all of them first, which doubles the start-up time.
@@ -37,7 +37,7 @@ _ALONE = {
 
 
 def with_values(args: Sequence[str]) -> list[str]:
-    """The same line, with a value for each option that stands alone. Words behind `--` are not options.
+    """The same line, with a value for each option that stands alone. Words after `--` are not options.
 
     `--fields` without a value moves to the end: which columns there are depends on options such as `--state`,
     and Typer reads options in the order of the line.
@@ -58,7 +58,7 @@ def with_values(args: Sequence[str]) -> list[str]:
 
 
 class _Text:
-    """What stands in the place of pydantic: the value as it was typed, or the default."""
+    """The replacement for pydantic: returns the value as typed, or the default."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         if param.multiple or param.nargs == -1:

@@ -84,7 +84,7 @@ def _line_of(path: str) -> str:
 def watch(
     session: Session, check: Callable[[], CheckReport], options: WatchOptions, what: str, *, quiet: bool
 ) -> None:
-    """Check until a signal ends it. `what` tells this check from others on the same Redis."""
+    """Check until a signal ends it. `what` distinguishes this check from others on the same Redis."""
     from asyncmq_cli.output.text import checks
     from asyncmq_cli.services.monitoring.notices import Notifier
 

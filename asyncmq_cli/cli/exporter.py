@@ -1,4 +1,4 @@
-"""`metrics serve`: what is served, and the looks behind it."""
+"""`metrics serve`: the pages that it serves, and the loop that reads Redis for them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _report(session: Session, state: ExporterState, *, was_away: bool) -> bool:
 
 
 class _App:
-    """The WSGI application. It never touches Redis: it shows the state of the last look."""
+    """The WSGI application. It never reads Redis: it shows the result of the last read."""
 
     def __init__(self, state: Callable[[], ExporterState], settings: WebSettings) -> None:
         from prometheus_client import make_wsgi_app

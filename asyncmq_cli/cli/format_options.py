@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 _SHORT = {"json": "json", "ndjson": "jsonl"}
-"""Options that stand for a format."""
+"""Options that are short for `-o FORMAT`."""
 _FOR_ROWS = ("table", "tabs", "csv")
 
 
@@ -55,7 +55,7 @@ def require_choice(value: str, choices: Sequence[str]) -> None:
 
 
 def wants_json(args: Sequence[str]) -> bool:
-    """Whether a line asks for JSON, as far as that can be told without parsing it: then so are errors."""
+    """Whether a command line asks for JSON, guessed without parsing it; errors are then JSON too."""
     words = list(args)[: list(args).index("--")] if "--" in args else list(args)
     values = {word.partition("=")[2] for word in words if word.startswith("--output=")}
     values |= {word[2:].removeprefix("=") for word in words if word.startswith("-o")}

@@ -66,7 +66,7 @@ def translate(args: Sequence[str]) -> Meaning:
         return None
     noun, verb = words[0], words[1] if len(words) > 1 else ""
     if noun == "info" or (noun, verb) in _LIBRARY_ONLY:
-        # With one of our global options it is our line.
+        # A line with one of our global options is ours.
         return None if head else HandOver(tuple(words), _instead(noun, verb, words[2:]))
     form = _FORMS.get((noun, verb))
     if form is None:

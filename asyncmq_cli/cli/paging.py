@@ -102,7 +102,7 @@ def _rows(
     columns = views.jobs(
         state,
         show_secrets=session.show_secrets,
-        # Whoever names columns may name this one too.
+        # `--fields` may also name this column.
         with_queue=queue is None or bool(fields),
         cause_of=root_error,
         heartbeats=beats,

@@ -124,7 +124,7 @@ class Services(ABC):
         return TaskService(self.store)
 
     def task_sampler(self, scope: QueueScope) -> TaskSampler:
-        """What looks at the active jobs again and again."""
+        """Samples the active jobs repeatedly."""
         from asyncmq_cli.services.task_top import TaskSampler
 
         return TaskSampler(self.store, scope)

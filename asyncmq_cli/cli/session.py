@@ -39,7 +39,7 @@ _REMEMBERED = 1000
 
 
 class Session(Services):
-    """What a command works with. Nothing is opened or imported before it is used."""
+    """Everything that a command works with. Nothing is opened or imported before its first use."""
 
     def __init__(
         self, flags: Mapping[str, Any], *, redis: bool = True, printer: type[Printer] | None = None
@@ -69,7 +69,7 @@ class Session(Services):
 
     @cached_property
     def guard(self) -> Guard:
-        """What every change passes. Raises NotConfirmed for a `--confirm` of another context."""
+        """The guard that every change must pass. Raises NotConfirmed if `--confirm` names another context."""
         from asyncmq_cli.cli.changes import confirm
         from asyncmq_cli.models.contexts import Guard
 
@@ -78,8 +78,9 @@ class Session(Services):
         return guard
 
     def require_writable(self, *, only_records: bool) -> None:
-        """Before Redis is asked anything: raises ReadOnly, or NotConfirmed for a wrong `--confirm`. A command
-        that `only_records` a look may do so where that is allowed."""
+        """Check, before the first request to Redis, that changes are allowed. Raises ReadOnly, or
+        NotConfirmed for a wrong `--confirm`. A command that `only_records` snapshots may run where recording
+        is allowed."""
         if not (only_records and self.config.records):
             self.guard.require_writable()
 
@@ -131,7 +132,7 @@ class Session(Services):
         except UsageProblem:
             if self._needs_redis:
                 raise
-            # What is wrong with the settings must not keep anybody from choosing another context.
+            # A wrong setting must not prevent the choice of another context.
             return {"color": "auto"}
         return {
             "color": config.color,

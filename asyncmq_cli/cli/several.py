@@ -1,7 +1,7 @@
 """One reading command on several contexts at once: side by side, and printed as one.
 
-Each context has a session of its own in a thread of its own, whose printer only keeps what it is told. A
-Redis that is away is a row that says so.
+Each context has a session of its own in a thread of its own, whose printer only collects the output. A Redis
+that cannot be reached becomes a row that says so.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def _lines_of(one: _Run) -> list[dict[str, Any]]:
     return [{"context": one.name, **document} for document in one.out.docs]
 
 
-# Of each list, the name that its rows have in the document.
+# The key of the rows in the document of each list.
 _ROWS = {
     "queues list": "queues",
     "jobs list": "jobs",
@@ -210,7 +210,8 @@ _ROWS = {
 
 
 def _merged(runs: Sequence[_Run], command: str) -> dict[str, Any]:
-    """The rows of all under the name that they have in each; what is no list stands whole in `contexts`."""
+    """One document: the rows of all contexts under their usual key; documents that are not lists go whole
+    into `contexts`."""
     documents = [(one, one.out.docs[0] if one.out.docs else {}) for one in runs]
     name = _ROWS.get(command)
     rows = [{"context": one.name, **row} for one, found in documents for row in found.get(name, ())]
@@ -245,7 +246,7 @@ def _print_table(out: Printer, runs: Sequence[_Run]) -> None:
 
 
 def _of_pair(column: Column[Any], *, says_error: bool) -> Column[Any]:
-    """The same column of rows that stand behind the name of their context, and before what is wrong there."""
+    """The same column, for rows that have the name of their context before it and its problem after it."""
 
     def of(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return lambda pair: (pair[2] if says_error else None) if pair[1] is None else read(pair[1])

@@ -40,7 +40,7 @@ def job_ids(session: Session, queue: str, given: Sequence[str]) -> list[str]:
 
 
 def job_id_meant(session: Session, queue: str, given: str) -> str:
-    """One id as it was meant; `-` is an id like any other here."""
+    """One id, with `./-` read as `-`; here `-` alone is an ordinary id."""
     from asyncmq_cli.services.jobs.lookup import resolve_job_ids
 
     return resolve_job_ids(session.store, queue, [given])[0]
@@ -73,7 +73,7 @@ def words(session: Session, given: Sequence[str]) -> list[str]:
 
 
 _TRIED = 3
-"""Words that are no ids and are tried as names of queues."""
+"""Words that are not ids and are tried as names of queues."""
 
 
 def one_job(session: Session, queue: str | None, job_id: str | None) -> tuple[str, str]:
@@ -117,8 +117,8 @@ def named_jobs(session: Session, first: str | None, rest: Sequence[str]) -> tupl
     is_slip = name.strip() in map(str.strip, nowhere) or any(map(queues.exists, nowhere[:_TRIED]))
     if first == STDIN or not is_slip:
         return None, chosen
-    # A queue's name with a slip, or behind the ids: the others are not to be taken for ids of whichever
-    # queue has them.
+    # A queue's name that is mistyped or comes after the ids: the other words must not be taken for ids of any
+    # queue that has them.
     return name, Selection({name: ids})
 
 
@@ -176,7 +176,7 @@ class Targets:
             return None
         if self.default_state in DEAD_STATES:
             return f"--state {next(state for state in DEAD_STATES if state != self.searched)} searches those"
-        # Not `all`: this is said where jobs are changed, some for good.
+        # Never `all`: the hint appears where jobs are changed, some of them irreversibly.
         return "--state chooses another state"
 
 

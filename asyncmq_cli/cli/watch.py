@@ -39,7 +39,7 @@ def columns_of(session: Session, columns: Sequence[Column[T]]) -> Sequence[Colum
 
 
 class _Board(Generic[T]):
-    """The screen: totals, a frame, trends that begin in the history, and what is wrong."""
+    """The screen: totals, a table, trends that start with the history, and warnings."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class _Board(Generic[T]):
         corner = header_footer.as_of(snapshot.now, self._every, is_old=problem is not None, utc=viewport.utc)
         head = screens.head(snapshot, viewport, corner, where)
         shown = out.drawn_all([head, *self._frame(value, viewport)])
-        # Warnings are the last to go where there is no room.
+        # On a small screen, warnings are dropped last.
         is_current = snapshot.metrics().is_whole
         below = [header_footer.trends(self._trend.trend(), viewport, is_current=is_current), *remarks]
         return [*shown[: viewport.height + 1], *out.drawn_all(below)]

@@ -38,7 +38,7 @@ STATUSES = ("success", "failed")
 
 
 def _only_list(ctx: typer.Context, word: str | None) -> str | None:
-    """Any other word may be a queue, which goes behind --queue."""
+    """Any other word may be a queue, which must be given with --queue."""
     if word not in (None, "list"):
         from asyncmq_cli.cli.help import suggestions
 

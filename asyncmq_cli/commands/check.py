@@ -244,7 +244,7 @@ def check(
         )
         return
     report = session.checks.check(queue or [], thresholds, where or "")
-    # If the line cannot be written, nobody can read it, and no probe would tell: the state is unknown.
+    # If the line cannot be written, the monitor gets no state: exit with unknown.
     with session.out.outcome(lambda: f"the state is {report.state}", exit_code=CheckStatus.UNKNOWN):
         _print(session, report, quiet=quiet)
     if report.error is not None:

@@ -221,14 +221,14 @@ def _check_codes(codes: list[str]) -> list[str]:
 
 
 _ANY_QUEUE = "asyncmq-cli-self"
-"""Rights are tried on the keys of a queue that is not there where none is named."""
+"""Without a queue, the rights are tried on the keys of a queue that does not exist."""
 
 
 _WORDS = {"asyncmq-cli": "this tool", "library": "the AsyncMQ library's own", "other": "another program"}
 
 
 def _report_self(session: Session, queue: str | None) -> None:
-    """Print it all. Raises RedisProblem, behind what could be found out without Redis."""
+    """Print everything. Raises RedisProblem after printing what could be found without Redis."""
     rights, problem = None, None
     try:
         rights = session.doctor.rights(queue or _ANY_QUEUE)

@@ -90,7 +90,7 @@ def tail(
 
 
 _WATCHED = ("metrics", "queues", "workers", RUNTIME)
-"""What tells what happened; `metrics` are kept in the history."""
+"""The reader of what happened; `metrics` are added to the history."""
 _HEARTBEAT_SECONDS = 15.0
 _RECONNECT_SECONDS = 3.0
 

@@ -133,7 +133,7 @@ def _watch(session: Session, globs: Sequence[str], sort: str | None) -> None:
 
 
 class _Notes:
-    """What is said below a list of queues."""
+    """The notes below a list of queues."""
 
     def __init__(self) -> None:
         self.found = 0

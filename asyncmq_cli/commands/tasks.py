@@ -138,7 +138,7 @@ def _live(session: Session, sampler: TaskSampler) -> None:
                     screen.draw()
                     drawn = time.monotonic()
     except KeyboardInterrupt:
-        # What was seen is printed all the same.
+        # Print what was seen so far anyway.
         pass
     finally:
         session.has_screen = False

@@ -1,1 +1,1 @@
-"""What the shells ask when TAB is pressed, and the scripts with which they do."""
+"""Completion: the answers to the shells' TAB, and the scripts that ask for them."""

@@ -40,7 +40,7 @@ def kind_of(param: Any) -> str | None:
 
 
 _LONGEST_WAIT = 60.0
-"""Seconds for which whoever pressed TAB waits for Redis at most, whatever is asked for."""
+"""The longest wait for Redis at a TAB, in seconds, whatever is completed."""
 _ENVIRONMENT = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 
@@ -52,7 +52,7 @@ class Answer:
 
 
 def answer(root: Any, words: Sequence[str], current: str) -> Answer:
-    """What may stand where `current` is being typed, behind `words`."""
+    """The candidates for the word `current`, which comes after `words`."""
     return _at(root, walk(root, words), current)
 
 
@@ -109,7 +109,7 @@ def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
 
 
 def _columns(place: Place, current: str) -> list[Candidate]:
-    """Those that are not there yet, behind the ones that are, or behind the sign of `--sort`."""
+    """The names not used yet, after those already typed or after the sign of `--sort`."""
     before, comma, begun = ("", "-", current[1:]) if current.startswith("-") else current.rpartition(",")
     taken = before.lower().split(",")
     names = fields_of(place.command, place.last("state"))
@@ -136,7 +136,7 @@ def _live(place: Place, kind: str, current: str) -> Sequence[Candidate]:
     queue = place.last("queue")
     setting = os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT")
     patience = min(_LONGEST_WAIT, seconds(setting) if setting else PATIENCE)
-    # Of several contexts the first tells what queues and jobs are called.
+    # With several contexts, names of queues and jobs come from the first.
     context = (place.last("context") or "").partition(",")[0] or None
     asked = {"redis_url": url, "context": context, "settings": place.last("settings")}
     where = config.resolve(asked, ask=False)

@@ -17,7 +17,7 @@ _SPLIT_AFTER_EXPANDING = re.compile(r"[\s*?\[]")
 
 
 class Unreadable(ValueError):
-    """Only running it could tell what the line says."""
+    """The line means something only when it is run."""
 
 
 @dataclass(slots=True)

@@ -88,7 +88,7 @@ def run_for_people(argv: Sequence[str], environ: Mapping[str, str], *, lines: in
 
 
 def _shape(terminal: int, lines: int, columns: int) -> None:
-    """So large, and what is written comes out as it is."""
+    """Set the size, and pass the output through unchanged."""
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     mode = termios.tcgetattr(terminal)
     mode[1] &= ~termios.OPOST
@@ -99,7 +99,7 @@ def _read(screen: FileIO) -> bytes:
     try:
         return screen.read(65536) or b""
     except OSError as exc:
-        # This is how Linux tells that the program has closed its side.
+        # On Linux this error means that the program has closed its side.
         if exc.errno != errno.EIO:
             raise
         return b""

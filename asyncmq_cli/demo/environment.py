@@ -125,7 +125,7 @@ class DemoEnvironment:
 
 
 def module_environment(environ: dict[str, str]) -> dict[str, str]:
-    """Have `python -m asyncmq_cli…` find this package and no file of the user's.
+    """Make `python -m asyncmq_cli…` find this package, not a file of the user's.
 
     `-m` looks into the working directory first, where the user may have a `queue.py` or a `redis/`;
     PYTHONSAFEPATH prevents that from Python 3.11 on. If the package itself is in the working directory, as in

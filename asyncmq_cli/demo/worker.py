@@ -1,7 +1,7 @@
-"""`python -m asyncmq_cli.demo.worker URL`: fill an empty Redis and work on it until told to stop.
+"""`python -m asyncmq_cli.demo.worker URL`: fill an empty Redis with sample jobs and run workers on it.
 
-It stops on SIGTERM and SIGINT, and when its standard input, if that is a pipe, is closed: then
-the process that started it is gone.
+It ends on SIGTERM, on SIGINT, and when its standard input is a pipe that closes: then the process that
+started it has ended.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _stop_at_end(stdin: int, stop: asyncio.Event) -> None:
 
 
 async def _announce(backend: Any, produced: Produced) -> None:
-    """Tell the parent that every sample job has reached its final state."""
+    """Report to the parent that every sample job has reached its final state."""
     for queue, job_id in produced.settling:
         await _until(backend, queue, job_id, _SETTLED)
     for queue, job_id in produced.staying_active:

@@ -112,7 +112,7 @@ BY_NAME = {action.name: action for action in ACTIONS}
 DISPENSABLE = frozenset({"pttl", "unlink"})
 """Rights without which every command does its work."""
 OF_MAINTAINERS = frozenset({"srem"})
-"""What takes a job out of its queue needs this right, and what puts one back to work does not."""
+"""Changes that take a job out of its queue need this right; changes that put a job back to work do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Rights:
     changing: dict[str, bool]
     refused: str | None
     lacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """For each command of ours that changes something, the missing rights."""
+    """The missing rights of each of our commands that changes something."""
 
     @property
     def role(self) -> str | None:

@@ -64,7 +64,7 @@ class Address:
 
     @property
     def place(self) -> tuple[Any, ...]:
-        """The same for all URLs that name this server and database, as far as the text tells."""
+        """The same for all URLs that name this server and database, as far as their text shows."""
         if self.path:
             return self.path, self.db or 0
         if self.sentinels:

@@ -23,7 +23,7 @@ MOST_BREAKS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """An event as it is told elsewhere: by the head of the chain, or by the event after it."""
+    """The position of an event in the chain, as the head or the next event records it."""
 
     number: int
     id: str
@@ -129,7 +129,7 @@ class _Reading:
         self._expected = report.head
         self._has_begun = report.head is not None
         self._apart: list[Link] = []
-        # How long a trail must be at least to have been trimmed, by the limits of those who wrote it.
+        # The least length at which a trail is trimmed, by the limits of its writers.
         self._least: int | None = None
 
     def take(self, link: Link) -> None:
@@ -168,7 +168,7 @@ class _Reading:
         self._expected = Head(link.number or 0, link.id, link.hash)
 
     def _follow(self, link: Link, number: int, *, is_whole: bool) -> None:
-        """Go on behind an event. What an edited one says of the event before it is not believed."""
+        """Continue after an event. What an edited event says about the event before it is not trusted."""
         report = self._report
         if link.number is not None:
             report.chained += 1
@@ -225,7 +225,7 @@ def _gone(count: int) -> str:
 
 
 def order(stream_id: str) -> tuple[int, int]:
-    """By what the ids of a stream are compared."""
+    """The sort key of stream ids."""
     first, _, second = stream_id.partition("-")
     return (int(first), int(second)) if first.isdigit() and second.isdigit() else (0, 0)
 

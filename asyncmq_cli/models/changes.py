@@ -27,11 +27,11 @@ class AuditEvent:
     error: str | None
     id: str = ""
     chain: str | None = None
-    """What links it to the event before it, as it is stored; None in a trail of an older release."""
+    """Its link to the event before it, as stored; None in a trail of an older release."""
 
     @property
     def shown_details(self) -> dict[str, Any]:
-        """The details without what is kept of an edited job, of which they have the size."""
+        """The details, with the kept copy of an edited job replaced by its size."""
         shown = dict(self.details)
         was = shown.pop("was", None)
         if isinstance(was, Mapping):
@@ -67,7 +67,7 @@ class ChangeResult:
 
 @dataclass(frozen=True, slots=True)
 class RetryOutcome:
-    """What became of retried jobs by the end of a wait. `failed` are those that are dead again, by `causes`,
+    """The outcome of retried jobs at the end of a wait. `failed` are those that are dead again, by `causes`,
     `gone` those that no longer exist. `stopped` is None if all have ended, `timeout`, or why nobody works on
     the `left` ones; `error` is what ended the wait otherwise."""
 

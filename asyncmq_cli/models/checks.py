@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 CHECK_STATES = ("ok", "warning", "unknown", "critical")
-"""From best to worst. What cannot be read may be critical, so `unknown` is worse than `warning`."""
+"""From best to worst. `unknown` is worse than `warning`, because what could not be read may be critical."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
     """Where a value alerts, as the Monitoring Plugins' guidelines have it: outside of `low` to `high`, or
-    `inside` of it, the ends of it included in the range. An end is None where there is none."""
+    `inside` of it, the bounds included. A bound is None if there is none."""
 
     low: float | None
     high: float | None
@@ -194,7 +194,7 @@ KINDS = (
     "worker_silent",
     "unreadable",
 )
-"""From worst to least, among problems of one severity. Those that `check` has too are called as there."""
+"""From worst to least, among problems of one severity. Problems that `check` also finds have its names."""
 SEVERITIES = ("critical", "unknown", "warning")
 
 

@@ -25,7 +25,7 @@ class ContextRow:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What holds, and where it comes from. The value is a number, a text, a list of texts or None."""
+    """A setting in effect, and its source. The value is a number, a text, a list of texts or None."""
 
     name: str
     value: Any

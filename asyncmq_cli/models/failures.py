@@ -48,7 +48,7 @@ class FailureGroup:
 
     @property
     def cause(self) -> str:
-        """What was raised, such as `ValueError: no such address`."""
+        """The exception and its message, such as `ValueError: no such address`."""
         return self.message if self.type is None else f"{self.type}: {self.message}".rstrip(": ")
 
     def trend(self, now: float, covered_from: float = 0.0) -> str | None:

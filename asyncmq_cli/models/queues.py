@@ -28,7 +28,7 @@ class QueueScope:
 
     @property
     def where(self) -> str:
-        """Where something was looked for, for a message."""
+        """The queues that were searched, in words for a message."""
         if self.queue is not None:
             return f"in queue {self.queue!r}"
         return f"in a queue like {' or '.join(map(repr, self.globs))}" if self.globs else "in any queue"
@@ -70,7 +70,7 @@ class QueueStats:
 
     @property
     def state(self) -> str:
-        """In a word: `empty`, `paused`, `no worker` (but work for one), `stuck`, `overdue`, or `running`."""
+        """In a word: `empty`, `paused`, `no worker` (and jobs to run), `stuck`, `overdue`, or `running`."""
         if self.empty or self.paused:
             return "empty" if self.empty else "paused"
         return "no worker" if self.is_unattended else self.finding or "running"

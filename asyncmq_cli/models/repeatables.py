@@ -30,7 +30,7 @@ class Repeatable:
 @dataclass(frozen=True, slots=True)
 class ComingRun:
     """One run that a definition will have, at `timestamp`. The first of a definition is the stored one, and
-    may be past; those behind it are computed."""
+    may be past; the later ones are computed."""
 
     timestamp: float
     repeatable: Repeatable

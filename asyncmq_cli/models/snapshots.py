@@ -59,8 +59,8 @@ class MetricsSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of a snapshot for the history. `kept` is False if there was one of a moment ago.
-    `completed` and `failed` are how many jobs have completed and failed since the history began."""
+    """The result of adding a snapshot to the history. `kept` is False if the history has one from a moment
+    ago. `completed` and `failed` are how many jobs have completed and failed since the history began."""
 
     kept: bool
     completed: int
@@ -69,7 +69,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The present rates, by the history; None if it does not tell.
+    """The current rates, from the history; None where it does not show them.
 
     Rates are per minute, over the `window_seconds` between the first and the last of `snapshots`. Removed
     jobs do not count as work on the backlog. `seconds_until_empty` is 0 if no job waits, and None if the
@@ -176,8 +176,9 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class QueueHappening:
-    """What happened in a queue. `causes` are those of the newest of the failed jobs, the most frequent first.
-    `waiting` is the number before and now, where it changed. `marks` are words such as `paused`."""
+    """The changes in a queue since the last snapshot. `causes` are those of the newest of the failed jobs,
+    the most frequent first. `waiting` is the number before and now, where it changed. `marks` are words such
+    as `paused`."""
 
     queue: str
     completed: int = 0
@@ -205,7 +206,8 @@ OTHER = "other"
 
 
 class DeathLabels(NamedTuple):
-    """What a death is counted under. `cause` is the type of the innermost exception, or `expired`."""
+    """The labels under which a death is counted. `cause` is the type of the innermost exception, or
+    `expired`."""
 
     queue: str
     task: str
@@ -214,7 +216,7 @@ class DeathLabels(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ExporterState:
-    """What the last look found; `snapshot` is None, and `error` says why, while Redis cannot be read.
+    """The result of the last read; while Redis cannot be read, `snapshot` is None and `error` says why.
 
     `completed` and `failed` count jobs since the history began, None where nothing was counted yet; `deaths`
     since the start of this process. `looks` and `failures` count looks, all and failed ones.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 TASK_STATES = ("waiting", "active", "delayed", "dead", "completed")
 
 INTERVAL = 0.05
-"""Seconds between two looks at the active hashes; more where a look takes longer."""
+"""Seconds between two reads of the active hashes; more if a read takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class TaskStats:
 
 @dataclass(frozen=True, slots=True)
 class TopTask:
-    """What was seen of a task in the active hashes. `busy_share` is its share of the time that all jobs ran,
-    0 to 1, None if none ran; `concurrency` how many of its jobs ran at once on average. `active` run now,
-    `seen` have run. `durations` are the seconds of those that ended, in order; `below` of them ran no longer
-    than the interval between two looks."""
+    """What the reads of the active hashes showed of a task. `busy_share` is its share of the time that all
+    jobs ran, 0 to 1, None if none ran; `concurrency` how many of its jobs ran at once on average. `active`
+    run now, `seen` have run. `durations` are the seconds of those that ended, in order; `below` of them ran
+    no longer than the interval between two looks."""
 
     task: str | None
     busy_share: float | None
@@ -59,7 +59,7 @@ class TopTask:
         return self.durations[self._rank(share)]
 
     def is_below(self, share: float) -> bool:
-        """Whether that duration is shorter than the interval between two looks, and thus not known."""
+        """Whether that duration is below the interval between two reads, and so unknown."""
         return bool(self.durations) and self._rank(share) < self.below
 
     def _rank(self, share: float) -> int:

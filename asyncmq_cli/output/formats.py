@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 Shape = Literal["table", "tabs", "csv", "json", "ndjson", "names"]
-"""What a command prints: rows for people, rows with a separator, one document, an object a line, or ids."""
+"""The kinds of output: a table, separated rows, one document, an object per line, or ids."""
 
 SHAPES: dict[str, Shape] = {
     "table": "table",
@@ -21,6 +21,6 @@ SHAPES: dict[str, Shape] = {
 
 EVERY_FORMAT = tuple(SHAPES)
 WITHOUT_NAMES = tuple(name for name in SHAPES if name != "name")
-"""For what has no ids."""
+"""For lists without ids."""
 DOCUMENTS = ("table", "json", "jsonl", "yaml")
-"""For a line or a screen that has no rows."""
+"""For output without rows: a line or a screen."""

@@ -146,7 +146,7 @@ class Printer:
     def outcome(
         self, summary: Callable[[], str] | None = None, *, exit_code: int | None = None
     ) -> Iterator[None]:
-        """For output that reports something already done: a reader that has gone away is no error.
+        """For output that reports something already done: a closed pipe is not an error.
 
         Raises OutputFailed if it cannot be written, with the text of `summary` added, and with `exit_code` as
         its exit status if given.
@@ -379,7 +379,7 @@ def _as_stored(name: str) -> bytes:
 
 
 def error_line(error: AdminError, *, as_json: bool) -> str:
-    """What is printed on stderr for an error: one line, or two with a hint, or one JSON document."""
+    """The text for stderr: one line, two with a hint, or one JSON document."""
     message = redact_text(error.message)
     hint = hint_for(error)
     hint = None if hint is None else redact_text(hint)

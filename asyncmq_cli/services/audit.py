@@ -85,14 +85,14 @@ class AuditService:
         return matching if limit is None else islice(matching, self.clamped(limit))
 
     def verified(self, noted: Head | None = None) -> ChainReport:
-        """Where the chain of hashes breaks. `noted` is a head of an earlier time that must be in it."""
+        """Find where the hash chain breaks. `noted` is an earlier head that must be in it."""
         with self._store.errors():
             head, first, links = self._store.audit.links()
             return audit_chain.examined(head, links, noted=noted, first=first)
 
     def export(self, *, since: float | None, after: str | None) -> Iterator[AuditEvent]:
-        """The events oldest first: behind the one of the id `after`, and no older than `since` seconds. Warns
-        where events behind `after` were trimmed."""
+        """The events oldest first: after the one with the id `after`, and no older than `since` seconds.
+        Warns if events after `after` were trimmed."""
         start = after or ""
         if since is not None:
             # One that is older than the epoch holds nothing back.
@@ -112,7 +112,7 @@ class AuditService:
     def follow(
         self, *, lines: int, after: str | None, interval: float, once: bool, sleep: Callable[[float], None]
     ) -> Iterator[AuditEvent | Outage]:
-        """The last `lines` events, or those behind `after`, oldest first; then, unless `once`, each new one
+        """The last `lines` events, or those after `after`, oldest first; then, unless `once`, each new one
         as it comes, and outages between them."""
         from asyncmq_cli.services.monitoring.poller import Outage, Poller
 
@@ -163,8 +163,8 @@ class AuditService:
         return None
 
     def of_job(self, queue: str, job_id: str, most: int = 3) -> list[AuditEvent]:
-        """What was done to a job, newest first, as far as the newest events tell. A trail that cannot be read
-        is a warning."""
+        """The changes of a job, newest first, as far as they are among the newest events. Warns if the trail
+        cannot be read."""
         found: list[AuditEvent] = []
         try:
             with self._store.errors():
@@ -213,7 +213,7 @@ def folded(events: Iterable[AuditEvent]) -> list[AuditRun]:
 
 
 def _kind(event: AuditEvent) -> tuple[str | None, ...]:
-    """What the events of a run have in common; an error usually names the job."""
+    """The fields that all events of a run share; not the error, which usually names the job."""
     error, reason = event.error, event.details.get("reason")
     if error is not None and event.job_id is not None:
         error = error.replace(event.job_id, "")

@@ -75,8 +75,8 @@ def live(config: Config, request: CandidateRequest, patience: float) -> Sequence
 
 
 def without_insertion(partial: Sequence[Candidate], prefix: str) -> Sequence[Candidate]:
-    """An incomplete answer, or nothing if a shell would insert something of it: it inserts what all
-    candidates begin with, as if there were no others."""
+    """Mark the answer as incomplete. It is empty if the shell would insert the common prefix of these
+    candidates, because it takes them for all."""
     following = {each.value[len(prefix) :][:1] for each in partial}
     return partial if len(following) > 1 else []
 

@@ -1,4 +1,4 @@
-"""Which tasks keep the workers busy, and how long their jobs run: by sampling the active hashes.
+"""Sample the active hashes: which tasks keep the workers busy, and how long their jobs run.
 
 AsyncMQ stores no durations. So the claims are read every 50 ms: a task's share of the claims that are seen,
 weighted by the time between two looks, is its share of the workers' time. A job's duration is the time from
@@ -44,7 +44,7 @@ class _Tally:
     durations: list[float] = field(default_factory=list)
 
     def end(self, one: _Running, moment: float) -> None:
-        """A job has ended. Of one that ran from the start nobody knows since when."""
+        """A job has ended. If it already ran at the start, its duration is unknown."""
         if one.began is None:
             return
         self.below += one.looks < 2
@@ -53,7 +53,7 @@ class _Tally:
 
 
 class Observations:
-    """What looks at the active jobs add up to. `moment` is monotonic time, in seconds."""
+    """The sum of all reads of the active jobs. `moment` is monotonic time, in seconds."""
 
     def __init__(self, moment: float) -> None:
         self._running: dict[Claim, _Running] = {}
@@ -62,12 +62,12 @@ class Observations:
         self.looks = 0
 
     def new(self, claims: set[Claim]) -> set[Claim]:
-        """Those that were not there at the last look."""
+        """The claims that the last read did not have."""
         return claims - self._running.keys()
 
     def add(self, claims: set[Claim], tasks: Mapping[Claim, str | None], moment: float) -> None:
-        """Add a look: all claims, and the tasks of the new ones. What happened between two looks happened in
-        the middle, as far as anybody knows."""
+        """Add a read: all claims, and the tasks of the new ones. A change between two reads is assumed to
+        have happened in the middle."""
         middle = (self._last + moment) / 2
         for claim, task in tasks.items():
             self._running[claim] = _Running(task, middle if self.looks else None)
@@ -106,7 +106,7 @@ class Observations:
 
 
 class TaskSampler:
-    """Looks at the claims of a scope, and adds up what it sees. Raises QueueNotFound."""
+    """Reads the claims of a scope repeatedly and sums them up. Raises QueueNotFound."""
 
     def __init__(self, store: Store, scope: QueueScope) -> None:
         if scope.queue is not None:
@@ -117,7 +117,7 @@ class TaskSampler:
         self._seen = Observations(time.monotonic())
 
     def look(self) -> float:
-        """Look once. Returns the seconds to rest before the next look."""
+        """Read once. Returns the seconds to sleep before the next read."""
         begun = time.monotonic()
         claims = self._claims()
         moment = (begun + time.monotonic()) / 2

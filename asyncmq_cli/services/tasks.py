@@ -85,7 +85,7 @@ class TaskService:
         return TaskReport(report.queue, report.read_at, found, report.sampled)
 
     def _sizes(self, scope: QueueScope, state: str) -> Mapping[str, int]:
-        """How many jobs of each queue are looked at: the size of the place, or of the ids set for completed
+        """How many jobs of each queue are read: the size of the place, or of the ids set for completed
         ones. Empty queues are left out."""
         place = "dlq" if state == "dead" else state
         found: dict[str, int] = {}

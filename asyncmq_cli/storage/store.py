@@ -64,7 +64,7 @@ class Store:
         self.guard = guard or Guard(config.guard)
         """What every change passes."""
         self.source: str | None = None
-        """What audit events name as their source, in the place of what each command names."""
+        """The source that audit events name, instead of the one that the command would."""
         self._on_warning = warn
         self.warnings = 0
         """How many warnings there were. A caller that caches a reading compares it before and after."""
@@ -302,7 +302,7 @@ class Store:
         return redis_errors(self.config)
 
     def halt(self) -> None:
-        """Have whatever reads now, in another thread, end with Halted at its next reply. Not for changes."""
+        """Make the read that runs in another thread end with Halted at its next reply. Not for changes."""
         self._halted.set()
 
     @property

@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*|\.[A-Za-z_]\w*)")
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What the settings say. The times are seconds, None where they say nothing."""
+    """The values of the settings. Times are seconds; None if the settings do not give one."""
 
     address: Address
     heartbeat_ttl: float | None

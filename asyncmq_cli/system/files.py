@@ -1,4 +1,4 @@
-"""Opening what the user names as a file: an answer and no hang, whatever it is."""
+"""Open a file that the user names, of whatever kind, without blocking for ever."""
 
 from __future__ import annotations
 

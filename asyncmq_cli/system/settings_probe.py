@@ -1,6 +1,6 @@
 """Run by the application's Python with the name of its settings: prints where Redis is by them, as JSON.
 
-It is handed over as text, so it imports nothing of this program, and it runs on whatever Python that is.
+It is passed as source text, so it imports nothing of this program, and it runs on any Python.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _answer(name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    # Whatever the application prints is not the answer.
+    # The application's own output must not be mistaken for the answer.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     try:

@@ -1,6 +1,6 @@
-"""What the machine, or a limit set on this process, does not give us.
+"""Recognise shortages of memory, file descriptors, threads and disk space.
 
-It imports nothing that may be missing then.
+It imports nothing whose import could fail because of such a shortage.
 """
 
 from __future__ import annotations

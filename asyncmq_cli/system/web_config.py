@@ -26,7 +26,7 @@ _CLIENTS = {
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _REMEMBERED = 100
 _NOBODY = b"$2b$10$" + b"." * 53
-"""Compared with where there is no such user, so that an answer takes as long."""
+"""The hash to compare with for an unknown user, so that the answer takes equally long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _SCHEMES = ("http", "https")
 
 
 class NotDelivered(AdminError):
-    """Nobody took the notice. The message names only the host: the rest of the URL may be a secret."""
+    """The notice was not accepted. The message names only the host: the rest of the URL may be a secret."""
 
     code = "not_delivered"
 
@@ -70,7 +70,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
 
 
 def _tried(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> tuple[str | None, bool]:
-    """What went wrong, and whether that may pass."""
+    """The problem, and whether a retry may succeed."""
     try:
         with opener.open(request, timeout=_PATIENCE):
             return None, False

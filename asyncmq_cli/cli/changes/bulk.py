@@ -184,7 +184,7 @@ def _cut_offs(session: Session) -> list[str]:
 
 
 def _note_targets(session: Session, options: ChangeOptions, chosen: Selection) -> None:
-    """What a question would say beside the jobs, before the rows of a dry run."""
+    """The remarks that a question would show, printed before the rows of a dry run."""
     where = session.config.context or session.config.shown_url
     for line in (f"on {where}", *_of_filter(session), *_span(session, chosen), *_of_backup(options)):
         session.out.remark("note", line)

@@ -81,7 +81,7 @@ def ask(
     heads: Callable[[Sequence[tuple[str, str]]], Sequence[Job]],
 ) -> None:
     """Show the first jobs, which `heads` reads, and ask. Raises NotConfirmed for anything but a yes.
-    Without jobs nothing is asked: the attempt itself reports why."""
+    If there are no jobs, it does not ask: the attempt itself reports why."""
     if not confirmation.count:
         return
     session.guard.require_few(confirmation.count)

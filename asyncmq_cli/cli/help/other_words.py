@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# The first of several that exists at the place is meant.
+# If several are listed, the first one that exists there is used.
 NAMES: Mapping[str, tuple[str, ...]] = {
     "ls": ("list",),
     "get": ("show",),
@@ -99,7 +99,7 @@ ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("", "history"): "asyncmq audit",
     ("", "count"): "asyncmq queues list",
 }
-"""A word behind a noun (none: the first word), and the command for looking that does it."""
+"""Words after a noun (or the first word), and the reading command that does what they ask for."""
 
 _DRAIN = "'asyncmq queues drain QUEUE --dry-run' shows what is waiting and would go"
 _CLEAN = (
@@ -118,10 +118,10 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("workers", "cancel"): _STOP,
     ("workers", "pause"): _STOP,
 }
-"""What does not exist behind a noun, and what to do instead."""
+"""Verbs that a noun does not have, and what to do instead."""
 
 MISSING: Mapping[str, tuple[str, str, str]] = {}
-"""What no verb does, and what to do instead. The reason counts as long as that noun has no such verb."""
+"""What no verb does, and what to do instead. Ignored for a noun that has this verb."""
 
 # A hint never leads from a word for looking to a verb that changes something, nor to an option that drops a
 # safeguard.
@@ -182,4 +182,4 @@ QUEUE_AS_VERB: Mapping[str, str] = {
     "events": "asyncmq queues show {}",
     "audit": "asyncmq audit --queue {}",
 }
-"""What was meant by the name of a queue in the place of a verb."""
+"""The command that was meant when a queue's name stands where a verb is expected."""

@@ -145,7 +145,7 @@ def _is_queue(param: Any) -> bool:
 
 
 def extra_argument(context: Any, word: str) -> UsageProblem:
-    """The error for one word too many: a state or a queue that belongs behind an option, or elsewhere."""
+    """The error for an unexpected argument: a state or a queue that belongs after an option, or elsewhere."""
     path = context.command_path
     near = _with_an_option(context, word)
     elsewhere = other_words.EXTRA_ARGUMENTS.get(path)
@@ -207,7 +207,7 @@ def _noun(path: str) -> str:
 
 
 def _reason(path: str, words: Sequence[str], context: Any) -> str | None:
-    """Why there is no such word here, or anywhere."""
+    """The reason why this verb does not exist here, or anywhere."""
     found = (other_words.REASONS.get((_noun(path), word)) for word in words)
     reason = next((each for each in found if each is not None), None)
     if reason is None and words[0].lower() in other_words.MISSING:

@@ -401,7 +401,7 @@ def finding(value: Finding) -> Document:
 
 
 def outcome(value: RetryOutcome | None) -> Document | None:
-    """What became of retried jobs, where that was waited for."""
+    """The outcome of retried jobs, with --wait."""
     if value is None:
         return None
     document: Document = dataclasses.asdict(dataclasses.replace(value, error=None))

@@ -91,7 +91,7 @@ def yaml_text(document: Any) -> bytes:
             return True
 
     Dumper.add_representer(str, _yaml_string)
-    # By way of its JSON, in which nothing is left that only Python has.
+    # Through JSON, which removes values that only Python has.
     plain = json.loads(encode(document))
     text: str = yaml.dump(plain, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)
     # What is escaped here stands in double quotes, as `_yaml_string` has seen to.

@@ -42,7 +42,7 @@ def _slack(notice: Notice, secret: str) -> dict[str, Any]:
 
 
 def _slack_text(text: str) -> str:
-    """Only these three mean something; a name must not mention a channel."""
+    """Slack interprets these three characters; a job's name must not mention a channel."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

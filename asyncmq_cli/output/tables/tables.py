@@ -184,7 +184,7 @@ def _drawn(
 
 
 def cell(column: Column[T], row: T, now: float, *, width: int, utc: bool = False, full: bool = False) -> Text:
-    """What people see of a value, in its colour; not yet cut, but no longer than `width` could use."""
+    """A value as people see it, in its colour; not yet cut, but not much longer than `width`."""
     from rich.text import Text
 
     alarming = column.alarm is not None and column.alarm(row)

@@ -1,4 +1,4 @@
-"""What a change came to, in words."""
+"""The report of a change, in words."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
         else f"{_noun(report)} {result.job_id} in {result.queue}"
     )
     if result.note is not None and result.job_id is None:
-        # For example a pause of a paused queue: nothing was done.
+        # For example, pausing a paused queue does nothing.
         yield "done", escape(f"{target.capitalize()} {result.note}")
         return
     yield "done", escape(redact_text(f"{_words(report)} {target}"))
@@ -53,8 +53,7 @@ def _noun(report: ChangeReport) -> str:
 
 
 def worth_a_row(report: ChangeReport) -> list[ChangeResult]:
-    """What people want to see of a long report: what failed, or has a note; in a dry run the
-    first of the others too."""
+    """The part of a long report that people need: failures and notes; in a dry run also some other rows."""
     obliterates = report.action == "queue.obliterate"
     special = [
         result
@@ -134,7 +133,7 @@ def _words(report: ChangeReport) -> str:
 
 
 def repeatable_name(report: RepeatableChange) -> str:
-    """What a person knows a definition by: its task and its schedule."""
+    """A definition as people name it: its task and its schedule."""
     definition = report.repeatable
     name = report.results[0].job_id or ""
     return name if definition is None else f"{name}, {schedule(definition)}"

@@ -63,7 +63,7 @@ def _seconds(value: float) -> str:
 
 
 def quantile(row: TopTask, part: float) -> str | None:
-    """`1.2 s`, or `< 50 ms` where the interval between two looks is too long to tell."""
+    """`1.2 s`, or `< 50 ms` if it is below the interval between two reads."""
     if row.is_below(part):
         return f"< {INTERVAL * 1000:.0f} ms"
     value = row.duration(part)

@@ -42,7 +42,7 @@ def change_document(change: StateChange, *, show_secrets: bool) -> Document:
 
 
 def change_line(change: StateChange, *, show_secrets: bool, utc: bool) -> str:
-    """For people: when, which job, from which state to which, and what went wrong."""
+    """For people: the time, the job, its old and new state, and the error."""
     told = change_document(change, show_secrets=show_secrets)
     steps = " -> ".join(filter(None, (change.before, change.status)))
     why = told["error"] if change.status in (*DEAD_STATES, "delayed") else None
@@ -74,7 +74,7 @@ def document(report: WaitReport) -> Document:
 
 
 def sentence(report: WaitReport) -> str:
-    """For people: what was reached, and after how long."""
+    """For people: the state that was reached, and how long it took."""
     what = "is drained" if report.goal == "drained" else "has no active job"
     return escape(f"Queue {report.queue} {what}, after {duration(report.waited_seconds)}")
 

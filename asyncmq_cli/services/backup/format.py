@@ -87,8 +87,8 @@ def edit_line(run: str, edit: JobEdit) -> bytes:
 
 
 def kept_in_event(edit: JobEdit) -> dict[str, Any]:
-    """What the audit event of an edit keeps, so that it can be taken back: all texts as they were, but only
-    a digest of what they have become."""
+    """What the audit event of an edit keeps so that the edit can be undone: the old texts, and a digest of
+    the new ones."""
     before = edit.before
     texts = _texts_line(before)
     if before.member in (before.record, edit.id):

@@ -108,7 +108,7 @@ class JobRunner(Runner):
     def _change_all(
         self, selection: Selection, places: tuple[str, ...], decide: Decision, stop: Stop
     ) -> None:
-        """As `jobs`, within a report; follows a failover."""
+        """Like `jobs`, within a report; follows a failover."""
         left = selection
         while True:
             try:

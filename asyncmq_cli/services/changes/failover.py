@@ -1,7 +1,7 @@
 """Going on with a run of changes when Sentinels promote another primary in the middle of it.
 
 From then on the data of the new primary is what counts. A change and its audit event are in it together, or
-not at all. So its audit trail tells of every change whether it was made; those that were not are made again.
+not at all. So its audit trail shows for every change whether it was made; those that were not are repeated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 """Seconds that the Sentinels have to promote a replica: they take `down-after-milliseconds` and more."""
 REMEMBERED = 10_000
-"""So many of the last changes are checked: a replica lags by far fewer."""
+"""How many of the last changes are checked; a replica lags by far fewer."""
 CLOCKS = 5.0
 """Seconds by which the clocks of the two servers may differ."""
 _POLL_EVERY = 0.2

@@ -1,4 +1,4 @@
-"""Retry, remove, cancel and requeue jobs: which change fits which job, and what to tell the operator."""
+"""Retry, remove, cancel and requeue jobs: which change fits which job, and what to report to the operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of retried jobs: wait until they have ended, and say why where that cannot be."""
+"""The outcome of retried jobs: wait until they have ended, or say why they will not."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class OutcomeService:
         self._why_idle = why_idle
 
     def wait(self, targets: Targets, limit: float, watch: Watch) -> RetryOutcome:
-        """Wait until these jobs have ended, at most `limit` seconds. Ends at once where nobody works on what
-        is left. What was seen is returned also where a signal or Redis ended the wait."""
+        """Wait until these jobs have ended, at most `limit` seconds. Ends at once if no worker works on the
+        rest. Returns what was seen even if a signal or Redis ended the wait."""
         states: dict[tuple[str, str], str] = {
             (queue, job_id): "waiting" for queue, job_ids in targets.items() for job_id in job_ids
         }

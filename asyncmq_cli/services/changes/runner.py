@@ -141,7 +141,7 @@ class Runner:
         self.in_flight = []
 
     def spend(self, count: int) -> None:
-        """Before so many targets are changed: count them, if nobody could before. Raises TooManyChanges."""
+        """Count targets before their change, if they could not be counted earlier. Raises TooManyChanges."""
         if not self.is_counted and not self.dry_run:
             self.store.guard.spend(count)
 

@@ -33,7 +33,7 @@ class Matcher:
         expression = _expression(wanted.where)
         self._where = None if expression is None else expression.holds
         needle = needle_of(self._q)
-        # Of every text that a match must hold, the longest drops most.
+        # Of all texts that a match must contain, the longest one filters best.
         needles = [needle, None if expression is None else needle_of(expression.needle.lower())]
         longest = max(filter(None, needles), key=len, default=None)
         self.prefilter: Prefilter | None = None if longest is None else TextPrefilter(longest)

@@ -79,7 +79,7 @@ def with_similar_ids(store: Store, report: ChangeReport) -> ChangeReport:
         return report
     (result,) = report.results
     if result.queue is None:
-        # Looked for in all queues: that it is in none took long enough.
+        # All queues were searched, which took long enough already.
         return report
     error = job_not_found(store, result.queue, result.job_id or "")
     return replace(report, results=(replace(result, error=error),))

@@ -292,7 +292,7 @@ class _Compiler:
         return self._narrowed(expression, left, members) if is_in else expression
 
     def _narrowed(self, expression: Expression, left: _Operand, members: Sequence[_Operand]) -> Expression:
-        """The same, with what it tells of every job that matches."""
+        """The same expression, with the facts that hold for every job that matches."""
         if left.is_literal and len(members) == 1:
             left, members = members[0], [left]
         literals = [member.literal for member in members]

@@ -22,7 +22,7 @@ GRACE = 30.0
 MOST_SERIES = 200
 """Combinations of labels that are counted apart. What comes later is `other`."""
 MOST_READ = 5000
-"""Dead letters that one read takes; what is beyond is counted under `other`, without being read."""
+"""Dead letters that one read takes; further ones are counted under `other` without being read."""
 _LONGEST_LABEL = 100
 _UNKNOWN = "unknown"
 _ALL_OTHERS = DeathLabels(OTHER, OTHER, OTHER)

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 _SHARE_OF_INTERVAL = 0.9
-"""Of several exporters one keeps a snapshot an interval; none is left out for being a little early."""
+"""Only one of several exporters keeps a snapshot per interval; this margin keeps a read that is a little
+early."""
 _OVERDUE = 3.0
-"""A look is overdue after so many intervals."""
+"""A read is overdue after this many intervals."""
 
 
 class Exporter:
@@ -44,7 +45,7 @@ class Exporter:
         self.state = ExporterState()
 
     def look(self) -> float:
-        """Look once. Returns the seconds until the next look. An error of Redis becomes part of the state."""
+        """Read once. Returns the seconds until the next read. An error of Redis becomes part of the state."""
         before = self.state
         found = self._poller.next()
         pause = found.pause if isinstance(found, Outage) else self._poller.pause(self._interval)

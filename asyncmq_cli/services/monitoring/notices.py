@@ -54,7 +54,7 @@ class Notifier:
         self._sent: dict[_Key, Trouble] = {}
 
     def notice(self, report: CheckReport, now: float, wall_clock: float) -> Notice | None:
-        """What is to be said after this check; None if nothing has changed. `now` is monotonic."""
+        """The notice to send after this check; None if nothing has changed. `now` is monotonic."""
         found = {
             (probe.name, probe.queue): Trouble(probe.name, probe.queue, probe.state, self._said(probe))
             for probe in report.probes

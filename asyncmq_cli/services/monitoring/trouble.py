@@ -1,4 +1,4 @@
-"""What is wrong in all queues, and why jobs die, at the cost of a look.
+"""The problems of all queues, and why jobs die, at the cost of one refresh.
 
 What sizes and workers tell is always of now. Claims and definitions are read where sizes say that there are
 any, and the causes of failures from the latest dead letters of the queues in which most have died lately. In
@@ -37,7 +37,7 @@ _ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not N
 _CHEAP = 0.02
 """Seconds. What took less is read every time."""
 _FACTOR = 200.0
-"""What took a second is read again after this many seconds."""
+"""A read that took a second is repeated after this many seconds."""
 _SECONDS_A_CAUSE = 0.01
 """Seconds between two reads, per dead letter."""
 
@@ -58,7 +58,7 @@ class TroubleReader:
     def problems(
         self, every: Sequence[Sizes], workers: Workers, rows: Sequence[QueueStats], now: float
     ) -> list[Problem]:
-        """What is wrong in these queues, the worst first."""
+        """The problems of these queues, the worst first."""
         deaths = self._deaths(every, now)
         found = [*_of_rows(rows), *_growing(deaths), *_silent(workers)]
         for sizes in every:

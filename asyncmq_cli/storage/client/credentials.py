@@ -42,7 +42,7 @@ def provider(setting: str, user: str | None) -> CredentialProvider:
 
 
 class _Reporting(CredentialProvider):
-    """Turns whatever a provider's library raises into an error of ours."""
+    """Turns any exception of a provider's library into an error of ours."""
 
     def __init__(self, kind: str, provider: Any) -> None:
         self._kind, self._provider = kind, provider

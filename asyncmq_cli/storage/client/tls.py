@@ -44,7 +44,7 @@ def trouble(exc: BaseException, address: Address, seconds: float) -> tuple[str, 
         return "that port uses TLS", "use rediss:// instead of redis://"
     hung_up = any(isinstance(cause, ssl.SSLError | ConnectionError) for cause in causes_of(exc))
     if hung_up and address.uses_tls and "ssl_certfile" not in address.options:
-        # Since TLS 1.3 a server refuses only behind the handshake, and often by hanging up.
+        # Since TLS 1.3 a server refuses only after the handshake, often by closing the connection.
         return (
             "it closed the connection after the TLS handshake",
             "if it wants a client certificate, ssl_certfile=FILE and ssl_keyfile=FILE name it",

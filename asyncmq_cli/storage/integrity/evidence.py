@@ -103,7 +103,7 @@ def read_evidence(client: redis.Redis, queue: str, job_ids: Collection[str]) -> 
     """The evidence of these jobs, in their order and in pieces that fit their size. Each sorted set is
     read through once, whatever the number of jobs.
 
-    Raises WrongType only for what another finding tells of: see `problem` of a location.
+    Raises WrongType only for keys that no other finding reports: see `problem` of a location.
     """
     probes = Probes(client, queue)
     zset_members = find_whole_members(client, probes.keys, job_ids)

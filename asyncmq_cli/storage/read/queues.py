@@ -49,14 +49,14 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class QueueIdentity:
-    """What tells whether a queue is still the same one, even when empty: `sequence`, the counter of its
+    """Evidence that a queue is still the same one, even when empty: `sequence`, the counter of its
     waiting jobs, which only grows, and `any`: whether there is a counter or any job, even an ended one."""
 
     sequence: int | None
     any: bool
 
     def is_gone_in(self, later: QueueIdentity) -> bool:
-        """Whether the queue was deleted or started anew between this reading and a later one."""
+        """Whether the queue was deleted or created again between this reading and a later one."""
         if self.sequence is not None and (later.sequence is None or later.sequence < self.sequence):
             return True
         return self.any and not later.any
@@ -249,7 +249,7 @@ class QueueReader:
         return read_backlog(self._redis, queue, now)
 
     def identity(self, queue: str) -> QueueIdentity:
-        """What tells later whether the queue is still the same. Raises WrongType."""
+        """Evidence for a later check that the queue is still the same. Raises WrongType."""
         return read_identity(self._redis, queue)
 
     def _live_workers(self, sizes: Sizes, now: float) -> int | None:

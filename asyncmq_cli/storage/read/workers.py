@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _NO_TTL, _GONE = -1, -2
 """PTTL of a key without a TTL, and of a key that does not exist."""
 _READ = ("heartbeat", "concurrency")
-"""The fields of an entry that are looked at."""
+"""The fields of an entry that are read."""
 
 
 class WorkerReader:

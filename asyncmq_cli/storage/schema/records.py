@@ -102,7 +102,7 @@ def deduplicates(job: Job, now: float) -> str | None:
 
 
 _OF_A_RUN = ("active_since", "completed_at", "failed_at", "progress", "has_dependents")
-"""Fields of a record that tell of a run, and are not there before it."""
+"""Fields of a record that a run writes; a job that has not run has none of them."""
 
 
 def copied(found: Mapping[str, Any], job_id: str, *, created_at: float) -> dict[str, Any]:
