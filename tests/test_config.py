@@ -202,7 +202,7 @@ def test_a_file_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.
         resolve({}, {"ASYNCMQ_CONFIG": "/dev/zero"})
     os.mkfifo(tmp_path / "fifo")
     monkeypatch.setattr(files, "READ_WITHIN", 0.05)
-    with pytest.raises(UsageProblem, match=r"does not end within 0\.05 s"):
+    with pytest.raises(UsageProblem, match=r"did not end within 0\.05 s"):
         resolve({}, {"ASYNCMQ_CONFIG": str(tmp_path / "fifo")})
 
 

@@ -307,7 +307,7 @@ def test_a_key_of_a_wrong_type_is_never_a_traceback_nor_a_false_zero(
         result = cli(*command)
         assert result.code in (0, 1), (command, result)
         assert "Traceback" not in result.stderr
-        assert "fault of asyncmq-cli" not in result.stderr, (command, result.stderr)
+        assert "bug in asyncmq-cli" not in result.stderr, (command, result.stderr)
 
 
 @pytest.mark.extended(first=6)
@@ -318,7 +318,7 @@ def test_a_change_that_meets_a_wrong_type_changes_nothing(key: str, client: redi
     for verb, job_id in (("retry", "failed"), ("cancel", "waiting"), ("remove", "completed")):
         before = library.dump(client)
         result = cli("jobs", verb, QUEUE, job_id, *([] if verb == "retry" else ["--yes"]), "--json")
-        assert "fault of asyncmq-cli" not in result.stderr, result.stderr
+        assert "bug in asyncmq-cli" not in result.stderr, result.stderr
         if result.code:
             assert library.dump(client) == before, (verb, result)
 

@@ -353,7 +353,7 @@ def test_a_key_of_a_wrong_type_changes_nothing(key: str, client: redis.Redis, cl
     before = library.dump(client)
     for args in (["add", "mail", "--task", "t", "--every", "5m"], ["pause", "mail", "--task", "app.digest"]):
         result = cli("repeatables", *args)
-        assert (result.code, "fault of asyncmq-cli" in result.stderr) == (1, False), result
+        assert (result.code, "bug in asyncmq-cli" in result.stderr) == (1, False), result
     assert library.dump(client) == before
     assert cli("repeatables", "list").code == 0
 

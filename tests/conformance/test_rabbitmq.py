@@ -82,7 +82,7 @@ def test_it_is_named_and_nothing_is_changed(args: list[str], rabbit: redis.Redis
     before = library.dump(rabbit)
     result = cli(*args)
     assert result.code in (1, 4), result
-    assert "fault of asyncmq-cli" not in result.stderr
+    assert "bug in asyncmq-cli" not in result.stderr
     if args[0] != "repeatables" or "add" in args:
         assert "of AsyncMQ's RabbitMQ backend" in result.stderr + result.stdout, result
     after = {key: value for key, value in library.dump(rabbit).items() if not key.startswith(b"asyncmq-cli:")}

@@ -91,7 +91,7 @@ def operator(rng: random.Random, seconds: float, folder: Path) -> None:
         told.buffer = io.BytesIO()  # type: ignore[attr-defined]
         with contextlib.redirect_stdout(told), contextlib.redirect_stderr(errors):
             code = run(args)
-        if code not in (0, 1, 4) or "fault of" in errors.getvalue():
+        if code not in (0, 1, 4) or "bug in" in errors.getvalue():
             sys.exit(f"{args}: {code}: {errors.getvalue()}")
 
 

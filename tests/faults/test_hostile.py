@@ -63,7 +63,7 @@ def assert_harmless(args: list[str], result: Result) -> None:
     told = (args, result.code, result.stdout[-1500:], result.stderr[-1500:])
     # What `check` cannot read is unknown to it.
     assert result.code in ((0, 1, 2, 3) if "check" in args else (0, 1, 2, 4)), told
-    assert "fault of asyncmq-cli" not in result.stderr, told
+    assert "bug in asyncmq-cli" not in result.stderr, told
     assert "\nTraceback " not in f"\n{result.stderr}", told
     shown = _STYLE.sub("", result.stdout) if "always" in args else result.stdout
     found = _OBEYED.search(shown + result.stderr)

@@ -108,7 +108,7 @@ class QueueMachine(RuleBasedStateMachine):
             code = run([*args, "--json", "--redis-url", Context.url])
         out.flush()
         told = out.buffer.getvalue()  # type: ignore[attr-defined]
-        assert "fault of" not in err.getvalue(), err.getvalue()
+        assert "bug in" not in err.getvalue(), err.getvalue()
         assert code in (0, 1, 4), (args, code, err.getvalue())
         return json.loads(told) if told else {}
 

@@ -207,7 +207,7 @@ def ended_within(seconds: int, told: Any) -> Iterator[None]:
 def assert_answered(args: list[str], result: Result) -> None:
     told = ([arg[:80] for arg in args], result.code, result.stderr[-600:])
     assert result.code in ANSWERS, told
-    assert "fault of asyncmq-cli" not in result.stderr, told
+    assert "bug in asyncmq-cli" not in result.stderr, told
     if result.code == 2 and args[0] != "check":
         assert result.stderr.startswith(("error: ", "note: ", "warning: ", "{")), told
 

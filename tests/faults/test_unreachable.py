@@ -189,6 +189,6 @@ def test_a_reply_that_is_none_to_the_question_is_the_servers_fault(reply: bytes,
     with FakeServer(lambda command: reply) as server:
         for args in COMMANDS.values():
             result = tool(server.url, *args)
-            assert "fault of asyncmq-cli" not in result.stderr, (args, result)
+            assert "bug in asyncmq-cli" not in result.stderr, (args, result)
             if result.code == 3:
                 assert_refused(args, result, "", "")

@@ -109,7 +109,7 @@ def test_no_form_of_a_url_shows_its_password(url: str, tool: Tool) -> None:
         assert result.code in (2, 3)
         assert result.stdout == ""
         assert not any(half in result.stderr for half in HALVES), result
-        assert "fault of asyncmq-cli" not in result.stderr
+        assert "bug in asyncmq-cli" not in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def ended(process: Forked | subprocess.Popen[bytes]) -> Result:
 
 
 def assert_told(result: Result, words: tuple[str, ...], *means: str) -> None:
-    assert "Traceback" not in result.stderr and "fault of asyncmq" not in result.stderr, result
+    assert "Traceback" not in result.stderr and "bug in asyncmq" not in result.stderr, result
     if result.code:
         assert result.code == 3 or (result.code == 1 and words[0] != "check"), result
         first = result.stderr.splitlines()[0]
@@ -139,7 +139,7 @@ def test_no_locale_is_too_odd(env: dict[str, str], server: PrivateRedis, client:
         )
         out, err = process.communicate(timeout=60)
         assert process.returncode == (4 if "n\u00f6" in words else 0), (words, out, err)
-        assert b"Traceback" not in err and b"fault of asyncmq" not in err, err
+        assert b"Traceback" not in err and b"bug in asyncmq" not in err, err
 
 
 def test_neither_a_home_nor_a_directory_is_needed(
@@ -166,7 +166,7 @@ def test_neither_a_home_nor_a_directory_is_needed(
         )
         result = ended(process)
         assert result.code == code, (words, result)
-        assert "Traceback" not in result.stderr and "fault of asyncmq" not in result.stderr, result
+        assert "Traceback" not in result.stderr and "bug in asyncmq" not in result.stderr, result
 
 
 def test_nobody_has_a_name_for_our_number_nor_a_home(run: Run) -> None:

@@ -134,7 +134,7 @@ def test_the_status_of_every_command_is_right_whatever_its_streams_are(name: str
             assert result.code in (0, 2) if trouble == "closed" else result.code in (1, 2), told
         else:
             assert result.code == expected, told
-        assert "Traceback" not in result.stderr and "fault of asyncmq" not in result.stderr, told
+        assert "Traceback" not in result.stderr and "bug in asyncmq" not in result.stderr, told
         assert "Exception ignored" not in result.stderr, told
         if stream == "stderr":
             assert bool(result.stdout) == bool(usual.stdout), told

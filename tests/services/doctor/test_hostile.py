@@ -51,12 +51,12 @@ def look_and_repair(client: redis.Redis, cli: Run) -> None:
     for args in (("--color", "always"), ("--repair", "--dry-run")):
         told = cli("doctor", *args)
         assert told.code in (0, 1), (args, told)
-        assert "Traceback" not in told.stderr and "fault of asyncmq-cli" not in told.stderr, told
+        assert "Traceback" not in told.stderr and "bug in asyncmq-cli" not in told.stderr, told
         assert library.dump(client) == before, args
     assert library.events(client) == []
     told = cli("doctor", "--repair", "--yes")
     assert told.code in (0, 1), told
-    assert "Traceback" not in told.stderr and "fault of asyncmq-cli" not in told.stderr, told
+    assert "Traceback" not in told.stderr and "bug in asyncmq-cli" not in told.stderr, told
 
 
 CASES = [(key, kind) for key in KEYS for kind in WRONG]

@@ -32,9 +32,9 @@ PAUSED, RUNNING = member(paused=True), member()
     ("plan", "paused", "next_run", "note"),
     [
         (plans.pausing(found(RUNNING), NOW), True, NOW + 5, None),
-        (plans.pausing(found(RUNNING, PAUSED), NOW), True, NOW + 5, "stored 2 times, and is once now"),
+        (plans.pausing(found(RUNNING, PAUSED), NOW), True, NOW + 5, "stored 2 times; one was kept"),
         (plans.resuming(found(PAUSED), NOW), False, NOW + 60, None),
-        (plans.resuming(found(PAUSED, PAUSED), NOW), False, NOW + 60, "stored 2 times, and is once now"),
+        (plans.resuming(found(PAUSED, PAUSED), NOW), False, NOW + 60, "stored 2 times; one was kept"),
         (plans.adding(DEFINITION, found(), NOW, paused=False), False, NOW + 60, None),
         (plans.adding(DEFINITION, found(), NOW, paused=True), True, NOW + 60, None),
         (plans.adding(DEFINITION, found(PAUSED), NOW, paused=False), False, NOW + 60, "runs again"),

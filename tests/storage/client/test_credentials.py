@@ -65,12 +65,12 @@ def test_a_program_that_gives_no_password_is_told_without_what_it_printed(
 def test_a_program_that_cannot_be_started_is_wrong_usage(command: str) -> None:
     result = run_tool("queues", "list", env={"ASYNCMQ_PASSWORD_COMMAND": command})
     assert (result.code, result.stdout) == (2, "")
-    assert "fault of asyncmq-cli" not in result.stderr
+    assert "bug in asyncmq-cli" not in result.stderr
 
 
 def test_a_program_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "COMMAND_WITHIN", 0.1)
-    with pytest.raises(connection.UsageProblem, match=r"does not end within 0\.1 s"):
+    with pytest.raises(connection.UsageProblem, match=r"did not end within 0\.1 s"):
         connection._of_command(("sleep", "60"))
 
 
