@@ -132,6 +132,8 @@ def reading(total: int, job_id: str) -> list[Case]:
             repeats=1,
         ),
         Case("jobs show", ["jobs", "show", BIG, job_id, "--json"], module("floors", "one"), repeats=5),
+        # Which queues there are is known from the names of all keys alone.
+        Case("jobs show ID", ["jobs", "show", job_id, "--json"], module("floors", "scan"), 1.3, repeats=5),
         Case(
             "jobs list --state all --ndjson",
             ["jobs", "list", BIG, "--state", "all", "--ndjson"],

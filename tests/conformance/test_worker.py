@@ -69,8 +69,8 @@ def test_a_retried_job_is_run_once_with_equal_arguments(
     assert cli("jobs", "show", QUEUE, "two", "--json").json["status"] == "failed"
 
 
-def test_jobs_that_are_made_by_hand_are_run_once_with_their_arguments(
-    server: PrivateRedis, client: redis.Redis, cli: Run
+def test_jobs_that_are_made_or_edited_by_hand_are_run_once_with_their_arguments(
+    server: PrivateRedis, client: redis.Redis, cli: Run, tmp_path: Path
 ) -> None:
     RUNS.clear()
     task_id = note_down.task_id
@@ -80,6 +80,9 @@ def test_jobs_that_are_made_by_hand_are_run_once_with_their_arguments(
         await library.put(opened, QUEUE, "completed", copied)
         late = {**library.job("late", args=["late"]), "task": task_id}
         await opened.enqueue_delayed(QUEUE, late, time.time() + 3600)
+        await bury(opened, ["dead", "undone"])
+        await opened.enqueue(QUEUE, {**library.job("edited", args=["edited"]), "task": task_id})
+        await opened.enqueue(QUEUE, {**library.job("restored", args=["restored"]), "task": task_id})
         await Queue(QUEUE, backend=opened).upsert_repeatable(task_id, every=3600, args=["scheduled"])
 
     library.with_backend(server.url, prepare)
@@ -88,15 +91,25 @@ def test_jobs_that_are_made_by_hand_are_run_once_with_their_arguments(
         ("jobs", "rerun", "first"),
         ("jobs", "run-now", "late"),
         ("repeatables", "run", QUEUE, "--task", task_id),
+        ("jobs", "edit", "edited", "--set", "args[1]=0.1", "--set", "kwargs.to=é"),
+        ("jobs", "retry", "dead", "--set", "kwargs.to.a=[2, null]", "--unset", "args[1]"),
+        ("jobs", "retry", "undone", "--set", "args=[]", "--backup", str(tmp_path / "undone")),
+        ("jobs", "restore", str(tmp_path / "undone"), "--yes"),
+        ("jobs", "edit", "restored", "--set", "args[0]=lost", "--backup", str(tmp_path / "restored")),
+        ("jobs", "restore", str(tmp_path / "restored"), "--yes"),
     ):
         assert cli(*line).code == 0, line
-    library.with_backend(server.url, lambda opened: work_until(opened, lambda: len(RUNS) >= 4))
+    library.with_backend(server.url, lambda opened: work_until(opened, lambda: len(RUNS) >= 7))
     assert sorted(RUNS) == [
         ("added", (1.5,), {"to": "é"}),
         ("copied", (), {"to": "a@example.org"}),
+        ("dead", ("é",), {"to": {"a": [2, None]}}),
+        ("edited", (0.1,), {"to": "é"}),
         ("late", (), {"to": "a@example.org"}),
+        ("restored", (), {"to": "a@example.org"}),
         ("scheduled", (), {}),
     ]
+    assert cli("jobs", "show", QUEUE, "undone", "--json").json["status"] == "failed"
 
 
 def test_a_cancelled_or_removed_job_is_not_run_and_a_paused_queue_rests(

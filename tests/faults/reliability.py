@@ -20,6 +20,11 @@ SECTIONS = {
         the doctor, and changes of definitions, SIGKILLed at random moments and run again until done.
         After each kill every job was in exactly one place, each change had exactly one success event
         and each success event its change; all that was removed was in a backup.""",
+    "Whole queues and edits": """
+        `queues obliterate` and `queues clean` with a backup, SIGKILLed a hundred times each, and `jobs edit`
+        and `jobs retry --set`, fifty times each. After each kill the audit trail and the backups told of all
+        that was gone, each job was edited whole or not at all, and in the end all was taken back, byte for
+        byte.""",
     "Redis killed": """
         The same with Redis SIGKILLed (append-only, `appendfsync always`) and started again: nothing
         that had been reported as done was lost.""",

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,9 @@ FEW = JOBS[:60]
 KILLS = scaled(2, 34)
 """Of each of the changes."""
 SERVER_KILLS = scaled(1, 10)
+QUEUE_KILLS, SMALL = scaled(2, 100), JOBS[:400]
+"""Many kills of a run over few jobs."""
+EDIT_KILLS, EDITED = scaled(2, 50), JOBS[:150]
 CUTS = scaled(4, 60)
 
 
@@ -310,7 +314,8 @@ def changed_definitions(client: redis.Redis, verb: str) -> set[str]:
 def test_a_killed_change_of_a_whole_queue_is_gone_on_with_and_taken_back_whole(
     verb: str, server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:
-    """What all its runs have backed up together is the queue, byte for byte."""
+    """After each kill the trail and the backups tell of all that is gone, and what all runs have backed up
+    together is the queue, byte for byte."""
     rng = seeded(f"killed {verb}")
     line = {
         "obliterate": ("queues", "obliterate", QUEUE, "--yes"),
@@ -318,24 +323,25 @@ def test_a_killed_change_of_a_whole_queue_is_gone_on_with_and_taken_back_whole(
     }[verb]
     kills = rounds = 0
     whole, one = tmp_path / "all", tmp_path / "one"
-    while kills < KILLS:
+    while kills < QUEUE_KILLS:
         client.flushall()
-        ledger.fill(client, QUEUE, JOBS, "failed")
+        ledger.fill(client, QUEUE, SMALL, "failed")
         client.zadd(
             f"queue:{QUEUE}:repeatables", {encode(d, paused=False): NEXT_RUN for d in DEFINITIONS.values()}
         )
         client.sadd(f"queue:{QUEUE}:cancelled", *(f"gone-{number}" for number in range(3000)))
-        client.mset({f"queue:{QUEUE}:paused": 1, f"queue:{QUEUE}:waiting:seq": 400})
+        client.mset({f"queue:{QUEUE}:paused": 1, f"queue:{QUEUE}:waiting:seq": len(SMALL)})
         before = library.dump(client)
         rounds += 1
         whole.write_bytes(b"")
         is_killed = True
         while is_killed:
-            is_killed = killed(rng, client, len(JOBS), server.url, (*line, "--backup", str(one)))
+            is_killed = killed(rng, client, len(SMALL), server.url, (*line, "--backup", str(one)))
             kills += is_killed
             with whole.open("ab") as file:
                 file.writelines(line for line in lines_of(one) if line.endswith(b"\n"))
             one.unlink(missing_ok=True)
+            assert_recorded(client, verb, whole)
         left = {} if verb == "obliterate" else {key: before[key] for key in library.dump(client)}
         assert library.dump(client) == left and not client.exists(f"queue:{QUEUE}:dlq")
         told = json.loads(
@@ -343,4 +349,68 @@ def test_a_killed_change_of_a_whole_queue_is_gone_on_with_and_taken_back_whole(
         )
         assert told["failed"] == 0
         assert library.dump(client) == before
-    record("The tool killed", client, runs=kills, faults=kills, queues=rounds)
+    record("Whole queues and edits", client, runs=kills, faults=kills, jobs=rounds * len(SMALL), losses=0)
+
+
+def assert_recorded(client: redis.Redis, verb: str, backup: Path) -> None:
+    """Each job that is gone has one event and a line in the backup; so have all definitions and marks."""
+    gone = set(SMALL) - ledger.places(client, QUEUE)["dlq"]
+    events = [
+        e for e in library.events(client) if e["action"] == f"queue.{verb}" and e["status"] == "success"
+    ]
+    assert Counter(e["job_id"] for e in events if e["job_id"]) == dict.fromkeys(gone, 1)
+    lines = [json.loads(line) for line in lines_of(backup)]
+    assert gone <= {line.get("id") for line in lines}
+    for part, size, there in (
+        ("repeatables", len(DEFINITIONS), client.zcard(f"queue:{QUEUE}:repeatables")),
+        ("cancelled", 3000, client.scard(f"queue:{QUEUE}:cancelled")),
+        ("paused", 1, client.exists(f"queue:{QUEUE}:paused")),
+    ):
+        taken = size - int(there)
+        assert sum(e["details"]["count"] for e in events if e["details"].get("part") == part) == taken
+        assert taken <= len({str(e) for line in lines if line.get("part") == part for e in line["elements"]})
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("verb", ["edit", "retry"])
+def test_a_killed_edit_leaves_each_job_whole_and_is_taken_back_by_the_trail(
+    verb: str, server: PrivateRedis, client: redis.Redis
+) -> None:
+    rng = seeded(f"killed {verb} --set")
+    kills = rounds = 0
+    while kills < EDIT_KILLS:
+        ledger.fill(client, QUEUE, EDITED, "failed")
+        before = library.dump(client)
+        rounds += 1
+        left = set(EDITED)
+        while left:
+            line = ("jobs", verb, QUEUE, *sorted(left), "--set", "args[0]=7")
+            kills += killed(rng, client, len(left), server.url, line)
+            done = edited(client, verb)
+            assert done >= set(EDITED) - left, "what was edited stays edited"
+            left = set(EDITED) - done
+        events = [entry.decode() for entry, _ in client.xrange("asyncmq-cli:audit")]
+        words = [word for event in events for word in ("--from-audit", event)]
+        # This may be killed as well.
+        killed(rng, client, len(EDITED), server.url, ("jobs", "restore", *words))
+        start(server.url, "jobs", "restore", *words).communicate()
+        assert library.dump(client) == before
+    record("Whole queues and edits", client, runs=kills, faults=kills, jobs=rounds * len(EDITED), losses=0)
+
+
+def edited(client: redis.Redis, verb: str) -> set[str]:
+    """The jobs that were edited. Fails unless each has its event, and is the same in all its places."""
+    letters = {
+        json.loads(member)["id"]: json.loads(member) for member in client.zrange(f"queue:{QUEUE}:dlq", 0, -1)
+    }
+    found = set()
+    for name in EDITED:
+        job = json.loads(client.get(f"jobs:{QUEUE}:{name}") or b"")
+        is_edited = job["args"] == [7]
+        found |= {name} if is_edited else set()
+        waits = client.zscore(f"queue:{QUEUE}:waiting", name) is not None
+        assert waits == (is_edited and verb == "retry")
+        assert (name not in letters) if waits else letters[name] == job
+    successes = ledger.successes(client, lambda action: action == f"job.{verb}")
+    assert successes == dict.fromkeys(found, 1)
+    return found
