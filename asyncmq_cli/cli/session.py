@@ -147,7 +147,13 @@ class Session(Services):
     def filter(self) -> JobFilter:
         from asyncmq_cli.cli.targets import filter_of
 
-        return filter_of(self.flags, self.now)
+        wanted = filter_of(self.flags, self.now)
+        if wanted.where:
+            from asyncmq_cli.services.jobs.where import compiled
+
+            for name, near in compiled(wanted.where).slips.items():
+                self._warn(f"--where: {name!r} is looked for in the job's record; did you mean {near!r}?")
+        return wanted
 
     def scope(self, queue: str | None) -> QueueScope:
         """The queue that was named, or those of --queue, or all. Raises UsageProblem if both are given."""

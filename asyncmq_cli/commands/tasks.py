@@ -44,13 +44,16 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
     from asyncmq_cli.output.tables import tasks as task_columns
 
     secrets = session.show_secrets
-    report = session.tasks.report(session.scope(queue), session.filter)
+    wanted = session.filter
+    report = session.tasks.report(session.scope(queue), wanted)
     session.listing(
         report.tasks,
         task_columns.tasks(report, show_secrets=secrets),
         lambda rows: tasks.tasks(report, show_secrets=secrets),
         lambda row: tasks.task(row, report, show_secrets=secrets),
     )
+    if wanted.narrows and not report.tasks and not session.out.for_programs:
+        session.out.remark("note", "no job matches")
     _note_samples(session, report)
 
 

@@ -74,6 +74,16 @@ def test_a_wrong_expression_shows_the_place(cli: Run) -> None:
     assert cli("jobs", "remove", QUEUE, "--where", " ", "--yes").code == 2
 
 
+def test_a_name_that_is_nearly_one_of_the_language_is_pointed_out(cli: Run) -> None:
+    for words in (("jobs", "list"), ("dlq", "groups"), ("tasks", "list")):
+        told = cli(*words, QUEUE, "--where", 'kwarg.tenant == "acme" and status != "x"').stderr
+        (warning, *_) = told.splitlines()
+        assert warning == (
+            "warning: --where: 'kwarg' is looked for in the job's record; did you mean 'kwargs'?"
+        )
+    assert "did you mean" not in cli("jobs", "list", QUEUE, "--where", "created_at > 0 and shard == 1").stderr
+
+
 def test_check_counts_the_matches(cli: Run) -> None:
     where = ("check", "--where", f'state == "failed" and {ACME}', "--json")
     for most, code in (("4", 0), ("3", 1), (":3", 2), ("3:10", 1)):

@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +27,7 @@ from tests.faults.fakes import Proxy
 from tests.faults.scale import record, scaled, seeded
 from tests.faults.support import QUEUE, Tool
 from tests.support import library
+from tests.support.forked import Forked
 
 VERBS = ("retry", "remove", "cancel", "requeue")
 ALL_VERBS = (*VERBS, "restore", "repair")
@@ -63,9 +63,8 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
-def start(url: str, *args: str) -> subprocess.Popen[bytes]:
-    line = [sys.executable, "-c", TOOL, *args]
-    return subprocess.Popen(line, env=environment(url), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def start(url: str, *args: str) -> Forked:
+    return Forked(["-c", TOOL, *args], env=environment(url), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def prepare(client: redis.Redis, url: str, verb: str, rng: random.Random, folder: Path) -> list[str]:
@@ -102,7 +101,7 @@ def strike(
     rng: random.Random,
     client: redis.Redis,
     left: int,
-    process: subprocess.Popen[bytes],
+    process: Forked,
     act: Callable[[], object],
     refused: int = 0,
 ) -> bool:

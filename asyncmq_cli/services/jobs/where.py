@@ -11,13 +11,14 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.values import JOB_STATES, WAITING_CHILDREN, as_number
+from asyncmq_cli.nearest import nearest
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
@@ -119,6 +120,15 @@ FIELDS: Mapping[str, Field] = {
     },
 }
 """The fields that have a meaning of their own; see docs/where.md."""
+OF_RECORD = frozenset(
+    {
+        *("args", "kwargs", "result", "status", "backoff", "last_attempt", "last_error", "error_traceback"),
+        *("created_at", "delay_until", "depends_on", "repeat_every", "deduplication", "active_since"),
+        *("has_dependents", "progress", "completed_at", "failed_at"),
+    }
+)
+"""The fields that AsyncMQ gives to records, without those above."""
+_NEARLY = 0.8
 _DEEPEST = 100
 STATES = (*JOB_STATES, WAITING_CHILDREN) if WAITING_CHILDREN not in JOB_STATES else JOB_STATES
 
@@ -131,6 +141,8 @@ class Expression:
     holds: Callable[[Job, float], bool]
     needle: str = ""
     states: frozenset[str] | None = None
+    slips: Mapping[str, str] = field(default_factory=dict)
+    """Names that are taken for fields of the record, and are nearly one of the language; by the former."""
 
 
 @functools.lru_cache(maxsize=16)
@@ -139,7 +151,8 @@ def compiled(text: str) -> Expression:
     import lark
 
     try:
-        return _Compiler(text).expression(_parser().parse(text))
+        compiler = _Compiler(text)
+        return replace(compiler.expression(_parser().parse(text)), slips=compiler.slips)
     except lark.UnexpectedInput as exc:
         _refuse(text, exc)
 
@@ -186,6 +199,7 @@ class _Operand:
 class _Compiler:
     def __init__(self, text: str) -> None:
         self._text = text
+        self.slips: dict[str, str] = {}
 
     def expression(self, tree: Any, depth: int = 0) -> Expression:
         name, parts = str(tree.data), tree.children
@@ -217,6 +231,9 @@ class _Compiler:
             return _Operand(first.start_pos, field.kind, field.read, is_stored=field.is_stored)
         name = str(first)
         path = tuple(steps)
+        near = [] if name in OF_RECORD else nearest(name, field_names(), most=1, cutoff=_NEARLY)
+        if near:
+            self.slips[name] = near[0]
         # The result, too, is stored beside the record.
         return _Operand(
             first.start_pos,
