@@ -219,9 +219,9 @@ class ExporterState:
     """The result of the last read; while Redis cannot be read, `snapshot` is None and `error` says why.
 
     `completed` and `failed` count jobs since the history began, None where nothing was counted yet; `deaths`
-    since the start of this process. `looks` and `failures` count looks, all and failed ones.
-    `redis_seconds` is how long they waited for Redis. `looked_at` is when the last successful look ended, by
-    this host's clock, and `fresh_until`, on the monotonic clock, when the next one is overdue.
+    since the start of this process. `looks` counts all reads, `failures` the failed ones. `redis_seconds` is
+    how long they waited for Redis. `looked_at` is when the last successful read ended, by this host's clock,
+    and `fresh_until`, on the monotonic clock, when the next one is overdue.
     """
 
     snapshot: Snapshot | None = None

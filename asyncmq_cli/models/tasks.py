@@ -41,7 +41,7 @@ class TopTask:
     """What the reads of the active hashes showed of a task. `busy_share` is its share of the time that all
     jobs ran, 0 to 1, None if none ran; `concurrency` how many of its jobs ran at once on average. `active`
     run now, `seen` have run. `durations` are the seconds of those that ended, in order; `below` of them ran
-    no longer than the interval between two looks."""
+    no longer than the interval between two reads."""
 
     task: str | None
     busy_share: float | None
@@ -68,8 +68,8 @@ class TopTask:
 
 @dataclass(frozen=True, slots=True)
 class TopReport:
-    """Tasks by the time that they take, seen in `seconds` from `began`, the server's time, in so many `looks`
-    with `interval` seconds between them on average."""
+    """Tasks by the time that they take, seen in `seconds` from `began`, the server's time, in this many reads
+    (`looks`) with `interval` seconds between them on average."""
 
     queue: str | None
     began: float

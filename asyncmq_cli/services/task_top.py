@@ -1,9 +1,9 @@
 """Sample the active hashes: which tasks keep the workers busy, and how long their jobs run.
 
 AsyncMQ stores no durations. So the claims are read every 50 ms: a task's share of the claims that are seen,
-weighted by the time between two looks, is its share of the workers' time. A job's duration is the time from
-the first look that sees it to the one that no longer does. What runs shorter than the interval is seen by
-chance only: it counts for the share, and its duration is just `below the interval`.
+weighted by the time between two reads, is its share of the workers' time. A job's duration is the time from
+the first read that sees it to the first that does not. A job that runs shorter than the interval is seen only
+by chance: it counts for the share, and its duration is just `below the interval`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 SAMPLE = 2401
-"""Jobs read at random of a larger place: a share of them is then within 2 % of the truth, 19 times of 20."""
+"""Jobs read at random from a larger place: a share of them is then within 2 % of the true one, at 95 %
+confidence."""
 EXACT_UP_TO = 2500
 """Jobs up to which a place is read whole."""
 _CONFIDENCE = 1.96
@@ -102,7 +103,7 @@ class TaskService:
     def _jobs(
         self, scope: QueueScope, state: str, sizes: Mapping[str, int], total: int
     ) -> Iterator[tuple[Job, float]]:
-        """The jobs of a state, each with how many it stands for."""
+        """The jobs of a state, each with the number of jobs that it represents."""
         place = "dlq" if state == "dead" else state
         lists = self._store.jobs
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.write.scripts import Script, Scripts
 
 _LOCKED_FOR = 30
-"""Seconds after which a lock that was left ends by itself, as a producer's does."""
+"""Seconds after which an abandoned lock expires, like a producer's."""
 _LOCK_PAUSE, _LOCK_MARGIN = 0.05, 5
 
 
@@ -62,7 +62,7 @@ class Store:
     def __init__(self, config: Config, warn: Callable[[str], None], guard: Guard | None = None) -> None:
         self.config = config
         self.guard = guard or Guard(config.guard)
-        """What every change passes."""
+        """The guard that every change must pass."""
         self.source: str | None = None
         """The source that audit events name, instead of the one that the command would."""
         self._on_warning = warn
@@ -143,7 +143,7 @@ class Store:
         return RuntimeEvents(lambda: connect(self.config, subscribes=True), self.warn, timeout)
 
     def rights(self, queue: str) -> Rights:
-        """Which commands the server takes of this user on that queue's keys; nothing is changed."""
+        """Which commands the server lets this user run on that queue's keys; nothing is changed."""
         from asyncmq_cli.storage.client.rights import rights
 
         return rights(self._redis, queue)
@@ -180,7 +180,7 @@ class Store:
         try:
             yield
         finally:
-            # Past its time it has ended by itself, and may be another's.
+            # After its time the lock has expired, and may belong to another process.
             if time.monotonic() - began < _LOCKED_FOR - _LOCK_MARGIN:
                 self._redis.delete(name)
 

@@ -16,6 +16,8 @@ from tools.pages import DOCS
 
 GUIDES = (DOCS / "architecture.md", ROOT / "CONTRIBUTING.md")
 _FILE = re.compile(r"`([\w./]+\.(?:py|lua|md|json|yml|toml))`")
+_NAME = re.compile(r"`([A-Z][a-z]+[A-Z]\w+|[A-Z]+_[A-Z]+|[A-Z]{4,})`")
+_OF_REDIS = {"HLEN", "HSCAN", "ZCARD"}
 _STATION = re.compile(r"\*\*`([\w./]+\.py)`\*\*")
 
 
@@ -32,6 +34,16 @@ def test_the_files_that_a_guide_names_exist(page: Path) -> None:
     package = ROOT / asyncmq_cli.__name__
     assert len(names) > 10
     assert [name for name in sorted(names) if not ((ROOT / name).exists() or (package / name).exists())] == []
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+def test_the_names_of_code_that_a_guide_names_exist(page: Path) -> None:
+    names = set(_NAME.findall(page.read_text()))
+    files = [*(ROOT / asyncmq_cli.__name__).rglob("*.py"), *(ROOT / "tests" / "faults").glob("*.py")]
+    text = "\n".join(path.read_text() for path in files)
+    defined = set(re.findall(r"^(?:class )?([A-Z]\w+)", text, re.MULTILINE))
+    assert len(names) > 5
+    assert names - defined - _OF_REDIS == set()
 
 
 @pytest.mark.parametrize(

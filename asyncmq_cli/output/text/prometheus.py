@@ -1,4 +1,4 @@
-"""Metrics as Prometheus reads them: of one look, or of the exporter that looks again and again.
+"""Metrics for Prometheus: of one read, or of the exporter, which reads repeatedly.
 
 A value that could not be read has no sample, because a zero would be a value.
 """
@@ -148,7 +148,7 @@ _BY_QUEUE: Sequence[Callable[[Sequence[QueueStats]], Metric]] = (_jobs, _workers
 
 
 def _of_snapshot(snapshot: Snapshot) -> Iterator[Metric]:
-    """What only the exporter has."""
+    """The metrics that only the exporter has."""
     stats = snapshot.stats or ()
     yield _of_queues(
         "asyncmq_queue_due_jobs", "Number of delayed jobs whose time has come.", stats, lambda row: row.due

@@ -108,7 +108,7 @@ def traceback_of(job: Job) -> str | None:
 
 
 def raised_first_in(text: str) -> tuple[str, str] | None:
-    """The same of a text. None if the root cause cannot be told apart from other text."""
+    """The same for a text. None if the root cause cannot be distinguished from other text."""
     return _root_of(text[: _first_end(text)])
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 GRACE = 30.0
 """Seconds by which the clock of a worker may be behind."""
 MOST_SERIES = 200
-"""Combinations of labels that are counted apart. What comes later is `other`."""
+"""Combinations of labels that are counted separately. Later ones are counted as `other`."""
 MOST_READ = 5000
 """Dead letters that one read takes; further ones are counted under `other` without being read."""
 _LONGEST_LABEL = 100

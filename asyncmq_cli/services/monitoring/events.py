@@ -245,7 +245,7 @@ class Happenings:
 
 
 def _more(before: int | None, now: int | None) -> int:
-    """How many jobs there are more. Fewer is what people removed or retried, and happened elsewhere."""
+    """The growth of a count; 0 if it fell, because people removed or retried jobs."""
     return 0 if before is None or now is None else max(0, now - before)
 
 

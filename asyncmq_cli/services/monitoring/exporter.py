@@ -1,9 +1,8 @@
-"""The looks of `metrics serve`: at their own pace, whoever asks for the metrics, and however often.
+"""Read Redis for `metrics serve`, at a pace of its own that scrapes do not change.
 
-A look is a snapshot of all queues, as `--watch` reads it. It goes into the history of metrics, and the
-counters of completed and failed jobs are those that the history holds: so they survive a restart, and several
-exporters show the same. Without the right to write, or with `record` off, they count from the start of this
-process.
+Each read is a snapshot of all queues, as for `--watch`, and goes into the history of metrics. The counters of
+completed and failed jobs are kept in the history, so they survive a restart, and several exporters show the
+same. Without the right to write, or with `record` off, they count from the start of this process.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _OVERDUE = 3.0
 
 
 class Exporter:
-    """Looks at Redis. `state` is what the last look found: a value that never changes, for other threads."""
+    """Reads Redis repeatedly. `state` is the result of the last read: immutable, for other threads."""
 
     def __init__(self, store: Store, metrics: MetricsService, interval: float, *, record: bool) -> None:
         self._store = store
@@ -86,5 +85,5 @@ class Exporter:
 
 
 def _growth(before: MetricsSnapshot | None, now: MetricsSnapshot, name: str) -> int:
-    """By how much a total grew. One that shrank, by a removal, takes nothing off."""
+    """The growth of a total; 0 if it shrank, as by a removal."""
     return 0 if before is None else max(0, (getattr(now, name) or 0) - (getattr(before, name) or 0))

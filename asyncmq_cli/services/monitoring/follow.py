@@ -21,7 +21,7 @@ _NAMED = 5
 
 @dataclass(slots=True)
 class _Seen:
-    """What was last seen of a job: its entry in the states hash, and the state that its place tells."""
+    """The last reading of a job: its entry in the states hash, and the state that its place implies."""
 
     entry: str | None
     status: str

@@ -49,8 +49,8 @@ class MetricsService:
         return self._store.metrics.record(snapshot, gap)
 
     def keep(self, snapshot: MetricsSnapshot, gap: float = LEAST_GAP) -> Recorded | None:
-        """Keep a snapshot as a side task, unless looking leaves no trace: a failure is only a warning, and
-        None is returned."""
+        """Keep a snapshot as a side task, unless recording is off. A failure is only a warning, and None is
+        returned."""
         recorded: Recorded | None = None
         if self._store.config.records:
             with self._by_the_way("the metrics history cannot be written"):

@@ -1,7 +1,7 @@
-"""Which changes of what `check` finds are worth a notice.
+"""Which changes in the findings of `check` need a notice.
 
-A trouble counts once it has been found for a while, and is over once it has not been found for as long. While
-Redis is away nothing is known of the queues, so what was wrong with them stays as it was.
+A problem counts once it has been found for a while, and is over once it has not been found for as long. While
+Redis is unreachable nothing is known about the queues, so their problems stay as they were.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OK = "ok"
 
 
 class Hysteresis:
-    """The troubles that have been there for `seconds`, and are not over for as long."""
+    """The problems that have lasted for `seconds`, and have not been over for as long."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -28,7 +28,7 @@ class Hysteresis:
         self.troubles: dict[_Key, Trouble] = {}
 
     def update(self, found: Mapping[_Key, Trouble], now: float) -> None:
-        """`found` are those of a check, `now` is its time on a clock that is never set."""
+        """`found` are those of a check, `now` is its monotonic time."""
         for key in {*found, *self.troubles, *self._pending}:
             trouble, held = found.get(key), self.troubles.get(key)
             if (trouble and trouble.state) == (held and held.state):
@@ -44,7 +44,7 @@ class Hysteresis:
 
 
 class Notifier:
-    """Makes a notice of each change, until one was `delivered`. `said` words a probe."""
+    """Makes a notice of each change, again until it was `delivered`. `said` gives the text of a probe."""
 
     def __init__(self, seconds: float, redis: str, incident: str, said: Callable[[Probe], str]) -> None:
         self._held = Hysteresis(seconds)

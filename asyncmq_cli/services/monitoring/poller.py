@@ -1,8 +1,8 @@
 """Read a snapshot of all queues, and poll it at little cost.
 
 Every read gets the sizes of all places, which is cheap at any size. The names of keys, the states hashes
-and the records of the latest jobs have to be read whole. When polling, they are read again the more rarely
-the more they cost, and the snapshot says how old they are.
+and the records of the latest jobs have to be read whole. When polling, they are read the less often the more
+they cost, and the snapshot says how old they are.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ class SnapshotReader:
 
 
 def _with_findings(rows: Sequence[QueueStats], problems: Sequence[Problem]) -> list[QueueStats]:
-    """The same rows, with what is known already of claims and schedules."""
+    """The same rows, with what was read earlier about claims and schedules."""
     stuck, overdue = (
         {problem.queue for problem in problems if problem.kind == kind} for kind in ("lost", "overdue")
     )
@@ -274,7 +274,7 @@ class Poller(Generic[T]):
         retry: bool = True,
         for_ever: bool = False,
     ) -> None:
-        """With `for_ever`, no error of Redis ends it, not even before a first success."""
+        """With `for_ever`, no error of Redis ends it, not even before the first success."""
         self._store = store
         self._read = read
         self._reset = reset

@@ -1,8 +1,8 @@
 """The problems of all queues, and why jobs die, at the cost of one refresh.
 
-What sizes and workers tell is always of now. Claims and definitions are read where sizes say that there are
-any, and the causes of failures from the latest dead letters of the queues in which most have died lately. In
-a series of reads, these are read again the more rarely the more they cost.
+Sizes and workers are always current. Claims and definitions are read if sizes say that there are any, and the
+causes of failures from the latest dead letters of the queues in which most have died lately. In a series of
+reads, these are read the less often the more they cost.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class TroubleReader:
             cost = time.monotonic() - began
             self._costly_until = time.monotonic() + (0.0 if cost < _CHEAP else cost * _FACTOR)
         found += chain.from_iterable(self._costly.get(sizes.queue, ()) for sizes in every)
-        # A worker that has jobs on its conscience is named with them.
+        # A silent worker that may have taken jobs is named with those jobs.
         taken = {one.queue for one in found if one.kind == "silent"}
         found = [one for one in found if one.kind != "worker_silent" or one.queue not in taken]
         return sorted(dict.fromkeys(found), key=lambda one: one.rank)

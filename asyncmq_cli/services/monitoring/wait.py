@@ -290,7 +290,7 @@ class _Wait:
         return self._late(reading.left) if self._remaining() <= 0 else None
 
     def _obstacle(self, reading: GoalReading) -> WaitFailed | None:
-        """What keeps jobs from being taken or from ending, or None."""
+        """The reason why jobs cannot be taken or cannot end, or None."""
         now = self._store.now()
         workers = self._store.workers.in_queue(self._queue)
         ages = [worker.age_seconds or 0.0 for worker in workers if worker.is_live]
