@@ -181,10 +181,12 @@ def show(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
     found = session.jobs.show(*one_job(session, queue, job_id))
     session.warn_of_problems([found.job])
     secrets = session.show_secrets
-    if not session.out.for_people:
-        session.detail(lambda: documents.job_detail(found, show_secrets=secrets), lambda now: ())
-        return
     audit = session.audit.of_job(found.job.queue, found.job.id)
+    if not session.out.for_people:
+        session.detail(
+            lambda: documents.job_detail(found, show_secrets=secrets, changes=audit), lambda now: ()
+        )
+        return
     lines = job_detail.job_lines(
         found,
         now=session.now(),
@@ -204,6 +206,9 @@ def show(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
 def tree(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -> None:
     """Draw a job's dependencies as a tree: what it waits for and what waits for it, with states.
 
+    Beside each job stands what was done to it last, and by whom, as far as the newest 5,000 events of the
+    audit trail tell.
+
     \b
     Example:
       asyncmq jobs tree 7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11
@@ -213,10 +218,14 @@ def tree(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
     from asyncmq_cli.output.text import job_detail
 
     found = session.jobs.tree(*one_job(session, queue, job_id))
+    changes = session.audit.last_of_each(found.queue, found.nodes.keys())
     if session.out.for_programs or session.out.for_people:
-        session.detail(lambda: documents.tree(found), lambda now: job_detail.tree_lines(found))
+        session.detail(
+            lambda: documents.tree(found, changes), lambda now: job_detail.tree_lines(found, changes, now)
+        )
         return
-    session.out.rows(list(found.drawn()), views.TREE, now=session.now())
+    rows = [(depth, node, note, changes.get(node.id)) for depth, node, note in found.drawn()]
+    session.out.rows(rows, views.TREE, now=session.now())
 
 
 @command(

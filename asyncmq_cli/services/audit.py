@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
@@ -149,35 +149,36 @@ class AuditService:
                 sleep(poller.pause(interval))
 
     def pause_of(self, queue: str) -> AuditEvent | None:
-        """The pause that holds a paused queue, if it is among the newest events. A trail that cannot be read
-        is a warning."""
-        try:
-            with self._store.errors():
-                for event in islice(self._store.audit.newest_first(self._store.warn), _SEARCHED):
-                    if event.queue == queue and event.status == "success" and event.action in _PAUSES:
-                        return event if event.action == _PAUSES[0] else None
-        except (RedisProblem, WrongType) as exc:
-            if isinstance(exc, RedisProblem) and exc.is_away:
-                raise
-            self._store.warn_of(queue, exc.message)
+        """The pause that holds a paused queue, if it is among the newest events."""
+        for event in self._recent(queue):
+            if event.status == "success" and event.action in _PAUSES:
+                return event if event.action == _PAUSES[0] else None
         return None
 
     def of_job(self, queue: str, job_id: str, most: int = 3) -> list[AuditEvent]:
-        """The changes of a job, newest first, as far as they are among the newest events. Warns if the trail
-        cannot be read."""
-        found: list[AuditEvent] = []
+        """The changes of a job, newest first, as far as they are among the newest events."""
+        return list(islice((event for event in self._recent(queue) if event.job_id == job_id), most))
+
+    def last_of_each(self, queue: str, job_ids: Collection[str]) -> dict[str, AuditEvent]:
+        """The last change of each of these jobs, as far as it is among the newest events."""
+        found: dict[str, AuditEvent] = {}
+        for event in self._recent(queue):
+            if event.job_id is not None and event.job_id in job_ids:
+                found.setdefault(event.job_id, event)
+                if len(found) == len(job_ids):
+                    break
+        return found
+
+    def _recent(self, queue: str) -> Iterator[AuditEvent]:
+        """The newest events of a queue, newest first. Warns if the trail cannot be read."""
         try:
             with self._store.errors():
-                for event in islice(self._store.audit.newest_first(self._store.warn), _SEARCHED):
-                    if event.job_id == job_id and event.queue == queue:
-                        found.append(event)
-                        if len(found) == most:
-                            break
+                newest = islice(self._store.audit.newest_first(self._store.warn), _SEARCHED)
+                yield from (event for event in newest if event.queue == queue)
         except (RedisProblem, WrongType) as exc:
             if isinstance(exc, RedisProblem) and exc.is_away:
                 raise
             self._store.warn_of(queue, exc.message)
-        return found
 
     def newest(
         self, wanted: AuditFilter, *, since: float | None, limit: int

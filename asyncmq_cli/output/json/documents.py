@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.jobs import Job
@@ -193,12 +193,16 @@ def job_page(page: JobPage, *, show_secrets: bool) -> tuple[Document, str, Itera
     return head, "jobs", (one(value, show_secrets=show_secrets) for value in page.jobs)
 
 
-def job_detail(detail: JobDetail, *, show_secrets: bool) -> Document:
+def job_detail(
+    detail: JobDetail, *, show_secrets: bool, changes: Iterable[AuditEvent] | None = None
+) -> Document:
+    """`changes` of the audit trail, newest first; null where it was not read."""
     return {
         **job(detail.job, show_secrets=show_secrets),
         "result": detail.result if show_secrets else redact(detail.result),
         "error": job_error(detail.error, show_secrets=show_secrets),
         **family(detail.family),
+        "changes": None if changes is None else [audit_event(event) for event in changes],
     }
 
 
@@ -218,7 +222,8 @@ def _relative(one: Relative) -> Document:
     return {"id": redact_text(one.id), "status": redact_any(one.status), "pending": one.pending}
 
 
-def tree(value: Tree) -> Document:
+def tree(value: Tree, changes: Mapping[str, AuditEvent]) -> Document:
+    """`changes` are the last ones of the audit trail, by job."""
     return {
         "queue": value.queue,
         "job_id": redact_text(value.job_id),
@@ -229,6 +234,7 @@ def tree(value: Tree) -> Document:
                 "status": redact_any(node.status),
                 "waits_for": list(map(redact_text, node.parents)),
                 "awaited_by": list(map(redact_text, node.children)),
+                "last_change": audit_event(changes[node.id]) if node.id in changes else None,
             }
             for node in value.nodes.values()
         ],

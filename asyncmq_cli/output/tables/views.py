@@ -217,14 +217,17 @@ def look_at(problem: Problem) -> str:
     return shlex.join(["asyncmq", *words])
 
 
-TREE: tuple[Column[tuple[int, TreeNode, str | None]], ...] = (
+TREE: tuple[Column[tuple[int, TreeNode, str | None, AuditEvent | None]], ...] = (
     Column("DEPTH", lambda row: row[0], "number"),
     Column("ID", lambda row: redact_text(row[1].id), "id"),
     Column("STATE", lambda row: redact_any(row[1].status), "state"),
     Column("TASK", lambda row: redact_any(row[1].task_id), "path"),
     Column("NOTE", lambda row: row[2]),
+    Column("ACTION", lambda row: row[3] and redact_any(row[3].action)),
+    Column("ACTOR", lambda row: row[3] and redact_any(row[3].actor)),
+    Column("CHANGED", lambda row: row[3] and row[3].timestamp, "time"),
 )
-"""Each job of a tree below what it waits for, as `Tree.drawn` gives them."""
+"""Each job of a tree below what it waits for, as `Tree.drawn` gives them, with what was done to it last."""
 
 AUDIT: tuple[Column[AuditEvent], ...] = (
     Column("TIME", lambda event: event.timestamp, "time", worth=3),

@@ -6,7 +6,7 @@ import json
 import posixpath
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -216,8 +216,8 @@ def _relatives(relatives: Sequence[Relative], total: int) -> str | None:
     return ", ".join([*shown, *more]) or None
 
 
-def tree_lines(tree: Tree) -> Iterator[str]:
-    """The family of a job, each below what it waits for."""
+def tree_lines(tree: Tree, changes: Mapping[str, AuditEvent], now: float) -> Iterator[str]:
+    """The family of a job, each below what it waits for, with what was done to it last."""
     rows = list(tree.drawn())
     # Whether something stands below on the same level, line by line from the last.
     open_levels: set[int] = set()
@@ -231,6 +231,8 @@ def tree_lines(tree: Tree) -> Iterator[str]:
         words = [redact_text(node.id), node.status or "no such job", redact_text(node.task_id or "")]
         notes = ["this job"] if node.id == tree.job_id else []
         notes += [] if note is None else [note]
+        if node.id in changes:
+            notes.append(redact_text(audit_text(changes[node.id], now)))
         line = "  ".join(filter(None, words)) + (f"  ({', '.join(notes)})" if notes else "")
         yield f"{mark}{escape(line)}"
     for ring in tree.cycles:

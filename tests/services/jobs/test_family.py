@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import redis
 from asyncmq.backends.redis import RedisBackend
@@ -63,8 +65,8 @@ def test_a_tree_has_each_job_below_what_it_waits_for(weekly: None, server: Priva
         "    └── report  waiting-children  app.send  (this job, as above)",
     ]
     assert cli("jobs", "tree", "sum").lines[:2] == [
-        "0\tload\twaiting\tapp.send\t",
-        "1\tsum\twaiting-children\tapp.send\t",
+        "0\tload\twaiting\tapp.send\t\t\t\t",
+        "1\tsum\twaiting-children\tapp.send\t\t\t\t",
     ]
     document = cli("jobs", "tree", "mail", "--json").json
     assert {job["id"] for job in document["jobs"]} == {"load", "clean", "sum", "report", "mail"}
@@ -116,3 +118,18 @@ def test_a_damaged_set_is_named(weekly: None, client: redis.Redis, cli: Run) -> 
     result = cli("jobs", "show", QUEUE, "mail", "--json")
     assert (result.code, result.json["awaited_by"]) == (0, [])
     assert f"the key 'deps:{QUEUE}:parent:mail' is not of the type" in result.stderr
+
+
+def test_a_tree_joins_the_audit_trail(weekly: None, server: PrivateRedis, cli: Run) -> None:
+    assert cli("jobs", "remove", QUEUE, "load", "--yes", "--force", "--actor", "ada").code == 0
+    assert cli("jobs", "cancel", QUEUE, "mail", "--yes", "--actor", "bob").code == 0
+    text = on_terminal("jobs", "tree", "report", url=server.url, columns=100).text
+    assert re.search(r"load  no such job  \(removed by ada [^)]+\)", text), text
+    assert re.search(r"mail  \S+  app.send  \(cancelled by bob [^)]+\)", text), text
+    jobs = cli("jobs", "tree", "report", "--json").json["jobs"]
+    changes = {one["id"]: one["last_change"] and one["last_change"]["action"] for one in jobs}
+    assert changes == {"report": None, "clean": None, "sum": None, "load": "job.remove", "mail": "job.cancel"}
+    (row,) = [line for line in cli("jobs", "tree", "report").lines if "\tmail\t" in line]
+    assert row.split("\t")[5:7] == ["job.cancel", "bob"]
+    shown = cli("jobs", "show", QUEUE, "mail", "--json").json
+    assert [event["actor"] for event in shown["changes"]] == ["bob"]
