@@ -253,3 +253,13 @@ def test_a_worker_that_writes_meanwhile_is_kept(
     monkeypatch.setattr(Changes, "forget_worker", late)
     assert "sent a heartbeat meanwhile" in cli("workers", "forget", "ghost-00", "--yes").stderr
     assert b"ghost-00" in heartbeats(client)
+
+
+def test_more_workers_than_come_at_once_are_all_counted(client: redis.Redis, cli: Run) -> None:
+    entry = json.dumps({"heartbeat": time.time(), "concurrency": 1})
+    client.hset("queue:many:worker_heartbeats", mapping={f"worker-{n}": entry for n in range(700)})
+    assert cli("queues", "list", "many", "--fields", "workers").stdout == "700\n"
+    assert cli("workers", "list", "--queue", "many", "--json").json["summary"]["total"] == 700
+    everywhere = cli("workers", "list", "--json").json["summary"]["total"]
+    client.delete("queue:many:worker_heartbeats")
+    assert cli("workers", "list", "--json").json["summary"]["total"] == everywhere - 700

@@ -118,7 +118,7 @@ class SnapshotReader:
         for counted in self._counted(now):
             if self._wants_latest or self._trouble is not None:
                 every += [sizes for sizes, _ in counted]
-            found = {sizes.queue: self._workers(sizes, now) for sizes, _ in counted}
+            found = self._workers([sizes for sizes, _ in counted])
             live += [worker for workers in found.values() for worker in workers or () if worker.is_live]
             workers.update(found)
             if self._lists_workers and self._trouble is None:
@@ -196,14 +196,15 @@ class SnapshotReader:
         self._states.pop(sizes.queue, None)
         return True
 
-    def _workers(self, sizes: Sizes, now: float) -> Sequence[Worker] | None:
-        """The workers; None if they cannot be read, of which the row warns."""
-        if not self._wants_workers or not sizes.heartbeats:
-            return [] if sizes.heartbeats is not None else None
-        try:
-            return self._store.workers.in_queue(sizes.queue)
-        except WrongType:
-            return None
+    def _workers(self, every: Sequence[Sizes]) -> dict[str, Sequence[Worker] | None]:
+        """By queue, the workers; None if they cannot be read, of which the row warns."""
+        found: dict[str, Sequence[Worker] | None] = {
+            sizes.queue: None if sizes.heartbeats is None else [] for sizes in every
+        }
+        if self._wants_workers:
+            read = self._store.workers.in_queues(sizes.queue for sizes in every if sizes.heartbeats)
+            found.update({queue: None if isinstance(one, WrongType) else one for queue, one in read})
+        return found
 
     def _warn_of_silence(self, workers: Mapping[str, Sequence[Worker] | None], now: float) -> None:
         """Warn of jobs that a silent worker may have taken with it. Claims are read only if there is one."""

@@ -62,10 +62,15 @@ class TroubleReader:
         deaths = self._deaths(every, now)
         found = [*_of_rows(rows), *_growing(deaths), *_silent(workers)]
         for sizes in every:
-            found += self._probed(sizes, workers, now, _BY_SIZES)
+            if sizes.waiting != 0 or sizes.due != 0:
+                found += self._probed(sizes, workers, now, _BY_SIZES)
         if time.monotonic() >= self._costly_until:
             began = time.monotonic()
-            self._costly = {one.queue: self._probed(one, workers, now, _BY_CLAIMS) for one in every}
+            self._costly = {
+                one.queue: self._probed(one, workers, now, _BY_CLAIMS)
+                for one in every
+                if one.active != 0 or one.repeatables != 0
+            }
             cost = time.monotonic() - began
             self._costly_until = time.monotonic() + (0.0 if cost < _CHEAP else cost * _FACTOR)
         found += chain.from_iterable(self._costly.get(sizes.queue, ()) for sizes in every)

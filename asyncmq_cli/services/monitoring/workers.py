@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import ChangeRefused, WorkerNotFound, WrongType, command_line
+from asyncmq_cli.models.values import chunked
 from asyncmq_cli.models.workers import Worker, WorkerPage, WorkerSummary
 from asyncmq_cli.services.jobs.lookup import require_queue
 
@@ -25,6 +26,9 @@ _ORDERS: dict[str, Callable[[Worker], tuple[Any, ...]]] = {
 }
 
 
+_QUEUES_AT_A_TIME = 100
+
+
 class WorkerScan:
     """An iterable of the workers of one queue or of all. `summary` and `unattended` are complete
     afterwards."""
@@ -39,17 +43,20 @@ class WorkerScan:
 
     def __iter__(self) -> Iterator[Worker]:
         """In the order found, queue by queue."""
-        for queue in self._queues():
-            try:
-                workers = self._store.workers.in_queue(queue, self._ttl)
-                waiting = self._store.queues.has_waiting(queue)
-            except WrongType as exc:
-                self._store.warn_of(queue, exc.message)
-                continue
-            self.summary = self.summary.plus(workers)
-            if waiting and not any(worker.is_live for worker in workers):
-                self.unattended.append(queue)
-            yield from workers
+        for group in chunked(self._queues(), _QUEUES_AT_A_TIME):
+            found = dict(self._store.workers.in_queues(group, self._ttl))
+            waiting = dict(zip(group, self._store.jobs.at_most_each(group, "waiting"), strict=True))
+            for queue, workers in found.items():
+                if isinstance(workers, WrongType):
+                    self._store.warn_of(queue, workers.message)
+                    continue
+                if isinstance(waits := waiting[queue], WrongType):
+                    self._store.warn_of(queue, waits.message)
+                    continue
+                self.summary = self.summary.plus(workers)
+                if waits and not any(worker.is_live for worker in workers):
+                    self.unattended.append(queue)
+                yield from workers
 
     def _queues(self) -> list[str]:
         if self._queue is None:

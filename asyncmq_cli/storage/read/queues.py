@@ -129,10 +129,6 @@ class QueueReader:
     def is_paused(self, queue: str) -> bool:
         return bool(self._redis.exists(QueueKeys(queue).paused))
 
-    def has_waiting(self, queue: str) -> bool:
-        """Whether the waiting set has members. Raises WrongType."""
-        return self.count_waiting(queue) > 0
-
     def count_waiting(self, queue: str) -> int:
         """The size of the waiting set. Raises WrongType."""
         return scan.card(self._redis, "ZCARD", QueueKeys(queue).waiting)
@@ -176,14 +172,13 @@ class QueueReader:
         oldest: dict[str, float] = {}
         if "oldest_waiting_seconds" in fields:
             oldest = oldest_waiting(self._redis, [sizes.queue for sizes, _ in counted if sizes.waiting])
+        if live_workers is None and "workers" in fields:
+            live_workers = self._count_live([sizes for sizes, _ in counted])
         for sizes, states in counted:
             for key in sizes.wrong:
                 self._warn(f"queue {sizes.queue!r}: {WrongType(key).message}")
             created = oldest.get(sizes.queue)
-            if live_workers is not None:
-                workers = live_workers[sizes.queue]
-            else:
-                workers = self._live_workers(sizes, now) if "workers" in fields else None
+            workers = None if live_workers is None else live_workers[sizes.queue]
             yield QueueStats(
                 name=sizes.queue,
                 paused=sizes.paused,
@@ -252,11 +247,19 @@ class QueueReader:
         """Evidence for a later check that the queue is still the same. Raises WrongType."""
         return read_identity(self._redis, queue)
 
-    def _live_workers(self, sizes: Sizes, now: float) -> int | None:
-        """The number of live workers; None if the heartbeats cannot be read."""
-        if not sizes.heartbeats:
-            return sizes.heartbeats
-        return self.live_workers(sizes.queue, now)
+    def _count_live(self, every: Sequence[Sizes]) -> dict[str, int | None]:
+        """By queue, the number of live workers; None if the heartbeats cannot be read."""
+        found: dict[str, int | None] = {
+            sizes.queue: None if sizes.heartbeats is None else 0 for sizes in every
+        }
+        read = self._workers.in_queues(sizes.queue for sizes in every if sizes.heartbeats)
+        found.update(
+            {
+                queue: None if isinstance(one, WrongType) else sum(worker.is_live for worker in one)
+                for queue, one in read
+            }
+        )
+        return found
 
     def live_workers(self, queue: str, now: float) -> int:
         """The number of live workers. Raises WrongType."""

@@ -6,18 +6,20 @@ heartbeat is a bare number and a worker's is a JSON object.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.exceptions import NoPermissionError
 
-from asyncmq_cli.models.values import as_number
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.models.workers import Worker
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.read.liveness import Expiry, Liveness, judge, offset_in_words
+from asyncmq_cli.storage.read.sizes import QUEUES_AT_A_TIME
 from asyncmq_cli.storage.schema.codec import CorruptData, loads
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 _NO_TTL, _GONE = -1, -2
 """PTTL of a key without a TTL, and of a key that does not exist."""
+_FIRST_FIELDS = 64
+"""Entries of a hash that are asked for at once. A small hash comes complete."""
 _READ = ("heartbeat", "concurrency")
 """The fields of an entry that are read."""
 
@@ -46,11 +50,57 @@ class WorkerReader:
         """The queue's workers, live or not, each by its latest heartbeat. With `ttl` (seconds) that one
         judges them instead of their own. Raises WrongType."""
         keys = QueueKeys(queue)
+        now, expiry = self._clock(keys.worker_heartbeats)
+        of_workers = scan.hash_fields(self._redis, keys.worker_heartbeats)
+        of_jobs = scan.hash_fields(self._redis, keys.heartbeats)
+        return self._judged(queue, now, expiry, (of_workers, of_jobs), ttl)
+
+    def in_queues(
+        self, queues: Iterable[str], ttl: float | None = None
+    ) -> Iterator[tuple[str, list[Worker] | WrongType]]:
+        """The same of each of these queues, in one round trip for many of them."""
+        for group in chunked(queues, QUEUES_AT_A_TIME):
+            every = [QueueKeys(queue) for queue in group]
+            commands: list[Command] = [("TIME",)]
+            for keys in every:
+                commands.append(("PTTL", keys.worker_heartbeats))
+                commands += [
+                    ("HSCAN", key, 0, "COUNT", _FIRST_FIELDS)
+                    for key in (keys.worker_heartbeats, keys.heartbeats)
+                ]
+            (seconds, microseconds), *replies = run_pipeline(
+                self._redis, commands, keep=(WrongType, NoPermissionError)
+            )
+            now = float(seconds) + float(microseconds) / 1e6
+            for keys, of_queue in zip(every, chunked(replies, 3), strict=True):
+                yield keys.queue, self._of_replies(keys, now, of_queue, ttl)
+
+    def _of_replies(
+        self, keys: QueueKeys, now: float, replies: Sequence[Any], ttl: float | None
+    ) -> list[Worker] | WrongType:
+        wrong = next((reply for reply in replies if isinstance(reply, WrongType)), None)
+        if wrong is not None:
+            return wrong
+        if any(isinstance(reply, Exception) or reply[0] != 0 for reply in replies[1:]) or isinstance(
+            replies[0], Exception
+        ):
+            # What may not be asked, or has more entries than come at once.
+            return self.in_queue(keys.queue, ttl)
+        left, *hashes = replies
+        return self._judged(keys.queue, now, _expiry(left), [[fields] for _, fields in hashes], ttl)
+
+    def _judged(
+        self,
+        queue: str,
+        now: float,
+        expiry: Expiry,
+        hashes: Sequence[Iterable[Mapping[bytes, bytes]]],
+        ttl: float | None,
+    ) -> list[Worker]:
         damaged: list[str] = []
         found: list[Worker] = []
-        now, expiry = self._clock(keys.worker_heartbeats)
-        for key, expires in ((keys.worker_heartbeats, expiry), (keys.heartbeats, "never")):
-            entries = dict(self._entries(key, key == keys.heartbeats, damaged))
+        for pieces, expires, with_jobs in zip(hashes, (expiry, "never"), (False, True), strict=True):
+            entries = dict(_entries(pieces, with_jobs, damaged))
             found += _workers(queue, entries, expires, now, ttl, ttl or self._heartbeat_ttl)
         damaged += [f"{worker.id!r}: {worker.problem}" for worker in found if worker.problem is not None]
         if damaged:
@@ -90,27 +140,7 @@ class WorkerReader:
                 "this Redis user may not run PTTL: workers are judged by their own clocks alone (grant +pttl)"
             )
             return now, "unknown"
-        if left is None or left == _GONE:
-            # If the key appears now, it was just written.
-            return now, "unknown"
-        return now, "never" if left == _NO_TTL else left / 1000
-
-    def _entries(
-        self, key: bytes, with_jobs: bool, damaged: list[str]
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        for fields in scan.hash_fields(self._redis, key):
-            for field, value in fields.items():
-                name = to_text(field)
-                try:
-                    entry = loads(value)
-                except CorruptData as exc:
-                    damaged.append(f"{name!r}: {exc}")
-                    continue
-                if isinstance(entry, dict):
-                    # Whatever else an application keeps there is not held in memory.
-                    yield name, {field: entry[field] for field in _READ if field in entry}
-                elif not with_jobs or as_number(entry) is None:
-                    damaged.append(f"{name!r}: not a JSON object ({len(value)} bytes)")
+        return now, _expiry(left)
 
     def _warn_of_clocks(self, queue: str, workers: Sequence[Worker]) -> None:
         differing = [worker for worker in workers if worker.clock_offset is not None]
@@ -124,6 +154,32 @@ class WorkerReader:
             f"{more}: no active job of the queue counts as lost"
             + (f" (or their heartbeat_ttl is not {first.ttl:g} s)" if offset < 0 else "")
         )
+
+
+def _expiry(left: int | None) -> Expiry:
+    """From the reply of PTTL, None where it was not asked."""
+    if left is None or left == _GONE:
+        # If the key appears now, it was just written.
+        return "unknown"
+    return "never" if left == _NO_TTL else left / 1000
+
+
+def _entries(
+    pieces: Iterable[Mapping[bytes, bytes]], with_jobs: bool, damaged: list[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for fields in pieces:
+        for field, value in fields.items():
+            name = to_text(field)
+            try:
+                entry = loads(value)
+            except CorruptData as exc:
+                damaged.append(f"{name!r}: {exc}")
+                continue
+            if isinstance(entry, dict):
+                # Whatever else an application keeps there is not held in memory.
+                yield name, {field: entry[field] for field in _READ if field in entry}
+            elif not with_jobs or as_number(entry) is None:
+                damaged.append(f"{name!r}: not a JSON object ({len(value)} bytes)")
 
 
 def _workers(
