@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import traceback
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding
 
+from asyncmq_cli.errors import AdminError
+from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.terminal.keyboard import leads_session
 from asyncmq_cli.services.monitoring.poller import Outage, Poller
 from asyncmq_cli.services.monitoring.rates import LongTrend
 from asyncmq_cli.system import signals
+from asyncmq_cli.system.shortage import shortage
 from asyncmq_cli.ui.dialogs.questions import Keys
 from asyncmq_cli.ui.home.failures import GroupPage
 from asyncmq_cli.ui.home.home import Home
@@ -52,7 +57,10 @@ class OperatorApp(App[None]):
     TITLE = "asyncmq"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
+    * { scrollbar-background: ansi_default; scrollbar-background-hover: ansi_default;
+        scrollbar-background-active: ansi_default; scrollbar-corner-color: ansi_default; }
     Screen { background: ansi_default; }
+    Tree > .tree--guides { color: ansi_default; text-style: dim; }
     #head, #tabs, #remark, #keys, #trends { height: 1; }
     #summary { height: auto; }
     ContentSwitcher { height: 1fr; }
@@ -72,6 +80,7 @@ class OperatorApp(App[None]):
     .change .field Input { width: 1fr; background: ansi_default; }
     .change #buttons { height: 1; margin-top: 1; }
     .change Button { min-width: 12; margin-right: 2; }
+    .change Button.-active { background: ansi_default; }
     .change #outcome { height: auto; max-height: 8; }
     .change #line { height: auto; max-height: 2; }
     .box OptionList > .option-list--option-highlighted, Tree > .tree--cursor, Tree:focus > .tree--cursor {
@@ -279,9 +288,22 @@ def run(session: Session, every: float) -> None:
     if app.farewell is not None:
         session.out.remark("note", app.farewell)
     if app.error is not None:
-        raise app.error
+        raise reported(app.error)
     if app.ended_by is not None:
         raise signals.Ended(app.ended_by)
+
+
+def reported(error: Exception) -> Exception:
+    """What the front door reports of the error that ended the screen: a fault of the program in one line,
+    with its place, and without a traceback."""
+    if isinstance(error, AdminError) or shortage(error) is not None:
+        return error
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if "asyncmq_cli" in frame.filename]
+    where = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
+    return AdminError(
+        f"the screen has failed{where}: {type(error).__name__}: {redact_text(str(error))}",
+        hint="this is a fault of asyncmq-cli: please report this line; other commands go on working",
+    )
 
 
 async def _until_left(app: OperatorApp, before: Mapping[int, Any]) -> None:

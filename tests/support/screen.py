@@ -99,6 +99,16 @@ class LiveTerminal:
     def press(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
 
+    def press_until(self, keys: str, seen: Callable[[str], bool]) -> str:
+        """Press again and again: where a key does nothing until the one before has been dealt with."""
+        deadline = time.monotonic() + _PATIENCE
+        while not seen(self.text):
+            assert time.monotonic() < deadline, f"still not there:\n{self.text}"
+            self.press(keys)
+            while self._read(0.5) and not seen(self.text):
+                pass
+        return self.text
+
     def resize(self, columns: int, rows: int) -> None:
         """A new size, of which the kernel tells the process with SIGWINCH."""
         self._screen.resize(rows, columns)

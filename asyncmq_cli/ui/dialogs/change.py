@@ -6,6 +6,7 @@ import shlex
 import signal
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -199,7 +200,8 @@ def _line(line: str) -> Static:
     style = next((style for start, style in _STYLES.items() if line.startswith(start)), "")
     if not is_target:
         style = CAUTION
-    text = Text(escape(redact_text(line)), style=style)
+    # As a text, textual would take it for a colour of the web.
+    text = Text(escape(redact_text(line)), style=Style.parse(style))
     return Static(text, markup=False, classes="target" if is_target and not style else "")
 
 
@@ -210,14 +212,17 @@ def outcome(report: ChangeReport) -> list[Text]:
         if result.error is not None:
             return [problem_line(result.error)]
         return [
-            Text(escape(text), style="green" if kind == "done" else CAUTION)
+            Text(escape(text), style=Style.parse("green" if kind == "done" else CAUTION))
             for kind, text in reports.single(report)
         ]
-    lines = [Text(escape(reports.summary(report)), style="bold red" if report.failed else "green")]
+    lines = [
+        Text(escape(reports.summary(report)), style=Style.parse("bold red" if report.failed else "green"))
+    ]
     if report.interrupted is not None:
         lines.append(problem_line(report.interrupted))
     for result in [one for one in report.results if one.error is not None or one.note][:_MOST_LINES]:
         text = result.note if result.error is None else result.error.message
         name = result.job_id or result.queue
-        lines.append(Text(escape(redact_text(f"  {name}: {text}")), style="red" if result.error else CAUTION))
+        style = Style.parse("red" if result.error else CAUTION)
+        lines.append(Text(escape(redact_text(f"  {name}: {text}")), style=style))
     return lines

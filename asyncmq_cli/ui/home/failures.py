@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.style import Style
 from rich.text import Text
 from textual.widgets import Static
 
@@ -115,7 +116,7 @@ class GroupPage(ListPage):
 
         group = self.group
         shown = group.cause if self.ui.session.show_secrets else redact_text(group.cause)
-        yield Static(Text(escape(shown), style="red"), id="cause", markup=False)
+        yield Static(Text(escape(shown), style=Style.parse("red")), id="cause", markup=False)
         yield self._pane
 
 
@@ -124,7 +125,7 @@ class FailuresPane(HeldPane["FailureGroup"]):
 
     noun, empty = "cause", "no dead jobs"
     deeds = ("retry", "remove")
-    hint = "/ filter  t retry all of a cause  D remove  : palette  ? keys"
+    hint = "/ filter  t retry  D remove  : palette  ? keys  q quit"
 
     def plan(self, verb: str) -> Callable[[Session], Plan] | None:
         group = self.listing.current
