@@ -109,8 +109,7 @@ class TaskService:
 
         def read(queue: str) -> Iterable[tuple[Job, float]]:
             if total <= EXACT_UP_TO:
-                jobs = lists.in_state(queue, place) if place == "completed" else lists.in_place(queue, place)
-                return ((job, 1.0) for job in jobs)
+                return ((job, 1.0) for job in lists.in_state(queue, place))
             share = max(1, round(SAMPLE * sizes[queue] / total))
             weight = max(1.0, sizes[queue] / share)
             return ((job, weight) for job in lists.sample(queue, place, sizes[queue], share))

@@ -98,7 +98,7 @@ class CandidateReader:
         """The jobs of the dead-letter queue."""
         from asyncmq_cli.storage.read.lists import JobLists
 
-        return JobLists(self._redis).in_place(queue, "dlq")
+        return JobLists(self._redis).in_state(queue, "dlq")
 
     def sample(self, queue: str, count: int) -> list[Job]:
         """At most so many jobs of the queue, as they come."""

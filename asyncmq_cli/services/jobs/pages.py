@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from asyncmq_cli.models.jobs import Job, page_within
 from asyncmq_cli.models.values import in_parts
 from asyncmq_cli.services.jobs.lookup import holding, in_each
-from asyncmq_cli.storage.read.lists import KEYS_AT_A_TIME, PLACES, SortKey
+from asyncmq_cli.storage.read.lists import ALL, KEYS_AT_A_TIME, PLACES, SortKey
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueScope
@@ -198,7 +198,8 @@ def every_unfiltered(store: Store, scope: QueueScope, state: str, *, sort: str |
     """All jobs of a state, sorted by the keys alone."""
 
     def keys(queue: str) -> Iterator[QueueKey]:
-        return (QueueKey(key, queue) for key in store.jobs.sort_keys(queue, state))
+        found, _ = store.jobs.best(queue, state, ALL, newest=sort == "newest")
+        return (QueueKey(key, queue) for key in found)
 
     found = in_each(store, scope, holding(store, scope, state), keys)
     return _read(store, sorted(found, reverse=sort == "newest"))

@@ -187,7 +187,7 @@ class DlqService:
         """The dead jobs that match a filter, in the order found."""
         _require(self._store, scope)
         matches = Matcher(wanted, self._store.now())
-        read = partial(self._store.jobs.in_place, place="dlq", prefilter=matches.prefilter)
+        read = partial(self._store.jobs.in_state, state="dlq", prefilter=matches.prefilter)
         jobs = in_each(self._store, scope, holding(self._store, scope, "dlq"), read)
         return of_known_group(self._store, scope, wanted, matches, jobs) if wanted.narrows else jobs
 

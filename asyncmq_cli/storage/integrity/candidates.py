@@ -19,7 +19,7 @@ from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, WAITING_CHILDRE
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.integrity.probes import Probes, parent_states, parents_of
 from asyncmq_cli.storage.read.locate import expected_members, scores_of
-from asyncmq_cli.storage.schema.codec import named_member, outlines
+from asyncmq_cli.storage.schema.codec import member_ids, named_member, outlines
 from asyncmq_cli.storage.schema.job import (
     PENDING_STATES,
     RawJob,
@@ -137,12 +137,13 @@ class QueueWalk:
     def _whole_members(self, place: str) -> Iterator[list[str]]:
         for members in scan.zset_members(self._redis, getattr(self._keys, place)):
             job_ids: list[str] = []
-            for member, _ in members:
-                job = named_member(member)
-                if job is None or job.get("id") is None:
-                    self.unreadable[place].add(to_text(member[:60]))
+            texts = [member for member, _ in members]
+            for name, member in zip(member_ids(texts), texts, strict=True):
+                # Without a name it holds no job, or one with an empty id.
+                if name or (named_member(member) or {}).get("id") is not None:
+                    job_ids.append(to_text(name))
                 else:
-                    job_ids.append(str(job["id"]))
+                    self.unreadable[place].add(to_text(member[:60]))
             if job_ids:
                 yield job_ids
 

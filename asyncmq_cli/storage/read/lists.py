@@ -16,6 +16,7 @@ letter is the job as it died, so its record is not read; all other jobs come fro
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 PLACES = {"waiting": "waiting", "delayed": "delayed", "active": "active", "failed": "dlq", "expired": "dlq"}
 """The place of each state's jobs. Jobs of other states are in no place."""
-_AS_JOBS_MOVE = ("delayed", "waiting", "active", "dlq")
+_ALL_PLACES = ("delayed", "waiting", "active", "dlq")
 """Read in this order, a job that moves on meanwhile is found in one of them."""
 _ENTRIES: dict[str, frozenset[bytes | None]] = {
     "completed": frozenset({b"completed", None}),
@@ -46,11 +47,12 @@ _ENTRIES: dict[str, frozenset[bytes | None]] = {
 }
 """The entries that jobs of a state may have in the states hash. Without an entry, the record decides."""
 _ENDED: frozenset[bytes | None] = frozenset({b"completed", b"cancelled"})
+ALL = sys.maxsize
+"""As many jobs as there are."""
 CLOCKS_DIFFER = 300.0
 """Seconds by which a worker's clock may be behind a producer's."""
 _OF_ONE_SCORE = 64
 _SORTED_AT_ONCE = 1000
-_SIZED = ("waiting", "delayed", "dlq", "active")
 _SIZED_AT_A_TIME = 500
 """Queues whose sizes are asked for in one round trip."""
 KEYS_AT_A_TIME = 200
@@ -78,18 +80,13 @@ class JobLists:
         """How many jobs the lists have read so far, for a search that says how far it is."""
 
     def in_state(self, queue: str, state: str, prefilter: Prefilter | None = None) -> Iterator[Job]:
-        """Every job of a state, complete, in the order found. `all` gives each job of the queue once.
+        """Every job of a state, complete, in the order found. `all` gives each job of the queue once, and
+        `dlq` those of the whole dead-letter queue.
 
         A prefilter skips undecoded jobs that certainly do not match; it may let others pass.
         """
         keys = QueueKeys(queue)
         for piece, found in self._in_state(keys, state, prefilter):
-            yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
-
-    def in_place(self, queue: str, place: str, prefilter: Prefilter | None = None) -> Iterator[Job]:
-        """Every job in `waiting`, `delayed`, `dlq` or `active`, complete."""
-        keys = QueueKeys(queue)
-        for piece, found in self._in_place(keys, place, prefilter):
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
     def dead_causes(self, queue: str, *, arguments: bool = False, newest: int | None = None) -> Iterator[Job]:
@@ -167,12 +164,6 @@ class JobLists:
         for piece, found in pages:
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
-    def sort_keys(self, queue: str, state: str) -> Iterator[SortKey]:
-        """The sort key of each job of a state: by `run_at`, else `created_at`, else `timestamp`."""
-        for piece, found in self._in_state(QueueKeys(queue), state, None, whole=False):
-            for i, time in enumerate(_times(piece)):
-                yield _sort_key(piece, found, i, time)
-
     def best(
         self, queue: str, state: str, count: int, *, newest: bool, bound: float | None = None
     ) -> tuple[list[SortKey], int | None]:
@@ -184,14 +175,18 @@ class JobLists:
         """
         keys = QueueKeys(queue)
         found = _Best(count, bound, newest=newest)
-        if not newest or state not in DEAD_STATES:
+        if count == ALL or not newest or state not in DEAD_STATES:
             for page in self._in_state(keys, state, None, whole=False):
                 found.add(*page)
             return found.keys(), found.total
+        before: frozenset[bytes] = frozenset()
         for piece in pieces.by_rank(self._redis, keys, "dlq", 0, last_first=True):
+            # A death meanwhile moves the ranks, and the last of the piece before come again.
+            before, again = frozenset(piece.members), before
+            piece = piece.only([i for i, member in enumerate(piece.members) if member not in again])
             piece.states = scan.hash_get(self._redis, keys.states, piece.ids)
             found.add(*_of_dead(state, (piece, [("dlq", score) for score in piece.scores])))
-            if found.bound is not None and found.bound > piece.scores[-1] + CLOCKS_DIFFER:
+            if piece.ids and found.bound is not None and found.bound > piece.scores[-1] + CLOCKS_DIFFER:
                 return found.keys(), None
         return found.keys(), found.total
 
@@ -233,7 +228,7 @@ class JobLists:
         keys = QueueKeys(queue)
         if state in DEAD_STATES:
             return self._count_dead(keys, state)
-        if state in ("waiting", "delayed", "dlq", "active"):
+        if state in _ALL_PLACES:
             return self._size(keys, state)
         ended = {to_bytes(state)} & _ENDED
         if not ended:
@@ -253,7 +248,7 @@ class JobLists:
         size = self.at_most_each([queue], state)[0]
         if isinstance(size, WrongType):
             raise size
-        return size, state in _SIZED or (state in DEAD_STATES and size == 0)
+        return size, state in _ALL_PLACES or (state in DEAD_STATES and size == 0)
 
     def at_most_each(self, queues: Sequence[str], state: str) -> list[int | WrongType]:
         """Such a bound for each of these queues, in one round trip for many of them."""
@@ -315,7 +310,7 @@ class JobLists:
         elif state in DEAD_STATES:
             for page in self._in_place(keys, "dlq", prefilter):
                 yield _of_dead(state, page)
-        elif state in PLACES:
+        elif state in _ALL_PLACES:
             yield from self._in_place(keys, state, prefilter, states=whole)
         else:
             entries = _ENTRIES[state]
@@ -328,7 +323,7 @@ class JobLists:
 
     def _all(self, keys: QueueKeys, prefilter: Prefilter | None, *, whole: bool) -> Iterator[Placed]:
         seen = SeenNames()
-        for place in _AS_JOBS_MOVE:
+        for place in _ALL_PLACES:
             source = (piece.only(seen.new(piece.ids)) for piece in self._pieces(keys, place))
             yield from self._complete(keys, place, source, prefilter, states=whole or place == "dlq")
         rest = (
@@ -440,7 +435,7 @@ class JobLists:
                 name, of_score = to_bytes(one.id), named[repr(one.score)]
                 candidates = [member for member, its in of_score if its == name and member not in taken]
                 if candidates:
-                    times = sort_times(candidates) if len(candidates) > 1 else [one.time]
+                    times = [time or 0.0 for time in sort_times(candidates)]
                     member = candidates[times.index(one.time) if one.time in times else 0]
                     taken.add(member)
                     met.append(one)
@@ -473,10 +468,10 @@ def _sizes(keys: QueueKeys, state: str) -> list[Command]:
         return ("HLEN" if place == "active" else "ZCARD", getattr(keys, place))
 
     place = "dlq" if state in DEAD_STATES else state
-    if place in _SIZED:
+    if place in _ALL_PLACES:
         return [size(place)]
     jobs: list[Command] = [("SCARD", keys.ids), ("HLEN", keys.states)]
-    return [*jobs, *map(size, _AS_JOBS_MOVE)] if state == "all" else jobs
+    return [*jobs, *map(size, _ALL_PLACES)] if state == "all" else jobs
 
 
 def _of_dead(state: str, page: Placed) -> Placed:
@@ -546,10 +541,7 @@ class _Best:
             self.keys()
 
     def keys(self) -> list[SortKey]:
-        kept = sorted(self._kept, reverse=self._newest)
-        # What moves while it is read may come twice. What has no id may have the same key as another.
-        kept = [key for i, key in enumerate(kept) if not key.id or not i or key != kept[i - 1]]
-        self._kept = kept[: self._count]
+        self._kept = sorted(self._kept, reverse=self._newest)[: self._count]
         if len(self._kept) == self._count > 0:
             self.bound = self._kept[-1].time
         return self._kept

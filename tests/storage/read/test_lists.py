@@ -190,8 +190,8 @@ def test_a_search_finds_the_same_with_a_prefilter_and_without(
     for state in (*JOB_STATES, "all"):
         plain = shown(filter(matches, reader.in_state(QUEUE, state)))
         assert shown(filter(matches, reader.in_state(QUEUE, state, matches.prefilter))) == plain
-    plain = shown(filter(matches, reader.in_place(QUEUE, "dlq")))
-    assert shown(filter(matches, reader.in_place(QUEUE, "dlq", matches.prefilter))) == plain
+    plain = shown(filter(matches, reader.in_state(QUEUE, "dlq")))
+    assert shown(filter(matches, reader.in_state(QUEUE, "dlq", matches.prefilter))) == plain
 
 
 def one_by_one(client: redis.Redis, place: str) -> Iterator[Job]:
@@ -252,7 +252,7 @@ def test_a_sorted_set_is_read_as_if_each_member_was_read_alone(
     client: redis.Redis, commands: list[tuple[Any, ...]], place: str
 ) -> None:
     fill(client, commands)
-    assert shown(JobLists(client).in_place(QUEUE, place)) == shown(one_by_one(client, place))
+    assert shown(JobLists(client).in_state(QUEUE, place)) == shown(one_by_one(client, place))
 
 
 def test_no_letter_turns_into_another_of_ascii_but_the_two_that_are_known() -> None:
@@ -371,6 +371,17 @@ def test_each_list_is_what_is_in_its_place(client: redis.Redis, commands: list[t
 @example(
     commands=[("ZADD", KEYS.dlq, 1.5, text) for text in ('{"id":"a"}', '{"id": "a"}')], sort="newest", page=1
 )
+@example(
+    commands=[("ZADD", KEYS.dlq, 1.5, text) for text in ('{"id":"a" }', '{"id": "a"}')], sort="oldest", page=1
+)
+@example(
+    commands=[("ZADD", KEYS.dlq, 1.5, text) for text in ('{"id":"a" }', '{"id": "a"}')], sort="newest", page=1
+)
+@example(
+    commands=[("ZADD", KEYS.delayed, 1.5, text) for text in ('{"created_at": 2e9}', "[]")],
+    sort="oldest",
+    page=1,
+)
 def test_a_page_is_a_part_of_the_sorted_list(
     server: PrivateRedis, client: redis.Redis, commands: list[tuple[Any, ...]], sort: str, page: int
 ) -> None:
@@ -418,4 +429,4 @@ def test_causes_are_the_same_whether_dead_letters_are_decoded_or_not(
     fill(client, commands)
     lists = JobLists(client)
     skimmed = grouped(lists.dead_causes(QUEUE))
-    assert skimmed == grouped(lists.in_place(QUEUE, "dlq"))
+    assert skimmed == grouped(lists.in_state(QUEUE, "dlq"))
