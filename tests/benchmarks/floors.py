@@ -42,14 +42,21 @@ def _records(client: Any, ids: list[bytes]) -> None:
         client.mget([b"jobs:mail:" + job_id for job_id in ids[start : start + BODIES]])
 
 
-def place(name: str, *, records: bool = True) -> None:
-    """A sorted set with the states and records of its jobs."""
-    client = _client()
+def _members(client: Any, name: str) -> Iterator[list[bytes]]:
+    """The ids of the jobs in a sorted set, of which the states are read too."""
     bodies = name != "waiting"
     for found in _pieces(client.zscan, f"queue:{BIG}:{name}", count=BODIES if bodies else PIECE):
         ids = [member[_ID] if bodies else member for member, _ in found]
         client.hmget(f"jobs:{BIG}:states", ids)
-        if records:
+        yield ids
+
+
+def place(name: str) -> None:
+    """A sorted set with the states and records of its jobs. A dead letter is the job as it died, so that its
+    record is not needed."""
+    client = _client()
+    for ids in _members(client, name):
+        if name != "dlq":
             _records(client, ids)
 
 
@@ -76,8 +83,10 @@ def anywhere(state: str) -> None:
 def everything() -> None:
     """All jobs, and the sorted sets with the states of what they hold: some of it may lie only there."""
     anywhere("all")
+    client = _client()
     for name in ("waiting", "delayed", "dlq"):
-        place(name, records=False)
+        for _ in _members(client, name):
+            pass
 
 
 def whole() -> None:
