@@ -20,12 +20,12 @@ def _show_job(facts: Mapping[str, Any]) -> str:
 
 
 _HINTS: dict[tuple[str, str], Hint] = {
-    ("wrong_type", ""): "another program may have written it: look at it with redis-cli TYPE",
+    ("wrong_type", ""): "another program may have written it: inspect it with redis-cli TYPE",
     ("rabbitmq_queue", ""): (
         "AsyncMQ's own CLI and dashboard work with that backend; 'jobs show' prints the metadata of one job"
     ),
     # Jobs
-    ("job_moved", ""): lambda facts: f"look at it again with {_show_job(facts)}",
+    ("job_moved", ""): lambda facts: f"read it again with {_show_job(facts)}",
     ("job_exists", ""): lambda facts: f"{_show_job(facts)} shows what is there",
     ("lock_held", ""): "try again; the lock expires within 30 seconds",
     ("job_cancelled", ""): "remove it, and enqueue it again if it must run",
@@ -45,7 +45,7 @@ _HINTS: dict[tuple[str, str], Hint] = {
     ),
     ("queue_changed", ""): "run it again to remove the rest",
     # Repeatables
-    ("repeatable_moved", ""): "look at them again with 'asyncmq repeatables list'",
+    ("repeatable_moved", ""): "list them again with 'asyncmq repeatables list'",
     ("scheduler_at_work", ""): lambda facts: (
         "try again in a moment; a scheduler that has died blocks changes "
         f"until its lock {facts['lock']!r} expires"
@@ -59,7 +59,7 @@ _HINTS: dict[tuple[str, str], Hint] = {
     ("redis_out_of_memory", ""): "raise maxmemory, or remove jobs, which works without memory",
     ("redis_loading", ""): "try again in a moment",
     ("redis_busy", ""): "try again in a moment",
-    ("redis_misconf", ""): "look at the server's log",
+    ("redis_misconf", ""): "read the server's log",
     ("redis_error", "database"): ("a Redis has the databases 0 to 15 by default; the number ends the URL"),
     ("redis_cluster", ""): ("AsyncMQ's keys are in different slots: use a Redis that is not in cluster mode"),
     ("redis_sentinel", ""): (

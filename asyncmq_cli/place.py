@@ -175,7 +175,7 @@ def _with_variables(url: str, env: Mapping[str, str], where: str) -> str:
         if not env.get(name["name"]):
             raise UsageProblem(
                 f"redis_url in {where} needs the variable {name['name']!r}, which is not set",
-                hint="a ${ that is no variable is written as %24{",
+                hint="write %24{ for a ${ that is not a variable",
             )
         return env[name["name"]]
 

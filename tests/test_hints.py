@@ -17,11 +17,11 @@ STORAGE = Path(asyncmq_cli.__file__).parent / "storage"
 @pytest.mark.parametrize(
     ("error", "hint"),
     [
-        (WrongType(b"queue:q:dlq"), "another program may have written it: look at it with redis-cli TYPE"),
+        (WrongType(b"queue:q:dlq"), "another program may have written it: inspect it with redis-cli TYPE"),
         (ChangeRefused("job_too_large", "", cause="backup"), "it can be removed without --backup"),
         (
             ChangeRefused("job_moved", "", facts={"queue": "a b", "job_id": "x"}),
-            "look at it again with `asyncmq jobs show 'a b' x`",
+            "read it again with `asyncmq jobs show 'a b' x`",
         ),
         (ChangeRefused("job_moved", "", hint="its own"), "its own"),
         (ChangeRefused("unknown_code", ""), None),

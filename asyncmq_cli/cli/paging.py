@@ -172,8 +172,8 @@ def given_filter(session: Session, names: Sequence[str] = _FILTER) -> list[str]:
 
 
 def note_where_it_matches(session: Session, scope: QueueScope, state: str | None) -> None:
-    """Note what matched nothing in a list of one state, and, on a terminal and in a small queue, in which
-    states of it the same would match."""
+    """Note that a filter matched nothing in one state. On a terminal, for a small queue, also say in which
+    states it would match."""
     wanted, queue = " ".join(given_filter(session)), scope.queue
     within = "" if queue is None else f" in {queue}"
     if state == "all":
@@ -195,8 +195,8 @@ def note_where_it_matches(session: Session, scope: QueueScope, state: str | None
         verb = "does" if sum(found.values()) == 1 else "do"
         what += f", but {counts} {verb}: {searched_by(next(iter(found)) if len(found) == 1 else 'all')}"
     elif found is not None:
-        what += ", and none that waits, runs, is delayed or dead"
-        what += f"; {searched_by('all')} searches the completed, too"
+        what += ", and no waiting, active, delayed or dead job does"
+        what += f"; {searched_by('all')} also searches the completed ones"
     else:
         what += f"; {searched_by('all')} searches every state"
     session.out.remark("note", what)

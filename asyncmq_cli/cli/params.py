@@ -92,7 +92,8 @@ def require_event_id(event: str | None, option: str = "--after") -> None:
     """Raises UsageProblem."""
     if event is not None and not re.fullmatch(r"\d{1,20}-\d{1,20}", event):
         raise UsageProblem(
-            f"{option} is not the id of an event: {event!r}", hint="as 1795908272470-0, the key id in JSON"
+            f"{option} is not the id of an event: {event!r}",
+            hint="such as 1795908272470-0, the key id in JSON",
         )
 
 
@@ -159,8 +160,8 @@ WaitOption = Annotated[
     option(
         "--wait",
         "[DURATION]",
-        "Wait until the retried jobs have ended, at most DURATION (default 10m), and say what became of "
-        "them. The exit status is 1 if one failed again or nobody works on it, 124 if the wait timed out.",
+        "Wait until the retried jobs have ended, at most DURATION (default 10m), and report the outcome. "
+        "The exit status is 1 if one failed again or no worker works on it, 124 if the wait timed out.",
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
@@ -246,7 +247,7 @@ _SETS: dict[str, Options] = {
     "header": _under(OUTPUT, header=_flag("--header", "Print the column names in a pipe, too.")),
     "secrets": _under(
         OUTPUT,
-        show_secrets=_flag("--show-secrets", "Print what looks like a secret instead of [redacted]."),
+        show_secrets=_flag("--show-secrets", "Print secrets as they are instead of [redacted]."),
     ),
     "full": _under(OUTPUT, full=_flag("--full", "On a terminal, print long values and names whole.")),
     "watch": _under(
@@ -377,7 +378,7 @@ GLOBAL_OPTIONS: Options = _under(
     timeout=_text(
         "--timeout",
         "DURATION",
-        "How long to wait for an answer of Redis: 5 (seconds), 500ms. [default: 5]",
+        "How long to wait for an answer from Redis: 5 (seconds), 500ms. [default: 5]",
     ),
     read_only=_flag("--read-only", "Refuse every change before Redis is asked. [env: ASYNCMQ_READ_ONLY]"),
     actor=_text("--actor", "NAME", "Your name in the audit trail. [env: ASYNCMQ_ACTOR; default: user@host]"),
@@ -400,7 +401,7 @@ _SETS["monitor"] = _under(
     timeout=_text(
         "--timeout",
         "DURATION",
-        "How long to wait for an answer of Redis: 5 (seconds), 500ms. [default: 5]",
+        "How long to wait for an answer from Redis: 5 (seconds), 500ms. [default: 5]",
         "-t",
     ),
     version=(

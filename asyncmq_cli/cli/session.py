@@ -163,7 +163,7 @@ class Session(Services):
         if queue is not None and globs:
             raise UsageProblem("QUEUE and --queue exclude each other", hint="give one or the other")
         if not all(glob.strip() for glob in globs):
-            raise UsageProblem("--queue is empty", hint="without it, all queues are meant")
+            raise UsageProblem("--queue is empty", hint="without it, the command covers all queues")
         return scope_of(self.store, queue, globs)
 
     def scope_of_several(self, queues: Sequence[str]) -> QueueScope:

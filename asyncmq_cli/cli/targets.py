@@ -139,7 +139,7 @@ def which_jobs(queue: str | None = None) -> UsageProblem:
     """The error of a change that is given neither ids nor a filter."""
     hint = None
     if queue is not None:
-        hint = f"{queue!r} is a queue; a job of that id is meant by --queue '*' {queue}"
+        hint = f"{queue!r} is a queue; for a job with that id, give --queue '*' {queue}"
     return UsageProblem(
         "which jobs? give ids, a filter (--q, --where, --task, --group, --older-than, …), or --all",
         hint=hint,

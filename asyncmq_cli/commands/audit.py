@@ -96,7 +96,7 @@ def list_(
         typer.Option("--all", help="On a terminal, one row per event, not one per run of similar events."),
     ] = False,
 ) -> None:
-    """List what was done to queues and jobs, by whom and why, newest first. So does 'audit' alone.
+    """List what was done to queues and jobs, by whom and why, newest first. 'audit' alone does the same.
 
     On a terminal, consecutive events that differ only in their job share a row. Pipes and JSON have every
     event.

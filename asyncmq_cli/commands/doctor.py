@@ -318,7 +318,7 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
 def _sentences(document: dict[str, Any]) -> Iterator[str]:
     first: set[str] = set()
     for program in document["programs"]:
-        later = " (behind the one above)" if program["name"] in first else ""
+        later = " (hidden by the one above)" if program["name"] in first else ""
         first.add(program["name"])
         what = _WORDS[program["is"]]
         yield f"{program['name']:<12} {program['path']}: {what}{later}"

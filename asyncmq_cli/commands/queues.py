@@ -316,7 +316,7 @@ def forget(
     dry_run: DryRunOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", hidden=True)] = False,
 ) -> None:
-    """Remove emptied queues from all lists. Nothing may be left of them but the counter of the waiting set.
+    """Remove emptied queues from all lists. Only the counter of the waiting set may be left of them.
 
     AsyncMQ never deletes that counter. A queue that is used again is listed again.
 

@@ -123,7 +123,7 @@ def next_(
 ) -> None:
     """Show the coming runs of all definitions that are not paused, as a calendar.
 
-    The next run of each is the stored one; those behind it are computed from its schedule.
+    The first run of each is the stored one; later ones are computed from its schedule.
 
     \b
     Examples:

@@ -122,7 +122,7 @@ def forget(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Remove workers that are gone from the list: AsyncMQ's workers do not always deregister.
+    """Remove dead workers from the list: AsyncMQ's workers do not always deregister.
 
     Their jobs stay as they are. A worker that is alive is listed again at its next heartbeat.
 

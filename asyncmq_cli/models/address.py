@@ -158,7 +158,7 @@ class _Parser:
             self.refuse("it holds a #, and what follows it would be lost", ENCODE)
         authority, ending = re.match(r"([^/?]*)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
         if "@" in ending:
-            self.refuse("there is an @ behind the first / or ?, so its host is not certain", ENCODE)
+            self.refuse("there is an @ after the first / or ?, so its host is ambiguous", ENCODE)
         user, at, host = authority.rpartition("@")
         path, _, query = ending.partition("?")
         values = self._options(query, scheme["scheme"])
@@ -231,7 +231,7 @@ class _Parser:
         if not (_is_ipv6(host) if ipv6 is not None else _HOST.fullmatch(host) and len(host) < 254):
             self.refuse(
                 "its host name is not valid",
-                f"an IPv6 address stands in brackets, other names are written as xn--…; {ENCODE}",
+                f"write an IPv6 address in brackets, and other names as xn--…; {ENCODE}",
             )
         return host, int(port) if colon else None
 

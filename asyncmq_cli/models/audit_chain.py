@@ -156,7 +156,7 @@ class _Reading:
 
     def _begin(self, link: Link) -> None:
         if self._has_begun:
-            text = "the chain begins anew after this event: its head was deleted, or the event is forged"
+            text = "a new chain begins after this event: the head was deleted, or the event is forged"
             self._report.add("restarted", link.id, text)
         else:
             text = "the head is missing, so newer events may have been removed"

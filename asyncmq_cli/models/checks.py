@@ -111,7 +111,7 @@ PROBES = (
     ProbeKind(
         "oldest",
         "the oldest has waited {}",
-        "Age of the oldest among the jobs that stand first in their priority, such as 10m or 1h30m.",
+        "Age of the oldest of the jobs that are first in their priority, such as 10m or 1h30m.",
         "--max-oldest",
         is_duration=True,
     ),

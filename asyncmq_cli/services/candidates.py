@@ -210,7 +210,7 @@ def _tasks(search: _Search) -> None:
 
 
 def _edits(search: _Search) -> None:
-    """The audit events of the newest edits that can be taken back."""
+    """The audit events of the newest edits that can be undone."""
     for event in search.in_time(islice(search.reader.events(), _SAMPLE)):
         if event.id.startswith(search.request.prefix) and "was" in event.details:
             search.found[event.id] = f"{event.action} {event.queue} {event.job_id}"

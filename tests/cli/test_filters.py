@@ -93,8 +93,8 @@ def test_a_list_without_a_match_says_where_it_looked(filled: None, server: Priva
         ),
         (
             "jobs list emails --q nobody",
-            "waiting job in emails matches --q nobody, and none that waits, runs, is delayed or dead; "
-            "--state all searches the completed, too",
+            "waiting job in emails matches --q nobody, and no waiting, active, delayed or dead job does; "
+            "--state all also searches the completed ones",
         ),
         (
             "dlq list emails --q dead-40",

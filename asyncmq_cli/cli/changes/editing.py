@@ -65,7 +65,7 @@ def edits_of_retry(
     if not edits and backup is not None:
         raise UsageProblem("--backup needs --set or --unset")
     if edits and is_by_filter(targets, session.flags):
-        raise UsageProblem("--set and --unset need ids", hint="they say the same of every job")
+        raise UsageProblem("--set and --unset need ids", hint="they set the same values in every job")
     return edits
 
 

@@ -23,7 +23,7 @@ FromAuditOption = Annotated[
     option(
         "--from-audit",
         "EVENT",
-        "Take back the edit of this audit event, by its id; may be given several times.",
+        "Undo the edit of this audit event, given by its id; may be repeated.",
     ),
 ]
 
@@ -31,7 +31,7 @@ FromAuditOption = Annotated[
 def restore_edits(
     session: Session, events: Sequence[str], file: str | None, options: ChangeOptions, *, force: bool
 ) -> None:
-    """Take edits back by their audit events."""
+    """Undo edits by their audit events."""
     from asyncmq_cli.errors import UsageProblem
     from asyncmq_cli.services.backup.restore import TakeBackRequest
 

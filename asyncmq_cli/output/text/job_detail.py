@@ -239,7 +239,7 @@ def tree_lines(tree: Tree, changes: Mapping[str, AuditEvent], now: float) -> Ite
         names = " -> ".join(redact_text(name) for name in [*ring, ring[0]])
         yield escape(f"A cycle, so none of these can run: {names}")
     if not tree.is_whole:
-        yield "… there are more: only so many are read"
+        yield "… and more jobs, which were not read"
 
 
 def queue_lines(

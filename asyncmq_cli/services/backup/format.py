@@ -60,7 +60,7 @@ def job_line(run: str, parts: JobDump) -> bytes:
 
 
 def part_line(run: str, part: QueuePart) -> bytes:
-    """The line of what this run is about to delete beside jobs."""
+    """The line of a part of a queue that this run is about to delete."""
     line = {
         "backup": VERSION,
         "run": run,
@@ -92,7 +92,7 @@ def kept_in_event(edit: JobEdit) -> dict[str, Any]:
     before = edit.before
     texts = _texts_line(before)
     if before.member in (before.record, edit.id):
-        # Mostly it is the same text as the record, or the id alone.
+        # Usually the same text as the record, or the id alone.
         del texts["member"]
     retried = None if edit.retried is None else _letter_line(edit.retried)
     return {"place": edit.place, **texts, "retried": retried, "after": edit.after.digest}

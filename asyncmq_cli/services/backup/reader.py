@@ -66,7 +66,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class PartEntry:
-    """A line that has something of a queue beside its jobs: `count` elements of the part `name`."""
+    """A line with a part of a queue that is not jobs: `count` elements of the part `name`."""
 
     queue: str
     name: str
@@ -90,7 +90,7 @@ class EditEntry:
 class Backup:
     """A checked backup; a context manager.
 
-    `entries` has the last line of each job, in the order of the file, `parts` what there is beside jobs,
+    `entries` has the last line of each job, in the order of the file, `parts` the parts of queues,
     and `edits` the edits of jobs. `cut_line` is the number of an incomplete last line, which a killed run
     leaves behind.
     """

@@ -92,7 +92,7 @@ class RestoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class TakeBackRequest:
-    """The ids of the audit events whose edits are taken back."""
+    """The ids of the audit events whose edits are undone."""
 
     events: Sequence[str]
     reason: str | None = None
@@ -132,7 +132,7 @@ class RestoreService:
         return runner.restore(request, chosen)
 
     def take_back(self, request: TakeBackRequest) -> ChangeReport:
-        """Take edits back by what their audit events have kept, the newest first. Raises EventNotFound or
+        """Undo edits from what their audit events have kept, the newest first. Raises EventNotFound or
         NotAnEdit, before anything is changed."""
         with self._store.errors():
             found = [self._edit_event(event_id) for event_id in dict.fromkeys(request.events)]
@@ -172,7 +172,7 @@ class Restorer(JobRunner):
             self._put_back(request.backup, first, stop)
             self._execute(self._batches(self._planned(request.backup, lines, marked)), stop)
             self._put_back(request.backup, [part for part in parts if part.name == "repeatables"], stop)
-            # The last edit of a job is taken back first.
+            # The last edit of a job is undone first.
             self._execute(self._batches(self._edits(request.backup, reversed(edits))), stop)
 
         backup, named = request.backup, request.job_ids
@@ -181,7 +181,7 @@ class Restorer(JobRunner):
         return self.report(queue, run, whole if named is None else len(named))
 
     def _edits(self, backup: Backup, entries: Iterable[EditEntry]) -> Iterator[Planned | Refused]:
-        """The edits that take these back, as long as the jobs are as those left them."""
+        """The edits that undo these, for jobs that have not changed since."""
         for entry in entries:
             attempt = Attempt(self, entry.queue, entry.id)
             attempt.details |= {"run": entry.run, "edit": True}
@@ -192,7 +192,7 @@ class Restorer(JobRunner):
                 yield attempt, exc
 
     def take_back(self, events: Sequence[AuditEvent]) -> ChangeReport:
-        """Take back the edits of these events, one by one: two may be of the same job."""
+        """Undo the edits of these events, one by one: two may be of the same job."""
         queues = {event.queue for event in events}
 
         def run(stop: Stop) -> None:
@@ -216,7 +216,7 @@ class Restorer(JobRunner):
             return attempt, exc
 
     def _put_back(self, backup: Backup, parts: Sequence[PartEntry], stop: Stop) -> None:
-        """Put back what a queue had beside its jobs; what is there already stays as it is."""
+        """Restore the parts of a queue that are not jobs; an element that exists stays as it is."""
         for entry in parts:
             stop.between_targets()
             attempt = Attempt(self, entry.queue, None)
@@ -349,7 +349,7 @@ class Restorer(JobRunner):
 
 
 def _edit_kept(event: AuditEvent, location: Location) -> JobEdit:
-    """The edit of this event, as long as the job is as it was left. Raises AdminError."""
+    """The edit of this event, for a job that has not changed since. Raises AdminError."""
     kept = event.details["was"]
     place = "waiting" if kept.get("retried") else kept.get("place")
     why = "it is gone"

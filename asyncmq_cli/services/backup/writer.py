@@ -96,7 +96,7 @@ class BackupWriter:
         self._append(b"".join(job_line(self.run, parts) for parts in jobs), sync=True)
 
     def write_part(self, part: QueuePart) -> None:
-        """The same for what a queue has beside its jobs."""
+        """The same for the parts of a queue that are not jobs."""
         self._append(part_line(self.run, part), sync=True)
 
     def write_edits(self, edits: Sequence[JobEdit]) -> None:

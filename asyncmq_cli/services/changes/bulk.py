@@ -75,7 +75,7 @@ class JobRunner(Runner):
 
     backup: BackupWriter | None = None
     edit_backup: BackupWriter | None = None
-    """For edits, of which only the texts are kept that they replace."""
+    """For edits, of which only the replaced texts are kept."""
     throttle = Throttle(None)
     watch: Callable[[str, Sequence[str]], None] | None = None
     at_end: Callable[[Stop], None] | None = None

@@ -1,4 +1,4 @@
-"""What `--set` and `--unset` say: paths into a job's record, and the values there."""
+"""Parse and apply `--set` and `--unset`: paths into a job's record, and the values there."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FIXED = frozenset(
         *("error_traceback", "deduplication", "priority", "last_attempt", "has_dependents", "active_since"),
     }
 )
-"""Fields that say where a job is and what has become of it: AsyncMQ keeps them in other keys, too."""
+"""Fields that describe where a job is and how it ended: AsyncMQ also keeps them in other keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One value to set, or with `removes` to take away. `text` is the path as it was typed."""
+    """One value to set, or with `removes` to remove. `text` is the path as it was typed."""
 
     text: str
     path: tuple[Step, ...]
@@ -92,7 +92,8 @@ def applied(record: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
 
 
 def before(record: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
-    """What the paths of the edits hold now, by their texts; a path that leads nowhere is left out."""
+    """The present values at the paths of the edits, by the paths' texts; a path that does not exist is left
+    out."""
     found = {}
     for edit in edits:
         value: Any = record

@@ -1,6 +1,6 @@
-"""Going on with a run of changes when Sentinels promote another primary in the middle of it.
+"""Continue a run of changes after Sentinels have promoted another primary in the middle of it.
 
-From then on the data of the new primary is what counts. A change and its audit event are in it together, or
+From then on only the data of the new primary counts. A change and its audit event are in it together, or
 not at all. So its audit trail shows for every change whether it was made; those that were not are repeated.
 """
 
@@ -29,8 +29,8 @@ _LOST = frozenset(f"redis_{code}" for code in _AWAY)
 
 
 class Failover:
-    """What a run of changes needs to survive one. `made` are its last changes that Redis has confirmed; they
-    are remembered only where there are Sentinels."""
+    """The state that a run of changes needs to survive a failover. `made` are its last changes that Redis has
+    confirmed; they are remembered only where there are Sentinels."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -63,7 +63,7 @@ class Failover:
             if self.has_happened():
                 return
             if problem.code != "redis_readonly":
-                # Only the line was cut: what was sent may still be on its way.
+                # Only the connection was cut: what was sent may still arrive.
                 break
             stop.wait(_POLL_EVERY)
         raise problem

@@ -80,7 +80,7 @@ class JobChangeService:
 
     def retry(self, request: ChangeRequest, *, reset: bool, edits: Sequence[Edit] = ()) -> ChangeReport:
         """Put dead letters back into the waiting set; with `reset`, as if they were created now. With `edits`
-        each is edited by the same change, and `jobs restore` takes both back."""
+        each is edited by the same change, and `jobs restore` undoes both."""
         now = functools.cache(self._store.now)
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
@@ -151,8 +151,8 @@ class JobChangeService:
             return runner.obliterate(request.queue or "", request.selection, decide, force=force)
 
     def edit(self, request: ChangeRequest, edits: Sequence[Edit]) -> ChangeReport:
-        """Set and take away values in jobs that wait, are delayed or dead. `jobs restore` takes it back, from
-        the backup or from the audit event."""
+        """Set and remove values in waiting, delayed or dead jobs. `jobs restore` undoes it, from the backup
+        or from the audit event."""
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             edit = edited(location, _applying(edits))
@@ -180,7 +180,7 @@ class JobChangeService:
         return editable(whole_record(location))
 
     def parts_of(self, queue: str) -> str | None:
-        """What the queue has beside its jobs, in words. Raises WrongType."""
+        """In words, the parts of the queue that are not jobs. Raises WrongType."""
         return names_of(self._store.parts.sizes(queue))
 
     def live_workers(self, queue: str) -> int:
@@ -230,7 +230,7 @@ class JobChangeService:
         return self._run(self._runner("cancel", request, {}), request, ("waiting", "delayed"), decide)
 
     def run_now(self, request: ChangeRequest) -> ChangeReport:
-        """Let delayed jobs wait at once instead of when they are due."""
+        """Put delayed jobs into the waiting set before they are due."""
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             status = location.job.status

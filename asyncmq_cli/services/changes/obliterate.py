@@ -1,7 +1,7 @@
 """Remove a queue as a whole: its definitions, its jobs, and then what is left.
 
 Definitions go first, so that no scheduler enqueues jobs meanwhile. Each step is one script with its event, so
-a run that ends early leaves a smaller queue, and the next run goes on with that.
+a run that ends early leaves a smaller queue, and the next run continues.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Obliterator(JobRunner):
-    """The report has a result for each job and, last, one for the queue, whose note says what went beside the
-    jobs."""
+    """The report has a result for each job and, last, one for the queue, whose note lists what was removed
+    besides the jobs."""
 
     def obliterate(self, queue: str, selection: Selection, decide: Decision, *, force: bool) -> ChangeReport:
-        """Remove what `selection` has, which is every job, and all parts. Refused while jobs are active, but
-        for `force`."""
+        """Remove the jobs of `selection`, which has every job, and all parts. Refused while jobs are active,
+        unless `force` is set."""
         taken: Counter[str] = Counter()
 
         def run(stop: Stop) -> None:

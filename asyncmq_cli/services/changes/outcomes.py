@@ -72,7 +72,8 @@ class OutcomeService:
                     states[queue, job_id] = _GONE if state is None else state
 
     def _obstacle(self, left: Sequence[tuple[str, str]], states: Mapping[tuple[str, str], str]) -> str | None:
-        """Why none of the jobs that are left will end: none is active, and their queues are not worked on."""
+        """The reason why none of the remaining jobs will end: none is active, and no worker works on their
+        queues."""
         if any(states[target] == "active" for target in left):
             return None
         reasons = [self._why_idle(queue) for queue, _ in _by_queue(left)]

@@ -81,7 +81,7 @@ class Runner:
             raise ValueError(f"{source!r} is no source of {action!r}")
         self.store = store
         self.action = action
-        # The action by which a guard judges it.
+        # The action that a guard checks.
         self.permitted_as = action
         self.source = store.source or source
         self.actor = store.config.actor
@@ -99,7 +99,7 @@ class Runner:
         self.in_flight: Sequence[Attempt] = []
         self._started = time.monotonic()
         self.is_counted = True
-        # What may ask the run to stop from another thread, beside signals.
+        # Lets another thread stop the run, as a signal does.
         self.stop = Stop()
 
     def queues(self, queues: Sequence[str], change: Callable[[Attempt, str], str | None]) -> ChangeReport:

@@ -37,7 +37,7 @@ DAMAGES = (
         "waiting_unlisted",
         "error",
         "its state is waiting, but it is not in the waiting set: no worker will find it",
-        "puts it into the waiting set, behind the jobs that already wait",
+        "puts it into the waiting set, after the jobs that already wait",
     ),
     Damage(
         "delayed_unlisted",
@@ -120,8 +120,8 @@ DAMAGES = (
     Damage(
         "active_silent",
         "warning",
-        "it was claimed before a worker of this queue went silent while others live on: if that worker is "
-        "dead and had this job, nobody runs it",
+        "it was claimed before a worker of this queue went silent while others live on: if that worker "
+        "is dead and had this job, no worker runs it",
         "'asyncmq jobs list QUEUE --state active --sort oldest' shows them all; 'jobs requeue' "
         "those that no longer run",
         "advice",

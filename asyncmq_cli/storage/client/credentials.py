@@ -21,7 +21,7 @@ _TOKEN_SECONDS = 900
 _ENTRA_SCOPE = "https://redis.azure.com/.default"
 
 
-# They would log tracebacks and advice onto the operator's screen.
+# These libraries would log tracebacks and advice onto the operator's screen.
 for _name in ("azure", "botocore", "msal", "redis_entraid"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
     logging.getLogger(_name).propagate = False
@@ -51,7 +51,7 @@ class _Reporting(CredentialProvider):
         try:
             return self._provider.get_credentials()
         except Exception as exc:
-            # The rest is a lecture on every way to log in.
+            # The rest of the message describes every way to log in.
             why = str(exc).strip().partition("\n")[0].strip() or type(exc).__name__
             raise WrongServer("redis_credentials", f"no credentials from {self._kind}: {why}") from exc
 

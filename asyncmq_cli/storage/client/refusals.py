@@ -35,7 +35,7 @@ from asyncmq_cli.system.shortage import shortage
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
 
-# By the first word of the server's error: our code and message.
+# Our code and message, by the first word of the server's error.
 _REFUSALS: dict[str, tuple[str, str]] = {
     "WRONGPASS": ("redis_auth", "Redis refused the user name or password"),
     "NOAUTH": ("redis_auth", "Redis asks for a password"),
@@ -53,7 +53,7 @@ _REFUSALS: dict[str, tuple[str, str]] = {
     "max number of clients": ("redis_max_clients", "Redis has no connection left"),
 }
 _CAUSES = {"WRONGPASS": "refused", "NOAUTH": "missing"}
-"""Of `redis_auth`, which `hints.py` has a hint for each of."""
+"""The causes of `redis_auth`; `hints.py` has a hint for each."""
 
 # redis-py strips the first word from the texts of these. MasterDownError is a ClusterDownError.
 _BY_CLASS: tuple[tuple[type[RedisError], str], ...] = (

@@ -111,7 +111,7 @@ class JobEdit:
 
     @property
     def reversed(self) -> JobEdit:
-        """The edit that takes this one back, if the job was not retried."""
+        """The edit that undoes this one, if the job was not retried."""
         return JobEdit(self.queue, self.id, self.place, self.after, self.before)
 
     @property
