@@ -135,7 +135,7 @@ image:
 # buildah and debootstrap are, the image is built and run.
 shipped: export FAULTS := whole
 shipped: $(VENV)/.checkers
-	$(BIN)/python -m pytest tests/release -k "contrib or workflow or image" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/release -k "contrib or workflow or image or monitors" $(PYTEST_ARGS)
 
 release: test audit dist pyz sbom
 
