@@ -106,10 +106,12 @@ def test_wait_takes_a_filter(cli: Run) -> None:
     assert cli("wait", QUEUE, "--q", "acme", "--for", "drained").code == 2
 
 
-@pytest.mark.parametrize("jobs", [("--where", 'kwargs.tenant == "acme"'), ("next",)])
-@pytest.mark.parametrize("form", ["jsonl", "table", "tsv", "json"])
+@pytest.mark.parametrize(
+    ("form", "jobs"),
+    [("jsonl", ("--where", 'kwargs.tenant == "acme"')), ("table", ("next",)), ("tsv", ("next",))],
+)
 def test_a_wait_for_jobs_tells_each_change_as_it_happens(
-    jobs: tuple[str, ...], form: str, client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
+    form: str, jobs: tuple[str, ...], client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = iter(["active", "completed"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
@@ -161,6 +162,16 @@ def test_secrets_and_control_characters_are_not_told(server: PrivateRedis, mail:
     told = cli("__complete", "zsh", "dlq", "retry", "odd", "--group", "").stdout
     assert told.count("\t") == told.count("\n") == 1
     assert "hunter2" not in told and "\x1b" not in told
+
+
+def test_edits_that_can_be_taken_back_are_told(mail: None, client: redis.Redis, cli: Run) -> None:
+    for kept in ({"was": {}}, {}):
+        event = {"action": "job.edit", "source": "jobs.single", "status": "success"}
+        text = json.dumps({**event, "queue": "mail", "job_id": "one", "details": kept})
+        client.xadd("asyncmq-cli:audit", {"timestamp": "1", "event": text})
+    *_, edit, _ = (name.decode() for name, _ in client.xrange("asyncmq-cli:audit"))
+    told = cli("__complete", "zsh", "jobs", "restore", "--from-audit", "").stdout
+    assert told == f"{edit}\tjob.edit mail one\n"
 
 
 def test_files_have_a_status_of_their_own(cli: Run, client: redis.Redis) -> None:
