@@ -368,7 +368,8 @@ class Printer:
     def _write_text(self, stream: TextIO, text: str) -> None:
         # JSON is printed unchanged.
         plain = not self.for_programs and not self.has_blocks
-        stream.write(printable_on(stream, text, plain=plain) + "\n")
+        stream.write(printable_on(stream, text, plain=plain))
+        stream.write("\n")
 
 
 def _as_stored(name: str) -> bytes:

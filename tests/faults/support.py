@@ -178,6 +178,11 @@ class Keyspace:
     def changed(self) -> bool:
         return library.dump(self._client) != self.values
 
+    def of_queue(self, queue: str) -> list[bytes]:
+        """The keys that AsyncMQ would read of this queue, except its workers' heartbeats."""
+        keys = [*self._client.scan_iter(f"*:{queue}:*", count=1000)]
+        return [key for key in keys if not key.endswith(b":worker_heartbeats")]
+
     @property
     def new_events(self) -> list[dict[str, Any]]:
         return library.events(self._client)[len(self.events) :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +13,7 @@ from tests.faults.fakes import Proxy
 from tests.faults.scale import scaled
 from tests.faults.support import (
     CHANGES,
+    QUEUE,
     READERS,
     Args,
     Keyspace,
@@ -78,8 +80,12 @@ def without_first_rows(result: Result, sound: Result) -> Result:
     return Result(result.code, "", result.stderr)
 
 
+# A queue is obliterated in several steps, each of which is whole.
+IN_ONE_STEP = {name: args for name, args in CHANGES.items() if name != "obliterate"}
+
+
 @pytest.mark.extended(first=6)
-@pytest.mark.parametrize("args", CHANGES.values(), ids=list(CHANGES))
+@pytest.mark.parametrize("args", IN_ONE_STEP.values(), ids=list(IN_ONE_STEP))
 def test_a_change_whose_line_is_cut_is_made_whole_or_not_at_all(
     args: Args, server: PrivateRedis, keyspace: Keyspace, tool: Tool
 ) -> None:
@@ -99,7 +105,7 @@ def test_a_change_whose_line_is_cut_is_made_whole_or_not_at_all(
 
 
 @pytest.mark.extended(first=11)
-@pytest.mark.parametrize("args", [*READERS.values(), *CHANGES.values()], ids=[*READERS, *CHANGES])
+@pytest.mark.parametrize("args", [*READERS.values(), *IN_ONE_STEP.values()], ids=[*READERS, *IN_ONE_STEP])
 def test_a_dead_line_is_given_up_after_the_timeout(
     args: Args, server: PrivateRedis, keyspace: Keyspace, tool: Tool
 ) -> None:
@@ -111,6 +117,31 @@ def test_a_dead_line_is_given_up_after_the_timeout(
         if proxy.cut:
             assert_refused(args, result, "redis_timeout", "did not answer within 0.05 s")
         assert_whole(keyspace, sound.events)
+        keyspace.restore()
+
+
+@pytest.mark.extended
+def test_an_obliteration_whose_line_is_cut_is_gone_on_with(
+    server: PrivateRedis, keyspace: Keyspace, tool: Tool
+) -> None:
+    args = CHANGES["obliterate"]
+    sound = conversation(server, keyspace, tool, args)
+    for limit in points(sound.length, CUTS):
+        with Proxy(server.socket, limit=limit) as proxy:
+            result = tool(proxy.url, *args)
+        if not proxy.cut:
+            continue
+        assert result.code == 3 and "error: cannot reach Redis" in result.stderr, result
+        at_first = keyspace.new_events
+        again = tool(server.url, *args)
+        assert again.code in (0, 4), "there is nothing more to remove, or no such queue"
+        assert not keyspace.of_queue(QUEUE)
+        events = keyspace.new_events
+        assert {event["status"] for event in (events if again.code == 0 else at_first)} == {"success"}
+        jobs = Counter(
+            event["job_id"] for event in events if event["job_id"] and event["status"] == "success"
+        )
+        assert set(jobs.values()) == {1}
         keyspace.restore()
 
 

@@ -21,4 +21,10 @@ def in_ascii(text: str) -> str:
 def printable_on(stream: TextIO, text: str, *, plain: bool) -> str:
     """The text as the stream can print it: what its encoding lacks is escaped. `plain`: use ASCII only."""
     encoding = stream.encoding or "utf-8"
-    return (in_ascii(text) if plain else text).encode(encoding, "backslashreplace").decode(encoding)
+    shown = in_ascii(text) if plain else text
+    try:
+        # A long text is not copied for nothing.
+        shown.encode(encoding)
+    except UnicodeEncodeError:
+        return shown.encode(encoding, "backslashreplace").decode(encoding)
+    return shown

@@ -11,7 +11,7 @@ from asyncmq_cli.models.actions import BY_NAME
 from asyncmq_cli.models.findings import RepairReport
 from asyncmq_cli.models.repeatables import RepeatableChange
 from asyncmq_cli.output.redaction.redact import redact_text
-from asyncmq_cli.output.tables.tables import counted, shortened_path
+from asyncmq_cli.output.tables.tables import counted, shortened, shortened_path
 from asyncmq_cli.output.tables.views import schedule, short_error
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import duration, rfc3339
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _FIRST_SHOWN = 10
+_STATE_SHOWN = 40
 _MOST_SHOWN = 100
 
 
@@ -176,10 +177,16 @@ def kinds(states: Mapping[str, int]) -> str:
     noun = "job" if total == 1 else "jobs"
     if len(states) == 1:
         (state,) = states
-        return f"{total:,} {state} {noun}"
+        return f"{total:,} {_state(state)} {noun}"
     parts = sorted(states.items(), key=lambda item: (-item[1], item[0]))
-    detail = f" ({', '.join(f'{count:,} {state}' for state, count in parts)})" if parts else ""
+    detail = f" ({', '.join(f'{count:,} {_state(state)}' for state, count in parts)})" if parts else ""
     return f"{total:,} {noun}{detail}"
+
+
+def _state(state: str | None) -> str:
+    """A state as it may be shown: the states hash may hold any text."""
+    shown = redact_text(str(state))
+    return shown if len(shown) <= _STATE_SHOWN else shortened(shown, _STATE_SHOWN)
 
 
 def job_lines(

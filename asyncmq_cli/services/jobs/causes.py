@@ -82,7 +82,11 @@ def cause(job: Job) -> tuple[Signature, str]:
     if why := _without_error(job):
         return Signature(None, why), why
     error = raised_first(job)
-    return _NO_ERROR if error is None else _signed(*error)
+    if error is None:
+        return _NO_ERROR
+    kind, message = error
+    # The cache keeps what it is asked for, and a message may have megabytes.
+    return _signed(kind, message.lstrip()[:_MAX_READ])
 
 
 def root_error(job: Job) -> tuple[str | None, str] | None:

@@ -290,6 +290,7 @@ class Changes:
         variant = WITH_BACKUP
         used = _used_by_removal(keys_of(queue), "")
         preflight.check(self._redis, REMOVE, used, variant)
+        preflight.check_exec(self._redis)
 
     def restore(self, dump: JobDump, run: str, draft: EventDraft) -> Change:
         """Write a removed job back, byte for byte, unless it exists. `run` is the id of the removal. Raises

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 from hiredis import pack_command
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import ExecAbortError, NoPermissionError, OutOfMemoryError, ResponseError
 
 from asyncmq_cli.storage.schema import rabbitmq
 from asyncmq_cli.storage.schema.keys import AUDIT_HEAD, AUDIT_STREAM, queue_of
@@ -271,3 +271,14 @@ def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: s
         raise
     finally:
         pool.release(connection)
+
+
+def check_exec(client: redis.Redis) -> None:
+    """Raise Redis's refusal of EXEC. `check` cannot try it: it ends its transaction with DISCARD."""
+    try:
+        client.execute_command("EXEC")  # type: ignore[no-untyped-call]
+    except (NoPermissionError, ExecAbortError):
+        raise
+    except ResponseError:
+        # What Redis says where no transaction was begun.
+        return

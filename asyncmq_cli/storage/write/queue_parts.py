@@ -86,8 +86,10 @@ class QueueParts:
         return QueuePart(to_bytes(queue), "sequence", ())
 
     def require_rights(self, queue: str) -> None:
-        """Raise Redis' refusal of anything that `clear` would do."""
+        """Raise Redis' refusal of anything that `sizes`, `read` or `clear` would do. Raises WrongType."""
+        self.sizes(queue)
         for name in _KINDS:
+            next(self.read(queue, name), None)
             self._check(QUEUE_CLEAR, _used(queue, name), name)
 
     def clear(self, part: QueuePart, draft: EventDraft, *, only_rest: bool = False) -> None:
