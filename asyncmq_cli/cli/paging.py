@@ -81,7 +81,7 @@ def print_page(session: Session, page: JobPage) -> None:
         session.out.long_document(*documents.job_page(page, show_secrets=secrets))
     else:
         jobs, columns = _rows(session, page.queue, page.state, page.jobs)
-        session.out.rows(jobs, columns, now=session.now())
+        session.out.rows(jobs, columns, now=session.now(), empty="")
         session.out.footer(views.page_footer(page))
         if not session.out.for_people and page.page > page.total_pages:
             session.out.remark("note", views.page_footer(page))

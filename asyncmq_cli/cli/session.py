@@ -224,6 +224,11 @@ class Session(Services):
         named = f"no queue matches {' or '.join(map(repr, globs))} on {where}"
         self.out.remark("note", named if globs else f"no queues on {where}: is it the right database?")
 
+    def note_no_queue_in(self, scope: QueueScope) -> None:
+        """Note where a list of all queues, or of those that match, is empty because there are none."""
+        if scope.queue is None and not scope.names:
+            self.note_no_queue(scope.globs)
+
     def listing(
         self,
         rows: Iterable[T],
@@ -232,15 +237,16 @@ class Session(Services):
         line: Callable[[T], Any],
         *,
         hidden: int = 0,
+        empty: str | None = None,
     ) -> None:
         """Print a list in the format asked for; `document` holds all rows, `line` one. People do not see the
-        `hidden` columns."""
+        `hidden` columns, and read `empty` where there is no row."""
         if self.out.format == "json":
             self.out.document(document(rows))
         elif self.out.format == "ndjson":
             self.out.documents(line(row) for row in rows)
         else:
-            self.out.rows(rows, columns, now=self.now(), hidden=hidden)
+            self.out.rows(rows, columns, now=self.now(), hidden=hidden, empty=empty)
 
     def detail(
         self,

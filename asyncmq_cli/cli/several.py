@@ -80,7 +80,13 @@ class _Kept(Printer):
         self.docs.append({**head, name: list(items)})
 
     def rows(
-        self, rows: Iterable[Any], columns: Sequence[Column[Any]], *, now: float, hidden: int = 0
+        self,
+        rows: Iterable[Any],
+        columns: Sequence[Column[Any]],
+        *,
+        now: float,
+        hidden: int = 0,
+        empty: str | None = None,
     ) -> None:
         self.table = list(rows), columns, now, hidden
 

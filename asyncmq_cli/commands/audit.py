@@ -258,7 +258,9 @@ def _print_runs(session: Session, chosen: AuditFilter, since: float | None, limi
     most = session.audit.clamped(limit) if limit is not None else most
     matching = session.audit.matching(chosen, since=since, limit=None)
     runs = folded(islice(matching, most))
-    session.out.rows(runs, views.audit_runs(session.now(), utc=session.out.utc), now=session.now())
+    columns = views.audit_runs(session.now(), utc=session.out.utc)
+    empty = "no event matches" if chosen.narrows or since is not None else "no event yet"
+    session.out.rows(runs, columns, now=session.now(), empty=empty)
     events = sum(run.count for run in runs)
     notes = [f"{events:,} events; --all has a row for each"] if events > len(runs) else []
     if most is not None and next(matching, None) is not None:

@@ -61,6 +61,7 @@ def list_(
         return
     found = session.dlq.page(scope, session.filter, sort=sort or "newest", page=asked.page, size=asked.size)
     paging.print_page(session, found)
+    session.note_no_queue_in(scope)
     if session.filter.narrows and not found.total and not session.out.for_programs:
         paging.note_where_it_matches(session, scope, None)
     asked.note_more(session, len(found.jobs), found.total)
@@ -111,7 +112,11 @@ def groups(session: Session, queues: AnyQueuesArg = None, by: ByOption = None) -
         lambda rows: documents.groups(found, show_secrets=secrets),
         lambda group: documents.group(group, found, show_secrets=secrets),
         hidden=every - len(columns),
+        empty="" if session.filter.narrows else f"no dead job {scope.where}",
     )
+    session.note_no_queue_in(scope)
+    if session.filter.narrows and not found.groups and not out.for_programs:
+        paging.note_where_it_matches(session, scope, None)
 
 
 def _by(asked: str | None) -> str:

@@ -159,6 +159,7 @@ def list_(
         exact=session.out.format == "json",
     )
     paging.print_page(session, found)
+    session.note_no_queue_in(scope)
     if wanted.narrows and not found.total and not session.out.for_programs:
         paging.note_where_it_matches(session, scope, state)
     elif queue is not None and not found.total and session.out.for_people:

@@ -95,7 +95,7 @@ def list_(session: Session, globs: GlobsArg = None, sort: SortOption = None) -> 
         session.out.document_of("queues", map(documents.queue, rows))
     else:
         hidden = 0 if session.out.fields else len(views.QUEUES) - len(columns)
-        session.listing(rows, columns, documents.queues, documents.queue, hidden=hidden)
+        session.listing(rows, columns, documents.queues, documents.queue, hidden=hidden, empty="")
     if not notes.found:
         session.note_no_queue(globs)
     if notes.empty and session.out.for_people:

@@ -83,6 +83,7 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
         columns,
         lambda rows: documents.repeatables(rows, show_secrets=secrets),
         lambda row: documents.repeatable(row, show_secrets=secrets),
+        empty="no repeatable definition" + ("" if queue is None else f" in queue {queue!r}"),
     )
     if session.out.for_people and any(row.get("cron") is not None for row in rows):
         session.out.footer("cron expressions are read in UTC")
@@ -135,7 +136,7 @@ def next_(
 
     runs = session.repeatables.coming(queue or [], int(count))
     columns = views.coming_runs(session.now(), utc=session.out.utc, show_secrets=False)
-    session.listing(runs, columns, documents.coming_runs, documents.coming_run)
+    session.listing(runs, columns, documents.coming_runs, documents.coming_run, empty="")
     if session.out.for_people:
         zone = "UTC" if session.out.utc else "local time"
         session.out.footer(f"in {zone}; cron expressions are read in UTC" if runs else "no coming runs")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from asyncmq_cli.cli import ages
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.paging import given_filter
 from asyncmq_cli.cli.params import AnyQueueArg, argument, option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
@@ -44,16 +45,18 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
     from asyncmq_cli.output.tables import tasks as task_columns
 
     secrets = session.show_secrets
-    wanted = session.filter
-    report = session.tasks.report(session.scope(queue), wanted)
+    wanted, scope = session.filter, session.scope(queue)
+    report = session.tasks.report(scope, wanted)
     session.listing(
         report.tasks,
         task_columns.tasks(report, show_secrets=secrets),
         lambda rows: tasks.tasks(report, show_secrets=secrets),
         lambda row: tasks.task(row, report, show_secrets=secrets),
+        empty="" if wanted.narrows else f"no job {scope.where}",
     )
     if wanted.narrows and not report.tasks and not session.out.for_programs:
-        session.out.remark("note", "no job matches")
+        session.out.remark("note", f"no job {scope.where} matches {' '.join(given_filter(session))}")
+    session.note_no_queue_in(scope)
     _note_samples(session, report)
 
 
@@ -109,6 +112,7 @@ def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> 
         task_columns.top_tasks(show_secrets=secrets),
         lambda rows: tasks.top(report, show_secrets=secrets),
         lambda row: tasks.top_task(row, show_secrets=secrets),
+        empty="",
     )
     session.out.footer(text.top_footer(report))
 

@@ -166,7 +166,9 @@ def _print(session: Session, found: WorkerPage, asked: Paging) -> None:
     if session.out.format == "json":
         session.out.document(documents.workers(found))
         return
-    session.out.rows(found.workers, views.WORKERS, now=session.now())
+    # The line below says that there are none.
+    empty = "no worker matches" if found.summary.total else ""
+    session.out.rows(found.workers, views.WORKERS, now=session.now(), empty=empty)
     if found.folded:
         session.out.footer(views.folded_workers(found))
     session.out.footer(views.worker_footer(found))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from typing import Any, TextIO, TypeVar
 
 from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed
@@ -211,15 +212,17 @@ class Printer:
         *,
         now: float,
         hidden: int = 0,
+        empty: str | None = None,
     ) -> None:
-        """`hidden`: so many columns have been left out already."""
+        """`hidden`: so many columns have been left out already. `empty` is what people read where there is no
+        row; None is the titles alone, "" nothing."""
         if self.format == "names":
             self._names(rows, columns)
             return
         if self.fields:
             columns = chosen(columns, self.fields)
         if self.for_people:
-            self._table(rows, columns, now=now, hidden=hidden)
+            self._table(rows, columns, now=now, hidden=hidden, empty=empty)
         elif self.format == "csv":
             self._write_all(f"{line}\n".encode("utf-8", "replace") for line in self._csv(rows, columns))
         else:
@@ -228,7 +231,23 @@ class Printer:
             for row in rows:
                 self.line(tab_separated(row, columns))
 
-    def _table(self, rows: Iterable[T], columns: Sequence[Column[T]], *, now: float, hidden: int) -> None:
+    def _table(
+        self,
+        rows: Iterable[T],
+        columns: Sequence[Column[T]],
+        *,
+        now: float,
+        hidden: int,
+        empty: str | None,
+    ) -> None:
+        if empty is not None:
+            rows = iter(rows)
+            first = next(rows, None)
+            if first is None:
+                if empty:
+                    self.footer(empty)
+                return
+            rows = chain([first], rows)
         drawn, left_out = tables(
             rows,
             columns,

@@ -42,6 +42,10 @@ class AuditFilter:
     actor: str | None = None
     q: str = ""
 
+    @property
+    def narrows(self) -> bool:
+        return self != AuditFilter()
+
     def __call__(self, event: AuditEvent) -> bool:
         for name in ("action", "status", "queue", "job_id", "actor"):
             asked = getattr(self, name)

@@ -115,7 +115,6 @@ def test_the_audit_tells_who_did_what_and_why(server: PrivateRedis, run: Run) ->
     assert lines[0].split() == ["TIME", "ACTION", "STATUS", "QUEUE", "JOB", "ACTOR", "WHY"]
     assert "job.retry  failed   mail" in lines[1] and "bob@host" in lines[1] and "job '000" in lines[1]
     assert "job.retry  success  mail" in lines[2] and "ann@host  the mail server is back" in lines[2]
-    assert lines[-1] == "+ 1 column: -o wide"
     run("repeatables", "add", "mail", "--task", "app.report", "--every", "1h", "--reason", "hourly figures")
     lines = on_terminal("--utc", "audit", url=server.url).lines
     assert lines[0].split() == ["TIME", "ACTION", "STATUS", "QUEUE", "ACTOR", "WHY"]
@@ -262,3 +261,26 @@ def test_a_colour_that_is_asked_for_wins_over_the_environment(
     assert "\x1b[" not in plain.stdout
     for args in (("overview",), ("queues", "list")):
         assert "\x1b[3" in run(*args, "--color", "always", env={"NO_COLOR": "1"}).stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("queues list", "note: no queues on unix:"),
+        ("jobs list", "note: no queues on unix:"),
+        ("dlq groups", "no dead job in any queue"),
+        ("tasks list", "no job in any queue"),
+        ("repeatables list", "no repeatable definition"),
+        ("workers list", "no worker is registered"),
+        ("audit --queue mail", "no queue named 'mail'"),
+        ("audit --status failed", "no event matches"),
+        ("overview", "no queues here: is it the right database?"),
+    ],
+)
+def test_an_empty_list_says_what_there_is_none_of(
+    line: str, text: str, server: PrivateRedis, client: redis.Redis
+) -> None:
+    client.flushall()
+    shown = on_terminal(*line.split(), url=server.url).text
+    assert text in shown
+    assert "-o wide" not in shown and "QUEUE  " not in shown

@@ -412,10 +412,10 @@ def test_the_times_of_days_ago_have_their_date(server: PrivateRedis, client: red
     assert by_name.lines[1].split()[1] == screen.lines[1].split()[0]
 
 
-def test_an_empty_history_is_an_empty_table(server: PrivateRedis, cli: Run) -> None:
+def test_an_empty_history_is_said(server: PrivateRedis, cli: Run) -> None:
     assert cli("metrics", "history", "--json").json == {"history": []}
     assert on_terminal("metrics", "history", url=server.url, columns=170).code == 0
-    assert on_terminal("metrics", "history", url=server.url).lines[0].startswith("TIME")
+    assert on_terminal("metrics", "history", url=server.url).lines[0].startswith("no snapshots; ")
 
 
 # --- Prometheus

@@ -86,6 +86,7 @@ def ask(
         return
     session.guard.require_few(confirmation.count)
     from asyncmq_cli.output.text import reports
+    from asyncmq_cli.services.jobs.causes import root_error
 
     what = reports.kinds(confirmation.states)
     if confirmation.total is not None and confirmation.total > confirmation.count:
@@ -100,6 +101,7 @@ def ask(
             with_state=len(confirmation.states) > 1,
             with_queue=len(confirmation.by_queue) > 1,
             width=session.out.width,
+            cause_of=root_error,
         )
     verb = confirmation.verb.replace("-", " ")
     ask_about(

@@ -156,17 +156,18 @@ def _when(state: str | None, created: Column[Job], heartbeats: Heartbeats | None
 
 
 def _why_dead(shown: Callable[[Any], Any], cause_of: CauseOf | None) -> Column[Job]:
-    """The root cause; without a way to find it, what the worker caught."""
+    def cause(job: Job) -> Any:
+        return shown(_cause(job, cause_of))
 
-    def cause(job: Job) -> str | None:
-        found = None if job.problem or cause_of is None else cause_of(job)
-        if found is None:
-            return job.problem or _last_line(job.get("last_error"))
-        return ": ".join(filter(None, found)) or None
+    return Column("CAUSE", cause, short=without_module, ample=30, worth=2, key="error")
 
-    return Column(
-        "CAUSE", lambda job: shown(cause(job)), short=without_module, ample=30, worth=2, key="error"
-    )
+
+def _cause(job: Job, cause_of: CauseOf | None) -> str | None:
+    """The root cause; without a way to find it, what the worker caught. Or why the job cannot be read."""
+    found = None if job.problem or cause_of is None else cause_of(job)
+    if found is None:
+        return job.problem or _last_line(job.get("last_error"))
+    return ": ".join(filter(None, found)) or None
 
 
 def _error(shown: Callable[[Any], Any]) -> Column[Job]:
@@ -413,6 +414,8 @@ def schedule(row: Repeatable) -> str | None:
 
 def worker_footer(page: WorkerPage) -> str:
     summary = page.summary
+    if not summary.total:
+        return "no worker is registered"
     text = f"{counted(summary.total, 'worker')} on {counted(summary.queues, 'queue')}: "
     text += f"{summary.healthy:,} healthy, {summary.attention:,} aging or stale; "
     text += f"room for {counted(summary.capacity, 'job')} at once"
@@ -455,9 +458,9 @@ def _number(value: Any) -> Any:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def short_error(job: Job) -> str | None:
-    """What was raised, or why the job cannot be read, without the module of its class."""
-    error = job.problem or _last_line(job.get("last_error"))
+def short_error(job: Job, cause_of: CauseOf | None = None) -> str | None:
+    """The root cause, or what was raised, or why the job cannot be read, without the module of its class."""
+    error = _cause(job, cause_of)
     return None if error is None else without_module(error)
 
 

@@ -31,7 +31,9 @@ def trends(trend: Trend, viewport: Viewport, *, is_current: bool) -> Any:
         drawable = viewport.blocks and room > 0
         line = charts.sparkline(charts.resampled(times, values, room), room) if drawable else ""
         series.append(" ".join(filter(None, (title, line, value))))
-    return Text("  ".join(series), style="dim")
+    whole = Text("  ".join(series), style="dim")
+    whole.truncate(viewport.width, overflow="ellipsis")
+    return whole
 
 
 def as_of(now: float, every: str, *, is_old: bool, utc: bool = False) -> Any:

@@ -92,8 +92,10 @@ def _rank(found: tuple[Any, ...] | None) -> tuple[Any, ...]:
 
 
 def _all_is_well(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
-    if snapshot.problems is None or snapshot.problems or not snapshot.stats:
+    if snapshot.problems is None or snapshot.problems:
         return []
+    if not snapshot.stats:
+        return [dim("no queues here: is it the right database?", viewport)]
     return [dim("no problems: no backlog without a worker, nothing stuck, overdue or growing", viewport)]
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 _INDENT = " " * 10
 _GAP = "  "
 # Null is a normal value of these; of all others it means that something could not be read.
-_MAY_BE_NONE = ("avg_duration", "oldest_waiting_seconds", "time", "timestamp", "ts", "data")
+_MAY_BE_NONE = (
+    *("avg_duration", "oldest_waiting_seconds", "time", "timestamp", "ts", "data", "problem"),
+    *("pause_seconds_left", "clock_offset_seconds"),
+)
 
 
 SSE_HEARTBEAT = b": heartbeat\n\n"

@@ -88,6 +88,9 @@ def print_history(out: Printer, snapshots: Sequence[MetricsSnapshot], trend: Tre
     """The table, newest first, with charts beside it, or below it on a narrow terminal."""
     from rich.text import Text
 
+    if not snapshots:
+        out.footer("no snapshots; 'asyncmq metrics record' adds one, and so does 'asyncmq metrics show'")
+        return
     viewport = viewport_for(out)
     columns = _columns(snapshots, now=now, utc=viewport.utc)
     drawn, left_out = table(snapshots, columns, now=now, width=viewport.width, utc=viewport.utc)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from asyncmq_cli.models.actions import BY_NAME
 from asyncmq_cli.models.findings import RepairReport
 from asyncmq_cli.models.repeatables import RepeatableChange
+from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.tables.tables import counted, shortened, shortened_path
 from asyncmq_cli.output.tables.views import schedule, short_error
@@ -19,6 +20,7 @@ from asyncmq_cli.output.text.times import duration, rfc3339
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport, ChangeResult, RetryOutcome
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.output.tables.views import CauseOf
 
 
 _FIRST_SHOWN = 10
@@ -197,10 +199,11 @@ def job_lines(
     with_state: bool,
     with_queue: bool,
     width: int,
+    cause_of: CauseOf | None = None,
 ) -> list[str]:
-    """A line for each job: its id, whole, its queue and its state where they differ, its task and its error.
-    A note has a line of its own, and `more` is how many jobs are not shown."""
-    rows = [_row(job, with_state=with_state, with_queue=with_queue) for job in jobs]
+    """A line for each job: its id, whole, its queue and its state where they differ, its task and, if it is
+    dead, the cause. A note has a line of its own, and `more` is how many jobs are not shown."""
+    rows = [_row(job, cause_of, with_state=with_state, with_queue=with_queue) for job in jobs]
     widths = _widths(rows, width)
     lines = []
     for job, row in zip(jobs, rows, strict=True):
@@ -210,10 +213,11 @@ def job_lines(
     return [*lines, f"  … and {more:,} more"] if more else lines
 
 
-def _row(job: Job, *, with_state: bool, with_queue: bool) -> _Row:
+def _row(job: Job, cause_of: CauseOf | None, *, with_state: bool, with_queue: bool) -> _Row:
     differing = [*([job.queue] if with_queue else []), *([job.status] if with_state else [])]
     words = [*differing, job.task_id or ""]
-    return _Row(_safe(job.id), tuple(map(_safe, words)), _safe(short_error(job) or ""))
+    of_dead = cause_of if job.status in DEAD_STATES else None
+    return _Row(_safe(job.id), tuple(map(_safe, words)), _safe(short_error(job, of_dead) or ""))
 
 
 def _safe(text: str) -> str:

@@ -17,7 +17,11 @@ from tests.support.terminal import on_terminal
 
 QUEUE = "emails"
 FAILED = "7f3a9c52-0b1e-4d7c-9a53-2f6f0e8d4b11"
-ERROR = "Traceback (most recent call last):\n  …\napp.errors.DeliveryError: no such mailbox"
+ERROR = (
+    "Traceback (most recent call last):\n"
+    '  File "/srv/app/mail.py", line 3, in send\n'
+    "app.errors.DeliveryError: no such mailbox"
+)
 NO_BACKUP = "no backup: this cannot be undone; --backup FILE keeps a copy"
 
 
