@@ -216,19 +216,14 @@ def _ask_of_seconds(
 
 
 def _ask_of_new(session: Session, queue: str, run: Callable[[bool], RepeatableChange]) -> None:
-    """Ask about a new queue: a mistyped name would be a queue that no worker reads."""
+    """Ask about a new queue."""
     near = session.repeatables.near_new(queue)
     if near is None:
         return
     # A definition that cannot be added is refused before anything is asked.
     run(True)
-    meant = f"did you mean {', '.join(near)}?" if near else None
-    confirm.ask_about(
-        session,
-        [f"There is no queue named {queue!r} yet; {meant or 'this would be its first definition'}"],
-        "Add the repeatable anyway?",
-        f"add a repeatable to the new queue {queue!r}",
-    )
+    text = confirm.of_new_queue(queue, near)
+    confirm.ask_about(session, [text], "Add to it anyway?", f"add to the new queue {queue!r}")
 
 
 @command(app, "pause")

@@ -168,7 +168,7 @@ def test_a_queue_that_there_is_not_is_asked_about_where_somebody_is(
 ) -> None:
     no = on_terminal(*NEW, url=server.url, answer="n\n")
     assert (no.code, client.exists("queue:mial:repeatables")) == (5, 0)
-    assert "There is no queue named 'mial' yet; did you mean mail?" in no.text
+    assert "there is no queue named 'mial' yet; did you mean mail?" in no.text
     assert on_terminal(*NEW, url=server.url, answer="y\n").code == 0
     assert client.zcard("queue:mial:repeatables") == 1
     assert on_terminal(*NEW[:-1], "nonsense", url=server.url).code == 2

@@ -68,9 +68,8 @@ def add_jobs(
 
 
 def _about_new_queue(session: Session, queue: str, near: Sequence[str], *, yes: bool) -> None:
-    """A mistyped name would be a queue that no worker reads. A script is only warned."""
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
-    text = f"there is no queue named {queue!r} yet{meant}"
+    """Ask about a new queue; a script is only warned."""
+    text = confirm.of_new_queue(queue, near)
     if yes or not confirm.can_ask():
         session.out.remark("warning", text)
         return

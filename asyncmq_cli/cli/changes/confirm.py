@@ -113,6 +113,14 @@ def ask(
     )
 
 
+def of_new_queue(queue: str, near: Sequence[str]) -> str:
+    """That nobody has used this queue yet, and which names are like it: a mistyped one would be a queue that
+    no worker reads."""
+    from asyncmq_cli.nearest import did_you_mean
+
+    return "; ".join(filter(None, (f"there is no queue named {queue!r} yet", did_you_mean(near))))
+
+
 def can_ask() -> bool:
     """Whether there is a terminal to show a question on and to read the answer from."""
     return sys.stdin.isatty() and sys.stderr.isatty()
