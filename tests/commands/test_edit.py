@@ -142,6 +142,20 @@ def test_an_edit_is_taken_back_by_its_audit_event(
     assert library.dump(client) == before
 
 
+def test_a_job_that_waits_as_a_whole_is_edited_and_taken_back(client: redis.Redis, cli: Run) -> None:
+    """As older releases of AsyncMQ left it."""
+    text = json.dumps(library.job("old"))
+    client.set("jobs:mail:old", text)
+    client.zadd("queue:mail:waiting", {text: 5e12})
+    before = library.dump(client)
+    assert cli("jobs", "edit", "mail", "old", "--set", "args[0]=7").code == 0
+    (member,) = client.zrange("queue:mail:waiting", 0, -1)
+    assert json.loads(member)["args"] == json.loads(client.get("jobs:mail:old") or "")["args"] == [7]
+    event = cli("audit", "--json").json["events"][0]["id"]
+    assert cli("jobs", "restore", "--from-audit", event).code == 0
+    assert library.dump(client) == before
+
+
 def test_several_edits_of_a_job_are_taken_back_in_one_line(mail: str, client: redis.Redis, cli: Run) -> None:
     before = library.dump(client)
     for number in range(3):

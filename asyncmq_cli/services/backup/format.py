@@ -91,8 +91,7 @@ def kept_in_event(edit: JobEdit) -> dict[str, Any]:
     the new ones."""
     before = edit.before
     texts = _texts_line(before)
-    if before.member in (before.record, edit.id):
-        # Usually the same text as the record, or the id alone.
+    if before.member == _usual_member(edit.place, edit.id, before.record):
         del texts["member"]
     retried = None if edit.retried is None else _letter_line(edit.retried)
     return {"place": edit.place, **texts, "retried": retried, "after": edit.after.digest}
@@ -106,12 +105,15 @@ def edit_of_event(queue: str, job_id: str, kept: Mapping[str, Any], now: Texts) 
         raise BadLine("it has no place or no digest")
     name = to_bytes(job_id)
     record = _bytes(kept, "record")
-    member = name if place == "waiting" else record
-    member = _bytes(kept, "member") if "member" in kept else member
+    member = _bytes(kept, "member") if "member" in kept else _usual_member(place, name, record)
     before = Texts(member, record, _bytes(kept, "payload"))
     if now.digest != after:
         return None
     return JobEdit(to_bytes(queue), name, place, before, now, _letter(kept))
+
+
+def _usual_member(place: str, job_id: bytes, record: bytes) -> bytes:
+    return job_id if place == "waiting" else record
 
 
 def _letter_line(letter: DeadLetter) -> dict[str, Any]:
