@@ -41,6 +41,24 @@ class ExitStatus(IntEnum):
     TERMINATED = 143, "Terminated (SIGTERM); as 130."
 
 
+OF_COMMANDS = {
+    "check": {
+        0: "OK.",
+        1: "WARNING.",
+        2: "CRITICAL.",
+        3: "UNKNOWN: Redis, or a queue that was named, cannot be read; or wrong usage.",
+    },
+    "wait": {
+        0: "Reached; named jobs have completed.",
+        1: "It cannot be reached: a job failed, expired, was cancelled or is gone, or no worker works on it.",
+    },
+    "jobs follow": {0: "All have completed.", 1: "At least one has ended otherwise."},
+    "doctor": {0: "Nothing is wrong.", 1: "Something is wrong, or could not be repaired."},
+    "audit verify": {0: "The chain is intact.", 1: "The chain is broken."},
+}
+"""What a status means where a command gives it a meaning of its own."""
+
+
 class CheckStatus(IntEnum):
     """The exit status of `check`, as monitors read it, by the names of `models.checks.CHECK_STATES`."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli import __version__
-from asyncmq_cli.exit_status import ExitStatus
+from asyncmq_cli.exit_status import OF_COMMANDS, ExitStatus
 from asyncmq_cli.models.actions import ACTIONS
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def commands(root: Command, chosen: Sequence[Command]) -> Document:
     return {
         "name": "asyncmq-cli",
         "version": __version__,
-        "exit_statuses": [
-            {"status": int(status), "meaning": status.meaning.replace("`", "")} for status in ExitStatus
-        ],
+        "exit_statuses": _statuses({int(status): status.meaning for status in ExitStatus}),
         "global_options": [_option(each) for each in root.global_options],
         "commands": [_command(each) for each in chosen],
     }
@@ -51,6 +49,7 @@ def _command(command: Command) -> Document:
         "examples": list(command.examples),
         "arguments": [_argument(each) for each in command.arguments],
         "options": [_option(each) for each in command.options],
+        "exit_statuses": _statuses(OF_COMMANDS.get(command.name, {})),
         "changes": [
             {"action": action.name, "only_with": _only_with(action.command, command.name)}
             for action in ACTIONS
@@ -59,6 +58,10 @@ def _command(command: Command) -> Document:
         "adds_to_history": command.name in _KEEPS_HISTORY,
         "adds_to_history_unless": _KEEPS_HISTORY.get(command.name),
     }
+
+
+def _statuses(meanings: Mapping[int, str]) -> list[Document]:
+    return [{"status": status, "meaning": meaning.replace("`", "")} for status, meaning in meanings.items()]
 
 
 def _only_with(line: str, name: str) -> str | None:

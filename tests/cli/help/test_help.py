@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from asyncmq_cli.app import _built
+from asyncmq_cli.exit_status import OF_COMMANDS
 from tests.conftest import Run
 from tests.docs.test_schemas import assert_valid
 from tests.support.shells import ROOT
@@ -104,6 +105,15 @@ def test_the_root_tells_the_exit_statuses_as_the_docs_do(cli: Run) -> None:
     told = re.findall(r"^  (\d+) ", page[page.index("\nExit status:\n") :], re.MULTILINE)
     documented = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE)
     assert told == documented
+
+
+def test_programs_read_the_statuses_of_a_command_that_has_its_own(cli: Run) -> None:
+    document = json.loads(cli("help", "--json").stdout)
+    own = {one["name"]: [row["status"] for row in one["exit_statuses"]] for one in document["commands"]}
+    assert {name: statuses for name, statuses in own.items() if statuses} == {
+        name: list(meanings) for name, meanings in OF_COMMANDS.items()
+    }
+    assert own["check"] == [0, 1, 2, 3] and own["jobs retry"] == []
 
 
 def test_examples_of_a_noun_stand_as_far_in_as_those_of_a_command(cli: Run) -> None:
