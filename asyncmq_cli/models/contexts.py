@@ -117,14 +117,23 @@ class Guard:
         if most is not None and together > most:
             raise TooManyChanges(
                 f"these are {together:,} changes, and context {name!r} allows {most:,} at a time",
-                hint=f"--limit takes fewer; max_changes of [context.{name}] sets how many",
+                hint=f"max_changes of [context.{name}] sets how many; --limit, if there is one, takes fewer",
                 details={"changes": together, "max_changes": most},
             )
 
 
+_OF_JOBS = ("queue.drain", "queue.clean", "dlq.retry", "dlq.remove")
+"""Actions whose targets are jobs."""
+
+
 def _deed(action: str, count: int | None) -> str:
-    noun, _, verb = action.partition(".")
-    noun = "job" if noun == "dlq" else noun
-    if count is None:
-        return f"{verb} what is found"
-    return f"{verb} 1 {noun}" if count == 1 else f"{verb} {count:,} {noun}s"
+    noun = "job" if action in _OF_JOBS else action.partition(".")[0]
+    verb = BY_NAME[action].would.removeprefix("Would ")
+    if action == "queue.obliterate" and count is not None:
+        # The last target is the queue itself.
+        return f"obliterate 1 queue with {_counted(count - 1, 'job')}"
+    return f"{verb} what is found" if count is None else f"{verb} {_counted(count, noun)}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"

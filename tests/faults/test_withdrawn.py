@@ -26,6 +26,8 @@ from tests.support import library
 
 HURT = "hurt"
 """A queue in which each of the doctor's scripts has something to repair."""
+LEFT = "left"
+"""A queue of which there is nothing but its counter."""
 REPAIR = ("doctor", HURT, "--repair", "--yes", "--code")
 
 EDITED = str(NEW_BACKUP.with_name("edited.ndjson"))
@@ -39,6 +41,8 @@ ALL_CHANGES: dict[str, Args] = {
         for name, args in CHANGING.items()
         if name not in ("restore", "obliterate") and not name.endswith(" both")
     },
+    "pause for": ("queues", "pause", QUEUE, "--for", "1h"),
+    "forget": ("queues", "forget", LEFT),
     "cancel child": ("jobs", "cancel", QUEUE, "child", "--yes"),
     "restore": ("jobs", "restore", LOST, "lost", "--yes"),
     "restore edited": ("jobs", "restore", EDITED, "--yes"),
@@ -83,6 +87,7 @@ def hurt(url: str, client: redis.Redis) -> None:
         await library.fill(opened, "many", [("failed", library.job(f"m-{number}")) for number in range(6)])
 
     library.with_backend(url, fill)
+    client.set(f"queue:{LEFT}:waiting:seq", 3)
     Path(EDITED).unlink(missing_ok=True)
     edit = ("jobs", "retry", "edited", "edited", "--set", "args[0]=7", "--backup", EDITED)
     assert run_tool(*edit, url=url).code == 0
@@ -210,6 +215,23 @@ def test_keys_that_are_withdrawn_leave_nothing_half_done(name: str, sufferer: Su
         for left in (others, *readable):
             result = sufferer.run(tool, args, "resetkeys", *left)
             assert_all_or_nothing(sufferer, result, whole, f"{name} with {left}")
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("command", sorted(WRITES - {"xadd"}))
+def test_an_obliteration_that_is_refused_leaves_each_job_whole_or_gone(
+    command: str, sufferer: Sufferer, tool: Tool
+) -> None:
+    result = sufferer.run(tool, CHANGING["obliterate"], f"-{command}")
+    record("Rights withdrawn", sufferer.admin, runs=1)
+    assert result.code == 0 or (result.code, error_of(result)["code"]) == (3, "redis_permission"), result
+    before, after = sufferer.keyspace.values, library.dump(sufferer.admin)
+    events = [event for event in sufferer.keyspace.new_events if event["status"] == "success"]
+    gone = {event["job_id"] for event in events}
+    for key, (kind, _) in before.items():
+        name = key.decode()
+        if name.startswith(f"jobs:{QUEUE}:") and kind == "string":
+            assert (key not in after) == (name.split(":")[2] in gone), (name, events)
 
 
 def assert_all_or_nothing(sufferer: Sufferer, result: Result, whole: Any, told: str) -> None:
