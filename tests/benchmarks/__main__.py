@@ -37,7 +37,7 @@ WATCHERS = (
     ["metrics", "serve", "--interval", "5s", "--no-record", "--listen", "127.0.0.1:0"],
     ["ui", "--every", "5s"],
 )
-_WATCHED, _SHARE = 30.0, 0.02
+_WATCHED, _SHARE = 25.0, 0.02
 ROUNDS = 10
 FEW = 5
 _READING = 5.0
