@@ -25,6 +25,7 @@ from tests.benchmarks.busy import beside_a_worker
 from tests.benchmarks.cases import Case
 from tests.benchmarks.measure import Cost, longest_pause, module, run, tool
 from tests.benchmarks.report import Report, Row
+from tests.benchmarks.screen import judged, seen_on
 
 FULL = 1_000_000
 _LIBRARY_SECONDS = 60.0
@@ -38,6 +39,7 @@ WATCHERS = (
     ["ui", "--every", "5s"],
 )
 _WATCHED, _SHARE = 25.0, 0.02
+SCREEN, _SMALL = "ui: first picture and keys", 1000
 ROUNDS = 10
 FEW = 5
 _READING = 5.0
@@ -109,6 +111,7 @@ class Bench:
             self.beside_rq(server)
             self.retry(server)
             self.watch(server)
+            self.screen(server)
         self.beside_the_library(at_full_size)
         self._pause()
         if self._writing:
@@ -211,6 +214,17 @@ class Bench:
                 f"{cost.share:.2%} of Redis's time (at most {_SHARE:.0%} is to be reached); Redis's whole "
                 f"work grew by {cost.grown:.1%}"
             )
+
+    def screen(self, server: PrivateRedis) -> None:
+        """The first picture of `ui` and its keys, on a small Redis and on this one."""
+        if not self._is_wanted(SCREEN):
+            return
+        with filled(_SMALL) as small:
+            for where, jobs in ((small, _SMALL), (server, self._total)):
+                looks = [seen_on(where) for _ in range(self._repeated(3))]
+                told, missed = judged(jobs, looks, is_small=where is small)
+                self.report.shortfalls += missed
+                self.remark(told)
 
     def beside_rq(self, server: PrivateRedis) -> None:
         """The same tasks of rq, which keeps a set of its queues, with as many jobs on a Redis of its own."""
