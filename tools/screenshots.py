@@ -116,12 +116,14 @@ def pictures(studio: Studio) -> Iterator[tuple[str, str]]:
     yield "failures", f"{groups}\n{retries}"
 
 
-def screen(url: str) -> str:
-    """The interactive screen, which asks about a retry by cause."""
+def screen(url: str) -> dict[str, str]:
+    """The interactive screen by the names of its pictures: its first page, and a retry by cause."""
 
-    async def asked(app: OperatorApp) -> str:
+    async def asked(app: OperatorApp) -> dict[str, str]:
         async with app.run_test(size=(WIDTH, 30)) as pilot:
             until = time.monotonic() + _PATIENCE
+            await pilot.pause(0.5)
+            home = app.export_screenshot(title="asyncmq ui")
             await pilot.press("3")
             while not isinstance(app.screen, ChangeDialog) and time.monotonic() < until:
                 if app.page.query_one("#failures").query_one(Listing).rows.total:
@@ -129,7 +131,7 @@ def screen(url: str) -> str:
                 await pilot.pause(0.5)
             await pilot.press(*"mail", "space", *"server", "space", *"is", "space", *"back")
             await pilot.pause(0.5)
-            return app.export_screenshot(title="asyncmq ui")
+            return {"ui-home": home, "ui": app.export_screenshot(title="asyncmq ui")}
 
     session = Session({"redis_url": url, "actor": "ana@ops", "color": "always"})
     _ = session.out
@@ -176,11 +178,12 @@ def main() -> None:
         }
         studio = Studio(environ)
         studio.wait_for_steady_ages()
-        drawn = _PLACE.sub(_elsewhere, screen(demo.url))
-        picture = _CLOCK.sub("15:49:46", studio.steady(steady_svg(drawn))).replace(
-            "every&#160;3600s", "every&#160;2s"
-        )
-        (FOLDER / "ui.svg").write_text(picture, encoding="utf-8")
+        for name, drawn in screen(demo.url).items():
+            drawn = _PLACE.sub(_elsewhere, drawn)
+            picture = _CLOCK.sub("15:49:46", studio.steady(steady_svg(drawn))).replace(
+                "every&#160;3600s", "every&#160;2s"
+            )
+            (FOLDER / f"{name}.svg").write_text(picture, encoding="utf-8")
         for name, text in pictures(studio):
             path = FOLDER / f"{name}.svg"
             path.write_text(svg(name, studio.steady(text)), encoding="utf-8")

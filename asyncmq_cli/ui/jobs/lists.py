@@ -237,6 +237,13 @@ class JobsPane(JobRows):
         chosen = [] if self.is_dead or verb == "run-now" else ["--state", self.job_state]
         return [*self._named(), *([*chosen, *words_of(self._flags())] or ["--all"])]
 
+    @property
+    def known_total(self) -> int | None:
+        if self._narrows():
+            return None
+        names = set(self.scope().names)
+        return total_of([row for row in self.ui.snapshot.stats or () if row.name in names], self.job_state)
+
     def _named(self) -> list[str]:
         return [] if self.queue is None else [self.queue]
 

@@ -229,6 +229,9 @@ class RowsPane(Pane[T]):
                 return ""
             if rows.is_cut:
                 return f"{self.listing.cursor + 1:,} of the first {found}; a filter narrows the list"
+            if not rows.is_done and (total := self.known_total) is not None:
+                found = counted(total, self.noun)
+                return f"{self.listing.cursor + 1:,} of {found}, read as far as one scrolls"
             return f"{self.listing.cursor + 1:,} of {found}{'' if rows.is_done else ' so far, more below'}"
         if rows is None or not rows.total:
             return ""
@@ -240,6 +243,11 @@ class RowsPane(Pane[T]):
         if not isinstance(rows, StreamedRows) or not (self.text or self.order):
             return None
         return f"searching: {rows.searched:,} read, {rows.found:,} found"
+
+    @property
+    def known_total(self) -> int | None:
+        """How many rows a list has that is not read to its end, if that is known."""
+        return None
 
     @property
     def is_reading(self) -> bool:

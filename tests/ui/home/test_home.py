@@ -39,7 +39,7 @@ def test_from_all_queues_to_a_job_and_back(
 def test_every_tab(server: PrivateRedis, production: redis.Redis) -> None:
     async def story(stage: Stage) -> None:
         await stage.press("2")
-        await stage.sees("all 267", "wait-4", "imports", "so far, more below")
+        await stage.sees("all 267", "wait-4", "imports", "1 of 267 jobs")
         await stage.press("tab", "tab")
         await stage.sees("no schedules")
         await stage.press("tab")
