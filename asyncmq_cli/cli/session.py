@@ -19,6 +19,7 @@ from asyncmq_cli.errors import (
     WaitTimeout,
     command_line,
 )
+from asyncmq_cli.system import signals
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport, RetryOutcome
@@ -279,6 +280,7 @@ class Session(Services):
                 raise
             # The exit status is that of the change, which has an error of its own.
             self.out.remark("warning", exc.message)
+        signals.reported()
         _raise_failures(report)
 
     def _print_outcome(self, report: ChangeReport) -> None:

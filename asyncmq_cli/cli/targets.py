@@ -233,7 +233,7 @@ def has_filter(flags: Mapping[str, Any]) -> bool:
 def _require_texts(flags: Mapping[str, Any]) -> None:
     for name in FILTERS:
         if name in flags and not flags[name].strip():
-            raise UsageProblem(f"--{name.replace('_', '-')} is empty", hint="--all means every job")
+            raise UsageProblem(f"--{name.replace('_', '-')} is empty", hint="give it a value")
 
 
 def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:

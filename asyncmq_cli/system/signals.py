@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+_PATIENCE = 2.0
+"""Seconds that the report of a change may take to be printed after a signal."""
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -31,6 +34,7 @@ class _Ending:
 
     def __init__(self) -> None:
         self.is_held = False
+        self.reports_first = False
         self.must_clean_up = False
         self.is_under_way = False
         self.noted: int | None = None
@@ -39,12 +43,28 @@ class _Ending:
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.is_held:
             self.noted = self.noted or number
+        elif self.reports_first and self.noted is None:
+            self.noted = number
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
         elif not self._was_raised:
             self._was_raised = True
             raise Ended(number)
         elif not self.must_clean_up:
             # Asked for a second time: what still goes on, such as a write to a full pipe, is not waited for.
             os._exit(128 + number)
+
+    def on_alarm(self, number: int, frame: FrameType | None) -> None:
+        if (noted := self.taken()) is not None:
+            self.on_signal(noted, frame)
+
+    def taken(self) -> int | None:
+        """The signal that waits for a report. From here on none does."""
+        if not self.reports_first:
+            return None
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self.reports_first = False
+        noted, self.noted = self.noted, None
+        return noted
 
 
 _ending = _Ending()
@@ -76,6 +96,25 @@ def held() -> Iterator[None]:
     if not before and _ending.noted is not None:
         number, _ending.noted = _ending.noted, None
         _ending.on_signal(number, None)
+
+
+def report_first(handlers: Iterable[Any]) -> None:
+    """Until `reported` or `taken`, a signal lets what was done be printed first, but not for long: the output
+    may be blocked. A second signal does not wait. Only where `install` set one of these handlers."""
+    if _ending.on_signal in handlers:
+        signal.signal(signal.SIGALRM, _ending.on_alarm)
+        _ending.reports_first = True
+
+
+def taken() -> int | None:
+    """The signal that arrived since `report_first`. From here on none waits for a report."""
+    return _ending.taken()
+
+
+def reported() -> None:
+    """Raise the signal that arrived since `report_first`. From here on none waits for a report."""
+    if (noted := _ending.taken()) is not None:
+        _ending.on_signal(noted, None)
 
 
 def is_under_way() -> bool:

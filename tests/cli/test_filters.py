@@ -38,7 +38,7 @@ def test_a_change_by_an_empty_filter_is_refused(
     for text in ("", "  "):
         refused = cli(*verb, QUEUE, option, text, "--yes")
         assert (refused.code, refused.stdout) == (2, "")
-        assert refused.stderr == f"error: {option} is empty\nhint: --all means every job\n"
+        assert refused.stderr == f"error: {option} is empty\nhint: give it a value\n"
     assert library.dump(client) == before
 
 

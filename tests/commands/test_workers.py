@@ -219,7 +219,8 @@ def test_a_living_worker_is_forgotten_by_force_alone(client: redis.Redis, cli: R
         "living": "failed",
     }
     assert heartbeats(client) == {b"living"}
-    assert cli("workers", "forget", "living", "--yes").code == 1
+    # Pasted with a blank.
+    assert cli("workers", "forget", " living", "--yes").code == 1
     assert cli("workers", "forget", "living", "--force", "--yes").code == 0
     assert heartbeats(client) == set()
 

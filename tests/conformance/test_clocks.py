@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import redis
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run
 from tests.demo.processes import eventually
+from tests.faults import scale
 from tests.support import library
 from tests.support.workers import QUEUE, holding, working
 
@@ -34,12 +36,21 @@ def taken(client: redis.Redis) -> bool:
     return bool(client.hlen(f"queue:{QUEUE}:active") == len(JOBS))
 
 
-@pytest.mark.parametrize(
-    ("skew", "words"), [(-45.0, "45 s behind"), (-HOUR * 2, "2 h behind"), (HOUR * 2, "2 h ahead of")]
-)
+SKEWS = {-45.0: "45 s behind", HOUR * 2: "2 h ahead of", -HOUR * 2: "2 h behind"}
+
+
+def any_skew(which: int) -> float:
+    """Seconds, from forty to eleven days, ahead or behind."""
+    chosen = scale.seeded(f"clock {which}")
+    return float(round(chosen.choice((-1, 1)) * 10 ** chosen.uniform(1.6, 6), 1))
+
+
+@pytest.mark.extended(first=2)
+@pytest.mark.parametrize("which", range(33))
 def test_a_worker_whose_clock_differs_is_healthy_and_its_jobs_are_not_lost(
-    skew: float, words: str, held: None, server: PrivateRedis, client: redis.Redis, cli: Run
+    which: int, held: None, server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
+    skew = next(islice(SKEWS, which, None), None) or any_skew(which)
     with working(server.url, skew=skew):
         assert eventually(lambda: taken(client))
         listed = cli("workers", "list", "--json")
@@ -47,7 +58,7 @@ def test_a_worker_whose_clock_differs_is_healthy_and_its_jobs_are_not_lost(
         assert (worker["health"], worker["ttl_seconds"]) == ("healthy", 30)
         assert worker["age_seconds"] < 30
         assert worker["clock_offset_seconds"] == pytest.approx(skew, abs=10)
-        assert f"the clock of worker '{worker['id']}' is {words} the server's" in listed.stderr
+        assert f"the clock of worker '{worker['id']}' is {SKEWS.get(skew, '')}" in listed.stderr
         assert cli("check").code == 0
         claims = client.hgetall(f"queue:{QUEUE}:active")
         for args in ([], ["--repair", "--code", "active_lost", "--yes"]):
@@ -55,6 +66,7 @@ def test_a_worker_whose_clock_differs_is_healthy_and_its_jobs_are_not_lost(
             assert (told.code, told.json["findings"]) == (0, [])
             assert "no active job of the queue counts as lost" in told.stderr
         assert client.hgetall(f"queue:{QUEUE}:active") == claims
+    scale.record("Clocks", client, workers=1, jobs=len(JOBS))
 
 
 def test_a_long_heartbeat_ttl_is_found_out(

@@ -37,6 +37,19 @@ SECTIONS = {
         have one right taken away, that hang, lie, speak another protocol or die, connections cut or
         dead at points all over each conversation, and certificates that cannot be trusted: one clear
         line, exit status 3, nothing half done. `commands` counts the commands that met one.""",
+    "A full Redis": """
+        Every change that frees memory or keeps more from coming, on a Redis beyond `maxmemory`, with the
+        script known to it and not: it was made, with its event.""",
+    "Streams": """
+        Every command with standard input, output or error closed or full: the status that it has with
+        pipes, or that of output which cannot be written, and no traceback.""",
+    "Signals": """
+        SIGINT, SIGTERM, SIGHUP and SIGQUIT at random moments of each kind of bulk change, and of
+        commands that only look and go on until they are ended: what was made was reported, to the job,
+        and agreed with the audit trail; the exit status was 128 and the signal's number.""",
+    "Clocks": """
+        Real workers with clocks from 40 s to 11 days ahead or behind, each running jobs: all were
+        healthy, the difference was named, `check` was content, and no repair took a job from them.""",
     "Rights withdrawn": """
         Each command that a change uses, and each pattern of keys, taken away from the user by itself
         between the last question and the script, for every script on every server: the whole change was

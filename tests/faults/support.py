@@ -93,7 +93,7 @@ COMMANDS = {**READERS, **CHANGES}
 FREEING = (
     *("pause", "resume", "remove", "remove dead", "remove with a backup"),
     *("drain", "clean", "obliterate"),
-    *("doctor repair", "repeatables remove", "workers forget"),
+    *("repeatables pause", "doctor repair", "repeatables remove", "workers forget"),
 )
 """The changes that a Redis without memory takes: they free some, or keep more from coming."""
 

@@ -12,7 +12,7 @@ import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result
-from tests.faults.scale import scaled
+from tests.faults.scale import record, scaled
 from tests.faults.support import (
     CHANGES,
     FREEING,
@@ -109,4 +109,5 @@ def test_a_full_redis_can_be_emptied(name: str, binary: Path, tool: Tool) -> Non
             parts = [event for event in before.new_events if "part" in event["details"]]
             statuses = [event["status"] for event in before.new_events]
             assert statuses == ["success"] * (result.json["succeeded"] + max(0, len(parts) - 1))
+            record("A full Redis", admin, runs=1, changes=result.json["succeeded"])
             before.restore()

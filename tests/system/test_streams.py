@@ -17,6 +17,7 @@ import redis
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Result, Run, environment
 from tests.demo.processes import eventually
+from tests.faults import scale
 from tests.faults.support import QUEUE, seed
 from tests.support import library
 from tests.support.forked import Forked
@@ -77,6 +78,23 @@ SAMPLES: dict[str, tuple[int, tuple[str, ...]]] = {
     "doctor": (1, ("archive",)),
     "demo": (2, ("--shell", "--", "x")),
     "help": (0, ()),
+    "queues forget": (1, (QUEUE,)),
+    "jobs tree": (0, (QUEUE, "child")),
+    "jobs follow": (0, (QUEUE, "done")),
+    "jobs requeue": (1, (QUEUE, "running")),
+    "tasks list": (0, ()),
+    "tasks show": (4, ("app.nosuch",)),
+    "tasks top": (0, ("--for", "10ms")),
+    "repeatables show": (0, (QUEUE, "--task", "app.tick")),
+    "repeatables next": (0, ()),
+    "workers forget": (1, ("worker-1", "--yes")),
+    "metrics serve": (2, ("--listen", "nowhere")),
+    "context list": (0, ()),
+    "context show": (0, ()),
+    "context use": (2, ("nosuch",)),
+    "context prompt": (0, ()),
+    "schema": (0, ("queues",)),
+    "ui": (2, ()),
 }
 GIVEN = {"jobs remove": b"dead\n", "jobs restore": b"no backup\n"}
 COMMANDS = [*(one.name for one in commandtree.commands()), "", "nosuch"]
@@ -120,6 +138,7 @@ def test_the_status_of_every_command_is_right_whatever_its_streams_are(name: str
         for stream, trouble in (("none", "is"), *((s, t) for s in STREAMS for t in ("closed", "full")))
     }
     found = {case: result_of(one) for case, one in started.items()}
+    scale.record("Streams", commands=len(found))
     usual = found["none", "is"]
     assert usual.code == code, usual
     for (stream, trouble), result in found.items():

@@ -12,6 +12,7 @@ from asyncmq_cli.models.changes import RetryOutcome
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, chunked
 from asyncmq_cli.services.jobs.causes import signature
 from asyncmq_cli.services.monitoring.wait import GoalReading, Progress
+from asyncmq_cli.system import signals
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.waits import Standing
@@ -45,6 +46,7 @@ class OutcomeService:
         stopped: str | None = None
         error: AdminError | None = None
         try:
+            signals.reported()
             with self._store.errors():
                 while True:
                     self._read(states)

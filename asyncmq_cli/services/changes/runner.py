@@ -282,7 +282,8 @@ class Stop:
 @contextmanager
 def deferred_interrupt(stop: Stop) -> Iterator[Stop]:
     """Within it, a signal waits until the current change is done: it asks `stop`. A second Ctrl-C interrupts
-    at once; a second SIGTERM does not, because supervisors may send it twice."""
+    at once; a second SIGTERM does not, because supervisors may send it twice. One that comes later waits for
+    the report."""
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
@@ -293,9 +294,13 @@ def deferred_interrupt(stop: Stop) -> Iterator[Stop]:
         stop.ask(number)
 
     before = signals.handle(note)
+    # Of a run before this one.
+    if (noted := signals.taken()) is not None:
+        stop.ask(noted)
     try:
         yield stop
     finally:
+        signals.report_first(before.values())
         for number, handler in before.items():
             signal.signal(number, handler)
     stop.between_targets()

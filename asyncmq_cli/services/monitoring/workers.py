@@ -106,9 +106,12 @@ class WorkerService:
         return [(one.queue, one.id) for one in self.scan(queue, None) if _is_silent(one)]
 
     def named(self, ids: Sequence[str], queue: str | None) -> list[tuple[str, str]]:
-        """The queue and id of each of these workers; one that is not found gets the given queue, or ''."""
-        wanted = dict.fromkeys(ids)
-        found = [(one.queue, one.id) for one in self.scan(queue, None) if one.id in wanted]
+        """The queue and id of each of these workers; one that is not found gets the given queue, or ''.
+        Blanks around an id count only if there is such a worker."""
+        there = [(one.queue, one.id) for one in self.scan(queue, None)]
+        exact = {worker_id for _, worker_id in there}
+        wanted = dict.fromkeys(one if one in exact else one.strip() or one for one in ids)
+        found = [(name, worker_id) for name, worker_id in there if worker_id in wanted]
         known = {worker_id for _, worker_id in found}
         return [*found, *((queue or "", worker_id) for worker_id in wanted if worker_id not in known)]
 

@@ -1,4 +1,5 @@
--- Replace all members of one repeatable definition by one member, or by none.
+-- Replace all members of one repeatable definition by one member, or by none. A removal, and what makes it no
+-- longer than a pause does, works even when Redis is out of memory.
 --
 -- KEYS  1 repeatables zset   2 lock of the queue's scheduler   3 audit stream
 -- ARGV  1 how many members the zset had                        2 new member ('' for none)
@@ -20,11 +21,14 @@ if redis.call('ZCARD', key.repeatables) ~= tonumber(ARGV[1]) then
   return {-1}
 end
 local found = members_at(6)
+local PAUSE_MARK = #', "paused": true'
+local longer = #ARGV[2] - PAUSE_MARK
 for i = 1, #found, 2 do
   local score = redis.call('ZSCORE', key.repeatables, found[i])
   if not score or tonumber(score) ~= tonumber(found[i + 1]) then
     return {-1}
   end
+  longer = longer - #found[i]
 end
 
 if ARGV[2] ~= '' then
@@ -35,4 +39,4 @@ for i = 1, #found, 2 do
     take('ZREM', key.repeatables, found[i])
   end
 end
-return commit(key.audit, ARGV[4], ARGV[5], ARGV[2] == '' and 'frees')
+return commit(key.audit, ARGV[4], ARGV[5], longer <= 0 and 'frees')
