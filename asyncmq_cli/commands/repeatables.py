@@ -110,7 +110,9 @@ def show(
     secrets, utc = session.show_secrets, session.out.utc
     session.detail(
         lambda: documents.repeatable_detail(found, runs, show_secrets=secrets),
-        lambda now: repeatable_detail.lines(found, runs, now=now, utc=utc, show_secrets=secrets),
+        lambda now: repeatable_detail.lines(
+            found, runs, now=now, utc=utc, show_secrets=secrets, full=session.full
+        ),
     )
 
 

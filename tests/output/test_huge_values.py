@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -40,6 +41,27 @@ def test_with_full_and_in_a_pipe_nothing_is_cut(server: PrivateRedis, cli: Run) 
     piped = cli("jobs", "show", QUEUE, "big")
     assert HUGE in piped.stdout and "--full" not in piped.stdout
     assert cli("jobs", "show", QUEUE, "big", "--json").json["payload"]["args"][0] == HUGE
+
+
+def test_the_arguments_of_a_definition_are_cut_too(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    definition = f'{{"task_id": "app.tick", "every": 60, "args": ["{HUGE}"]}}'
+    client.zadd(f"queue:{QUEUE}:repeatables", {definition: time.time() + 840})
+    args = ("repeatables", "show", QUEUE, "--task", "app.tick")
+    screen = on_terminal(*args, url=server.url)
+    assert "more characters, --full shows them" in screen.text and len(screen.raw) < 3000
+    assert HUGE in cli(*args, "--full", "--color", "always").stdout and HUGE in cli(*args).stdout
+    (_, *runs, _, _) = on_terminal("repeatables", "next", "5", url=server.url).lines
+    assert len(runs) == 5 and all("…" not in run.split("  ")[1] for run in runs), runs
+
+
+def test_the_long_id_of_a_worker_hides_no_count(server: PrivateRedis, client: redis.Redis) -> None:
+    beat = json.dumps({"heartbeat": time.time(), "concurrency": 1})
+    client.hset(f"queue:{QUEUE}:worker_heartbeats", "worker-" + "z" * 60, beat)
+    lines = on_terminal("workers", "list", url=server.url).lines
+    assert lines[0].split() == ["ID", "QUEUE", "CONCURRENCY", "AGE", "HEALTH"], lines
+    assert max(map(len, lines[:2])) <= 80
 
 
 def test_a_long_name_hides_no_count(server: PrivateRedis, cli: Run) -> None:

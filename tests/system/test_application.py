@@ -116,7 +116,7 @@ def test_whatever_else_says_where_redis_is_comes_first(app: Path, server: Privat
     [
         (
             "shop.settings:Memory",
-            "use the backend asyncmq.backends.memory.InMemoryBackend, and this tool",
+            "use the backend asyncmq.backends.memory.InMemoryBackend, but this tool",
         ),
         ("shop.settings:Broken", "cannot be read: RuntimeError: no configuration here"),
         ("shop.nowhere:Settings", "cannot be read: ModuleNotFoundError: No module named 'shop.nowhere'"),

@@ -110,4 +110,4 @@ def test_a_file_that_changes_is_read_again_and_one_that_breaks_is_not(tmp_path: 
     assert renewed is not None and renewed is not before
     certificate.write_text("broken\n")
     assert settings.current().tls is renewed and settings.current().tls is renewed
-    assert len(warnings) == 1 and "hold on" in warnings[0]
+    assert len(warnings) == 1 and "stay in effect" in warnings[0]

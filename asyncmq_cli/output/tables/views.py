@@ -300,7 +300,8 @@ _SAME_TIME = 60.0
 """Seconds between the first and the last event of a run below which one time says enough."""
 
 WORKERS: tuple[Column[Worker], ...] = (
-    Column("ID", lambda worker: worker.id, "id"),
+    # AsyncMQ's own ids, which have 36 characters, are whole.
+    Column("ID", lambda worker: worker.id, "id", may_be_cut=True, ample=36, least=36, worth=5),
     Column("QUEUE", lambda worker: worker.queue, "name"),
     Column("CONCURRENCY", lambda worker: worker.concurrency, "number", worth=-1),
     Column("HEARTBEAT", lambda worker: worker.heartbeat, "time", wide=True, worth=-2),
@@ -384,7 +385,7 @@ def coming_runs(now: float, *, utc: bool, show_secrets: bool) -> tuple[Column[Co
 
     return (
         Column("AT", lambda run: rfc3339(run.timestamp), for_row=at, ample=20, least=20),
-        Column("IN", lambda run: wait(run), worth=1),
+        Column("IN", lambda run: wait(run), ample=11, least=11, worth=1),
         Column("QUEUE", lambda run: run.repeatable.queue, "name"),
         Column("TASK", lambda run: shown(run.repeatable.get("task_id")), "path", ample=15),
         Column("ARGUMENTS", lambda run: call(run.repeatable), ample=12, least=8, worth=-1),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.output.redaction.redact import redact_any
 from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.text.cutting import cut_text
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import moment, relative
 
@@ -17,9 +18,10 @@ _OPTIONS = ("retries", "priority", "ttl", "backoff")
 
 
 def lines(
-    row: Repeatable, runs: Sequence[float], *, now: float, utc: bool, show_secrets: bool
+    row: Repeatable, runs: Sequence[float], *, now: float, utc: bool, show_secrets: bool, full: bool
 ) -> Iterator[str]:
-    """Title and value, one pair a line; then the next runs, with the time zone."""
+    """Title and value, one pair a line; then the next runs, with the time zone. Long values are cut unless
+    `full`."""
 
     def shown(value: Any) -> Any:
         return value if show_secrets or value is None else redact_any(value)
@@ -35,7 +37,8 @@ def lines(
         ("State", views.repeatable_state(row)),
     )
     for title, value in pairs:
-        yield f"{title + ':':<11}{escape(str(value)) if value is not None else '-'}"
+        text = "-" if value is None else str(value)
+        yield f"{title + ':':<11}{escape(text if full else cut_text(text))}"
     if not runs:
         yield "Next runs: none while it is paused" if row.paused else "Next runs: none"
         return
