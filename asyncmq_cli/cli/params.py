@@ -77,7 +77,7 @@ def context_names() -> list[str]:
 
 
 def _context_lists(incomplete: str) -> list[str]:
-    """The contexts that are not there yet, behind those that are."""
+    """The contexts not named yet, after those already typed."""
     before, comma, begun = incomplete.rpartition(",")
     taken = before.split(",")
     names = [name for name in context_names() if name.startswith(begun) and name not in taken]

@@ -52,13 +52,12 @@ StateOption = Annotated[
 ]
 
 
-def _sorted_by(times: str, queue: str) -> Any:
+def _sorted_by(times: str, queue: str, default: str = "newest") -> Any:
     return option(
         "--sort",
         "ORDER",
         f"newest or oldest first, by {times}; queue: {queue}. "
-        "[default: newest; in a table of delayed jobs, what is due next; with --ndjson: as found, in "
-        "constant memory]",
+        f"[default: {default}; with --ndjson: as found, in constant memory]",
         choices=SORTS,
     )
 
@@ -68,6 +67,7 @@ SortOption = Annotated[
     _sorted_by(
         "run_at or creation time",
         "in the order of the queue itself (what runs next, what died last), without sorting",
+        "newest; in a table of delayed jobs, what is due next",
     ),
 ]
 DeadSortOption = Annotated[str | None, _sorted_by("when they died", "the same as newest")]
@@ -207,8 +207,8 @@ def show(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
 def tree(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -> None:
     """Draw a job's dependencies as a tree: what it waits for and what waits for it, with states.
 
-    Beside each job stands what was done to it last, and by whom, as far as the newest 5,000 events of the
-    audit trail tell.
+    Each job is shown with its last change and who made it, if that is among the newest 5,000 events of the
+    audit trail.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The user's own shell, with the demo in its prompt, in its environment and behind TAB.
+"""The user's own shell, with the demo in its prompt, its environment and its completion.
 
 Each shell reads the user's start-up files first, then a file of ours: they may name another Redis, and
 set the prompt.
@@ -18,7 +18,7 @@ PROMPT = "(asyncmq demo) "
 _SET = ("PATH", "ASYNCMQ_REDIS_URL", "REDIS_URL", "ASYNCMQ_CONFIG")
 _UNSET = ("ASYNCMQ_CONTEXT", "ASYNCMQ_SETTINGS_MODULE", "ASYNCMQ_READ_ONLY")
 
-# A prompt may be set anew before each line, as some themes do.
+# A prompt may be set again before each line, as some themes do.
 _BASH = """\
 [ -f ~/.bashrc ] && . ~/.bashrc
 {environment}

@@ -31,7 +31,7 @@ def no_such_command(group: Any, word: str, context: Any) -> UsageProblem:
 
 
 def _verb_first(word: str, context: Any) -> str | None:
-    """How a line begins in which the name of a queue, or an id, stands in the place of the verb."""
+    """The start of a command line that has the name of a queue, or an id, where the verb is expected."""
     noun = _noun(context.command_path)
     line = other_words.QUEUE_AS_VERB.get(noun) if noun else None
     if line is None or word.startswith("-"):

@@ -1,4 +1,4 @@
-"""Progress bars on stderr, if that is a terminal that can draw a line anew."""
+"""Progress bars on stderr, if that is a terminal that can redraw a line."""
 
 from __future__ import annotations
 

@@ -288,8 +288,8 @@ def _times(job: Job, now: float) -> list[tuple[str, Any]]:
 
 
 def _calls(error: JobError, text: Callable[[Any], str], full: bool) -> Iterator[str]:
-    """What the worker caught comes first, and behind each exception what brought it about. The messages of
-    the first and the last stand above already."""
+    """The exception that the worker caught comes first, and after each exception its cause. The messages of
+    the first and the last are printed above already."""
     common = "" if full else _common_folder(error)
     if not error.raised:
         yield from _frame_lines(error.frames, text, common, full)

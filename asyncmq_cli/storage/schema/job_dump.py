@@ -77,7 +77,7 @@ class Texts:
 
     @property
     def size(self) -> int:
-        """In bytes; a text that stands twice counts once."""
+        """In bytes; a text that is stored twice counts once."""
         return sum(map(len, {self.member, self.record, self.payload}))
 
     @property
