@@ -99,9 +99,10 @@ def _root(
 
     \b
     Examples:
-      asyncmq queues list
-      asyncmq jobs list emails --state failed
-      asyncmq jobs retry emails ID --reason "mail server is back"
+      asyncmq overview
+      asyncmq dlq list emails --group 3f9c21
+      asyncmq jobs show emails ID
+      asyncmq dlq retry emails --group 3f9c21 --limit 10 --wait
       asyncmq demo
     """
     ctx.obj = decorators.pop_options(given, GLOBAL_OPTIONS)

@@ -7,6 +7,7 @@ picture changes only when the program does.
 from __future__ import annotations
 
 import asyncio
+import html
 import io
 import json
 import re
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -46,6 +48,13 @@ _GAP_IN_QUESTION = re.compile(r"(redis://prod\.example\.org)((?:\u00a0|&#160;)+)
 _CLOCK = re.compile(r"\b\d\d:\d\d:\d\d\b")
 _PLACE = re.compile(r"unix:///[^\s<›?]+(?:\?db=0)?")
 _FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+_TEXT = re.compile(
+    r'<text(?P<before>[^>]*? )x="(?P<x>[\d.]+)"(?P<between>[^>]*? )textLength="[\d.]+"(?P<after>[^>]*)>'
+    r"(?P<text>[^<]*)</text>"
+)
+_BLANKS = re.compile(r"((?:&#160;|\u00a0| ){2,})")
+_CELL = 12.2
+"""The width of a character, as rich draws it."""
 _PATIENCE = 60.0
 
 
@@ -150,9 +159,32 @@ def _elsewhere(found: re.Match[str]) -> str:
     return "redis://prod.example.org".ljust(len(found[0]), "\u00a0")
 
 
+def _with_own_fonts(drawn: str) -> str:
+    """Nobody who looks at a picture should be made to fetch a font for it. Plain renderers try the first name
+    of a list only, and a table in another font than a monospaced one is no table."""
+    plain = _FONT.sub("", drawn).replace("Fira Code, monospace", "monospace")
+    return _TEXT.sub(_words, plain.replace("font-family: arial", "font-family: sans-serif"))
+
+
+def _words(found: re.Match[str]) -> str:
+    """The columns of a line as texts of their own: not every renderer obeys textLength, and a font that is a
+    little wider than a cell would move all that follows."""
+    at, drawn = float(found["x"]), []
+    for piece in _BLANKS.split(found["text"]):
+        cells = cell_len(html.unescape(piece))
+        if html.unescape(piece).strip():
+            length = f"{cells * _CELL:.10g}"
+            drawn.append(
+                f'<text{found["before"]}x="{at:.10g}"{found["between"]}textLength="{length}"'
+                f"{found['after']}>{piece}</text>"
+            )
+        at += cells * _CELL
+    return "".join(drawn)
+
+
 def steady_svg(drawn: str) -> str:
     """A drawing without fonts from elsewhere and without ids that differ from run to run."""
-    drawn = re.sub(r"terminal-\d+", "asyncmq-ui", _FONT.sub("", drawn))
+    drawn = re.sub(r"terminal-\d+", "asyncmq-ui", _with_own_fonts(drawn))
     return "\n".join(line.rstrip() for line in drawn.splitlines()) + "\n"
 
 
@@ -162,8 +194,7 @@ def svg(name: str, text: str) -> str:
     )
     console.print(Text.from_ansi(text, no_wrap=True, overflow="crop"), soft_wrap=True)
     drawn = console.export_svg(title="asyncmq", unique_id=f"asyncmq-{name}")
-    # Nobody who looks at a picture should be made to fetch a font for it.
-    return "\n".join(line.rstrip() for line in _FONT.sub("", drawn).splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in _with_own_fonts(drawn).splitlines()) + "\n"
 
 
 def main() -> None:

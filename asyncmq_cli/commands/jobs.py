@@ -194,7 +194,7 @@ def show(session: Session, queue: QueueOrJobArg = None, job_id: JobArg = None) -
         show_secrets=secrets,
         full=session.full,
         audit=audit,
-        width=session.out.width if session.out.stdout_is_terminal else None,
+        width=session.out.line_width,
     )
     if session.out.in_color:
         session.out.draw(job_detail.coloured(lines))

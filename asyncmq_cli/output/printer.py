@@ -252,7 +252,7 @@ class Printer:
             rows,
             columns,
             now=now,
-            width=_WIDEST if self.full else self._table_width,
+            width=_WIDEST if self.full else self.line_width or _WIDEST,
             utc=self.utc,
             full=self.full,
             every=self.is_wide,
@@ -344,10 +344,10 @@ class Printer:
         return shutil.get_terminal_size((80, 24)).columns
 
     @property
-    def _table_width(self) -> int:
-        """A table in a pipe, as for `less -S`, is as wide as it needs, unless COLUMNS says otherwise."""
+    def line_width(self) -> int | None:
+        """The width that lines must fit; None in a pipe, as for `less -S`, unless COLUMNS gives one."""
         is_known = self.stdout_is_terminal or os.environ.get("COLUMNS", "").isdigit()
-        return self.width if is_known else _WIDEST
+        return self.width if is_known else None
 
     @property
     def height(self) -> int:

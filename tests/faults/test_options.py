@@ -139,6 +139,8 @@ BESIDE = {
 EXCLUDING = {"--every": "--cron", "--cron": "--every"}
 LEFT_OUT = {"demo", "metrics serve", "ui"}
 """What runs until it is stopped."""
+RUNS_ON = {("check", "--watch"), ("tasks top", "--for")}
+"""What runs as long as it is told to, or until it is stopped."""
 SECONDS = 30
 ANSWERS = {0, 1, 2, 3, 4, 5, 124}
 
@@ -169,6 +171,8 @@ def value_options() -> Iterator[Tried]:
             if param.param_type_name != "option" or getattr(param, "is_flag", False) or param.hidden:
                 continue
             option = max(param.opts, key=len)
+            if (name, option) in RUNS_ON:
+                continue
             beside = {**BESIDE.get(name, {}), **({"--dry-run": None} if "--dry-run" in own else {})}
             beside = {key: value for key, value in beside.items() if key in own and key != option}
             if option in EXCLUDING:

@@ -164,6 +164,8 @@ def _repeatable(report: RepeatableChange) -> Iterator[tuple[str, str]]:
 _GAP = "  "
 _LEAST = 12
 """Cells below which a task or an error says nothing any more."""
+_ENOUGH = 24
+"""Cells of an error that say what it is, before which a task gives way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +227,16 @@ def _safe(text: str) -> str:
 
 
 def _widths(rows: Sequence[_Row], width: int) -> list[int]:
-    """Of the columns before the error. A task is cut, within its module, to what the ids leave."""
+    """Of the columns before the error. A task is cut, within its module, to what the ids and the beginning
+    of the error leave."""
     from rich.cells import cell_len
 
     columns = zip(*((row.id, *row.words) for row in rows), strict=True)
     widths = [max(map(cell_len, column)) for column in columns]
     if widths:
         taken = sum(widths[:-1]) + len(_GAP) * len(widths)
+        if longest := max(cell_len(row.error) for row in rows):
+            taken += min(longest, _ENOUGH) + len(_GAP)
         widths[-1] = min(widths[-1], max(_LEAST, width - taken))
     return widths
 
