@@ -181,6 +181,16 @@ def test_the_command_of_nagios() -> None:
     require_parses(line)
 
 
+def test_the_command_of_icinga() -> None:
+    text = (CONTRIB / "icinga" / "asyncmq.conf").read_text()
+    options = re.findall(r'^    "(--[a-z-]+)" = ', text, re.MULTILINE)
+    values = {"--redis-url": "redis://redis.internal:6379/0", "--queue": "emails"}
+    line = " ".join(f"{option} {values.get(option, '10')}" for option in options if option != "--context")
+    assert len(options) == 9
+    require_parses(f"{PROGRAM} check {line}")
+    require_parses(f"{PROGRAM} check --context production")
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_units_of_systemd(unit: Path, tmp_path: Path) -> None:
     parsed = configparser.ConfigParser(interpolation=None, strict=False)

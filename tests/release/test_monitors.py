@@ -1,8 +1,9 @@
-"""What is made for monitors, with the monitors themselves: Debian's prometheus, prometheus-node-exporter and
-nagios4-core. The test of one that is not on PATH is skipped."""
+"""What is made for monitors, with the monitors themselves: Debian's prometheus, prometheus-node-exporter,
+nagios4-core and icinga2-bin. The test of one that is not on PATH is skipped."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 import shutil
@@ -115,6 +116,17 @@ def test_node_exporter_serves_the_text_file(
         text = fetched(f"http://{address}/metrics")
     assert re.search(r'^asyncmq_queue_jobs\{queue="mail",state="waiting"\} 1$', text, re.MULTILINE)
     assert "node_textfile_scrape_error 0" in text
+
+
+@needs("icinga2")
+def test_icinga_takes_the_command_and_makes_a_service_of_it(tmp_path: Path) -> None:
+    host = 'object Host "redis" { check_command = "dummy", vars.asyncmq_redis_url = "redis://redis:6379/0" }'
+    included = f'include <itl>\nconst NodeName = "here"\ninclude "{CONTRIB}/icinga/asyncmq.conf"\n'
+    (tmp_path / "main.conf").write_text(included + host.replace(", ", "\n") + "\n")
+    us = [f"--define={name}={getpass.getuser()}" for name in ("RunAsUser", "RunAsGroup")]
+    words = ["icinga2", "daemon", "--validate", *us, "--config", tmp_path / "main.conf"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "Instantiated 1 Service." in done.stdout, done.stdout
 
 
 NAGIOS = """
