@@ -13,13 +13,18 @@ from typing import NoReturn
 
 from asyncmq_cli.system.shortage import exit_status, shortage
 
+_RESERVE = 1 << 19
+"""Bytes held back to report a shortage of memory. Nothing is written to them, so they cost nothing."""
+
 
 def main() -> NoReturn:
     sys.exit(_status())
 
 
 def _status() -> int:
+    reserve = bytearray()
     try:
+        reserve = bytearray(_RESERVE)
         from asyncmq_cli.system import signals, streams
 
         streams.guard()
@@ -30,6 +35,7 @@ def _status() -> int:
     except KeyboardInterrupt as exc:
         return 128 + int(getattr(exc, "number", 2))
     except Exception as exc:
+        reserve.clear()
         return _failure(exc)
 
 

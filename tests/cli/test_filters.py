@@ -27,6 +27,7 @@ def filled(server: PrivateRedis, client: redis.Redis) -> None:
     library.with_backend(server.url, lambda opened: library.fill(opened, QUEUE, jobs))
 
 
+@pytest.mark.extended(first=8)
 @pytest.mark.parametrize("option", EMPTY)
 @pytest.mark.parametrize(
     "verb", [("jobs", "remove"), ("jobs", "retry"), ("jobs", "cancel"), ("dlq", "remove")]

@@ -168,6 +168,7 @@ def test_what_moved_on_meanwhile_is_reported_and_the_rest_done(
     assert "is waiting" in failed["error"]
 
 
+@pytest.mark.extended
 def test_many_processes_by_filter_retry_each_of_1000_jobs_once(
     server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ def test_nothing_is_left_after_an_exception_in_the_block() -> None:
     assert not environment.directory.exists()
 
 
+@pytest.mark.extended(first=1)
 @pytest.mark.parametrize(
     ("signum", "status"),
     [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, -signal.SIGINT)],

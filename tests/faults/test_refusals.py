@@ -52,7 +52,7 @@ def undoubted(result: Result) -> Result:
     return replace(result, stderr=kept)
 
 
-@pytest.mark.extended(first=8)
+@pytest.mark.extended(first=4)
 @pytest.mark.parametrize(("binary", "trouble"), CASES)
 def test_a_refusal_is_one_line_and_leaves_everything_as_it_was(
     binary: Path, trouble: Trouble, tool: Tool
@@ -88,7 +88,7 @@ def assert_can_be_tried(tool: Tool, url: str) -> None:
         assert result.json["succeeded"] > 0
 
 
-@pytest.mark.extended(first=8)
+@pytest.mark.extended(first=4)
 @pytest.mark.parametrize("name", FREEING)
 def test_a_full_redis_can_be_emptied(name: str, binary: Path, tool: Tool) -> None:
     """And its queues can be paused; each change has its event."""

@@ -78,7 +78,7 @@ def test_an_attempt_that_cannot_be_recorded_is_told_by_what_is_wrong(
             admin.config_set(setting, healthy)
 
 
-@pytest.mark.extended(first=30)
+@pytest.mark.extended(first=12)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_server_that_quotes_the_password_is_not_quoted(name: str, binary: Path, tool: Tool) -> None:
     """One without the command AUTH tells what it was given with it."""

@@ -44,6 +44,7 @@ def test_two_builds_of_the_wheel_are_equal_bytes(built: Path, tmp_path: Path) ->
     assert again.read_bytes() == (built / again.name).read_bytes()
 
 
+@pytest.mark.extended
 def test_the_sbom_names_each_locked_package(tmp_path: Path) -> None:
     target = tmp_path / "sbom.json"
     words = ["-m", "cyclonedx_py", "requirements", str(LOCK), "--output-reproducible", "-o", str(target)]

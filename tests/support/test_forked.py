@@ -38,7 +38,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.extended(first=5)
+@pytest.mark.extended(first=2)
 @pytest.mark.parametrize("args", COMMANDS, ids=" ".join)
 def test_a_fork_does_what_a_start_does(args: tuple[str, ...], server: PrivateRedis, run: Run) -> None:
     async def fill(opened: RedisBackend) -> None:

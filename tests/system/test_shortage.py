@@ -108,7 +108,7 @@ def test_what_ran_out_is_found_behind_another_error() -> None:
     assert shortage(outer) is not None
 
 
-@pytest.mark.extended(first=2)
+@pytest.mark.extended(first=1)
 @pytest.mark.parametrize(
     "env",
     [

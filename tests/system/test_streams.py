@@ -128,7 +128,7 @@ def result_of(started: tuple[Forked, bytes]) -> Result:
     return Result(process.wait(), (out or b"").decode(), (err or b"").decode())
 
 
-@pytest.mark.extended(first=30)
+@pytest.mark.extended(first=14)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_status_of_every_command_is_right_whatever_its_streams_are(name: str, url: str) -> None:
     code, rest = SAMPLES.get(name, (0, ("--help",)) if name != "nosuch" else (2, ()))

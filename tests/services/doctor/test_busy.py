@@ -136,6 +136,7 @@ def test_a_busy_healthy_queue_is_clean_at_every_visit(server: PrivateRedis, clie
         assert [each.poll() for each in processes] == [None] * 3
 
 
+@pytest.mark.extended
 def test_children_that_a_fast_worker_has_left_waiting_run_once_after_a_repair(
     server: PrivateRedis, client: redis.Redis
 ) -> None:
