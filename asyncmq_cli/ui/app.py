@@ -27,6 +27,7 @@ from asyncmq_cli.ui.home.home import Home
 from asyncmq_cli.ui.jobs.filters import first_state
 from asyncmq_cli.ui.jobs.job import JobPage
 from asyncmq_cli.ui.jobs.queue import Jobs
+from asyncmq_cli.ui.jobs.tree import WholeJob
 from asyncmq_cli.ui.lanes import Lane, Lanes
 from asyncmq_cli.ui.lists.listing import Listing
 from asyncmq_cli.ui.pages.page import Page
@@ -34,6 +35,7 @@ from asyncmq_cli.ui.pages.page import Page
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.failures import FailureGroup
+    from asyncmq_cli.models.jobs import JobDetail
     from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.services.changes.edits import Edit
     from asyncmq_cli.ui.dialogs.change import ChangeDialog
@@ -209,6 +211,10 @@ class OperatorApp(App[None]):
     def open_job(self, queue: str, job_id: str) -> None:
         """Show one job."""
         self.push_screen(JobPage(queue, job_id))
+
+    def open_tree(self, detail: JobDetail) -> None:
+        """Show a job as a tree."""
+        self.push_screen(WholeJob(detail))
 
     def back(self) -> None:
         """Leave the page in front, but not the first."""

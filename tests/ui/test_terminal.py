@@ -99,6 +99,15 @@ def test_a_terminal_gets_no_other_colours_than_it_has(
 
 
 @pytest.mark.extended(first=0)
+def test_the_demo_opens_it_on_its_own_redis() -> None:
+    with LiveTerminal("demo", "--ui", url="") as terminal:
+        terminal.shows("tenant:acme", "PROBLEMS", "q quit")
+        terminal.press("q")
+        assert terminal.end() == 0
+        assert terminal.is_given_back and terminal.echoes
+
+
+@pytest.mark.extended(first=0)
 def test_it_goes_to_the_shell_and_comes_back(server: PrivateRedis, production: redis.Redis) -> None:
     shell = ("bash", "--norc", "--noprofile", "-i")
     with LiveTerminal(url=server.url, program=shell, env={"PS1": "shell> "}) as terminal:

@@ -13,7 +13,6 @@ from asyncmq_cli.output.json import documents
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.text import job_detail
 from asyncmq_cli.ui.dialogs.palette import Entry
-from asyncmq_cli.ui.jobs.tree import WholeJob
 from asyncmq_cli.ui.pages.page import DEEDS, Page
 from asyncmq_cli.ui.plans import jobs as plans
 
@@ -73,7 +72,7 @@ Esc          back"""
 
     def action_whole(self) -> None:
         if self.detail is not None:
-            self.app.push_screen(WholeJob(self.detail))
+            self.ui.open_tree(self.detail)
 
     def entries(self) -> list[Entry]:
         where = [self.queue, self.job_id]

@@ -34,7 +34,7 @@ from asyncmq_cli.ui.jobs.job import as_json
 from asyncmq_cli.ui.lists.listing import Held
 from asyncmq_cli.ui.lists.panes import RowsPane
 from asyncmq_cli.ui.lists.rows import MOST_STREAMED, Fetched, PagedRows, RowsInSight, StreamedRows
-from asyncmq_cli.ui.plans import edit
+from asyncmq_cli.ui.plans import edit, queues
 from asyncmq_cli.ui.plans import jobs as plans
 from asyncmq_cli.ui.plans.jobs import Search
 
@@ -129,6 +129,9 @@ class JobRows(RowsPane["Job"]):
         """The words of the command line of a change that select the whole list. Raises UsageProblem."""
         raise NotImplementedError
 
+    async def open_tree(self, row: Job) -> None:
+        self.ui.open_tree(await self.ui.lanes.call(lambda session: session.jobs.show(row.queue, row.id)))
+
     async def whole(self, row: Job) -> str:
         found = await self.ui.lanes.call(lambda session: session.jobs.show(row.queue, row.id))
         return as_json(found, show_secrets=self.ui.session.show_secrets)
@@ -176,6 +179,29 @@ class JobsPane(JobRows):
     @property
     def job_state(self) -> str:
         return self._job_state
+
+    # Its queue.
+
+    @property
+    def deeds(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (*JobRows.deeds, *(() if self.queue is None else ("pause",)))
+
+    def plan(self, verb: str) -> Callable[[Session], Plan] | None:
+        name = self.queue
+        if verb != "pause" or name is None:
+            return super().plan(verb)
+        change: Any = "resume" if self._is_paused else "pause"
+        return lambda session: queues.of_queues(session, change, [name])
+
+    def deed(self, verb: str) -> tuple[str, list[str]]:
+        if verb != "pause" or self.queue is None:
+            return super().deed(verb)
+        change = "resume" if self._is_paused else "pause"
+        return f"{change} this queue", ["queues", change, self.queue]
+
+    @property
+    def _is_paused(self) -> bool:
+        return any(row.paused for row in self.ui.snapshot.stats or () if row.name == self.queue)
 
     # Its states.
 

@@ -81,6 +81,9 @@ class Pane(Vertical, Generic[T]):
     def open(self, row: T) -> None:
         """What Enter does."""
 
+    async def open_tree(self, row: T) -> None:
+        """What `o` does: open the row as a tree, if it is a job. Raises AdminError."""
+
     async def whole(self, row: T) -> str | None:
         """What `Y` copies of a row: JSON. None where there is no more than the row."""
         return None

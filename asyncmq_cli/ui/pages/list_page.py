@@ -23,7 +23,7 @@ _PROGRESS_EVERY = 0.3
 
 
 _LIST_KEYS = """\
-Enter        open
+Enter, o     open; open a job as a tree
 /, s, f      filter; another order; which columns
 Space, *     mark, or take the mark away; mark the whole list
 t, u, n      retry; requeue; run now what is delayed
@@ -44,6 +44,7 @@ class ListPage(Page):
         Binding("f", "columns", "columns", show=False),
         Binding("space", "mark", "mark", show=False),
         Binding("asterisk", "mark_all", "mark all", show=False),
+        Binding("o", "tree", "as a tree", show=False),
         Binding("y", "copy", "copy", show=False),
         Binding("Y", "copy_whole", "copy the whole", show=False),
         *(Binding(key, f"deed('{verb}')", verb, show=False) for key, verb in DEEDS.items()),
@@ -198,6 +199,18 @@ class ListPage(Page):
     def action_mark(self) -> None:
         self.pane.listing.toggle_mark()
         self.draw_frame()
+
+    def action_tree(self) -> None:
+        current = self.pane.listing.current
+        if current is not None:
+            opening: Any = partial(self._open_tree, current)
+            self.run_worker(opening, group="tree", exclusive=True)
+
+    async def _open_tree(self, row: Any) -> None:
+        try:
+            await self.pane.open_tree(row)
+        except AdminError as exc:
+            self.failed(exc)
 
     def action_copy(self) -> None:
         current = self.pane.listing.current

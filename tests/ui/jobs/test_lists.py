@@ -82,6 +82,8 @@ def test_states_and_tabs_can_be_clicked(server: PrivateRedis, production: redis.
         await stage.sees("> mail-248")
         await stage.click("mail-248")
         await stage.sees("Task:", "mail-248")
+        await stage.press("escape", "o")
+        await stage.sees("› mail-248", "error {4}", "kwargs {2}")
 
     play(server.url, story)
 
