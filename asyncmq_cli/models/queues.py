@@ -100,11 +100,17 @@ PLURALS = {
 @dataclass(frozen=True, slots=True)
 class QueuePart:
     """Some elements of one of the queue's collections: each with its score in a sorted set, its value in a
-    hash, and b"" in a set. A string is one element, b"", with its value."""
+    hash, and b"" in a set. A string is one element, with its value: when it goes by itself, in epoch
+    milliseconds, or b"" if never."""
 
     queue: bytes
     name: str
     elements: tuple[tuple[bytes, bytes], ...]
+
+    def has_ended(self, now: float) -> bool:
+        """Whether it is a string that would have gone by itself; `now` is epoch seconds."""
+        ends = [element for element, _ in self.elements if self.name == "paused" and element]
+        return any(not end.isdigit() or int(end) <= now * 1000 for end in ends)
 
 
 def names_of(counts: Mapping[str, int]) -> str | None:

@@ -190,6 +190,23 @@ def test_an_obliterate_with_force_takes_active_jobs_and_says_what_went(
     assert of_queue(client, whole) == set()
 
 
+def test_a_pause_that_ends_by_itself_is_restored_with_its_end(
+    client: redis.Redis, cli: Run, tmp_path: Path
+) -> None:
+    backup, late = tmp_path / "backup", tmp_path / "late"
+    assert cli("jobs", "add", "mail", "--task", "a", "--yes").code == 0
+    assert cli("queues", "pause", "mail", "--for", "1h").code == 0
+    assert cli("queues", "obliterate", "mail", "--yes", "--backup", str(backup)).code == 0
+    (line,) = [line for line in backup.read_text().splitlines() if '"paused"' in line]
+    ((end, _),) = json.loads(line)["elements"]
+    late.write_text(line.replace(end, "1700000000000") + "\n")
+    told = cli("jobs", "restore", str(late), "--yes")
+    assert told.code == 0 and "would have ended by now" in told.stdout
+    assert not client.exists("queue:mail:paused")
+    assert cli("jobs", "restore", str(backup), "--yes").code == 0
+    assert 3_000_000 < client.pttl("queue:mail:paused") <= 3_600_000
+
+
 def test_a_queue_of_definitions_alone_is_obliterated_and_restored(
     server: PrivateRedis, client: redis.Redis, cli: Run, tmp_path: Path
 ) -> None:

@@ -228,6 +228,8 @@ class Restorer(JobRunner):
         if self.dry_run:
             return what
         part = backup.part(entry)
+        if part.has_ended(self.store.now()):
+            return f"{what}: it would have ended by now, so it is not restored"
         missing = retry_while_busy(lambda: self.store.parts.put(part, attempt.draft()))
         return what if missing else f"{what}: there already; nothing changed"
 

@@ -10,6 +10,7 @@ import redis
 from asyncmq_cli.errors import ChangeRefused, WrongType
 from asyncmq_cli.models.queues import OWN, QueuePart
 from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.read.repeatables import scheduler_at_work
 from asyncmq_cli.storage.schema.codec import decode_member
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys, to_bytes, to_text
@@ -78,7 +79,12 @@ class QueueParts:
         else:
             if scan.typed(key, self._redis.strlen, key):
                 (value,) = scan.get_many(self._redis, [key], scan.Pace())
-                yield [] if value is None else [(b"", value)]
+                yield [] if value is None else [(self._end_of(key), value)]
+
+    def _end_of(self, key: bytes) -> bytes:
+        """When the key goes by itself, as epoch milliseconds; b"" where it does not."""
+        (seconds, micros), left = run_pipeline(self._redis, [("TIME",), ("PTTL", key)])
+        return b"%d" % (seconds * 1000 + micros // 1000 + left) if left > 0 else b""
 
     @staticmethod
     def nothing(queue: str) -> QueuePart:

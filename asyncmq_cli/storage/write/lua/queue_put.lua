@@ -26,7 +26,11 @@ local function put(element, value)
   elseif kind == 'set' and redis.call('SISMEMBER', collection, element) == 0 then
     write('SADD', collection, element)
   elseif kind == 'string' and redis.call('EXISTS', collection) == 0 then
-    write('SET', collection, value)
+    if element == '' then
+      write('SET', collection, value)
+    else
+      write('SET', collection, value, 'PXAT', element)
+    end
   else
     return
   end
