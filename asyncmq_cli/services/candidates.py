@@ -185,12 +185,20 @@ def _repeatables(search: _Search) -> None:
             search.found[name] = _task_of(member.definition) + (" (paused)" if member.paused else "")
 
 
+def _queues_meant(search: _Search) -> Iterator[str]:
+    """The queue that was named, else all."""
+    request = search.request
+    if request.queue is not None:
+        yield request.queue
+        return
+    for names in [request.queues] if request.queues is not None else search.reader.queues(""):
+        yield from sorted(names)
+
+
 def _groups(search: _Search) -> None:
     from asyncmq_cli.services.jobs.failure_groups import grouped
 
-    if search.request.queue is None:
-        return
-    dead = search.reader.dead_jobs(search.request.queue)
+    dead = (job for queue in _queues_meant(search) for job in search.reader.dead_jobs(queue))
     for group in grouped(search.in_time(dead))[2]:
         if group.id is not None and group.id.startswith(search.request.prefix):
             kind = f"{group.type.rpartition('.')[2]}: " if group.type else ""
@@ -199,14 +207,15 @@ def _groups(search: _Search) -> None:
 
 def _tasks(search: _Search) -> None:
     """The tasks of definitions; elsewhere also those of a sample of jobs."""
-    queue = search.request.queue
-    if queue is None:
+    request = search.request
+    if request.command[:1] == ("repeatables",) and request.queue is None:
         return
-    names = [_task_of(member.definition or {}) for member in search.reader.definitions(queue)]
-    if search.request.command[:1] != ("repeatables",):
-        names += [job.task_id or "" for job in search.reader.sample(queue, _SAMPLE)]
-    start = search.request.prefix
-    search.found.update(dict.fromkeys((name for name in names if name and name.startswith(start)), ""))
+    for queue in search.in_time(_queues_meant(search)):
+        names = [_task_of(member.definition or {}) for member in search.reader.definitions(queue)]
+        if request.command[:1] != ("repeatables",):
+            names += [job.task_id or "" for job in search.reader.sample(queue, _SAMPLE)]
+        search.found.update(dict.fromkeys((name for name in names if name.startswith(request.prefix)), ""))
+    search.found.pop("", None)
 
 
 def _edits(search: _Search) -> None:

@@ -147,6 +147,10 @@ def test_repeatables_groups_and_tasks(tell: Tell, mail: None, cli: Run) -> None:
     assert tell("dlq", "retry", "mail", "--group", group[:3]) == [group]
     assert tell("jobs", "list", "mail", "--task", "") == ["app.send", "app.tick"]
     assert tell("repeatables", "add", "mail", "--task", "") == ["app.tick"]
+    # Without a queue, those of all.
+    assert tell("dlq", "retry", "--group", group[:3]) == [group]
+    assert tell("tasks", "show", "") == tell("jobs", "list", "--task", "") == ["app.send", "app.tick"]
+    assert tell("tasks", "show", "app.t") == ["app.tick"]
 
 
 def test_what_looks_like_an_option_is_offered_only_where_it_is_none(tell: Tell, client: redis.Redis) -> None:
