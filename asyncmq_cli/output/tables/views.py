@@ -348,11 +348,25 @@ def repeatables(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
     shown = shown_text(show_secrets)
     return (
         Column("ID", lambda row: row.id, "id", short=short_repeatable_id),
-        Column("QUEUE", lambda row: row.queue, "name"),
-        Column("TASK", lambda row: shown(row.get("task_id") or row.get("name")), "path", ample=15),
+        Column("QUEUE", lambda row: row.queue, "name", ample=14, worth=1),
+        Column(
+            "TASK",
+            lambda row: shown(row.get("task_id") or row.get("name")),
+            "path",
+            ample=22,
+            least=15,
+            worth=1,
+        ),
         Column("SCHEDULE", lambda row: shown(schedule(row)), ample=15, least=15),
-        Column("NEXT RUN", lambda row: None if row.paused else row.next_run, "time"),
-        Column("STATE", repeatable_state, "state"),
+        Column(
+            "NEXT RUN",
+            lambda row: None if row.paused else row.next_run,
+            "time",
+            # On a narrow terminal this is all that says so.
+            for_row=lambda row: "paused" if row.paused else row.next_run,
+            alarm=lambda row: not row.paused and row.overdue,
+        ),
+        Column("STATE", repeatable_state, "state", wide=True),
         Column("ARGUMENTS", arguments(show_secrets=show_secrets), ample=12, least=8, worth=-1),
     )
 

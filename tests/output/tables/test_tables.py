@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from asyncmq_cli.models.changes import AuditEvent, AuditRun
 from asyncmq_cli.models.failures import FailureGroup, FailureGroups
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
@@ -300,3 +301,31 @@ def test_whatever_a_job_holds_its_row_can_be_drawn(record: dict[str, Any], state
     lines = drawn([job], columns, 100)
     assert len(lines) == 2 and lines[1].startswith("id-1")
     assert tab_separated(job, columns).count("\t") == len(columns) - 1
+
+
+@pytest.mark.parametrize(
+    ("since", "last", "time"),
+    [
+        (4000.0, 4030.0, 4030.0),
+        (4000.0, 4900.0, "01:06–01:21"),
+        (4000.0 - 10 * 86_400, 4900.0 - 10 * 86_400, "12-22 01:06–01:21"),
+    ],
+)
+def test_a_run_of_audit_events_shows_the_time_from_its_first_to_its_last(
+    since: float, last: float, time: float | str
+) -> None:
+    newest = AuditEvent(
+        last, "dlq.retry", "dlq.bulk", "success", "mail", "1", "ann", {"reason": "back"}, None
+    )
+    cells = {
+        column.title: column.for_people(AuditRun(newest, 165, since))
+        for column in views.audit_runs(5000.0, utc=True)
+    }
+    assert cells["TIME"] == time
+    assert (cells["ACTION"], cells["JOB"], cells["DETAILS"]) == ("dlq.retry ×165", None, None)
+    (alone,) = [
+        column.for_people(AuditRun(newest, 1, last))
+        for column in views.audit_runs(5000.0, utc=True)
+        if column.title == "DETAILS"
+    ]
+    assert alone is None, "the reason stands under WHY"
