@@ -119,7 +119,7 @@ def test_many_are_added_from_standard_input(client: redis.Redis, run: Run) -> No
     [
         ('{"args": []}', "line 2: which task? give --task; nothing was added"),
         ('{"task": "a", "colour": 1}', "line 2: unknown key 'colour'; nothing was added"),
-        ('{"task": "a", "args": {}}', "line 2: 'args' is of the wrong type; nothing was added"),
+        ('{"task": "a", "args": {}}', "line 2: 'args' has the wrong type; nothing was added"),
         ('{"task": "a", "delay": "soon"}', "line 2: 'soon' is not a duration; nothing was added"),
         ("[]", "line 2: not a JSON object; nothing was added"),
         ("{", "line 2: not JSON; nothing was added"),

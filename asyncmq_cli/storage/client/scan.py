@@ -119,12 +119,12 @@ def zset_members(
         asked = time.monotonic()
         found: list[tuple[bytes, float]] = []
         try:
-            with pace.smaller():
+            with pace.smaller(), at_most(several()):
                 cursor, found = typed(
                     key, client.zscan, key, cursor=cursor or 0, match=match, count=pace.count
                 )
         except ReplyTooLarge:
-            yield from member_by_member(client, key)
+            yield from by_score(client, key)
             return
         if match is not None:
             # Members that do not match are not seen, so the time taken is the only measure of their size.
@@ -136,24 +136,34 @@ def zset_members(
             yield found
 
 
-def member_by_member(client: redis.Redis, key: bytes) -> Iterator[list[tuple[bytes, float]]]:
-    """All members of a sorted set, by score, for one whose members are so large that one step of ZSCAN, which
-    may be several members, is too much. A member that stays comes at least once, but for one that shares its
+def by_score(client: redis.Redis, key: bytes) -> Iterator[list[tuple[bytes, float]]]:
+    """All members of a sorted set, in its order, for one whose members are so large that one step of ZSCAN,
+    with Valkey several members, is too much. A member that stays comes at least once, unless it shares its
     score with another that comes while one before them goes."""
+    pace = Pace(start=1)
     start, seen, of_score = -math.inf, 0, 0
     while True:
         if seen:
             # What was seen of this score may be gone by now.
             left = int(typed(key, client.zcount, key, start, start))
             seen, of_score = max(0, seen - max(0, of_score - left)), left
-        found = typed(key, client.zrangebyscore, key, start, "+inf", start=seen, num=1, withscores=True)
+        found: list[tuple[bytes, float]] | None = None
+        with pace.smaller():
+            found = typed(
+                key, client.zrangebyscore, key, start, "+inf", start=seen, num=pace.count, withscores=True
+            )
+        if found is None:
+            continue
         if not found:
             return
-        ((_, score),) = found
-        if score != start or not of_score:
-            start, seen = score, 0
-            of_score = int(typed(key, client.zcount, key, score, score))
-        seen += 1
+        pace.learn(len(found), sum(len(member) for member, _ in found))
+        last = found[-1][1]
+        same = sum(score == last for _, score in found)
+        if last == start and of_score:
+            seen += same
+        else:
+            start, seen = last, same
+            of_score = int(typed(key, client.zcount, key, last, last))
         yield found
 
 

@@ -92,7 +92,7 @@ def scanned(client: redis.Redis, keys: QueueKeys, place: str) -> Iterator[Piece]
         connection.send(pack_scan(b"ZSCAN", key, b"0", pace.count))
         while cursor != b"0":
             try:
-                cursor, found = connection.receive(most=pace.most)
+                cursor, found = connection.receive(most=several())
             except ReplyTooLarge:
                 if pace.count == 1:
                     break
@@ -108,7 +108,7 @@ def scanned(client: redis.Redis, keys: QueueKeys, place: str) -> Iterator[Piece]
                 yield _of_pairs(place, members, list(map(float, found[1::2])))
         else:
             return
-    for pairs in scan.member_by_member(client, key):
+    for pairs in scan.by_score(client, key):
         yield _of_pairs(place, [member for member, _ in pairs], [score for _, score in pairs])
 
 

@@ -54,14 +54,14 @@ def test_large_records_and_results_of_a_page_are_asked_for_in_parts(client: redi
 
 
 @pytest.mark.parametrize("going", [True, False])
-def test_members_are_read_one_by_one_while_others_go(going: bool, client: redis.Redis) -> None:
+def test_members_are_read_by_score_while_others_go(going: bool, client: redis.Redis) -> None:
     scores = {name.encode(): 5 if 5 <= number < 15 else number for number, name in enumerate(NAMES)}
     client.zadd(KEYS.waiting, scores)
     found = []
-    for piece in scan.member_by_member(client, KEYS.waiting):
+    for piece in scan.by_score(client, KEYS.waiting):
         found += [member for member, _ in piece]
         if going:
-            client.zrem(KEYS.waiting, found[-1])
+            client.zrem(KEYS.waiting, *(member for member, _ in piece))
     assert found == list(scores)
 
 
