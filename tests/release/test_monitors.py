@@ -4,7 +4,9 @@ nagios4-core and icinga2-bin. The test of one that is not on PATH is skipped."""
 from __future__ import annotations
 
 import getpass
+import grp
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -123,7 +125,9 @@ def test_icinga_takes_the_command_and_makes_a_service_of_it(tmp_path: Path) -> N
     host = 'object Host "redis" { check_command = "dummy", vars.asyncmq_redis_url = "redis://redis:6379/0" }'
     included = f'include <itl>\nconst NodeName = "here"\ninclude "{CONTRIB}/icinga/asyncmq.conf"\n'
     (tmp_path / "main.conf").write_text(included + host.replace(", ", "\n") + "\n")
-    us = [f"--define={name}={getpass.getuser()}" for name in ("RunAsUser", "RunAsGroup")]
+    group = grp.getgrgid(os.getgid()).gr_name
+    defined = {"RunAsUser": getpass.getuser(), "RunAsGroup": group, "CacheDir": tmp_path, "DataDir": tmp_path}
+    us = [f"--define={name}={value}" for name, value in defined.items()]
     words = ["icinga2", "daemon", "--validate", *us, "--config", tmp_path / "main.conf"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "Instantiated 1 Service." in done.stdout, done.stdout
