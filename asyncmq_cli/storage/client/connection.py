@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import logging
 import subprocess
@@ -222,7 +223,7 @@ def _of_command(words: tuple[str, ...]) -> str:
 
 
 def _whole(data: bytes, what: str) -> str:
-    line = data.removesuffix(b"\n").removesuffix(b"\r")
+    line = data.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").removesuffix(b"\r")
     if not line:
         raise UsageProblem(f"{what} is empty")
     if b"\n" in line:

@@ -20,7 +20,8 @@ def listed(url: str, **env: str) -> Result:
 
 def test_the_password_is_read_from_a_file_or_a_program(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
-    secret.write_text(f"{PASSWORD}\n")
+    # As editors on Windows write it.
+    secret.write_bytes(b"\xef\xbb\xbf" + f"{PASSWORD}\r\n".encode())
     with PrivateRedis(extra=("--requirepass", PASSWORD)) as server:
         assert listed(server.url).code == 3
         for env in (
