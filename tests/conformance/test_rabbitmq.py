@@ -15,6 +15,7 @@ from asyncmq.stores.rabbitmq import RabbitMQJobStore
 
 from asyncmq_cli.demo.server import PrivateRedis
 from tests.conftest import Run
+from tests.faults import scale
 from tests.support import library
 
 
@@ -74,9 +75,23 @@ CHANGING = [
     ["doctor", "--repair", "--yes"],
     ["repeatables", "add", "mail", "--task", "app.x", "--every", "60s"],
     ["repeatables", "pause", "ticks", "--task", "app.tick"],
+    ["tasks", "list", "mail"],
+    ["jobs", "follow", "mail", "w"],
+    ["wait", "mail"],
+    ["queues", "drain", "mail", "--yes"],
+    ["queues", "clean", "mail", "--state", "completed", "--older-than", "0", "--yes"],
+    ["queues", "obliterate", "mail", "--yes"],
+    ["queues", "forget", "mail"],
+    ["jobs", "add", "mail", "--task", "app.x", "--yes"],
+    ["jobs", "edit", "mail", "w", "--set", "args[0]=7", "--yes"],
+    ["jobs", "requeue", "mail", "w", "--force", "--yes"],
+    ["jobs", "run-now", "mail", "d", "--yes"],
+    ["jobs", "rerun", "mail", "c", "--yes"],
+    ["workers", "forget", "w1", "--queue", "mail", "--force", "--yes"],
 ]
 
 
+@pytest.mark.extended(first=14)
 @pytest.mark.parametrize("args", [*READING, *CHANGING], ids=" ".join)
 def test_it_is_named_and_nothing_is_changed(args: list[str], rabbit: redis.Redis, cli: Run) -> None:
     before = library.dump(rabbit)
@@ -87,6 +102,7 @@ def test_it_is_named_and_nothing_is_changed(args: list[str], rabbit: redis.Redis
         assert "of AsyncMQ's RabbitMQ backend" in result.stderr + result.stdout, result
     after = {key: value for key, value in library.dump(rabbit).items() if not key.startswith(b"asyncmq-cli:")}
     assert after == before
+    scale.record("Another kind of server", rabbit, commands=1)
 
 
 def test_the_code_says_it(rabbit: redis.Redis, cli: Run) -> None:

@@ -37,6 +37,9 @@ SECTIONS = {
         have one right taken away, that hang, lie, speak another protocol or die, connections cut or
         dead at points all over each conversation, and certificates that cannot be trusted: one clear
         line, exit status 3, nothing half done. `commands` counts the commands that met one.""",
+    "Another kind of server": """
+        Every command against a node of a Redis Cluster, a Sentinel, and queues of AsyncMQ's RabbitMQ
+        backend: what it is was named, nothing was listed as if it were whole, nothing was changed.""",
     "A full Redis": """
         Every change that frees memory or keeps more from coming, on a Redis beyond `maxmemory`, with the
         script known to it and not: it was made, with its event.""",

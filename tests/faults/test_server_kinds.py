@@ -12,6 +12,7 @@ import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.storage.client.server_kind import replica_doubt
+from tests.faults import scale
 from tests.faults.fakes import Proxy
 from tests.faults.support import CHANGES, READERS, Keyspace, Tool, assert_refused
 from tests.faults.troubles import free_port, wait_for
@@ -20,6 +21,8 @@ LOOKS = {
     name: READERS[name] for name in ("queues list", "jobs list", "overview", "check", "metrics prometheus")
 }
 COMMANDS = {**LOOKS, "pause": CHANGES["pause"], "retry all": CHANGES["retry all"]}
+if scale.WHOLE:
+    COMMANDS = {**READERS, **CHANGES}
 
 
 def port_with_a_bus() -> int:
@@ -41,6 +44,7 @@ def test_a_node_of_a_cluster_is_refused(binary: Path, tool: Tool) -> None:
         admin.execute_command("ACL", "SETUSER", "narrow", "on", "nopass", "~*", "-@all", "+scan")
         for args in COMMANDS.values():
             assert_refused(args, tool(node.url, *args), "redis_cluster", "a node of a Redis Cluster")
+        scale.record("Another kind of server", admin, commands=len(COMMANDS))
         # What it says of itself needs no right.
         narrow = node.url.replace("unix://", "unix://narrow:any@")
         args = READERS["queues list"]
@@ -69,6 +73,7 @@ def test_a_sentinel_is_refused(sentinel: str, tool: Tool) -> None:
     for args in COMMANDS.values():
         result = tool(sentinel, *args)
         assert_refused(args, result, "redis_sentinel", "a Redis Sentinel, which holds no queues")
+    scale.record("Another kind of server", commands=len(COMMANDS))
     assert "SENTINEL MASTERS" in tool(sentinel, "queues", "list").stderr
 
 
