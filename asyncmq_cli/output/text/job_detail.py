@@ -153,6 +153,8 @@ def _state(job: Job, now: float, changed: Sequence[float] = ()) -> str:
         return f"{job.status} {duration(now - job.dead_at)} ago{lived}"
     if job.status == "waiting":
         return f"waiting{_waited(job, now, changed)}"
+    if job.status == "delayed" and job.delay_until is not None:
+        return f"delayed, due {relative(job.delay_until, now)}"
     return job.status
 
 
@@ -275,7 +277,7 @@ def _times(job: Job, now: float) -> list[tuple[str, Any]]:
     moments = (
         ("Created", job.created_at),
         ("Runs", as_number(job.run_at)),
-        ("Delayed until", job.delay_until),
+        ("Due", job.delay_until),
         ("Active since", as_number(job.get("active_since")) if job.status == "active" else None),
         ("Last attempt", attempt),
         ("Dead since", job.dead_at),

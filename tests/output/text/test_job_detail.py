@@ -120,6 +120,7 @@ def test_paths_are_relative_to_the_project_or_to_site_packages() -> None:
         ("active", {"active_since": "soon"}, None, "active"),
         ("waiting", {"created_at": 970.0, "delay_until": 990.0}, None, "waiting for 10s"),
         ("completed", {"created_at": 970.0}, None, "completed"),
+        ("delayed", {"delay_until": 1120.0}, None, "delayed, due in 2m"),
     ],
 )
 def test_the_state_says_for_how_long(
