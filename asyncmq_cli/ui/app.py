@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+import threading
 import traceback
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +19,7 @@ from textual.binding import Binding
 from asyncmq_cli.errors import AdminError
 from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.terminal.keyboard import leads_session
+from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.services.monitoring.poller import Outage, Poller
 from asyncmq_cli.services.monitoring.rates import LongTrend
 from asyncmq_cli.system import signals
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 
 EVERY = 2.0
 """Seconds between two reads of all queues, as with --watch."""
+_SLOW = 0.5
+"""Seconds after which one is told why there is no picture yet."""
 _PAST = 1800.0
 """Seconds of history with which the trends begin."""
 
@@ -281,7 +286,8 @@ def opened(session: Session, every: float = EVERY) -> OperatorApp:
 def run(session: Session, every: float) -> None:
     """Show the screen until the user leaves it; all queues are read `every` so many seconds. Raises what
     `opened` raises, any AdminError that waiting cannot mend, and signals.Ended."""
-    app = opened(session, every)
+    with said_if_slow(f"reading the queues of {session.config.shown_url} …"):
+        app = opened(session, every)
     before: dict[int, Any] = {number: signal.getsignal(number) for number in signals.ENDING}
     signals.must_clean_up(True)
     try:
@@ -297,6 +303,29 @@ def run(session: Session, every: float) -> None:
         raise reported(app.error)
     if app.ended_by is not None:
         raise signals.Ended(app.ended_by)
+
+
+@contextmanager
+def said_if_slow(text: str) -> Iterator[None]:
+    """Show a line on the terminal while something takes long; it is gone afterwards."""
+    written = threading.Event()
+
+    def say() -> None:
+        sys.stderr.write(escape(text))
+        sys.stderr.flush()
+        written.set()
+
+    timer = threading.Timer(_SLOW, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if written.is_set():
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
 
 
 def reported(error: Exception) -> Exception:

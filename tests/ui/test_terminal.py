@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -64,6 +65,19 @@ def test_the_terminal_is_given_back(
         assert terminal.end() == status
         assert terminal.is_given_back and terminal.echoes
         assert written_after(terminal) == ""
+
+
+def test_a_first_look_that_takes_long_says_so(server: PrivateRedis, production: redis.Redis) -> None:
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        with LiveTerminal("ui", "--timeout", "60", url=server.url) as terminal:
+            terminal.shows("reading the queues of unix://")
+            os.kill(server.pid, signal.SIGCONT)
+            terminal.until(lambda text: "> imports" in text and "reading" not in text)
+            terminal.press("q")
+            assert terminal.end() == 0
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 def test_a_fault_of_the_program_is_one_line_on_a_terminal_that_is_given_back(

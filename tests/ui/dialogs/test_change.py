@@ -40,8 +40,8 @@ def test_what_is_refused_is_said_and_nothing_is_changed(server: PrivateRedis, to
         await stage.press("t")
         await stage.sees("There is nothing to retry", "refused: job 'row-0' is waiting, not failed")
         await stage.press("enter")
-        await stage.press("p")
-        await stage.sees("there is nothing to pause here")
+        await stage.press("a")
+        await stage.sees("there is nothing to add here")
 
     play(server.url, story)
     assert events(town) == []
