@@ -17,46 +17,49 @@ from typing import Any
 SECTIONS = {
     "The tool killed": """
         Bulk retry, remove (with a backup), cancel and requeue of 10,000 jobs, a restore, a repair by
-        the doctor, and changes of definitions, SIGKILLed at random moments and run again until done.
+        the doctor and changes of definitions were SIGKILLed at random moments and run again until done.
         After each kill every job was in exactly one place, each change had exactly one success event
-        and each success event its change; all that was removed was in a backup.""",
+        and each success event its change, and everything removed was in a backup.""",
     "Whole queues and edits": """
-        `queues obliterate` and `queues clean` with a backup, SIGKILLed a hundred times each, and `jobs edit`
-        and `jobs retry --set`, fifty times each. After each kill the audit trail and the backups told of all
-        that was gone, each job was edited whole or not at all, and in the end all was taken back, byte for
-        byte.""",
+        `queues obliterate` and `queues clean` with a backup were SIGKILLed a hundred times each, `jobs
+        edit` and `jobs retry --set` fifty times each. After each kill the audit trail and the backups
+        accounted for everything that was gone, each job was edited completely or not at all, and in the
+        end everything was restored, byte for byte.""",
     "Redis killed": """
         The same with Redis SIGKILLed (append-only, `appendfsync always`) and started again: nothing
         that had been reported as done was lost.""",
     "The line cut": """
-        The connection to Redis cut after any byte, in either direction: a change whose reply was lost
-        was looked up in the audit trail, none was reported as failed, and the same command run again
-        did the rest.""",
+        The connection to Redis was cut after any byte, in either direction. A change whose reply was
+        lost was looked up in the audit trail, none was reported as failed, and running the same command
+        again did the rest.""",
     "A bad server": """
-        Servers that refuse (each error that Redis has, real where a server can be brought to it), that
-        have one right taken away, that hang, lie, speak another protocol or die, connections cut or
-        dead at points all over each conversation, and certificates that cannot be trusted: one clear
-        line, exit status 3, nothing half done. `commands` counts the commands that met one.""",
+        Servers that refuse (with each error that Redis has, a real one where possible), that have one
+        right taken away, that hang, lie, speak another protocol or die; connections cut or dead at
+        points all over each conversation; and certificates that cannot be trusted. Each command printed
+        one clear error, exited with 3 and left nothing half done. `commands` counts the commands that
+        met such a server.""",
     "Another kind of server": """
         Every command against a node of a Redis Cluster, a Sentinel, and queues of AsyncMQ's RabbitMQ
-        backend: what it is was named, nothing was listed as if it were whole, nothing was changed.""",
+        backend: the error named the kind of server, no partial list was printed as a whole one, and
+        nothing was changed.""",
     "A full Redis": """
-        Every change that frees memory or keeps more from coming, on a Redis beyond `maxmemory`, with the
-        script known to it and not: it was made, with its event.""",
+        Every change that frees memory or stops new jobs, on a Redis beyond `maxmemory`, with its script
+        loaded or not: it was made, with its event.""",
     "Streams": """
-        Every command with standard input, output or error closed or full: the status that it has with
-        pipes, or that of output which cannot be written, and no traceback.""",
+        Every command with standard input, output or error closed or full: the exit status was the one
+        with pipes, or the one for output that cannot be written, and there was no traceback.""",
     "Signals": """
         SIGINT, SIGTERM, SIGHUP and SIGQUIT at random moments of each kind of bulk change, and of
-        commands that only look and go on until they are ended: what was made was reported, to the job,
-        and agreed with the audit trail; the exit status was 128 and the signal's number.""",
+        commands that only read and run until they are ended: every change made was reported, job by
+        job, and agreed with the audit trail; the exit status was 128 plus the signal's number.""",
     "Clocks": """
         Real workers with clocks from 40 s to 11 days ahead or behind, each running jobs: all were
-        healthy, the difference was named, `check` was content, and no repair took a job from them.""",
+        healthy, the difference was named, `check` reported no problem, and no repair took a job from
+        them.""",
     "Rights withdrawn": """
-        Each command that a change uses, and each pattern of keys, taken away from the user by itself
-        between the last question and the script, for every script on every server: the whole change was
-        made with its event, or nothing was, and the missing right was named with exit status 3.""",
+        Each command that a change uses, and each pattern of keys, was taken away from the user between
+        the last check and the script, for every script on every server: either the whole change was
+        made with its event, or nothing was, and the error named the missing right with exit status 3.""",
     "Races": """
         Eight processes of the tool and four workers of the library on one queue, doing random things:
         no job lost, none run twice by the tool, no event without its change. `executions` counts the
@@ -76,11 +79,11 @@ SECTIONS = {
         password were shown, and none led to another host than the one meant.""",
     "Values of options": """
         Some ninety hostile values (ends of the calendar, numbers beyond every type, bytes that are not
-        UTF-8, deep JSON, odd schedules) behind each option of each command, which the program itself
-        names: each ended in an answer or in wrong usage.""",
+        UTF-8, deep JSON, odd schedules) after each option of each command, as the program lists them:
+        each ended in an answer or in a usage error.""",
     "Fuzzed codec": """
-        Mutated texts, decoded as Python's `json` decodes them or refused as it refuses them; none but a
-        backup's own line is taken for one.""",
+        Mutated texts were decoded or refused exactly as Python's `json` does; only a backup's own lines
+        were accepted as lines of a backup.""",
 }
 _WIDTH = 118
 
