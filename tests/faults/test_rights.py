@@ -238,7 +238,7 @@ def test_a_change_to_keys_that_the_user_may_not_touch_is_not_begun(
             assert {event["status"] for event in guarded.keyspace.new_events} == {"success"}
         else:
             assert_refused(args, result, "redis_permission", "key")
-        guarded.keyspace.assert_untouched()
+            guarded.keyspace.assert_untouched()
 
 
 def test_an_attempt_that_cannot_be_recorded_is_told_as_the_missing_right(
