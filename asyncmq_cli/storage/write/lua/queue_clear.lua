@@ -5,7 +5,7 @@
 -- ARGV  1 name of the collection in the table of types       2 audit maxlen   3 audit event
 --       then a list: each element and, after it, its score in a sorted set, its value in a hash, '' in a set;
 --       of a string, when it goes by itself, in epoch milliseconds ('' if never), and its value.
---       Nothing to delete is recorded all the same
+--       An empty list is recorded as well
 --
 -- Returns {1}      done
 --         {-1}     an element has gone or changed
