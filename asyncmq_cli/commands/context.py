@@ -42,7 +42,7 @@ def list_(session: Session) -> None:
     """
     from asyncmq_cli.output.tables import contexts
 
-    file = config_file.read(os.environ)
+    file = _read(session)
     chosen = place.chosen_context(session.flags, os.environ, file)
     rows = [_row(name, file, in_use=chosen is not None and chosen.name == name) for name in file.contexts]
     if session.out.for_programs:
@@ -52,6 +52,13 @@ def list_(session: Session) -> None:
         session.out.rows(rows, contexts.CONTEXTS, now=0.0)
     elif session.out.for_people:
         session.out.remark("note", f"there are none; a context is a table [context.NAME] in {file.path}")
+
+
+def _read(session: Session) -> config_file.ConfigFile:
+    file = config_file.read(os.environ)
+    for warning in file.warnings:
+        session.out.remark("warning", warning)
+    return file
 
 
 def _row(name: str, file: config_file.ConfigFile, *, in_use: bool) -> ContextRow:
@@ -77,6 +84,8 @@ def show(session: Session, name: CurrentContextArg = None) -> None:
 
     flags = session.flags if name is None else {**session.flags, "context": name}
     found = configuration.resolve(flags)
+    for warning in found.warnings:
+        session.out.remark("warning", warning)
     rows = list(_settings(found))
     if session.out.for_programs:
         session.out.document(contexts.shown(found.context, rows))
@@ -119,7 +128,7 @@ def use(
     """
     if (name is None) is not none:
         raise UsageProblem("give the name of a context, or --none", hint="'asyncmq context list' lists them")
-    config_file.use(config_file.read(os.environ), name)
+    config_file.use(_read(session), name)
     if session.out.for_programs:
         session.out.document({"context": name})
     elif session.out.for_people:

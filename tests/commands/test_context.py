@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
+from tests.conftest import Run
 from tests.support.operator import Operator, dead_jobs
 
 
@@ -49,6 +50,15 @@ def test_nothing_of_it_needs_redis_and_no_secret_is_printed(operator: Operator) 
         assert (result.code, result.stderr) == (0, ""), result
         assert "hidden" not in result.stdout and "s3cret" not in result.stdout
     assert "printed by 'echo'" in operator("context", "show", "prod").stdout
+
+
+def test_a_file_that_cannot_be_read_is_named_and_not_taken_for_one_without_contexts(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "asyncmq" / "config.toml").mkdir(parents=True)
+    for args in (("context", "list"), ("context", "show"), ("queues", "list")):
+        result = run(*args, env={"XDG_CONFIG_HOME": str(tmp_path)})
+        assert result.code == 0 and result.stderr.count("the configuration file is ignored") == 1, result
 
 
 def test_a_wrong_name_is_wrong_usage_with_the_nearest(operator: Operator) -> None:
