@@ -28,7 +28,7 @@ from asyncmq_cli.output.text.prometheus import exporter_registry
 from tests.conftest import environment
 from tests.release.checkers import check, find
 from tests.release.containerfile import stages
-from tests.support import library
+from tests.support import forked, library
 from tools import commandtree, grafana
 
 ROOT = Path(__file__).parents[2]
@@ -274,10 +274,7 @@ def test_the_action_waits_and_checks(server: PrivateRedis, client: redis.Redis, 
     assert not any("${{" in step["run"] for step in steps), "an input is never text of a script"
     jobs = [("completed", library.job("c")), ("failed", library.job("f"))]
     library.with_backend(server.url, lambda opened: library.fill(opened, "a b", jobs))
-    program = tmp_path / "asyncmq-cli"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m asyncmq_cli "$@"\n')
-    program.chmod(0o755)
-
+    forked.client(tmp_path / "asyncmq-cli", "-m", "asyncmq_cli")
     waiting, checking = steps
 
     def run(step: dict[str, Any], **inputs: str) -> int:
