@@ -16,7 +16,7 @@ from tests.support import library
 ROW = [
     *("name", "paused", "waiting", "active", "delayed", "failed", "completed", "expired", "cancelled"),
     *("waiting_children", "dlq", "repeatables", "workers", "oldest_waiting_seconds", "problem"),
-    *("states_age_seconds", "empty", "due", "state"),
+    *("states_age_seconds", "empty", "due", "pause_seconds_left", "state"),
 ]
 JOB = [
     *("id", "task_id", "status", "created_at", "run_at", "delay_until", "time", "priority", "retries"),
@@ -139,7 +139,7 @@ def test_dead_letters(cli: Run) -> None:
 
 def test_a_shown_job_and_why_it_failed(cli: Run) -> None:
     shown = cli("jobs", "show", "mail", "bad", "--json").json
-    assert keys(shown) == [*JOB, "result", "error", *FAMILY]
+    assert keys(shown) == [*JOB, "result", "error", *FAMILY, "changes"]
     error = shown["error"]
     assert keys(error) == ERROR
     assert error["type"] == "app.errors.DeliveryError"
