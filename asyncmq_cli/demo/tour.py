@@ -31,14 +31,14 @@ def tour(environ: Mapping[str, str]) -> int:
     """Show the tour on standard output; the exit status is that of the step that failed, or 0. `environ`
     names the Redis. Raises OutputClosed where its reader has seen enough."""
     try:
-        _remark("A private Redis with real AsyncMQ workers, both gone when this ends. What is wrong there?")
+        _remark("A private Redis with real AsyncMQ workers, gone in a minute. What is wrong?")
         _step(environ, "overview")
         _remark("Jobs have died. Why?")
         _step(environ, "dlq", "groups", _QUEUE)
         cause = _cause_that_has_passed(environ)
         _remark("One of them, with its error and what caused it.")
         _step(environ, "jobs", "show", _QUEUE, cause["sample_job_id"])
-        _remark("The mail host answers again: retry what died of that, and nothing else. It leaves a record.")
+        _remark("The mail host answers again: retry what died of that, and nothing else.")
         why = ("--reason", "mail server is back")
         _step(environ, "dlq", "retry", _QUEUE, "--group", cause["id"][:6], *why, "--wait", "--yes", gap=False)
         _step(environ, "audit", "--limit", "3")
