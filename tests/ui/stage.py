@@ -16,6 +16,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from textual import events
 from textual.pilot import Pilot
+from textual.widgets import Button
 
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.ui.app import OperatorApp, opened
@@ -101,8 +102,14 @@ class Stage:
         """Press each key once the one before has been dealt with. The pilot's own `press` waits until the
         process is idle, which takes ten times as long."""
         for key in keys:
+            await self.until(self._takes_keys)
             self.app.simulate_key(key)
             await self.settle()
+
+    def _takes_keys(self) -> bool:
+        """A button that shows a press of a moment ago takes no other."""
+        focused = self.app.screen.focused
+        return not (isinstance(focused, Button) and focused.has_class("-active"))
 
     async def click(self, text: str) -> None:
         """Click on what is on the screen; once more where that has only chosen the row."""
