@@ -173,9 +173,15 @@ def _overlay(data: dict[str, Any], raw: RawJob) -> tuple[str | None, bool]:
     return problem, is_strict
 
 
+_LONGEST_TEXT = 1024 * 1024
+
+
 def _overlaid_text(raw: RawJob, before: Mapping[str, Any], after: Mapping[str, Any]) -> bytes | None:
     """The text of the record `before`, changed as `_overlay` did; None where that would take an encoder."""
     if raw.text is None or len(after) != len(before) or (raw.state == "active" and raw.claim is not None):
+        return None
+    if len(raw.text) > _LONGEST_TEXT:
+        # It would be in memory twice.
         return None
     changed: dict[str, tuple[Any, bytes]] = {}
     if raw.state is not None and raw.state != before.get("status"):
