@@ -226,7 +226,7 @@ def test_a_run_in_which_too_many_fail_again_is_an_error(
     assert len(library.events(client)) == report["succeeded"]
 
 
-@pytest.mark.extended(first=2)
+@pytest.mark.extended(first=1)
 @pytest.mark.parametrize(
     ("number", "code"),
     [

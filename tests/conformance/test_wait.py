@@ -187,6 +187,7 @@ def test_a_job_that_is_removed_meanwhile_has_vanished(
     assert cli("jobs", "remove", QUEUE, "c", "--yes").code == 0
     result = waiting.result()
     assert (result.code, result.json["jobs"]) == (1, [{"id": "c", "state": "vanished"}])
+    assert "audit list --queue mail" in result.stderr
 
 
 def test_the_time_is_over(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:

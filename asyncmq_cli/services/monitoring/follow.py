@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.errors import JobNotFound, WaitFailed, WaitTimeout, command_line
+from asyncmq_cli.errors import JobNotFound, WaitFailed, WaitTimeout
 from asyncmq_cli.models.values import ENDED_STATES, chunked
 from asyncmq_cli.models.waits import StateChange
-from asyncmq_cli.services.monitoring.wait import VANISHED
+from asyncmq_cli.services.monitoring.wait import VANISHED, why_not_completed
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
@@ -102,10 +102,11 @@ def _has_ended(status: str) -> bool:
 def _unsuccessful(failed: Sequence[tuple[tuple[str, str], str]], total: int) -> WaitFailed:
     named = ", ".join(f"{job_id} ({status})" for (_, job_id), status in failed[:_NAMED])
     more = f" and {len(failed) - _NAMED:,} more" if len(failed) > _NAMED else ""
-    (queue, job_id), _ = failed[0]
+    (queue, _), _ = failed[0]
+    here = [(job_id, status) for (name, job_id), status in failed if name == queue]
     return WaitFailed(
         "jobs_failed",
         f"{len(failed):,} of {total:,} jobs did not complete: {named}{more}",
-        hint=f"{command_line('jobs', 'show', queue, job_id)} shows why",
+        hint=why_not_completed(queue, here),
         details={"jobs": {job_id: status for (_, job_id), status in failed[:100]}},
     )

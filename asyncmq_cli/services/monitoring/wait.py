@@ -378,6 +378,16 @@ def _unattended(queue: str, ttl: float) -> WaitFailed:
     )
 
 
+def why_not_completed(queue: str, bad: Sequence[tuple[str, str]]) -> str:
+    """The hint where to see why these jobs, each given by its id and state, did not complete. Of those that
+    have vanished only the audit trail can tell."""
+    for job_id, state in bad:
+        if state != VANISHED:
+            return f"{command_line('jobs', 'show', queue, job_id)} shows why"
+    trail = command_line("audit", "list", "--queue", queue)
+    return f"{trail} shows what was removed; Redis may have been flushed"
+
+
 def _unsuccessful(queue: str, goal: Goal) -> WaitFailed | None:
     if not isinstance(goal, JobsGoal) or not goal.unsuccessful:
         return None
@@ -387,7 +397,7 @@ def _unsuccessful(queue: str, goal: Goal) -> WaitFailed | None:
     return WaitFailed(
         "jobs_failed",
         f"{len(bad):,} of {len(goal.jobs):,} jobs in {queue!r} did not complete: {named}{more}",
-        hint=f"{command_line('jobs', 'show', queue, bad[0][0])} shows why",
+        hint=why_not_completed(queue, bad),
         details={"queue": queue, "jobs": dict(bad[:100])},
     )
 
