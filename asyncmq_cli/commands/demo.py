@@ -20,7 +20,8 @@ def demo(
         list[str] | None, argument("[-- COMMAND...]", "An asyncmq command to run in it, after --.")
     ] = None,
     shell: Annotated[
-        bool, typer.Option("--shell", help="Open your shell with ASYNCMQ_REDIS_URL set to the demo.")
+        bool,
+        typer.Option("--shell", help="Open your shell on the demo: its prompt says so, and TAB completes."),
     ] = False,
     ui: Annotated[
         bool, typer.Option("--ui", help="Open the interactive screen, as 'asyncmq ui', on the demo.")
