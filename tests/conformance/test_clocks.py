@@ -105,6 +105,8 @@ def test_a_definition_that_is_due_by_the_server_alone_is_not_overdue(
         assert row["overdue"] is False
 
 
+# The rules have fast tests of their own; here it is seen with real workers.
+@pytest.mark.extended
 def test_the_jobs_of_a_worker_killed_beside_a_living_one_are_named(
     server: PrivateRedis, client: redis.Redis, tmp_path: Path, cli: Run
 ) -> None:

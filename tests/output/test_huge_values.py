@@ -46,12 +46,13 @@ def test_with_full_and_in_a_pipe_nothing_is_cut(server: PrivateRedis, cli: Run) 
 def test_the_arguments_of_a_definition_are_cut_too(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    definition = f'{{"task_id": "app.tick", "every": 60, "args": ["{HUGE}"]}}'
+    long = "y" * 5000
+    definition = f'{{"task_id": "app.tick", "every": 60, "args": ["{long}"]}}'
     client.zadd(f"queue:{QUEUE}:repeatables", {definition: time.time() + 840})
     args = ("repeatables", "show", QUEUE, "--task", "app.tick")
     screen = on_terminal(*args, url=server.url)
     assert "more characters, --full shows them" in screen.text and len(screen.raw) < 3000
-    assert HUGE in cli(*args, "--full", "--color", "always").stdout and HUGE in cli(*args).stdout
+    assert long in cli(*args, "--full", "--color", "always").stdout and long in cli(*args).stdout
     (_, *runs, _, _) = on_terminal("repeatables", "next", "5", url=server.url).lines
     assert len(runs) == 5 and all("…" not in run.split("  ")[1] for run in runs), runs
 
