@@ -363,7 +363,7 @@ def test_names_cannot_break_the_screen(server: PrivateRedis, client: redis.Redis
     enqueue(server, "x" * 300, queue="y" * 300)
     for command in (["overview"], ["queues", "list"]):
         with LiveTerminal(*command, "--watch", "0.2", url=server.url) as terminal:
-            text = terminal.shows("2 queues, 2 jobs", "backlog")
+            text = terminal.shows("2 queues, 2 jobs", "backlog", "done/min")
             assert "\nevil\\x1b[" in text
             assert all(control not in terminal.raw for control in (b"\x1b]0", b"\x07", "\u202e".encode()))
             assert text.splitlines()[-1].startswith("done/min") or text.count("done/min") == 1
