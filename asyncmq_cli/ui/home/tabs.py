@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import counted
@@ -107,15 +107,13 @@ class SchedulesPane(HeldPane["Repeatable"]):
         if not rows:
             return None
         which = [(row.queue, row.id, f"{row.get('task_id')}, {views.schedule(row)}") for row in rows]
-        resumes = all(row.paused for row in rows)
-        change: Any = verb if verb == "remove" else "resume" if resumes else "pause"
-        return lambda session: queues.of_schedules(session, change, which)
+        return lambda session: queues.of_schedules(session, _change_of(verb, rows), which)
 
     def deed(self, verb: str) -> tuple[str, list[str]]:
         rows = [row for row in self.targets() if row.id]
         if verb == "add":
             return "add a schedule", ["repeatables", "add", rows[0].queue if rows else "QUEUE"]
-        change = verb if verb == "remove" else "resume" if all(row.paused for row in rows) else "pause"
+        change = _change_of(verb, rows)
         ids = [row.id for row in rows if row.queue == rows[0].queue]
         what = f"{change} {counted(len(rows), 'schedule')}"
         return what, ["repeatables", change, rows[0].queue, *ids] if rows else []
@@ -141,6 +139,13 @@ class SchedulesPane(HeldPane["Repeatable"]):
 
     def command(self) -> list[str]:
         return ["repeatables", "list"]
+
+
+def _change_of(verb: str, schedules: Sequence[Repeatable]) -> Literal["pause", "resume", "remove"]:
+    """The change that the key makes: the one that pauses resumes where all are paused."""
+    if verb == "remove":
+        return "remove"
+    return "resume" if all(row.paused for row in schedules) else "pause"
 
 
 class AuditPane(RowsPane["AuditEvent"]):
