@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from asyncmq_cli.cli.params import option, whole_number
 from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.jobs import whole_page
-from asyncmq_cli.models.values import chunked, in_parts
+from asyncmq_cli.models.values import chunked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.tables.columns import Column
 
 _USUAL_SIZE, _LARGEST = 20, 1000
-_LINES, _LINES_BYTES = 256, 512 * 1024
 _EVERYWHERE = "--state all searches every state"
 _FILTER = ("q", "task", "job_id", "where", "group", "older_than", "newer_than")
 
@@ -128,27 +127,15 @@ def order_of_all(session: Session, sort: str | None, usual: str = "newest") -> s
 
 
 def print_every(session: Session, scope: QueueScope, state: str | None, jobs: Iterable[Job]) -> None:
-    """Print every job as it is read: an object, a row or an id per line. Objects take the most work: two
-    processes share it where there are many."""
-    from functools import partial
-
+    """Print every job as it is read: an object, a row or an id per line."""
     from asyncmq_cli.output.json import documents
-    from asyncmq_cli.system.second_core import shared
 
-    jobs = session.warning_of_problems(jobs)
-    if session.out.format == "ndjson" and not session.out.is_filtered:
-        dead, secrets = state is None, session.show_secrets
-        work = partial(documents.job_lines, dead=dead, show_secrets=secrets)
-        packed = (documents.packed(job, dead=dead, show_secrets=secrets) for job in jobs)
-        if session.filter.narrows or session.out.stdout_is_terminal:
-            # Each as soon as it is found.
-            session.out.texts(work([one]) for one in packed)
-        else:
-            session.out.texts(shared(work, in_parts(packed, documents.size_of, _LINES, _LINES_BYTES)))
-        return
-    one = documents.dead_job if state is None else documents.job
-    rows, columns = _rows(session, scope.queue, state, jobs)
-    session.listing(rows, columns, list, lambda job: one(job, show_secrets=session.show_secrets))
+    secrets = session.show_secrets
+    one = documents.dead_job_line if state is None else documents.job_line
+    if session.out.format == "ndjson":
+        jobs = (job.whole() for job in jobs)
+    rows, columns = _rows(session, scope.queue, state, session.warning_of_problems(jobs))
+    session.listing(rows, columns, list, lambda job: one(job, show_secrets=secrets))
 
 
 def note_no_match(session: Session, total: int, state: str, others: str | None = _EVERYWHERE) -> None:

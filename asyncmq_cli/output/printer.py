@@ -100,11 +100,6 @@ class Printer:
         """Whether every match is printed, instead of one page."""
         return self.format in ("ndjson", "names", "csv")
 
-    @property
-    def is_filtered(self) -> bool:
-        """Whether a jq program makes something else of the documents."""
-        return self._form.jq is not None
-
     def document(self, document: Any) -> None:
         self._write_all(self._form.pieces(document))
 
@@ -187,10 +182,6 @@ class Printer:
             self._write_all(encode(document) + b"\n" for document in documents)
         else:
             self._write_all(piece for document in documents for piece in self._form.pieces(document))
-
-    def texts(self, texts: Iterable[bytes]) -> None:
-        """What is encoded already."""
-        self._write_all(texts)
 
     def pairs(self, document: Mapping[str, Any]) -> None:
         """The names and values of a document for programs, a pair a line."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
-from asyncmq_cli.output.json.text import encode, prints_unchanged
+from asyncmq_cli.output.json.text import prints_unchanged
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.tables import failure_groups
 from asyncmq_cli.output.text.times import rfc3339
@@ -91,52 +91,23 @@ def dead_job(value: Job, *, show_secrets: bool) -> Document:
     return {**job(value, show_secrets=show_secrets), "failed_at": value.dead_at}
 
 
-Packed = tuple[str, str, str, str | None, float | None, float | None, bytes]
-"""A job of which the text is at hand, as plain values: the record is in the text."""
-
-
-def packed(value: Job, *, dead: bool, show_secrets: bool) -> Packed | bytes:
-    """What `job_lines` takes: mostly all of the work is left to it. Without a text it is the line."""
+def job_line(value: Job, *, show_secrets: bool) -> Document:
+    """As `job`, for `encode` only: a record in which nothing is to be changed is printed byte for byte."""
     value = value.whole()
-    if value.text is None or not value.id.isascii():
-        one = (dead_job if dead else job)(value, show_secrets=show_secrets)
-        return encode(one) + b"\n"
-    return value.queue, value.id, value.status, value.problem, value.due_at, value.dead_at, value.text
-
-
-def size_of(one: Packed | bytes) -> int:
-    """Bytes of text."""
-    return len(one if isinstance(one, bytes) else one[-1])
-
-
-def job_lines(jobs: Iterable[Packed | bytes], *, dead: bool, show_secrets: bool) -> bytes:
-    """The documents of these jobs, a line each. A record in which nothing is to be changed is printed byte
-    for byte."""
-    return b"".join(
-        [one if isinstance(one, bytes) else _line(*one, dead=dead, show_secrets=show_secrets) for one in jobs]
-    )
-
-
-def _line(
-    queue: str,
-    job_id: str,
-    status: str,
-    problem: str | None,
-    due_at: float | None,
-    dead_at: float | None,
-    text: bytes,
-    *,
-    dead: bool,
-    show_secrets: bool,
-) -> bytes:
-    import orjson
-
-    record = orjson.loads(text)
-    value = Job(queue, job_id, status, record, problem, due_at, dead_at)
+    if value.text is None or not prints_unchanged(value.text) or not value.id.isascii():
+        return job(value, show_secrets=show_secrets)
+    record = dict(value.record or {})
     shown = record if show_secrets else redact(record)
-    payload = orjson.Fragment(text) if shown is record and prints_unchanged(text) else shown
-    line = _job(value, shown, payload, show_secrets=show_secrets)
-    return encode({**line, "failed_at": dead_at} if dead else line) + b"\n"
+    if shown is not record:
+        return _job(value, shown, shown, show_secrets=show_secrets)
+    from orjson import Fragment
+
+    return _job(value, record, Fragment(value.text), show_secrets=show_secrets)
+
+
+def dead_job_line(value: Job, *, show_secrets: bool) -> Document:
+    """The same of `dead_job`."""
+    return {**job_line(value, show_secrets=show_secrets), "failed_at": value.dead_at}
 
 
 def group(value: FailureGroup, found: FailureGroups, *, show_secrets: bool) -> Document:
