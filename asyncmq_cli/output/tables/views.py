@@ -195,7 +195,7 @@ def problems() -> tuple[Column[Problem], ...]:
             worth=3,
         ),
         Column("SEVERITY", lambda one: one.severity, "state", wide=True),
-        Column("LOOK", look_at, "id", may_be_cut=True, ample=28, least=24, worth=1),
+        Column("NEXT", look_at, "id", may_be_cut=True, ample=28, least=24, worth=1),
     )
 
 

@@ -100,7 +100,7 @@ class Home(ListPage):
         most = max(0, (size.height - _LEAST_FOR_LEGEND) // 3)
         if not problems or not most:
             return []
-        columns = [column for column in screens.PROBLEMS if column.title != "LOOK"]
+        columns = [column for column in screens.PROBLEMS if column.title != "NEXT"]
         drawn, _ = table(problems[:most], columns, now=snapshot.now, width=size.width)
         more = len(problems) - most
         return [drawn, *([Text(f"… and {counted(more, 'more problem')}", style="dim")] if more > 0 else [])]
