@@ -284,6 +284,14 @@ DAMAGES = (
         "advice",
     ),
     Damage(
+        "repeatable_stuck",
+        "error",
+        "its schedule has no later run: once due, the scheduler enqueues its job at every turn, and, unless "
+        "it is an interval of 0 or less, runs no definition that is due after it",
+        "'asyncmq repeatables remove QUEUE ID' ends that; 'repeatables add' takes only a schedule that works",
+        "advice",
+    ),
+    Damage(
         "repeatable_unscheduled",
         "warning",
         "its run is overdue by more than a minute: no scheduler runs",

@@ -5,6 +5,7 @@ Like damage of jobs, a finding is reported only if a second pass finds the same.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -82,8 +83,8 @@ def _claims(store: Store, queue: str) -> Iterator[QueueFinding]:
 
 @dataclass(frozen=True, slots=True)
 class _Outline:
-    """A definition without its arguments, which may be large. `schedule` begins with its task, and `runs` is
-    as of `runs_of`."""
+    """A definition without its arguments, which may be large. `schedule` begins with its task, `runs` is as
+    of `runs_of`, and `advances` as of `schedule.advances`."""
 
     id: str
     next_run: float
@@ -92,6 +93,7 @@ class _Outline:
     paused: bool
     overdue: bool
     bare: bool
+    advances: bool | None
     runs: tuple[bytes, str | float | None]
 
     @classmethod
@@ -105,6 +107,7 @@ class _Outline:
             member.paused,
             clock.is_overdue(member),
             bare=not set(definition) - {"task_id", "every", "cron", "name", "key", "paused"},
+            advances=clock.advances(definition),
             runs=runs_of(member),
         )
 
@@ -134,7 +137,12 @@ def _definitions(store: Store, queue: str) -> Iterator[QueueFinding]:
         yield from _repeated(member for member in store.repeatables.each(queue) if member.id in repeated)
     yield from sorted(unreadable, key=lambda finding: finding.marks[::-1])
     in_order = sorted(first.values(), key=lambda one: one.place)
-    yield from (one.finding("repeatable_unscheduled") for one in in_order if one.overdue)
+    running = [one for one in in_order if not one.paused]
+    yield from (one.finding("repeatable_stuck") for one in running if not one.advances)
+    # A scheduler fails on the first of these and comes to none behind it: they do not prove that none runs.
+    last = next((one.next_run for one in running if one.advances is None), math.inf)
+    unscheduled = (one for one in in_order if one.overdue and one.advances and one.next_run <= last)
+    yield from (one.finding("repeatable_unscheduled") for one in unscheduled)
     yield from (one.finding("repeatable_shadow") for one in _shadows(in_order))
     yield from _scheduled_twice(in_order)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
@@ -53,6 +54,23 @@ def runs_after(definition: Mapping[str, Any], moment: float) -> Iterator[float]:
     raise InvalidSchedule("it has neither an interval nor a cron expression")
 
 
+def advances(definition: Mapping[str, Any], now: float) -> bool | None:
+    """Whether AsyncMQ's scheduler moves the definition to a later run once it is due. None where it fails to:
+    it enqueues the job, again at every turn, and never comes to the definitions after it."""
+    given = {name: definition[name] for name in ("cron", "every") if definition.get(name) is not None}
+    if "cron" in given:
+        try:
+            return next(_by_cron(given["cron"], now), None) is not None or None
+        except InvalidSchedule:
+            return None
+    try:
+        interval = float(given["every"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    # Redis refuses NaN as a score.
+    return None if math.isnan(interval) else interval > 0
+
+
 class SchedulerClock:
     """Judges whether runs are overdue, by the slowest clock among the queue's workers: any of them may be the
     scheduler.
@@ -64,12 +82,20 @@ class SchedulerClock:
         self._store = store
         self._queue = queue
         self._now = now
+        self._advances: dict[str, bool | None] = {}
 
     def is_overdue(self, member: Member) -> bool:
         """Whether it is readable, not paused, and late by more than a minute. Raises WrongType."""
         if not member.id or member.paused or member.score >= self._now - _OVERDUE_AFTER:
             return False
         return member.score < self._slowest - _OVERDUE_AFTER
+
+    def advances(self, definition: Mapping[str, Any]) -> bool | None:
+        """As of the function of this name."""
+        key = repr((definition.get("cron"), definition.get("every")))
+        if key not in self._advances:
+            self._advances[key] = advances(definition, self._now)
+        return self._advances[key]
 
     @cached_property
     def _slowest(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -201,6 +202,60 @@ def test_a_definition_that_nobody_schedules_is_pointed_out(client: redis.Redis, 
     assert finding["code"] == "repeatable_unscheduled"
     client.zadd(REPEATABLES, {json.dumps(TICK): due_in(-10)})
     assert cli("doctor").code == 0
+
+
+STUCK: list[dict[str, Any]] = [
+    {"cron": "61 * * * *"},
+    {"cron": "0 0 30 2 *"},
+    {"cron": 5},
+    {"cron": ""},
+    {"every": 0},
+    {"every": -5},
+    {"every": "soon"},
+    {"every": [1]},
+    {"every": None},
+    {"every": float("nan")},
+    {},
+]
+MOVING: list[dict[str, Any]] = [
+    {"cron": "* * * * *", "every": "soon"},
+    {"cron": None, "every": "60"},
+    {"every": True},
+    {"every": 0.5},
+    {"every": 60, "paused": True},
+    {"cron": "61 * * * *", "paused": True},
+]
+
+
+@pytest.mark.parametrize("schedule", [*STUCK, *MOVING], ids=json.dumps)
+def test_a_schedule_that_the_scheduler_cannot_advance_is_found(
+    schedule: dict[str, Any], server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    """The oracle is the library's scheduler: the definition is still due after it, or the one after it is."""
+    from asyncmq.schedulers import _process_backend_repeatables
+
+    client.zadd(REPEATABLES, {json.dumps({"task_id": "app.odd", **schedule}): due_in(-20)})
+    client.zadd(REPEATABLES, {json.dumps(TICK): due_in(-10)})
+    found = [one["code"] for one in cli("doctor", QUEUE, "--json").json["findings"]]
+
+    async def turn(opened: RedisBackend) -> int:
+        with contextlib.suppress(Exception):
+            await _process_backend_repeatables(QUEUE, opened)
+        return len(await opened.get_due_repeatables(QUEUE))
+
+    assert found == (["repeatable_stuck"] if library.with_backend(server.url, turn) else [])
+    assert bool(found) == (schedule in STUCK)
+
+
+def test_that_no_scheduler_runs_is_not_said_of_what_is_due_behind_a_stuck_definition(
+    client: redis.Redis, cli: Run
+) -> None:
+    stuck = {"task_id": "app.odd", "cron": "61 * * * *"}
+    client.zadd(REPEATABLES, {json.dumps(stuck): due_in(-200), json.dumps(TICK): due_in(-100)})
+    assert [one["code"] for one in cli("doctor", QUEUE, "--json").json["findings"]] == ["repeatable_stuck"]
+    client.zadd(REPEATABLES, {json.dumps(TICK): due_in(-300)})
+    found = [one["code"] for one in cli("doctor", QUEUE, "--json").json["findings"]]
+    assert sorted(found) == ["repeatable_stuck", "repeatable_unscheduled"]
 
 
 def test_a_queue_in_every_state_of_the_library_is_clean(
