@@ -150,6 +150,12 @@ def resolve(
     `flags` holds what was given on the command line, absent or None where it was not.
     Raises UsageProblem for a value that cannot be used, naming where it came from.
     """
+    for name, value in flags.items():
+        if value == "":
+            # From a variable that is not set: the default would be another Redis or actor.
+            raise UsageProblem(
+                f"--{name.replace('_', '-')} is empty", hint="give it a value, or leave it out"
+            )
     env = os.environ if environ is None else environ
     file = config_file.read(env)
     place = place_of(flags, env, file)

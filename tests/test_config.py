@@ -96,6 +96,13 @@ def test_an_empty_environment_variable_is_not_set(tmp_path: Path, written: Write
     assert resolve({}, {**env, "REDIS_URL": "redis://general"}).shown_url == "redis://general"
 
 
+@pytest.mark.parametrize("option", ["redis_url", "context", "settings", "python", "timeout", "actor"])
+def test_an_empty_option_never_means_another_redis_or_actor(option: str, written: Write) -> None:
+    env = written('redis_url = "redis://file"') | {"REDIS_URL": "redis://general"}
+    with pytest.raises(UsageProblem, match=f"--{option.replace('_', '-')} is empty"):
+        resolve({option: ""}, env)
+
+
 @pytest.mark.parametrize(
     "timeout", [0, -1, "soon", "nan", "inf", float("nan"), 10**400, [1]], ids=lambda value: repr(value)[:9]
 )

@@ -46,18 +46,20 @@ def job_id_meant(session: Session, queue: str, given: str) -> str:
     return resolve_job_ids(session.store, queue, [given])[0]
 
 
-def queue_names(session: Session, given: Sequence[str]) -> list[str]:
-    """The names given, `-` replaced by the lines of standard input."""
+def queue_names(session: Session, given: Sequence[str], *, may_be_none: bool = True) -> list[str]:
+    """The names given, `-` replaced by the lines of standard input. That it has none is noted if it is no
+    error."""
     from asyncmq_cli.services.jobs.lookup import resolve_queues
 
-    names = resolve_queues(session.store, words(session, given))
+    names = resolve_queues(session.store, words(session, given, may_be_none=may_be_none))
     if not names and session.store.queues.exists(STDIN):
-        session.out.remark("note", "standard input has no names; './-' is the queue named '-'")
+        session.out.remark("note", "'./-' is the queue named '-'")
     return names
 
 
-def words(session: Session, given: Sequence[str]) -> list[str]:
-    """The words given, `-` replaced by the lines of standard input, unchanged."""
+def words(session: Session, given: Sequence[str], *, may_be_none: bool = True) -> list[str]:
+    """The words given, `-` replaced by the lines of standard input, unchanged. That it has none is noted if
+    it is no error."""
     import sys
 
     found: list[str] = []
@@ -68,7 +70,10 @@ def words(session: Session, given: Sequence[str]) -> list[str]:
         if sys.stdin.isatty():
             session.out.remark("note", "reading names, one per line, until Ctrl-D; './-' means the name '-'")
         lines = b"\n".join(lines_of_stdin()).removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
-        found += [line.rstrip("\r") for line in lines.split("\n") if line.strip()]
+        read = [line.rstrip("\r") for line in lines.split("\n") if line.strip()]
+        if not read and may_be_none:
+            session.out.remark("note", "standard input has no names")
+        found += read
     return found
 
 

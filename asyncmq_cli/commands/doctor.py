@@ -199,7 +199,7 @@ def _queues_and_codes(session: Session, words: list[str], codes: list[str]) -> t
 
     meant = [word for word in words if word in BY_CODE and not session.queues.exists(word)]
     given = [word for word in words if word not in meant]
-    names = queue_names(session, given)
+    names = queue_names(session, given, may_be_none=False)
     if given and not names:
         raise UsageProblem(
             "standard input has no names of queues", hint="'asyncmq doctor' without a name checks all"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -87,6 +88,11 @@ class Job:
     def moment(self) -> float:
         """The time from which its age is counted: its death, if known, else `sort_time`."""
         return self.dead_at if self.dead_at is not None else self.sort_time
+
+    @property
+    def aged_from(self) -> float | None:
+        """`moment` where that is a time; a job of which it is not known has no age, old or new."""
+        return self.moment if 0 < self.moment < math.inf else None
 
     @property
     def run_at(self) -> Any:

@@ -58,6 +58,52 @@ def test_standard_input_without_names_says_what_a_dash_is(dashes: None, run: Run
     assert (nothing.code, "'./-' is the queue named '-'" in nothing.stderr) == (0, True)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("jobs", "add", "", "--task", "app.send"),
+        ("jobs", "add", " ", "--task", "app.send", "--yes"),
+        ("repeatables", "add", "", "--task", "app.send", "--every", "1h"),
+    ],
+)
+def test_nothing_is_put_into_a_new_queue_without_a_name(
+    line: tuple[str, ...], client: redis.Redis, run: Run
+) -> None:
+    refused = run(*line)
+    assert (refused.code, refused.stderr) == (
+        2,
+        "error: a new queue needs a name\nhint: is the variable set that names it?\n",
+    )
+    assert client.keys("*") == []
+
+
+def test_a_queue_without_a_name_that_is_there_is_used(client: redis.Redis, run: Run) -> None:
+    client.set("queue::waiting:seq", 1)
+    assert run("jobs", "add", "", "--task", "app.send").code == 0
+    assert client.zcard("queue::waiting") == 1
+
+
+@pytest.mark.parametrize("text", ["", "\n\r\n", " \n"])
+def test_standard_input_without_ids_is_noted(text: str, dashes: None, run: Run) -> None:
+    for line in (("jobs", "remove", "mail", "-", "--yes"), ("queues", "pause", "-", "mail")):
+        done = run(*line, stdin=text)
+        assert (done.code, "note: standard input has no names" in done.stderr) == (0, True)
+
+
+def test_how_an_id_that_begins_with_a_dash_is_written(
+    server: PrivateRedis, client: redis.Redis, run: Run
+) -> None:
+    library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("-rf")))
+    refused = run("jobs", "show", "mail", "-rf")
+    assert (refused.code, "-- comes before a name that begins with -" in refused.stderr) == (2, True)
+    assert run("jobs", "show", "mail", "--json", "--", "-rf").json["id"] == "-rf"
+
+
+def test_an_empty_argument_is_not_made_an_option(run: Run) -> None:
+    refused = run("check", "")
+    assert (refused.code, "--queue" in refused.stderr) == (3, False)
+
+
 def test_a_byte_order_mark_is_no_part_of_a_name(server: PrivateRedis, client: redis.Redis, run: Run) -> None:
     library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("a")))
     assert run("jobs", "remove", "mail", "-", "--yes", stdin=BOM + b"a\r\n").code == 0

@@ -137,6 +137,13 @@ def no_such_option(context: Any, name: str) -> UsageProblem:
     near = []
     if reason is None:
         near = [each for each in nearest(name, known) if each not in other_words.WITHOUT_SAFEGUARD]
+    if (
+        reason is None
+        and not near
+        and name[:2] != "--"
+        and any(p.param_type_name == "argument" for p in params)
+    ):
+        reason = f"{hint(near, path)}; -- comes before a name that begins with -"
     return UsageProblem(f"no such option {name}", hint=reason or hint(near, path), details={"nearest": near})
 
 
@@ -147,9 +154,9 @@ def _is_queue(param: Any) -> bool:
 def extra_argument(context: Any, word: str) -> UsageProblem:
     """The error for an unexpected argument: a state or a queue that belongs after an option, or elsewhere."""
     path = context.command_path
-    near = _with_an_option(context, word)
+    near = _with_an_option(context, word) if word.strip() else []
     elsewhere = other_words.EXTRA_ARGUMENTS.get(path)
-    if not near and elsewhere is not None:
+    if not near and elsewhere is not None and word.strip():
         near = [quoted(elsewhere, word)]
     return UsageProblem(f"{path} takes no further argument {word!r}", hint=hint(near, path))
 

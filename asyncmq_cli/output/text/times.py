@@ -54,10 +54,10 @@ def interval(seconds: float) -> str:
 
 
 def relative(timestamp: float, now: float, *, units: int = 2) -> str:
-    """`3m 20s ago`, `in 2h`, `now`; `never` for infinity."""
+    """`3m 20s ago`, `in 2h`, `now`; `never` for infinity, `long ago` before all time."""
     ahead = timestamp - now
     if not math.isfinite(ahead):
-        return "never"
+        return "long ago" if ahead < 0 else "never"
     if abs(ahead) < 1:
         return "now"
     span = duration(ahead, units=units)

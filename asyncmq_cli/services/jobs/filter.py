@@ -70,10 +70,14 @@ class Matcher:
         return True
 
     def _of_age(self, job: Job) -> bool:
-        """Compares the time of death where it is known, else the time of creation."""
-        if self._before is not None and job.moment > self._before:
+        """Compares the time of death where it is known, else the time of creation. Where neither is a number,
+        no age matches: `--older-than` must not remove a job that may be new."""
+        if self._before is None and self._after is None:
+            return True
+        since = job.aged_from
+        if since is None or (self._before is not None and since > self._before):
             return False
-        return self._after is None or job.moment >= self._after
+        return self._after is None or since >= self._after
 
 
 def _expression(text: str) -> Expression | None:

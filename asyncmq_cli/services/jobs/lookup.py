@@ -7,7 +7,14 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
 
-from asyncmq_cli.errors import AdminError, AmbiguousJob, JobNotFound, QueueNotFound, WrongType
+from asyncmq_cli.errors import (
+    AdminError,
+    AmbiguousJob,
+    JobNotFound,
+    QueueNotFound,
+    UsageProblem,
+    WrongType,
+)
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.nearest import did_you_mean, nearest
 from asyncmq_cli.services import candidates
@@ -25,8 +32,13 @@ def require_queue(store: Store, queue: str) -> None:
 
 
 def near_new(store: Store, queue: str) -> Sequence[str] | None:
-    """Similar names if the queue does not exist yet; None if it does."""
-    return None if store.queues.exists(queue) else nearest_queues(store, queue)
+    """Similar names if the queue does not exist yet; None if it does. Raises UsageProblem for a new queue
+    without a name: that word comes from a variable that is not set, and no worker reads such a queue."""
+    if store.queues.exists(queue):
+        return None
+    if not queue.strip():
+        raise UsageProblem("a new queue needs a name", hint="is the variable set that names it?")
+    return nearest_queues(store, queue)
 
 
 def nearest_suffix(near: Sequence[str]) -> str:

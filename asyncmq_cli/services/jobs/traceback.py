@@ -248,6 +248,6 @@ def _frame(line: str, lines: list[str], number: int, margin: str) -> Frame | Non
 def _first_text(job: Job, names: tuple[str, ...]) -> str | None:
     for name in names:
         value = job.get(name)
-        if value:
-            return value if isinstance(value, str) else str(value)
+        if value and (text := value if isinstance(value, str) else str(value)).strip():
+            return text
     return None

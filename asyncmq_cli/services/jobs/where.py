@@ -99,7 +99,7 @@ def _running(job: Job, now: float) -> float | None:
 
 
 def _age(job: Job, now: float) -> float | None:
-    return now - job.moment if job.moment else None
+    return None if job.aged_from is None else now - job.aged_from
 
 
 FIELDS: Mapping[str, Field] = {

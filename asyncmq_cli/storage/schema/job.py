@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from asyncmq_cli.models.jobs import Job, SplitPart
@@ -24,6 +25,8 @@ from asyncmq_cli.storage.schema.codec import (
 from asyncmq_cli.storage.schema.keys import to_text
 from asyncmq_cli.storage.schema.payloads import HeldPart
 from asyncmq_cli.storage.schema.rabbitmq import merged
+
+_NO_CLAIM_TIME = "the job's claim holds no time"
 
 # The states of jobs that have not run yet. Only these can wait for a parent.
 PENDING_STATES = frozenset({"waiting", "delayed", "queued"})
@@ -169,7 +172,9 @@ def _overlay(data: dict[str, Any], raw: RawJob) -> tuple[str | None, bool]:
         try:
             data["active_since"] = float(to_text(raw.claim))
         except ValueError:
-            problem = "the job's claim holds no time"
+            problem = _NO_CLAIM_TIME
+        else:
+            problem = problem if isfinite(data["active_since"]) else _NO_CLAIM_TIME
     return problem, is_strict
 
 

@@ -80,7 +80,7 @@ def test_a_duration_is_right_to_the_last_unit_it_shows(seconds: int, units: int)
         (800.0, "3m 20s ago"),
         (8200.0, "in 2h"),
         (math.inf, "never"),
-        (-math.inf, "never"),
+        (-math.inf, "long ago"),
     ],
 )
 def test_a_relative_time_says_which_way(timestamp: float, text: str) -> None:

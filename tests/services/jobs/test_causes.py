@@ -73,8 +73,9 @@ def test_examples(message: str, expected: str) -> None:
 def test_expired_jobs_and_those_without_an_error_are_groups_of_their_own() -> None:
     expired = Job("q", "1", "expired", {"last_error": "ValueError: earlier"})
     silent = Job("q", "2", "failed", {})
+    blank = Job("q", "2", "failed", {"last_error": " \n", "error_traceback": ""})
     unreadable = Job("q", "3", "failed", None, problem="damaged")
-    found = {signature(job) for job in (expired, silent, unreadable)}
+    found = {signature(job) for job in (expired, silent, blank, unreadable)}
     assert len(found) == 3
     assert {one.type for one in found} == {None}
 

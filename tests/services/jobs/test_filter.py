@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -110,6 +111,23 @@ def test_an_age_counts_from_death_where_that_is_known(
     job = Job("q", "1", "failed", record, dead_at=dead_at)
     assert matcher(older_than=age)(job) and not matcher(older_than=age + 1)(job)
     assert matcher(newer_than=age)(job) and not matcher(newer_than=age - 1)(job)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        *(
+            Job("q", "1", "waiting", {"created_at": value})
+            for value in ("2023-11-14T22:13:20Z", "", None, 0, -5, True, [1], float("nan"), float("inf"))
+        ),
+        Job("q", "1", "waiting", None, problem="the job has no record"),
+        *(Job("q", "1", "failed", {"created_at": 1.0}, dead_at=at) for at in (0.0, -math.inf, math.inf)),
+    ],
+    ids=str,
+)
+def test_a_job_whose_time_is_not_known_is_neither_old_nor_new(job: Job) -> None:
+    assert not matcher(older_than=1)(job) and not matcher(newer_than=10**9)(job)
+    assert matcher(where="age == null")(job) and not matcher(where="age > 0")(job)
 
 
 def test_text_in_data_that_is_nested_without_end_is_found() -> None:
