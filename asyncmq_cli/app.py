@@ -82,10 +82,11 @@ def _of_completion(name: str, callback: Callable[[str | None], None], text: str)
 
 InstallOption = Annotated[
     str | None,
-    _of_completion("--install-completion", _install_completion, "Set up completion by TAB in a shell"),
+    _of_completion("--install-completion", _install_completion, "Set up TAB completion for a shell"),
 ]
 ShowOption = Annotated[
-    str | None, _of_completion("--show-completion", _show_completion, "Print the script for a shell")
+    str | None,
+    _of_completion("--show-completion", _show_completion, "Print the completion script for a shell"),
 ]
 
 
@@ -109,7 +110,7 @@ def _root(
     if ctx.invoked_subcommand is None:
         sys.stdout.write(ctx.get_help() + "\n")
         if sys.stdout.isatty():
-            sys.stdout.write("\n'asyncmq ui' opens a screen to look around and to work in.\n")
+            sys.stdout.write("\n'asyncmq ui' opens an interactive screen.\n")
 
 
 def _with_global_options(**given: Any) -> None:

@@ -329,6 +329,6 @@ def _color(name: str, value: Any) -> str:
     choices = (*COLOR_CHOICES, *CONTEXT_COLORS) if name.startswith("color in context ") else COLOR_CHOICES
     if value not in choices:
         raise UsageProblem(
-            f"{name} must be one of {', '.join(choices)}, not {value!r}", hint="auto: on a terminal alone"
+            f"{name} must be one of {', '.join(choices)}, not {value!r}", hint="auto colours only a terminal"
         )
     return str(value)

@@ -124,7 +124,7 @@ class ConfigFile:
             hint = did_you_mean(nearest(chosen.name, self.contexts, most=1)) or (
                 f"choose from {', '.join(self.contexts)}"
             )
-        raise UsageProblem(f"there is no context {chosen.name!r}, which {chosen.by} names", hint=hint)
+        raise UsageProblem(f"there is no context {chosen.name!r} ({chosen.by} names it)", hint=hint)
 
 
 def config_path(env: Mapping[str, str]) -> Path:

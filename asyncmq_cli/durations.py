@@ -26,7 +26,7 @@ _PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([A-Za-z]+)")
 _WHOLE = re.compile(rf"{_PART.pattern}(?:\s*(?:,|and\b)?\s*{_PART.pattern})*")
 _LONGEST = 100
 _PLAIN = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?")
-_HINT = "such as 90s, 5m, 2h, 7d, 2w, 1y or 1h30m"
+_HINT = "write 90s, 5m, 2h, 7d, 2w, 1y or 1h30m"
 
 
 def seconds(text: str) -> float:

@@ -132,7 +132,7 @@ class WrongType(AdminError):
     def __init__(self, key: bytes) -> None:
         self.key = key
         name = key.decode("utf-8", "surrogateescape")
-        super().__init__(f"the key {name!r} is not of the type that AsyncMQ keeps there")
+        super().__init__(f"the key {name!r} is not of the type that AsyncMQ uses")
 
 
 class QueueNotFound(AdminError):
@@ -227,7 +227,7 @@ class FormerGroup(GroupNotFound):
 
     def __init__(self, queue: str | None, group: str) -> None:
         super().__init__(queue, group)
-        self.message = f"{group!r} is a group id of an older version, which went by the outermost error"
+        self.message = f"{group!r} is a group id of an older version, which grouped by the outermost error"
         self.hint = _lists_groups(queue, "lists the groups by root cause, with their new ids")
 
 

@@ -16,29 +16,30 @@ class ExitStatus(IntEnum):
         row.meaning = meaning
         return row
 
-    DONE = 0, "Done. An empty list is done, too."
+    DONE = 0, "Success. An empty list is a success, too."
     FAILED = (
         1,
-        "Refused or failed for at least one target; the others were still tried, and all are reported.",
+        "At least one target was refused or failed. The others were still tried; each is reported.",
     )
     USAGE = 2, "Wrong usage."
     REDIS = (
         3,
-        "Redis is unreachable, slow past `--timeout`, or refuses (password, rights, memory, read-only).",
+        "Redis is unreachable, did not answer within `--timeout`, or refused "
+        "(password, rights, memory, read-only).",
     )
     NOT_FOUND = (
         4,
-        "No such queue, job, group, repeatable or worker, where it was the only target.",
+        "The only target (a queue, job, group, repeatable or worker) does not exist.",
     )
     NOT_CONFIRMED = 5, "Not confirmed."
     TIMED_OUT = 124, "`wait --timeout` or `retry --wait`: timed out."
-    HUNG_UP = 129, "Hung up (SIGHUP); as 130."
+    HUNG_UP = 129, "Hung up (SIGHUP); like 130."
     INTERRUPTED = (
         130,
-        "Interrupted (Ctrl-C). Changes that were made stay made and audited. `--watch` ends with 0 by `q`.",
+        "Interrupted (Ctrl-C). Changes made so far stay, and are audited. `q` ends `--watch` with 0.",
     )
-    QUIT = 131, "Quit (SIGQUIT); as 130."
-    TERMINATED = 143, "Terminated (SIGTERM); as 130."
+    QUIT = 131, "Quit (SIGQUIT); like 130."
+    TERMINATED = 143, "Terminated (SIGTERM); like 130."
 
 
 OF_COMMANDS = {
@@ -46,13 +47,13 @@ OF_COMMANDS = {
         0: "OK.",
         1: "WARNING.",
         2: "CRITICAL.",
-        3: "UNKNOWN: Redis, or a queue that was named, cannot be read; or wrong usage.",
+        3: "UNKNOWN: Redis or a named queue cannot be read; or wrong usage.",
     },
     "wait": {
-        0: "Reached; named jobs have completed.",
-        1: "It cannot be reached: a job failed, expired, was cancelled or is gone, or no worker works on it.",
+        0: "Done: the queue is drained, or the named jobs have completed.",
+        1: "It cannot be done: a job failed, expired, was cancelled or is gone, or no worker will run it.",
     },
-    "jobs follow": {0: "All have completed.", 1: "At least one has ended otherwise."},
+    "jobs follow": {0: "All jobs have completed.", 1: "At least one job ended otherwise."},
     "doctor": {0: "Nothing is wrong.", 1: "Something is wrong, or could not be repaired."},
     "audit verify": {0: "The chain is intact.", 1: "The chain is broken."},
 }

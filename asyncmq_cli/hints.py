@@ -53,7 +53,7 @@ _HINTS: dict[tuple[str, str], Hint] = {
     # The server
     ("redis_unreachable", ""): "is Redis running there? set --redis-url or ASYNCMQ_REDIS_URL",
     ("redis_timeout", ""): "raise --timeout, or find out what blocks the server",
-    ("redis_auth", "refused"): "check --redis-url, or what gives the password",
+    ("redis_auth", "refused"): "check --redis-url, or where the password comes from",
     ("redis_auth", "missing"): (
         "name a file or a program that gives it, by ASYNCMQ_PASSWORD_FILE or ASYNCMQ_PASSWORD_COMMAND, "
         "or put it into the URL: redis://USER:PASSWORD@HOST"

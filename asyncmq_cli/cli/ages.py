@@ -80,7 +80,7 @@ def _duration(text: str) -> float:
 def _neither(text: str) -> UsageProblem:
     return UsageProblem(
         f"{text!r} is neither a duration nor a date",
-        hint="such as 90s, 2h, 7d, today or 2026-03-01T14:00",
+        hint="write 90s, 2h, 7d, today or 2026-03-01T14:00",
     )
 
 

@@ -188,7 +188,9 @@ def _flag(name: str, help_text: str, *short: str, **given: Any) -> tuple[Any, An
 
 def output_option(formats: Sequence[str], title: str | None = None) -> Options:
     """`-o` of a command that has these formats."""
-    text = f"{', '.join(formats[:-1])} or {formats[-1]}. [default: table on a terminal, else rows of fields]"
+    text = (
+        f"{', '.join(formats[:-1])} or {formats[-1]}. [default: table on a terminal, else tab-separated rows]"
+    )
     names = " name: only the id of every match, one per line, for another command." * ("name" in formats)
     options = {"output": _text("--output", "FORMAT", text + names, "-o", choices=formats)}
     return options if title is None else _under(title, **options)
@@ -213,7 +215,7 @@ def _list_columns(ctx: typer.Context, value: str | None) -> str | None:
 
 
 OUTPUT = "Output"
-_HOW_MANY = "How many, and how fast"
+_HOW_MANY = "Limits"
 
 
 def _where_names() -> list[str]:
@@ -305,7 +307,7 @@ _SETS["guard"] = {
     "confirm": _text(
         "--confirm",
         "NAME",
-        'The name of the context, if its guard is "confirm": with --yes, this lets a script confirm.',
+        'Confirm with the name of the context; a script needs it beside --yes if the guard is "confirm".',
         autocompletion=lambda: context_names(),
     )
 }
@@ -363,11 +365,11 @@ GLOBAL_OPTIONS: Options = _under(
         "[env: ASYNCMQ_CONTEXT; default: that of 'context use']",
         autocompletion=_context_lists,
     ),
-    all_contexts=_flag("--all-contexts", "Read all contexts, side by side."),
+    all_contexts=_flag("--all-contexts", "Run on all contexts at once; for commands that only read."),
     settings=_text(
         "--settings",
         "NAME",
-        "The application's settings, such as my.app:Settings, which say where Redis is. The "
+        "The application's AsyncMQ settings, such as my.app:Settings, to take the address of Redis from. The "
         "application's Python imports them. [env: ASYNCMQ_SETTINGS_MODULE]",
     ),
     python=_text(
@@ -380,9 +382,9 @@ GLOBAL_OPTIONS: Options = _under(
         "DURATION",
         "How long to wait for an answer from Redis: 5 (seconds), 500ms. [default: 5]",
     ),
-    read_only=_flag("--read-only", "Refuse every change before Redis is asked. [env: ASYNCMQ_READ_ONLY]"),
+    read_only=_flag("--read-only", "Refuse every change before it reaches Redis. [env: ASYNCMQ_READ_ONLY]"),
     actor=_text("--actor", "NAME", "Your name in the audit trail. [env: ASYNCMQ_ACTOR; default: user@host]"),
-    json=_flag("--json", "Print one JSON document: -o json."),
+    json=_flag("--json", "Print one JSON document; the same as -o json."),
     **output_option(EVERY_FORMAT),
     jq=_text("--jq", "EXPR", "Filter the JSON with this jq expression."),
     raw=_flag("--raw", "With --jq, print strings without quotes.", "-r"),
@@ -397,7 +399,7 @@ GLOBAL_OPTIONS: Options = _under(
 )
 # Short names that monitors expect.
 _SETS["monitor"] = _under(
-    "Names that monitors use",
+    "Nagios options",
     timeout=_text(
         "--timeout",
         "DURATION",

@@ -351,9 +351,9 @@ def _raise_outcome(outcome: RetryOutcome | None) -> None:
         bad = outcome.failed + outcome.gone + outcome.cancelled
         raise WaitFailed("jobs_failed", f"{bad:,} of {outcome.total:,} retried jobs did not complete")
     if outcome.stopped == "timeout":
-        raise WaitTimeout(f"{outcome.left:,} of {outcome.total:,} retried jobs have yet to end")
+        raise WaitTimeout(f"{outcome.left:,} of {outcome.total:,} retried jobs have not ended yet")
     if outcome.left:
-        unattended = f"no worker works on {outcome.left:,} retried jobs: {outcome.stopped}"
+        unattended = f"no worker will run {outcome.left:,} of the retried jobs: {outcome.stopped}"
         raise WaitFailed("no_live_worker", unattended)
 
 

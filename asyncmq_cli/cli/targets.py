@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 STDIN = "-"
-STDIN_HELP = "- reads them from standard input, one per line (./- is the name -)"
+STDIN_HELP = "- reads one per line from standard input"
 _SPELLED = re.compile(r"(?:\./)+-")
 
 

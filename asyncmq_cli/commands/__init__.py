@@ -16,12 +16,12 @@ NOUNS = {
     "context": "Name the Redis servers in use, and choose one of them.",
 }
 COMMANDS = {
-    "overview": "Show what is wrong and why, and all queues, on one screen.",
+    "overview": "Show what is wrong, why, and all queues on one screen.",
     "check": "Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.",
     "wait": "Wait until a queue is empty, or until jobs have ended.",
-    "doctor": "Find what crashes and bugs leave behind: lost jobs, leftovers, duplicates.",
-    "ui": "Open an interactive screen: look through queues, jobs and failures, and act on them.",
-    "demo": "Try everything on a throw-away Redis with a real AsyncMQ worker in it.",
+    "doctor": "Find and repair what crashes and bugs leave behind: lost jobs, leftovers, duplicates.",
+    "ui": "Open an interactive screen to browse queues, jobs and failures, and to act on them.",
+    "demo": "Try everything on a private, temporary Redis with real AsyncMQ workers.",
     "schema": "Print the JSON Schema of a document that --json prints.",
-    "help": "Show the help of a command, like --help after it.",
+    "help": "Show the help of a command, as COMMAND --help does.",
 }

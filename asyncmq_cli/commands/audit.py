@@ -96,9 +96,9 @@ def list_(
         typer.Option("--all", help="On a terminal, one row per event, not one per run of similar events."),
     ] = False,
 ) -> None:
-    """List what was done to queues and jobs, by whom and why, newest first. 'audit' alone does the same.
+    """List who changed which queues and jobs, and why, newest first. 'audit' alone does the same.
 
-    On a terminal, consecutive events that differ only in their job share a row. Pipes and JSON have every
+    On a terminal, consecutive events that differ only in their job share a row. Pipes and JSON get every
     event.
 
     \b
@@ -220,11 +220,11 @@ HeadOption = Annotated[
 
 @command(app, "verify", formats=("table", "tsv", "json", "yaml"))
 def verify(session: Session, head: HeadOption = None) -> int:
-    """Check by the hash chain that no event of the trail was edited, removed or inserted.
+    """Check that no event of the audit trail was edited, removed or inserted.
 
-    Each event holds the hash of the one before. The exit status is 0 if the chain is intact, else 1. Trimmed
-    events are not a break. Whoever can write to Redis can build a new chain: keep the head elsewhere, and
-    check it with --head.
+    Each event holds the hash of the one before it. The exit status is 0 if this chain is intact, else 1;
+    trimmed events do not break it. Anyone who can write to Redis can build a new chain, so keep the head
+    elsewhere and check it with --head.
 
     \b
     Examples:

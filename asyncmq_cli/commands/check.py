@@ -117,7 +117,7 @@ WhereOption = Annotated[str | None, option("--where", "EXPR", "The jobs that --m
 _PROBE_RANGE = "[PROBE=]RANGE"
 
 
-_NOTICES = "Again and again, with notices"
+_NOTICES = "Watch and notify"
 WatchOption = Annotated[
     str | None,
     option(
@@ -152,7 +152,7 @@ HoldOption = Annotated[
     option(
         "--for",
         "DURATION",
-        "A problem counts once it has lasted this long, and is over once it has been gone this long. "
+        "Report a problem once it has lasted this long, and its end once it has been gone this long. "
         "[default: 0s]",
         title=_NOTICES,
     ),
@@ -198,19 +198,21 @@ def check(
     ] = None,
     where: WhereOption = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing when all is well: for cron, which mails output.")
+        bool, typer.Option("--quiet", help="Print nothing while all is well: cron mails what is printed.")
     ] = False,
 ) -> None:
     """Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.
 
-    0 is OK, 1 a warning, 2 critical, 3 unknown because something could not be read. Always checked:
-    Redis answers; no backlog is without a live worker (critical) or paused (warning); no repeatable is
-    overdue; no active job has lost its worker, or was claimed before one of several workers went silent.
+    The exit status is 0 for OK, 1 for a warning, 2 for critical, and 3 for unknown: something could not be
+    read. Always checked: Redis answers; no queue has a backlog without a live worker (critical) or while it
+    is paused (warning); no repeatable is overdue; no active job has lost its worker, or was claimed before
+    a worker of its queue went silent while others stayed alive.
 
-    A threshold is WARN, WARN:CRIT or :CRIT, and applies to each queue separately. The state changes above it
-    (--min-workers: below it), not at it. Wrong usage exits with 3, too.
+    A threshold is WARN, WARN:CRIT or :CRIT, and applies to each queue. The state changes above the
+    threshold (with --min-workers: below), not at it. Wrong usage also exits with 3.
 
-    -w and -c take what monitors write: 10 (alert above it), 10: (below), 10:20 (outside), @10:20 (inside).
+    -w and -c take ranges as Nagios plugins do: 10 (alert above 10), 10: (below 10), 10:20 (outside), @10:20
+    (inside).
 
     \b
     Examples:

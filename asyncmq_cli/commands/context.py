@@ -119,7 +119,7 @@ def use(
     name: ContextArg = None,
     none: Annotated[bool, typer.Option("--none", help="Use no context.")] = False,
 ) -> None:
-    """Choose the context to use where no flag or variable names another.
+    """Choose the context to use when no flag or variable names another.
 
     \b
     Examples:
@@ -137,7 +137,7 @@ def use(
 
 @command(app, "prompt", redis=False)
 def prompt(session: Session) -> None:
-    """Print the name of the current context, for a shell's prompt; nothing if there is none.
+    """Print the name of the current context for a shell prompt, or nothing if there is none.
 
     \b
     Example:

@@ -21,13 +21,13 @@ def demo(
     ] = None,
     shell: Annotated[
         bool,
-        typer.Option("--shell", help="Open your shell on the demo: its prompt says so, and TAB completes."),
+        typer.Option("--shell", help="Open a shell on the demo, with TAB completion."),
     ] = False,
     ui: Annotated[
-        bool, typer.Option("--ui", help="Open the interactive screen, as 'asyncmq ui', on the demo.")
+        bool, typer.Option("--ui", help="Open the interactive screen of 'asyncmq ui' on the demo.")
     ] = False,
 ) -> None:
-    """Try everything on a throw-away Redis with a real AsyncMQ worker in it.
+    """Try everything on a private, temporary Redis with real AsyncMQ workers.
 
     \b
     Examples:

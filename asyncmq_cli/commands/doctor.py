@@ -48,7 +48,7 @@ SelfOption = Annotated[
 ]
 CodeOption = Annotated[
     list[str] | None,
-    option("--code", "CODE", "Look for (and repair) only this damage; may be repeated."),
+    option("--code", "CODE", "Find (and repair) only this damage; may be repeated."),
 ]
 
 
@@ -63,7 +63,7 @@ def doctor(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> int:
-    """Find what crashes and bugs leave behind: lost jobs, leftovers, duplicates.
+    """Find and repair what crashes and bugs leave behind: lost jobs, leftovers, duplicates.
 
     Nothing is changed without --repair. The exit status is 0 if nothing is wrong, else 1.
 
@@ -202,7 +202,7 @@ def _queues_and_codes(session: Session, words: list[str], codes: list[str]) -> t
     names = queue_names(session, given, may_be_none=False)
     if given and not names:
         raise UsageProblem(
-            "standard input has no names of queues", hint="'asyncmq doctor' without a name checks all"
+            "standard input has no names of queues", hint="'asyncmq doctor' without a name checks all queues"
         )
     return names, [*codes, *meant]
 

@@ -32,14 +32,14 @@ EventOption = Annotated[
     option(
         "--event",
         "NAME",
-        f"Print this event only, and read nothing else; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
+        f"Read and print only this event; may be repeated. {', '.join((*EVENTS, RUNTIME))}.",
         choices=(*EVENTS, RUNTIME),
     ),
 ]
-IntervalOption = Annotated[str, option("--interval", "DURATION", "Time between two rounds.")]
-CountOption = Annotated[int | None, option("--count", "N", "Stop after N rounds.", callback=whole_number(1))]
+IntervalOption = Annotated[str, option("--interval", "DURATION", "Time between two reads.")]
+CountOption = Annotated[int | None, option("--count", "N", "Stop after N reads.", callback=whole_number(1))]
 RuntimeOption = Annotated[
-    bool, typer.Option("--runtime", help="Also print what AsyncMQ publishes, as event runtime.")
+    bool, typer.Option("--runtime", help="Also print the events that AsyncMQ publishes, as event runtime.")
 ]
 
 
@@ -49,7 +49,7 @@ def tail(
     event: EventOption = None,
     interval: IntervalOption = "5s",
     count: CountOption = None,
-    once: Annotated[bool, typer.Option("--once", help="One round, like --count 1.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Read once, like --count 1.")] = False,
     sse: Annotated[bool, typer.Option("--sse", help="Print server-sent events like the dashboard.")] = False,
     runtime: RuntimeOption = False,
     no_retry: Annotated[
@@ -57,10 +57,10 @@ def tail(
     ] = False,
     no_record: NoRecordOption = False,
 ) -> None:
-    """Follow the queues: on a terminal what happened since the last round, in a pipe the dashboard's events.
+    """Follow the queues: print what changed, or in a pipe the dashboard's events.
 
-    In a pipe each round is a JSON object per line: overview, jobdist, metrics, queues, workers, latest_jobs
-    and latest_queues. With --event or --once these are printed on a terminal, too.
+    In a pipe, each read of the queues prints the events overview, jobdist, metrics, queues, workers,
+    latest_jobs and latest_queues, one JSON object per line. On a terminal, --event or --once prints them, too.
 
     \b
     Examples:

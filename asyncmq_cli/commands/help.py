@@ -24,7 +24,7 @@ def help_(
         typer.Option("--json", help="For programs: all commands with their options, and what they change."),
     ] = False,
 ) -> None:
-    """Show the help of a command, like --help after it.
+    """Show the help of a command, as COMMAND --help does.
 
     \b
     Examples:

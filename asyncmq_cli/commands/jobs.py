@@ -240,10 +240,10 @@ def follow(
     patience: FollowTimeOption = None,
     interval: FollowIntervalOption = "0.2s",
 ) -> None:
-    """Print each change of state of these jobs as it happens, until all have ended.
+    """Print each state change of these jobs as it happens, until all have ended.
 
-    The exit status is 0 if all completed, 1 if one did not, 124 after --timeout. A state shorter than
-    --interval may be missed. A filter selects from the jobs that exist at the start.
+    The exit status is 0 if all completed, 1 if one did not, 124 after --timeout. A state that lasts less
+    than --interval may be missed. A filter selects among the jobs that exist at the start.
 
     \b
     Examples:
@@ -289,8 +289,9 @@ def retry(
 ) -> None:
     """Put dead jobs back into the queue, by id or by filter.
 
-    A filter selects failed jobs, or with --state expired the expired ones; 'dlq retry' selects both. --set
-    and --unset edit jobs given by id in the same step; 'jobs restore' undoes both while the jobs wait.
+    A filter selects failed jobs, or expired ones with --state expired; 'dlq retry' selects both. --set and
+    --unset edit the jobs that you name by id in the same step; 'jobs restore' undoes edit and retry as long
+    as the jobs wait.
 
     \b
     Examples:
@@ -423,7 +424,7 @@ def requeue(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Put stuck jobs back into the queue: active ones whose worker is gone, and jobs that no worker would
+    """Put stuck jobs back into the queue: active jobs whose worker is gone, and jobs that no worker would
     find.
 
     AsyncMQ does not store which worker runs a job. A job that may still be running is requeued only with
@@ -484,9 +485,9 @@ def edit(
 ) -> None:
     """Edit the arguments and options of waiting, delayed or dead jobs. They stay where they are.
 
-    Without --set and --unset, a single job opens in $VISUAL or $EDITOR as JSON, secrets included; the
-    difference is shown before it is stored. The backup, or for a job of up to 64 KiB the audit event, keeps
-    the job as it was: 'jobs restore' undoes the edit, unless the job has changed since.
+    Without --set and --unset, a single job opens in $VISUAL or $EDITOR as JSON, secrets included; you see
+    the difference before it is stored. The old job is kept in the backup, or up to 64 KiB in the audit
+    event: 'jobs restore' undoes the edit, unless the job has changed since.
 
     \b
     Examples:
@@ -514,10 +515,10 @@ def restore(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Put removed jobs back where they were, all of a backup or some by id, or undo edits.
+    """Restore removed jobs from a backup, all of them or some by id, or undo edits.
 
-    An existing job is never overwritten. A restored job may run again. An edit without a backup is undone
-    by its audit event, unless the job has changed since.
+    An existing job is never overwritten. A restored job may run again. --from-audit undoes an edit that was
+    made without a backup, unless the job has changed since.
 
     \b
     Examples:

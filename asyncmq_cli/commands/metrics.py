@@ -118,7 +118,8 @@ def prometheus(
         ),
     ] = None,
 ) -> None:
-    """Print metrics for Prometheus. If Redis cannot be read, they say so and the exit status is 3.
+    """Print metrics in the text format of Prometheus. If Redis cannot be read, asyncmq_dashboard_ready is 0
+    and the exit status is 3.
 
     \b
     Example:
@@ -168,11 +169,11 @@ def serve(
     ] = None,
     no_record: NoRecordOption = False,
 ) -> None:
-    """Serve metrics to Prometheus, until a signal ends it. Adds snapshots to the history.
+    """Serve metrics to Prometheus until stopped by a signal. Adds snapshots to the history.
 
-    /metrics has the text format or OpenMetrics, /healthz says that the process runs, /readyz whether Redis
-    could be read. A scrape returns the last read and never starts one. While Redis is unreachable, asyncmq_up
-    is 0 and the exporter keeps trying. SIGTERM ends it with status 143.
+    /metrics serves the text format or OpenMetrics, /healthz answers while the process runs, /readyz while
+    Redis can be read. A scrape returns the last read and never starts one. While Redis is unreachable,
+    asyncmq_up is 0 and the exporter keeps trying. SIGTERM ends it with status 143.
 
     \b
     Examples:

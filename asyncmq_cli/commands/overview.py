@@ -13,11 +13,12 @@ app = lone()
 
 @command(app, "overview", "watch", formats=(*DOCUMENTS, "tsv"))
 def overview(session: Session) -> None:
-    """Show what is wrong and why, and all queues, on one screen.
+    """Show what is wrong, why, and all queues on one screen.
 
-    First the problems that check finds, the worst first, each with a command that shows more. Then the most
-    frequent causes of failure, from the latest 100 dead jobs of each of the 20 queues with most deaths in the
-    last hour (dlq groups reads all). Then the queues, those in trouble first, workers and latest jobs.
+    Problems come first, the worst on top, each with the command to run next. Below them are the most
+    frequent causes of failure, taken from the latest 100 dead jobs of each of the 20 queues with most
+    deaths in the last hour (dlq groups reads all), then the queues, those in trouble first, the workers and
+    the latest jobs.
 
     \b
     Examples:

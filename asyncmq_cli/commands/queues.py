@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.output.tables.columns import Column
 
-_RESUMED = "workers that saw the pause check again after their stalled_check_interval: up to "
-_UNKNOWN_INTERVAL = "60 s, unless the application changed it"
+_RESUMED = "a worker that has seen the pause takes jobs again after its stalled_check_interval: "
+_UNKNOWN_INTERVAL = "up to 60 s, unless the application changed it"
 
 app = noun(NOUNS["queues"])
 
 
 GlobsArg = Annotated[
     list[str] | None,
-    argument("[GLOB...]", "Only queues of these names, which may have wildcards: 'tenant:*'."),
+    argument("[GLOB...]", "Only queues with these names; wildcards work: 'tenant:*'."),
 ]
 SortOption = Annotated[
     str | None,
@@ -50,7 +50,9 @@ SortOption = Annotated[
 ]
 
 
-PauseOption = Annotated[str | None, option("--for", "DURATION", "Resume by itself after this time: 30m, 2h.")]
+PauseOption = Annotated[
+    str | None, option("--for", "DURATION", "Resume automatically after this time: 30m, 2h.")
+]
 CleanedStateOption = Annotated[
     str,
     option(
@@ -185,7 +187,8 @@ def pause(
 ) -> None:
     """Pause queues: workers finish the jobs that they run and take no new ones.
 
-    With --for, Redis itself ends the pause: nothing has to keep running. An existing pause stays as it is.
+    With --for, the pause expires in Redis: no process has to keep running. An existing pause stays as it
+    is.
 
     \b
     Examples:
@@ -206,7 +209,7 @@ def pause(
 def _look_again(session: Session) -> str:
     """When workers see the end of a pause."""
     every = session.config.stalled_check_interval
-    return _RESUMED + (f"{every:g} s" if every else _UNKNOWN_INTERVAL)
+    return _RESUMED + (f"up to {every:g} s" if every else _UNKNOWN_INTERVAL)
 
 
 @command(app, "resume")
@@ -240,8 +243,8 @@ def drain(
 ) -> None:
     """Remove all waiting jobs of a queue. Without a backup this cannot be undone.
 
-    A job that a worker takes in the meantime is left to the worker, and reported. Jobs enqueued after the
-    start stay.
+    A job that a worker takes meanwhile is left to the worker, and reported. Jobs that are enqueued after
+    the start stay.
 
     \b
     Examples:
@@ -296,7 +299,8 @@ def obliterate(
 ) -> None:
     """Remove a queue with its jobs, definitions, marks and counter.
 
-    Refused while jobs are active. On a terminal you confirm by typing its name. If a run ends early, run it
+    Refused while jobs are active. On a terminal, type the name of the queue to
+    confirm. If a run ends early, run it
     again to remove the rest. A producer or worker that is still running creates the queue again.
 
     \b
@@ -316,9 +320,10 @@ def forget(
     dry_run: DryRunOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", hidden=True)] = False,
 ) -> None:
-    """Remove emptied queues from all lists. Only the counter of the waiting set may be left of them.
+    """Remove empty queues from all lists. A queue that holds more than its counter is refused.
 
-    AsyncMQ never deletes that counter. A queue that is used again is listed again.
+    AsyncMQ never deletes the counter of a queue, so the queue stays listed. A queue that is used again is
+    listed again.
 
     \b
     Example:

@@ -58,12 +58,14 @@ _RUNS_SHOWN = 5
 ReplaceOption = Annotated[
     str | None, option("--replace", "ID", "Remove the definition with this id in the same step.")
 ]
-ByTaskOption = Annotated[str | None, option("--task", "NAME", "The task, if only one definition has it.")]
+ByTaskOption = Annotated[
+    str | None, option("--task", "NAME", "The task of the definition, if only one has it.")
+]
 
 
 @command(app, "list", "list", "secrets")
 def list_(session: Session, queue: AnyQueueArg = None) -> None:
-    """List definitions, the next to run first. Overdue: late by over a minute, and not paused.
+    """List repeatable definitions, next run first. Overdue: not paused, and over a minute late.
 
     \b
     Examples:
@@ -93,7 +95,7 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
 def show(
     session: Session, queue: QueueArg, repeatable_id: OneIdArg = None, task: ByTaskOption = None
 ) -> None:
-    """Show one definition: its schedule, its arguments and its next runs.
+    """Show one repeatable definition: its schedule, its arguments and its next runs.
 
     \b
     Examples:
@@ -124,9 +126,9 @@ def next_(
         list[str] | None, option("--queue", "QUEUE", "Only this queue; may be repeated.", title=FILTERS)
     ] = None,
 ) -> None:
-    """Show the coming runs of all definitions that are not paused, as a calendar.
+    """Show the next runs of all definitions that are not paused, in the order in which they come.
 
-    The first run of each is the stored one; later ones are computed from its schedule.
+    The first run of each definition is the stored one; later runs are computed from its schedule.
 
     \b
     Examples:
@@ -163,7 +165,7 @@ def add(
     dry_run: DryRunOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask if the queue is new.")] = False,
 ) -> None:
-    """Add a definition. If it exists, its next run is computed again from now.
+    """Add a repeatable definition. If it exists, its next run is computed again from now.
 
     \b
     Examples:

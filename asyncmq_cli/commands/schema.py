@@ -29,8 +29,8 @@ NameArg = Annotated[
 def schema(session: Session, name: NameArg = None) -> None:
     """Print the JSON Schema of a document that --json prints.
 
-    Without NAME, list all schemas. A schema is printed together with those that it refers to. Does not
-    connect to Redis.
+    Without NAME, list all schemas. A schema is printed with all schemas that it refers to. Does not connect
+    to Redis.
 
     \b
     Examples:

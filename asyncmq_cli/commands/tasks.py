@@ -31,10 +31,10 @@ TaskArg = Annotated[str, argument("TASK", "Name of the task, whole.")]
 
 @command(app, "list", "queues", "filters", "list", "secrets")
 def list_(session: Session, queue: AnyQueueArg = None) -> None:
-    """Count the jobs of each task (waiting, active, dead), and show which share of the finished ones failed.
+    """Count the jobs of each task (waiting, active, dead), and show the share that failed.
 
-    A state of at most 2,500 jobs is read whole. Of a larger one a random sample is read: its counts are
-    estimates, within 2 % of the size of the state at 95 % confidence, and a note says which.
+    States of up to 2,500 jobs are counted exactly. Larger states are sampled at random: their counts are
+    estimates, within 2 % of the size of the state at 95 % confidence, and a note names these states.
 
     \b
     Examples:
@@ -84,9 +84,10 @@ def show(session: Session, name: TaskArg) -> None:
 def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> None:
     """Watch which tasks keep the workers busy, and how long their jobs run.
 
-    The active jobs are read every 50 ms. This gives each task's share of the time that all jobs run, and the
-    durations of the jobs that end meanwhile. Jobs under 50 ms are seen by chance and shown as < 50 ms. On a
-    terminal the table is refreshed until q or Ctrl-C, else it is printed once after --for.
+    Reads the active jobs every 50 ms, which gives each task's share of the run time of all jobs, and the
+    durations of the jobs that end meanwhile. Jobs that run for less than 50 ms are often missed; those that
+    are seen show as < 50 ms. A terminal refreshes the table until q or Ctrl-C; elsewhere it is printed once
+    after --for.
 
     \b
     Examples:

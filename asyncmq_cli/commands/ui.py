@@ -30,9 +30,9 @@ EveryOption = Annotated[
 # Without --json: there is nothing to print.
 @command(app, "ui", "secrets", without=("json",), formats=(), several=False)
 def ui(session: Session, every: EveryOption = "2") -> None:
-    """Open an interactive screen: look through queues, jobs and failures, and act on them.
+    """Open an interactive screen to browse queues, jobs and failures, and to act on them.
 
-    Needs the extra 'ui': pip install 'asyncmq-cli[ui]'. The key ? shows the keys.
+    Needs the extra 'ui': pip install 'asyncmq-cli[ui]'. Press ? for the keys.
 
     \b
     Examples:

@@ -51,8 +51,8 @@ KeepWaitingOption = Annotated[
     bool,
     typer.Option(
         "--keep-waiting",
-        help="Go on while the queue is paused, has no live worker or Redis is away, and after a failed job "
-        "until the others have ended.",
+        help="Keep waiting while the queue is paused, has no live worker or Redis is unreachable; after a "
+        "failed job, wait for the others.",
     ),
 ]
 
@@ -70,7 +70,7 @@ def wait(
 ) -> None:
     """Wait until a queue is empty, or until jobs have ended.
 
-    Name the jobs by id, or by a filter; the filter is evaluated once, at the start. On a terminal and with
+    Name the jobs by id or by a filter; the filter is evaluated once, at the start. On a terminal and with
     --output jsonl, each change of their states is printed as it is seen.
 
     The exit status is 0 when the goal is reached; 1 as soon as it cannot be reached: a job has failed or is
@@ -135,7 +135,7 @@ def _matching(session: Session, queue: str) -> list[str]:
     jobs = session.jobs.matching(QueueScope.of(queue), "all", session.filter)
     found = [job.id for job in jobs if job.id and job.status not in ENDED_STATES]
     if not found:
-        session.out.remark("note", "no job that matches has yet to end")
+        session.out.remark("note", "all matching jobs have already ended")
     return found
 
 

@@ -37,7 +37,7 @@ TtlOption = Annotated[
     option(
         "--ttl",
         "DURATION",
-        "Judge workers by this heartbeat TTL. [default: their own, if Redis shows it, else "
+        "Heartbeat TTL to judge the workers by. [default: their own, if Redis shows it, else "
         "ASYNCMQ_HEARTBEAT_TTL, else 30s]",
     ),
 ]
@@ -74,9 +74,10 @@ def list_(
     page: PageOption = None,
     size: SizeOption = None,
 ) -> None:
-    """List workers by their heartbeats: healthy, aging past two thirds of the TTL, stale past it.
+    """List workers and their health by the age of their heartbeat: healthy, aging or stale.
 
-    Ages are measured by the clock of Redis where possible. A warning names workers whose clock differs.
+    A worker is aging after two thirds of the heartbeat TTL, and stale after the TTL. Ages are measured by
+    the clock of Redis where possible; a warning names workers whose clock differs.
 
     \b
     Examples:
@@ -117,14 +118,14 @@ def forget(
     workers: Annotated[list[str] | None, argument("[WORKER...]", f"Ids of workers; {STDIN_HELP}.")] = None,
     stale: Annotated[bool, typer.Option("--stale", help="All stale workers, instead of ids.")] = False,
     queue: QueueOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Also workers that are alive.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also remove live workers from the list.")] = False,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
     """Remove dead workers from the list: AsyncMQ's workers do not always deregister.
 
-    Their jobs stay as they are. A worker that is alive is listed again at its next heartbeat.
+    Their jobs stay as they are. A live worker is listed again at its next heartbeat.
 
     \b
     Examples:

@@ -31,18 +31,18 @@ def tour(environ: Mapping[str, str]) -> int:
     """Show the tour on standard output; the exit status is that of the step that failed, or 0. `environ`
     names the Redis. Raises OutputClosed where its reader has seen enough."""
     try:
-        _remark("A private Redis with real AsyncMQ workers, gone in a minute. What is wrong?")
+        _remark("This is a private Redis with real AsyncMQ workers, removed at the end. What is wrong?")
         _step(environ, "overview")
-        _remark("Jobs have died. Why?")
+        _remark("Why did jobs die?")
         _step(environ, "dlq", "groups", _QUEUE)
         cause = _cause_that_has_passed(environ)
-        _remark("One of them, with its error and what caused it.")
+        _remark("Show one of them, with its error and root cause.")
         _step(environ, "jobs", "show", _QUEUE, cause["sample_job_id"])
-        _remark("The mail host answers again: retry what died of that, and nothing else.")
+        _remark("The mail server is back: retry the jobs of that cause only.")
         why = ("--reason", "mail server is back")
         _step(environ, "dlq", "retry", _QUEUE, "--group", cause["id"][:6], *why, "--wait", "--yes", gap=False)
         _step(environ, "audit", "--limit", "3")
-        _remark("Go on by yourself: asyncmq demo --shell")
+        _remark("Try it yourself: asyncmq demo --shell")
         sys.stdout.flush()
     except _StepFailed as failed:
         return failed.status

@@ -77,7 +77,7 @@ PROBES = (
     ProbeKind(
         "unattended",
         "a backlog of {} and no live worker",
-        "Jobs that wait, or are delayed and due, while no worker is alive.",
+        "Jobs that are waiting, or delayed and due, while the queue has no live worker.",
         always=Threshold(critical=0),
     ),
     ProbeKind(
@@ -89,7 +89,7 @@ PROBES = (
     ProbeKind(
         "overdue",
         "{} overdue repeatable{s}",
-        "Repeatables that are late by over a minute.",
+        "Repeatables that are over a minute late.",
         "--max-overdue",
         always=Threshold(warning=0),
     ),
@@ -103,7 +103,7 @@ PROBES = (
     ProbeKind(
         "silent",
         "{} claimed before a worker went silent",
-        "Active jobs claimed before a worker went silent, where other workers live.",
+        "Active jobs claimed before a worker went silent while others stayed alive.",
         "--max-silent",
         always=Threshold(warning=0),
     ),
@@ -111,7 +111,7 @@ PROBES = (
     ProbeKind(
         "oldest",
         "the oldest has waited {}",
-        "Age of the oldest of the jobs that are first in their priority, such as 10m or 1h30m.",
+        "Age of the oldest waiting job, such as 10m or 1h30m; only the first job of each priority is read.",
         "--max-oldest",
         is_duration=True,
     ),
@@ -124,26 +124,26 @@ PROBES = (
     ProbeKind(
         "dlq",
         "{} dead",
-        "Dead letters, failed and expired: the cheapest way to watch a large dead-letter queue.",
+        "Dead jobs, failed and expired: the cheapest way to watch a large dead-letter queue.",
         "--max-dlq",
     ),
     ProbeKind(
         "delayed-due",
         "{} delayed and due",
-        "Delayed jobs whose time has come, but which no worker has moved to the waiting set.",
+        "Delayed jobs that are due, but that no worker has moved to the waiting set.",
         "--max-delayed-due",
     ),
     ProbeKind(
         "running",
         "one has been active for {}",
-        "Time since the claim of the job that has been active longest.",
+        "How long the longest active job has been active.",
         "--max-running",
         is_duration=True,
     ),
     ProbeKind(
         "matching",
         "{} match --where",
-        "Jobs for which --where holds. Reads the jobs; those of one state if the expression names it.",
+        "Jobs that match --where. Reads all jobs, or those of one state if the expression names it.",
         "--max-matching",
     ),
     ProbeKind("workers", "{} live worker{s}", "Live workers.", "--min-workers", least=True),

@@ -337,7 +337,7 @@ def reported(error: Exception) -> Exception:
     where = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
     return AdminError(
         f"the screen has failed{where}: {type(error).__name__}: {redact_text(str(error))}",
-        hint="this is a fault of asyncmq-cli: please report this line; other commands go on working",
+        hint="this is a bug in asyncmq-cli: please report this line; the other commands still work",
     )
 
 

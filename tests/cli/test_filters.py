@@ -205,7 +205,7 @@ def test_an_id_by_the_outermost_error_is_an_error_that_says_so(client: redis.Red
     plain = cli("dlq", "list", QUEUE, "--group", former)
     assert (plain.code, plain.stdout) == (4, "")
     assert plain.stderr == (
-        f"error: {former!r} is a group id of an older version, which went by the outermost error\n"
+        f"error: {former!r} is a group id of an older version, which grouped by the outermost error\n"
         f"hint: 'asyncmq dlq groups {QUEUE}' lists the groups by root cause, with their new ids\n"
     )
     assert client.zcard(f"queue:{QUEUE}:dlq") == 1
@@ -271,6 +271,6 @@ def test_a_job_without_an_id_is_left_out_aloud(client: redis.Redis, cli: Run) ->
     client.zadd(f"queue:{QUEUE}:dlq", {json.dumps({"id": "", "task": "app.x", "status": "failed"}): 1.6e9})
     done = cli("dlq", "retry", QUEUE, "--all", "--yes")
     assert (done.code, done.stdout) == (0, "")
-    assert done.stderr == "warning: 1 job without an id left out; '' names such a job\n"
+    assert done.stderr == "warning: 1 job without an id left out; use '' as the id of such a job\n"
     assert cli("dlq", "remove", QUEUE, "", "--yes").code == 0
     assert client.zcard(f"queue:{QUEUE}:dlq") == 0

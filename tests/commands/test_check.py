@@ -253,7 +253,7 @@ def test_what_cannot_be_read_is_unknown_and_never_well(client: redis.Redis, cli:
     client.delete("queue:mail:waiting")
     client.set("queue:mail:waiting", "text")
     result = cli("check", "--max-waiting", "0:9")
-    reason = "the key 'queue:mail:waiting' is not of the type that AsyncMQ keeps there"
+    reason = "the key 'queue:mail:waiting' is not of the type that AsyncMQ uses"
     assert result.code == 3
     assert result.stdout.startswith(f"ASYNCMQ UNKNOWN - mail: {reason} | ")
     assert result.stdout.endswith(" waiting=U;0;9;0\n")

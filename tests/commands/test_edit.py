@@ -247,7 +247,7 @@ def test_a_retry_whose_edit_does_not_fit_changes_nothing(mail: str, client: redi
 
 
 UNKNOWN: list[tuple[tuple[str, ...], int, str]] = [
-    ((), 2, "what is to be restored?"),
+    ((), 2, "name the backup to restore"),
     (("file", "--from-audit", "1-0"), 2, "--from-audit and a backup exclude each other"),
     (("--from-audit", "1-0", "--force"), 2, "--from-audit and --force exclude each other"),
     (("--from-audit", "yesterday"), 2, "--from-audit is not the id of an event"),
@@ -269,7 +269,7 @@ def test_an_event_that_keeps_nothing_leads_to_its_backup(mail: str, cli: Run, tm
     assert refused.code == 1 and f"asyncmq jobs restore {backup} waiting" in refused.stderr
     assert cli("jobs", "edit", mail, "active", "--set", "args[0]=9").code == 1
     event = cli("audit", "--json").json["events"][0]["id"]
-    assert "has kept nothing" in cli("jobs", "restore", "--from-audit", event).stderr
+    assert "holds no job that could be restored" in cli("jobs", "restore", "--from-audit", event).stderr
 
 
 VALUES = st.recursive(

@@ -98,7 +98,7 @@ def test_a_job_that_is_removed_meanwhile_has_vanished(server: PrivateRedis, cli:
 def test_wait_takes_a_filter(cli: Run) -> None:
     done = cli("wait", QUEUE, "--where", 'id == "done"')
     assert (done.code, done.stdout) == (0, "")
-    assert "no job that matches has yet to end" in done.stderr
+    assert "all matching jobs have already ended" in done.stderr
     late = cli("wait", QUEUE, "--q", "acme", "--timeout", "0.1", "--keep-waiting", "--json")
     assert late.code == 124
     assert late.json["jobs"] == [{"id": "next", "state": "waiting"}]

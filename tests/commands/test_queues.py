@@ -15,7 +15,7 @@ from tests.support import library
 from tests.support.terminal import on_terminal
 from tests.support.workers import napping, working
 
-NOTE = "again after their stalled_check_interval: up to 60 s"
+NOTE = "again after its stalled_check_interval: up to 60 s"
 
 
 def test_a_resume_says_when_workers_see_it_and_only_where_there_was_a_pause(

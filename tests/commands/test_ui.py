@@ -35,7 +35,7 @@ def test_a_redis_that_is_away_at_the_start_is_an_error_like_any_other() -> None:
 
 
 def test_asyncmq_alone_on_a_terminal_says_that_there_is_a_screen() -> None:
-    assert "'asyncmq ui' opens a screen" in on_terminal(url="").text
+    assert "'asyncmq ui' opens an interactive screen" in on_terminal(url="").text
 
 
 def test_the_demo_opens_the_screen_alone(cli: Run) -> None:

@@ -297,7 +297,7 @@ def test_a_queue_that_vanishes_is_not_drained(
     library.with_backend(server.url, busy)
     waiting = start(*words, "--json")
     client.flushall()
-    # A worker that lives through it is soon heard of again, and so there is a queue of that name.
+    # A worker that lives through it soon sends a heartbeat again, and so there is a queue of that name.
     library.with_backend(server.url, lambda opened: opened.register_worker("worker-1", QUEUE, 2, 4e9))
     result = waiting.result()
     assert (result.code, result.json["outcome"]) == (1, "queue_vanished")

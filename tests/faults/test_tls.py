@@ -118,7 +118,7 @@ def test_a_certificate_that_is_not_to_be_trusted_is_refused(
             args = (*COMMANDS[name], *form)
             result = tool(f"{proxy.url}?ssl_ca_certs={trusted}", *args)
             assert_refused(args, result, "redis_unreachable", "its certificate was refused: ")
-            assert "ssl_ca_certs=FILE in the URL names who signed it" in result.stderr
+            assert "ssl_ca_certs=FILE to the URL to trust its CA" in result.stderr
     keyspace.assert_untouched()
 
 

@@ -46,9 +46,7 @@ BackoffOption = Annotated[
 ]
 
 
-DelayOption = Annotated[
-    str | None, option("--delay", "DURATION", "Run it after 90s, 5m or 2h, and not at once.")
-]
+DelayOption = Annotated[str | None, option("--delay", "DURATION", "Run it after this time: 90s, 5m or 2h.")]
 
 
 def job_of(given: Mapping[str, Any]) -> dict[str, Any]:

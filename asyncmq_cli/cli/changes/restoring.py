@@ -52,9 +52,7 @@ def restore_jobs(
     from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup
 
     if file is None:
-        raise UsageProblem(
-            "what is to be restored? name a backup", hint="--from-audit EVENT undoes an edit without one"
-        )
+        raise UsageProblem("name the backup to restore", hint="--from-audit EVENT undoes an edit without one")
     rate = parse.rate_of(session.flags)
     if file == STANDARD_INPUT and STANDARD_INPUT in (job_ids or ()):
         raise UsageProblem("the backup and the ids cannot both come from standard input")

@@ -16,12 +16,12 @@ _OPTIONS = "Options"
 _EXAMPLE = re.compile(r"^ *((?:\* )*asyncmq .*)$", re.MULTILINE)
 
 FAULTS = (
-    "Report a fault to whoever gave you asyncmq-cli, or in the issue tracker of its source, with the output "
-    "of 'asyncmq --version --json' and of the command, run again with ASYNCMQ_DEBUG=1."
+    "Report a bug in the issue tracker of asyncmq-cli. Include the output of 'asyncmq --version --json', and "
+    "of the command run again with ASYNCMQ_DEBUG=1."
 )
 ENVIRONMENT = (
-    ("ASYNCMQ_REDIS_URL, REDIS_URL", "The URL of Redis; the first one that is set counts."),
-    ("ASYNCMQ_CREDENTIALS", "A token in place of a password: aws:CACHE:REGION or azure."),
+    ("ASYNCMQ_REDIS_URL, REDIS_URL", "The URL of Redis; the first one that is set is used."),
+    ("ASYNCMQ_CREDENTIALS", "Use a cloud token as the password: aws:CACHE:REGION or azure."),
     ("ASYNCMQ_CONTEXT", "The context, a table [context.NAME] of the configuration file."),
     ("ASYNCMQ_PASSWORD_FILE", "The file that holds the password of Redis."),
     ("ASYNCMQ_PASSWORD_COMMAND", "A program that prints the password of Redis, run without a shell."),
@@ -35,8 +35,8 @@ ENVIRONMENT = (
     ),
     ("ASYNCMQ_HEARTBEAT_TTL", "The workers' heartbeat_ttl, if Redis does not show it. [default: 30s]"),
     ("ASYNCMQ_AUDIT_MAXLEN", "How many events the audit trail keeps. [default: 100000]"),
-    ("ASYNCMQ_MAX_PAYLOAD", "The largest job to show, unpacked. [default: 64MB]"),
-    ("ASYNCMQ_COMPLETION_TIMEOUT", "How long TAB waits for Redis. [default: 300ms]"),
+    ("ASYNCMQ_MAX_PAYLOAD", "The largest job to show, after decompression. [default: 64MB]"),
+    ("ASYNCMQ_COMPLETION_TIMEOUT", "How long TAB completion waits for Redis. [default: 300ms]"),
     ("NO_COLOR", "If set, print without colour."),
 )
 

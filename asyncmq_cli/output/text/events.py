@@ -128,7 +128,11 @@ def lines(found: Sequence[Happening], now: float, *, utc: bool) -> Iterator[str]
 
 
 def _of_worker(one: WorkerHappening) -> str:
-    words = {"silent": "silent: not heard of for its TTL", "back": "heard of again", "started": "started"}
+    words = {
+        "silent": "silent: no heartbeat for its TTL",
+        "back": "sends heartbeats again",
+        "started": "started",
+    }
     return f"worker {one.worker} ({one.queue}) {words[one.what]}"
 
 

@@ -30,9 +30,9 @@ _BY_CLAIMS = {
     "lost": ("asyncmq_queue_stuck_claims", "Number of active jobs that have lost their worker."),
     "silent": (
         "asyncmq_queue_silent_claims",
-        "Number of active jobs claimed before a worker went silent, where other workers live.",
+        "Number of active jobs claimed before a worker went silent while others stayed alive.",
     ),
-    "overdue": ("asyncmq_queue_overdue_schedules", "Number of repeatables that are late by over a minute."),
+    "overdue": ("asyncmq_queue_overdue_schedules", "Number of repeatables that are over a minute late."),
 }
 """By the kind of problem."""
 

@@ -60,7 +60,7 @@ class NotAnEdit(AdminError):
         if isinstance(backup, str) and event.job_id is not None:
             hint = f"its backup does: {command_line('jobs', 'restore', backup, event.job_id)}"
         super().__init__(
-            f"event {event.id} ({event.action}, {event.status}) has kept nothing that could be put back",
+            f"event {event.id} ({event.action}, {event.status}) holds no job that could be restored",
             hint=hint,
             details={"event": event.id, "action": event.action},
         )
@@ -334,7 +334,7 @@ class Restorer(JobRunner):
             score = self.store.next_score(queue, parts)
         except AdminError as exc:
             return parts, f"it was active when it was removed, and nothing runs it: {exc.message}"
-        return parts.waiting_at(score), "it was active when it was removed, and waits now"
+        return parts.waiting_at(score), "it was active when it was removed; it is waiting now"
 
     def _attempt(self, entry: Entry) -> Attempt:
         """An attempt whose details name the removal, by which a second restore is noticed."""

@@ -30,8 +30,8 @@ _READ_AT_A_TIME = 10_000
 # By doctor code: the change that requeues the job, and a note for the operator.
 _REQUEUES: dict[str, tuple[Callable[[Evidence, EventDraft, int], Change], str | None]] = {
     "waiting_unlisted": (repairs.enqueue, None),
-    "delayed_timeless": (repairs.enqueue, "it was delayed without a due time, and waits now"),
-    "state_unknown": (repairs.enqueue, "its state was unknown, and it waits now"),
+    "delayed_timeless": (repairs.enqueue, "it was delayed without a due time; it is waiting now"),
+    "state_unknown": (repairs.enqueue, "its state was unknown; it is waiting now"),
     "parents_done": (repairs.release, "all that it waited for has completed"),
     "delayed_unlisted": (repairs.put_back, "it is in the delayed set again, due when its record says"),
     "failed_unlisted": (repairs.put_back, "it is in the dead-letter queue again; 'jobs retry' runs it"),

@@ -203,7 +203,7 @@ class DlqService:
         now = self._store.now()
         scanned, left_out, groups = grouped(jobs, by, now)
         if left_out:
-            self._store.warn(f"{left_out:,} jobs are in no group: there are too many")
+            self._store.warn(f"{left_out:,} jobs are in no group: there are too many causes")
         return FailureGroups(queues, by, now, scanned, left_out, groups)
 
 

@@ -176,7 +176,7 @@ def _refusal(token: str, text: str, command: str) -> RedisProblem:
 def _reason(exc: BaseException) -> str:
     """The innermost cause, such as `Connection refused`, instead of the whole chain."""
     if isinstance(exc, ReplyTooLarge):
-        return "its reply is larger than any to what was asked"
+        return "its reply is larger than any valid reply"
     if isinstance(exc, InvalidResponse):
         return "the server there does not speak Redis's protocol"
     for cause in tls.causes_of(exc):

@@ -29,7 +29,7 @@ def trouble(exc: BaseException, address: Address, seconds: float) -> tuple[str, 
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its certificate was refused: {cause.verify_message}",
-                "?ssl_ca_certs=FILE in the URL names who signed it; its host must be the certificate's",
+                "add ?ssl_ca_certs=FILE to the URL to trust its CA; the host must be that of the certificate",
             )
     unread = _unreadable(address)
     if unread is not None:
@@ -47,7 +47,7 @@ def trouble(exc: BaseException, address: Address, seconds: float) -> tuple[str, 
         # Since TLS 1.3 a server refuses only after the handshake, often by closing the connection.
         return (
             "it closed the connection after the TLS handshake",
-            "if it wants a client certificate, ssl_certfile=FILE and ssl_keyfile=FILE name it",
+            "if it wants a client certificate, add ssl_certfile=FILE and ssl_keyfile=FILE to the URL",
         )
     return None
 

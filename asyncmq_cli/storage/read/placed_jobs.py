@@ -167,7 +167,7 @@ def _homeless(raw: RawJob, status: str) -> str | None:
         # That is reported anyway.
         return None
     if raw.is_note:
-        return "this is a note of AsyncMQ's RabbitMQ backend: the job itself is in RabbitMQ"
+        return "this is metadata of AsyncMQ's RabbitMQ backend: the job itself is in RabbitMQ"
     if status == WAITING_CHILDREN:
         if has_pending_parents(raw.record):
             return None

@@ -80,7 +80,7 @@ class QueueReader:
                 # No queue is readable: raise Redis's own error.
                 queue_names.touch(self._redis, min(secret))
             found -= secret
-            self._warn(f"left out, because the Redis user may not read them: {_some(secret)}")
+            self._warn(f"not listed, because the Redis user may not read them: {_some(secret)}")
         if doubtful := found - certain:
             found -= self._foreign(doubtful, alone=not certain & found)
         return sorted(to_text(name) for name in found)

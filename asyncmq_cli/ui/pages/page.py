@@ -162,7 +162,7 @@ class Page(Screen[None]):
         lane = self.ui.lanes.new()
         try:
             self.ui.session.guard.require_writable()
-            self.note = "looking what that would change…"
+            self.note = "checking what this would change…"
             self.draw_frame()
             plan = await lane.call(make)
         except AdminError as exc:

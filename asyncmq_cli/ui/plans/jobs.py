@@ -37,8 +37,8 @@ class Search:
 
 _BACKUP = {"backup": "a new file that keeps a copy"}
 _PACE = {
-    "limit": "at most so many, the oldest first",
-    "rate": "at most so many a second or minute: 50/s, 300/m",
+    "limit": "at most this many, oldest first",
+    "rate": "at most this many a second or minute: 50/s, 300/m",
 }
 _ABORT = {"abort_above": "with a rate: stop once more than 20% failed again"}
 

@@ -53,13 +53,13 @@ def test_options_stand_in_groups_and_the_global_ones_last(cli: Run) -> None:
     titles = [line for line in cli("jobs", "retry", "--help").lines if line and line[0] != " "]
     assert titles[0] == "Usage: asyncmq jobs retry [OPTIONS] [QUEUE] [ID...]"
     assert titles[1:] == [
-        *("Arguments:", "Options:", "Filters:", "How many, and how fast:"),
+        *("Arguments:", "Options:", "Filters:", "Limits:"),
         titles[-1],
     ]
     assert titles[-1].startswith("Global options: --redis-url, --context, --all-contexts, ")
     for whole in (cli("jobs", "retry", "--all", "--help"), cli("help", "jobs", "retry", "--all")):
         page = whole.stdout
-        assert page.index("\nGlobal options:\n") > page.index("\nHow many, and how fast:\n")
+        assert page.index("\nGlobal options:\n") > page.index("\nLimits:\n")
         assert "\n  --redis-url URL " in page
 
 

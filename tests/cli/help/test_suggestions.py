@@ -53,7 +53,7 @@ ADD = "repeatables add q --task t"
         (
             "queues list --color sometimes",
             "--color must be one of auto, always, never, not 'sometimes'",
-            "auto: on a terminal alone",
+            "auto colours only a terminal",
         ),
         (
             f"{ADD} --cron nonsense",

@@ -111,7 +111,7 @@ def test_the_wait_has_a_limit(server: PrivateRedis, cli: Run) -> None:
     with working(server.url):
         result = cli("dlq", "retry", QUEUE, "long", "--wait", "100ms")
         assert (result.code, result.stdout.split("\t")[0]) == (124, "success")
-        assert result.stderr.endswith("error: 1 of 1 retried jobs have yet to end\n")
+        assert result.stderr.endswith("error: 1 of 1 retried jobs have not ended yet\n")
 
 
 @pytest.mark.usefixtures("dead")

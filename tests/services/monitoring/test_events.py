@@ -57,7 +57,10 @@ def test_queues(before: list[QueueStats], after: list[QueueStats], lines: list[s
 
 
 def test_workers() -> None:
-    silent, back = "worker w1 (mail) silent: not heard of for its TTL", "worker w1 (mail) heard of again"
+    silent, back = (
+        "worker w1 (mail) silent: no heartbeat for its TTL",
+        "worker w1 (mail) sends heartbeats again",
+    )
     assert said(([], ["w1"]), ([], ["w1"])) == []
     assert said(([], ["w1"]), ([], [])) == [silent]
     assert said(([], ["w1"]), ([], []), ([], [])) == []

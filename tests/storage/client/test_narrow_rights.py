@@ -35,7 +35,7 @@ def test_what_may_not_be_read_is_left_out_with_the_same_warning_each_time(narrow
     for _ in range(3):
         result = call(narrow, "queues list --fields name,waiting")
         assert (result.code, result.stdout) == (0, "emails\t1\n"), result
-        says = "warning: left out, because the Redis user may not read them: 'held', 'mail'\n"
+        says = "warning: not listed, because the Redis user may not read them: 'held', 'mail'\n"
         assert result.stderr == says
 
 
