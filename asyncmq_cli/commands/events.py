@@ -60,7 +60,7 @@ def tail(
     """Follow the queues: print what changed, or in a pipe the dashboard's events.
 
     In a pipe, each read of the queues prints the events overview, jobdist, metrics, queues, workers,
-    latest_jobs and latest_queues, one JSON object per line. On a terminal, --event or --once prints them, too.
+    latest_jobs and latest_queues, one JSON object per line. On a terminal, --event or --once prints them too.
 
     \b
     Examples:

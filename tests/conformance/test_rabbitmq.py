@@ -121,7 +121,7 @@ def test_a_single_job_is_read_truly(rabbit: redis.Redis, cli: Run) -> None:
     assert (job["id"], job["status"], job["task_id"]) == ("c", "completed", library.job("c")["task"])
     waiting = cli("jobs", "show", "mail", "w", "--json")
     assert waiting.json["status"] == "waiting"
-    assert "a note of AsyncMQ's RabbitMQ backend: the job itself is in RabbitMQ" in waiting.stderr
+    assert "metadata of AsyncMQ's RabbitMQ backend: the job itself is in RabbitMQ" in waiting.stderr
 
 
 def test_the_redis_backends_queues_beside_it_are_read_and_changed(

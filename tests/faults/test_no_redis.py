@@ -115,7 +115,7 @@ def test_the_timeout_holds_for_the_whole_of_a_reply(kind: str, tool: Tool) -> No
 def test_a_reply_that_is_too_large_is_named(tool: Tool) -> None:
     with FakeServer(lambda command: b"*2\r\n$1\r\n0\r\n*4000000\r\n") as server:
         result = tool(server.url, "queues", "list")
-    assert_refused(("queues", "list"), result, "redis_unreachable", "larger than any to what was asked")
+    assert_refused(("queues", "list"), result, "redis_unreachable", "larger than any valid reply")
 
 
 def test_a_value_that_is_too_large_is_named(

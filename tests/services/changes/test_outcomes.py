@@ -99,7 +99,7 @@ def test_where_nobody_works_it_ends_at_once(client: redis.Redis, cli: Run) -> No
     assert result.code == 1
     assert result.stderr.splitlines() == [
         "note: Retried 2: 2 waiting: no live worker serves it",
-        "error: no worker works on 2 retried jobs: no live worker serves it",
+        "error: no worker will run 2 of the retried jobs: no live worker serves it",
     ]
     assert client.zcard(f"queue:{QUEUE}:waiting") == 2, "they are retried all the same"
 

@@ -80,7 +80,7 @@ def test_a_server_that_wants_a_client_certificate_gets_it(
     without = run_tool(*names, url=url)
     assert (without.code, without.stdout) == (3, ""), without
     assert "it closed the connection after the TLS handshake" in without.stderr, without
-    assert "hint: if it wants a client certificate, ssl_certfile=FILE" in without.stderr
+    assert "hint: if it wants a client certificate, add ssl_certfile=FILE" in without.stderr
     tool = in_context(
         tmp_path,
         f"""
