@@ -190,12 +190,15 @@ class Store:
         job_ids: list[str],
         places: tuple[str, ...] = PLACES,
         repeating: Collection[str] = (),
+        *,
+        with_children: bool = False,
     ) -> list[Location]:
         """Where each of these jobs is, with its members of the sorted sets `places`. `problem` is set on a
-        location that could not be read. For the jobs in `repeating`, all dead letters are read."""
+        location that could not be read. For the jobs in `repeating`, all dead letters are read. How many jobs
+        wait for it is read `with_children`, and where `places` are all."""
         from asyncmq_cli.storage.read.locate import locate
 
-        return locate(self._redis, queue, job_ids, places, repeating=repeating)
+        return locate(self._redis, queue, job_ids, places, repeating=repeating, with_children=with_children)
 
     def stored_result(self, queue: str, job_id: str) -> bytes | None:
         """What is stored as the result of a job. Raises WrongType."""

@@ -76,6 +76,8 @@ class JobRunner(Runner):
     backup: BackupWriter | None = None
     edit_backup: BackupWriter | None = None
     """For edits, of which only the replaced texts are kept."""
+    with_children = False
+    """Whether a decision depends on how many jobs wait for the job."""
     throttle = Throttle(None)
     watch: Callable[[str, Sequence[str]], None] | None = None
     at_end: Callable[[Stop], None] | None = None
@@ -184,7 +186,7 @@ class JobRunner(Runner):
         repeating = self._repeating(queue, counted) if missing is None and "dlq" in places else set()
         rest = iter(counted)
         while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
-            locations = self.store.locate(queue, piece, places, repeating)
+            locations = self.store.locate(queue, piece, places, repeating, with_children=self.with_children)
             if missing is not None:
                 # The record of a job alone does not make a queue, but `jobs show` shows it.
                 nowhere = [one for one in locations if not one.exists]

@@ -115,6 +115,7 @@ class JobChangeService:
                     self._store.warn_of(queue, f"{idle}, so --abort-above has no finished jobs to judge by")
                 else:
                     runner.at_end = guard.finish
+        runner.with_children = True
         return self._run(runner, request, ("dlq",), decide)
 
     def why_idle(self, queue: str) -> str | None:
@@ -224,10 +225,16 @@ class JobChangeService:
                     f"job {location.id!r} is {status} already, so there is nothing to cancel",
                     hint=f"{_removal(location)} takes it out of the queue" if status != "completed" else None,
                 )
-            note = "a worker may be running it; what it does is not undone" if location.active else None
-            return self._store.changes.cancel(location, attempt.draft()), note
+            notes = [
+                "a worker may be running it; what it does is not undone" if location.active else None,
+                _left_waiting(location.children),
+            ]
+            change = self._store.changes.cancel(location, attempt.draft())
+            return change, "; ".join(filter(None, notes)) or None
 
-        return self._run(self._runner("cancel", request, {}), request, ("waiting", "delayed"), decide)
+        runner = self._runner("cancel", request, {})
+        runner.with_children = True
+        return self._run(runner, request, ("waiting", "delayed"), decide)
 
     def run_now(self, request: ChangeRequest) -> ChangeReport:
         """Put delayed jobs into the waiting set before they are due."""

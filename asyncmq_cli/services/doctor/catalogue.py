@@ -136,7 +136,8 @@ DAMAGES = (
         "parent_failed",
         "warning",
         "a job that it waits for failed or expired: it waits forever",
-        "retry the parent, then run the doctor again: AsyncMQ 0.10.1 releases no child of a retried job",
+        "'asyncmq jobs retry' the parent, which releases it; AsyncMQ 0.10.1's own retry does not: then run "
+        "the doctor again",
         "advice",
     ),
     Damage(

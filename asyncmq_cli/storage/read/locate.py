@@ -34,8 +34,10 @@ def locate(
     *,
     thorough: bool = False,
     repeating: Collection[str] = (),
+    with_children: bool = False,
 ) -> list[Location]:
-    """The locations of these jobs, with their members of `places`.
+    """The locations of these jobs, with their members of `places`, and with the number of their children if
+    those are all or `with_children`.
 
     A job that is where its state says is found without reading the sorted sets. For the others they are
     read once, in bounded pieces. With `thorough` they are read for every job, which also finds members
@@ -45,8 +47,7 @@ def locate(
     found: list[Location] = []
     for piece in chunked(job_ids, 200):
         found.extend(_read_fixed(client, keys, piece))
-    if len(places) == len(PLACES) and not thorough:
-        # Only a removal asks for all places, and it needs the number of children.
+    if with_children or (len(places) == len(PLACES) and not thorough):
         _count_children(client, keys, found)
     _look_where_expected(client, keys, found, places)
     unsettled = {location.id: location for location in found if thorough or _unsettled(location, places)}

@@ -27,16 +27,20 @@ if TYPE_CHECKING:
 _RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_traceback")
 
 
-def retried(letter: Mapping[str, Any], job_id: str, *, reset_at: float | None) -> tuple[dict[str, Any], int]:
+def retried(
+    letter: Mapping[str, Any], location: Location, *, reset_at: float | None
+) -> tuple[dict[str, Any], int]:
     """The record of a dead letter once it waits again, and its priority.
 
     Source: `_prepare_retry_payload` in asyncmq.backends.base and `enqueue` in
-    asyncmq.backends.redis, whose order of keys this keeps.
+    asyncmq.backends.redis, whose order of keys this keeps. A job that others wait for is marked so, which the
+    library forgets when a job dies: it would complete and release none of them.
     """
+    job_id = location.id
     record = {**letter, "id": job_id, "status": "waiting", "delay_until": None}
     for name in _RETRY_DROPS:
         record.pop(name, None)
-    record["has_dependents"] = bool(record.get("has_dependents", False))
+    record["has_dependents"] = bool(record.get("has_dependents", False)) or location.children > 0
     if reset_at is not None:
         record.update(created_at=reset_at, retries=0)
     return record, priority_of(record, job_id)
@@ -171,7 +175,7 @@ def edited_and_retried(
     (letter,) = letters
     whole_record(location)
     changed = change(member_of(letter, location.id))
-    record, priority = retried(changed, location.id, reset_at=reset_at)
+    record, priority = retried(changed, location, reset_at=reset_at)
     text, payload = encode_record(record)
     state = None if location.state is None else to_bytes(location.state)
     edit = JobEdit(

@@ -187,7 +187,7 @@ class Changes:
         `retry_job` in asyncmq.backends.redis."""
         require_own_record(keys_of(location.queue), location.id)
         member, *others = location.members["dlq"]
-        record, priority = retried(member_of(member, location.id), location.id, reset_at=reset_at)
+        record, priority = retried(member_of(member, location.id), location, reset_at=reset_at)
         return self._requeued("dlq", location, draft, (member, others), encode_record(record), priority)
 
     def retry_edited(self, edit: JobEdit, priority: int, location: Location, draft: EventDraft) -> Change:

@@ -105,17 +105,42 @@ def test_an_orphan_that_was_created_at_no_time_is_told_of_too(
     assert (finding["code"], finding["sample_ids"]) == ("parent_gone", ["x"])
 
 
-def test_a_parent_that_failed_and_was_retried_frees_its_child_at_the_second_visit(
+def test_a_parent_that_the_library_retried_frees_its_child_at_the_second_visit(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """As the advice says: AsyncMQ does not tell the child that a retried parent has completed."""
+    """As the advice says: AsyncMQ does not tell the child that a parent which it retried has completed."""
     from tests.services.doctor.support import work
 
     library.with_backend(server.url, child_of_failed)
-    assert cli("jobs", "retry", QUEUE, "parent").code == 0
+    library.with_backend(server.url, lambda opened: opened.retry_job(QUEUE, "parent"))
     assert work(server, 1) == ["parent"]
     assert cli("doctor", QUEUE, "--repair", "--yes").code == 0
     assert work(server, 1) == ["x"]
+
+
+@pytest.mark.parametrize("options", [(), ("--set", "max_retries=1", "--yes")], ids=["retry", "edited"])
+def test_a_parent_that_failed_and_was_retried_here_frees_its_child(
+    options: tuple[str, ...], server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    from tests.services.doctor.support import work
+
+    library.with_backend(server.url, child_of_failed)
+    assert cli("jobs", "retry", QUEUE, "parent", *options).code == 0
+    assert work(server, 2) == ["parent", "x"]
+
+
+@pytest.mark.parametrize("verb", ["cancel", "remove"])
+def test_that_other_jobs_wait_for_a_job_is_said_before_it_goes(
+    verb: str, server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    async def family(opened: RedisBackend) -> None:
+        await opened.enqueue(QUEUE, job("parent"))
+        await opened.enqueue(QUEUE, job("x", depends_on=["parent"]))
+
+    library.with_backend(server.url, family)
+    for how in ("--dry-run", "--yes"):
+        (row,) = cli("jobs", verb, QUEUE, "parent", how).lines
+        assert row.endswith("1 job waits for it and will never run")
 
 
 def definitions(client: redis.Redis) -> list[tuple[Any, float]]:
