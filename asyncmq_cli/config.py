@@ -31,6 +31,8 @@ DEFAULT_HEARTBEAT_TTL = 30.0
 DEFAULT = "default"
 """The origin of a setting that nothing sets."""
 
+_NEVER_EMPTY = ("redis_url", "context", "settings", "python", "timeout", "actor", "color")
+
 _SIZE = re.compile(r"(?P<number>[0-9]{1,15})\s*(?:(?P<unit>[kmg])i?)?b?")
 _SIZES = {None: 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
@@ -150,8 +152,8 @@ def resolve(
     `flags` holds what was given on the command line, absent or None where it was not.
     Raises UsageProblem for a value that cannot be used, naming where it came from.
     """
-    for name, value in flags.items():
-        if value == "":
+    for name in _NEVER_EMPTY:
+        if flags.get(name) == "":
             # From a variable that is not set: the default would be another Redis or actor.
             raise UsageProblem(
                 f"--{name.replace('_', '-')} is empty", hint="give it a value, or leave it out"

@@ -96,7 +96,9 @@ def test_an_empty_environment_variable_is_not_set(tmp_path: Path, written: Write
     assert resolve({}, {**env, "REDIS_URL": "redis://general"}).shown_url == "redis://general"
 
 
-@pytest.mark.parametrize("option", ["redis_url", "context", "settings", "python", "timeout", "actor"])
+@pytest.mark.parametrize(
+    "option", ["redis_url", "context", "settings", "python", "timeout", "actor", "color"]
+)
 def test_an_empty_option_never_means_another_redis_or_actor(option: str, written: Write) -> None:
     env = written('redis_url = "redis://file"') | {"REDIS_URL": "redis://general"}
     with pytest.raises(UsageProblem, match=f"--{option.replace('_', '-')} is empty"):

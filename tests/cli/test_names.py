@@ -99,6 +99,11 @@ def test_how_an_id_that_begins_with_a_dash_is_written(
     assert run("jobs", "show", "mail", "--json", "--", "-rf").json["id"] == "-rf"
 
 
+def test_an_empty_filter_of_a_list_is_none(dashes: None, run: Run) -> None:
+    listed = run("jobs", "list", "mail", "--q", "", "--task", "", "--job-id", "", "--json")
+    assert listed.json["total"] == 2
+
+
 def test_an_empty_argument_is_not_made_an_option(run: Run) -> None:
     refused = run("check", "")
     assert (refused.code, "--queue" in refused.stderr) == (3, False)
