@@ -104,6 +104,7 @@ class CandidateReader:
         """At most so many jobs of the queue, as they come."""
         from asyncmq_cli.storage.read.lists import JobLists
 
-        members = next(scan.set_members(self._redis, QueueKeys(queue).ids), [])
+        key = QueueKeys(queue).ids
+        members = scan.typed(key, self._redis.sscan, key, count=count)[1]
         jobs = JobLists(self._redis).load(queue, [to_text(member) for member in islice(members, count)])
         return [job for job in jobs if job is not None]

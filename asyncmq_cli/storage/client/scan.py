@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.storage.client.bounded_replies import ReplyTooLarge, at_most, several
+from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack, pack_scan
 
 CHUNK = 1000
 """Most elements requested at a time. A SCAN of as many takes Redis well under a millisecond."""
@@ -69,6 +70,9 @@ class Pace:
 
 def set_members(client: redis.Redis, key: bytes, match: bytes | None = None) -> Iterator[list[bytes]]:
     """The members of a set that match, by SSCAN. A member may come twice."""
+    if match is None:
+        yield from _steps(client, b"SSCAN", key, Pace(CHUNK), 1)
+        return
     cursor: int | None = None
     while cursor != 0:
         cursor, found = typed(key, client.sscan, key, cursor=cursor or 0, match=match, count=CHUNK)
@@ -78,19 +82,36 @@ def set_members(client: redis.Redis, key: bytes, match: bytes | None = None) -> 
 
 def hash_fields(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]:
     """The fields of a hash with their values, by HSCAN. A field may come twice."""
-    pace = Pace()
-    cursor: int | None = None
-    while cursor != 0:
-        found: dict[bytes, bytes] = {}
-        try:
-            with pace.smaller():
-                cursor, found = typed(key, client.hscan, key, cursor=cursor or 0, count=pace.count)
-        except ReplyTooLarge:
-            yield from _field_by_field(client, key)
-            return
-        if found:
-            pace.learn(len(found), sum(len(field) + len(value) for field, value in found.items()))
-            yield found
+    try:
+        for found in _steps(client, b"HSCAN", key, Pace(), 2):
+            yield dict(zip(found[::2], found[1::2], strict=True))
+    except ReplyTooLarge:
+        yield from _field_by_field(client, key)
+
+
+def _steps(
+    client: redis.Redis, command: bytes, key: bytes, pace: Pace, width: int, most: int | None = None
+) -> Iterator[list[bytes]]:
+    """The replies of a scan, each element in `width` parts. Redis works on the next step while the caller
+    works on this one. Raises ReplyTooLarge for a step of COUNT 1 that is too large."""
+    cursor = b""
+    with PipelinedConnection(client) as connection:
+        connection.send(pack_scan(command, key, b"0", pace.count))
+        while cursor != b"0":
+            try:
+                cursor, found = connection.receive(most=most or pace.most)
+            except ReplyTooLarge:
+                if pace.count == 1:
+                    raise
+                pace.count = 1
+                connection.abandon()
+                connection.send(pack_scan(command, key, cursor or b"0", 1))
+                continue
+            pace.learn(len(found) // width, sum(map(len, found)))
+            if cursor != b"0":
+                connection.send(pack_scan(command, key, cursor, pace.count))
+            if found:
+                yield found
 
 
 def _field_by_field(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]:
@@ -113,27 +134,30 @@ def zset_members(
 ) -> Iterator[list[tuple[bytes, float]]]:
     """The members of a sorted set that match, with their scores, by ZSCAN. A member that stays throughout
     the scan comes at least once."""
-    pace = Pace()
-    cursor: int | None = None
-    while cursor != 0:
-        asked = time.monotonic()
-        found: list[tuple[bytes, float]] = []
-        try:
-            with pace.smaller(), at_most(several()):
-                cursor, found = typed(
-                    key, client.zscan, key, cursor=cursor or 0, match=match, count=pace.count
-                )
-        except ReplyTooLarge:
-            yield from by_score(client, key)
-            return
-        if match is not None:
-            # Members that do not match are not seen, so the time taken is the only measure of their size.
-            took = time.monotonic() - asked
-            pace.count = min(pace.count * 2, _MOST_MATCHED) if took < _SHORT else max(pace.count // 2, 1)
-        elif found:
-            pace.learn(len(found), sum(len(member) for member, _ in found))
-        if found:
-            yield found
+    steps = (
+        _steps(client, b"ZSCAN", key, Pace(), 2, several())
+        if match is None
+        else _matching(client, key, match)
+    )
+    try:
+        for found in steps:
+            yield list(zip(found[::2], map(float, found[1::2]), strict=True))
+    except ReplyTooLarge:
+        yield from by_score(client, key)
+
+
+def _matching(client: redis.Redis, key: bytes, match: bytes) -> Iterator[list[bytes]]:
+    """Members that do not match are not seen, so the time that a step took is the only measure of their
+    size."""
+    cursor, count = b"", 16
+    with PipelinedConnection(client) as connection:
+        while cursor != b"0":
+            asked = time.monotonic()
+            connection.send((key, pack(b"ZSCAN", key, cursor or b"0", b"MATCH", match, b"COUNT", count)))
+            cursor, found = connection.receive(most=several())
+            count = min(count * 2, _MOST_MATCHED) if time.monotonic() - asked < _SHORT else max(count // 2, 1)
+            if found:
+                yield found
 
 
 def by_score(client: redis.Redis, key: bytes) -> Iterator[list[tuple[bytes, float]]]:

@@ -7,7 +7,7 @@ at that moment may be among them, so every candidate is read again as evidence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,10 @@ from asyncmq_cli.models.findings import Samples
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, WAITING_CHILDREN, as_number
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.integrity.probes import Probes, parent_states, parents_of
+from asyncmq_cli.storage.read import pieces
 from asyncmq_cli.storage.read.locate import expected_members, scores_of
-from asyncmq_cli.storage.schema.codec import member_ids, named_member, outlines
+from asyncmq_cli.storage.read.pieces import Piece
+from asyncmq_cli.storage.schema.codec import named_member, outlines
 from asyncmq_cli.storage.schema.job import (
     PENDING_STATES,
     RawJob,
@@ -27,7 +29,7 @@ from asyncmq_cli.storage.schema.job import (
     effective_state,
     has_unreadable_arguments,
 )
-from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
+from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.integrity.probes import Probes
@@ -46,7 +48,6 @@ class QueueWalk:
         self._redis = client
         self._keys = QueueKeys(queue)
         self._probes = Probes(client, queue)
-        self._pace = scan.Pace()
         self._wrong: set[str] = set()
         self.wrong_records = Samples()
         self.unreadable = {"delayed": Samples(), "dlq": Samples()}
@@ -67,9 +68,8 @@ class QueueWalk:
 
     def by_ids(self) -> Iterator[list[str]]:
         """Jobs without a record, and jobs that are not where their state says."""
-        for members in scan.set_members(self._redis, self._keys.ids):
-            for piece in self._probes.records([to_text(member) for member in members], self._pace):
-                yield self._candidates_in_ids(dict(piece))
+        for piece in self._with_records(map(Piece, scan.set_members(self._redis, self._keys.ids))):
+            yield self._candidates_in_ids(piece)
 
     def by_states(self) -> Iterator[list[str]]:
         """States of jobs that are not in the ids set."""
@@ -80,47 +80,40 @@ class QueueWalk:
         """Bare ids whose record a worker could not run, and jobs that would run more than once. A member that
         holds a whole job needs no record."""
         seen: set[int] = set()
-        for members in scan.zset_members(self._redis, self._keys.waiting):
-            bare: list[str] = []
-            whole: list[str] = []
-            for member, _ in members:
-                job = named_member(member)
-                if job is None:
-                    bare.append(to_text(member))
-                elif job.get("id") is not None:
-                    whole.append(str(job["id"]))
+        for piece in self._with_records(self._waiting()):
+            pairs = zip(piece.ids, piece.members, strict=True)
+            whole = [to_text(name) for name, member in pairs if name != member]
             yield [
-                *self._unrunnable(bare, whole),
+                *self._unrunnable(piece),
                 *self._repeated(whole, seen),
-                *self._in_state(bare + whole, ("active", "delayed", *ENDED_STATES).__contains__),
+                *_in_state(piece, ("active", "delayed", *ENDED_STATES).__contains__),
             ]
 
     def by_delayed(self) -> Iterator[list[str]]:
         """Delayed jobs without a record, and jobs that would run more than once."""
         seen: set[int] = set()
-        for job_ids in self._whole_members("delayed"):
-            called = self._in_state(job_ids, ("active", "waiting", *ENDED_STATES).__contains__)
+        for piece in self._with_states(self._whole_members("delayed")):
+            job_ids = list(map(to_text, piece.ids))
+            called = _in_state(piece, ("active", "waiting", *ENDED_STATES).__contains__)
             yield [*self._without_record(job_ids), *self._repeated(job_ids, seen), *called]
 
     def by_dlq(self) -> Iterator[list[str]]:
         """Dead letters of jobs without a record, or with a state that is not dead."""
-        for job_ids in self._whole_members("dlq"):
-            alive = self._in_state(job_ids, lambda state: state not in DEAD_STATES)
-            yield [*self._without_record(job_ids), *alive]
+        for piece in self._with_states(self._whole_members("dlq")):
+            alive = _in_state(piece, lambda state: state not in DEAD_STATES)
+            yield [*self._without_record(list(map(to_text, piece.ids))), *alive]
 
     def by_cancelled(self) -> Iterator[list[str]]:
         """Cancel marks of jobs without a record, or that have not ended."""
-        for members in scan.set_members(self._redis, self._keys.cancelled):
-            job_ids = [to_text(member) for member in members]
-            pending = self._in_state(job_ids, lambda state: state not in ENDED_STATES)
-            yield [*self._without_record(job_ids), *pending]
+        for piece in self._with_states(map(Piece, scan.set_members(self._redis, self._keys.cancelled))):
+            pending = _in_state(piece, lambda state: state not in ENDED_STATES)
+            yield [*self._without_record(list(map(to_text, piece.ids))), *pending]
 
     def by_active(self) -> Iterator[list[str]]:
         """Claims of jobs without a record, or that have ended."""
-        for fields in scan.hash_fields(self._redis, self._keys.active):
-            job_ids = [to_text(name) for name in fields]
-            ended = self._in_state(job_ids, lambda state: state in ENDED_STATES)
-            yield [*self._without_record(job_ids), *ended]
+        for piece in self._with_states(pieces.claimed(self._redis, self._keys)):
+            ended = _in_state(piece, lambda state: state in ENDED_STATES)
+            yield [*self._without_record(list(map(to_text, piece.ids))), *ended]
 
     def by_heartbeats(self) -> Iterator[list[str]]:
         """Heartbeats of unclaimed jobs. Older workers have their heartbeats in the same hash."""
@@ -134,23 +127,33 @@ class QueueWalk:
         for fields in scan.hash_fields(self._redis, self._keys.results):
             yield self._outside_ids([to_text(name) for name in fields])
 
-    def _whole_members(self, place: str) -> Iterator[list[str]]:
-        for members in scan.zset_members(self._redis, getattr(self._keys, place)):
-            job_ids: list[str] = []
-            texts = [member for member, _ in members]
-            for name, member in zip(member_ids(texts), texts, strict=True):
+    def _with_states(self, source: Iterable[Piece]) -> Iterator[Piece]:
+        return pieces.with_states(self._redis, self._keys, source)
+
+    def _with_records(self, source: Iterable[Piece]) -> Iterator[Piece]:
+        return pieces.with_records(self._redis, self._keys, self._with_states(source), results=False)
+
+    def _waiting(self) -> Iterator[Piece]:
+        """The waiting set; a bare id is its own member."""
+        for members in scan.zset_members(self._redis, self._keys.waiting):
+            jobs = [(member, named_member(member)) for member, _ in members]
+            named = [
+                (member if job is None else to_bytes(str(job["id"])), member)
+                for member, job in jobs
+                if job is None or job.get("id") is not None
+            ]
+            yield Piece([name for name, _ in named], members=[member for _, member in named])
+
+    def _whole_members(self, place: str) -> Iterator[Piece]:
+        for piece in pieces.scanned(self._redis, self._keys, place):
+            chosen: list[int] = []
+            for i, (name, member) in enumerate(zip(piece.ids, piece.members, strict=True)):
                 # Without a name it holds no job, or one with an empty id.
                 if name or (named_member(member) or {}).get("id") is not None:
-                    job_ids.append(to_text(name))
+                    chosen.append(i)
                 else:
                     self.unreadable[place].add(to_text(member[:60]))
-            if job_ids:
-                yield job_ids
-
-    def _in_state(self, job_ids: Sequence[str], contradicts: Callable[[str | None], bool]) -> list[str]:
-        """The jobs whose entry in the states hash contradicts where they were found."""
-        states = self._probes.states(job_ids)
-        return [job_id for job_id, state in zip(job_ids, states, strict=True) if contradicts(state)]
+            yield piece.only(chosen)
 
     def _outside_ids(self, job_ids: Sequence[str]) -> list[str]:
         inside = zip(job_ids, self._probes.in_ids(job_ids), strict=True)
@@ -180,24 +183,22 @@ class QueueWalk:
             self._wrong.add(job_id)
             self.wrong_records.add(to_text(self._keys.record(job_id)))
 
-    def _unrunnable(self, bare: list[str], whole: list[str]) -> Iterator[str]:
+    def _unrunnable(self, piece: Piece) -> Iterator[str]:
         """Waiting jobs that a worker would drop, cannot run, or whose record says that they have ended."""
         recordless: list[str] = []
-        for piece in self._probes.records([*bare, *whole], self._pace):
-            split: list[RawJob] = []
-            for job_id, record in piece:
-                raw = RawJob(id=job_id)
-                add_record(raw, record)
-                if record is None:
-                    recordless.append(job_id)
-                elif raw.record is None or raw.record.get("status") in ENDED_STATES:
-                    yield job_id
-                elif "args" not in raw.record or "kwargs" not in raw.record:
-                    split.append(raw)
-            yield from self._argumentless(split)
-        # A member that holds a whole job needs no record.
-        by_id = set(bare)
-        yield from (job_id for job_id in self._without_record(recordless) if job_id in by_id)
+        split: list[RawJob] = []
+        for name, member, record in zip(piece.ids, piece.members, piece.records, strict=True):
+            raw = RawJob(id=to_text(name))
+            add_record(raw, record)
+            if record is None:
+                # A member that holds a whole job needs no record.
+                recordless += [raw.id] if name == member else []
+            elif raw.record is None or raw.record.get("status") in ENDED_STATES:
+                yield raw.id
+            elif "args" not in raw.record or "kwargs" not in raw.record:
+                split.append(raw)
+        yield from self._argumentless(split)
+        yield from self._without_record(recordless)
 
     def _argumentless(self, raws: Sequence[RawJob]) -> Iterator[str]:
         coming = iter(raws)
@@ -215,13 +216,26 @@ class QueueWalk:
             if len(seen) < _REMEMBERED:
                 seen.add(number)
 
-    def _candidates_in_ids(self, records: Mapping[str, bytes | None]) -> list[str]:
-        """The candidates among a piece of the ids set, with their records. A record that is of the wrong type
-        reads as a missing one does."""
-        recordless = self._recordless([job_id for job_id, record in records.items() if record is None])
-        found = {job_id: record for job_id, record in records.items() if record is not None}
-        states = dict(zip(found, self._probes.states(list(found)), strict=True))
-        return [*recordless, *out_of_place(self._probes, found, states)]
+    def _candidates_in_ids(self, piece: Piece) -> list[str]:
+        """The candidates among a piece of the ids set. A record that is of the wrong type reads as a missing
+        one does."""
+        records: dict[str, bytes] = {}
+        states: dict[str, str | None] = {}
+        missing: list[str] = []
+        for name, record, state in zip(piece.ids, piece.records, piece.states, strict=True):
+            job_id = to_text(name)
+            if record is None:
+                missing.append(job_id)
+            else:
+                records[job_id] = record
+                states[job_id] = None if state is None else to_text(state)
+        return [*self._recordless(missing), *out_of_place(self._probes, records, states)]
+
+
+def _in_state(piece: Piece, contradicts: Callable[[str | None], bool]) -> list[str]:
+    """The jobs whose entry in the states hash contradicts where they were found."""
+    states = (None if state is None else to_text(state) for state in piece.states)
+    return [to_text(name) for name, state in zip(piece.ids, states, strict=True) if contradicts(state)]
 
 
 _PLACED = frozenset({None, "waiting", "wait", "delayed", "active", *ENDED_STATES})

@@ -18,7 +18,7 @@ import redis
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.bounded_replies import ReplyTooLarge, several
-from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack_for_names, pack_scan, run_pipeline
+from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack_for_names, run_pipeline
 from asyncmq_cli.storage.schema.codec import member_id, member_ids, named_member
 
 if TYPE_CHECKING:
@@ -85,30 +85,7 @@ def ids_of_members(place: str, members: Sequence[bytes]) -> list[bytes]:
 
 def scanned(client: redis.Redis, keys: QueueKeys, place: str) -> Iterator[Piece]:
     """The members of a sorted set, by ZSCAN. A member that stays throughout the scan comes at least once."""
-    pace = scan.Pace()
-    key: bytes = getattr(keys, place)
-    cursor = b""
-    with PipelinedConnection(client) as connection:
-        connection.send(pack_scan(b"ZSCAN", key, b"0", pace.count))
-        while cursor != b"0":
-            try:
-                cursor, found = connection.receive(most=several())
-            except ReplyTooLarge:
-                if pace.count == 1:
-                    break
-                pace.count = 1
-                connection.abandon()
-                connection.send(pack_scan(b"ZSCAN", key, cursor or b"0", 1))
-                continue
-            members = found[::2]
-            pace.learn(len(members), sum(map(len, members)))
-            if cursor != b"0":
-                connection.send(pack_scan(b"ZSCAN", key, cursor, pace.count))
-            if members:
-                yield _of_pairs(place, members, list(map(float, found[1::2])))
-        else:
-            return
-    for pairs in scan.by_score(client, key):
+    for pairs in scan.zset_members(client, getattr(keys, place)):
         yield _of_pairs(place, [member for member, _ in pairs], [score for _, score in pairs])
 
 
@@ -154,7 +131,7 @@ def claimed(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
 def indexed(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
     """All jobs of the ids set with their states, then those that are only in the states hash."""
     stated = 0
-    for piece in with_states(client, keys, _ids(client, keys)):
+    for piece in with_states(client, keys, map(Piece, scan.set_members(client, keys.ids))):
         stated += len(piece.ids) - piece.states.count(None)
         yield piece
     if scan.card(client, "HLEN", keys.states) > stated:
@@ -163,18 +140,6 @@ def indexed(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
             inside = scan.typed(keys.ids, client.smismember, keys.ids, names)
             outside = [i for i, is_in in enumerate(inside) if not is_in]
             yield Piece(names, list(fields.values())).only(outside)
-
-
-def _ids(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
-    with PipelinedConnection(client) as connection:
-        cursor = b""
-        connection.send(pack_scan(b"SSCAN", keys.ids, b"0", scan.CHUNK))
-        while cursor != b"0":
-            cursor, ids = connection.receive()
-            if cursor != b"0":
-                connection.send(pack_scan(b"SSCAN", keys.ids, cursor, scan.CHUNK))
-            if ids:
-                yield Piece(ids)
 
 
 def with_states(client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece]) -> Iterator[Piece]:
