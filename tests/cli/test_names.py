@@ -77,6 +77,22 @@ def test_nothing_is_put_into_a_new_queue_without_a_name(
     assert client.keys("*") == []
 
 
+@pytest.mark.parametrize("option", ["--task", "--id", "--unique"])
+def test_a_job_is_not_added_by_an_empty_option(option: str, client: redis.Redis, run: Run) -> None:
+    for text in ("", " "):
+        refused = run("jobs", "add", "mail", "--task=app.send", f"{option}={text}")
+        assert (refused.code, client.keys("*")) == (2, [])
+    line = run("jobs", "add", "mail", "-", stdin='{"task": "app.send", "id": "a"}\n{"task": "t", "id": ""}')
+    assert (line.code, "line 2: --id is empty; nothing was added" in line.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("job_id", ["a\nb", "a\tb", " a", "a\u00a0", "\x1b[31m", "\u202egpj", "a\u2028b"])
+def test_no_id_is_given_that_cannot_be_written_on_a_line(job_id: str, client: redis.Redis, run: Run) -> None:
+    refused = run("jobs", "add", "mail", "--task", "app.send", "--id", job_id)
+    assert (refused.code, "cannot be the id of a new job" in refused.stderr) == (1, True)
+    assert client.keys("jobs:*") == []
+
+
 def test_a_queue_without_a_name_that_is_there_is_used(client: redis.Redis, run: Run) -> None:
     client.set("queue::waiting:seq", 1)
     assert run("jobs", "add", "", "--task", "app.send").code == 0

@@ -81,6 +81,10 @@ def _job(given: Mapping[str, Any]) -> NewJob:
 
     if not given.get("task"):
         raise UsageProblem("which task? give --task", hint="or - for many from standard input")
+    for name in ("task", "id", "unique"):
+        if name in given and given[name] is not None and not given[name].strip():
+            # From a variable that is not set: a new id, or no key, would let a second run add a second job.
+            raise UsageProblem(f"--{name} is empty", hint="give it a value, or leave it out")
     return NewJob(**job_of({name: value for name, value in given.items() if value is not None}))
 
 

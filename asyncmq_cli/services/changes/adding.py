@@ -188,11 +188,14 @@ def _duplicate(queue: str, key: str, owner: str) -> ChangeRefused:
 
 
 def require_custom_id(job_id: str) -> None:
-    """Raise ChangeRefused for an id that AsyncMQ's producers refuse. Source: `validate_custom_job_id` in
+    """Raise ChangeRefused for an id that AsyncMQ's producers refuse, and for one that cannot be written on a
+    line: with control characters, or blanks around it. Source: `validate_custom_job_id` in
     asyncmq.core.job_ids."""
-    if not job_id or job_id.isdigit() or ":" in job_id or len(job_id) > _MOST_ID:
+    is_refused = not job_id or job_id.isdigit() or ":" in job_id or len(job_id) > _MOST_ID
+    if is_refused or job_id != job_id.strip() or not job_id.isprintable():
         raise ChangeRefused(
             "job_id_reserved",
             f"{job_id[:60]!r} cannot be the id of a new job",
-            hint=f"an id must not be digits only, nor contain ':', and has at most {_MOST_ID} characters",
+            hint="an id is not digits only, has no ':', no control characters and no blanks around it, and at "
+            f"most {_MOST_ID} characters",
         )
