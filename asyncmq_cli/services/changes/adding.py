@@ -196,6 +196,6 @@ def require_custom_id(job_id: str) -> None:
         raise ChangeRefused(
             "job_id_reserved",
             f"{job_id[:60]!r} cannot be the id of a new job",
-            hint="an id is not digits only, has no ':', no control characters and no blanks around it, and at "
-            f"most {_MOST_ID} characters",
+            hint="an id is not digits only, has no ':', no control characters and no blanks around it, and "
+            f"at most {_MOST_ID} characters",
         )
