@@ -64,6 +64,9 @@ _HINTS: dict[tuple[str, str], Hint] = {
     ("redis_busy", ""): "try again in a moment",
     ("redis_misconf", ""): "read the server's log",
     ("redis_error", "database"): ("a Redis has the databases 0 to 15 by default; the number ends the URL"),
+    ("redis_error", "no_command"): (
+        "that server has disabled or renamed it; docs/connecting.md lists the commands that asyncmq needs"
+    ),
     ("redis_cluster", ""): ("AsyncMQ's keys are in different slots: use a Redis that is not in cluster mode"),
     ("redis_sentinel", ""): (
         "'redis-cli -p PORT SENTINEL MASTERS' names the primary: redis-sentinel://HOST:PORT/NAME leads to it"

@@ -89,6 +89,18 @@ def test_a_server_that_quotes_the_password_is_not_quoted(name: str, binary: Path
             assert_refused(args, result, "redis_error", "unknown command")
 
 
+@pytest.mark.parametrize("command", ["SCAN", "TIME", "EVALSHA", "XADD"])
+def test_a_command_that_the_server_has_disabled_is_named_and_explained(
+    command: str, binary: Path, tool: Tool
+) -> None:
+    args = ("queues", "list") if command in ("SCAN", "TIME") else ("jobs", "add", "mail", "--task", "t")
+    with PrivateRedis(binary, extra=("--rename-command", command, "")) as server:
+        result = tool(server.url, *args)
+    assert (result.code, result.stdout) == (3, "")
+    assert "Redis refused: unknown command" in result.stderr and command in result.stderr
+    assert "hint: that server has disabled or renamed it" in result.stderr
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -126,7 +126,8 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
             cause="database",
         )
     said = f"{status} {text}" if status and status != "ERR" else text
-    return RedisProblem("redis_error", f"Redis refused: {said or type(exc).__name__}")
+    cause = "no_command" if text.lower().removeprefix("err ").startswith("unknown command") else ""
+    return RedisProblem("redis_error", f"Redis refused: {said or type(exc).__name__}", cause=cause)
 
 
 def _unreachable(config: Config, reason: str, hint: str | None) -> RedisProblem:
