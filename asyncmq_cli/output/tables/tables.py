@@ -69,14 +69,18 @@ def csv_row(row: T, columns: Sequence[Column[T]]) -> str:
     return csv_line([_csv_cell(column, column.value(row)) for column in columns])
 
 
+_CRLF = "\r\n"
+
+
 def csv_line(cells: Sequence[str]) -> str:
     """One record of RFC 4180, without the line break at its end."""
     import csv
     import io
 
     written = io.StringIO()
-    csv.writer(written, lineterminator="").writerow(cells)
-    return written.getvalue()
+    # A cell is quoted for a line break in it only if that is in the terminator.
+    csv.writer(written, lineterminator=_CRLF).writerow(cells)
+    return written.getvalue().removesuffix(_CRLF)
 
 
 def csv_text(text: str) -> str:

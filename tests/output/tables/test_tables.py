@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,14 @@ from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.output.tables import failure_groups, views
 from asyncmq_cli.output.tables.columns import Column, Kind
-from asyncmq_cli.output.tables.tables import shortened_path, tab_separated, table, tables
+from asyncmq_cli.output.tables.tables import (
+    csv_line,
+    csv_text,
+    shortened_path,
+    tab_separated,
+    table,
+    tables,
+)
 from asyncmq_cli.output.text.escape import escape_name
 from tests.support.strategies import ANY_TEXT, JSON_VALUES
 
@@ -329,3 +337,11 @@ def test_a_run_of_audit_events_shows_the_time_from_its_first_to_its_last(
         if column.title == "DETAILS"
     ]
     assert alone is None, "the reason stands under WHY"
+
+
+@given(st.lists(st.lists(ANY_TEXT, min_size=2, max_size=2), min_size=1, max_size=3))
+@example([["a\n=1+1,x", 'say "no"'], ["", "\r\n"]])
+def test_a_line_break_in_a_value_begins_no_row_of_csv(rows: list[list[str]]) -> None:
+    cells = [[csv_text(text) for text in row] for row in rows]
+    written = "".join(f"{csv_line(row)}\n" for row in cells)
+    assert list(csv.reader(io.StringIO(written, newline=""))) == cells
