@@ -238,7 +238,7 @@ def test_the_manual_page_explains_what_its_words_stand_for() -> None:
         "the singular works too",
         "A DURATION is 90s",
         "an AGE is one, or a date",
-        "check has statuses",
+        "check uses the statuses",
     ):
         assert text in manual
     assert re.search(r'^\.TH ASYNCMQ 1 "" "asyncmq-cli \d', manual, re.MULTILINE)
