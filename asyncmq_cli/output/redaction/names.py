@@ -31,8 +31,8 @@ FIELDS = word_set(
 
 # A name that has one of these in it, whatever stands around it and however its words are joined.
 _ANYWHERE = re.compile(
-    "authorization|apikey|credential|passw|passphrase|passcode|privatekey|secret|token|cookie|sessionid|sessid"
-    "|cardnumber|creditcard|accesskey|signingkey|connectionstring"
+    "authorization|credential|passw|passphrase|passcode|secret|token|cookie|sessionid|sessid|cardnumber"
+    "|creditcard|connectionstring|(?:api|private|access|signing)key(?!error)"
 )
 _NOT_THESE = re.compile("secretar(?:y|ies|iat)|tokeni[sz]|cookiecutter")
 # A name whose last word is one of these.

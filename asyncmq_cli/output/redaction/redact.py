@@ -34,6 +34,12 @@ _SIGNS: tuple[str, ...] = (
     *("glsc_", "sntrys_", "phc_", "nrak-", "atatt3", ":aa", "eyj", "bot ", " -p", "'-p", '"-p', " -u"),
     *("'-u", '"-u', " -a", "'-a", '"-a', "-w"),
 )
+# What stands behind these signs wherever there is something to redact. Tracebacks are full of the three.
+_BEHIND = {
+    "key": "(?!error)",
+    "connection": "(?! ?(?:error|refused|reset|aborted|closed|failed|lost|timed|to |was ))",
+    "://": r"""(?=[^\s"@:]*[@:])""",
+}
 # Of what is kept because it mostly comes again: the characters of a text, of a name, and of the names of an
 # object.
 _MOST_KEPT, _LONGEST_KEPT, _MOST_NAMES = 16_384, 256, 2_048
@@ -64,7 +70,8 @@ def _any_of(words: Iterable[str]) -> str:
     for word in words:
         at = min(range(len(word)), key=lambda i: (_RARE + word[i]).index(word[i]))
         before = f"(?<={re.escape(word[: at + 1])})" if at else ""
-        by_rarest.setdefault(word[at], []).append(before + re.escape(word[at + 1 :]))
+        rest = re.escape(word[at + 1 :]) + _BEHIND.get(word, "")
+        by_rarest.setdefault(word[at], []).append(before + rest)
     return "|".join(f"{re.escape(rarest)}(?:{'|'.join(rests)})" for rarest, rests in by_rarest.items())
 
 

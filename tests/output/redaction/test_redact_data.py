@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 
 from asyncmq_cli.output.json.text import MAX_DEPTH, TOO_DEEP, encode
 from asyncmq_cli.output.redaction.redact import (
+    _BEHIND,
     _SIGNS,
     REDACTED,
+    _is_clean,
     _redacted,
     _sign_in_json,
     _sign_in_text,
+    _without_secrets,
     is_secret_name,
     redact,
+    redact_text,
 )
 from tests.support.strategies import JSON_VALUES, same
 
@@ -135,11 +139,37 @@ def test_what_is_seen_at_a_glance_to_be_clean_is_so(data: Any) -> None:
     assert same(redact(data), _redacted(data, 0))
 
 
+_NEAR_SIGNS = (
+    *("https://", "me", ":", "@", "host", "/", "?", '"', "'", " ", "\n", "\t", "\\", "=", "abc123", "-", "_"),
+    *("api", "Api", "access", "key", "Key", "KEY", "error", "Error"),
+    *("Connection", "connection", "string", "refused", "."),
+)
+
+
+@given(st.lists(st.sampled_from(_NEAR_SIGNS), max_size=12).map("".join), st.booleans())
+def test_what_stands_behind_a_sign_decides_only_where_there_is_no_secret(text: str, is_name: bool) -> None:
+    data = {text: "hunter2", "in": {text: "hunter2"}} if is_name else {"last_error": text}
+    assert same(redact(data), _redacted(data, 0))
+    assert redact_text(text) == _without_secrets(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "KeyError: 'country-1'",
+        "ConnectionRefusedError: [Errno 111] Connection refused",
+        "TimeoutError: https://example.org/a took 30 s",
+    ],
+)
+def test_frequent_errors_are_seen_at_a_glance_to_hold_no_secret(text: str) -> None:
+    assert _is_clean({"error_traceback": text})
+
+
 @given(st.lists(st.sampled_from([*_SIGNS, "a", " ", "\\", "-", "_", "1"]) | st.text(max_size=3), max_size=4))
 def test_the_signs_of_secrets_are_found_wherever_they_stand(parts: list[str]) -> None:
     for cut in (slice(None), slice(1, None), slice(None, -1)):
         text = "".join(parts)[cut]
-        is_there = any(sign in text for sign in _SIGNS)
+        is_there = any(re.search(re.escape(sign) + _BEHIND.get(sign, ""), text) for sign in _SIGNS)
         assert bool(_sign_in_text().search(text)) == is_there
         if is_there:
             assert _sign_in_json().search(encode([text]).lower())
