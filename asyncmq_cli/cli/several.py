@@ -49,7 +49,9 @@ def _names(flags: Mapping[str, Any]) -> list[str]:
             raise UsageProblem("--all-contexts cannot be combined with --context or --redis-url")
         names = list(file.contexts)
     else:
-        names = [name.strip() for name in flags["context"].split(",") if name.strip()]
+        names = [name.strip() for name in flags["context"].split(",")]
+        if not all(names):
+            raise UsageProblem("--context has an empty name", hint="is a variable in it not set?")
     if not names:
         hint = f"a context is a table [context.NAME] in {file.path}"
         raise UsageProblem("there are no contexts", hint=hint)

@@ -157,6 +157,12 @@ def test_a_backup_may_start_with_a_byte_order_mark(
     assert client.exists("jobs:mail:a") == 1
 
 
+def test_a_backup_without_anything_is_noted(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    done = run("jobs", "restore", str(tmp_path / "empty"), "--yes")
+    assert (done.code, done.stdout, "note: the backup holds nothing" in done.stderr) == (0, "", True)
+
+
 def test_a_byte_that_is_not_utf_8_is_searched_for(client: redis.Redis, run: Run) -> None:
     client.sadd("jobs:mail:ids", b"caf\xe9", "plain")
     client.hset("jobs:mail:states", mapping={b"caf\xe9": "completed", "plain": "completed"})

@@ -118,6 +118,9 @@ def test_a_change_and_what_goes_on_take_one_context(args: tuple[str, ...], opera
 def test_a_wrong_name_among_them_is_wrong_usage(operator: Operator) -> None:
     found = operator("queues", "list", "--context", "dev,prdo")
     assert found.code == 2 and "did you mean prod?" in found.stderr
+    for empty in ("dev,", ",prod", "dev, ,prod"):
+        unset = operator("queues", "list", "--context", empty)
+        assert (unset.code, "--context has an empty name" in unset.stderr) == (2, True)
     both = operator("queues", "list", "--all-contexts", "--context", "dev")
     assert both.code == 2
 

@@ -96,9 +96,11 @@ def by_hand(record: dict[str, Any]) -> tuple[list[Edit], list[str]]:
     before = json.dumps(record, indent=2) + "\n"
     try:
         after = click.edit(before, extension=".json")
-    except click.ClickException as exc:
+    except (click.ClickException, OSError, ValueError) as exc:
+        # Click lets pass what is wrong with the variable's quotes, and with the file that the editor left.
+        why = exc.message if isinstance(exc, click.ClickException) else exc
         raise UsageProblem(
-            f"the editor failed: {exc.message}", hint="VISUAL or EDITOR names another"
+            f"the editor failed: {why}; nothing was changed", hint="VISUAL or EDITOR names another"
         ) from exc
     edited = _object(before if after is None else after)
     lines = difflib.unified_diff(before.splitlines(), _lines(edited), "stored", "edited", lineterm="")

@@ -63,6 +63,8 @@ def restore_jobs(
             ids = [job_id if job_id in known else job_id.strip() or job_id for job_id in ids]
         _warn(session, backup, whole=ids is None)
         chosen = session.restores.chosen(backup)
+        if not (chosen or backup.parts or backup.edits):
+            session.out.remark("note", "the backup holds nothing")
         overflow = confirm.of_overflow(session, len(chosen if ids is None else ids))
         if ids is None and not options.dry_run and not options.yes:
             _ask(session, backup, chosen, overflow)
