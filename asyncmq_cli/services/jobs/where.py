@@ -272,6 +272,7 @@ class _Compiler:
         sign = str(operator)
         if sign in ("=~", "!~"):
             return self._matched(left, right, is_match=sign == "=~")
+        self._refuse_bare_text(left, right)
         if sign == "contains":
             needle = right.literal if isinstance(right.literal, str) and left.is_stored else ""
             return Expression(lambda job, now: _contains(left.read(job, now), right.read(job, now)), needle)
@@ -279,6 +280,13 @@ class _Compiler:
         compare = _COMPARISONS[sign]
         expression = Expression(lambda job, now: compare(left.read(job, now), right.read(job, now)))
         return self._narrowed(expression, left, [right]) if sign == "==" else expression
+
+    def _refuse_bare_text(self, left: _Operand, right: _Operand) -> None:
+        """Refuse `task != app.send`, whose quotes are missing: as a field it is null, and every job matches."""
+        if left.is_literal or not right.path or right.path[0] in OF_RECORD:
+            return
+        word = self._text[right.place :].split()[0].rstrip(")")
+        self._fail(right.place, f"{word} is not a field", f'write "{word}" for a text')
 
     def _matched(self, left: _Operand, right: _Operand, *, is_match: bool) -> Expression:
         if not isinstance(right.literal, str):

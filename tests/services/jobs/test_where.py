@@ -54,6 +54,7 @@ def holds(text: str, job: Job = JOB) -> bool:
         "not retries == 2 and not (retries == 3 and retries == 4)",
         "kwargs.n == 3e0 and 90s == 90 and 1h30m == 5400 and 500ms == 0.5",
         '"acme" == kwargs.tenant',
+        '"acme" != nowhere and kwargs.tenant != kwargs.n and created == created_at',
     ],
 )
 def test_these_hold(text: str) -> None:
@@ -98,6 +99,10 @@ def test_other_types_and_what_is_missing_match_nothing(text: str) -> None:
         ("a > true", 4, "a boolean has no order"),
         ('task =~ "("', 8, "not a regular expression"),
         ("task =~ other", 8, "a pattern must be a string"),
+        ("task != app.send", 8, "app.send is not a field"),
+        ("(state == failed)", 10, "failed is not a field"),
+        ("kwargs.to contains acme", 19, "acme is not a field"),
+        ("age > older", 6, "older is not a field"),
         ("age.days == 1", 4, "age is a number, it has no parts"),
         ('a == "\\q"', 5, "the text has an escape that JSON does not know"),
         ("", 0, "the expression ends too early"),
