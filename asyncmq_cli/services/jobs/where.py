@@ -282,7 +282,7 @@ class _Compiler:
         return self._narrowed(expression, left, [right]) if sign == "==" else expression
 
     def _refuse_bare_text(self, left: _Operand, right: _Operand) -> None:
-        """Refuse `task != app.send`, whose quotes are missing: as a field it is null, and every job matches."""
+        """Refuse `task != app.send`, a text without its quotes: as a field it is null, so all jobs match."""
         if left.is_literal or not right.path or right.path[0] in OF_RECORD:
             return
         word = self._text[right.place :].split()[0].rstrip(")")
