@@ -206,12 +206,11 @@ class Bench:
             name = f"`{' '.join(words)}`"
             if cost.share > _SHARE:
                 self.report.shortfalls.append(
-                    f"{name} beside a busy worker: {cost.share:.1%} of Redis's time, "
-                    f"{_SHARE:.0%} is to be reached"
+                    f"{name} beside a busy worker: {cost.share:.1%} of Redis's time; target {_SHARE:.0%}"
                 )
             self.remark(
                 f"{name} beside a worker that finishes {cost.finished:.0f} jobs a second: its commands take "
-                f"{cost.share:.2%} of Redis's time (at most {_SHARE:.0%} is to be reached); Redis's whole "
+                f"{cost.share:.2%} of Redis's time (target: at most {_SHARE:.0%}); Redis's whole "
                 f"work grew by {cost.grown:.1%}"
             )
 
@@ -262,7 +261,7 @@ class Bench:
             tenth = self._timed_search(server)
             self.remark(
                 f"the filtered list of failed jobs takes {at_full_size / tenth:.1f} times as long at "
-                f"{self._total:,} jobs as at {self._total // 10:,} (at most 12 is to be reached)"
+                f"{self._total:,} jobs as at {self._total // 10:,} (target: at most 12)"
             )
             self._rival(server, "queues list, with the dashboard's counts", ["queues", "list"], "counts")
         dead = min(_DEAD, self._total // 5)
@@ -287,7 +286,7 @@ class Bench:
         times = library / ours
         if times < at_least:
             self.report.shortfalls.append(
-                f"{what}: the library {times:,.0f} times as long, {at_least:g} is to be reached"
+                f"{what}: the library {times:,.0f} times as long; target {at_least:g}"
             )
         self.remark(f"{what}: {ours:.2f} s, the library {library:.1f} s, {times:,.0f} times as long")
 

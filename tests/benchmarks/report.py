@@ -104,22 +104,19 @@ class Report:
         found = list(self.shortfalls)
         for row in self.rows:
             if row.at_most is not None and row.ratio is not None and row.ratio > row.at_most:
-                found.append(f"{row.name}: {row.ratio:.2f} times its floor, {row.at_most:g} is to be reached")
+                found.append(f"{row.name}: {row.ratio:.2f} times its floor; target {row.at_most:g}")
             if row.worked_at_most is not None and row.worked > row.worked_at_most:
                 found.append(
-                    f"{row.name}: {row.worked * 1e3:.1f} ms of Redis, "
-                    f"{row.worked_at_most * 1e3:g} ms is to be reached"
+                    f"{row.name}: {row.worked * 1e3:.1f} ms of Redis; target {row.worked_at_most * 1e3:g} ms"
                 )
             if row.sent_at_most is not None and row.sent > row.sent_at_most:
-                found.append(
-                    f"{row.name}: {row.sent / 1e6:.1f} MB, {row.sent_at_most / 1e6:g} MB is to be reached"
-                )
+                found.append(f"{row.name}: {row.sent / 1e6:.1f} MB; target {row.sent_at_most / 1e6:g} MB")
             if (peak := max(run.peak for run in row.runs)) > MEMORY:
-                found.append(f"{row.name}: {peak / 1e6:.0f} MB of memory, 90 MB is to be kept")
+                found.append(f"{row.name}: {peak / 1e6:.0f} MB of memory; target 90 MB")
             slowest = max(row.runs, key=lambda run: run.longest)
             if slowest.longest > COMMAND:
                 found.append(
-                    f"{row.name}: {slowest.slowest} of {slowest.longest * 1e3:.1f} ms, 10 ms is to be kept: "
+                    f"{row.name}: {slowest.slowest} of {slowest.longest * 1e3:.1f} ms; target 10 ms: "
                     f"{slowest.too_long:,} of {slowest.commands:,} commands took longer "
                     f"({_given_away(slowest)})"
                 )
@@ -127,7 +124,7 @@ class Report:
             if latest.wait > WAIT:
                 theirs = max((run.wait for run in row.floors), default=0.0)
                 found.append(
-                    f"{row.name}: a PING of {latest.wait * 1e3:.1f} ms, 15 ms is to be kept "
+                    f"{row.name}: a PING of {latest.wait * 1e3:.1f} ms; target 15 ms "
                     f"(beside its floor: {theirs * 1e3:.1f} ms; {_given_away(latest)})"
                 )
         return found

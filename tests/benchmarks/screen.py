@@ -122,9 +122,9 @@ def judged(jobs: int, looks: Sequence[Screen], *, is_small: bool) -> tuple[str, 
         if seconds > KEY
     ]
     if is_small and picture > FIRST_PICTURE:
-        missed.append(f"{where}: the first picture took {picture:.2f} s, {FIRST_PICTURE:g} is to be reached")
+        missed.append(f"{where}: the first screen took {picture:.2f} s; target {FIRST_PICTURE:g}")
     spoken = ", ".join(f"{seconds * 1e3:.0f} ms {name}" for name, seconds in keys.items())
     return (
-        f"{where}: the first picture after {picture:.2f} s; of its keys 95 % answer within {spoken}",
+        f"{where}: the first screen after {picture:.2f} s; of its keys 95 % answer within {spoken}",
         missed,
     )

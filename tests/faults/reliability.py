@@ -16,71 +16,75 @@ from typing import Any
 # A section for each kind of fault, in this order: what was done, and what was held afterwards.
 SECTIONS = {
     "The tool killed": """
-        Bulk retry, remove (with a backup), cancel and requeue of 10,000 jobs, a restore, a repair by
-        the doctor and changes of definitions were SIGKILLed at random moments and run again until done.
-        After each kill every job was in exactly one place, each change had exactly one success event
-        and each success event its change, and everything removed was in a backup.""",
+        The tool was killed with SIGKILL at random moments and run again until done: in bulk
+        retries, removals (with a backup), cancels and requeues of 10,000 jobs, restores,
+        repairs by the doctor and changes of definitions. After each kill, every job was in
+        exactly one place, every change had exactly one success event and every success event
+        its change, and everything removed was in a backup.""",
     "Whole queues and edits": """
-        `queues obliterate` and `queues clean` with a backup were SIGKILLed a hundred times each, `jobs
-        edit` and `jobs retry --set` fifty times each. After each kill the audit trail and the backups
-        accounted for everything that was gone, each job was edited completely or not at all, and in the
-        end everything was restored, byte for byte.""",
+        `queues obliterate` and `queues clean` with a backup were killed a hundred times each,
+        `jobs edit` and `jobs retry --set` fifty times each. After each kill, the audit trail
+        and the backups accounted for everything that was gone, and each job was edited
+        completely or not at all. In the end, everything was restored byte for byte.""",
     "Redis killed": """
-        The same with Redis SIGKILLed (append-only, `appendfsync always`) and started again: nothing
-        that had been reported as done was lost.""",
+        The same, with Redis killed (append-only, `appendfsync always`) and started again:
+        nothing that the tool had reported as done was lost.""",
     "The line cut": """
         The connection to Redis was cut after any byte, in either direction. A change whose reply was
         lost was looked up in the audit trail, none was reported as failed, and running the same command
         again did the rest.""",
     "A bad server": """
-        Servers that refuse (with each error that Redis has, a real one where possible), that have one
-        right taken away, that hang, lie, speak another protocol or die; connections cut or dead at
-        points all over each conversation; and certificates that cannot be trusted. Each command printed
-        one clear error, exited with 3 and left nothing half done. `commands` counts the commands that
-        met such a server.""",
+        Servers that refuse (with every error that Redis has, a real one where possible), that
+        withdraw a right, hang, lie, speak another protocol or die; connections that are cut or
+        dead at points throughout each conversation; and certificates that cannot be trusted.
+        Each command printed one clear error, exited with 3 and left nothing half done.
+        `commands` counts the commands that met such a server.""",
     "Another kind of server": """
-        Every command against a node of a Redis Cluster, a Sentinel, and queues of AsyncMQ's RabbitMQ
-        backend: the error named the kind of server, no partial list was printed as a whole one, and
-        nothing was changed.""",
+        Every command against a node of a Redis Cluster, a Sentinel, and queues of AsyncMQ's
+        RabbitMQ backend. The error named the kind of server, no partial list was printed as a
+        complete one, and nothing was changed.""",
     "A full Redis": """
-        Every change that frees memory or stops new jobs, on a Redis beyond `maxmemory`, with its script
-        loaded or not: it was made, with its event.""",
+        Every change that frees memory or stops new jobs, on a Redis above `maxmemory`, with its
+        script loaded or not. Each change was made, with its event.""",
     "Streams": """
-        Every command with standard input, output or error closed or full: the exit status was the one
-        with pipes, or the one for output that cannot be written, and there was no traceback.""",
+        Every command with standard input, output or error closed or full. The exit status was
+        the same as with pipes, or the one for output that cannot be written, and there was no
+        traceback.""",
     "Signals": """
-        SIGINT, SIGTERM, SIGHUP and SIGQUIT at random moments of each kind of bulk change, and of
-        commands that only read and run until they are ended: every change made was reported, job by
-        job, and agreed with the audit trail; the exit status was 128 plus the signal's number.""",
+        SIGINT, SIGTERM, SIGHUP and SIGQUIT at random moments of each kind of bulk change, and
+        of commands that read until they are stopped. Every change made was reported, job by
+        job, and agreed with the audit trail; the exit status was 128 plus the number of the
+        signal.""",
     "Clocks": """
-        Real workers with clocks from 40 s to 11 days ahead or behind, each running jobs: all were
-        healthy, the difference was named, `check` reported no problem, and no repair took a job from
-        them.""",
+        Real workers with clocks from 40 s to 11 days fast or slow, each running jobs. All
+        workers were healthy, a warning named the difference, `check` reported no problem, and
+        no repair took a job from them.""",
     "Rights withdrawn": """
-        Each command that a change uses, and each pattern of keys, was taken away from the user between
-        the last check and the script, for every script on every server: either the whole change was
-        made with its event, or nothing was, and the error named the missing right with exit status 3.""",
+        Each command and each key pattern that a change needs was withdrawn from the user
+        between the last check and the script, for every script on every server. Either the
+        whole change was made with its event, or nothing was changed and the error named the
+        missing right with exit status 3.""",
     "Races": """
-        Eight processes of the tool and four workers of the library on one queue, doing random things:
-        no job lost, none run twice by the tool, no event without its change. `executions` counts the
-        jobs that workers ran.""",
+        Eight processes of the tool and four workers of the library did random things to one
+        queue. No job was lost, the tool ran none twice, and there was no event without its
+        change. `executions` counts the jobs that workers ran.""",
     "The model": """
-        Random sequences of the library's calls and the tool's (Hypothesis), checked after each step
-        against a plain model: counts equal lists, lists the model, and the invariants of the layout
-        hold.""",
+        Random sequences of calls of the library and the tool (Hypothesis), compared after each
+        step with a simple model. Counts equalled lists, lists equalled the model, and the
+        invariants of AsyncMQ's keys held.""",
     "Hostile data": """
-        Random, damaged and deep data and wrong types under every key, names of control characters,
-        globs and 10,000 characters, secrets at every depth: no command ended in a traceback, printed a
-        control sequence, or showed a secret.""",
+        Random, damaged and deeply nested data and wrong types under every key; names made of
+        control characters, globs and 10,000 characters; secrets at every depth. No command
+        ended in a traceback, printed a control sequence, or showed a secret.""",
     "Fuzzed jobs": """
         Mutated records, members, payload parts and results, decoded, redacted and rendered.""",
     "Fuzzed URLs": """
-        Made-up Redis URLs with passwords of every character, encoded and not: no four characters of a
-        password were shown, and none led to another host than the one meant.""",
+        Made-up Redis URLs with passwords of every character, encoded and unencoded. No four
+        characters of a password were printed, and no URL led to another host than intended.""",
     "Values of options": """
-        Some ninety hostile values (ends of the calendar, numbers beyond every type, bytes that are not
-        UTF-8, deep JSON, odd schedules) after each option of each command, as the program lists them:
-        each ended in an answer or in a usage error.""",
+        Some ninety hostile values (ends of the calendar, numbers too large for any type, bytes
+        that are not UTF-8, deep JSON, odd schedules) for each option of each command. Each
+        ended in a result or in a usage error.""",
     "Fuzzed codec": """
         Mutated texts were decoded or refused exactly as Python's `json` does; only a backup's own lines
         were accepted as lines of a backup.""",
@@ -96,21 +100,21 @@ SUITE = """
 def page(lines: list[dict[str, Any]], today: str, suites: list[dict[str, Any]]) -> str:
     servers = " and ".join(sorted({line["server"] for line in lines if line["server"]}))
     intro = f"""
-        What `make faults` did on {today} with {servers}, and the result; it writes this page. `make
-        faults FAULTS_SEED={lines[0]["seed"]}` makes the same random choices again. A
-        smaller run is a part of `make test`."""
+        `make faults` injects faults, checks the result, and writes this page. This is the run of {today} with
+        {servers}. `make faults FAULTS_SEED={lines[0]["seed"]}` repeats its random choices. `make test`
+        includes a smaller run."""
     parts = ["# Reliability", folded(intro)]
     if suites:
         numbers = [f"{one['server']}: passed {one['passed']:,}, failed {one['failed']:,}" for one in suites]
         parts += ["## Servers", folded(SUITE), f"**{'; '.join(numbers)}**"]
-    for section, told in SECTIONS.items():
+    for section, text in SECTIONS.items():
         figures: Counter[str] = Counter()
         for line in lines:
             if line["section"] == section:
                 figures.update(line["figures"])
         if figures:
             numbers = ", ".join(f"{name} {count:,}" for name, count in figures.items())
-            parts += [f"## {section}", folded(told), f"**{numbers}**"]
+            parts += [f"## {section}", folded(text), f"**{numbers}**"]
     return "\n\n".join(parts) + "\n"
 
 
