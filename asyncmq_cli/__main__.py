@@ -1,7 +1,7 @@
 """The front door: `asyncmq`, `asyncmq-cli` and `python -m asyncmq_cli`.
 
-The streams and the signals are put in order first, before the imports, which take most of the time of a small
-command, and fail where memory or file descriptors are short.
+Streams and signals are set up before the imports: these take most of the time of a small command, and fail
+if memory or file descriptors run out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The configuration file: its keys, its contexts, and which context `context use` has chosen.
 
-A context is a table `[context.NAME]`: a name for one Redis, with the settings that hold there. The choice is
-kept in a file of its own beside the configuration file, which the tool never writes.
+A context is a table `[context.NAME]`: a named Redis with its settings. The choice of `context use` is in a
+separate file beside the configuration file, which the tool never writes.
 """
 
 from __future__ import annotations

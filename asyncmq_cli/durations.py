@@ -1,7 +1,7 @@
-"""Durations as people type them: `500ms`, `90s`, `5 min`, `2 hours`, `7d`, `1y`, `1h30m`, or plain seconds.
+"""Parse durations: `500ms`, `90s`, `5 min`, `2 hours`, `7d`, `1y`, `1h30m`, or plain seconds.
 
-They choose what is removed for good, so each form must mean one thing. No library is used, because
-pytimeparse, humanfriendly and dateparser take `1M`, which is a month elsewhere, for a minute without a word.
+They decide what is removed for good, so each form must be unambiguous. No library is used: pytimeparse,
+humanfriendly and dateparser silently read `1M`, which may mean a month, as a minute.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Every error that a user can meet.
 
 Each class carries its `code` (stable, for programs), its `exit_code` and, where
-there is one, a `hint` that says what to do. `app.main` turns them into the error
-line and the exit status; nothing else does.
+there is one, a `hint` that says what to do. Only `app.main` turns them into the error line and the exit
+status.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class AdminError(Exception):
         cause: str = "",
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        """`details` are printed with --json. Without a `hint` of its own, `cause` and `facts` are what
-        `hints.hint_for` makes one of; they are not printed."""
+        """`details` are printed with --json. If there is no `hint`, `hints.hint_for` makes one from `cause`
+        and `facts`, which are not printed."""
         super().__init__(message)
         self.message = message
         self.hint = hint

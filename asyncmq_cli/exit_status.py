@@ -57,7 +57,7 @@ OF_COMMANDS = {
     "doctor": {0: "Nothing is wrong.", 1: "Something is wrong, or could not be repaired."},
     "audit verify": {0: "The chain is intact.", 1: "The chain is broken."},
 }
-"""What a status means where a command gives it a meaning of its own."""
+"""Exit statuses that have another meaning for one command."""
 
 
 class CheckStatus(IntEnum):

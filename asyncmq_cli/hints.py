@@ -1,8 +1,6 @@
-"""What to do about an error that storage raises, by its code.
-
-Storage states what is wrong, and knows nothing of commands and options; this table does. Where a code
-has several causes, the error names one by its `cause`. A hint that names a queue or a job takes them
-from the error's `facts`.
+"""The hints for errors that storage raises, by code. Storage says what is wrong, but knows no commands and
+options, so the hints are here. If a code has several causes, the error names one in `cause`. Names of
+queues and jobs come from the error's `facts`.
 """
 
 from __future__ import annotations

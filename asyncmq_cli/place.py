@@ -162,12 +162,12 @@ def _recognised(found: Place, env: Mapping[str, str], file: ConfigFile) -> Place
 
 
 _OF_PLACE = ("heartbeat_ttl", "guard", "max_changes", "record", "redact", "color")
-"""The keys of a context that hold for its Redis, whoever connects."""
+"""The keys of a context that apply to its Redis, whoever connects."""
 
 
 def _with_variables(url: str, env: Mapping[str, str], where: str) -> str:
-    """The URL of the file with what the environment has for each `${NAME}`. A user name or password is
-    encoded on the way: it is taken as it is."""
+    """The URL of the file, with each `${NAME}` replaced from the environment. A user name or password in a
+    variable is not encoded yet, so it is encoded here."""
     scheme, separator, rest = url.partition("://")
     user, at, place = rest.rpartition("@")
 

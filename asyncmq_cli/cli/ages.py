@@ -73,7 +73,7 @@ def _duration(text: str) -> float:
     try:
         return seconds(text)
     except UsageProblem as exc:
-        # An ambiguous unit is named; for anything else the error says what is accepted.
+        # The error names an ambiguous unit; otherwise it says what is accepted.
         raise exc if "may mean" in exc.message else _neither(text) from exc
 
 

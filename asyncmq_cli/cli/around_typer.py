@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-# With extra arguments allowed, Typer hands them back instead of refusing them in words of its own.
+# With extra arguments allowed, Typer returns them instead of refusing them with its own message.
 CONTEXT = {"help_option_names": ["--help", "-h"], "allow_extra_args": True}
 
 FIELDS = "--fields"
@@ -38,9 +38,8 @@ _ALONE = {
 
 def with_values(args: Sequence[str]) -> list[str]:
     """The same line, with a value for each option that stands alone. Words after `--` are not options.
-
-    `--fields` without a value moves to the end: which columns there are depends on options such as `--state`,
-    and Typer reads options in the order of the line.
+    `--fields` without a value moves to the end, because the columns depend on options such as `--state`,
+    and Typer reads options from left to right.
     """
     end = args.index("--") if "--" in args else len(args)
     whole: list[str] = []
@@ -135,7 +134,7 @@ class _Group(_Ours, TyperGroup):
     title: ClassVar[str] = "Commands"
 
     def entries(self) -> Iterator[tuple[str, str, bool]]:
-        """Of each command that is shown: its name, its line in the help, and whether it is a noun."""
+        """For each visible command: its name, its line in the help, and whether it is a noun."""
         from asyncmq_cli.cli.help.help_pages import summary
 
         for name, command in self.commands.items():
@@ -185,7 +184,8 @@ class Verbs(_Group):
 
 
 class VerbsOrList(Verbs):
-    """The verbs of a noun that alone means its list: options without a verb are those of `list`."""
+    """The verbs of a noun that means `list` if no verb follows: options without a verb are those of
+    `list`."""
 
     default_verb: ClassVar[str] = "list"
 

@@ -44,7 +44,7 @@ def command(
     formats = (EVERY_FORMAT if is_list else WITHOUT_NAMES) if formats is None else formats
     output = output_option(formats, OUTPUT if is_list else GLOBAL) if formats else {}
     sets = extra_options(*extras)
-    # A set may have a global option of its own, with a short name more.
+    # A set may redefine a global option with an additional short name.
     every = {**sets, **(output if is_list else {}), **GLOBAL_OPTIONS, **sets, **output}
     guard = extra_options("guard")
     left_out = (*without, *(() if formats else ("output",)))

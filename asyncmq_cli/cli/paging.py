@@ -43,7 +43,8 @@ class Paging:
     asked_size: int | None
 
     def is_of_all(self, session: Session) -> bool:
-        """Whether every match is printed: NDJSON always has all, ids and CSV if nobody asked for a page."""
+        """Whether every match is printed: always for NDJSON, and for ids and CSV unless a page was asked
+        for."""
         unasked = self.asked_page is None and self.asked_size is None
         return session.out.for_streams and (unasked or session.out.format == "ndjson")
 
@@ -58,8 +59,7 @@ class Paging:
     def note_more(
         self, session: Session, shown: int, total: int, things: str = "jobs", *, is_exact: bool = True
     ) -> None:
-        """Note in a pipe that this is one page: there is no footer that says so, and nobody asked for a
-        page."""
+        """Note that a pipe got only one page: it has no footer to say so, and no page was asked for."""
         unasked = self.asked_page is None and self.asked_size is None
         if unasked and shown < total and session.out.format == "tabs":
             of = f"{total:,}" if is_exact else f"at most {total:,}"
@@ -170,7 +170,7 @@ def note_where_it_matches(session: Session, scope: QueueScope, state: str | None
     what = f"no {state or 'dead'} job{within} matches {wanted}"
 
     def searched_by(option: str) -> str:
-        # The dead-letter queue is a list of its own, without states.
+        # The dead-letter queue is one list, without states.
         line = command_line("jobs", "list", *filter(None, [queue]), "--state", option)
         return f"--state {option}" if state else line
 

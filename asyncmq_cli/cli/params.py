@@ -204,7 +204,7 @@ def _under(title: str, **options: tuple[Any, Any]) -> Options:
 
 
 def _list_columns(ctx: typer.Context, value: str | None) -> str | None:
-    """Without a value the names are the output, whatever else the command would need."""
+    """Without a value, print only the names, even if the command lacks other arguments."""
     if value != "":
         return value
     from asyncmq_cli.cli.format_options import fields_of

@@ -86,9 +86,9 @@ class Session(Services):
             self.guard.require_writable()
 
     def twin(self, *, source: str | None = None) -> Session:
-        """A session with the same settings and a connection of its own, for another thread. Its warnings are
-        collected, not printed; its guard asks nobody, and refuses. `source` is what its changes are recorded
-        under."""
+        """A session for another thread, with the same settings and its own connection. It collects warnings
+        instead of printing them, and its guard refuses instead of asking. `source` is the source in its
+        audit events."""
         from asyncmq_cli.models.contexts import Guard
 
         twin = Session(self.flags)
@@ -278,7 +278,7 @@ class Session(Services):
         except OutputFailed as exc:
             if report.interrupted is None and not any(result.error for result in report.results):
                 raise
-            # The exit status is that of the change, which has an error of its own.
+            # The exit status is that of the change, which raises its own error.
             self.out.remark("warning", exc.message)
         signals.reported()
         _raise_failures(report)

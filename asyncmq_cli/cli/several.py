@@ -1,6 +1,6 @@
-"""One reading command on several contexts at once: side by side, and printed as one.
+"""Run one reading command on several contexts in parallel, and print the results as one.
 
-Each context has a session of its own in a thread of its own, whose printer only collects the output. A Redis
+Each context has its own session in its own thread, whose printer only collects the output. A Redis
 that cannot be reached becomes a row that says so.
 """
 

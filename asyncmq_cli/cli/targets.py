@@ -32,15 +32,15 @@ def literal(word: Any) -> Any:
 
 
 def job_ids(session: Session, queue: str, given: Sequence[str]) -> list[str]:
-    """The ids given, `-` replaced by the lines of standard input. Blanks around an id, which come with
-    what is pasted, are dropped unless there is a job of that very id."""
+    """The given ids, with `-` replaced by the lines of standard input. White space around an id, often
+    pasted with it, is dropped unless a job has exactly that id."""
     from asyncmq_cli.services.jobs.lookup import resolve_job_ids
 
     return resolve_job_ids(session.store, queue, words(session, given))
 
 
 def job_id_meant(session: Session, queue: str, given: str) -> str:
-    """One id, with `./-` read as `-`; here `-` alone is an ordinary id."""
+    """One id, with `./-` read as `-`. Here `-` itself is an ordinary id."""
     from asyncmq_cli.services.jobs.lookup import resolve_job_ids
 
     return resolve_job_ids(session.store, queue, [given])[0]
@@ -134,7 +134,7 @@ def _found(session: Session, given: Sequence[str]) -> Selection:
     scope = session.scope(None)
     by_queue, unfound = find_each(session.store, scope, given)
     if len(unfound) == 1 and not by_queue and isinstance(unfound[0][1], JobNotFound):
-        # Similar ids are looked for where there is a single one.
+        # Similar ids are searched only for a single id.
         job_id = unfound[0][0]
         unfound = [(job_id, job_not_found(session.store, None, job_id, scope))]
     return Selection(by_queue, unfound=unfound)

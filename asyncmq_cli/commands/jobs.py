@@ -142,7 +142,7 @@ def list_(
 
     wanted, scope = session.filter, session.scope(queue)
     asked = Paging(page, size)
-    # What is due next is what one looks for.
+    # People want to see the jobs that are due next.
     usual = "queue" if state == "delayed" and not session.out.for_programs else "newest"
     if asked.is_of_all(session):
         order = paging.order_of_all(session, sort, usual)

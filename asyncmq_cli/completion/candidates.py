@@ -34,13 +34,13 @@ NEEDS_A_BEGINNING = ("jobs",)
 
 
 def kind_of(param: Any) -> str | None:
-    """By what it is called in the help, or by its own name. A new option that is called like these is
-    completed like these."""
+    """The kind of value, by metavar or by parameter name. A new option with one of these names is completed
+    in the same way."""
     return _KINDS.get(str(param.metavar).strip("[].")) or _KINDS.get(param.name)
 
 
 _LONGEST_WAIT = 60.0
-"""The longest wait for Redis at a TAB, in seconds, whatever is completed."""
+"""The longest time that completion waits for Redis, in seconds."""
 _ENVIRONMENT = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 

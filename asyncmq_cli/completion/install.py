@@ -64,7 +64,7 @@ def _places(shell: str, env: Mapping[str, str]) -> list[Path]:
     home = Path(env.get("HOME") or Path.home())
     data = Path(env.get("XDG_DATA_HOME") or home / ".local" / "share")
     if shell == "bash":
-        # The package bash-completion looks there for a file of the program's name.
+        # The package bash-completion searches there for a file with the program's name.
         base = Path(env.get("BASH_COMPLETION_USER_DIR") or data / "bash-completion")
         return [base / "completions" / name for name in PROGRAMS]
     if shell == "fish":

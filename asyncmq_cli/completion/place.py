@@ -51,7 +51,7 @@ class Place:
         return None
 
     def enter_default(self) -> None:
-        """Options right behind a noun are those of the verb that it means alone."""
+        """Options directly after a noun belong to its default verb."""
         verb = getattr(self.node, "default_verb", None)
         if verb is not None:
             _take_word(self, verb)

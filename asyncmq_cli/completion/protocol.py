@@ -1,7 +1,7 @@
 """How the scripts ask, `asyncmq __complete SHELL …`, and the answer.
 
-A command and not an environment variable: another program may be called `asyncmq`, which would ignore the
-variable and run what is being typed.
+It is a command, not an environment variable: another program called `asyncmq` would ignore the variable and
+run the unfinished line.
 
 - `bash WORDBREAKS LINE`: the line up to the cursor. Each line of the answer is what to insert.
 - `zsh WORD…` and `fish WORD…`: the words after the name of the program, the last one as typed so far.
@@ -59,7 +59,7 @@ def _answer(build: Callable[[], Any], args: Sequence[str]) -> tuple[bool, list[s
     found = answer(build(), words[:-1], words[-1])
     offers = _harmless(found)
     if shell == "fish":
-        # It quotes what it inserts, but not a tilde: that would become somebody's home.
+        # It quotes what it inserts, but not a tilde, which would expand to a home directory.
         offers = [offer for offer in offers if not offer.value.startswith("~")]
     return found.files, [f"{offer.value}\t{_about(offer)}" for offer in offers]
 

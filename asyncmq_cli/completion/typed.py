@@ -146,7 +146,7 @@ class _Reader:
         self._redirects = True
 
     def _expand(self, char: str) -> None:
-        """A variable that the environment holds is what it says there; nothing else is found out."""
+        """Variables are expanded from the environment; nothing else is evaluated."""
         named = _NAME.match(self._line, self._at) if char == "$" else None
         value = self._environ.get(named[1] or named[2]) if named else None
         if named is None or value is None or (not self._quote and _SPLIT_AFTER_EXPANDING.search(value)):

@@ -18,7 +18,7 @@ from asyncmq_cli.demo.environment import module_environment
 from asyncmq_cli.demo.processes import exit_status, stop_process
 
 _CTRL_C_SECONDS = 2.0
-"""How long a child that should have got a Ctrl-C of its own may take before it is sent one."""
+"""How long to wait for a child that should have received Ctrl-C itself, before sending it one."""
 
 _COLUMNS = 100
 _KEPT = ("ASYNCMQ_ACTOR",)
@@ -26,7 +26,7 @@ _KEPT = ("ASYNCMQ_ACTOR",)
 
 
 def asyncmq_command(arguments: Sequence[str]) -> list[str]:
-    """The command line that runs this very program, whatever `asyncmq` is on PATH."""
+    """The command line that runs this program, even if another `asyncmq` is on PATH."""
     return [sys.executable, "-m", "asyncmq_cli", *arguments]
 
 
@@ -35,8 +35,8 @@ def asyncmq_environment(url: str, directory: Path) -> dict[str, str]:
 
 
 def with_redis(url: str, directory: Path) -> dict[str, str]:
-    """Our environment, with `url` as the Redis of whatever runs in it, and with no setting and no context of
-    the user's: those say where production is. The file of the settings is in `directory`."""
+    """Our environment with `url` as the Redis, and without the user's settings and contexts, which may lead
+    to production. The settings file is in `directory`."""
     config = directory / "config.toml"
     config.touch()
     environ = {
@@ -50,8 +50,8 @@ def run_child(
 ) -> int:
     """Run a program with our standard input and outputs and return its exit status.
 
-    A Ctrl-C on the terminal reaches the child too. It gets the time to end as it sees fit, and
-    then KeyboardInterrupt goes on. Any other exception ends the child first, with `farewell`.
+    A Ctrl-C on the terminal reaches the child too. It gets time to end by itself, and then
+    KeyboardInterrupt is raised again. Any other exception first ends the child with the signal `farewell`.
     """
     sys.stdout.flush()
     sys.stderr.flush()

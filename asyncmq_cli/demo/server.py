@@ -206,7 +206,7 @@ def last_line(path: Path) -> str:
 
 
 def _make_directory() -> Path:
-    """A fresh directory for this user alone, short enough for a socket in it."""
+    """A new directory that only this user can enter, with a path short enough for a socket."""
     parent = tempfile.gettempdir()
     # mkdtemp adds eight characters.
     length = len(os.fsencode(parent)) + len(f"/{_PREFIX}12345678/{_SOCKET}")

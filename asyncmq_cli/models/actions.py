@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 class Action:
     """`name` is `noun.verb`, `command` what writes such an event. `sources` are the values of `source` in the
     event: those of the dashboard, where it has the action. `done` and `would` begin the report of a target;
-    `note` is Markdown. One that is `guarded` needs the name of a context with `guard = "confirm"` for a
-    single target too: it takes something away, stops something, or cannot be undone."""
+    `note` is Markdown. A `guarded` action removes or stops something, or cannot be undone: in a context
+    with `guard = "confirm"` it must be confirmed even for a single target."""
 
     name: str
     command: str

@@ -1,4 +1,4 @@
-"""The hash chain of the audit trail: what an entry says of its place, and where the chain breaks.
+"""The hash chain of the audit trail: parse its links, and find where the chain breaks.
 
 The script that writes an event (`storage/write/lua/prelude.lua`) adds `chain`: the event's number, the limit
 to which its writer trims the stream, and the id and hash of the event before it. The head, a key of its own,
@@ -60,7 +60,7 @@ class Link:
         text = b"\n".join((chain, fields.get(b"timestamp", b""), fields.get(b"event", b"")))
         # A field that no script writes is an edit as well.
         more = [word for key in fields.items() if key[0] not in _FIELDS for word in key]
-        # Redis has SHA-1 alone for scripts.
+        # SHA-1 is the only hash that Redis offers to scripts.
         digest = hashlib.sha1(b"\n".join((text, *more)), usedforsecurity=False).hexdigest()
         found = _CHAIN.match(chain)
         if found is None:
@@ -120,8 +120,9 @@ def examined(
 
 
 class _Reading:
-    """Follows the chain. `_expected` is the event that comes next, as the one after it says; one without an
-    id is known by its number alone. It is None where a chain begins, and before the first."""
+    """Follows the chain from the newest event to the oldest. `_expected` is the link that the previous
+    event gave for the next one; without an id, only its number is known. It is None where a chain begins,
+    and before the first event."""
 
     def __init__(self, report: ChainReport, noted: Head | None) -> None:
         self._report = report

@@ -68,8 +68,8 @@ class ChangeResult:
 @dataclass(frozen=True, slots=True)
 class RetryOutcome:
     """The outcome of retried jobs at the end of a wait. `failed` are those that are dead again, by `causes`,
-    `gone` those that no longer exist. `stopped` is None if all have ended, `timeout`, or why nobody works on
-    the `left` ones; `error` is what ended the wait otherwise."""
+    `gone` those that no longer exist. `stopped` is None if all have ended, `timeout`, or the reason why no
+    worker runs the `left` ones; `error` is any other error that ended the wait."""
 
     total: int
     completed: int

@@ -16,8 +16,8 @@ CHECK_STATES = ("ok", "warning", "unknown", "critical")
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Where a value alerts, as the Monitoring Plugins' guidelines have it: outside of `low` to `high`, or
-    `inside` of it, the bounds included. A bound is None if there is none."""
+    """A range as in the guidelines of the Monitoring Plugins: values outside `low` to `high` alert, or
+    those `inside`, bounds included. A missing bound is None."""
 
     low: float | None
     high: float | None

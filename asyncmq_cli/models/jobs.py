@@ -223,8 +223,8 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """A job that another one waits for, or that waits for it. `status` is None if there is no such job.
-    `pending` says whether it is still waited for."""
+    """A parent or a child of a job. `status` is None if the job does not exist. `pending`: the child still
+    waits for the parent."""
 
     id: str
     status: str | None
@@ -243,8 +243,8 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class TreeNode:
-    """A job of a tree, with the ids that it waits for and those that wait for it. `status` is None if there
-    is no such job; `is_whole` says whether all of its relatives were read."""
+    """A job in a tree, with the ids of its parents and its children. `status` is None if the job does not
+    exist; `is_whole` says whether all parents and children were read."""
 
     id: str
     status: str | None

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Parameter:
-    """An argument or an option. `name` is as help has it: `--state STATE`. `options` are its names alone,
-    `metavar` is its value's, None for a flag."""
+    """An argument or an option. `name` is the one in the help: `--state STATE`. `options` are only its
+    names; `metavar` is the name of its value, None for a flag."""
 
     name: str
     text: str

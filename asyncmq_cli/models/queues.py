@@ -43,7 +43,7 @@ class QueueStats:
     where the states hash contradicts the sizes. `states_age_seconds` is how long ago the STATE_FIELDS were
     read. `empty`: the queue has no job, definition or worker, and is not paused; it is listed only because
     the counter of its waiting set remains. `due` counts the delayed jobs whose time has come.
-    `pause_seconds_left` is the time until a pause ends by itself, None for one that does not. `finding` is
+    `pause_seconds_left` is the time until a temporary pause ends, else None. `finding` is
     what was found besides, if anybody looked: active jobs without a worker, or repeatables that are late.
     """
 
@@ -100,7 +100,7 @@ PLURALS = {
 @dataclass(frozen=True, slots=True)
 class QueuePart:
     """Some elements of one of the queue's collections: each with its score in a sorted set, its value in a
-    hash, and b"" in a set. A string is one element, with its value: when it goes by itself, in epoch
+    hash, and b"" in a set. A string is one element; its value is the time at which it expires, in epoch
     milliseconds, or b"" if never."""
 
     queue: bytes
@@ -108,7 +108,7 @@ class QueuePart:
     elements: tuple[tuple[bytes, bytes], ...]
 
     def has_ended(self, now: float) -> bool:
-        """Whether it is a string that would have gone by itself; `now` is epoch seconds."""
+        """Whether it is a string that would have expired by `now`, in epoch seconds."""
         ends = [element for element, _ in self.elements if self.name == "paused" and element]
         return any(not end.isdigit() or int(end) <= now * 1000 for end in ends)
 

@@ -58,7 +58,8 @@ def chunked(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:
 def in_parts(
     items: Iterable[T], size_of: Callable[[T], int], count: int, most: int = 8 * 1024 * 1024
 ) -> Iterator[list[T]]:
-    """In lists of at most `count` items, and of at most so many bytes unless one alone has more."""
+    """Split into lists of at most `count` items and at most that many bytes; a single larger item is a list
+    by itself."""
     part: list[T] = []
     size = 0
     for item in items:

@@ -41,21 +41,21 @@ class Worker:
         return self.health != "stale"
 
     def at(self, now: float) -> Worker:
-        """The same worker, as old as it is at a later time of the server's."""
+        """The same worker with its age at a later time of the server."""
         if self.age_seconds is None:
             return self
         return replace(self, age_seconds=max(0.0, self.age_seconds + now - self.read_at), read_at=now)
 
 
 def slowest(workers: Sequence[Worker]) -> float:
-    """Seconds, 0 or less, by which the slowest clock among these workers is known to be behind."""
+    """How far the slowest clock among these workers is known to be slow: seconds, 0 or less."""
     return min([0.0, *(worker.clock_offset or 0.0 for worker in workers)])
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSummary:
-    """`attention` counts what is aging or stale, `capacity` the jobs that live workers can run at
-    once, and `queues` those that have a worker."""
+    """`attention` counts aging and stale workers, `capacity` is the number of jobs that live workers can
+    run at once, and `queues` counts the queues that have a worker."""
 
     total: int = 0
     healthy: int = 0

@@ -114,8 +114,8 @@ class Printer:
         self._write_bytes(b"]}\n")
 
     def document_of(self, name: str, items: Iterable[Any]) -> None:
-        """A document of one list, of which nothing is written before all items are there. JSON on one line is
-        held as it is written, which takes a third of what the objects take."""
+        """A document with one list; nothing is written until all items have arrived. JSON on one line is
+        kept as text, which takes a third of the memory of the objects."""
         if not self._form.is_one_line:
             self.document({name: list(items)})
             return
@@ -205,8 +205,8 @@ class Printer:
         hidden: int = 0,
         empty: str | None = None,
     ) -> None:
-        """`hidden`: so many columns have been left out already. `empty` is what people read where there is no
-        row; None is the titles alone, "" nothing."""
+        """`hidden` is the number of columns already left out. `empty` is the text for people if there are
+        no rows; None prints only the titles, "" prints nothing."""
         if self.format == "names":
             self._names(rows, columns)
             return
@@ -295,7 +295,7 @@ class Printer:
             width=max(self.width, _WIDEST),
             color_system="standard" if self.in_color else None,
             force_terminal=self.in_color,
-            # --color always wins over NO_COLOR, which rich would obey by itself.
+            # --color takes precedence over NO_COLOR, which rich would obey otherwise.
             no_color=not self.in_color,
             highlight=False,
             markup=False,
@@ -367,7 +367,7 @@ class Printer:
         self._write_all([data])
 
     def _write_all(self, pieces: Iterable[bytes]) -> None:
-        # JSON is UTF-8, whatever the locale says. Flushing the text also flushes the bytes written before it.
+        # JSON is UTF-8, whatever the locale. Flushing the text also flushes the bytes written before it.
         self._stdout.flush()
         watched = self.stdout_is_terminal
         for piece in pieces:

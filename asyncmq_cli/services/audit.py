@@ -126,7 +126,7 @@ class AuditService:
             nonlocal last
             if last is None:
                 newest = self._store.audit.newest_id()
-                # An event that comes between these two is behind `newest`.
+                # An event written between these two reads comes after `newest`.
                 found = [*islice(self._store.audit.newest_first(self._store.warn), lines)][::-1]
                 last = max((newest or "0-0", *(event.id for event in found)), key=audit_chain.order)
                 return found
@@ -160,11 +160,11 @@ class AuditService:
         return None
 
     def of_job(self, queue: str, job_id: str, most: int = 3) -> list[AuditEvent]:
-        """The changes of a job, newest first, as far as they are among the newest events."""
+        """The changes of a job among the newest events, newest first."""
         return list(islice((event for event in self._recent(queue) if event.job_id == job_id), most))
 
     def last_of_each(self, queue: str, job_ids: Collection[str]) -> dict[str, AuditEvent]:
-        """The last change of each of these jobs, as far as it is among the newest events."""
+        """The last change of each of these jobs, if it is among the newest events."""
         found: dict[str, AuditEvent] = {}
         for event in self._recent(queue):
             if event.job_id is not None and event.job_id in job_ids:
@@ -222,7 +222,7 @@ def _kind(event: AuditEvent) -> tuple[str | None, ...]:
     error, reason = event.error, event.details.get("reason")
     if error is not None and event.job_id is not None:
         error = error.replace(event.job_id, "")
-    # A definition or a worker is worth a row of its own.
+    # A definition or a worker gets its own row.
     named = event.job_id if event.action.startswith(("repeatable.", "worker.")) else None
     return event.action, event.status, event.queue, event.actor, error, named, str(reason)
 

@@ -68,8 +68,8 @@ class _Search:
 
 
 def live(config: Config, request: CandidateRequest, patience: float) -> Sequence[Candidate]:
-    """The candidates found within `patience` seconds. None of them if Redis is away or refuses: whoever is
-    typing gets no error."""
+    """The candidates found within `patience` seconds. None if Redis is unreachable or refuses: completion
+    never prints an error."""
     found = _look_up(config, request, patience)
     return found.candidates if found.is_whole else without_insertion(found.candidates, request.prefix)
 

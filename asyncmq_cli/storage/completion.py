@@ -1,7 +1,7 @@
 """The door to the storage layer for completion: names and ids that start with what was typed.
 
-Everything is read piece by piece. The caller stops when it has enough or its time is up, so each piece
-is of use by itself.
+Everything is read piece by piece. The caller stops when it has enough or its time is up, so each piece is
+useful on its own.
 """
 
 from __future__ import annotations

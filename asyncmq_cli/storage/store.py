@@ -1,8 +1,7 @@
 """The door to the storage layer.
 
-Services reach Redis through a `Store` and by nothing else (completion through `completion.py`). From the
-other modules of storage they take only values, errors and rules that need no connection; test_layers.py
-holds both.
+Services reach Redis only through a `Store` (completion through `completion.py`). From other modules of
+storage they import only values, errors and rules that need no connection; test_layers.py checks both.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def _answer(name: str, python: str) -> dict[str, Any]:
     except OSError as exc:
         raise UsageProblem(f"gave up on the settings {name}: {exc.strerror}") from exc
     finally:
-        # With whatever it started.
+        # Including all processes that it started.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

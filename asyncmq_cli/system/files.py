@@ -1,4 +1,4 @@
-"""Open a file that the user names, of whatever kind, without blocking for ever."""
+"""Open a file named by the user, of any kind, without blocking forever."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def open_file(path: str) -> IO[bytes]:
         _require_regular(path, mode)
         return open(path, "rb")  # noqa: PTH123
     opened: list[IO[bytes]] = []
-    # The open of a FIFO returns when a writer has opened it too, and nothing else tells of that.
+    # Opening a FIFO returns only when a writer has opened it; there is no other way to notice a writer.
     opening = threading.Thread(target=lambda: opened.append(open(path, "rb")), daemon=True)  # noqa: PTH123, SIM115
     opening.start()
     opening.join(_PATIENCE)

@@ -25,7 +25,7 @@ class Ended(KeyboardInterrupt):
 
 
 def number_of(exc: KeyboardInterrupt) -> int:
-    """The signal behind an interrupt: Python's own exception is that of Ctrl-C."""
+    """The signal of an interrupt; KeyboardInterrupt is Ctrl-C."""
     return exc.number if isinstance(exc, Ended) else signal.SIGINT
 
 
@@ -50,7 +50,7 @@ class _Ending:
             self._was_raised = True
             raise Ended(number)
         elif not self.must_clean_up:
-            # Asked for a second time: what still goes on, such as a write to a full pipe, is not waited for.
+            # The second signal: do not wait for anything still running, such as a write to a full pipe.
             os._exit(128 + number)
 
     def on_alarm(self, number: int, frame: FrameType | None) -> None:
@@ -71,7 +71,7 @@ _ending = _Ending()
 
 
 def install() -> None:
-    """From here on each of ENDING raises Ended, once; the next one ends the process on the spot."""
+    """From now on, the first signal of ENDING raises Ended; the next one ends the process at once."""
     handle(_ending.on_signal)
 
 

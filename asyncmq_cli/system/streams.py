@@ -1,8 +1,8 @@
-"""The three standard streams, whatever the caller did to them.
+"""The three standard streams, even if the caller closed or redirected them.
 
-A closed stream becomes /dev/null: otherwise the next file or socket would take its number. Whoever writes to
-stdout meets OutputClosed or OutputFailed, once, and never an OSError; what is written to it afterwards is
-dropped. Writing to stderr never fails: what cannot be said there must not change what the program does.
+A closed stream becomes /dev/null: otherwise the next file or socket would take its number. A failed write
+to stdout raises OutputClosed or OutputFailed, once, and never an OSError; later output is dropped. Writing
+to stderr never fails: a lost message must not change what the program does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from asyncmq_cli.errors import OutputClosed, OutputFailed, UsageProblem
 from asyncmq_cli.system import signals
 
 _PATIENCE = 2.0
-"""Seconds that a reader has, for each piece of what is left to say, once a signal has asked for the end."""
+"""Seconds that a reader has for each remaining piece of output after a signal."""
 _LONGEST_LINE = 1024 * 1024
 _MOST = 256 * 1024 * 1024
 

@@ -31,8 +31,8 @@ _NOBODY = b"$2b$10$" + b"." * 53
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """`users` maps names to bcrypt hashes; without any, nobody is asked. `files` are those that it was read
-    from."""
+    """`users` maps names to bcrypt hashes; if empty, no password is required. `files` are the files that it
+    was read from."""
 
     users: Mapping[str, bytes] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None

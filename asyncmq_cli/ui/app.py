@@ -1,4 +1,4 @@
-"""The application: its pages, its keys, and the reading of all queues that goes on beneath."""
+"""The application: its pages, its keys, and the background reads of all queues."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 EVERY = 2.0
 """Seconds between two reads of all queues, as with --watch."""
 _SLOW = 0.5
-"""Seconds after which one is told why there is no picture yet."""
+"""Seconds until the screen says why it is still empty."""
 _PAST = 1800.0
 """Seconds of history with which the trends begin."""
 
@@ -128,13 +128,13 @@ class OperatorApp(App[None]):
         self.outage: Outage | None = None
         self.warnings: list[str] = []
         self.error: Exception | None = None
-        """What ended the application, if it did not end by itself."""
+        """The error or signal that ended the application, if any."""
         self.ended_by: int | None = None
         """The signal that ended it."""
         self.running: ChangeDialog | None = None
-        """The dialog of a change that goes on."""
+        """The dialog of the running change."""
         self.farewell: str | None = None
-        """What is to be said once the terminal is given back."""
+        """Messages to print once the terminal is restored."""
         self._poller = poller
         self._poll_lane = Lane(session)
         self._hurry = asyncio.Event()
@@ -235,7 +235,7 @@ class OperatorApp(App[None]):
             self.action_suspend_process()
 
     async def action_quit(self) -> None:
-        """Leave; a change that goes on is stopped, and the screen stays to say what came of it."""
+        """Quit. A running change is stopped first, and the screen stays to show its result."""
         if self.running is not None:
             self.running.action_leave()
         else:
@@ -245,7 +245,7 @@ class OperatorApp(App[None]):
         self.end_by(signal.SIGINT)
 
     def end_by(self, number: int) -> None:
-        """End because of a signal; a change that goes on is stopped first, after what it is at."""
+        """End because of a signal. A running change is stopped first, after its current job."""
         self.ended_by = self.ended_by or number
         if self.running is not None:
             self.running.action_leave()
@@ -271,8 +271,8 @@ class OperatorApp(App[None]):
 
 
 def opened(session: Session, every: float = EVERY) -> OperatorApp:
-    """The application, with a first look at all queues: an error here means a wrong address, and is reported
-    like that of any command. Raises RedisProblem."""
+    """The application, after a first read of all queues: an error here usually means a wrong address, and
+    is reported as by any command. Raises RedisProblem."""
     reader = session.poller(workers=True, latest=False, trouble=True, again=True)
     poller = Poller(session.store, reader.read, reader.reset)
     first = poller.first()

@@ -19,9 +19,8 @@ SOURCE = "ui"
 
 
 class Lane:
-    """A thread with a session, and so a connection, of its own. What is called on it runs one after another.
-
-    The thread is a daemon: when the program ends, nobody waits for a Redis that does not answer.
+    """A thread with its own session and connection. Calls run one after another. The thread is a daemon, so
+    that the program can end although Redis does not answer.
     """
 
     def __init__(self, session: Session) -> None:
@@ -56,7 +55,7 @@ class Lane:
         return self.session.store.jobs.read if "store" in self.session.__dict__ else 0
 
     def halt(self) -> None:
-        """Have what is called on it, now and later, end with Halted. Not for changes."""
+        """Make all calls, running and later ones, raise Halted. Not for changes."""
         if "store" in self.session.__dict__:
             self.session.store.halt()
 
@@ -81,7 +80,7 @@ def _settle(answer: asyncio.Future[Any], value: Any, error: BaseException | None
 
 
 class Lanes:
-    """Lanes for looks that may go on at the same time: each takes one that is free, or a new one."""
+    """A pool of lanes for concurrent reads: each read takes a free lane, or a new one."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -89,11 +88,11 @@ class Lanes:
         self._every: list[Lane] = []
 
     def new(self) -> Lane:
-        """A lane for one user alone, who closes it."""
+        """A lane for a single user, who closes it."""
         return Lane(self._session.twin(source=SOURCE))
 
     async def call(self, work: Callable[[Session], T]) -> T:
-        """As Lane.call, on a lane that nothing else holds up."""
+        """As Lane.call, on a lane that is free."""
         lane = self._free.pop() if self._free else self._opened()
         try:
             return await lane.call(work)

@@ -191,7 +191,7 @@ def _note_targets(session: Session, options: ChangeOptions, chosen: Selection) -
 
 
 def _of_filter(session: Session) -> list[str]:
-    """The filter as it was understood; the ages have lines of their own."""
+    """The filter as it was parsed; ages are on separate lines."""
     texts = given_filter(session, ("q", "task", "job_id", "where", "group", "state"))
     return [f"filter: {', '.join(texts)}"] if texts else []
 

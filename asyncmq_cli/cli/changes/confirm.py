@@ -114,8 +114,7 @@ def ask(
 
 
 def of_new_queue(queue: str, near: Sequence[str]) -> str:
-    """That nobody has used this queue yet, and which names are like it: a mistyped one would be a queue that
-    no worker reads."""
+    """A warning that this queue does not exist yet, with similar names: no worker reads a mistyped queue."""
     from asyncmq_cli.nearest import did_you_mean
 
     return "; ".join(filter(None, (f"there is no queue named {queue!r} yet", did_you_mean(near))))
@@ -169,7 +168,7 @@ def ask_for_name(session: Session, name: str, question: str, deed: str, *, remar
 
 
 def ask_name(session: Session, deed: str) -> None:
-    """Have the name of the context typed before what nothing else asks about. Raises NotConfirmed."""
+    """Ask for the name of the context, before a change that has no other question. Raises NotConfirmed."""
     if not can_ask():
         session.guard.refuse(deed)
     where = session.config

@@ -97,7 +97,7 @@ def by_hand(record: dict[str, Any]) -> tuple[list[Edit], list[str]]:
     try:
         after = click.edit(before, extension=".json")
     except (click.ClickException, OSError, ValueError) as exc:
-        # Click lets pass what is wrong with the variable's quotes, and with the file that the editor left.
+        # Click does not catch a variable with unbalanced quotes, or an unreadable file left by the editor.
         why = exc.message if isinstance(exc, click.ClickException) else exc
         raise UsageProblem(
             f"the editor failed: {why}; nothing was changed", hint="VISUAL or EDITOR names another"

@@ -108,7 +108,7 @@ def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Seq
 
 
 def _beside_jobs(backup: Backup) -> str:
-    """In words: the parts of queues that are not jobs, and the edits; empty if there are none."""
+    """The parts of queues that are not jobs, and the edits, as text; empty if there are none."""
     from asyncmq_cli.models.queues import names_of
     from asyncmq_cli.output.tables.tables import counted
 

@@ -11,7 +11,7 @@ from asyncmq_cli.exit_status import ExitStatus
 
 GLOBAL = "Global options"
 LINE, HELP_ALL = "asyncmq.line", "asyncmq.help_all"
-"""What a context remembers: the words of the whole line before `--`, and whether help is to be whole."""
+"""Keys in a context's `meta`: the words of the line before `--`, and whether to print the full help."""
 _OPTIONS = "Options"
 _EXAMPLE = re.compile(r"^ *((?:\* )*asyncmq .*)$", re.MULTILINE)
 

@@ -268,7 +268,8 @@ def _is_known(word: str, names: Iterable[str]) -> bool:
 
 
 def _as_a_verb(word: str, context: Any) -> list[str]:
-    """`jobs retry` and `dlq retry` for `retry`: the verb without its noun, or with another one."""
+    """`jobs retry` and `dlq retry` for `retry`: a verb that was given without its noun, or with the wrong
+    one."""
     meant = (word, *other_words.NAMES.get(word, ()))
     nouns = _verbs(context).items()
     return [f"asyncmq {name} {verb}" for name, verbs in nouns for verb in meant if verb in verbs]

@@ -92,7 +92,7 @@ def dead_job(value: Job, *, show_secrets: bool) -> Document:
 
 
 def job_line(value: Job, *, show_secrets: bool) -> Document:
-    """As `job`, for `encode` only: a record in which nothing is to be changed is printed byte for byte."""
+    """As `job`, for `encode` only: a record that needs no redaction or escaping is printed byte for byte."""
     value = value.whole()
     if value.text is None or not prints_unchanged(value.text) or not value.id.isascii():
         return job(value, show_secrets=show_secrets)

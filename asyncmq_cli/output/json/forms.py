@@ -1,4 +1,4 @@
-"""How a document is written: JSON on one line or indented, YAML, or what a jq program makes of it."""
+"""The forms of a document: JSON on one line or indented, YAML, or the result of a jq program."""
 
 from __future__ import annotations
 

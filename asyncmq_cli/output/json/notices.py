@@ -93,4 +93,5 @@ BODIES: Mapping[str, Callable[[Notice, str], dict[str, Any]]] = {
     "pagerduty": _pagerduty,
     "json": _json,
 }
-"""By format: the document, given the notice and the secret, which only PagerDuty wants in it."""
+"""By format: a function from notice and secret to the document. Only PagerDuty's document contains the
+secret."""

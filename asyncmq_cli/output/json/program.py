@@ -104,7 +104,7 @@ def schema_names() -> list[tuple[str, str]]:
 
 
 def schema(name: str) -> Document:
-    """One JSON Schema that stands alone: those that it refers to are under `$defs`. Raises KeyError."""
+    """One self-contained JSON Schema: the schemas that it refers to are under `$defs`. Raises KeyError."""
     if name not in dict(schema_names()):
         raise KeyError(name)
     whole = {"$id": f"{name}.json", **_read(name)}

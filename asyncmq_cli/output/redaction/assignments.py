@@ -1,7 +1,7 @@
 """Values assigned to names of secrets in texts: source, headers, SQL, command lines, XML, YAML, JSON.
 
-A text may be large and hostile. So the text is walked once, from name to name; what is looked at before or
-behind one is bounded, or is passed over for good.
+A text may be large and hostile. So it is scanned once, from name to name; the context read around a name is
+bounded, or is never read again.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _OWNER = re.compile(r"[ ](?:for|of)(?:[ ][^\s:=]{1,64}){1,3}(?=[:=])", re.IGNORE
 _JOINED = re.compile(r"[A-Za-z0-9][_-][A-Za-z]")
 _ONE_WORD = re.compile(r"[^\s\"',;&()\[\]{}<=:]{3,}")
 _GAP_AND_ANY_QUOTE = re.compile(r"[ \t]+(?=[\"'])")
-# A token is called so: a word like these, alone behind its name, is no value.
+# Words like these, alone after the name of a token, are not its value.
 _TOLD = word_set(
     "expired missing invalid required rejected revoked refused denied accepted ok failed found set unset "
     "empty changed wrong unknown none null true false valid mismatch here there now again"
@@ -96,7 +96,7 @@ _PATH = re.compile(r"[/~]")
 
 @lru_cache(maxsize=2)
 def _names(also: tuple[tuple[str, ...], ...], *, is_ascii: bool) -> re.Pattern[str]:
-    """For a text in lower case if it is ASCII, where the search takes a quarter of the time."""
+    """For ASCII text in lower case, in which the search takes a quarter of the time."""
     added = "".join(f"|{'[_ -]?'.join(map(re.escape, words))}" for words in also)
     return re.compile(_TRIGGERS + added, 0 if is_ascii else re.IGNORECASE)
 
@@ -158,7 +158,7 @@ def _value_behind(text: str, start: int, end: int, name: str) -> _Value | None:
 
 
 def _is_named_before_colon(text: str, start: int, name: str) -> bool:
-    """Before a bare colon a name may be prose or a class: `TokenError: no such user` and `InvalidToken:
+    """A name before a plain colon may be prose or a class: `TokenError: no such user` and `InvalidToken:
     expired` are messages, not secrets."""
     return not is_class_of_errors(name) and _UNEXPECTED.search(text, max(0, start - 12), start) is None
 
@@ -256,9 +256,9 @@ def _of_sql(text: str, start: int, end: int, name: str) -> _Value | None:
 
 
 def _behind_blank(text: str, start: int, end: int, name: str) -> _Value | None:
-    """`Token '…'`, and `x-api-key …` as headers and options are logged. A name of one word stands in prose
-    too, so that what is behind it has to be quoted; behind others it has to look like a secret, or to be all
-    that is on the line with its name."""
+    """`Token '…'`, and `x-api-key …`, as headers and options appear in logs. A one-word name also occurs in
+    prose, so its value must be quoted. The value of a longer name must look like a secret, or be alone on
+    the line with its name."""
     if gap := _GAP_AND_ANY_QUOTE.match(text, end):
         if words_of(name)[-1] not in ("token", "key") or _UNEXPECTED.search(text, max(0, start - 12), start):
             return None
@@ -290,10 +290,9 @@ def _is_random(word: str) -> bool:
 
 
 def _end_of_quoted(text: str, start: int, opening: str) -> tuple[int, str]:
-    """Where a quoted value ends, and the quote that closes it; an unclosed one ends with the text.
-
-    In JSON inside a JSON string a quote carries 1, 3, 7… backslashes, and one that belongs to the
-    value carries more, by a number that depends on how deep it is.
+    """The end of a quoted value, and the quote that closes it; an unclosed value ends with the text. In
+    JSON inside a JSON string, a closing quote has 1, 3, 7… backslashes, depending on the depth, and a quote
+    within the value has more.
     """
     if opening[-1] not in "\"'":
         end = text.find(opening, start)
@@ -319,7 +318,7 @@ def _end_of_plain(text: str, start: int, *, of_semicolons: bool = False) -> int:
     if of_semicolons and text[start : start + 1] not in tuple("([{"):
         found = _TO_SEMICOLON.match(text, start)
         piece = found[0] if found else ""
-        # Up to the quote behind which the text goes on that this is quoted in.
+        # Up to the quote after which the enclosing text continues.
         return start + len(re.split(r"[\"'](?![\w;])|\s\w+=", piece, maxsplit=1)[0])
     if pem := _PEM.match(text, start):
         return pem.end()
@@ -330,7 +329,7 @@ def _end_of_plain(text: str, start: int, *, of_semicolons: bool = False) -> int:
     end = plain.end() if plain else start
     while text[end : end + 1] in tuple("([{"):
         end = end_of_bracket(text, end)
-        # A password may go on behind a bracket.
+        # A password may continue after a bracket.
         plain = _PLAIN.match(text, end)
         end = plain.end() if plain else end
     return end
@@ -358,8 +357,8 @@ def _end_of_header(text: str, start: int, *, is_cookie: bool) -> int:
 
 
 def _end_of_block(text: str, start: int, at: int) -> int:
-    """Where the YAML block ends that begins at `at`, or behind the line of its name: lines that are
-    indented further than the name is. `at` where there is none."""
+    """The end of the YAML block that begins at `at` or on the next line: all lines that are indented
+    further than the name. `at` if there is none."""
     if block := _BLOCK.match(text, at):
         line = block.end()
     else:

@@ -1,7 +1,7 @@
 """Secrets recognised by their form, anywhere in a text: provider keys, tokens, PEM, passwords in URLs.
 
-Every pattern starts where no letter of it can stand before, or is bounded, so that none looks twice at the
-same text.
+Each pattern is bounded, or starts where none of its letters can precede it, so that no text is scanned
+twice.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SIGNS = (
     *("sq0", "lin_api_", "figd_", "pscale_", "sntrys_", "phc_", "NRAK-", "ATATT3", "AGE-", "key-", ":AA"),
     "eyJ",
 )
-# Of a token behind its scheme at least a digit is asked for: `Bearer authentication failed` is prose.
+# A token after its scheme must contain a digit: `Bearer authentication failed` is prose.
 _SCHEMED = re.compile(
     rf"(?<![{_W}])(?P<scheme>Bearer|Basic|SSWS|ApiKey|Bot|Token)(?P<gap>(?:[ \t]|%20|\+)"
     r"(?:[ \t]){0,8})(?P<token>[A-Za-z0-9._~+/%-]{6,}={0,2})",
@@ -97,7 +97,7 @@ def without_pem(text: str) -> str:
 
 
 def without_known_forms(text: str) -> str:
-    """`text` without secrets that their form alone gives away."""
+    """`text` without the secrets that are recognisable by their form."""
     if "@" in text and _AUTHORITY.search(text):
         text = without_url_passwords(text)
     if ":/" in text or ":\\/" in text:
@@ -138,8 +138,8 @@ def _holds_a_colon(token: str) -> bool:
 
 
 def without_url_passwords(text: str) -> str:
-    """`text` without the passwords in its URLs, whatever characters are in them, and without a token
-    that stands there as the user. The word PASSWORD stands for one where it is shown how a URL is written."""
+    """`text` without the passwords in its URLs, whatever their characters, and without a token in place of
+    the user. The word PASSWORD is kept: it appears where the form of a URL is explained."""
     pieces: list[str] = []
     done = end = 0
     while found := _AUTHORITY.search(text, end):

@@ -29,7 +29,7 @@ FIELDS = word_set(
 )
 """Names of fields that mostly stand beside that of a password: in a list of two they are no values."""
 
-# A name that has one of these in it, whatever stands around it and however its words are joined.
+# Any name that contains one of these, however its words are joined.
 _ANYWHERE = re.compile(
     "authorization|credential|passw|passphrase|passcode|secret|token|cookie|sessionid|sessid|cardnumber"
     "|creditcard|connectionstring|(?:api|private|access|signing)key(?!error)"
@@ -63,12 +63,12 @@ _PAIRS = frozenset(
     for first in firsts.split()
     for last in lasts.split()
 )
-# Words behind a secret's name that leave it one: `password_hash`, `token2`, `pwd_new`.
+# Words after a secret's name that keep it a secret: `password_hash`, `token2`, `pwd_new`.
 _STILL = word_set(
     "value values hash hashed raw plain plaintext clear b64 base64 encoded encrypted enc str string text "
     "bytes new old current confirm confirmation repeat env var header param v"
 )
-# Words behind it that make it something else: `password_reset`, `token_count`, `cookie_domain`.
+# Words after it that make it harmless: `password_reset`, `token_count`, `cookie_domain`.
 _NO_LONGER = word_set(
     "age algorithm at attempts backend bucket change changed class consent count created domain enabled "
     "error errors exists expired expires expiration expiry failed failure failures field fields form "

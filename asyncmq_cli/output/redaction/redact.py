@@ -1,4 +1,4 @@
-"""Replace secrets before printing: values of secret names, and what is a secret by its form."""
+"""Replace secrets before printing: values of secret names, and values that look like secrets."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NUMBERS = frozenset({int, float, bool})
 _SIGNS += tuple(FOLDED)
 
 
-# A sign is looked for by its rarest letter: these are rare in texts, in names and in digits, the first most.
+# A sign is searched by its rarest letter: these are rare in texts, names and digits, the first one most.
 _RARE = "_/@wkvxyjqzpgu3bf-csd"
 
 
@@ -59,13 +59,13 @@ def _sign_in_text() -> re.Pattern[str]:
 
 @cache
 def _sign_in_json() -> re.Pattern[bytes]:
-    # An option may be an element of its own: its first quote is none of the text.
+    # An option may be a separate list element: its first quote is not part of the text.
     return re.compile(_any_of(sign.replace("\\", "\\\\") for sign in _SIGNS).encode())
 
 
 def _any_of(words: Iterable[str]) -> str:
-    """A pattern that matches within any of these words: at its rarest letter, with a look behind at what is
-    before it. A plain alternation would try each word at each position."""
+    """A pattern that matches within any of these words: it starts at the rarest letter of a word, with a
+    lookbehind for the letters before it. A plain alternation would try each word at each position."""
     by_rarest: dict[str, list[str]] = {}
     for word in words:
         at = min(range(len(word)), key=lambda i: (_RARE + word[i]).index(word[i]))
@@ -159,7 +159,7 @@ def _are_clean(names: tuple[str, ...], also: tuple[tuple[str, ...], ...]) -> boo
 
 @lru_cache(maxsize=256)
 def _are_shown(names: tuple[str, ...], also: tuple[tuple[str, ...], ...]) -> bool:
-    """Whether they are printed as they are, and none is the name of a secret."""
+    """Whether all of them are printed unchanged, and none is the name of a secret."""
     return all(_of_name.__wrapped__(name, also) == (name, False) for name in names)
 
 
@@ -197,7 +197,7 @@ def _redacted_object(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
 def _redacted_member(value: Any, depth: int) -> Any:
     if value is None or type(value) in _NUMBERS:
         return value
-    # In most records one member is to be redacted, if any.
+    # In most records at most one member must be redacted.
     return value if depth == 0 and _is_clean(value) else _redacted(value, depth + 1)
 
 

@@ -210,7 +210,7 @@ def is_numeric(column: Column[T]) -> bool:
 
 
 def _kept(column: Column[T]) -> Column[T]:
-    """The column as it is shown where none is left out."""
+    """The column as it is shown if no column is left out."""
     room = _WIDE_TEXT if column.kind == "text" else _LONGEST_ID
     return replace(column, wide=False, ample=room, least=room)
 
@@ -221,8 +221,8 @@ def more_columns(count: int, remedy: str) -> str:
 
 
 def _bounded(column: Column[T], value: str, room: int) -> str:
-    """As much of a text as could be shown at all. An id, which is never cut to fit, is shortened beyond
-    256."""
+    """The part of a text that could ever be shown. An id, which is never cut to fit, is shortened only
+    beyond 256 characters."""
     if column.kind == "id" and len(value) > _LONGEST_ID:
         return shortened(value, _LONGEST_ID)
     if len(value) <= 4 * room:

@@ -62,7 +62,7 @@ QUEUES: tuple[Column[QueueStats], ...] = (
 
 
 def _state(row: QueueStats) -> str:
-    """In words; of a pause that ends by itself, also when."""
+    """The state in words; for a temporary pause, also when it ends."""
     if row.state != "paused" or row.pause_seconds_left is None:
         return row.state
     return f"paused {duration(row.pause_seconds_left, units=1)}"

@@ -21,7 +21,7 @@ def leads_session() -> bool:
 
 
 class Keyboard:
-    """Between `take` and `give_back`, typed keys are not echoed, and those that nobody reads are dropped.
+    """Between `take` and `give_back`, typed keys are not echoed, and unread keys are dropped.
     Ctrl-C works as usual, and Ctrl-Z does if there is a shell."""
 
     def __init__(self) -> None:

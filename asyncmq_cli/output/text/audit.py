@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def line(event: AuditEvent, *, utc: bool) -> str:
-    """One event, as it is followed on a terminal."""
+    """One event, as `audit tail` prints it on a terminal."""
     target = " ".join(word for word in (event.queue, event.job_id) if word)
     why = event.error or event.details.get("reason")
     what = f"{event.action} {event.status}  {target}  {event.actor or '-'}{f': {why}' if why else ''}"

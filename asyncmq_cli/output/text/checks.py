@@ -107,7 +107,7 @@ def _bound(threshold: Threshold, bound: float | Range | None) -> float | str | N
 
 
 def _badness(probe: Probe) -> tuple[int, float]:
-    """By state, then by how many times the value is what it may be."""
+    """The sort key of a problem: its state, then how many times its value exceeds the threshold."""
     bound, value = probe.threshold.bound_of(probe.state), probe.value
     if bound is None or value is None:
         return CHECK_STATES.index(probe.state), 0.0
@@ -126,7 +126,7 @@ def _human(probe: Probe, value: float | None) -> str:
 
 
 def _perfdata(probes: Sequence[Probe]) -> list[str]:
-    """For each probe the worst value of any queue, so that the labels stay the same."""
+    """For each probe, the worst value of all queues, so that the labels never change."""
     by_name: dict[str, list[Probe]] = {}
     for probe in probes:
         if probe.name in PROBE_BY_NAME:
@@ -136,7 +136,7 @@ def _perfdata(probes: Sequence[Probe]) -> list[str]:
 
 def _measured(name: str, probes: Sequence[Probe]) -> str:
     threshold, unit = probes[0].threshold, "s" if PROBE_BY_NAME[name].is_duration else ""
-    # A queue in which nothing waits, or runs, does so for no time at all.
+    # If nothing waits or runs, its duration is 0.
     known = [probe.value or 0 for probe in probes if probe.state != "unknown"]
     # U is the guidelines' word for a value that could not be had.
     worst = "U" if not known else _number(_worst(threshold, known)) + unit
@@ -145,7 +145,7 @@ def _measured(name: str, probes: Sequence[Probe]) -> str:
 
 
 def _worst(threshold: Threshold, values: Sequence[float]) -> float:
-    """By what it makes of the state, then the highest, or the lowest where that is the worse."""
+    """The worst of these values: by state, then the highest, or for `least` probes the lowest."""
     return max(
         values,
         key=lambda value: (

@@ -14,7 +14,7 @@ MOST_CHARACTERS = 1000
 MOST_ELEMENTS = 50
 """Of one array or object."""
 MOST_LINES = 300
-"""Of one value, before the line that says what is left out."""
+"""The most lines of one value, before the line that says what is left out."""
 _HOW = "--full shows them"
 
 
@@ -24,7 +24,7 @@ def beginning_of(text: str, most: int) -> str:
 
 
 def cut_text(text: str, most: int = MOST_CHARACTERS) -> str:
-    """The beginning of a text, and how much of it is left out."""
+    """The beginning of a text, and a note of how much is left out."""
     return text if len(text) <= most else f"{text[:most]}{_rest(len(text) - most, 'character')}"
 
 

@@ -50,8 +50,9 @@ def escape(text: str, *, keep: str = "") -> str:
 
 
 def escape_name(text: str) -> str:
-    """As `escape`, and two different names never look alike: backslashes that could be an escape, blanks at
-    the ends, blanks other than the space, and letters that Unicode treats as equal are escaped too."""
+    """As `escape`, but two different names never look the same: backslashes that could be read as an
+    escape, spaces at either end, other white space, and letters that Unicode treats as equal are escaped,
+    too."""
     if text.isascii() and "\\" not in text and text.strip() == text:
         return escape(text)
     doubled = text.replace("\\", "\\\\")
@@ -67,8 +68,8 @@ def escape_name(text: str) -> str:
 
 
 def _composed_apart(text: str) -> str:
-    """A mark that forms one letter with the one before it or stands first, and what is another's double,
-    are escaped."""
+    """Combining marks that form one letter with the character before them, or come first, and characters
+    that are equal to another one, are escaped."""
     if unicodedata.category(text[0]) in _MARK:
         return _escaped(text[0]) + text[1:]
     if unicodedata.is_normalized("NFC", text):
@@ -107,7 +108,7 @@ def _few_marks(found: re.Match[str], written: Callable[[str], str] | None = None
 
 
 def _in_json(char: str) -> str:
-    """By its UTF-16 code units, as JSON has it."""
+    """The escape of its UTF-16 code units, as in JSON."""
     units = char.encode("utf-16-be")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 

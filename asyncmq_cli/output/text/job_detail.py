@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.output.tables.columns import Column
 
-# What has a line of its own, or is shown under a heading.
+# Fields that have their own line, or are shown under a heading.
 _HEADINGS = ("args", "kwargs", "result", "last_error", "error_traceback")
 _PLAIN = ("id", "task", "task_id", "name", "status", "priority", "retries", "max_retries", "ttl")
 _MOMENTS = ("created_at", "delay_until", "run_at", "active_since", "last_attempt")
@@ -35,7 +35,7 @@ _SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_PLAIN, *_MOMENTS, "depends_on"})
 _NAMES = ("Job", "Queue", "Task")
 _MANY_LINES = ("Error", "Root cause")
 _MOST_LINES = 8
-"""Of an error's message, unless all of it is asked for."""
+"""The most lines of an error's message without --full."""
 _TITLE = 14
 """Characters that a title takes."""
 _USUAL = {"backoff": 1.5, "has_dependents": False}
@@ -119,8 +119,7 @@ def _message_lines(message: str, full: bool) -> list[str]:
 
 
 def _wrapped(lines: Sequence[str], indent: int, width: int | None) -> str:
-    """The lines one below the other, with what does not fit `width` on lines of its own; all but the first
-    begin at `indent`."""
+    """The lines one below the other, wrapped at `width`; all but the first begin at `indent`."""
     margin = " " * indent
     if width is None or width < 2 * indent:
         return f"\n{margin}".join(lines)
@@ -143,7 +142,7 @@ def _one_line(line: str, width: int | None) -> str:
 
 
 def _state(job: Job, now: float, changed: Sequence[float] = ()) -> str:
-    """The state, and since when or for how long. `changed` is when somebody changed the job."""
+    """The state, and since when or for how long. `changed` is the time of the last change of the job."""
     since = as_number(job.get("active_since"))
     if job.status == "active" and since is not None and since <= now:
         return f"active for {duration(now - since)}{_waited(job, since, changed)}"
@@ -264,7 +263,7 @@ def pause_line(event: AuditEvent | None, now: float) -> str:
 
 
 def pause_end_line(seconds_left: float, now: float) -> str:
-    """When a pause ends by itself."""
+    """When a temporary pause ends."""
     end = now + seconds_left
     return f"{'Paused until:':<21}{rfc3339(round(end))} ({relative(end, now)})"
 

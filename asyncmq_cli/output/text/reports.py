@@ -103,7 +103,7 @@ def _obliterated(report: ChangeReport) -> str:
 
 
 def outcome(value: RetryOutcome) -> str:
-    """`Retried 5: 4 completed, 1 failed again (SMTPError)`, and what is left and why."""
+    """`Retried 5: 4 completed, 1 failed again (SMTPError)`, and how many are left and why."""
     failed = f"{value.failed:,} failed again"
     if value.causes:
         failed += f" ({_causes(value)})"
@@ -203,8 +203,8 @@ def job_lines(
     width: int,
     cause_of: CauseOf | None = None,
 ) -> list[str]:
-    """A line for each job: its id, whole, its queue and its state where they differ, its task and, if it is
-    dead, the cause. A note has a line of its own, and `more` is how many jobs are not shown."""
+    """A line for each job: its full id, its queue and state if they differ among the jobs, its task and, if
+    it is dead, the cause. A note is on the next line. `more` is the number of jobs not shown."""
     rows = [_row(job, cause_of, with_state=with_state, with_queue=with_queue) for job in jobs]
     widths = _widths(rows, width)
     lines = []

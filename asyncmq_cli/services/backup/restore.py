@@ -216,7 +216,7 @@ class Restorer(JobRunner):
             return attempt, exc
 
     def _put_back(self, backup: Backup, parts: Sequence[PartEntry], stop: Stop) -> None:
-        """Restore the parts of a queue that are not jobs; an element that exists stays as it is."""
+        """Restore the parts of a queue that are not jobs. Existing elements are not changed."""
         for entry in parts:
             stop.between_targets()
             attempt = Attempt(self, entry.queue, None)
@@ -272,8 +272,8 @@ class Restorer(JobRunner):
                 yield entry
 
     def _last_events(self, entries: Sequence[Entry]) -> tuple[dict[tuple[str, str, str], str], float]:
-        """For each entry the last action in the audit trail that names its run, which is a restore or the
-        removal itself, and the time of the oldest event that was read, epoch seconds. The trail is read back
+        """For each entry, the last action in the audit trail with its run (a restore, or the removal
+        itself), and the time of the oldest event that was read, in epoch seconds. Reads the trail backwards
         until every entry is found, or to its end."""
         wanted = {(entry.run, entry.queue, entry.id) for entry in entries}
         found: dict[tuple[str, str, str], str] = {}

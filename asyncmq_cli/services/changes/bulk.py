@@ -75,7 +75,7 @@ class JobRunner(Runner):
 
     backup: BackupWriter | None = None
     edit_backup: BackupWriter | None = None
-    """For edits, of which only the replaced texts are kept."""
+    """For edits: their backup has only the replaced texts."""
     with_children = False
     """Whether a decision depends on how many jobs wait for the job."""
     throttle = Throttle(None)
@@ -171,7 +171,7 @@ class JobRunner(Runner):
                     self.throttle.keep(len(step), stop)
                     self._send(step)
         finally:
-            # Redis executes what was sent, however this ends.
+            # Redis executes what was sent, even if this is interrupted.
             self._finish_batch()
         if self.at_end is not None:
             self.at_end(stop)
@@ -197,7 +197,7 @@ class JobRunner(Runner):
                 yield from self._batches(self._decided(located, decide))
 
     def _repeating(self, queue: str, counted: Mapping[str, int]) -> set[str]:
-        """The jobs of which all dead letters are to be found. A filter has counted them already."""
+        """The jobs whose dead letters must all be found. A filter has already counted them."""
         if self.total is None:
             return self.store.find_repeating(queue, counted)
         several = {job_id for job_id, times in counted.items() if times > 1}
@@ -338,7 +338,7 @@ def source_of(targets: Collection[Any]) -> str:
 
 
 def independent_batches(locations: Iterable[Location]) -> Iterator[list[Location]]:
-    """Batches in which no job waits for another one: removing a parent changes the parts of its child."""
+    """Batches in which no job waits for another: removing a parent changes what is stored about its child."""
     piece: list[Location] = []
     ids: set[str] = set()
     parents: set[str] = set()

@@ -81,7 +81,7 @@ def _value(text: str) -> Any:
 
 
 def applied(record: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
-    """The record after the edits; the given one stays as it is. Raises ChangeRefused."""
+    """The record after the edits; the given record is not changed. Raises ChangeRefused."""
     edited = copy.deepcopy(dict(record))
     for edit in edits:
         holder: Any = edited

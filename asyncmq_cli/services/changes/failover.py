@@ -1,7 +1,7 @@
-"""Continue a run of changes after Sentinels have promoted another primary in the middle of it.
+"""Continue a run of changes after a Sentinel failover.
 
-From then on only the data of the new primary counts. A change and its audit event are in it together, or
-not at all. So its audit trail shows for every change whether it was made; those that were not are repeated.
+Only the data of the new primary counts. It has a change and its audit event together, or neither. So its
+audit trail shows which changes were made, and the others are repeated.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Failover:
         return before not in (None, self._primary)
 
     def follow(self, problem: RedisProblem, stop: Stop) -> None:
-        """Wait until the Sentinels name another primary that answers. Raises the problem if none is named in
-        time, if the old one is well, or if another one would not help."""
+        """Wait until the Sentinels name another primary that answers. Raises the problem if none is named
+        in time, if the old one still works, or if a failover cannot solve the problem."""
         if self._primary is None or problem.code not in _LOST:
             raise problem
         until = time.monotonic() + PATIENCE

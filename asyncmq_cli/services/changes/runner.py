@@ -30,8 +30,8 @@ _RECOVERY_PAUSES = (0.0, 0.1, 0.2)
 
 
 class Attempt:
-    """One target and its audit event. Add to `details` before `draft` is called. With `alone`, the change is
-    sent by itself as soon as its event is drafted."""
+    """One target and its audit event. Add to `details` before `draft` is called. With `alone`, the change
+    is sent in its own transaction as soon as its event is drafted."""
 
     def __init__(self, runner: Runner, queue: str | None, job_id: str | None) -> None:
         self._runner = runner
@@ -162,8 +162,8 @@ class Runner:
         self, queue: str | None, run: Callable[[Stop], None], count: int | None = None
     ) -> ChangeReport:
         """Call `run` with signals such as Ctrl-C deferred, and report on all targets: `count` of them, None
-        if that is not known yet. Raises nothing that a server or a user can cause: such an error becomes
-        `interrupted`. Only if the guard refuses the first change of all, that is raised."""
+        if that is not known yet. Errors caused by the server or the user do not raise; they become
+        `interrupted` in the report. Only a guard that refuses the very first change raises."""
         interrupted: AdminError | None = None
         guard, self.is_counted = self.store.guard, count is not None
         is_first = not guard.has_made

@@ -139,7 +139,7 @@ def _definitions(store: Store, queue: str) -> Iterator[QueueFinding]:
     in_order = sorted(first.values(), key=lambda one: one.place)
     running = [one for one in in_order if not one.paused]
     yield from (one.finding("repeatable_stuck") for one in running if not one.advances)
-    # A scheduler fails on the first of these and comes to none behind it: they do not prove that none runs.
+    # A scheduler fails on the first of these and never reaches later ones, so they prove nothing.
     last = next((one.next_run for one in running if one.advances is None), math.inf)
     unscheduled = (one for one in in_order if one.overdue and one.advances and one.next_run <= last)
     yield from (one.finding("repeatable_unscheduled") for one in unscheduled)
@@ -161,7 +161,7 @@ def _repeated(members: Iterable[Member]) -> Iterator[QueueFinding]:
 
 
 def _shadows(first: Sequence[_Outline]) -> list[_Outline]:
-    """Definitions with a task and a schedule alone, beside a paused one of the same that has more.
+    """Definitions with only a task and a schedule, beside a paused one with the same and more.
 
     Source: `build_repeatable_action_definition` in asyncmq.contrib.dashboard, by which the
     dashboard resumes.
@@ -188,8 +188,8 @@ def _scheduled_twice(first: Sequence[_Outline]) -> Iterator[QueueFinding]:
 
 
 def _near_schedules(schedules: Collection[str | float | None]) -> set[str | float | None]:
-    """Intervals, and cron expressions that differ from another one in one field: a single expression could
-    stand for both."""
+    """Intervals, and cron expressions that differ from another in one field: one expression could replace
+    both."""
     by_rest: dict[Any, set[str | float | None]] = defaultdict(set)
     for schedule in schedules:
         if isinstance(schedule, str):

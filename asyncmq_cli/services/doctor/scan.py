@@ -1,8 +1,8 @@
 """Scan queues for damage in two passes, and report only what both passes found unchanged.
 
 Reading in small chunks cannot give a consistent snapshot, and AsyncMQ's own changes are often several
-commands. So whatever looks damaged in the first pass is a candidate. After `GRACE` seconds the candidates
-are read again, and one that has changed in between is dropped.
+commands. So everything that looks damaged in the first pass is a candidate. After `GRACE` seconds the
+candidates are read again, and those that have changed are dropped.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class TwoPassScan:
             yield [lost.id for lost in piece]
 
     def _orphaned_keys(self, queues: Sequence[str]) -> Iterator[tuple[str, dict[str, bool], Samples]]:
-        """By queue, the ids of jobs that may have left a key behind, and the keys of a wrong type."""
+        """By queue: the ids of jobs of which a key may be left, and the keys of the wrong type."""
         chosen = set(queues)
         for code, orphans in (
             ("payload_without_record", self._store.orphaned_payloads),

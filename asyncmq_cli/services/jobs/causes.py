@@ -31,7 +31,7 @@ _CHANGING: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\s+"), " "),
 )
 
-# The digits of a text, whatever they are: only `0x` is not like `1x`.
+# Any digits are the same, except that `0x` differs from `1x`.
 _ALIKE = str.maketrans("23456789", "1" * 8)
 _LONGEST_KEPT = 16 * 1024
 
@@ -60,8 +60,8 @@ def _digest(name: str) -> str:
 
 
 def signature(job: Job) -> Signature:
-    """The signature of a dead job's root cause: as `cause` has it, but parsed once for all tracebacks that
-    differ in digits alone."""
+    """The signature of a dead job's root cause: the same as `cause`, but parsed once for all tracebacks
+    that differ only in digits."""
     if why := _without_error(job):
         return Signature(None, why)
     text = traceback_of(job)
@@ -134,8 +134,8 @@ def _signed(kind: str | None, message: str) -> tuple[Signature, str]:
 
 
 def telling(message: str) -> str:
-    """The line of a message that says what is wrong: the first, with the next where the first only announces
-    it."""
+    """The significant line of a message: the first, or the first two if the first only introduces the
+    next."""
     text = message.strip()
     if "\n" not in text:
         return text

@@ -38,7 +38,7 @@ def family_of(store: Store, job: Job) -> Family:
 
 
 def _parents(job: Job, pending: Sequence[str]) -> list[str]:
-    """Those of the record, as they are where they are no list, then those that only the set names."""
+    """The parents in the record (unchanged if they are not a list), then those that are only in the set."""
     stored = job.get("depends_on")
     named = [*map(str, stored)] if isinstance(stored, list) else [str(stored)] if stored else []
     return list(dict.fromkeys([*named, *pending]))

@@ -89,7 +89,7 @@ def _expression(text: str) -> Expression | None:
 
 
 def searchable(job: Job, *, escaped: bool = True) -> str:
-    """The job's JSON in lower case, with characters beyond ASCII escaped or as they are."""
+    """The job's JSON in lower case, with non-ASCII characters escaped or unescaped."""
     shown: Any = dict(job.record) if job.record is not None else {"id": job.id, "status": job.status}
     try:
         return json.dumps(shown, sort_keys=True, ensure_ascii=escaped).lower()

@@ -74,8 +74,8 @@ LEAST_ID = 6
 def job_not_found(
     store: Store, queue: str | None, job_id: str, scope: QueueScope | None = None
 ) -> JobNotFound:
-    """The error; with all ids of which `job_id` is a prefix, if they are found as fast as at TAB. Without a
-    queue, those of a scope were looked through."""
+    """The error, with all ids that begin with `job_id`, if they are found within the time of a completion.
+    Without a queue, all queues of the scope were searched."""
     where = "in any queue" if scope is None else scope.where
     if len(job_id) < LEAST_ID:
         return JobNotFound(queue, job_id, where=where)

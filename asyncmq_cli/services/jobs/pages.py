@@ -20,7 +20,7 @@ HELD_WHOLE = 1000
 """A page that ends within this many jobs is sorted with the jobs in memory. For a later page only the sort
 keys are kept, and its jobs are read again."""
 SMALL = 64 * 1024
-"""Bytes that a job on such a page may take."""
+"""The most bytes per job on such a page."""
 
 T = TypeVar("T")
 TimeOf = Callable[[Job], float]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 _FEW = 500
-"""Jobs that are looked through to say where a filter would have matched."""
+"""How many jobs to search to find out in which state the filter would match."""
 TIMED = {"delayed": "delayed", "failed": "dlq", "expired": "dlq"}
 """The sorted sets whose scores are times: when a job is due, or when it died."""
 
@@ -146,8 +146,7 @@ class JobService:
         return found
 
     def heads(self, targets: Sequence[tuple[str, str]]) -> list[Job]:
-        """These few jobs, each given by its queue and its id, in this order, as they are now. A missing one
-        has no record."""
+        """A few jobs, given by queue and id, in this order, as stored now. A missing job has no record."""
         by_queue: dict[str, list[str]] = {}
         for queue, job_id in targets:
             by_queue.setdefault(queue, []).append(job_id)

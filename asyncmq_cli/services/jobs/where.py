@@ -119,7 +119,7 @@ FIELDS: Mapping[str, Field] = {
         for name in ("retries", "max_retries", "priority", "ttl")
     },
 }
-"""The fields that have a meaning of their own; see docs/where.md."""
+"""The fields with a special meaning; see docs/where.md."""
 OF_RECORD = frozenset(
     {
         *("args", "kwargs", "result", "status", "backoff", "last_attempt", "last_error", "error_traceback"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 GRACE = 30.0
-"""Seconds by which the clock of a worker may be behind."""
+"""How many seconds a worker's clock may be slow."""
 MOST_SERIES = 200
 """Combinations of labels that are counted separately. Later ones are counted as `other`."""
 MOST_READ = 5000
@@ -29,7 +29,7 @@ _ALL_OTHERS = DeathLabels(OTHER, OTHER, OTHER)
 
 
 class DeathCounter:
-    """Deaths since the first `read`, which only notes what is there already."""
+    """Deaths since the first `read`, which only records the existing dead letters."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -39,7 +39,7 @@ class DeathCounter:
 
     @property
     def counts(self) -> Mapping[DeathLabels, int]:
-        """A copy, which the next read leaves as it is."""
+        """A copy that the next read does not change."""
         return MappingProxyType(dict(self._counts))
 
     def read(self, dead: Mapping[str, int], now: float) -> None:

@@ -1,8 +1,8 @@
-"""Read Redis for `metrics serve`, at a pace of its own that scrapes do not change.
+"""Read Redis for `metrics serve`, at fixed intervals that scrapes do not change.
 
 Each read is a snapshot of all queues, as for `--watch`, and goes into the history of metrics. The counters of
 completed and failed jobs are kept in the history, so they survive a restart, and several exporters show the
-same. Without the right to write, or with `record` off, they count from the start of this process.
+same. Without the right to write, or with `record` off, the counters start at 0 with this process.
 """
 
 from __future__ import annotations

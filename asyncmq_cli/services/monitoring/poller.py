@@ -335,7 +335,7 @@ def newest_of(store: Store, queue: str) -> list[LatestJob]:
 
 def newest_placed(store: Store, sizes: Sequence[Sizes]) -> dict[str, list[LatestJob]]:
     """By queue, the jobs that can be among the newest of all, without reading all jobs. Completed and
-    cancelled jobs, and those that wait for parents, are in no order and are left out."""
+    cancelled jobs, and those that wait for parents, have no order in Redis and are left out."""
     found: dict[str, list[LatestJob]] = {}
     for job, state in store.newest_placed(sizes, LATEST_JOBS):
         found.setdefault(job.queue, []).append(LatestJob(job.created, job.queue, to_text(job.id), state))

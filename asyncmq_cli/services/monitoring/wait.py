@@ -38,8 +38,8 @@ Changed = Callable[[Sequence[StateChange]], None]
 
 @dataclass(frozen=True, slots=True)
 class WaitOptions:
-    """`timeout` is seconds, None for no limit; `interval` is the seconds between two reads. `keep_waiting`
-    goes on where the wait cannot succeed as things are."""
+    """`timeout` is seconds, None for no limit; `interval` is the seconds between two reads. With
+    `keep_waiting`, the wait continues although it cannot succeed at present."""
 
     timeout: float | None = None
     interval: float = 1.0
@@ -171,8 +171,8 @@ class JobsGoal:
         )
 
     def _locate_unknown(self, job_ids: list[str]) -> None:
-        """Find jobs that are not in the states hash: they wait for parents, are in a sorted set alone, as old
-        versions of AsyncMQ left them, or are gone."""
+        """Find jobs that are not in the states hash: they wait for parents, are only in a sorted set (as
+        old versions of AsyncMQ left them), or are gone."""
         if not job_ids:
             return
         for job_id, job in zip(job_ids, self._store.jobs.load(self._queue, job_ids), strict=True):
@@ -246,7 +246,7 @@ class _Wait:
             time.sleep(SETTLE if empty else self._pause())
 
     def _retried(self, read: Callable[[], T]) -> T | None:
-        """Call `read` within the time that is left. None if Redis is away and the wait goes on."""
+        """Call `read` within the remaining time. None if Redis is unreachable and the wait continues."""
         try:
             with self._redis_in_time():
                 return read()

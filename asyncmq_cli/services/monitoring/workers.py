@@ -106,8 +106,8 @@ class WorkerService:
         return [(one.queue, one.id) for one in self.scan(queue, None) if _is_silent(one)]
 
     def named(self, ids: Sequence[str], queue: str | None) -> list[tuple[str, str]]:
-        """The queue and id of each of these workers; one that is not found gets the given queue, or ''.
-        Blanks around an id count only if there is such a worker."""
+        """The queue and id of each of these workers; an unknown worker gets the given queue, or ''. White
+        space around an id is dropped unless a worker has exactly that id."""
         there = [(one.queue, one.id) for one in self.scan(queue, None)]
         exact = {worker_id for _, worker_id in there}
         wanted = dict.fromkeys(one if one in exact else one.strip() or one for one in ids)

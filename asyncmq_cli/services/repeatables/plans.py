@@ -98,8 +98,8 @@ def name_of(member: Member) -> str:
 
 
 def runs_of(member: Member) -> tuple[bytes, str | float | None]:
-    """Which task runs with which arguments, as a digest, and when. Two definitions that have both in common
-    make the same runs, whatever else they say (retries, ttl, white space in cron)."""
+    """A digest of task and arguments, and the schedule. Two definitions that have both in common make the
+    same runs, even if retries, ttl or white space in cron differ."""
     definition = normalized(member.definition or {})
     arguments = [definition.get("args") or [], definition.get("kwargs") or {}]
     text = json.dumps([name_of(member), *arguments], sort_keys=True)

@@ -60,8 +60,8 @@ its lock before we check the lock."""
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """How the user names one definition: by a prefix of its id, by the id of its task, or by itself as JSON,
-    of which some fields are enough."""
+    """How the user names one definition: by a prefix of its id, by its task, or by its JSON, of which some
+    fields are enough."""
 
     queue: str
     id: str | None = None
@@ -159,8 +159,8 @@ class RepeatableService:
         dry_run: bool,
         replaced: str | None = None,
     ) -> RepeatableChange:
-        """Add a definition, or update the one of the same identity. `replaced` is the id, or a prefix of it,
-        of a definition that is deleted in the same step. Raises UsageProblem for a schedule that never
+        """Add a definition, or update the one with the same identity. `replaced` is the id (or a prefix) of
+        a definition to delete in the same step. Raises UsageProblem for a schedule that never
         runs."""
         clean = normalized(definition)
         plan = partial(plans.adding, clean, paused=paused)

@@ -189,10 +189,8 @@ class Waited:
 
 
 class Bounded:
-    """A connection that bounds every reply, and checks those that `expect` announced.
-
-    A reply that nobody announced by `expect` may have at most `unasked` bytes. Once it `is_halted`, no
-    announced reply is read any more: Halted is raised.
+    """A connection that bounds every reply, and checks those announced by `expect`. Other replies may have
+    at most `unasked` bytes. Once `is_halted` is set, announced replies raise Halted instead of being read.
     """
 
     unasked = SMALL

@@ -113,7 +113,7 @@ def _pool(
     bases: tuple[type, ...],
     members: dict[str, Any],
 ) -> Any:
-    """A pool of connections of a class of its own, made of these bases and members."""
+    """A pool whose connection class is made of these bases and members."""
     if not address.sentinels:
         options["connection_class"] = type("Own", (*bases, _KINDS[address.scheme]), members)
         return redis.ConnectionPool(**options)

@@ -74,7 +74,7 @@ class PipelinedConnection:
     """A connection of its own, as a context manager, for a client that speaks RESP2.
 
     Replies come in the order of the commands. If replies are outstanding at the end, the connection is
-    closed, so that nobody else reads them.
+    closed, so that no other user reads them.
     """
 
     def __init__(self, client: redis.Redis) -> None:

@@ -26,7 +26,7 @@ def rights(client: redis.Redis, queue: str) -> Rights:
     try:
         asked = _Asked(connection)
         reading = asked.each(_reading(queue))
-        # Try EXEC before MULTI: within the transaction it would run what is queued.
+        # Try EXEC before MULTI: inside a transaction it would run the queued commands.
         changing = asked.each([("EXEC",), ("MULTI",)])
         if changing["multi"]:
             changing |= asked.each(_changing(queue))
@@ -70,7 +70,8 @@ _EVERY_CHANGE = ("time", "multi", "exec", "discard", "eval", "evalsha", "type", 
 
 
 def _lacks(taken: Mapping[str, bool]) -> dict[str, list[str]]:
-    """For each command of ours that changes something, those of Redis that it needs and may not run."""
+    """For each of our commands that changes something: the Redis commands that it needs and the user may
+    not run."""
     needs = preflight.commands_of()
     named = {script for scripts in _SCRIPTS.values() for script in scripts}
     others = {

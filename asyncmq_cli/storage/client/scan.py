@@ -57,8 +57,8 @@ class Pace:
 
     @contextmanager
     def smaller(self) -> Iterator[None]:
-        """A context for a request alone, to be made again if its reply was too large: then for one element.
-        Raises ReplyTooLarge if it was for one."""
+        """A context for a single request, which is repeated for one element if its reply was too large.
+        Raises ReplyTooLarge if it was already for one."""
         try:
             with at_most(self.most):
                 yield
@@ -115,8 +115,8 @@ def _steps(
 
 
 def _field_by_field(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]:
-    """For a hash whose values are so large that one step of HSCAN, with Valkey several fields, is too much.
-    Servers that cannot scan without the values raise ReplyTooLarge: there a step is a field."""
+    """For a hash with values so large that one step of HSCAN (several fields with Valkey) is too much.
+    Servers that cannot scan without values raise ReplyTooLarge; there, a step is one field."""
     cursor: int | None = None
     while cursor != 0:
         try:

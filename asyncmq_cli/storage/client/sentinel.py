@@ -23,7 +23,7 @@ KINDS = {"redis-sentinel": SentinelManagedConnection, "rediss-sentinel": Sentine
 
 
 class Primary:
-    """The primary that was connected to last. `warn` is called when it is another one than before."""
+    """The last primary. `warn` is called when it changes."""
 
     def __init__(self, name: str, warn: Callable[[str], None] | None) -> None:
         self._name, self._warn = name, warn

@@ -1,7 +1,7 @@
 """The kind of server, by HELLO, which needs no rights.
 
-A Cluster node holds only some of the queues and a Sentinel none, so both are refused: part of the data
-must not be taken for all of it. A replica may be read, with a warning if it lags.
+A Cluster node has only some of the queues and a Sentinel none, so both are refused: a part of the data must
+not be mistaken for the whole. A replica may be read, with a warning if it lags.
 """
 
 from __future__ import annotations

@@ -266,7 +266,7 @@ def out_of_place(
 def _unsettled(
     probes: Probes, records: Mapping[str, bytes], states: Mapping[str, str | None], absent: set[str]
 ) -> Iterator[str]:
-    """Of jobs whose record decides their state or place, those that are not there."""
+    """Among the jobs whose record decides their state or place, those that are not there."""
     children: list[str] = []
     placed: list[tuple[str, str, bytes]] = []
     heads = outlines([records[job_id] for job_id in states])

@@ -47,7 +47,7 @@ def wrong_keys(client: redis.Redis, queue: str) -> list[str]:
 def _of_wrong_type(client: redis.Redis, keys: QueueKeys) -> list[bytes]:
     expected = keys.evidence()
     types = run_pipeline(client, [("TYPE", key) for key in expected])
-    # The pause mark counts whatever its type: workers only check that it exists.
+    # The pause mark counts with any type: workers only check that it exists.
     return [
         key
         for (key, kind), found in zip(expected.items(), types, strict=True)
@@ -73,10 +73,9 @@ class OrphanedKey:
 def orphaned_payloads(
     client: redis.Redis, queues: Sequence[str], names: Callable[[], Sequence[str]]
 ) -> Iterator[OrphanedKey]:
-    """Payload keys without a record, or of the wrong type, that may belong to these queues.
-
-    Names may hold colons: a key belongs to the queue with the longest name that fits. So `names`, which finds
-    all queues, is asked once there is such a key, and only then.
+    """Payload keys without a record, or of the wrong type, that may belong to these queues. Names may
+    contain colons: a key belongs to the queue with the longest matching name. So `names`, which finds all
+    queues, is called only if there is such a key.
     """
     chosen = set(map(to_bytes, queues))
     every: Mapping[bytes, QueueKeys] = {}

@@ -33,7 +33,7 @@ _ZSET = {"delayed": "2", "dlq": "3"}
 
 
 def enqueue(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Enqueue the job. Its record stays byte for byte as it is."""
+    """Enqueue the job. Its record is not changed."""
     record = record_of(found.location)
     return _change(REPAIR_ENQUEUE, found, draft, maxlen, [priority_of(record, found.location.id), "", ""])
 
@@ -81,18 +81,18 @@ def index(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
 
 
 def forget(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Delete what is left of a job without a record. Its set of children stays while one of them exists."""
+    """Delete the leftovers of a job without a record. Its set of children stays while one of them exists."""
     own = [found.pending, "" if found.has_living_child else found.children]
     return _change(REPAIR_FORGET, found, draft, maxlen, own, [found.location.id])
 
 
 def drop_dead_letter(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Remove the job's dead letters, and leave the job as it is."""
+    """Remove the job's dead letters; the job is not changed."""
     return _change(REPAIR_DROP, found, draft, maxlen, ["dead"])
 
 
 def drop_claim(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Remove the claim and the heartbeat, and leave the job as it is."""
+    """Remove the claim and the heartbeat; the job is not changed."""
     return _change(REPAIR_DROP, found, draft, maxlen, ["claim"])
 
 

@@ -81,8 +81,8 @@ def life_of(job: Mapping[str, Any]) -> bytes | None:
 
 
 def _as_claimed(value: Any) -> Any:
-    """A value as it is after a worker's claim, from which a dead letter may be written: Redis's JSON shortens
-    numbers, and turns empty lists into empty objects."""
+    """A value as it is after a worker's claim, which passes through Lua's JSON in Redis: numbers are
+    shortened, and empty lists become empty objects."""
     if isinstance(value, Mapping):
         return {name: _as_claimed(each) for name, each in sorted(value.items())} or None
     if isinstance(value, list):

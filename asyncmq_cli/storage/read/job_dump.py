@@ -146,7 +146,7 @@ def existing_jobs(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tu
     cancelled: set[str] = set()
     for piece in chunked(job_ids, _IDS_AT_A_TIME):
         _add_existing(client, keys, piece, existing, cancelled)
-    # A job may exist as a member of a sorted set alone.
+    # A job may exist only as a member of a sorted set.
     unfound = {job_id: Location(queue, job_id) for job_id in job_ids if job_id not in existing}
     for place in PLACES if unfound else ():
         read_place(client, keys, place, unfound)

@@ -50,7 +50,7 @@ _ENDED: frozenset[bytes | None] = frozenset({b"completed", b"cancelled"})
 ALL = sys.maxsize
 """As many jobs as there are."""
 CLOCKS_DIFFER = 300.0
-"""Seconds by which a worker's clock may be behind a producer's."""
+"""How many seconds a worker's clock may be slower than a producer's."""
 _OF_ONE_SCORE = 64
 _SORTED_AT_ONCE = 1000
 _SIZED_AT_A_TIME = 500
@@ -111,8 +111,8 @@ class JobLists:
             yield from placed_jobs.to_jobs(self._redis, keys, rest, [found[i] for i in unread])
 
     def sample(self, queue: str, place: str, size: int, count: int) -> Iterator[Job]:
-        """About `count` random jobs of a place of that size. For `completed` so many jobs of the queue are
-        looked at, and those that have completed are given."""
+        """About `count` random jobs of a place of that size. For `completed`, that many jobs of the queue
+        are read, and the completed ones are returned."""
         from asyncmq_cli.storage.read import pieces
 
         keys = QueueKeys(queue)
@@ -244,7 +244,7 @@ class JobLists:
         return total
 
     def at_most(self, queue: str, state: str) -> tuple[int, bool]:
-        """An upper bound for the number of jobs of a state, by sizes alone, and whether it is exact."""
+        """An upper bound for the number of jobs in a state, from sizes only, and whether it is exact."""
         size = self.at_most_each([queue], state)[0]
         if isinstance(size, WrongType):
             raise size
@@ -372,8 +372,7 @@ class JobLists:
     def _nowhere(
         self, keys: QueueKeys, listed: Iterable[Piece], prefilter: Prefilter | None, *, whole: bool = True
     ) -> Iterator[Placed]:
-        """Jobs by their states, with the place of those that are in one after all. Jobs that have ended are
-        not looked for."""
+        """Jobs by their states, with the place of those that are in one. Ended jobs are not searched for."""
         source = pieces.with_records(self._redis, keys, self._counted(listed), results=whole)
         if prefilter is not None:
             source = self._passing(keys, source, prefilter)
@@ -420,7 +419,7 @@ class JobLists:
     ) -> Iterator[tuple[SortKey, Job]]:
         for some in chunked(wanted, 32):
             key: bytes = getattr(keys, place)
-            # Many may have died at one moment: what is there is asked for once.
+            # Many jobs may have died at the same moment, so their members are requested once.
             bounds = list(dict.fromkeys(repr(one.score) for one in some))
             commands = [("ZRANGEBYSCORE", key, bound, bound, "LIMIT", 0, _OF_ONE_SCORE) for bound in bounds]
             replies = run_pipeline(self._redis, commands)

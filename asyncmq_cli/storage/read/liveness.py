@@ -1,8 +1,8 @@
 """The age of the heartbeats of a queue's workers, by the server's clock where there is evidence.
 
 Source: `register_worker` in asyncmq.backends.redis. A worker writes its own time into the hash of
-the queue's heartbeats and renews the key's TTL. So a key that exists proves that some worker wrote
-within the TTL, whatever the clocks say, and `TTL - PTTL` is how long ago that was. The field of a
+the queue's heartbeats and renews the key's TTL. So an existing key proves that some worker wrote within the
+TTL, whatever its clock, and `TTL - PTTL` is how long ago that was. The field of a
 dead worker stays as long as another worker writes.
 
 Neither the last writer nor the TTL is stored. If the clocks agree, the newest heartbeat gives both:

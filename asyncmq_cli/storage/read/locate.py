@@ -61,8 +61,8 @@ def locate(
 
 
 def find_repeating(client: redis.Redis, queue: str, job_ids: Collection[str]) -> set[str]:
-    """Those of these jobs that have several dead letters, where the dead-letter queue is small enough to be
-    looked through; none where it is not."""
+    """Those of these jobs that have several dead letters, if the dead-letter queue is small enough to
+    search; else none."""
     keys = QueueKeys(queue)
     try:
         if not 1 < scan.card(client, "ZCARD", keys.dlq) <= LOOKED_THROUGH:
@@ -78,7 +78,7 @@ def find_repeating(client: redis.Redis, queue: str, job_ids: Collection[str]) ->
 
 
 def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) -> list[Location]:
-    """What can be read by the jobs' ids alone: one or two round trips for all jobs."""
+    """Everything that can be read by job id: one or two round trips for all jobs."""
     names = [to_bytes(job_id) for job_id in job_ids]
     records = scan.get_many(client, [keys.record(job_id) for job_id in job_ids], scan.Pace())
     payloads = scan.get_many(client, [keys.payload(job_id) for job_id in job_ids], scan.Pace(start=50))

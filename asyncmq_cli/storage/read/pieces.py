@@ -300,8 +300,8 @@ def of_active(client: redis.Redis, keys: QueueKeys, count: int) -> Iterator[Piec
 
 
 def of_ids(client: redis.Redis, keys: QueueKeys, count: int) -> Iterator[Piece]:
-    """About `count` ids of the ids set, by buckets of its hash table: SSCAN goes on from any cursor, and
-    where an id lies does not depend on what job it is."""
+    """About `count` random ids of the ids set: SSCAN continues from any cursor, and the position of an id
+    in the hash table does not depend on its job."""
     left = count
     while left > 0:
         cursor = random.randrange(_CURSORS)  # noqa: S311

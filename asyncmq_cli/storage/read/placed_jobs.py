@@ -56,7 +56,7 @@ SPLIT_AND_WHOLE = 16 * 1024
 _DECODED_AT_ONCE = 8 * 1024 * 1024
 """Bytes of text. Of a piece with large jobs, one is decoded at a time."""
 _WEIGHED_FROM = 4096
-"""Bytes. A page of shorter texts takes at most some hundred MB, whatever is in them."""
+"""Bytes. A page of shorter texts takes at most some hundred MB, whatever it contains."""
 
 Found = tuple[str | None, float | None]
 """The place of a job, or None, and its score there, or None."""

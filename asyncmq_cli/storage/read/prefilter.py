@@ -1,4 +1,4 @@
-"""Proving from the stored bytes alone that a job does not match a search.
+"""Prove from the stored bytes that a job does not match a search, without decoding it.
 
 A search is made in the JSON of the whole job by `json.dumps`, in lower case, escaped or not. The stored
 text differs in the order and spacing of members, in the form of numbers and escapes, and by the values
@@ -67,7 +67,7 @@ class Prefilter(Protocol):
     """Anything that skips jobs which certainly do not match."""
 
     def passing(self, piece: Piece) -> list[int]:
-        """The positions of jobs that may match, by these texts alone: their payload parts are not read."""
+        """The positions of jobs that may match, judged by these texts without their payload parts."""
 
 
 class TextPrefilter:
@@ -79,7 +79,7 @@ class TextPrefilter:
         self._idle_for = 0
 
     def passing(self, piece: Piece) -> list[int]:
-        """The positions of jobs that may match, by these texts alone: their payload parts are not read."""
+        """The positions of jobs that may match, judged by these texts without their payload parts."""
         everyone = list(range(len(piece.ids)))
         if self._idle_for:
             self._idle_for -= 1

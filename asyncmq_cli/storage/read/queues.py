@@ -210,12 +210,12 @@ class QueueReader:
         return read_states(self._redis, names, now)
 
     def oldest_waiting(self, names: Sequence[str]) -> dict[str, float]:
-        """By queue, when the oldest job among the first of each priority was created. Queues without such a
-        job are left out."""
+        """By queue, the creation time of the oldest among the first jobs of each priority. Queues without
+        such a job are left out."""
         return oldest_waiting(self._redis, names)
 
     def deaths(self, names: Sequence[str], now: float) -> dict[str, tuple[int, int]]:
-        """By queue, how many died in the last hour, and in the hour before that. Raises WrongType."""
+        """By queue, the number of deaths in the last hour and in the hour before. Raises WrongType."""
         found: dict[str, tuple[int, int]] = {}
         for group in chunked(names, _ROWS_AT_A_TIME):
             commands: list[tuple[Any, ...]] = []
@@ -227,7 +227,7 @@ class QueueReader:
         return found
 
     def dead_since(self, names: Sequence[str], *moments: float) -> dict[str, list[int]]:
-        """By queue, how many died after each of these moments, epoch seconds. Raises WrongType."""
+        """By queue, the number of deaths after each of these times (epoch seconds). Raises WrongType."""
         found: dict[str, list[int]] = {}
         for group in chunked(names, _ROWS_AT_A_TIME):
             commands = [

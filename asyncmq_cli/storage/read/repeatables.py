@@ -45,7 +45,7 @@ many."""
 
 
 class NotNow(ChangeRefused):
-    """The definitions were being changed by somebody else. Nothing was changed; retrying is safe."""
+    """The definitions were changed concurrently. Nothing was written; retrying is safe."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Sizes:
     """The sizes of a queue's collections. A size is None if its key is of the wrong type; `wrong` lists
     these keys.
 
-    `pause_seconds_left` is the time until a pause ends by itself, None for one that does not. `due` is the
+    `pause_seconds_left` is the time until a temporary pause ends, else None. `due` is the
     number of delayed jobs that are due. `heartbeats` is the number of entries that may be
     workers. `ids` and `states` are the sizes of the ids set and the states hash, and `sequence` is the
     number of the job that was enqueued last.

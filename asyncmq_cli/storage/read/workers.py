@@ -157,7 +157,7 @@ class WorkerReader:
 
 
 def _expiry(left: int | None) -> Expiry:
-    """From the reply of PTTL, None where it was not asked."""
+    """The TTL from the reply of PTTL; None if it was not requested."""
     if left is None or left == _GONE:
         # If the key appears now, it was just written.
         return "unknown"

@@ -133,8 +133,8 @@ def _is_shallow(raw: bytes) -> bool:
 
 @cache
 def _skimmer(members: Any) -> Callable[[Sequence[bytes]], list[Any]]:
-    """A function that decodes only these members of each JSON object, in a quarter of the time of `loads`.
-    It returns None for a text that is not such an object, or where it might differ from `loads`."""
+    """A function that decodes only these members of a JSON object, in a quarter of the time of `loads`. It
+    returns None for a text that is not an object, or for which it might differ from `loads`."""
     from msgspec import DecodeError
     from msgspec.json import Decoder
 
@@ -176,10 +176,11 @@ def decode_strict_record(record: bytes) -> tuple[dict[str, Any], bool]:
 
 
 def with_members(text: bytes, changed: Mapping[str, tuple[Any, bytes]]) -> bytes | None:
-    """The text of an object in which these members have other values, the rest byte for byte; None if it
-    cannot be told where they stand. Each has its value, a text or None, and the JSON of the new one."""
+    """The text of an object with new values for these members, the rest byte for byte; None if their
+    positions cannot be determined. Each member has its old value, a text or None, and the JSON of the new
+    one."""
     if b"\\u" in text:
-        # A name may be spelt by its code.
+        # A name may be written with escapes.
         return None
     for name, (before, after) in changed.items():
         if before is not None and not isinstance(before, str):

@@ -155,7 +155,7 @@ def _found(raw: RawJob) -> tuple[Mapping[str, Any] | None, str | None]:
 
 
 def _overlay(data: dict[str, Any], raw: RawJob) -> tuple[str | None, bool]:
-    """What is wrong with a value that is put in, and whether every strict reader takes the result."""
+    """What is wrong with a value to insert, and whether every strict parser accepts the result."""
     if raw.state is not None:
         data["status"] = raw.state
     problem, is_strict = None, True

@@ -146,8 +146,8 @@ class QueueKeys:
         return self._deps + _PARENT_PREFIX + to_bytes(job_id)
 
     def jobs_of_dependencies(self, key: bytes) -> list[str]:
-        """The ids of the jobs whose set of parents or children this key may be: none if it is no such set of
-        this queue, two if an id looks like part of a key name."""
+        """The ids of the jobs whose set of parents or children this key may be: none if it is not such a
+        set of this queue, two if an id looks like part of a key name."""
         if not key.startswith(self._deps):
             return []
         rest = key[len(self._deps) :]

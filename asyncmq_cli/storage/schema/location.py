@@ -30,8 +30,8 @@ class Location:
 
     `members` are its members of each sorted set, and `score` is the score of the last one outside the
     waiting set. `children` is the number of jobs that wait for it, if all places were read. `claim` is
-    the stored time at which a worker claimed it. `dump` is everything that Redis holds of it, if it was
-    read for a backup. `problem` is set when the location could not be read.
+    the stored time at which a worker claimed it. `dump` is everything stored about it, if it was read for a
+    backup. `problem` is set when the location could not be read.
     """
 
     queue: str

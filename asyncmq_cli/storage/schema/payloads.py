@@ -1,6 +1,5 @@
-"""The arguments of split jobs, which have a key of their own: read on first use, and not kept.
-
-Most commands need none of them, and those of a page together may exceed the limit for one.
+"""The arguments of split jobs, which have their own key: read on first use, and not kept. Most commands do
+not need them, and those of a whole page may exceed the limit for one job.
 """
 
 from __future__ import annotations

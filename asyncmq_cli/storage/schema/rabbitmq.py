@@ -85,7 +85,7 @@ def _foreign(client: redis.Redis, names: Sequence[bytes], *, strict: bool = Fals
     samples = {
         name: list(reply[1])[:_SAMPLE]
         for name, reply in zip(doubtful, run_pipeline(client, scans, keep=refused), strict=True)
-        # Whoever reads such a key next gets the error.
+        # The next read of such a key raises the error.
         if not isinstance(reply, Exception) and reply[1]
     }
     reads = [("MGET", *(keys[name].record("") + job_id for job_id in ids)) for name, ids in samples.items()]

@@ -60,7 +60,7 @@ def created(
     delay_until: float | None = None,
     deduplication: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The record of a new job, before it is put into a place. Source: `Job.to_dict` in asyncmq.jobs, whose
+    """The record of a new job, before it is enqueued. Source: `Job.to_dict` in asyncmq.jobs, whose
     order of keys this keeps, and `Queue.add`, whose defaults these are."""
     return {
         "id": job_id,

@@ -83,8 +83,8 @@ class AuditLog:
     def oldest_first(
         self, warn: Callable[[str], None], after: str = ""
     ) -> Iterator[tuple[str, AuditEvent | None]]:
-        """The id of each entry behind `after`, else of all, and its event, oldest first. An entry that is
-        none has None, with a warning. Raises WrongType."""
+        """The id and event of each entry after `after`, or of all entries, oldest first. An entry that is
+        not an event has None, with a warning. Raises WrongType."""
         for entry in scan.stream_entries_after(self._redis, AUDIT_STREAM, after.encode()):
             yield entry[0].decode(), _read(entry, warn)
 

@@ -116,8 +116,8 @@ class Changes:
         return self._mark(RESUME, queue, draft)
 
     def forget_queue(self, queue: str, draft: EventDraft) -> bytes | None:
-        """Delete the sequence that an empty queue leaves behind. Returns None if done, b"" if there is no
-        sequence, or another key of the queue that exists, and then nothing was changed."""
+        """Delete the sequence of an empty queue. Returns None if done, b"" if there is no sequence, or
+        another existing key of the queue; then nothing was changed."""
         keys = QueueKeys(queue)
         others = [key for key in keys.evidence() if key != keys.waiting_seq]
         used = [keys.waiting_seq, AUDIT_STREAM, *others]

@@ -1,7 +1,7 @@
-"""Checking, before a script runs, that Redis accepts every command of it.
+"""Check, before a script runs, that Redis will accept all of its commands.
 
-A script writes all or nothing by itself (`lua/prelude.lua`). The preflight also covers commands that only
-read, and names what is refused before a backup is written or a job is sent. Redis checks rights, and
+A script already writes all or nothing (`lua/prelude.lua`). The preflight also covers commands that only
+read, and reports a refusal before a backup is written or a job is sent. Redis checks rights, and
 whether it can write, when a command is queued in a transaction. So each command is queued once, and the
 transaction is discarded: nothing runs.
 """
@@ -251,7 +251,7 @@ def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: s
     pool = client.connection_pool
     connection: Any = pool.get_connection()
     try:
-        # Send MULTI alone: if it were refused, the commands behind it would run.
+        # Send MULTI alone: if it were refused, the commands after it would run.
         connection.send_command("MULTI")
         connection.read_response()
         refusal: ResponseError | None = None

@@ -82,7 +82,7 @@ class QueueParts:
                 yield [] if value is None else [(self._end_of(key), value)]
 
     def _end_of(self, key: bytes) -> bytes:
-        """When the key goes by itself, as epoch milliseconds; b"" where it does not."""
+        """When the key expires, as epoch milliseconds; b"" if it does not."""
         (seconds, micros), left = run_pipeline(self._redis, [("TIME",), ("PTTL", key)])
         return b"%d" % (seconds * 1000 + micros // 1000 + left) if left > 0 else b""
 

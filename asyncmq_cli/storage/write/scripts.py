@@ -30,9 +30,9 @@ WRONG_TYPE = -9
 
 
 class Script:
-    """`name`.lua, with the prelude and its bases in front. A script that `frees` memory, or helps to, runs on
-    a Redis that is out of memory, but not in a transaction. One that only `records` a look changes nothing of
-    AsyncMQ's."""
+    """`name`.lua, with the prelude and its bases in front. A script that `frees` memory, directly or
+    indirectly, runs on a Redis that is out of memory, but not in a transaction. A script that only
+    `records` a snapshot changes no key of AsyncMQ."""
 
     def __init__(self, name: str, *bases: str, frees: bool = False, records: bool = False) -> None:
         self.name = name
@@ -112,7 +112,7 @@ class Sent:
                 return [self._receive() for _ in range(self._count)]
             begun, *queued = [self._receive() for _ in range(self._count + 1)]
             if isinstance(begun, RedisError):
-                # MULTI was refused, so each command ran by itself.
+                # MULTI was refused, so each command ran on its own.
                 self._receive()
                 return queued
             refusals = [reply for reply in queued if isinstance(reply, RedisError)]

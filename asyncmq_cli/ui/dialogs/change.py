@@ -1,4 +1,4 @@
-"""The dialog of a change: its plan and what it needs, its progress, and what came of it."""
+"""The dialog of a change: its plan and fields, its progress, and its result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MOST_LINES = 12
 _LONGEST_LINE = 300
 _STYLES = {"  refused:": "red", "  -": "red", "  +": "green"}
-"""Of lines that name no target: refusals, and what an edit takes away and puts in."""
+"""Markers of lines that name no target: refusals, and removed and added lines of an edit."""
 _EVERY = 0.2
 """Seconds between two drawings of the progress."""
 
@@ -46,7 +46,7 @@ class ChangeDialog(ModalScreen[bool]):
         super().__init__()
         self.plan = plan
         self.stop: Stop | None = None
-        """That of the run, while it goes on."""
+        """The control of the run, while it is running."""
         self._done = 0
         self._changed = False
         self._is_over = False
@@ -206,7 +206,7 @@ def _line(line: str) -> Static:
 
 
 def outcome(report: ChangeReport) -> list[Text]:
-    """What came of it, the failures first in red."""
+    """The result, failures first, in red."""
     if len(report.results) == 1 and report.interrupted is None:
         (result,) = report.results
         if result.error is not None:

@@ -24,7 +24,7 @@ _LONGEST = 300
 _LEAST, _MOST = 24, 44
 """Columns for the titles."""
 _FRAME = 6
-"""Columns for what is around the list."""
+"""Columns taken by the frame around the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,6 @@ class Palette(ModalScreen["Entry | None"]):
 
 
 def shown(line: str) -> str:
-    """A command line as the screen shows it; what is copied is whole."""
+    """A command line, shortened for the screen; the whole line is copied."""
     text = escape(redact_text(line))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

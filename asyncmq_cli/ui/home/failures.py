@@ -93,7 +93,7 @@ class GroupPane(JobRows):
 
 
 class GroupPage(ListPage):
-    """One cause, and the jobs that died of it."""
+    """One cause, and its dead jobs."""
 
     keys: ClassVar[str] = "Enter open  / filter  Space mark  * all  t retry  D remove  Esc back  ? keys"
 

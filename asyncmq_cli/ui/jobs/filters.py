@@ -1,4 +1,4 @@
-"""Filters of jobs as they are typed, and the states by which jobs are listed."""
+"""Parsing typed job filters, and the states by which jobs are listed."""
 
 from __future__ import annotations
 

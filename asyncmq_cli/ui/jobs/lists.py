@@ -138,8 +138,8 @@ class JobRows(RowsPane["Job"]):
 
 
 class JobsPane(JobRows):
-    """Jobs of a queue, or of all queues, in one state: in the order of their place, which costs no more than
-    what is in sight, or those that a filter finds."""
+    """Jobs of one or all queues in one state: in queue order, which reads only the visible rows, or the
+    matches of a filter."""
 
     noun = "job"
     hint = "[ ] state  / filter  t retry  C cancel  D remove  ? keys"
@@ -275,8 +275,8 @@ class JobsPane(JobRows):
 
     @property
     def _sort(self) -> str | None:
-        """The order that was chosen; else the newest first where jobs are in no order of their own and are
-        not too many to be sorted."""
+        """The chosen order; else newest first, if Redis has no order for these jobs and they are not too
+        many to sort."""
         if self.order is not None or (self.job_state in ORDERED and not self._narrows()):
             return self.order
         return "newest" if self.is_small(self.scope(), self.job_state) else None

@@ -1,4 +1,4 @@
-"""A table of any length, drawn row by row: only what is in sight is asked for."""
+"""A table of any length, drawn row by row: only visible rows are read."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw anew: rows have come, or there are more or fewer of them."""
+        """Redraw, because rows have arrived or their number has changed."""
         self._cells.clear()
         self.cursor = max(0, min(self.cursor, self.rows.total - 1))
         self.virtual_size = Size(self.size.width, self.rows.total + _HEAD)
@@ -329,7 +329,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
 
 
 def _placed(text: Text, room: int, *, right: bool) -> Text:
-    """The cell in its column, with the gap behind it."""
+    """The cell in its column, with the gap after it."""
     missing = max(0, room - text.cell_len)
     if right:
         text = Text(" " * missing).append_text(text)

@@ -107,7 +107,7 @@ class Pane(Vertical, Generic[T]):
         return None
 
     def halt(self) -> bool:
-        """End a search that goes on; whether there was one."""
+        """Stop a running search; whether there was one."""
         return False
 
     def close(self) -> None:
@@ -165,7 +165,7 @@ class HeldPane(Pane[T]):
         self.rearrange()
 
     def rearrange(self) -> None:
-        """Filter and sort what is there."""
+        """Filter and sort the rows already read."""
         rows = [row for row in self.every if self._passes(row)]
         if self.order is not None:
             field = self.order

@@ -38,8 +38,8 @@ Fetch = Callable[["Session", int, int], Fetched[T]]
 
 
 class RowsInSight(Generic[T]):
-    """What the two kinds have in common: one read at a time, for what is wanted last. `drawn` is called when
-    rows have come, `failed` with an error, after which nothing more is read."""
+    """The common part of both kinds: one read at a time, for the most recent request. `drawn` is called
+    when rows have arrived, `failed` with an error, after which nothing more is read."""
 
     def __init__(self, drawn: Callable[[], None], failed: Callable[[AdminError], None]) -> None:
         self.now = 0.0
@@ -58,7 +58,7 @@ class RowsInSight(Generic[T]):
         raise NotImplementedError
 
     async def read(self) -> None:
-        """Read what is wanted. Raises AdminError."""
+        """Read the requested rows. Raises AdminError."""
         raise NotImplementedError
 
     @property
@@ -67,7 +67,7 @@ class RowsInSight(Generic[T]):
         return self._task is not None
 
     def wake(self) -> None:
-        """Read in the background, unless that goes on already."""
+        """Read in the background, unless a read is already running."""
         if self._task is None and not self._is_closed:
             self._task = asyncio.get_running_loop().create_task(self._run(self.read))
 
@@ -89,7 +89,7 @@ class RowsInSight(Generic[T]):
 
 
 class PagedRows(RowsInSight[T]):
-    """A list that Redis keeps in order: any page of it costs as much as that page."""
+    """A list that Redis keeps in order: reading a page costs only that page."""
 
     def __init__(
         self, lanes: Lanes, fetch: Fetch[T], drawn: Callable[[], None], failed: Callable[[AdminError], None]
@@ -130,8 +130,8 @@ class PagedRows(RowsInSight[T]):
 
 
 class StreamedRows(RowsInSight[T]):
-    """A list that has to be searched from its beginning: matches are read on as one scrolls down. It has a
-    lane of its own, because its search stays open between two reads."""
+    """A list that must be searched from its beginning: more matches are read as the user scrolls down. It
+    has its own lane, because its search stays open between two reads."""
 
     def __init__(
         self,

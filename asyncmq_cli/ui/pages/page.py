@@ -76,7 +76,7 @@ class Page(Screen[None]):
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Where one is, for the head."""
+        """The path of pages, for the header."""
         return ()
 
     def compose(self) -> ComposeResult:
@@ -201,7 +201,7 @@ class Page(Screen[None]):
             self.ui.hurry()
 
     def say(self, text: str) -> None:
-        """Show this until something else is to be said."""
+        """Show this text until the next one."""
         self.note = text
         self.draw_frame()
 

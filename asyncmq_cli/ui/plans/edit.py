@@ -50,7 +50,7 @@ def of_job(session: Session, queue: str, job_id: str, edits: Sequence[Edit], dif
 
 
 def of_jobs(session: Session, by_queue: Mapping[str, Sequence[str]]) -> Plan:
-    """The edit of several jobs; what is set in them, the dialog asks for. Raises AdminError."""
+    """The edit of several jobs; the dialog asks for the values. Raises AdminError."""
     ids = [job_id for some in by_queue.values() for job_id in some]
     jobs = session.jobs.heads(
         [(queue, job_id) for queue, some in by_queue.items() for job_id in some][:SHOWN]

@@ -40,9 +40,9 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A change that waits for its yes. `fields` are what the dialog asks for, each with its help; `command`
-    the words of the command line without those. `count` targets are known beforehand. `run` is called in a
-    lane of its own."""
+    """A change that waits for confirmation. `fields` are what the dialog asks for, each with its help;
+    `command` is the command line without them. `count` is the number of targets. `run` is called in its own
+    lane."""
 
     action: str
     question: str
@@ -52,7 +52,7 @@ class Plan:
     count: int
     run: Callable[[Session, Given], ChangeReport]
     refused: bool = False
-    """Whether nothing of it can be done, which `lines` explain."""
+    """Whether nothing can be changed; `lines` say why."""
     values: Mapping[str, str] = field(default_factory=dict)
     """What stands in the fields at first."""
     line: Callable[[Given], Sequence[str]] | None = None

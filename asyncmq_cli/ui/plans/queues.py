@@ -96,7 +96,7 @@ _NEW_SCHEDULE = {
 
 
 def of_new_schedule(queue: str) -> Plan:
-    """Adding a definition to this queue or another one; what it is, the dialog asks for."""
+    """Adding a definition to this or another queue; the dialog asks for its values."""
 
     def run(own: Session, given: Given) -> ChangeReport:
         fields = given.fields
