@@ -157,6 +157,12 @@ def test_a_backup_may_start_with_a_byte_order_mark(
     assert client.exists("jobs:mail:a") == 1
 
 
+@pytest.mark.parametrize("path", ["", " "])
+def test_an_empty_name_of_a_backup_is_wrong_usage(path: str, dashes: None, run: Run) -> None:
+    refused = run("jobs", "remove", "mail", "--all", "--yes", "--backup", path)
+    assert (refused.code, refused.stderr.splitlines()[0]) == (2, "error: --backup needs a file name, not ''")
+
+
 def test_a_backup_without_anything_is_noted(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     done = run("jobs", "restore", str(tmp_path / "empty"), "--yes")

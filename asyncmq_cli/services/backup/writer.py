@@ -34,9 +34,9 @@ class BackupExists(UsageProblem):
 class NoFile(UsageProblem):
     """A stream cannot be synced to disk, so it is no safe place for a backup."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
         super().__init__(
-            "--backup needs a file name, not -",
+            f"--backup needs a file name, not {path or repr(path)}",
             hint="a backup must be on disk before anything is removed; a file called - is ./-",
         )
 
@@ -56,8 +56,8 @@ class BackupFailed(AdminError):
 
 def require_new(path: str) -> None:
     """Raise NoFile or BackupExists, before anything is read or asked."""
-    if path == "-":
-        raise NoFile
+    if path == "-" or not path.strip():
+        raise NoFile(path.strip())
     if os.path.lexists(to_bytes(path)):
         raise BackupExists(path)
 
