@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.output.tables.columns import Column
 
-_RESUMED = "a worker that has seen the pause takes jobs again after its stalled_check_interval: "
-_UNKNOWN_INTERVAL = "up to 60 s, unless the application changed it"
+_RESUMED = "workers that have seen the pause notice its end "
+_UNKNOWN_INTERVAL = "up to 60 s later, unless the application changed stalled_check_interval"
 
 app = noun(NOUNS["queues"])
 
@@ -203,13 +203,14 @@ def pause(
     session.report(report)
     paused = any(result.error is None and result.note is None for result in report.results)
     if paused and seconds is not None and not dry_run and not session.out.for_programs:
-        session.out.remark("note", f"the pause ends by itself in {duration(seconds)}; {_look_again(session)}")
+        end = f"the pause ends automatically in {duration(seconds)}"
+        session.out.remark("note", f"{end}; {_look_again(session)}")
 
 
 def _look_again(session: Session) -> str:
     """When workers see the end of a pause."""
     every = session.config.stalled_check_interval
-    return _RESUMED + (f"up to {every:g} s" if every else _UNKNOWN_INTERVAL)
+    return _RESUMED + (f"up to {every:g} s later" if every else _UNKNOWN_INTERVAL)
 
 
 @command(app, "resume")

@@ -186,7 +186,7 @@ def _cut_offs(session: Session) -> list[str]:
 def _note_targets(session: Session, options: ChangeOptions, chosen: Selection) -> None:
     """The remarks that a question would show, printed before the rows of a dry run."""
     where = session.config.context or session.config.shown_url
-    for line in (f"on {where}", *_of_filter(session), *_span(session, chosen), *_of_backup(options)):
+    for line in (f"dry run on {where}", *_of_filter(session), *_span(session, chosen), *_of_backup(options)):
         session.out.remark("note", line)
 
 
@@ -205,7 +205,7 @@ def _span(session: Session, chosen: Selection) -> list[str]:
     utc = bool(session.flags.get("utc"))
     ends = (chosen.oldest, chosen.newest)
     oldest, newest = (times.moment(end, utc=utc or None) if end > 0 else "unknown" for end in ends)
-    return [f"oldest: {oldest}; newest: {newest}"]
+    return [f"oldest job: {oldest}; newest job: {newest}"]
 
 
 def _confirmation(

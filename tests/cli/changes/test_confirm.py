@@ -38,7 +38,7 @@ def emails(server: PrivateRedis, client: redis.Redis) -> None:
 
 
 MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
-OLDEST = re.compile(rf"^oldest: {MOMENT}; newest: {MOMENT}\r?\n", re.MULTILINE)
+OLDEST = re.compile(rf"^oldest job: {MOMENT}; newest job: {MOMENT}\r?\n", re.MULTILINE)
 
 
 def asked(server: PrivateRedis, *args: str, columns: int = 80) -> str:
@@ -86,7 +86,7 @@ def test_all_means_what_waits_and_says_so(server: PrivateRedis, run: Run) -> Non
     error, hint = refused.stderr.splitlines()
     deed = f"remove 13 waiting jobs in '{QUEUE}' on {server.url}"
     assert error == f"error: this would {deed}, and there is no terminal to confirm it on"
-    assert re.sub(rf"oldest: {MOMENT}; newest: {MOMENT}", "SPAN", hint) == (
+    assert re.sub(rf"oldest job: {MOMENT}; newest job: {MOMENT}", "SPAN", hint) == (
         "hint: --dry-run shows what it would do, --yes does it without asking; "
         f"only waiting jobs; --state chooses another state; SPAN; {NO_BACKUP}"
     )
@@ -208,5 +208,5 @@ def test_a_question_about_a_filter_says_how_it_was_understood_and_what_it_spans(
     dry = on_terminal(*words, "--dry-run", url=server.url, columns=200)
     notes = [line.removeprefix("note: ") for line in dry.lines if line.startswith("note: ")]
     assert notes[0].startswith("--older-than: from before ")
-    assert notes[1:3] == [f"on {server.url}", "filter: --task news"]
+    assert notes[1:3] == [f"dry run on {server.url}", "filter: --task news"]
     assert OLDEST.fullmatch(f"{notes[3]}\n") and notes[4] == NO_BACKUP
