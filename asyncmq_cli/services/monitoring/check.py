@@ -25,6 +25,7 @@ from asyncmq_cli.storage.schema.rabbitmq import ForeignQueue
 if TYPE_CHECKING:
     from asyncmq_cli.models.workers import Worker
     from asyncmq_cli.storage.read.sizes import Sizes
+    from asyncmq_cli.storage.read.workers import Claim
     from asyncmq_cli.storage.store import Store
 
 _ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
@@ -111,11 +112,13 @@ class QueueProbes:
         workers: Sequence[Worker] | None = None,
         *,
         where: str = "",
+        claims: Sequence[Claim] | None = None,
     ) -> None:
-        """`workers` are those of the queue, live or not, if they were read already. `where` is the expression
-        of `matching`."""
+        """`workers` are those of the queue, live or not, and `claims` all its claims, if they were read
+        already. `where` is the expression of `matching`."""
         self._store = store
         self._given = workers
+        self._claims = claims
         self._where = where
         self._counts = counts
         self._sizes = counts.sizes
@@ -166,7 +169,7 @@ class QueueProbes:
         many were claimed before a worker went silent."""
         if self._sizes.active == 0:
             return 0, None, 0
-        lost = LostJobs(self._store, self._queue, self._now, self._workers)
+        lost = LostJobs(self._store, self._queue, self._now, self._workers, self._claims)
         known = sum(1 for _ in lost)
         return known + lost.surplus, lost.oldest_claim, lost.silent
 

@@ -65,15 +65,24 @@ class LostJobs:
     """An iterable of the lost jobs of one queue, each once. After the iteration `surplus`, `oldest_claim`,
     `silent` and `longest_silent` are complete.
 
-    `now` is the server's time. `workers` are those of the queue, live or not, if they were read already.
+    `now` is the server's time. `workers` are those of the queue, live or not, and `claims` all its claims, if
+    they were read already.
     Claims are read in pieces, so memory stays bounded. Iterating raises WrongType.
     """
 
-    def __init__(self, store: Store, queue: str, now: float, workers: Sequence[Worker] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        queue: str,
+        now: float,
+        workers: Sequence[Worker] | None = None,
+        claims: Sequence[Claim] | None = None,
+    ) -> None:
         self._store = store
         self._queue = queue
         self._now = now
         self._workers = workers
+        self._claims = claims
         self.surplus = 0
         """How many more jobs are lost, without knowing which."""
         self.oldest_claim: float | None = None
@@ -99,7 +108,7 @@ class LostJobs:
         before = until = 0
         old_claims: list[float] = []
         odd = _OddClaims()
-        for claim in active_claims(self._store, self._queue):
+        for claim in active_claims(self._store, self._queue, self._claims):
             if claim.since is None or claim.since > self._now + TOLERANCE:
                 if claim.since is None or may_judge:
                     odd.add(claim, self._now)
@@ -168,13 +177,14 @@ class _OddClaims:
             )
 
 
-def active_claims(store: Store, queue: str) -> Iterator[Claim]:
-    """The claims on active jobs, without leftover claims on ended jobs.
+def active_claims(store: Store, queue: str, claims: Sequence[Claim] | None = None) -> Iterator[Claim]:
+    """The claims on active jobs, without leftover claims on ended jobs. `claims` are those of the
+    queue, if they were read already.
 
     Redis may return a claim twice while the hash grows; the first `_MAX_SEEN` ids are remembered.
     """
     seen: set[str] = set()
-    for piece in store.claims.of(queue):
+    for piece in store.claims.of(queue) if claims is None else [claims]:
         for claim in piece:
             if claim.state != "active" or claim.job_id in seen:
                 continue

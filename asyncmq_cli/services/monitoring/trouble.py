@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.workers import Worker
     from asyncmq_cli.storage.read.sizes import Sizes
+    from asyncmq_cli.storage.read.workers import Claim
     from asyncmq_cli.storage.store import Store
 
     Workers = Mapping[str, Sequence[Worker] | None]
@@ -34,6 +35,8 @@ MOST_QUEUES = 20
 _BY_SIZES = ("unattended", "paused")
 _BY_CLAIMS = ("overdue", "lost", "silent")
 _ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
+_FEW_CLAIMS = 10
+"""Active jobs up to which the claims of a queue are read together with those of others."""
 _CHEAP = 0.02
 """Seconds. What took less is read every time."""
 _FACTOR = 200.0
@@ -66,8 +69,11 @@ class TroubleReader:
                 found += self._probed(sizes, workers, now, _BY_SIZES)
         if time.monotonic() >= self._costly_until:
             began = time.monotonic()
+            # One queue after the other would take three round trips each.
+            few = [one.queue for one in every if 0 < (one.active or 0) <= _FEW_CLAIMS]
+            claims = self._store.claims.of_small(few)
             self._costly = {
-                one.queue: self._probed(one, workers, now, _BY_CLAIMS)
+                one.queue: self._probed(one, workers, now, _BY_CLAIMS, claims.get(one.queue))
                 for one in every
                 if one.active != 0 or one.repeatables != 0
             }
@@ -114,9 +120,17 @@ class TroubleReader:
     def _deaths(self, every: Sequence[Sizes], now: float) -> Mapping[str, tuple[int, int]]:
         return self._store.queues.deaths([sizes.queue for sizes in every if sizes.dlq], now)
 
-    def _probed(self, sizes: Sizes, workers: Workers, now: float, names: Sequence[str]) -> list[Problem]:
+    def _probed(
+        self,
+        sizes: Sizes,
+        workers: Workers,
+        now: float,
+        names: Sequence[str],
+        claims: Sequence[Claim] | None = None,
+    ) -> list[Problem]:
         thresholds = {name: _ALWAYS[name] for name in names}
-        probes = QueueProbes(self._store, QueueCounts(sizes, None, None), now, workers.get(sizes.queue))
+        counts = QueueCounts(sizes, None, None)
+        probes = QueueProbes(self._store, counts, now, workers.get(sizes.queue), claims=claims)
         return [_problem(sizes.queue, probe) for probe in probes.judged(thresholds) if probe.state != "ok"]
 
 

@@ -7,16 +7,18 @@ heartbeat is a bare number and a worker's is a JSON object.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.models.workers import Worker
 from asyncmq_cli.storage.client import scan
+from asyncmq_cli.storage.client.bounded_replies import ReplyTooLarge
 from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.read.liveness import Expiry, Liveness, judge, offset_in_words
 from asyncmq_cli.storage.read.sizes import QUEUES_AT_A_TIME
@@ -32,6 +34,8 @@ _NO_TTL, _GONE = -1, -2
 """PTTL of a key without a TTL, and of a key that does not exist."""
 _FIRST_FIELDS = 64
 """Entries of a hash that are asked for at once. A small hash comes complete."""
+_QUEUES_AT_ONCE = 200
+"""Queues whose claims are read together."""
 _READ = ("heartbeat", "concurrency")
 """The fields of an entry that are read."""
 
@@ -263,6 +267,39 @@ class ClaimReader:
                     names, job_ids, heartbeats, self._states(queue, job_ids), strict=True
                 )
             ]
+
+    def of_small(self, queues: Sequence[str]) -> dict[str, list[Claim]]:
+        """The claims of queues with few of them, in two round trips for `_QUEUES_AT_ONCE` queues. A queue
+        where that is not enough to know them all is left out: `of` reads it, or says what is wrong."""
+        found: dict[str, list[Claim]] = {}
+        for some in chunked(queues, _QUEUES_AT_ONCE):
+            with suppress(ReplyTooLarge):
+                found.update(self._together(some))
+        return found
+
+    def _together(self, queues: Sequence[str]) -> Iterator[tuple[str, list[Claim]]]:
+        keys = [QueueKeys(queue) for queue in queues]
+        scans = [("HSCAN", one.active, 0, "COUNT", scan.CHUNK) for one in keys]
+        beats = [("EXISTS", one.heartbeats) for one in keys]
+        errors = (WrongType, ResponseError)
+        replies = run_pipeline(self._redis, [*scans, *beats], keep=errors)
+        read = {
+            at: hashed[1]
+            for at, (hashed, beat) in enumerate(zip(replies, replies[len(keys) :], strict=False))
+            if not isinstance(hashed, Exception) and hashed[0] == 0 and hashed[1] and beat == 0
+        }
+        wanted = [("HMGET", keys[at].states, *fields) for at, fields in read.items()]
+        for (at, fields), states in zip(
+            read.items(), run_pipeline(self._redis, wanted, keep=errors), strict=True
+        ):
+            if not isinstance(states, Exception) and None not in states:
+                yield (
+                    queues[at],
+                    [
+                        Claim(to_text(name), as_number(to_text(since)), None, to_text(state))
+                        for (name, since), state in zip(fields.items(), states, strict=True)
+                    ],
+                )
 
     def _states(self, queue: str, job_ids: list[str]) -> list[str | None]:
         states = self._jobs.states(queue, job_ids)
