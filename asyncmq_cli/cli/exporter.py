@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,12 @@ _REALM = 'Basic realm="asyncmq", charset="UTF-8"'
 _INDEX = b"""<!doctype html><title>asyncmq exporter</title><h1>asyncmq exporter</h1>
 <p><a href="/metrics">metrics</a> <a href="/healthz">healthz</a> <a href="/readyz">readyz</a></p>
 """
+
+_HELD = 4 * 1024 * 1024
+"""Bytes. A longer answer is written as it is made."""
+_FAST = 1
+_GZIP = 16
+"""Added to the window's bits, it makes zlib write the format of gzip."""
 
 _Start = Callable[..., Any]
 
@@ -66,13 +74,8 @@ class _App:
     """The WSGI application. It never reads Redis: it shows the result of the last read."""
 
     def __init__(self, state: Callable[[], ExporterState], settings: WebSettings) -> None:
-        from prometheus_client import make_wsgi_app
-
-        from asyncmq_cli.output.text.prometheus import exporter_registry
-
         self._state = state
         self._settings = settings
-        self._metrics = make_wsgi_app(exporter_registry(state))
 
     def __call__(self, environ: dict[str, Any], start: _Start) -> Iterable[bytes]:
         path = environ.get("PATH_INFO") or "/"
@@ -83,9 +86,7 @@ class _App:
                 start, "401 Unauthorized", b"a password is needed\n", [("WWW-Authenticate", _REALM)]
             )
         if path == "/metrics":
-            # All of them: Prometheus asks for no single names, and the rest of a query means nothing here.
-            found: Iterable[bytes] = self._metrics({**environ, "QUERY_STRING": ""}, start)
-            return found
+            return self._metrics(environ, start)
         if path == "/healthz":
             return _answer(start, "200 OK", b"ok\n")
         if path == "/readyz":
@@ -93,6 +94,28 @@ class _App:
         if path == "/":
             return _answer(start, "200 OK", _INDEX, kind="text/html; charset=utf-8")
         return _answer(start, "404 Not Found", b"there is /metrics, /healthz and /readyz\n")
+
+    def _metrics(self, environ: Mapping[str, str], start: _Start) -> Iterable[bytes]:
+        from prometheus_client.exposition import choose_encoder, gzip_accepted
+
+        from asyncmq_cli.output.text.prometheus import exporter_text
+
+        encode, kind = choose_encoder(environ.get("HTTP_ACCEPT", ""))
+        pieces = exporter_text(self._state(), encode)
+        headers: list[tuple[str, str]] = []
+        if gzip_accepted(environ.get("HTTP_ACCEPT_ENCODING", "")):
+            headers.append(("Content-Encoding", "gzip"))
+            pieces = _zipped(pieces)
+        first: list[bytes] = []
+        size = 0
+        for piece in pieces:
+            first.append(piece)
+            size += len(piece)
+            if size > _HELD:
+                # It ends where the connection does.
+                start("200 OK", [("Content-Type", kind), *headers])
+                return chain(first, pieces)
+        return _answer(start, "200 OK", b"".join(first), headers, kind=kind)
 
     def _readiness(self, start: _Start) -> Iterable[bytes]:
         state = self._state()
@@ -113,6 +136,13 @@ class _App:
             return False
         is_basic = scheme.lower() == "basic" and bool(colon)
         return is_basic and self._settings.admits(name.decode("utf-8", "surrogateescape"), password)
+
+
+def _zipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(_FAST, wbits=zlib.MAX_WBITS + _GZIP)
+    for piece in pieces:
+        yield packer.compress(piece)
+    yield packer.flush()
 
 
 def _answer(

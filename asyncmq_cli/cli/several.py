@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -80,6 +80,9 @@ class _Kept(Printer):
 
     def long_document(self, head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:
         self.docs.append({**head, name: list(items)})
+
+    def lazy_document(self, members: Iterable[tuple[str, Any]]) -> None:
+        self.docs.append({name: list(v) if isinstance(v, Iterator) else v for name, v in members})
 
     def rows(
         self,

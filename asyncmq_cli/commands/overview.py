@@ -37,7 +37,7 @@ def overview(session: Session) -> None:
         return
     snapshot = session.poller(workers=True, latest=True, trouble=True).read()
     if session.out.for_programs:
-        session.out.document(snapshots.overview(snapshot))
+        session.out.lazy_document(snapshots.overview(snapshot))
     elif session.out.for_people:
         where = session.config.shown_url
         session.out.draw_all(screens.whole(snapshot, viewport_for(session.out), where))

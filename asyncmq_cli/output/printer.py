@@ -106,12 +106,17 @@ class Printer:
     def long_document(self, head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:
         """One document whose last member is a long list, written item by item where it is JSON on one
         line."""
+        self.lazy_document([*head.items(), (name, iter(items))])
+
+    def lazy_document(self, members: Iterable[tuple[str, Any]]) -> None:
+        """A document by its members. Of JSON on one line each is written as it comes, and those that are
+        iterators item by item."""
         if not self._form.is_one_line:
-            self.document({**head, name: list(items)})
+            self.document(
+                {name: list(value) if isinstance(value, Iterator) else value for name, value in members}
+            )
             return
-        self._write_bytes(encode(head)[:-1] + b"," + encode(name) + b":[")
-        self._write_all((b"," if number else b"") + encode(item) for number, item in enumerate(items))
-        self._write_bytes(b"]}\n")
+        self._write_all(_member_by_member(members))
 
     def document_of(self, name: str, items: Iterable[Any]) -> None:
         """A document with one list; nothing is written until all items have arrived. JSON on one line is
@@ -380,6 +385,19 @@ class Printer:
         plain = not self.for_programs and not self.has_blocks
         stream.write(printable_on(stream, text, plain=plain))
         stream.write("\n")
+
+
+def _member_by_member(members: Iterable[tuple[str, Any]]) -> Iterator[bytes]:
+    for number, (name, value) in enumerate(members):
+        yield (b"," if number else b"{") + encode(name) + b":"
+        if not isinstance(value, Iterator):
+            yield encode(value)
+            continue
+        yield b"["
+        for place, item in enumerate(value):
+            yield (b"," if place else b"") + encode(item)
+        yield b"]"
+    yield b"}\n"
 
 
 def _as_stored(name: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -24,7 +25,11 @@ from asyncmq.backends.redis import RedisBackend
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from asyncmq_cli.cli import exporter
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.models.queues import QueueStats
+from asyncmq_cli.models.snapshots import ExporterState, Snapshot
+from asyncmq_cli.system.web_config import WebSettings
 from tests.commands.test_metrics import assert_promtool_agrees
 from tests.conftest import Run, environment, run_tool
 from tests.demo.processes import eventually
@@ -139,6 +144,26 @@ def test_a_scrape_never_causes_a_look(server: PrivateRedis, client: redis.Redis,
         assert exporter.value("asyncmq_exporter_looks_total") == 1
         assert exporter.get("/other")[0] == 404
         assert exporter.get("/metrics", method="POST")[0] == 405
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_long_answer_is_written_as_it_is_made(zipped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = ExporterState(Snapshot(0.0, [QueueStats("mail", waiting=3)], workers=[], problems=[]))
+    app = exporter._App(lambda: state, WebSettings(None, lambda problem: None))
+    asked = {
+        "PATH_INFO": "/metrics",
+        "REQUEST_METHOD": "GET",
+        "HTTP_ACCEPT_ENCODING": "gzip" if zipped else "",
+    }
+    found = []
+    for held in (exporter._HELD, 0):
+        monkeypatch.setattr(exporter, "_HELD", held)
+        headers: dict[str, str] = {}
+        body = b"".join(app(asked, lambda status, named: headers.update(named)))  # noqa: B023
+        assert ("Content-Length" in headers) is bool(held)
+        assert headers.get("Content-Encoding") == ("gzip" if zipped else None)
+        found.append(gzip.decompress(body) if zipped else body)
+    assert found[0] == found[1] and b'asyncmq_queue_jobs{queue="mail",state="waiting"} 3.0' in found[0]
 
 
 def test_deaths_are_counted_while_it_looks(server: PrivateRedis, client: redis.Redis, mail: None) -> None:

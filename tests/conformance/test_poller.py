@@ -257,7 +257,9 @@ def test_many_states_are_read_more_rarely_than_few(
     assert few < 1 and 5 < many < 31
 
 
+@pytest.mark.parametrize("bound", ["FEW_JOBS", "FEW_QUEUES"])
 def test_of_many_jobs_the_latest_are_found_by_the_orders_that_redis_keeps(
+    bound: str,
     server: PrivateRedis,
     client: redis.Redis,
     watcher: Watcher,
@@ -280,7 +282,7 @@ def test_of_many_jobs_the_latest_are_found_by_the_orders_that_redis_keeps(
     library.with_backend(server.url, fill)
     whole = watcher.read()
     assert whole.latest_partial is False
-    monkeypatch.setattr(poller, "FEW_JOBS", 1)
+    monkeypatch.setattr(poller, bound, 1)
     partial = watcher.read()
     assert partial.latest_partial is True
     expected = [name for name, state in reversed(created.items()) if state != "completed"][:10]

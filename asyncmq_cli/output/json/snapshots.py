@@ -85,14 +85,17 @@ EVENTS: dict[str, Callable[[Snapshot], Any]] = {
 """The data of each event, in the order in which the dashboard sends them."""
 
 
-def overview(snapshot: Snapshot) -> Document:
-    events = {name: document(snapshot) for name, document in EVENTS.items()}
-    return {
-        **events,
-        "latest_jobs_partial": snapshot.latest_partial,
-        "problems": [problem(one) for one in snapshot.problems or ()],
-        **causes(snapshot.causes),
+def overview(snapshot: Snapshot) -> Iterator[tuple[str, Any]]:
+    """The members of the document; the long lists are iterators."""
+    long: dict[str, Iterator[Document]] = {
+        "queues": map(documents.queue, snapshot.stats or ()),
+        "workers": map(documents.worker, snapshot.workers or ()),
     }
+    for name, document in EVENTS.items():
+        yield name, long.get(name) or document(snapshot)
+    yield "latest_jobs_partial", snapshot.latest_partial
+    yield "problems", map(problem, snapshot.problems or ())
+    yield from causes(snapshot.causes).items()
 
 
 def problem(one: Problem) -> Document:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from asyncmq_cli.output.json.snapshots import DISTRIBUTION
 from asyncmq_cli.output.tables import failure_groups, views
-from asyncmq_cli.output.tables.tables import CAUTION, counted, more_columns, shortened, table
+from asyncmq_cli.output.tables.tables import CAUTION, Lines, counted, more_columns, shortened, table
 from asyncmq_cli.output.terminal import charts
 from asyncmq_cli.output.terminal.viewport import Viewport, dim, listed
 from asyncmq_cli.output.text.escape import escape, escape_name
@@ -299,7 +299,7 @@ def drawn(
 
 
 def _height(part: Any) -> int:
-    return part.row_count + 1 if hasattr(part, "row_count") else 1
+    return len(part.lines) if isinstance(part, Lines) else 1
 
 
 def allot(room: int, wanted: Sequence[int], cuts: Sequence[tuple[int, int]]) -> list[int]:

@@ -6,7 +6,8 @@ A value that could not be read has no sample, because a zero would be a value.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.values import chunked
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
-    from asyncmq_cli.models.checks import Problem
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.snapshots import ExporterState, Snapshot
 
+    _OfRows = Callable[[Sequence[QueueStats]], Metric]
+    _Family = Metric | _OfRows
+    """A family of samples, or what makes one of the rows of some queues."""
+    _Encode = Callable[[CollectorRegistry], bytes]
+
 _ROWS_AT_A_TIME = 1000
+_END = b"# EOF\n"
+"""The last line of OpenMetrics."""
 _Samples = Iterable[tuple[tuple[str, ...], float | None]]
 _UNWRITABLE = re.compile(r"[\ud800-\udfff]|\\x[0-9a-f]{2}")
 _NO_BYTE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
@@ -39,24 +46,45 @@ _BY_CLAIMS = {
 
 def exposition(stats: Sequence[QueueStats] | None) -> Iterator[bytes]:
     """The text of one look, in pieces; only `asyncmq_dashboard_ready 0` if `stats` is None."""
-    yield _text(_totals(stats))
-    # A sample takes twenty times its text before it is written.
-    for family in _BY_QUEUE if stats is not None else ():
-        for number, rows in enumerate(chunked(stats, _ROWS_AT_A_TIME) if stats else [[]]):
-            text = _text([family(rows)])
-            # Its help and its type stand above all of its samples.
-            yield text.split(b"\n", 2)[2] if number else text
+    yield from _written(_of_look(stats), stats or (), None)
 
 
-def _text(metrics: Iterable[Metric]) -> bytes:
-    from prometheus_client.exposition import generate_latest
-
-    return generate_latest(_registry(lambda: metrics))
+def exporter_text(state: ExporterState, encode: _Encode) -> Iterator[bytes]:
+    """The text of the exporter's state as one of the library's encoders writes it, in pieces."""
+    stats = None if state.snapshot is None else state.snapshot.stats
+    return _written(_of_exporter(state), stats or (), encode)
 
 
 def exporter_registry(state: Callable[[], ExporterState]) -> CollectorRegistry:
     """A registry that has the metrics of the state at the time at which it is asked."""
-    return _registry(lambda: _of_exporter(state()))
+
+    def collect() -> Iterator[Metric]:
+        now = state()
+        stats = None if now.snapshot is None else now.snapshot.stats
+        for family in _of_exporter(now):
+            yield family(stats or ()) if callable(family) else family
+
+    return _registry(collect)
+
+
+def _written(
+    families: Iterable[_Family], stats: Sequence[QueueStats], encode: _Encode | None
+) -> Iterator[bytes]:
+    from prometheus_client.exposition import generate_latest
+
+    written = encode or generate_latest
+    end = b""
+    for family in families:
+        # A sample takes twenty times its text before it is written.
+        groups = chunked(stats, _ROWS_AT_A_TIME) if callable(family) and stats else [[]]
+        for number, rows in enumerate(groups):
+            metric = family(rows) if callable(family) else family
+            text = written(_registry(partial(list, [metric])))
+            if text.endswith(_END):
+                text, end = text.removesuffix(_END), _END
+            # Its help and its type stand above all of its samples.
+            yield text.split(b"\n", 2)[2] if number else text
+    yield end
 
 
 def _registry(collect: Callable[[], Iterable[Metric]]) -> CollectorRegistry:
@@ -74,12 +102,12 @@ def _registry(collect: Callable[[], Iterable[Metric]]) -> CollectorRegistry:
     return registry
 
 
-def _of_exporter(state: ExporterState) -> Iterator[Metric]:
+def _of_exporter(state: ExporterState) -> Iterator[_Family]:
     snapshot = state.snapshot
     yield _gauge(
         "asyncmq_up", "1 when the last read of Redis succeeded, else 0.", [((), int(snapshot is not None))]
     )
-    yield from _of_rows(None if snapshot is None else snapshot.stats)
+    yield from _of_look(None if snapshot is None else snapshot.stats)
     if snapshot is not None:
         yield from _of_snapshot(snapshot)
     yield from _counters(state)
@@ -91,10 +119,10 @@ def _of_exporter(state: ExporterState) -> Iterator[Metric]:
         )
 
 
-def _of_rows(stats: Sequence[QueueStats] | None) -> Iterator[Metric]:
+def _of_look(stats: Sequence[QueueStats] | None) -> Iterator[_Family]:
     yield from _totals(stats)
     if stats is not None:
-        yield from (family(stats) for family in _BY_QUEUE)
+        yield from _BY_QUEUE
 
 
 def _totals(stats: Sequence[QueueStats] | None) -> Iterator[Metric]:
@@ -144,41 +172,49 @@ def _oldest_waiting(stats: Sequence[QueueStats]) -> Metric:
     )
 
 
-_BY_QUEUE: Sequence[Callable[[Sequence[QueueStats]], Metric]] = (_jobs, _workers, _paused, _oldest_waiting)
+_BY_QUEUE: Sequence[_OfRows] = (_jobs, _workers, _paused, _oldest_waiting)
 
 
-def _of_snapshot(snapshot: Snapshot) -> Iterator[Metric]:
+def _of_snapshot(snapshot: Snapshot) -> Iterator[_Family]:
     """The metrics that only the exporter has."""
-    stats = snapshot.stats or ()
-    yield _of_queues(
-        "asyncmq_queue_due_jobs", "Number of delayed jobs whose time has come.", stats, lambda row: row.due
-    )
-    yield _of_queues("asyncmq_queue_schedules", "Number of repeatables.", stats, lambda row: row.repeatables)
-    capacity = dict.fromkeys((row.name for row in stats if row.workers is not None), 0)
+    yield _due
+    yield _schedules
+    capacity: dict[str, int] = {}
     for worker in snapshot.workers or ():
-        if worker.queue in capacity:
-            capacity[worker.queue] += worker.concurrency or 0
-    yield _gauge(
+        capacity[worker.queue] = capacity.get(worker.queue, 0) + (worker.concurrency or 0)
+    yield lambda stats: _of_queues(
         "asyncmq_queue_worker_capacity",
         "Number of jobs that the live workers of the queue can run at once.",
-        (((queue,), count) for queue, count in capacity.items()),
-        ("queue",),
+        stats,
+        lambda row: None if row.workers is None else capacity.get(row.name, 0),
     )
     yield _gauge(
         "asyncmq_silent_workers",
         "Number of workers that are no longer live.",
         [((), snapshot.silent_workers)],
     )
-    yield from _of_problems(stats, snapshot.problems or ())
-
-
-def _of_problems(stats: Sequence[QueueStats], problems: Sequence[Problem]) -> Iterator[Metric]:
-    unreadable = {problem.queue for problem in problems if problem.kind == "unreadable"}
-    counts = {(problem.kind, problem.queue): problem.value or 0 for problem in problems}
+    unreadable = {problem.queue for problem in snapshot.problems or () if problem.kind == "unreadable"}
     for kind, (name, text) in _BY_CLAIMS.items():
-        known = [row.name for row in stats if row.name not in unreadable]
-        samples = [((queue,), counts.get((kind, queue), 0)) for queue in known]
-        yield _gauge(name, text, samples, ("queue",))
+        counts = {one.queue: one.value or 0 for one in snapshot.problems or () if one.kind == kind}
+        yield partial(_found, name, text, counts, unreadable)
+
+
+def _found(
+    name: str, text: str, counts: Mapping[str, int], unreadable: Container[str], stats: Sequence[QueueStats]
+) -> Metric:
+    return _of_queues(
+        name, text, stats, lambda row: None if row.name in unreadable else counts.get(row.name, 0)
+    )
+
+
+def _due(stats: Sequence[QueueStats]) -> Metric:
+    return _of_queues(
+        "asyncmq_queue_due_jobs", "Number of delayed jobs whose time has come.", stats, lambda row: row.due
+    )
+
+
+def _schedules(stats: Sequence[QueueStats]) -> Metric:
+    return _of_queues("asyncmq_queue_schedules", "Number of repeatables.", stats, lambda row: row.repeatables)
 
 
 def _counters(state: ExporterState) -> Iterator[Metric]:

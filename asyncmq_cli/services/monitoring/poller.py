@@ -199,7 +199,7 @@ class SnapshotReader:
     def _workers(self, every: Sequence[Sizes]) -> dict[str, Sequence[Worker] | None]:
         """By queue, the workers; None if they cannot be read, of which the row warns."""
         found: dict[str, Sequence[Worker] | None] = {
-            sizes.queue: None if sizes.heartbeats is None else [] for sizes in every
+            sizes.queue: None if sizes.heartbeats is None else () for sizes in every
         }
         if self._wants_workers:
             read = self._store.workers.in_queues(sizes.queue for sizes in every if sizes.heartbeats)
@@ -224,7 +224,8 @@ class SnapshotReader:
         jobs = sum(sizes.jobs for sizes in every)
         if self._latest is not None and not self._latest_timer.is_over:
             return self._latest
-        latest = _Latest(at=now, partial=jobs > FEW_JOBS)
+        held = sum(sizes.jobs > 0 for sizes in every)
+        latest = _Latest(at=now, partial=jobs > FEW_JOBS or held > FEW_QUEUES)
         if latest.partial:
             of_queue = newest_placed(self._store, every)
             self._latest_timer.set(len(every) * _SECONDS_A_QUEUE)
@@ -243,6 +244,8 @@ def _with_findings(rows: Sequence[QueueStats], problems: Sequence[Problem]) -> l
     stuck, overdue = (
         {problem.queue for problem in problems if problem.kind == kind} for kind in ("lost", "overdue")
     )
+    if not stuck and not overdue:
+        return list(rows)
     return [
         replace(row, finding="stuck" if row.name in stuck else "overdue" if row.name in overdue else None)
         for row in rows
@@ -315,7 +318,8 @@ class Poller(Generic[T]):
 
 LATEST_JOBS = 10
 FEW_JOBS = 20_000
-"""Above this many jobs, the newest are found by the orders that Redis keeps."""
+FEW_QUEUES = 1000
+"""Above this many jobs, or queues with jobs, the newest are found by the orders that Redis keeps."""
 
 
 def newest_of(store: Store, queue: str) -> list[LatestJob]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client.exposition import choose_encoder
 
 from asyncmq_cli.models.queues import QueueStats
+from asyncmq_cli.models.snapshots import ExporterState, Snapshot
 from asyncmq_cli.output.text import prometheus
 
 
@@ -15,3 +17,14 @@ def test_the_text_in_pieces_is_the_text(monkeypatch: pytest.MonkeyPatch) -> None
     assert b"".join(prometheus.exposition(stats)) == whole
     assert whole.count(b"# HELP asyncmq_queue_jobs ") == 1
     assert b"# TYPE asyncmq_queue_paused gauge" in b"".join(prometheus.exposition([]))
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0"])
+def test_the_exporters_text_in_pieces_is_the_text(accept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stats = [QueueStats(f"q-{number}", waiting=number, workers=0, due=1) for number in range(5)]
+    for state in (ExporterState(), ExporterState(Snapshot(0.0, stats, workers=[], problems=[]), looks=3)):
+        encode, _ = choose_encoder(accept)
+        monkeypatch.setattr(prometheus, "_ROWS_AT_A_TIME", 2)
+        pieces = list(prometheus.exporter_text(state, encode))
+        assert b"".join(pieces) == encode(prometheus.exporter_registry(lambda now=state: now))
+        assert (pieces[-1] == b"# EOF\n") is bool(accept)
