@@ -131,6 +131,9 @@ def main() -> int:
     """Run the command line of this process and return its exit status."""
     # Jobs are read by the thousand and have no cycles, so frequent collection is wasted.
     gc.set_threshold(100_000, 20, 20)
+    if os.environ.get("HOME") == "":
+        # Python would take / for the home directory; unset, it asks the user database.
+        del os.environ["HOME"]
     # Names of queues and jobs are UTF-8 in Redis, whatever the locale.
     return run([os.fsencode(arg).decode("utf-8", "surrogateescape") for arg in sys.argv[1:]])
 

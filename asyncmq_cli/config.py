@@ -7,7 +7,6 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli import __version__, config_file
@@ -249,7 +248,7 @@ def _password_source(env: Mapping[str, str], place: Place) -> dict[str, Any]:
     if "credentials" in given:
         return {"credentials": given["credentials"]}
     if "password_file" in given:
-        return {"password_file": str(Path(given["password_file"]).expanduser())}
+        return {"password_file": config_file.expanded(given["password_file"])}
     command = given.get("password_command")
     if command is None:
         return {}

@@ -127,6 +127,14 @@ class ConfigFile:
         raise UsageProblem(f"there is no context {chosen.name!r} ({chosen.by} names it)", hint=hint)
 
 
+def expanded(path: str) -> str:
+    """The path with `~` replaced. Raises UsageProblem where the user has no home directory."""
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError as exc:
+        raise UsageProblem(f"there is no home directory for {path!r}", hint="set HOME") from exc
+
+
 def config_path(env: Mapping[str, str]) -> Path:
     """Where the configuration file is, or would be. Raises RuntimeError without a home."""
     if named := env.get("ASYNCMQ_CONFIG"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -48,7 +47,7 @@ def ask_application(
     python = flags.get("python") or place.keys.get("python") or application.python_of(env)
     if not python:
         raise UsageProblem("no Python to read the settings with", hint="--python names one")
-    found = application.ask(place.settings, str(Path(python).expanduser()))
+    found = application.ask(place.settings, config_file.expanded(python))
     asked = replace(
         place,
         address=found.address,
@@ -116,7 +115,7 @@ def _parsed(keys: Mapping[str, Any], env: Mapping[str, str], source: str) -> Add
     """The address of the file or of a context, with the options that stand beside it."""
     address = parse(_with_variables(keys["redis_url"], env, source), source)
     options = {key: str(keys[key]) for key in config_file.CONNECTION_KEYS if key in keys}
-    paths = {key: str(Path(options[key]).expanduser()) for key in config_file.PATH_KEYS if key in options}
+    paths = {key: config_file.expanded(options[key]) for key in config_file.PATH_KEYS if key in options}
     return with_options(address, {**options, **paths}, source)
 
 

@@ -248,6 +248,18 @@ def test_the_password_comes_from_where_the_url_does(written: Write) -> None:
     assert resolve({"redis_url": "redis://:own@other"}, env).password_file is None
 
 
+def test_without_a_home_directory_a_path_below_it_is_refused(
+    written: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_one(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", without_one)
+    for key in ("password_file", "ssl_ca_certs"):
+        with pytest.raises(UsageProblem, match="there is no home directory for '~/x'"):
+            resolve({}, written(f'redis_url = "rediss://file"\n{key} = "~/x"'))
+
+
 def test_two_sources_of_a_password_exclude_each_other(tmp_path: Path) -> None:
     env = {**nowhere(tmp_path), "ASYNCMQ_PASSWORD_FILE": "a", "ASYNCMQ_PASSWORD_COMMAND": "b"}
     with pytest.raises(UsageProblem, match="exclude each other"):

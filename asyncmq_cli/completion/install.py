@@ -61,7 +61,10 @@ def _needs(path: Path, text: str) -> bool:
 
 
 def _places(shell: str, env: Mapping[str, str]) -> list[Path]:
-    home = Path(env.get("HOME") or Path.home())
+    try:
+        home = Path(env.get("HOME") or Path.home())
+    except RuntimeError as exc:
+        raise NotInstalled("there is no home directory to install it in", hint="set HOME") from exc
     data = Path(env.get("XDG_DATA_HOME") or home / ".local" / "share")
     if shell == "bash":
         # The package bash-completion searches there for a file with the program's name.

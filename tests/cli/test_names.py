@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -167,6 +169,13 @@ def test_a_backup_without_anything_is_noted(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     done = run("jobs", "restore", str(tmp_path / "empty"), "--yes")
     assert (done.code, done.stdout, "note: the backup holds nothing" in done.stderr) == (0, "", True)
+
+
+def test_an_empty_home_is_not_the_root_directory(run: Run) -> None:
+    env = {"HOME": "", "ASYNCMQ_PASSWORD_FILE": "~/no-such-file-of-asyncmq"}
+    refused = run("queues", "list", env=env)
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    assert refused.code == 2 and f"'{home}/no-such-file-of-asyncmq'" in refused.stderr
 
 
 def test_a_byte_that_is_not_utf_8_is_searched_for(client: redis.Redis, run: Run) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncmq_cli.completion import scripts
+from asyncmq_cli.completion import install, scripts
 from tests.conftest import run_tool
 
 PLACES = {
@@ -45,6 +45,15 @@ def test_an_older_script_of_ours_is_replaced(tmp_path: Path, env: dict[str, str]
     place.parent.mkdir(parents=True)
     place.write_text("# Made by `asyncmq-cli --show-completion zsh`.\n")
     assert run_tool("--install-completion", "zsh", env=env).lines[0] == f"Wrote {place}"
+
+
+def test_without_a_home_directory_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_one() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", without_one)
+    with pytest.raises(install.NotInstalled, match="no home directory"):
+        install.install("bash", {})
 
 
 def test_what_is_another_programs_stays(tmp_path: Path, env: dict[str, str]) -> None:
