@@ -125,7 +125,7 @@ def test_a_context_in_use_that_an_address_passes_over_is_a_warning(env: dict[str
 @pytest.mark.parametrize(
     ("text", "flags", "message"),
     [
-        ("", {"context": "prod"}, "there is no context 'prod', which --context names"),
+        ("", {"context": "prod"}, r"there is no context 'prod' \(--context names it\)"),
         ('[context.prod]\nredis_url = "redis://h"', {"context": "prdo"}, "there is no context 'prdo'"),
         ("[context.prod]\ntimeout = 3", {"context": "prod"}, r"\[context.prod\] has no redis_url"),
         ('[context.prod]\nredis_uri = "x"', {}, r"unknown key 'redis_uri' of \[context.prod\]"),
@@ -155,7 +155,7 @@ def test_a_mistake_in_a_context_is_named(
 def test_a_context_that_was_deleted_does_not_lead_elsewhere(env: dict[str, str]) -> None:
     use(env, "staging")
     Path(env["XDG_CONFIG_HOME"], "asyncmq/config.toml").write_text('redis_url = "redis://flat"')
-    with pytest.raises(UsageProblem, match="there is no context 'staging', which 'context use' names"):
+    with pytest.raises(UsageProblem, match=r"there is no context 'staging' \('context use' names it\)"):
         resolve({}, env)
     use(env, None)
     assert resolve({}, env).address.host == "flat"

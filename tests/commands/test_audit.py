@@ -68,6 +68,24 @@ def test_where_there_are_no_more_nothing_is_said(client: redis.Redis, cli: Run) 
     assert (len(result.lines), result.stderr) == (200, "")
 
 
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"foo": "bar"}, "it has no 'event'"),
+        ({"event": "{}"}, "it has no 'timestamp'"),
+        ({"event": '{"source": "x"}', "timestamp": "1"}, "it has no 'action'"),
+        ({"event": "[]", "timestamp": "1"}, "its fields hold something else"),
+        ({"event": "x", "timestamp": "1"}, "not JSON"),
+    ],
+)
+def test_an_entry_of_another_program_is_named(
+    fields: dict[str, str], why: str, client: redis.Redis, cli: Run
+) -> None:
+    client.xadd(STREAM, fields)
+    listed = cli("audit", "--limit", "5")
+    assert listed.code == 0 and f" is not an event: {why}" in listed.stderr
+
+
 def test_a_limit_is_brought_within_its_bounds(cli: Run) -> None:
     for asked, got in (("3", 3), ("0", 1), ("-5", 1), ("500", 500), ("9999", 500)):
         result = cli("audit", "--limit", asked)

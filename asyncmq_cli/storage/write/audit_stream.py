@@ -120,9 +120,13 @@ def _read(entry: scan.StreamEntry, warn: Callable[[str], None]) -> AuditEvent | 
     entry_id, fields = entry
     try:
         return _event(entry_id, fields)
-    except (CorruptData, KeyError, TypeError) as exc:
-        warn(f"audit entry {entry_id.decode()} is not an event: {exc}")
-        return None
+    except (CorruptData, TypeError) as exc:
+        why = str(exc)
+    except KeyError as exc:
+        (name,) = exc.args
+        why = f"it has no {str(name, 'ascii') if isinstance(name, bytes) else name!r}"
+    warn(f"audit entry {entry_id.decode()} is not an event: {why}")
+    return None
 
 
 def _event(entry_id: bytes, fields: Mapping[bytes, bytes]) -> AuditEvent:
