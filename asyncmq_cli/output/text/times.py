@@ -42,8 +42,14 @@ def duration(seconds: float, *, units: int = 2) -> str:
     return " ".join(part for part in parts if part)
 
 
+_LONGEST_INTERVAL = 1e12
+
+
 def interval(seconds: float) -> str:
-    """Exact, in the form that the command line takes: `1m30s` for 90, `0.5s` for 0.5."""
+    """Exact, in the form that the command line takes: `1m30s` for 90, `0.5s` for 0.5. What no schedule can
+    be, below 0 or beyond the calendar, is in seconds: `-5s`, `1e+300s`."""
+    if not 0 <= seconds < _LONGEST_INTERVAL:
+        return f"{seconds:.8g}s"
     whole, parts = divmod(seconds, 1)
     rest = int(whole)
     text = ""

@@ -121,9 +121,7 @@ def _on_adding(definition: Mapping[str, Any], found: Found, *, paused: bool) -> 
         else:
             notes.append("it already existed; its next run is counted from now")
     if seconds_last(definition):
-        notes.append(
-            f"{definition['cron']!r} has six fields: the sixth is seconds, not the first as elsewhere"
-        )
+        notes.append(f"the sixth field of {definition['cron']!r} is the seconds, not the first as elsewhere")
     if definition.get("priority") == 0:
         # `build_repeatable_job` in asyncmq.core.repeatables.
         notes.append("AsyncMQ runs a repeatable of priority 0 with priority 5")

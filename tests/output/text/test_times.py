@@ -94,7 +94,16 @@ def test_an_interval_is_shown_as_it_can_be_typed(seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(90, "1m30s"), (0.5, "0.5s"), (86400, "1d"), (0, "0s"), (90.1, "1m30.1s")]
+    ("seconds", "text"),
+    [
+        (90, "1m30s"),
+        (0.5, "0.5s"),
+        (86400, "1d"),
+        (0, "0s"),
+        (90.1, "1m30.1s"),
+        (-5, "-5s"),
+        (1e300, "1e+300s"),
+    ],
 )
 def test_an_interval_has_no_unit_that_says_nothing(seconds: float, text: str) -> None:
     assert interval(seconds) == text

@@ -83,7 +83,7 @@ def test_the_runs_to_come_are_those_of_a_running_definition(paused: bool, runs: 
 @pytest.mark.parametrize(
     ("definition", "note"),
     [
-        ({"cron": "0 0 7 * * *"}, "the sixth is seconds"),
+        ({"cron": "0 0 7 * * *"}, "the sixth field of '0 0 7 * * *' is the seconds"),
         ({"every": 60, "priority": 0}, "priority 0 with priority 5"),
     ],
 )
