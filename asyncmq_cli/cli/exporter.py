@@ -51,7 +51,7 @@ def serve(
     try:
         was_away = False
         while True:
-            pause = exporter.look()
+            pause = exporter.read()
             was_away = _report(session, exporter.state, was_away=was_away)
             time.sleep(pause)
     except KeyboardInterrupt as exc:

@@ -76,7 +76,7 @@ def doctor(
       asyncmq doctor --self
     """
     if self_:
-        return _look_at_self(
+        return _check_self(
             session, queues or [], others=repair or dry_run or yes or bool(code) or reason is not None
         )
     names, codes = _queues_and_codes(session, queues or [], _check_codes(code or []))
@@ -95,7 +95,7 @@ def doctor(
     return 1 if report.left else 0
 
 
-def _look_at_self(session: Session, queues: list[str], *, others: bool) -> int:
+def _check_self(session: Session, queues: list[str], *, others: bool) -> int:
     if others or len(queues) > 1 or session.out.format == "ndjson":
         raise UsageProblem("--self takes one QUEUE and --json, and nothing else")
     _report_self(session, queues[0] if queues else None)

@@ -204,10 +204,10 @@ def pause(
     paused = any(result.error is None and result.note is None for result in report.results)
     if paused and seconds is not None and not dry_run and not session.out.for_programs:
         end = f"the pause ends automatically in {duration(seconds)}"
-        session.out.remark("note", f"{end}; {_look_again(session)}")
+        session.out.remark("note", f"{end}; {_when_noticed(session)}")
 
 
-def _look_again(session: Session) -> str:
+def _when_noticed(session: Session) -> str:
     """When workers see the end of a pause."""
     every = session.config.stalled_check_interval
     return _RESUMED + (f"up to {every:g} s later" if every else _UNKNOWN_INTERVAL)
@@ -227,7 +227,7 @@ def resume(
     session.report(report)
     resumed = any(result.error is None and result.note is None for result in report.results)
     if resumed and not dry_run and not session.out.for_programs:
-        session.out.remark("note", _look_again(session))
+        session.out.remark("note", _when_noticed(session))
 
 
 @command(app, "drain", "pace")

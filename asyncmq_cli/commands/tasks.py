@@ -105,8 +105,8 @@ def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> 
     else:
         until = time.monotonic() + (_USUAL_SPAN if span is None else ages.seconds(span))
         while (left := until - time.monotonic()) > 0:
-            session.out.rest(min(left, sampler.look()))
-        sampler.look()
+            session.out.rest(min(left, sampler.read()))
+        sampler.read()
     report = sampler.report()
     session.listing(
         report.tasks,
@@ -141,7 +141,7 @@ def _live(session: Session, sampler: TaskSampler) -> None:
     try:
         with LiveScreen(frame) as screen:
             drawn = 0.0
-            while screen.wait(sampler.look()):
+            while screen.wait(sampler.read()):
                 if time.monotonic() - drawn >= _DRAWN_EVERY:
                     screen.draw()
                     drawn = time.monotonic()

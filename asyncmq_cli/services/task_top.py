@@ -116,7 +116,7 @@ class TaskSampler:
         self._began = store.now()
         self._seen = Observations(time.monotonic())
 
-    def look(self) -> float:
+    def read(self) -> float:
         """Read once. Returns the seconds to sleep before the next read."""
         begun = time.monotonic()
         claims = self._claims()

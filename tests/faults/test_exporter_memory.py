@@ -59,7 +59,7 @@ def test_memory_is_flat_over_many_looks(
             # The queue stays: a new one is noticed only when names are looked for again.
             records = [f"jobs:mail:j{number - back}" for back in range(20)]
             client.delete("queue:mail:dlq", "jobs:mail:ids", "jobs:mail:states", *records)
-        exporter.look()
+        exporter.read()
         for family in registry.collect():
             assert family.name
 
@@ -69,7 +69,7 @@ def test_memory_is_flat_over_many_looks(
             look(part * (LOOKS // PARTS) + number)
         # What is counted once a moment has passed is no growth.
         time.sleep(0.6)
-        exporter.look()
+        exporter.read()
         gc.collect()
         held.append(sys.getallocatedblocks())
     assert exporter.state.failures == 0

@@ -105,7 +105,7 @@ def problem(one: Problem) -> Document:
         "queue": one.queue,
         "value": one.value,
         "message": redact_text(one.message),
-        "look": views.look_at(one),
+        "look": views.next_command(one),
     }
 
 

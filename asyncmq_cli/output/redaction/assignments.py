@@ -84,7 +84,7 @@ _JOINED = re.compile(r"[A-Za-z0-9][_-][A-Za-z]")
 _ONE_WORD = re.compile(r"[^\s\"',;&()\[\]{}<=:]{3,}")
 _GAP_AND_ANY_QUOTE = re.compile(r"[ \t]+(?=[\"'])")
 # Words like these, alone after the name of a token, are not its value.
-_TOLD = word_set(
+_STATUS_WORDS = word_set(
     "expired missing invalid required rejected revoked refused denied accepted ok failed found set unset "
     "empty changed wrong unknown none null true false valid mismatch here there now again"
 )
@@ -275,8 +275,8 @@ def _behind_blank(text: str, start: int, end: int, name: str) -> _Value | None:
         "\n",
         "\r",
     )
-    told = word.lower() in _TOLD or word.lower() in _PROSE
-    if _is_random(word) or (is_alone and not told):
+    is_word = word.lower() in _STATUS_WORDS or word.lower() in _PROSE
+    if _is_random(word) or (is_alone and not is_word):
         return value.start(), value.end(), REDACTED
     return None
 

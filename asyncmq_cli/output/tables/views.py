@@ -195,11 +195,11 @@ def problems() -> tuple[Column[Problem], ...]:
             worth=3,
         ),
         Column("SEVERITY", lambda one: one.severity, "state", wide=True),
-        Column("NEXT", look_at, "id", may_be_cut=True, ample=28, least=24, worth=1),
+        Column("NEXT", next_command, "id", may_be_cut=True, ample=28, least=24, worth=1),
     )
 
 
-_LOOKS: dict[str, tuple[str, ...]] = {
+_NEXT_COMMANDS: dict[str, tuple[str, ...]] = {
     "unattended": ("workers", "list"),
     "lost": ("doctor", "QUEUE"),
     "growing": ("dlq", "groups", "QUEUE"),
@@ -212,9 +212,9 @@ _LOOKS: dict[str, tuple[str, ...]] = {
 }
 
 
-def look_at(problem: Problem) -> str:
+def next_command(problem: Problem) -> str:
     """The command that shows more of a problem. It changes nothing."""
-    words = (problem.queue if word == "QUEUE" else word for word in _LOOKS[problem.kind])
+    words = (problem.queue if word == "QUEUE" else word for word in _NEXT_COMMANDS[problem.kind])
     return shlex.join(["asyncmq", *words])
 
 

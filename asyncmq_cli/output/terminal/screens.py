@@ -32,7 +32,7 @@ PROBLEMS = views.titled([column for column in views.problems() if column.title !
 _QUEUES = views.titled(views.on_screen(views.QUEUES), "QUEUES")
 _JOBS = views.titled(views.on_screen(views.LATEST_JOBS), "LATEST JOBS")
 _SHORT = {"waiting-children": "children"}
-_ALWAYS_TOLD = ("waiting", "active", "failed")
+_ALWAYS_SHOWN = ("waiting", "active", "failed")
 _GAP = 2
 _LEAST_BAR = 8
 _LEAST_PLACE = 16
@@ -170,7 +170,7 @@ def legend(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
 
     items = []
     for state, count in _distribution(snapshot).items():
-        if count == 0 and state not in _ALWAYS_TOLD:
+        if count == 0 and state not in _ALWAYS_SHOWN:
             continue
         sign = "█" if viewport.solid else charts.letter(state)
         shown = "?" if count is None else f"{count:,}"

@@ -43,17 +43,17 @@ def change_document(change: StateChange, *, show_secrets: bool) -> Document:
 
 def change_line(change: StateChange, *, show_secrets: bool, utc: bool) -> str:
     """For people: the time, the job, its old and new state, and the error."""
-    told = change_document(change, show_secrets=show_secrets)
+    document = change_document(change, show_secrets=show_secrets)
     steps = " -> ".join(filter(None, (change.before, change.status)))
-    why = told["error"] if change.status in (*DEAD_STATES, "delayed") else None
-    words = (clock(change.at, span=0.0, utc=utc), change.queue, told["job_id"], steps, why)
+    why = document["error"] if change.status in (*DEAD_STATES, "delayed") else None
+    words = (clock(change.at, span=0.0, utc=utc), change.queue, document["job_id"], steps, why)
     return escape("  ".join(filter(None, words)))
 
 
 def change_row(change: StateChange, *, show_secrets: bool) -> str:
     """For pipes: time, queue, id, state, state before, error; tab-separated."""
-    told = change_document(change, show_secrets=show_secrets)
-    cells = (told[name] for name in ("time", "queue", "job_id", "status", "before", "error"))
+    document = change_document(change, show_secrets=show_secrets)
+    cells = (document[name] for name in ("time", "queue", "job_id", "status", "before", "error"))
     return "\t".join("" if cell is None else escape(str(cell)) for cell in cells)
 
 

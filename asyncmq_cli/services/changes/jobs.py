@@ -361,8 +361,8 @@ def _of_edits(edits: Sequence[Edit]) -> dict[str, Any]:
     """The details of its audit events; of large values only how large they are."""
     values = {edit.text: edit.value for edit in edits if not edit.removes}
     size = len(dumps(values))
-    told: dict[str, Any] = {"set": values} if size <= _MOST_SHOWN else {"set_bytes": size}
-    return {**told, "unset": [edit.text for edit in edits if edit.removes]}
+    shown: dict[str, Any] = {"set": values} if size <= _MOST_SHOWN else {"set_bytes": size}
+    return {**shown, "unset": [edit.text for edit in edits if edit.removes]}
 
 
 def _keep_replaced(

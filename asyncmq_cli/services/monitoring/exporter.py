@@ -43,7 +43,7 @@ class Exporter:
         self._waited = store.waited
         self.state = ExporterState()
 
-    def look(self) -> float:
+    def read(self) -> float:
         """Read once. Returns the seconds until the next read. An error of Redis becomes part of the state."""
         before = self.state
         found = self._poller.next()

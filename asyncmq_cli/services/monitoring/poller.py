@@ -169,8 +169,8 @@ class SnapshotReader:
         if not (self._fields or self._wants_workers or self._wants_latest):
             return
         wants_states = bool(STATE_FIELDS & self._fields)
-        anew = wants_states and self._states_timer.is_over
-        if anew:
+        rereads = wants_states and self._states_timer.is_over
+        if rereads:
             self._states.clear()
         entries = 0
         for group in chunked(list(self._names), _QUEUES_AT_A_TIME):
@@ -185,7 +185,7 @@ class SnapshotReader:
             for sizes in self._store.queues.sizes(others, now):
                 counted[sizes.queue] = (sizes, self._states.get(sizes.queue, StateCounts()))
             yield [counted[queue] for queue in group if not self._is_gone(counted[queue][0])]
-        if anew:
+        if rereads:
             self._states_timer.set(entries * _SECONDS_A_STATE)
 
     def _is_gone(self, sizes: Sizes) -> bool:

@@ -14,7 +14,7 @@ from textual.binding import Binding
 from textual.widgets import ContentSwitcher, Static
 
 from asyncmq_cli.output.tables.tables import counted, table
-from asyncmq_cli.output.tables.views import look_at
+from asyncmq_cli.output.tables.views import next_command
 from asyncmq_cli.output.terminal import header_footer, screens
 from asyncmq_cli.ui.dialogs.palette import Entry
 from asyncmq_cli.ui.home.failures import FailuresPane
@@ -152,12 +152,16 @@ class Home(ListPage):
             for row in self.ui.snapshot.stats or ()
         ]
         problems = [
-            Entry(f"{one.queue}: {one.message}", partial(self._look_at, one), shlex.split(look_at(one))[1:])
+            Entry(
+                f"{one.queue}: {one.message}",
+                partial(self._open_problem, one),
+                shlex.split(next_command(one))[1:],
+            )
             for one in self.ui.snapshot.problems or ()
         ]
         return [*super().entries(), *tabs, *problems, *queues]
 
-    def _look_at(self, problem: Problem) -> None:
+    def _open_problem(self, problem: Problem) -> None:
         if tab := _TAB_OF.get(problem.kind):
             self.action_tab(tab)
         else:

@@ -53,7 +53,7 @@ def age_history(client: redis.Redis, seconds: float = 60.0) -> None:
 
 
 def counted(exporter: Exporter) -> tuple[int | None, int | None]:
-    exporter.look()
+    exporter.read()
     return exporter.state.completed, exporter.state.failed
 
 
@@ -137,7 +137,7 @@ def test_a_look_that_cannot_be_made_is_part_of_the_state(server: PrivateRedis, c
         config.resolve({"redis_url": "unix:///nonexistent/redis.sock"}, {}), warn=lambda message: None
     )
     looking = Exporter(store, MetricsService(store), 5.0, record=True)
-    assert [looking.look(), looking.look(), looking.look()] == [1, 2, 4]
+    assert [looking.read(), looking.read(), looking.read()] == [1, 2, 4]
     state = looking.state
     assert (state.snapshot, state.looks, state.failures, state.completed) == (None, 3, 3, None)
     assert state.error is not None and state.error.code == "redis_unreachable"

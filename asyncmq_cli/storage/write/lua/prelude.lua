@@ -104,9 +104,9 @@ end
 local function refusal_by_trial(command, key)
   local reply = redis.pcall(command, key, unpack(trial(command)))
   -- An error about the command's arguments has no such prefix.
-  local told = type(reply) == 'table' and reply.err and string.match(reply.err, '^@user_script: %d+: %-?([^\r\n]*)')
-  if told then
-    return string.find(told, "executing the script can't", 1, true) and no_right(command) or redis.error_reply(told)
+  local message = type(reply) == 'table' and reply.err and string.match(reply.err, '^@user_script: %d+: %-?([^\r\n]*)')
+  if message then
+    return string.find(message, "executing the script can't", 1, true) and no_right(command) or redis.error_reply(message)
   end
   return nil
 end

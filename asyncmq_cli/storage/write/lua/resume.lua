@@ -1,4 +1,4 @@
--- Take a queue's pause mark away, of whatever type it is: workers only look whether it exists.
+-- Remove a queue's pause mark, of any type: workers only check that it exists.
 --
 -- KEYS  1 pause mark   2 audit stream
 -- ARGV  1 audit maxlen 2 audit event
