@@ -231,8 +231,14 @@ class OperatorApp(App[None]):
 
     def action_stop(self) -> None:
         # Nobody could continue a process that leads its terminal's session.
-        if not leads_session():
-            self.action_suspend_process()
+        if leads_session() or self._driver is None or not self._driver.can_suspend:
+            return
+        with self.suspend():
+            # The whole job, as Ctrl-Z does elsewhere: the shell may wait for 'asyncmq demo --ui' or a script,
+            # and not for this process. After 'bg' the terminal is still the shell's.
+            os.killpg(0, signal.SIGSTOP)
+            while os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+                os.killpg(0, signal.SIGSTOP)
 
     async def action_quit(self) -> None:
         """Quit. A running change is stopped first, and the screen stays to show its result."""

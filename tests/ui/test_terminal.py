@@ -126,13 +126,16 @@ def test_it_goes_to_the_shell_and_comes_back(server: PrivateRedis, production: r
     shell = ("bash", "--norc", "--noprofile", "-i")
     with LiveTerminal(url=server.url, program=shell, env={"PS1": "shell> "}) as terminal:
         terminal.shows("shell>")
-        terminal.press(f"{' '.join(TOOL)} ui\n")
+        # The shell's job is a script, which stops and goes on with the screen.
+        terminal.press(f"sh -c '{' '.join(TOOL)} ui; exit $?'\n")
         terminal.shows("> imports", "q quit")
         terminal.press("\x1a")
         terminal.shows("Stopped", "shell>")
         assert terminal.is_given_back
         terminal.press("clear; echo $((6*7))\n")
         terminal.until(lambda text: "42" in text and "imports" not in text)
+        terminal.press("clear; bg\n")
+        terminal.press_until("\n", lambda text: "Stopped" in text)
         terminal.press("fg\n")
         terminal.shows("> imports", "q quit")
         terminal.press("j")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from tests.support.library import events
+from tests.support.library import events, fill, with_backend
+from tests.support.workers import QUEUE, holding, napping, working
 from tests.ui.stage import Stage, changes, play, state_of
 
 
@@ -62,3 +65,65 @@ def test_delayed_jobs_are_run_now(server: PrivateRedis, town: redis.Redis) -> No
     play(server.url, story, size=(100, 24))
     assert (state_of(town, "later-0"), state_of(town, "later-1")) == ("waiting", "delayed")
     assert [one[:4] for one in changes(town)] == [("job.run-now", "ui", "success", "later-0")]
+
+
+def test_a_worker_runs_what_was_requeued_and_moved_up_and_not_what_was_cancelled(
+    server: PrivateRedis, client: redis.Redis, tmp_path: Path
+) -> None:
+    done = tmp_path / "done"
+
+    async def jobs(backend: Any) -> None:
+        await fill(backend, QUEUE, [("waiting", holding("stuck", done))])
+
+    async def more(backend: Any) -> None:
+        later = napping("later", delay_until=time.time() + 3600)
+        await fill(backend, QUEUE, [("waiting", napping("unwanted")), ("delayed", later)])
+
+    async def killed(stage: Stage) -> None:
+        await stage.press("enter")
+        await stage.sees("active 1", "1 of 1 job", "unwanted")
+        await stage.press("C")
+        await stage.sees("Cancel 1 waiting job in mail")
+        await stage.press("enter", "enter")
+        await stage.sees("Cancelled job unwanted")
+        await stage.press("enter", "right")
+        await stage.sees("> stuck")
+        await stage.press("u")
+        await stage.sees("Requeue 1 active job in mail")
+        await stage.press("enter", "enter")
+        await stage.sees("Requeued job stuck")
+        await stage.press("enter", "right")
+        await stage.sees("> later")
+        await stage.press("n")
+        await stage.sees("Run now 1 delayed job in mail")
+        await stage.press("enter", "enter")
+        await stage.sees("Moved up job later")
+
+    async def alive(stage: Stage) -> None:
+        await stage.until(lambda: state_of(client, "later", QUEUE) == "completed")
+        await stage.press("2", "right_square_bracket", "right_square_bracket")
+        await stage.sees("> stuck", "1 of 1 job")
+        await stage.press("u")
+        await stage.sees("There is nothing to requeue", "refused:")
+        await stage.press("escape")
+        done.touch()
+        await stage.until(lambda: state_of(client, "stuck", QUEUE) == "completed")
+
+    with_backend(server.url, jobs)
+    with working(server.url) as worker:
+        while client.hlen(f"queue:{QUEUE}:active") == 0:
+            time.sleep(0.01)
+        worker.kill()
+    with_backend(server.url, more)
+    # As an hour later.
+    client.hset(f"queue:{QUEUE}:active", "stuck", time.time() - 3600)
+    client.delete(f"queue:{QUEUE}:worker_heartbeats")
+    play(server.url, killed)
+    with working(server.url):
+        play(server.url, alive)
+    assert state_of(client, "unwanted", QUEUE) == "cancelled"
+    assert [one[:4] for one in changes(client)] == [
+        ("job.cancel", "ui", "success", "unwanted"),
+        ("job.requeue", "ui", "success", "stuck"),
+        ("job.run-now", "ui", "success", "later"),
+    ]
