@@ -160,6 +160,12 @@ def test_start_up_imports_nothing_heavy(args: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_start_up_without_a_command_builds_no_values_of_jobs() -> None:
+    """Their dataclasses would take a tenth of its time."""
+    code = "import sys, asyncmq_cli.app; print('asyncmq_cli.models.jobs' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
 def test_importing_every_command_module_imports_nothing_heavy() -> None:
     files = [path for name in ("cli", "commands") for path in sorted((ROOT / name).glob("*.py"))]
     names = [module_of(path) for path in files]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.cli.ages import age, seconds
 from asyncmq_cli.errors import JobNotFound, UsageProblem, command_line
-from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.system.streams import lines_of_stdin
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncmq_cli.cli.session import Session
+    from asyncmq_cli.models.jobs import JobFilter
     from asyncmq_cli.services.changes.selection import Selection
 
 
@@ -205,6 +205,8 @@ class ChangeOptions:
 
 def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
     """The filter that the options make. Raises UsageProblem for a wrong age or expression."""
+    from asyncmq_cli.models.jobs import JobFilter
+
     if where := flags.get("where"):
         from asyncmq_cli.services.jobs.where import compiled
 
