@@ -134,6 +134,9 @@ def main() -> int:
     if os.environ.get("HOME") == "":
         # Python would take / for the home directory; unset, it asks the user database.
         del os.environ["HOME"]
+    if not os.environ.get("ASYNCMQ_DEBUG"):
+        # An error in a destructor reaches nobody who could handle it; Python would print its traceback.
+        sys.unraisablehook = lambda unraisable: None
     # Names of queues and jobs are UTF-8 in Redis, whatever the locale.
     return run([os.fsencode(arg).decode("utf-8", "surrogateescape") for arg in sys.argv[1:]])
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
+import pytest
 import redis
 
 from tests.conftest import Run
@@ -25,3 +30,28 @@ def test_how_a_url_is_written_stays_readable(cli: Run) -> None:
     result = cli("queues", "list", "--redis-url", "http://example.org")
     assert "redis://" in result.stderr
     assert "[redacted]" not in cli("queues", "list", "--redis-url", "redis://h/x").stderr
+
+
+_LEFT_BEHIND = """
+import sys
+from asyncmq_cli import app
+
+class Unclosed:
+    def __del__(self):
+        raise RecursionError
+
+sys.argv[1:] = ["--version"]
+app.main()
+Unclosed()
+"""
+
+
+@pytest.mark.parametrize(("setting", "shown"), [("", False), ("1", True)])
+def test_an_error_in_a_destructor_is_shown_only_to_who_debugs(setting: str, shown: bool) -> None:
+    environment = {**os.environ, "ASYNCMQ_DEBUG": setting}
+    ran = subprocess.run(
+        [sys.executable, "-c", _LEFT_BEHIND], env=environment, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.startswith("asyncmq")
+    assert ("Traceback" in ran.stderr) is shown
+    assert shown or ran.stderr == ""

@@ -141,7 +141,7 @@ def test_it_goes_to_the_shell_and_comes_back(server: PrivateRedis, production: r
         terminal.press("j")
         terminal.shows("> emails")
         terminal.press("q")
-        terminal.until(lambda text: terminal.is_given_back)
+        terminal.until(lambda text: terminal.is_given_back and "shell>" in text)
         terminal.press("echo status $?\n")
         terminal.shows("status 0")
         assert terminal.is_given_back

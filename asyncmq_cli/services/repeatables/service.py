@@ -314,17 +314,21 @@ class RepeatableService:
 
     def _resolve(self, address: Address) -> Member:
         for _ in range(_READS):
-            members = [one for one in self._store.repeatables.each(address.queue) if one.id]
-            chosen = {member.id: member for member in members if address.means(member)}
-            if not chosen:
-                chosen = {member.id: member for member in members if address.means_in_part(member)}
-            if len(chosen) > 1:
-                candidates = {
-                    member.id: f"{name_of(member)}, {plans.schedule_of(member)}" for member in chosen.values()
-                }
+            found: dict[bool, Member] = {}
+            names: dict[bool, dict[str, str]] = {True: {}, False: {}}
+            for member in self._store.repeatables.each(address.queue):
+                if not member.id:
+                    continue
+                is_exact = address.means(member)
+                if is_exact or address.means_in_part(member):
+                    # Definitions may be large, so one of each kind is kept.
+                    found.setdefault(is_exact, member)
+                    names[is_exact][member.id] = f"{name_of(member)}, {plans.schedule_of(member)}"
+            candidates = names[True] or names[False]
+            if len(candidates) > 1:
                 raise AmbiguousRepeatable(address.queue, address.text, candidates)
-            if chosen:
-                return next(iter(chosen.values()))
+            if candidates:
+                return found[True in found]
             if self._store.repeatables.scheduler_at_work(address.queue):
                 raise scheduler_at_work(address.queue)
         raise self._missing(address)

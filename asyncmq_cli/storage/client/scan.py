@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -133,17 +135,35 @@ def zset_members(
     client: redis.Redis, key: bytes, match: bytes | None = None
 ) -> Iterator[list[tuple[bytes, float]]]:
     """The members of a sorted set that match, with their scores, by ZSCAN. A member that stays throughout
-    the scan comes at least once."""
+    the scan comes at least once; see `by_score` for very large ones."""
     steps = (
         _steps(client, b"ZSCAN", key, Pace(), 2, several())
         if match is None
         else _matching(client, key, match)
     )
+    seen = array("d")
     try:
         for found in steps:
-            yield list(zip(found[::2], map(float, found[1::2]), strict=True))
+            scores = list(map(float, found[1::2]))
+            seen.extend(scores)
+            yield list(zip(found[::2], scores, strict=True))
     except ReplyTooLarge:
-        yield from by_score(client, key)
+        yield from _others(client, key, Counter(seen))
+
+
+def _others(
+    client: redis.Redis, key: bytes, seen: Mapping[float, int]
+) -> Iterator[list[tuple[bytes, float]]]:
+    """The members by score, without those whose score was seen as often as it is there."""
+    for piece in by_score(client, key):
+        known = {
+            score
+            for score in {score for _, score in piece if score in seen}
+            if int(typed(key, client.zcount, key, score, score)) <= seen[score]
+        }
+        others = [pair for pair in piece if pair[1] not in known]
+        if others:
+            yield others
 
 
 def _matching(client: redis.Redis, key: bytes, match: bytes) -> Iterator[list[bytes]]:

@@ -72,9 +72,10 @@ class WorkerReader:
                     ("HSCAN", key, 0, "COUNT", _FIRST_FIELDS)
                     for key in (keys.worker_heartbeats, keys.heartbeats)
                 ]
-            (seconds, microseconds), *replies = run_pipeline(
-                self._redis, commands, keep=(WrongType, NoPermissionError)
-            )
+            clock, *replies = run_pipeline(self._redis, commands, keep=(WrongType, NoPermissionError))
+            if isinstance(clock, NoPermissionError):
+                raise clock
+            seconds, microseconds = clock
             now = float(seconds) + float(microseconds) / 1e6
             for keys, of_queue in zip(every, chunked(replies, 3), strict=True):
                 yield keys.queue, self._of_replies(keys, now, of_queue, ttl)
