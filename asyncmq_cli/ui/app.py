@@ -53,8 +53,8 @@ _PAST = 1800.0
 _KEYS = """\
 Everywhere
 Up, Down     or k, j; Page Up, Page Down, Home (g), End (G)
-:, Ctrl-P    palette: what can be done here, by command lines too
-Ctrl-Z       to the shell; fg comes back
+:, Ctrl-P    palette: what you can do here, with command lines
+Ctrl-Z       suspend; fg resumes
 q, Ctrl-C    quit"""
 
 

@@ -97,7 +97,7 @@ class Pick(ModalScreen["list[str] | None"]):
             yield SelectionList[str](
                 *(Selection(Text(name), name, name in self._picked) for name in self._names), compact=True
             )
-            yield Static(Text("Space picks, Enter is done, Esc leaves it", style="dim"), markup=False)
+            yield Static(Text("Space selects, Enter confirms, Esc cancels", style="dim"), markup=False)
 
     def action_done(self) -> None:
         picked = set(self.query_one(SelectionList).selected)

@@ -57,7 +57,7 @@ class GroupPane(JobRows):
 
     @property
     def empty(self) -> str:  # type: ignore[override]
-        return "no dead job of this cause any more"
+        return "no dead job of this cause is left"
 
     def orders(self) -> Sequence[str]:
         return ()
@@ -175,7 +175,7 @@ class FailuresPane(HeldPane["FailureGroup"]):
         try:
             found = await lane.call(lambda session: session.dlq.groups(every, JobFilter()))
         except Halted:
-            self.owner.note = "the reading was stopped; r begins again"
+            self.owner.note = "reading was stopped; r reads again"
             return
         finally:
             # Nobody waits any more, if another tab was chosen.

@@ -149,7 +149,7 @@ def _change_of(verb: str, schedules: Sequence[Repeatable]) -> Literal["pause", "
 
 
 class AuditPane(RowsPane["AuditEvent"]):
-    noun, empty = "event", "nothing was changed yet"
+    noun, empty = "event", "no changes yet"
     filter_help = "events with this text anywhere"
 
     @property

@@ -35,14 +35,14 @@ o            the job as a tree that folds and can be searched
 t, u, n      retry; requeue; run now what is delayed
 e            edit in $EDITOR; a dead job is retried with it
 C, D         cancel; remove
-y, Y         copy the id; the whole as JSON
+y, Y         copy the id; everything as JSON
 r            read the job again
 Esc          back"""
 
     BINDINGS: ClassVar = [
         Binding("o", "whole", "as a tree", show=False),
         Binding("y", "copy", "copy the id", show=False),
-        Binding("Y", "copy_whole", "copy the whole", show=False),
+        Binding("Y", "copy_whole", "copy as JSON", show=False),
         *(Binding(key, f"deed('{verb}')", verb, show=False) for key, verb in DEEDS.items()),
     ]
 
@@ -90,7 +90,7 @@ Esc          back"""
             Entry("this job", lambda: None, ["jobs", "show", *where]),
             Entry("open it as a tree (o)", self.action_whole),
             Entry("copy the id (y)", self.action_copy),
-            Entry("copy the whole (Y)", self.action_copy_whole, ["jobs", "show", *where, "--json"]),
+            Entry("copy as JSON (Y)", self.action_copy_whole, ["jobs", "show", *where, "--json"]),
             *super().entries(),
         ]
 

@@ -191,7 +191,7 @@ Esc          back"""
             return "/ searches"
         if not self._count:
             return f"nothing in this job holds {self._text!r}"
-        return f"no more of {self._text!r}; n begins again"
+        return f"no more of {self._text!r}; n starts again"
 
     def action_aside(self, by: int) -> None:
         self.tree.scroll_relative(x=by * _ASIDE, animate=False)

@@ -227,14 +227,14 @@ class RowsPane(Pane[T]):
         if isinstance(rows, StreamedRows):
             found = counted(rows.found, self.noun)
             if rows.is_halted:
-                return f"stopped after {rows.searched:,}: {found} found; r begins again"
+                return f"stopped after {rows.searched:,}: {found} found; r reads again"
             if not rows.found:
                 return ""
             if rows.is_cut:
                 return f"{self.listing.cursor + 1:,} of the first {found}; a filter narrows the list"
             if not rows.is_done and (total := self.known_total) is not None:
                 found = counted(total, self.noun)
-                return f"{self.listing.cursor + 1:,} of {found}, read as far as one scrolls"
+                return f"{self.listing.cursor + 1:,} of {found}, more are read as you scroll"
             return f"{self.listing.cursor + 1:,} of {found}{'' if rows.is_done else ' so far, more below'}"
         if rows is None or not rows.total:
             return ""

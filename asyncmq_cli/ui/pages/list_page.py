@@ -25,12 +25,12 @@ _PROGRESS_EVERY = 0.3
 _LIST_KEYS = """\
 Enter, o     open; open a job as a tree
 /, s, f      filter; another order; which columns
-Space, *     mark, or take the mark away; mark the whole list
+Space, *     mark or unmark; mark the whole list
 t, u, n      retry; requeue; run now what is delayed
 e            edit in $EDITOR, and retry if dead; several by paths
 C, D         cancel; remove
 p, a         pause or resume a queue or a schedule; add a schedule
-y, Y         copy the id; the whole as JSON
+y, Y         copy the id; everything as JSON
 r            read again
 Esc          end a search, take marks or a filter away, or back"""
 
@@ -46,7 +46,7 @@ class ListPage(Page):
         Binding("asterisk", "mark_all", "mark all", show=False),
         Binding("o", "tree", "as a tree", show=False),
         Binding("y", "copy", "copy", show=False),
-        Binding("Y", "copy_whole", "copy the whole", show=False),
+        Binding("Y", "copy_whole", "copy as JSON", show=False),
         *(Binding(key, f"deed('{verb}')", verb, show=False) for key, verb in DEEDS.items()),
     ]
 
@@ -113,7 +113,7 @@ class ListPage(Page):
             Entry("order (s)", self.action_sort),
             Entry("columns (f)", self.action_columns),
             Entry("copy the id (y)", self.action_copy),
-            Entry("copy the whole (Y)", self.action_copy_whole),
+            Entry("copy as JSON (Y)", self.action_copy_whole),
         ]
         return [*deeds, *lists, *super().entries()]
 
@@ -133,7 +133,7 @@ class ListPage(Page):
     def action_mark_all(self) -> None:
         listing = self.pane.listing
         if not self.pane.takes_all:
-            self.say("here rows are marked one by one")
+            self.say("mark rows one by one here")
             return
         all_were = listing.marks_all
         listing.unmark()

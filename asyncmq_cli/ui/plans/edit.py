@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _BACKUP = {"backup": "a new file that keeps what is replaced"}
 _RETRY = {"then_retry": "yes or no: whether it is retried at once"}
 _PATHS = {
-    "set": "PATH=VALUE, such as kwargs.to=a@b.c; several with blanks between",
-    "unset": "PATH to take away, such as kwargs.cc",
+    "set": "PATH=VALUE, such as kwargs.to=a@b.c; separate several by spaces",
+    "unset": "PATH to remove, such as kwargs.cc",
 }
 _PLAIN = re.compile(r"[^.\[\]=\s\"]+")
 _MOST_LINES = 200

@@ -91,7 +91,7 @@ _NEW_SCHEDULE = {
     "cron": "or when, in UTC: */5 * * * *",
     "args": """positional arguments, an array: ["inbox", 1]""",
     "kwargs": """keyword arguments, an object: {"to": "ana"}""",
-    "sure": "yes, where this is asked for",
+    "sure": "yes, if this is asked for",
 }
 
 
@@ -138,7 +138,7 @@ def _require_meant(session: Session, queue: str, definition: Mapping[str, Any]) 
     if near is not None:
         raise UsageProblem(
             f"there is no queue named {queue!r} yet",
-            hint=did_you_mean(near) or "if it is to be new, type yes into 'sure'",
+            hint=did_you_mean(near) or "to create it, type yes into 'sure'",
         )
     if seconds_last(definition):
         raise UsageProblem(

@@ -45,7 +45,7 @@ def test_every_tab(server: PrivateRedis, production: redis.Redis) -> None:
         await stage.press("tab")
         await stage.sees("worker-1", "healthy")
         await stage.press("tab")
-        await stage.sees("nothing was changed yet")
+        await stage.sees("no changes yet")
         await stage.press("slash")
         await stage.type("zzz")
         await stage.press("enter")
