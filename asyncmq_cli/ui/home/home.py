@@ -26,7 +26,7 @@ from asyncmq_cli.ui.home.tabs import (
 )
 from asyncmq_cli.ui.jobs.filters import ALL
 from asyncmq_cli.ui.jobs.lists import JobsPane
-from asyncmq_cli.ui.lists.panes import HeldPane, Pane
+from asyncmq_cli.ui.lists.panes import HeldPane, Pane, clickable
 from asyncmq_cli.ui.pages.list_page import ListPage
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Home(ListPage):
         return self.panes[self.tab]
 
     def body(self) -> ComposeResult:
-        yield Static(id="tabs", markup=False)
+        yield clickable("tabs")
         yield Static(id="summary", markup=False)
         with ContentSwitcher(initial=self.tab):
             yield from self.panes.values()

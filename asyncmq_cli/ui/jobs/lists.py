@@ -32,7 +32,7 @@ from asyncmq_cli.ui.jobs.filters import (
 )
 from asyncmq_cli.ui.jobs.job import as_json
 from asyncmq_cli.ui.lists.listing import Held
-from asyncmq_cli.ui.lists.panes import RowsPane
+from asyncmq_cli.ui.lists.panes import RowsPane, clickable
 from asyncmq_cli.ui.lists.rows import MOST_STREAMED, Fetched, PagedRows, RowsInSight, StreamedRows
 from asyncmq_cli.ui.plans import edit, queues
 from asyncmq_cli.ui.plans import jobs as plans
@@ -151,7 +151,7 @@ class JobsPane(JobRows):
         self.states = STATES if queue is not None else (ALL, *STATES)
 
     def compose(self) -> ComposeResult:
-        yield Static(id="states", markup=False)
+        yield clickable("states")
         yield from super().compose()
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from textual.containers import Vertical
+from textual.widgets import Static
 
 from asyncmq_cli.output.tables.columns import chosen
 from asyncmq_cli.output.tables.tables import counted, human
@@ -268,3 +269,11 @@ class RowsPane(Pane[T]):
         if self.read_rows is not None:
             self.read_rows.close()
             self.read_rows = None
+
+
+def clickable(name: str) -> Static:
+    """A line whose parts can be clicked, in their own colours: the blue of textual's links is hard to read on
+    black."""
+    line = Static(id=name, markup=False)
+    line.auto_links = False
+    return line
