@@ -17,7 +17,6 @@ from asyncmq_cli.errors import (
 )
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.nearest import did_you_mean, nearest
-from asyncmq_cli.services import candidates
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
@@ -76,6 +75,8 @@ def job_not_found(
 ) -> JobNotFound:
     """The error, with all ids that begin with `job_id`, if they are found within the time of a completion.
     Without a queue, all queues of the scope were searched."""
+    from asyncmq_cli.services import candidates
+
     where = "in any queue" if scope is None else scope.where
     if len(job_id) < LEAST_ID:
         return JobNotFound(queue, job_id, where=where)
