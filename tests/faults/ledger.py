@@ -13,10 +13,11 @@ import redis
 from tests.support import library
 
 Keys = dict[str, set[str]]
+DUE = 5e9
 
 
 def fill(client: redis.Redis, queue: str, names: list[str], state: str) -> None:
-    """Dead, waiting or active jobs, as the library leaves them; a test of its own compares the two."""
+    """Jobs of a state, as the library leaves them; a test of its own compares the two."""
     client.flushall()
     client.set(f"queue:{queue}:waiting:seq", len(names))
     records = [library.job(name, status=state) for name in names]
@@ -30,6 +31,8 @@ def fill(client: redis.Redis, queue: str, names: list[str], state: str) -> None:
         pipe.hset(f"jobs:{queue}:states", record["id"], state)
         if state == "active":
             pipe.hset(f"queue:{queue}:active", record["id"], str(1.6e9 + number))
+        elif state == "delayed":
+            pipe.zadd(f"queue:{queue}:delayed", {json.dumps(record): DUE + number})
         else:
             pipe.zadd(f"queue:{queue}:waiting", {record["id"]: 5e12 + number})
     pipe.execute()
@@ -67,6 +70,7 @@ def in_(keys: Keys, name: str) -> set[str]:
 
 WAITING = frozenset({"record", "ids", "waiting", "state waiting"})
 DEAD = frozenset({"record", "ids", "dlq", "state failed"})
+DELAYED = frozenset({"record", "ids", "delayed", "state delayed"})
 ACTIVE = frozenset({"record", "ids", "active", "state active"})
 NOWHERE = frozenset[str]()
 
@@ -77,6 +81,8 @@ CHANGES = {
     "cancel": (WAITING, frozenset({"record", "ids", "cancelled", "state cancelled"})),
     "requeue": (ACTIVE, WAITING),
     "restore": (NOWHERE, DEAD),
+    "run-now": (DELAYED, WAITING),
+    "add": (NOWHERE, WAITING),
 }
 # The same of a repair, for one job after the other.
 REPAIRS = (
@@ -85,7 +91,13 @@ REPAIRS = (
     (WAITING - {"ids"}, WAITING),
     (frozenset({"ids"}), NOWHERE),
 )
-STATE = {"retry": "failed", "remove": "failed", "cancel": "waiting", "requeue": "active"}
+STATE = {
+    "retry": "failed",
+    "remove": "failed",
+    "cancel": "waiting",
+    "requeue": "active",
+    "run-now": "delayed",
+}
 
 
 def damage(client: redis.Redis, queue: str, names: list[str]) -> None:

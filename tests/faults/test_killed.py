@@ -29,8 +29,8 @@ from tests.faults.support import QUEUE, Tool
 from tests.support import library
 from tests.support.forked import Forked
 
-VERBS = ("retry", "remove", "cancel", "requeue")
-ALL_VERBS = (*VERBS, "restore", "repair")
+VERBS = ("retry", "remove", "cancel", "requeue", "run-now")
+ALL_VERBS = (*VERBS, "restore", "repair", "add")
 JOBS = [f"job-{number:05}" for number in range(scaled(400, 10_000))]
 FEW = JOBS[:60]
 KILLS = scaled(2, 34)
@@ -49,6 +49,8 @@ def command(verb: str, *more: str) -> tuple[str, ...]:
         "requeue": ("jobs", "requeue", QUEUE, "--all", "--force"),
         "restore": ("jobs", "restore"),
         "repair": ("doctor", QUEUE, "--repair"),
+        "run-now": ("jobs", "run-now", QUEUE, "--task", "app"),
+        "add": ("jobs", "add", QUEUE, "-"),
     }
     return (*words.get(verb, ("dlq", verb, QUEUE, "--all")), "--yes", *more)
 
@@ -64,13 +66,28 @@ sys.exit(run(sys.argv[1:]))
 
 
 def start(url: str, *args: str) -> Forked:
-    return Forked(["-c", TOOL, *args], env=environment(url), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    """The tool; `jobs add` reads all jobs from standard input."""
+    adds = args[:2] == ("jobs", "add")
+    process = Forked(
+        ["-c", TOOL, *args],
+        env=environment(url),
+        stdin=subprocess.PIPE if adds else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    if adds:
+        process.stdin.write(b"".join(b'{"id": "%b", "task": "app.send"}\n' % name.encode() for name in JOBS))
+        process.stdin.close()
+    return process
 
 
 def prepare(client: redis.Redis, url: str, verb: str, rng: random.Random, folder: Path) -> list[str]:
     """Jobs that are all to be changed; what the command has to be told of them."""
     if verb == "repair":
         ledger.damage(client, QUEUE, JOBS)
+        return []
+    if verb == "add":
+        client.flushall()
         return []
     ledger.fill(client, QUEUE, JOBS, ledger.STATE.get(verb, "failed"))
     return [str(removed(client, url, rng, folder))] if verb == "restore" else []
@@ -161,7 +178,7 @@ def test_a_killed_run_leaves_each_job_in_one_place_and_the_next_goes_on(
 
 def refused(verb: str, done: int) -> int:
     """Of so many jobs that are changed already the attempts that another run makes at them."""
-    return done if verb == "restore" else 0
+    return done if verb in ("restore", "add") else 0
 
 
 def finish(client: redis.Redis, url: str, verb: str, more: list[str]) -> None:

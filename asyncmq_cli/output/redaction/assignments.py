@@ -64,9 +64,12 @@ _PLAIN = re.compile(r"""(?:[^\s"',;&()\[\]{}<]|["'](?=\w))*""")
 _TO_SEMICOLON = re.compile(r"[^;\r\n]*")
 _NOTHING = re.compile(r"(?:None|null|nil|True|False|true|false)(?![\w.(\[-])")
 _BRACKET_OR_QUOTE = re.compile(r"""["'()\[\]{}]""")
-_COOKIES = re.compile(r"""[^\s=;"'<>]{1,256}=[^\r\n"'<>]*""")
+_COOKIES = re.compile(r"""[^\s=;"'<>]{1,256}(?:;[^\r\n"'<>=]{0,256})?=[^\r\n"'<>]*""")
+_MORE_COOKIES = re.compile(r"""[^\s"',;&()\[\]{}<>]*(?:;[^\r\n"'<>=]{0,256}=[^\r\n"'<>]*)?""")
+"""What belongs to cookies of which the first is redacted."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}[ \t]+(?=[^\s\"',;&)}\]])")
 _PEM = re.compile(r"-----BEGIN [^-]*-{5,}[^-]*(?:-----END [^-]*-{5,})?")
+_BEFORE_SECRETS = ("bearer", "basic", "token", "digest", "negotiate", "-----begin")
 _PARAMETERS = re.compile(
     r"""(?:[ \t]*,[ \t]*)?[A-Za-z][\w-]{0,40}=(?:\\*"[^"\r\n]{0,4000}"|[^\s,"']*)""", re.VERBOSE
 )
@@ -320,12 +323,10 @@ def _end_of_plain(text: str, start: int, *, of_semicolons: bool = False) -> int:
         piece = found[0] if found else ""
         # Up to the quote after which the enclosing text continues.
         return start + len(re.split(r"[\"'](?![\w;])|\s\w+=", piece, maxsplit=1)[0])
-    if pem := _PEM.match(text, start):
-        return pem.end()
-    scheme = _SCHEME.match(text, start)
-    if scheme and scheme[0].split()[0].lower() not in ("bearer", "basic", "token", "digest", "negotiate"):
-        scheme = None
-    plain = _PLAIN.match(text, scheme.end() if scheme else start)
+    before = _PEM.match(text, start) or _SCHEME.match(text, start)
+    if before and before[0].split()[0].lower() not in _BEFORE_SECRETS:
+        before = None
+    plain = _PLAIN.match(text, before.end() if before else start)
     end = plain.end() if plain else start
     while text[end : end + 1] in tuple("([{"):
         end = end_of_bracket(text, end)
@@ -343,7 +344,8 @@ def _is_among_semicolons(text: str, start: int) -> bool:
 def _end_of_header(text: str, start: int, *, is_cookie: bool) -> int:
     """The secret part of a header's value: a scheme with its credentials, or all pairs of a cookie."""
     if text.startswith(REDACTED, start):
-        return _end_of_plain(text, start)
+        more = _MORE_COOKIES.match(text, start + len(REDACTED)) if is_cookie else None
+        return more.end() if more else _end_of_plain(text, start)
     if is_cookie:
         cookies = _COOKIES.match(text, start)
         return cookies.end() if cookies else _end_of_plain(text, start)

@@ -120,7 +120,10 @@ def _beside(text: str) -> Iterator[tuple[int, int, str]]:
 def _inputs(text: str) -> Iterator[tuple[int, int, str]]:
     """What pydantic says that it was given, where that is a secret's, or was cut in the middle so that the
     name may be gone."""
+    end = 0
     for found in _INPUT.finditer(text):
+        if found.start() < end:
+            continue
         most = found.end() + _LONGEST_INPUT
         end = text.find(", input_type=", found.end(), most)
         line = text.find("\n", found.end(), most)

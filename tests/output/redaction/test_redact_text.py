@@ -145,6 +145,11 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=14).map("".join))
 @example("--password auth[redacted]--password ")
+@example("--password \ninput_value=input_value=")
+@example("Cookie: a=b=>")
+@example("Cookie: a=b'c=d'")
+@example("Cookie: abc; d=e")
+@example("Cookie: -----BEGIN K-------password --password ")
 def test_redacting_a_text_twice_is_redacting_it_once(text: str) -> None:
     once = redact_text(text)
     assert redact_text(once) == once
