@@ -10,7 +10,6 @@ from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.output.json.text import prints_unchanged
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
-from asyncmq_cli.output.tables import failure_groups
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
@@ -111,6 +110,8 @@ def dead_job_line(value: Job, *, show_secrets: bool) -> Document:
 
 
 def group(value: FailureGroup, found: FailureGroups, *, show_secrets: bool) -> Document:
+    from asyncmq_cli.output.tables import failure_groups
+
     shown: Callable[[Any], Any] = (lambda part: part) if show_secrets else redact
     return {
         "id": value.id,
