@@ -76,6 +76,7 @@ Esc          back"""
 
     def entries(self) -> list[Entry]:
         where = [self.queue, self.job_id]
+        shows = ["jobs", "show", *where]
         deeds = [
             Entry(
                 f"{verb.replace('-', ' ')} this job ({key})",
@@ -87,7 +88,7 @@ Esc          back"""
         ]
         return [
             *deeds,
-            Entry("this job", lambda: None, ["jobs", "show", *where]),
+            Entry("this job: copy its command line", partial(self.copy_line, shows), shows),
             Entry("open it as a tree (o)", self.action_whole),
             Entry("copy the id (y)", self.action_copy),
             Entry("copy as JSON (Y)", self.action_copy_whole, ["jobs", "show", *where, "--json"]),

@@ -108,7 +108,9 @@ class ListPage(Page):
             if words
         ]
         lists = [
-            Entry("this list", lambda: None, pane.command()),
+            Entry(
+                "this list: copy its command line", partial(self.copy_line, pane.command()), pane.command()
+            ),
             Entry("filter (/)", self.action_filter),
             Entry("order (s)", self.action_sort),
             Entry("columns (f)", self.action_columns),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import shlex
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -210,6 +211,10 @@ class Page(Screen[None]):
         self.app.copy_to_clipboard(text)
         what = repr(text) if len(text) <= _SHORT_TEXT else f"{len(text):,} characters"
         self.say(f"copied {what}")
+
+    def copy_line(self, words: Sequence[str]) -> None:
+        """Copy a command line."""
+        self.copy(shlex.join(["asyncmq", *words]))
 
     @property
     def keys_line(self) -> str:
