@@ -100,7 +100,6 @@ VALUES = {
             "schema.job_dump",
             "schema.job_edit",
             "schema.keys",
-            "schema.location",
             "schema.rabbitmq",
             "schema.records",
         ),

@@ -175,14 +175,14 @@ def _print_one(session: Session, found: AuditEvent | Outage) -> None:
     from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import views
-    from asyncmq_cli.output.text import audit as texts
+    from asyncmq_cli.output.text import events as texts
 
     if not isinstance(found, AuditEvent):
         session.out.remark("warning", f"{found.error.message}; trying again in {found.pause:g} s")
     elif session.out.for_programs:
         session.out.documents([documents.audit_event(found)])
     elif session.out.for_people:
-        session.out.line(texts.line(found, utc=session.out.utc))
+        session.out.line(texts.audit_line(found, utc=session.out.utc))
     else:
         session.out.rows([found], views.AUDIT, now=0.0)
     session.out.flush()
@@ -234,7 +234,7 @@ def verify(session: Session, head: HeadOption = None) -> int:
     """
     from asyncmq_cli.models.audit_chain import Head
     from asyncmq_cli.output.json import documents
-    from asyncmq_cli.output.text import audit as texts
+    from asyncmq_cli.output.text import events as texts
 
     noted = None if head is None else Head.noted(head)
     if head is not None and noted is None:
@@ -245,7 +245,7 @@ def verify(session: Session, head: HeadOption = None) -> int:
     with session.out.outcome(lambda: texts.summary(report)):
         session.detail(
             lambda: documents.audit_chain(report),
-            lambda now: texts.lines(report, utc=session.out.utc),
+            lambda now: texts.chain_lines(report, utc=session.out.utc),
         )
     return 1 if report.breaks else 0
 

@@ -103,16 +103,16 @@ def _check_self(session: Session, queues: list[str], *, others: bool) -> int:
 
 
 def _report(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[str]) -> int:
-    from asyncmq_cli.output.text import diagnoses
+    from asyncmq_cli.output.text import checks
 
-    with session.out.outcome(lambda: diagnoses.summary(diagnosis)):
+    with session.out.outcome(lambda: checks.diagnosis_summary(diagnosis)):
         _print(session, diagnosis, names, codes)
     return 1 if diagnosis.findings else 0
 
 
 def _print(session: Session, diagnosis: Diagnosis, names: list[str], codes: list[str]) -> None:
     from asyncmq_cli.output.json import documents
-    from asyncmq_cli.output.text import diagnoses
+    from asyncmq_cli.output.text import checks
 
     if session.out.format == "json":
         session.out.document(documents.diagnosis(diagnosis))
@@ -120,7 +120,7 @@ def _print(session: Session, diagnosis: Diagnosis, names: list[str], codes: list
         session.out.documents(documents.finding(one) for one in diagnosis.findings)
     else:
         _table(session, diagnosis.findings)
-        session.out.footer(diagnoses.summary(diagnosis))
+        session.out.footer(checks.diagnosis_summary(diagnosis))
         if any(session.repairs.makes(one.code, codes) for one in diagnosis.findings):
             named = [word for code in codes for word in ("--code", code)]
             line = command_line("doctor", *names, "--repair", *named, "--dry-run")
@@ -143,28 +143,28 @@ def _point_to_check(session: Session, names: list[str]) -> None:
 
 
 def _table(session: Session, findings: Sequence[Finding]) -> None:
-    from asyncmq_cli.output.text import diagnoses
+    from asyncmq_cli.output.text import checks
 
     if not findings:
         return
-    columns = diagnoses.columns(for_people=session.out.for_people)
+    columns = checks.columns(for_people=session.out.for_people)
     session.out.rows(findings, columns, now=0.0)
     if session.out.for_people:
-        for line in diagnoses.meanings(findings, session.out.width):
+        for line in checks.meanings(findings, session.out.width):
             session.out.line(line)
         session.out.line()
 
 
 def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
     from asyncmq_cli.output.tables import tables
-    from asyncmq_cli.output.text import diagnoses
+    from asyncmq_cli.output.text import checks
 
     meant = [one for one in diagnosis.findings if session.repairs.makes(one.code, codes)]
     total = sum(one.count for one in meant)
     if total:
         what = tables.counted(total, "repair")
         remarks = confirm.of_overflow(session, total)
-        lines = diagnoses.lines_to_ask(meant)
+        lines = checks.lines_to_ask(meant)
         confirm.ask_about(session, lines, f"Make {what}?", f"make {what}", remarks=remarks)
 
 
@@ -178,7 +178,7 @@ def _by_code(session: Session, findings: Sequence[Finding], names: list[str]) ->
 
 def _print_left(session: Session, report: RepairReport, names: list[str]) -> None:
     """Print what was found but is not repaired; a JSON report has it already."""
-    from asyncmq_cli.output.text import diagnoses
+    from asyncmq_cli.output.text import checks
 
     if session.out.for_people and report.left:
         session.out.line("\nLeft as it is:")
@@ -187,7 +187,7 @@ def _print_left(session: Session, report: RepairReport, names: list[str]) -> Non
             session.out.footer(line)
     elif not session.out.for_programs:
         for one in report.left:
-            session.out.remark("warning", diagnoses.remark(one))
+            session.out.remark("warning", checks.remark(one))
         for line in _by_code(session, report.left, names):
             session.out.remark("hint", line)
 

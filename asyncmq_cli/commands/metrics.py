@@ -130,8 +130,8 @@ def prometheus(
             "metrics prometheus prints the text format of Prometheus, not JSON",
             hint="'asyncmq metrics show --json' has the totals, 'asyncmq queues list --json' the queues",
         )
-    from asyncmq_cli.output.atomic_file import replace_file
     from asyncmq_cli.output.text.prometheus import exposition
+    from asyncmq_cli.system.files import replace_file
 
     scrape = session.prometheus.scrape()
     pieces = exposition(scrape.stats)

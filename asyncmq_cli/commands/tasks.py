@@ -69,7 +69,7 @@ def show(session: Session, name: TaskArg) -> None:
       asyncmq tasks show app.send_receipt --queue emails
     """
     from asyncmq_cli.output.json import tasks
-    from asyncmq_cli.output.text import tasks as text
+    from asyncmq_cli.output.tables import tasks as text
 
     report = session.tasks.show(session.scope(None), session.filter, name)
     row, secrets = report.tasks[0], session.show_secrets
@@ -96,7 +96,7 @@ def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> 
     """
     from asyncmq_cli.output.json import tasks
     from asyncmq_cli.output.tables import tasks as task_columns
-    from asyncmq_cli.output.text import tasks as text
+    from asyncmq_cli.output.tables import tasks as text
 
     sampler = session.task_sampler(session.scope(queue))
     secrets = session.show_secrets
@@ -126,9 +126,9 @@ def can_draw(session: Session) -> bool:
 def _live(session: Session, sampler: TaskSampler) -> None:
     """Draw what was seen so far every second, until q or Ctrl-C."""
     from asyncmq_cli.output.tables import tasks as task_columns
+    from asyncmq_cli.output.tables import tasks as text
     from asyncmq_cli.output.tables.tables import table
     from asyncmq_cli.output.terminal.live import LiveScreen
-    from asyncmq_cli.output.text import tasks as text
 
     columns = task_columns.top_tasks(show_secrets=session.show_secrets)
 
@@ -153,7 +153,7 @@ def _live(session: Session, sampler: TaskSampler) -> None:
 
 
 def _note_samples(session: Session, report: TaskReport) -> None:
-    from asyncmq_cli.output.text import tasks
+    from asyncmq_cli.output.tables import tasks
 
     if report.sampled and not session.out.for_programs:
         session.out.remark("note", tasks.sampled(report))

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.models.contexts import Guard
-from asyncmq_cli.storage.client.bounded_replies import Waited
 from asyncmq_cli.storage.client.connection import answer_within, connect
 from asyncmq_cli.storage.client.refusals import redis_errors
+from asyncmq_cli.storage.client.replies import Waited
 from asyncmq_cli.storage.read.queues import QueueReader
 from asyncmq_cli.storage.read.workers import WorkerReader
 from asyncmq_cli.storage.schema.bounds import LIMITS
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.integrity.candidates import QueueWalk
     from asyncmq_cli.storage.integrity.damaged_keys import OrphanedKey
     from asyncmq_cli.storage.integrity.evidence import Evidence
-    from asyncmq_cli.storage.read.find_jobs import Bonds
     from asyncmq_cli.storage.read.latest_jobs import PlacedJob
     from asyncmq_cli.storage.read.lists import JobLists
+    from asyncmq_cli.storage.read.locate import Bonds
     from asyncmq_cli.storage.read.repeatables import Repeatables
     from asyncmq_cli.storage.read.sizes import Sizes
     from asyncmq_cli.storage.read.workers import ClaimReader
+    from asyncmq_cli.storage.schema.job import Location
     from asyncmq_cli.storage.schema.job_dump import JobDump
-    from asyncmq_cli.storage.schema.location import Location
     from asyncmq_cli.storage.write.audit_stream import AuditLog
     from asyncmq_cli.storage.write.job_changes import Changes
     from asyncmq_cli.storage.write.metrics_stream import MetricsLog
@@ -209,13 +209,13 @@ class Store:
     def find_jobs(self, queues: Sequence[str], job_ids: Sequence[str]) -> dict[str, list[str]]:
         """The queues among these in which each of these jobs is, in one round trip for many; warns of keys
         that cannot be read. A job that is nothing but a member of a sorted set is not found."""
-        from asyncmq_cli.storage.read.find_jobs import find_jobs
+        from asyncmq_cli.storage.read.locate import find_jobs
 
         return find_jobs(self._redis, queues, job_ids, lambda problem: self.warn(problem.message))
 
     def bonds(self, queue: str, job_ids: Sequence[str], most: int) -> list[Bonds]:
         """What the sets of dependencies hold of these few jobs, up to `most` each; warns of damaged ones."""
-        from asyncmq_cli.storage.read.find_jobs import read_bonds
+        from asyncmq_cli.storage.read.locate import read_bonds
 
         return read_bonds(self._redis, queue, job_ids, most, lambda problem: self.warn(problem.message))
 

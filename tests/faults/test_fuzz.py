@@ -15,7 +15,7 @@ from asyncmq_cli.output.tables import views
 from asyncmq_cli.output.tables.tables import tab_separated
 from asyncmq_cli.output.text.job_detail import job_lines
 from asyncmq_cli.services.backup.format import BadLine, is_cut, read_line
-from asyncmq_cli.services.jobs.traceback import job_error
+from asyncmq_cli.services.jobs.causes import job_error
 from asyncmq_cli.storage.schema import codec
 from asyncmq_cli.storage.schema.job import RawJob, add_record, hydrate
 from tests.faults.hostile import NAMES, SECRET, TRACE, document

@@ -122,9 +122,9 @@ def test_a_value_that_is_too_large_is_named(
     server: PrivateRedis, client: redis.Redis, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = server.url
-    from asyncmq_cli.storage.client import bounded_replies
+    from asyncmq_cli.storage.client import replies
 
-    monkeypatch.setattr(bounded_replies, "LARGE", 2 * MIB)
+    monkeypatch.setattr(replies, "LARGE", 2 * MIB)
     library.with_backend(url, lambda opened: library.fill(opened, "mail", [("waiting", library.job("huge"))]))
     client.set("jobs:mail:huge", json.dumps(library.job("huge", args=["z" * 3 * MIB])))
     for args in (("jobs", "list", "mail"), ("jobs", "show", "mail", "huge")):
@@ -138,7 +138,7 @@ def test_text_that_looks_like_the_head_of_an_array_is_text() -> None:
     """However it is cut into pieces."""
     import hiredis
 
-    from asyncmq_cli.storage.client.bounded_replies import LARGE, NOT_ENOUGH_DATA, _Reader
+    from asyncmq_cli.storage.client.replies import LARGE, NOT_ENOUGH_DATA, _Reader
 
     value = b"x\r\n*1000000000\r\n$5\r\n%9999999\r\n*12345"
     replies = b"".join(b"*2\r\n$%d\r\n%b\r\n:1\r\n" % (len(value), value) for _ in range(2))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.jobs import Job, JobError
-from asyncmq_cli.services.jobs.traceback import job_error, raised_first, raised_last
+from asyncmq_cli.services.jobs.causes import job_error, raised_first, raised_last
 from tests.support.strategies import ANY_TEXT
 
 CAUSE = "The above exception was the direct cause of the following exception:"

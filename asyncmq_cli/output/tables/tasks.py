@@ -1,15 +1,81 @@
-"""The columns of tasks: what waits and fails by task, and what runs."""
+"""Tasks for people, and their columns: what waits and fails by task, and what runs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from asyncmq_cli.models.tasks import INTERVAL
+from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.tables.columns import Column
 from asyncmq_cli.output.tables.views import shown_text
-from asyncmq_cli.output.text import tasks as text
+from asyncmq_cli.output.text.escape import escape
+from asyncmq_cli.output.text.times import duration, relative, rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.tasks import TaskReport, TaskStats, TopTask
+    from asyncmq_cli.models.tasks import TaskReport, TaskStats, TopReport, TopTask
+
+
+def count(value: int, *, is_estimate: bool) -> str:
+    """`~12,300` for an estimate, to three digits."""
+    if not is_estimate:
+        return f"{value:,}"
+    digits = max(0, len(str(value)) - 3)
+    return f"~{round(value, -digits):,}"
+
+
+def share(value: float | None) -> str | None:
+    """`12 %`; one that is not 0 is not shown as 0."""
+    if value is None:
+        return None
+    return "< 1 %" if 0 < value < 0.01 else f"{value:.0%}".replace("%", " %")
+
+
+def sampled(report: TaskReport) -> str:
+    """Which states were sampled, of what size, and how exact that is."""
+    parts = [f"{state} {one.read:,} of {one.size:,}" for state, one in report.sampled.items()]
+    margin = max(one.margin for one in report.sampled.values())
+    return f"from random samples (±{margin:.0%} of the state): {', '.join(parts)}".replace("%", " %", 1)
+
+
+def task_lines(row: TaskStats, report: TaskReport, *, show_secrets: bool) -> Iterator[str]:
+    """One task in full."""
+    now = report.read_at
+    name = row.task or "-"
+    pairs = [("Task", name if show_secrets else redact_text(name))]
+    pairs += [
+        (state.capitalize(), count(number, is_estimate=state in report.sampled))
+        for state, number in row.counts.items()
+    ]
+    pairs.append(("Failing", share(row.failing_share) or "-"))
+    if row.oldest_waiting is not None:
+        pairs.append(("Oldest waits", duration(max(0.0, now - row.oldest_waiting))))
+    if row.last_death is not None:
+        pairs.append(("Last death", f"{rfc3339(row.last_death)} ({relative(row.last_death, now)})"))
+    if row.durations:
+        known = [(word, row.duration(part)) for word, part in (("half", 0.5), ("95 %", 0.95), ("all", 1.0))]
+        took = ", ".join(f"{word} within {_seconds(value)}" for word, value in known if value is not None)
+        pairs.append(("Died after", f"{took} ({len(row.durations):,} dead jobs)"))
+    for title, value in pairs:
+        yield f"{title + ':':<14}{escape(value)}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s" if value < 10 else duration(value)
+
+
+def quantile(row: TopTask, part: float) -> str | None:
+    """`1.2 s`, or `< 50 ms` if it is below the interval between two reads."""
+    if row.is_below(part):
+        return f"< {INTERVAL * 1000:.0f} ms"
+    value = row.duration(part)
+    return None if value is None else _seconds(value)
+
+
+def top_footer(report: TopReport) -> str:
+    seen = sum(row.seen for row in report.tasks)
+    what = "job" if seen == 1 else "jobs"
+    return f"{seen:,} {what} seen in {report.seconds:.1f} s, in {report.looks:,} reads"
 
 
 def tasks(report: TaskReport | None = None, *, show_secrets: bool) -> tuple[Column[TaskStats], ...]:
@@ -24,7 +90,7 @@ def tasks(report: TaskReport | None = None, *, show_secrets: bool) -> tuple[Colu
             state.upper(),
             lambda row: row.counts[state],
             "number",
-            for_row=(lambda row: text.count(row.counts[state], is_estimate=True)) if is_estimate else None,
+            for_row=(lambda row: count(row.counts[state], is_estimate=True)) if is_estimate else None,
             key=state,
             **given,
         )
@@ -54,7 +120,7 @@ def top_tasks(*, show_secrets: bool) -> tuple[Column[TopTask], ...]:
     def quantile(title: str, part: float) -> Column[TopTask]:
 
         # A duration for people; a pipe gets seconds.
-        return Column(title, lambda row: row.duration(part), for_row=lambda row: text.quantile(row, part))
+        return Column(title, lambda row: row.duration(part), for_row=lambda row: quantile(row, part))
 
     return (
         Column("TASK", lambda row: shown(row.task), "id", may_be_cut=True, ample=32, least=20, worth=5),
@@ -69,9 +135,9 @@ def top_tasks(*, show_secrets: bool) -> tuple[Column[TopTask], ...]:
 
 def _busy(row: TopTask) -> str | None:
 
-    return text.share(row.busy_share)
+    return share(row.busy_share)
 
 
 def _failing(row: TaskStats) -> str | None:
 
-    return text.share(row.failing_share)
+    return share(row.failing_share)

@@ -15,9 +15,9 @@ from typing import IO
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.models.queues import QueuePart
 from asyncmq_cli.services.backup.format import BadLine, Outcome, is_cut, read_line
+from asyncmq_cli.storage.schema.job import job_of
 from asyncmq_cli.storage.schema.job_dump import JobDump, JobEdit
 from asyncmq_cli.storage.schema.keys import to_bytes, to_text
-from asyncmq_cli.storage.schema.location import job_of
 from asyncmq_cli.system.files import open_file
 
 STANDARD_INPUT = "-"

@@ -19,17 +19,17 @@ from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused, sourc
 from asyncmq_cli.services.changes.jobs import BulkOptions
 from asyncmq_cli.services.changes.runner import Attempt
 from asyncmq_cli.services.repeatables.service import retry_while_busy
+from asyncmq_cli.storage.schema.job import job_of
 from asyncmq_cli.storage.schema.job_dump import Texts
 from asyncmq_cli.storage.schema.keys import PLACES, to_bytes, to_text
-from asyncmq_cli.storage.schema.location import job_of
 from asyncmq_cli.storage.write.job_changes import already_there, marked_cancelled
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent, ChangeReport
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.services.changes.runner import Stop
+    from asyncmq_cli.storage.schema.job import Location
     from asyncmq_cli.storage.schema.job_dump import JobDump, JobEdit
-    from asyncmq_cli.storage.schema.location import Location
     from asyncmq_cli.storage.store import Store
 
 RESTORE = "job.restore"

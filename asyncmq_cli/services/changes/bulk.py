@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound, RedisProblem, command_line
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
-from asyncmq_cli.services.changes.failover import CLOCKS, Failover
-from asyncmq_cli.services.changes.runner import Attempt, Runner
+from asyncmq_cli.services.changes.runner import CLOCKS, Attempt, Failover, Runner
 from asyncmq_cli.services.jobs.lookup import require_queue
 from asyncmq_cli.storage.client.scan import Pace
-from asyncmq_cli.storage.schema.location import Location
+from asyncmq_cli.storage.schema.job import Location
 from asyncmq_cli.storage.write.job_changes import Change
 
 if TYPE_CHECKING:

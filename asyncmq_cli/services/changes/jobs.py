@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.services.changes.edits import Edit
     from asyncmq_cli.services.changes.selection import Selection
+    from asyncmq_cli.storage.schema.job import Location
     from asyncmq_cli.storage.schema.job_dump import JobEdit
-    from asyncmq_cli.storage.schema.location import Location
     from asyncmq_cli.storage.store import Store
 
 Noun = Literal["job", "dlq", "queue"]

@@ -1,17 +1,260 @@
-"""Why a job died: its root cause, named so that all jobs that died of the same have the same name."""
+"""Why a job died: its traceback, parsed, and the root cause by which failures are grouped.
+
+Python prints the chain of an exception oldest first: the root cause stands at the top and what
+the worker caught at the bottom. The text may be cut or come from elsewhere, so nothing here
+relies on its being whole. (No library was found that reads chains and exception groups.)
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from asyncmq_cli.services.jobs.traceback import raised_first, raised_first_in, raised_last, traceback_of
+from asyncmq_cli.models.jobs import Frame, JobError, Raised
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
+
+
+MAX_FRAMES = 50
+_GROUP_TYPE = "ExceptionGroup"
+# Where applications and old versions keep them, in the dashboard's order.
+_TRACEBACK_FIELDS = ("error_traceback", "traceback", "stacktrace", "stack", "last_error")
+_MESSAGE_FIELDS = ("last_error", "error", "exception")
+
+_LINKS: dict[str, Literal["cause", "context"]] = {
+    "The above exception was the direct cause of the following exception:": "cause",
+    "During handling of the above exception, another exception occurred:": "context",
+}
+_HEADERS = ("Traceback (most recent call last):", "+ Exception Group Traceback (most recent call last):")
+_START = re.compile(
+    r"^(?P<indent>\s*)(?P<group>\+ )?(?:Exception Group )?Traceback \(most recent call last\):"
+)
+_FRAME = re.compile(r'^\s*File "(?P<path>.*?)", line (?P<line>\d+)(?:, in (?P<function>.*))?\s*$')
+_GROUP_MARGIN = re.compile(r"^\s*\| ")
+_GROUP_MEMBER = re.compile(r"^\s*\+-\+?-{4,}")
+# A class that was made in a function has `<locals>` in its name.
+_RAISED = re.compile(r"^(?P<type>[^\W\d][\w.<>]*)(?::(?: (?P<message>.*))?)?$", re.DOTALL)
+_MARKER = re.compile(r"^[\s^~]+$")
+
+
+@dataclass(slots=True)
+class _Link:
+    frames: list[Frame] = field(default_factory=list)
+    raised: list[str] = field(default_factory=list)
+    led_to: Literal["cause", "context"] | None = None
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.raised).rstrip()
+
+
+def job_error(job: Job) -> JobError | None:
+    """The error that the job's record holds, or None where it holds none."""
+    text = traceback_of(job)
+    message = _first_text(job, _MESSAGE_FIELDS)
+    if text is None:
+        return None if message is None else _from_message(message)
+    links = list(_links(text.split("\n")))
+    chain = [link.text for link in links if link.text]
+    frames = [frame for link in links for frame in link.frames][:MAX_FRAMES]
+    if not chain or not frames:
+        return _from_message(message or text, None if text == message and not frames else text, frames)
+    last = _RAISED.match(chain[-1])
+    return JobError(
+        type=last["type"] if last else None,
+        message=(last["message"] or "") if last else chain[-1],
+        root_cause=chain[0],
+        chain=chain,
+        frames=frames,
+        traceback=text,
+        raised=[Raised(link.text, link.frames[-MAX_FRAMES:], link.led_to) for link in links],
+    )
+
+
+def raised_last(job: Job) -> tuple[str | None, str] | None:
+    """The type and message of what the worker caught; cheaper than the whole of `job_error`."""
+    text = traceback_of(job)
+    if text is None:
+        message = _first_text(job, _MESSAGE_FIELDS)
+        error = None if message is None else _from_message(message)
+    else:
+        links = list(_links(text[_last_start(text) :].split("\n")))
+        found = _RAISED.match(links[-1].text) if links else None
+        if found is not None and links[-1].frames:
+            return found["type"], found["message"] or ""
+        error = job_error(job)
+    return None if error is None else (error.type, error.message or "")
+
+
+def raised_first(job: Job) -> tuple[str | None, str] | None:
+    """The type and message of the root cause, which is the innermost exception of the chain. Of an exception
+    group it is that of the first member. Cheaper than the whole of `job_error`."""
+    text = traceback_of(job)
+    found = None if text is None else raised_first_in(text)
+    if found is not None:
+        return found
+    error = job_error(job)
+    if error is None:
+        return None
+    root = _RAISED.match(error.chain[0]) if len(error.chain) > 1 else None
+    return (root["type"], root["message"] or "") if root else (error.type, error.message or "")
+
+
+def traceback_of(job: Job) -> str | None:
+    """The text that may be a traceback."""
+    return _first_text(job, _TRACEBACK_FIELDS)
+
+
+def raised_first_in(text: str) -> tuple[str, str] | None:
+    """The same for a text. None if the root cause cannot be distinguished from other text."""
+    return _root_of(text[: _first_end(text)])
+
+
+def _root_of(text: str) -> tuple[str, str] | None:
+    """The type and message of the first exception in this text."""
+    lines = text.split("\n")
+    first = next(_links(lines), None)
+    found = _RAISED.match(first.text) if first is not None and first.frames else None
+    if found is None:
+        return None
+    raised = found["type"], found["message"] or ""
+    return (_of_member(lines) or raised) if found["type"].endswith(_GROUP_TYPE) else raised
+
+
+def _of_member(lines: Sequence[str]) -> tuple[str, str] | None:
+    """The root cause of the first member of the first exception group in these lines, or None."""
+    start = next((number for number, line in enumerate(lines, 1) if _GROUP_MEMBER.match(line)), None)
+    if start is None:
+        return None
+    margin = lines[start - 1].index("+") + 2
+    inside: list[str] = []
+    for line in lines[start:]:
+        if line[:margin].strip() or line[margin : margin + 1] != "|":
+            break
+        inside.append(line[margin + 2 :])
+    rest = lines[start + len(inside) :]
+    text = "\n".join(inside)
+    # A member that was never raised has no traceback.
+    found = _root_of(text) or _named_in(text)
+    is_group = found is not None and found[0].endswith(_GROUP_TYPE)
+    return (_of_member(rest) or found) if is_group else found
+
+
+def _named_in(text: str) -> tuple[str, str] | None:
+    found = _RAISED.match(text.strip())
+    return None if found is None else (found["type"], found["message"] or "")
+
+
+def _first_end(text: str) -> int:
+    """The end of the first exception's traceback, or of the whole text if it must be parsed to find it."""
+    ends = [end for sentence in _LINKS if (end := text.find(f"\n\n{sentence}\n\n")) >= 0]
+    if not ends or "Exception Group" in text:
+        return len(text)
+    after = text.find("\n\n", min(ends) + 2) + 2
+    return min(ends) if text.startswith(_HEADERS[0], after) else len(text)
+
+
+def _last_start(text: str) -> int:
+    """The start of the last exception's traceback, or 0 if the whole text must be parsed to find it: a
+    message may contain a traceback too."""
+    start = text.rfind(f"\n{_HEADERS[0]}") + 1
+    between = text[:start].endswith(tuple(f"\n\n{sentence}\n\n" for sentence in _LINKS))
+    return start if between and "Exception Group" not in text else 0
+
+
+def _from_message(message: str, traceback: str | None = None, frames: Sequence[Frame] = ()) -> JobError:
+    """An error stored as one text. Its first word counts as a type only if it is named like an error
+    class."""
+    text = message.strip()
+    found = _RAISED.match(text)
+    named = found is not None and found["type"].endswith(
+        ("Error", "Exception", "Warning", "Exit", "Interrupt")
+    )
+    return JobError(
+        type=found["type"] if found and named else None,
+        message=(found["message"] or "") if found and named else text,
+        root_cause=text,
+        chain=[text],
+        frames=list(frames),
+        traceback=traceback,
+    )
+
+
+def _links(lines: list[str]) -> Iterator[_Link]:
+    """The exceptions of a chain, in the order of the text.
+
+    One that was never raised itself, only named as a cause, has no `Traceback` line. The lines of
+    an exception group have a margin; its members have tracebacks of their own.
+    """
+    last_start = max((number for number, line in enumerate(lines) if _START.match(line)), default=-1)
+    link, margin = _Link(), ""
+    inside = in_members = False
+    for number, raw in enumerate(lines):
+        in_members = in_members and not raw[:1].strip()
+        if in_members:
+            continue
+        line = "" if raw == margin.rstrip() else raw.removeprefix(margin)
+        start = None if inside and link.raised else _START.match(raw)
+        if start:
+            # Text before the first frames, such as a log message, is not an exception.
+            link.raised.clear()
+            inside, margin = True, start["indent"] + ("| " if start["group"] else "")
+        elif _is_between(lines, number, last_start):
+            link.led_to = _LINKS[lines[number].strip()]
+            yield link
+            link, margin, inside = _Link(), "", False
+        elif margin.endswith("| ") and _GROUP_MEMBER.match(raw):
+            in_members = True
+        elif inside and not link.raised and (frame := _frame(line, lines, number, margin)):
+            link.frames.append(frame)
+        elif link.raised or (line.strip() and not line[0].isspace()):
+            link.raised.append(line)
+        elif not inside and (bar := _GROUP_MARGIN.match(raw)):
+            margin = bar[0]
+            link.raised.append(raw.removeprefix(margin))
+    if inside:
+        yield link
+
+
+def _is_between(lines: list[str], number: int, last_start: int) -> bool:
+    """Whether a line is Python's sentence between two exceptions, not a part of a message: it
+    stands alone, and a traceback follows it unless the text was cut there."""
+    if lines[number].strip() not in _LINKS or (number and lines[number - 1].strip()):
+        return False
+    below = lines[number + 1 : number + 4]
+    if below and below[0].strip():
+        return False
+    return number < last_start or (
+        number + 3 >= len(lines) and any(header.startswith("".join(below).strip()) for header in _HEADERS)
+    )
+
+
+def _frame(line: str, lines: list[str], number: int, margin: str) -> Frame | None:
+    found = _FRAME.match(line)
+    if found is None:
+        return None
+    below = lines[number + 1].removeprefix(margin) if number + 1 < len(lines) else ""
+    is_source = below.startswith("    ") and not _MARKER.match(below) and not _FRAME.match(below)
+    return Frame(
+        path=found["path"],
+        line=int(found["line"][:9]),
+        function=(found["function"] or "").strip(),
+        source=below.strip() if is_source else "",
+    )
+
+
+def _first_text(job: Job, names: tuple[str, ...]) -> str | None:
+    for name in names:
+        value = job.get(name)
+        if value and (text := value if isinstance(value, str) else str(value)).strip():
+            return text
+    return None
+
 
 _MAX_MESSAGE = 200
 _MAX_READ = 4096

@@ -7,14 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
 
-from asyncmq_cli.errors import (
-    AdminError,
-    AmbiguousJob,
-    JobNotFound,
-    QueueNotFound,
-    UsageProblem,
-    WrongType,
-)
+from asyncmq_cli.errors import AdminError, AmbiguousJob, JobNotFound, QueueNotFound, UsageProblem, WrongType
 from asyncmq_cli.models.queues import QueueScope
 from asyncmq_cli.nearest import did_you_mean, nearest
 

@@ -85,7 +85,7 @@ class Field:
 
 def _error_part(which: int) -> Value:
     def read(job: Job, now: float) -> Any:
-        from asyncmq_cli.services.jobs.traceback import raised_last
+        from asyncmq_cli.services.jobs.causes import raised_last
 
         found = raised_last(job)
         return None if found is None else found[which]

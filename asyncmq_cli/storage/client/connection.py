@@ -20,8 +20,7 @@ from redis.retry import Retry
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.address import DEFAULT_PORT, FORMS
-from asyncmq_cli.storage.client.bounded_replies import LARGE, SMALL, Bounded, Parser
-from asyncmq_cli.storage.client.replies import CheckedRedis
+from asyncmq_cli.storage.client.replies import LARGE, SMALL, Bounded, CheckedRedis, Parser
 from asyncmq_cli.storage.client.server_kind import Introduced, ServerKind
 from asyncmq_cli.system.files import drain, read_bounded
 

@@ -16,8 +16,7 @@ from hiredis import pack_command
 from redis.exceptions import InvalidResponse, NoPermissionError, ResponseError
 
 from asyncmq_cli.errors import WrongType
-from asyncmq_cli.storage.client.bounded_replies import at_most
-from asyncmq_cli.storage.client.replies import with_command
+from asyncmq_cli.storage.client.replies import at_most, with_command
 
 if TYPE_CHECKING:
     from typing_extensions import Self

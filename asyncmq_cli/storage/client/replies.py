@@ -1,13 +1,28 @@
-"""The one check that a reply fits its command. A reply of another shape comes from a server that is not
-Redis, or from a connection that is out of step."""
+"""Replies of Redis: each is bounded while it is read, and checked against its command.
+
+The server may not be Redis, or may be hostile: it may send an endless string, an array of a billion
+elements, or a byte every half second. redis-py and hiredis accept all of these. Here the bytes of each
+reply are counted on their way to hiredis, and one deadline holds for the whole reply. A reply of another
+shape than its command has comes from another server, or from a connection that is out of step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import redis
+from redis._parsers.hiredis import NOT_ENOUGH_DATA, _HiredisParser
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, NoPermissionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from asyncmq_cli.errors import Halted
 
 # Replies as Redis sends them in RESP2; `count` is how many elements were asked for.
 _Check = Callable[[Any, int], bool]
@@ -132,3 +147,219 @@ class CheckedRedis(redis.Redis):
             # redis-py takes for granted that a reply has the shape that it parses.
             conn.disconnect()
             raise invalid(command_name) from exc
+
+
+SMALL = 1024 * 1024
+"""Bytes. Generous for the numbers, states, return codes and errors of the largest batch."""
+LARGE = 256 * 1024 * 1024
+"""Bytes, for replies with data."""
+
+
+def several() -> int:
+    """Bytes of a reply with several values, which is asked for again value by value if it is larger."""
+    return LARGE // 4
+
+
+_NUMBERS = frozenset(
+    b"AUTH HELLO SELECT PING CLIENT MULTI EXEC EVAL EVALSHA EXISTS TYPE TIME DBSIZE PTTL TTL HLEN HEXISTS"
+    b" SCARD SISMEMBER SMISMEMBER ZCARD ZCOUNT ZSCORE ZMSCORE DEL".split()
+)
+_NO_VALUES = _NUMBERS | {b"SCAN"}
+# The headers of arrays and of RESP3's other aggregates. hiredis allocates all that a header announces.
+_HEADS = [
+    (mark, re.compile(re.escape(mark) + rb"([0-9]{1,19})\r\n")) for mark in (b"*", b"~", b"%", b">", b"|")
+]
+_BEGUN = re.compile(rb"[*~%>|][0-9]*\r?\Z")
+_LONGEST_HEAD = 32
+_FEW = 20
+"""Marks in a piece that are searched with memchr. Beyond that a regular expression is faster."""
+_LONG = 1000
+_LARGER_THAN_USUAL = 2 * SMALL
+MOST_ELEMENTS = 1_000_000
+"""Elements in arrays of a thousand and more. The tool requests a few thousand at a time."""
+MOST_ARRAYS = 50_000
+"""Shorter arrays. An empty one takes four bytes on the wire, and sixty in memory."""
+
+
+class ReplyTooLarge(InvalidResponse):
+    """The reply is larger than any of Redis to that command, or has more than `most` bytes of values."""
+
+    most = 0
+
+    def __init__(self, *, is_data: bool = False) -> None:
+        super().__init__()
+        self.is_data = is_data
+
+
+def bound_of(command: bytes, most: int | None = None) -> int:
+    """The most bytes of a reply to this command, of which no more than `most` are expected."""
+    return SMALL if command in _NUMBERS else most or LARGE
+
+
+class _Reader:
+    """A hiredis reader with bounds. Raises ReplyTooLarge."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self._ready: deque[Any] = deque()
+        self._held = b""
+        self.start(SMALL)
+
+    def start(self, most: int) -> None:
+        """Begin a reply of at most so many bytes; bytes that are already buffered do not count."""
+        self._bytes_left, self._elements_left, self._arrays_left = most, MOST_ELEMENTS, MOST_ARRAYS
+        self._look_closer_below = most - _LARGER_THAN_USUAL
+
+    def feed(self, buffer: bytearray, start: int, length: int) -> None:
+        self._bytes_left -= length
+        if self._bytes_left < 0:
+            raise ReplyTooLarge(is_data=True)
+        data = self._held + memoryview(buffer)[start : start + length]
+        begun = _BEGUN.search(data, max(0, len(data) - _LONGEST_HEAD))
+        end = len(data) if begun is None else begun.start()
+        # Keep the start of a header until its length has come.
+        self._held = data[end:]
+        whole, done = memoryview(data), 0
+        for at, elements in sorted(self._long_heads(data, end)):
+            self._reader.feed(whole[done:at])
+            done = at
+            while (reply := self._reader.gets()) is not NOT_ENOUGH_DATA:
+                self._ready.append(reply)
+            # If nothing is pending, this is the header of an array, and not text in a string.
+            if not self._reader.has_data():
+                self._elements_left -= elements
+            if self._elements_left < 0:
+                raise ReplyTooLarge
+        self._reader.feed(whole[done:end])
+
+    def _long_heads(self, data: bytes, end: int) -> Iterator[tuple[int, int]]:
+        """The offsets at which long arrays seem to begin, with their number of elements."""
+        # RESP3 was not requested, so its headers are searched only in a large reply.
+        for mark, head in _HEADS if self._bytes_left < self._look_closer_below else _HEADS[:1]:
+            for found in _found(mark, head, data, end):
+                elements = int(found[1])
+                if elements >= _LONG:
+                    yield found.start(), elements
+                else:
+                    self._arrays_left -= 1
+        if self._arrays_left < 0:
+            raise ReplyTooLarge
+
+    def gets(self, *decode: bool) -> Any:
+        return self._ready.popleft() if self._ready else self._reader.gets(*decode)
+
+    def has_data(self) -> bool:
+        return bool(self._ready or self._held or self._reader.has_data())
+
+
+def _found(mark: bytes, head: re.Pattern[bytes], data: bytes, end: int) -> Iterator[re.Match[bytes]]:
+    at = data.find(mark, 0, end)
+    for _ in range(_FEW):
+        if at < 0:
+            return
+        if found := head.match(data, at, end):
+            yield found
+        at = data.find(mark, at + 1, end)
+    yield from head.finditer(data, at, end) if at >= 0 else ()
+
+
+class Parser(_HiredisParser):
+    """Reads a reply within the bounds that `start` was given."""
+
+    _reader: Any
+    _until: float | None = None
+
+    def on_connect(self, connection: Any, **kwargs: Any) -> None:
+        super().on_connect(connection, **kwargs)  # type: ignore[no-untyped-call]
+        self._reader = _Reader(self._reader)
+
+    def buffered(self) -> Any:
+        """The next reply if it has come whole, else NOT_ENOUGH_DATA. An error is a reply."""
+        return NOT_ENOUGH_DATA if self._reader is None else self._reader.gets(False)
+
+    def start(self, most: int, seconds: float | None) -> None:
+        if self._reader is not None:
+            self._reader.start(most)
+        self._until = None if seconds is None else time.monotonic() + seconds
+
+    def read_from_socket(self, *args: Any, **kwargs: Any) -> Any:
+        if not args and not isinstance(kwargs.get("timeout"), int | float) and self._until is not None:
+            left = self._until - time.monotonic()
+            if left <= 0:
+                raise RedisTimeoutError("the reply did not end in time")
+            kwargs["timeout"] = left
+        return super().read_from_socket(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+class _Local(threading.local):
+    most: int | None = None
+
+
+_LOCAL = _Local()
+
+
+@contextmanager
+def at_most(most: int | None) -> Iterator[None]:
+    """A context in which replies with data have at most so many bytes, in place of LARGE."""
+    before, _LOCAL.most = _LOCAL.most, most
+    try:
+        yield
+    finally:
+        _LOCAL.most = before
+
+
+class Waited:
+    """How many `seconds` this process has waited for replies."""
+
+    seconds = 0.0
+
+
+class Bounded:
+    """A connection that bounds every reply, and checks those announced by `expect`. Other replies may have
+    at most `unasked` bytes. Once `is_halted` is set, announced replies raise Halted instead of being read.
+    """
+
+    unasked = SMALL
+    is_halted: Callable[[], bool] | None = None
+    _expected: tuple[bytes, int] | None = None
+
+    def expect(self, command: bytes | str, words: int) -> None:
+        """Say that the next reply answers this command of so many words. Raises Halted."""
+        if self.is_halted is not None and self.is_halted():
+            connection: Any = self
+            connection.disconnect()
+            raise Halted
+        self._expected = (command.encode() if isinstance(command, str) else command), words
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        connection: Any = self
+        redis_py: Any = super()
+        expected, self._expected = self._expected, None
+        try:
+            # Of many replies most have come with the one before. redis-py takes three times as long for each.
+            reply = NOT_ENOUGH_DATA if expected is None else connection._parser.buffered()
+            if isinstance(reply, Exception):
+                raise reply
+            if reply is NOT_ENOUGH_DATA:
+                most = self.unasked if expected is None else bound_of(expected[0], _LOCAL.most)
+                connection._parser.start(most, connection.socket_timeout)
+                began = time.monotonic()
+                try:
+                    reply = redis_py.read_response(*args, **kwargs)
+                finally:
+                    Waited.seconds += time.monotonic() - began
+            if expected is not None:
+                check_reply(*expected, reply)
+            return reply
+        except (MemoryError, RecursionError) as exc:
+            connection.disconnect()
+            raise ReplyTooLarge from exc
+        except TypeError as exc:
+            # A map whose keys are maps: hiredis cannot build it, and Redis never sends it.
+            connection.disconnect()
+            raise InvalidResponse("a reply that cannot be held") from exc
+        except (InvalidResponse, RedisConnectionError) as exc:
+            connection.disconnect()
+            if isinstance(exc, ReplyTooLarge) and exc.is_data and expected and expected[0] not in _NO_VALUES:
+                exc.most = bound_of(expected[0], _LOCAL.most)
+            raise

@@ -18,8 +18,8 @@ import redis
 from redis.exceptions import ResponseError
 
 from asyncmq_cli.errors import WrongType
-from asyncmq_cli.storage.client.bounded_replies import ReplyTooLarge, at_most, several
 from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack, pack_scan
+from asyncmq_cli.storage.client.replies import ReplyTooLarge, at_most, several
 
 CHUNK = 1000
 """Most elements requested at a time. A SCAN of as many takes Redis well under a millisecond."""

@@ -31,7 +31,7 @@ from asyncmq_cli.storage.schema.job import RawJob, add_record, effective_state, 
 from asyncmq_cli.storage.schema.keys import to_bytes
 
 if TYPE_CHECKING:
-    from asyncmq_cli.storage.schema.location import Location
+    from asyncmq_cli.storage.schema.job import Location
 
 _JOBS_AT_A_TIME = 200
 

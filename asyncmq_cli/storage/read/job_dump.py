@@ -13,9 +13,9 @@ from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.read.locate import read_place
+from asyncmq_cli.storage.schema.job import Location
 from asyncmq_cli.storage.schema.job_dump import JobDump
 from asyncmq_cli.storage.schema.keys import PLACES, RESTORED_HASH, QueueKeys, to_bytes, to_text
-from asyncmq_cli.storage.schema.location import Location
 from asyncmq_cli.storage.schema.records import priority_of, record_of
 
 _PRIORITY_STEP = 10**12

@@ -20,6 +20,7 @@ from asyncmq_cli.storage.schema.codec import (
 )
 from asyncmq_cli.storage.schema.job import (
     PENDING_STATES,
+    Payloads,
     RawJob,
     add_record,
     effective_state,
@@ -27,7 +28,6 @@ from asyncmq_cli.storage.schema.job import (
     hydrate,
 )
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
-from asyncmq_cli.storage.schema.payloads import Payloads
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job

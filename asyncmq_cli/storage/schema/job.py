@@ -1,30 +1,134 @@
-"""Building a `Job` from its stored pieces, by AsyncMQ's own rules of which value wins.
+"""A job where it was found: its stored pieces, and the `Job` that they make by AsyncMQ's own rules.
 
 Source: `RedisBackend._hydrate_job` and `_load_indexed_job` in asyncmq.backends.redis, and
-`matches_job_type` in asyncmq.core.inspection.
+`matches_job_type` in asyncmq.core.inspection. The arguments of split jobs have their own key. They are read
+on first use and not kept: most commands do not need them, and those of a page may exceed the limit of a job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from asyncmq_cli.models.jobs import Job, SplitPart
+import redis
+
+from asyncmq_cli.errors import WrongType
+from asyncmq_cli.models.jobs import NOT_SHOWN, Job, SplitPart
 from asyncmq_cli.models.values import WAITING_CHILDREN
+from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.client.scan import PIECE_BYTES, typed
+from asyncmq_cli.storage.schema.bounds import LIMITS
 from asyncmq_cli.storage.schema.codec import (
+    PAYLOAD_FIELDS,
     CorruptData,
     TooLarge,
+    decode_member,
     decode_strict_record,
     dumps,
+    is_too_large,
     loads_strictly,
+    payload_fields,
     with_members,
     with_payload,
 )
-from asyncmq_cli.storage.schema.keys import to_text
-from asyncmq_cli.storage.schema.payloads import HeldPart
+from asyncmq_cli.storage.schema.keys import PLACES, to_text
 from asyncmq_cli.storage.schema.rabbitmq import merged
+
+if TYPE_CHECKING:
+    from asyncmq_cli.errors import AdminError
+    from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.storage.schema.job_dump import JobDump
+
+
+Arguments = tuple[Mapping[str, Any], str | None, int]
+"""The fields, the problem with them or None, and their approximate size in memory in bytes."""
+
+
+class HeldPart:
+    """A payload part that was read already, and is decoded on use."""
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+
+    def read(self, most: int | None = None) -> Arguments:
+        return _decoded(self._payload, most)
+
+
+class Payloads:
+    """The payload parts of several jobs. Reading one reads the next ones ahead, up to a size. Only the
+    instance that was used last keeps what it read."""
+
+    _last: ClassVar[Payloads | None] = None
+
+    def __init__(self, client: redis.Redis, keys: Sequence[bytes]) -> None:
+        self._redis = client
+        self._keys = keys
+        self._sizes: list[int] = []
+        self._held: dict[int, bytes | None] = {}
+
+    def part(self, position: int) -> Part:
+        return Part(self, position)
+
+    def get(self, position: int) -> bytes | None:
+        """The part; None if it does not exist or is not a string. Raises TooLarge, by its length alone."""
+        if position not in self._held:
+            self._read_from(position)
+        return self._held[position]
+
+    def _read_from(self, start: int) -> None:
+        if not self._sizes:
+            replies = run_pipeline(self._redis, [("STRLEN", key) for key in self._keys], keep=WrongType)
+            self._sizes = [reply if isinstance(reply, int) else 0 for reply in replies]
+        total = self._sizes[start]
+        if total > LIMITS.text:
+            raise TooLarge(total)
+        end = start + 1
+        while end < len(self._keys) and total + self._sizes[end] <= PIECE_BYTES:
+            total += self._sizes[end]
+            end += 1
+        if Payloads._last is not None:
+            Payloads._last._held = {}
+        Payloads._last = self
+        found: list[bytes | None] = typed(self._keys[start], self._redis.mget, self._keys[start:end])
+        self._held = dict(zip(range(start, end), found, strict=True))
+
+
+class Part:
+    """One of the parts of a `Payloads`."""
+
+    def __init__(self, payloads: Payloads, position: int) -> None:
+        self._payloads = payloads
+        self._position = position
+
+    def read(self, most: int | None = None) -> Arguments:
+        """The decoded arguments; NOT_SHOWN in their place if they take more than `most` bytes."""
+        try:
+            payload = self._payloads.get(self._position)
+        except TooLarge as exc:
+            return _beyond(exc)
+        return ({}, None, 0) if payload is None else _decoded(payload, most)
+
+
+def _decoded(payload: bytes, most: int | None) -> Arguments:
+    try:
+        found = payload_fields(payload, most)
+    except TooLarge as exc:
+        return _beyond(exc)
+    except CorruptData as exc:
+        return {}, f"the job is damaged: {exc}", 0
+    if found is None:
+        why = "the job's arguments are not shown: with those before them, they are too large for one page"
+        return dict.fromkeys(PAYLOAD_FIELDS, NOT_SHOWN), why, 0
+    fields, size = found
+    return fields, None, size
+
+
+def _beyond(problem: TooLarge) -> Arguments:
+    return dict.fromkeys(PAYLOAD_FIELDS, NOT_SHOWN), f"the job's arguments are {problem}", 0
+
 
 _NO_CLAIM_TIME = "the job's claim holds no time"
 
@@ -194,3 +298,88 @@ def _overlaid_text(raw: RawJob, before: Mapping[str, Any], after: Mapping[str, A
     if raw.result is not None:
         changed["result"] = before.get("result"), raw.result
     return with_members(raw.text, changed) if changed else raw.text
+
+
+@lru_cache(maxsize=1)
+def decoded(member: bytes) -> Mapping[str, Any] | None:
+    """As `decode_member`, caching one: a change reads the same member twice, and large ones must not pile
+    up."""
+    return decode_member(member)
+
+
+@dataclass(slots=True)
+class Location:
+    """Where a job was found, byte for byte.
+
+    `members` are its members of each sorted set, and `score` is the score of the last one outside the
+    waiting set. `children` is the number of jobs that wait for it, if all places were read. `claim` is
+    the stored time at which a worker claimed it. `dump` is everything stored about it, if it was read for a
+    backup. `problem` is set when the location could not be read.
+    """
+
+    queue: str
+    id: str
+    state: str | None = None
+    record: bytes | None = None
+    payload: bytes | None = None
+    active: bool = False
+    claim: bytes | None = None
+    cancelled: bool = False
+    in_ids: bool = False
+    members: dict[str, list[bytes]] = field(default_factory=lambda: {place: [] for place in PLACES})
+    score: float | None = None
+    children: int = 0
+    dump: JobDump | None = None
+    problem: AdminError | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a job. An id in the cancelled set alone is none."""
+        return (
+            self.state is not None
+            or self.record is not None
+            or self.active
+            or self.in_ids
+            or any(self.members.values())
+        )
+
+    @property
+    def size(self) -> int:
+        """The approximate size of its pieces, in bytes."""
+        members = sum(len(member) for found in self.members.values() for member in found)
+        return len(self.record or b"") + len(self.payload or b"") + members
+
+    @property
+    def job(self) -> Job:
+        """The job as AsyncMQ would load it."""
+        place = next((place for place in PLACES if self.members[place]), None)
+        member = decoded(self.members[place][0]) if place else None
+        raw = RawJob(id=self.id, state=self.state, payload=self.payload, member=member, score=self.score)
+        if member is not None and place and self.members[place][0] == self.record:
+            # AsyncMQ mostly writes the same text to both: decode it once.
+            raw.record, raw.record_size = member, len(self.record)
+        else:
+            add_record(raw, self.record)
+        if member is None and place and is_too_large(self.members[place][0]):
+            raw.problem = raw.problem or f"the job is {TooLarge(len(self.members[place][0]))}"
+        return hydrate(self.queue, raw, place=place)
+
+    @property
+    def parents(self) -> list[str]:
+        """The ids of the jobs that this one waits for; none if its record cannot be read."""
+        depends_on = self.job.get("depends_on")
+        if not isinstance(depends_on, list):
+            return []
+        return list(dict.fromkeys(str(parent) for parent in depends_on))
+
+
+def job_of(dump: JobDump) -> Job:
+    """The dumped job, as it would be loaded after a restore."""
+    return Location(
+        to_text(dump.queue),
+        to_text(dump.id),
+        state=None if dump.state is None else to_text(dump.state),
+        record=dump.record,
+        payload=dump.payload,
+        members={place: [member for member, _ in getattr(dump, place)] for place in PLACES},
+    ).job

@@ -16,13 +16,13 @@ from asyncmq_cli.storage.schema.codec import (
     is_too_large,
     with_payload,
 )
+from asyncmq_cli.storage.schema.job import decoded
 from asyncmq_cli.storage.schema.job_dump import DeadLetter, JobEdit, Texts
 from asyncmq_cli.storage.schema.keys import PLACES, to_bytes
-from asyncmq_cli.storage.schema.location import decoded
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
-    from asyncmq_cli.storage.schema.location import Location
+    from asyncmq_cli.storage.schema.job import Location
 
 _RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_traceback")
 

@@ -18,6 +18,7 @@ from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.schema.codec import dumps, encode_record
+from asyncmq_cli.storage.schema.job import Location
 from asyncmq_cli.storage.schema.keys import (
     AUDIT_STREAM,
     PLACES,
@@ -27,7 +28,6 @@ from asyncmq_cli.storage.schema.keys import (
     to_bytes,
     to_text,
 )
-from asyncmq_cli.storage.schema.location import Location
 from asyncmq_cli.storage.schema.records import cancelled, member_of, priority_of, promoted, retried
 from asyncmq_cli.storage.write import preflight
 from asyncmq_cli.storage.write.scripts import (

@@ -9,7 +9,7 @@ import pytest
 from asyncmq_cli.models.changes import AuditEvent
 from asyncmq_cli.models.jobs import Job, JobDetail
 from asyncmq_cli.output.text.job_detail import job_lines
-from asyncmq_cli.services.jobs.traceback import job_error
+from asyncmq_cli.services.jobs.causes import job_error
 from tests.support.library import TRACEBACK
 from tests.support.tracebacks import fail_in_handler, raised_by, text_of
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from asyncmq_cli.services.changes.bulk import CHANGED_AT_A_TIME, Throttle, independent_batches, source_of
-from asyncmq_cli.storage.schema.location import Location
+from asyncmq_cli.storage.schema.job import Location
 
 
 def located(job_id: str, *parents: str) -> Location:

@@ -10,7 +10,7 @@ import pytest
 from asyncmq_cli.errors import ChangeRefused
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.services.changes.jobs import expiry_note, require_retryable
-from asyncmq_cli.storage.schema.location import Location
+from asyncmq_cli.storage.schema.job import Location
 
 NOW = 1_700_000_000.0
 

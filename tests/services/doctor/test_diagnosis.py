@@ -14,7 +14,7 @@ import pytest
 from asyncmq_cli.services.doctor.diagnosis import diagnose
 from asyncmq_cli.storage.integrity.evidence import Evidence
 from asyncmq_cli.storage.integrity.zset_members import ZsetMember
-from asyncmq_cli.storage.schema.location import Location
+from asyncmq_cli.storage.schema.job import Location
 
 ID = "7f3a"
 LIFE, EARLIER_LIFE = b"this life", b"an earlier life"

@@ -7,7 +7,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.jobs.traceback import job_error
+from asyncmq_cli.services.jobs.causes import job_error
 from tests.support.tracebacks import (
     CAUSE,
     CONTEXT,

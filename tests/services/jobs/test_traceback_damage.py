@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.services.jobs.traceback import MAX_FRAMES, job_error, raised_last
+from asyncmq_cli.services.jobs.causes import MAX_FRAMES, job_error, raised_last
 from tests.support.strategies import ANY_TEXT, JSON_VALUES
 from tests.support.tracebacks import (
     CAUSE,

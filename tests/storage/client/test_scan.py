@@ -10,7 +10,7 @@ import redis
 
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.storage.client import bounded_replies, scan
+from asyncmq_cli.storage.client import replies, scan
 from asyncmq_cli.storage.client.connection import connect
 from asyncmq_cli.storage.client.refusals import as_problem
 from asyncmq_cli.storage.read import pieces
@@ -30,7 +30,7 @@ def client(server: PrivateRedis, monkeypatch: pytest.MonkeyPatch) -> Iterator[re
             connection.set(KEYS.record(name), text)
             connection.zadd(KEYS.dlq, {text: number})
             connection.hset(KEYS.results, name, "z" * 100_000)
-        monkeypatch.setattr(bounded_replies, "LARGE", 1_000_000)
+        monkeypatch.setattr(replies, "LARGE", 1_000_000)
         yield connection
 
 
@@ -77,7 +77,7 @@ def test_lists_of_large_jobs_are_read_in_parts(client: redis.Redis) -> None:
 
 def test_one_value_that_is_too_large_is_an_error(client: redis.Redis) -> None:
     client.set(KEYS.record("huge"), "z" * 1_100_000)
-    with pytest.raises(bounded_replies.ReplyTooLarge) as caught:
+    with pytest.raises(replies.ReplyTooLarge) as caught:
         scan.get_many(client, [KEYS.record(name) for name in ("huge", *NAMES)], scan.Pace())
     problem = as_problem(caught.value, config.resolve({"redis_url": "redis://shop/0"}, {}))
     assert problem.code == "reply_too_large"
