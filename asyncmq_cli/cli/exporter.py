@@ -39,7 +39,7 @@ _Start = Callable[..., Any]
 def serve(
     session: Session, address: tuple[str, int], web_config: Path | None, interval: float, *, record: bool
 ) -> None:
-    """Look at Redis every `interval` seconds and serve what was found, until a signal ends it."""
+    """Read Redis every `interval` seconds and serve what was found, until a signal ends it."""
     from asyncmq_cli.services.monitoring.exporter import Exporter
     from asyncmq_cli.system.web_config import WebSettings
     from asyncmq_cli.system.web_server import WebServer
@@ -120,10 +120,10 @@ class _App:
     def _readiness(self, start: _Start) -> Iterable[bytes]:
         state = self._state()
         if state.snapshot is None:
-            said = b"Redis could not be read\n" if state.failures else b"no look yet\n"
+            said = b"Redis could not be read\n" if state.failures else b"Redis has not been read yet\n"
             return _answer(start, "503 Service Unavailable", said)
         if time.monotonic() > state.fresh_until:
-            return _answer(start, "503 Service Unavailable", b"the next look is overdue\n")
+            return _answer(start, "503 Service Unavailable", b"the next read of Redis is overdue\n")
         return _answer(start, "200 OK", b"ok\n")
 
     def _is_admitted(self, header: str) -> bool:

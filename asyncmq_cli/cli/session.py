@@ -318,8 +318,8 @@ class Session(Services):
             if len(rows) < len(report.results) and report.dry_run:
                 self.out.footer(f"… and {len(report.results) - len(rows):,} more")
             # What became of all that match says how many they were.
-            is_told = report.outcome is not None and report.outcome.total == report.matched
-            if (report.results or brief) and not is_told:
+            is_summed_up = report.outcome is not None and report.outcome.total == report.matched
+            if (report.results or brief) and not is_summed_up:
                 self.out.footer(reports.summary(report))
 
 

@@ -46,7 +46,7 @@ _ENVIRONMENT = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    offers: Sequence[Candidate] = ()
+    candidates: Sequence[Candidate] = ()
     files: bool = False
     """Whether the names of files are wanted, which each shell knows best."""
 
@@ -79,7 +79,7 @@ def _behind_equals(root: Any, place: Place, option: Any, name: str, value: str) 
     if option is None or not takes_value(option):
         return Answer()
     found = _values(root, place, option, value)
-    return Answer([Candidate(f"{name}={offer.value}", offer.about) for offer in found.offers], found.files)
+    return Answer([Candidate(f"{name}={one.value}", one.about) for one in found.candidates], found.files)
 
 
 def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
@@ -103,9 +103,9 @@ def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
         # `[QUEUE] ID…`: its first word may be an id.
         return Answer([*_live(place, kind, current), *_live(place, "jobs", current)])
     known = place.given.get(param.name, [])
-    offers = [offer for offer in _live(place, kind, current) if offer.value not in known]
+    candidates = [one for one in _live(place, kind, current) if one.value not in known]
     # What looks like an option is one there.
-    return Answer([o for o in offers if place.only_arguments or not o.value.startswith("-")])
+    return Answer([o for o in candidates if place.only_arguments or not o.value.startswith("-")])
 
 
 def _columns(place: Place, current: str) -> list[Candidate]:
@@ -171,7 +171,7 @@ def _options(place: Place) -> list[Candidate]:
     return [Candidate(name, about) for name, about in sorted(names, key=lambda each: each[0][:2] != "--")]
 
 
-def _beginning(offers: Iterable[Candidate], current: str) -> list[Candidate]:
-    found = [offer for offer in offers if offer.value.startswith(current)]
-    long = [offer for offer in found if offer.value[:1] != "-" or offer.value[:2] == "--"]
+def _beginning(candidates: Iterable[Candidate], current: str) -> list[Candidate]:
+    found = [one for one in candidates if one.value.startswith(current)]
+    long = [one for one in found if one.value[:1] != "-" or one.value[:2] == "--"]
     return long if long and current != "-" else found

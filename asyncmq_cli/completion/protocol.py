@@ -54,26 +54,26 @@ def _answer(build: Callable[[], Any], args: Sequence[str]) -> tuple[bool, list[s
         if line.redirected:
             return True, []
         found = answer(build(), line.words[1:], line.current)
-        return found.files, [line.insertion(offer.value) for offer in _harmless(found)]
+        return found.files, [line.insertion(one.value) for one in _harmless(found)]
     words = os.environ.get(WORDS_VARIABLE, "").split("\n") if shell == "powershell" else rest
     found = answer(build(), words[:-1], words[-1])
-    offers = _harmless(found)
+    candidates = _harmless(found)
     if shell == "fish":
         # It quotes what it inserts, but not a tilde, which would expand to a home directory.
-        offers = [offer for offer in offers if not offer.value.startswith("~")]
-    return found.files, [f"{offer.value}\t{_about(offer)}" for offer in offers]
+        candidates = [one for one in candidates if not one.value.startswith("~")]
+    return found.files, [f"{one.value}\t{_about(one)}" for one in candidates]
 
 
 def _harmless(found: Answer) -> list[Candidate]:
     """Without names that have control characters: those can be neither shown nor typed."""
-    return [offer for offer in found.offers if offer.value and offer.value.isprintable()][:_MOST]
+    return [one for one in found.candidates if one.value and one.value.isprintable()][:_MOST]
 
 
-def _about(offer: Candidate) -> str:
+def _about(one: Candidate) -> str:
     """The description in one short line. Data of jobs may hold anything."""
     from asyncmq_cli.output.redaction.redact import redact_text
     from asyncmq_cli.output.text.cutting import beginning_of
     from asyncmq_cli.output.text.escape import escape
 
-    text = escape(" ".join(redact_text(offer.about).split()))
+    text = escape(" ".join(redact_text(one.about).split()))
     return beginning_of(text, _LONGEST_ABOUT)

@@ -37,7 +37,7 @@ class _Running:
 
 
 @dataclass(slots=True)
-class _Tally:
+class _Counts:
     busy: float = 0.0
     seen: int = 0
     below: int = 0
@@ -57,7 +57,7 @@ class Observations:
 
     def __init__(self, moment: float) -> None:
         self._running: dict[Claim, _Running] = {}
-        self._tallies: dict[str | None, _Tally] = defaultdict(_Tally)
+        self._by_task: dict[str | None, _Counts] = defaultdict(_Counts)
         self._started = self._last = moment
         self.looks = 0
 
@@ -71,34 +71,34 @@ class Observations:
         middle = (self._last + moment) / 2
         for claim, task in tasks.items():
             self._running[claim] = _Running(task, middle if self.looks else None)
-            self._tallies[task].seen += 1
+            self._by_task[task].seen += 1
         for claim, one in list(self._running.items()):
             if claim not in claims:
                 del self._running[claim]
-                self._tallies[one.task].end(one, middle)
+                self._by_task[one.task].end(one, middle)
                 continue
             one.looks += 1
             if self.looks:
-                self._tallies[one.task].busy += moment - self._last
+                self._by_task[one.task].busy += moment - self._last
         self._last = moment
         self.looks += 1
 
     def report(self, queue: str | None, began: float) -> TopReport:
         """What was seen so far, the busiest task first."""
         active = Counter(one.task for one in self._running.values())
-        total = sum(tally.busy for tally in self._tallies.values())
+        total = sum(counts.busy for counts in self._by_task.values())
         seconds = self._last - self._started
         tasks = [
             TopTask(
                 task,
-                tally.busy / total if total else None,
-                tally.busy / seconds if seconds else 0.0,
+                counts.busy / total if total else None,
+                counts.busy / seconds if seconds else 0.0,
                 active[task],
-                tally.seen,
-                tally.below,
-                sorted(tally.durations),
+                counts.seen,
+                counts.below,
+                sorted(counts.durations),
             )
-            for task, tally in self._tallies.items()
+            for task, counts in self._by_task.items()
         ]
         tasks.sort(key=lambda row: (-(row.busy_share or 0.0), row.task or ""))
         interval = seconds / (self.looks - 1) if self.looks > 1 else INTERVAL

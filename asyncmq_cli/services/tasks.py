@@ -29,7 +29,7 @@ _CONFIDENCE = 1.96
 
 
 @dataclass(slots=True)
-class _Tally:
+class _Counts:
     counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASK_STATES, 0.0))
     oldest: float | None = None
     last_death: float | None = None
@@ -62,7 +62,7 @@ class TaskService:
             require_queue(self._store, scope.queue)
         now = self._store.now()
         matches = Matcher(wanted, now)
-        tallies: dict[str | None, _Tally] = defaultdict(_Tally)
+        by_task: dict[str | None, _Counts] = defaultdict(_Counts)
         sampled: dict[str, Sample] = {}
         for state in TASK_STATES:
             sizes = self._sizes(scope, state)
@@ -71,8 +71,8 @@ class TaskService:
                 sampled[state] = Sample(total, SAMPLE, _CONFIDENCE * math.sqrt(0.25 / SAMPLE))
             for job, weight in self._jobs(scope, state, sizes, total):
                 if matches(job):
-                    tallies[job.task_id].add(state, job, weight)
-        rows = [tally.stats(task) for task, tally in tallies.items()]
+                    by_task[job.task_id].add(state, job, weight)
+        rows = [counts.stats(task) for task, counts in by_task.items()]
         rows.sort(key=lambda row: (-row.counts["dead"], -row.counts["waiting"], row.task or ""))
         return TaskReport(scope.queue, now, rows, sampled)
 

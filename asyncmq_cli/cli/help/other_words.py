@@ -126,7 +126,7 @@ MISSING: Mapping[str, tuple[str, str, str]] = {}
 # A hint never leads from a word for looking to a verb that changes something, nor to an option that drops a
 # safeguard.
 # fmt: off
-LOOKS = frozenset((
+READS = frozenset((
     "list", "ls", "show", "get", "info", "inspect", "describe", "view", "read", "find", "search", "count",
     "peek", "tail", "head", "watch", "status", "stats", "top", "ps", "cat", "print", "display", "query",
     "look", "export", "dump", "log", "logs", "history", "follow", "dashboard", "failed", "dead",

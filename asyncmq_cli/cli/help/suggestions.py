@@ -46,7 +46,7 @@ def _meant(group: Any, word: str, context: Any) -> list[str]:
     """The commands that an unknown noun or verb may mean, the likeliest first."""
     names = [name for name, _, _ in group.entries()]
     lower, noun = word.lower(), _noun(context.command_path)
-    only_looks = lower in other_words.LOOKS
+    only_reads = lower in other_words.READS
     elsewhere = other_words.ELSEWHERE.get((noun, lower))
     near = [elsewhere] if elsewhere is not None else []
     if not near and not noun:
@@ -58,7 +58,7 @@ def _meant(group: Any, word: str, context: Any) -> list[str]:
         queue = _as_a_queue(word, context) if close and not _is_known(word, names) else []
         near = [*queue, *close] or _as_a_verb(word, context)
     near = near or _as_a_queue(word, context) or nearest(word, names)
-    return [name for name in near if not (only_looks and name.split()[-1] in other_words.CHANGES)]
+    return [name for name in near if not (only_reads and name.split()[-1] in other_words.CHANGES)]
 
 
 def _as_a_queue(word: str, context: Any) -> list[str]:

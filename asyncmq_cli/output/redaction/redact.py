@@ -189,8 +189,8 @@ def _redacted_object(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
         while shown in found or (shown != name and shown in value):
             shown += "'"
         hidden = is_secret or (beside and name.lower() in VALUES)
-        is_told = inner is None or isinstance(inner, bool) or _is_a_directory(name, inner)
-        found[shown] = REDACTED if hidden and not is_told else _redacted_member(inner, depth)
+        is_harmless = inner is None or isinstance(inner, bool) or _is_a_directory(name, inner)
+        found[shown] = REDACTED if hidden and not is_harmless else _redacted_member(inner, depth)
     return found
 
 

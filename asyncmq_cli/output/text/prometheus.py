@@ -45,7 +45,7 @@ _BY_CLAIMS = {
 
 
 def exposition(stats: Sequence[QueueStats] | None) -> Iterator[bytes]:
-    """The text of one look, in pieces; only `asyncmq_dashboard_ready 0` if `stats` is None."""
+    """The text of one read, in pieces; only `asyncmq_dashboard_ready 0` if `stats` is None."""
     yield from _written(_of_look(stats), stats or (), None)
 
 

@@ -103,14 +103,14 @@ def test_a_database_that_there_is_not(server: PrivateRedis) -> None:
 
 
 @pytest.mark.parametrize("noun", ["", *NOUNS])
-def test_a_word_for_looking_never_leads_to_a_change(noun: str) -> None:
+def test_a_word_for_reading_never_leads_to_a_change(noun: str) -> None:
     root: Any = _built()
     context = typer.Context(root, info_name="asyncmq")
     group = root
     if noun:
         group = root.get_command(context, noun)
         context = typer.Context(group, info_name=noun, parent=context)
-    for word in other_words.LOOKS - set(group.commands):
+    for word in other_words.READS - set(group.commands):
         near = suggestions.no_such_command(group, word, context).details["nearest"]
         assert not {name.split()[-1] for name in near} & other_words.CHANGES, (word, near)
 
