@@ -114,7 +114,7 @@ def test_wrong_usage(args: list[str], cli: Run) -> None:
 
 def test_no_id_on_standard_input_is_nothing_to_wait_for(run: Run) -> None:
     result = run("wait", "mail", "-", stdin="\n")
-    assert (result.code, result.stdout, result.stderr) == (0, "", "")
+    assert (result.code, result.stdout, result.stderr) == (0, "", "note: standard input has no names\n")
 
 
 def test_its_timeout_is_not_that_of_redis(cli: Run) -> None:

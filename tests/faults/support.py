@@ -87,7 +87,7 @@ CHANGES: dict[str, Args] = {
     "doctor repair": ("doctor", "archive", "--repair", "--yes"),
     "repeatables remove": ("repeatables", "remove", QUEUE, "--task", "app.tick", "--yes"),
 }
-NOTES = {("queues", "resume"): "a worker ", ("repeatables", "add"): "next runs: "}
+NOTES = {("queues", "resume"): "workers that have seen the pause ", ("repeatables", "add"): "next runs: "}
 """How the note begins that people get on stderr with a success."""
 COMMANDS = {**READERS, **CHANGES}
 FREEING = (

@@ -81,12 +81,12 @@ def test_what_was_sent_is_told_though_the_next_jobs_cannot_be_looked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     library.with_backend(server.url, fill)
-    look = Store.locate
+    locate = Store.locate
 
-    def fails_later(store: Store, queue: str, job_ids: Any, *rest: Any) -> Any:
+    def fails_later(store: Store, queue: str, job_ids: Any, *rest: Any, **more: Any) -> Any:
         if JOBS[0] not in job_ids:
             raise problem
-        return look(store, queue, job_ids, *rest)
+        return locate(store, queue, job_ids, *rest, **more)
 
     monkeypatch.setattr(Store, "locate", fails_later)
     result = cli("jobs", "retry", QUEUE, *JOBS, "--json")
