@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import QueueNotFound, RedisProblem, WrongType
 from asyncmq_cli.models.checks import PROBES, CheckReport, Probe, Threshold
+from asyncmq_cli.models.values import chunked
 from asyncmq_cli.models.workers import slowest
 from asyncmq_cli.services.jobs.lookup import nearest_queues, nearest_suffix
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 _ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
 _NO_BOUNDS = Threshold()
+_FEW_CLAIMS = 10
+"""Active jobs up to which the claims of a queue are read together with those of others."""
+_TOGETHER = 100
+"""Queues whose workers and claims are held at once."""
 
 
 class CheckService:
@@ -63,8 +68,14 @@ class CheckService:
             missing = [name for name in names if not self._store.queues.exists(name)]
             probes += map(self._missing, missing)
             names = [name for name in names if name not in missing]
-        for counts in self._counts(names, now, thresholds):
-            probes += QueueProbes(self._store, counts, now, where=where).judged(thresholds)
+        for some in chunked(self._counts(names, now, thresholds), _TOGETHER):
+            workers, claims = self._busy(some)
+            for counts in some:
+                name = counts.sizes.queue
+                queue = QueueProbes(
+                    self._store, counts, now, workers.get(name), where=where, claims=claims.get(name)
+                )
+                probes += queue.judged(thresholds)
         if not queues and not names and "workers" in thresholds:
             # Without any queue there is no worker either, so a wanted minimum is not met.
             probes.append(_judged("workers", None, 0, thresholds["workers"]))
@@ -86,6 +97,16 @@ class CheckService:
             failed = {one.queue: failed_of(one, states) for one, states in queues.states(dead, now)}
         for one in sizes:
             yield QueueCounts(one, oldest.get(one.queue), failed.get(one.queue, one.dlq))
+
+    def _busy(self, some: Sequence[QueueCounts]) -> tuple[dict[str, list[Worker]], dict[str, list[Claim]]]:
+        """Workers and claims of the queues with few active jobs: one queue after the other would take
+        some round trips each. A queue that is left out is read by itself, or says what is wrong."""
+        few = [one.sizes for one in some if 0 < (one.sizes.active or 0) <= _FEW_CLAIMS]
+        # The workers first: otherwise a job whose worker ends it and then leaves would look lost.
+        served = self._store.workers.in_queues(one.queue for one in few if one.heartbeats != 0)
+        workers: dict[str, list[Worker]] = {one.queue: [] for one in few if one.heartbeats == 0}
+        workers |= {queue: found for queue, found in served if not isinstance(found, WrongType)}
+        return workers, self._store.claims.of_small(list(workers))
 
     def _missing(self, queue: str) -> Probe:
         problem = QueueNotFound(queue).message + nearest_suffix(nearest_queues(self._store, queue))
