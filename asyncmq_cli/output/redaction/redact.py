@@ -38,7 +38,8 @@ _SIGNS: tuple[str, ...] = (
 _BEHIND = {
     "key": "(?!error)",
     "connection": "(?! ?(?:error|refused|reset|aborted|closed|failed|lost|timed|to |was ))",
-    "://": r"""(?=[^\s"@:]*[@:])""",
+    # Not the colon of a port, nor that at the end of a word.
+    "://": r"""(?=[^\s"@:]*(?:@|:(?![0-9]{1,5}[/?#]|[0-9]{0,5}(?:[\s"]|\Z))))""",
 }
 # Of what is kept because it mostly comes again: the characters of a text, of a name, and of the names of an
 # object.

@@ -142,7 +142,7 @@ def test_what_is_seen_at_a_glance_to_be_clean_is_so(data: Any) -> None:
 _NEAR_SIGNS = (
     *("https://", "me", ":", "@", "host", "/", "?", '"', "'", " ", "\n", "\t", "\\", "=", "abc123", "-", "_"),
     *("api", "Api", "access", "key", "Key", "KEY", "error", "Error"),
-    *("Connection", "connection", "string", "refused", "."),
+    *("Connection", "connection", "string", "refused", ".", "6379", "12345678", "#"),
 )
 
 
@@ -159,6 +159,8 @@ def test_what_stands_behind_a_sign_decides_only_where_there_is_no_secret(text: s
         "KeyError: 'country-1'",
         "ConnectionRefusedError: [Errno 111] Connection refused",
         "TimeoutError: https://example.org/a took 30 s",
+        "https://example.org:8443/a: refused",
+        "no queues on redis://127.0.0.1:6379/0: is it the right database?",
     ],
 )
 def test_frequent_errors_are_seen_at_a_glance_to_hold_no_secret(text: str) -> None:
