@@ -139,9 +139,12 @@ class OperatorApp(App[None]):
         self._poll_lane = Lane(session)
         self._hurry = asyncio.Event()
         self._listens = False
+        self._is_lent = False
         """Whether signals come through the loop."""
 
     def on_mount(self) -> None:
+        if self._listens:
+            self._take_job_control()
         self.push_screen(Home())
         self.run_worker(self._follow(), group="follow")
 
@@ -193,9 +196,11 @@ class OperatorApp(App[None]):
         is_handled = self._listens and loop.remove_signal_handler(signal.SIGINT)
         before = signal.signal(signal.SIGINT, lambda number, frame: None)
         try:
+            self._is_lent = True
             with self._lent():
                 return by_hand(record)
         finally:
+            self._is_lent = False
             signal.signal(signal.SIGINT, before)
             if is_handled:
                 loop.add_signal_handler(signal.SIGINT, self.end_by, signal.SIGINT)
@@ -239,6 +244,19 @@ class OperatorApp(App[None]):
             os.killpg(0, signal.SIGSTOP)
             while os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
                 os.killpg(0, signal.SIGSTOP)
+
+    def _take_job_control(self) -> None:
+        """Textual draws again whenever SIGCONT arrives, also after `action_stop` has: twice, the screen could
+        not be left any more. Here only the call that has stopped the screen draws it again."""
+        signal.signal(signal.SIGCONT, signal.SIG_DFL)
+        signal.signal(signal.SIGTSTP, lambda number, frame: self._stop_by_signal())
+
+    def _stop_by_signal(self) -> None:
+        if self._is_lent:
+            # The editor that has the terminal stops as well.
+            os.kill(os.getpid(), signal.SIGSTOP)
+        else:
+            self.action_stop()
 
     async def action_quit(self) -> None:
         """Quit. A running change is stopped first, and the screen stays to show its result."""

@@ -147,6 +147,20 @@ def test_it_goes_to_the_shell_and_comes_back(server: PrivateRedis, production: r
         assert terminal.is_given_back
 
 
+def test_a_signal_to_continue_leaves_a_running_screen_as_it_is(
+    server: PrivateRedis, production: redis.Redis
+) -> None:
+    """A shell may send it once more than the screen was stopped."""
+    with LiveTerminal("ui", url=server.url) as terminal:
+        terminal.shows("> imports", "q quit")
+        terminal.send(signal.SIGCONT)
+        terminal.press("j")
+        terminal.shows("> emails")
+        terminal.press("q")
+        assert terminal.end() == 0
+        assert terminal.is_given_back
+
+
 def test_a_job_is_found_edited_and_retried_on_a_terminal(
     server: PrivateRedis, town: redis.Redis, tmp_path: Path
 ) -> None:
