@@ -16,7 +16,7 @@ from asyncmq_cli.models.checks import PROBES, CheckReport, Probe, Threshold
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.models.workers import slowest
 from asyncmq_cli.services.jobs.lookup import nearest_queues, nearest_suffix
-from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
+from asyncmq_cli.services.monitoring.lost_jobs import LostJobs, has_few_claims
 from asyncmq_cli.services.repeatables.schedule import SchedulerClock
 from asyncmq_cli.storage.read.liveness import TOLERANCE, offset_in_words
 from asyncmq_cli.storage.read.queues import failed_of
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
 _NO_BOUNDS = Threshold()
-_FEW_CLAIMS = 10
-"""Active jobs up to which the claims of a queue are read together with those of others."""
 _TOGETHER = 100
 """Queues whose workers and claims are held at once."""
 
@@ -99,9 +97,9 @@ class CheckService:
             yield QueueCounts(one, oldest.get(one.queue), failed.get(one.queue, one.dlq))
 
     def _busy(self, some: Sequence[QueueCounts]) -> tuple[dict[str, list[Worker]], dict[str, list[Claim]]]:
-        """Workers and claims of the queues with few active jobs: one queue after the other would take
-        some round trips each. A queue that is left out is read by itself, or says what is wrong."""
-        few = [one.sizes for one in some if 0 < (one.sizes.active or 0) <= _FEW_CLAIMS]
+        """Workers and claims of the queues with few active jobs. A queue that is left out is read by itself,
+        or says what is wrong."""
+        few = [one.sizes for one in some if has_few_claims(one.sizes)]
         # The workers first: otherwise a job whose worker ends it and then leaves would look lost.
         served = self._store.workers.in_queues(one.queue for one in few if one.heartbeats != 0)
         workers: dict[str, list[Worker]] = {one.queue: [] for one in few if one.heartbeats == 0}

@@ -34,6 +34,7 @@ from asyncmq_cli.storage.read.liveness import TOLERANCE, offset_in_words
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.workers import Worker
+    from asyncmq_cli.storage.read.sizes import Sizes
     from asyncmq_cli.storage.read.workers import Claim
     from asyncmq_cli.storage.store import Store
 
@@ -175,6 +176,15 @@ class _OddClaims:
                 f"{jobs} claimed in the future: a worker's clock is at least "
                 f"{offset_in_words(self._farthest)} the server's, and these jobs do not count as lost"
             )
+
+
+_FEW = 10
+
+
+def has_few_claims(sizes: Sizes) -> bool:
+    """Whether the claims of a queue are read together with those of others: one queue after the other would
+    take three round trips each."""
+    return 0 < (sizes.active or 0) <= _FEW
 
 
 def active_claims(store: Store, queue: str, claims: Sequence[Claim] | None = None) -> Iterator[Claim]:

@@ -16,6 +16,7 @@ from asyncmq_cli.models.checks import PROBE_BY_NAME, PROBES, Probe, Problem
 from asyncmq_cli.models.failures import FailureGroups, is_growing
 from asyncmq_cli.services.jobs.failure_groups import grouped
 from asyncmq_cli.services.monitoring.check import QueueCounts, QueueProbes
+from asyncmq_cli.services.monitoring.lost_jobs import has_few_claims
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
@@ -35,8 +36,6 @@ MOST_QUEUES = 20
 _BY_SIZES = ("unattended", "paused")
 _BY_CLAIMS = ("overdue", "lost", "silent")
 _ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
-_FEW_CLAIMS = 10
-"""Active jobs up to which the claims of a queue are read together with those of others."""
 _CHEAP = 0.02
 """Seconds. What took less is read every time."""
 _FACTOR = 200.0
@@ -69,9 +68,7 @@ class TroubleReader:
                 found += self._probed(sizes, workers, now, _BY_SIZES)
         if time.monotonic() >= self._costly_until:
             began = time.monotonic()
-            # One queue after the other would take three round trips each.
-            few = [one.queue for one in every if 0 < (one.active or 0) <= _FEW_CLAIMS]
-            claims = self._store.claims.of_small(few)
+            claims = self._store.claims.of_small([one.queue for one in every if has_few_claims(one)])
             self._costly = {
                 one.queue: self._probed(one, workers, now, _BY_CLAIMS, claims.get(one.queue))
                 for one in every
