@@ -66,7 +66,7 @@ _NOTHING = re.compile(r"(?:None|null|nil|True|False|true|false)(?![\w.(\[-])")
 _BRACKET_OR_QUOTE = re.compile(r"""["'()\[\]{}]""")
 _COOKIES = re.compile(r"""[^\s=;"'<>]{1,256}(?:;[^\r\n"'<>=]{0,256})?=[^\r\n"'<>]*""")
 _MORE_COOKIES = re.compile(r"""[^\s"',;&()\[\]{}<>]*(?:;[^\r\n"'<>=]{0,256}=[^\r\n"'<>]*)?""")
-"""What belongs to cookies of which the first is redacted."""
+"""The rest of a list of cookies, after a first one that is already redacted."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}[ \t]+(?=[^\s\"',;&)}\]])")
 _PEM = re.compile(r"-----BEGIN [^-]*-{5,}[^-]*(?:-----END [^-]*-{5,})?")
 _BEFORE_SECRETS = ("bearer", "basic", "token", "digest", "negotiate", "-----begin")

@@ -132,8 +132,8 @@ class JobRunner(Runner):
             yield from self._steps(queue, job_ids, places, decide)
 
     def _left_after_failover(self, selection: Selection) -> Selection:
-        """The jobs that are still to be changed: those that were not sent, and those of which the new primary
-        has no event, although some may have been confirmed by the old one."""
+        """The jobs left to change: those not sent yet, and those without an event on the new primary, even if
+        the old primary had confirmed them."""
         made, sent = list(self._failover.made), list(self.in_flight)
         recorded = {attempt.target for attempt in self._recorded([*made, *sent], clocks=CLOCKS)}
         lost = {attempt.target for attempt in made} - recorded

@@ -197,7 +197,7 @@ class SnapshotReader:
         return True
 
     def _workers(self, every: Sequence[Sizes]) -> dict[str, Sequence[Worker] | None]:
-        """By queue, the workers; None if they cannot be read, of which the row warns."""
+        """The workers of each queue; None if they cannot be read, which the queue's row warns about."""
         found: dict[str, Sequence[Worker] | None] = {
             sizes.queue: None if sizes.heartbeats is None else () for sizes in every
         }

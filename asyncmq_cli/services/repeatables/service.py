@@ -374,7 +374,7 @@ def _coming(row: Repeatable, now: float) -> Iterator[ComingRun]:
     if row.definition is None or row.paused:
         return
     yield ComingRun(row.next_run, row)
-    # A schedule that never comes again ends; whoever stored it is told by `add` and `doctor`.
+    # A schedule without a further run just ends here; `add` and `doctor` report it.
     with suppress(InvalidSchedule):
         for run in runs_after(row.definition, max(row.next_run, now)):
             yield ComingRun(run, row)

@@ -47,7 +47,7 @@ TABS = tuple(PANES)
 _TAB_OF = {"growing": "failures", "overdue": "schedules"}
 """Where the problems of a kind are seen."""
 _LEAST_FOR_LEGEND = 16
-"""Lines of a terminal below which there is no room for what the colours mean."""
+"""Terminal height in lines below which the legend of the colours is left out."""
 
 
 class Home(ListPage):
