@@ -37,7 +37,7 @@ imported."""
 
 
 class _Root(around_typer.LazyCommands):
-    nouns, others = commands.NOUNS, commands.COMMANDS
+    nouns, others, modules = commands.NOUNS, commands.COMMANDS, commands.MODULES
 
 
 app = typer.Typer(

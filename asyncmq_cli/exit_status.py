@@ -61,7 +61,7 @@ OF_COMMANDS = {
 
 
 class CheckStatus(IntEnum):
-    """The exit status of `check`, as monitors read it, by the names of `models.checks.CHECK_STATES`."""
+    """The exit status of `check`, as monitors read it, by the names of CHECK_STATES."""
 
     OK = 0
     WARNING = 1

@@ -166,14 +166,14 @@ def test_start_up_without_a_command_builds_no_values_of_jobs() -> None:
 
 
 def test_importing_every_command_module_imports_nothing_heavy() -> None:
-    files = [path for name in ("cli", "commands") for path in sorted((ROOT / name).glob("*.py"))]
+    files = [path for name in ("cli", "commands") for path in sorted((ROOT / name).rglob("*.py"))]
     names = [module_of(path) for path in files]
     code = f"import sys, {', '.join(names)}; print(sorted({HEAVY!r} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 
 
 def test_a_command_neither_draws_nor_asks_redis_by_itself() -> None:
-    for path in [path for name in ("cli", "commands") for path in sorted((ROOT / name).glob("*.py"))]:
+    for path in [path for name in ("cli", "commands") for path in sorted((ROOT / name).rglob("*.py"))]:
         names = {name for node in ast.walk(ast.parse(path.read_text())) for name in foreign_names(node)}
         assert not names & {"rich", "redis", "orjson", "msgspec"}, path
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from asyncmq_cli.exit_status import ExitStatus
-from asyncmq_cli.models.actions import ACTIONS
-from asyncmq_cli.models.checks import PROBES, ProbeKind
+from asyncmq_cli.models.audit.actions import ACTIONS
+from asyncmq_cli.models.monitoring.checks import PROBES, ProbeKind
 from asyncmq_cli.models.program import Command, Noun, Parameter
 from tools import commandtree, layers
 from tools.manpage import CONVENTIONS, manual

@@ -198,11 +198,12 @@ class VerbsOrList(Verbs):
 
 class LazyCommands(_Group):
     """The root: `nouns` and `others` map each command to its line in the help. The module of that name under
-    `asyncmq_cli.commands` is imported, and its `app` built, when the line names it. A noun is plural; its
-    singular works too."""
+    `asyncmq_cli.commands`, or the one in `modules`, is imported, and its `app` built, when the line names it.
+    A noun is plural; its singular works too."""
 
     nouns: ClassVar[Mapping[str, str]] = {}
     others: ClassVar[Mapping[str, str]] = {}
+    modules: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -215,7 +216,8 @@ class LazyCommands(_Group):
             None,
         )
         if name is not None and self.commands[name] is None:
-            app = importlib.import_module(f"asyncmq_cli.commands.{name}").app
+            module = self.modules.get(name, name)
+            app = importlib.import_module(f"asyncmq_cli.commands.{module}").app
             # With `get_command` a noun of one verb would be that verb.
             command: Any = typer.main.get_group(app) if name in self.nouns else typer.main.get_command(app)
             command.name = name

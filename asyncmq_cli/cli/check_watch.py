@@ -16,7 +16,7 @@ from asyncmq_cli.errors import UsageProblem, interruption
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
-    from asyncmq_cli.models.checks import CheckReport, Notice
+    from asyncmq_cli.models.monitoring.checks import CheckReport, Notice
 
 _LEAST_INTERVAL = 1.0
 _PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"

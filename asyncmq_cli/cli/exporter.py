@@ -17,7 +17,7 @@ from asyncmq_cli.errors import interruption
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
-    from asyncmq_cli.models.snapshots import ExporterState
+    from asyncmq_cli.models.monitoring.snapshots import ExporterState
     from asyncmq_cli.system.web_config import WebSettings
 
 _OPEN = ("/healthz", "/readyz")

@@ -17,7 +17,7 @@ import typer
 from asyncmq_cli.cli.session import Session, open_session
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.exit_status import CheckStatus
-from asyncmq_cli.models.checks import CHECK_STATES
+from asyncmq_cli.models.monitoring.checks import CHECK_STATES
 from asyncmq_cli.output.printer import Printer
 from asyncmq_cli.output.tables.columns import Column, chosen
 

@@ -13,7 +13,7 @@ from asyncmq_cli.cli.session import Session
 from asyncmq_cli.errors import UsageProblem, interruption
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.models.monitoring.snapshots import Snapshot
     from asyncmq_cli.output.tables.columns import Column
     from asyncmq_cli.output.terminal.viewport import Viewport
     from asyncmq_cli.services.monitoring.poller import Outage

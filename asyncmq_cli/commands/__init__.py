@@ -1,6 +1,6 @@
 """One module for each command or noun, named as on the command line; its `app` is what Typer builds it from.
 
-These tables are what `asyncmq --help` lists, in this order, without importing the modules.
+The first two tables are what `asyncmq --help` lists, in this order, without importing the modules.
 """
 
 NOUNS = {
@@ -25,3 +25,5 @@ COMMANDS = {
     "schema": "Print the JSON Schema of a document that --json prints.",
     "help": "Show the help of a command, as COMMAND --help does.",
 }
+MODULES = {name: f"program.{name}" for name in ("context", "ui", "demo", "schema", "help")}
+"""Where the module of a command is not beside this one."""

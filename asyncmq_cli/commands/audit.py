@@ -24,7 +24,7 @@ from asyncmq_cli.cli.params import (
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.actions import ACTIONS
+from asyncmq_cli.models.audit.actions import ACTIONS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent
@@ -232,7 +232,7 @@ def verify(session: Session, head: HeadOption = None) -> int:
       asyncmq audit verify --json | jq -r '.head | .id + ":" + .hash'
       asyncmq audit verify --head 1795908272470-14:d6ff1f6c3a6173453a0eb83c338b059f04829ac4
     """
-    from asyncmq_cli.models.audit_chain import Head
+    from asyncmq_cli.models.audit.chain import Head
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.text import events as texts
 

@@ -18,7 +18,7 @@ from asyncmq_cli.cli.params import Options, option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.exit_status import CheckStatus
-from asyncmq_cli.models.checks import FORMATS, PROBES, CheckReport, ProbeKind, Range, Threshold
+from asyncmq_cli.models.monitoring.checks import FORMATS, PROBES, CheckReport, ProbeKind, Range, Threshold
 from asyncmq_cli.nearest import did_you_mean, nearest
 from asyncmq_cli.output.formats import DOCUMENTS
 

@@ -26,7 +26,8 @@ from asyncmq_cli.cli.params import (
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets, queue_names, wait_limit
 from asyncmq_cli.commands import NOUNS
-from asyncmq_cli.commands.jobs import DeadSortOption, ResetOption
+from asyncmq_cli.commands.jobs.changes import ResetOption
+from asyncmq_cli.commands.jobs.reading import DeadSortOption
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.nearest import did_you_mean, nearest
 

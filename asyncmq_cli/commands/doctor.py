@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from asyncmq_cli.cli.session import Session
-    from asyncmq_cli.models.actions import Rights
+    from asyncmq_cli.models.audit.actions import Rights
     from asyncmq_cli.models.findings import Diagnosis, Finding, RepairReport
 
 

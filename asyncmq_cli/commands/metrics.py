@@ -16,10 +16,10 @@ from asyncmq_cli.cli.params import SinceOption, option, whole_number
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.snapshots import SNAPSHOT_FIELDS
+from asyncmq_cli.models.monitoring.snapshots import SNAPSHOT_FIELDS
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.snapshots import MetricsSnapshot, Rates, Snapshot
+    from asyncmq_cli.models.monitoring.snapshots import MetricsSnapshot, Rates, Snapshot
 
 app = noun(NOUNS["metrics"])
 

@@ -30,8 +30,8 @@ from asyncmq_cli.models.queues import ALL_FIELDS
 from asyncmq_cli.models.values import JOB_STATES
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.monitoring.snapshots import Snapshot
     from asyncmq_cli.models.queues import QueueStats
-    from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.output.tables.columns import Column
 
 _RESUMED = "workers that have seen the pause notice its end "

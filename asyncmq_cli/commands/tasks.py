@@ -15,7 +15,7 @@ from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.tasks import TaskReport
+    from asyncmq_cli.models.monitoring.tasks import TaskReport
     from asyncmq_cli.services.task_top import TaskSampler
 
 app = noun(NOUNS["tasks"])

@@ -16,10 +16,10 @@ from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import has_filter
 from asyncmq_cli.cli.targets import job_ids as ids_named
 from asyncmq_cli.errors import OutputFailed, UsageProblem
-from asyncmq_cli.models.waits import WAIT_GOALS
+from asyncmq_cli.models.monitoring.waits import WAIT_GOALS
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.waits import StateChange, WaitReport
+    from asyncmq_cli.models.monitoring.waits import StateChange, WaitReport
     from asyncmq_cli.output.terminal.progress import Waiting
     from asyncmq_cli.services.monitoring.wait import WaitOptions
 

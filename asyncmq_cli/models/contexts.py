@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncmq_cli.errors import AdminError, NotConfirmed
 from asyncmq_cli.exit_status import ExitStatus
-from asyncmq_cli.models.actions import BY_NAME
+from asyncmq_cli.models.audit.actions import BY_NAME
 
 
 @dataclass(frozen=True, slots=True)

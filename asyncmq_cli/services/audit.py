@@ -9,11 +9,11 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import RedisProblem, WrongType
-from asyncmq_cli.models import audit_chain
+from asyncmq_cli.models.audit import chain as audit_chain
 from asyncmq_cli.models.changes import AuditRun
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.audit_chain import ChainReport, Head
+    from asyncmq_cli.models.audit.chain import ChainReport, Head
     from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.services.monitoring.poller import Outage
     from asyncmq_cli.storage.store import Store

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import WrongType
-from asyncmq_cli.models.tasks import INTERVAL, TopReport, TopTask
+from asyncmq_cli.models.monitoring.tasks import INTERVAL, TopReport, TopTask
 from asyncmq_cli.services.jobs.lookup import require_queue
 
 if TYPE_CHECKING:

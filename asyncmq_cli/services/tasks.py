@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import TaskNotFound, WrongType
-from asyncmq_cli.models.tasks import TASK_STATES, Sample, TaskReport, TaskStats
+from asyncmq_cli.models.monitoring.tasks import TASK_STATES, Sample, TaskReport, TaskStats
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.jobs.filter import Matcher

@@ -27,7 +27,7 @@ from asyncmq_cli.storage.schema.keys import PLACES
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
-    from asyncmq_cli.models.actions import Rights
+    from asyncmq_cli.models.audit.actions import Rights
     from asyncmq_cli.storage.client.push import RuntimeEvents
     from asyncmq_cli.storage.integrity.candidates import QueueWalk
     from asyncmq_cli.storage.integrity.damaged_keys import OrphanedKey

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.failures import FailureGroup
     from asyncmq_cli.models.jobs import JobDetail
-    from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.models.monitoring.snapshots import Snapshot
     from asyncmq_cli.services.changes.edits import Edit
     from asyncmq_cli.ui.dialogs.change import ChangeDialog
 

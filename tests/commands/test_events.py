@@ -23,7 +23,7 @@ from asyncmq.backends.redis import RedisBackend
 from asyncmq_cli import config
 from asyncmq_cli.commands import events as commands
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.models.snapshots import EVENTS
+from asyncmq_cli.models.monitoring.snapshots import EVENTS
 from asyncmq_cli.services.monitoring.events import Event, EventService, TailOptions
 from asyncmq_cli.services.monitoring.metrics import MetricsService
 from asyncmq_cli.services.monitoring.poller import Outage

@@ -27,8 +27,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from asyncmq_cli.cli import exporter
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.models.monitoring.snapshots import ExporterState, Snapshot
 from asyncmq_cli.models.queues import QueueStats
-from asyncmq_cli.models.snapshots import ExporterState, Snapshot
 from asyncmq_cli.system.web_config import WebSettings
 from tests.commands.test_metrics import assert_promtool_agrees
 from tests.conftest import Run, environment, run_tool

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asyncmq_cli.commands.check import count, duration, range_bound, threshold
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.checks import CHECK_STATES, Range, Threshold
+from asyncmq_cli.models.monitoring.checks import CHECK_STATES, Range, Threshold
 
 COUNTS = st.integers(0, 10**15 - 1)
 VALUES = st.integers(0, 10**16) | st.floats(0, 1e16)

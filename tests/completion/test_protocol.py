@@ -18,7 +18,7 @@ from asyncmq_cli.app import SHELLS, _built
 from asyncmq_cli.completion import scripts
 from asyncmq_cli.completion.protocol import FILES, WORDS_VARIABLE
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.models.actions import BY_NAME
+from asyncmq_cli.models.audit.actions import BY_NAME
 from tests.conftest import Result, Run, environment, run_tool
 from tests.faults.support import CHANGES, PASSWORD, seed
 from tests.support import library

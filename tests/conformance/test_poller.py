@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import RedisProblem
-from asyncmq_cli.models.snapshots import Snapshot
+from asyncmq_cli.models.monitoring.snapshots import Snapshot
 from asyncmq_cli.services.monitoring import poller
 from asyncmq_cli.services.monitoring.poller import SnapshotReader
 from asyncmq_cli.storage.store import Store

@@ -145,7 +145,7 @@ def _paths(cell: str) -> list[str]:
 
 
 def test_every_action_of_the_audit_trail_is_named() -> None:
-    from asyncmq_cli.models.actions import ACTIONS
+    from asyncmq_cli.models.audit.actions import ACTIONS
 
     page = (DOCS / "keys.md").read_text()
     assert [plain(name) for name, *_ in table(page, "Action")] == [action.name for action in ACTIONS]

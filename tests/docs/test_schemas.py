@@ -299,7 +299,7 @@ def test_damaged_data_is_as_the_schemas_say(url: str, tool: Run, given: Callable
 
 
 def test_what_asyncmq_publishes_is_as_the_schema_says() -> None:
-    from asyncmq_cli.models.snapshots import RuntimeEvent
+    from asyncmq_cli.models.monitoring.snapshots import RuntimeEvent
     from asyncmq_cli.output.json.snapshots import runtime
 
     for data, ts in (({"id": "f1", "token": "x"}, 1.5), (None, None)):

@@ -22,8 +22,8 @@ from jsonschema import Draft202012Validator
 
 from asyncmq_cli import __version__
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.models.monitoring.snapshots import DeathLabels, ExporterState, Snapshot
 from asyncmq_cli.models.queues import QueueStats
-from asyncmq_cli.models.snapshots import DeathLabels, ExporterState, Snapshot
 from asyncmq_cli.output.text.prometheus import exporter_registry
 from tests.conftest import environment
 from tests.release.checkers import check, find

@@ -9,7 +9,7 @@ from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.checks import Notice, Trouble
+    from asyncmq_cli.models.monitoring.checks import Notice, Trouble
 
 _NAMED = 10
 _LONGEST = 300

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli import __version__
 from asyncmq_cli.exit_status import OF_COMMANDS, ExitStatus
-from asyncmq_cli.models.actions import ACTIONS
+from asyncmq_cli.models.audit.actions import ACTIONS
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.program import Command, Parameter

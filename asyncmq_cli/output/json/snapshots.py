@@ -14,9 +14,9 @@ from asyncmq_cli.output.tables.tables import tab_separated
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.checks import Problem
     from asyncmq_cli.models.failures import FailureGroups
-    from asyncmq_cli.models.snapshots import (
+    from asyncmq_cli.models.monitoring.checks import Problem
+    from asyncmq_cli.models.monitoring.snapshots import (
         LatestJob,
         LatestQueue,
         MetricsSnapshot,

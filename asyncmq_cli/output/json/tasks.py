@@ -8,7 +8,7 @@ from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.tasks import TaskReport, TaskStats, TopReport, TopTask
+    from asyncmq_cli.models.monitoring.tasks import TaskReport, TaskStats, TopReport, TopTask
     from asyncmq_cli.output.json.documents import Document
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.models.tasks import INTERVAL
+from asyncmq_cli.models.monitoring.tasks import INTERVAL
 from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.tables.columns import Column
 from asyncmq_cli.output.tables.views import shown_text
@@ -13,7 +13,7 @@ from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import duration, relative, rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.tasks import TaskReport, TaskStats, TopReport, TopTask
+    from asyncmq_cli.models.monitoring.tasks import TaskReport, TaskStats, TopReport, TopTask
 
 
 def count(value: int, *, is_estimate: bool) -> str:

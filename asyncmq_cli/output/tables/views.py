@@ -16,11 +16,11 @@ from asyncmq_cli.output.text.times import clock, duration, interval, moment, rel
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import AuditEvent, AuditRun, ChangeResult
-    from asyncmq_cli.models.checks import Problem
     from asyncmq_cli.models.jobs import Job, JobPage, TreeNode
+    from asyncmq_cli.models.monitoring.checks import Problem
+    from asyncmq_cli.models.monitoring.snapshots import LatestJob, LatestQueue
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import ComingRun, Repeatable
-    from asyncmq_cli.models.snapshots import LatestJob, LatestQueue
     from asyncmq_cli.models.workers import Worker, WorkerPage
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import clock
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.snapshots import Trend
+    from asyncmq_cli.models.monitoring.snapshots import Trend
     from asyncmq_cli.output.terminal.viewport import Viewport
 
 

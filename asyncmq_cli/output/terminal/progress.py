@@ -11,7 +11,7 @@ from asyncmq_cli.output.text import waits
 from asyncmq_cli.output.text.escape import escape
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.waits import Standing
+    from asyncmq_cli.models.monitoring.waits import Standing
     from asyncmq_cli.output.printer import Printer
 
 _WORTH_A_BAR = 100

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from asyncmq_cli.models.failures import FailureGroup, FailureGroups
+    from asyncmq_cli.models.monitoring.snapshots import Snapshot
     from asyncmq_cli.models.queues import QueueStats
-    from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.models.workers import Worker, WorkerPage
     from asyncmq_cli.output.tables.columns import Column
     from asyncmq_cli.output.terminal.viewport import Viewport

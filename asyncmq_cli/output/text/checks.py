@@ -12,7 +12,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.checks import CHECK_STATES, PROBE_BY_NAME, CheckReport, Probe, Range, Threshold
+from asyncmq_cli.models.monitoring.checks import (
+    CHECK_STATES,
+    PROBE_BY_NAME,
+    CheckReport,
+    Probe,
+    Range,
+    Threshold,
+)
 from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.tables.columns import Column
 from asyncmq_cli.output.tables.tables import counted

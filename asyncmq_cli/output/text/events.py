@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.models.snapshots import Happening, QueueHappening, WorkerHappening
+from asyncmq_cli.models.monitoring.snapshots import Happening, QueueHappening, WorkerHappening
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.tables.tables import counted
@@ -14,9 +14,9 @@ from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import clock, duration, moment
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.audit_chain import ChainReport
+    from asyncmq_cli.models.audit.chain import ChainReport
     from asyncmq_cli.models.changes import AuditEvent
-    from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.models.monitoring.snapshots import Snapshot
 
 
 _INDENT = " " * 10

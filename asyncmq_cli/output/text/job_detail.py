@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.models.actions import BY_NAME
+from asyncmq_cli.models.audit.actions import BY_NAME
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.tables import views

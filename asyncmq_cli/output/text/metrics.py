@@ -14,7 +14,7 @@ from asyncmq_cli.output.terminal.viewport import Viewport, viewport_for
 from asyncmq_cli.output.text.times import clock, duration, moment, rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.snapshots import MetricsSnapshot, Rates, Trend
+    from asyncmq_cli.models.monitoring.snapshots import MetricsSnapshot, Rates, Trend
     from asyncmq_cli.output.printer import Printer
 
 

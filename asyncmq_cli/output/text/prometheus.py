@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
+    from asyncmq_cli.models.monitoring.snapshots import ExporterState, Snapshot
     from asyncmq_cli.models.queues import QueueStats
-    from asyncmq_cli.models.snapshots import ExporterState, Snapshot
 
     _OfRows = Callable[[Sequence[QueueStats]], Metric]
     _Family = Metric | _OfRows

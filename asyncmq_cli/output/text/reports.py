@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.actions import BY_NAME
+from asyncmq_cli.models.audit.actions import BY_NAME
 from asyncmq_cli.models.findings import RepairReport
 from asyncmq_cli.models.repeatables import RepeatableChange
 from asyncmq_cli.models.values import DEAD_STATES

@@ -12,7 +12,7 @@ from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import clock, duration, rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.waits import Standing, StateChange, WaitReport
+    from asyncmq_cli.models.monitoring.waits import Standing, StateChange, WaitReport
     from asyncmq_cli.output.json.documents import Document
 
 QUEUE: tuple[Column[WaitReport], ...] = (

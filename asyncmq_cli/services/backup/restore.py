@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType, command_line
 from asyncmq_cli.exit_status import ExitStatus
-from asyncmq_cli.models.audit_chain import order
+from asyncmq_cli.models.audit.chain import order
 from asyncmq_cli.models.queues import names_of
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.services.backup.format import BadLine, edit_of_event

@@ -15,7 +15,7 @@ from asyncmq_cli.services.monitoring.wait import GoalReading, Progress
 from asyncmq_cli.system import signals
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.waits import Standing
+    from asyncmq_cli.models.monitoring.waits import Standing
     from asyncmq_cli.storage.store import Store
 
 _INTERVAL = 0.5

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, RedisProblem, interruption
-from asyncmq_cli.models.actions import BY_NAME
+from asyncmq_cli.models.audit.actions import BY_NAME
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult
 from asyncmq_cli.storage.schema.codec import dumps
 from asyncmq_cli.storage.write.audit_stream import EventDraft

@@ -12,7 +12,7 @@ from asyncmq_cli.services.doctor.scan import NO_QUEUE, TwoPassScan
 from asyncmq_cli.services.jobs.lookup import require_queue
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.actions import Rights
+    from asyncmq_cli.models.audit.actions import Rights
     from asyncmq_cli.services.doctor.scan import Confirmed
     from asyncmq_cli.storage.store import Store
 

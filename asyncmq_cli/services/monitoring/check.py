@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import QueueNotFound, RedisProblem, WrongType
-from asyncmq_cli.models.checks import PROBES, CheckReport, Probe, Threshold
+from asyncmq_cli.models.monitoring.checks import PROBES, CheckReport, Probe, Threshold
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.models.workers import slowest
 from asyncmq_cli.services.jobs.lookup import nearest_queues, nearest_suffix
@@ -46,7 +46,7 @@ class CheckService:
     ) -> CheckReport:
         """Check these queues, or all if none is named. An error of Redis becomes a probe, not an exception.
 
-        `thresholds` are by name of the probe, as in `models.checks.PROBES`; `where` is the expression of
+        `thresholds` are by name of the probe, as in `checks.PROBES`; `where` is the expression of
         `matching`.
         """
         try:

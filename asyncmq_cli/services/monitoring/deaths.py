@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.snapshots import OTHER, DeathLabels
+from asyncmq_cli.models.monitoring.snapshots import OTHER, DeathLabels
 from asyncmq_cli.services.jobs.causes import signature
 
 if TYPE_CHECKING:

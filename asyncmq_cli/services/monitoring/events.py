@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import RedisProblem
-from asyncmq_cli.models.queues import ALL_FIELDS, QueueStats
-from asyncmq_cli.models.snapshots import (
+from asyncmq_cli.models.monitoring.snapshots import (
     EVENTS,
     RUNTIME,
     SNAPSHOT_FIELDS,
@@ -21,11 +20,12 @@ from asyncmq_cli.models.snapshots import (
     Snapshot,
     WorkerHappening,
 )
+from asyncmq_cli.models.queues import ALL_FIELDS, QueueStats
 from asyncmq_cli.services.jobs.causes import signature
 from asyncmq_cli.services.monitoring.poller import Outage, Poller, SnapshotReader
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.models.monitoring.snapshots import Snapshot
     from asyncmq_cli.services.monitoring.metrics import MetricsService
     from asyncmq_cli.storage.store import Store
 

@@ -11,13 +11,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from asyncmq_cli.models.monitoring.snapshots import ExporterState
 from asyncmq_cli.models.queues import ALL_FIELDS
-from asyncmq_cli.models.snapshots import ExporterState
 from asyncmq_cli.services.monitoring.deaths import DeathCounter
 from asyncmq_cli.services.monitoring.poller import Outage, Poller, SnapshotReader
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.snapshots import MetricsSnapshot, Snapshot
+    from asyncmq_cli.models.monitoring.snapshots import MetricsSnapshot, Snapshot
     from asyncmq_cli.services.monitoring.metrics import MetricsService
     from asyncmq_cli.storage.store import Store
 

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import AdminError, RedisProblem
-from asyncmq_cli.models.snapshots import SNAPSHOT_FIELDS, MetricsSnapshot, Rates, Recorded, Trend
+from asyncmq_cli.models.monitoring.snapshots import SNAPSHOT_FIELDS, MetricsSnapshot, Rates, Recorded, Trend
 from asyncmq_cli.services.monitoring.poller import SnapshotReader
 from asyncmq_cli.services.monitoring.rates import rates, since_the_clock_was_set, trend, up_to
 from asyncmq_cli.storage.write.metrics_stream import KEPT, LEAST_GAP

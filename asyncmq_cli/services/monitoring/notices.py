@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.checks import CHECK_STATES, Notice, Trouble
+from asyncmq_cli.models.monitoring.checks import CHECK_STATES, Notice, Trouble
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.checks import CheckReport, Probe
+    from asyncmq_cli.models.monitoring.checks import CheckReport, Probe
 
 _Key = tuple[str, str | None]
 OK = "ok"

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from asyncmq_cli.errors import RedisProblem, WrongType
+from asyncmq_cli.models.monitoring.snapshots import LatestJob, LatestQueue, Snapshot
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS
-from asyncmq_cli.models.snapshots import LatestJob, LatestQueue, Snapshot
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs, silence_in_words
 from asyncmq_cli.services.monitoring.trouble import TroubleReader
@@ -24,8 +24,8 @@ from asyncmq_cli.storage.read.sizes import StateCounts
 from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.checks import Problem
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.models.monitoring.checks import Problem
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.workers import Worker
     from asyncmq_cli.storage.read.sizes import Sizes

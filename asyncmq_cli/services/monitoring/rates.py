@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
-from asyncmq_cli.models.snapshots import MetricsSnapshot, Rates, Trend
+from asyncmq_cli.models.monitoring.snapshots import MetricsSnapshot, Rates, Trend
 
 WINDOW = 120.0
 """Seconds before the last snapshot over which a current rate is taken."""

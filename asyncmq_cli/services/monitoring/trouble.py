@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.models.checks import PROBE_BY_NAME, PROBES, Probe, Problem
 from asyncmq_cli.models.failures import FailureGroups, is_growing
+from asyncmq_cli.models.monitoring.checks import PROBE_BY_NAME, PROBES, Probe, Problem
 from asyncmq_cli.services.jobs.failure_groups import grouped
 from asyncmq_cli.services.monitoring.check import QueueCounts, QueueProbes
 from asyncmq_cli.services.monitoring.lost_jobs import has_few_claims

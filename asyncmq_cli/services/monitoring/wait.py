@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from asyncmq_cli.errors import AdminError, JobNotFound, RedisProblem, WaitFailed, WaitTimeout, command_line
+from asyncmq_cli.models.monitoring.waits import Standing, StateChange, WaitReport
 from asyncmq_cli.models.values import ENDED_STATES, chunked
-from asyncmq_cli.models.waits import Standing, StateChange, WaitReport
 from asyncmq_cli.services.jobs.lookup import require_queue
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from asyncmq_cli.models.snapshots import RuntimeEvent
+from asyncmq_cli.models.monitoring.snapshots import RuntimeEvent
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.schema.codec import CorruptData, loads
 from asyncmq_cli.storage.schema.keys import EVENTS_CHANNEL

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ExecAbortError, NoPermissionError, ResponseError
 
-from asyncmq_cli.models.actions import DISPENSABLE, Rights
+from asyncmq_cli.models.audit.actions import DISPENSABLE, Rights
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys
 from asyncmq_cli.storage.write import preflight
 

@@ -1,7 +1,7 @@
 """The audit trail: a Redis stream that all operators share.
 
 An entry has three fields: `timestamp`, the server's time in epoch seconds, `event`, a JSON object with the
-rest of an `AuditEvent`, and `chain`, which links it to the entry before it (`models/audit_chain.py`). Only
+rest of an `AuditEvent`, and `chain`, which links it to the entry before it (`models/audit/chain.py`). Only
 scripts write entries.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import redis
 
 from asyncmq_cli.errors import WrongType
-from asyncmq_cli.models.audit_chain import Head, Link
+from asyncmq_cli.models.audit.chain import Head, Link
 from asyncmq_cli.models.changes import AuditEvent
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.client import scan

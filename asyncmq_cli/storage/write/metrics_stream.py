@@ -14,7 +14,7 @@ from typing import Any
 import redis
 
 from asyncmq_cli.errors import WrongType
-from asyncmq_cli.models.snapshots import MetricsSnapshot, Recorded
+from asyncmq_cli.models.monitoring.snapshots import MetricsSnapshot, Recorded
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.schema.codec import CorruptData, dumps, loads

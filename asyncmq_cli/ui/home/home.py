@@ -32,8 +32,8 @@ from asyncmq_cli.ui.pages.list_page import ListPage
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from asyncmq_cli.models.checks import Problem
-    from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.models.monitoring.checks import Problem
+    from asyncmq_cli.models.monitoring.snapshots import Snapshot
 
 PANES: dict[str, Callable[[str], Pane[Any]]] = {
     "queues": QueuesPane,

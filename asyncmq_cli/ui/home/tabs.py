@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.errors import AdminError
     from asyncmq_cli.models.changes import AuditEvent
+    from asyncmq_cli.models.monitoring.snapshots import Snapshot
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.repeatables import Repeatable
-    from asyncmq_cli.models.snapshots import Snapshot
     from asyncmq_cli.models.workers import Worker
     from asyncmq_cli.output.tables.columns import Column
     from asyncmq_cli.ui.plans.plan import Plan

@@ -12,7 +12,7 @@ from asyncmq_cli.ui.pages.list_page import ListPage
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.models.monitoring.snapshots import Snapshot
 
 
 class Jobs(ListPage):

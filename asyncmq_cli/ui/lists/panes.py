@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.errors import AdminError
-    from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.models.monitoring.snapshots import Snapshot
     from asyncmq_cli.output.tables.columns import Column
     from asyncmq_cli.ui.app import OperatorApp
     from asyncmq_cli.ui.pages.page import Page

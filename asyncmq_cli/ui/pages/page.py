@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from asyncmq_cli.cli.session import Session
-    from asyncmq_cli.models.snapshots import Snapshot
+    from asyncmq_cli.models.monitoring.snapshots import Snapshot
     from asyncmq_cli.ui.app import OperatorApp
     from asyncmq_cli.ui.plans.plan import Plan
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, Group
 
-from asyncmq_cli.models.checks import Problem
 from asyncmq_cli.models.failures import FailureGroup, FailureGroups
+from asyncmq_cli.models.monitoring.checks import Problem
+from asyncmq_cli.models.monitoring.snapshots import LatestJob, LatestQueue, Snapshot, Trend
 from asyncmq_cli.models.queues import QueueStats
-from asyncmq_cli.models.snapshots import LatestJob, LatestQueue, Snapshot, Trend
 from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.models.workers import Worker
 from asyncmq_cli.output.tables import views

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client.exposition import choose_encoder
 
+from asyncmq_cli.models.monitoring.snapshots import ExporterState, Snapshot
 from asyncmq_cli.models.queues import QueueStats
-from asyncmq_cli.models.snapshots import ExporterState, Snapshot
 from asyncmq_cli.output.text import prometheus
 
 

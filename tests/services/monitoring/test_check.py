@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from asyncmq_cli.models.checks import Threshold
+from asyncmq_cli.models.monitoring.checks import Threshold
 from asyncmq_cli.services.monitoring.check import QueueCounts, QueueProbes
 from asyncmq_cli.storage.read.sizes import Sizes
 from asyncmq_cli.storage.store import Store

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from asyncmq_cli.models.monitoring.snapshots import Snapshot
 from asyncmq_cli.models.queues import QueueStats
-from asyncmq_cli.models.snapshots import Snapshot
 from asyncmq_cli.models.workers import Worker
 from asyncmq_cli.output.text import events as text
 from asyncmq_cli.services.monitoring.events import Happenings

@@ -11,7 +11,7 @@ import redis
 
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.models.snapshots import DeathLabels
+from asyncmq_cli.models.monitoring.snapshots import DeathLabels
 from asyncmq_cli.services.monitoring import deaths
 from asyncmq_cli.services.monitoring.deaths import DeathCounter
 from asyncmq_cli.services.monitoring.exporter import Exporter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncmq_cli.errors import RedisProblem
-from asyncmq_cli.models.checks import CheckReport, Probe, Threshold
+from asyncmq_cli.models.monitoring.checks import CheckReport, Probe, Threshold
 from asyncmq_cli.services.monitoring.notices import Notifier
 
 NOBODY = Threshold()

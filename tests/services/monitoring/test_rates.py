@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmq_cli.models.snapshots import MetricsSnapshot, Rates
+from asyncmq_cli.models.monitoring.snapshots import MetricsSnapshot, Rates
 from asyncmq_cli.services.monitoring.rates import (
     LEAST_WINDOW,
     MEANWHILE,

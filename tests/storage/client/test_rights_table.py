@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncmq_cli.models.actions import ACTIONS
+from asyncmq_cli.models.audit.actions import ACTIONS
 from asyncmq_cli.storage.client.rights import _SCRIPTS
 
 

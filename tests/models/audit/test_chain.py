@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.models.audit_chain import ChainReport, Head, Link, examined
+from asyncmq_cli.models.audit.chain import ChainReport, Head, Link, examined
 from asyncmq_cli.storage.client.scan import StreamEntry
 from asyncmq_cli.storage.schema.keys import AUDIT_HEAD, AUDIT_STREAM
 from asyncmq_cli.storage.write.audit_stream import AuditLog, EventDraft

@@ -11,8 +11,8 @@ from asyncmq_cli.models.values import JOB_STATES
 
 if TYPE_CHECKING:
     from asyncmq_cli.errors import RedisProblem
-    from asyncmq_cli.models.checks import Problem
     from asyncmq_cli.models.failures import FailureGroups
+    from asyncmq_cli.models.monitoring.checks import Problem
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.workers import Worker
 

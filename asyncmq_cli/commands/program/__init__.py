@@ -1,0 +1,1 @@
+"""The commands about the program itself: its servers, its help, its documents, its screen and the demo."""

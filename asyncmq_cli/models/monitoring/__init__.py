@@ -1,0 +1,1 @@
+"""What is observed of all queues: probes, snapshots, tasks and waits."""
