@@ -50,6 +50,9 @@ class Obliterator(JobRunner):
 
         return self.report(queue, run, selection.count + 1)
 
+    def _how_far(self, count: int | None, unknown: int) -> str:
+        return "run it again to remove the rest"
+
     def _require_idle(self, queue: str, *, force: bool) -> None:
         active, _ = self.store.jobs.at_most(queue, "active")
         if active and not force:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _RECOVERY_PAUSES = (0.0, 0.1, 0.2)
 """Seconds before each read of the audit trail after a lost answer: Redis may still be executing."""
 
+_ADDING = frozenset({"job.add", "job.rerun"})
+"""Actions that add another job each time."""
+
 
 class Attempt:
     """One target and its audit event. Add to `details` before `draft` is called. With `alone`, the change
@@ -178,11 +181,11 @@ class Runner:
             with self.store.errors(), deferred_interrupt(self.stop) as stop:
                 run(stop)
         except RedisProblem as exc:
-            interrupted = self._with_unconfirmed(exc)
+            interrupted = self._with_progress(exc, count)
         except AdminError as exc:
             interrupted = exc
         except KeyboardInterrupt as exc:
-            interrupted = interruption(exc, "what was done stays done")
+            interrupted = self._with_progress(interruption(exc, "what was done stays done"), count)
         return ChangeReport(
             action=self.action,
             queue=queue,
@@ -197,19 +200,45 @@ class Runner:
         noun = self.action.partition(".")[0]
         return noun if noun in ("repeatable", "worker") else "job"
 
-    def _with_unconfirmed(self, problem: RedisProblem) -> RedisProblem:
-        """The problem, with a hint that names the targets of which it is not known whether they changed."""
-        if self.dry_run or problem.code not in ("redis_timeout", "redis_unreachable"):
-            return problem
+    def _with_progress(self, error: AdminError, count: int | None) -> AdminError:
+        """The error, with a hint that says how far the run came, and how to do the rest: `count` targets were
+        meant. Targets of which it is not known whether they changed are named."""
+        lost = self._unconfirmed(error)
+        hints = [self._how_far(count, len(lost))] if self.results and not self.dry_run else []
+        if lost:
+            queue, job_id = lost[0].target
+            first = f"queue {queue!r}" if job_id is None else f"{self._noun} {job_id!r}"
+            targets = first if len(lost) == 1 else f"{first} and {len(lost) - 1} more"
+            hints.append(f"it is not known whether {targets} changed; 'asyncmq audit' shows it")
+        error.hint = "; ".join(filter(None, hints)) or error.hint
+        return error
+
+    def _how_far(self, count: int | None, unknown: int) -> str | None:
+        """`50 of 300 done, 250 left: run it again to do the rest`."""
+        failed = sum(result.error is not None for result in self.results)
+        done, tried = len(self.results) - failed, len(self.results)
+        if count == 1:
+            return None
+        of_failed = [f"{failed:,} failed"] if failed else []
+        if count is None:
+            return ", ".join([f"{done:,} done", *of_failed])
+        left = count - tried - unknown
+        parts = [f"{done:,} of {count:,} done", *of_failed, f"{left:,} left"]
+        if self.action in _ADDING:
+            advice = "run it again without those that are done"
+        elif self.total is not None and self.total > count:
+            advice = f"run it again with --limit {left + unknown} to do the rest"
+        else:
+            advice = "run it again to do the rest"
+        return ", ".join(parts) + (f": {advice}" if left + unknown else "")
+
+    def _unconfirmed(self, error: AdminError) -> Sequence[Attempt]:
+        """The targets of which it is not known whether they changed, because the connection broke."""
+        if self.dry_run or error.code not in ("redis_timeout", "redis_unreachable"):
+            return []
         if self.in_flight:
             self._recover(self._confirmed_in_flight())
-        lost = self.in_flight
-        if not lost:
-            return problem
-        first = f"queue {lost[0].queue!r}" if lost[0].job_id is None else f"{self._noun} {lost[0].job_id!r}"
-        targets = first if len(lost) == 1 else f"{first} and {len(lost) - 1} more"
-        hint = f"it is not known whether {targets} changed; 'asyncmq audit' shows it"
-        return RedisProblem(problem.code, problem.message, hint=hint)
+        return self.in_flight
 
     def _confirmed_in_flight(self) -> list[Attempt]:
         """The attempts in flight that the audit trail shows as done, if Redis answers again. One that is

@@ -110,3 +110,49 @@ def test_a_lost_answer_is_looked_up_in_the_audit_trail(store: Store) -> None:
         assert (report.succeeded, report.interrupted is not None) == (succeeded, True)
         hint = report.interrupted.hint if report.interrupted else ""
         assert ("is not known" in (hint or "")) is not bool(succeeded)
+
+
+@pytest.mark.parametrize(
+    ("action", "total", "drafted", "hint"),
+    [
+        ("job.cancel", None, False, "1 of 4 done, 1 failed, 2 left: run it again to do the rest"),
+        ("job.cancel", 4, False, "1 of 4 done, 1 failed, 2 left: run it again to do the rest"),
+        # A share of those that match: another run would take as many again.
+        ("job.cancel", 9, False, "1 of 4 done, 1 failed, 2 left: run it again with --limit 2 to do the rest"),
+        ("job.rerun", 4, False, "1 of 4 done, 1 failed, 2 left: run it again without those that are done"),
+        (
+            "job.cancel",
+            None,
+            True,
+            "1 of 4 done, 1 failed, 1 left: run it again to do the rest; "
+            "it is not known whether job 'c' changed; 'asyncmq audit' shows it",
+        ),
+    ],
+)
+def test_a_run_that_is_cut_says_how_far_it_came(
+    store: Store, action: str, total: int | None, drafted: bool, hint: str
+) -> None:
+    def change(attempt: Attempt) -> str | None:
+        if attempt.job_id == "c":
+            if drafted:
+                attempt.draft()
+            raise redis.ConnectionError("the connection was cut")
+        return refuse_a(attempt)
+
+    cut = Runner(store, action, "jobs.bulk", reason=None, dry_run=False)
+    cut.total = total
+    report = cut.each([("mail", name) for name in "abcd"], change)
+    assert report.interrupted is not None
+    assert report.interrupted.hint == hint
+
+
+def test_a_stopped_run_says_how_far_it_came(store: Store) -> None:
+    def change(attempt: Attempt) -> str | None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "made"
+
+    stopped = runner(store).each([("mail", "a"), ("mail", "b")], change)
+    assert stopped.interrupted is not None
+    assert stopped.interrupted.hint == "1 of 2 done, 1 left: run it again to do the rest"
+    alone = runner(store).one("mail", "a", change)
+    assert (alone.interrupted is not None and alone.interrupted.hint) is None
