@@ -39,13 +39,6 @@ def job_ids(session: Session, queue: str, given: Sequence[str]) -> list[str]:
     return resolve_job_ids(session.store, queue, words(session, given))
 
 
-def job_id_meant(session: Session, queue: str, given: str) -> str:
-    """One id, with `./-` read as `-`. Here `-` itself is an ordinary id."""
-    from asyncmq_cli.services.jobs.lookup import resolve_job_ids
-
-    return resolve_job_ids(session.store, queue, [given])[0]
-
-
 def queue_names(session: Session, given: Sequence[str], *, may_be_none: bool = True) -> list[str]:
     """The names given, `-` replaced by the lines of standard input. That it has none is noted if it is no
     error."""

@@ -44,9 +44,9 @@ class DemoEnvironment:
     url: str
     directory: Path
 
-    def __init__(self, server: Path | None = None) -> None:
+    def __init__(self) -> None:
         self._interruptions = Interruptions()
-        self._redis = PrivateRedis(server)
+        self._redis = PrivateRedis()
         self._worker: subprocess.Popen[bytes] | None = None
 
     @property

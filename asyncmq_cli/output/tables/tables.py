@@ -106,14 +106,12 @@ def table(
     width: int,
     utc: bool = False,
     full: bool = False,
-    every: bool = False,
 ) -> tuple[Lines, list[str]]:
     """A table that fits `width`, and the titles of the columns left out; texts are cut.
 
-    Only an id that is wider than that, and must not be cut, makes the table wider. With `every`, no column is
-    left out and only long texts are cut, so the table may be wider, too.
+    Only an id that is wider than that, and must not be cut, makes the table wider.
     """
-    (drawn,), left_out = tables(rows, columns, now=now, width=width, utc=utc, full=full, every=every)
+    (drawn,), left_out = tables(rows, columns, now=now, width=width, utc=utc, full=full)
     return drawn, left_out
 
 
@@ -129,7 +127,8 @@ def tables(
     at_a_time: int | None = None,
 ) -> tuple[Iterator[Lines], list[str]]:
     """The same as several tables of `at_a_time` rows, drawn one below the other: what rich needs for a row is
-    many times its text."""
+    many times its text. With `every`, no column is left out and only long texts are cut, so the tables may be
+    wider."""
     if every:
         columns = [_kept(column) for column in columns]
     empty = {column.title for column in columns if column.if_any}

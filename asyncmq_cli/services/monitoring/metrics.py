@@ -82,11 +82,11 @@ class MetricsService:
             row = up_to(snapshot, islice(kept, MAX_LIMIT))
         return rates(row)
 
-    def past(self, limit: int | None = None, *, since: float | None = None) -> list[MetricsSnapshot]:
+    def past(self, *, since: float) -> list[MetricsSnapshot]:
         """As `history`, but oldest first; empty, with a warning, if the history cannot be read."""
         found: list[MetricsSnapshot] = []
         with self._history_read():
-            found = self.history(limit=limit, since=since)
+            found = self.history(limit=None, since=since)
         return found[::-1]
 
     @staticmethod

@@ -43,7 +43,6 @@ logging.getLogger("redis").propagate = False
 def connect(
     config: Config,
     *,
-    protocol: int = 2,
     subscribes: bool = False,
     warn: Callable[[str], None] | None = None,
     is_halted: Callable[[], bool] | None = None,
@@ -82,7 +81,7 @@ def connect(
                 "retry": Retry(NoBackoff(), 0),
                 "retry_on_timeout": False,
                 "retry_on_error": [],
-                "protocol": protocol,
+                "protocol": 2,
                 "decode_responses": False,
                 # Saves two commands of the handshake, and the rights to them.
                 "driver_info": None,

@@ -31,13 +31,11 @@ class Probes:
         """The Redis types of their records: `string`, `none` if missing, any other is damage."""
         return run_pipeline(self.client, [("TYPE", self.keys.record(job_id)) for job_id in job_ids])
 
-    def records(
-        self, job_ids: Sequence[str], pace: scan.Pace | None = None
-    ) -> Iterator[list[tuple[str, bytes | None]]]:
+    def records(self, job_ids: Sequence[str]) -> Iterator[list[tuple[str, bytes | None]]]:
         """The jobs with their records, in bounded pieces; None also for a record of the wrong type."""
         coming = iter(job_ids)
         keys = [self.keys.record(job_id) for job_id in job_ids]
-        for records in scan.strings(self.client, keys, pace or scan.Pace()):
+        for records in scan.strings(self.client, keys, scan.Pace()):
             yield [(job_id, record) for record, job_id in zip(records, coming, strict=False)]
 
     def fields(self, key: bytes, job_ids: Sequence[str]) -> list[bytes | None]:

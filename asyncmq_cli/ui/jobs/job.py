@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import JobDetail
 
 _OF_LISTS = ("pause", "add")
-_ALARMING = ("Error:", "Message:", "Root cause:", "Problem:")
 
 
 class JobPage(Page):

@@ -94,16 +94,14 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         key: Callable[[T], Any],
         *,
         empty: str = "nothing here",
-        utc: bool = False,
-        id: str | None = None,  # noqa: A002
     ) -> None:
-        super().__init__(id=id)
+        super().__init__()
         self.columns: Sequence[Column[T]] = columns
         self.rows: Rows[T] = Held([], 0.0)
         self.cursor = 0
         self.empty = empty
         self.is_stale = False
-        self.utc = utc
+        self.utc = False
         self.marks: dict[Any, T] = {}
         """The marked rows by their keys."""
         self.marks_all = False
