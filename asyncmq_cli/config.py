@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -151,12 +151,7 @@ def resolve(
     `flags` holds what was given on the command line, absent or None where it was not.
     Raises UsageProblem for a value that cannot be used, naming where it came from.
     """
-    for name in _NEVER_EMPTY:
-        if flags.get(name) == "":
-            # From a variable that is not set: the default would be another Redis or actor.
-            raise UsageProblem(
-                f"--{name.replace('_', '-')} is empty", hint="give it a value, or leave it out"
-            )
+    _require_values(flags)
     env = os.environ if environ is None else environ
     file = config_file.read(env)
     place = place_of(flags, env, file)
@@ -187,29 +182,36 @@ def resolve(
             "heartbeat_ttl", _duration, place.heartbeat_ttl or DEFAULT_HEARTBEAT_TTL, "ASYNCMQ_HEARTBEAT_TTL"
         ),
         max_payload=_size("ASYNCMQ_MAX_PAYLOAD", env.get("ASYNCMQ_MAX_PAYLOAD") or str(DEFAULT_MAX_PAYLOAD)),
-        redact=(
-            *file.settings.get("redact", ()),
-            *keys.get("redact", ()),
-            *_listed(env.get("ASYNCMQ_REDACT") or ""),
-        ),
+        redact=tuple(name for _, names in _redacted(env, file, place) for name in names),
     )
-    origins = {
-        "context": place.context_from or DEFAULT,
-        "redis_url": f"{place.settings} ({place.source})" if place.settings else place.source or DEFAULT,
-        "password": _password_origin(env, found, place),
-        **sources.origins,
-        **{
-            key: f"context {place.context!r}" if key in keys else DEFAULT
-            for key in ("guard", "max_changes", "record")
-        },
-        "read_only": rules.read_only_by or DEFAULT,
-        **({"color": f"context {place.context!r}"} if paint else {}),
-        "redact": ", ".join(_redact_origins(env, file, place)) or DEFAULT,
-    }
-    if place.heartbeat_ttl and origins["heartbeat_ttl"] == DEFAULT:
-        origins["heartbeat_ttl"] = place.settings
-    origins["stalled_check_interval"] = place.settings or DEFAULT
-    return replace(found, origins=origins)
+    return replace(found, origins={**sources.origins, **dict(_origins(found, place, sources, env, file))})
+
+
+def _require_values(flags: Mapping[str, Any]) -> None:
+    for name in _NEVER_EMPTY:
+        if flags.get(name) == "":
+            # From a variable that is not set: the default would be another Redis or actor.
+            raise UsageProblem(
+                f"--{name.replace('_', '-')} is empty", hint="give it a value, or leave it out"
+            )
+
+
+def _origins(
+    found: Config, place: Place, sources: _Sources, env: Mapping[str, str], file: ConfigFile
+) -> Iterator[tuple[str, str]]:
+    """Where those settings come from that `sources` does not know, or not alone."""
+    yield "context", place.context_from or DEFAULT
+    yield "redis_url", f"{place.settings} ({place.source})" if place.settings else place.source or DEFAULT
+    yield "password", _password_origin(env, found, place)
+    for key in ("guard", "max_changes", "record"):
+        yield key, f"context {place.context!r}" if key in place.keys else DEFAULT
+    yield "read_only", found.guard.read_only_by or DEFAULT
+    if found.context_color:
+        yield "color", f"context {place.context!r}"
+    yield "redact", ", ".join(origin for origin, _ in _redacted(env, file, place)) or DEFAULT
+    if place.heartbeat_ttl and sources.origins["heartbeat_ttl"] == DEFAULT:
+        yield "heartbeat_ttl", place.settings
+    yield "stalled_check_interval", place.settings or DEFAULT
 
 
 _PASSWORD_KEYS = ("password_file", "password_command", "credentials")
@@ -230,10 +232,6 @@ def _rules(flags: Mapping[str, Any], env: Mapping[str, str], place: Place) -> Ru
         read_only_by=next((by for by, holds in forbidding.items() if holds), ""),
         max_changes=place.keys.get("max_changes"),
     )
-
-
-def _listed(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _password_source(env: Mapping[str, str], place: Place) -> dict[str, Any]:
@@ -266,13 +264,14 @@ def _password_origin(env: Mapping[str, str], found: Config, place: Place) -> str
     return place.source if found.address.password is not None else variable or place.source or FILE
 
 
-def _redact_origins(env: Mapping[str, str], file: ConfigFile, place: Place) -> Iterator[str]:
-    if file.settings.get("redact"):
-        yield FILE
-    if place.keys.get("redact"):
-        yield f"context {place.context!r}"
-    if env.get("ASYNCMQ_REDACT"):
-        yield "ASYNCMQ_REDACT"
+def _redacted(env: Mapping[str, str], file: ConfigFile, place: Place) -> Iterator[tuple[str, Sequence[str]]]:
+    """The names of further secrets by where they come from."""
+    if names := file.settings.get("redact"):
+        yield FILE, names
+    if names := place.keys.get("redact"):
+        yield f"context {place.context!r}", names
+    if text := env.get("ASYNCMQ_REDACT"):
+        yield "ASYNCMQ_REDACT", [name.strip() for name in text.split(",") if name.strip()]
 
 
 def default_actor() -> str:

@@ -7,8 +7,9 @@ so `command` adds these to the signature that Typer reads. Of an option given tw
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,6 +19,9 @@ from asyncmq_cli.cli.help.help_pages import GLOBAL
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS, OUTPUT, Options, extra_options, output_option
 from asyncmq_cli.errors import JobNotFound, QueueNotFound, UsageProblem, interruption
 from asyncmq_cli.output.formats import EVERY_FORMAT, WITHOUT_NAMES
+
+if TYPE_CHECKING:
+    from asyncmq_cli.cli.session import Session
 
 Function = Callable[..., Any]
 
@@ -42,21 +46,13 @@ def command(
     """
     is_list = "list" in extras
     formats = (EVERY_FORMAT if is_list else WITHOUT_NAMES) if formats is None else formats
-    output = output_option(formats, OUTPUT if is_list else GLOBAL) if formats else {}
-    sets = extra_options(*extras)
-    # A set may redefine a global option with an additional short name.
-    every = {**sets, **(output if is_list else {}), **GLOBAL_OPTIONS, **sets, **output}
-    guard = extra_options("guard")
-    left_out = (*without, *(() if formats else ("output",)))
-    options = {name: option for name, option in every.items() if name not in left_out}
+    guard, options = extra_options("guard"), _options(extras, formats, without, is_list=is_list)
 
     def register(function: Function) -> Function:
         is_change = "dry_run" in inspect.signature(function).parameters
         shared = {**guard, **options} if is_change else options
 
         def invoke(ctx: typer.Context, **given: Any) -> Any:
-            from asyncmq_cli.cli.session import open_session
-
             flags = {**(ctx.obj or {}), **pop_options(given, shared)}
             _check_format(ctx, flags, formats)
             reads = redis and not changes and (not is_change or given.get("repair") is False)
@@ -67,25 +63,49 @@ def command(
                     contexts.require_one(flags, ctx.command_path)
                 words = ctx.command_path.partition(" ")[2]
                 return contexts.run(flags, lambda session: function(session, **given), words)
-            try:
-                with open_session(flags, redis=redis) as session:
-                    if changes or (is_change and not given["dry_run"] and given.get("repair", True)):
-                        session.require_writable(only_records=changes)
-                    try:
-                        return function(session, **given)
-                    except (QueueNotFound, JobNotFound) as exc:
-                        from asyncmq_cli.cli.help import suggestions
-
-                        suggestions.improve(exc, session, ctx.command_path, given)
-                        raise
-            except KeyboardInterrupt as exc:
-                raise interruption(exc) from exc
+            writes = changes or (is_change and not given["dry_run"] and given.get("repair", True))
+            with _session_of(ctx, flags, given, redis=redis) as session:
+                if writes:
+                    session.require_writable(only_records=changes)
+                return function(session, **given)
 
         add_options(invoke, function, shared)
         app.command(name, cls=Command, context_settings=CONTEXT)(invoke)
         return function
 
     return register
+
+
+def _options(
+    extras: Sequence[str | Options], formats: Sequence[str], without: Sequence[str], *, is_list: bool
+) -> Options:
+    """The global options and those of the sets, in the order of the help."""
+    output = output_option(formats, OUTPUT if is_list else GLOBAL) if formats else {}
+    sets = extra_options(*extras)
+    # A set may redefine a global option with an additional short name.
+    every = {**sets, **(output if is_list else {}), **GLOBAL_OPTIONS, **sets, **output}
+    left_out = (*without, *(() if formats else ("output",)))
+    return {name: option for name, option in every.items() if name not in left_out}
+
+
+@contextmanager
+def _session_of(
+    ctx: typer.Context, flags: dict[str, Any], given: dict[str, Any], *, redis: bool
+) -> Iterator[Session]:
+    """The session of one call, within which errors get the hints that the command line allows."""
+    from asyncmq_cli.cli.session import open_session
+
+    try:
+        with open_session(flags, redis=redis) as session:
+            try:
+                yield session
+            except (QueueNotFound, JobNotFound) as exc:
+                from asyncmq_cli.cli.help import suggestions
+
+                suggestions.improve(exc, session, ctx.command_path, given)
+                raise
+    except KeyboardInterrupt as exc:
+        raise interruption(exc) from exc
 
 
 def _check_format(ctx: typer.Context, flags: dict[str, Any], formats: Sequence[str]) -> None:

@@ -113,9 +113,25 @@ _THRESHOLDS: Options = {
     _flag(kind): _option_of(kind)
     for kind in sorted(_SETTABLE.values(), key=lambda kind: kind.always is not None)
 }
+QueuesOption = Annotated[list[str] | None, option("--queue", "QUEUE", "Only this queue; may be repeated.")]
 WhereOption = Annotated[str | None, option("--where", "EXPR", "The jobs that --max-matching counts.")]
 _PROBE_RANGE = "[PROBE=]RANGE"
-
+WarningOption = Annotated[
+    list[str] | None,
+    option(
+        "--warning",
+        _PROBE_RANGE,
+        "Warn where the waiting jobs, or another probe such as oldest=600, are outside this range of the "
+        "Monitoring Plugins' guidelines; may be repeated.",
+        "-w",
+    ),
+]
+CriticalOption = Annotated[
+    list[str] | None, option("--critical", _PROBE_RANGE, "Like --warning, but critical.", "-c")
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", help="Print nothing while all is well: cron mails what is printed.")
+]
 
 _NOTICES = "Watch and notify"
 WatchOption = Annotated[
@@ -180,26 +196,11 @@ _WATCHING: Options = {
 @command(app, "check", _WATCHING, _THRESHOLDS, "monitor", formats=DOCUMENTS)
 def check(
     session: Session,
-    queue: Annotated[
-        list[str] | None, option("--queue", "QUEUE", "Only this queue; may be repeated.")
-    ] = None,
-    warning: Annotated[
-        list[str] | None,
-        option(
-            "--warning",
-            _PROBE_RANGE,
-            "Warn where the waiting jobs, or another probe such as oldest=600, are outside this range of the "
-            "Monitoring Plugins' guidelines; may be repeated.",
-            "-w",
-        ),
-    ] = None,
-    critical: Annotated[
-        list[str] | None, option("--critical", _PROBE_RANGE, "Like --warning, but critical.", "-c")
-    ] = None,
+    queue: QueuesOption = None,
+    warning: WarningOption = None,
+    critical: CriticalOption = None,
     where: WhereOption = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing while all is well: cron mails what is printed.")
-    ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Probe the queues for cron, CI and Nagios: one line, and the state as the exit status.
 
@@ -223,18 +224,7 @@ def check(
       asyncmq check --max-oldest 10m:1h --watch 30s --for 2m --notify @slack-url --format slack
     """
     watching = check_watch.options_of(*(session.flags.get(name) for name in _WATCHING))
-    thresholds = {
-        name: threshold(str(kind.option), text, _read(kind), least=kind.least)
-        for name, kind in _SETTABLE.items()
-        if (text := session.flags.get(_flag(kind))) is not None
-    }
-    thresholds |= _ranges(warning or [], critical or [], thresholds)
-    if (where is None) is ("matching" in thresholds):
-        raise UsageProblem("--where and --max-matching need each other")
-    if where is not None:
-        from asyncmq_cli.services.jobs.where import compiled
-
-        compiled(where)
+    thresholds = _thresholds(session, warning or [], critical or [], where)
     if watching is not None:
         what = repr((sorted(queue or []), sorted(thresholds.items()), where))
         check_watch.watch(
@@ -245,7 +235,30 @@ def check(
             quiet=quiet,
         )
         return
-    report = session.checks.check(queue or [], thresholds, where or "")
+    _report(session, session.checks.check(queue or [], thresholds, where or ""), quiet=quiet)
+
+
+def _thresholds(
+    session: Session, warning: list[str], critical: list[str], where: str | None
+) -> dict[str, Threshold]:
+    """By the name of the probe. Raises UsageProblem, also for an expression that cannot be read."""
+    thresholds = {
+        name: threshold(str(kind.option), text, _read(kind), least=kind.least)
+        for name, kind in _SETTABLE.items()
+        if (text := session.flags.get(_flag(kind))) is not None
+    }
+    thresholds |= _ranges(warning, critical, thresholds)
+    if (where is None) is ("matching" in thresholds):
+        raise UsageProblem("--where and --max-matching need each other")
+    if where is not None:
+        from asyncmq_cli.services.jobs.where import compiled
+
+        compiled(where)
+    return thresholds
+
+
+def _report(session: Session, report: CheckReport, *, quiet: bool) -> None:
+    """Print it, and exit with its state."""
     # If the line cannot be written, the monitor gets no state: exit with unknown.
     with session.out.outcome(lambda: f"the state is {report.state}", exit_code=CheckStatus.UNKNOWN):
         _print(session, report, quiet=quiet)

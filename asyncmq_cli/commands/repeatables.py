@@ -195,6 +195,11 @@ def add(
         _ask_of_seconds(session, definition, run)
     report = run(dry_run)
     session.report(report)
+    _note_next_runs(session, report)
+
+
+def _note_next_runs(session: Session, report: RepeatableChange) -> None:
+    """In a pipe, where the row has no room for them."""
     if not session.out.for_people and not session.out.for_programs and report.next_runs:
         from asyncmq_cli.output.text.times import rfc3339
 

@@ -87,14 +87,7 @@ def wait(
     from asyncmq_cli.output.terminal import progress
 
     by_filter = has_filter(session.flags)
-    if by_filter and job_ids:
-        raise UsageProblem("ids and a filter exclude each other", hint="give one or the other")
-    goal = goal or ("drained" if job_ids is None and not by_filter else "job")
-    if (goal == "job") != (bool(job_ids) or by_filter):
-        raise UsageProblem(
-            "--for job needs ids or a filter, and these need --for job",
-            hint="asyncmq wait QUEUE --for job ID…",
-        )
+    goal = _goal(goal, job_ids, by_filter=by_filter)
     options = _options(patience, interval, keep_waiting)
     with progress.of_waiting(session.out, queue) as watch:
         if job_ids or by_filter:
@@ -112,6 +105,18 @@ def wait(
             raise
     if report.error is not None:
         raise report.error
+
+
+def _goal(goal: str | None, job_ids: list[str] | None, *, by_filter: bool) -> str:
+    if by_filter and job_ids:
+        raise UsageProblem("ids and a filter exclude each other", hint="give one or the other")
+    goal = goal or ("drained" if job_ids is None and not by_filter else "job")
+    if (goal == "job") != (bool(job_ids) or by_filter):
+        raise UsageProblem(
+            "--for job needs ids or a filter, and these need --for job",
+            hint="asyncmq wait QUEUE --for job ID…",
+        )
+    return goal
 
 
 def _print_changes(session: Session, bar: Waiting, changes: Sequence[StateChange]) -> None:

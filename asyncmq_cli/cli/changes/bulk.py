@@ -70,8 +70,14 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
         report = run(request(advance, dry_run=options.dry_run))
     if options.wait is not None and report.interrupted is None and report.succeeded:
         report = _with_outcome(session, report, options.wait)
+    _report(session, report, options, idle, brief=by_filter)
+
+
+def _report(
+    session: Session, report: ChangeReport, options: ChangeOptions, idle: Sequence[str], *, brief: bool
+) -> None:
     try:
-        session.report(report, brief=by_filter)
+        session.report(report, brief=brief)
         for why in idle if report.succeeded else ():
             session.out.remark("note", f"{why}, so the jobs stay waiting")
     finally:

@@ -27,26 +27,8 @@ def groups(
     # Of one queue, the queues are not shown.
     ample = 36 if found is not None and len(found.queues) == 1 else 26
     deaths = _deaths_over_time(found, spark)
-    first: tuple[Column[FailureGroup], ...] = (
-        Column("GROUP", lambda group: group.id, "id", short=lambda text: text[:_GROUP_SHOWN]),
-    )
-    if by != "cause":
-        value = group_value(by, show_secrets=show_secrets)
-        first = (
-            Column(
-                by.upper(),
-                value,
-                "id",
-                short=without_module if by == "error" else None,
-                may_be_cut=True,
-                ample=24,
-                least=12,
-                worth=3,
-                name="value",
-            ),
-        )
     return (
-        *first,
+        _grouped_by(by, show_secrets=show_secrets),
         Column(
             "CAUSE", lambda group: shown(group.cause), short=without_module, ample=ample, least=16, worth=2
         ),
@@ -74,6 +56,23 @@ def groups(
         Column("MESSAGE", lambda group: shown(group.message), wide=True),
         Column("SAMPLE", lambda group: shown(group.sample_job_id), "id", wide=True),
         Column("SAMPLE MESSAGE", lambda group: shown(group.sample_message), wide=True),
+    )
+
+
+def _grouped_by(by: str, *, show_secrets: bool) -> Column[FailureGroup]:
+    """The column that tells the groups apart."""
+    if by == "cause":
+        return Column("GROUP", lambda group: group.id, "id", short=lambda text: text[:_GROUP_SHOWN])
+    return Column(
+        by.upper(),
+        group_value(by, show_secrets=show_secrets),
+        "id",
+        short=without_module if by == "error" else None,
+        may_be_cut=True,
+        ample=24,
+        least=12,
+        worth=3,
+        name="value",
     )
 
 

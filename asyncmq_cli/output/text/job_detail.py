@@ -89,12 +89,7 @@ def job_lines(
             pairs.append(("Root cause", error.root_cause))
     pairs += _times(job, now)
     pairs.append(("Time to live", job.get("ttl")))
-    tries, priority = (views.tries(job) or "").replace("/", " of "), job.get("priority")
-    # On one line: with a traceback of two exceptions, all must stand on one screen.
-    pairs.append(
-        ("Failed tries", f"{tries}, at priority {priority}" if tries and priority else tries or None)
-    )
-    pairs.append(("Priority", None if tries else priority))
+    pairs += _tries(job)
     pairs += [("Waits for", _parents(detail)), ("Awaited by", _children(detail))]
     pairs += [("Audit", audit_text(event, now)) for event in audit]
     for title, value in pairs:
@@ -108,6 +103,14 @@ def job_lines(
         for line in _calls(error, text, full):
             yield _one_line(line, width) if line.startswith(_SOURCE) and not full else line
     yield from _data_lines(detail, show_secrets, full, width)
+
+
+def _tries(job: Job) -> list[tuple[str, Any]]:
+    """On one line: with a traceback of two exceptions, all must stand on one screen."""
+    tries, priority = (views.tries(job) or "").replace("/", " of "), job.get("priority")
+    if not tries:
+        return [("Priority", priority)]
+    return [("Failed tries", f"{tries}, at priority {priority}" if priority else tries)]
 
 
 def _message_lines(message: str, full: bool) -> list[str]:

@@ -59,13 +59,7 @@ def connect(
     address = config.address
     if config.password_file is not None or config.password_command is not None:
         address = replace(address, password=password(config))
-    options = connection_options(address)
-    if config.credentials is not None:
-        from asyncmq_cli.storage.client.credentials import provider
-
-        # redis-py takes either these or a provider.
-        del options["username"], options["password"]
-        options["credential_provider"] = provider(config.credentials, address.username)
+    options = _options(config, address)
     if address.uses_tls:
         from asyncmq_cli.storage.client import tls
 
@@ -74,21 +68,7 @@ def connect(
         pool = _pool(
             address,
             warn,
-            {
-                **options,
-                "socket_timeout": config.timeout,
-                "socket_connect_timeout": config.timeout,
-                "retry": Retry(NoBackoff(), 0),
-                "retry_on_timeout": False,
-                "retry_on_error": [],
-                "protocol": 2,
-                "decode_responses": False,
-                # Saves two commands of the handshake, and the rights to them.
-                "driver_info": None,
-                "parser_class": Parser,
-                # A local socket holds about 200 KB, which one read then takes.
-                "socket_read_size": 256 * 1024,
-            },
+            options,
             (_Patient if subscribes else _Listening, Introduced, Bounded),
             {
                 "unasked": LARGE if subscribes else SMALL,
@@ -102,6 +82,31 @@ def connect(
     except (ValueError, TypeError, RedisError) as exc:
         raise UsageProblem(f"the Redis URL {config.shown_url!r} cannot be used: {exc}", hint=FORMS) from exc
     return CheckedRedis.from_pool(pool)
+
+
+def _options(config: Config, address: Address) -> dict[str, Any]:
+    options = connection_options(address)
+    if config.credentials is not None:
+        from asyncmq_cli.storage.client.credentials import provider
+
+        # redis-py takes either these or a provider.
+        del options["username"], options["password"]
+        options["credential_provider"] = provider(config.credentials, address.username)
+    return {
+        **options,
+        "socket_timeout": config.timeout,
+        "socket_connect_timeout": config.timeout,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_timeout": False,
+        "retry_on_error": [],
+        "protocol": 2,
+        "decode_responses": False,
+        # Saves two commands of the handshake, and the rights to them.
+        "driver_info": None,
+        "parser_class": Parser,
+        # A local socket holds about 200 KB, which one read then takes.
+        "socket_read_size": 256 * 1024,
+    }
 
 
 def _pool(
