@@ -1,6 +1,7 @@
-"""One module for each command or noun, named as on the command line; its `app` is what Typer builds it from.
+"""The commands: one module per command or noun, named as on the command line. Each module defines a Typer
+`app`.
 
-The first two tables are what `asyncmq --help` lists, in this order, without importing the modules.
+`asyncmq --help` lists the first two tables in this order, without importing the modules.
 """
 
 NOUNS = {
@@ -26,4 +27,4 @@ COMMANDS = {
     "help": "Show the help of a command, as COMMAND --help does.",
 }
 MODULES = {name: f"program.{name}" for name in ("context", "ui", "demo", "schema", "help")}
-"""Where the module of a command is not beside this one."""
+"""The modules of commands that are not directly in this folder, relative to it."""

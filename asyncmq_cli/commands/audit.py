@@ -38,7 +38,8 @@ STATUSES = ("success", "failed")
 
 
 def _only_list(ctx: typer.Context, word: str | None) -> str | None:
-    """Any other word may be a queue, which must be given with --queue."""
+    """The word, if it is 'list' or None. Raises UsageProblem for any other: it may be a queue, and that needs
+    --queue."""
     if word not in (None, "list"):
         from asyncmq_cli.cli.help import suggestions
 
@@ -66,7 +67,9 @@ StatusOption = Annotated[
 QueueOption = Annotated[str | None, option("--queue", "QUEUE", "Only this queue.", title=FILTERS)]
 JobOption = Annotated[str | None, option("--job-id", "ID", "Only this job.", title=FILTERS)]
 ByOption = Annotated[str | None, option("--by", "NAME", "Only what this actor did.", title=FILTERS)]
-TextOption = Annotated[str, option("--q", "TEXT", "Only events with this text anywhere.", title=FILTERS)]
+TextOption = Annotated[
+    str, option("--q", "TEXT", "Only events that contain this text anywhere.", title=FILTERS)
+]
 LimitOption = Annotated[
     int | None,
     option(
@@ -78,7 +81,7 @@ LimitOption = Annotated[
 ]
 
 
-# Without --actor: nothing is changed here, and --by filters by actor.
+# Without --actor, which names who makes a change: this command changes nothing, and --by filters by actor.
 @command(app, "list", "list", without=("actor",))
 def list_(
     session: Session,
@@ -151,7 +154,7 @@ def tail(
 ) -> None:
     """Print the newest events, oldest first, and with --follow each new one.
 
-    While Redis is unreachable, --follow says so, keeps trying, and continues after the last event.
+    While Redis is unreachable, --follow prints a warning, keeps trying, and continues after the last event.
 
     \b
     Examples:
@@ -214,7 +217,9 @@ def export(session: Session, since: SinceOption = None, after: AfterOption = Non
 
 HeadOption = Annotated[
     str | None,
-    option("--head", "ID:HASH", "Also check that this event, noted earlier, is still in the chain."),
+    option(
+        "--head", "ID:HASH", "Also check that this event, which you noted earlier, is still in the chain."
+    ),
 ]
 
 
@@ -222,9 +227,9 @@ HeadOption = Annotated[
 def verify(session: Session, head: HeadOption = None) -> int:
     """Check that no event of the audit trail was edited, removed or inserted.
 
-    Each event holds the hash of the one before it. The exit status is 0 if this chain is intact, else 1;
-    trimmed events do not break it. Anyone who can write to Redis can build a new chain, so keep the head
-    elsewhere and check it with --head.
+    Each event holds the hash of the event before it. The exit status is 0 if this chain is intact, else 1;
+    trimmed events do not break it. Anyone who can write to Redis can build a new chain, so store the head
+    outside Redis and check it with --head.
 
     \b
     Examples:
@@ -239,7 +244,7 @@ def verify(session: Session, head: HeadOption = None) -> int:
     noted = None if head is None else Head.noted(head)
     if head is not None and noted is None:
         raise UsageProblem(
-            f"--head is not ID:HASH: {head!r}", hint="as the last line of 'asyncmq audit verify'"
+            f"--head is not ID:HASH: {head!r}", hint="the last line of 'asyncmq audit verify' prints it"
         )
     report = session.audit.verified(noted)
     with session.out.outcome(lambda: texts.summary(report)):
@@ -272,8 +277,8 @@ def _print_runs(session: Session, chosen: AuditFilter, since: float | None, limi
 def _newest(
     session: Session, chosen: AuditFilter, since: float | None, limit: int | None
 ) -> tuple[Sequence[AuditEvent], bool]:
-    """The events to show, and whether to say that there are more. A pipe that asked for a number gets no
-    note."""
+    """The events to show, and whether to print a note that there are more. No note is printed in a pipe if
+    --limit was given."""
     from asyncmq_cli.services.audit import DEFAULT_LIMIT
 
     shown = session.audit.clamped(DEFAULT_LIMIT if limit is None else limit)

@@ -28,14 +28,14 @@ _NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 def count(text: str) -> float:
-    """Raises UsageProblem unless it is a whole number from 0."""
+    """A whole number from 0. Raises UsageProblem for anything else."""
     if not _NUMBER.fullmatch(text.strip()):
         raise UsageProblem(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
 def duration(text: str) -> float:
-    """Seconds. Raises UsageProblem."""
+    """A duration such as `10m`, in seconds. Raises UsageProblem if it is no duration, or infinite."""
     span = seconds(text)
     if not math.isfinite(span):
         raise UsageProblem(f"{text!r} is too long")
@@ -43,7 +43,7 @@ def duration(text: str) -> float:
 
 
 def threshold(option: str, text: str, bound: Callable[[str], float], *, least: bool = False) -> Threshold:
-    """`bound` reads one of the two. Raises UsageProblem."""
+    """Parse `WARN`, `WARN:CRIT` or `:CRIT`; `bound` parses each of the two. Raises UsageProblem."""
     warning, colon, critical = text.partition(":")
     try:
         made = Threshold(
@@ -64,8 +64,9 @@ def threshold(option: str, text: str, bound: Callable[[str], float], *, least: b
 def range_bound(
     option: str, text: str, bound: Callable[[str], float], *, least: bool = False
 ) -> float | Range:
-    """What `10`, `10:`, `~:10`, `10:20` or `@10:20` means by the Monitoring Plugins' guidelines; a plain
-    bound where it is one, as values are never below 0. Raises UsageProblem."""
+    """Parse a range of the Monitoring Plugins' guidelines: `10`, `10:`, `~:10`, `10:20` or `@10:20`. A range
+    that means the same as a plain threshold is returned as that number: values are never below 0, so `0:10`
+    is 10. Raises UsageProblem."""
     inside, rest = text.startswith("@"), text.removeprefix("@").strip()
     start, colon, end = rest.partition(":")
     if not colon:
@@ -108,7 +109,7 @@ def _option_of(kind: ProbeKind) -> tuple[Any, Any]:
 
 
 _SETTABLE = {kind.name: kind for kind in PROBES if kind.option is not None}
-# The defaults that hardly anybody changes come last.
+# In the help, the options whose defaults are rarely changed come last.
 _THRESHOLDS: Options = {
     _flag(kind): _option_of(kind)
     for kind in sorted(_SETTABLE.values(), key=lambda kind: kind.always is not None)
@@ -130,7 +131,7 @@ CriticalOption = Annotated[
     list[str] | None, option("--critical", _PROBE_RANGE, "Like --warning, but critical.", "-c")
 ]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", help="Print nothing while all is well: cron mails what is printed.")
+    bool, typer.Option("--quiet", help="Print nothing while all is OK: cron mails whatever is printed.")
 ]
 
 _NOTICES = "Watch and notify"
@@ -259,13 +260,13 @@ def _thresholds(
 
 def _report(session: Session, report: CheckReport, *, quiet: bool) -> None:
     """Print it, and exit with its state."""
-    # If the line cannot be written, the monitor gets no state: exit with unknown.
+    # If the line cannot be written, the monitor gets no state, so the exit status is unknown.
     with session.out.outcome(lambda: f"the state is {report.state}", exit_code=CheckStatus.UNKNOWN):
         _print(session, report, quiet=quiet)
     if report.error is not None:
         if not (session.out.for_people and session.out.stderr_is_terminal):
             raise report.error
-        # A person has read it in the line above.
+        # People have already read the error in the line above.
         _hint(session, report.error)
     raise typer.Exit(CheckStatus.of(report.state))
 
@@ -279,7 +280,8 @@ def _hint(session: Session, error: AdminError) -> None:
 
 
 def _ranges(warning: list[str], critical: list[str], given: Mapping[str, Threshold]) -> dict[str, Threshold]:
-    """By the name of the probe. Raises UsageProblem, also for one that has a threshold already."""
+    """The thresholds of -w and -c, by the name of the probe. Raises UsageProblem for an unknown probe, a bad
+    range, or a threshold that is set twice."""
     made: dict[str, Threshold] = {}
     for state, short, texts in (("warning", "-w", warning), ("critical", "-c", critical)):
         for text in texts:

@@ -70,7 +70,7 @@ def list_(
 
 _BY = ("cause", "error", "task", "queue")
 _SPARK = 12
-"""Characters of the graph of deaths over time."""
+"""The width in characters of the graph of deaths over time."""
 
 ByOption = Annotated[
     str | None,
@@ -121,7 +121,8 @@ def groups(session: Session, queues: AnyQueuesArg = None, by: ByOption = None) -
 
 
 def _by(asked: str | None) -> str:
-    """Raises UsageProblem unless it can be grouped by."""
+    """The value to group by; `cause` if none was given. Raises UsageProblem if dead jobs cannot be grouped by
+    it."""
     from asyncmq_cli.services.jobs.failure_groups import is_argument
 
     if asked is None or asked in _BY or is_argument(asked):
@@ -145,7 +146,8 @@ def retry(
 ) -> None:
     """Put dead jobs back into the queue, by id or by filter.
 
-    A filter selects failed and expired jobs; 'jobs retry' selects one of the two, by --state.
+    A filter selects both failed and expired jobs; 'jobs retry' selects only one of the two states, by
+    --state.
 
     \b
     Examples:

@@ -133,7 +133,8 @@ def _print(session: Session, diagnosis: Diagnosis, names: list[str], codes: list
 
 
 def _point_to_check(session: Session, names: list[str]) -> None:
-    """Undamaged data may still be in trouble, such as a backlog without a worker; `check` finds that."""
+    """Print the result of `check` if it is not OK. Undamaged queues can still have problems, such as a
+    backlog without a worker, which the doctor does not report."""
     from asyncmq_cli.output.text import checks
 
     report = session.checks.check(names, {})
@@ -169,7 +170,8 @@ def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
 
 
 def _by_code(session: Session, findings: Sequence[Finding], names: list[str]) -> Iterator[str]:
-    """The command for each damage that is repaired only by its code."""
+    """One line for each kind of damage that is repaired only if its code is given: the command that repairs
+    it."""
     for code in dict.fromkeys(one.code for one in findings if one.repairable):
         if not session.repairs.makes(code, ()):
             line = command_line("doctor", *names, "--repair", "--code", code)
@@ -177,7 +179,7 @@ def _by_code(session: Session, findings: Sequence[Finding], names: list[str]) ->
 
 
 def _print_left(session: Session, report: RepairReport, names: list[str]) -> None:
-    """Print what was found but is not repaired; a JSON report has it already."""
+    """Print the findings that were not repaired. A JSON report already contains them."""
     from asyncmq_cli.output.text import checks
 
     if session.out.for_people and report.left:
@@ -193,8 +195,8 @@ def _print_left(session: Session, report: RepairReport, names: list[str]) -> Non
 
 
 def _queues_and_codes(session: Session, words: list[str], codes: list[str]) -> tuple[list[str], list[str]]:
-    """The queues among the words, and the codes: those given, and each word that is a code but not a queue.
-    Standard input has names only. Raises UsageProblem if it is empty: all queues would be meant."""
+    """The queues, and the codes: `codes` and each word that is a damage code but no queue. Standard input has
+    only names of queues. Raises UsageProblem if it is empty, because no names would mean all queues."""
     from asyncmq_cli.services.doctor.catalogue import BY_CODE
 
     meant = [word for word in words if word in BY_CODE and not session.queues.exists(word)]
@@ -208,7 +210,7 @@ def _queues_and_codes(session: Session, words: list[str], codes: list[str]) -> t
 
 
 def _check_codes(codes: list[str]) -> list[str]:
-    """Raises UsageProblem for an unknown code, with the nearest."""
+    """The codes. Raises UsageProblem for an unknown code; the hint names the nearest one."""
     from asyncmq_cli.services.doctor.catalogue import BY_CODE
 
     for code in codes:
@@ -221,14 +223,14 @@ def _check_codes(codes: list[str]) -> list[str]:
 
 
 _ANY_QUEUE = "asyncmq-cli-self"
-"""Without a queue, the rights are tried on the keys of a queue that does not exist."""
+"""If no queue is given, rights are tested on the keys of this queue, which does not exist."""
 
 
 _WORDS = {"asyncmq-cli": "this tool", "library": "the AsyncMQ library's own", "other": "another program"}
 
 
 def _report_self(session: Session, queue: str | None) -> None:
-    """Print everything. Raises RedisProblem after printing what could be found without Redis."""
+    """Print the report. If Redis cannot be read, print the rest and then raise RedisProblem."""
     rights, problem = None, None
     try:
         rights = session.doctor.rights(queue or _ANY_QUEUE)
@@ -242,7 +244,7 @@ def _report_self(session: Session, queue: str | None) -> None:
 
 
 def _print_own(session: Session, document: dict[str, Any]) -> None:
-    # Not by session.detail, which asks Redis for the time.
+    # session.detail would ask Redis for the time, and Redis may be unreachable.
     if session.out.for_programs:
         session.out.document(document)
     elif session.out.for_people:

@@ -90,7 +90,7 @@ def tail(
 
 
 _WATCHED = ("metrics", "queues", "workers", RUNTIME)
-"""The reader of what happened; `metrics` are added to the history."""
+"""The events that a terminal needs to print changes; `metrics` are also added to the history."""
 _HEARTBEAT_SECONDS = 15.0
 _RECONNECT_SECONDS = 3.0
 
@@ -98,7 +98,7 @@ _RECONNECT_SECONDS = 3.0
 def _follow(
     session: Session, options: TailOptions, show: Callable[[Event], None], *, heartbeat: bool
 ) -> None:
-    """Show each event, and say when Redis goes away and comes back."""
+    """Show each event, and print a warning when Redis goes away and a note when it is back."""
     from asyncmq_cli.output.text.times import duration
     from asyncmq_cli.services.monitoring.events import Event
 
@@ -117,7 +117,7 @@ def _follow(
 
 
 class _Watch:
-    """Prints what happened since the last round."""
+    """Prints what changed since the previous read, for people."""
 
     def __init__(self, session: Session) -> None:
         from asyncmq_cli.services.monitoring.events import Happenings, causes_of
@@ -142,7 +142,7 @@ class _Watch:
 
 
 class _ServerSent:
-    """Prints server-sent events. Their ids grow from one to the next, also over several runs."""
+    """Prints server-sent events. Their ids increase, also from one run to the next."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -159,7 +159,7 @@ class _ServerSent:
 
 
 class _Heartbeat:
-    """Sleeps, with a comment to the client every so often."""
+    """Sleeps, and sends the client an SSE comment at intervals to keep the connection open."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -47,7 +47,7 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
     def read(snapshot: Snapshot) -> tuple[MetricsSnapshot, Rates]:
         nonlocal rates
         totals = snapshot.metrics()
-        # Totals of different moments would make wrong rates.
+        # Totals read at different times would give wrong rates.
         if rates is None or not snapshot.states_age:
             if not no_record:
                 session.metrics.keep(totals)
@@ -65,7 +65,7 @@ def show(session: Session, no_record: NoRecordOption = False) -> None:
 def record(session: Session) -> None:
     """Add one snapshot to the history, for cron. Prints nothing.
 
-    Of several runs within two seconds only the first adds one; the others succeed and do nothing.
+    Of several runs within two seconds, only the first adds a snapshot; the others do nothing and succeed.
 
     \b
     Example:
@@ -171,9 +171,9 @@ def serve(
 ) -> None:
     """Serve metrics to Prometheus until stopped by a signal. Adds snapshots to the history.
 
-    /metrics serves the text format or OpenMetrics, /healthz answers while the process runs, /readyz while
-    Redis can be read. A scrape returns the last read and never starts one. While Redis is unreachable,
-    asyncmq_up is 0 and the exporter keeps trying. SIGTERM ends it with status 143.
+    /metrics serves the text format or OpenMetrics; /healthz answers while the process runs, /readyz while
+    Redis can be read. A scrape returns the result of the last read and never starts a new one. While Redis is
+    unreachable, asyncmq_up is 0 and the exporter keeps trying. SIGTERM ends it with status 143.
 
     \b
     Examples:

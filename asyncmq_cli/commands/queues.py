@@ -81,7 +81,7 @@ def list_(session: Session, globs: GlobsArg = None, sort: SortOption = None) -> 
     from asyncmq_cli.output.tables.columns import in_order_of
 
     if sort is not None:
-        # An unknown column is refused before anything is read.
+        # Refuse an unknown column before reading anything.
         in_order_of([], views.QUEUES, sort)
     if watch.is_wanted(session):
         _watch(session, globs, sort)
@@ -106,7 +106,7 @@ def list_(session: Session, globs: GlobsArg = None, sort: SortOption = None) -> 
 
 
 def _fields(session: Session, columns: Sequence[Column[QueueStats]], sort: str | None) -> frozenset[str]:
-    """The fields that the output needs."""
+    """The fields of QueueStats that the output needs."""
     from asyncmq_cli.output.tables import views
     from asyncmq_cli.output.tables.columns import chosen
 
@@ -208,7 +208,7 @@ def pause(
 
 
 def _when_noticed(session: Session) -> str:
-    """When workers see the end of a pause."""
+    """How long workers may take to notice the end of a pause, as text for a note."""
     every = session.config.stalled_check_interval
     return _RESUMED + (f"up to {every:g} s later" if every else _UNKNOWN_INTERVAL)
 
@@ -244,7 +244,7 @@ def drain(
 ) -> None:
     """Remove all waiting jobs of a queue. Without a backup this cannot be undone.
 
-    A job that a worker takes meanwhile is left to the worker, and reported. Jobs that are enqueued after
+    A job that a worker takes in the meantime is not removed, and is reported. Jobs that are enqueued after
     the start stay.
 
     \b
@@ -273,7 +273,7 @@ def clean(
 ) -> None:
     """Remove the old jobs of one state from a queue. Without a backup this cannot be undone.
 
-    For cron: completed jobs stay in Redis until somebody removes them.
+    Suited to cron: AsyncMQ keeps completed jobs in Redis until somebody removes them.
 
     \b
     Examples:
@@ -300,9 +300,8 @@ def obliterate(
 ) -> None:
     """Remove a queue with its jobs, definitions, marks and counter.
 
-    Refused while jobs are active. On a terminal, type the name of the queue to
-    confirm. If a run ends early, run it
-    again to remove the rest. A producer or worker that is still running creates the queue again.
+    Refused while jobs are active. On a terminal, type the name of the queue to confirm. If a run ends early,
+    run it again to remove the rest. A producer or worker that is still running will create the queue again.
 
     \b
     Examples:
@@ -323,13 +322,13 @@ def forget(
 ) -> None:
     """Remove empty queues from all lists. A queue that holds more than its counter is refused.
 
-    AsyncMQ never deletes the counter of a queue, so the queue stays listed. A queue that is used again is
-    listed again.
+    AsyncMQ never deletes the counter of a queue, so an empty queue stays listed until it is forgotten. Once
+    it is used again, it is listed again.
 
     \b
     Example:
       asyncmq queues forget imports-2025
     """
-    del yes  # Nothing is asked: scripts that say it anyway, as for every removal, need not know.
+    del yes  # Accepted without effect, because scripts pass it to every command that removes something.
     names = queue_names(session, queues)
     session.report(session.queues.forget(names, reason=reason, dry_run=dry_run))

@@ -189,7 +189,7 @@ def add(
             queue, definition, paused=paused, reason=reason, dry_run=dry, replaced=replace
         )
 
-    # A script is not asked about a new queue, only warned.
+    # A script is not asked about a new queue; it only gets a warning.
     if not dry_run and not yes and confirm.can_ask():
         _ask_of_new(session, queue, run)
         _ask_of_seconds(session, definition, run)
@@ -210,7 +210,7 @@ def _note_next_runs(session: Session, report: RepeatableChange) -> None:
 def _ask_of_seconds(
     session: Session, definition: Mapping[str, Any], run: Callable[[bool], RepeatableChange]
 ) -> None:
-    """Ask about six fields: most people expect the seconds first."""
+    """Ask for confirmation of a cron expression with six fields: most people expect the seconds first."""
     from asyncmq_cli.output.text.times import rfc3339
     from asyncmq_cli.services.repeatables.plans import seconds_last
 
@@ -225,11 +225,11 @@ def _ask_of_seconds(
 
 
 def _ask_of_new(session: Session, queue: str, run: Callable[[bool], RepeatableChange]) -> None:
-    """Ask about a new queue."""
+    """Ask for confirmation if the queue is new and another has a similar name."""
     near = session.repeatables.near_new(queue)
     if near is None:
         return
-    # A definition that cannot be added is refused before anything is asked.
+    # Refuse a definition that cannot be added before asking anything.
     run(True)
     text = confirm.of_new_queue(queue, near)
     confirm.ask_about(session, [text], "Add to it anyway?", f"add to the new queue {queue!r}")
@@ -322,7 +322,8 @@ def remove(
 
 
 def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Change) -> None:
-    """Ask about the definitions that would be removed; the attempt itself reports the others."""
+    """Ask for confirmation to remove these definitions. Those that cannot be removed are reported by the
+    removal itself."""
     from asyncmq_cli.output.redaction import redact
     from asyncmq_cli.output.tables import tables
     from asyncmq_cli.output.text import reports
@@ -354,7 +355,7 @@ def _addresses(
         return [Address(queue, task=task)]
     if not repeatable_ids:
         raise UsageProblem(
-            "which repeatable? give its id, or its --task",
+            "no repeatable given: give its id, or --task",
             hint=f"'asyncmq repeatables list {queue}' shows both",
         )
     return [Address(queue, id=one.strip()) for one in words(session, repeatable_ids)]

@@ -26,7 +26,7 @@ ForOption = Annotated[
     str | None,
     option("--for", "DURATION", "How long to watch. [default: 10s; on a terminal until q or Ctrl-C]"),
 ]
-TaskArg = Annotated[str, argument("TASK", "Name of the task, whole.")]
+TaskArg = Annotated[str, argument("TASK", "Full name of the task.")]
 
 
 @command(app, "list", "queues", "filters", "list", "secrets")
@@ -84,10 +84,10 @@ def show(session: Session, name: TaskArg) -> None:
 def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> None:
     """Watch which tasks keep the workers busy, and how long their jobs run.
 
-    Reads the active jobs every 50 ms, which gives each task's share of the run time of all jobs, and the
-    durations of the jobs that end meanwhile. Jobs that run for less than 50 ms are often missed; those that
-    are seen show as < 50 ms. A terminal refreshes the table until q or Ctrl-C; elsewhere it is printed once
-    after --for.
+    Reads the active jobs every 50 ms. This gives each task's share of the run time of all jobs, and the
+    duration of each job that ends in the meantime. Jobs that run for less than 50 ms are often missed; those
+    that are seen show as < 50 ms. A terminal refreshes the table until q or Ctrl-C; elsewhere it is printed
+    once after --for.
 
     \b
     Examples:
@@ -119,12 +119,12 @@ def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> 
 
 
 def can_draw(session: Session) -> bool:
-    """Whether there is a terminal that can be drawn on in place."""
+    """Whether stdout is a terminal on which a table can be redrawn in place."""
     return session.out.stdout_is_terminal and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _live(session: Session, sampler: TaskSampler) -> None:
-    """Draw what was seen so far every second, until q or Ctrl-C."""
+    """Draw the results so far every second, until q or Ctrl-C."""
     from asyncmq_cli.output.tables import tasks as task_columns
     from asyncmq_cli.output.tables import tasks as text
     from asyncmq_cli.output.tables.tables import table
@@ -146,7 +146,7 @@ def _live(session: Session, sampler: TaskSampler) -> None:
                     screen.draw()
                     drawn = time.monotonic()
     except KeyboardInterrupt:
-        # Print what was seen so far anyway.
+        # Ctrl-C only ends the screen: the caller prints the final table.
         pass
     finally:
         session.has_screen = False

@@ -43,7 +43,7 @@ PatienceOption = Annotated[
         "--timeout",
         "DURATION",
         "Give up after this time, such as 10m, with exit status 124. [default: never] "
-        "(The limit for an answer from Redis goes before the command: asyncmq --timeout 5 wait …)",
+        "(The time limit for a reply from Redis goes before the command: asyncmq --timeout 5 wait …)",
     ),
 ]
 IntervalOption = Annotated[str, option("--interval", "DURATION", "Time between two checks; 0.1s or more.")]
@@ -57,7 +57,8 @@ KeepWaitingOption = Annotated[
 ]
 
 
-# Its own --timeout limits the wait; the one for answers from Redis goes before the command.
+# --timeout of this command limits the wait. The global --timeout, for replies from Redis, goes before the
+# command.
 @command(app, "wait", "filters", without=("timeout",), several=False)
 def wait(
     session: Session,
@@ -92,8 +93,8 @@ def wait(
     with progress.of_waiting(session.out, queue) as watch:
         if job_ids or by_filter:
             ids = ids_named(session, queue, job_ids or []) if job_ids else _matching(session, queue)
-            tells = session.out.for_people or session.out.format == "ndjson"
-            changed = partial(_print_changes, session, watch) if tells else None
+            prints = session.out.for_people or session.out.format == "ndjson"
+            changed = partial(_print_changes, session, watch) if prints else None
             report = session.waits.jobs(queue, ids, options, watch, changed)
         else:
             report = session.waits.queue(queue, goal, options, watch)
@@ -133,7 +134,7 @@ def _print_changes(session: Session, bar: Waiting, changes: Sequence[StateChange
 
 
 def _matching(session: Session, queue: str) -> list[str]:
-    """The jobs that match and have not ended."""
+    """The ids of the jobs that match the filter and have not ended."""
     from asyncmq_cli.models.queues import QueueScope
     from asyncmq_cli.models.values import ENDED_STATES
 

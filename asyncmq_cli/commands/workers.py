@@ -74,7 +74,7 @@ def list_(
     page: PageOption = None,
     size: SizeOption = None,
 ) -> None:
-    """List workers and their health by the age of their heartbeat: healthy, aging or stale.
+    """List workers with their health, judged by the age of their heartbeat: healthy, aging or stale.
 
     A worker is aging after two thirds of the heartbeat TTL, and stale after the TTL. Ages are measured by
     the clock of Redis where possible; a warning names workers whose clock differs.
@@ -123,7 +123,7 @@ def forget(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Remove dead workers from the list: AsyncMQ's workers do not always deregister.
+    """Remove dead workers from the list. AsyncMQ's workers do not always deregister themselves.
 
     Their jobs stay as they are. A live worker is listed again at its next heartbeat.
 
@@ -167,7 +167,7 @@ def _print(session: Session, found: WorkerPage, asked: Paging) -> None:
     if session.out.format == "json":
         session.out.document(documents.workers(found))
         return
-    # The line below says that there are none.
+    # If there is no worker at all, the footer says so.
     empty = "no worker matches" if found.summary.total else ""
     session.out.rows(found.workers, views.WORKERS, now=session.now(), empty=empty)
     if found.folded:

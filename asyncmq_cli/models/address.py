@@ -1,4 +1,4 @@
-"""Parsing a Redis URL: where to connect, and what may be shown of it.
+"""Parse a Redis URL: where to connect, and a form of the URL without secrets.
 
 The grammar is strict. Other parsers guess, and turn a password that is not percent-encoded into a host, a
 database or part of an error message; here it is an error. No message quotes any part of a refused URL.
@@ -7,7 +7,7 @@ database or part of an error message; here it is an error. No message quotes any
     unix://[USER][:PASSWORD]@/PATH[?NAME=VALUE&…]
     redis-sentinel://[USER][:PASSWORD]@HOST[:PORT][,HOST[:PORT]…]/NAME[/DB][?…]    rediss-sentinel:// over TLS
 
-With Sentinels, user and password are those of the primary called NAME.
+With Sentinels, USER and PASSWORD are for the primary called NAME, not for the Sentinels.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _TLS_VERSIONS = {"tlsv1.2": 771, "1.2": 771, "771": 771, "tlsv1.3": 772, "1.3": 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One server, or the primary called `master` of some `sentinels`, each host and port. `port` and `db` are
-    None if the URL does not give them. `path` is that of a Unix socket, and then `host` is empty. `options`
-    are redis-py's arguments. `timeout` is the longest timeout in the URL, in seconds."""
+    """One server, or the primary called `master` that the `sentinels` (pairs of host and port) know. `port`
+    and `db` are None if the URL does not give them. `path` is the path of a Unix socket; then `host` is
+    empty. `options` are redis-py's arguments. `timeout` is the longest timeout in the URL, in seconds."""
 
     scheme: str
     host: str = ""
@@ -64,7 +64,7 @@ class Address:
 
     @property
     def place(self) -> tuple[Any, ...]:
-        """The same for all URLs that name this server and database, as far as their text shows."""
+        """A key that is equal for URLs that name the same server and database, as far as their text shows."""
         if self.path:
             return self.path, self.db or 0
         if self.sentinels:
@@ -101,13 +101,14 @@ def parse(url: str, source: str = "") -> Address:
 
 
 def with_options(address: Address, options: Mapping[str, str], source: str) -> Address:
-    """The same address with further options, as they stand beside the URL. Raises UsageProblem."""
+    """The same address with further options that the configuration gives beside the URL. Raises
+    UsageProblem."""
     return _Parser(source).with_options(address, options)
 
 
 def of_arguments(found: Mapping[str, Any], name: str) -> Address:
-    """The address that an application's client has: `kwargs` are redis-py's arguments, `tls` whether it uses
-    TLS; `sentinels` and `master` where it asks Sentinels. Raises UsageProblem."""
+    """The address that an application's client uses. `found` has `kwargs`, redis-py's arguments; `tls`,
+    whether it uses TLS; and `sentinels` and `master` if it asks Sentinels. Raises UsageProblem."""
     kwargs: Mapping[str, Any] = found["kwargs"]
     options = {key: _written(kwargs[key]) for key in OPTIONS if key.startswith("ssl_") and key in kwargs}
     username, password = (str(kwargs[key]) if kwargs.get(key) else None for key in _CREDENTIALS)
@@ -132,7 +133,7 @@ def of_arguments(found: Mapping[str, Any], name: str) -> Address:
 
 
 def _written(value: Any) -> str:
-    """An argument of redis-py as the URL has it."""
+    """An argument of redis-py as text in the form that a URL has."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -216,7 +217,7 @@ class _Parser:
         try:
             return unquote(text, errors="strict")
         except UnicodeDecodeError:
-            self.refuse("what is percent-encoded in it is not UTF-8", ENCODE)
+            self.refuse("its percent-encoded characters are not UTF-8", ENCODE)
 
     def _host(self, text: str) -> tuple[str, int | None]:
         ipv6 = _IPV6.match(text)
@@ -254,7 +255,7 @@ class _Parser:
         return int(text)
 
     def _options(self, query: str, scheme: str) -> dict[str, Any]:
-        """The options that have an effect, with their values."""
+        """The parsed values of the options, without those that are accepted without effect."""
         given = [piece.partition("=") for piece in query.split("&") if piece]
         found: dict[str, Any] = {}
         seen: set[str] = set()
@@ -284,8 +285,8 @@ class _Parser:
     def _refuse_unknown(self, name: str, given: list[tuple[str, str, str]]) -> NoReturn:
         if any(known.lower().endswith("password") for known, *_ in given) or not _OPTION_NAME.fullmatch(name):
             # It may be the rest of a password with an unencoded &.
-            self.refuse("it has an option that is not known", f"{ENCODE}, & as %26; {_KNOWN}")
-        self.refuse(f"the option {name} is not known", did_you_mean(nearest(name, OPTIONS, most=1)) or _KNOWN)
+            self.refuse("it has an unknown option", f"{ENCODE}, & as %26; {_KNOWN}")
+        self.refuse(f"unknown option {name}", did_you_mean(nearest(name, OPTIONS, most=1)) or _KNOWN)
 
 
 def _is_utf8(text: str) -> bool:
@@ -370,5 +371,5 @@ OPTIONS: Mapping[str, Callable[[str], Any] | None] = {
         )
     ),
 }
-"""By name, the parser of the value; None for an option that is accepted without effect."""
+"""By the name of the option, the parser of its value; None for an option that is accepted without effect."""
 _KNOWN = "the options are " + ", ".join(name for name, read in OPTIONS.items() if read is not None)

@@ -27,7 +27,7 @@ class AuditEvent:
     error: str | None
     id: str = ""
     chain: str | None = None
-    """Its link to the event before it, as stored; None in a trail of an older release."""
+    """The stored `chain` field (see models/audit_chain.py); None if an older release wrote the event."""
 
     @property
     def shown_details(self) -> dict[str, Any]:
@@ -42,7 +42,8 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True)
 class AuditRun:
-    """Events that differ only in their job: the newest, how many they are, and the time of the oldest."""
+    """A run of events that differ only in their job. `count` is their number, `since` the time of the
+    oldest."""
 
     newest: AuditEvent
     count: int
@@ -51,11 +52,11 @@ class AuditRun:
 
 @dataclass(frozen=True, slots=True)
 class ChangeResult:
-    """The outcome for one target. `error` is None on success. `queue` is None where none was named, and none
-    has the job.
+    """The outcome for one target. `error` is None on success. `queue` is None if no queue was named and the
+    job was found in none.
 
-    `note` says what an operator should know about a success: that nothing had to be changed, or that the
-    job will expire again. `state` is the job's, if it was only read.
+    `note` is what an operator should know about a success: that nothing had to be changed, or that the job
+    will expire again. `state` is the job's state if the job was only read.
     """
 
     queue: str | None
@@ -67,9 +68,10 @@ class ChangeResult:
 
 @dataclass(frozen=True, slots=True)
 class RetryOutcome:
-    """The outcome of retried jobs at the end of a wait. `failed` are those that are dead again, by `causes`,
-    `gone` those that no longer exist. `stopped` is None if all have ended, `timeout`, or the reason why no
-    worker runs the `left` ones; `error` is any other error that ended the wait."""
+    """What became of retried jobs by the end of a wait. `failed` counts the jobs that are dead again,
+    `causes` counts them by root cause, `gone` counts the jobs that no longer exist, and `left` those that
+    have not ended. `stopped` is None if all have ended; else it is `timeout`, or the reason why no worker
+    runs the jobs that are left. `error` is any other error that ended the wait."""
 
     total: int
     completed: int
@@ -87,8 +89,8 @@ class RetryOutcome:
 class ChangeReport:
     """The outcome of a change for all its targets.
 
-    `interrupted` is the error that ended the run before every target was tried. `outcome` is what became of
-    retried jobs, if that was waited for.
+    `interrupted` is the error that ended the run before every target was tried. `outcome` is set if the
+    command waited for retried jobs to end.
     """
 
     action: str
@@ -112,7 +114,7 @@ class ChangeReport:
 
     @property
     def succeeded(self) -> int:
-        """The number of targets changed, or in a dry run, that would be changed."""
+        """The number of targets that were changed, or would be in a dry run."""
         return sum(1 for result in self.results if result.error is None)
 
     @property

@@ -1,4 +1,4 @@
-"""Contexts and settings, and what a context demands of a change before it is made."""
+"""Contexts and settings, and the guard: the rules of a context that a change must pass before it is made."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from asyncmq_cli.models.audit.actions import BY_NAME
 
 @dataclass(frozen=True, slots=True)
 class ContextRow:
-    """A context of the configuration file. `in_use`: it is chosen by a flag, a variable or `context use`.
-    `redis_url` is without its password, and None if it has a `problem`."""
+    """A context of the configuration file. `in_use` says whether a flag, a variable or `context use` selects
+    it. `redis_url` has no password; it is None if the context has a `problem`."""
 
     name: str
     in_use: bool
@@ -25,7 +25,8 @@ class ContextRow:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting in effect, and its source. The value is a number, a text, a list of texts or None."""
+    """A setting in effect. `value` is a number, a text, a list of texts or None; `origin` is the flag,
+    variable or file that sets it."""
 
     name: str
     value: Any
@@ -33,7 +34,7 @@ class Setting:
 
 
 class ReadOnly(AdminError):
-    """Nothing may be changed, by the context, a flag or a variable."""
+    """The context, a flag or a variable forbids every change."""
 
     code = "read_only"
 
@@ -49,8 +50,9 @@ class TooManyChanges(AdminError):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`context` is the name to type, `must_confirm` whether it must be. `read_only_by` is what forbids every
-    change, "" for nothing. `max_changes` is how many targets one run may have."""
+    """The rules of a context. `must_confirm` says whether guarded changes need the name of the `context`
+    typed. `read_only_by` names the setting that forbids every change, or is "". `max_changes` is how many
+    targets one run may have; None for any number."""
 
     context: str = ""
     must_confirm: bool = False
@@ -59,7 +61,7 @@ class Rules:
 
     @property
     def kind(self) -> str | None:
-        """The `guard` of the context."""
+        """The value of `guard` in the context: `read-only`, `confirm` or None."""
         if self.must_confirm:
             return "confirm"
         return "readonly" if self.read_only_by.startswith("context ") else None
@@ -68,8 +70,8 @@ class Rules:
 class Guard:
     """The rules for one run of the program, and what has been confirmed in it.
 
-    `ask` is called with what would be done, such as `remove 3 jobs`, where the name of the context has to be
-    typed and was not: it returns if that is made up for, and raises NotConfirmed if not.
+    If the name of the context must be typed and has not been, `ask` is called with the change in words, such
+    as `remove 3 jobs`. It returns if the user then types the name, and raises NotConfirmed otherwise.
     """
 
     def __init__(self, rules: Rules, ask: Callable[[str], None] | None = None) -> None:
@@ -79,7 +81,7 @@ class Guard:
         self._made = 0
 
     def refuse(self, deed: str) -> None:
-        """Raises NotConfirmed."""
+        """Raises NotConfirmed. `deed` is the change in words, such as `remove 3 jobs`."""
         name = self.rules.context
         raise NotConfirmed(
             f"this would {deed} on {name}, which must be confirmed by its name",
@@ -92,7 +94,8 @@ class Guard:
             raise ReadOnly(self.rules.read_only_by)
 
     def permit(self, action: str, count: int | None) -> None:
-        """Before the first change: `count` targets, None if nobody knows yet. Raises AdminError."""
+        """Check the rules before the first change. `count` is the number of targets, or None if it is not
+        known yet. Raises ReadOnly, NotConfirmed or TooManyChanges."""
         self.require_writable()
         if count is not None:
             self.spend(count)
@@ -103,21 +106,21 @@ class Guard:
 
     @property
     def has_made(self) -> bool:
-        """Whether earlier changes of this run were permitted."""
+        """Whether this run has already been permitted a change."""
         return self._made > 0
 
     def spend(self, count: int) -> None:
-        """Count so many targets towards `max_changes`. Raises TooManyChanges."""
+        """Count this many targets towards `max_changes`. Raises TooManyChanges."""
         self.require_few(count)
         self._made += count
 
     def require_few(self, count: int) -> None:
-        """Raises TooManyChanges if so many more would be too many."""
+        """Raises TooManyChanges if this many more targets would exceed `max_changes`."""
         name, most, together = self.rules.context, self.rules.max_changes, self._made + count
         if most is not None and together > most:
             raise TooManyChanges(
                 f"these are {together:,} changes, and context {name!r} allows {most:,} at a time",
-                hint=f"max_changes of [context.{name}] sets how many; --limit, if there is one, takes fewer",
+                hint=f"max_changes of [context.{name}] is the limit; a command with --limit can take fewer",
                 details={"changes": together, "max_changes": most},
             )
 
@@ -130,7 +133,7 @@ def _deed(action: str, count: int | None) -> str:
     noun = "job" if action in _OF_JOBS else action.partition(".")[0]
     verb = BY_NAME[action].would.removeprefix("Would ")
     if action == "queue.obliterate" and count is not None:
-        # The last target is the queue itself.
+        # The last target is the queue; the others are its jobs.
         return f"obliterate 1 queue with {_counted(count - 1, 'job')}"
     return f"{verb} what is found" if count is None else f"{verb} {_counted(count, noun)}"
 

@@ -1,4 +1,4 @@
-"""Groups of failures: dead jobs by what they have in common."""
+"""Failure groups: dead jobs with the same cause or another value in common."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 RECENT = 3600.0
-"""Seconds. A cause that is younger is new, and whether one grows is judged by this and the time before it."""
+"""Seconds. A cause whose first death is more recent is `new`. Whether a cause grows is judged by its deaths
+in this time and in the same time before it."""
 _LEAST = 3
 _GROWTH = 1.5
 
 
 def is_growing(last_hour: int, hour_before: int) -> bool:
-    """Whether clearly more died in the last hour than in the hour before."""
+    """Whether clearly more jobs died in the last hour than in the hour before."""
     return last_hour >= _LEAST and last_hour >= _GROWTH * hour_before
 
 
@@ -20,12 +21,12 @@ def is_growing(last_hour: int, hour_before: int) -> bool:
 class FailureGroup:
     """Dead jobs with the same cause, or with another value in common.
 
-    `id` is None for a group that is not by cause; then `value` is what its jobs have in common, and `type`
-    and `message` are those of the most frequent of their `causes`. `message` is without its changing parts,
-    and `sample_message` is that of one job, unchanged. `first_seen` and `last_seen` are the times of the
-    first and last death. `last_hour` and `hour_before` count deaths, and `deaths` does so over time: pairs of
-    the start of a span and a count, the oldest first, each span `deaths_span` seconds long; spans without a
-    death are left out.
+    `id` is None if the group is not by cause; then `value` is the value that its jobs have in common, and
+    `type` and `message` are those of the most frequent of its `causes` causes. `message` is without the parts
+    that vary from job to job; `sample_message` is the message of one job, unchanged. `first_seen` and
+    `last_seen` are the times of the first and last death. `last_hour` and `hour_before` count deaths.
+    `deaths` counts them over time: pairs of the start of a span and a count, the oldest first; each span is
+    `deaths_span` seconds long, and spans without a death are left out.
     """
 
     id: str | None
@@ -52,8 +53,8 @@ class FailureGroup:
         return self.message if self.type is None else f"{self.type}: {self.message}".rstrip(": ")
 
     def trend(self, now: float, covered_from: float = 0.0) -> str | None:
-        """`new` if the first death was in the last hour, `growing` if clearly more died in it than in the
-        hour before, else None; also where not all deaths of that time were read."""
+        """`new` if the first death was in the last hour, `growing` if clearly more jobs died in it than in
+        the hour before, else None. Also None if not all deaths of these two hours were read."""
         if self.first_seen > now - RECENT:
             return "new" if covered_from <= now - RECENT else None
         if covered_from > now - 2 * RECENT:
@@ -63,14 +64,15 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True)
 class FailureGroups:
-    """The groups of the dead-letter queues of these queues, with `scanned` jobs, the largest first.
+    """The failure groups of these queues, the largest first, made from `scanned` dead jobs.
 
-    `by` is what they have in common: `cause`, `error`, `task`, `queue`, or an argument such as
-    `kwargs.tenant`. `left_out` jobs are in no group, because there are too many. `read_at` is the server's
-    time, epoch seconds.
+    `by` is what the jobs of a group have in common: `cause`, `error`, `task`, `queue`, or an argument such as
+    `kwargs.tenant`. `left_out` jobs are in no group, because there would be too many groups. `read_at` is the
+    server's time, epoch seconds.
 
-    If only the `latest` dead of each queue were read, `covered` has, for queues with more of them, the time
-    from which on all deaths are known. `queues_left_out` queues with dead jobs were not read.
+    `latest` is set if only this many of the latest dead jobs of each queue were read. Then `covered` maps
+    each queue that has more to the time since which all of its deaths are known, and `queues_left_out` counts
+    the queues with dead jobs that were not read.
     """
 
     queues: Sequence[str]
@@ -88,5 +90,5 @@ class FailureGroups:
         return group.trend(self.read_at, self.covered_from(group))
 
     def covered_from(self, group: FailureGroup) -> float:
-        """The time from which on all deaths of the group are known, 0 if they all are."""
+        """The time since which all deaths of the group are known; 0 if all deaths were read."""
         return max((self.covered.get(queue, 0.0) for queue in group.queues), default=0.0)

@@ -1,4 +1,4 @@
-"""Findings and repairs of the doctor."""
+"""The doctor's findings and repairs."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ _SAMPLES_KEPT = 5
 
 @dataclass(slots=True)
 class Samples:
-    """A count, and the first few of what was counted."""
+    """A count, and the first few of the counted texts."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> None:
-        """Count one more."""
+        """Count `text`, and keep it if it is among the first few."""
         self.add_all(1, [text])
 
     def add_all(self, count: int, first: Sequence[str]) -> None:
-        """Count more, of which these are the first few."""
+        """Count `count` more; `first` has the first few of them."""
         self.count += count
         self.first += first[: _SAMPLES_KEPT - len(self.first)]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of damage in one queue: the number of jobs (definitions, members or keys), the ids and tasks
-    of the first few (None for a job without a task), why it matters, and what a repair does or an operator
-    can do.
+    """One kind of damage in one queue. `count` is the number of damaged jobs, definitions, members or keys;
+    `sample_ids` and `sample_tasks` are those of the first few (None for a job without a task). `message` says
+    why it matters, `repair` what a repair does or what an operator can do.
 
-    `repairable` says whether `doctor --repair` repairs it, at least if its code is given.
+    `repairable` says whether `doctor --repair` repairs it, by itself or if its code is given with --code.
     """
 
     code: str
@@ -57,7 +57,8 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport(ChangeReport):
-    """The outcome of each repair. `checked` are the queues, `left` the findings that were not repaired."""
+    """The outcome of each repair. `checked` are the queues that were checked, `left` the findings that were
+    not repaired."""
 
     checked: Sequence[str] = ()
     left: Sequence[Finding] = ()

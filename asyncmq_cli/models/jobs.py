@@ -1,4 +1,4 @@
-"""A job as every layer sees it, with its parsed traceback; filters and pages of job lists."""
+"""A job, its parsed traceback and its relatives; filters and pages of job lists."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from asyncmq_cli.models.values import as_number, page_count
 
 NOT_SHOWN = "[not shown: too large]"
 _OUTSIDE = ("status", "result", "active_since")
-"""Members that are stored outside the record."""
+"""Keys of `Job.record` that AsyncMQ stores outside the job's record."""
 
 _SMALL = 1000
-"""Characters. Of a job that is too large for its page, longer texts and all collections are left out."""
+"""Characters. In a job that is too large for its page, placeholders replace longer texts and all
+collections."""
 
 
 class SplitPart(Protocol):
-    """The payload part of a job, read on use."""
+    """The payload part of a split job, which is read only when it is needed."""
 
     def read(self, most: int | None = None) -> tuple[Mapping[str, Any], str | None, int]:
-        """Its fields, the problem with them or None, and their approximate size in memory in bytes."""
+        """Its fields, a problem with them or None, and their approximate size in memory in bytes. With
+        `most`, fields that take more bytes are not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One job, as AsyncMQ would load it.
 
-    `record` is the decoded record with the state, result and claim that are stored outside it. If it is
-    missing or cannot be read, it is None and `problem` says why. `due_at` is the score in the delayed set
-    or the repeatables, `dead_at` that in the dead-letter queue.
+    `record` is the decoded record, together with the state, result and time of claim that are stored outside
+    it. It is None if the record is missing or cannot be read; then `problem` says why. `due_at` is the job's
+    score in the delayed set or the repeatables, `dead_at` its score in the dead-letter queue.
     """
 
     queue: str
@@ -41,11 +43,12 @@ class Job:
     due_at: float | None = None
     dead_at: float | None = None
     split: SplitPart | None = field(default=None, compare=False, repr=False)
-    """Its payload part, if it may have one. Most commands do not need the arguments."""
+    """The reader of its payload part, if it may have one. Most commands do not need the arguments."""
     text: bytes | None = field(default=None, compare=False, repr=False)
-    """The record as JSON that every strict reader takes, mostly as stored; None if it is not at hand."""
+    """The record as strictly valid JSON, usually the stored bytes; None if it would have to be encoded
+    first."""
     size: int = field(default=0, compare=False, repr=False)
-    """About how many bytes of memory the record takes."""
+    """The approximate size of the record in memory, in bytes."""
 
     def whole(self, most: int | None = None) -> Job:
         """The same job with its arguments. If they take more than `most` bytes in memory, or exceed the limit
@@ -69,7 +72,7 @@ class Job:
     @property
     def task_id(self) -> str | None:
         """The name of its task, or None."""
-        # In the order of AsyncMQ's inspection.
+        # The same order as in asyncmq.core.inspection.
         for key in ("task_id", "task", "name"):
             if value := self.get(key):
                 return str(value)
@@ -86,12 +89,12 @@ class Job:
 
     @property
     def moment(self) -> float:
-        """The time from which its age is counted: its death, if known, else `sort_time`."""
+        """The time that its age is measured from: its death, if known, else `sort_time`."""
         return self.dead_at if self.dead_at is not None else self.sort_time
 
     @property
     def aged_from(self) -> float | None:
-        """`moment` where that is a time; a job of which it is not known has no age, old or new."""
+        """`moment`, or None if it is unknown: then the job has no age, and no age filter matches it."""
         return self.moment if 0 < self.moment < math.inf else None
 
     @property
@@ -106,7 +109,7 @@ class Job:
 
     @property
     def delay_until(self) -> float | None:
-        """Epoch seconds, by its record; for a delayed job without one, its score."""
+        """Epoch seconds, from its record; for a delayed job without it, its score in the delayed set."""
         stored = as_number(self.get("delay_until"))
         return self.due_at if stored is None and self.status == "delayed" else stored
 
@@ -120,8 +123,8 @@ def _is_small(value: Any) -> bool:
 
 
 def page_within(jobs: Iterable[Job], most: int) -> list[Job]:
-    """The jobs. Once they take more than so many bytes of memory, a placeholder replaces the large values of
-    each further one that does not fit, and its `problem` says so."""
+    """The jobs, without the large values of those that do not fit: once the jobs take more than `most` bytes
+    of memory, a placeholder replaces the large values of each further job, and its `problem` says so."""
     found: list[Job] = []
     for job in jobs:
         one = job if job.size <= most else job._without_large_values()
@@ -131,7 +134,7 @@ def page_within(jobs: Iterable[Job], most: int) -> list[Job]:
 
 
 def whole_page(jobs: Sequence[Job], most: int) -> list[Job]:
-    """The jobs with their arguments. In all they take at most so many bytes of memory."""
+    """The jobs with their arguments. Together they take at most `most` bytes of memory; see `Job.whole`."""
     found: list[Job] = []
     most -= sum(job.size for job in jobs)
     for job in jobs:
@@ -143,10 +146,10 @@ def whole_page(jobs: Sequence[Job], most: int) -> list[Job]:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """A filter of a list. An empty text matches every job.
+    """The filter of a job list. An empty text matches every job.
 
-    `group` is the id of a failure group, or its start. `where` is an expression of `services.jobs.where`.
-    Ages are seconds.
+    `group` is the id of a failure group, or the beginning of an id. `where` is an expression of
+    `services.jobs.where`. Ages are seconds.
     """
 
     q: str = ""
@@ -159,14 +162,14 @@ class JobFilter:
 
     @property
     def narrows(self) -> bool:
-        """Whether it may exclude any job."""
+        """Whether the filter can exclude a job."""
         return self != JobFilter()
 
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """A page of a list. `queue` is None where several queues were listed. `state` is None for the dead-letter
-    queue, which holds several. If `is_exact` is False, `total` is an upper bound."""
+    """A page of a job list. `queue` is None if several queues were listed. `state` is None for the
+    dead-letter queue, which holds jobs of two states. If `is_exact` is False, `total` is an upper bound."""
 
     queue: str | None
     state: str | None
@@ -186,7 +189,7 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One call in a traceback. `source` is its line of code, or empty."""
+    """One call in a traceback. `source` is its line of code, or "" if the traceback has none."""
 
     path: str
     line: int
@@ -196,7 +199,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """One exception of a chain, and its frames, the innermost last.
+    """One exception of a chain. `frames` are its calls, the innermost last.
 
     `led_to` is its relation to the next exception: `cause` (raise … from), or `context` (raised while this
     one was handled); None for the last.
@@ -209,8 +212,8 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """A parsed traceback. `chain` and `raised` start at the root cause. `frames` are those of all exceptions,
-    in the same order, up to a bound."""
+    """A parsed traceback. `chain` and `raised` start at the root cause. `frames` are the frames of all
+    exceptions in the same order, up to a limit."""
 
     type: str | None
     message: str | None
@@ -223,8 +226,8 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """A parent or a child of a job. `status` is None if the job does not exist. `pending`: the child still
-    waits for the parent."""
+    """A parent or a child of a job. `status` is None if that job does not exist. `pending` says whether the
+    child still waits for the parent."""
 
     id: str
     status: str | None
@@ -233,7 +236,8 @@ class Relative:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The jobs that one waits for, and those that wait for it: the first of them, and how many there are."""
+    """The parents of a job, which it waits for, and its children, which wait for it: the first few of each,
+    and their total number."""
 
     parents: Sequence[Relative]
     children: Sequence[Relative]
@@ -243,7 +247,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class TreeNode:
-    """A job in a tree, with the ids of its parents and its children. `status` is None if the job does not
+    """A job in a dependency tree. `parents` and `children` are ids. `status` is None if the job does not
     exist; `is_whole` says whether all parents and children were read."""
 
     id: str
@@ -256,7 +260,8 @@ class TreeNode:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The ancestors and the descendants of a job. `cycles` are rings of jobs that wait for each other."""
+    """The ancestors and descendants of a job; `nodes` are by id. `cycles` are rings of jobs that wait for
+    each other, and `is_whole` is False if some jobs were not read."""
 
     queue: str
     job_id: str
@@ -265,7 +270,8 @@ class Tree:
     is_whole: bool
 
     def drawn(self) -> Iterator[tuple[int, TreeNode, str | None]]:
-        """Each job below what it waits for: its depth, and a note if it was drawn before or closes a ring."""
+        """The lines of the tree, each job below the job that it waits for: the depth, the job, and a note if
+        it was drawn before or closes a ring."""
         seen: set[str] = set()
         below: dict[str, list[str]] = {name: [] for name in self.nodes}
         for name, node in self.nodes.items():
@@ -295,7 +301,8 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class JobDetail:
-    """A job, its decoded result, its error, or None, and its family, or None where that was not read."""
+    """A job with its decoded result. `error` is None if it did not fail, `family` is None if it was not
+    read."""
 
     job: Job
     result: Any

@@ -1,4 +1,4 @@
-"""The commands of the program, as help, manual and `help --json` have them, and completion candidates."""
+"""The commands of the program, for the help, the manual and `help --json`; and completion candidates."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Parameter:
-    """An argument or an option. `name` is the one in the help: `--state STATE`. `options` are only its
-    names; `metavar` is the name of its value, None for a flag."""
+    """An argument or an option. `name` is its heading in the help: `--state STATE`. `options` are its names
+    only; `metavar` is the name of its value, or None for a flag."""
 
     name: str
     text: str
@@ -24,7 +24,8 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Command:
-    """`path` is without the program's name; `text` are paragraphs."""
+    """A command. `path` is its words without the program's name; `text` has one string per paragraph; `takes`
+    has the names of all options that it accepts."""
 
     path: tuple[str, ...]
     usage: str
@@ -49,7 +50,7 @@ class Noun:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A word that may be typed next, and its description."""
+    """A word that completion offers, and its description."""
 
     value: str
     about: str = ""

@@ -11,8 +11,8 @@ from asyncmq_cli.models.changes import ChangeReport
 
 @dataclass(frozen=True, slots=True)
 class Repeatable:
-    """One stored definition. If it cannot be read, `id` is empty, `definition` is None, and `problem` says
-    why. `overdue`: not paused, and its next run is long past."""
+    """One stored definition. If it cannot be read, `id` is "", `definition` is None, and `problem` says why.
+    `overdue` says that it is not paused and its next run is over a minute past."""
 
     queue: str
     id: str
@@ -29,8 +29,8 @@ class Repeatable:
 
 @dataclass(frozen=True, slots=True)
 class ComingRun:
-    """One run that a definition will have, at `timestamp`. The first of a definition is the stored one, and
-    may be past; the later ones are computed."""
+    """One future run of a definition, at `timestamp`. The first run of a definition is the stored one, and
+    may be past; later runs are computed."""
 
     timestamp: float
     repeatable: Repeatable
@@ -44,8 +44,8 @@ class ComingRun:
 class RepeatableChange(ChangeReport):
     """The outcome of a change of one definition.
 
-    `repeatable` is None if it was not found. `next_runs` are the next runs, if the change sets them, and
-    `existed` says that an added definition existed already.
+    `repeatable` is None if it was not found. `next_runs` are set if the change sets the schedule. `existed`
+    says that an added definition already existed, `unchanged` that the change had nothing to do.
     """
 
     repeatable: Repeatable | None = None

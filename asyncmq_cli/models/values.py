@@ -1,4 +1,4 @@
-"""Words that several layers know: states and colours; numbers as job data holds them; and batches."""
+"""Values that several layers use: states, colours, numbers in job data, and batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 COLOR_CHOICES = ("auto", "always", "never")
 CONTEXT_COLORS = ("red", "yellow", "green", "cyan", "blue", "magenta")
-"""In which the name of a context may be shown."""
+"""The colours in which the name of a context can be shown."""
 
 WAITING_CHILDREN = "waiting-children"
 JOB_STATES = (
@@ -33,12 +33,12 @@ LISTED_STATES = (*JOB_STATES, "repeatable", "all")
 
 
 def page_count(total: int, size: int) -> int:
-    """At least 1, as the dashboard counts."""
+    """The number of pages: at least 1, as on the dashboard."""
     return max(1, math.ceil(total / size))
 
 
 def as_number(value: Any) -> float | None:
-    """`value` as a finite float, or None; job data may hold anything."""
+    """`value` as a finite float, or None if it is not one: job data may hold any value."""
     if value is None or isinstance(value, bool):
         return None
     try:
@@ -49,7 +49,7 @@ def as_number(value: Any) -> float | None:
 
 
 def chunked(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:
-    """Lists of `size` items; the last may be shorter (`itertools.batched` needs Python 3.12)."""
+    """Split into lists of `size` items; the last may be shorter. (`itertools.batched` needs Python 3.12.)"""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
@@ -58,8 +58,8 @@ def chunked(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:
 def in_parts(
     items: Iterable[T], size_of: Callable[[T], int], count: int, most: int = 8 * 1024 * 1024
 ) -> Iterator[list[T]]:
-    """Split into lists of at most `count` items and at most that many bytes; a single larger item is a list
-    by itself."""
+    """Split into lists of at most `count` items and `most` bytes; `size_of` gives the bytes of an item. A
+    larger item is a list by itself."""
     part: list[T] = []
     size = 0
     for item in items:

@@ -1,4 +1,4 @@
-"""Workers."""
+"""Workers and their health."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from asyncmq_cli.models.values import page_count
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker, by its last heartbeat. `heartbeat` and `concurrency` are None if they cannot be read, and
-    then `problem` says why. `ttl` is seconds.
+    """A worker, as its last heartbeat describes it. `heartbeat` and `concurrency` are None if they cannot be
+    read; then `problem` says why. `ttl` is the heartbeat TTL in seconds.
 
-    `age_seconds` is the age of the heartbeat at `read_at`, by the server's clock where there is evidence;
-    None if unknown. `clock_offset` is the seconds by which the worker's clock is ahead (negative: behind);
-    None if nothing contradicts it.
+    `age_seconds` is the age of the heartbeat at `read_at`, measured by the server's clock where a key's TTL
+    shows it; None if unknown. `clock_offset` is how many seconds the worker's clock is ahead (negative:
+    behind); None if no evidence contradicts that clock.
     """
 
     id: str
@@ -37,25 +37,26 @@ class Worker:
 
     @property
     def is_live(self) -> bool:
-        """Whether it has been heard of within the TTL."""
+        """Whether its last heartbeat is younger than the TTL."""
         return self.health != "stale"
 
     def at(self, now: float) -> Worker:
-        """The same worker with its age at a later time of the server."""
+        """The same worker with its age at `now`, a later time of the server."""
         if self.age_seconds is None:
             return self
         return replace(self, age_seconds=max(0.0, self.age_seconds + now - self.read_at), read_at=now)
 
 
 def slowest(workers: Sequence[Worker]) -> float:
-    """How far the slowest clock among these workers is known to be slow: seconds, 0 or less."""
+    """The clock offset of the worker whose clock is furthest behind, as far as it is known: seconds, 0 or
+    less."""
     return min([0.0, *(worker.clock_offset or 0.0 for worker in workers)])
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSummary:
-    """`attention` counts aging and stale workers, `capacity` is the number of jobs that live workers can
-    run at once, and `queues` counts the queues that have a worker."""
+    """Counts of workers. `attention` counts aging and stale workers, `capacity` is the number of jobs that
+    live workers can run at once, and `queues` counts the queues that have a worker."""
 
     total: int = 0
     healthy: int = 0
@@ -64,7 +65,7 @@ class WorkerSummary:
     queues: int = 0
 
     def plus(self, workers: Sequence[Worker]) -> WorkerSummary:
-        """With the workers of one more queue."""
+        """This summary plus the workers of one more queue."""
         healthy = sum(1 for worker in workers if worker.health == "healthy")
         return WorkerSummary(
             total=self.total + len(workers),
@@ -77,8 +78,8 @@ class WorkerSummary:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPage:
-    """`unattended` names the queues in which jobs wait and no live worker is. `listed` is how many there
-    are on all pages together, and `folded` how many silent ones are on none of them."""
+    """A page of workers. `unattended` names the queues that have waiting jobs and no live worker. `listed` is
+    the number of workers on all pages together; `folded` silent workers are hidden."""
 
     workers: Sequence[Worker]
     summary: WorkerSummary

@@ -33,7 +33,7 @@ Claim = tuple[str, str, bytes]
 class _Running:
     task: str | None
     began: float | None
-    looks: int = 0
+    reads: int = 0
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class _Counts:
         """A job has ended. If it already ran at the start, its duration is unknown."""
         if one.began is None:
             return
-        self.below += one.looks < 2
+        self.below += one.reads < 2
         if len(self.durations) < _KEPT:
             self.durations.append(moment - one.began)
 
@@ -59,7 +59,7 @@ class Observations:
         self._running: dict[Claim, _Running] = {}
         self._by_task: dict[str | None, _Counts] = defaultdict(_Counts)
         self._started = self._last = moment
-        self.looks = 0
+        self.reads = 0
 
     def new(self, claims: set[Claim]) -> set[Claim]:
         """The claims that the last read did not have."""
@@ -70,18 +70,18 @@ class Observations:
         have happened in the middle."""
         middle = (self._last + moment) / 2
         for claim, task in tasks.items():
-            self._running[claim] = _Running(task, middle if self.looks else None)
+            self._running[claim] = _Running(task, middle if self.reads else None)
             self._by_task[task].seen += 1
         for claim, one in list(self._running.items()):
             if claim not in claims:
                 del self._running[claim]
                 self._by_task[one.task].end(one, middle)
                 continue
-            one.looks += 1
-            if self.looks:
+            one.reads += 1
+            if self.reads:
                 self._by_task[one.task].busy += moment - self._last
         self._last = moment
-        self.looks += 1
+        self.reads += 1
 
     def report(self, queue: str | None, began: float) -> TopReport:
         """What was seen so far, the busiest task first."""
@@ -101,8 +101,8 @@ class Observations:
             for task, counts in self._by_task.items()
         ]
         tasks.sort(key=lambda row: (-(row.busy_share or 0.0), row.task or ""))
-        interval = seconds / (self.looks - 1) if self.looks > 1 else INTERVAL
-        return TopReport(queue, began, seconds, self.looks, interval, tasks)
+        interval = seconds / (self.reads - 1) if self.reads > 1 else INTERVAL
+        return TopReport(queue, began, seconds, self.reads, interval, tasks)
 
 
 class TaskSampler:

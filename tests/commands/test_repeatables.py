@@ -277,7 +277,7 @@ def test_what_is_not_there_or_not_clear_changes_nothing(verb: str, client: redis
         (
             2,
             ["mail"],
-            "error: which repeatable? give its id, or its --task\nhint: 'asyncmq repeatables list mail'",
+            "error: no repeatable given: give its id, or --task\nhint: 'asyncmq repeatables list mail'",
         ),
         (2, ["mail", "ab", "--task", "x"], "error: an id and --task exclude each other"),
     ):

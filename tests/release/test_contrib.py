@@ -56,7 +56,7 @@ def metrics() -> set[str]:
         completed=1,
         failed=1,
         deaths={DeathLabels("mail", "app.send", "KeyError"): 1},
-        looked_at=1e9,
+        read_at=1e9,
     )
     return {sample.name for family in exporter_registry(lambda: state).collect() for sample in family.samples}
 

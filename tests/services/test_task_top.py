@@ -1,4 +1,4 @@
-"""`tasks top`: shares and durations from looks at the active hash."""
+"""`tasks top`: shares and durations from reads of the active hash."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tests.support import library, workers
 LONG, SHORT = 0.6, 0.2
 
 
-def test_shares_and_durations_follow_from_the_looks() -> None:
-    """One job of `a` runs for three looks, two of `b` for one each."""
+def test_shares_and_durations_follow_from_the_reads() -> None:
+    """One job of `a` runs for three reads, two of `b` for one each."""
     seen = Observations(100.0)
     tasks: dict[str, str | None] = {"1": "a", "2": "b", "3": "b"}
     for second, active in enumerate(("", "1", "12", "13", "")):
         claims = {("q", job_id, b"since") for job_id in active}
         seen.add(claims, {claim: tasks[claim[1]] for claim in seen.new(claims)}, 100.0 + second)
     report = seen.report(None, 0.0)
-    assert (report.looks, report.seconds) == (5, 4.0)
+    assert (report.reads, report.seconds) == (5, 4.0)
     a, b = report.tasks
     assert (a.task, a.busy_share, a.durations, a.below) == ("a", 0.6, [3.0], 0)
     assert (b.task, b.busy_share, b.durations, b.below) == ("b", 0.4, [1.0, 1.0], 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# `changes` adds its verbs to the `app` of `reading`, which has its own before.
+# The help lists verbs in the order in which they were added: those of `reading`, then those of `changes`.
 from asyncmq_cli.commands.jobs import changes
 from asyncmq_cli.commands.jobs.reading import app
 

@@ -215,8 +215,7 @@ def requeue(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Put stuck jobs back into the queue: active jobs whose worker is gone, and jobs that no worker would
-    find.
+    """Put stuck jobs back into the queue: active jobs whose worker is gone, and jobs that no worker can find.
 
     AsyncMQ does not store which worker runs a job. A job that may still be running is requeued only with
     --force, and runs twice if it is. A filter selects active jobs unless --state names another state.

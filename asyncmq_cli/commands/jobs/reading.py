@@ -92,7 +92,7 @@ def list_(
 
     wanted, scope = session.filter, session.scope(queue)
     asked = Paging(page, size)
-    # People want to see the jobs that are due next.
+    # In a table of delayed jobs, people want the jobs that are due next at the top.
     usual = "queue" if state == "delayed" and not session.out.for_programs else "newest"
     if asked.is_of_all(session):
         order = paging.order_of_all(session, sort, usual)

@@ -1,4 +1,4 @@
-"""`asyncmq context`: which Redis a name means, and which name holds. Nothing here connects to Redis."""
+"""`asyncmq context`: named Redis servers, and the choice of one of them. Nothing here connects to Redis."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def list_(session: Session) -> None:
     if rows:
         session.out.rows(rows, contexts.CONTEXTS, now=0.0)
     elif session.out.for_people:
-        session.out.remark("note", f"there are none; a context is a table [context.NAME] in {file.path}")
+        session.out.remark("note", f"no contexts; add a table [context.NAME] to {file.path}")
 
 
 def _read(session: Session) -> config_file.ConfigFile:
@@ -143,7 +143,7 @@ def prompt(session: Session) -> None:
     Example:
       asyncmq context prompt
     """
-    # Without the application's settings: they would be run for each prompt.
+    # Do not import the application's settings: that would run its code for each prompt.
     name = configuration.resolve(session.flags, ask=False).context
     if session.out.for_programs:
         session.out.document({"context": name or None})

@@ -27,7 +27,7 @@ EveryOption = Annotated[
 ]
 
 
-# Without --json: there is nothing to print.
+# Without --json, because nothing is printed.
 @command(app, "ui", "secrets", without=("json",), formats=(), several=False)
 def ui(session: Session, every: EveryOption = "2") -> None:
     """Open an interactive screen to browse queues, jobs and failures, and to act on them.
@@ -49,7 +49,7 @@ def ui(session: Session, every: EveryOption = "2") -> None:
     try:
         run(session, interval("--every", every, LEAST_INTERVAL))
     except KeyboardInterrupt as exc:
-        # The status of an interruption without its error line: nothing was left undone.
+        # Exit with the status of an interruption, but without its error line: nothing was left undone.
         raise typer.Exit(interruption(exc).exit_code) from exc
 
 

@@ -1,1 +1,1 @@
-"""The audit trail: the actions that it records, and the chain that proves it whole."""
+"""The audit trail: the actions that it records, and the hash chain that shows whether it was edited."""

@@ -1,6 +1,6 @@
-"""The actions of the audit trail, one row each, and what a user may do of them.
+"""The actions of the audit trail, one row each, and the rights of the Redis user.
 
-Services, completion, reports and docs/keys.md go by these rows.
+Services, completion, reports and docs/keys.md use these rows.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`name` is `noun.verb`, `command` what writes such an event. `sources` are the values of `source` in the
-    event: those of the dashboard, where it has the action. `done` and `would` begin the report of a target;
-    `note` is Markdown. A `guarded` action removes or stops something, or cannot be undone: in a context
-    with `guard = "confirm"` it must be confirmed even for a single target."""
+    """`name` is `noun.verb`; `command` is the command that writes the event. `sources` are the possible
+    values of `source` in the event, the same as the dashboard's if it has the action. A line of a report
+    begins with `done`, or in a dry run with `would`; `note` is Markdown for docs/keys.md. A `guarded` action
+    removes or stops something, or cannot be undone: in a context with `guard = "confirm"` it must be
+    confirmed even for a single target."""
 
     name: str
     command: str
@@ -39,7 +40,7 @@ ACTIONS = (
         _QUEUE,
         "Obliterated",
         "Would obliterate",
-        "one event for each job and for each further part; the last one's `part` is `sequence`",
+        "one event for each job and each other part of the queue; the last `part` is `sequence`",
     ),
     Action("queue.forget", "queues forget", _QUEUE, "Forgot", "Would forget"),
     Action("job.add", "jobs add", _JOBS, "Added", "Would add", guarded=False),
@@ -51,7 +52,7 @@ ACTIONS = (
         _JOBS,
         "Retried",
         "Would retry",
-        "a dead job waits again; with `--set` its `details` are those of an edit, too",
+        "a dead job waits again; with `--set`, `details` also has the keys of `job.edit`",
         guarded=False,
     ),
     Action("job.requeue", "jobs requeue", _JOBS, "Requeued", "Would requeue", "a stuck job waits again"),
@@ -71,7 +72,7 @@ ACTIONS = (
         _JOBS,
         "Restored",
         "Would restore",
-        "from a backup; of an edit, `details` may have its `event`",
+        "from a backup; if an edit was undone, `details` may have the `event` of that edit",
         guarded=False,
     ),
     Action("dlq.retry", "dlq retry", _DLQ, "Retried", "Would retry", guarded=False),
@@ -109,16 +110,17 @@ ACTIONS = (
 BY_NAME = {action.name: action for action in ACTIONS}
 
 
-DISPENSABLE = frozenset({"pttl", "unlink"})
-"""Rights without which every command does its work."""
-OF_MAINTAINERS = frozenset({"srem"})
-"""Changes that take a job out of its queue need this right; changes that put a job back to work do not."""
+OPTIONAL_RIGHTS = frozenset({"pttl", "unlink"})
+"""Rights that no command needs to do its work."""
+MAINTAINER_RIGHTS = frozenset({"srem"})
+"""Rights for changes that remove a job from its queue. Changes that make a job run again do not need them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Whether each command, in lower case, is allowed. `user` and `server` are None if the server does not
-    report them. `refused` is the server's error for the first command that it refused, or None."""
+    """The rights of the Redis user. `reading` and `changing` map each Redis command, in lower case, to
+    whether it is allowed. `user` and `server` are None if the server does not report them. `refused` is the
+    server's error for the first command that it refused, or None."""
 
     user: str | None
     server: str | None
@@ -126,15 +128,16 @@ class Rights:
     changing: dict[str, bool]
     refused: str | None
     lacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The missing rights of each of our commands that changes something."""
+    """For each of our commands that changes something, the Redis commands that it needs and that are not
+    allowed."""
 
     @property
     def role(self) -> str | None:
         """The highest role of docs/connecting.md whose rights the user has; None for less than a viewer's."""
         missing = {name for taken in (self.reading, self.changing) for name, has in taken.items() if not has}
-        missing -= DISPENSABLE
+        missing -= OPTIONAL_RIGHTS
         if not missing:
             return "maintainer"
-        if missing <= OF_MAINTAINERS:
+        if missing <= MAINTAINER_RIGHTS:
             return "operator"
         return None if missing & self.reading.keys() else "viewer"

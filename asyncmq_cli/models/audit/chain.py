@@ -1,8 +1,9 @@
 """The hash chain of the audit trail: parse its links, and find where the chain breaks.
 
-The script that writes an event (`storage/write/lua/prelude.lua`) adds `chain`: the event's number, the limit
-to which its writer trims the stream, and the id and hash of the event before it. The head, a key of its own,
-has the number, id and hash of the newest. A hash is the SHA-1 of `chain`, `timestamp` and `event`.
+The script that writes an event (`storage/write/lua/prelude.lua`) adds the field `chain`: the event's number,
+the length to which its writer trims the stream, and the id and hash of the event before it. The head, which
+is a separate key, has the number, id and hash of the newest event. A hash is the SHA-1 of `chain`,
+`timestamp` and `event`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ _CHAIN = re.compile(rb"(\d{1,16}) (\d{1,16}) (?:(\d{1,20}-\d{1,20}) ([0-9a-f]{40
 _ANCHOR = re.compile(r"(\d{1,20}-\d{1,20}):([0-9a-f]{40})\Z")
 _FIELDS = (b"timestamp", b"event", b"chain")
 MOST_BREAKS = 1000
-"""How many breaks are listed; the others are counted."""
+"""At most this many breaks are listed; the others are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The position of an event in the chain, as the head or the next event records it."""
+    """The number, id and hash of an event, as the head or the next event records them."""
 
     number: int
     id: str
@@ -31,21 +32,21 @@ class Head:
 
     @classmethod
     def of(cls, stored: bytes) -> Head | None:
-        """The head as it is stored, or None if it is damaged."""
+        """Parse the stored head; None if it is damaged."""
         found = _HEAD.match(stored)
         return None if found is None else cls(int(found[1]), found[2].decode(), found[3].decode())
 
     @classmethod
     def noted(cls, text: str) -> Head | None:
-        """From `ID:HASH`, as a person noted it; its number is not known."""
+        """Parse `ID:HASH`, as an operator noted it; None if it has another form. Its number is unknown."""
         found = _ANCHOR.match(text.strip())
         return None if found is None else cls(0, found[1], found[2])
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An entry of the trail. `number` is None if it has no `chain`, or none that can be read. `before` is
-    None for the first of a chain."""
+    """One entry of the audit stream. `number` is None if its `chain` is missing or cannot be read. `before`
+    is None for the first event of a chain."""
 
     id: str
     hash: str
@@ -58,7 +59,7 @@ class Link:
     def of(cls, entry_id: bytes, fields: Mapping[bytes, bytes]) -> Link:
         chain, name = fields.get(b"chain", b""), entry_id.decode("ascii", "replace")
         text = b"\n".join((chain, fields.get(b"timestamp", b""), fields.get(b"event", b"")))
-        # A field that no script writes is an edit as well.
+        # A field that no script writes was added by an edit, so include it in the hash.
         more = [word for key in fields.items() if key[0] not in _FIELDS for word in key]
         # SHA-1 is the only hash that Redis offers to scripts.
         digest = hashlib.sha1(b"\n".join((text, *more)), usedforsecurity=False).hexdigest()
@@ -72,8 +73,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """`kind` is one of `edited`, `removed`, `forged`, `unchained`, `restarted` and `no_head`. `id` is the
-    event, or the newest of `count` events."""
+    """A break in the chain. `kind` is one of `edited`, `removed`, `forged`, `unchained`, `restarted` and
+    `no_head`. `id` is the id of the event, or of the newest of `count` events."""
 
     kind: str
     id: str | None
@@ -84,9 +85,10 @@ class Break:
 
 @dataclass(slots=True)
 class ChainReport:
-    """`events` are those read, of which `unchained` are older than the chain; `trimmed` is how many of the
-    chain were trimmed. `noted` says what became of the head that was noted earlier: `found`, `trimmed`
-    or None."""
+    """The result of `examined`. `events` counts the events read; `chained` of them are in the chain, and
+    `unchained` of them are older than it. `trimmed` counts the events of the chain that were trimmed. `noted`
+    is the state of the head that an operator noted: `found`, `trimmed`, or None if none was given or it is
+    missing."""
 
     head: Head | None
     events: int = 0
@@ -109,8 +111,9 @@ class ChainReport:
 def examined(
     head: Head | None, links: Iterable[Link], *, noted: Head | None = None, first: str | None = None
 ) -> ChainReport:
-    """The chain from its head to the oldest event; `links` come newest first. `noted` is a head of an earlier
-    time, `first` the id of the oldest entry as the reading began: it may be trimmed meanwhile."""
+    """Check the chain from its head to the oldest event; `links` are newest first. `noted` is a head that an
+    operator noted earlier. `first` is the id of the oldest entry at the start of the read; it may be trimmed
+    while the others are read."""
     reading = _Reading(ChainReport(head), noted)
     last = None
     for link in links:
@@ -120,9 +123,9 @@ def examined(
 
 
 class _Reading:
-    """Follows the chain from the newest event to the oldest. `_expected` is the link that the previous
-    event gave for the next one; without an id, only its number is known. It is None where a chain begins,
-    and before the first event."""
+    """Follows the chain from the newest event to the oldest. `_expected` is what the event just read recorded
+    about the one before it; without an id, only its number is known. It is None at the beginning of a chain,
+    and before the first event is read."""
 
     def __init__(self, report: ChainReport, noted: Head | None) -> None:
         self._report = report
@@ -130,7 +133,7 @@ class _Reading:
         self._expected = report.head
         self._has_begun = report.head is not None
         self._apart: list[Link] = []
-        # The least length at which a trail is trimmed, by the limits of its writers.
+        # The lowest of the lengths to which the writers trim the stream.
         self._least: int | None = None
 
     def take(self, link: Link) -> None:
@@ -169,7 +172,8 @@ class _Reading:
         self._expected = Head(link.number or 0, link.id, link.hash)
 
     def _follow(self, link: Link, number: int, *, is_whole: bool) -> None:
-        """Continue after an event. What an edited event says about the event before it is not trusted."""
+        """Continue with the event before `link`. If `link` was edited, do not trust the hash that it
+        records."""
         report = self._report
         if link.number is not None:
             report.chained += 1
@@ -194,7 +198,8 @@ class _Reading:
         self._report.add("removed", expected.id or None, _gone(count), count)
 
     def _set_apart(self, link: Link) -> None:
-        """An event without a place: from before the chain, unless an older one has a place."""
+        """Count an event without a `chain`: it is older than the chain, unless an even older event is in the
+        chain."""
         self._report.unchained += 1
         if len(self._apart) < MOST_BREAKS:
             self._apart.append(link)
@@ -226,7 +231,7 @@ def _gone(count: int) -> str:
 
 
 def order(stream_id: str) -> tuple[int, int]:
-    """The sort key of stream ids."""
+    """The sort key of a stream id: its milliseconds and its sequence number."""
     first, _, second = stream_id.partition("-")
     return (int(first), int(second)) if first.isdigit() and second.isdigit() else (0, 0)
 

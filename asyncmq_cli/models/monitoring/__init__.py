@@ -1,1 +1,1 @@
-"""What is observed of all queues: probes, snapshots, tasks and waits."""
+"""Results of monitoring: probes, snapshots, task counts and waits."""

@@ -1,4 +1,4 @@
-"""The probes of `check`, the problems that the overview shows, and the notices of `check --watch`."""
+"""The probes of `check`, the problems on the overview, and the notices of `check --watch`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CHECK_STATES = ("ok", "warning", "unknown", "critical")
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A range as in the guidelines of the Monitoring Plugins: values outside `low` to `high` alert, or
-    those `inside`, bounds included. A missing bound is None."""
+    """A range as in the guidelines of the Monitoring Plugins. A value outside `low` to `high` alerts; if
+    `inside`, a value in the range alerts, bounds included. A missing bound is None."""
 
     low: float | None
     high: float | None
@@ -30,8 +30,8 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """How far a value may go: up to a bound and not above it or, for `least`, down to it and not
-    below it; or what a range says. A bound is None where there is none."""
+    """The bounds at which a value becomes a warning or critical; None for no bound. A number is crossed by a
+    value above it or, with `least`, below it. A Range says itself which values alert."""
 
     warning: float | Range | None = None
     critical: float | Range | None = None
@@ -50,17 +50,17 @@ class Threshold:
         return value < bound if self.least else value > bound
 
     def bound_of(self, state: str) -> float | Range | None:
-        """The bound that causes this state when crossed."""
+        """The bound for the state `warning` or `critical`."""
         return {"critical": self.critical, "warning": self.warning}.get(state)
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeKind:
-    """One row for each probe; only how its value is read stands elsewhere (`services.monitoring.check`).
+    """A probe of `check`, except how its value is read (see `services.monitoring.check`).
 
-    `text` is what the line of `check` says of a value, `meaning` what `--help` and docs/monitoring.md say.
-    `option` sets the threshold. `always` is the threshold without that option; a probe that has one is always
-    made. With `least` the value must not be less than the threshold. Values are counts or, with
+    `text` describes a value in the line of `check`; `meaning` is the text in `--help` and docs/monitoring.md.
+    `option` sets the threshold. `always` is the threshold if that option is not given; a probe with `always`
+    is made on every run. With `least`, a value below the threshold alerts. Values are counts or, with
     `is_duration`, seconds.
     """
 
@@ -83,7 +83,7 @@ PROBES = (
     ProbeKind(
         "paused",
         "paused with a backlog of {}",
-        "The same jobs in a paused queue, which then does not count as unattended.",
+        "The same jobs in a paused queue, for which the probe unattended is not made.",
         always=Threshold(warning=0),
     ),
     ProbeKind(
@@ -96,7 +96,7 @@ PROBES = (
     ProbeKind(
         "lost",
         "{} active without a worker",
-        "Active jobs that have lost their worker.",
+        "Active jobs whose worker is gone.",
         "--max-lost",
         always=Threshold(critical=0),
     ),
@@ -153,11 +153,11 @@ PROBE_BY_NAME = {probe.name: probe for probe in PROBES}
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One checked value; `queue` is None for values of no queue. Durations are seconds; the value of `redis`
-    is the time that it took to reply.
+    """One checked value; `queue` is None for a probe that is not about one queue. Durations are seconds; the
+    value of the probe `redis` is the time that Redis took to reply.
 
-    `value` is None if there is none or it could not be read; in the latter case, `state` is `unknown` and
-    `problem` says why.
+    `value` is None if there is no value, or if it could not be read; then `state` is `unknown` and `problem`
+    says why.
     """
 
     name: str
@@ -170,7 +170,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """All probes. `timestamp` is None if Redis did not reply, and then `error` says why."""
+    """The result of all probes. `timestamp` is None if Redis did not reply; then `error` says why."""
 
     timestamp: float | None
     queues: Sequence[str]
@@ -194,14 +194,15 @@ KINDS = (
     "worker_silent",
     "unreadable",
 )
-"""From worst to least, among problems of one severity. Problems that `check` also finds have its names."""
+"""Kinds of problems, the worst first: the order among problems of one severity. A kind that `check` also
+finds has the name of its probe."""
 SEVERITIES = ("critical", "unknown", "warning")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem of one queue. `severity` is one of SEVERITIES, as `check` judges it; `value` is what was
-    counted, None where it could not be."""
+    """One problem of one queue. `severity` is one of SEVERITIES, as `check` judges it; `value` is the count,
+    or None if it could not be read."""
 
     kind: str
     severity: str
@@ -220,8 +221,8 @@ FORMATS = ("slack", "pagerduty", "json")
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One probe of one queue; `queue` is None for those of no queue. `state` is `warning`, `unknown` or
-    `critical`, and `ok` of one that is over."""
+    """A probe that is not OK, for notices. `queue` is None if the probe is not about one queue. `state` is
+    `warning`, `unknown` or `critical`; it is `ok` once the trouble is over."""
 
     probe: str
     queue: str | None
@@ -231,9 +232,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A change. `state` is the worst of the `troubles` that there are now, `previous` that of the notice
-    before; `over` are those that ended since. `at` is when the check was made, epoch seconds. `redis` is a
-    URL without its password. `incident` names the check, and is the same for all of its notices."""
+    """A notice of a state change. `state` is the worst state of the current `troubles`, `previous` the state
+    in the notice before; `over` are the troubles that have ended since. `at` is the time of the check, epoch
+    seconds. `redis` is a URL without its password. `incident` identifies the check, and is the same in all of
+    its notices."""
 
     state: str
     previous: str

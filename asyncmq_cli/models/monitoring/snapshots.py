@@ -1,4 +1,4 @@
-"""Snapshots of all queues, what happened between two of them, and the state of the exporter."""
+"""Snapshots of all queues, the changes between two snapshots, and the state of the exporter."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LatestJob:
 
 @dataclass(frozen=True, slots=True)
 class LatestQueue:
-    """A queue of `latest_queues`. `active_at` is when its newest job was created; 0.0 without jobs."""
+    """A queue of `latest_queues`. `active_at` is when its newest job was created; 0.0 if it has no job."""
 
     active_at: float
     name: str
@@ -37,7 +37,7 @@ class LatestQueue:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSnapshot:
-    """The totals of all queues at one time. A count that could not be read is None."""
+    """The totals of all queues at the time `timestamp`. A count is None if it could not be read."""
 
     timestamp: float
     waiting: int | None
@@ -59,8 +59,9 @@ class MetricsSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The result of adding a snapshot to the history. `kept` is False if the history has one from a moment
-    ago. `completed` and `failed` are how many jobs have completed and failed since the history began."""
+    """The result of adding a snapshot to the history. `kept` is False if the history already has one from
+    less than two seconds ago. `completed` and `failed` count the jobs that completed and failed since the
+    history began."""
 
     kept: bool
     completed: int
@@ -69,11 +70,11 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The current rates, from the history; None where it does not show them.
+    """The current rates, computed from the history; None where the history is too short or incomplete.
 
-    Rates are per minute, over the `window_seconds` between the first and the last of `snapshots`. Removed
-    jobs do not count as work on the backlog. `seconds_until_empty` is 0 if no job waits, and None if the
-    backlog does not shrink.
+    Rates are per minute, over the `window_seconds` between the first and the last of this many `snapshots`.
+    Jobs that were removed do not count as completed work. `seconds_until_empty` is 0 if no job waits, and
+    None if the backlog does not shrink.
     """
 
     completed_per_minute: float | None = None
@@ -85,18 +86,18 @@ class Rates:
 
 
 TOTAL_FIELDS = ALL_FIELDS - {"oldest_waiting_seconds", "repeatables"}
-"""The fields of rows that the totals and the distribution of states need."""
+"""The fields of QueueStats that the totals and the distribution of states need."""
 SNAPSHOT_FIELDS = TOTAL_FIELDS
-"""The fields of rows that a MetricsSnapshot needs."""
+"""The fields of QueueStats that a MetricsSnapshot needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All queues at one time. What was not requested is None.
+    """All queues at the time `now`. A field that was not requested is None.
 
-    `workers` are the live ones. `latest_at` is when the latest jobs were read, which may be earlier than
-    `now` in a series of snapshots. `latest_partial` says that not all jobs were searched. `silent_workers`
-    counts the workers that are not live, and `problems` are the worst first.
+    `workers` are the live workers; `silent_workers` counts the others. `latest_at` is when the latest jobs
+    were read; in a series of snapshots it may be earlier than `now`. `latest_partial` says that not all jobs
+    were searched. `problems` are sorted, the worst first.
     """
 
     now: float
@@ -148,13 +149,14 @@ class Snapshot:
 
 
 EVENTS = ("overview", "jobdist", "metrics", "queues", "workers", "latest_jobs", "latest_queues")
-"""In the order of the dashboard."""
+"""The names of events, in the dashboard's order."""
 RUNTIME = "runtime"
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeEvent:
-    """An event of AsyncMQ. `name` is, for example, `job:stalled`; `ts` is the event's own time."""
+    """An event that AsyncMQ publishes, such as `job:stalled`. `ts` is the time in the event, epoch seconds;
+    None if it has none."""
 
     name: str
     data: Any
@@ -163,9 +165,9 @@ class RuntimeEvent:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """Values over time, the oldest first; unknown ones are None. Rates are per minute.
+    """Values over time, the oldest first; unknown values are None. Rates are per minute.
 
-    There is a backlog for each of `times`, and a rate for each but the first.
+    `backlog` has one value for each of `times`; `throughput` and `failures` have one for each but the first.
     """
 
     times: Sequence[float]
@@ -176,9 +178,9 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class QueueHappening:
-    """The changes in a queue since the last snapshot. `causes` are those of the newest of the failed jobs,
-    the most frequent first. `waiting` is the number before and now, where it changed. `marks` are words such
-    as `paused`."""
+    """The changes in a queue since the last snapshot. `causes` counts the newest failed jobs by cause, the
+    most frequent first. `waiting` is the number before and now, or None if it did not change. `marks` are
+    words such as `paused`."""
 
     queue: str
     completed: int = 0
@@ -191,7 +193,7 @@ class QueueHappening:
 
 @dataclass(frozen=True, slots=True)
 class WorkerHappening:
-    """A worker that is new (`started`), heard of again (`back`), or not heard of any more (`silent`)."""
+    """A worker whose heartbeat is new (`started`), has come back (`back`) or has stopped (`silent`)."""
 
     worker: str
     queue: str
@@ -202,11 +204,11 @@ Happening = QueueHappening | WorkerHappening
 
 
 OTHER = "other"
-"""The label of what has no series of its own."""
+"""The label value of everything that has no time series of its own."""
 
 
 class DeathLabels(NamedTuple):
-    """The labels under which a death is counted. `cause` is the type of the innermost exception, or
+    """The Prometheus labels that a death is counted by. `cause` is the type of the innermost exception, or
     `expired`."""
 
     queue: str
@@ -218,10 +220,10 @@ class DeathLabels(NamedTuple):
 class ExporterState:
     """The result of the last read; while Redis cannot be read, `snapshot` is None and `error` says why.
 
-    `completed` and `failed` count jobs since the history began, None where nothing was counted yet; `deaths`
-    since the start of this process. `looks` counts all reads, `failures` the failed ones. `redis_seconds` is
-    how long they waited for Redis. `looked_at` is when the last successful read ended, by this host's clock,
-    and `fresh_until`, on the monotonic clock, when the next one is overdue.
+    `completed` and `failed` count jobs since the history began, and are None before the first count; `deaths`
+    counts since the start of this process. `reads` counts all reads, `failures` the failed ones.
+    `redis_seconds` is how long they waited for Redis. `read_at` is when the last successful read ended, by
+    this host's clock; `fresh_until`, on the monotonic clock, is when the next one is overdue.
     """
 
     snapshot: Snapshot | None = None
@@ -229,8 +231,8 @@ class ExporterState:
     completed: int | None = None
     failed: int | None = None
     deaths: Mapping[DeathLabels, int] = field(default_factory=dict)
-    looks: int = 0
+    reads: int = 0
     failures: int = 0
     redis_seconds: float = 0.0
-    looked_at: float | None = None
+    read_at: float | None = None
     fresh_until: float = 0.0

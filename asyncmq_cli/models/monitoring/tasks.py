@@ -1,4 +1,4 @@
-"""Tasks: the jobs of one name, counted."""
+"""Tasks: the counts and durations of jobs by the name of their task."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ INTERVAL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class TaskStats:
-    """The jobs of a task. `counts` are by TASK_STATES; they are estimates where the state was sampled.
-    `oldest_waiting` and `last_death` are epoch seconds, `durations` the seconds from the last attempt to the
-    death of each dead job that was read, in order."""
+    """The jobs of a task; `task` is None for jobs without one. `counts` are by TASK_STATES; the count of a
+    state that was sampled is an estimate. `oldest_waiting` and `last_death` are epoch seconds. `durations`
+    are the seconds from the last attempt to the death of each dead job that was read, sorted."""
 
     task: str | None
     counts: Mapping[str, int]
@@ -25,12 +25,13 @@ class TaskStats:
 
     @property
     def failing_share(self) -> float | None:
-        """Dead jobs as a share of the dead and the completed, 0 to 1; None if there are neither."""
+        """The share of dead jobs among the dead and completed jobs, 0 to 1; None if there are neither."""
         ended = self.counts["dead"] + self.counts["completed"]
         return self.counts["dead"] / ended if ended else None
 
     def duration(self, share: float) -> float | None:
-        """The duration that this share of the dead jobs did not exceed (nearest rank)."""
+        """A percentile by nearest rank: the duration in seconds that this share (0 to 1) of the dead jobs did
+        not exceed."""
         if not self.durations:
             return None
         return self.durations[min(len(self.durations) - 1, int(share * len(self.durations)))]
@@ -38,10 +39,10 @@ class TaskStats:
 
 @dataclass(frozen=True, slots=True)
 class TopTask:
-    """What the reads of the active hashes showed of a task. `busy_share` is its share of the time that all
-    jobs ran, 0 to 1, None if none ran; `concurrency` how many of its jobs ran at once on average. `active`
-    run now, `seen` have run. `durations` are the seconds of those that ended, in order; `below` of them ran
-    no longer than the interval between two reads."""
+    """One task of `tasks top`. `busy_share` is its share of the run time of all jobs, 0 to 1, or None if none
+    ran; `concurrency` is how many of its jobs ran at once on average. `active` of its jobs are running now;
+    `seen` counts all that were seen. `durations` are the seconds that each ended job ran, sorted; `below`
+    counts those that ran no longer than the interval between two reads."""
 
     task: str | None
     busy_share: float | None
@@ -52,14 +53,14 @@ class TopTask:
     durations: Sequence[float]
 
     def duration(self, share: float) -> float | None:
-        """The duration that this share of the ended jobs did not exceed (nearest rank); None without any, and
-        where it is below the interval."""
+        """A percentile by nearest rank: the duration in seconds that this share (0 to 1) of the ended jobs
+        did not exceed. None if no job ended, or if it is below the interval between two reads."""
         if not self.durations or self.is_below(share):
             return None
         return self.durations[self._rank(share)]
 
     def is_below(self, share: float) -> bool:
-        """Whether that duration is below the interval between two reads, and so unknown."""
+        """Whether the percentile is below the interval between two reads, and therefore unknown."""
         return bool(self.durations) and self._rank(share) < self.below
 
     def _rank(self, share: float) -> int:
@@ -68,21 +69,21 @@ class TopTask:
 
 @dataclass(frozen=True, slots=True)
 class TopReport:
-    """Tasks by the time that they take, seen in `seconds` from `began`, the server's time, in this many reads
-    (`looks`) with `interval` seconds between them on average."""
+    """The tasks, those with most run time first, from `reads` reads over `seconds` seconds. `began` is the
+    server's time of the first read; `interval` is the average number of seconds between two reads."""
 
     queue: str | None
     began: float
     seconds: float
-    looks: int
+    reads: int
     interval: float
     tasks: Sequence[TopTask]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How many jobs of a place were read at random, of `size`. `margin` is that of a share, 0 to 1, with 95 %
-    confidence."""
+    """A random sample: `read` of the `size` jobs in a state. `margin` is the error margin of a share, 0 to 1,
+    at 95 % confidence."""
 
     size: int
     read: int
@@ -91,7 +92,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """All tasks, those with most dead jobs first. `sampled` has the states that were not read whole."""
+    """All tasks, those with most dead jobs first. `sampled` has a Sample for each state of which not all jobs
+    were read."""
 
     queue: str | None
     read_at: float

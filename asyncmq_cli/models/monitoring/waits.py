@@ -16,8 +16,9 @@ WAIT_GOALS = ("drained", "active-empty", "job")
 @dataclass(frozen=True, slots=True)
 class Standing:
     """The progress of a wait: `left` of `total` jobs remain. `rate` is the decrease in jobs per second, and
-    `seconds_left` the time left at that rate; both are None while the number does not decrease. The counts
-    of a queue are None if the wait is for named jobs."""
+    `seconds_left` the time that is left at that rate; both are None while the number does not decrease.
+    `waiting`, `delayed_due` and `active` count the jobs of the queue; they are None if the wait is for named
+    jobs."""
 
     left: int
     total: int
@@ -30,8 +31,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """A job came into a state, as seen at `at`, the server's time. `before` is None for the first state seen,
-    and `job` is None for one that no longer exists."""
+    """A job's change to the state `status`, seen at `at`, the server's time. `before` is the previous state,
+    None if this is the first one seen. `job` is None if it no longer exists."""
 
     queue: str
     id: str
@@ -43,8 +44,8 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True)
 class WaitReport:
-    """The end of a wait. `outcome` is `done` or the code of `error`. `jobs` are the named jobs, each with its
-    last state: `vanished` for one that no longer exists."""
+    """The result of a wait. `outcome` is `done` or the code of `error`. `jobs` are pairs of the id of a named
+    job and its last state; the state is `vanished` if the job no longer exists."""
 
     queue: str
     goal: str

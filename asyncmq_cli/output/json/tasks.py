@@ -51,7 +51,7 @@ def top(report: TopReport, *, show_secrets: bool) -> Document:
         "timestamp": report.began,
         "time": rfc3339(report.began),
         "seconds": report.seconds,
-        "looks": report.looks,
+        "looks": report.reads,
         "interval_seconds": report.interval,
         "tasks": [top_task(row, show_secrets=show_secrets) for row in report.tasks],
     }

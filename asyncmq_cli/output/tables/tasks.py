@@ -75,7 +75,7 @@ def quantile(row: TopTask, part: float) -> str | None:
 def top_footer(report: TopReport) -> str:
     seen = sum(row.seen for row in report.tasks)
     what = "job" if seen == 1 else "jobs"
-    return f"{seen:,} {what} seen in {report.seconds:.1f} s, in {report.looks:,} reads"
+    return f"{seen:,} {what} seen in {report.seconds:.1f} s, in {report.reads:,} reads"
 
 
 def tasks(report: TaskReport | None = None, *, show_secrets: bool) -> tuple[Column[TaskStats], ...]:

@@ -111,11 +111,11 @@ def _of_exporter(state: ExporterState) -> Iterator[_Family]:
     if snapshot is not None:
         yield from _of_snapshot(snapshot)
     yield from _counters(state)
-    if state.looked_at is not None:
+    if state.read_at is not None:
         yield _gauge(
             "asyncmq_exporter_last_look_timestamp_seconds",
             "When the last successful read of Redis ended.",
-            [((), state.looked_at)],
+            [((), state.read_at)],
         )
 
 
@@ -237,7 +237,7 @@ def _counters(state: ExporterState) -> Iterator[Metric]:
         ((tuple(map(redact_text, labels)), count) for labels, count in state.deaths.items()),
         ("queue", "task", "cause"),
     )
-    yield _counter("asyncmq_exporter_looks", "Number of reads of Redis.", [((), state.looks)])
+    yield _counter("asyncmq_exporter_looks", "Number of reads of Redis.", [((), state.reads)])
     yield _counter(
         "asyncmq_exporter_look_failures", "Number of reads of Redis that failed.", [((), state.failures)]
     )

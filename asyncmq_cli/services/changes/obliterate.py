@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import ChangeRefused, command_line
 from asyncmq_cli.models.changes import ChangeResult
-from asyncmq_cli.models.queues import OWN, names_of
+from asyncmq_cli.models.queues import JOBLESS_PARTS, names_of
 from asyncmq_cli.services.changes.bulk import Decision, JobRunner
 from asyncmq_cli.services.changes.runner import Attempt
 from asyncmq_cli.services.repeatables.service import retry_while_busy
@@ -74,10 +74,10 @@ class Obliterator(JobRunner):
         self._change_all(selection, PLACES, decide, stop)
         for place in ("delayed", "dlq"):
             self._clear(self.store.parts.nameless(queue, place), stop, taken)
-        for name in OWN[1:-1]:
+        for name in JOBLESS_PARTS[1:-1]:
             self._clear(self.store.parts.read(queue, name), stop, taken, only_rest=True)
         # Last, and also where there is no counter: its event says that the queue is gone.
-        parts = list(self.store.parts.read(queue, OWN[-1])) or [self.store.parts.nothing(queue)]
+        parts = list(self.store.parts.read(queue, JOBLESS_PARTS[-1])) or [self.store.parts.nothing(queue)]
         self._clear(parts, stop, taken, only_rest=True)
 
     def _clear(

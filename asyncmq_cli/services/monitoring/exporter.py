@@ -48,7 +48,7 @@ class Exporter:
         before = self.state
         found = self._poller.next()
         pause = found.pause if isinstance(found, Outage) else self._poller.pause(self._interval)
-        state = replace(self.state, looks=before.looks + 1, redis_seconds=self._store.waited - self._waited)
+        state = replace(self.state, reads=before.reads + 1, redis_seconds=self._store.waited - self._waited)
         if isinstance(found, Outage):
             self.state = replace(state, snapshot=None, error=found.error, failures=before.failures + 1)
         else:
@@ -57,7 +57,7 @@ class Exporter:
                 snapshot=found,
                 error=None,
                 deaths=self._deaths.counts,
-                looked_at=time.time(),
+                read_at=time.time(),
                 fresh_until=time.monotonic() + _OVERDUE * max(self._interval, pause),
             )
         return pause

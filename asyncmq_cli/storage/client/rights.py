@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ExecAbortError, NoPermissionError, ResponseError
 
-from asyncmq_cli.models.audit.actions import DISPENSABLE, Rights
+from asyncmq_cli.models.audit.actions import OPTIONAL_RIGHTS, Rights
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys
 from asyncmq_cli.storage.write import preflight
 
@@ -82,7 +82,7 @@ def _lacks(taken: Mapping[str, bool]) -> dict[str, list[str]]:
         for command, scripts in {**_SCRIPTS, **others}.items()
     }
     return {
-        command: sorted(one for one in names - DISPENSABLE if not taken.get(one, True))
+        command: sorted(one for one in names - OPTIONAL_RIGHTS if not taken.get(one, True))
         for command, names in needed.items()
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from asyncmq_cli.errors import ChangeRefused, WrongType
-from asyncmq_cli.models.queues import OWN, QueuePart
+from asyncmq_cli.models.queues import JOBLESS_PARTS, QueuePart
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.read.repeatables import scheduler_at_work
@@ -48,7 +48,7 @@ class QueueParts:
     def sizes(self, queue: str) -> dict[str, int]:
         """How many elements each part has that a queue may have without a job. Raises WrongType."""
         sizes = {}
-        for name in OWN:
+        for name in JOBLESS_PARTS:
             key = _key(queue, name)
             command = {"zset": "ZCARD", "set": "SCARD", "hash": "HLEN", "string": "EXISTS"}[_KINDS[name]]
             sizes[name] = scan.card(self._redis, command, key)

@@ -22,7 +22,7 @@ def test_the_text_in_pieces_is_the_text(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0"])
 def test_the_exporters_text_in_pieces_is_the_text(accept: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stats = [QueueStats(f"q-{number}", waiting=number, workers=0, due=1) for number in range(5)]
-    for state in (ExporterState(), ExporterState(Snapshot(0.0, stats, workers=[], problems=[]), looks=3)):
+    for state in (ExporterState(), ExporterState(Snapshot(0.0, stats, workers=[], problems=[]), reads=3)):
         encode, _ = choose_encoder(accept)
         monkeypatch.setattr(prometheus, "_ROWS_AT_A_TIME", 2)
         pieces = list(prometheus.exporter_text(state, encode))

@@ -1,4 +1,4 @@
-"""The looks of the exporter: its counters, a restart, and several exporters on one history."""
+"""The reads of the exporter: its counters, a restart, and several exporters on one history."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_look_that_cannot_be_made_is_part_of_the_state(server: PrivateRedis, c
     looking = Exporter(store, MetricsService(store), 5.0, record=True)
     assert [looking.read(), looking.read(), looking.read()] == [1, 2, 4]
     state = looking.state
-    assert (state.snapshot, state.looks, state.failures, state.completed) == (None, 3, 3, None)
+    assert (state.snapshot, state.reads, state.failures, state.completed) == (None, 3, 3, None)
     assert state.error is not None and state.error.code == "redis_unreachable"
 
 
