@@ -220,7 +220,7 @@ def _unexpected(exc: Exception) -> AdminError:
 
 def _fail(error: AdminError, args: Sequence[str]) -> int:
     from asyncmq_cli.output.printer import error_line
-    from asyncmq_cli.output.terminal.ascii_fallback import printable_on, takes_more_than_ascii
+    from asyncmq_cli.output.text.escape import printable_on, takes_more_than_ascii
 
     # Earlier output comes first. If that cannot be written, the error is still the more important.
     with suppress(OutputClosed, OutputFailed):

@@ -102,7 +102,7 @@ class _Ours(_Base):
             raise suggestions.usage_problem(exc, ctx) from exc
 
     def get_help(self, ctx: Any) -> str:
-        from asyncmq_cli.output.terminal.ascii_fallback import in_ascii, takes_more_than_ascii
+        from asyncmq_cli.output.text.escape import in_ascii, takes_more_than_ascii
 
         text = super().get_help(ctx)
         # Three dots are what one types; a single sign ends a word that was cut.

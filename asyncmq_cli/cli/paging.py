@@ -138,10 +138,10 @@ def print_every(session: Session, scope: QueueScope, state: str | None, jobs: It
     session.listing(rows, columns, list, lambda job: one(job, show_secrets=secrets))
 
 
-def note_no_match(session: Session, total: int, state: str, others: str | None = _EVERYWHERE) -> None:
-    """Note which state was searched for what when nothing is found there, and the option that searches the
+def note_no_match(session: Session, state: str, others: str | None = _EVERYWHERE) -> None:
+    """Note which state was searched for what where nothing was found, and the option that searches the
     `others`."""
-    if total or state == "all" or session.out.for_programs:
+    if state == "all" or session.out.for_programs:
         return
     what = f"there is no {state} job"
     if session.filter.narrows:

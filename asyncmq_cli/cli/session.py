@@ -66,7 +66,10 @@ class Session(Services):
     def store(self) -> Store:
         from asyncmq_cli.storage.store import Store
 
-        return Store(self.config, warn=self._warn, guard=self.guard)
+        if "confirm" in self.flags:
+            # Another context's name is refused before anything is read.
+            _ = self.guard
+        return Store(self.config, warn=self._warn, guard=lambda: self.guard)
 
     @cached_property
     def guard(self) -> Guard:

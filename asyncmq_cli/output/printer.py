@@ -32,9 +32,8 @@ from asyncmq_cli.output.tables.tables import (
     tab_separated,
     tables,
 )
-from asyncmq_cli.output.terminal.ascii_fallback import printable_on, takes_more_than_ascii
 from asyncmq_cli.output.text.cutting import cut_text
-from asyncmq_cli.output.text.escape import escape
+from asyncmq_cli.output.text.escape import escape, printable_on, takes_more_than_ascii
 
 T = TypeVar("T")
 

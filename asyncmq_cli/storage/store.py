@@ -9,25 +9,25 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING
 
+from redis.exceptions import RedisError
+
 from asyncmq_cli.errors import ChangeRefused
-from asyncmq_cli.models.contexts import Guard
 from asyncmq_cli.storage.client.connection import answer_within, connect
-from asyncmq_cli.storage.client.refusals import redis_errors
 from asyncmq_cli.storage.client.replies import Waited
 from asyncmq_cli.storage.read.queues import QueueReader
-from asyncmq_cli.storage.read.workers import WorkerReader
 from asyncmq_cli.storage.schema.bounds import LIMITS
 from asyncmq_cli.storage.schema.keys import PLACES
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
     from asyncmq_cli.models.audit.actions import Rights
+    from asyncmq_cli.models.contexts import Guard
     from asyncmq_cli.storage.client.push import RuntimeEvents
     from asyncmq_cli.storage.integrity.candidates import QueueWalk
     from asyncmq_cli.storage.integrity.damaged_keys import OrphanedKey
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.read.locate import Bonds
     from asyncmq_cli.storage.read.repeatables import Repeatables
     from asyncmq_cli.storage.read.sizes import Sizes
-    from asyncmq_cli.storage.read.workers import ClaimReader
+    from asyncmq_cli.storage.read.workers import ClaimReader, WorkerReader
     from asyncmq_cli.storage.schema.job import Location
     from asyncmq_cli.storage.schema.job_dump import JobDump
     from asyncmq_cli.storage.write.audit_stream import AuditLog
@@ -58,10 +58,12 @@ class Store:
     commands need is imported at its first use, so that the others start sooner.
     """
 
-    def __init__(self, config: Config, warn: Callable[[str], None], guard: Guard | None = None) -> None:
+    def __init__(
+        self, config: Config, warn: Callable[[str], None], guard: Callable[[], Guard] | None = None
+    ) -> None:
+        """`guard` gives the guard that every change must pass, when the first one is made."""
         self.config = config
-        self.guard = guard or Guard(config.guard)
-        """The guard that every change must pass."""
+        self._given_guard = guard
         self.source: str | None = None
         """The source that audit events name, instead of the one that the command would."""
         self._on_warning = warn
@@ -70,8 +72,7 @@ class Store:
         LIMITS.text = config.max_payload
         self._halted = Event()
         self._redis = connect(config, warn=self.warn, is_halted=self._halted.is_set)
-        self.workers = WorkerReader(self._redis, config.heartbeat_ttl, self.warn)
-        self.queues = QueueReader(self._redis, self.workers, self.warn)
+        self.queues = QueueReader(self._redis, lambda: self.workers, self.warn)
 
     def warn(self, message: str) -> None:
         """Pass on a warning, such as that something could be read only in part."""
@@ -81,6 +82,21 @@ class Store:
     def warn_of(self, queue: str, problem: str) -> None:
         """Pass on a warning about one queue."""
         self.warn(f"queue {queue!r}: {problem}")
+
+    @cached_property
+    def guard(self) -> Guard:
+        """The guard that every change must pass."""
+        if self._given_guard is not None:
+            return self._given_guard()
+        from asyncmq_cli.models.contexts import Guard
+
+        return Guard(self.config.guard)
+
+    @cached_property
+    def workers(self) -> WorkerReader:
+        from asyncmq_cli.storage.read.workers import WorkerReader
+
+        return WorkerReader(self._redis, self.config.heartbeat_ttl, self.warn)
 
     @cached_property
     def jobs(self) -> JobLists:
@@ -299,9 +315,15 @@ class Store:
 
         return wrong_keys(self._redis, queue)
 
-    def errors(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def errors(self) -> Iterator[None]:
         """A context in which every error of Redis is raised as RedisProblem."""
-        return redis_errors(self.config)
+        try:
+            yield
+        except RedisError as exc:
+            from asyncmq_cli.storage.client.refusals import as_problem
+
+            raise as_problem(exc, self.config) from exc
 
     def halt(self) -> None:
         """Make the read that runs in another thread end with Halted at its next reply. Not for changes."""

@@ -140,8 +140,8 @@ def _found(session: Session, targets: Targets, options: ChangeOptions) -> Select
     if chosen.nameless:
         left = tables.counted(chosen.nameless, "job")
         session.out.remark("warning", f"{left} without an id left out; use '' as the id of such a job")
-    else:
-        note_no_match(session, chosen.total or 0, targets.searched, targets.other_states)
+    elif not chosen.total:
+        note_no_match(session, targets.searched, targets.other_states)
     return chosen
 
 

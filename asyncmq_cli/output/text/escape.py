@@ -1,13 +1,17 @@
-"""Job data is hostile: nothing that a terminal would obey leaves here as it came."""
+"""What a terminal may be sent: job data is hostile, and some terminals show nothing but ASCII.
+
+Nothing that a terminal would obey leaves here as it came.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-import unicodedata
 from collections.abc import Callable
+from typing import TextIO
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-# These patterns are compiled where there is more than ASCII: that takes some milliseconds.
+# These patterns are compiled where they are needed: that takes some milliseconds.
 # What no terminal shows, or shows as a blank, though Python holds it to be printable: the combining
 # grapheme joiner, fillers, Mongolian and other variation selectors, Khmer's inherent vowels, Braille's blank.
 _UNSEEN = (
@@ -34,7 +38,8 @@ _MARKS = (
 _MARK = ("Mn", "Me")
 _MOST_MARKS = 4
 """So many on one letter are a language's; more are there to cover what stands above and below."""
-_LIKE_AN_ESCAPE = re.compile(r"\\(?:[nrt\\]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+_LIKE_AN_ESCAPE = r"\\(?:[nrt\\]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"
+_IN_ASCII = {ord("…"): "~", ord("–"): "-"}
 
 
 def escape(text: str, *, keep: str = "") -> str:
@@ -64,12 +69,14 @@ def escape_name(text: str) -> str:
         before = len(doubled) - len(doubled.lstrip(" "))
         shown = "\\x20" * before + shown + "\\x20" * (len(doubled) - len(core) - before)
     # Unchanged if nothing needed an escape and nothing looks like one.
-    return text if shown == text.replace("\\", "\\\\") and not _LIKE_AN_ESCAPE.search(text) else shown
+    return text if shown == text.replace("\\", "\\\\") and not re.search(_LIKE_AN_ESCAPE, text) else shown
 
 
 def _composed_apart(text: str) -> str:
     """Combining marks that form one letter with the character before them, or come first, and characters
     that are equal to another one, are escaped."""
+    import unicodedata
+
     if unicodedata.category(text[0]) in _MARK:
         return _escaped(text[0]) + text[1:]
     if unicodedata.is_normalized("NFC", text):
@@ -99,6 +106,8 @@ def escape_json(document: bytes) -> bytes:
 
 
 def _few_marks(found: re.Match[str], written: Callable[[str], str] | None = None) -> str:
+    import unicodedata
+
     pieces = []
     count = 0
     for char in found[0]:
@@ -123,3 +132,25 @@ def _escaped(char: str) -> str:
     if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def takes_more_than_ascii(stream: TextIO) -> bool:
+    # Python writes UTF-8 even if the locale is C, but the terminal may not show it.
+    locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
+    return "utf" in (stream.encoding or "").lower() and locale not in ("C", "POSIX")
+
+
+def in_ascii(text: str) -> str:
+    return text.translate(_IN_ASCII)
+
+
+def printable_on(stream: TextIO, text: str, *, plain: bool) -> str:
+    """The text as the stream can print it: what its encoding lacks is escaped. `plain`: use ASCII only."""
+    encoding = stream.encoding or "utf-8"
+    shown = in_ascii(text) if plain else text
+    try:
+        # A long text is not copied for nothing.
+        shown.encode(encoding)
+    except UnicodeEncodeError:
+        return shown.encode(encoding, "backslashreplace").decode(encoding)
+    return shown

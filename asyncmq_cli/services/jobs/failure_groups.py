@@ -175,20 +175,12 @@ def _argument(job: Job, path: Sequence[str]) -> Hashable:
 def of_known_group(
     store: Store, scope: QueueScope, wanted: JobFilter, matches: Matcher, jobs: Iterable[Job]
 ) -> Iterator[Job]:
-    """The jobs of a scope that match. Where there are none, the dead-letter queues are searched for the
-    group that the filter names: GroupNotFound, with the nearest ids, is raised for one that there is not, or
-    FormerGroup; and AmbiguousGroup once there are jobs of two."""
-    matching = filter(matches, jobs)
-    if not wanted.group.strip():
-        return matching
-    return _or_raise(store, scope, wanted.group.strip().lower(), matches, matching)
-
-
-def _or_raise(
-    store: Store, scope: QueueScope, group: str, matches: Matcher, matching: Iterable[Job]
-) -> Iterator[Job]:
+    """The jobs of a scope that match a filter with a group. Where there are none, the dead-letter queues are
+    searched for it: GroupNotFound, with the nearest ids, is raised for one that there is not, or FormerGroup;
+    and AmbiguousGroup once there are jobs of two."""
+    group = wanted.group.strip().lower()
     found = False
-    for job in matching:
+    for job in filter(matches, jobs):
         if len(matches.groups) > 1:
             break
         found = True

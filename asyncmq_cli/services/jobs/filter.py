@@ -32,7 +32,7 @@ class Matcher:
         self._now = now
         expression = _expression(wanted.where)
         self._where = None if expression is None else expression.holds
-        needle = needle_of(self._q)
+        needle = needle_of(self._q) if self._q else None
         # Of all texts that a match must contain, the longest one filters best.
         needles = [needle, None if expression is None else needle_of(expression.needle.lower())]
         longest = max(filter(None, needles), key=len, default=None)

@@ -33,6 +33,15 @@ def _require(store: Store, scope: QueueScope) -> None:
         require_queue(store, scope.queue)
 
 
+def _matching(
+    store: Store, scope: QueueScope, wanted: JobFilter, matches: Matcher, jobs: Iterator[Job]
+) -> Iterator[Job]:
+    """The jobs that match. Of a failure group, raises as `of_known_group`."""
+    if wanted.group.strip():
+        return of_known_group(store, scope, wanted, matches, jobs)
+    return filter(matches, jobs) if wanted.narrows else jobs
+
+
 class JobService:
     """Lists of jobs, and single jobs. All lists raise QueueNotFound for a queue that was named."""
 
@@ -87,7 +96,7 @@ class JobService:
             return self._store.jobs.in_state(queue, state, matches.prefilter)
 
         jobs = in_each(self._store, scope, queues, read)
-        return of_known_group(self._store, scope, wanted, matches, jobs) if wanted.narrows else jobs
+        return _matching(self._store, scope, wanted, matches, jobs)
 
     def elsewhere(self, scope: QueueScope, state: str | None, wanted: JobFilter) -> dict[str, int] | None:
         """How many jobs of a queue match in its other places, by state; None where that would read more than
@@ -187,7 +196,7 @@ class DlqService:
         matches = Matcher(wanted, self._store.now())
         read = partial(self._store.jobs.in_state, state="dlq", prefilter=matches.prefilter)
         jobs = in_each(self._store, scope, holding(self._store, scope, "dlq"), read)
-        return of_known_group(self._store, scope, wanted, matches, jobs) if wanted.narrows else jobs
+        return _matching(self._store, scope, wanted, matches, jobs)
 
     def groups(self, scope: QueueScope, wanted: JobFilter, by: str = "cause") -> FailureGroups:
         """The matching jobs in groups, the largest first."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from redis.exceptions import (
@@ -79,15 +77,6 @@ _ASKS = ("Authentication required", "HELLO must be called with the client alread
 # report that the user lacked a right there.
 _IN_SCRIPT = re.compile(r"Error running script .*: -(?P<token>[A-Z]+) ")
 _NO_RIGHT_IN_SCRIPT = ("The user executing the script can't ", "ACL failure in script: ")
-
-
-@contextmanager
-def redis_errors(config: Config) -> Iterator[None]:
-    """A context in which every RedisError is raised as RedisProblem."""
-    try:
-        yield
-    except RedisError as exc:
-        raise as_problem(exc, config) from exc
 
 
 def as_problem(exc: RedisError, config: Config) -> RedisProblem:

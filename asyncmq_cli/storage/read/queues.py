@@ -65,7 +65,8 @@ class QueueIdentity:
 class QueueReader:
     """Reads queues. `warn` is called for every key that cannot be read; its value is then None, never 0."""
 
-    def __init__(self, client: redis.Redis, workers: WorkerReader, warn: Warn) -> None:
+    def __init__(self, client: redis.Redis, workers: Callable[[], WorkerReader], warn: Warn) -> None:
+        """`workers` gives what reads their workers, when the first one is wanted."""
         self._redis = client
         self._workers = workers
         self._warn = warn
@@ -252,7 +253,7 @@ class QueueReader:
         found: dict[str, int | None] = {
             sizes.queue: None if sizes.heartbeats is None else 0 for sizes in every
         }
-        read = self._workers.in_queues(sizes.queue for sizes in every if sizes.heartbeats)
+        read = self._workers().in_queues(sizes.queue for sizes in every if sizes.heartbeats)
         found.update(
             {
                 queue: None if isinstance(one, WrongType) else sum(worker.is_live for worker in one)
@@ -263,7 +264,7 @@ class QueueReader:
 
     def live_workers(self, queue: str, now: float) -> int:
         """The number of live workers. Raises WrongType."""
-        return sum(1 for worker in self._workers.in_queue(queue) if worker.is_live)
+        return sum(1 for worker in self._workers().in_queue(queue) if worker.is_live)
 
 
 def failed_of(sizes: Sizes, states: StateCounts) -> int | None:

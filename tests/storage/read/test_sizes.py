@@ -51,7 +51,7 @@ def warned() -> list[str]:
 
 @pytest.fixture
 def queues(client: redis.Redis, warned: list[str]) -> QueueReader:
-    return QueueReader(client, WorkerReader(client, 30.0, warned.append), warned.append)
+    return QueueReader(client, lambda: WorkerReader(client, 30.0, warned.append), warned.append)
 
 
 records = st.one_of(
