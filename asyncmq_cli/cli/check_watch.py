@@ -17,10 +17,12 @@ from asyncmq_cli.errors import UsageProblem, interruption
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
     from asyncmq_cli.models.monitoring.checks import CheckReport, Notice
+    from asyncmq_cli.services.monitoring.notices import Notifier
 
 _LEAST_INTERVAL = 1.0
 _PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 _MOST = 64 * 1024
+_QUIET_FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,37 +95,78 @@ def watch(
     redis = session.config.shown_url
     digest = hashlib.sha256(f"{redis}\0{what}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
     notifier = Notifier(options.hold, redis, f"asyncmq-{digest}", checks.trouble)
-    is_first = True
+    delivery = _Delivery(session, options, notifier)
+    shown = None
     try:
         while True:
             began = time.monotonic()
             report = check()
-            notice = notifier.notice(report, began, time.time())
-            if not quiet and (is_first or notice is not None):
+            took = time.monotonic() - began
+            delivery.notice = notifier.notice(report, began, time.time())
+            if not quiet and shown != notifier.states:
                 session.out.line(checks.line(report))
                 session.out.flush()
-            is_first = False
-            if notice is not None and _is_delivered(session, notice, options):
-                notifier.delivered()
-            took = time.monotonic() - began
-            session.out.rest(max(options.every - took, took, 0.0))
+            shown = notifier.states
+            delivery.run(until=began + max(options.every, 2 * took))
     except KeyboardInterrupt as exc:
         # The status of an interruption without its error line: nothing was left undone.
         raise typer.Exit(interruption(exc).exit_code) from exc
 
 
-def _is_delivered(session: Session, notice: Notice, options: WatchOptions) -> bool:
+class _Delivery:
+    """Sends the notice of the last check, as often as it takes, between two checks."""
+
+    def __init__(self, session: Session, options: WatchOptions, notifier: Notifier) -> None:
+        from asyncmq_cli.system.webhook import Retries
+
+        self._session = session
+        self._options = options
+        self._notifier = notifier
+        self._retries = Retries()
+        self._problem: str | None = None
+        self.notice: Notice | None = None
+
+    def run(self, until: float) -> None:
+        """Return at `until`, on the monotonic clock, or up to a try later."""
+        while True:
+            now = time.monotonic()
+            if self.notice is not None and now >= self._retries.due:
+                self._try(self.notice)
+                continue
+            if now >= until:
+                return
+            due = until if self.notice is None else min(until, self._retries.due)
+            self._session.out.rest(due - now)
+
+    def _try(self, notice: Notice) -> None:
+        from asyncmq_cli.system.webhook import NotDelivered
+
+        try:
+            _send(notice, self._options)
+        except NotDelivered as exc:
+            self._notifier.not_delivered()
+            self._retries.failed(exc, time.monotonic())
+            # Once, however long it lasts; and not of what passes within seconds.
+            is_worth_it = self._retries.failures > _QUIET_FAILURES or not exc.may_pass
+            if is_worth_it and self._problem != exc.message:
+                self._problem = exc.message
+                self._session.out.remark("warning", f"{exc.message}; trying again")
+            return
+        if self._problem is not None:
+            self._session.out.remark("note", "notices are delivered again")
+        self._problem = self.notice = None
+        self._retries.delivered()
+        self._notifier.delivered()
+
+
+def _send(notice: Notice, options: WatchOptions) -> None:
+    """Raises NotDelivered."""
     if options.url is None:
-        return True
+        return
     from asyncmq_cli.output.json.notices import BODIES
     from asyncmq_cli.output.json.text import encode
-    from asyncmq_cli.system.webhook import NotDelivered, post, signed
+    from asyncmq_cli.system.webhook import post, signed
 
     body = encode(BODIES[options.form](notice, options.secret))
     is_signed = options.form == "json" and bool(options.secret)
-    try:
-        post(options.url, body, signed(body, options.secret, time.time()) if is_signed else {})
-    except NotDelivered as exc:
-        session.out.remark("warning", f"{exc.message}; trying again with the next check")
-        return False
-    return True
+    post(options.url, body, signed(body, options.secret, time.time()) if is_signed else {})

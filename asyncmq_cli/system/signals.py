@@ -126,3 +126,22 @@ def is_under_way() -> bool:
 def must_clean_up(is_so: bool) -> None:
     """Whether something has to be given back, such as the terminal, so that a second signal waits for it."""
     _ending.must_clean_up = is_so
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError in the block once it takes longer. The time limit of a socket is for each read, so
+    it begins anew with each byte. For the main thread alone."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("timed out")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)

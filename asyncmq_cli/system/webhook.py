@@ -1,11 +1,10 @@
-"""Send a small document to a URL, and try again where that may help."""
+"""Send a small document to a URL, and when to try again."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import http.client
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,18 +12,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from asyncmq_cli.errors import AdminError, UsageProblem
+from asyncmq_cli.system.signals import deadline
 
-PAUSES = (1.0, 2.0, 4.0)
-"""Seconds before each further try."""
 _PATIENCE = 10.0
+"""Seconds that a try may take in all, however the answer trickles in."""
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+"""Seconds after each failure; the last one from then on."""
+_LONGEST_WISH = 3600.0
+"""The longest pause that a receiver can ask for."""
 _MAY_PASS = frozenset((408, 425, 429))
 _SCHEMES = ("http", "https")
 
 
 class NotDelivered(AdminError):
-    """The notice was not accepted. The message names only the host: the rest of the URL may be a secret."""
+    """The notice was not accepted. The message names only the host: the rest of the URL may be a secret.
+
+    `may_pass` says that the next try may succeed, and `wish` for how many seconds the receiver wants none.
+    """
 
     code = "not_delivered"
+
+    def __init__(self, url: str, problem: str, *, may_pass: bool, wish: float = 0.0) -> None:
+        host = urllib.parse.urlsplit(url).hostname
+        super().__init__(f"the notice could not be delivered to {host}: {problem}")
+        self.may_pass = may_pass
+        self.wish = wish
 
 
 def require_url(url: str) -> str:
@@ -54,31 +66,53 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
-    """Raises NotDelivered once trying again is of no use, or has been of none."""
+    """Try once. Raises NotDelivered; unless it was refused, the document may have arrived all the same."""
     request = urllib.request.Request(  # noqa: S310  its scheme was checked
         url, body, {"Content-Type": "application/json", "User-Agent": "asyncmq-cli", **headers}
     )
     opener = urllib.request.build_opener(_NoRedirects)
-    for pause in (*PAUSES, None):
-        problem, may_pass = _tried(opener, request)
-        if problem is None:
-            return
-        if pause is None or not may_pass:
-            host = urllib.parse.urlsplit(url).hostname
-            raise NotDelivered(f"the notice could not be delivered to {host}: {problem}")
-        time.sleep(pause)
-
-
-def _tried(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> tuple[str | None, bool]:
-    """The problem, and whether a retry may succeed."""
     try:
-        with opener.open(request, timeout=_PATIENCE):
-            return None, False
+        with deadline(_PATIENCE), opener.open(request, timeout=_PATIENCE):
+            return
     except urllib.error.HTTPError as exc:
         exc.close()
-        return f"it answered {exc.code}", exc.code >= 500 or exc.code in _MAY_PASS
-    except urllib.error.URLError as exc:
-        reason = exc.reason
-        return str(getattr(reason, "strerror", None) or reason), True
+        may_pass = exc.code >= 500 or exc.code in _MAY_PASS
+        problem, wish = f"it answered {exc.code}", _wish(exc.headers.get("Retry-After", ""))
+        raise NotDelivered(url, problem, may_pass=may_pass, wish=wish) from exc
     except (OSError, http.client.HTTPException) as exc:
-        return str(exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__), True
+        raise NotDelivered(url, _said(exc), may_pass=True) from exc
+
+
+def _wish(text: str) -> float:
+    """Of `Retry-After` only the form in seconds: the other one, a date, depends on two clocks."""
+    return min(float(text), _LONGEST_WISH) if text.isascii() and text.isdecimal() else 0.0
+
+
+def _said(problem: BaseException) -> str:
+    if isinstance(problem, urllib.error.URLError) and isinstance(problem.reason, BaseException):
+        return _said(problem.reason)
+    if isinstance(problem, TimeoutError):
+        return f"it did not answer within {_PATIENCE:g} s"
+    if isinstance(problem, http.client.RemoteDisconnected):
+        return "it closed the connection without an answer"
+    if isinstance(problem, http.client.HTTPException):
+        return "it did not answer in HTTP"
+    return str(getattr(problem, "strerror", None) or getattr(problem, "reason", None) or problem)
+
+
+class Retries:
+    """When to try again: after 1, 2, 4 … 60 s, after 60 s if it was refused, never sooner than asked for."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        """One after another."""
+        self.due = 0.0
+        """When, on the monotonic clock."""
+
+    def delivered(self) -> None:
+        self.failures = 0
+
+    def failed(self, problem: NotDelivered, now: float) -> None:
+        pause = _PAUSES[min(self.failures, len(_PAUSES) - 1)] if problem.may_pass else _PAUSES[-1]
+        self.due = now + max(pause, problem.wish)
+        self.failures += 1

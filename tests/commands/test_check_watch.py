@@ -6,22 +6,26 @@ import hashlib
 import hmac
 import json
 import signal
+import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from jsonschema import Draft202012Validator
 
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.system import webhook
 from tests.conftest import Run, environment
 from tests.demo.processes import eventually
+from tests.docs.conftest import ROOT
 from tests.support.forked import Forked
 
 WATCH = ("check", "--watch", "1s", "--max-waiting", "0:2")
@@ -41,8 +45,10 @@ class Receiver:
                 receiver.got.append((dict(self.headers), body))
                 status = receiver.answers.pop(0) if receiver.answers else 200
                 self.send_response(status)
-                if status == 302:
+                if status in (302, 308):
                     self.send_header("Location", "/elsewhere")
+                if status == 429:
+                    self.send_header("Retry-After", "20")
                 self.end_headers()
 
             def log_message(self, *args: Any) -> None:
@@ -108,10 +114,13 @@ def test_a_change_is_sent_once_signed_and_its_end_too(
         lines = process.stdout.read().decode().splitlines()
         assert process.stderr.read() == b""
     first, again, worse, over = receiver.documents
-    assert first == again
+    assert {**first, "time": None} == {**again, "time": None}
     assert [one["state"] for one in (worse, over)] == ["critical", "ok"]
     assert (first["previous"], over["previous"]) == ("ok", "critical")
     assert list(first) == ["state", "previous", "summary", "time", "redis", "incident", "troubles", "over"]
+    schema = json.loads((ROOT / "docs/schemas/notice.json").read_text())
+    for one in receiver.documents:
+        Draft202012Validator(schema).validate(one)
     assert {one["incident"] for one in receiver.documents} == {first["incident"]}
     assert {
         "probe": "waiting",
@@ -171,34 +180,112 @@ def test_trouble_that_does_not_last_is_not_sent(
     assert receiver.got == []
 
 
+def test_a_receiver_that_is_down_is_told_of_once_and_does_not_hold_up_the_checks(
+    server: PrivateRedis, client: redis.Redis, receiver: Receiver
+) -> None:
+    receiver.answers = [403]
+    fill(client, 5)
+    with watching(server, "--notify", receiver.url) as process:
+        assert process.stdout.readline().startswith(b"ASYNCMQ CRITICAL - ")
+        warned = process.stderr.readline().decode()
+        assert (
+            warned
+            == "warning: the notice could not be delivered to 127.0.0.1: it answered 403; trying again\n"
+        )
+        client.delete("queue:<mail>:waiting")
+        assert process.stdout.readline().startswith(b"ASYNCMQ OK - "), "a minute before the next try"
+    assert len(receiver.got) == 1
+
+
 @pytest.mark.parametrize(
-    ("answers", "tries", "said"),
+    ("status", "may_pass"),
     [
-        ([200], 1, None),
-        ([500, 429, 200], 3, None),
-        ([500] * 4, 4, "it answered 500"),
-        ([403], 1, "it answered 403"),
-        ([302], 1, "it answered 302"),
+        (200, None),
+        (204, None),
+        (500, True),
+        (503, True),
+        (429, True),
+        (403, False),
+        (302, False),
+        (308, False),
     ],
 )
-def test_tries(
-    answers: list[int], tries: int, said: str | None, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(webhook, "PAUSES", (0.0, 0.0, 0.0))
-    receiver.answers = list(answers)
-    if said is None:
+def test_a_try(status: int, may_pass: bool | None, receiver: Receiver) -> None:
+    receiver.answers = [status]
+    if may_pass is None:
         webhook.post(receiver.url, b"{}", {})
     else:
         with pytest.raises(webhook.NotDelivered) as raised:
             webhook.post(receiver.url, b"{}", {})
-        assert raised.value.message == f"the notice could not be delivered to 127.0.0.1: {said}"
-    assert len(receiver.got) == tries
+        said = f"the notice could not be delivered to 127.0.0.1: it answered {status}"
+        assert (raised.value.message, raised.value.may_pass) == (said, may_pass)
+        assert raised.value.wish == (20 if status == 429 else 0)
+    assert len(receiver.got) == 1, "a redirect is not followed"
 
 
-def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook, "PAUSES", ())
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "it did not answer within 0.2 s"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 3, "it did not answer within 0.2 s"),
+        (b"", "it closed the connection without an answer"),
+        (b"hello\r\n\r\n", "it did not answer in HTTP"),
+    ],
+    ids=["hangs", "trickles", "closes", "no HTTP"],
+)
+def test_a_receiver_that_does_not_answer(
+    answer: bytes | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "_PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def receive() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                if answer is None or answer.startswith(b"HTTP"):
+                    # A byte each 0.05 s: no single read of it takes long.
+                    for byte in answer or b"":
+                        with suppress(OSError):
+                            connection.send(bytes((byte,)))
+                            gone.wait(0.05)
+                    gone.wait(10)
+                else:
+                    connection.sendall(answer)
+
+        gone = threading.Event()
+        thread = threading.Thread(target=receive)
+        thread.start()
+        began = time.monotonic()
+        try:
+            with pytest.raises(webhook.NotDelivered, match=said) as raised:
+                webhook.post(f"http://127.0.0.1:{listening.getsockname()[1]}/T0P-SECRET", b"{}", {})
+        finally:
+            gone.set()
+            thread.join()
+    assert raised.value.may_pass and time.monotonic() - began < 5
+    assert "T0P-SECRET" not in raised.value.message
+
+
+def test_nobody_listens() -> None:
     with pytest.raises(webhook.NotDelivered, match="Connection refused"):
         webhook.post("http://127.0.0.1:1/T0P-SECRET", b"{}", {})
+
+
+def test_when_it_is_tried_again() -> None:
+    retries = webhook.Retries()
+
+    def pauses(*problems: tuple[bool, float]) -> list[float]:
+        found = []
+        for may_pass, wish in problems:
+            retries.failed(webhook.NotDelivered("http://x/", "", may_pass=may_pass, wish=wish), 100.0)
+            found.append(retries.due - 100)
+        return found
+
+    down, refused = (True, 0.0), (False, 0.0)
+    assert pauses(*[down] * 8) == [1, 2, 4, 8, 16, 32, 60, 60]
+    retries.delivered()
+    assert pauses(refused, (True, 20.0), (True, 1.0)) == [60, 20, 4]
 
 
 @pytest.mark.parametrize(

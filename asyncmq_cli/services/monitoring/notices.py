@@ -52,6 +52,13 @@ class Notifier:
         self._incident = incident
         self._said = said
         self._sent: dict[_Key, Trouble] = {}
+        self._tried: dict[_Key, Trouble] = {}
+        """Of notices that may have arrived, although nobody said so: their end has to be sent, too."""
+
+    @property
+    def states(self) -> dict[_Key, str]:
+        """What is held now."""
+        return _states(self._held.troubles)
 
     def notice(self, report: CheckReport, now: float, wall_clock: float) -> Notice | None:
         """The notice to send after this check; None if nothing has changed. `now` is monotonic."""
@@ -64,21 +71,27 @@ class Notifier:
             found = {**self._held.troubles, **found}
         self._held.update(found, now)
         held = self._held.troubles
-        if _states(held) == _states(self._sent):
+        known = {**self._sent, **self._tried}
+        if not self._tried and self.states == _states(self._sent):
             return None
         return Notice(
             state=worst(held),
             previous=worst(self._sent),
             troubles=sorted(held.values(), key=_rank),
-            over=[replace(self._sent[key], state=OK) for key in self._sent if key not in held],
+            over=[replace(known[key], state=OK) for key in known if key not in held],
             at=report.timestamp or wall_clock,
             redis=self._redis,
             incident=self._incident,
         )
 
     def delivered(self) -> None:
-        """The notice has arrived; until then the next check makes it again."""
+        """The notice has arrived."""
         self._sent = dict(self._held.troubles)
+        self._tried = {}
+
+    def not_delivered(self) -> None:
+        """Nobody took the notice, as far as is known: the next check makes it again, as things are then."""
+        self._tried.update(self._held.troubles)
 
 
 def worst(troubles: Mapping[_Key, Trouble]) -> str:

@@ -37,6 +37,8 @@ def said(checks: list[CheckReport], hold: float, *, delivered: bool = True) -> l
         lines.append(f"{notice.previous} > {notice.state}: {troubles} / {over}".strip())
         if delivered:
             notifier.delivered()
+        else:
+            notifier.not_delivered()
     return lines
 
 
@@ -92,9 +94,21 @@ def test_notices(checks: list[CheckReport], hold: float, lines: list[str]) -> No
 
 
 def test_what_was_not_delivered_is_said_again_as_it_is_then() -> None:
-    assert said([BAD, BAD, WORSE, WELL], 0, delivered=False) == [
+    # It may have arrived although no answer said so: its end is said, too, until somebody takes it.
+    assert said([WELL, BAD, BAD, WORSE, WELL, WELL], 0, delivered=False) == [
+        "",
         "ok > warning: mail=warning /",
         "ok > warning: mail=warning /",
         "ok > critical: mail=critical /",
-        "",
+        "ok > ok:  / mail",
+        "ok > ok:  / mail",
     ]
+
+
+def test_an_end_that_was_delivered_is_the_end() -> None:
+    notifier = Notifier(0, "redis://x", "asyncmq-1", lambda probe: probe.name)
+    assert notifier.notice(BAD, 0, 2e9) is not None
+    notifier.not_delivered()
+    assert notifier.notice(WELL, 30, 2e9) is not None
+    notifier.delivered()
+    assert notifier.notice(WELL, 60, 2e9) is None and notifier.states == {}
