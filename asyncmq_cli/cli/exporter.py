@@ -78,9 +78,15 @@ class _App:
         self._settings = settings
 
     def __call__(self, environ: dict[str, Any], start: _Start) -> Iterable[bytes]:
+        answer = self._answered(environ, start)
+        # Monitors of web pages ask for the head alone.
+        return [] if environ.get("REQUEST_METHOD") == "HEAD" else answer
+
+    def _answered(self, environ: dict[str, Any], start: _Start) -> Iterable[bytes]:
         path = environ.get("PATH_INFO") or "/"
-        if environ.get("REQUEST_METHOD") != "GET":
-            return _answer(start, "405 Method Not Allowed", b"only GET\n", [("Allow", "GET")])
+        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+            allowed = [("Allow", "GET, HEAD")]
+            return _answer(start, "405 Method Not Allowed", b"only GET and HEAD\n", allowed)
         if path not in _OPEN and not self._is_admitted(environ.get("HTTP_AUTHORIZATION", "")):
             return _answer(
                 start, "401 Unauthorized", b"a password is needed\n", [("WWW-Authenticate", _REALM)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import platform
 import re
 import signal
 import ssl
@@ -25,6 +26,7 @@ from asyncmq.backends.redis import RedisBackend
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from asyncmq_cli import __version__
 from asyncmq_cli.cli import exporter
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.monitoring.snapshots import ExporterState, Snapshot
@@ -122,12 +124,16 @@ def test_all_that_it_says(server: PrivateRedis, client: redis.Redis, mail: None)
                 ("asyncmq_queue_overdue_schedules", "mail"): 1,
                 ("asyncmq_queue_schedules", "mail"): 1,
                 ("asyncmq_jobs_completed_total",): 0,
+                ("asyncmq_jobs_failed_total",): 0,
+                ("asyncmq_jobs_expired_total",): 0,
+                ("asyncmq_exporter_build_info", platform.python_version(), __version__): 1,
                 ("asyncmq_exporter_looks_total",): 1,
                 ("asyncmq_exporter_look_failures_total",): 0,
             }.items()
         )
         assert 500 <= found["asyncmq_queue_oldest_waiting_seconds", "held"] < 600
         assert 0 < found["asyncmq_exporter_redis_seconds_total",] < 5
+        assert found["process_resident_memory_bytes",] > 2**20
         text = exporter.get("/metrics")[1]
         assert_promtool_agrees(text)
         names = [family.name for family in openmetrics(exporter.get("/metrics", Accept=OPENMETRICS)[1])]
@@ -144,6 +150,7 @@ def test_a_scrape_never_causes_a_look(server: PrivateRedis, client: redis.Redis,
         assert exporter.value("asyncmq_exporter_looks_total") == 1
         assert exporter.get("/other")[0] == 404
         assert exporter.get("/metrics", method="POST")[0] == 405
+        assert exporter.get("/healthz", method="HEAD") == exporter.get("/metrics", method="HEAD") == (200, "")
 
 
 @pytest.mark.parametrize("zipped", [False, True])

@@ -48,24 +48,26 @@ class MetricsSnapshot:
     total_queues: int
     total_workers: int | None
     avg_duration: float | None = None
+    expired: int | None = None
+    """Also None in snapshots from the history: only the script that continues its counters reads it there."""
 
     @property
     def is_whole(self) -> bool:
         """Whether every count could be read."""
-        return all(
-            getattr(self, each.name) is not None for each in fields(self) if each.name != "avg_duration"
-        )
+        optional = ("avg_duration", "expired")
+        return all(getattr(self, each.name) is not None for each in fields(self) if each.name not in optional)
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """The result of adding a snapshot to the history. `kept` is False if the history already has one from
-    less than two seconds ago. `completed` and `failed` count the jobs that completed and failed since the
+    less than two seconds ago. `completed`, `failed` and `expired` count the jobs that did so since the
     history began."""
 
     kept: bool
     completed: int
     failed: int
+    expired: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class Snapshot:
             delayed=self.count("delayed"),
             completed=self.count("completed"),
             failed=self.count("failed"),
+            expired=self.count("expired"),
             total_queues=len(self.stats or ()),
             total_workers=self.total_workers,
         )
@@ -220,16 +223,17 @@ class DeathLabels(NamedTuple):
 class ExporterState:
     """The result of the last read; while Redis cannot be read, `snapshot` is None and `error` says why.
 
-    `completed` and `failed` count jobs since the history began, and are None before the first count; `deaths`
-    counts since the start of this process. `reads` counts all reads, `failures` the failed ones.
-    `redis_seconds` is how long they waited for Redis. `read_at` is when the last successful read ended, by
-    this host's clock; `fresh_until`, on the monotonic clock, is when the next one is overdue.
+    `completed`, `failed` and `expired` count jobs since the history began, and are None before the first
+    count; `deaths` counts since the start of this process. `reads` counts all reads, `failures` the failed
+    ones. `redis_seconds` is how long they waited for Redis. `read_at` is when the last successful read
+    ended, by this host's clock; `fresh_until`, on the monotonic clock, is when the next one is overdue.
     """
 
     snapshot: Snapshot | None = None
     error: RedisProblem | None = None
     completed: int | None = None
     failed: int | None = None
+    expired: int | None = None
     deaths: Mapping[DeathLabels, int] = field(default_factory=dict)
     reads: int = 0
     failures: int = 0

@@ -5,6 +5,7 @@ A value that could not be read has no sample, because a zero would be a value.
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -117,6 +118,22 @@ def _of_exporter(state: ExporterState) -> Iterator[_Family]:
             "When the last successful read of Redis ended.",
             [((), state.read_at)],
         )
+    yield from _of_process()
+
+
+def _of_process() -> Iterator[Metric]:
+    """The exporter itself. On systems without /proc it has its version only."""
+    from prometheus_client import ProcessCollector
+
+    from asyncmq_cli import __version__
+
+    yield _gauge(
+        "asyncmq_exporter_build_info",
+        "1, with the version of asyncmq-cli and of its Python.",
+        [((__version__, platform.python_version()), 1)],
+        ("version", "python_version"),
+    )
+    yield from ProcessCollector(registry=None).collect()
 
 
 def _of_look(stats: Sequence[QueueStats] | None) -> Iterator[_Family]:
@@ -228,6 +245,11 @@ def _counters(state: ExporterState) -> Iterator[Metric]:
             "asyncmq_jobs_failed",
             "Number of jobs that failed for good, by the history of metrics.",
             state.failed,
+        ),
+        (
+            "asyncmq_jobs_expired",
+            "Number of jobs that expired, by the history of metrics.",
+            state.expired,
         ),
     ):
         yield _counter(name, text, [((), count)])

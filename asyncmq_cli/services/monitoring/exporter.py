@@ -1,8 +1,8 @@
 """Read Redis for `metrics serve`, at fixed intervals that scrapes do not change.
 
 Each read is a snapshot of all queues, as for `--watch`, and goes into the history of metrics. The counters of
-completed and failed jobs are kept in the history, so they survive a restart, and several exporters show the
-same. Without the right to write, or with `record` off, the counters start at 0 with this process.
+completed, failed and expired jobs are kept in the history, so they survive a restart, and several exporters
+show the same. Without the right to write, or with `record` off, they start at 0 with this process.
 """
 
 from __future__ import annotations
@@ -75,13 +75,19 @@ class Exporter:
         recorded = None
         if self._record:
             recorded = self._metrics.keep(totals, self._interval * _SHARE_OF_INTERVAL)
-        if recorded is not None:
-            completed, failed = recorded.completed, recorded.failed
-        else:
-            completed = (self.state.completed or 0) + _growth(self._last, totals, "completed")
-            failed = (self.state.failed or 0) + _growth(self._last, totals, "failed")
+
+        def counter(name: str) -> int:
+            if recorded is not None:
+                return int(getattr(recorded, name))
+            return (getattr(self.state, name) or 0) + _growth(self._last, totals, name)
+
+        self.state = replace(
+            self.state,
+            completed=counter("completed"),
+            failed=counter("failed"),
+            expired=counter("expired"),
+        )
         self._last = totals
-        self.state = replace(self.state, completed=completed, failed=failed)
 
 
 def _growth(before: MetricsSnapshot | None, now: MetricsSnapshot, name: str) -> int:

@@ -1,8 +1,8 @@
 """The history of the metrics: a Redis stream that all operators share.
 
-An entry has four fields: `timestamp`, the server's time in epoch seconds; `snapshot`, a JSON object with
-the rest of a `MetricsSnapshot`; `completed_total` and `failed_total`, which only ever grow. Only a script
-writes entries, at least two seconds apart.
+An entry has five fields: `timestamp`, the server's time in epoch seconds; `snapshot`, a JSON object with
+the rest of a `MetricsSnapshot`; `completed_total`, `failed_total` and `expired_total`, which only ever grow.
+Only a script writes entries, at least two seconds apart.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class MetricsLog:
         code, *counters = self._scripts.run(RECORD_SNAPSHOT, [METRICS_STREAM], arguments)
         if code == WRONG_TYPE:
             raise WrongType(METRICS_STREAM)
-        completed, failed = counters
-        return Recorded(code == DONE, completed, failed)
+        completed, failed, expired = counters
+        return Recorded(code == DONE, completed, failed, expired)
 
     def newest_first(self, warn: Callable[[str], None]) -> Iterator[MetricsSnapshot]:
         """Every snapshot, newest first. Entries that are not snapshots are skipped, with a warning for the

@@ -75,6 +75,26 @@ def test_counters_go_on_after_a_restart_and_never_back(
     assert counted(exporter()) == (3, 1), "another process goes on where the first ended"
 
 
+def test_the_expired_are_counted_on_behind_a_version_that_did_not(
+    server: PrivateRedis, client: redis.Redis, exporter: Make
+) -> None:
+    fill(server, ("expired", "a"))
+    first = exporter()
+    assert counted(first) == (0, 0) and first.state.expired == 0
+    fill(server, ("expired", "b"), ("failed", "c"))
+    age_history(client)
+    assert counted(first) == (0, 1) and first.state.expired == 1
+    age_history(client)
+    counters = {"completed_total": "0", "failed_total": "1"}
+    old = {"timestamp": f"{time.time() - 30:.6f}", "snapshot": '{"completed": 0, "failed": 1}', **counters}
+    client.xadd(STREAM, old)
+    fill(server, ("expired", "d"))
+    assert counted(exporter()) == (0, 1)
+    assert exporter().state.expired is None
+    last = exporter()
+    assert counted(last) == (0, 1) and last.state.expired == 2
+
+
 def test_snapshots_of_others_count_too(
     server: PrivateRedis, client: redis.Redis, exporter: Make, store: Store
 ) -> None:
@@ -125,8 +145,8 @@ def test_without_the_history_it_counts_from_its_start(
     fill(server, ("completed", "a"))
     looking = exporter(record=False)
     assert counted(looking) == (0, 0)
-    fill(server, ("completed", "b"), ("failed", "c"))
-    assert counted(looking) == (1, 1)
+    fill(server, ("completed", "b"), ("failed", "c"), ("expired", "d"))
+    assert counted(looking) == (1, 1) and looking.state.expired == 1
     client.delete("jobs:mail:states", "queue:mail:dlq")
     assert counted(looking) == (1, 1)
     assert client.exists(STREAM) == 0

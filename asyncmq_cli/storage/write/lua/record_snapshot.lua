@@ -3,9 +3,9 @@
 -- KEYS  1 metrics stream
 -- ARGV  1 how many to keep 2 snapshot, JSON without its time 3 least seconds between two
 --
--- Returns {1, c, f}  done; c and f are how many jobs have completed and failed since counting began
---         {0, c, f}  another was stored less than ARGV[3] ago; nothing was written
---         {-9, 1}    the metrics stream is of a wrong type
+-- Returns {1, c, f, e}  done; so many jobs have completed, failed and expired since counting began
+--         {0, c, f, e}  another was stored less than ARGV[3] ago; nothing was written
+--         {-9, 1}       the metrics stream is of a wrong type
 local key, bad = named_keys('metrics')
 if bad then
   return bad
@@ -29,8 +29,9 @@ local function count_of(text)
   return count and count >= 0 and count <= LARGEST and math.floor(count) or nil
 end
 
-local function has_counters(fields)
-  return count_of(fields.completed_total) and count_of(fields.failed_total)
+-- Whether an entry is one to count on from for this name. Older versions of the tool do not count the expired.
+local function counts(fields, name)
+  return count_of(fields.completed_total) and count_of(fields.failed_total) and count_of(fields[name .. '_total'])
 end
 
 -- What a snapshot says; nil if it is damaged.
@@ -45,29 +46,38 @@ end
 
 local timestamp = server_time()
 local last = fields_of(newest(1)[1])
-local base = last
-if not has_counters(base) then
-  base = {}
-  for _, entry in ipairs(newest(BACK)) do
-    if has_counters(fields_of(entry)) then
-      base = fields_of(entry)
-      break
+local entries = nil
+
+-- The newest entry to count on from.
+local function base_of(name)
+  if counts(last, name) then
+    return last
+  end
+  entries = entries or newest(BACK)
+  for _, entry in ipairs(entries) do
+    if counts(fields_of(entry), name) then
+      return fields_of(entry)
     end
   end
+  return {}
 end
 
--- The counter by this name. Jobs that were removed or retried since take nothing off.
+-- The counter by this name before and now. Jobs that were removed or retried since take nothing off.
 local function counted(name)
+  local base = base_of(name)
   local before, was, is = count_of(base[name .. '_total']) or 0, count_in(base.snapshot, name), count_in(ARGV[2], name)
-  return before + (was and is and math.max(0, is - was) or 0)
+  return before, before + (was and is and math.max(0, is - was) or 0)
 end
+local completed_before, completed = counted('completed')
+local failed_before, failed = counted('failed')
+local expired_before, expired = counted('expired')
 
 -- Not the entry's id: it runs ahead if the server's clock was set back.
 local kept = tonumber(last.timestamp)
 if kept and math.abs(tonumber(timestamp) - kept) < tonumber(ARGV[3]) then
-  return {0, count_of(base.completed_total) or 0, count_of(base.failed_total) or 0}
+  return {0, completed_before, failed_before, expired_before}
 end
-local completed, failed = counted('completed'), counted('failed')
 redis.call('XADD', key.metrics, 'MAXLEN', ARGV[1], '*', 'timestamp', timestamp, 'snapshot', ARGV[2],
-  'completed_total', string.format('%.0f', completed), 'failed_total', string.format('%.0f', failed))
-return {1, completed, failed}
+  'completed_total', string.format('%.0f', completed), 'failed_total', string.format('%.0f', failed),
+  'expired_total', string.format('%.0f', expired))
+return {1, completed, failed, expired}
