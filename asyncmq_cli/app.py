@@ -14,8 +14,8 @@ import typer
 
 from asyncmq_cli import commands
 from asyncmq_cli.cli import around_typer, decorators
-from asyncmq_cli.cli.format_options import wants_json
-from asyncmq_cli.cli.params import GLOBAL_OPTIONS, completed_by, option
+from asyncmq_cli.cli.options import completed_by, option, wants_json
+from asyncmq_cli.cli.params import GLOBAL_OPTIONS
 from asyncmq_cli.errors import (
     AdminError,
     OutputClosed,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from asyncmq_cli.cli.around_typer import CONTEXT, Command
-from asyncmq_cli.cli.format_options import require_choice
 from asyncmq_cli.cli.help.help_pages import GLOBAL
+from asyncmq_cli.cli.options import require_choice
 from asyncmq_cli.cli.params import GLOBAL_OPTIONS, OUTPUT, Options, extra_options, output_option
 from asyncmq_cli.errors import JobNotFound, QueueNotFound, UsageProblem, interruption
 from asyncmq_cli.output.formats import EVERY_FORMAT, WITHOUT_NAMES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from asyncmq_cli.cli.params import option, whole_number
+from asyncmq_cli.cli.options import option, whole_number
 from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.jobs import whole_page
 from asyncmq_cli.models.values import chunked

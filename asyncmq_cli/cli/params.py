@@ -3,129 +3,29 @@
 from __future__ import annotations
 
 import inspect
-import os
-import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from asyncmq_cli import __version__
 from asyncmq_cli.cli.around_typer import FIELDS
-from asyncmq_cli.cli.format_options import require_choice
 from asyncmq_cli.cli.help import help_pages
+from asyncmq_cli.cli.options import (
+    argument,
+    completed_by,
+    context_lists,
+    context_names,
+    list_columns,
+    option,
+    print_version,
+    whole_number,
+)
 from asyncmq_cli.cli.targets import STDIN_HELP, literal
-from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.values import COLOR_CHOICES
 from asyncmq_cli.output.formats import EVERY_FORMAT
 
 FILTERS = "Filters"
 """The heading of the filters in --help."""
-
-
-def argument(metavar: str, help_text: str = "", *, choices: Sequence[str] = (), **given: Any) -> Any:
-    return typer.Argument(
-        metavar=metavar, help=help_text or None, show_default=False, **_one_of(choices), **given
-    )
-
-
-def option(
-    name: str,
-    metavar: str,
-    help_text: str,
-    *short: str,
-    title: str | None = None,
-    choices: Sequence[str] = (),
-    **given: Any,
-) -> Any:
-    """An option that takes a value. `title` is the heading under which help shows it, `choices` are all the
-    values it may have. The callback of a number is `number` or `whole_number`."""
-    return typer.Option(
-        name,
-        *short,
-        metavar=metavar,
-        help=help_text,
-        rich_help_panel=title,
-        **_one_of(choices),
-        **given,
-    )
-
-
-def _one_of(choices: Sequence[str]) -> dict[str, Any]:
-    """Refuse every other value, and complete these. Typer's own choices would need pydantic."""
-
-    def check(given: Any) -> Any:
-        for value in given if isinstance(given, list | tuple) else [given]:
-            if value is not None:
-                require_choice(value, choices)
-        return given
-
-    check.choices = choices  # type: ignore[attr-defined]  # for `help --json`
-    return {"callback": check, **completed_by(choices)} if choices else {}
-
-
-def completed_by(choices: Sequence[str]) -> dict[str, Any]:
-    return {"autocompletion": lambda: list(choices)}
-
-
-def context_names() -> list[str]:
-    """The contexts of the configuration file, for completion."""
-    from asyncmq_cli import config_file
-
-    return list(config_file.read(os.environ).contexts)
-
-
-def _context_lists(incomplete: str) -> list[str]:
-    """The contexts not named yet, after those already typed."""
-    before, comma, begun = incomplete.rpartition(",")
-    taken = before.split(",")
-    names = [name for name in context_names() if name.startswith(begun) and name not in taken]
-    return [f"{before}{comma}{name}" for name in names]
-
-
-# As many digits as Python turns into a number.
-_DIGITS = re.compile(r"[+-]?[0-9]{1,4300}")
-
-
-def require_event_id(event: str | None, option: str = "--after") -> None:
-    """Raises UsageProblem."""
-    if event is not None and not re.fullmatch(r"\d{1,20}-\d{1,20}", event):
-        raise UsageProblem(
-            f"{option} is not the id of an event: {event!r}",
-            hint="such as 1795908272470-0, the key id in JSON",
-        )
-
-
-def whole_number(least: int | None = None, most: int | None = None) -> Callable[..., Any]:
-    """Read an option as a whole number within these bounds."""
-
-    def read(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        found = int(value) if _DIGITS.fullmatch(value.strip()) else None
-        if found is None or (least is not None and found < least) or (most is not None and found > most):
-            bounds = [
-                f"{word} {bound}" for word, bound in (("from", least), ("to", most)) if bound is not None
-            ]
-            raise _no_number(ctx, param, " ".join(("a whole number", *bounds)), value)
-        return found
-
-    return read
-
-
-def number(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError as exc:
-        raise _no_number(ctx, param, "a number", value) from exc
-
-
-def _no_number(ctx: typer.Context, param: Any, kind: str, value: str) -> UsageProblem:
-    name = param.opts[0] if param.param_type_name == "option" else str(param.metavar).strip("[].")
-    return UsageProblem(
-        f"{name} must be {kind}, not {value!r}", hint=f"'{ctx.command_path} --help' shows how"
-    )
 
 
 AnyQueueArg = Annotated[
@@ -203,17 +103,6 @@ def _under(title: str, **options: tuple[Any, Any]) -> Options:
     return options
 
 
-def _list_columns(ctx: typer.Context, value: str | None) -> str | None:
-    """Without a value, print only the names, even if the command lacks other arguments."""
-    if value != "":
-        return value
-    from asyncmq_cli.cli.format_options import fields_of
-
-    path = [str(each.command.name) for each in (ctx.parent, ctx) if each is not None and each.parent]
-    sys.stdout.write("".join(f"{name}\n" for name in fields_of(path, ctx.params.get("state"))))
-    raise typer.Exit
-
-
 OUTPUT = "Output"
 _HOW_MANY = "Limits"
 
@@ -243,7 +132,7 @@ _SETS: dict[str, Options] = {
             FIELDS,
             "[A,B,…]",
             "Show only these columns, in this order. Without a value, list their names.",
-            callback=_list_columns,
+            callback=list_columns,
         ),
     ),
     "header": _under(OUTPUT, header=_flag("--header", "Print the column names in a pipe, too.")),
@@ -336,19 +225,6 @@ def extra_options(*sets: str | Options) -> Options:
 VERSION_HELP = "Print the version; with --json, all versions that a bug report needs."
 
 
-def print_version(ctx: typer.Context, wanted: bool) -> None:
-    if not wanted:
-        return
-    if "--json" in ctx.meta.get(help_pages.LINE, ()):
-        from asyncmq_cli.output.json.documents import version
-        from asyncmq_cli.output.json.text import encode
-
-        sys.stdout.write(encode(version(__version__)).decode() + "\n")
-    else:
-        sys.stdout.write(f"asyncmq-cli {__version__}\n")
-    raise typer.Exit
-
-
 GLOBAL_OPTIONS: Options = _under(
     help_pages.GLOBAL,
     redis_url=_text(
@@ -363,7 +239,7 @@ GLOBAL_OPTIONS: Options = _under(
         "Which Redis to use: a table [context.NAME] of the configuration file. Commands that read take "
         "several: a,b,c. "
         "[env: ASYNCMQ_CONTEXT; default: that of 'context use']",
-        autocompletion=_context_lists,
+        autocompletion=context_lists,
     ),
     all_contexts=_flag("--all-contexts", "Run on all contexts at once; for commands that only read."),
     settings=_text(

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli import config as configuration
-from asyncmq_cli.cli.format_options import asked_format
+from asyncmq_cli.cli.options import asked_format
 from asyncmq_cli.cli.services import Services
 from asyncmq_cli.errors import (
     OutputFailed,

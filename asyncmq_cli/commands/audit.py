@@ -12,15 +12,8 @@ from asyncmq_cli.cli.ages import age
 from asyncmq_cli.cli.ages import interval as interval_of
 from asyncmq_cli.cli.around_typer import VerbsOrList, noun
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.params import (
-    FILTERS,
-    SinceOption,
-    argument,
-    completed_by,
-    option,
-    require_event_id,
-    whole_number,
-)
+from asyncmq_cli.cli.options import argument, completed_by, option, require_event_id, whole_number
+from asyncmq_cli.cli.params import FILTERS, SinceOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem

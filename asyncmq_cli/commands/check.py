@@ -14,7 +14,8 @@ from asyncmq_cli.cli import check_watch
 from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.params import Options, option
+from asyncmq_cli.cli.options import option
+from asyncmq_cli.cli.params import Options
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.exit_status import CheckStatus

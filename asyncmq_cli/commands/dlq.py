@@ -9,6 +9,7 @@ from asyncmq_cli.cli import paging
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes.bulk import change_jobs
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.options import completed_by, option
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
 from asyncmq_cli.cli.params import (
     AnyQueueArg,
@@ -20,8 +21,6 @@ from asyncmq_cli.cli.params import (
     ReasonOption,
     WaitOption,
     YesOption,
-    completed_by,
-    option,
 )
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets, queue_names, wait_limit

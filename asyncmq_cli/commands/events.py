@@ -13,7 +13,7 @@ import typer
 from asyncmq_cli.cli import ages
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.params import option, whole_number
+from asyncmq_cli.cli.options import option, whole_number
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.commands.metrics import NoRecordOption

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 from asyncmq_cli.cli import ages
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.options import argument, option
 from asyncmq_cli.cli.paging import given_filter
-from asyncmq_cli.cli.params import AnyQueueArg, argument, option
+from asyncmq_cli.cli.params import AnyQueueArg
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 

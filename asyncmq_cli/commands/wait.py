@@ -11,7 +11,8 @@ import typer
 from asyncmq_cli.cli import ages
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.params import JobsArg, QueueArg, option
+from asyncmq_cli.cli.options import option
+from asyncmq_cli.cli.params import JobsArg, QueueArg
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import has_filter
 from asyncmq_cli.cli.targets import job_ids as ids_named

@@ -12,8 +12,9 @@ from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.options import argument, option
 from asyncmq_cli.cli.paging import PageOption, Paging
-from asyncmq_cli.cli.params import FILTERS, DryRunOption, ReasonOption, YesOption, argument, option
+from asyncmq_cli.cli.params import FILTERS, DryRunOption, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import STDIN_HELP, words
 from asyncmq_cli.commands import NOUNS

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asyncmq_cli.cli.format_options import fields_of
+from asyncmq_cli.cli.options import fields_of
 from asyncmq_cli.completion.place import Place, takes_value, walk
 from asyncmq_cli.models.program import Candidate
 

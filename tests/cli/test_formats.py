@@ -13,7 +13,7 @@ import pytest
 import redis
 import yaml
 
-from asyncmq_cli.cli.format_options import wants_json
+from asyncmq_cli.cli.options import wants_json
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.output.formats import SHAPES
 from tests.conftest import Run, within_this_process

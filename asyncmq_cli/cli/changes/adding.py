@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.changes.definitions import MOST_PRIORITY, job_of
-from asyncmq_cli.cli.params import argument, option
+from asyncmq_cli.cli.options import argument, option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import STDIN
 from asyncmq_cli.errors import UsageProblem

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from asyncmq_cli.cli.ages import seconds
-from asyncmq_cli.cli.params import number, option, whole_number
+from asyncmq_cli.cli.options import number, option, whole_number
 from asyncmq_cli.errors import UsageProblem
 
 _MOST_LEVELS = 100

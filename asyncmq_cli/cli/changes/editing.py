@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.changes.bulk import change_jobs
-from asyncmq_cli.cli.params import option
+from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets, is_by_filter, one_job
 from asyncmq_cli.errors import UsageProblem

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from asyncmq_cli.cli import targets as parse
 from asyncmq_cli.cli.changes import confirm
-from asyncmq_cli.cli.params import argument, option, require_event_id
+from asyncmq_cli.cli.options import argument, option, require_event_id
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, words
 

@@ -20,6 +20,7 @@ from asyncmq_cli.cli.changes.definitions import (
 from asyncmq_cli.cli.changes.editing import SetOption, UnsetOption, edit_jobs, edits_of_retry
 from asyncmq_cli.cli.changes.restoring import FileArg, FromAuditOption, restore_edits, restore_jobs
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.params import (
     BackupOption,
     DryRunOption,
@@ -29,7 +30,6 @@ from asyncmq_cli.cli.params import (
     ReasonOption,
     WaitOption,
     YesOption,
-    option,
 )
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import ChangeOptions, Targets, wait_limit

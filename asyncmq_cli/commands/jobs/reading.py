@@ -8,8 +8,9 @@ from asyncmq_cli.cli import ages, paging
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes.bulk import chosen_jobs
 from asyncmq_cli.cli.decorators import command
+from asyncmq_cli.cli.options import option
 from asyncmq_cli.cli.paging import PageOption, Paging, SizeOption
-from asyncmq_cli.cli.params import AnyQueueArg, JobArg, JobsArg, QueueOrJobArg, option
+from asyncmq_cli.cli.params import AnyQueueArg, JobArg, JobsArg, QueueOrJobArg
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import Targets, one_job
 from asyncmq_cli.commands import NOUNS

@@ -12,7 +12,7 @@ from asyncmq_cli import config as configuration
 from asyncmq_cli import config_file, place
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.params import argument, context_names
+from asyncmq_cli.cli.options import argument, context_names
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem

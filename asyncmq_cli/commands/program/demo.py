@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from asyncmq_cli.cli.around_typer import CONTEXT, Command, lone
-from asyncmq_cli.cli.params import argument
+from asyncmq_cli.cli.options import argument
 from asyncmq_cli.errors import UsageProblem
 
 app = lone()
