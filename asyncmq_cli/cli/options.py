@@ -1,4 +1,4 @@
-"""How options are made and read: choices, numbers, `-o` and its kin, and the columns of each list for `--fields`.
+"""How options are made and read: choices, numbers, `-o` and its kin, and the columns for `--fields`.
 
 `params` declares the options that commands share.
 """
@@ -202,7 +202,7 @@ def wants_json(args: Sequence[str]) -> bool:
 
 def fields_of(command: Sequence[str], state: str | None) -> list[str]:
     """The names of a list's columns, by the words of its command. `state` is that of `--state`, or None."""
-    from asyncmq_cli.output.tables import failure_groups, tasks, views
+    from asyncmq_cli.output.tables import audit, failure_groups, repeatables, tasks, views
     from asyncmq_cli.output.text import metrics
 
     columns: dict[tuple[str, ...], Sequence[Column[Any]]] = {
@@ -213,10 +213,10 @@ def fields_of(command: Sequence[str], state: str | None) -> list[str]:
         ("dlq", "groups"): failure_groups.groups(show_secrets=False),
         ("tasks", "list"): tasks.tasks(show_secrets=False),
         ("tasks", "top"): tasks.top_tasks(show_secrets=False),
-        ("repeatables", "list"): views.repeatables(show_secrets=False),
-        ("repeatables", "next"): views.coming_runs(now=0.0, utc=False, show_secrets=False),
+        ("repeatables", "list"): repeatables.definitions(show_secrets=False),
+        ("repeatables", "next"): repeatables.coming_runs(now=0.0, utc=False, show_secrets=False),
         ("workers", "list"): views.WORKERS,
         ("metrics", "history"): metrics.HISTORY,
-        ("audit", "list"): views.AUDIT,
+        ("audit", "list"): audit.EVENTS,
     }
     return [column.field for column in columns.get(tuple(command), ())]

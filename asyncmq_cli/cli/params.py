@@ -108,7 +108,7 @@ _HOW_MANY = "Limits"
 
 
 def _where_names() -> list[str]:
-    from asyncmq_cli.services.jobs.where import field_names
+    from asyncmq_cli.services.jobs.where_fields import field_names
 
     return list(field_names())
 

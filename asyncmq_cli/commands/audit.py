@@ -103,7 +103,7 @@ def list_(
       asyncmq audit list --action job.remove --ndjson | jq -r '[.time, .actor, .job_id] | @tsv'
     """
     from asyncmq_cli.output.json import documents
-    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables import audit
     from asyncmq_cli.services.audit import AuditFilter
 
     chosen = AuditFilter(action=action, status=status, queue=queue, job_id=job_id, actor=by, q=q)
@@ -115,10 +115,10 @@ def list_(
         return
     if limit is None and (since is not None or session.out.for_streams):
         every = session.audit.matching(chosen, since=age_limit, limit=None)
-        session.listing(every, views.AUDIT, documents.audit, documents.audit_event)
+        session.listing(every, audit.EVENTS, documents.audit, documents.audit_event)
         return
     found, more = _newest(session, chosen, age_limit, limit)
-    session.listing(found, views.AUDIT, documents.audit, documents.audit_event)
+    session.listing(found, audit.EVENTS, documents.audit, documents.audit_event)
     note = f"the newest {len(found):,}; --limit shows up to 500, --ndjson all"
     if more and session.out.for_people:
         session.out.footer(note)
@@ -170,7 +170,7 @@ def tail(
 def _print_one(session: Session, found: AuditEvent | Outage) -> None:
     from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.output.json import documents
-    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables import audit
     from asyncmq_cli.output.text import events as texts
 
     if not isinstance(found, AuditEvent):
@@ -180,7 +180,7 @@ def _print_one(session: Session, found: AuditEvent | Outage) -> None:
     elif session.out.for_people:
         session.out.line(texts.audit_line(found, utc=session.out.utc))
     else:
-        session.out.rows([found], views.AUDIT, now=0.0)
+        session.out.rows([found], audit.EVENTS, now=0.0)
     session.out.flush()
 
 
@@ -197,13 +197,13 @@ def export(session: Session, since: SinceOption = None, after: AfterOption = Non
       asyncmq audit export --after "$(tail -n 1 audit.jsonl | jq -r .id)" >> audit.jsonl
     """
     from asyncmq_cli.output.json import documents
-    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables import audit
 
     require_event_id(after)
     age_limit = None if since is None else age(since, session.now)
     events = session.audit.export(since=age_limit, after=after)
     if session.out.format == "csv":
-        session.out.rows(events, views.AUDIT_EXPORT, now=0.0)
+        session.out.rows(events, audit.EXPORT, now=0.0)
     else:
         session.out.documents(map(documents.audit_event, events))
 
@@ -249,14 +249,14 @@ def verify(session: Session, head: HeadOption = None) -> int:
 
 
 def _print_runs(session: Session, chosen: AuditFilter, since: float | None, limit: int | None) -> None:
-    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables import audit
     from asyncmq_cli.services.audit import MOST_FOLDED, folded
 
     most = MOST_FOLDED if limit is None and since is None else None
     most = session.audit.clamped(limit) if limit is not None else most
     matching = session.audit.matching(chosen, since=since, limit=None)
     runs = folded(islice(matching, most))
-    columns = views.audit_runs(session.now(), utc=session.out.utc)
+    columns = audit.runs(session.now(), utc=session.out.utc)
     empty = "no event matches" if chosen.narrows or since is not None else "no event yet"
     session.out.rows(runs, columns, now=session.now(), empty=empty)
     events = sum(run.count for run in runs)

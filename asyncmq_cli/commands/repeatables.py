@@ -65,10 +65,10 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
       asyncmq repeatables list --json | jq '.repeatables[] | select(.overdue)'
     """
     from asyncmq_cli.output.json import documents
-    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables import repeatables
 
     secrets = session.show_secrets
-    columns = views.repeatables(show_secrets=secrets)
+    columns = repeatables.definitions(show_secrets=secrets)
     rows: Iterable[Repeatable] = session.warning_of_problems(session.repeatables.list(queue), "repeatable")
     if session.out.for_people:
         rows = list(rows)
@@ -95,7 +95,7 @@ def show(
       asyncmq repeatables show emails --task app.digest --json | jq .next_runs
     """
     from asyncmq_cli.output.json import documents
-    from asyncmq_cli.output.text import repeatable_detail
+    from asyncmq_cli.output.tables import repeatables
 
     ids = None if repeatable_id is None else [repeatable_id]
     (address,) = _addresses(session, queue, ids, task)
@@ -104,7 +104,7 @@ def show(
     secrets, utc = session.show_secrets, session.out.utc
     session.detail(
         lambda: documents.repeatable_detail(found, runs, show_secrets=secrets),
-        lambda now: repeatable_detail.lines(
+        lambda now: repeatables.detail(
             found, runs, now=now, utc=utc, show_secrets=secrets, full=session.full
         ),
     )
@@ -128,10 +128,10 @@ def next_(
       asyncmq repeatables next 50 --queue emails
     """
     from asyncmq_cli.output.json import documents
-    from asyncmq_cli.output.tables import views
+    from asyncmq_cli.output.tables import repeatables
 
     runs = session.repeatables.coming(queue or [], int(count))
-    columns = views.coming_runs(session.now(), utc=session.out.utc, show_secrets=False)
+    columns = repeatables.coming_runs(session.now(), utc=session.out.utc, show_secrets=False)
     session.listing(runs, columns, documents.coming_runs, documents.coming_run, empty="")
     if session.out.for_people:
         zone = "UTC" if session.out.utc else "local time"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import os
 import re
-import select
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,7 +17,7 @@ from asyncmq_cli.errors import AdminError, OutputClosed, OutputFailed
 from asyncmq_cli.hints import hint_for
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.output.formats import SHAPES, Shape
-from asyncmq_cli.output.json.forms import DocumentForm, JqProgram
+from asyncmq_cli.output.json.forms import DocumentForm, JqProgram, member_by_member
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
@@ -34,6 +32,7 @@ from asyncmq_cli.output.tables.tables import (
 )
 from asyncmq_cli.output.text.cutting import cut_text
 from asyncmq_cli.output.text.escape import escape, printable_on, takes_more_than_ascii
+from asyncmq_cli.system import streams
 
 T = TypeVar("T")
 
@@ -41,7 +40,6 @@ _WIDEST = 100_000
 _ROWS_AT_A_TIME = 1000
 _TRAILING = re.compile(r" +((?:\x1b\[[\d;]*m)*)$")
 """Blanks at the end of a line, within its colours too: a terminal shows a full line and a blank as two."""
-_LONGEST_POLL = 3600.0
 
 
 class Printer:
@@ -115,7 +113,7 @@ class Printer:
                 {name: list(value) if isinstance(value, Iterator) else value for name, value in members}
             )
             return
-        self._write_all(_member_by_member(members))
+        self._write_all(member_by_member(members))
 
     def document_of(self, name: str, items: Iterable[Any]) -> None:
         """A document with one list; nothing is written until all items have arrived. JSON on one line is
@@ -166,19 +164,7 @@ class Printer:
     def rest(self, seconds: float) -> None:
         """Sleep. Raises OutputClosed as soon as the reader goes away, which no write would notice
         meanwhile."""
-        deadline = time.monotonic() + seconds
-        watched = select.poll()
-        # Without events to wait for, poll still reports a hang-up.
-        watched.register(self._stdout.fileno(), 0)
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            for _, event in watched.poll(min(left, _LONGEST_POLL) * 1000):
-                if event & (select.POLLERR | select.POLLHUP):
-                    raise OutputClosed
-                # poll returns at once for a stream that it cannot watch.
-                time.sleep(left)
-            if left <= 0:
-                return
+        streams.rest(self._stdout, seconds)
 
     def documents(self, documents: Iterable[Any]) -> None:
         """One document a line, flushed only when the buffer is full: lists can be long."""
@@ -384,19 +370,6 @@ class Printer:
         plain = not self.for_programs and not self.has_blocks
         stream.write(printable_on(stream, text, plain=plain))
         stream.write("\n")
-
-
-def _member_by_member(members: Iterable[tuple[str, Any]]) -> Iterator[bytes]:
-    for number, (name, value) in enumerate(members):
-        yield (b"," if number else b"{") + encode(name) + b":"
-        if not isinstance(value, Iterator):
-            yield encode(value)
-            continue
-        yield b"["
-        for place, item in enumerate(value):
-            yield (b"," if place else b"") + encode(item)
-        yield b"]"
-    yield b"}\n"
 
 
 def _as_stored(name: str) -> bytes:

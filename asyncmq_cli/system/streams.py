@@ -11,6 +11,7 @@ import io
 import os
 import select
 import sys
+import time
 from typing import Any, TextIO
 
 from asyncmq_cli.errors import OutputClosed, OutputFailed, UsageProblem
@@ -18,6 +19,7 @@ from asyncmq_cli.system import signals
 
 _PATIENCE = 2.0
 """Seconds that a reader has for each remaining piece of output after a signal."""
+_LONGEST_POLL = 3600.0
 _LONGEST_LINE = 1024 * 1024
 _MOST = 256 * 1024 * 1024
 
@@ -89,6 +91,24 @@ class _Stdout(_Writer):
 class _Stderr(_Writer):
     def _lose(self, exc: OSError) -> None:
         """There is nowhere left to say it."""
+
+
+def rest(stream: TextIO, seconds: float) -> None:
+    """Sleep. Raises OutputClosed as soon as the reader of the stream goes away, which no write would notice
+    meanwhile."""
+    deadline = time.monotonic() + seconds
+    watched = select.poll()
+    # Without events to wait for, poll still reports a hang-up.
+    watched.register(stream.fileno(), 0)
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        for _, event in watched.poll(min(left, _LONGEST_POLL) * 1000):
+            if event & (select.POLLERR | select.POLLHUP):
+                raise OutputClosed
+            # poll returns at once for a stream that it cannot watch.
+            time.sleep(left)
+        if left <= 0:
+            return
 
 
 def lines_of_stdin() -> list[bytes]:

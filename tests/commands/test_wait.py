@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services.monitoring.wait import GoalReading, Progress
+from asyncmq_cli.services.monitoring.goals import GoalReading, Progress
 from tests.conftest import Run
 from tests.support import library
 

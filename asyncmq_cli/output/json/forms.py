@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,3 +117,17 @@ def _like_a_number(text: str) -> bool:
     except ValueError:
         return text[:2].lower() in ("0x", "0o")
     return True
+
+
+def member_by_member(members: Iterable[tuple[str, Any]]) -> Iterator[bytes]:
+    """The pieces of a document on one line; members that are iterators are written item by item."""
+    for number, (name, value) in enumerate(members):
+        yield (b"," if number else b"{") + encode(name) + b":"
+        if not isinstance(value, Iterator):
+            yield encode(value)
+            continue
+        yield b"["
+        for place, item in enumerate(value):
+            yield (b"," if place else b"") + encode(item)
+        yield b"]"
+    yield b"}\n"

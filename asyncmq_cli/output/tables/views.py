@@ -9,18 +9,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncmq_cli.models.values import DEAD_STATES, as_number
-from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
+from asyncmq_cli.output.redaction.redact import redact_any, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
 from asyncmq_cli.output.tables.tables import counted
-from asyncmq_cli.output.text.times import clock, duration, interval, moment, relative, rfc3339
+from asyncmq_cli.output.text.times import duration
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.changes import AuditEvent, AuditRun, ChangeResult
+    from asyncmq_cli.models.changes import AuditEvent, ChangeResult
     from asyncmq_cli.models.jobs import Job, JobPage, TreeNode
     from asyncmq_cli.models.monitoring.checks import Problem
     from asyncmq_cli.models.monitoring.snapshots import LatestJob, LatestQueue
     from asyncmq_cli.models.queues import QueueStats
-    from asyncmq_cli.models.repeatables import ComingRun, Repeatable
     from asyncmq_cli.models.workers import Worker, WorkerPage
 
 T = TypeVar("T")
@@ -230,75 +229,6 @@ TREE: tuple[Column[tuple[int, TreeNode, str | None, AuditEvent | None]], ...] = 
 )
 """Each job of a tree below what it waits for, as `Tree.drawn` gives them, with what was done to it last."""
 
-AUDIT: tuple[Column[AuditEvent], ...] = (
-    Column("TIME", lambda event: event.timestamp, "time", worth=3),
-    Column("ACTION", lambda event: redact_any(event.action), ample=20, least=20, worth=3),
-    Column("STATUS", lambda event: redact_any(event.status), "state", worth=1),
-    Column("QUEUE", lambda event: redact_any(event.queue), "name", worth=1),
-    Column("JOB", lambda event: redact_any(event.job_id), "id", may_be_cut=True, ample=36, least=8, worth=-1),
-    Column("DETAILS", lambda event: _details(event), wide=True, ample=30, worth=-2),
-    Column("ACTOR", lambda event: redact_any(event.actor), ample=16, least=10, worth=2),
-    Column("WHY", lambda event: _why(event), ample=24, least=10, worth=3),
-)
-"""`why` is the error of what failed, else the reason given."""
-
-
-AUDIT_EXPORT: tuple[Column[AuditEvent], ...] = (
-    Column("ID", lambda event: event.id, "id"),
-    Column("TIME", lambda event: event.timestamp, "time"),
-    Column("ACTION", lambda event: redact_any(event.action)),
-    Column("SOURCE", lambda event: redact_any(event.source)),
-    Column("STATUS", lambda event: redact_any(event.status), "state"),
-    Column("QUEUE", lambda event: redact_any(event.queue), "name"),
-    Column("JOB", lambda event: redact_any(event.job_id), key="job_id"),
-    Column("ACTOR", lambda event: redact_any(event.actor)),
-    Column("DETAILS", lambda event: _details(event)),
-    Column("ERROR", lambda event: redact_any(event.error)),
-    Column("CHAIN", lambda event: redact_any(event.chain)),
-)
-"""Everything that an event has, for `audit export -o csv`."""
-
-
-def audit_runs(now: float, *, utc: bool) -> tuple[Column[AuditRun], ...]:
-    """The same columns for runs of events: a run has its number beside the action, the time from its first to
-    its last event, and no job."""
-
-    def of_newest(column: Column[AuditEvent]) -> Column[Any]:
-        changed: Any = column
-        return replace(changed, value=lambda run: column.value(run.newest))
-
-    def time(run: AuditRun) -> float | str:
-        last = run.newest.timestamp
-        if last - run.since < _SAME_TIME:
-            return last
-        first = clock(run.since, span=now - run.since + _TO_THE_MINUTE, utc=utc)
-        return f"{first}–{clock(last, span=_TO_THE_MINUTE, utc=utc)}"
-
-    def action(run: AuditRun) -> str:
-        name = str(redact_any(run.newest.action))
-        return name if run.count == 1 else f"{name} ×{run.count:,}"
-
-    def job(run: AuditRun) -> Any:
-        return redact_any(run.newest.job_id) if run.count == 1 else None
-
-    def details(run: AuditRun) -> str | None:
-        # The reason stands under WHY.
-        held = {name: value for name, value in run.newest.details.items() if name != "reason"}
-        return _details(replace(run.newest, details=held)) if run.count == 1 else None
-
-    own: dict[str, dict[str, Any]] = {
-        "TIME": {"for_row": time},
-        "ACTION": {"value": action},
-        "JOB": {"value": job},
-        "DETAILS": {"value": details, "if_any": True},
-    }
-    return tuple(replace(each, **own.get(each.title, {})) for each in map(of_newest, AUDIT))
-
-
-_TO_THE_MINUTE = 3600.0
-_SAME_TIME = 60.0
-"""Seconds between the first and the last event of a run below which one time says enough."""
-
 WORKERS: tuple[Column[Worker], ...] = (
     # AsyncMQ's own ids, which have 36 characters, are whole.
     Column("ID", lambda worker: worker.id, "id", may_be_cut=True, ample=36, least=36, worth=5),
@@ -341,90 +271,6 @@ def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
             worth=1,
         ),
     )
-
-
-def repeatables(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
-    """People see the beginning of an id; commands take any unique beginning."""
-    shown = shown_text(show_secrets)
-    return (
-        Column("ID", lambda row: row.id, "id", short=short_repeatable_id),
-        Column("QUEUE", lambda row: row.queue, "name", ample=14, worth=1),
-        Column(
-            "TASK",
-            lambda row: shown(row.get("task_id") or row.get("name")),
-            "path",
-            ample=22,
-            least=15,
-            worth=1,
-        ),
-        Column("SCHEDULE", lambda row: shown(schedule(row)), ample=15, least=15),
-        Column(
-            "NEXT RUN",
-            lambda row: None if row.paused else row.next_run,
-            "time",
-            # On a narrow terminal this is all that says so.
-            for_row=lambda row: "paused" if row.paused else row.next_run,
-            alarm=lambda row: not row.paused and row.overdue,
-        ),
-        Column("STATE", repeatable_state, "state", wide=True),
-        Column("ARGUMENTS", arguments(show_secrets=show_secrets), ample=12, least=8, worth=-1),
-    )
-
-
-def arguments(*, show_secrets: bool) -> Callable[[Repeatable], str | None]:
-    """What tells two definitions of a task apart, as in a call: `"inbox", to="ana"`."""
-    from asyncmq_cli.output.json.text import encode
-
-    def text(row: Repeatable) -> str | None:
-        held = dict(row.definition or {})
-        held = held if show_secrets else redact(held)
-        args, kwargs = held.get("args"), held.get("kwargs")
-        parts = [encode(value).decode() for value in args] if isinstance(args, list | tuple) else []
-        if isinstance(kwargs, Mapping):
-            parts += [f"{name}={encode(value).decode()}" for name, value in kwargs.items()]
-        return ", ".join(parts) or None
-
-    return text
-
-
-def coming_runs(now: float, *, utc: bool, show_secrets: bool) -> tuple[Column[ComingRun], ...]:
-    shown = shown_text(show_secrets)
-    call = arguments(show_secrets=show_secrets)
-
-    def wait(run: ComingRun) -> str:
-        return "overdue" if run.overdue else relative(run.timestamp, now)
-
-    def at(run: ComingRun) -> str:
-        return moment(run.timestamp, utc=utc or None)
-
-    return (
-        Column("AT", lambda run: rfc3339(run.timestamp), for_row=at, ample=20, least=20),
-        Column("IN", lambda run: wait(run), ample=11, least=11, worth=1),
-        Column("QUEUE", lambda run: run.repeatable.queue, "name"),
-        Column("TASK", lambda run: shown(run.repeatable.get("task_id")), "path", ample=15),
-        Column("ARGUMENTS", lambda run: call(run.repeatable), ample=12, least=8, worth=-1),
-        Column("SCHEDULE", lambda run: shown(schedule(run.repeatable)), ample=15, least=15),
-        Column("ID", lambda run: run.repeatable.id, "id", wide=True, short=short_repeatable_id),
-    )
-
-
-def short_repeatable_id(text: str) -> str:
-    return text.removeprefix("repeatable:")[:10]
-
-
-def repeatable_state(row: Repeatable) -> str:
-    if row.definition is None:
-        return "unreadable"
-    return "paused" if row.paused else "overdue" if row.overdue else "scheduled"
-
-
-def schedule(row: Repeatable) -> str | None:
-    """`every 5m`, or the cron expression, which wins where there are both."""
-    cron, every = row.get("cron"), row.get("every")
-    if cron is not None:
-        return str(cron)
-    seconds = as_number(every)
-    return f"every {every if seconds is None else interval(seconds)}" if every is not None else None
 
 
 def worker_footer(page: WorkerPage) -> str:
@@ -488,14 +334,3 @@ def _last_line(error: Any) -> str | None:
 def without_module(error: str) -> str:
     """`app.errors.DeliveryError: …` as `DeliveryError: …`."""
     return _MODULE.sub("", error)
-
-
-def _why(event: AuditEvent) -> str | None:
-    reason = event.details.get("reason")
-    return redact_any(event.error or reason)
-
-
-def _details(event: AuditEvent) -> str | None:
-    from asyncmq_cli.output.json.text import encode
-
-    return encode(redact(event.shown_details)).decode() if event.details else None

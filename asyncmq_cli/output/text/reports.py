@@ -13,7 +13,7 @@ from asyncmq_cli.models.repeatables import RepeatableChange
 from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.tables.tables import counted, shortened, shortened_path
-from asyncmq_cli.output.tables.views import schedule, short_error
+from asyncmq_cli.output.tables.views import short_error
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import duration, rfc3339
 
@@ -137,6 +137,8 @@ def _words(report: ChangeReport) -> str:
 
 def repeatable_name(report: RepeatableChange) -> str:
     """A definition as people name it: its task and its schedule."""
+    from asyncmq_cli.output.tables.repeatables import schedule
+
     definition = report.repeatable
     name = report.results[0].job_id or ""
     return name if definition is None else f"{name}, {schedule(definition)}"

@@ -11,7 +11,7 @@ from asyncmq_cli.errors import AdminError, WrongType, interruption
 from asyncmq_cli.models.changes import RetryOutcome
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, chunked
 from asyncmq_cli.services.jobs.causes import signature
-from asyncmq_cli.services.monitoring.wait import GoalReading, Progress
+from asyncmq_cli.services.monitoring.goals import GoalReading, Progress
 from asyncmq_cli.system import signals
 
 if TYPE_CHECKING:

@@ -10,15 +10,27 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
-from asyncmq_cli.models.values import JOB_STATES, WAITING_CHILDREN, as_number
+from asyncmq_cli.models.values import JOB_STATES
 from asyncmq_cli.nearest import nearest
+from asyncmq_cli.services.jobs.where_fields import (
+    COMPARISONS,
+    FIELDS,
+    OF_RECORD,
+    Value,
+    are_equal,
+    field_names,
+    holds_part,
+    kind_of,
+    member_of,
+    value_at,
+)
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
@@ -55,9 +67,6 @@ NUMBER.2: /-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?/
 %ignore /\s+/
 """
 
-Value = Callable[["Job", float], Any]
-"""Gives a value of a job at a time, epoch seconds."""
-
 
 class WhereProblem(UsageProblem):
     """An expression that cannot be read. `excerpt` shows the place."""
@@ -73,64 +82,8 @@ class WhereProblem(UsageProblem):
         self.excerpt = (f"  {shown}", f"  {' ' * (place - start)}^")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field that the language names: `kind` is the type of its values, if they have only one."""
-
-    kind: str | None
-    read: Value
-    is_stored: bool = False
-    """Whether its text is in the job's JSON."""
-
-
-def _error_part(which: int) -> Value:
-    def read(job: Job, now: float) -> Any:
-        from asyncmq_cli.services.jobs.causes import raised_last
-
-        found = raised_last(job)
-        return None if found is None else found[which]
-
-    return read
-
-
-def _running(job: Job, now: float) -> float | None:
-    since = as_number(job.get("active_since")) if job.status == "active" else None
-    return None if since is None else now - since
-
-
-def _age(job: Job, now: float) -> float | None:
-    return None if job.aged_from is None else now - job.aged_from
-
-
-FIELDS: Mapping[str, Field] = {
-    "id": Field("text", lambda job, now: job.id),
-    "queue": Field("text", lambda job, now: job.queue),
-    "task": Field("text", lambda job, now: job.task_id, is_stored=True),
-    "state": Field("text", lambda job, now: job.status),
-    "age": Field("number", _age),
-    "running": Field("number", _running),
-    "created": Field("number", lambda job, now: job.created_at),
-    "died": Field("number", lambda job, now: job.dead_at),
-    "due": Field("number", lambda job, now: job.delay_until),
-    "error": Field("text", _error_part(1)),
-    "error_type": Field("text", _error_part(0)),
-    **{
-        name: Field("number", lambda job, now, name=name: job.get(name), is_stored=True)  # type: ignore[misc]
-        for name in ("retries", "max_retries", "priority", "ttl")
-    },
-}
-"""The fields with a special meaning; see docs/where.md."""
-OF_RECORD = frozenset(
-    {
-        *("args", "kwargs", "result", "status", "backoff", "last_attempt", "last_error", "error_traceback"),
-        *("created_at", "delay_until", "depends_on", "repeat_every", "deduplication", "active_since"),
-        *("has_dependents", "progress", "completed_at", "failed_at"),
-    }
-)
-"""The fields that AsyncMQ gives to records, without those above."""
 _NEARLY = 0.8
 _DEEPEST = 100
-STATES = (*JOB_STATES, WAITING_CHILDREN) if WAITING_CHILDREN not in JOB_STATES else JOB_STATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +173,7 @@ class _Compiler:
     def _operand(self, part: Any) -> _Operand:
         if not hasattr(part, "data"):
             value = self._literal(part)
-            kind = _kind(value)
+            kind = kind_of(value)
             return _Operand(part.start_pos, kind, lambda job, now: value, value, is_literal=True)
         first, *rest = part.children
         steps = [self._step(token) for token in rest]
@@ -238,7 +191,7 @@ class _Compiler:
         return _Operand(
             first.start_pos,
             None,
-            lambda job, now: _at(_member(job, name), path),
+            lambda job, now: value_at(member_of(job, name), path),
             path=(name, *path),
             is_stored=name != "result",
         )
@@ -275,9 +228,9 @@ class _Compiler:
         self._refuse_bare_text(left, right)
         if sign == "contains":
             needle = right.literal if isinstance(right.literal, str) and left.is_stored else ""
-            return Expression(lambda job, now: _contains(left.read(job, now), right.read(job, now)), needle)
+            return Expression(lambda job, now: holds_part(left.read(job, now), right.read(job, now)), needle)
         self._check(left, right, sign)
-        compare = _COMPARISONS[sign]
+        compare = COMPARISONS[sign]
         expression = Expression(lambda job, now: compare(left.read(job, now), right.read(job, now)))
         return self._narrowed(expression, left, [right]) if sign == "==" else expression
 
@@ -311,7 +264,7 @@ class _Compiler:
 
         def holds(job: Job, now: float) -> bool:
             value = left.read(job, now)
-            return any(_equal(value, literal) for literal in literals) is is_in
+            return any(are_equal(value, literal) for literal in literals) is is_in
 
         expression = Expression(holds)
         return self._narrowed(expression, left, members) if is_in else expression
@@ -336,8 +289,8 @@ class _Compiler:
             if one.kind != other.kind:
                 hint = "write 2h for a duration, 2026-03-01 for a date" if other.kind == "text" else None
                 self._fail(other.place, f"{name} is a {one.kind}, and this is a {other.kind}", hint)
-            if one.read is FIELDS["state"].read and sign != "=~" and other.literal not in STATES:
-                self._fail(other.place, "no such state", f"one of {', '.join(STATES)}")
+            if one.read is FIELDS["state"].read and sign != "=~" and other.literal not in JOB_STATES:
+                self._fail(other.place, "no such state", f"one of {', '.join(JOB_STATES)}")
         if sign in ("<", "<=", ">", ">="):
             for each in (left, right):
                 if each.is_literal and each.kind not in ("number", "text"):
@@ -368,67 +321,3 @@ def _unquoted(token: str) -> str:
         inner = re.sub(r"\\'|\"", lambda sign: "'" if sign[0] == "\\'" else '\\"', token[1:-1])
         found = json.loads(f'"{inner}"', strict=False)
     return str(found)
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    return "list" if isinstance(value, list) else "object" if isinstance(value, dict) else "text"
-
-
-def _member(job: Job, name: str) -> Any:
-    value = job.get(name)
-    if value is None and job.split is not None:
-        value = job.whole().get(name)
-    return value
-
-
-def _at(value: Any, path: Sequence[str | int]) -> Any:
-    for step in path:
-        if isinstance(value, dict):
-            value = value.get(str(step))
-        elif isinstance(value, list) and re.fullmatch(r"-?[0-9]{1,9}", str(step)):
-            place = int(step)
-            value = value[place] if -len(value) <= place < len(value) else None
-        else:
-            return None
-    return value
-
-
-def _equal(one: Any, other: Any) -> bool:
-    return _kind(one) == _kind(other) and bool(one == other)
-
-
-def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    def holds(one: Any, other: Any) -> bool:
-        kind = _kind(one)
-        return kind in ("number", "text") and kind == _kind(other) and compare(one, other)
-
-    return holds
-
-
-_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "==": _equal,
-    "!=": lambda one, other: not _equal(one, other),
-    "<": _ordered(lambda one, other: one < other),
-    "<=": _ordered(lambda one, other: one <= other),
-    ">": _ordered(lambda one, other: one > other),
-    ">=": _ordered(lambda one, other: one >= other),
-}
-
-
-def _contains(whole: Any, part: Any) -> bool:
-    if isinstance(whole, str):
-        return isinstance(part, str) and part in whole
-    if isinstance(whole, dict):
-        return isinstance(part, str) and part in whole
-    return isinstance(whole, list) and any(_equal(each, part) for each in whole)
-
-
-def field_names() -> Iterator[str]:
-    """The names for completion: fields of the language, and the usual ones of a record."""
-    yield from sorted({*FIELDS, "args", "kwargs", "result"})

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from asyncmq_cli.errors import JobNotFound, WaitFailed, WaitTimeout
 from asyncmq_cli.models.monitoring.waits import StateChange
 from asyncmq_cli.models.values import ENDED_STATES, chunked
-from asyncmq_cli.services.monitoring.wait import VANISHED, why_not_completed
+from asyncmq_cli.services.monitoring.goals import VANISHED
+from asyncmq_cli.services.monitoring.wait import why_not_completed
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from asyncmq_cli.output.tables import views
+from asyncmq_cli.output.tables import audit, repeatables, views
 from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.output.terminal import screens
 from asyncmq_cli.ui.lists.panes import HeldPane, RowsPane
@@ -106,7 +106,7 @@ class SchedulesPane(HeldPane["Repeatable"]):
             return lambda session: queues.of_new_schedule(rows[0].queue if rows else "")
         if not rows:
             return None
-        which = [(row.queue, row.id, f"{row.get('task_id')}, {views.schedule(row)}") for row in rows]
+        which = [(row.queue, row.id, f"{row.get('task_id')}, {repeatables.schedule(row)}") for row in rows]
         return lambda session: queues.of_schedules(session, _change_of(verb, rows), which)
 
     def deed(self, verb: str) -> tuple[str, list[str]]:
@@ -120,7 +120,7 @@ class SchedulesPane(HeldPane["Repeatable"]):
 
     @property
     def every_column(self) -> Sequence[Column[Repeatable]]:
-        return views.repeatables(show_secrets=self.ui.session.show_secrets)
+        return repeatables.definitions(show_secrets=self.ui.session.show_secrets)
 
     def key(self, row: Repeatable) -> Any:
         return row.queue, row.id
@@ -154,7 +154,7 @@ class AuditPane(RowsPane["AuditEvent"]):
 
     @property
     def every_column(self) -> Sequence[Column[AuditEvent]]:
-        return views.AUDIT
+        return audit.EVENTS
 
     def key(self, row: AuditEvent) -> Any:
         return row.timestamp, row.queue, row.job_id

@@ -17,7 +17,7 @@ from asyncmq_cli.models.changes import AuditEvent, AuditRun
 from asyncmq_cli.models.failures import FailureGroup, FailureGroups
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
-from asyncmq_cli.output.tables import failure_groups, views
+from asyncmq_cli.output.tables import audit, failure_groups, views
 from asyncmq_cli.output.tables.columns import Column, Kind
 from asyncmq_cli.output.tables.tables import (
     csv_line,
@@ -327,13 +327,13 @@ def test_a_run_of_audit_events_shows_the_time_from_its_first_to_its_last(
     )
     cells = {
         column.title: column.for_people(AuditRun(newest, 165, since))
-        for column in views.audit_runs(5000.0, utc=True)
+        for column in audit.runs(5000.0, utc=True)
     }
     assert cells["TIME"] == time
     assert (cells["ACTION"], cells["JOB"], cells["DETAILS"]) == ("dlq.retry ×165", None, None)
     (alone,) = [
         column.for_people(AuditRun(newest, 1, last))
-        for column in views.audit_runs(5000.0, utc=True)
+        for column in audit.runs(5000.0, utc=True)
         if column.title == "DETAILS"
     ]
     assert alone is None, "the reason stands under WHY"
