@@ -251,10 +251,13 @@ def _password_source(env: Mapping[str, str], place: Place) -> dict[str, Any]:
     if command is None:
         return {}
     try:
-        return {"password_command": tuple(shlex.split(command) if isinstance(command, str) else command)}
+        words = tuple(shlex.split(command) if isinstance(command, str) else command)
     except ValueError as exc:
         # Its text does not quote the command.
         raise UsageProblem(f"password_command cannot be split into words: {exc}") from exc
+    if not "".join(words[:1]).strip():
+        raise UsageProblem("password_command names no program")
+    return {"password_command": words}
 
 
 def _password_origin(env: Mapping[str, str], found: Config, place: Place) -> str:

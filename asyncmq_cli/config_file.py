@@ -24,6 +24,10 @@ _CONTEXT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 """A name of a context: it can be typed, listed with commas, and stand in a shell's prompt."""
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def _text(value: Any) -> str | None:
     return None if isinstance(value, str) else "a text"
 
@@ -106,12 +110,13 @@ class Chosen:
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
     """`path` is where the file is or would be, `settings` are its keys outside of the contexts, `used` is the
-    context that `context use` has chosen."""
+    context that `context use` has chosen, and `unread_choice` why that cannot be read."""
 
     path: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     contexts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     used: str | None = None
+    unread_choice: str = ""
     warnings: tuple[str, ...] = ()
 
     def context(self, chosen: Chosen) -> Mapping[str, Any]:
@@ -156,16 +161,21 @@ def read(env: Mapping[str, str]) -> ConfigFile:
         return ConfigFile(path)
     except RuntimeError:
         return ConfigFile()
-    except UnicodeDecodeError as exc:
-        raise UsageProblem(f"cannot read {NAME}: {path} is not UTF-8") from exc
-    except OSError as exc:
+    except (OSError, UnicodeDecodeError) as exc:
+        why = exc if isinstance(exc, OSError) else f"{path} is not UTF-8"
         if named:
-            raise UsageProblem(f"cannot read {NAME}: {exc}") from exc
-        return ConfigFile(path, warnings=(f"{NAME} is ignored: {exc}",))
+            raise UsageProblem(f"cannot read {NAME}: {why}") from exc
+        return ConfigFile(path, warnings=(f"{NAME} is ignored: {why}",))
     settings = _parse_toml(path, text)
     contexts = _checked_contexts(path, settings.pop("context", {}))
     _check(path, settings, KEYS)
-    return ConfigFile(path, settings, contexts, _used(path))
+    try:
+        return ConfigFile(path, settings, contexts, _used(path))
+    except (OSError, UnicodeDecodeError) as exc:
+        # Nobody has to know it where the command line or the environment says where Redis is.
+        why = exc if isinstance(exc, OSError) else f"{_choice(path)} is not UTF-8"
+        unread = f"cannot read which context is in use: {why}"
+        return ConfigFile(path, settings, contexts, unread_choice=unread, warnings=(unread,))
 
 
 def use(file: ConfigFile, name: str | None) -> None:
@@ -196,10 +206,6 @@ def _used(path: Path) -> str | None:
         return read_bounded(_choice(path), 1024).decode().strip() or None
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageProblem(
-            f"cannot read which context is in use: {exc}", hint=f"remove {str(_choice(path))!r}"
-        ) from exc
 
 
 def _checked_contexts(path: Path, tables: Any) -> Mapping[str, Mapping[str, Any]]:
@@ -223,6 +229,9 @@ def _check(path: Path, settings: Mapping[str, Any], keys: Mapping[str, Check], w
             )
         if (wanted := keys[key](value)) is not None:
             raise UsageProblem(f"{key}{where} in {path} must be {wanted}")
+        # No path and no argument of a program can hold one.
+        if any(isinstance(text, str) and "\0" in text for text in _listed(value)):
+            raise UsageProblem(f"{key}{where} in {path} holds a NUL")
 
 
 def _parse_toml(path: Path, text: str) -> dict[str, Any]:
@@ -236,3 +245,5 @@ def _parse_toml(path: Path, text: str) -> dict[str, Any]:
         return dict(tomllib.loads(text))
     except tomllib.TOMLDecodeError as exc:
         raise UsageProblem(f"{path} is not TOML: {exc}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise UsageProblem(f"{path} has a value that is too long or nested too deeply") from exc

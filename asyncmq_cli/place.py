@@ -77,6 +77,8 @@ def place_of(flags: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile)
         return _of_context(chosen, env, file)
     if source:
         return _of_url(Place(source, parse(str(given[source]), source)), chosen, env, file)
+    if file.unread_choice:
+        raise UsageProblem(file.unread_choice, hint="choose one by --context, or remove that file")
     url = file.settings.get("redis_url")
     if not url and env.get("ASYNCMQ_SETTINGS_MODULE"):
         return Place("ASYNCMQ_SETTINGS_MODULE", NOWHERE, settings=env["ASYNCMQ_SETTINGS_MODULE"])
@@ -171,15 +173,21 @@ def _with_variables(url: str, env: Mapping[str, str], where: str) -> str:
     user, at, place = rest.rpartition("@")
 
     def value(name: re.Match[str]) -> str:
-        if not env.get(name["name"]):
+        # A secret that was stored with the end of its line, as `kubectl` and `echo` do, is given without it.
+        text = env.get(name["name"], "").removesuffix("\n").removesuffix("\r")
+        if not text:
             raise UsageProblem(
-                f"redis_url in {where} needs the variable {name['name']!r}, which is not set",
-                hint="write %24{ for a ${ that is not a variable",
+                f"redis_url in {where} needs the variable {name['name']!r}, which is not set", hint=_LITERAL
             )
-        return env[name["name"]]
+        return text
 
     def encoded(name: re.Match[str]) -> str:
         return quote(value(name), safe="", errors="surrogateescape")
 
+    if "${" in _VARIABLE.sub("", url):
+        raise UsageProblem(f"redis_url in {where} has a ${{ without its }}", hint=_LITERAL)
     parts = (_VARIABLE.sub(value, scheme), separator, _VARIABLE.sub(encoded, user), at)
     return "".join((*parts, _VARIABLE.sub(value, place)))
+
+
+_LITERAL = "write %24{ for a ${ that is not a variable"

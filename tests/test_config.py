@@ -163,6 +163,13 @@ def test_a_bad_number_in_the_environment_is_refused_by_its_name(
         ('redact = "iban"', "redact in .* must be a list of names"),
         ("redact = [1]", "redact in .* must be a list of names"),
         ('color = "blue"', "color in .* must be one of auto, always, never, not"),
+        ('password_file = "a\\u0000b"', "password_file in .* holds a NUL"),
+        ('redact = ["a", "\\u0000"]', "redact in .* holds a NUL"),
+        ('redis_url = "redis://h"\npassword_command = " "', "password_command names no program"),
+        ('redis_url = "redis://h"\npassword_command = ["", "x"]', "password_command names no program"),
+        ('redis_url = "redis://:${PW@h"', "has a \\$\\{ without its }"),
+        (f"timeout = {'9' * 5000}", "has a value that is too long or nested too deeply"),
+        (f"redact = {'[' * 50_000}", "has a value that is too long or nested too deeply"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(text: str, message: str, written: Write) -> None:
@@ -200,6 +207,26 @@ def test_an_optional_file_that_cannot_be_read_is_a_warning(tmp_path: Path) -> No
     found = resolve({}, nowhere(tmp_path))
     assert found.shown_url == DEFAULT_REDIS_URL
     assert [warning.partition(":")[0] for warning in found.warnings] == ["the configuration file is ignored"]
+    (tmp_path / "asyncmq" / "config.toml").rmdir()
+    (tmp_path / "asyncmq" / "config.toml").write_text('actor = "ada"', encoding="utf-16")
+    (warning,) = resolve({}, nowhere(tmp_path)).warnings
+    assert warning.endswith("config.toml is not UTF-8")
+
+
+def test_an_unreadable_choice_of_a_context_matters_only_where_it_decides(written: Write) -> None:
+    env = written('[context.prod]\nredis_url = "redis://prod"')
+    choice = Path(env["XDG_CONFIG_HOME"]) / "asyncmq" / "config.context"
+    for unreadable in (lambda: choice.mkdir(), lambda: (choice.rmdir(), choice.write_bytes(b"\xff"))):
+        unreadable()
+        with pytest.raises(UsageProblem, match=r"^cannot read which context is in use: "):
+            resolve({}, env)
+        by_flag, by_variable = (
+            resolve({"context": "prod"}, env),
+            resolve({}, {**env, "REDIS_URL": "redis://u"}),
+        )
+        assert (by_flag.shown_url, by_variable.shown_url) == ("redis://prod", "redis://u")
+        for found in (by_flag, by_variable):
+            assert [one for one in found.warnings if "which context is in use" in one]
 
 
 def test_a_byte_order_mark_before_the_file_is_dropped(written: Write) -> None:
@@ -223,6 +250,15 @@ def test_variables_in_the_url_of_the_file_are_replaced(written: Write) -> None:
     whole = {**written('redis_url = "${PROD}"'), "PROD": "redis://:p%40w@prod.invalid"}
     assert resolve({}, whole).address.password == "p@w"
     assert resolve({}, written('redis_url = "redis://:%24{PW}@h"')).address.password == "${PW}"
+
+
+def test_the_line_end_of_a_secret_in_a_variable_is_dropped(written: Write) -> None:
+    env = written('redis_url = "redis://:${PW}@h"')
+    assert [resolve({}, {**env, "PW": text}).address.password for text in ("pw\n", "pw\r\n", "p\n\n")] == [
+        "pw",
+        "pw",
+        "p\n",
+    ]
 
 
 def test_a_variable_that_is_not_set_is_named(written: Write) -> None:

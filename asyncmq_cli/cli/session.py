@@ -275,7 +275,8 @@ class Session(Services):
         from asyncmq_cli.output.text import reports
 
         try:
-            with self.out.outcome(lambda: f"done anyway: {reports.summary(report)}"):
+            made = "" if report.dry_run else "done anyway: "
+            with self.out.outcome(lambda: f"{made}{reports.summary(report)}"):
                 self._print(report, brief=brief)
                 self._print_outcome(report)
         except OutputFailed as exc:

@@ -283,6 +283,8 @@ class Printer:
             file=drawn,
             # The table has been fitted already; rich must not shrink it.
             width=max(self.width, _WIDEST),
+            # With a height as well, rich does not parse COLUMNS and LINES, which may hold anything.
+            height=self.height,
             color_system="standard" if self.in_color else None,
             force_terminal=self.in_color,
             # --color takes precedence over NO_COLOR, which rich would obey otherwise.
@@ -327,7 +329,7 @@ class Printer:
     @property
     def line_width(self) -> int | None:
         """The width that lines must fit; None in a pipe, as for `less -S`, unless COLUMNS gives one."""
-        is_known = self.stdout_is_terminal or os.environ.get("COLUMNS", "").isdigit()
+        is_known = self.stdout_is_terminal or os.environ.get("COLUMNS", "").isdecimal()
         return self.width if is_known else None
 
     @property

@@ -36,3 +36,12 @@ def test_documents_are_written_in_large_pieces_and_behind_the_text_before_them(
     first, *lines = b"".join(raw.written).decode().splitlines()
     assert (first, [json.loads(line)["number"] for line in lines]) == ("first", list(range(200)))
     assert len(raw.written) < 5
+
+
+def test_a_table_is_drawn_whatever_the_environment_says_of_the_screen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.setenv(name, "\N{SUPERSCRIPT TWO}")
+    out = Printer("table", color="never")
+    assert (out.drawn("text"), out.line_width) == (["text"], None)

@@ -194,6 +194,9 @@ def into_closed_pipe(words: tuple[str, ...], url: str) -> Result:
 def test_a_change_that_cannot_be_reported_says_how_many_were_made(
     json: tuple[str, ...], server: PrivateRedis, dead: redis.Redis
 ) -> None:
+    planned = into_full(("jobs", "retry", QUEUE, "--all", "--dry-run", *json), server.url)
+    assert (planned.code, "done anyway" in planned.stderr) == (1, False)
+    assert "No space left on device; Would retry 200" in planned.stderr
     result = into_full(("jobs", "retry", QUEUE, "--all", "--yes", *json), server.url)
     assert dead.zcard(f"queue:{QUEUE}:waiting") == 200
     assert result.code == 1

@@ -32,7 +32,8 @@ class LiveScreen:
         from rich.live import Live
 
         self._frame = frame
-        self._console = Console()
+        # Until its first picture; rich would parse COLUMNS and LINES, which may hold anything.
+        self._console = Console(width=80, height=24)
         # Errors and warnings are shown on the screen; nothing may be printed beside it.
         self._live = Live(
             console=self._console,
