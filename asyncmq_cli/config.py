@@ -6,8 +6,10 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from asyncmq_cli import __version__, config_file
 from asyncmq_cli.durations import seconds
@@ -36,8 +38,7 @@ _SIZE = re.compile(r"(?P<number>[0-9]{1,15})\s*(?:(?P<unit>[kmg])i?)?b?")
 _SIZES = {None: 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """The settings of one run. `timeout` and `heartbeat_ttl` are seconds, `max_payload` bytes."""
 
     address: Address

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.nearest import did_you_mean, nearest
@@ -99,16 +100,14 @@ CONTEXT_KEYS: Mapping[str, Check] = {
 """The keys of a context."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """A name of a context, and what chose it: a flag, a variable or `context use`."""
 
     name: str
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
+class ConfigFile(Struct, frozen=True):
     """`path` is where the file is or would be, `settings` are its keys outside of the contexts, `used` is the
     context that `context use` has chosen, and `unread_choice` why that cannot be read."""
 

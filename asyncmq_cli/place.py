@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from asyncmq_cli import config_file
 from asyncmq_cli.config_file import Chosen, ConfigFile
@@ -18,8 +20,7 @@ FILE = config_file.NAME
 _VARIABLE = re.compile(r"\$\{(?P<name>[^}]*)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where Redis is, and which setting says so, "" for the default. `keys` are those of the current context,
     and `secrets` those that may name the password of this Redis."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from asyncmq_cli.cli.options import fields_of
 from asyncmq_cli.completion.place import Place, takes_value, walk
@@ -44,8 +45,7 @@ _LONGEST_WAIT = 60.0
 _ENVIRONMENT = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     candidates: Sequence[Candidate] = ()
     files: bool = False
     """Whether the names of files are wanted, which each shell knows best."""

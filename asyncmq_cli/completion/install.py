@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from asyncmq_cli.completion.scripts import PROGRAMS, SHELLS, script
 from asyncmq_cli.errors import AdminError
@@ -20,8 +21,7 @@ class NotInstalled(AdminError):
     code = "not_installed"
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(Struct, frozen=True):
     """The files that hold the script, those that were written now, and the steps left to do by hand."""
 
     files: Sequence[Path]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import typer
+from msgspec import Struct, field
 
 
-@dataclass(slots=True)
-class Place:
+class Place(Struct):
     """The words before the one that is being typed.
 
     `given` are the values by their parameter's name; an option that takes none has an empty list.

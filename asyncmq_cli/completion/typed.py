@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _NAME = re.compile(r"\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)")
 _SAFE = re.compile(r"[\w./:@%+,=-]", re.ASCII)
@@ -20,8 +21,7 @@ class Unreadable(ValueError):
     """The line means something only when it is run."""
 
 
-@dataclass(slots=True)
-class Typed:
+class Typed(Struct):
     """The words before the one at the cursor, and that one, `current`, up to the cursor. `kept` is how many
     of its characters stay on the line, `quote` the quote that is open there."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 from asyncmq.jobs import Job
 from asyncmq.queues import Queue
+from msgspec import Struct, field
 
 from asyncmq_cli.demo import tasks
 
@@ -15,8 +15,7 @@ _HOUR = 3600.0
 _TOKEN = "sk-demo-51f0c2"  # noqa: S105 - made up; it is there to be seen redacted
 
 
-@dataclass(slots=True)
-class Produced:
+class Produced(Struct):
     """The jobs that workers take, as pairs of queue and id."""
 
     settling: list[tuple[str, str]] = field(default_factory=list)

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 from urllib.parse import quote, unquote, unquote_plus
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.nearest import did_you_mean, nearest
@@ -38,8 +40,7 @@ _OPTION_NAME = re.compile(r"[A-Za-z_]{1,40}")
 _TLS_VERSIONS = {"tlsv1.2": 771, "1.2": 771, "771": 771, "tlsv1.3": 772, "1.3": 772, "772": 772}
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """One server, or the primary called `master` that the `sentinels` (pairs of host and port) know. `port`
     and `db` are None if the URL does not give them. `path` is the path of a Unix socket; then `host` is
     empty. `options` are redis-py's arguments. `timeout` is the longest timeout in the URL, in seconds."""
@@ -49,14 +50,18 @@ class Address:
     port: int | None = None
     path: str = ""
     db: int | None = None
-    username: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    username: str | None = None
+    password: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     timeout: float | None = None
     sentinels: tuple[tuple[str, int], ...] = ()
     master: str = ""
-    sentinel_login: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sentinel_login: Mapping[str, str] = field(default_factory=dict)
     """`username` and `password` for the Sentinels themselves."""
+
+    def __repr__(self) -> str:
+        # Its options hold passwords, too.
+        return f"Address({self.shown!r})"
 
     @property
     def uses_tls(self) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -12,8 +14,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEvent:
+class AuditEvent(Struct, frozen=True):
     """One change, attempted or made, in the shape of the dashboard's audit trail."""
 
     timestamp: float
@@ -40,8 +41,7 @@ class AuditEvent:
         return shown
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRun:
+class AuditRun(Struct, frozen=True):
     """A run of events that differ only in their job. `count` is their number, `since` the time of the
     oldest."""
 
@@ -50,8 +50,7 @@ class AuditRun:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeResult:
+class ChangeResult(Struct, frozen=True):
     """The outcome for one target. `error` is None on success. `queue` is None if no queue was named and the
     job was found in none.
 
@@ -66,8 +65,7 @@ class ChangeResult:
     state: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RetryOutcome:
+class RetryOutcome(Struct, frozen=True):
     """What became of retried jobs by the end of a wait. `failed` counts the jobs that are dead again,
     `causes` counts them by root cause, `gone` counts the jobs that no longer exist, and `left` those that
     have not ended. `stopped` is None if all have ended; else it is `timeout`, or the reason why no worker
@@ -85,8 +83,7 @@ class RetryOutcome:
     error: AdminError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeReport:
+class ChangeReport(Struct, frozen=True):
     """The outcome of a change for all its targets.
 
     `interrupted` is the error that ended the run before every target was tried. `outcome` is set if the
@@ -104,7 +101,7 @@ class ChangeReport:
     @classmethod
     def of(cls, report: ChangeReport, **more: Any) -> Self:
         """The same report as a subclass with more fields."""
-        values = {each.name: getattr(report, each.name) for each in fields(report)}
+        values = asdict(report)
         return cls(**values, **more)
 
     @property

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import AdminError, NotConfirmed
 from asyncmq_cli.exit_status import ExitStatus
 from asyncmq_cli.models.audit.actions import BY_NAME
 
 
-@dataclass(frozen=True, slots=True)
-class ContextRow:
+class ContextRow(Struct, frozen=True):
     """A context of the configuration file. `in_use` says whether a flag, a variable or `context use` selects
     it. `redis_url` has no password; it is None if the context has a `problem`."""
 
@@ -23,8 +23,7 @@ class ContextRow:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A setting in effect. `value` is a number, a text, a list of texts or None; `origin` is the flag,
     variable or file that sets it."""
 
@@ -48,8 +47,7 @@ class TooManyChanges(AdminError):
     code, exit_code = "too_many_changes", ExitStatus.FAILED
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """The rules of a context. `must_confirm` says whether guarded changes need the name of the `context`
     typed. `read_only_by` names the setting that forbids every change, or is "". `max_changes` is how many
     targets one run may have; None for any number."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 RECENT = 3600.0
 """Seconds. A cause whose first death is more recent is `new`. Whether a cause grows is judged by its deaths
@@ -17,8 +18,7 @@ def is_growing(last_hour: int, hour_before: int) -> bool:
     return last_hour >= _LEAST and last_hour >= _GROWTH * hour_before
 
 
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
+class FailureGroup(Struct, frozen=True):
     """Dead jobs with the same cause, or with another value in common.
 
     `id` is None if the group is not by cause; then `value` is the value that its jobs have in common, and
@@ -62,8 +62,7 @@ class FailureGroup:
         return "growing" if is_growing(self.last_hour, self.hour_before) else None
 
 
-@dataclass(frozen=True, slots=True)
-class FailureGroups:
+class FailureGroups(Struct, frozen=True):
     """The failure groups of these queues, the largest first, made from `scanned` dead jobs.
 
     `by` is what the jobs of a group have in common: `cause`, `error`, `task`, `queue`, or an argument such as

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from asyncmq_cli.models.changes import ChangeReport
 
 _SAMPLES_KEPT = 5
 
 
-@dataclass(slots=True)
-class Samples:
+class Samples(Struct):
     """A count, and the first few of the counted texts."""
 
     count: int = 0
@@ -27,8 +27,7 @@ class Samples:
         self.first += first[: _SAMPLES_KEPT - len(self.first)]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One kind of damage in one queue. `count` is the number of damaged jobs, definitions, members or keys;
     `sample_ids` and `sample_tasks` are those of the first few (None for a job without a task). `message` says
     why it matters, `repair` what a repair does or what an operator can do.
@@ -47,16 +46,14 @@ class Finding:
     sample_tasks: Sequence[str | None] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """The findings in the queues that were checked."""
 
     checked: Sequence[str]
     findings: Sequence[Finding]
 
 
-@dataclass(frozen=True, slots=True)
-class RepairReport(ChangeReport):
+class RepairReport(ChangeReport, frozen=True):
     """The outcome of each repair. `checked` are the queues that were checked, `left` the findings that were
     not repaired."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from asyncmq_cli.models.values import as_number, page_count
 
@@ -26,8 +28,7 @@ class SplitPart(Protocol):
         `most`, fields that take more bytes are not read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One job, as AsyncMQ would load it.
 
     `record` is the decoded record, together with the state, result and time of claim that are stored outside
@@ -42,12 +43,12 @@ class Job:
     problem: str | None = None
     due_at: float | None = None
     dead_at: float | None = None
-    split: SplitPart | None = field(default=None, compare=False, repr=False)
+    split: SplitPart | None = None
     """The reader of its payload part, if it may have one. Most commands do not need the arguments."""
-    text: bytes | None = field(default=None, compare=False, repr=False)
+    text: bytes | None = None
     """The record as strictly valid JSON, usually the stored bytes; None if it would have to be encoded
     first."""
-    size: int = field(default=0, compare=False, repr=False)
+    size: int = 0
     """The approximate size of the record in memory, in bytes."""
 
     def whole(self, most: int | None = None) -> Job:
@@ -144,8 +145,7 @@ def whole_page(jobs: Sequence[Job], most: int) -> list[Job]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class JobFilter:
+class JobFilter(Struct, frozen=True):
     """The filter of a job list. An empty text matches every job.
 
     `group` is the id of a failure group, or the beginning of an id. `where` is an expression of
@@ -166,8 +166,7 @@ class JobFilter:
         return self != JobFilter()
 
 
-@dataclass(frozen=True, slots=True)
-class JobPage:
+class JobPage(Struct, frozen=True):
     """A page of a job list. `queue` is None if several queues were listed. `state` is None for the
     dead-letter queue, which holds jobs of two states. If `is_exact` is False, `total` is an upper bound."""
 
@@ -187,8 +186,7 @@ class JobPage:
         return page_count(self.total, self.size)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """One call in a traceback. `source` is its line of code, or "" if the traceback has none."""
 
     path: str
@@ -197,8 +195,7 @@ class Frame:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(Struct, frozen=True):
     """One exception of a chain. `frames` are its calls, the innermost last.
 
     `led_to` is its relation to the next exception: `cause` (raise … from), or `context` (raised while this
@@ -210,8 +207,7 @@ class Raised:
     led_to: Literal["cause", "context"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JobError:
+class JobError(Struct, frozen=True):
     """A parsed traceback. `chain` and `raised` start at the root cause. `frames` are the frames of all
     exceptions in the same order, up to a limit."""
 
@@ -224,8 +220,7 @@ class JobError:
     raised: Sequence[Raised] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Relative:
+class Relative(Struct, frozen=True):
     """A parent or a child of a job. `status` is None if that job does not exist. `pending` says whether the
     child still waits for the parent."""
 
@@ -234,8 +229,7 @@ class Relative:
     pending: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """The parents of a job, which it waits for, and its children, which wait for it: the first few of each,
     and their total number."""
 
@@ -245,8 +239,7 @@ class Family:
     children_total: int
 
 
-@dataclass(frozen=True, slots=True)
-class TreeNode:
+class TreeNode(Struct, frozen=True):
     """A job in a dependency tree. `parents` and `children` are ids. `status` is None if the job does not
     exist; `is_whole` says whether all parents and children were read."""
 
@@ -258,8 +251,7 @@ class TreeNode:
     is_whole: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """The ancestors and descendants of a job; `nodes` are by id. `cycles` are rings of jobs that wait for
     each other, and `is_whole` is False if some jobs were not read."""
 
@@ -299,8 +291,7 @@ class Tree:
                 seen.add(name)
 
 
-@dataclass(frozen=True, slots=True)
-class JobDetail:
+class JobDetail(Struct, frozen=True):
     """A job with its decoded result. `error` is None if it did not fail, `family` is None if it was not
     read."""
 

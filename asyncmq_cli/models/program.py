@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """An argument or an option. `name` is its heading in the help: `--state STATE`. `options` are its names
     only; `metavar` is the name of its value, or None for a flag."""
 
@@ -22,8 +22,7 @@ class Parameter:
     choices: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Struct, frozen=True):
     """A command. `path` is its words without the program's name; `text` has one string per paragraph; `takes`
     has the names of all options that it accepts."""
 
@@ -41,15 +40,13 @@ class Command:
         return " ".join(self.path)
 
 
-@dataclass(frozen=True)
-class Noun:
+class Noun(Struct, frozen=True):
     name: str
     text: Sequence[str]
     commands: Sequence[Command]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A word that completion offers, and its description."""
 
     value: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 STATE_FIELDS = frozenset({"failed", "completed", "expired", "cancelled", "waiting_children", "problem"})
 """Fields of QueueStats that need a pass over the states hash. `failed` and `expired` are among them because
@@ -14,8 +15,7 @@ SIZE_FIELDS = frozenset({"paused", "waiting", "active", "delayed", "due", "dlq",
 ALL_FIELDS = SIZE_FIELDS | STATE_FIELDS | {"workers", "oldest_waiting_seconds"}
 
 
-@dataclass(frozen=True, slots=True)
-class QueueScope:
+class QueueScope(Struct, frozen=True):
     """The queues that a command works on. `queue` is the one that was named, or None; then `names` are the
     queues that were found, in order, and `globs` the patterns of --queue that they match."""
 
@@ -35,8 +35,7 @@ class QueueScope:
         return f"in a queue like {' or '.join(map(repr, self.globs))}" if self.globs else "in any queue"
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStats:
+class QueueStats(Struct, frozen=True):
     """A row of `queues list`. Each count equals the total of `jobs list` for that state.
 
     A count is None if its key cannot be read, or if it was not requested. `oldest_waiting_seconds` is the
@@ -99,8 +98,7 @@ PLURALS = {
 """By part: what messages call one element, and several."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueuePart:
+class QueuePart(Struct, frozen=True):
     """Some elements of one of the queue's collections, as pairs of an element and its score (sorted set), its
     value (hash) or b"" (set). A string is a single element, paired with the time at which it expires, in
     epoch milliseconds, or b"" if it does not expire."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from asyncmq_cli.models.changes import ChangeReport
 
 
-@dataclass(frozen=True, slots=True)
-class Repeatable:
+class Repeatable(Struct, frozen=True):
     """One stored definition. If it cannot be read, `id` is "", `definition` is None, and `problem` says why.
     `overdue` says that it is not paused and its next run is over a minute past."""
 
@@ -27,8 +27,7 @@ class Repeatable:
         return None if self.definition is None else self.definition.get(key)
 
 
-@dataclass(frozen=True, slots=True)
-class ComingRun:
+class ComingRun(Struct, frozen=True):
     """One future run of a definition, at `timestamp`. The first run of a definition is the stored one, and
     may be past; later runs are computed."""
 
@@ -40,8 +39,7 @@ class ComingRun:
         return self.repeatable.overdue and self.timestamp == self.repeatable.next_run
 
 
-@dataclass(frozen=True, slots=True)
-class RepeatableChange(ChangeReport):
+class RepeatableChange(ChangeReport, frozen=True):
     """The outcome of a change of one definition.
 
     `repeatable` is None if it was not found. `next_runs` are set if the change sets the schedule. `existed`

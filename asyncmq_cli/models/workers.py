@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from asyncmq_cli.models.values import page_count
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(Struct, frozen=True):
     """A worker, as its last heartbeat describes it. `heartbeat` and `concurrency` are None if they cannot be
     read; then `problem` says why. `ttl` is the heartbeat TTL in seconds.
 
@@ -26,7 +27,7 @@ class Worker:
     ttl: float
     problem: str | None = None
     clock_offset: float | None = None
-    read_at: float = field(default=0.0, compare=False)
+    read_at: float = 0.0
 
     @property
     def health(self) -> str:
@@ -53,8 +54,7 @@ def slowest(workers: Sequence[Worker]) -> float:
     return min([0.0, *(worker.clock_offset or 0.0 for worker in workers)])
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSummary:
+class WorkerSummary(Struct, frozen=True):
     """Counts of workers. `attention` counts aging and stale workers, `capacity` is the number of jobs that
     live workers can run at once, and `queues` counts the queues that have a worker."""
 
@@ -76,8 +76,7 @@ class WorkerSummary:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerPage:
+class WorkerPage(Struct, frozen=True):
     """A page of workers. `unattended` names the queues that have waiting jobs and no live worker. `listed` is
     the number of workers on all pages together; `folded` silent workers are hidden."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import RedisProblem, WrongType
 from asyncmq_cli.models.audit import chain as audit_chain
@@ -31,8 +32,7 @@ _SEARCHED = 5000
 MAX_LIMIT = 500
 
 
-@dataclass(frozen=True, slots=True)
-class AuditFilter:
+class AuditFilter(Struct, frozen=True):
     """Fields match exactly; `q` matches any part of an event's text, in any case."""
 
     action: str | None = None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from asyncmq_cli.models.program import Candidate
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES
@@ -27,8 +29,7 @@ _SAMPLE = 200
 _ID_SHOWN = 10
 
 
-@dataclass(frozen=True, slots=True)
-class CandidateRequest:
+class CandidateRequest(Struct, frozen=True):
     """Candidates of a `kind` of LOOKUPS that begin with `prefix`, for a command such as ("jobs", "retry"),
     and in `queue` if one was named, else in `queues`; in all where those are None."""
 
@@ -39,8 +40,7 @@ class CandidateRequest:
     queues: tuple[str, ...] | None = None
 
 
-@dataclass(slots=True)
-class _Results:
+class _Results(Struct):
     """`is_whole` says that the search has ended, and has found all there are."""
 
     abouts: dict[str, str] = field(default_factory=dict)
@@ -51,8 +51,7 @@ class _Results:
         return [Candidate(value, about) for value, about in sorted(self.abouts.copy().items())]
 
 
-@dataclass(slots=True)
-class _Search:
+class _Search(Struct):
     reader: CandidateReader
     request: CandidateRequest
     deadline: float

@@ -11,8 +11,9 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.monitoring.tasks import INTERVAL, TopReport, TopTask
@@ -29,15 +30,13 @@ Claim = tuple[str, str, bytes]
 """A job's queue and id, and its claim as stored: one that runs again has another."""
 
 
-@dataclass(slots=True)
-class _Running:
+class _Running(Struct):
     task: str | None
     began: float | None
     reads: int = 0
 
 
-@dataclass(slots=True)
-class _Counts:
+class _Counts(Struct):
     busy: float = 0.0
     seen: int = 0
     below: int = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from asyncmq_cli.errors import TaskNotFound, WrongType
 from asyncmq_cli.models.monitoring.tasks import TASK_STATES, Sample, TaskReport, TaskStats
@@ -28,8 +29,7 @@ EXACT_UP_TO = 2500
 _CONFIDENCE = 1.96
 
 
-@dataclass(slots=True)
-class _Counts:
+class _Counts(Struct):
     counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASK_STATES, 0.0))
     oldest: float | None = None
     last_death: float | None = None

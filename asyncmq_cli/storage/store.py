@@ -10,11 +10,11 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from asyncmq_cli.errors import ChangeRefused

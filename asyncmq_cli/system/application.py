@@ -11,9 +11,10 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.address import Address, of_arguments
@@ -25,8 +26,7 @@ _MOST = 1024 * 1024
 _NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*|\.[A-Za-z_]\w*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(Struct, frozen=True):
     """The values of the settings. Times are seconds; None if the settings do not give one."""
 
     address: Address

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.system.files import read_bounded
@@ -29,8 +30,7 @@ _NOBODY = b"$2b$10$" + b"." * 53
 """The hash to compare with for an unknown user, so that the answer takes equally long."""
 
 
-@dataclass(frozen=True, slots=True)
-class WebConfig:
+class WebConfig(Struct, frozen=True):
     """`users` maps names to bcrypt hashes; if empty, no password is required. `files` are the files that it
     was read from."""
 

@@ -6,11 +6,11 @@ Services, completion, reports and docs/keys.md use these rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """`name` is `noun.verb`; `command` is the command that writes the event. `sources` are the possible
     values of `source` in the event, the same as the dashboard's if it has the action. A line of a report
     begins with `done`, or in a dry run with `would`; `note` is Markdown for docs/keys.md. A `guarded` action
@@ -116,8 +116,7 @@ MAINTAINER_RIGHTS = frozenset({"srem"})
 """Rights for changes that remove a job from its queue. Changes that make a job run again do not need them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rights:
+class Rights(Struct, frozen=True):
     """The rights of the Redis user. `reading` and `changing` map each Redis command, in lower case, to
     whether it is allowed. `user` and `server` are None if the server does not report them. `refused` is the
     server's error for the first command that it refused, or None."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 _HEAD = re.compile(rb"(\d{1,16}) (\d{1,20}-\d{1,20}) ([0-9a-f]{40})\Z")
 _CHAIN = re.compile(rb"(\d{1,16}) (\d{1,16}) (?:(\d{1,20}-\d{1,20}) ([0-9a-f]{40})|0-0 -)\Z")
@@ -22,8 +23,7 @@ MOST_BREAKS = 1000
 """At most this many breaks are listed; the others are only counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The number, id and hash of an event, as the head or the next event records them."""
 
     number: int
@@ -43,8 +43,7 @@ class Head:
         return None if found is None else cls(0, found[1], found[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """One entry of the audit stream. `number` is None if its `chain` is missing or cannot be read. `before`
     is None for the first event of a chain."""
 
@@ -71,8 +70,7 @@ class Link:
         return cls(name, digest, _time(name), number, int(found[2]), before)
 
 
-@dataclass(frozen=True, slots=True)
-class Break:
+class Break(Struct, frozen=True):
     """A break in the chain. `kind` is one of `edited`, `removed`, `forged`, `unchained`, `restarted` and
     `no_head`. `id` is the id of the event, or of the newest of `count` events."""
 
@@ -83,8 +81,7 @@ class Break:
     message: str
 
 
-@dataclass(slots=True)
-class ChainReport:
+class ChainReport(Struct):
     """The result of `examined`. `events` counts the events read; `chained` of them are in the chain, and
     `unchained` of them are older than it. `trimmed` counts the events of the chain that were trimmed. `noted`
     is the state of the head that an operator noted: `found`, `trimmed`, or None if none was given or it is

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
@@ -14,8 +15,7 @@ CHECK_STATES = ("ok", "warning", "unknown", "critical")
 """From best to worst. `unknown` is worse than `warning`, because what could not be read may be critical."""
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """A range as in the guidelines of the Monitoring Plugins. A value outside `low` to `high` alerts; if
     `inside`, a value in the range alerts, bounds included. A missing bound is None."""
 
@@ -28,8 +28,7 @@ class Range:
         return is_within is self.inside
 
 
-@dataclass(frozen=True, slots=True)
-class Threshold:
+class Threshold(Struct, frozen=True):
     """The bounds at which a value becomes a warning or critical; None for no bound. A number is crossed by a
     value above it or, with `least`, below it. A Range says itself which values alert."""
 
@@ -54,8 +53,7 @@ class Threshold:
         return {"critical": self.critical, "warning": self.warning}.get(state)
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeKind:
+class ProbeKind(Struct, frozen=True):
     """A probe of `check`, except how its value is read (see `services.monitoring.check`).
 
     `text` describes a value in the line of `check`; `meaning` is the text in `--help` and docs/monitoring.md.
@@ -151,8 +149,7 @@ PROBES = (
 PROBE_BY_NAME = {probe.name: probe for probe in PROBES}
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """One checked value; `queue` is None for a probe that is not about one queue. Durations are seconds; the
     value of the probe `redis` is the time that Redis took to reply.
 
@@ -168,8 +165,7 @@ class Probe:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
+class CheckReport(Struct, frozen=True):
     """The result of all probes. `timestamp` is None if Redis did not reply; then `error` says why."""
 
     timestamp: float | None
@@ -199,8 +195,7 @@ finds has the name of its probe."""
 SEVERITIES = ("critical", "unknown", "warning")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One problem of one queue. `severity` is one of SEVERITIES, as `check` judges it; `value` is the count,
     or None if it could not be read."""
 
@@ -219,8 +214,7 @@ class Problem:
 FORMATS = ("slack", "pagerduty", "json")
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """A probe that is not OK, for notices. `queue` is None if the probe is not about one queue. `state` is
     `warning`, `unknown` or `critical`; it is `ok` once the trouble is over."""
 
@@ -230,8 +224,7 @@ class Trouble:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """A notice of a state change. `state` is the worst state of the current `troubles`, `previous` the state
     in the notice before; `over` are the troubles that have ended since. `at` is the time of the check, epoch
     seconds. `redis` is a URL without its password. `incident` identifies the check, and is the same in all of

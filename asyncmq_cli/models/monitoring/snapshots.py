@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct, field
 
 from asyncmq_cli.models.queues import ALL_FIELDS
 from asyncmq_cli.models.values import JOB_STATES
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.workers import Worker
 
 
-@dataclass(frozen=True, slots=True)
-class LatestJob:
+class LatestJob(Struct, frozen=True):
     """A job of `latest_jobs`. `created` is its `timestamp`, else its `created_at`, else 0.0."""
 
     created: float
@@ -27,16 +27,14 @@ class LatestJob:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class LatestQueue:
+class LatestQueue(Struct, frozen=True):
     """A queue of `latest_queues`. `active_at` is when its newest job was created; 0.0 if it has no job."""
 
     active_at: float
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class MetricsSnapshot:
+class MetricsSnapshot(Struct, frozen=True):
     """The totals of all queues at the time `timestamp`. A count is None if it could not be read."""
 
     timestamp: float
@@ -55,11 +53,10 @@ class MetricsSnapshot:
     def is_whole(self) -> bool:
         """Whether every count could be read."""
         optional = ("avg_duration", "expired")
-        return all(getattr(self, each.name) is not None for each in fields(self) if each.name not in optional)
+        return all(getattr(self, name) is not None for name in self.__struct_fields__ if name not in optional)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """The result of adding a snapshot to the history. `kept` is False if the history already has one from
     less than two seconds ago. `completed`, `failed` and `expired` count the jobs that did so since the
     history began."""
@@ -70,8 +67,7 @@ class Recorded:
     expired: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Struct, frozen=True):
     """The current rates, computed from the history; None where the history is too short or incomplete.
 
     Rates are per minute, over the `window_seconds` between the first and the last of this many `snapshots`.
@@ -93,8 +89,7 @@ SNAPSHOT_FIELDS = TOTAL_FIELDS
 """The fields of QueueStats that a MetricsSnapshot needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """All queues at the time `now`. A field that was not requested is None.
 
     `workers` are the live workers; `silent_workers` counts the others. `latest_at` is when the latest jobs
@@ -156,8 +151,7 @@ EVENTS = ("overview", "jobdist", "metrics", "queues", "workers", "latest_jobs", 
 RUNTIME = "runtime"
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeEvent:
+class RuntimeEvent(Struct, frozen=True):
     """An event that AsyncMQ publishes, such as `job:stalled`. `ts` is the time in the event, epoch seconds;
     None if it has none."""
 
@@ -166,8 +160,7 @@ class RuntimeEvent:
     ts: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Trend:
+class Trend(Struct, frozen=True):
     """Values over time, the oldest first; unknown values are None. Rates are per minute.
 
     `backlog` has one value for each of `times`; `throughput` and `failures` have one for each but the first.
@@ -179,8 +172,7 @@ class Trend:
     failures: Sequence[float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class QueueHappening:
+class QueueHappening(Struct, frozen=True):
     """The changes in a queue since the last snapshot. `causes` counts the newest failed jobs by cause, the
     most frequent first. `waiting` is the number before and now, or None if it did not change. `marks` are
     words such as `paused`."""
@@ -194,8 +186,7 @@ class QueueHappening:
     marks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerHappening:
+class WorkerHappening(Struct, frozen=True):
     """A worker whose heartbeat is new (`started`), has come back (`back`) or has stopped (`silent`)."""
 
     worker: str
@@ -219,8 +210,7 @@ class DeathLabels(NamedTuple):
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExporterState:
+class ExporterState(Struct, frozen=True):
     """The result of the last read; while Redis cannot be read, `snapshot` is None and `error` says why.
 
     `completed`, `failed` and `expired` count jobs since the history began, and are None before the first

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 TASK_STATES = ("waiting", "active", "delayed", "dead", "completed")
 
@@ -11,8 +12,7 @@ INTERVAL = 0.05
 """Seconds between two reads of the active hashes; more if a read takes longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskStats:
+class TaskStats(Struct, frozen=True):
     """The jobs of a task; `task` is None for jobs without one. `counts` are by TASK_STATES; the count of a
     state that was sampled is an estimate. `oldest_waiting` and `last_death` are epoch seconds. `durations`
     are the seconds from the last attempt to the death of each dead job that was read, sorted."""
@@ -37,8 +37,7 @@ class TaskStats:
         return self.durations[min(len(self.durations) - 1, int(share * len(self.durations)))]
 
 
-@dataclass(frozen=True, slots=True)
-class TopTask:
+class TopTask(Struct, frozen=True):
     """One task of `tasks top`. `busy_share` is its share of the run time of all jobs, 0 to 1, or None if none
     ran; `concurrency` is how many of its jobs ran at once on average. `active` of its jobs are running now;
     `seen` counts all that were seen. `durations` are the seconds that each ended job ran, sorted; `below`
@@ -67,8 +66,7 @@ class TopTask:
         return min(len(self.durations) - 1, int(share * len(self.durations)))
 
 
-@dataclass(frozen=True, slots=True)
-class TopReport:
+class TopReport(Struct, frozen=True):
     """The tasks, those with most run time first, from `reads` reads over `seconds` seconds. `began` is the
     server's time of the first read; `interval` is the average number of seconds between two reads."""
 
@@ -80,8 +78,7 @@ class TopReport:
     tasks: Sequence[TopTask]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """A random sample: `read` of the `size` jobs in a state. `margin` is the error margin of a share, 0 to 1,
     at 95 % confidence."""
 
@@ -90,8 +87,7 @@ class Sample:
     margin: float
 
 
-@dataclass(frozen=True, slots=True)
-class TaskReport:
+class TaskReport(Struct, frozen=True):
     """All tasks, those with most dead jobs first. `sampled` has a Sample for each state of which not all jobs
     were read."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 WAIT_GOALS = ("drained", "active-empty", "job")
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """The progress of a wait: `left` of `total` jobs remain. `rate` is the decrease in jobs per second, and
     `seconds_left` the time that is left at that rate; both are None while the number does not decrease.
     `waiting`, `delayed_due` and `active` count the jobs of the queue; they are None if the wait is for named
@@ -29,8 +29,7 @@ class Standing:
     seconds_left: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StateChange:
+class StateChange(Struct, frozen=True):
     """A job's change to the state `status`, seen at `at`, the server's time. `before` is the previous state,
     None if this is the first one seen. `job` is None if it no longer exists."""
 
@@ -42,8 +41,7 @@ class StateChange:
     job: Job | None
 
 
-@dataclass(frozen=True, slots=True)
-class WaitReport:
+class WaitReport(Struct, frozen=True):
     """The result of a wait. `outcome` is `done` or the code of `error`. `jobs` are pairs of the id of a named
     job and its last state; the state is `vanished` if the job no longer exists."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
+from msgspec.structs import asdict, replace
 
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-QUEUE_KEYS = (*(each.name for each in dataclasses.fields(QueueStats) if each.name != "finding"), "state")
+QUEUE_KEYS = (*(name for name in QueueStats.__struct_fields__ if name != "finding"), "state")
 
 
 def version(own: str) -> Document:
@@ -160,7 +162,7 @@ def job_page(page: JobPage, *, show_secrets: bool) -> tuple[Document, str, Itera
         "total": page.total,
         "total_pages": page.total_pages,
         "sort": page.sort,
-        "filters": dataclasses.asdict(page.filters),
+        "filters": asdict(page.filters),
     }
     return head, "jobs", (one(value, show_secrets=show_secrets) for value in page.jobs)
 
@@ -218,7 +220,7 @@ def tree(value: Tree, changes: Mapping[str, AuditEvent]) -> Document:
 def job_error(error: JobError | None, *, show_secrets: bool) -> Document | None:
     if error is None:
         return None
-    plain = dataclasses.asdict(error)
+    plain: Document = to_builtins(error)
     # chain and frames hold the same.
     del plain["raised"]
     return plain if show_secrets else {name: redact(value) for name, value in plain.items()}
@@ -330,7 +332,7 @@ def worker(value: Worker) -> Document:
 def workers(page: WorkerPage) -> Document:
     return {
         "workers": [worker(value) for value in page.workers],
-        "summary": dataclasses.asdict(page.summary),
+        "summary": asdict(page.summary),
         "page": page.page,
         "size": page.size,
         "total_pages": page.total_pages,
@@ -375,14 +377,14 @@ def finding(value: Finding) -> Document:
     samples = {
         name: [redact_any(text) for text in getattr(value, name)] for name in ("sample_ids", "sample_tasks")
     }
-    return {**dataclasses.asdict(value), **samples}
+    return {**to_builtins(value), **samples}
 
 
 def outcome(value: RetryOutcome | None) -> Document | None:
     """The outcome of retried jobs, with --wait."""
     if value is None:
         return None
-    document: Document = dataclasses.asdict(dataclasses.replace(value, error=None))
+    document: Document = to_builtins(replace(value, error=None))
     del document["error"]
     document["causes"] = [{"type": redact_any(name), "count": count} for name, count in value.causes.items()]
     return document

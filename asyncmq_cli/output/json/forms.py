@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.output.json.text import encode
@@ -48,8 +49,7 @@ def _in_one_line(message: str) -> str:
     return message.removeprefix("jq: error: ").split("\n", 1)[0].rstrip(":")
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentForm:
+class DocumentForm(Struct, frozen=True):
     """`indented`: more than one line for a document. `raw`: texts that jq returns stand without quotes."""
 
     yaml: bool = False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.nearest import did_you_mean, nearest
@@ -14,8 +16,7 @@ T = TypeVar("T")
 Kind = Literal["id", "name", "text", "path", "number", "time", "seconds", "state"]
 
 
-@dataclass(frozen=True, slots=True)
-class Column(Generic[T]):
+class Column(Struct, Generic[T], frozen=True):
     """`kind` says how the value is written: an `id` is never cut, a `text` at its end, a `name` in its
     middle and a dotted `path` within its module, a `time` is epoch seconds, `seconds` a duration, and a
     `state` has a colour. For people, `short` shortens the value, or `for_row` replaces it.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.output.text.escape import escape, escape_name, escape_reversibly

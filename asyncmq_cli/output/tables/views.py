@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from asyncmq_cli.models.values import DEAD_STATES, as_number
 from asyncmq_cli.output.redaction.redact import redact_any, redact_text

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from asyncmq_cli.output.tables.tables import STATE_STYLES
 from asyncmq_cli.output.text.times import clock
@@ -100,8 +101,7 @@ def histogram(counts: Sequence[tuple[float, int]], span: float, start: float, en
     return sparkline([count or None for count in cells], width)
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """Values over time, None where unknown. `whole`: they are counts, so the axis has whole numbers."""
 
     title: str

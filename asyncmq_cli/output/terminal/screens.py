@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from asyncmq_cli.output.json.snapshots import DISTRIBUTION
 from asyncmq_cli.output.tables import failure_groups, views
@@ -229,8 +231,7 @@ def _watched(section: Section[Any], now: float, viewport: Viewport) -> list[Any]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Section(Generic[T]):
+class Section(Struct, Generic[T], frozen=True):
     """A table. If not all rows fit, those with the most `trouble` stay, in their order. `trouble` returns a
     sort key, or something false if the row is in none."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from asyncmq_cli.output.printer import Printer
 
 
-@dataclass(frozen=True, slots=True)
-class Viewport:
+class Viewport(Struct, frozen=True):
     """`width` and `height` are in characters. `blocks`: block characters can be shown; `solid`: in colour
     too. `utc`: times are shown as dates. `context` is the name of the Redis, "" for none, in its colour."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from asyncmq_cli.models.audit.actions import BY_NAME
 from asyncmq_cli.models.findings import RepairReport
@@ -170,8 +171,7 @@ _ENOUGH = 24
 """Cells of an error that say what it is, before which a task gives way."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     id: str
     words: tuple[str, ...]
     error: str

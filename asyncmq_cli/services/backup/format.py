@@ -11,10 +11,10 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from asyncmq_cli.models.queues import PLURALS, QueuePart
 from asyncmq_cli.storage.schema.job_dump import DeadLetter, JobDump, JobEdit, Members, Texts
@@ -33,8 +33,7 @@ class BadLine(ValueError):
     """Not a line of a backup. The message says why, and quotes nothing of the line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Which jobs of the lines above were removed, and which were kept in Redis."""
 
     run: str
@@ -46,16 +45,14 @@ class Outcome:
 def job_line(run: str, parts: JobDump) -> bytes:
     """The line of a job that this run is about to remove."""
     line: dict[str, Any] = {"backup": VERSION, "run": run}
-    for field in fields(parts):
-        value = getattr(parts, field.name)
-        if field.name in PLACES:
-            line[field.name] = [
-                {"score": _number(score), "member": as_text(member)} for member, score in value
-            ]
-        elif field.name in _SETS:
-            line[field.name] = [as_text(name) for name in value]
+    for name in parts.__struct_fields__:
+        value = getattr(parts, name)
+        if name in PLACES:
+            line[name] = [{"score": _number(score), "member": as_text(member)} for member, score in value]
+        elif name in _SETS:
+            line[name] = [as_text(one) for one in value]
         else:
-            line[field.name] = value if value is None or isinstance(value, bool) else as_text(value)
+            line[name] = value if value is None or isinstance(value, bool) else as_text(value)
     return orjson.dumps(line) + b"\n"
 
 
@@ -123,7 +120,7 @@ def _letter_line(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _texts_line(texts: Texts) -> dict[str, Any]:
-    return {field.name: as_text(getattr(texts, field.name)) for field in fields(Texts)}
+    return {name: as_text(getattr(texts, name)) for name in Texts.__struct_fields__}
 
 
 def outcome_line(outcome: Outcome) -> bytes:
@@ -194,7 +191,7 @@ def _texts(data: Mapping[str, Any], name: str) -> Texts:
     texts = data.get(name)
     if not isinstance(texts, dict):
         raise BadLine(f"its {name!r} is not an object")
-    return Texts(*(_bytes(texts, field.name) for field in fields(Texts)))
+    return Texts(*(_bytes(texts, name) for name in Texts.__struct_fields__))
 
 
 def _part(data: Mapping[str, Any]) -> QueuePart:

@@ -8,9 +8,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import IO
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.models.queues import QueuePart
@@ -51,8 +52,7 @@ class BadBackup(AdminError):
         )
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """A job by its last line. `removed` is None where the backup does not say whether it was removed;
     `state` is the state it had."""
 
@@ -64,8 +64,7 @@ class Entry:
     removed: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PartEntry:
+class PartEntry(Struct, frozen=True):
     """A line with a part of a queue that is not jobs: `count` elements of the part `name`."""
 
     queue: str
@@ -76,8 +75,7 @@ class PartEntry:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class EditEntry:
+class EditEntry(Struct, frozen=True):
     """A line that has what a job was before and after an edit."""
 
     queue: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType, command_line
 from asyncmq_cli.exit_status import ExitStatus
@@ -77,8 +78,7 @@ class JobNotInBackup(AdminError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreRequest:
+class RestoreRequest(Struct, frozen=True):
     """`job_ids` are the jobs to restore; None means all that the backup says were removed. With `force`, also
     those that may not have been removed, and those that were restored before."""
 
@@ -90,8 +90,7 @@ class RestoreRequest:
     options: BulkOptions = field(default_factory=BulkOptions)
 
 
-@dataclass(frozen=True, slots=True)
-class TakeBackRequest:
+class TakeBackRequest(Struct, frozen=True):
     """The ids of the audit events whose edits are undone."""
 
     events: Sequence[str]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, command_line
 from asyncmq_cli.models.jobs import JobFilter
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 _MOST_ID = 512
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(Struct, frozen=True):
     """A job to add. `delay` and `ttl` are seconds, `backoff` the base of the wait before a retry. Without an
     `id` it gets a new one."""
 

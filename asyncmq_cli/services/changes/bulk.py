@@ -11,10 +11,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from asyncmq_cli.errors import AdminError, JobNotFound, QueueNotFound, RedisProblem, command_line
 from asyncmq_cli.models.changes import ChangeReport, ChangeResult

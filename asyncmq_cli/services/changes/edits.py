@@ -6,8 +6,9 @@ import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import ChangeRefused, UsageProblem
 
@@ -23,8 +24,7 @@ FIXED = frozenset(
 """Fields that describe where a job is and how it ended: AsyncMQ also keeps them in other keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """One value to set, or with `removes` to remove. `text` is the path as it was typed."""
 
     text: str

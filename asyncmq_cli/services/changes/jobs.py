@@ -7,8 +7,9 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType, command_line
 from asyncmq_cli.models.queues import names_of
@@ -41,8 +42,7 @@ _MOST_SHOWN = 16 * 1024
 _COPYABLE = ("completed", "cancelled")
 
 
-@dataclass(frozen=True, slots=True)
-class BulkOptions:
+class BulkOptions(Struct, frozen=True):
     """How a change of many jobs runs: `rate` is jobs a second, `abort_above` the share (0 to 1) of jobs that
     may fail again before it stops, `progress` gets the number of jobs just handled, and `stop` may be asked
     from another thread to end it."""
@@ -53,8 +53,7 @@ class BulkOptions:
     stop: Stop | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeRequest:
+class ChangeRequest(Struct, frozen=True):
     """The jobs to change, the reason, and whether it is a dry run. `queue` is the one that was named, None
     where the jobs may be in several.
 

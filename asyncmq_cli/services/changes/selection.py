@@ -7,16 +7,16 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
     from asyncmq_cli.models.jobs import Job
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """How many of the matching jobs are hit, oldest first: at most `limit`, `percent` of them, or all."""
 
     limit: int | None = None
@@ -28,8 +28,7 @@ class Share:
         return count if self.limit is None else min(count, self.limit)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """The ids of `by_queue` are hit in this order. `total` jobs match; None where ids were named. `states`
     counts the selected jobs by state, as far as known. `nameless` more jobs match but have no id, and are not
     hit. `oldest` and `newest` are the times of the first and the last that are hit, None where there are none

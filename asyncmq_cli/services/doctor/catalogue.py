@@ -6,14 +6,14 @@ twice is `named`: it is made only with `--code`. Damage that the tool cannot rep
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Way = Literal["sure", "named", "advice"]
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(Struct, frozen=True):
     """One row of the catalogue. QUEUE in `repair` stands for the queue's name.
 
     `severity` is `error` where jobs are stuck or lost, `warning` where data is misleading, and `info` where

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 _SAMPLE = 5
 
 
-@dataclass(frozen=True, slots=True)
-class QueueFinding:
+class QueueFinding(Struct, frozen=True):
     """`marks` are equal if the second pass finds the same. `ids` are the jobs, keys, workers or definitions
     concerned; none where it is the whole queue. `tasks` are the tasks of definitions. `members` are the
     members of a definition that is stored more than once."""
@@ -81,8 +81,7 @@ def _claims(store: Store, queue: str) -> Iterator[QueueFinding]:
         yield QueueFinding("active_silent", tuple(lost.longest_silent), lost.silent)
 
 
-@dataclass(frozen=True, slots=True)
-class _Outline:
+class _Outline(Struct, frozen=True):
     """A definition without its arguments, which may be large. `schedule` begins with its task, `runs` is as
     of `runs_of`, and `advances` as of `schedule.advances`."""
 

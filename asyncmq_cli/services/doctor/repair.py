@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import AdminError, ChangeRefused
 from asyncmq_cli.models.findings import RepairReport
@@ -39,8 +40,7 @@ ACTION, SOURCE = "doctor.repair", "doctor"
 MakeChange = Callable[[Evidence, EventDraft, int], Change]
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(Struct, frozen=True):
     """How a damage of a job is repaired, and the notes on it: when it is done, and in a dry run."""
 
     make: MakeChange

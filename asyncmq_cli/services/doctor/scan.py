@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.findings import Samples
@@ -39,8 +40,7 @@ _EVIDENCE_BYTES = 1000
 """About how many bytes the evidence of a job takes without the texts of its members."""
 
 
-@dataclass(frozen=True, slots=True)
-class DamageCandidate:
+class DamageCandidate(Struct, frozen=True):
     """A damaged job as the first pass saw it; `mark` changes with anything stored of the job."""
 
     queue: str
@@ -50,8 +50,7 @@ class DamageCandidate:
     created_at: float
 
 
-@dataclass(slots=True)
-class Confirmed:
+class Confirmed(Struct):
     """Damage in one queue: jobs by code, findings of the queue itself, and samples of keys and members by
     code, which need no second pass."""
 

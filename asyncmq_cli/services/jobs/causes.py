@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
 
 from asyncmq_cli.models.jobs import Frame, JobError, Raised
 
@@ -42,8 +43,7 @@ _RAISED = re.compile(r"^(?P<type>[^\W\d][\w.<>]*)(?::(?: (?P<message>.*))?)?$", 
 _MARKER = re.compile(r"^[\s^~]+$")
 
 
-@dataclass(slots=True)
-class _Link:
+class _Link(Struct):
     frames: list[Frame] = field(default_factory=list)
     raised: list[str] = field(default_factory=list)
     led_to: Literal["cause", "context"] | None = None
@@ -284,8 +284,7 @@ _INPUT = re.compile(r"\s*(?:\[type=\w+, input_value=.*|\(type=[\w.]+.*\))$")
 _SAYS_NOTHING = ("For further information visit ",)
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """The type and general message that failures of one cause share."""
 
     type: str | None

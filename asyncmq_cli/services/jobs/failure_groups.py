@@ -6,8 +6,9 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from asyncmq_cli.errors import AmbiguousGroup, FormerGroup, GroupNotFound
 from asyncmq_cli.models.failures import RECENT, FailureGroup
@@ -30,8 +31,7 @@ _SPANS = 32
 _SHORTEST_SPAN = 60.0
 
 
-@dataclass(slots=True)
-class _Deaths:
+class _Deaths(Struct):
     """Counts deaths over time in at most `_SPANS` equal spans, which grow with the time that they cover."""
 
     span: float = _SHORTEST_SPAN
@@ -58,8 +58,7 @@ class _Deaths:
         return [(number * self.span, count) for number, count in sorted(self.counts.items())]
 
 
-@dataclass(slots=True)
-class _Count:
+class _Count(Struct):
     sample: tuple[float, str, str]
     message: str
     last: float

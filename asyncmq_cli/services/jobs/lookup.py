@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from asyncmq_cli.errors import AdminError, AmbiguousJob, JobNotFound, QueueNotFound, UsageProblem, WrongType
 from asyncmq_cli.models.queues import QueueScope

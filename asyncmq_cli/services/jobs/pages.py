@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from asyncmq_cli.models.jobs import Job, page_within
 from asyncmq_cli.models.values import in_parts
@@ -33,8 +34,7 @@ class QueueKey(NamedTuple):
     queue: str
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """The page of a list to read; `page` counts from 1."""
 
     sort: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from asyncmq_cli.models.failures import FailureGroups
 from asyncmq_cli.models.jobs import Family, JobDetail, JobFilter, JobPage, Relative, Tree, TreeNode

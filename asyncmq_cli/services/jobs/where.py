@@ -11,9 +11,11 @@ import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from asyncmq_cli.durations import seconds
 from asyncmq_cli.errors import UsageProblem
@@ -86,8 +88,7 @@ _NEARLY = 0.8
 _DEEPEST = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """A compiled expression. `needle` is a text that is in the JSON of every job that matches, if there is
     one, and `states` are those that a job may be in."""
 
@@ -136,8 +137,7 @@ def _refuse(text: str, exc: Any) -> NoReturn:
     raise WhereProblem(text, place, f"did not expect {word[0] if word else rest!r} here", hint) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Operand:
+class _Operand(Struct, frozen=True):
     """A path or a literal: where it stands, the type of its values if it is known, and how to read it."""
 
     place: int

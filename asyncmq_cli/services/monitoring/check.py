@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import QueueNotFound, RedisProblem, WrongType
 from asyncmq_cli.models.monitoring.checks import PROBES, CheckReport, Probe, Threshold
@@ -111,8 +112,7 @@ class CheckService:
         return Probe("exists", queue, None, _NO_BOUNDS, "unknown", problem)
 
 
-@dataclass(frozen=True, slots=True)
-class QueueCounts:
+class QueueCounts(Struct, frozen=True):
     """`oldest` is when the oldest waiting job was created. A value that is missing or unreadable is None."""
 
     sizes: Sizes

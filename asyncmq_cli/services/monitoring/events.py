@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import RedisProblem
 from asyncmq_cli.models.monitoring.snapshots import (
@@ -44,8 +45,7 @@ _LISTEN_SECONDS = 0.5
 Sleep = Callable[[float], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One of EVENTS, from a snapshot, or RUNTIME, from the channel.
 
     `timestamp` is when its data was read or published, epoch seconds.
@@ -56,8 +56,7 @@ class Event:
     of: Snapshot | RuntimeEvent
 
 
-@dataclass(frozen=True, slots=True)
-class TailOptions:
+class TailOptions(Struct, frozen=True):
     """`wanted` names the events. `rounds` is how often to poll, None for without end; `interval` is seconds.
 
     With `record`, each `metrics` event adds a snapshot to the metrics history.

@@ -8,8 +8,9 @@ show the same. Without the right to write, or with `record` off, they start at 0
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from asyncmq_cli.models.monitoring.snapshots import ExporterState
 from asyncmq_cli.models.queues import ALL_FIELDS

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import JobNotFound, WaitFailed, WaitTimeout
 from asyncmq_cli.models.monitoring.waits import StateChange
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 _NAMED = 5
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(Struct):
     """The last reading of a job: its entry in the states hash, and the state that its place implies."""
 
     entry: str | None

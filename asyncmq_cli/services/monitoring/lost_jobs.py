@@ -27,8 +27,9 @@ a worker. The reverse does not hold: a worker killed beside others leaves jobs t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from asyncmq_cli.storage.read.liveness import TOLERANCE, offset_in_words
 
@@ -54,8 +55,7 @@ def silence_in_words(jobs: int) -> str:
 Reason = Literal["heartbeat_stopped", "no_live_worker"]
 
 
-@dataclass(frozen=True, slots=True)
-class LostJob:
+class LostJob(Struct, frozen=True):
     """`reason` is the rule by which it counts as lost."""
 
     id: str

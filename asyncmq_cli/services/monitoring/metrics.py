@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import AdminError, RedisProblem
 from asyncmq_cli.models.monitoring.snapshots import SNAPSHOT_FIELDS, MetricsSnapshot, Rates, Recorded, Trend
@@ -109,8 +110,7 @@ class MetricsService:
             self._store.warn(f"{trouble}: {exc.message}")
 
 
-@dataclass(frozen=True, slots=True)
-class Scrape:
+class Scrape(Struct, frozen=True):
     """`stats` is None if Redis could not be read; then `error` says why."""
 
     stats: Sequence[QueueStats] | None

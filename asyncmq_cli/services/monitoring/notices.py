@@ -7,8 +7,9 @@ Redis is unreachable nothing is known about the queues, so their problems stay a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from asyncmq_cli.models.monitoring.checks import CHECK_STATES, Notice, Trouble
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from asyncmq_cli.errors import RedisProblem, WrongType
 from asyncmq_cli.models.monitoring.snapshots import LatestJob, LatestQueue, Snapshot
@@ -48,8 +50,7 @@ _SECONDS_A_QUEUE = 0.02
 """The same per queue, for the newest jobs of its places."""
 
 
-@dataclass
-class _Timer:
+class _Timer(Struct):
     """Until when something need not be read again."""
 
     until: float = float("-inf")
@@ -62,8 +63,7 @@ class _Timer:
         self.until = time.monotonic() + seconds
 
 
-@dataclass
-class _Latest:
+class _Latest(Struct):
     """The latest jobs and queues, read at `at` on the server's clock."""
 
     at: float
@@ -258,8 +258,7 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(Struct, frozen=True):
     """Redis did not answer. Try again after `pause` seconds."""
 
     error: RedisProblem

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+
+from msgspec import Struct
 
 from asyncmq_cli.models.monitoring.snapshots import MetricsSnapshot, Rates, Trend
 
@@ -76,8 +77,7 @@ def trend(snapshots: Sequence[MetricsSnapshot]) -> Trend:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
+class _Point(Struct, frozen=True):
     """The rates over the `seconds` between the point before and `last`."""
 
     last: MetricsSnapshot

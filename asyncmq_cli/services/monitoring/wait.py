@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import AdminError, RedisProblem, WaitFailed, WaitTimeout, command_line
 from asyncmq_cli.models.monitoring.waits import Standing, WaitReport
@@ -35,8 +36,7 @@ T = TypeVar("T")
 Watch = Callable[["Standing"], None]
 
 
-@dataclass(frozen=True, slots=True)
-class WaitOptions:
+class WaitOptions(Struct, frozen=True):
     """`timeout` is seconds, None for no limit; `interval` is the seconds between two reads. With
     `keep_waiting`, the wait continues although it cannot succeed at present."""
 

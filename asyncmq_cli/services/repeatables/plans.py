@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import AmbiguousRepeatable, ChangeRefused
 from asyncmq_cli.models.changes import ChangeResult
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.repeatables.service import Address
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """`member` will be stored with `next_run` as its score; None deletes the definition. With `unchanged`
     nothing is written. `runs` are the coming runs, if the change sets them."""
 

@@ -12,11 +12,13 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from asyncmq_cli.errors import (
     AdminError,
@@ -58,8 +60,7 @@ _READS = 5
 its lock before we check the lock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """How the user names one definition: by a prefix of its id, by its task, or by its JSON, of which some
     fields are enough."""
 

@@ -9,11 +9,11 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import redis
+from msgspec.structs import replace
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry

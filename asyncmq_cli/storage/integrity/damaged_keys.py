@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import redis
+from msgspec import Struct
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import chunked
@@ -61,8 +61,7 @@ def _is_countable(client: redis.Redis, sequence: bytes) -> bool:
     return value is None or _COUNTABLE.fullmatch(value) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class OrphanedKey:
+class OrphanedKey(Struct, frozen=True):
     """A key of a job that has no record; with `wrong_key`, a key of the wrong type."""
 
     queue: str

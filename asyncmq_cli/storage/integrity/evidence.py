@@ -7,11 +7,11 @@ second reading, a while later, gives the same.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import redis
+from msgspec import Struct
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import WAITING_CHILDREN, as_number, chunked
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 _JOBS_AT_A_TIME = 200
 
 
-@dataclass(slots=True)
-class Evidence:
+class Evidence(Struct):
     """What was read of one job.
 
     `status` is its effective state, `recorded` the state in its record alone, and `readable` whether the

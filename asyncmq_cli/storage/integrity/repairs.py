@@ -7,8 +7,9 @@ still as it was found.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from asyncmq_cli.models.values import DEAD_STATES, as_number
 from asyncmq_cli.storage.integrity.probes import parents_of

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import redis
+from msgspec import Struct, field
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.storage.client import scan
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _LIFE = ("task", "args", "kwargs", "created_at")
 
 
-@dataclass(frozen=True, slots=True)
-class ZsetMember:
+class ZsetMember(Struct, frozen=True):
     """A member of a sorted set that holds a whole job, without its text. `life` is the hash of `life_of`."""
 
     place: str
@@ -32,8 +31,7 @@ class ZsetMember:
     life: bytes | None
 
 
-@dataclass(slots=True)
-class ZsetMembers:
+class ZsetMembers(Struct):
     """The members of each job, by its id. `complete` says that no sorted set is of the wrong type."""
 
     of: dict[str, list[ZsetMember]] = field(default_factory=dict)

@@ -4,10 +4,10 @@ active ones by their claims, the others by when they are due or died."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import redis
+from msgspec import Struct
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import as_number, chunked
@@ -24,8 +24,7 @@ _CLAIMS = 1000
 """Claims that are read of each queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedJob:
+class PlacedJob(Struct, frozen=True):
     """A job with its place. `created` is epoch seconds, 0.0 if unknown."""
 
     queue: str

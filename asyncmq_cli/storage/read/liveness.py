@@ -13,8 +13,9 @@ the configured TTL fits, that worker's clock differs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 TOLERANCE = 5.0
 """Seconds by which clocks may differ, and writes be late, before it is reported. Synchronised clocks are
@@ -25,8 +26,7 @@ Expiry = float | Literal["never", "unknown"]
 not run PTTL."""
 
 
-@dataclass(frozen=True, slots=True)
-class Liveness:
+class Liveness(Struct, frozen=True):
     """The workers of one queue.
 
     `ttl` is their TTL in seconds, as far as it is known. `ages` are the seconds since each worker wrote;

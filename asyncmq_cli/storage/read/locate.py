@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import redis
+from msgspec import Struct
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import chunked
@@ -272,8 +272,7 @@ def _questions(keys: QueueKeys, job_ids: Sequence[str], names: Sequence[bytes]) 
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Bonds:
+class Bonds(Struct, frozen=True):
     """What the sets of dependencies hold of one job, each up to a bound: `pending` parents, and `children`
     that wait for it, of which there are `children_total`."""
 

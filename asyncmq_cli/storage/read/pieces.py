@@ -9,11 +9,11 @@ from __future__ import annotations
 import random
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import redis
+from msgspec import Struct, field
 
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 _FIRST_BY_RANK = 32
 
 
-@dataclass(slots=True)
-class Piece:
+class Piece(Struct):
     """Jobs found together, as parallel lists; a list that was not read is empty.
 
     `ids` are as stored, b"" for a member that holds no job, or a job without an id. `members` and

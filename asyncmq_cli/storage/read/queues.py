@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import redis
+from msgspec import Struct
 from redis.exceptions import NoPermissionError
 
 from asyncmq_cli.errors import WrongType
@@ -38,8 +38,7 @@ def _some(names: Collection[bytes]) -> str:
     return ", ".join(shown[:_NAMED]) + (f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
+class Backlog(Struct, frozen=True):
     """The work left in a queue: members of the waiting set, delayed jobs that are due, and claims."""
 
     waiting: int
@@ -47,8 +46,7 @@ class Backlog:
     active: int
 
 
-@dataclass(frozen=True, slots=True)
-class QueueIdentity:
+class QueueIdentity(Struct, frozen=True):
     """Evidence that a queue is still the same one, even when empty: `sequence`, the counter of its
     waiting jobs, which only grows, and `any`: whether there is a counter or any job, even an ended one."""
 

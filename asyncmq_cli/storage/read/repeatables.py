@@ -11,11 +11,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import redis
+from msgspec import Struct
 
 from asyncmq_cli.errors import ChangeRefused, WrongType
 from asyncmq_cli.storage.client import scan
@@ -48,8 +48,7 @@ class NotNow(ChangeRefused):
     """The definitions were changed concurrently. Nothing was written; retrying is safe."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """One member of a queue's repeatables, byte for byte. `score` is its next run in epoch seconds.
 
     If the member cannot be read, `definition` is None and `problem` says why.
@@ -76,8 +75,7 @@ class Member:
         return self.definition is not None and bool(self.definition.get("paused", False))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The members of one definition, the next to run first; the queue has `count` members in all."""
 
     queue: str

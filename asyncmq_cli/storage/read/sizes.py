@@ -17,10 +17,10 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import redis
+from msgspec import Struct
 from redis.exceptions import NoPermissionError
 
 from asyncmq_cli.errors import WrongType
@@ -51,8 +51,7 @@ _MOST_PRIORITIES = 64
 """Priorities that are searched for the oldest job. AsyncMQ's own are about 0 to 10."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(Struct, frozen=True):
     """The sizes of a queue's collections. A size is None if its key is of the wrong type; `wrong` lists
     these keys.
 
@@ -89,8 +88,7 @@ class Sizes:
         return not (self.jobs or self.paused or self.repeatables or self.heartbeats or self.wrong)
 
 
-@dataclass(frozen=True, slots=True)
-class StateCounts:
+class StateCounts(Struct, frozen=True):
     """The counts that need the states hash. `problem` says where it contradicts the sizes.
 
     A count is None if a key that it needs is of the wrong type. `read_at` is epoch seconds by the server's

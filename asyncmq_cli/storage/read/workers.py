@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import redis
+from msgspec import Struct
 from redis.exceptions import NoPermissionError, ResponseError
 
 from asyncmq_cli.errors import WrongType
@@ -224,8 +224,7 @@ def _worker(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A job in the active hash. `since` is when a worker claimed it, by that worker's clock; None if it
     cannot be read.
 

@@ -8,12 +8,12 @@ on first use and not kept: most commands do not need them, and those of a page m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import redis
+from msgspec import Struct, field
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.jobs import NOT_SHOWN, Job, SplitPart
@@ -136,8 +136,7 @@ _NO_CLAIM_TIME = "the job's claim holds no time"
 PENDING_STATES = frozenset({"waiting", "delayed", "queued"})
 
 
-@dataclass(slots=True)
-class RawJob:
+class RawJob(Struct):
     """The stored pieces of one job.
 
     `state` is its entry in the states hash, `record` its decoded record without the payload part,
@@ -307,8 +306,7 @@ def decoded(member: bytes) -> Mapping[str, Any] | None:
     return decode_member(member)
 
 
-@dataclass(slots=True)
-class Location:
+class Location(Struct):
     """Where a job was found, byte for byte.
 
     `members` are its members of each sorted set, and `score` is the score of the last one outside the

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from asyncmq_cli.storage.schema.keys import to_bytes
 
@@ -12,8 +14,7 @@ Members = tuple[tuple[bytes, float], ...]
 """Members of a sorted set, each with its score."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobDump:
+class JobDump(Struct, frozen=True):
     """A value that does not exist is None. `claim` and `heartbeat` are the job's entries in the active and
     heartbeats hashes. `pending` are the parents that it waits for, `children` the jobs that wait for it,
     and `parents` the jobs whose sets of children contain it."""
@@ -66,8 +67,7 @@ class JobDump:
         return hashlib.sha1(b",".join(pieces), usedforsecurity=False).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(Struct, frozen=True):
     """What Redis holds of a job: its member of the place, its record, and its payload part, b"" for none. In
     the waiting set the member is mostly the id alone."""
 
@@ -86,8 +86,7 @@ class Texts:
         return hashlib.sha256(b"\n".join((self.member, self.record, self.payload))).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(Struct, frozen=True):
     """What a dead job has beside its texts: the score of its letter, its state and result, None for none,
     and whether it is in the ids set."""
 
@@ -97,8 +96,7 @@ class DeadLetter:
     in_ids: bool
 
 
-@dataclass(frozen=True, slots=True)
-class JobEdit:
+class JobEdit(Struct, frozen=True):
     """`place` is the sorted set in which the job was found. With `retried` it was dead, and waits by the
     same change."""
 

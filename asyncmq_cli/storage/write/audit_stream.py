@@ -8,10 +8,10 @@ scripts write entries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import redis
+from msgspec import Struct
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.audit.chain import Head, Link
@@ -25,8 +25,7 @@ from asyncmq_cli.storage.write.scripts import DONE, RECORD_EVENT, Scripts
 _TRIES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class EventDraft:
+class EventDraft(Struct, frozen=True):
     """An event without its time, which the script adds."""
 
     action: str

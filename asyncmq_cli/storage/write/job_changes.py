@@ -7,10 +7,11 @@ moved since it was located, the change is refused and nothing is written.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import redis
+from msgspec import Struct
+from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
@@ -79,8 +80,7 @@ _MOVED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A prepared change of one job."""
 
     location: Location

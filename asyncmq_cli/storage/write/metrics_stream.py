@@ -7,11 +7,11 @@ Only a script writes entries, at least two seconds apart.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import redis
+from msgspec.structs import asdict
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.monitoring.snapshots import MetricsSnapshot, Recorded
@@ -40,7 +40,7 @@ class MetricsLog:
 
     def record(self, snapshot: MetricsSnapshot, gap: float = LEAST_GAP) -> Recorded:
         """Store the snapshot, unless another was stored less than `gap` seconds ago. Raises WrongType."""
-        stored = {name: value for name, value in dataclasses.asdict(snapshot).items() if name != "timestamp"}
+        stored = {name: value for name, value in asdict(snapshot).items() if name != "timestamp"}
         arguments = [KEPT, dumps(stored), max(gap, LEAST_GAP)]
         code, *counters = self._scripts.run(RECORD_SNAPSHOT, [METRICS_STREAM], arguments)
         if code == WRONG_TYPE:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from typing import Any
 
 import redis
+from msgspec import Struct
 from redis.exceptions import (
     ExecAbortError,
     InvalidResponse,
@@ -75,8 +75,7 @@ RECORD_EVENT = Script("record_event")
 RECORD_SNAPSHOT = Script("record_snapshot", records=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A script with its keys and arguments. A `variant` of a script needs other rights."""
 
     script: Script

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec import Struct
 from rich.text import Text
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -27,8 +27,7 @@ _FRAME = 6
 """Columns taken by the frame around the list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """Something to do: `run` does it on the screen, `words` are those of the command line, if any."""
 
     title: str

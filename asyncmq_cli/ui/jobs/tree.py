@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from msgspec import Struct
 from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import Tree
@@ -29,8 +29,7 @@ _ASIDE = 20
 Path = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """A value of the tree, with the keys that lead to it."""
 
     value: Any

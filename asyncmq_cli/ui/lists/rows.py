@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import AdminError, Halted
 
@@ -24,8 +25,7 @@ MOST_STREAMED = 20_000
 """Rows of a list without an order that are held in memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched(Generic[T]):
+class Fetched(Struct, Generic[T], frozen=True):
     """One page, the size of the whole list, and the time of the server."""
 
     rows: Sequence[T]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from asyncmq_cli.cli import targets as parse
 from asyncmq_cli.cli.changes import confirm
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 Noun = Literal["job", "dlq"]
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(Struct, frozen=True):
     """The jobs that a list shows: all of a state, or those that its filter finds."""
 
     scope: QueueScope

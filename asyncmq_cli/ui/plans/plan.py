@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from asyncmq_cli.models.audit.actions import BY_NAME
 
@@ -18,8 +19,7 @@ SHOWN = 5
 REASON = {"reason": "goes into the audit trail"}
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """What was typed into the dialog; a field that was left empty is absent."""
 
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -38,8 +38,7 @@ class Given:
         return [*words, *(["--dry-run"] if self.dry_run else [])]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A change that waits for confirmation. `fields` are what the dialog asks for, each with its help;
     `command` is the command line without them. `count` is the number of targets. `run` is called in its own
     lane."""

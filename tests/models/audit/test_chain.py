@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.models.audit.chain import ChainReport, Head, Link, examined

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from asyncmq_cli.models.changes import AuditEvent
 from asyncmq_cli.models.jobs import Job, JobDetail

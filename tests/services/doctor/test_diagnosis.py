@@ -34,7 +34,7 @@ def evidence(
     of_location: dict[str, Any] = {"in_ids": True, "state": status, "record": b'{"id":"7f3a"}'}
     of_evidence: dict[str, Any] = {"readable": True}
     for name, value in fields.items():
-        (of_evidence if name in Evidence.__dataclass_fields__ else of_location)[name] = value
+        (of_evidence if name in Evidence.__struct_fields__ else of_location)[name] = value
     location = Location("mail", ID, **of_location)
     if listed_by_id:
         location.members["waiting"].append(ID.encode())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.services.jobs.pages import SMALL, Page, QueueKey, page_of
