@@ -1,1 +1,1 @@
-"""What all commands share: options, session, help, filters, confirmation, paging, `--watch`."""
+"""The code that all commands share: options, session, help, filters, confirmation, paging, `--watch`."""

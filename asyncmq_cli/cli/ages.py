@@ -1,4 +1,4 @@
-"""Times as people type them: ages, which may be dates, and intervals."""
+"""Parse the times that people type: ages, which may be dates, and intervals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["age", "interval", "seconds"]
 
 _TOO_LONG = 1e9
 _EPOCH = re.compile(r"\d{10,}(?:\.\d+)?")
-"""With this many digits it is not a duration in seconds but a time since the epoch, as Redis holds it."""
+"""A number with this many digits is not a duration in seconds but epoch seconds, as Redis stores them."""
 
 
 _DAYS_AGO = {"today": 0, "yesterday": 1}
@@ -46,7 +46,7 @@ def age(text: str, now: Callable[[], float]) -> float:
 
 
 def _midnight(now: float, days_ago: int) -> float:
-    # By the calendar: a day may have 23 hours.
+    # Count calendar days, because a day can have 23 hours.
     day = date.fromtimestamp(now) - timedelta(days=days_ago)
     return datetime.combine(day, time()).timestamp()
 
@@ -60,7 +60,8 @@ def _timestamp(moment: datetime) -> float:
 
 
 def interval(option: str, text: str, least: float) -> float:
-    """Seconds between two reads. Raises UsageProblem for a wrong duration, and for one below `least`."""
+    """Parse the seconds between two reads. Raises UsageProblem for a wrong duration, and for one below
+    `least`."""
     span = seconds(text)
     if span < least:
         raise UsageProblem(f"{option} must be at least {least:g} seconds, not {text!r}")
@@ -73,7 +74,7 @@ def _duration(text: str) -> float:
     try:
         return seconds(text)
     except UsageProblem as exc:
-        # The error names an ambiguous unit; otherwise it says what is accepted.
+        # Keep the error about an ambiguous unit; replace any other by one that says what is accepted.
         raise exc if "may mean" in exc.message else _neither(text) from exc
 
 
@@ -87,12 +88,12 @@ def _neither(text: str) -> UsageProblem:
 def _moment(text: str) -> datetime:
     if _EPOCH.fullmatch(text):
         return datetime.fromtimestamp(float(text), timezone.utc)
-    # Python 3.10 does not know the Z.
+    # Python 3.10 does not parse the Z.
     return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
 
 
 def _zone(moment: datetime) -> str:
-    """The local offset at that time: ` (UTC+01:00)`; empty at the ends of the calendar."""
+    """The local offset at that time, such as ` (UTC+01:00)`; "" at the ends of the calendar."""
     try:
         return f" (UTC{moment.astimezone().isoformat()[-6:]})"
     except (ValueError, OverflowError, OSError):

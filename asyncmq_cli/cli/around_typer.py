@@ -1,4 +1,4 @@
-"""Every workaround for Typer, and its reason. All other code uses Typer as documented.
+"""Every workaround for Typer, with its reason. All other code uses Typer as documented.
 
 - Options that may stand alone, such as `--watch [SECONDS]`: Typer refuses `flag_value`, so `with_values`
 inserts a value after each of them before Typer reads the line.
@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-# With extra arguments allowed, Typer returns them instead of refusing them with its own message.
+# If extra arguments are allowed, Typer returns them instead of refusing them with its own message.
 CONTEXT = {"help_option_names": ["--help", "-h"], "allow_extra_args": True}
 
 FIELDS = "--fields"
 _ANY_VALUE = re.compile(r"[^-]|$")
-# What each option means without a value, and how a value begins.
+# For each option: its value if none is given, and the pattern that a value begins with.
 _ALONE = {
     "--watch": ("2", re.compile(r"\d|$")),
     "--wait": ("10m", re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+$|$")),
@@ -37,9 +37,9 @@ _ALONE = {
 
 
 def with_values(args: Sequence[str]) -> list[str]:
-    """The same line, with a value for each option that stands alone. Words after `--` are not options.
-    `--fields` without a value moves to the end, because the columns depend on options such as `--state`,
-    and Typer reads options from left to right.
+    """The same words, with a value inserted after each option that has none. Words after `--` are not
+    options. `--fields` without a value moves to the end, because the columns depend on options such as
+    `--state`, and Typer reads options from left to right.
     """
     end = args.index("--") if "--" in args else len(args)
     whole: list[str] = []
@@ -57,7 +57,7 @@ def with_values(args: Sequence[str]) -> list[str]:
 
 
 class _Text:
-    """The replacement for pydantic: returns the value as typed, or the default."""
+    """Replaces pydantic's validator: returns the value as typed, or the default."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         if param.multiple or param.nargs == -1:
@@ -66,7 +66,8 @@ class _Text:
 
 
 def _for_help(ctx: Any, args: list[str]) -> list[str]:
-    """The words to parse. `--help --all` is help with every option, though most commands have no --all."""
+    """The words to parse, without the `--all` of `--help --all`, which prints the help with all options: most
+    commands have no --all themselves."""
     from asyncmq_cli.cli.help.help_pages import HELP_ALL, LINE
 
     options = args[: args.index("--")] if "--" in args else args
@@ -84,7 +85,7 @@ else:
 
 
 class _Ours(_Base):
-    """What commands and groups have in common."""
+    """The base class of commands and groups."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         params: list[Any] = super().get_params(ctx)
@@ -105,7 +106,8 @@ class _Ours(_Base):
         from asyncmq_cli.output.text.escape import in_ascii, takes_more_than_ascii
 
         text = super().get_help(ctx)
-        # Three dots are what one types; a single sign ends a word that was cut.
+        # In ASCII, write the ellipsis as three dots: the usual fallback is a tilde, which marks a text that
+        # was cut.
         return text if takes_more_than_ascii(sys.stdout) else in_ascii(text.replace("…", "..."))
 
 
@@ -129,12 +131,12 @@ class Command(_Ours, TyperCommand):
 
 
 class _Group(_Ours, TyperGroup):
-    """Commands under one word, or under none."""
+    """A group of commands: the verbs of a noun, or the root."""
 
     title: ClassVar[str] = "Commands"
 
     def entries(self) -> Iterator[tuple[str, str, bool]]:
-        """For each visible command: its name, its line in the help, and whether it is a noun."""
+        """Yield, for each visible command, its name, its line in the help, and whether it is a noun."""
         from asyncmq_cli.cli.help.help_pages import summary
 
         for name, command in self.commands.items():
@@ -166,7 +168,7 @@ class Verbs(_Group):
     title = "Verbs"
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The verb, which may be called as in other tools."""
+        """The verb of this name; the names of other tools, such as `ls`, work too."""
         return super().get_command(ctx, cmd_name) or super().get_command(ctx, _ALIASES.get(cmd_name, ""))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -184,8 +186,7 @@ class Verbs(_Group):
 
 
 class VerbsOrList(Verbs):
-    """The verbs of a noun that means `list` if no verb follows: options without a verb are those of
-    `list`."""
+    """The verbs of a noun whose default verb is `list`: without a verb, options are those of `list`."""
 
     default_verb: ClassVar[str] = "list"
 
@@ -197,9 +198,9 @@ class VerbsOrList(Verbs):
 
 
 class LazyCommands(_Group):
-    """The root: `nouns` and `others` map each command to its line in the help. The module of that name under
-    `asyncmq_cli.commands`, or the one in `modules`, is imported, and its `app` built, when the line names it.
-    A noun is plural; its singular works too."""
+    """The root. `nouns` and `others` map each command to its line in the help. A command's module is imported
+    and its `app` built only when the line names the command: the module of that name under
+    `asyncmq_cli.commands`, unless `modules` has another. A noun is plural; its singular works too."""
 
     nouns: ClassVar[Mapping[str, str]] = {}
     others: ClassVar[Mapping[str, str]] = {}
@@ -218,7 +219,7 @@ class LazyCommands(_Group):
         if name is not None and self.commands[name] is None:
             module = self.modules.get(name, name)
             app = importlib.import_module(f"asyncmq_cli.commands.{module}").app
-            # With `get_command` a noun of one verb would be that verb.
+            # `get_command` would turn a noun with one verb into that verb.
             command: Any = typer.main.get_group(app) if name in self.nouns else typer.main.get_command(app)
             command.name = name
             self.commands[name] = command
@@ -235,7 +236,7 @@ class LazyCommands(_Group):
 
 
 def noun(help_text: str, *, cls: type[Verbs] = Verbs) -> typer.Typer:
-    """What the verbs of a noun are registered with."""
+    """The Typer app with which the verbs of a noun are registered."""
     return typer.Typer(
         cls=cls,
         help=help_text,
@@ -246,5 +247,5 @@ def noun(help_text: str, *, cls: type[Verbs] = Verbs) -> typer.Typer:
 
 
 def lone() -> typer.Typer:
-    """What a command without a noun is registered with."""
+    """The Typer app with which a command without a noun is registered."""
     return typer.Typer(rich_markup_mode=None, add_completion=False)

@@ -1,4 +1,4 @@
-"""`check --watch`: the same check again and again, and a notice of each change."""
+"""`check --watch`: repeat the check, and send a notice of each change of its state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _QUIET_FAILURES = 3
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """`every` and `hold` are seconds. `url` is None where notices are only printed."""
+    """Options of `check --watch`. `every` and `hold` are seconds. `url` is None if notices are only
+    printed."""
 
     every: float
     hold: float
@@ -39,7 +40,7 @@ class WatchOptions:
 def options_of(
     watch: str | None, notify: str | None, form: str | None, hold: str | None, secret: str | None
 ) -> WatchOptions | None:
-    """None without --watch. Raises UsageProblem."""
+    """The options, or None without --watch. Raises UsageProblem for options that do not go together."""
     if watch is None:
         if any((notify, form, hold, secret)):
             raise UsageProblem("these need --watch: --notify, --format, --for, --secret", hint="--watch 30s")
@@ -69,7 +70,8 @@ def options_of(
 
 
 def _line_of(path: str) -> str:
-    """The one line that a file holds: on the command line everybody on the host could read it."""
+    """The only line of a file. Secrets are read from files, because everybody on the host can read the
+    command line. Raises UsageProblem."""
     from asyncmq_cli.system.files import read_bounded
 
     try:
@@ -86,7 +88,8 @@ def _line_of(path: str) -> str:
 def watch(
     session: Session, check: Callable[[], CheckReport], options: WatchOptions, what: str, *, quiet: bool
 ) -> None:
-    """Check until a signal ends it. `what` distinguishes this check from others on the same Redis."""
+    """Repeat the check until a signal ends it. `what` distinguishes this check from others on the same
+    Redis."""
     from asyncmq_cli.output.text import checks
     from asyncmq_cli.services.monitoring.notices import Notifier
 

@@ -1,7 +1,7 @@
-"""How a command is registered.
+"""Register commands, with the options that they share.
 
-The global options are taken before the noun as well as after the verb. Commands inherit no options in Typer,
-so `command` adds these to the signature that Typer reads. Of an option given twice the last one counts.
+Global options are accepted before the noun and after the verb. In Typer, commands inherit no options, so
+`command` adds them to the signature that Typer reads. If an option is given twice, the last one counts.
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ def command(
 ) -> Callable[[Function], Function]:
     """Register a function that takes a Session and its own arguments as `name`.
 
-    `extras` are further options, or names of sets of them; the session has their values. `without` are global
-    options that the command takes only before its name, because it has one of that name itself. One
-    without `redis` connects to none. A function that takes `dry_run` makes changes, unless that is set or
-    its `repair` is not; so does one with `changes`. `formats` are the values of its `-o`: all for a list,
-    else all but ids. A command that only reads takes `several` contexts, unless it goes on.
+    `extras` are further options, or names of sets of options; the session has their values. `without` names
+    global options that the command accepts only before its name, because it has its own option of that name.
+    With `redis=False` the command does not connect to Redis. A function with a parameter `dry_run` makes
+    changes, unless `dry_run` is set or its `repair` is not set; with `changes`, the command always makes
+    changes. `formats` are the values of its `-o`; by default all for a list, and all but `name` for others.
+    `several` says whether the command can run on several contexts; that holds for commands that only read and
+    end by themselves.
     """
     is_list = "list" in extras
     formats = (EVERY_FORMAT if is_list else WITHOUT_NAMES) if formats is None else formats
@@ -92,7 +94,7 @@ def _options(
 def _session_of(
     ctx: typer.Context, flags: dict[str, Any], given: dict[str, Any], *, redis: bool
 ) -> Iterator[Session]:
-    """The session of one call, within which errors get the hints that the command line allows."""
+    """Open the session of one call. Errors raised in it get better hints, based on the command line."""
     from asyncmq_cli.cli.session import open_session
 
     try:
@@ -109,7 +111,8 @@ def _session_of(
 
 
 def _check_format(ctx: typer.Context, flags: dict[str, Any], formats: Sequence[str]) -> None:
-    """Before the name of the command every format is taken."""
+    """Raises UsageProblem for a format that this command lacks. Needed because -o before the command accepts
+    every format."""
     if "output" in flags and not formats:
         raise UsageProblem(f"{ctx.command_path} has no other format", hint="leave -o out")
     if "output" in flags:
@@ -127,11 +130,11 @@ def pop_options(given: dict[str, Any], options: Options) -> dict[str, Any]:
 
 
 def add_options(invoke: Any, function: Function, options: Options) -> None:
-    """Give `invoke` the signature that Typer reads: its context, the parameters of `function` but the first
-    (the session or the context) and those that take the rest, and the options."""
+    """Give `invoke` the signature that Typer reads: the Typer context, the parameters of `function` (without
+    the first, which is the session or the context, and without *args and **kwargs), and the options."""
     positional, named = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
-    # Not by get_type_hints: on Python 3.10 that wraps what has a default of None in Optional, which hides the
-    # annotation from Typer.
+    # Do not use get_type_hints: on Python 3.10 it wraps the type of a parameter with the default None in
+    # Optional, which hides the annotation from Typer.
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     parameters = [
         inspect.Parameter("ctx", positional, annotation=typer.Context),

@@ -1,4 +1,4 @@
-"""`metrics serve`: the pages that it serves, and the loop that reads Redis for them."""
+"""`metrics serve`: the HTTP pages, and the loop that reads Redis for them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from asyncmq_cli.system.web_config import WebSettings
 
 _OPEN = ("/healthz", "/readyz")
-"""Paths that say nothing worth a password; probes have none."""
+"""Paths without a password: they show nothing confidential, and health probes have no password."""
 _REALM = 'Basic realm="asyncmq", charset="UTF-8"'
 _INDEX = b"""<!doctype html><title>asyncmq exporter</title><h1>asyncmq exporter</h1>
 <p><a href="/metrics">metrics</a> <a href="/healthz">healthz</a> <a href="/readyz">readyz</a></p>
 """
 
 _HELD = 4 * 1024 * 1024
-"""Bytes. A longer answer is written as it is made."""
+"""Bytes. A longer answer is streamed instead of built in memory first."""
 _FAST = 1
 _GZIP = 16
-"""Added to the window's bits, it makes zlib write the format of gzip."""
+"""Added to the window size (`wbits`), it makes zlib write gzip's format."""
 
 _Start = Callable[..., Any]
 
@@ -39,7 +39,7 @@ _Start = Callable[..., Any]
 def serve(
     session: Session, address: tuple[str, int], web_config: Path | None, interval: float, *, record: bool
 ) -> None:
-    """Read Redis every `interval` seconds and serve what was found, until a signal ends it."""
+    """Read Redis every `interval` seconds and serve the result over HTTP, until a signal ends it."""
     from asyncmq_cli.services.monitoring.exporter import Exporter
     from asyncmq_cli.system.web_config import WebSettings
     from asyncmq_cli.system.web_server import WebServer
@@ -62,7 +62,7 @@ def serve(
 
 
 def _report(session: Session, state: ExporterState, *, was_away: bool) -> bool:
-    """Say when Redis goes away, and when it is back. Returns whether it is away."""
+    """Print when Redis goes away, and when it is back. Returns whether it is away."""
     if state.error is not None and not was_away:
         session.out.remark("warning", f"{state.error.message}; asyncmq_up is 0; trying again")
     elif state.error is None and was_away:
@@ -118,7 +118,7 @@ class _App:
             first.append(piece)
             size += len(piece)
             if size > _HELD:
-                # It ends where the connection does.
+                # Without Content-Length, the body ends when the connection is closed.
                 start("200 OK", [("Content-Type", kind), *headers])
                 return chain(first, pieces)
         return _answer(start, "200 OK", b"".join(first), headers, kind=kind)

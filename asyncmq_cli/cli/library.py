@@ -1,6 +1,6 @@
 """The command line of the AsyncMQ library, whose console script is called `asyncmq` as well.
 
-`translate` reads a line as that program would. What both can do is done here by our commands; what only the
+`translate` parses a line as that program would. What both programs can do, our commands do; what only the
 library can do, such as starting a worker, is handed over to it. Its nouns are singular, and its options
 follow the verb."""
 
@@ -17,13 +17,14 @@ from asyncmq_cli.errors import AdminError, command_line
 from asyncmq_cli.system.shortage import noun_place
 
 HANDED_OVER = "_ASYNCMQ_CLI_HANDED_OVER"
-"""Counts the hand-overs of a line to a program on PATH, which may be this program again."""
+"""Counts how often a line was handed over to a program on PATH, which may be this program again: this
+prevents an endless loop."""
 _MOST_OFTEN = 3
 _READ = 64 * 1024
-"""The first bytes of a script, which name its module."""
+"""How many bytes of a script are read to find the module that it starts."""
 
-# The body of the library's console script. Without the working directory, which -c puts first on the path and
-# whose files could hide installed modules.
+# The body of the library's console script, but without the working directory on the path: -c puts it first,
+# and its files could hide installed modules.
 _START = (
     "import sys; sys.path = [entry for entry in sys.path if entry]; sys.argv[0] = 'asyncmq'; "
     "from asyncmq.cli.__main__ import main; sys.exit(main())"
@@ -32,8 +33,8 @@ _START = (
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Our command lines that do the same, one after the other. With `changes` they change something, so a
-    note shows them."""
+    """Our command lines that do the same as a line of the library, run one after the other. If they change
+    something (`changes`), a note shows them."""
 
     lines: tuple[tuple[str, ...], ...]
     changes: bool = False
@@ -41,7 +42,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """A line that only the library can run; `instead` is our command that does nearly the same."""
+    """A line that only the library can run. `instead` is our command that does nearly the same, or ()."""
 
     args: tuple[str, ...]
     instead: tuple[str, ...] = ()
@@ -52,21 +53,22 @@ Meaning = Lines | HandOver | None
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """The words after a verb: the values of the library's options, and all others in their order."""
+    """The words after a verb: the values of the library's options by name, and all other words in order."""
 
     options: Mapping[str, str]
     rest: tuple[str, ...]
 
 
 def translate(args: Sequence[str]) -> Meaning:
-    """What a line of the library means here, or None if it is not in the library's own form."""
+    """Our commands for a line of the library, or a HandOver if only the library can run it. None if the line
+    does not have a form that only the library uses."""
     start = noun_place(args)
     head, words = tuple(args[:start]), args[start:]
     if not words:
         return None
     noun, verb = words[0], words[1] if len(words) > 1 else ""
     if noun == "info" or (noun, verb) in _LIBRARY_ONLY:
-        # A line with one of our global options is ours.
+        # A line that begins with one of our global options is for us.
         return None if head else HandOver(tuple(words), _instead(noun, verb, words[2:]))
     form = _FORMS.get((noun, verb))
     if form is None:
@@ -78,7 +80,8 @@ def translate(args: Sequence[str]) -> Meaning:
 
 
 def _read(words: Sequence[str], with_value: Sequence[str] = (), flags: Sequence[str] = ()) -> _Words:
-    """Pick the library's options from the words, in any place; the last of each counts."""
+    """Separate the library's options from the other words. Options may stand anywhere; if one is repeated,
+    the last counts."""
     options: dict[str, str] = {}
     rest: list[str] = []
     place = 0
@@ -99,16 +102,17 @@ def _read(words: Sequence[str], with_value: Sequence[str] = (), flags: Sequence[
 
 
 def _as(*ours: str, changes: bool = False) -> Callable[[Sequence[str]], Meaning]:
-    """The same words after another verb."""
+    """A translation that only replaces noun and verb, by `ours`."""
     return lambda words: Lines(((*ours, *words),), changes)
 
 
 def _job(*ours: str, changes: bool = False) -> Callable[[Sequence[str]], Meaning]:
-    """The library names the queue of a job by an option; in ours it comes first."""
+    """A translation for job commands: the library takes the queue as an option, our commands as the first
+    argument."""
 
     def form(words: Sequence[str]) -> Meaning:
         read = _read(words, ("--queue",))
-        # Without --queue it is our own form, with the noun in the singular.
+        # Without --queue, this is our own form, with the noun in the singular.
         return Lines(((*ours, read.options["--queue"], *read.rest),), changes) if read.options else None
 
     return form
@@ -121,7 +125,7 @@ def _clean(words: Sequence[str]) -> Meaning:
     read = _read(words, ("--grace", "--limit"))
     grace, limit = read.options.get("--grace", "0"), read.options.get("--limit", _MOST_CLEANED)
     if "--older-than" in (word.partition("=")[0] for word in words):
-        # It is our own form, with the noun in the singular.
+        # This is our own form, with the noun in the singular.
         return None
     most = () if limit == "0" else ("--limit", limit)
     return Lines((("queues", "clean", "--older-than", grace, *most, *read.rest),), changes=True)
@@ -132,14 +136,15 @@ def _line(*words: str) -> str:
 
 
 def _instead(noun: str, verb: str, words: Sequence[str]) -> tuple[str, ...]:
-    """Our command that is nearest to one of the library only, or nothing."""
+    """Our command that comes nearest to a command that only the library has, or ()."""
     if (noun, verb) == ("job", "inspect"):
         read = _read(words, ("--queue",))
         return ("jobs", "show", read.options.get("--queue", "QUEUE"), *read.rest)
     return ("workers", "list") if (noun, verb) == ("worker", "inspect") else ()
 
 
-# Only the library has these. `worker register` writes a heartbeat for a worker that need not exist.
+# Commands that only the library has. We offer no `worker register`: it writes a heartbeat even if there is no
+# worker.
 _LIBRARY_ONLY = frozenset(
     {("worker", "start"), ("worker", "inspect"), ("worker", "register"), ("job", "inspect")}
 )
@@ -160,7 +165,8 @@ _FORMS: Mapping[tuple[str, str], Callable[[Sequence[str]], Meaning]] = {
 
 
 def hand_over(line: HandOver) -> NoReturn:
-    """Replace this process by the library's program. Raises AdminError if it is not found."""
+    """Replace this process by the library's program. Raises AdminError if that is not found or does not
+    start."""
     environment = dict(os.environ)
     if is_importable():
         program, words = sys.executable, [sys.executable, "-c", _START, *line.args]
@@ -203,7 +209,7 @@ def programs_on_path(name: str) -> Iterator[Path]:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether the script starts this program: it names its module."""
+    """Whether the script starts this program, judged by the module that it names."""
     return b"asyncmq_cli" in _head(path)
 
 

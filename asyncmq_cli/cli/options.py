@@ -38,8 +38,8 @@ def option(
     choices: Sequence[str] = (),
     **given: Any,
 ) -> Any:
-    """An option that takes a value. `title` is the heading under which help shows it, `choices` are all the
-    values it may have. The callback of a number is `number` or `whole_number`."""
+    """An option that takes a value. `title` is its heading in the help; `choices` are all allowed values. For
+    a number, pass `number` or `whole_number` as the callback."""
     return typer.Option(
         name,
         *short,
@@ -52,7 +52,8 @@ def option(
 
 
 def _one_of(choices: Sequence[str]) -> dict[str, Any]:
-    """Refuse every other value, and complete these. Typer's own choices would need pydantic."""
+    """A callback that refuses other values, and completion of these. Typer's own choices need pydantic, which
+    is slow to import."""
 
     def check(given: Any) -> Any:
         for value in given if isinstance(given, list | tuple) else [given]:
@@ -76,19 +77,20 @@ def context_names() -> list[str]:
 
 
 def context_lists(incomplete: str) -> list[str]:
-    """The contexts not named yet, after those already typed."""
+    """Completion of --context a,b: the words already typed, followed by each context that is not among
+    them."""
     before, comma, begun = incomplete.rpartition(",")
     taken = before.split(",")
     names = [name for name in context_names() if name.startswith(begun) and name not in taken]
     return [f"{before}{comma}{name}" for name in names]
 
 
-# As many digits as Python turns into a number.
+# Python refuses to convert more digits.
 _DIGITS = re.compile(r"[+-]?[0-9]{1,4300}")
 
 
 def require_event_id(event: str | None, option: str = "--after") -> None:
-    """Raises UsageProblem."""
+    """Raises UsageProblem unless `event` is None or the id of a stream entry."""
     if event is not None and not re.fullmatch(r"\d{1,20}-\d{1,20}", event):
         raise UsageProblem(
             f"{option} is not the id of an event: {event!r}",
@@ -97,7 +99,8 @@ def require_event_id(event: str | None, option: str = "--after") -> None:
 
 
 def whole_number(least: int | None = None, most: int | None = None) -> Callable[..., Any]:
-    """Read an option as a whole number within these bounds."""
+    """A callback that parses a whole number from `least` to `most`, and raises UsageProblem for anything
+    else."""
 
     def read(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
         if not isinstance(value, str):
@@ -128,7 +131,8 @@ def _no_number(ctx: typer.Context, param: Any, kind: str, value: str) -> UsagePr
 
 
 def list_columns(ctx: typer.Context, value: str | None) -> str | None:
-    """Without a value, print only the names, even if the command lacks other arguments."""
+    """A callback for --fields: without a value, print the names of the columns and exit, even if other
+    arguments are missing."""
     if value != "":
         return value
     path = [str(each.command.name) for each in (ctx.parent, ctx) if each is not None and each.parent]
@@ -150,13 +154,13 @@ def print_version(ctx: typer.Context, wanted: bool) -> None:
 
 
 _SHORT = {"json": "json", "ndjson": "jsonl"}
-"""Options that are short for `-o FORMAT`."""
+"""Options that are the same as `-o FORMAT`."""
 _FOR_ROWS = ("table", "tabs", "csv")
 
 
 def asked_format(flags: Mapping[str, Any]) -> str | None:
-    """The value of `-o`, whichever option said it; None where the output decides. Raises UsageProblem for
-    options that exclude each other."""
+    """The format that `-o`, or an option that means the same, asks for; None if none is given, so that the
+    output decides. Raises UsageProblem for options that exclude each other."""
     named = {f"--{name}": form for name, form in _SHORT.items() if name in flags}
     if "output" in flags:
         named["--output"] = flags["output"]
@@ -181,7 +185,7 @@ def asked_format(flags: Mapping[str, Any]) -> str | None:
 
 
 def require_choice(value: str, choices: Sequence[str]) -> None:
-    """Raises UsageProblem, with the nearest choice, for any other value."""
+    """Raises UsageProblem unless `value` is one of the choices; the hint names the nearest one."""
     if value not in choices:
         from asyncmq_cli.cli.help import suggestions
 
@@ -191,7 +195,8 @@ def require_choice(value: str, choices: Sequence[str]) -> None:
 
 
 def wants_json(args: Sequence[str]) -> bool:
-    """Whether a command line asks for JSON, guessed without parsing it; errors are then JSON too."""
+    """Whether a command line asks for JSON, guessed without parsing it: errors of parsing are then JSON
+    too."""
     words = list(args)[: list(args).index("--")] if "--" in args else list(args)
     values = {word.partition("=")[2] for word in words if word.startswith("--output=")}
     values |= {word[2:].removeprefix("=") for word in words if word.startswith("-o")}
@@ -201,7 +206,8 @@ def wants_json(args: Sequence[str]) -> bool:
 
 
 def fields_of(command: Sequence[str], state: str | None) -> list[str]:
-    """The names of a list's columns, by the words of its command. `state` is that of `--state`, or None."""
+    """The names of the columns of the list that `command` (its words) prints. `state` is the value of
+    `--state`, or None."""
     from asyncmq_cli.output.tables import audit, failure_groups, repeatables, tasks, views
     from asyncmq_cli.output.text import metrics
 

@@ -1,4 +1,4 @@
-"""Lists of jobs: one page or every match, with notes about what is not shown."""
+"""Print lists of jobs: one page or every match, with notes about what is not shown."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ SizeOption = Annotated[int | None, size_option("Jobs")]
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """The page and the size that were asked for, None where they were not."""
+    """The values of --page and --size, or None."""
 
     asked_page: int | None
     asked_size: int | None
 
     def is_of_all(self, session: Session) -> bool:
-        """Whether every match is printed: always for NDJSON, and for ids and CSV unless a page was asked
-        for."""
+        """Whether to print every match instead of a page: always for NDJSON, and for ids and CSV unless
+        --page or --size is given."""
         unasked = self.asked_page is None and self.asked_size is None
         return session.out.for_streams and (unasked or session.out.format == "ndjson")
 
@@ -59,7 +59,8 @@ class Paging:
     def note_more(
         self, session: Session, shown: int, total: int, things: str = "jobs", *, is_exact: bool = True
     ) -> None:
-        """Note that a pipe got only one page: it has no footer to say so, and no page was asked for."""
+        """In a pipe, which has no footer, note that only one page was printed, unless a page was asked
+        for."""
         unasked = self.asked_page is None and self.asked_size is None
         if unasked and shown < total and session.out.format == "tabs":
             of = f"{total:,}" if is_exact else f"at most {total:,}"
@@ -89,7 +90,8 @@ def print_page(session: Session, page: JobPage) -> None:
 def _rows(
     session: Session, queue: str | None, state: str | None, jobs: Iterable[Job]
 ) -> tuple[Iterable[Job], tuple[Column[Job], ...]]:
-    """The jobs, and the columns of their state. What a column needs besides the jobs is read as they come."""
+    """The jobs, and the columns for their state. Whatever a column needs besides the jobs is read while they
+    are printed."""
     from asyncmq_cli.output.tables import views
     from asyncmq_cli.services.jobs.causes import root_error
 
@@ -101,7 +103,7 @@ def _rows(
     columns = views.jobs(
         state,
         show_secrets=session.show_secrets,
-        # `--fields` may also name this column.
+        # --fields can ask for this column too.
         with_queue=queue is None or bool(fields),
         cause_of=root_error,
         heartbeats=beats,
@@ -114,15 +116,15 @@ def _reading_heartbeats(
 ) -> Iterator[Job]:
     for piece in chunked(jobs):
         if session.out.format == "csv":
-            # Those before have been printed.
+            # Earlier jobs have been printed, so their heartbeats are not needed any more.
             beats.clear()
         beats.update(session.jobs.heartbeats(piece))
         yield from piece
 
 
 def order_of_all(session: Session, sort: str | None, usual: str = "newest") -> str | None:
-    """The order of a list that is printed whole: that of the table, but for NDJSON as found, which takes
-    constant memory."""
+    """The order of a list with every match: --sort, else `usual`. NDJSON is printed as found by default,
+    because that takes constant memory; None means as found."""
     return sort if session.out.format == "ndjson" else sort or usual
 
 
@@ -139,8 +141,8 @@ def print_every(session: Session, scope: QueueScope, state: str | None, jobs: It
 
 
 def note_no_match(session: Session, state: str, others: str | None = _EVERYWHERE) -> None:
-    """Note which state was searched for what where nothing was found, and the option that searches the
-    `others`."""
+    """Note that no job was found, with the state and the filter that were searched, and in `others` the
+    option that searches more."""
     if state == "all" or session.out.for_programs:
         return
     what = f"there is no {state} job"
@@ -150,7 +152,7 @@ def note_no_match(session: Session, state: str, others: str | None = _EVERYWHERE
 
 
 def given_filter(session: Session, names: Sequence[str] = _FILTER) -> list[str]:
-    """The filter as it was understood: `--q marta`, `--task send`."""
+    """The filter options that are set, as text: `--q marta`, `--task send`."""
     given = [(name, session.flags[name]) for name in names if session.flags.get(name)]
     values = [
         (name, each) for name, value in given for each in (value if isinstance(value, list) else [value])
@@ -159,12 +161,12 @@ def given_filter(session: Session, names: Sequence[str] = _FILTER) -> list[str]:
 
 
 def note_where_it_matches(session: Session, scope: QueueScope, state: str | None) -> None:
-    """Note that a filter matched nothing in one state. On a terminal, for a small queue, also say in which
-    states it would match."""
+    """Note that the filter matches no job in this state. On a terminal, for a small queue, also name the
+    states in which it matches."""
     wanted, queue = " ".join(given_filter(session)), scope.queue
     within = "" if queue is None else f" in {queue}"
     if state == "all":
-        more = None if queue is None else "without the queue, all are searched"
+        more = None if queue is None else "leave the queue out to search all queues"
         session.out.remark("note", "; ".join(filter(None, (f"no job{within} matches {wanted}", more))))
         return
     what = f"no {state or 'dead'} job{within} matches {wanted}"
@@ -190,18 +192,18 @@ def note_where_it_matches(session: Session, scope: QueueScope, state: str | None
 
 
 def say_where_jobs_are(session: Session, queue: str) -> None:
-    """The sizes of a queue's places, where a list of one of them is empty."""
+    """Print how many jobs the queue has in other states, after an empty list."""
     stats = session.queues.show(queue, {"waiting", "active", "delayed", "dlq"})
     places = {"waiting": stats.waiting, "active": stats.active, "delayed": stats.delayed, "dead": stats.dlq}
     found = [f"{count:,} {place}" for place, count in places.items() if count]
     if found:
-        session.out.footer(f"in {queue}: {', '.join(found)}; --state chooses")
+        session.out.footer(f"in {queue}: {', '.join(found)}; --state lists them")
 
 
 def noting_no_match(
     session: Session, scope: QueueScope, jobs: Iterable[Job], state: str | None
 ) -> Iterator[Job]:
-    """The same jobs, as they come."""
+    """Yield the same jobs; if there are none, note that none matches."""
     total = 0
     for job in jobs:
         total += 1

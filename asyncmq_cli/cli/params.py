@@ -1,4 +1,4 @@
-"""The parameters that commands share, each declared once."""
+"""The arguments and options that commands share."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ WaitOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 Options = Mapping[str, tuple[Any, Any]]
-"""Annotation and default of each option, by the name of its value in `Session.flags`."""
+"""The annotation and the default of each option, by its name in `Session.flags`."""
 
 
 def _text(*names: str, **given: Any) -> tuple[Any, Any]:
@@ -87,7 +87,7 @@ def _flag(name: str, help_text: str, *short: str, **given: Any) -> tuple[Any, An
 
 
 def output_option(formats: Sequence[str], title: str | None = None) -> Options:
-    """`-o` of a command that has these formats."""
+    """The option `-o` for a command with these formats."""
     text = (
         f"{', '.join(formats[:-1])} or {formats[-1]}. [default: table on a terminal, else tab-separated rows]"
     )
@@ -97,7 +97,7 @@ def output_option(formats: Sequence[str], title: str | None = None) -> Options:
 
 
 def _under(title: str, **options: tuple[Any, Any]) -> Options:
-    """The same options, under this heading in --help."""
+    """The same options, with this heading in --help."""
     for annotation, _ in options.values():
         annotation.__metadata__[0].rich_help_panel = title
     return options
@@ -121,7 +121,7 @@ WHERE = _text(
     autocompletion=_where_names,
 )
 
-# Options that only some commands have, in sets.
+# Sets of options that only some commands have.
 _SETS: dict[str, Options] = {
     "ndjson": _under(
         OUTPUT, ndjson=_flag("--ndjson", "Print every match, not one page: one JSON object per line.")
@@ -135,12 +135,12 @@ _SETS: dict[str, Options] = {
             callback=list_columns,
         ),
     ),
-    "header": _under(OUTPUT, header=_flag("--header", "Print the column names in a pipe, too.")),
+    "header": _under(OUTPUT, header=_flag("--header", "Also print the column names in a pipe.")),
     "secrets": _under(
         OUTPUT,
         show_secrets=_flag("--show-secrets", "Print secrets as they are instead of [redacted]."),
     ),
-    "full": _under(OUTPUT, full=_flag("--full", "On a terminal, print long values and names whole.")),
+    "full": _under(OUTPUT, full=_flag("--full", "On a terminal, print long values and names in full.")),
     "watch": _under(
         OUTPUT,
         watch=_text("--watch", "[SECONDS]", "Refresh every SECONDS (default 2) until q or Ctrl-C."),
@@ -201,7 +201,7 @@ _SETS["guard"] = {
     )
 }
 _SETS["pace"] = {"rate": _SETS["bulk"]["rate"]}
-# For a change that never takes jobs of every age.
+# For changes that always need an age filter.
 _SETS["aged"] = {
     "older_than": (_SETS["filters"]["older_than"][0], inspect.Parameter.empty),
     "limit": _SETS["bulk"]["limit"],
@@ -211,8 +211,8 @@ _TOGETHER = {"list": ("ndjson", "fields", "header", "full")}
 
 
 def extra_options(*sets: str | Options) -> Options:
-    """These options, and those of the named sets: `list` for a list, `secrets` where job data is printed,
-    `filters` and `bulk` for changes of many jobs."""
+    """The given options, and those of the named sets: `list` for lists, `secrets` for commands that print job
+    data, `filters` and `bulk` for changes of many jobs."""
     found: dict[str, tuple[Any, Any]] = {}
     for each in sets:
         for options in (
@@ -245,7 +245,7 @@ GLOBAL_OPTIONS: Options = _under(
     settings=_text(
         "--settings",
         "NAME",
-        "The application's AsyncMQ settings, such as my.app:Settings, to take the address of Redis from. The "
+        "The application's AsyncMQ settings, such as my.app:Settings: use its address of Redis. The "
         "application's Python imports them. [env: ASYNCMQ_SETTINGS_MODULE]",
     ),
     python=_text(
@@ -273,7 +273,7 @@ GLOBAL_OPTIONS: Options = _under(
     ),
     version=_flag("--version", VERSION_HELP, callback=print_version, is_eager=True),
 )
-# Short names that monitors expect.
+# Short names that monitoring systems expect.
 _SETS["monitor"] = _under(
     "Nagios options",
     timeout=_text(

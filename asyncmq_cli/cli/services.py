@@ -1,4 +1,4 @@
-"""The services that commands use, each made on first use."""
+"""The services that commands use. Each is created on first use."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Services(ABC):
     @property
     @abstractmethod
     def store(self) -> Store:
-        """The store that all services read and write."""
+        """The store through which all services use Redis."""
 
     @cached_property
     def queues(self) -> QueueService:
@@ -124,7 +124,7 @@ class Services(ABC):
         return TaskService(self.store)
 
     def task_sampler(self, scope: QueueScope) -> TaskSampler:
-        """Samples the active jobs repeatedly."""
+        """A sampler that reads the active jobs repeatedly."""
         from asyncmq_cli.services.task_top import TaskSampler
 
         return TaskSampler(self.store, scope)
@@ -168,7 +168,8 @@ class Services(ABC):
         trouble: bool = False,
         again: bool = False,
     ) -> SnapshotReader:
-        """Reads all queues, with only these fields of each row."""
+        """A reader of all queues. Only these fields of QueueStats are read; `workers`, `latest` and `trouble`
+        add these parts of a Snapshot. With `again`, it is used for a series of snapshots."""
         from asyncmq_cli.services.monitoring.poller import SnapshotReader
 
         return SnapshotReader(

@@ -1,4 +1,4 @@
-"""The session: it opens the store, hands out the services, renders and closes."""
+"""The session of one command: it opens the store, provides the services, prints the result and closes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _REMEMBERED = 1000
 
 
 class Session(Services):
-    """Everything that a command works with. Nothing is opened or imported before its first use."""
+    """Settings, store, services and printer of one command. Each is opened and imported on first use."""
 
     def __init__(
         self, flags: Mapping[str, Any], *, redis: bool = True, printer: type[Printer] | None = None
@@ -83,8 +83,8 @@ class Session(Services):
 
     def require_writable(self, *, only_records: bool) -> None:
         """Check, before the first request to Redis, that changes are allowed. Raises ReadOnly, or
-        NotConfirmed for a wrong `--confirm`. A command that `only_records` snapshots may run where recording
-        is allowed."""
+        NotConfirmed for a wrong `--confirm`. A command that only records snapshots (`only_records`) may also
+        run where only recording is allowed."""
         if not (only_records and self.config.records):
             self.guard.require_writable()
 
@@ -130,13 +130,13 @@ class Session(Services):
         )
 
     def _look(self) -> dict[str, str]:
-        """How the printer shows things, by the settings."""
+        """The printer's colours and redaction, from the settings."""
         try:
             config = self.config if self._needs_redis else configuration.resolve(self.flags, ask=False)
         except UsageProblem:
             if self._needs_redis:
                 raise
-            # A wrong setting must not prevent the choice of another context.
+            # A wrong setting must not prevent the user from choosing another context.
             return {"color": "auto"}
         return {
             "color": config.color,
@@ -156,11 +156,12 @@ class Session(Services):
             from asyncmq_cli.services.jobs.where import compiled
 
             for name, near in compiled(wanted.where).slips.items():
-                self._warn(f"--where: {name!r} is looked for in the job's record; did you mean {near!r}?")
+                self._warn(f"--where: {name!r} is read from the job's record; did you mean {near!r}?")
         return wanted
 
     def scope(self, queue: str | None) -> QueueScope:
-        """The queue that was named, or those of --queue, or all. Raises UsageProblem if both are given."""
+        """The queue that was named, else those that match --queue, else all. Raises UsageProblem if both are
+        given."""
         from asyncmq_cli.services.jobs.lookup import scope_of
 
         globs = self.flags.get("globs") or []
@@ -171,7 +172,8 @@ class Session(Services):
         return scope_of(self.store, queue, globs)
 
     def scope_of_several(self, queues: Sequence[str]) -> QueueScope:
-        """The queues that were named, all of which must exist; else those of --queue, or all."""
+        """The queues that were named, all of which must exist; else those that match --queue, else all.
+        Raises QueueNotFound."""
         from asyncmq_cli.models.queues import QueueScope
         from asyncmq_cli.services.jobs.lookup import require_queue
 
@@ -183,7 +185,7 @@ class Session(Services):
 
     @property
     def full(self) -> bool:
-        """Whether values are printed whole on a terminal."""
+        """Whether a terminal shows long values in full."""
         return bool(self.flags.get("full"))
 
     @property
@@ -191,7 +193,8 @@ class Session(Services):
         return bool(self.flags.get("show_secrets"))
 
     def warning_of_problems(self, jobs: Iterable[Listed], noun: str = "job") -> Iterator[Listed]:
-        """The same jobs, with warnings that name the first few that could not be read whole."""
+        """Yield the same jobs. For the first few that could not be read in full, print a warning that names
+        them."""
         problems = 0
         for job in jobs:
             if job.problem is not None:
@@ -207,7 +210,8 @@ class Session(Services):
             pass
 
     def warning_of_queues(self, rows: Iterable[QueueStats]) -> Iterator[QueueStats]:
-        """The same rows, with warnings that name the first few whose states contradict their sizes."""
+        """Yield the same rows. For the first few whose states contradict their sizes, print a warning that
+        names them."""
         problems = 0
         for row in rows:
             if row.problem is not None:
@@ -218,10 +222,10 @@ class Session(Services):
             yield row
         if problems > _PROBLEMS_NAMED:
             more = problems - _PROBLEMS_NAMED
-            self.out.remark("warning", f"the states of {more:,} more queues contradict their places")
+            self.out.remark("warning", f"the states of {more:,} more queues contradict their sizes")
 
     def note_no_queue(self, globs: Sequence[str] = ()) -> None:
-        """Note that no queue is listed; an empty list could also be the wrong database."""
+        """Note that no queue was found, and on which Redis: an empty list may mean the wrong database."""
         if self.out.for_programs and not globs:
             return
         where = self.config.shown_url
@@ -229,7 +233,7 @@ class Session(Services):
         self.out.remark("note", named if globs else f"no queues on {where}: is it the right database?")
 
     def note_no_queue_in(self, scope: QueueScope) -> None:
-        """Note where a list of all queues, or of those that match, is empty because there are none."""
+        """Note that the list is empty because there are no queues, or none that matches --queue."""
         if scope.queue is None and not scope.names:
             self.note_no_queue(scope.globs)
 
@@ -243,8 +247,8 @@ class Session(Services):
         hidden: int = 0,
         empty: str | None = None,
     ) -> None:
-        """Print a list in the format asked for; `document` holds all rows, `line` one. People do not see the
-        `hidden` columns, and read `empty` where there is no row."""
+        """Print a list in the chosen format. `document` makes the JSON document of all rows, `line` that of
+        one row. For people, a note counts the `hidden` columns, and `empty` is printed if there is no row."""
         if self.out.format == "json":
             self.out.document(document(rows))
         elif self.out.format == "ndjson":
@@ -257,8 +261,8 @@ class Session(Services):
         document: Callable[[], Any],
         lines: Callable[[float], Iterable[str]],
     ) -> None:
-        """Print one thing in full: as a document, as lines for people, or as key and value per line in a
-        pipe."""
+        """Print a single object in full: as a document, as lines for people, or in a pipe as one key and
+        value per line."""
         if self.out.for_programs:
             self.out.document(document())
         elif self.out.for_people:
@@ -268,9 +272,9 @@ class Session(Services):
             self.out.pairs(document())
 
     def report(self, report: ChangeReport, *, brief: bool = False) -> None:
-        """Print the result of each target; raise for those that failed.
+        """Print the result of each target. Raises AdminError if any failed.
 
-        `brief` leaves out what succeeded for people, where a filter selected the targets.
+        With `brief`, people do not see the targets that succeeded: for targets that a filter selected.
         """
         from asyncmq_cli.output.text import reports
 
@@ -282,7 +286,7 @@ class Session(Services):
         except OutputFailed as exc:
             if report.interrupted is None and not any(result.error for result in report.results):
                 raise
-            # The exit status is that of the change, which raises its own error.
+            # Only warn here: the exit status is the one of the change, which raises its own error.
             self.out.remark("warning", exc.message)
         signals.reported()
         _raise_failures(report)
@@ -321,7 +325,7 @@ class Session(Services):
                 self.out.rows(rows, views.changes(dry_run=report.dry_run), now=0.0)
             if len(rows) < len(report.results) and report.dry_run:
                 self.out.footer(f"… and {len(report.results) - len(rows):,} more")
-            # What became of all that match says how many they were.
+            # If the outcome covers all matching jobs, it already says how many they were.
             is_summed_up = report.outcome is not None and report.outcome.total == report.matched
             if (report.results or brief) and not is_summed_up:
                 self.out.footer(reports.summary(report))
@@ -346,7 +350,7 @@ def _raise_failures(report: ChangeReport) -> None:
 
 
 def _raise_outcome(outcome: RetryOutcome | None) -> None:
-    """Raises where retried jobs have not all ended well."""
+    """Raises WaitFailed or WaitTimeout unless all retried jobs have completed."""
     if outcome is None:
         return
     if outcome.error is not None:
@@ -370,7 +374,7 @@ def open_session(
         yield session
         return
     try:
-        # Before any work: a wrong setting is wrong usage in every command.
+        # Read the settings before any work: a wrong setting is a usage error in every command.
         _ = session.config, session.out
         for warning in session.config.warnings:
             session.out.remark("warning", warning)

@@ -1,7 +1,7 @@
 """Run one reading command on several contexts in parallel, and print the results as one.
 
-Each context has its own session in its own thread, whose printer only collects the output. A Redis
-that cannot be reached becomes a row that says so.
+Each context has its own session in its own thread, with a printer that only collects the output. A Redis that
+cannot be reached becomes a row with its error.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ _NUMBER = re.compile(r"(?P<label>'(?:[^']|'')+'|[^\s=']+)=(?P<value>\S+)")
 
 
 def wanted(flags: Mapping[str, Any]) -> bool:
-    """Whether more than one context may be meant."""
+    """Whether the options may name more than one context."""
     return "all_contexts" in flags or "," in (flags.get("context") or "")
 
 
 def require_one(flags: Mapping[str, Any], command_path: str) -> None:
-    """Raises UsageProblem for several contexts, of a command that takes one."""
+    """Raises UsageProblem if several contexts are given. For commands that accept only one."""
     if wanted(flags):
         raise UsageProblem(
-            f"'{command_path}' takes one context", hint="only commands that read and end take several"
+            f"'{command_path}' takes one context",
+            hint="only commands that read, and end by themselves, take several",
         )
 
 
@@ -59,7 +60,7 @@ def _names(flags: Mapping[str, Any]) -> list[str]:
 
 
 class _Kept(Printer):
-    """Keeps what a command prints."""
+    """A printer that keeps what a command prints."""
 
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)
@@ -114,12 +115,13 @@ class _Kept(Printer):
         self.remarks.append((kind, message))
 
     def flush(self) -> None:
-        """There is nothing to flush."""
+        """Do nothing: nothing has been written."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """One context, what its command printed, its exit status and the error that ended it."""
+    """The run of the command on one context: its output, its exit status and the error that ended it. `crash`
+    is an exception that is no AdminError."""
 
     name: str
     session: Session
@@ -204,7 +206,7 @@ def _lines_of(one: _Run) -> list[dict[str, Any]]:
     return [{"context": one.name, **document} for document in one.out.docs]
 
 
-# The key of the rows in the document of each list.
+# For each list command, the key of the rows in its document.
 _ROWS = {
     "queues list": "queues",
     "jobs list": "jobs",
@@ -221,8 +223,8 @@ _ROWS = {
 
 
 def _merged(runs: Sequence[_Run], command: str) -> dict[str, Any]:
-    """One document: the rows of all contexts under their usual key; documents that are not lists go whole
-    into `contexts`."""
+    """One document of all contexts: the rows of lists under their usual key, and other documents unchanged in
+    `contexts`."""
     documents = [(one, one.out.docs[0] if one.out.docs else {}) for one in runs]
     name = _ROWS.get(command)
     rows = [{"context": one.name, **row} for one, found in documents for row in found.get(name, ())]
@@ -257,7 +259,7 @@ def _print_table(out: Printer, runs: Sequence[_Run]) -> None:
 
 
 def _of_pair(column: Column[Any], *, says_error: bool) -> Column[Any]:
-    """The same column, for rows that have the name of their context before it and its problem after it."""
+    """The same column, for rows of the form (context name, row or None, problem)."""
 
     def of(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return lambda pair: (pair[2] if says_error else None) if pair[1] is None else read(pair[1])
@@ -284,7 +286,8 @@ def _print_texts(out: Printer, runs: Sequence[_Run]) -> None:
 
 
 def _print_checks(out: Printer, runs: Sequence[_Run]) -> None:
-    """One line: the worst state, then what each says, the worst first; the numbers under their contexts."""
+    """Print one line for monitors: the worst state, the text of each context, the worst first, and the
+    numbers, labelled with their context."""
     said: list[str] = []
     numbers: list[str] = []
     for one in sorted(runs, key=_badness, reverse=True):

@@ -1,4 +1,4 @@
-"""Names, ids and filters on the command line: which queues and jobs they mean."""
+"""The queues and jobs that names, ids and filters on the command line stand for."""
 
 from __future__ import annotations
 
@@ -27,21 +27,22 @@ _SPELLED = re.compile(r"(?:\./)+-")
 
 
 def literal(word: Any) -> Any:
-    """`./-` means the name `-`, as with files, and `././-` the name `./-`."""
+    """The name that a word stands for: `./-` is the name `-`, as with files, and `././-` is the name
+    `./-`."""
     return word[2:] if isinstance(word, str) and _SPELLED.fullmatch(word) else word
 
 
 def job_ids(session: Session, queue: str, given: Sequence[str]) -> list[str]:
-    """The given ids, with `-` replaced by the lines of standard input. White space around an id, often
-    pasted with it, is dropped unless a job has exactly that id."""
+    """The given ids, with `-` replaced by the lines of standard input. White space around an id, which is
+    often pasted with it, is dropped unless a job has exactly that id."""
     from asyncmq_cli.services.jobs.lookup import resolve_job_ids
 
     return resolve_job_ids(session.store, queue, words(session, given))
 
 
 def queue_names(session: Session, given: Sequence[str], *, may_be_none: bool = True) -> list[str]:
-    """The names given, `-` replaced by the lines of standard input. That it has none is noted if it is no
-    error."""
+    """The names of queues, with `-` replaced by the lines of standard input. If `may_be_none`, a note is
+    printed if there are no names."""
     from asyncmq_cli.services.jobs.lookup import resolve_queues
 
     names = resolve_queues(session.store, words(session, given, may_be_none=may_be_none))
@@ -51,8 +52,8 @@ def queue_names(session: Session, given: Sequence[str], *, may_be_none: bool = T
 
 
 def words(session: Session, given: Sequence[str], *, may_be_none: bool = True) -> list[str]:
-    """The words given, `-` replaced by the lines of standard input, unchanged. That it has none is noted if
-    it is no error."""
+    """The words, with `-` replaced by the lines of standard input, unchanged. If `may_be_none`, a note is
+    printed if there are none."""
     import sys
 
     found: list[str] = []
@@ -71,15 +72,15 @@ def words(session: Session, given: Sequence[str], *, may_be_none: bool = True) -
 
 
 _TRIED = 3
-"""Words that are not ids and are tried as names of queues."""
+"""At most this many words that are no ids are tried as names of queues."""
 
 
 def one_job(session: Session, queue: str | None, job_id: str | None) -> tuple[str, str]:
-    """The queue and the id of the job that is meant by `[QUEUE] ID`. Raises JobNotFound or AmbiguousJob."""
+    """The queue and the id of the job that `[QUEUE] ID` stands for. Raises JobNotFound or AmbiguousJob."""
     from asyncmq_cli.services.jobs.lookup import find_one, resolve_job_ids
 
     if queue is None:
-        raise UsageProblem("which job? give its id", hint="'asyncmq jobs list' lists jobs")
+        raise UsageProblem("no job given: give its id", hint="'asyncmq jobs list' lists jobs")
     if job_id is not None:
         named = session.scope(literal(queue)).names[0]
         return named, resolve_job_ids(session.store, named, [literal(job_id)])[0]
@@ -93,8 +94,8 @@ def one_job(session: Session, queue: str | None, job_id: str | None) -> tuple[st
 
 
 def named_jobs(session: Session, first: str | None, rest: Sequence[str]) -> tuple[str | None, Selection]:
-    """The jobs that are meant by `[QUEUE] ID…`, and the queue if it is named. An id that is in no queue, or
-    in several, is `unfound`. Raises UsageProblem if no id is given."""
+    """The queue if it is named, and the jobs that `[QUEUE] ID…` stands for. An id that is in no queue, or in
+    several, is in `unfound` of the selection. Raises UsageProblem if no id is given."""
     from asyncmq_cli.services.changes.selection import Selection
 
     queues = session.store.queues
@@ -115,8 +116,8 @@ def named_jobs(session: Session, first: str | None, rest: Sequence[str]) -> tupl
     is_slip = name.strip() in map(str.strip, nowhere) or any(map(queues.exists, nowhere[:_TRIED]))
     if first == STDIN or not is_slip:
         return None, chosen
-    # A queue's name that is mistyped or comes after the ids: the other words must not be taken for ids of any
-    # queue that has them.
+    # Probably the name of the queue is mistyped, or comes after the ids. Do not look the other words up in
+    # all queues: they would hit whichever queue has such ids.
     return name, Selection({name: ids})
 
 
@@ -127,19 +128,19 @@ def _found(session: Session, given: Sequence[str]) -> Selection:
     scope = session.scope(None)
     by_queue, unfound = find_each(session.store, scope, given)
     if len(unfound) == 1 and not by_queue and isinstance(unfound[0][1], JobNotFound):
-        # Similar ids are searched only for a single id.
+        # Search for similar ids only if there is a single id.
         job_id = unfound[0][0]
         unfound = [(job_id, job_not_found(session.store, None, job_id, scope))]
     return Selection(by_queue, unfound=unfound)
 
 
 def which_jobs(queue: str | None = None) -> UsageProblem:
-    """The error of a change that is given neither ids nor a filter."""
+    """The error for a change that is given neither ids nor a filter."""
     hint = None
     if queue is not None:
         hint = f"{queue!r} is a queue; for a job with that id, give --queue '*' {queue}"
     return UsageProblem(
-        "which jobs? give ids, a filter (--q, --where, --task, --group, --older-than, …), or --all",
+        "no jobs given: give ids, a filter (--q, --where, --task, --group, --older-than, …), or --all",
         hint=hint,
     )
 
@@ -152,8 +153,9 @@ _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The jobs that the command line names. `queue` is its first word, which may also be an id.
-    `dead` means the dead-letter queue, whatever the state. `more_states` are searched beside the state."""
+    """The jobs that the command line names or filters. `queue` is its first word, which may also be an id.
+    `dead` selects from the dead-letter queue, whatever the state. `more_states` are searched besides
+    `state`."""
 
     queue: str | None
     job_ids: list[str] | None
@@ -169,19 +171,19 @@ class Targets:
 
     @property
     def other_states(self) -> str | None:
-        """Which option searches the other states, None where there are none."""
+        """A hint with the option that searches other states, or None if there are none."""
         if self.dead or self.more_states:
             return None
         if self.default_state in DEAD_STATES:
             return f"--state {next(state for state in DEAD_STATES if state != self.searched)} searches those"
-        # Never `all`: the hint appears where jobs are changed, some of them irreversibly.
+        # Never suggest `all`: this hint appears before changes, and some of these cannot be undone.
         return "--state chooses another state"
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeOptions:
-    """How a change is made. A change that is not destructive is confirmed only if a filter selected the
-    jobs."""
+    """The options of a change. A change that is not destructive needs confirmation only if a filter selected
+    the jobs."""
 
     verb: str
     noun: Literal["job", "dlq", "queue"] = "job"
@@ -191,13 +193,14 @@ class ChangeOptions:
     destructive: bool = True
     backup: str | None = None
     wait: float | None = None
-    """Seconds to wait for what becomes of retried jobs."""
+    """Seconds to wait for the retried jobs to end; None to not wait."""
     edits: bool = False
-    """Whether it edits jobs, which without a backup the audit events keep."""
+    """Whether the change edits jobs. Without a backup, the old jobs are kept in the audit events."""
 
 
 def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
-    """The filter that the options make. Raises UsageProblem for a wrong age or expression."""
+    """The filter that the options describe. `now` returns epoch seconds. Raises UsageProblem for a wrong age
+    or expression."""
     from asyncmq_cli.models.jobs import JobFilter
 
     if where := flags.get("where"):
@@ -216,7 +219,7 @@ def filter_of(flags: Mapping[str, Any], now: Callable[[], float]) -> JobFilter:
 
 
 def wait_limit(text: str | None, *, dry_run: bool) -> float | None:
-    """Seconds. Raises UsageProblem."""
+    """The value of --wait in seconds, or None. Raises UsageProblem."""
     if text is None:
         return None
     if dry_run:
@@ -225,7 +228,7 @@ def wait_limit(text: str | None, *, dry_run: bool) -> float | None:
 
 
 def has_filter(flags: Mapping[str, Any]) -> bool:
-    """Whether one of the filters is given. Raises UsageProblem for an empty one."""
+    """Whether a filter option is given. Raises UsageProblem for an empty one."""
     _require_texts(flags)
     return any(name in flags for name in FILTERS)
 
@@ -237,8 +240,8 @@ def _require_texts(flags: Mapping[str, Any]) -> None:
 
 
 def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
-    """Whether a filter selects the jobs. Raises UsageProblem unless there are either ids or a filter, and
-    for an empty filter: it would match everything, and comes from a variable that is not set."""
+    """Whether a filter selects the jobs, not ids. Raises UsageProblem if both or neither are given, and for
+    an empty filter: it would match every job, and probably comes from a shell variable that is not set."""
     _require_texts(flags)
     chooses = (
         targets.state is not None or bool(flags.get("all_jobs")) or any(name in flags for name in FILTERS)
@@ -253,7 +256,7 @@ def is_by_filter(targets: Targets, flags: Mapping[str, Any]) -> bool:
 
 
 def rate_of(flags: Mapping[str, Any]) -> float | None:
-    """Jobs a second."""
+    """The value of --rate in jobs per second, or None. Raises UsageProblem."""
     text = flags.get("rate")
     if text is None:
         return None
@@ -265,20 +268,21 @@ def rate_of(flags: Mapping[str, Any]) -> float | None:
 
 
 def abort_share_of(flags: Mapping[str, Any]) -> float | None:
-    """A share from 0 to 1."""
+    """The value of --abort-above as a share from 0 to 1, or None. Raises UsageProblem."""
     percent = percent_of(flags, "abort_above", "--abort-above")
     if percent is None:
         return None
     if flags.get("rate") is None:
         raise UsageProblem(
             "--abort-above needs --rate",
-            hint="without a rate all are retried before the first one ends",
+            hint="without --rate, all jobs are retried before the first one ends",
         )
     return percent / 100
 
 
 def percent_of(flags: Mapping[str, Any], name: str, option: str) -> float | None:
-    """A number from 0 to 100, given with or without its sign."""
+    """The value of a percentage option, with or without its % sign: 0 to 100, or None. Raises
+    UsageProblem."""
     text = flags.get(name)
     if text is None:
         return None

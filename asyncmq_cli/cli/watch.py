@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 LEAST_INTERVAL = 0.2
 _PAST = 1800.0
-"""Seconds of history with which the trends begin."""
+"""Seconds of history that the trends show at the start."""
 
 _INSTEAD = "'asyncmq events tail' follows changes in a pipe"
 
@@ -39,7 +39,7 @@ def columns_of(session: Session, columns: Sequence[Column[T]]) -> Sequence[Colum
 
 
 class _Board(Generic[T]):
-    """The screen: totals, a table, trends that start with the history, and warnings."""
+    """The content of the screen: totals, a table, trends (at first from the history), and warnings."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class _Board(Generic[T]):
     def show(self, found: tuple[Snapshot, T]) -> None:
         self._shown = found
         totals = found[0].metrics()
-        # Totals of different moments would make wrong rates.
+        # Totals read at different times would give wrong rates.
         if totals.is_whole and not found[0].states_age:
             self._trend.add(totals)
 
@@ -77,7 +77,7 @@ class _Board(Generic[T]):
         corner = header_footer.as_of(snapshot.now, self._every, is_old=problem is not None, utc=viewport.utc)
         head = screens.head(snapshot, viewport, corner, where)
         shown = out.drawn_all([head, *self._frame(value, viewport)])
-        # On a small screen, warnings are dropped last.
+        # On a small screen, drop other parts before the warnings.
         is_current = snapshot.metrics().is_whole
         below = [header_footer.trends(self._trend.trend(), viewport, is_current=is_current), *remarks]
         return [*shown[: viewport.height + 1], *out.drawn_all(below)]
@@ -92,7 +92,8 @@ def watch(
     latest: bool = False,
     trouble: bool = False,
 ) -> None:
-    """Draw `frame` of what `read` makes of each snapshot, which has at least the rows of the queues."""
+    """Refresh the screen until q or Ctrl-C. `read` computes a value from each snapshot, which has at least
+    `stats`; `frame` draws that value."""
     from asyncmq_cli.output.terminal.live import LiveScreen
     from asyncmq_cli.services.monitoring.poller import Outage, Poller
 
@@ -104,7 +105,7 @@ def watch(
         return snapshot, read(snapshot)
 
     poller = Poller(session.store, read_both, reader.reset)
-    # Before the screen is taken: an error of the first read is reported like any other.
+    # Read once before opening the screen, so that an error is reported as usual.
     board = _Board(session, frame, every, poller.first())
     session.has_screen = True
     try:

@@ -243,7 +243,7 @@ def check(
 def _thresholds(
     session: Session, warning: list[str], critical: list[str], where: str | None
 ) -> dict[str, Threshold]:
-    """By the name of the probe. Raises UsageProblem, also for an expression that cannot be read."""
+    """The thresholds, by the name of the probe. Raises UsageProblem, also for an invalid --where."""
     thresholds = {
         name: threshold(str(kind.option), text, _read(kind), least=kind.least)
         for name, kind in _SETTABLE.items()

@@ -48,7 +48,7 @@ EVERY = 2.0
 _SLOW = 0.5
 """Seconds until the screen says why it is still empty."""
 _PAST = 1800.0
-"""Seconds of history with which the trends begin."""
+"""Seconds of history that the trends show at the start."""
 
 _KEYS = """\
 Everywhere
@@ -162,7 +162,7 @@ class OperatorApp(App[None]):
             if not isinstance(found, Outage):
                 self.snapshot = found
                 totals = found.metrics()
-                # Totals of different moments would make wrong rates.
+                # Totals read at different times would give wrong rates.
                 if totals.is_whole and not found.states_age:
                     self.trend.add(totals)
             self._show(is_back=was_away and self.outage is None)

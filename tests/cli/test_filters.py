@@ -70,7 +70,7 @@ def test_a_list_without_a_match_says_where_it_looked(filled: None, server: Priva
     assert cli("jobs", "list", QUEUE, "--q", "marta", "--json").stderr == ""
     assert cli("jobs", "list", QUEUE).stderr == ""
     assert cli("jobs", "list", QUEUE, "--state", "all", "--q", "nobody", "--task", "x").stderr == (
-        f"note: no job in {QUEUE} matches --q nobody --task x; without the queue, all are searched\n"
+        f"note: no job in {QUEUE} matches --q nobody --task x; leave the queue out to search all queues\n"
     )
     assert (
         cli("jobs", "list", "--state", "all", "--q", "nobody").stderr == "note: no job matches --q nobody\n"

@@ -292,7 +292,7 @@ def test_an_empty_page_or_state_is_said(states: PrivateRedis, run: Run) -> None:
     piped = run("--redis-url", states.url, "jobs", "list", "mail", "--state", "failed", "--page", "999")
     assert (piped.stdout, piped.stderr) == ("", "note: page 999 of 1: 1 job\n")
     waiting = on_terminal("jobs", "list", "mail", url=states.url)
-    assert waiting.lines[-1] == "in mail: 1 active, 2 delayed, 1 dead; --state chooses"
+    assert waiting.lines[-1] == "in mail: 1 active, 2 delayed, 1 dead; --state lists them"
 
 
 def test_a_job_fits_on_one_screen_with_who_changed_it(

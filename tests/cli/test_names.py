@@ -168,7 +168,7 @@ def test_an_empty_name_of_a_backup_is_wrong_usage(path: str, dashes: None, run: 
 def test_a_backup_without_anything_is_noted(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     done = run("jobs", "restore", str(tmp_path / "empty"), "--yes")
-    assert (done.code, done.stdout, "note: the backup holds nothing" in done.stderr) == (0, "", True)
+    assert (done.code, done.stdout, "note: the backup is empty" in done.stderr) == (0, "", True)
 
 
 def test_an_empty_home_is_not_the_root_directory(run: Run) -> None:

@@ -78,9 +78,7 @@ def test_a_name_that_is_nearly_one_of_the_language_is_pointed_out(cli: Run) -> N
     for words in (("jobs", "list"), ("dlq", "groups"), ("tasks", "list")):
         told = cli(*words, QUEUE, "--where", 'kwarg.tenant == "acme" and status != "x"').stderr
         (warning, *_) = told.splitlines()
-        assert warning == (
-            "warning: --where: 'kwarg' is looked for in the job's record; did you mean 'kwargs'?"
-        )
+        assert warning == ("warning: --where: 'kwarg' is read from the job's record; did you mean 'kwargs'?")
     assert "did you mean" not in cli("jobs", "list", QUEUE, "--where", "created_at > 0 and shard == 1").stderr
 
 

@@ -117,7 +117,7 @@ def test_many_are_added_from_standard_input(client: redis.Redis, run: Run) -> No
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('{"args": []}', "line 2: which task? give --task; nothing was added"),
+        ('{"args": []}', "line 2: no task given: give --task; nothing was added"),
         ('{"task": "a", "colour": 1}', "line 2: unknown key 'colour'; nothing was added"),
         ('{"task": "a", "args": {}}', "line 2: 'args' has the wrong type; nothing was added"),
         ('{"task": "a", "delay": "soon"}', "line 2: 'soon' is not a duration; nothing was added"),

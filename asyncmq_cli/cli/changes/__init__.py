@@ -1,1 +1,1 @@
-"""Changes on the command line: what they hit, whether they are confirmed, and what they report."""
+"""The command-line side of changes: select the targets, ask for confirmation, print the report."""

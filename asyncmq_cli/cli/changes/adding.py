@@ -1,4 +1,4 @@
-"""Adding jobs by hand: from options or standard input, with a question about a new queue."""
+"""Add jobs from options or standard input; ask before a job goes to a new queue."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def add_jobs(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Add the job that the options describe, or those of standard input."""
+    """Add the job that the options describe or, if `source` is `-`, the jobs on standard input."""
     from asyncmq_cli.output.terminal import progress
 
     jobs = [_job(options)] if source is None else _from_stdin(source, options)
@@ -68,7 +68,7 @@ def add_jobs(
 
 
 def _about_new_queue(session: Session, queue: str, near: Sequence[str], *, yes: bool) -> None:
-    """Ask about a new queue; a script is only warned."""
+    """Ask for confirmation to add to a new queue. A script only gets a warning."""
     text = confirm.of_new_queue(queue, near)
     if yes or not confirm.can_ask():
         session.out.remark("warning", text)
@@ -80,16 +80,18 @@ def _job(given: Mapping[str, Any]) -> NewJob:
     from asyncmq_cli.services.changes.adding import NewJob
 
     if not given.get("task"):
-        raise UsageProblem("which task? give --task", hint="or - for many from standard input")
+        raise UsageProblem("no task given: give --task", hint="or - for many from standard input")
     for name in ("task", "id", "unique"):
         if name in given and given[name] is not None and not given[name].strip():
-            # From a variable that is not set: a new id, or no key, would let a second run add a second job.
+            # Probably a shell variable that is not set. With a new id, or without a key, a second run would
+            # add a second job.
             raise UsageProblem(f"--{name} is empty", hint="give it a value, or leave it out")
     return NewJob(**job_of({name: value for name, value in given.items() if value is not None}))
 
 
 def _from_stdin(source: str, options: Mapping[str, Any]) -> list[NewJob]:
-    """One job a line. The options are what a line does not say; nothing is added if one line is wrong."""
+    """The jobs on standard input, one per line. `options` are the defaults for each line. Raises UsageProblem
+    if a line is wrong; then no job is added."""
     if source != STDIN:
         raise UsageProblem(f"unexpected argument {source!r}", hint="- reads jobs from standard input")
     common = {name: value for name, value in options.items() if value is not None}

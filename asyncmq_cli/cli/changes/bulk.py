@@ -1,4 +1,4 @@
-"""Changes of many jobs, or of a whole queue: selecting, confirming, and reporting."""
+"""Changes of many jobs, or of a whole queue: select, confirm, and report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Run = Callable[["ChangeRequest"], "ChangeReport"]
 
 
 def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOptions) -> None:
-    """Change the jobs named, or those that a filter finds, once that is confirmed."""
+    """Change the jobs that are named or that a filter selects, after confirmation."""
     from asyncmq_cli.output.terminal import progress
     from asyncmq_cli.services.changes.jobs import BulkOptions, ChangeRequest
 
@@ -63,7 +63,7 @@ def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOpt
     else:
         for line in overflow:
             session.out.remark("warning", line)
-    # Before the change: an error after it would report a change that was made as a failure.
+    # Do this before the change: an error after it would report a change that was made as a failure.
     is_waited_for = abort_above is not None or options.wait is not None
     idle = [] if is_waited_for else _idleness(session, chosen, options)
     with progress.of_changes(session.out, options.verb, chosen.count if by_filter else 0, rate) as advance:
@@ -88,7 +88,7 @@ def _report(
 
 
 def _note_undo(session: Session, report: ChangeReport) -> None:
-    """Say how to undo the edit."""
+    """Print how to undo the edit."""
     first = next(result for result in report.results if result.error is None)
     events = session.audit.of_job(first.queue or "", first.job_id or "", most=1)
     if not events or "was" not in events[0].details:
@@ -101,7 +101,7 @@ def _note_undo(session: Session, report: ChangeReport) -> None:
 
 
 def _with_outcome(session: Session, report: ChangeReport, limit: float) -> ChangeReport:
-    """The report with what became of the retried jobs within `limit` seconds."""
+    """The report with the outcome of the retried jobs after at most `limit` seconds."""
     from asyncmq_cli.output.terminal import progress
 
     retried: dict[str, list[str]] = {}
@@ -113,8 +113,8 @@ def _with_outcome(session: Session, report: ChangeReport, limit: float) -> Chang
 
 
 def _idleness(session: Session, chosen: Selection, options: ChangeOptions) -> list[str]:
-    """Why retried jobs will only wait, of the first few queues where they will. For people; a program asks
-    `check`."""
+    """For the first few queues in which no worker will run the retried jobs, the reason. Only for people;
+    programs use `check`."""
     if options.verb != "retry" or options.dry_run or not session.out.for_people:
         return []
     queues = list(chosen.by_queue)[:_IDLE_NAMED]
@@ -125,7 +125,7 @@ def _idleness(session: Session, chosen: Selection, options: ChangeOptions) -> li
 
 
 def _found(session: Session, targets: Targets, options: ChangeOptions) -> Selection:
-    """The jobs that the filter finds. An unknown queue or group is recorded as a failed attempt."""
+    """The jobs that the filter selects. An unknown queue or group is recorded as a failed attempt."""
     from asyncmq_cli.output.tables import tables
     from asyncmq_cli.services.changes.jobs import ChangeRequest
     from asyncmq_cli.services.changes.selection import Selection
@@ -146,7 +146,7 @@ def _found(session: Session, targets: Targets, options: ChangeOptions) -> Select
 
 
 def chosen_jobs(session: Session, targets: Targets) -> Selection:
-    """The jobs that are named, or that a filter finds, for a command that changes none."""
+    """The jobs that are named or that a filter selects, for a command that changes nothing."""
     if parse.is_by_filter(targets, session.flags):
         return _selection(session, targets)
     return named_jobs(session, targets.queue, targets.job_ids or [])[1]
@@ -172,7 +172,7 @@ def _ask(session: Session, confirmation: confirm.Confirmation) -> None:
 
 
 def _cut_offs(session: Session) -> list[str]:
-    """The dates that the ages in the filter mean, so that a wrong unit is noticed."""
+    """The dates that the ages in the filter stand for, so that a wrong unit is noticed."""
     from asyncmq_cli.output.text import times
 
     if not {"older_than", "newer_than"}.intersection(session.flags):
@@ -190,7 +190,7 @@ def _cut_offs(session: Session) -> list[str]:
 
 
 def _note_targets(session: Session, options: ChangeOptions, chosen: Selection) -> None:
-    """The remarks that a question would show, printed before the rows of a dry run."""
+    """Before the rows of a dry run, print the remarks that the confirmation would show."""
     where = session.config.context or session.config.shown_url
     for line in (f"dry run on {where}", *_of_filter(session), *_span(session, chosen), *_of_backup(options)):
         session.out.remark("note", line)
@@ -203,7 +203,7 @@ def _of_filter(session: Session) -> list[str]:
 
 
 def _span(session: Session, chosen: Selection) -> list[str]:
-    """The times of the oldest and of the newest job that is hit."""
+    """One line with the times of the oldest and the newest selected job."""
     from asyncmq_cli.output.text import times
 
     if chosen.oldest is None or chosen.newest is None:
@@ -249,7 +249,7 @@ def obliterate_queue(session: Session, queue: str, options: ChangeOptions, *, fo
         )
 
     overflow = confirm.of_overflow(session, chosen.count)
-    # A queue with active jobs is refused without a question.
+    # A queue with active jobs is refused, so there is nothing to confirm.
     is_refused = bool(chosen.states.get("active")) and not force
     if not (options.dry_run or options.yes or is_refused):
         _ask_for_name(session, queue, chosen, options, overflow)
@@ -267,7 +267,7 @@ def obliterate_queue(session: Session, queue: str, options: ChangeOptions, *, fo
 
 
 def _every_job(session: Session, queue: str, options: ChangeOptions) -> Selection:
-    """All jobs of the queue. An unknown one is recorded as a failed attempt."""
+    """All jobs of the queue. An unknown queue is recorded as a failed attempt."""
     from asyncmq_cli.services.changes.jobs import ChangeRequest
     from asyncmq_cli.services.changes.selection import Selection, Share, select
 

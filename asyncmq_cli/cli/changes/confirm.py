@@ -1,4 +1,5 @@
-"""Confirmation of a change: which jobs it hits, in what state, and whether it can be undone."""
+"""Ask for confirmation of a change: show which jobs it changes, in what state, and whether it can be
+undone."""
 
 from __future__ import annotations
 
@@ -22,9 +23,9 @@ NO_BACKUP = "no backup: this cannot be undone; --backup FILE keeps a copy"
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What to confirm. `by_queue` has the ids of the jobs, `states` counts them by state, `total` is how many
-    match where a filter selected them, `notes` are by queue and id, and `remarks` are further lines to read
-    before a yes."""
+    """A change to confirm. `by_queue` has the ids of its jobs, and `states` counts them by state. `total` is
+    how many jobs match the filter, or None without a filter. `notes` are by queue and id. `remarks` are
+    further lines that are shown before the question."""
 
     verb: str
     by_queue: Mapping[str, Sequence[str]]
@@ -35,7 +36,7 @@ class Confirmation:
 
     @property
     def count(self) -> int:
-        """How many jobs there are."""
+        """The number of jobs."""
         return sum(map(len, self.by_queue.values()))
 
     def first(self, count: int) -> list[tuple[str, str]]:
@@ -45,7 +46,7 @@ class Confirmation:
 
     @property
     def where(self) -> tuple[str, str]:
-        """The queues as a question names them, and as a sentence."""
+        """The queues as the question names them, and as an error message quotes them."""
         if len(self.by_queue) > 1:
             return f"{len(self.by_queue):,} queues", f"{len(self.by_queue):,} queues"
         name = next(iter(self.by_queue))
@@ -53,7 +54,7 @@ class Confirmation:
 
     @property
     def shares(self) -> list[str]:
-        """How many jobs are in which queue, where there are several: the most first."""
+        """One line with the number of jobs in each queue, the most first; none if there is a single queue."""
         if len(self.by_queue) < 2:
             return []
         counts = sorted(
@@ -65,7 +66,7 @@ class Confirmation:
 
 
 def of_overflow(session: Session, count: int) -> list[str]:
-    """The remark on a change of so many jobs that it pushes all older events out of the audit trail."""
+    """A remark if a change of `count` jobs would push all older events out of the audit trail; else none."""
     kept = session.config.audit_maxlen
     if count <= kept:
         return []
@@ -80,8 +81,8 @@ def ask(
     confirmation: Confirmation,
     heads: Callable[[Sequence[tuple[str, str]]], Sequence[Job]],
 ) -> None:
-    """Show the first jobs, which `heads` reads, and ask. Raises NotConfirmed for anything but a yes.
-    If there are no jobs, it does not ask: the attempt itself reports why."""
+    """Show the first jobs, which `heads` reads, and ask. Raises NotConfirmed for any answer but yes. If there
+    are no jobs, it does not ask: the change itself then reports why."""
     if not confirmation.count:
         return
     session.guard.require_few(confirmation.count)
@@ -114,22 +115,24 @@ def ask(
 
 
 def of_new_queue(queue: str, near: Sequence[str]) -> str:
-    """A warning that this queue does not exist yet, with similar names: no worker reads a mistyped queue."""
+    """A warning that this queue does not exist yet, with similar names: no worker would read a mistyped
+    queue."""
     from asyncmq_cli.nearest import did_you_mean
 
     return "; ".join(filter(None, (f"there is no queue named {queue!r} yet", did_you_mean(near))))
 
 
 def can_ask() -> bool:
-    """Whether there is a terminal to show a question on and to read the answer from."""
+    """Whether there is a terminal on which to ask a question and read the answer."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask_about(
     session: Session, lines: Sequence[str], question: str, deed: str, *, remarks: Sequence[str] = ()
 ) -> None:
-    """Show the lines and the remarks, and ask. Raises NotConfirmed for anything but a yes. Without a
-    terminal the error names the `deed`, and the hint has the remarks. Both say on which Redis."""
+    """Show the lines and the remarks, and ask. Raises NotConfirmed for any answer but yes. Without a
+    terminal, the error names the `deed`, such as `remove 3 jobs`, and the hint has the remarks. Question and
+    error both name the Redis."""
     context, url = session.config.context, session.config.shown_url
     deed = f"{deed} on {context or url}"
     question = f"{question.removesuffix('?')} on {f'{context} ({url})' if context else url}?"
@@ -157,7 +160,7 @@ def ask_about(
 
 
 def ask_for_name(session: Session, name: str, question: str, deed: str, *, remarks: Sequence[str]) -> None:
-    """Show what would be done, and have the name of its target typed. Raises NotConfirmed."""
+    """Show what would be done, and ask for the name of the target. Raises NotConfirmed unless it is typed."""
     where = session.config.context or session.config.shown_url
     if not can_ask():
         raise NotConfirmed(
@@ -168,7 +171,8 @@ def ask_for_name(session: Session, name: str, question: str, deed: str, *, remar
 
 
 def ask_name(session: Session, deed: str) -> None:
-    """Ask for the name of the context, before a change that has no other question. Raises NotConfirmed."""
+    """Ask for the name of the context, before a change that asks nothing else. Raises NotConfirmed unless it
+    is typed."""
     if not can_ask():
         session.guard.refuse(deed)
     where = session.config
@@ -176,7 +180,7 @@ def ask_name(session: Session, deed: str) -> None:
 
 
 def _type_name(session: Session, lines: Sequence[str], name: str | None = None) -> None:
-    """The name of the context, unless another is given."""
+    """Ask for `name`, by default the name of the context. Raises NotConfirmed unless it is typed."""
     from asyncmq_cli.output.text.escape import escape
 
     name = session.config.context if name is None else name
@@ -200,7 +204,8 @@ def is_named(session: Session) -> bool:
 
 
 def of_preview(verb: str, preview: ChangeReport, remarks: Sequence[str]) -> Confirmation:
-    """The confirmation of what a dry run would have changed. Raises what ended the dry run."""
+    """The confirmation of the changes that a dry run found. Raises the error that ended the dry run, if
+    any."""
     from collections import Counter
 
     if preview.interrupted is not None:
@@ -219,6 +224,6 @@ def of_preview(verb: str, preview: ChangeReport, remarks: Sequence[str]) -> Conf
 
 
 def note_backup(session: Session, path: str) -> None:
-    """Say on a terminal how to undo a removal."""
+    """On a terminal, print how to undo a removal."""
     if session.out.stderr_is_terminal and not session.out.for_programs:
         session.out.remark("backup", f"{command_line('jobs', 'restore', path)} restores what was removed")

@@ -1,4 +1,4 @@
-"""The definition of a repeatable as people type it: its schedule and its arguments."""
+"""Options that describe a job or a repeatable, and the values that they make."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from asyncmq_cli.cli.options import number, option, whole_number
 from asyncmq_cli.errors import UsageProblem
 
 _MOST_LEVELS = 100
-"""Arguments nested deeper than this cannot be read back by every reader."""
+"""Levels of nesting in arguments. Not every JSON reader accepts more."""
 MOST_PRIORITY = 9000
-"""AsyncMQ orders a queue by priority * 10^12 + sequence, which is no longer exact beyond it."""
+"""AsyncMQ orders a queue by priority * 10^12 + sequence. Beyond this priority, that number is not exact."""
 
 _RANDOM = re.compile(r"(?<![A-Z])R(?![A-Z])")
 
@@ -50,8 +50,8 @@ DelayOption = Annotated[str | None, option("--delay", "DURATION", "Run it after 
 
 
 def job_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a new job, by the names of its options: texts as typed, or values of JSON. Raises
-    UsageProblem."""
+    """The values of a new job from `given`, which has them by the names of the options: as typed texts, or as
+    JSON values. Raises UsageProblem."""
     found = {**given, "task": _name(str(given.get("task") or ""))}
     for name, kind, words in (("args", list, "an array"), ("kwargs", dict, "an object")):
         value = given.get(name)
@@ -78,8 +78,8 @@ def definition_of(
     priority: int,
     backoff: float | None,
 ) -> dict[str, Any]:
-    """The definition that AsyncMQ's `Queue.upsert_repeatable` would store, its keys in the same order. Raises
-    UsageProblem."""
+    """The definition that AsyncMQ's `Queue.upsert_repeatable` would store, with its keys in the same order.
+    Raises UsageProblem."""
     return {
         "task_id": _name(task),
         "args": _json("--args", args, list, "an array"),
@@ -97,7 +97,7 @@ def _schedule(every: str | None, cron: str | None) -> dict[str, Any]:
         raise UsageProblem("give exactly one schedule: --every or --cron")
     if cron is None:
         return {"every": _duration("--every", every or "")}
-    # Other spacing would be another definition of the same schedule.
+    # Normalise the spaces: AsyncMQ would store other spacing as a second definition of the same schedule.
     fields = cron.split()
     if fields and fields[0].lower() == "@every":
         raise UsageProblem(
@@ -136,7 +136,8 @@ def _whole(number: float) -> int | float:
 
 
 def _json(option: str, text: str | None, kind: type[Any], name: str) -> Any:
-    """What Python's `json` reads, as AsyncMQ will: NaN and large integers, too."""
+    """Parse JSON with Python's `json`, as AsyncMQ does, so NaN and large integers are accepted. Raises
+    UsageProblem."""
     if text is None:
         return kind()
     example = """'["inbox", 1]'""" if kind is list else """'{"to": "ana"}'"""

@@ -1,4 +1,4 @@
-"""Editing jobs: by options, or a single one in an editor."""
+"""Edit jobs by options, or a single job in an editor."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def edit_jobs(
 def edits_of_retry(
     session: Session, targets: Targets, sets: Sequence[str], unsets: Sequence[str], backup: str | None
 ) -> list[Edit]:
-    """The edits that a retry makes. Raises UsageProblem where they fit no retry."""
+    """The edits of --set and --unset that `jobs retry` makes. Raises UsageProblem if they cannot go with the
+    retry."""
     from asyncmq_cli.services.changes import edits as parsing
 
     edits = parsing.parse(sets, unsets)
@@ -70,7 +71,7 @@ def edits_of_retry(
 
 
 def _by_editor(session: Session, queue: str, job_id: str, options: ChangeOptions) -> list[Edit]:
-    """The edits that a person makes in $VISUAL or $EDITOR; none if nothing was changed."""
+    """The edits that a person makes to one job in $VISUAL or $EDITOR; none if nothing was changed."""
     if not confirm.can_ask():
         raise UsageProblem("--set or --unset is missing, and there is no terminal for an editor")
     edits, lines = by_hand(session.job_changes.editable(queue, job_id))

@@ -1,4 +1,4 @@
-"""Restoring jobs from a backup: selecting them, confirming, and reporting."""
+"""Restore jobs from a backup: select, confirm, and report."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FromAuditOption = Annotated[
 def restore_edits(
     session: Session, events: Sequence[str], file: str | None, options: ChangeOptions, *, force: bool
 ) -> None:
-    """Undo edits by their audit events."""
+    """Undo the edits that these audit events recorded."""
     from asyncmq_cli.errors import UsageProblem
     from asyncmq_cli.services.backup.restore import TakeBackRequest
 
@@ -64,7 +64,7 @@ def restore_jobs(
         _warn(session, backup, whole=ids is None)
         chosen = session.restores.chosen(backup)
         if not (chosen or backup.parts or backup.edits):
-            session.out.remark("note", "the backup holds nothing")
+            session.out.remark("note", "the backup is empty")
         overflow = confirm.of_overflow(session, len(chosen if ids is None else ids))
         if ids is None and not options.dry_run and not options.yes:
             _ask(session, backup, chosen, overflow)
@@ -108,7 +108,7 @@ def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Seq
 
 
 def _beside_jobs(backup: Backup) -> str:
-    """The parts of queues that are not jobs, and the edits, as text; empty if there are none."""
+    """The parts of queues that are not jobs, and the edits, as text; "" if there are none."""
     from asyncmq_cli.models.queues import names_of
     from asyncmq_cli.output.tables.tables import counted
 

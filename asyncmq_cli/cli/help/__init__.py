@@ -1,1 +1,1 @@
-"""Help, the tree of commands, and hints for words that are not ours."""
+"""Help pages, the tree of commands, and hints for unknown words."""

@@ -1,4 +1,4 @@
-"""The commands as the built program has them: for `help --json`, docs/commands.md and the manual page."""
+"""Read the commands from the built Typer program, for `help --json`, docs/commands.md and the manual page."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _KNOWN_NOTE = re.compile(r"env(?: var)?: |default: |required\Z|[\d.-]*(?:<=?)?x(
 
 
 def of_root(root: Any) -> Command:
-    """The program itself, with the global options. `root` is the built program."""
+    """The program itself with its global options. `root` is the built program."""
     return _command(root, ())
 
 
 def tree(root: Any) -> Iterator[Noun | Command]:
-    """Nouns with their verbs, and commands that have none, in the order of the program's own help."""
+    """Nouns with their verbs, and commands without a noun, in the order of the program's help."""
     for name, command in shown(root):
         if not hasattr(command, "commands"):
             yield _command(command, (name,))
@@ -75,7 +75,7 @@ def _command(command: Any, path: tuple[str, ...]) -> Command:
 
 
 def _is_global(param: Any) -> bool:
-    """Whether it is the global option itself: `check` has short names for some."""
+    """Whether this is the global option as declared; `check` adds short names to some."""
     if param.name not in GLOBAL_OPTIONS:
         return False
     declared = GLOBAL_OPTIONS[param.name][0].__metadata__[0]
@@ -89,7 +89,7 @@ def _options(command: Any) -> Iterator[str]:
 
 
 def _paragraphs(text: str) -> tuple[list[str], list[str]]:
-    """What a help text says, and the lines of its examples."""
+    """The paragraphs of a help text without its examples, and the lines of the examples."""
     said, examples = [], []
     for part in text.split("\n\n"):
         if part.startswith("\b\nExample"):
@@ -100,7 +100,8 @@ def _paragraphs(text: str) -> tuple[list[str], list[str]]:
 
 
 def _parameter(param: Any, name: str, text: str) -> Parameter:
-    """Take the notes in brackets off the end of a help text."""
+    """Parse an argument or option: move the notes in brackets, such as `[default: 10]`, from the help text
+    into fields."""
     facts: dict[str, str] = {}
     while (found := _NOTE.search(text)) and _KNOWN_NOTE.match(found[1].split("; ")[0]):
         text = text[: found.start()]

@@ -42,7 +42,7 @@ ENVIRONMENT = (
 
 
 def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
-    """The arguments, then the options under the headings they were declared with, the global ones last."""
+    """Write the arguments, then the options under their headings, and last the global options."""
     sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], _OPTIONS: []}
     for param in params:
         record = param.get_help_record(ctx)
@@ -63,7 +63,7 @@ def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
 
 
 def _write_names(formatter: Any, records: Sequence[tuple[str, str]]) -> None:
-    """Only the names, so that a command's own options fill the screen."""
+    """Write only the names of the global options, so that the command's own options are easier to find."""
     names = [word.rstrip(",") for name, _ in records for word in name.split() if word.startswith("--")]
     text = f"{GLOBAL}: {', '.join(names)}; --help --all explains them."
     formatter.write_paragraph()
@@ -72,7 +72,7 @@ def _write_names(formatter: Any, records: Sequence[tuple[str, str]]) -> None:
 
 
 def write_commands(entries: Iterable[tuple[str, str, bool]], title: str, formatter: Any) -> None:
-    """The nouns, and the other commands under `title`."""
+    """Write the nouns, and the other commands under the heading `title`."""
     nouns: list[tuple[str, str]] = []
     others: list[tuple[str, str]] = []
     for name, text, is_noun in entries:
@@ -82,18 +82,18 @@ def write_commands(entries: Iterable[tuple[str, str, bool]], title: str, formatt
 
 
 def write_examples(commands: Iterable[Any], formatter: Any) -> None:
-    """The first example of each verb."""
+    """Write the first example of each verb."""
     found = [next(_examples(command), None) for command in commands if not command.hidden]
     lines = [line for line in found if line is not None]
     if lines:
-        # Indented like the examples of a command, which are part of its help text.
+        # Indent like the examples of a single command, which are part of its help text.
         with formatter.indentation(), formatter.section("Examples"):
             for line in lines:
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
 def write_environment(formatter: Any) -> None:
-    """What is true of all commands."""
+    """Write the environment variables, and how to report a bug."""
     _write(formatter, "Environment", list(ENVIRONMENT))
     _write(formatter, "Exit status", [(f"{row}", row.meaning.replace("`", "'")) for row in ExitStatus])
     with formatter.section("Faults"):
@@ -101,7 +101,7 @@ def write_environment(formatter: Any) -> None:
 
 
 def summary(command: Any) -> str:
-    """The first sentence of a command's help, whole."""
+    """The full first sentence of a command's help."""
     text: str = command.get_short_help_str(limit=1000)
     return text
 

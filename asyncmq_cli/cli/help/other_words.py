@@ -1,12 +1,12 @@
-"""Words of other tools and of the AsyncMQ library, and what they are called here.
+"""Words of other tools and of the AsyncMQ library, and our words for the same.
 
-`suggestions` makes hints of these tables."""
+`suggestions` makes hints from these tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# If several are listed, the first one that exists there is used.
+# By word, our verbs for it. If several are listed, the first one that the noun has is used.
 NAMES: Mapping[str, tuple[str, ...]] = {
     "ls": ("list",),
     "get": ("show",),
@@ -99,14 +99,16 @@ ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("", "history"): "asyncmq audit",
     ("", "count"): "asyncmq queues list",
 }
-"""Words after a noun (or the first word), and the reading command that does what they ask for."""
+"""By noun ("" for none) and the word after it: the command, which only reads or has its own hints, that does
+what was meant."""
 
-_DRAIN = "'asyncmq queues drain QUEUE --dry-run' shows what is waiting and would go"
+_DRAIN = "'asyncmq queues drain QUEUE --dry-run' shows the waiting jobs that it would remove"
 _CLEAN = (
-    "'asyncmq queues clean QUEUE --state completed --older-than 7d --dry-run' shows which ended jobs would go"
+    "'asyncmq queues clean QUEUE --state completed --older-than 7d --dry-run' shows the ended jobs that it "
+    "would remove"
 )
-_OBLITERATE = "'asyncmq queues obliterate QUEUE --dry-run' shows what a queue holds and would go"
-_STOP = "workers are stopped where they run; 'asyncmq queues pause --help' says how a queue stops"
+_OBLITERATE = "'asyncmq queues obliterate QUEUE --dry-run' shows everything that it would remove"
+_STOP = "stop workers on their own host; 'asyncmq queues pause --help' says how to stop a queue"
 
 REASONS: Mapping[tuple[str, str], str] = {
     **{(noun, word): _DRAIN for noun in ("", "jobs") for word in ("drain", "empty")},
@@ -118,23 +120,73 @@ REASONS: Mapping[tuple[str, str], str] = {
     ("workers", "cancel"): _STOP,
     ("workers", "pause"): _STOP,
 }
-"""Verbs that a noun does not have, and what to do instead."""
+"""By noun and verb: for a verb that the noun does not have, what to do instead."""
 
 MISSING: Mapping[str, tuple[str, str, str]] = {}
-"""What no verb does, and what to do instead. Ignored for a noun that has this verb."""
+"""By verb: for a verb that no noun has, what to do instead. Ignored for a noun that has this verb."""
 
-# A hint never leads from a word for looking to a verb that changes something, nor to an option that drops a
-# safeguard.
-# fmt: off
-READS = frozenset((
-    "list", "ls", "show", "get", "info", "inspect", "describe", "view", "read", "find", "search", "count",
-    "peek", "tail", "head", "watch", "status", "stats", "top", "ps", "cat", "print", "display", "query",
-    "look", "export", "dump", "log", "logs", "history", "follow", "dashboard", "failed", "dead",
-))
-CHANGES = frozenset((
-    "add", "cancel", "clean", "drain", "edit", "forget", "obliterate", "pause", "record", "remove", "requeue",
-    "rerun", "restore", "resume", "retry", "run", "run-now", "use",
-))
+# For a word that asks to read, a hint never suggests a verb that changes something. No hint suggests an
+# option that drops a safeguard. fmt: off
+READS = frozenset(
+    (
+        "list",
+        "ls",
+        "show",
+        "get",
+        "info",
+        "inspect",
+        "describe",
+        "view",
+        "read",
+        "find",
+        "search",
+        "count",
+        "peek",
+        "tail",
+        "head",
+        "watch",
+        "status",
+        "stats",
+        "top",
+        "ps",
+        "cat",
+        "print",
+        "display",
+        "query",
+        "look",
+        "export",
+        "dump",
+        "log",
+        "logs",
+        "history",
+        "follow",
+        "dashboard",
+        "failed",
+        "dead",
+    )
+)
+CHANGES = frozenset(
+    (
+        "add",
+        "cancel",
+        "clean",
+        "drain",
+        "edit",
+        "forget",
+        "obliterate",
+        "pause",
+        "record",
+        "remove",
+        "requeue",
+        "rerun",
+        "restore",
+        "resume",
+        "retry",
+        "run",
+        "run-now",
+        "use",
+    )
+)
 # fmt: on
 WITHOUT_SAFEGUARD = frozenset({"--yes", "--force"})
 
@@ -161,7 +213,7 @@ VALUES: Mapping[str, str] = {
     "blocked": "waiting-children",
     "any": "all",
 }
-"""States, by the words of other tools."""
+"""By words of other tools: our names of states."""
 DEAD_WORDS = frozenset({"dead", "dlq", "dead-letter", "deadletter"})
 
 EXTRA_ARGUMENTS: Mapping[str, str] = {
@@ -169,7 +221,7 @@ EXTRA_ARGUMENTS: Mapping[str, str] = {
     "asyncmq metrics show": "asyncmq queues show {}",
     "asyncmq events tail": "asyncmq queues show {}",
 }
-"""The command that takes the name of a queue, where it was given as an extra argument."""
+"""By command: the command to suggest if the name of a queue was given as an extra argument."""
 QUEUE_AS_VERB: Mapping[str, str] = {
     "": "asyncmq queues show {}",
     "queues": "asyncmq queues show {}",
@@ -182,4 +234,4 @@ QUEUE_AS_VERB: Mapping[str, str] = {
     "events": "asyncmq queues show {}",
     "audit": "asyncmq audit --queue {}",
 }
-"""The command that was meant when a queue's name stands where a verb is expected."""
+"""By noun: the command to suggest if the name of a queue was given instead of a verb."""

@@ -1,4 +1,4 @@
-"""Usage errors, with the command or option that may have been meant."""
+"""Usage errors whose hints name the command or option that the user probably meant."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GROUP_ID = re.compile(r"[0-9a-f]{4,12}")
 
 
 def no_such_command(group: Any, word: str, context: Any) -> UsageProblem:
-    """The error for an unknown noun or verb; its hint names the nearest."""
+    """The error for an unknown noun or verb; its hint names the nearest ones."""
     path = context.command_path
     reason = _reason(path, [word, *other_words.NAMES.get(word.lower(), ())], context)
     near = [] if reason is not None else _meant(group, word, context)
@@ -31,7 +31,8 @@ def no_such_command(group: Any, word: str, context: Any) -> UsageProblem:
 
 
 def _verb_first(word: str, context: Any) -> str | None:
-    """The start of a command line that has the name of a queue, or an id, where the verb is expected."""
+    """A hint for a word that may be the name of a queue or a job id, given before the verb; None for other
+    words."""
     noun = _noun(context.command_path)
     line = other_words.QUEUE_AS_VERB.get(noun) if noun else None
     if line is None or word.startswith("-"):
@@ -43,7 +44,7 @@ def _verb_first(word: str, context: Any) -> str | None:
 
 
 def _meant(group: Any, word: str, context: Any) -> list[str]:
-    """The commands that an unknown noun or verb may mean, the likeliest first."""
+    """The commands that the user may have meant by an unknown noun or verb, the likeliest first."""
     names = [name for name, _, _ in group.entries()]
     lower, noun = word.lower(), _noun(context.command_path)
     only_reads = lower in other_words.READS
@@ -54,7 +55,7 @@ def _meant(group: Any, word: str, context: Any) -> list[str]:
     # The same verb of another noun is likelier than a verb that is only similar.
     if not near:
         close = nearest(word, names, close=True)
-        # Perhaps no slip: `mail` is one letter from `tail`, and may be a queue.
+        # It may be no typo: `mail` is one letter away from `tail`, but may be a queue.
         queue = _as_a_queue(word, context) if close and not _is_known(word, names) else []
         near = [*queue, *close] or _as_a_verb(word, context)
     near = near or _as_a_queue(word, context) or nearest(word, names)
@@ -70,12 +71,13 @@ def _as_a_queue(word: str, context: Any) -> list[str]:
 
 
 def quoted(line: str, word: str) -> str:
-    """The command line with this word, as a shell reads it, in quotes for a hint."""
+    """`line` with the word inserted and escaped for a shell, in quotes for a hint."""
     return command_line(*(word if each == "{}" else each for each in line.split()[1:]))
 
 
 def _queues(context: Any, start: str = "") -> list[str] | None:
-    """The names that begin like this and are found in the time that TAB has; None without Redis."""
+    """The names of queues that begin with `start`, as far as they are found within the time limit of TAB
+    completion; None if Redis cannot be reached."""
     from asyncmq_cli import config
     from asyncmq_cli.services.candidates import PATIENCE, CandidateRequest, live
 
@@ -89,8 +91,8 @@ def _queues(context: Any, start: str = "") -> list[str] | None:
 
 
 def usage_problem(exc: Any, context: Any) -> UsageProblem:
-    """The error for what Typer finds wrong with a line. Of its errors only an unknown option has
-    `possibilities`, and only that of a missing argument has `param_type`."""
+    """Our error for a usage error of Typer. Among Typer's errors, only the one for an unknown option has
+    `possibilities`, and only the one for a missing argument has `param_type`."""
     path = context.command_path
     if hasattr(exc, "possibilities"):
         return no_such_option(context, exc.option_name)
@@ -102,7 +104,7 @@ def usage_problem(exc: Any, context: Any) -> UsageProblem:
 
 
 def _missing_argument(context: Any, param: Any) -> UsageProblem:
-    """The error for a line that ends too early; that of a queue lists the first few."""
+    """The error for a missing argument. If it is a queue, the hint lists the first few queues."""
     path, name = context.command_path, str(param.metavar).strip("[].")
     message = f"{path} needs {'an' if name[0] in 'AEIO' else 'a'} {name}"
     if name != "QUEUE":
@@ -152,7 +154,7 @@ def _is_queue(param: Any) -> bool:
 
 
 def extra_argument(context: Any, word: str) -> UsageProblem:
-    """The error for an unexpected argument: a state or a queue that belongs after an option, or elsewhere."""
+    """The error for an unexpected argument. If it is a state or a queue, the hint says where it belongs."""
     path = context.command_path
     near = _with_an_option(context, word) if word.strip() else []
     elsewhere = other_words.EXTRA_ARGUMENTS.get(path)
@@ -182,7 +184,7 @@ def _choices(param: Any, context: Any) -> list[Any]:
 
 
 def of_value(value: Any, choices: Sequence[str]) -> str | None:
-    """The hint for a value that is none of the choices."""
+    """The hint for a value that is not among the choices, or None."""
     word = str(value).lower()
     if word in other_words.DEAD_WORDS and set(DEAD_STATES) <= set(choices):
         return f"dead jobs are {' or '.join(DEAD_STATES)}; 'asyncmq dlq list QUEUE' has both"
@@ -191,8 +193,8 @@ def of_value(value: Any, choices: Sequence[str]) -> str | None:
 
 
 def improve(error: AdminError, session: Session, path: str, given: Mapping[str, Any]) -> None:
-    """Give the error of a target that was not found the hint that the whole line suggests: a queue and an id
-    that changed places, or a failure group given as an id."""
+    """Add a better hint to the error of a target that was not found: the queue and the id may be in the wrong
+    order, or a failure group was given as an id."""
     ids = given.get("job_ids") or given.get("repeatable_ids") or [given.get("job_id")]
     queue = given.get("queue")
     word = ids[0] if isinstance(ids, list) and len(ids) == 1 else None
@@ -214,7 +216,7 @@ def _noun(path: str) -> str:
 
 
 def _reason(path: str, words: Sequence[str], context: Any) -> str | None:
-    """The reason why this verb does not exist here, or anywhere."""
+    """What to do instead, for a verb that this noun, or the whole program, does not have; else None."""
     found = (other_words.REASONS.get((_noun(path), word)) for word in words)
     reason = next((each for each in found if each is not None), None)
     if reason is None and words[0].lower() in other_words.MISSING:
@@ -239,14 +241,14 @@ def hint(near: Sequence[str], path: str) -> str:
 
 
 def nearest(word: str, names: Iterable[str], *, close: bool = False) -> list[str]:
-    """At most three of the names, the nearest first; with `close` only those that are a typo away."""
+    """At most three of the names, the nearest first. With `close`, only names that differ by a typo."""
     existing = list(names)
     known = {
         other: next(name for name in meant if name in existing)
         for other, meant in other_words.NAMES.items()
         if any(name in existing for name in meant) and other not in existing
     }
-    # The singular of a noun works, too.
+    # Also accept the singular of a noun.
     known |= {form: name for name in existing for form in (name, name.removesuffix("s"))}
     word = word.lower()
     if word in known:
@@ -262,14 +264,14 @@ def nearest(word: str, names: Iterable[str], *, close: bool = False) -> list[str
 
 
 def _is_known(word: str, names: Iterable[str]) -> bool:
-    """Whether it is a word of other tools for one of these, or the beginning of one."""
+    """Whether the word is another tool's word for one of these names, or the beginning of a name."""
     forms = (*names, *other_words.NAMES)
     return any(form.startswith(word.lower()) for form in forms)
 
 
 def _as_a_verb(word: str, context: Any) -> list[str]:
-    """`jobs retry` and `dlq retry` for `retry`: a verb that was given without its noun, or with the wrong
-    one."""
+    """The commands with this verb, such as `jobs retry` and `dlq retry` for `retry`: the noun was left out or
+    is wrong."""
     meant = (word, *other_words.NAMES.get(word, ()))
     nouns = _verbs(context).items()
     return [f"asyncmq {name} {verb}" for name, verbs in nouns for verb in meant if verb in verbs]

@@ -194,9 +194,9 @@ def test_what_is_nearly_right_is_answered_with_what_is(line: str, meant: list[st
     [
         (
             "queues remove q",
-            "'asyncmq queues obliterate QUEUE --dry-run' shows what a queue holds and would go",
+            "'asyncmq queues obliterate QUEUE --dry-run' shows everything that it would remove",
         ),
-        ("queues rm q", "'asyncmq queues obliterate QUEUE --dry-run' shows what a queue holds and would go"),
+        ("queues rm q", "'asyncmq queues obliterate QUEUE --dry-run' shows everything that it would remove"),
         (
             "dlq list q --state failed",
             "dead jobs are failed or expired; 'asyncmq jobs list QUEUE --state failed' has one",

@@ -23,7 +23,7 @@ def queues(server: object, client: redis.Redis) -> None:
     library.with_backend(url, fill)
 
 
-DRAIN = "'asyncmq queues drain QUEUE --dry-run' shows what is waiting and would go"
+DRAIN = "'asyncmq queues drain QUEUE --dry-run' shows the waiting jobs that it would remove"
 
 
 @pytest.mark.parametrize(
