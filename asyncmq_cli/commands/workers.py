@@ -75,7 +75,7 @@ def list_(
     page: PageOption = None,
     size: SizeOption = None,
 ) -> None:
-    """List workers with their health, judged by the age of their heartbeat: healthy, aging or stale.
+    """List workers with their health (healthy, aging or stale), judged by the age of their heartbeat.
 
     A worker is aging after two thirds of the heartbeat TTL, and stale after the TTL. Ages are measured by
     the clock of Redis where possible; a warning names workers whose clock differs.

@@ -75,7 +75,7 @@ def test_global_options_are_one_line_and_help_of_all_explains_them(cli: Run) -> 
 def test_retries_of_both_nouns_say_how_they_differ(cli: Run) -> None:
     pages = {noun: " ".join(cli(noun, "retry", "--help").stdout.split()) for noun in ("jobs", "dlq")}
     assert "'dlq retry' selects both" in pages["jobs"]
-    assert "'jobs retry' selects one of the two" in pages["dlq"]
+    assert "'jobs retry' selects only one of the two" in pages["dlq"]
 
 
 def test_versions_for_a_fault_report(cli: Run) -> None:
