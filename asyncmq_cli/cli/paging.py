@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec.structs import replace
 
 from asyncmq_cli.cli.options import option, whole_number
 from asyncmq_cli.errors import command_line

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import typer
+from msgspec.structs import replace
 
 from asyncmq_cli.cli.session import Session, open_session
 from asyncmq_cli.errors import AdminError, UsageProblem

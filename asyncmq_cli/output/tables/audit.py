@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from asyncmq_cli.output.redaction.redact import redact, redact_any
 from asyncmq_cli.output.tables.columns import Column
