@@ -4,6 +4,8 @@
 inserts a value after each of them before Typer reads the line.
 - Values stay text: Typer reads every parameter with a validator of pydantic, whose import takes 50 to 90 ms,
   longer than most commands run. `_Text` takes its place; a callback (`params`) reads what is not text.
+- An option of one value refuses a second, different one: with Typer the last one wins, and nobody sees that a
+  filter was dropped. The options of `_AGAIN` may come again, to change what an alias of the shell says.
 - A command is built when the line names it: Typer builds all of them first, which doubles the start-up time.
 - Errors of usage are made ours where the command is known: Typer's hints know no synonyms, no verbs of other
   nouns, and not what an extra argument may mean.
@@ -16,6 +18,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
@@ -56,6 +59,11 @@ def with_values(args: Sequence[str]) -> list[str]:
     return [*whole, *last, *args[end:]]
 
 
+_AGAIN = frozenset(
+    ("redis_url", "context", "settings", "python", "timeout", "actor", "output", "jq", "color", "confirm")
+)
+
+
 class _Text:
     """Replaces pydantic's validator: returns the value as typed, or the default."""
 
@@ -78,6 +86,17 @@ def _for_help(ctx: Any, args: list[str]) -> list[str]:
     return [word for word in args if word != "--all"]
 
 
+def _process_once(option: Any, process: Any, value: Any, state: Any) -> None:
+    before = state.opts.get(option.dest, value)
+    if before != value:
+        from asyncmq_cli.errors import UsageProblem
+
+        name = option.obj.opts[0]
+        hint = "join them by and, or by or" if name == "--where" else "give it once"
+        raise UsageProblem(f"{name} is given twice: {before!r} and {value!r}", hint=hint)
+    process(option, value, state)
+
+
 if TYPE_CHECKING:
     _Base = TyperCommand
 else:
@@ -92,6 +111,15 @@ class _Ours(_Base):
         for param in params:
             param.get_runtime_param = _Text
         return params
+
+    def make_parser(self, ctx: Any) -> Any:
+        parser = super().make_parser(ctx)
+        if not ctx.resilient_parsing:
+            options: list[Any] = [*parser._long_opt.values(), *parser._short_opt.values()]
+            for one in options:
+                if one.action == "store" and one.dest not in _AGAIN:
+                    one.process = partial(_process_once, one, type(one).process)
+        return parser
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         args = _for_help(ctx, args)

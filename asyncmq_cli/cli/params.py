@@ -46,6 +46,8 @@ SinceOption = Annotated[
     str | None,
     option("--since", "AGE", "No older than AGE: 90s, 2h, 7d, or since a date.", title=FILTERS),
 ]
+_GLOB = ("--queue", "GLOB", "Only the queues whose names match, such as 'mail-*'; may be repeated.")
+GlobsOption = Annotated[list[str] | None, option(*_GLOB, title=FILTERS)]
 BackupOption = Annotated[
     str | None,
     option(
@@ -147,11 +149,7 @@ _SETS: dict[str, Options] = {
     ),
     "queues": _under(
         FILTERS,
-        globs=_texts(
-            "--queue",
-            "GLOB",
-            "Only the queues whose names match, such as 'mail-*'; may be repeated.",
-        ),
+        globs=_texts(*_GLOB),
     ),
     "filters": _under(
         FILTERS,

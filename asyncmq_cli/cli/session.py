@@ -164,12 +164,17 @@ class Session(Services):
         given."""
         from asyncmq_cli.services.jobs.lookup import scope_of
 
-        globs = self.flags.get("globs") or []
+        globs = self.globs(self.flags.get("globs"))
         if queue is not None and globs:
             raise UsageProblem("QUEUE and --queue exclude each other", hint="give one or the other")
-        if not all(glob.strip() for glob in globs):
-            raise UsageProblem("--queue is empty", hint="without it, the command covers all queues")
         return scope_of(self.store, queue, globs)
+
+    def globs(self, given: Sequence[str] | None) -> Sequence[str]:
+        """The values of --queue. Raises UsageProblem for an empty one, which comes from a variable that is
+        not set."""
+        if not all(glob.strip() for glob in given or ()):
+            raise UsageProblem("--queue is empty", hint="without it, the command covers all queues")
+        return given or ()
 
     def scope_of_several(self, queues: Sequence[str]) -> QueueScope:
         """The queues that were named, all of which must exist; else those that match --queue, else all.

@@ -13,7 +13,7 @@ from asyncmq_cli.cli.ages import interval as interval_of
 from asyncmq_cli.cli.around_typer import VerbsOrList, noun
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import argument, completed_by, option, require_event_id, whole_number
-from asyncmq_cli.cli.params import FILTERS, SinceOption
+from asyncmq_cli.cli.params import FILTERS, GlobsOption, SinceOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
@@ -57,7 +57,6 @@ StatusOption = Annotated[
     str | None,
     option("--status", "STATUS", "success or failed.", choices=STATUSES, title=FILTERS),
 ]
-QueueOption = Annotated[str | None, option("--queue", "QUEUE", "Only this queue.", title=FILTERS)]
 JobOption = Annotated[str | None, option("--job-id", "ID", "Only this job.", title=FILTERS)]
 ByOption = Annotated[str | None, option("--by", "NAME", "Only what this actor did.", title=FILTERS)]
 TextOption = Annotated[
@@ -81,7 +80,7 @@ def list_(
     verb: ListArg = None,
     action: ActionOption = None,
     status: StatusOption = None,
-    queue: QueueOption = None,
+    queue: GlobsOption = None,
     job_id: JobOption = None,
     by: ByOption = None,
     since: SinceOption = None,
@@ -106,10 +105,11 @@ def list_(
     from asyncmq_cli.output.tables import audit
     from asyncmq_cli.services.audit import AuditFilter
 
-    chosen = AuditFilter(action=action, status=status, queue=queue, job_id=job_id, actor=by, q=q)
+    globs = tuple(session.globs(queue))
+    chosen = AuditFilter(action=action, status=status, queues=globs, job_id=job_id, actor=by, q=q)
     age_limit = None if since is None else age(since, session.now)
-    if queue is not None:
-        session.audit.require_queue(queue)
+    for glob in globs:
+        session.audit.require_queue(glob)
     if session.out.for_people and not session.out.for_streams and not unfolded:
         _print_runs(session, chosen, age_limit, limit)
         return

@@ -15,7 +15,7 @@ from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import option
-from asyncmq_cli.cli.params import Options
+from asyncmq_cli.cli.params import GlobsOption, Options
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.exit_status import CheckStatus
@@ -115,7 +115,6 @@ _THRESHOLDS: Options = {
     _flag(kind): _option_of(kind)
     for kind in sorted(_SETTABLE.values(), key=lambda kind: kind.always is not None)
 }
-QueuesOption = Annotated[list[str] | None, option("--queue", "QUEUE", "Only this queue; may be repeated.")]
 WhereOption = Annotated[str | None, option("--where", "EXPR", "The jobs that --max-matching counts.")]
 _PROBE_RANGE = "[PROBE=]RANGE"
 WarningOption = Annotated[
@@ -198,7 +197,7 @@ _WATCHING: Options = {
 @command(app, "check", _WATCHING, _THRESHOLDS, "monitor", formats=DOCUMENTS)
 def check(
     session: Session,
-    queue: QueuesOption = None,
+    queue: GlobsOption = None,
     warning: WarningOption = None,
     critical: CriticalOption = None,
     where: WhereOption = None,

@@ -112,7 +112,7 @@ def _watch(session: Session, globs: Sequence[str], sort: str | None) -> None:
     from asyncmq_cli.output.tables import views
     from asyncmq_cli.output.tables.columns import in_order_of
     from asyncmq_cli.output.terminal import screens
-    from asyncmq_cli.services.queues import matches
+    from asyncmq_cli.services.jobs.lookup import matches
 
     def rows(snapshot: Snapshot) -> Sequence[QueueStats]:
         found = [row for row in snapshot.stats or () if not globs or matches(row.name, globs)]

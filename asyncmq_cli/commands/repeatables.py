@@ -23,7 +23,7 @@ from asyncmq_cli.cli.changes.definitions import (
 )
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import argument, option, whole_number
-from asyncmq_cli.cli.params import FILTERS, DryRunOption, QueueArg, ReasonOption, YesOption
+from asyncmq_cli.cli.params import DryRunOption, GlobsOption, QueueArg, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import STDIN_HELP, literal, words
 from asyncmq_cli.commands import NOUNS
@@ -114,9 +114,7 @@ def show(
 def next_(
     session: Session,
     count: CountArg = "10",
-    queue: Annotated[
-        list[str] | None, option("--queue", "QUEUE", "Only this queue; may be repeated.", title=FILTERS)
-    ] = None,
+    queue: GlobsOption = None,
 ) -> None:
     """Show the next runs of all definitions that are not paused, in the order in which they come.
 
@@ -130,7 +128,7 @@ def next_(
     from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import repeatables
 
-    runs = session.repeatables.coming(queue or [], int(count))
+    runs = session.repeatables.coming(session.globs(queue), int(count))
     columns = repeatables.coming_runs(session.now(), utc=session.out.utc, show_secrets=False)
     session.listing(runs, columns, documents.coming_runs, documents.coming_run, empty="")
     if session.out.for_people:

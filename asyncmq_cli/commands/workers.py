@@ -14,7 +14,7 @@ from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.decorators import command
 from asyncmq_cli.cli.options import argument, option
 from asyncmq_cli.cli.paging import PageOption, Paging
-from asyncmq_cli.cli.params import FILTERS, DryRunOption, ReasonOption, YesOption
+from asyncmq_cli.cli.params import FILTERS, DryRunOption, GlobsOption, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session
 from asyncmq_cli.cli.targets import STDIN_HELP, words
 from asyncmq_cli.commands import NOUNS
@@ -30,9 +30,6 @@ HEALTHS = ("healthy", "aging", "stale")
 _NAMED = 10
 SORTS = ("queue", "id", "heartbeat", "concurrency")
 
-QueueOption = Annotated[
-    str | None, option("--queue", "QUEUE", "Only the workers of this queue.", title=FILTERS)
-]
 TtlOption = Annotated[
     str | None,
     option(
@@ -68,7 +65,7 @@ SizeOption = Annotated[int | None, paging.size_option("Workers")]
 @command(app, "list", "list", "watch")
 def list_(
     session: Session,
-    queue: QueueOption = None,
+    queue: GlobsOption = None,
     health: HealthOption = None,
     ttl: TtlOption = None,
     sort: SortOption = None,
@@ -91,7 +88,7 @@ def list_(
     asked = Paging(page, size)
 
     def scan() -> WorkerScan:
-        return session.workers.scan(queue, _ttl(ttl))
+        return session.workers.scan(session.globs(queue), _ttl(ttl))
 
     def one_page() -> WorkerPage:
         fold = health is None and session.out.for_people
@@ -118,7 +115,7 @@ def forget(
     session: Session,
     workers: Annotated[list[str] | None, argument("[WORKER...]", f"Ids of workers; {STDIN_HELP}.")] = None,
     stale: Annotated[bool, typer.Option("--stale", help="All stale workers, instead of ids.")] = False,
-    queue: QueueOption = None,
+    queue: GlobsOption = None,
     force: Annotated[bool, typer.Option("--force", help="Also remove live workers from the list.")] = False,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
@@ -136,12 +133,12 @@ def forget(
     if stale is bool(workers):
         raise UsageProblem("give ids of workers, or --stale for all that are stale")
     if stale:
-        chosen = session.workers.silent(queue)
+        chosen = session.workers.silent(session.globs(queue))
     else:
-        chosen = session.workers.named(words(session, workers or []), queue)
+        chosen = session.workers.named(words(session, workers or []), session.globs(queue))
     if any(name for name, _ in chosen) and not dry_run and not yes:
         what = f"{len(chosen):,} stale worker{'s' if len(chosen) > 1 else ''}" if stale else "these workers"
-        lines = [f"  {worker} in {name or queue or '?'}" for name, worker in chosen[:_NAMED]]
+        lines = [f"  {worker} in {name or '?'}" for name, worker in chosen[:_NAMED]]
         if len(chosen) > _NAMED:
             lines.append(f"  … and {len(chosen) - _NAMED:,} more")
         confirm.ask_about(session, lines, f"Forget {what}?", f"forget {what}")

@@ -12,7 +12,8 @@ from asyncmq_cli.models.changes import ChangeReport
 
 class Repeatable(Struct, frozen=True):
     """One stored definition. If it cannot be read, `id` is "", `definition` is None, and `problem` says why.
-    `overdue` says that it is not paused and its next run is over a minute past."""
+    `overdue` says that it is not paused and its next run is over a minute past; `stuck` that it is not paused
+    and its schedule has no run after the next, which is the `problem` then."""
 
     queue: str
     id: str
@@ -21,6 +22,7 @@ class Repeatable(Struct, frozen=True):
     paused: bool
     overdue: bool
     problem: str | None = None
+    stuck: bool = False
 
     def get(self, key: str) -> Any:
         """A value of the definition, or None."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from asyncmq_cli.errors import RedisProblem, WrongType
+from asyncmq_cli.errors import QueueNotFound, RedisProblem, WrongType
 from asyncmq_cli.models.audit import chain as audit_chain
 from asyncmq_cli.models.changes import AuditRun
+from asyncmq_cli.services.jobs.lookup import matches, named_or_matching, nearest_queues
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.audit.chain import ChainReport, Head
@@ -33,11 +34,12 @@ MAX_LIMIT = 500
 
 
 class AuditFilter(Struct, frozen=True):
-    """Fields match exactly; `q` matches any part of an event's text, in any case."""
+    """Fields match exactly. `queues` are names or globs. `q` matches any part of an event's text, in any
+    case."""
 
     action: str | None = None
     status: str | None = None
-    queue: str | None = None
+    queues: tuple[str, ...] = ()
     job_id: str | None = None
     actor: str | None = None
     q: str = ""
@@ -47,10 +49,12 @@ class AuditFilter(Struct, frozen=True):
         return self != AuditFilter()
 
     def __call__(self, event: AuditEvent) -> bool:
-        for name in ("action", "status", "queue", "job_id", "actor"):
+        for name in ("action", "status", "job_id", "actor"):
             asked = getattr(self, name)
             if asked and getattr(event, name) != asked:
                 return False
+        if self.queues and not (event.queue is not None and matches(event.queue, self.queues)):
+            return False
         wanted = self.q.strip().lower()
         return not wanted or wanted in _searchable(event)
 
@@ -67,14 +71,12 @@ class AuditService:
         return max(1, min(limit, MAX_LIMIT))
 
     def require_queue(self, queue: str) -> None:
-        """Raise QueueNotFound if neither Redis nor the trail knows the queue; one that is gone may have left
-        events."""
-        from asyncmq_cli.services.jobs.lookup import require_queue
-
-        if self._store.queues.exists(queue):
-            return
-        if not any(event.queue == queue for event in self._store.audit.newest_first(self._store.warn)):
-            require_queue(self._store, queue)
+        """Raise QueueNotFound if neither Redis nor the trail knows the queue, or one that matches the glob; a
+        queue that is gone may have left events."""
+        known, _ = named_or_matching(self._store, [queue])
+        found = map(AuditFilter(queues=(queue,)), self._store.audit.newest_first(self._store.warn))
+        if not known and not any(found):
+            raise QueueNotFound(queue, nearest_queues(self._store, queue))
 
     def matching(
         self, wanted: AuditFilter, *, since: float | None, limit: int | None

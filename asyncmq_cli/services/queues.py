@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from asyncmq_cli.errors import ChangeRefused, command_line
 from asyncmq_cli.models.queues import ALL_FIELDS
-from asyncmq_cli.services.jobs.lookup import require_queue
+from asyncmq_cli.services.jobs.lookup import has_wildcard, matches, require_queue
 from asyncmq_cli.storage.schema.keys import to_text
 
 if TYPE_CHECKING:
@@ -18,15 +17,6 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 SOURCE = "queues.detail"
-
-
-def has_wildcard(glob: str) -> bool:
-    return any(sign in glob for sign in "*?[")
-
-
-def matches(name: str, globs: Sequence[str]) -> bool:
-    """Whether one of the globs matches, or is the name itself: names may contain `*`, `?` and `[`."""
-    return any(name == glob or fnmatchcase(name, glob) for glob in globs)
 
 
 class QueueService:

@@ -55,3 +55,24 @@ def test_an_error_in_a_destructor_is_shown_only_to_who_debugs(setting: str, show
     assert ran.stdout.startswith("asyncmq")
     assert ("Traceback" in ran.stderr) is shown
     assert shown or ran.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        (
+            "jobs list mail --state failed --state expired",
+            2,
+            "--state is given twice: 'failed' and 'expired'",
+        ),
+        ("jobs remove mail --task=a --task b --yes", 2, "--task is given twice: 'a' and 'b'"),
+        ("jobs cancel mail --all --limit 1 --limit 2 --yes", 2, "--limit is given twice: '1' and '2'"),
+        ("dlq groups mail --q a --q a", 4, "no queue named 'mail'"),
+        ("check --max-dlq 1 --max-dlq 2", 3, "--max-dlq is given twice: '1' and '2'"),
+        # An alias may say one of these already.
+        ("-o json queues list -o table -o name", 0, ""),
+    ],
+)
+def test_an_option_that_is_given_twice_must_say_the_same(cli: Run, line: str, code: int, said: str) -> None:
+    result = cli(*line.split())
+    assert (result.code, said in result.stderr) == (code, True)

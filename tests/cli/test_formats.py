@@ -288,9 +288,9 @@ def test_rows_of_a_pipe_have_the_same_columns_and_a_heartbeat_is_read_only_if_sh
 
 def test_an_empty_page_or_state_is_said(states: PrivateRedis, run: Run) -> None:
     past = on_terminal("jobs", "list", "mail", "--state", "failed", "--page", "999", url=states.url)
-    assert past.lines[-1] == "page 999 of 1: 1 job"
+    assert past.lines[-1] == "no page 999: 1 job on 1 page"
     piped = run("--redis-url", states.url, "jobs", "list", "mail", "--state", "failed", "--page", "999")
-    assert (piped.stdout, piped.stderr) == ("", "note: page 999 of 1: 1 job\n")
+    assert (piped.stdout, piped.stderr) == ("", "note: no page 999: 1 job on 1 page\n")
     waiting = on_terminal("jobs", "list", "mail", url=states.url)
     assert waiting.lines[-1] == "in mail: 1 active, 2 delayed, 1 dead; --state lists them"
 

@@ -55,6 +55,37 @@ def look(
     return within_this_process(filled.url, monkeypatch, capfdbinary)
 
 
+@pytest.mark.parametrize(
+    ("globs", "names"),
+    [
+        (("mail*",), ["mail", "mail-eu"]),
+        (("mail-*", "bills"), ["bills", "mail-eu"]),
+        (("mail", "mail"), ["mail"]),
+        ((), [*QUEUES, "odd*"]),
+        (("odd*",), ["odd*"]),
+    ],
+)
+def test_globs_choose_the_queues_of_every_list(
+    filled: PrivateRedis, look: Run, globs: tuple[str, ...], names: list[str]
+) -> None:
+    client = redis.Redis.from_url(filled.url)
+    for name in (*QUEUES, "odd*"):
+        client.hset(f"queue:{name}:worker_heartbeats", f"on {name}", '{"heartbeat": 1, "concurrency": 1}')
+        client.zadd(f"queue:{name}:repeatables", {'{"task_id": "tick", "every": 60}': 1e9})
+    assert (
+        look("queues", "pause", *QUEUES, "odd*").code == look("queues", "resume", *QUEUES, "odd*").code == 0
+    )
+    chosen = [word for glob in globs for word in ("--queue", glob)]
+    for command, key in (("workers list", "workers"), ("repeatables next 4", "runs"), ("audit", "events")):
+        found = look(*command.split(), *chosen, "--json").json[key]
+        assert sorted({one["queue"] for one in found}) == names, command
+        wrong = look(*command.split(), *chosen, "--queue", "mial*", "--json")
+        assert (wrong.code, wrong.stdout) == (4, ""), command
+    assert sorted({*look("check", *chosen, "--json").json["queues"]} - {"idle"}) == names
+    for name in (*QUEUES, "odd*"):
+        client.delete(f"queue:{name}:worker_heartbeats", f"queue:{name}:repeatables")
+
+
 def _time(job: dict[str, Any]) -> tuple[float, str]:
     return (job.get("failed_at") or job["run_at"] or job["created_at"] or 0, job["id"])
 

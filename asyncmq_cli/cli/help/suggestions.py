@@ -174,7 +174,8 @@ def _with_an_option(context: Any, word: str) -> list[str]:
         return [command_line(*words, "--state", state)]
     if state in other_words.DEAD_WORDS and states and queue:
         return [command_line("dlq", "list", queue)]
-    if "--queue" in options and not queue and _is_queue(options["--queue"]):
+    has_argument = any(p.param_type_name == "argument" and _is_queue(p) for p in params)
+    if "--queue" in options and not queue and not has_argument:
         return [command_line(*words, "--queue", word)]
     return []
 

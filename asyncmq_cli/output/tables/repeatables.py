@@ -38,7 +38,7 @@ def definitions(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
             "time",
             # On a narrow terminal this is all that says so.
             for_row=lambda row: "paused" if row.paused else row.next_run,
-            alarm=lambda row: not row.paused and row.overdue,
+            alarm=lambda row: not row.paused and (row.overdue or row.stuck),
         ),
         Column("STATE", state_of, "state", wide=True),
         Column("ARGUMENTS", arguments(show_secrets=show_secrets), ample=12, least=8, worth=-1),
@@ -89,7 +89,9 @@ def short_id(text: str) -> str:
 def state_of(row: Repeatable) -> str:
     if row.definition is None:
         return "unreadable"
-    return "paused" if row.paused else "overdue" if row.overdue else "scheduled"
+    if row.paused or row.stuck:
+        return "paused" if row.paused else "stuck"
+    return "overdue" if row.overdue else "scheduled"
 
 
 def schedule(row: Repeatable) -> str | None:

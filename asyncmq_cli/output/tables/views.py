@@ -281,7 +281,9 @@ def worker_footer(page: WorkerPage) -> str:
     text = f"{counted(summary.total, 'worker')} on {counted(summary.queues, 'queue')}: "
     text += f"{summary.healthy:,} healthy, {summary.attention:,} aging or stale; "
     text += f"room for {counted(summary.capacity, 'job')} at once"
-    if page.total_pages > 1 or page.page > 1:
+    if page.page > page.total_pages:
+        text += f"; no page {page.page:,}, but {counted(page.total_pages, 'page')}"
+    elif page.total_pages > 1:
         text += f"; page {page.page:,} of {page.total_pages:,}"
     return text
 
@@ -295,7 +297,8 @@ def page_footer(page: JobPage) -> str:
     jobs = counted(page.total, "job")
     about = "" if page.is_exact else "at most "
     if page.page > page.total_pages:
-        return f"page {page.page:,} of {about}{page.total_pages:,}: {about}{jobs}"
+        pages = f" on {counted(page.total_pages, 'page')}" if page.total else ""
+        return f"no page {page.page:,}: {about}{jobs}{pages}"
     if not page.is_exact:
         shown = f"{len(page.jobs):,} of at most {jobs}"
         return shown if page.page == 1 else f"{shown}, page {page.page:,}"

@@ -104,15 +104,46 @@ def scope_of(store: Store, queue: str | None, globs: Sequence[str] = ()) -> Queu
     chosen = names
     if globs:
         for glob in globs:
-            if not any(_matches(name, glob) for name in names):
+            if not any(matches(name, [glob]) for name in names):
                 raise QueueNotFound(glob, nearest(glob, names, cutoff=0.7))
-        chosen = [name for name in names if any(_matches(name, glob) for glob in globs)]
+        chosen = [name for name in names if matches(name, globs)]
     return QueueScope(None, chosen, globs)
 
 
-def _matches(name: str, glob: str) -> bool:
-    # A name may hold the signs of a glob.
-    return name == glob or fnmatchcase(name, glob)
+def named_or_matching(store: Store, globs: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The queues that have one of these names or match one of the globs, in their order, and those of the
+    words that no queue has or matches. The names of all queues are read only for a glob."""
+    names = store.queues.names() if any(map(has_wildcard, globs)) else []
+    found: dict[str, None] = {}
+    unknown = []
+    for glob in dict.fromkeys(globs):
+        if has_wildcard(glob):
+            its = [name for name in names if matches(name, [glob])]
+        else:
+            its = [glob] if store.queues.exists(glob) else []
+        found.update(dict.fromkeys(its))
+        if not its:
+            unknown.append(glob)
+    return list(found), unknown
+
+
+def require_queues(store: Store, globs: Sequence[str]) -> list[str]:
+    """The same queues; all, where nothing is named. Raises QueueNotFound for a word that no queue matches."""
+    if not globs:
+        return store.queues.names()
+    found, unknown = named_or_matching(store, globs)
+    if unknown:
+        raise QueueNotFound(unknown[0], nearest_queues(store, unknown[0]))
+    return found
+
+
+def has_wildcard(glob: str) -> bool:
+    return any(sign in glob for sign in "*?[")
+
+
+def matches(name: str, globs: Sequence[str]) -> bool:
+    """Whether one of the globs matches, or is the name itself: names may contain `*`, `?` and `[`."""
+    return any(name == glob or fnmatchcase(name, glob) for glob in globs)
 
 
 def holding(store: Store, scope: QueueScope, state: str) -> list[str]:

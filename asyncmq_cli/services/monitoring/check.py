@@ -16,7 +16,7 @@ from asyncmq_cli.errors import QueueNotFound, RedisProblem, WrongType
 from asyncmq_cli.models.monitoring.checks import PROBES, CheckReport, Probe, Threshold
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.models.workers import slowest
-from asyncmq_cli.services.jobs.lookup import nearest_queues, nearest_suffix
+from asyncmq_cli.services.jobs.lookup import named_or_matching, nearest_queues, nearest_suffix
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs, has_few_claims
 from asyncmq_cli.services.repeatables.schedule import SchedulerClock
 from asyncmq_cli.storage.read.liveness import TOLERANCE, offset_in_words
@@ -45,9 +45,10 @@ class CheckService:
     def check(
         self, queues: Sequence[str], thresholds: Mapping[str, Threshold], where: str = ""
     ) -> CheckReport:
-        """Check these queues, or all if none is named. An error of Redis becomes a probe, not an exception.
+        """Check the queues that have these names or match these globs, or all if none is given. An error of
+        Redis becomes a probe, not an exception.
 
-        `thresholds` are by name of the probe, as in `checks.PROBES`; `where` is the expression of
+        `thresholds` are by name of the probe, as in `models.checks.PROBES`; `where` is the expression of
         `matching`.
         """
         try:
@@ -62,11 +63,10 @@ class CheckService:
         started = time.monotonic()
         now = self._store.now()
         probes = [Probe("redis", None, time.monotonic() - started, _NO_BOUNDS, "ok")]
-        names = list(dict.fromkeys(queues)) or self._store.queues.names()
-        if queues:
-            missing = [name for name in names if not self._store.queues.exists(name)]
-            probes += map(self._missing, missing)
-            names = [name for name in names if name not in missing]
+        names, missing = (
+            named_or_matching(self._store, queues) if queues else (self._store.queues.names(), [])
+        )
+        probes += map(self._missing, missing)
         for some in chunked(self._counts(names, now, thresholds), _TOGETHER):
             workers, claims = self._busy(some)
             for counts in some:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from asyncmq_cli.errors import ChangeRefused, WorkerNotFound, WrongType, command_line
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.models.workers import Worker, WorkerPage, WorkerSummary
-from asyncmq_cli.services.jobs.lookup import require_queue
+from asyncmq_cli.services.jobs.lookup import has_wildcard, require_queues
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
@@ -30,12 +30,12 @@ _QUEUES_AT_A_TIME = 100
 
 
 class WorkerScan:
-    """An iterable of the workers of one queue or of all. `summary` and `unattended` are complete
-    afterwards."""
+    """An iterable of the workers of the queues that are named or match a glob, or of all. `summary` and
+    `unattended` are complete afterwards."""
 
-    def __init__(self, store: Store, queue: str | None, ttl: float | None) -> None:
+    def __init__(self, store: Store, globs: Sequence[str], ttl: float | None) -> None:
         self._store = store
-        self._queue = queue
+        self._globs = globs
         self._ttl = ttl
         self.summary = WorkerSummary()
         self.unattended: list[str] = []
@@ -43,7 +43,7 @@ class WorkerScan:
 
     def __iter__(self) -> Iterator[Worker]:
         """In the order found, queue by queue."""
-        for group in chunked(self._queues(), _QUEUES_AT_A_TIME):
+        for group in chunked(require_queues(self._store, self._globs), _QUEUES_AT_A_TIME):
             found = dict(self._store.workers.in_queues(group, self._ttl))
             waiting = dict(zip(group, self._store.jobs.at_most_each(group, "waiting"), strict=True))
             for queue, workers in found.items():
@@ -58,12 +58,6 @@ class WorkerScan:
                     self.unattended.append(queue)
                 yield from workers
 
-    def _queues(self) -> list[str]:
-        if self._queue is None:
-            return self._store.queues.names()
-        require_queue(self._store, self._queue)
-        return [self._queue]
-
 
 class WorkerService:
     """Reads workers by their heartbeats, and forgets them."""
@@ -71,10 +65,10 @@ class WorkerService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def scan(self, queue: str | None, ttl: float | None) -> WorkerScan:
+    def scan(self, globs: Sequence[str] = (), ttl: float | None = None) -> WorkerScan:
         """`ttl` is seconds, None for the configured one. Iterating raises QueueNotFound for a missing
         queue."""
-        return WorkerScan(self._store, queue, ttl)
+        return WorkerScan(self._store, globs, ttl)
 
     def page(
         self,
@@ -100,20 +94,21 @@ class WorkerService:
         """All workers, sorted by one of `_ORDERS`."""
         return sorted(scan, key=_ORDERS[sort])
 
-    def silent(self, queue: str | None) -> list[tuple[str, str]]:
+    def silent(self, globs: Sequence[str]) -> list[tuple[str, str]]:
         """The queue and id of each worker without a heartbeat for its TTL. A worker whose clock is ahead is
         left out: the age of its heartbeat is not known."""
-        return [(one.queue, one.id) for one in self.scan(queue, None) if _is_silent(one)]
+        return [(one.queue, one.id) for one in self.scan(globs) if _is_silent(one)]
 
-    def named(self, ids: Sequence[str], queue: str | None) -> list[tuple[str, str]]:
-        """The queue and id of each of these workers; an unknown worker gets the given queue, or ''. White
+    def named(self, ids: Sequence[str], globs: Sequence[str]) -> list[tuple[str, str]]:
+        """The queue and id of each of these workers; an unknown worker gets the only queue, or ''. White
         space around an id is dropped unless a worker has exactly that id."""
-        there = [(one.queue, one.id) for one in self.scan(queue, None)]
+        there = [(one.queue, one.id) for one in self.scan(globs)]
+        queue = globs[0] if len(globs) == 1 and not has_wildcard(globs[0]) else ""
         exact = {worker_id for _, worker_id in there}
         wanted = dict.fromkeys(one if one in exact else one.strip() or one for one in ids)
         found = [(name, worker_id) for name, worker_id in there if worker_id in wanted]
         known = {worker_id for _, worker_id in found}
-        return [*found, *((queue or "", worker_id) for worker_id in wanted if worker_id not in known)]
+        return [*found, *((queue, worker_id) for worker_id in wanted if worker_id not in known)]
 
     def forget(
         self, workers: Sequence[tuple[str, str]], *, force: bool, reason: str | None, dry_run: bool

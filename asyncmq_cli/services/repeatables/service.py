@@ -31,7 +31,7 @@ from asyncmq_cli.errors import (
 from asyncmq_cli.models.repeatables import ComingRun, Repeatable, RepeatableChange
 from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.changes.runner import Attempt, Runner
-from asyncmq_cli.services.jobs.lookup import near_new, nearest_suffix, require_queue
+from asyncmq_cli.services.jobs.lookup import near_new, nearest_suffix, require_queue, require_queues
 from asyncmq_cli.services.repeatables import plans
 from asyncmq_cli.services.repeatables.plans import Plan, name_of
 from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, SchedulerClock, runs_after
@@ -127,7 +127,9 @@ class RepeatableService:
             try:
                 clock = SchedulerClock(self._store, name, now)
                 for member, stored in self._store.repeatables.in_order(name):
-                    yield _listed(name, member, stored, overdue=clock.is_overdue(member))
+                    readable = bool(member.id) and member.definition is not None
+                    stuck = readable and not member.paused and not clock.advances(member.definition or {})
+                    yield _listed(name, member, stored, overdue=clock.is_overdue(member), stuck=stuck)
             except WrongType as exc:
                 if queue is not None:
                     raise
@@ -143,9 +145,11 @@ class RepeatableService:
         runs = islice(_coming(row, self._store.now()), count)
         return row, [run.timestamp for run in runs]
 
-    def coming(self, queues: Sequence[str], count: int) -> builtins.list[ComingRun]:
-        """The next runs of all definitions in these queues, or in all queues, in the order of time."""
-        rows = chain.from_iterable(map(self.list, dict.fromkeys(queues))) if queues else self.list(None)
+    def coming(self, globs: Sequence[str], count: int) -> builtins.list[ComingRun]:
+        """The next runs of all definitions in the queues that are named or match a glob, or in all queues, in
+        the order of time. Raises QueueNotFound."""
+        queues = require_queues(self._store, globs) if globs else [None]
+        rows = chain.from_iterable(map(self.list, queues))
         now = self._store.now()
         runs = [_coming(row, now) for row in rows]
         return list(islice(heapq.merge(*runs, key=attrgetter("timestamp")), count))
@@ -381,8 +385,10 @@ def _coming(row: Repeatable, now: float) -> Iterator[ComingRun]:
             yield ComingRun(run, row)
 
 
-def _listed(queue: str, member: Member, stored: int, *, overdue: bool) -> Repeatable:
+def _listed(queue: str, member: Member, stored: int, *, overdue: bool, stuck: bool = False) -> Repeatable:
     problem = member.problem
+    if problem is None and stuck:
+        problem = "its schedule has no later run: once due, the scheduler enqueues its job at every turn"
     if problem is None and stored > 1:
         problem = f"it is stored {stored} times; pausing, resuming or adding it keeps only one"
     return Repeatable(
@@ -393,4 +399,5 @@ def _listed(queue: str, member: Member, stored: int, *, overdue: bool) -> Repeat
         paused=member.paused,
         overdue=overdue,
         problem=problem,
+        stuck=stuck,
     )

@@ -83,7 +83,7 @@ class WorkersPane(HeldPane["Worker"]):
 
     async def load(self) -> None:
         def read(session: Session) -> tuple[list[Worker], float]:
-            return session.workers.in_order(session.workers.scan(None, None), "queue"), session.now()
+            return session.workers.in_order(session.workers.scan(), "queue"), session.now()
 
         rows, now = await self.ui.lanes.call(read)
         self.put(sorted(rows, key=lambda worker: not worker.is_live), now)

@@ -262,6 +262,8 @@ def test_a_schedule_that_the_scheduler_cannot_advance_is_found(
     client.zadd(REPEATABLES, {json.dumps({"task_id": "app.odd", **schedule}): due_in(-20)})
     client.zadd(REPEATABLES, {json.dumps(TICK): due_in(-10)})
     found = [one["code"] for one in cli("doctor", QUEUE, "--json").json["findings"]]
+    listed = cli("repeatables", "list", QUEUE, "--fields", "task,state").stdout
+    assert ("app.odd\tstuck\n" in listed) == bool(found)
 
     async def turn(opened: RedisBackend) -> int:
         with contextlib.suppress(Exception):

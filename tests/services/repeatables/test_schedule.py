@@ -15,7 +15,13 @@ from asyncmq_cli import config
 from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.output.text.times import interval
-from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, SchedulerClock, next_runs
+from asyncmq_cli.services.repeatables.schedule import (
+    _PLAIN_CRON,
+    InvalidSchedule,
+    SchedulerClock,
+    advances,
+    next_runs,
+)
 from asyncmq_cli.storage.read.repeatables import Member
 from asyncmq_cli.storage.store import Store
 
@@ -43,6 +49,12 @@ def test_a_cron_expression_is_read_in_utc(zone: str, monkeypatch: pytest.MonkeyP
 def test_cron_wins_as_in_the_library_and_a_schedule_that_ends_has_fewer_runs() -> None:
     assert next_runs({"cron": "@hourly", "every": 5}, NOON, 1) == [NOON + 3600]
     assert len(next_runs({"cron": "0 0 1 12 * 0 2023"}, NOON, 5)) == 1
+
+
+@given(cron=st.from_regex(_PLAIN_CRON, fullmatch=True))
+def test_a_plain_expression_that_is_not_read_has_runs_without_end(cron: str) -> None:
+    assert len(next_runs({"cron": cron}, NOON, 3)) == 3
+    assert advances({"cron": cron}, NOON)
 
 
 @pytest.mark.parametrize(
