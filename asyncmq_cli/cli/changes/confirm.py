@@ -72,7 +72,7 @@ def of_overflow(session: Session, count: int) -> list[str]:
         return []
     return [
         f"the audit trail keeps about {kept:,} events (ASYNCMQ_AUDIT_MAXLEN): these {count:,} push out "
-        "every earlier one; save them first with 'asyncmq audit --ndjson'"
+        "every earlier one; save them first with 'asyncmq audit export'"
     ]
 
 

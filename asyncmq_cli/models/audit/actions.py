@@ -108,6 +108,17 @@ ACTIONS = (
     ),
 )
 BY_NAME = {action.name: action for action in ACTIONS}
+_OF_JOBS = ("retry", "requeue", "run-now", "edit", "cancel", "remove")
+ON_SCREEN = {
+    name: BY_NAME[name]
+    for name in (
+        *("queue.pause", "queue.resume"),
+        *(f"job.{verb}" for verb in _OF_JOBS),
+        *("dlq.retry", "dlq.remove"),
+        *(f"repeatable.{verb}" for verb in ("create", "pause", "resume", "remove")),
+    )
+}
+"""By name: the actions that a person can take in `asyncmq ui`; then the source is `ui`."""
 
 
 OPTIONAL_RIGHTS = frozenset({"pttl", "unlink"})

@@ -84,8 +84,8 @@ class Break(Struct, frozen=True):
 class ChainReport(Struct):
     """The result of `examined`. `events` counts the events read; `chained` of them are in the chain, and
     `unchained` of them are older than it. `trimmed` counts the events of the chain that were trimmed. `noted`
-    is the state of the head that an operator noted: `found`, `trimmed`, or None if none was given or it is
-    missing."""
+    is the state of the head that an operator noted: `found`, `trimmed`, or None if none was given, or it is
+    missing or another event now."""
 
     head: Head | None
     events: int = 0
@@ -202,10 +202,13 @@ class _Reading:
             self._apart.append(link)
 
     def _look_for_noted(self, link: Link) -> None:
-        if self._noted is not None and link.id == self._noted.id:
+        if self._noted is None or link.id != self._noted.id:
+            return
+        if link.hash == self._noted.hash:
             self._report.noted = "found"
-            if link.hash != self._noted.hash:
-                self._report.add("edited", link.id, "it is not the event that was noted")
+        else:
+            self._report.add("edited", link.id, "it is not the event that was noted")
+        self._noted = None
 
     def finish(self, *, was_overtaken: bool) -> ChainReport:
         report, expected = self._report, self._expected

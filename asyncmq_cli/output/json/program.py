@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli import __version__
 from asyncmq_cli.exit_status import OF_COMMANDS, ExitStatus
-from asyncmq_cli.models.audit.actions import ACTIONS
+from asyncmq_cli.models.audit.actions import ACTIONS, ON_SCREEN
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.program import Command, Parameter
@@ -53,7 +53,9 @@ def _command(command: Command) -> Document:
         "changes": [
             {"action": action.name, "only_with": _only_with(action.command, command.name)}
             for action in ACTIONS
-            if action.command == command.name or _only_with(action.command, command.name)
+            if action.command == command.name
+            or _only_with(action.command, command.name)
+            or (command.name == "ui" and action.name in ON_SCREEN)
         ],
         "adds_to_history": command.name in _KEEPS_HISTORY,
         "adds_to_history_unless": _KEEPS_HISTORY.get(command.name),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from asyncmq_cli.models.audit.actions import BY_NAME
+from asyncmq_cli.models.audit.actions import ON_SCREEN
 
 if TYPE_CHECKING:
     from asyncmq_cli.cli.session import Session
@@ -69,4 +69,4 @@ class Plan(Struct, frozen=True):
     @property
     def is_guarded(self) -> bool:
         """Whether a context that wants its name confirmed wants it for this."""
-        return self.count > 1 or BY_NAME[self.action].guarded
+        return self.count > 1 or ON_SCREEN[self.action].guarded

@@ -145,7 +145,9 @@ def test_a_noted_head_is_looked_for(written: tuple[Head, list[StreamEntry]], pla
     link = Link.of(*entries[place])
     noted = Head.noted(f"{link.id}:{link.hash}")
     assert report_of(head, entries, noted).noted == "found"
-    assert breaks(head, entries, Head.noted(f"{link.id}:{'0' * 40}")) == [("edited", link.id, 1)]
+    other = Head.noted(f"{link.id}:{'0' * 40}")
+    assert breaks(head, entries, other) == [("edited", link.id, 1)]
+    assert report_of(head, entries, other).noted is None
     after = entries[place + 1 :]
     if after:
         trimmed = report_of(head, after, noted, limit=1)

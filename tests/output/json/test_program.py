@@ -38,6 +38,11 @@ def test_a_command_that_changes_something_says_so(args: tuple[str, ...], describ
     assert described[named(args)]["changes"] != []
 
 
+def test_a_screen_on_which_something_can_be_changed_says_so(described: Described) -> None:
+    named = {change["action"] for change in described["ui"]["changes"]}
+    assert {"job.retry", "queue.pause", "repeatable.create"} < named
+
+
 @pytest.mark.parametrize("args", support.READERS.values(), ids=list(support.READERS))
 def test_a_command_that_reads_says_so(args: tuple[str, ...], described: Described) -> None:
     always = [change for change in described[named(args)]["changes"] if change["only_with"] is None]
