@@ -251,7 +251,7 @@ def test_fixed_words_are_told_without_what_redis_needs(words: tuple[str, ...]) -
     code = (
         "import sys; from asyncmq_cli.app import run; "
         f"status = run(['__complete', 'zsh', *{list(words)!r}]); "
-        "loaded = {'redis', 'rich', 'orjson', 'msgspec'} & set(sys.modules); "
+        "loaded = {'redis', 'rich', 'orjson'} & set(sys.modules); "
         "sys.stderr.write(' '.join(loaded)); sys.exit(status)"
     )
     done = subprocess.run(
