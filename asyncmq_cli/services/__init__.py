@@ -1,1 +1,1 @@
-"""The use cases, one method each. They return values, never text."""
+"""The use cases, one method each. They return data, not text for the screen."""

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 200
 MOST_FOLDED = 2000
-"""How many events are read for a list that folds them, unless a number or an age is given."""
+"""The number of events that a folded list reads, unless --limit or --since is given."""
 _RUN_GAP = 60.0
-"""Seconds between two events of one run at most."""
+"""Seconds. Events of one run are at most this far apart."""
 _PAUSES = ("queue.pause", "queue.resume")
 _AT_ONCE = 1000
-"""How many events are read before they are printed."""
+"""The number of events that are read before they are printed."""
 _SEARCHED = 5000
-"""How many events are searched at most for the pause of a queue."""
+"""At most this many of the newest events are searched for the changes of a queue or job."""
 MAX_LIMIT = 500
 
 
@@ -67,7 +67,7 @@ class AuditService:
 
     @staticmethod
     def clamped(limit: int) -> int:
-        """The limit, clamped to 1 to 500."""
+        """The limit, but at least 1 and at most 500."""
         return max(1, min(limit, MAX_LIMIT))
 
     def require_queue(self, queue: str) -> None:
@@ -101,7 +101,7 @@ class AuditService:
         Warns if events after `after` were trimmed."""
         start = after or ""
         if since is not None:
-            # One that is older than the epoch holds nothing back.
+            # An age that reaches back before the epoch excludes nothing.
             earliest = max(0, int((self._store.now() - since) * 1000) - 1)
             start = max(start or "0-0", f"{earliest}-{2**64 - 1}", key=audit_chain.order)
         is_next = after is not None and start == after
@@ -118,8 +118,8 @@ class AuditService:
     def follow(
         self, *, lines: int, after: str | None, interval: float, once: bool, sleep: Callable[[float], None]
     ) -> Iterator[AuditEvent | Outage]:
-        """The last `lines` events, or those after `after`, oldest first; then, unless `once`, each new one
-        as it comes, and outages between them."""
+        """The last `lines` events, or those after the id `after`, oldest first. Then, unless `once`, each new
+        event as it is written, and an Outage whenever Redis fails."""
         from asyncmq_cli.services.monitoring.poller import Outage, Poller
 
         last = after
@@ -128,7 +128,8 @@ class AuditService:
             nonlocal last
             if last is None:
                 newest = self._store.audit.newest_id()
-                # An event written between these two reads comes after `newest`.
+                # An event that is written between these two reads is after `newest`, so the next read finds
+                # it.
                 found = [*islice(self._store.audit.newest_first(self._store.warn), lines)][::-1]
                 last = max((newest or "0-0", *(event.id for event in found)), key=audit_chain.order)
                 return found
@@ -155,18 +156,18 @@ class AuditService:
                 sleep(poller.pause(interval))
 
     def pause_of(self, queue: str) -> AuditEvent | None:
-        """The pause that holds a paused queue, if it is among the newest events."""
+        """The event of the pause of a paused queue, if it is among the newest events; else None."""
         for event in self._recent(queue):
             if event.status == "success" and event.action in _PAUSES:
                 return event if event.action == _PAUSES[0] else None
         return None
 
     def of_job(self, queue: str, job_id: str, most: int = 3) -> list[AuditEvent]:
-        """The changes of a job among the newest events, newest first."""
+        """At most `most` changes of a job among the newest events, newest first."""
         return list(islice((event for event in self._recent(queue) if event.job_id == job_id), most))
 
     def last_of_each(self, queue: str, job_ids: Collection[str]) -> dict[str, AuditEvent]:
-        """The last change of each of these jobs, if it is among the newest events."""
+        """By job id, the last change of these jobs, as far as it is among the newest events."""
         found: dict[str, AuditEvent] = {}
         for event in self._recent(queue):
             if event.job_id is not None and event.job_id in job_ids:
@@ -196,15 +197,15 @@ class AuditService:
 
 
 def _is_behind_a_gap(event: AuditEvent, after: str) -> bool:
-    """Whether the event follows another one that is newer than `after`."""
+    """Whether events between `after` and this event are missing: its `chain` names a predecessor newer than
+    `after`."""
     words = (event.chain or "").split()
     return len(words) == 4 and audit_chain.order(words[2]) > audit_chain.order(after)
 
 
 def folded(events: Iterable[AuditEvent]) -> list[AuditRun]:
-    """The events, newest first, with those that differ only in their job and follow each other within a
-    minute as one run. Runs overlap where two operators work at once, or a change of several queues
-    alternates."""
+    """The events, newest first, as runs: events that differ only in their job and are at most a minute apart.
+    Runs may overlap, if two operators work at the same time or a change alternates between queues."""
     runs: list[AuditRun] = []
     last: dict[tuple[str | None, ...], int] = {}
     for event in events:
@@ -220,11 +221,12 @@ def folded(events: Iterable[AuditEvent]) -> list[AuditRun]:
 
 
 def _kind(event: AuditEvent) -> tuple[str | None, ...]:
-    """The fields that all events of a run share; not the error, which usually names the job."""
+    """The fields that are equal in all events of a run. The error is not among them, because it usually names
+    the job."""
     error, reason = event.error, event.details.get("reason")
     if error is not None and event.job_id is not None:
         error = error.replace(event.job_id, "")
-    # A definition or a worker gets its own row.
+    # Definitions and workers are not folded: each gets its own row.
     named = event.job_id if event.action.startswith(("repeatable.", "worker.")) else None
     return event.action, event.status, event.queue, event.actor, error, named, str(reason)
 

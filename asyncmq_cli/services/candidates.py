@@ -1,4 +1,4 @@
-"""Completion candidates from Redis, in time or not at all."""
+"""Completion candidates from Redis, within a time limit."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ T = TypeVar("T")
 PATIENCE = 0.3
 """Seconds to wait for Redis, by default."""
 LEAST_ID = 3
-"""Characters of a job's id that must be typed: fewer would match too many."""
+"""Characters of a job id that must be typed before ids are completed: fewer would match too many."""
 _MAX_JOBS = 100
 _SAMPLE = 200
 _ID_SHOWN = 10
 
 
 class CandidateRequest(Struct, frozen=True):
-    """Candidates of a `kind` of LOOKUPS that begin with `prefix`, for a command such as ("jobs", "retry"),
-    and in `queue` if one was named, else in `queues`; in all where those are None."""
+    """A request for candidates that begin with `prefix`. `kind` is a key of LOOKUPS, `command` the words of
+    the command, such as ("jobs", "retry"). Candidates come from `queue` if one was named, else from `queues`,
+    or from all queues if that is None."""
 
     kind: str
     prefix: str
@@ -41,7 +42,8 @@ class CandidateRequest(Struct, frozen=True):
 
 
 class _Results(Struct):
-    """`is_whole` says that the search has ended, and has found all there are."""
+    """The candidates found so far, with their descriptions. `is_whole` says that the search has ended and has
+    found all."""
 
     abouts: dict[str, str] = field(default_factory=dict)
     is_whole: bool = False
@@ -67,32 +69,32 @@ class _Search(Struct):
 
 
 def live(config: Config, request: CandidateRequest, patience: float) -> Sequence[Candidate]:
-    """The candidates found within `patience` seconds. None if Redis is unreachable or refuses: completion
-    never prints an error."""
+    """The candidates found within `patience` seconds. Empty if Redis is unreachable or refuses, because
+    completion never prints an error."""
     found = _look_up(config, request, patience)
     return found.candidates if found.is_whole else without_insertion(found.candidates, request.prefix)
 
 
 def without_insertion(partial: Sequence[Candidate], prefix: str) -> Sequence[Candidate]:
-    """Mark the answer as incomplete. It is empty if the shell would insert the common prefix of these
-    candidates, because it takes them for all."""
+    """Mark an incomplete answer. If the candidates share a longer prefix than the one typed, return none of
+    them: the shell would take them for all candidates and insert that prefix."""
     following = {each.value[len(prefix) :][:1] for each in partial}
     return partial if len(following) > 1 else []
 
 
 def whole(config: Config, request: CandidateRequest, patience: float) -> list[Candidate] | None:
-    """The same, but None unless all candidates were found."""
+    """The same as `live`, but None unless all candidates were found in time."""
     found = _look_up(config, request, patience)
     return found.candidates if found.is_whole else None
 
 
 def _look_up(config: Config, request: CandidateRequest, patience: float) -> _Results:
-    # Before the clock starts: this import is slow, and Redis is not to blame.
+    # Import this before the time limit starts: the import is slow, which has nothing to do with Redis.
     from asyncmq_cli.storage.completion import CandidateReader
 
     found = _Results()
     hasty = replace(config, timeout=patience)
-    # In a thread, because resolving a host name has no timeout.
+    # Search in a thread, because resolving a host name has no timeout.
     thread = Thread(
         target=_search,
         args=(lambda: CandidateReader(hasty), request, patience, found),
@@ -111,7 +113,8 @@ def _search(
     from asyncmq_cli.errors import AdminError
 
     try:
-        # Stop early: groups, which are found all at once, must be ready before the thread is abandoned.
+        # Stop before the limit: groups are found all at once, and must be ready before the thread is
+        # abandoned.
         deadline = time.monotonic() + patience * 0.8
         with connect() as reader:
             search = _Search(reader, request, deadline, found.abouts)
@@ -139,8 +142,8 @@ def _jobs(search: _Search) -> None:
 
 
 def _job_ids(search: _Search) -> Iterator[dict[str, str | None]]:
-    """Jobs with their states: of the queue that was named; of all if none was, or if what was named is no
-    queue, and thus an id itself: `jobs retry ID ID`."""
+    """Jobs with their states: of the queue that was named, or of all queues. If the word in its place is no
+    queue, it is an id (`jobs retry ID ID`), so all queues are searched."""
     reader, request = search.reader, search.request
     found = False
     if request.queue is not None:
@@ -158,7 +161,7 @@ def _job_ids(search: _Search) -> Iterator[dict[str, str | None]]:
 
 
 def _state_filter(command: tuple[str, ...]) -> Callable[[str | None], bool]:
-    """A filter of the states that a command may hit. A job of unknown state passes."""
+    """A predicate for the states of jobs that a command can change. It accepts an unknown state."""
     if command[:1] == ("dlq",) or command[-1:] == ("retry",):
         return lambda state: state is None or state in DEAD_STATES
     if command[-1:] == ("cancel",):
@@ -185,7 +188,7 @@ def _repeatables(search: _Search) -> None:
 
 
 def _queues_meant(search: _Search) -> Iterator[str]:
-    """The queue that was named, else all."""
+    """The queue that was named, else all queues."""
     request = search.request
     if request.queue is not None:
         yield request.queue
@@ -205,7 +208,8 @@ def _groups(search: _Search) -> None:
 
 
 def _tasks(search: _Search) -> None:
-    """The tasks of definitions; elsewhere also those of a sample of jobs."""
+    """The tasks of definitions, and unless the command is about definitions, also the tasks of a sample of
+    jobs."""
     request = search.request
     if request.command[:1] == ("repeatables",) and request.queue is None:
         return

@@ -20,14 +20,15 @@ SOURCE = "queues.detail"
 
 
 class QueueService:
-    """Reads queues, and sets their pause marks."""
+    """Lists queues, pauses, resumes and forgets them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def list(self, fields: Collection[str] = ALL_FIELDS, globs: Sequence[str] = ()) -> Iterator[QueueStats]:
-        """A row per queue, sorted by name: of all, or of those that match one of `globs`. Reads no more than
-        `fields` need, and no names of keys where no glob has a wildcard. Raises QueueNotFound for a name."""
+        """One row per queue, sorted by name, for all queues or those that match one of `globs`. Reads only
+        what `fields` need, and does not scan the keys unless a glob has a wildcard. Raises QueueNotFound for
+        a name that does not exist."""
         now = self._store.now()
         yield from self._store.queues.all_stats(self._named(globs), now, fields)
 
@@ -51,8 +52,8 @@ class QueueService:
     def pause(
         self, queues: Sequence[str], *, reason: str | None, dry_run: bool, seconds: float | None = None
     ) -> ChangeReport:
-        """Keep workers from taking jobs, for so many seconds or until it is resumed. A queue that is already
-        paused is a success with a note."""
+        """Keep workers from taking jobs, for `seconds` seconds or until the queue is resumed. A queue that is
+        already paused is a success with a note."""
         return self._set("queue.pause", queues, reason=reason, dry_run=dry_run, paused=True, seconds=seconds)
 
     def resume(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
@@ -60,7 +61,7 @@ class QueueService:
         return self._set("queue.resume", queues, reason=reason, dry_run=dry_run, paused=False)
 
     def forget(self, queues: Sequence[str], *, reason: str | None, dry_run: bool) -> ChangeReport:
-        """Delete what is left of an empty queue. A queue with anything else in it is refused."""
+        """Delete the counter that is left of an empty queue. A queue that has anything else is refused."""
         from asyncmq_cli.services.changes.runner import Runner
 
         runner = Runner(self._store, "queue.forget", SOURCE, reason=reason, dry_run=dry_run)

@@ -1,9 +1,9 @@
 """Sample the active hashes: which tasks keep the workers busy, and how long their jobs run.
 
-AsyncMQ stores no durations. So the claims are read every 50 ms: a task's share of the claims that are seen,
-weighted by the time between two reads, is its share of the workers' time. A job's duration is the time from
-the first read that sees it to the first that does not. A job that runs shorter than the interval is seen only
-by chance: it counts for the share, and its duration is just `below the interval`.
+AsyncMQ stores no durations, so the claims are read every 50 ms. A task's share of the claims, weighted by the
+time between two reads, is its share of the workers' time. A job's duration is the time from the first read
+that finds its claim to the first that does not. A job that runs for less than the interval is found only by
+chance: it counts for the share, and its duration is only known to be below the interval.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 _KEPT = 10_000
-"""Durations of a task that are kept."""
+"""At most this many durations are kept per task."""
 
 Claim = tuple[str, str, bytes]
-"""A job's queue and id, and its claim as stored: one that runs again has another."""
+"""A job's queue and id, and its claim as stored. A job that runs again has a different claim."""
 
 
 class _Running(Struct):
@@ -43,7 +43,8 @@ class _Counts(Struct):
     durations: list[float] = field(default_factory=list)
 
     def end(self, one: _Running, moment: float) -> None:
-        """A job has ended. If it already ran at the start, its duration is unknown."""
+        """Count a job that has ended. If it was already running at the first read, its duration is
+        unknown."""
         if one.began is None:
             return
         self.below += one.reads < 2
@@ -52,7 +53,7 @@ class _Counts(Struct):
 
 
 class Observations:
-    """The sum of all reads of the active jobs. `moment` is monotonic time, in seconds."""
+    """Sums up all reads of the active jobs. `moment` is monotonic time in seconds."""
 
     def __init__(self, moment: float) -> None:
         self._running: dict[Claim, _Running] = {}
@@ -61,11 +62,11 @@ class Observations:
         self.reads = 0
 
     def new(self, claims: set[Claim]) -> set[Claim]:
-        """The claims that the last read did not have."""
+        """The claims that were not in the last read."""
         return claims - self._running.keys()
 
     def add(self, claims: set[Claim], tasks: Mapping[Claim, str | None], moment: float) -> None:
-        """Add a read: all claims, and the tasks of the new ones. A change between two reads is assumed to
+        """Add a read: all claims, and the tasks of the new claims. A change between two reads is assumed to
         have happened in the middle."""
         middle = (self._last + moment) / 2
         for claim, task in tasks.items():
@@ -83,7 +84,7 @@ class Observations:
         self.reads += 1
 
     def report(self, queue: str | None, began: float) -> TopReport:
-        """What was seen so far, the busiest task first."""
+        """The result so far, the busiest task first."""
         active = Counter(one.task for one in self._running.values())
         total = sum(counts.busy for counts in self._by_task.values())
         seconds = self._last - self._started
@@ -126,7 +127,7 @@ class TaskSampler:
         return max(INTERVAL - took, took)
 
     def report(self) -> TopReport:
-        """What was seen so far, the busiest task first."""
+        """The result so far, the busiest task first."""
         return self._seen.report(self._scope.queue, self._began)
 
     def _claims(self) -> set[Claim]:

@@ -107,7 +107,7 @@ UNFIT: list[tuple[tuple[str, ...], int, str]] = [
     (("waiting", "--unset", "args[0]=1"), 2, "--unset must be a path"),
     (("waiting",), 2, "no terminal for an editor"),
     (("ghost", "--set", "args[0]=1"), 4, "ghost"),
-    (("large-delayed", "--set", "kwargs.to=1"), 1, "more than an audit event keeps of an edit"),
+    (("large-delayed", "--set", "kwargs.to=1"), 1, "more than an edit's audit event stores"),
 ]
 
 
@@ -116,7 +116,7 @@ def test_an_edit_that_does_not_fit_is_refused(mail: str, client: redis.Redis, cl
     for words, code, says in UNFIT:
         refused = cli("jobs", "edit", mail, *words)
         assert refused.code == code and says in refused.stderr, refused
-    assert "--backup FILE keeps it" in refused.stderr
+    assert "--backup FILE stores it" in refused.stderr
     assert library.dump(client) == before
 
 

@@ -84,10 +84,10 @@ def test_jobs_in_no_place_are_put_where_a_worker_looks(
 @pytest.mark.parametrize(
     ("state", "says"),
     [
-        ("waiting", "is waiting and in its right place"),
-        ("delayed", "is delayed and in its right place"),
-        ("failed", "is failed and in its right place"),
-        ("completed", "is completed and in its right place"),
+        ("waiting", "is waiting and where it should be"),
+        ("delayed", "is delayed and where it should be"),
+        ("failed", "is failed and where it should be"),
+        ("completed", "is completed and where it should be"),
     ],
 )
 def test_what_is_not_stuck_is_refused(

@@ -1,1 +1,1 @@
-"""Backups of removed jobs, and putting them back."""
+"""Backups of removed jobs, and their restoration."""

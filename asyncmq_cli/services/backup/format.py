@@ -1,8 +1,8 @@
-"""The lines of a backup: one JSON object each.
+"""The format of a backup: one JSON object per line.
 
-A job line holds a job that is about to be removed. After the removal, an outcome line says which jobs of
-the batch were removed and which were kept. Bytes that are not UTF-8 are `{"base64": "…"}`. docs/json.md
-shows both.
+A job line holds a job that is about to be removed. After the removal, an outcome line says which jobs of the
+batch were removed and which were kept. Bytes that are not UTF-8 are written as `{"base64": "…"}`.
+docs/json.md describes both kinds of lines.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class BadLine(ValueError):
-    """Not a line of a backup. The message says why, and quotes nothing of the line."""
+    """The line is not a line of a backup. The message says why, without quoting the line."""
 
 
 class Outcome(Struct, frozen=True):
-    """Which jobs of the lines above were removed, and which were kept in Redis."""
+    """The outcome of a batch: which jobs of the lines above it were removed, and which were kept in Redis."""
 
     run: str
     queue: bytes
@@ -84,7 +84,7 @@ def edit_line(run: str, edit: JobEdit) -> bytes:
 
 
 def kept_in_event(edit: JobEdit) -> dict[str, Any]:
-    """What the audit event of an edit keeps so that the edit can be undone: the old texts, and a digest of
+    """What the audit event of an edit stores so that the edit can be undone: the old texts, and a digest of
     the new ones."""
     before = edit.before
     texts = _texts_line(before)
@@ -95,8 +95,8 @@ def kept_in_event(edit: JobEdit) -> dict[str, Any]:
 
 
 def edit_of_event(queue: str, job_id: str, kept: Mapping[str, Any], now: Texts) -> JobEdit | None:
-    """The edit of which an event has kept this. `now` are the texts of the job; None if they are not those
-    that the edit left. Raises BadLine."""
+    """The edit that an event has stored as `kept`. `now` are the job's present texts. None if these are not
+    the ones that the edit wrote. Raises BadLine."""
     place, after = kept.get("place"), kept.get("after")
     if place not in PLACES or not isinstance(after, str):
         raise BadLine("it has no place or no digest")
@@ -136,8 +136,8 @@ def outcome_line(outcome: Outcome) -> bytes:
 
 
 def read_line(line: bytes) -> tuple[str, JobDump | QueuePart | JobEdit] | Outcome:
-    """The run that removed a job or a part of a queue, and what it removed; or an outcome. Raises
-    BadLine."""
+    """Parse a line: an outcome; or the id of a run, and the job, part of a queue or edit that the run removed
+    or made. Raises BadLine."""
     try:
         data = orjson.loads(line)
     except orjson.JSONDecodeError as exc:
@@ -205,13 +205,13 @@ def _part(data: Mapping[str, Any]) -> QueuePart:
 
 
 def is_cut(line: bytes) -> bool:
-    """Whether this text, which is not a line, may be the start of a line that was cut off."""
+    """Whether this text, which has no newline, may be the beginning of a line that was cut off."""
     start = b'{"backup":%d,"run":"' % VERSION
     return line.startswith(start) or start.startswith(line)
 
 
 def as_text(raw: bytes) -> str | dict[str, str]:
-    """The text for JSON; `{"base64": "…"}` for bytes that are not UTF-8."""
+    """The text as a JSON value; `{"base64": "…"}` for bytes that are not UTF-8."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -40,7 +40,7 @@ class NoSuchBackup(UsageProblem):
 
 
 class BadBackup(AdminError):
-    """A line is not a line of a backup; `number` counts from 1."""
+    """A line of the file is not a line of a backup. `number` counts from 1."""
 
     code = "bad_backup"
 
@@ -53,8 +53,8 @@ class BadBackup(AdminError):
 
 
 class Entry(Struct):
-    """A job by its last line. `removed` is None where the backup does not say whether it was removed;
-    `state` is the state it had."""
+    """A job of the backup, as its last line describes it. `removed` is None if the backup does not say
+    whether the job was removed; `state` is the state that it had."""
 
     queue: str
     id: str
@@ -65,7 +65,8 @@ class Entry(Struct):
 
 
 class PartEntry(Struct, frozen=True):
-    """A line with a part of a queue that is not jobs: `count` elements of the part `name`."""
+    """A line with a part of a queue other than jobs: `count` elements of the part `name`. `offset` is the
+    line's position in bytes."""
 
     queue: str
     name: str
@@ -76,7 +77,7 @@ class PartEntry(Struct, frozen=True):
 
 
 class EditEntry(Struct, frozen=True):
-    """A line that has what a job was before and after an edit."""
+    """A line with a job before and after an edit. `offset` is the line's position in bytes."""
 
     queue: str
     id: str
@@ -134,7 +135,7 @@ class Backup:
         return found
 
     def edit(self, entry: EditEntry) -> JobEdit:
-        """The same for an edit."""
+        """The edit on that line. Raises BadBackup if the file has changed since the check."""
         found = self._read_at(entry)
         if not isinstance(found, JobEdit):
             raise self._changed(entry.line)
@@ -168,7 +169,7 @@ class Backup:
             if not isinstance(parts, JobDump):
                 self._add(run, parts, number, self._file.tell() - len(line))
                 continue
-            # The order is that of the last lines.
+            # Insert it again, so that entries are in the order of their last lines.
             self.entries.pop((parts.queue, parts.id), None)
             state = sys.intern(job_of(parts).status)
             entry = Entry(to_text(parts.queue), to_text(parts.id), number, run, state)

@@ -1,4 +1,4 @@
-"""Restore removed jobs from a backup to where they were."""
+"""Restore removed jobs from a backup, each into the places that it was in."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LOOKED_FOR_AT_A_TIME = 10_000
 
 
 class EventNotFound(AdminError):
-    """The audit trail has no event of that id, or no longer."""
+    """The audit trail has no event with that id, or it was trimmed."""
 
     code, exit_code = "event_not_found", ExitStatus.NOT_FOUND
 
@@ -51,7 +51,7 @@ class EventNotFound(AdminError):
 
 
 class NotAnEdit(AdminError):
-    """An event that has not kept what an edit replaced."""
+    """The event has not stored what an edit replaced."""
 
     code = "not_an_edit"
 
@@ -68,7 +68,7 @@ class NotAnEdit(AdminError):
 
 
 class JobNotInBackup(AdminError):
-    """The backup has no line for a job that was named."""
+    """The backup has no line for the job that was named."""
 
     code, exit_code = "job_not_in_backup", ExitStatus.NOT_FOUND
 
@@ -79,8 +79,8 @@ class JobNotInBackup(AdminError):
 
 
 class RestoreRequest(Struct, frozen=True):
-    """`job_ids` are the jobs to restore; None means all that the backup says were removed. With `force`, also
-    those that may not have been removed, and those that were restored before."""
+    """A restore. `job_ids` are the jobs to restore; None means all jobs that the backup says were removed.
+    With `force`, jobs that may not have been removed or were restored before are restored too."""
 
     backup: Backup
     job_ids: Sequence[str] | None = None
@@ -91,7 +91,7 @@ class RestoreRequest(Struct, frozen=True):
 
 
 class TakeBackRequest(Struct, frozen=True):
-    """The ids of the audit events whose edits are undone."""
+    """Undo edits. `events` are the ids of their audit events."""
 
     events: Sequence[str]
     reason: str | None = None
@@ -105,11 +105,12 @@ class RestoreService:
         self._store = store
 
     def chosen(self, backup: Backup) -> list[Entry]:
-        """The entries that a restore of the whole backup tries: all but those known to have been kept."""
+        """The entries that a restore of the whole backup tries: all except those whose job is known to have
+        been kept in Redis."""
         return [entry for entry in backup.entries.values() if entry.removed is not False]
 
     def heads(self, backup: Backup, entries: Sequence[Entry]) -> list[Job]:
-        """The jobs of these few entries as the backup holds them, in the same order."""
+        """The jobs of these entries as stored in the backup, in the same order. Meant for few entries."""
         found = {(parts.queue, parts.id): job_of(parts) for parts in backup.jobs({e.line for e in entries})}
         return [found[to_bytes(entry.queue), to_bytes(entry.id)] for entry in entries]
 
@@ -131,8 +132,8 @@ class RestoreService:
         return runner.restore(request, chosen)
 
     def take_back(self, request: TakeBackRequest) -> ChangeReport:
-        """Undo edits from what their audit events have kept, the newest first. Raises EventNotFound or
-        NotAnEdit, before anything is changed."""
+        """Undo edits, the newest first, from the old texts in their audit events. Raises EventNotFound or
+        NotAnEdit before anything is changed."""
         with self._store.errors():
             found = [self._edit_event(event_id) for event_id in dict.fromkeys(request.events)]
         found.sort(key=lambda event: order(event.id), reverse=True)
@@ -155,7 +156,7 @@ class Restorer(JobRunner):
     """Restores the jobs of a backup one by one."""
 
     def restore(self, request: RestoreRequest, chosen: Sequence[Entry]) -> ChangeReport:
-        """Restore what was requested; `chosen` is what a restore of the whole backup tries."""
+        """Restore the requested jobs. `chosen` has the entries that a restore of the whole backup tries."""
         queues = {entry.queue for entry in request.backup.entries.values()}
         queues |= {part.queue for part in request.backup.parts} | {e.queue for e in request.backup.edits}
         queue = queues.pop() if len(queues) == 1 else None
@@ -166,12 +167,13 @@ class Restorer(JobRunner):
             gone = list(self._gone(self._not_kept(request, entries), marked))
             lines = {entry.line for entry in (gone if request.force else self._removed(gone))}
             parts = request.backup.parts if request.job_ids is None else []
-            # The pause and the counter before the jobs, and definitions after them: last, first.
+            # Restore in the reverse order of removal: the pause and the counter before the jobs, definitions
+            # after them.
             first = [part for part in reversed(parts) if part.name != "repeatables"]
             self._put_back(request.backup, first, stop)
             self._execute(self._batches(self._planned(request.backup, lines, marked)), stop)
             self._put_back(request.backup, [part for part in parts if part.name == "repeatables"], stop)
-            # The last edit of a job is undone first.
+            # If a job was edited several times, undo the last edit first.
             self._execute(self._batches(self._edits(request.backup, reversed(edits))), stop)
 
         backup, named = request.backup, request.job_ids
@@ -180,7 +182,7 @@ class Restorer(JobRunner):
         return self.report(queue, run, whole if named is None else len(named))
 
     def _edits(self, backup: Backup, entries: Iterable[EditEntry]) -> Iterator[Planned | Refused]:
-        """The edits that undo these, for jobs that have not changed since."""
+        """For each of these edits, the edit that undoes it. A job that has changed since is refused."""
         for entry in entries:
             attempt = Attempt(self, entry.queue, entry.id)
             attempt.details |= {"run": entry.run, "edit": True}
@@ -191,7 +193,7 @@ class Restorer(JobRunner):
                 yield attempt, exc
 
     def take_back(self, events: Sequence[AuditEvent]) -> ChangeReport:
-        """Undo the edits of these events, one by one: two may be of the same job."""
+        """Undo the edits of these events one after the other, because two may edit the same job."""
         queues = {event.queue for event in events}
 
         def run(stop: Stop) -> None:
@@ -215,7 +217,7 @@ class Restorer(JobRunner):
             return attempt, exc
 
     def _put_back(self, backup: Backup, parts: Sequence[PartEntry], stop: Stop) -> None:
-        """Restore the parts of a queue that are not jobs. Existing elements are not changed."""
+        """Restore the parts of a queue that are not jobs. Elements that exist are not changed."""
         for entry in parts:
             stop.between_targets()
             attempt = Attempt(self, entry.queue, None)
@@ -244,7 +246,7 @@ class Restorer(JobRunner):
             yield from by_id.get(job_id, ())
 
     def _not_kept(self, request: RestoreRequest, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Refuse the entries that the backup says were kept in Redis."""
+        """Yield the entries, but refuse those whose job was kept in Redis according to the backup."""
         for entry in entries:
             if entry.removed is False and not request.force:
                 self._refuse(entry, _not_removed(entry))
@@ -252,10 +254,10 @@ class Restorer(JobRunner):
                 yield entry
 
     def _removed(self, entries: Sequence[Entry]) -> Iterator[Entry]:
-        """The entries that were removed, and not restored since.
+        """Yield the entries whose job was removed and not restored since; refuse the others.
 
-        Where the backup has no outcome, because the run was killed or lost its connection, the audit trail
-        has it: the event was written together with the removal. A restore has its event there too.
+        If the backup has no outcome, because the run was killed or lost its connection, the audit trail has
+        it: the event was written together with the removal. A restore also has its event there.
         """
         last, oldest = self._last_events(entries)
         restored = self.store.first_restores({entry.run for entry in entries})
@@ -289,8 +291,8 @@ class Restorer(JobRunner):
         return found, oldest
 
     def _gone(self, entries: Iterable[Entry], marked: set[tuple[str, str]]) -> Iterator[Entry]:
-        """The entries whose job does not exist; the others are refused. Ids with a cancel mark are added to
-        `marked`."""
+        """Yield the entries whose job does not exist; refuse the others. Jobs with a cancel mark are added to
+        `marked`, as (queue, id)."""
         by_queue: dict[str, list[Entry]] = {}
         for entry in entries:
             by_queue.setdefault(entry.queue, []).append(entry)
@@ -336,7 +338,7 @@ class Restorer(JobRunner):
         return parts.waiting_at(score), "it was active when it was removed; it is waiting now"
 
     def _attempt(self, entry: Entry) -> Attempt:
-        """An attempt whose details name the removal, by which a second restore is noticed."""
+        """An attempt whose event names the removal in its details, so that a second restore is noticed."""
         attempt = Attempt(self, entry.queue, entry.id)
         attempt.details["run"] = entry.run
         return attempt
@@ -350,7 +352,7 @@ class Restorer(JobRunner):
 
 
 def _edit_kept(event: AuditEvent, location: Location) -> JobEdit:
-    """The edit of this event, for a job that has not changed since. Raises AdminError."""
+    """The edit of this event. Raises AdminError if the job has changed since."""
     kept = event.details["was"]
     place = "waiting" if kept.get("retried") else kept.get("place")
     why = "it is gone"

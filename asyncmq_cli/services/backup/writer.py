@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class BackupExists(UsageProblem):
-    """A file of that name exists."""
+    """A file with that name exists."""
 
     code = "backup_exists"
 
@@ -32,7 +32,7 @@ class BackupExists(UsageProblem):
 
 
 class NoFile(UsageProblem):
-    """A stream cannot be synced to disk, so it is no safe place for a backup."""
+    """The path is not a file: a stream cannot be synced to disk, so it is no safe place for a backup."""
 
     def __init__(self, path: str) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class NoFile(UsageProblem):
 
 
 class BackupFailed(AdminError):
-    """A backup could not be written, so nothing more is removed."""
+    """The backup could not be written, so the run removes nothing more."""
 
     code = "backup_failed"
 
@@ -63,8 +63,9 @@ def require_new(path: str) -> None:
 
 
 class BackupWriter:
-    """A context manager. The file is created with the first job, readable by its owner alone: it holds jobs
-    with all their secrets. `run` is in each line and in the audit event of each removal."""
+    """Writes a backup; a context manager. The file is created with the first job and readable only by its
+    owner, because jobs contain secrets. `run` identifies this run in each line and in the audit event of each
+    removal."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -75,7 +76,7 @@ class BackupWriter:
 
     @property
     def absolute(self) -> str:
-        """The path for the audit trail. Raises BackupFailed where the directory is gone."""
+        """The absolute path, for the audit trail. Raises BackupFailed if the directory is gone."""
         try:
             return to_text(os.fsencode(self._name.absolute()))
         except OSError as exc:
@@ -92,15 +93,15 @@ class BackupWriter:
             self._file = None
 
     def write_jobs(self, jobs: Sequence[JobDump]) -> None:
-        """Write the jobs; when it returns, they are on disk. Raises BackupExists or BackupFailed."""
+        """Write the jobs. When this returns, they are on disk. Raises BackupExists or BackupFailed."""
         self._append(b"".join(job_line(self.run, parts) for parts in jobs), sync=True)
 
     def write_part(self, part: QueuePart) -> None:
-        """The same for the parts of a queue that are not jobs."""
+        """The same as `write_jobs`, for a part of a queue other than jobs."""
         self._append(part_line(self.run, part), sync=True)
 
     def write_edits(self, edits: Sequence[JobEdit]) -> None:
-        """The same for jobs that are about to be edited."""
+        """The same as `write_jobs`, for jobs that are about to be edited."""
         self._append(b"".join(edit_line(self.run, edit) for edit in edits), sync=True)
 
     def record_outcome(self, queue: str, *, removed: Sequence[str], kept: Sequence[str]) -> None:
@@ -134,14 +135,14 @@ class BackupWriter:
             os.fsync(directory)
         except OSError as exc:
             if exc.errno != errno.EINVAL:
-                # EINVAL: this file system cannot sync directories.
+                # EINVAL means that this file system cannot sync directories; raise other errors.
                 raise
         finally:
             os.close(directory)
         return opened
 
     def _take_back(self) -> None:
-        """Cut the file back to complete lines, and delete it if it is empty."""
+        """Truncate the file to its complete lines, and delete it if it is empty."""
         if self._file is None:
             return
         with contextlib.suppress(OSError):

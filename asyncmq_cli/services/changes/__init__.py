@@ -1,1 +1,1 @@
-"""Changing jobs, one or many at a time."""
+"""Changes of jobs, one or many at a time."""

@@ -1,4 +1,4 @@
-"""New jobs by hand: each is byte for byte what AsyncMQ's own producer would have stored."""
+"""Add new jobs. Each is stored byte for byte as AsyncMQ's own producer would store it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _MOST_ID = 512
 
 
 class NewJob(Struct, frozen=True):
-    """A job to add. `delay` and `ttl` are seconds, `backoff` the base of the wait before a retry. Without an
-    `id` it gets a new one."""
+    """A job to add. `delay` and `ttl` are seconds; before its n-th retry, a job waits `backoff` to the power
+    of n seconds. Without an `id` it gets a new one."""
 
     task: str
     args: Sequence[Any] = ()
@@ -40,7 +40,7 @@ class NewJob(Struct, frozen=True):
     priority: int = 5
     delay: float | None = None
     unique: str | None = None
-    """Its deduplication key: it is added only if no unfinished job of the queue has the same."""
+    """The deduplication key: the job is added only if no unfinished job of the queue has the same key."""
 
 
 class Adder(JobRunner):
@@ -53,8 +53,8 @@ class Adder(JobRunner):
         count: int | None,
         within: AbstractContextManager[None] | None = None,
     ) -> ChangeReport:
-        """Add each job that is planned. `count` is how many there are, None if that is not known yet. All is
-        done `within` this context."""
+        """Add the planned jobs. `count` is their number, or None if it is not known yet. The jobs are added
+        inside the context manager `within`."""
 
         def run(stop: Stop) -> None:
             with within or nullcontext():
@@ -65,7 +65,7 @@ class Adder(JobRunner):
     def planned(
         self, attempt: Attempt, record: Callable[[], dict[str, Any]], note: str | None = None
     ) -> Planned | Refused:
-        """The addition of a job with this record, or why it cannot be added."""
+        """Plan to add a job with this record; a refusal if it cannot be added."""
         try:
             return attempt, self.store.changes.add(attempt.queue or "", record(), attempt.draft()), note
         except AdminError as exc:
@@ -75,7 +75,7 @@ class Adder(JobRunner):
 
 
 class AdditionService:
-    """Adds new jobs. The result of each is under its id."""
+    """Adds new jobs. Each result has the id of the new job."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -89,7 +89,8 @@ class AdditionService:
         dry_run: bool,
         progress: Callable[[int], None] | None = None,
     ) -> ChangeReport:
-        """Add new jobs; those with a delay are delayed. A queue that does not exist begins with its first."""
+        """Add new jobs to the waiting set, or those with a delay to the delayed set. The first job creates
+        the queue if it does not exist."""
         now = self._store.now()
         keys = sorted({job.unique for job in jobs if job.unique is not None})
         source = "jobs.single" if len(jobs) == 1 else "jobs.bulk"
@@ -111,8 +112,8 @@ class AdditionService:
         return adder.add(queue, planned(), len(jobs), None if dry_run else self._locked(queue, keys))
 
     def _owners(self, queue: str, now: float) -> dict[str | None, str]:
-        """The deduplication keys in use, each with the id of the job that has it. All jobs of the queue are
-        read, as by AsyncMQ's producers."""
+        """By deduplication key, the id of the unfinished job that has it. Reads all jobs of the queue, as
+        AsyncMQ's producers do."""
         if not self._store.queues.exists(queue):
             return {}
         jobs = JobService(self._store).every(QueueScope.of(queue), "all", JobFilter(), sort=None)
@@ -120,23 +121,23 @@ class AdditionService:
 
     @contextmanager
     def _locked(self, queue: str, keys: Sequence[str]) -> Iterator[None]:
-        """Hold the locks of these deduplication keys, which AsyncMQ's producers take as well. Source:
-        `Queue.add` in asyncmq.queues."""
+        """Hold the locks of these deduplication keys, which AsyncMQ's producers use too. Source: `Queue.add`
+        in asyncmq.queues."""
         with ExitStack() as stack:
             for key in keys:
                 stack.enter_context(self._store.lock(f"asyncmq:{queue}:dedup:{key}"))
             yield
 
     def near_new(self, queue: str) -> Sequence[str] | None:
-        """Similar names if the queue does not exist yet; None if it does."""
+        """Similar names if the queue does not exist yet; None if it exists."""
         return near_new(self._store, queue)
 
 
 def run_definition(
     store: Store, queue: str, name: str, definition: Mapping[str, Any], *, reason: str | None, dry_run: bool
 ) -> ChangeReport:
-    """Add the job that a scheduler would add for this definition, and leave its schedule as it is. `name` is
-    that of its task. Source: `build_repeatable_job` in asyncmq.core.repeatables."""
+    """Add the job that a scheduler would add for this definition; its schedule does not change. `name` is the
+    name of its task. Source: `build_repeatable_job` in asyncmq.core.repeatables."""
     adder = Adder(store, "repeatable.run", "repeatables", reason=reason, dry_run=dry_run)
     job_id, now = str(uuid.uuid4()), store.now()
     attempt = Attempt(adder, queue, name)
@@ -188,8 +189,8 @@ def _duplicate(queue: str, key: str, owner: str) -> ChangeRefused:
 
 
 def require_custom_id(job_id: str) -> None:
-    """Raise ChangeRefused for an id that AsyncMQ's producers refuse, and for one that cannot be written on a
-    line: with control characters, or blanks around it. Source: `validate_custom_job_id` in
+    """Raise ChangeRefused for an id that AsyncMQ's producers refuse, and for one that cannot be passed as a
+    line of text, because it has control characters, or blanks around it. Source: `validate_custom_job_id` in
     asyncmq.core.job_ids."""
     is_refused = not job_id or job_id.isdigit() or ":" in job_id or len(job_id) > _MOST_ID
     if is_refused or job_id != job_id.strip() or not job_id.isprintable():

@@ -1,4 +1,4 @@
-"""Change many jobs, queue by queue: locate them in pieces, change them in small transactions.
+"""Change many jobs, queue by queue: locate them in chunks and change them in small transactions.
 
 Each transaction is bounded in jobs and bytes, so that it never blocks Redis for long. Between two
 transactions the runner handles an interrupt, keeps the rate, and lets `watch` stop the run. The next
@@ -38,8 +38,8 @@ _FIRST_LOCATED = 50
 _CHANGED_BYTES = 256 * 1024
 _DUMPED_BYTES = 4 * 1024 * 1024
 
-# Maps a located job to its change and a note for the operator. Raises AdminError where the change does
-# not fit the job.
+# Returns the change for a located job, and a note for the operator. Raises AdminError if the job cannot be
+# changed.
 Decision = Callable[[Attempt, Location], tuple[Change, str | None]]
 Planned = tuple[Attempt, Change, str | None]
 Refused = tuple[Attempt, AdminError]
@@ -47,7 +47,7 @@ Step = list[Planned] | Refused
 
 
 class Throttle:
-    """At most `rate` jobs a second, evenly; None means no limit."""
+    """Limits a run to `rate` jobs per second, spread evenly; None means no limit."""
 
     def __init__(self, rate: float | None) -> None:
         self._rate = rate
@@ -56,7 +56,7 @@ class Throttle:
 
     @property
     def at_a_time(self) -> int:
-        """Jobs per transaction: few at a slow rate, so that it does not come in bursts."""
+        """The number of jobs per transaction: few at a slow rate, so that jobs do not come in bursts."""
         return (
             CHANGED_AT_A_TIME if self._rate is None else max(1, min(CHANGED_AT_A_TIME, int(self._rate / 10)))
         )
@@ -69,21 +69,21 @@ class Throttle:
 
 
 class JobRunner(Runner):
-    """Changes job after job. `watch` gets the queue and the ids of changed jobs, and may raise to stop;
-    `at_end` is called after the last one. With a `backup`,
-    jobs are written to it before their removal is sent."""
+    """Changes jobs in batches. `watch` is called with the queue and the ids of changed jobs, and may raise to
+    stop the run; `at_end` is called after the last batch. With a `backup`, jobs are written to it before
+    their removal is sent."""
 
     backup: BackupWriter | None = None
     edit_backup: BackupWriter | None = None
-    """For edits: their backup has only the replaced texts."""
+    """The backup of edits, which has only the replaced texts."""
     with_children = False
-    """Whether a decision depends on how many jobs wait for the job."""
+    """Whether the decision needs to know how many jobs wait for the job."""
     throttle = Throttle(None)
     watch: Callable[[str, Sequence[str]], None] | None = None
     at_end: Callable[[Stop], None] | None = None
     progress: Callable[[int], None] | None = None
     _sent_batch: tuple[Sequence[Planned], Sent] | None = None
-    # Jobs with more dead letters than are read, as far as that is known.
+    # Ids of jobs that are known to have more dead letters than are read.
     _left_letters: Collection[str] = ()
 
     @cached_property
@@ -91,7 +91,8 @@ class JobRunner(Runner):
         return Failover(self.store)
 
     def set_pace(self, rate: float | None, progress: Callable[[int], None] | None) -> None:
-        """`rate` is jobs a second, and ignored in a dry run. `progress` gets how many were just handled."""
+        """`rate` is jobs per second; a dry run ignores it. `progress` is called with the number of jobs just
+        handled."""
         self.progress = progress
         if not self.dry_run:
             self.throttle = Throttle(rate)
@@ -99,8 +100,8 @@ class JobRunner(Runner):
     def jobs(
         self, queue: str | None, selection: Selection, places: tuple[str, ...], decide: Decision
     ) -> ChangeReport:
-        """Change each job once, as `decide` says. Its location has its members of `places`. `queue` is that
-        of the report, None where several may be hit."""
+        """Change each selected job once, as `decide` returns. Its location includes its members of the sorted
+        sets in `places`. `queue` is the queue of the report, or None if there may be several."""
 
         def run(stop: Stop) -> None:
             self._change_all(selection, places, decide, stop)
@@ -110,7 +111,7 @@ class JobRunner(Runner):
     def _change_all(
         self, selection: Selection, places: tuple[str, ...], decide: Decision, stop: Stop
     ) -> None:
-        """Like `jobs`, within a report; follows a failover."""
+        """The same as `jobs`, inside a report. After a failover, continue on the new primary."""
         left = selection
         while True:
             try:
@@ -133,8 +134,8 @@ class JobRunner(Runner):
             yield from self._steps(queue, job_ids, places, decide)
 
     def _left_after_failover(self, selection: Selection) -> Selection:
-        """The jobs left to change: those not sent yet, and those without an event on the new primary, even if
-        the old primary had confirmed them."""
+        """The jobs that are still to be changed: those not sent yet, and those without an audit event on the
+        new primary, even if the old primary confirmed their change."""
         made, sent = list(self._failover.made), list(self.in_flight)
         recorded = {attempt.target for attempt in self._recorded([*made, *sent], clocks=CLOCKS)}
         lost = {attempt.target for attempt in made} - recorded
@@ -171,7 +172,7 @@ class JobRunner(Runner):
                     self.throttle.keep(len(step), stop)
                     self._send(step)
         finally:
-            # Redis executes what was sent, even if this is interrupted.
+            # Redis executes the batch that was sent even if this run is interrupted, so read its result.
             self._finish_batch()
         if self.at_end is not None:
             self.at_end(stop)
@@ -179,7 +180,7 @@ class JobRunner(Runner):
     def _steps(
         self, queue: str, job_ids: Iterable[str], places: tuple[str, ...], decide: Decision
     ) -> Iterator[Step]:
-        """Batches to send together, and refusals. Changes nothing and records nothing."""
+        """Yield batches to send together, and refusals. Changes nothing and records nothing."""
         missing = self._missing(queue)
         pace = Pace(start=_FIRST_LOCATED, piece_bytes=_LOCATED_BYTES)
         counted = Counter(job_ids)
@@ -188,7 +189,7 @@ class JobRunner(Runner):
         while piece := list(islice(rest, min(pace.count, LOCATED_AT_A_TIME))):
             locations = self.store.locate(queue, piece, places, repeating, with_children=self.with_children)
             if missing is not None:
-                # The record of a job alone does not make a queue, but `jobs show` shows it.
+                # A job's record alone does not make a queue, but `jobs show` finds such a job.
                 nowhere = [one for one in locations if not one.exists]
                 yield from ((Attempt(self, queue, one.id), missing) for one in nowhere)
                 locations = [one for one in locations if one.exists]
@@ -197,7 +198,8 @@ class JobRunner(Runner):
                 yield from self._batches(self._decided(located, decide))
 
     def _repeating(self, queue: str, counted: Mapping[str, int]) -> set[str]:
-        """The jobs whose dead letters must all be found. A filter has already counted them."""
+        """The jobs whose dead letters must all be found. If a filter selected them, it has already counted
+        their dead letters."""
         if self.total is None:
             return self.store.find_repeating(queue, counted)
         several = {job_id for job_id, times in counted.items() if times > 1}
@@ -213,8 +215,8 @@ class JobRunner(Runner):
         return None
 
     def _with_parts(self, queue: str, locations: list[Location]) -> Iterator[list[Location]]:
-        """The same locations. For a backup, with all parts of the jobs, which are read only after the batch
-        before has been executed."""
+        """Yield the same locations. If there is a backup, add all parts of the jobs; these are read only
+        after the previous batch has been executed."""
         if self.backup is None or self.dry_run:
             yield locations
             return
@@ -222,7 +224,7 @@ class JobRunner(Runner):
             for some in _pieces_by_size(piece):
                 self.store.read_dumps(queue, some)
                 yield some
-                # They are in the backup by now, and large.
+                # Free the parts: they are large, and in the backup by now.
                 for location in some:
                     location.dump = None
 
@@ -271,11 +273,11 @@ class JobRunner(Runner):
         self.in_flight = [attempt for attempt, _, _ in batch]
         self._sent_batch = batch, self.store.changes.send([change for _, change, _ in batch])
         if self.backup is not None:
-            # The parts of the next jobs must be read after this change.
+            # Wait for this batch: the parts of the next jobs must be read after it.
             self._finish_batch()
 
     def _finish_batch(self) -> None:
-        """Read the outcomes of the batch in flight, and keep its results."""
+        """Read the replies to the batch that was sent, and store its results."""
         if self._sent_batch is None:
             return
         (batch, sent), self._sent_batch = self._sent_batch, None
@@ -301,7 +303,7 @@ class JobRunner(Runner):
             names = [attempt.job_id or "" for attempt, _ in kept]
             queue = batch[0][1].location.queue
             self.backup.record_outcome(queue, removed=changed, kept=names)
-        # Last, when all results are kept: recording asks Redis again, and Redis may be gone.
+        # Record refusals last, when all results are stored: recording needs Redis, which may be gone.
         for attempt, refusal in kept:
             self.record_refusal(attempt, refusal)
         for (_, change, _), outcome in zip(batch, outcomes, strict=True):
@@ -315,7 +317,7 @@ class JobRunner(Runner):
     def _recover(self, confirmed: Sequence[Attempt]) -> None:
         super()._recover(confirmed)
         if self.backup is not None and confirmed:
-            # If this fails too, the audit trail has the removals.
+            # If writing the outcome fails too, the audit trail still has the removals.
             with suppress(AdminError):
                 self.backup.record_outcome(
                     confirmed[0].queue or "",
@@ -333,12 +335,13 @@ def _of_left_letters(queue: str) -> str:
 
 
 def source_of(targets: Collection[Any]) -> str:
-    """The source in the audit event of a change of these jobs."""
+    """The value of `source` in the audit event: `jobs.single` or `jobs.bulk`, by the number of targets."""
     return "jobs.single" if len(set(targets)) == 1 else "jobs.bulk"
 
 
 def independent_batches(locations: Iterable[Location]) -> Iterator[list[Location]]:
-    """Batches in which no job waits for another: removing a parent changes what is stored about its child."""
+    """Split into batches in which no job waits for another, because removing a parent changes the data of its
+    child."""
     piece: list[Location] = []
     ids: set[str] = set()
     parents: set[str] = set()
@@ -355,7 +358,7 @@ def independent_batches(locations: Iterable[Location]) -> Iterator[list[Location
 
 
 def _pieces_by_size(locations: Sequence[Location]) -> Iterator[list[Location]]:
-    """All of these in order, in pieces that end once they are `_DUMPED_BYTES` large."""
+    """Split into chunks, in order. A chunk ends once it has `_DUMPED_BYTES` bytes."""
     piece: list[Location] = []
     for location in locations:
         piece.append(location)

@@ -1,4 +1,4 @@
-"""Parse and apply `--set` and `--unset`: paths into a job's record, and the values there."""
+"""Parse and apply `--set` and `--unset`, which change values at paths in a job's record."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ FIXED = frozenset(
         *("error_traceback", "deduplication", "priority", "last_attempt", "has_dependents", "active_since"),
     }
 )
-"""Fields that describe where a job is and how it ended: AsyncMQ also keeps them in other keys."""
+"""Fields that cannot be edited. They describe where a job is and how it ended, which AsyncMQ also stores in
+other keys."""
 
 
 class Edit(Struct, frozen=True):
-    """One value to set, or with `removes` to remove. `text` is the path as it was typed."""
+    """One value to set or, with `removes`, to remove. `text` is the path as it was typed."""
 
     text: str
     path: tuple[Step, ...]
@@ -34,7 +35,7 @@ class Edit(Struct, frozen=True):
 
 
 def parse(sets: Sequence[str], unsets: Sequence[str]) -> list[Edit]:
-    """The edits in order. A value is JSON, as Python reads it, or else the text itself. Raises
+    """The edits in order. A value is parsed as JSON by Python; if that fails, it is the text itself. Raises
     UsageProblem."""
     edits = []
     for text in sets:
@@ -51,7 +52,7 @@ def parse(sets: Sequence[str], unsets: Sequence[str]) -> list[Edit]:
 
 
 def _path(text: str, option: str) -> tuple[tuple[Step, ...], str]:
-    """The steps at the beginning of a text, and the rest of it."""
+    """The steps of the path at the beginning of a text, and the rest of the text. Raises UsageProblem."""
     steps: list[Step] = []
     place = 0
     while found := _STEP.match(text, place):
@@ -81,7 +82,7 @@ def _value(text: str) -> Any:
 
 
 def applied(record: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
-    """The record after the edits; the given record is not changed. Raises ChangeRefused."""
+    """A copy of the record with the edits applied. Raises ChangeRefused."""
     edited = copy.deepcopy(dict(record))
     for edit in edits:
         holder: Any = edited
@@ -92,8 +93,8 @@ def applied(record: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
 
 
 def before(record: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
-    """The present values at the paths of the edits, by the paths' texts; a path that does not exist is left
-    out."""
+    """The present values at the paths of the edits, by the text of the path. A path that does not exist is
+    left out."""
     found = {}
     for edit in edits:
         value: Any = record
@@ -145,7 +146,7 @@ def difference(record: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Edi
     edits = [
         Edit(name, (name,), value)
         for name, value in wanted.items()
-        # By their texts: a NaN is not equal to itself, and 1 is to 1.0.
+        # Compare their JSON: NaN does not equal itself, and 1 equals 1.0.
         if name not in record or json.dumps(value) != json.dumps(record[name])
     ]
     return [*edits, *(Edit(name, (name,), removes=True) for name in record if name not in wanted)]

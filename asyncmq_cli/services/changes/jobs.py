@@ -1,4 +1,5 @@
-"""Retry, remove, cancel and requeue jobs: which change fits which job, and what to report to the operator."""
+"""Retry, remove, cancel, edit and requeue jobs: which jobs each change accepts, and the notes for the
+operator."""
 
 from __future__ import annotations
 
@@ -36,16 +37,16 @@ if TYPE_CHECKING:
 Noun = Literal["job", "dlq", "queue"]
 _SOURCES = {"dlq": "dlq.bulk", "queue": "queues.detail"}
 _MOST_KEPT = 64 * 1024
-"""Bytes of a job's texts that an audit event keeps of an edit without a backup."""
+"""At most this many bytes of a job's texts are stored in the audit event of an edit without a backup."""
 _MOST_SHOWN = 16 * 1024
-"""Characters of replaced values that it shows."""
+"""At most this many characters of replaced values are shown in the event."""
 _COPYABLE = ("completed", "cancelled")
 
 
 class BulkOptions(Struct, frozen=True):
-    """How a change of many jobs runs: `rate` is jobs a second, `abort_above` the share (0 to 1) of jobs that
-    may fail again before it stops, `progress` gets the number of jobs just handled, and `stop` may be asked
-    from another thread to end it."""
+    """How a change of many jobs runs. `rate` is jobs per second. `abort_above` is the share (0 to 1) of
+    retried jobs that may fail again before the run stops. `progress` is called with the number of jobs just
+    handled. Another thread can end the run through `stop`."""
 
     rate: float | None = None
     abort_above: float | None = None
@@ -54,10 +55,9 @@ class BulkOptions(Struct, frozen=True):
 
 
 class ChangeRequest(Struct, frozen=True):
-    """The jobs to change, the reason, and whether it is a dry run. `queue` is the one that was named, None
-    where the jobs may be in several.
+    """The jobs to change, and how. `queue` is the one that was named, or None if the jobs may be in several.
 
-    `noun` begins the action in the audit trail, and `verb` ends it, where it is not the change's own name.
+    The action in the audit trail is `noun`, a dot, and `verb`; by default the verb is the name of the change.
     `backup` is the file to which jobs are written before they are removed.
     """
 
@@ -72,14 +72,15 @@ class ChangeRequest(Struct, frozen=True):
 
 
 class JobChangeService:
-    """Each change returns a result for every job. A missing queue is a failed result, not an exception."""
+    """Changes jobs. Each change returns a report with a result for every job. A queue that does not exist is
+    a failed result, not an exception."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def retry(self, request: ChangeRequest, *, reset: bool, edits: Sequence[Edit] = ()) -> ChangeReport:
-        """Put dead letters back into the waiting set; with `reset`, as if they were created now. With `edits`
-        each is edited by the same change, and `jobs restore` undoes both."""
+        """Put dead jobs back into the waiting set; with `reset`, as if they were created now. With `edits`,
+        each job is edited in the same step, and `jobs restore` undoes both."""
         now = functools.cache(self._store.now)
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
@@ -118,8 +119,8 @@ class JobChangeService:
         return self._run(runner, request, ("dlq",), decide)
 
     def why_idle(self, queue: str) -> str | None:
-        """Why no job of the queue is run now, such as `it is paused`; None where jobs are run, or where the
-        workers cannot be read."""
+        """The reason why no worker runs jobs of the queue now, such as `it is paused`. None if workers run
+        them, or if the workers cannot be read."""
         if self._store.queues.is_paused(queue):
             return "it is paused"
         try:
@@ -129,15 +130,15 @@ class JobChangeService:
         return None if live else "no live worker serves it"
 
     def remove(self, request: ChangeRequest, *, force: bool) -> ChangeReport:
-        """Delete jobs from every key; with `force`, active ones too."""
+        """Delete jobs from every key; with `force`, also active jobs."""
         with self._backup(request) as backup:
             runner = self._runner("remove", request, _of_removal(backup, force=force))
             runner.backup = backup
             return self._run(runner, request, PLACES, self._removal(request, force=force))
 
     def obliterate(self, request: ChangeRequest, *, force: bool) -> ChangeReport:
-        """Delete everything of the request's queue, whose jobs are all selected; with `force`, active ones
-        too. The report's last result is the queue's own."""
+        """Delete the queue of the request, all of whose jobs are selected; with `force`, even if jobs are
+        active. The last result in the report is the one for the queue itself."""
         from asyncmq_cli.services.changes.obliterate import Obliterator
 
         with self._backup(request) as backup:
@@ -151,8 +152,8 @@ class JobChangeService:
             return runner.obliterate(request.queue or "", request.selection, decide, force=force)
 
     def edit(self, request: ChangeRequest, edits: Sequence[Edit]) -> ChangeReport:
-        """Set and remove values in waiting, delayed or dead jobs. `jobs restore` undoes it, from the backup
-        or from the audit event."""
+        """Set and remove values in waiting, delayed or dead jobs. `jobs restore` can undo this, from the
+        backup or from the audit event."""
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
             edit = edited(location, _applying(edits))
@@ -167,7 +168,7 @@ class JobChangeService:
             return self._run(runner, request, PLACES, decide)
 
     def editable(self, queue: str, job_id: str) -> dict[str, Any]:
-        """The fields of a job that may be edited. Raises AdminError if it cannot be."""
+        """The editable fields of a job. Raises AdminError if the job cannot be edited."""
         from asyncmq_cli.services.changes.edits import editable
 
         lookup.require_queue(self._store, queue)
@@ -180,11 +181,11 @@ class JobChangeService:
         return editable(whole_record(location))
 
     def parts_of(self, queue: str) -> str | None:
-        """In words, the parts of the queue that are not jobs. Raises WrongType."""
+        """The parts of the queue other than jobs, as text; None if there are none. Raises WrongType."""
         return names_of(self._store.parts.sizes(queue))
 
     def live_workers(self, queue: str) -> int:
-        """How many live workers serve the queue. Raises WrongType."""
+        """The number of live workers of the queue. Raises WrongType."""
         return self._store.queues.live_workers(queue, self._store.now())
 
     @staticmethod
@@ -222,7 +223,7 @@ class JobChangeService:
                 raise ChangeRefused(
                     "job_ended",
                     f"job {location.id!r} is {status} already, so there is nothing to cancel",
-                    hint=f"{_removal(location)} takes it out of the queue" if status != "completed" else None,
+                    hint=f"{_removal(location)} removes it from the queue" if status != "completed" else None,
                 )
             notes = [
                 "a worker may be running it; what it does is not undone" if location.active else None,
@@ -254,8 +255,8 @@ class JobChangeService:
         return self._run(self._runner("run-now", request, {}), request, ("waiting", "delayed"), decide)
 
     def rerun(self, request: ChangeRequest) -> ChangeReport:
-        """Add a copy, under a new id, of jobs that have completed or were cancelled. Results and audit events
-        are under the ids of the copies."""
+        """Add copies, with new ids, of completed or cancelled jobs. Results and audit events have the ids of
+        the copies."""
         now = functools.cache(self._store.now)
 
         def decide(attempt: Attempt, location: Location) -> tuple[Change, str | None]:
@@ -269,7 +270,8 @@ class JobChangeService:
         return self._run(self._runner("rerun", request, {}), request, (), decide)
 
     def requeue(self, request: ChangeRequest, *, force: bool) -> ChangeReport:
-        """Put stuck jobs back; with `force`, also active ones that a worker may be running."""
+        """Put stuck jobs back into the waiting set; with `force`, also active jobs that a worker may be
+        running."""
         from asyncmq_cli.services.changes.requeue import Requeuer
 
         runner = Requeuer(
@@ -357,7 +359,7 @@ def _applying(edits: Sequence[Edit]) -> Callable[[Mapping[str, Any]], dict[str, 
 
 
 def _of_edits(edits: Sequence[Edit]) -> dict[str, Any]:
-    """The details of its audit events; of large values only how large they are."""
+    """The edits, for the details of audit events. A large value is replaced by its size."""
     values = {edit.text: edit.value for edit in edits if not edit.removes}
     size = len(dumps(values))
     shown: dict[str, Any] = {"set": values} if size <= _MOST_SHOWN else {"set_bytes": size}
@@ -367,8 +369,8 @@ def _of_edits(edits: Sequence[Edit]) -> dict[str, Any]:
 def _keep_replaced(
     attempt: Attempt, location: Location, edit: JobEdit, edits: Sequence[Edit], request: ChangeRequest
 ) -> None:
-    """Put what an edit replaces into its event: the values, and without a backup the whole job. Raises
-    ChangeRefused where it is too large."""
+    """Put what an edit replaces into its audit event: the old values and, without a backup, the whole job.
+    Raises ChangeRefused if the job is too large for that."""
     from asyncmq_cli.services.backup.format import kept_in_event
     from asyncmq_cli.services.changes.edits import before
 
@@ -380,14 +382,14 @@ def _keep_replaced(
     if edit.before.size > _MOST_KEPT:
         raise ChangeRefused(
             "edit_too_large",
-            f"job {location.id!r} has {edit.before.size:,} bytes, more than an audit event keeps of an edit",
-            hint="--backup FILE keeps it, so that the edit can be undone",
+            f"job {location.id!r} has {edit.before.size:,} bytes, more than an edit's audit event stores",
+            hint="--backup FILE stores it, so that the edit can be undone",
         )
     attempt.details["was"] = kept_in_event(edit)
 
 
 def _of_removal(backup: BackupWriter | None, *, force: bool) -> dict[str, Any]:
-    """The details of its audit events."""
+    """The details of the audit events of a removal."""
     details: dict[str, Any] = {"force": True} if force else {}
     return details if backup is None else {**details, "backup": backup.absolute, "run": backup.run}
 
@@ -417,19 +419,20 @@ def expiry_note(job: Job, now: float) -> str | None:
 _POLL_EVERY = 1.0
 """Seconds. Each poll costs one round trip per thousand unfinished jobs."""
 _LAST_WAIT = 5.0
-"""Seconds for the last jobs to finish: a run of few jobs is sent before the first of them has ended."""
+"""Seconds to wait for the last jobs to finish: if there are few, all are sent before the first has ended."""
 
 
 class TooManyFailures(AdminError):
-    """More of the retried jobs failed again than was allowed."""
+    """More of the retried jobs failed again than --abort-above allows."""
 
     code = "aborted"
 
 
 class AbortGuard:
-    """Polls the states of retried jobs. `share` (0 to 1) of the finished ones may fail again.
+    """Stops a retry if too many jobs fail again: it polls the states of retried jobs. `share` (0 to 1) of the
+    finished jobs may fail.
 
-    A job that fails with retries left is delayed, so it has not finished.
+    A job that fails but has retries left is delayed, so it does not count as finished.
     """
 
     def __init__(self, store: Store, share: float) -> None:
@@ -440,7 +443,7 @@ class AbortGuard:
         self._next_poll = time.monotonic() + _POLL_EVERY
 
     def __call__(self, queue: str, retried: Sequence[str]) -> None:
-        """Watch these jobs too, and poll when it is due. Raises TooManyFailures."""
+        """Also watch these jobs, and poll if the last poll is long enough ago. Raises TooManyFailures."""
         self._running.setdefault(queue, []).extend(retried)
         if time.monotonic() < self._next_poll:
             return
@@ -448,7 +451,7 @@ class AbortGuard:
         self._next_poll = time.monotonic() + _POLL_EVERY
 
     def finish(self, stop: Stop) -> None:
-        """Wait for the jobs that were retried last, but not for long. Raises TooManyFailures."""
+        """Wait a few seconds for the jobs that were retried last. Raises TooManyFailures."""
         deadline = time.monotonic() + _LAST_WAIT
         self.poll()
         while any(self._running.values()) and time.monotonic() < deadline:
@@ -457,7 +460,7 @@ class AbortGuard:
 
     @property
     def _named(self) -> list[str]:
-        """The queue for a command line, where it is only one."""
+        """The queue as an argument for a command line; empty if there are several."""
         return list(self._running) if len(self._running) == 1 else []
 
     def poll(self) -> None:

@@ -1,7 +1,7 @@
-"""Remove a queue as a whole: its definitions, its jobs, and then what is left.
+"""Remove a whole queue: first its definitions, then its jobs, then the rest.
 
-Definitions go first, so that no scheduler enqueues jobs meanwhile. Each step is one script with its event, so
-a run that ends early leaves a smaller queue, and the next run continues.
+Definitions are removed first, so that no scheduler enqueues jobs during the removal. Each step is one script
+with its event, so a run that ends early leaves a smaller queue, and the next run continues.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Obliterator(JobRunner):
-    """The report has a result for each job and, last, one for the queue, whose note lists what was removed
-    besides the jobs."""
+    """Removes a queue. The report has a result for each job and a last one for the queue, with a note that
+    lists what was removed besides the jobs."""
 
     def obliterate(self, queue: str, selection: Selection, decide: Decision, *, force: bool) -> ChangeReport:
-        """Remove the jobs of `selection`, which has every job, and all parts. Refused while jobs are active,
-        unless `force` is set."""
+        """Remove the jobs of `selection`, which must have every job of the queue, and all other parts.
+        Refused while jobs are active, unless `force` is set."""
         taken: Counter[str] = Counter()
 
         def run(stop: Stop) -> None:
@@ -67,7 +67,8 @@ class Obliterator(JobRunner):
     def _remove(
         self, queue: str, selection: Selection, decide: Decision, stop: Stop, taken: Counter[str]
     ) -> None:
-        # Before the first step: a right that only the last one needs must not be missed there.
+        # Check all rights before the first step: a right that only the last step needs must not turn out to
+        # be missing there.
         self.store.parts.require_rights(queue)
         self.store.changes.require_removal(queue)
         self._clear(self.store.parts.read(queue, "repeatables"), stop, taken)
@@ -76,7 +77,7 @@ class Obliterator(JobRunner):
             self._clear(self.store.parts.nameless(queue, place), stop, taken)
         for name in JOBLESS_PARTS[1:-1]:
             self._clear(self.store.parts.read(queue, name), stop, taken, only_rest=True)
-        # Last, and also where there is no counter: its event says that the queue is gone.
+        # Do this last, and even if there is no counter: its event records that the queue is gone.
         parts = list(self.store.parts.read(queue, JOBLESS_PARTS[-1])) or [self.store.parts.nothing(queue)]
         self._clear(parts, stop, taken, only_rest=True)
 

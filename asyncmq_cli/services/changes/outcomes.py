@@ -1,4 +1,4 @@
-"""The outcome of retried jobs: wait until they have ended, or say why they will not."""
+"""Wait until retried jobs have ended, or find out why they will not end."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ WhyIdle = Callable[[str], "str | None"]
 
 
 class OutcomeService:
-    """Follows retried jobs to their end."""
+    """Waits for retried jobs to end."""
 
     def __init__(self, store: Store, why_idle: WhyIdle) -> None:
-        """`why_idle` says why no job of a queue is run now, or None."""
+        """`why_idle` returns the reason why no worker runs jobs of a queue now, or None."""
         self._store = store
         self._why_idle = why_idle
 
     def wait(self, targets: Targets, limit: float, watch: Watch) -> RetryOutcome:
-        """Wait until these jobs have ended, at most `limit` seconds. Ends at once if no worker works on the
-        rest. Returns what was seen even if a signal or Redis ended the wait."""
+        """Wait until these jobs have ended, at most `limit` seconds. Ends at once if no worker will run the
+        remaining jobs. Returns the outcome so far even if a signal or an error of Redis ended the wait."""
         states: dict[tuple[str, str], str] = {
             (queue, job_id): "waiting" for queue, job_ids in targets.items() for job_id in job_ids
         }
@@ -74,8 +74,8 @@ class OutcomeService:
                     states[queue, job_id] = _GONE if state is None else state
 
     def _obstacle(self, left: Sequence[tuple[str, str]], states: Mapping[tuple[str, str], str]) -> str | None:
-        """The reason why none of the remaining jobs will end: none is active, and no worker works on their
-        queues."""
+        """The reason why none of the remaining jobs will end (none is active, and no worker serves their
+        queues), or None."""
         if any(states[target] == "active" for target in left):
             return None
         reasons = [self._why_idle(queue) for queue, _ in _by_queue(left)]

@@ -1,7 +1,7 @@
 """Requeue stuck jobs: active jobs whose worker is gone, and jobs in no place that workers read.
 
-The doctor's diagnosis decides what is wrong with a job, and its repair is applied. An active job without
-damage may be running: it is requeued only with `force`, or when its worker is known to be gone.
+The doctor's diagnosis finds the damage of a job, and the doctor's repair is applied. An active job without
+damage may be running: it is requeued only with `force`, or if its worker is known to be gone.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.write.audit_stream import EventDraft
 
 _READ_AT_A_TIME = 10_000
-"""The sorted sets are read once for this many jobs."""
+"""Jobs per chunk. Each chunk reads the sorted sets once."""
 
 # By doctor code: the change that requeues the job, and a note for the operator.
 _REQUEUES: dict[str, tuple[Callable[[Evidence, EventDraft, int], Change], str | None]] = {
     "waiting_unlisted": (repairs.enqueue, None),
     "delayed_timeless": (repairs.enqueue, "it was delayed without a due time; it is waiting now"),
     "state_unknown": (repairs.enqueue, "its state was unknown; it is waiting now"),
-    "parents_done": (repairs.release, "all that it waited for has completed"),
+    "parents_done": (repairs.release, "all jobs that it waited for have completed"),
     "delayed_unlisted": (repairs.put_back, "it is in the delayed set again, due when its record says"),
     "failed_unlisted": (repairs.put_back, "it is in the dead-letter queue again; 'jobs retry' runs it"),
 }
@@ -113,7 +113,7 @@ class Requeuer(JobRunner):
         try:
             return {job.id for job in LostJobs(self.store, self._queue, self.store.now())}
         except WrongType:
-            # Without readable claims no job counts as lost.
+            # If the claims cannot be read, no job counts as lost.
             return set()
 
 
@@ -125,7 +125,7 @@ def _not_stuck(found: Evidence, code: str | None) -> ChangeRefused:
             hint = f"{command_line('jobs', 'retry', location.queue, location.id)} runs it again"
         return ChangeRefused(
             "job_not_stuck",
-            f"job {location.id!r} is {found.status} and in its right place: there is nothing to requeue",
+            f"job {location.id!r} is {found.status} and where it should be: there is nothing to requeue",
             hint=hint,
         )
     return ChangeRefused(

@@ -1,8 +1,8 @@
-"""Change several targets: one failure never stops the rest, and each attempt is audited.
+"""Change several targets: a failure of one target does not stop the others, and each attempt is audited.
 
-The script that makes a change also writes its audit event. A refusal, before or by the script, is
-recorded here. After a Sentinel failover only the data of the new primary counts: its audit trail shows
-which changes were made, and the others are repeated.
+The script that makes a change also writes its audit event. A refusal, before the script or by it, is recorded
+here. After a Sentinel failover only the data of the new primary counts: its audit trail shows which changes
+it has, and the others are repeated.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 
 
 _RECOVERY_PAUSES = (0.0, 0.1, 0.2)
-"""Seconds before each read of the audit trail after a lost answer: Redis may still be executing."""
+"""Seconds to wait before each read of the audit trail after a reply was lost: Redis may still be executing
+the change."""
 
 _ADDING = frozenset({"job.add", "job.rerun"})
-"""Actions that add another job each time."""
+"""Actions that add another job whenever they are repeated."""
 
 
 class Attempt:
-    """One target and its audit event. Add to `details` before `draft` is called. With `alone`, the change
-    is sent in its own transaction as soon as its event is drafted."""
+    """One target and its audit event. Callers may add to `details` until they call `draft`. With `alone`, the
+    change is sent in its own transaction as soon as its event is drafted."""
 
     def __init__(self, runner: Runner, queue: str | None, job_id: str | None) -> None:
         self._runner = runner
@@ -52,7 +53,7 @@ class Attempt:
         return self.queue, self.job_id
 
     def draft(self, error: str | None = None) -> EventDraft:
-        """The event, to be sent next: from here on the answer may be lost."""
+        """The event to send. From now on the target counts as in flight: its reply may be lost."""
         if error is None and self.alone:
             self._runner.in_flight = [self]
         return EventDraft(
@@ -67,10 +68,10 @@ class Attempt:
 
 
 class Runner:
-    """Tries a change on target after target and keeps the results.
+    """Tries a change on one target after the other, and collects the results.
 
     A change returns a note for the operator or None, and raises AdminError to refuse a target. With
-    `dry_run` nothing is recorded, because nothing was tried.
+    `dry_run`, nothing is recorded, because nothing was tried.
     """
 
     def __init__(
@@ -99,17 +100,17 @@ class Runner:
         }
         self.dry_run = dry_run
         self.results: list[ChangeResult] = []
-        # How many targets match, where only a share of them is tried.
+        # The number of matching targets, if only a share of them is tried.
         self.total: int | None = None
-        # The targets that were sent and not answered yet.
+        # The targets that were sent and have no reply yet.
         self.in_flight: Sequence[Attempt] = []
         self._started = time.monotonic()
         self.is_counted = True
-        # Lets another thread stop the run, as a signal does.
+        # Another thread can stop the run through this, as a signal does.
         self.stop = Stop()
 
     def queues(self, queues: Sequence[str], change: Callable[[Attempt, str], str | None]) -> ChangeReport:
-        """Change each queue once; `change` also gets its name."""
+        """Change each queue once. `change` is called with the attempt and the name of the queue."""
 
         def run(stop: Stop) -> None:
             for queue in dict.fromkeys(queues):
@@ -147,19 +148,20 @@ class Runner:
         self.in_flight = []
 
     def spend(self, count: int) -> None:
-        """Count targets before their change, if they could not be counted earlier. Raises TooManyChanges."""
+        """Count targets before they are changed, if they could not be counted at the start. Raises
+        TooManyChanges."""
         if not self.is_counted and not self.dry_run:
             self.store.guard.spend(count)
 
     def refused(self, attempt: Attempt, error: AdminError) -> None:
-        """Keep the result of a refused target, and record it."""
+        """Add the result of a refused target, and record the refusal."""
         self.in_flight = []
         self.results.append(ChangeResult(attempt.queue, attempt.job_id, error=error))
         self.record_refusal(attempt, error)
 
     def record_refusal(self, attempt: Attempt, error: AdminError) -> None:
         """Write the event of a failed attempt. Raises WrongType."""
-        # Nothing was replaced, so nothing has to be kept.
+        # Nothing was replaced, so there are no old texts to store.
         attempt.details.pop("was", None)
         if not self.dry_run:
             self.store.audit.record(attempt.draft(error=error.message))
@@ -167,9 +169,9 @@ class Runner:
     def report(
         self, queue: str | None, run: Callable[[Stop], None], count: int | None = None
     ) -> ChangeReport:
-        """Call `run` with signals such as Ctrl-C deferred, and report on all targets: `count` of them, None
-        if that is not known yet. Errors caused by the server or the user do not raise; they become
-        `interrupted` in the report. Only a guard that refuses the very first change raises."""
+        """Call `run` with signals such as Ctrl-C deferred, and report on all targets. `count` is their
+        number, or None if it is not known yet. Errors caused by the server or the user are not raised; they
+        become `interrupted` in the report. Only if the guard refuses the first change is its error raised."""
         interrupted: AdminError | None = None
         guard, self.is_counted = self.store.guard, count is not None
         is_first = not guard.has_made
@@ -201,8 +203,8 @@ class Runner:
         return noun if noun in ("repeatable", "worker") else "job"
 
     def _with_progress(self, error: AdminError, count: int | None) -> AdminError:
-        """The error, with a hint that says how far the run came, and how to do the rest: `count` targets were
-        meant. Targets of which it is not known whether they changed are named."""
+        """The error, with a hint that says how many of the `count` targets are done and how to do the rest.
+        The hint names the targets of which it is not known whether they changed."""
         lost = self._unconfirmed(error)
         hints = [self._how_far(count, len(lost))] if self.results and not self.dry_run else []
         if lost:
@@ -214,7 +216,7 @@ class Runner:
         return error
 
     def _how_far(self, count: int | None, unknown: int) -> str | None:
-        """`50 of 300 done, 250 left: run it again to do the rest`."""
+        """The progress as text, such as `50 of 300 done, 250 left: run it again to do the rest`."""
         failed = sum(result.error is not None for result in self.results)
         done, tried = len(self.results) - failed, len(self.results)
         if count == 1:
@@ -233,7 +235,7 @@ class Runner:
         return ", ".join(parts) + (f": {advice}" if left + unknown else "")
 
     def _unconfirmed(self, error: AdminError) -> Sequence[Attempt]:
-        """The targets of which it is not known whether they changed, because the connection broke."""
+        """The targets that may or may not have changed, because the connection broke."""
         if self.dry_run or error.code not in ("redis_timeout", "redis_unreachable"):
             return []
         if self.in_flight:
@@ -241,8 +243,8 @@ class Runner:
         return self.in_flight
 
     def _confirmed_in_flight(self) -> list[Attempt]:
-        """The attempts in flight that the audit trail shows as done, if Redis answers again. One that is
-        missing there may still be executing."""
+        """The attempts in flight that the audit trail shows as done, if Redis replies again. An attempt that
+        is missing there may still be executing."""
         for pause in _RECOVERY_PAUSES:
             time.sleep(pause)
             try:
@@ -255,8 +257,8 @@ class Runner:
         return confirmed
 
     def _recorded(self, attempts: Iterable[Attempt] | None = None, *, clocks: float = 0.0) -> list[Attempt]:
-        """Those of the attempts, by default of those in flight, that the audit trail shows as done in this
-        run. `clocks` is by how many seconds those of this and of an earlier primary may differ."""
+        """The attempts, by default among those in flight, that the audit trail shows as done in this run.
+        `clocks` is the number of seconds by which the clocks of this and an earlier primary may differ."""
         since = self.store.now() - (time.monotonic() - self._started) - clocks
         sought = {
             (attempt.queue, attempt.job_id, dumps(attempt.details)): attempt
@@ -285,7 +287,7 @@ _POLL_EVERY = 0.1
 
 
 class Stop:
-    """The signal, if any, that asked the run to stop."""
+    """A request to stop the run, made by a signal or by another thread."""
 
     def __init__(self) -> None:
         self._number: int | None = None
@@ -295,27 +297,27 @@ class Stop:
         return self._number is not None
 
     def ask(self, number: int) -> None:
-        # Runs in a signal handler, so it must not take a lock.
+        # This runs in a signal handler, so it must not take a lock.
         self._number = self._number or number
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but stop at a signal."""
+        """Sleep, but no longer than until a signal arrives."""
         until = time.monotonic() + seconds
         while not self.requested and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _POLL_EVERY))
         self.between_targets()
 
     def between_targets(self) -> None:
-        """Raise signals.Ended if a signal has arrived."""
+        """Called between two targets: raise signals.Ended if a signal has arrived."""
         if self._number is not None:
             raise signals.Ended(self._number)
 
 
 @contextmanager
 def deferred_interrupt(stop: Stop) -> Iterator[Stop]:
-    """Within it, a signal waits until the current change is done: it asks `stop`. A second Ctrl-C interrupts
-    at once; a second SIGTERM does not, because supervisors may send it twice. One that comes later waits for
-    the report."""
+    """Inside this context, a signal does not interrupt the current change but asks `stop`. A second Ctrl-C
+    interrupts at once; a second SIGTERM does not, because supervisors may send it twice. A signal that
+    arrives after the last change waits for the report."""
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
@@ -326,7 +328,7 @@ def deferred_interrupt(stop: Stop) -> Iterator[Stop]:
         stop.ask(number)
 
     before = signals.handle(note)
-    # Of a run before this one.
+    # A signal that arrived before this run.
     if (noted := signals.taken()) is not None:
         stop.ask(noted)
     try:
@@ -339,19 +341,20 @@ def deferred_interrupt(stop: Stop) -> Iterator[Stop]:
 
 
 PATIENCE = 60.0
-"""Seconds that the Sentinels have to promote a replica: they take `down-after-milliseconds` and more."""
+"""Seconds to wait until the Sentinels have promoted a replica, which takes longer than their
+`down-after-milliseconds`."""
 REMEMBERED = 10_000
-"""How many of the last changes are checked; a replica lags by far fewer."""
+"""The number of last changes that are checked after a failover. A replica lags behind by far fewer."""
 CLOCKS = 5.0
-"""Seconds by which the clocks of the two servers may differ."""
+"""Seconds by which the clocks of the old and the new primary may differ."""
 _ASK_EVERY = 0.2
 _AWAY = ("unreachable", "timeout", "readonly", "loading", "master_down", "no_replicas")
 _LOST = frozenset(f"redis_{code}" for code in _AWAY)
 
 
 class Failover:
-    """The state that a run of changes needs to survive a failover. `made` are its last changes that Redis has
-    confirmed; they are remembered only where there are Sentinels."""
+    """What a run needs to survive a failover. `made` are the last changes that Redis confirmed; they are
+    remembered only if there are Sentinels."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -363,13 +366,13 @@ class Failover:
             self.made.extend(attempts)
 
     def has_happened(self) -> bool:
-        """Whether another primary is in use than when this was last asked."""
+        """Whether the primary has changed since the last call."""
         before, self._primary = self._primary, self._store.primary
         return before not in (None, self._primary)
 
     def follow(self, problem: RedisProblem, stop: Stop) -> None:
-        """Wait until the Sentinels name another primary that answers. Raises the problem if none is named
-        in time, if the old one still works, or if a failover cannot solve the problem."""
+        """Wait until the Sentinels name another primary that replies. Raises `problem` if they name none in
+        time, if the old primary still works, or if a failover cannot solve the problem."""
         if self._primary is None or problem.code not in _LOST:
             raise problem
         until = time.monotonic() + PATIENCE
@@ -384,7 +387,7 @@ class Failover:
             if self.has_happened():
                 return
             if problem.code != "redis_readonly":
-                # Only the connection was cut: what was sent may still arrive.
+                # Only the connection was lost, so the changes that were sent may still arrive.
                 break
             stop.wait(_ASK_EVERY)
         raise problem

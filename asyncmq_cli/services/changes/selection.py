@@ -1,4 +1,4 @@
-"""Select the jobs that a change by filter hits: those that a list with the same filter shows."""
+"""Select the jobs for a change by filter: the same jobs that a list with this filter shows."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ if TYPE_CHECKING:
 
 
 class Share(Struct, frozen=True):
-    """How many of the matching jobs are hit, oldest first: at most `limit`, `percent` of them, or all."""
+    """How many of the matching jobs to select, oldest first: at most `limit`, `percent` of them, or all."""
 
     limit: int | None = None
     percent: float | None = None
 
     def of(self, total: int) -> int:
-        """How many of `total` jobs; a percentage is rounded up."""
+        """The number of jobs to select out of `total`. A percentage is rounded up."""
         count = total if self.percent is None else math.ceil(total * self.percent / 100)
         return count if self.limit is None else min(count, self.limit)
 
 
 class Selection(Struct, frozen=True):
-    """The ids of `by_queue` are hit in this order. `total` jobs match; None where ids were named. `states`
-    counts the selected jobs by state, as far as known. `nameless` more jobs match but have no id, and are not
-    hit. `oldest` and `newest` are the times of the first and the last that are hit, None where there are none
-    or ids were named. `unfound` are ids that were named without a queue, and are in none or in several."""
+    """The selected jobs: ids by queue, in the order in which they are changed. `total` jobs match; None if
+    ids were named. `states` counts the selected jobs by state, as far as known. `nameless` more jobs match
+    but have no id, and are not selected. `oldest` and `newest` are the times of the first and the last
+    selected job; None if there are none, or if ids were named. `unfound` are ids that were named without a
+    queue and are in no queue, or in several, each with its error."""
 
     by_queue: Mapping[str, Sequence[str]]
     total: int | None = None
@@ -44,24 +45,24 @@ class Selection(Struct, frozen=True):
 
     @property
     def count(self) -> int:
-        """How many jobs are to be hit."""
+        """The number of selected jobs."""
         return sum(map(len, self.by_queue.values())) + len(self.unfound)
 
     @property
     def job_ids(self) -> list[str]:
-        """The ids of all queues."""
+        """The selected ids of all queues."""
         return [job_id for job_ids in self.by_queue.values() for job_id in job_ids]
 
     @property
     def targets(self) -> list[tuple[str | None, str]]:
-        """Each of them, as its queue and its id."""
+        """The selected jobs, each as its queue and its id."""
         unfound = [(None, job_id) for job_id, _ in self.unfound]
         return [*unfound, *((queue, one) for queue, ids in self.by_queue.items() for one in ids)]
 
 
 def select(jobs: Iterable[Job], share: Share) -> Selection:
-    """Select the oldest jobs, of all queues together. Memory holds a time, an id, a queue and a state per
-    match; with a plain limit, only of the jobs that are hit."""
+    """Select the oldest jobs of all queues together. Keeps a time, an id, a queue and a state in memory for
+    each match; with a `limit`, only for the selected jobs."""
     total = nameless = 0
 
     def keys() -> Iterator[tuple[float, str, str, str]]:

@@ -1,1 +1,1 @@
-"""Finding and repairing damaged data."""
+"""Find and repair damaged data."""

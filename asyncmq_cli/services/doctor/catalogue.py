@@ -1,7 +1,7 @@
-"""The catalogue of damage: each code with why it matters, and its repair or advice.
+"""The catalogue of damage: for each code, why it matters, and a repair or advice.
 
-`doctor --repair` makes the `sure` repairs, which follow from the stored data. A repair that may run a job
-twice is `named`: it is made only with `--code`. Damage that the tool cannot repair has `advice`.
+`doctor --repair` makes the `sure` repairs, which follow from the stored data. A repair after which a job may
+run twice is `named`: it is made only with `--code`. Damage that the tool cannot repair has `advice`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ Way = Literal["sure", "named", "advice"]
 
 
 class Damage(Struct, frozen=True):
-    """One row of the catalogue. QUEUE in `repair` stands for the queue's name.
+    """One kind of damage. QUEUE in `repair` stands for the name of the queue.
 
-    `severity` is `error` where jobs are stuck or lost, `warning` where data is misleading, and `info` where
-    leftovers only take memory."""
+    `severity` is `error` if jobs are stuck or lost, `warning` if data is misleading, and `info` if leftovers
+    only take memory."""
 
     code: str
     severity: Literal["error", "warning", "info"]

@@ -1,4 +1,4 @@
-"""Diagnose one job: from its evidence to the code of its worst damage.
+"""Diagnose one job: find the code of its worst damage from its evidence.
 
 Sources: the claim and lifecycle scripts of asyncmq.backends.redis, which take a job by the waiting
 set and its record, and end it by its claim; `remove_job`, `cancel_job`, `retry_job`, `move_to_dlq`
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.integrity.evidence import Evidence
 
 _UNLISTED = {"waiting": "waiting_unlisted", "failed": "failed_unlisted", "expired": "failed_unlisted"}
-# Leftovers of a job without a record, the most serious first.
+# Codes of leftovers of a job without a record, the most serious first.
 _LEFTOVERS = (
     ("ids", "id_without_record"),
     ("states", "state_without_job"),
@@ -30,7 +30,7 @@ _LEFTOVERS = (
 
 
 def diagnose(found: Evidence) -> str | None:
-    """The code of the damage, or None. A key of a wrong type is a finding of its own, not damage of a job."""
+    """The code of the damage, or None. A key of the wrong type is a separate finding, not damage of a job."""
     if found.unreadable_key:
         return None
     places = _places(found)
@@ -38,7 +38,7 @@ def diagnose(found: Evidence) -> str | None:
 
 
 def _places(found: Evidence) -> list[str]:
-    """The places and hashes that have something of the job."""
+    """The places and hashes that contain the job."""
     location = found.location
     known = {
         "ids": location.in_ids,
@@ -60,14 +60,15 @@ def _without_record(found: Evidence, places: list[str]) -> str | None:
     location = found.location
     waiting, delayed, dead = (found.times_in(place) for place in ("waiting", "delayed", "dlq"))
     whole = len(found.members_in("waiting")) + delayed
-    # A worker drops a bare id without a record, but runs a whole job whatever its state says.
+    # A worker drops a member that is only an id without a record, but runs a member with the whole job,
+    # whatever the job's state is.
     code = _runs_again(found) if whole else None
     if code is not None:
         return code
     if whole and location.active:
         return "active_listed"
     if dead:
-        # The dead letter becomes the record, so nothing else may contradict it.
+        # The repair makes the dead letter the record, so nothing else may contradict it.
         alone = dead == 1 and not (waiting or delayed or location.active)
         return "record_missing" if alone and location.state in (None, *DEAD_STATES) else "dead_letter_unclear"
     if delayed:
@@ -111,7 +112,7 @@ def _with_record(found: Evidence, places: list[str]) -> str | None:
 
 
 def _runs_again(found: Evidence) -> str | None:
-    """The damage of a job that a worker will run once too often, or None."""
+    """The damage code of a job that a worker will run again although it should not, or None."""
     # A worker drops a job that is marked as cancelled.
     dropped = found.status == "cancelled" and found.location.cancelled
     if found.status in ENDED_STATES and not dropped:
@@ -122,12 +123,12 @@ def _runs_again(found: Evidence) -> str | None:
 
 
 def _of_dead_letter(found: Evidence, listed: bool) -> str:
-    """The damage of a job that has a dead letter, but not the state of a dead job."""
+    """The damage code of a job that has a dead letter but not the state of a dead job."""
     status = found.status
     if listed or (found.location.active and status == "active"):
         return "dead_letter_stale"
     if status in ("completed", "cancelled"):
-        # Either the end was written over an older record, or the record has it too.
+        # The job has ended: either the state was written after an older record, or the record says so too.
         return "dead_letter_unclear" if found.recorded in DEAD_STATES else "dead_letter_stale"
     if status not in OPEN_STATES:
         return "state_unknown"
@@ -137,7 +138,8 @@ def _of_dead_letter(found: Evidence, listed: bool) -> str:
 
 
 def _unlisted(found: Evidence) -> str | None:
-    """The damage of a job in no place; None for one that has ended and needs none."""
+    """The damage code of a job that is in no place; None if it has ended, so that it should be in
+    none."""
     if found.status == "active":
         return "active_unclaimed" if found.readable else "record_unreadable"
     if found.status not in (*OPEN_STATES, *ENDED_STATES):
@@ -147,7 +149,7 @@ def _unlisted(found: Evidence) -> str | None:
         until = as_number(found.location.job.get("delay_until"))
         code = "delayed_timeless" if until is None else "delayed_unlisted"
     if found.status == WAITING_CHILDREN:
-        # It waits for parents, and has none.
+        # Its state says that it waits for parents, but it has none.
         code = "state_unknown"
     return code if code is None or found.readable else "record_unreadable"
 

@@ -1,6 +1,6 @@
 """Check a queue as a whole: its keys, its pause mark, its definitions and its workers.
 
-Like damage of jobs, a finding is reported only if a second pass finds the same.
+Like damage of jobs, a finding is reported only if a second pass finds it unchanged.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ _SAMPLE = 5
 
 
 class QueueFinding(Struct, frozen=True):
-    """`marks` are equal if the second pass finds the same. `ids` are the jobs, keys, workers or definitions
-    concerned; none where it is the whole queue. `tasks` are the tasks of definitions. `members` are the
-    members of a definition that is stored more than once."""
+    """A finding about a queue. `ids` are the ids of its jobs, keys, workers or definitions; empty if it is
+    about the whole queue. `marks` are compared between the two passes to see whether the finding has changed.
+    `tasks` are the tasks of definitions. `members` are the members of a definition that is stored more than
+    once."""
 
     code: str
     ids: tuple[str, ...]
@@ -51,7 +52,7 @@ def queue_findings(store: Store, queue: str) -> list[QueueFinding]:
 
 
 def confirmed(first: Sequence[QueueFinding], second: Sequence[QueueFinding]) -> Iterator[QueueFinding]:
-    """The findings of the second pass that the first pass had too, unchanged."""
+    """The findings of the second pass that are unchanged since the first."""
     seen = {(finding.code, finding.marks) for finding in first}
     yield from (finding for finding in second if (finding.code, finding.marks) in seen)
 
@@ -82,8 +83,8 @@ def _claims(store: Store, queue: str) -> Iterator[QueueFinding]:
 
 
 class _Outline(Struct, frozen=True):
-    """A definition without its arguments, which may be large. `schedule` begins with its task, `runs` is as
-    of `runs_of`, and `advances` as of `schedule.advances`."""
+    """The parts of a definition that are compared, without its arguments, which may be large. `schedule`
+    begins with its task; `runs` is the result of `runs_of`, `advances` that of `schedule.advances`."""
 
     id: str
     next_run: float
@@ -138,7 +139,8 @@ def _definitions(store: Store, queue: str) -> Iterator[QueueFinding]:
     in_order = sorted(first.values(), key=lambda one: one.place)
     running = [one for one in in_order if not one.paused]
     yield from (one.finding("repeatable_stuck") for one in running if not one.advances)
-    # A scheduler fails on the first of these and never reaches later ones, so they prove nothing.
+    # A scheduler fails on the first of these definitions and never reaches the later ones. So if those are
+    # overdue, that does not mean that no scheduler runs.
     last = next((one.next_run for one in running if one.advances is None), math.inf)
     unscheduled = (one for one in in_order if one.overdue and one.advances and one.next_run <= last)
     yield from (one.finding("repeatable_unscheduled") for one in unscheduled)
@@ -160,18 +162,19 @@ def _repeated(members: Iterable[Member]) -> Iterator[QueueFinding]:
 
 
 def _shadows(first: Sequence[_Outline]) -> list[_Outline]:
-    """Definitions with only a task and a schedule, beside a paused one with the same and more.
+    """Definitions that have only a task and a schedule, while a paused definition has the same task and
+    schedule and more.
 
-    Source: `build_repeatable_action_definition` in asyncmq.contrib.dashboard, by which the
-    dashboard resumes.
+    Source: `build_repeatable_action_definition` in asyncmq.contrib.dashboard, which the dashboard uses for a
+    resume.
     """
     fuller = {one.schedule for one in first if one.paused and not one.bare}
     return [one for one in first if not one.paused and one.bare and one.schedule in fuller]
 
 
 def _scheduled_twice(first: Sequence[_Outline]) -> Iterator[QueueFinding]:
-    """Definitions that enqueue the same runs, and definitions of which one looks like the old schedule of
-    another. Paused ones are left out: they schedule nothing."""
+    """Definitions that enqueue the same runs, and pairs of definitions of which one may be the old schedule
+    of the other. Paused definitions are left out, because they schedule nothing."""
     same_runs: dict[Any, list[_Outline]] = defaultdict(list)
     same_arguments: dict[bytes, list[_Outline]] = defaultdict(list)
     for one in first:
@@ -187,8 +190,8 @@ def _scheduled_twice(first: Sequence[_Outline]) -> Iterator[QueueFinding]:
 
 
 def _near_schedules(schedules: Collection[str | float | None]) -> set[str | float | None]:
-    """Intervals, and cron expressions that differ from another in one field: one expression could replace
-    both."""
+    """The intervals, and the cron expressions that differ from another one in a single field, so that one
+    expression could replace both."""
     by_rest: dict[Any, set[str | float | None]] = defaultdict(set)
     for schedule in schedules:
         if isinstance(schedule, str):
@@ -201,7 +204,8 @@ def _near_schedules(schedules: Collection[str | float | None]) -> set[str | floa
 
 
 def _together(code: str, definitions: Iterable[_Outline]) -> QueueFinding:
-    """One finding for all of these. Its marks leave out the next runs, which change between the passes."""
+    """One finding for all of these definitions. Its marks do not include the next runs, which change between
+    the passes."""
     found = sorted(definitions, key=lambda one: one.id)
     ids = tuple(one.id for one in found)
     tasks = tuple(one.schedule[0] for one in found[:_SAMPLE])

@@ -1,4 +1,4 @@
-"""Repair what the doctor found: one atomic script per job, each audited as `doctor.repair`."""
+"""Repair the doctor's findings: one atomic script per job, each audited as `doctor.repair`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MakeChange = Callable[[Evidence, EventDraft, int], Change]
 
 
 class Repair(Struct, frozen=True):
-    """How a damage of a job is repaired, and the notes on it: when it is done, and in a dry run."""
+    """How one kind of damage is repaired, with the note when it is done, and the note in a dry run."""
 
     make: MakeChange
     done: str
@@ -92,15 +92,15 @@ class RepairService:
 
     @staticmethod
     def makes(code: str, named: Collection[str]) -> bool:
-        """Whether a run with the `--code`s in `named` repairs this code."""
+        """Whether a repair that is run with `--code` for each code in `named` repairs this code."""
         way = BY_CODE[code].way
         return way == "sure" or (way == "named" and code in named)
 
     def repair(
         self, queues: Sequence[str], codes: Collection[str], *, reason: str | None, dry_run: bool
     ) -> RepairReport:
-        """Scan, and repair what is found: a repair is never based on an old scan. Damage whose repair may run
-        a job twice is repaired only if its code is in `codes`.
+        """Scan the queues and repair the findings: a repair is never based on an old scan. Damage whose
+        repair may run a job twice is repaired only if its code is in `codes`.
         """
         chosen = DoctorService(self._store).queues(queues)
         run = _Run(self._store, codes, reason, dry_run)
@@ -115,7 +115,7 @@ class RepairService:
 
 
 class _Run(JobRunner):
-    """Repairs batch by batch; `left` is damage that is not repaired."""
+    """Repairs batch by batch. `left` is the damage that was not repaired."""
 
     def __init__(self, store: Store, codes: Collection[str], reason: str | None, dry_run: bool) -> None:
         super().__init__(store, ACTION, SOURCE, reason=reason, dry_run=dry_run)
@@ -144,7 +144,7 @@ class _Run(JobRunner):
             )
 
     def _split(self, found: Iterable[T], code_of: Callable[[T], str]) -> tuple[list[T], list[T]]:
-        """What is repaired, and what is left."""
+        """Split the findings into those that are repaired and those that are left."""
         chosen: list[T] = []
         left: list[T] = []
         for one in found:
@@ -175,7 +175,8 @@ class _Run(JobRunner):
         return make(found, draft, self.store.audit.maxlen)
 
     def _repair_definition(self, queue: str, found: QueueFinding) -> None:
-        """Keep the member that runs next, and delete the others, if all are stored as they were found."""
+        """Keep the member that runs next and delete the others, provided that none has changed since the
+        scan."""
         attempt = self._attempt(queue, name_of(found.members[0]), found.code)
         attempt.details["job_def"] = normalized(found.members[0].definition or {})
 
@@ -205,7 +206,8 @@ class _Run(JobRunner):
 
 
 MAX_REMOVED_BYTES = 4096
-"""Bytes of JSON in one event: the trail holds 100,000 events in Redis's memory."""
+"""At most this many bytes of JSON are stored in one event: the audit trail keeps 100,000 events in Redis's
+memory."""
 _RESULTS_AT_A_TIME = 50
 _CLAIMS = ("claim_stale", "heartbeat_stale")
 _FORGOTTEN = (
@@ -217,8 +219,8 @@ _FORGOTTEN = (
 def with_removed_data(
     store: Store, queue: str, jobs: Sequence[tuple[str, Evidence]]
 ) -> Iterator[tuple[str, Evidence, dict[str, Any]]]:
-    """The same jobs, each with the data that the repair removes, for the details of its event: `removed`, or
-    `removed_bytes` where that is too large. Raises WrongType."""
+    """Yield the same jobs, each with the data that its repair removes, for the details of its event:
+    `removed`, or only `removed_bytes` if the data is too large. Raises WrongType."""
     for piece in chunked(jobs, _RESULTS_AT_A_TIME):
         kept = [found.location.id for _, found in piece if found.has_result and not found.has_record]
         results = dict(zip(kept, store.results(queue, kept), strict=True)) if kept else {}

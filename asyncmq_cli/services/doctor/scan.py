@@ -1,7 +1,7 @@
-"""Scan queues for damage in two passes, and report only what both passes found unchanged.
+"""Scan queues for damage in two passes, and report only what is unchanged in both.
 
-Reading in small chunks cannot give a consistent snapshot, and AsyncMQ's own changes are often several
-commands. So everything that looks damaged in the first pass is a candidate. After `GRACE` seconds the
+Reading in small chunks cannot give a consistent snapshot, and AsyncMQ often makes a change by several
+commands. So whatever seems damaged in the first pass is only a candidate. After `GRACE` seconds the
 candidates are read again, and those that have changed are dropped.
 """
 
@@ -27,21 +27,23 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 NO_QUEUE = ""
-"""The queue of findings that concern no queue, such as the tool's own streams."""
+"""The queue name of findings that belong to no queue, such as those about the tool's own streams."""
 GRACE = 2.0
-"""Seconds between the two passes: many times what a change of several commands takes."""
+"""Seconds between the two passes: many times longer than a change by several commands takes."""
 _MIN_AGE = 60.0
-"""Seconds: a job younger than this may have been enqueued before the jobs that it waits for."""
+"""Seconds. A younger job may have been enqueued before the jobs that it waits for."""
 _MAX_CANDIDATES = 100_000
-"""Candidates kept in memory between the two passes. Each batch of this size reads the sorted sets once."""
+"""The number of candidates kept in memory between the two passes. Each batch of this size reads the sorted
+sets once."""
 _MAX_HELD_BYTES = 16 * 1024 * 1024
-"""Evidence of jobs to repair that is kept in memory. Each batch of this size reads the sorted sets once."""
+"""Bytes of evidence of jobs to repair that are kept in memory. Each batch of this size reads the sorted sets
+once."""
 _EVIDENCE_BYTES = 1000
-"""About how many bytes the evidence of a job takes without the texts of its members."""
+"""The approximate bytes that the evidence of a job takes without the texts of its members."""
 
 
 class DamageCandidate(Struct, frozen=True):
-    """A damaged job as the first pass saw it; `mark` changes with anything stored of the job."""
+    """A job that the first pass found damaged. `mark` is a digest of the data stored for the job."""
 
     queue: str
     job_id: str
@@ -51,8 +53,9 @@ class DamageCandidate(Struct, frozen=True):
 
 
 class Confirmed(Struct):
-    """Damage in one queue: jobs by code, findings of the queue itself, and samples of keys and members by
-    code, which need no second pass."""
+    """Confirmed damage in one queue: `jobs` are pairs of a code and the evidence of a job, `of_queue` the
+    findings about the queue itself, and `samples` pairs of a code and the keys or members with that damage,
+    which need no second pass."""
 
     queue: str
     jobs: Sequence[tuple[str, Evidence]] = ()
@@ -61,8 +64,8 @@ class Confirmed(Struct):
 
 
 class TwoPassScan:
-    """Looks for the codes in `wanted`. Jobs with a code in `repaired` come with the texts of their members,
-    oldest first."""
+    """Scans for the codes in `wanted`. For jobs with a code in `repaired`, the evidence includes the texts of
+    their members, oldest first."""
 
     def __init__(self, store: Store, wanted: Collection[str], repaired: Collection[str] = ()) -> None:
         self._store = store
@@ -71,7 +74,7 @@ class TwoPassScan:
         self._seen: set[int] = set()
 
     def run(self, queues: Sequence[str]) -> Iterator[Confirmed]:
-        """The damage in `queues`, in pieces."""
+        """Yield the damage in `queues`, in chunks."""
         streams = tuple(self._store.wrong_streams()) if "wrong_type" in self._wanted else ()
         if streams:
             yield Confirmed(NO_QUEUE, of_queue=[QueueFinding("wrong_type", streams, len(streams))])
@@ -88,8 +91,8 @@ class TwoPassScan:
     def _first_pass(
         self, queues: Sequence[str], of_queues: dict[str, list[QueueFinding]]
     ) -> Iterator[tuple[Confirmed, list[DamageCandidate]]]:
-        """Damage that needs no second pass, with candidates that do. Findings of queues as a whole are added
-        to `of_queues`."""
+        """Yield damage that needs no second pass, together with the candidates that need one. Findings about
+        a queue as a whole are added to `of_queues`."""
         for queue in queues:
             findings = [one for one in queue_findings(self._store, queue) if one.code in self._wanted]
             if findings:
@@ -122,7 +125,7 @@ class TwoPassScan:
             yield [lost.id for lost in piece]
 
     def _orphaned_keys(self, queues: Sequence[str]) -> Iterator[tuple[str, dict[str, bool], Samples]]:
-        """By queue: the ids of jobs of which a key may be left, and the keys of the wrong type."""
+        """For each queue: the ids of jobs of which a key may be left over, and the keys of the wrong type."""
         chosen = set(queues)
         for code, orphans in (
             ("payload_without_record", self._store.orphaned_payloads),
@@ -134,14 +137,14 @@ class TwoPassScan:
                     yield from _by_queue(piece)
 
     def _candidates(self, queue: str, ids: dict[str, bool]) -> list[DamageCandidate]:
-        """The damaged jobs among `ids`, which says of each id whether the job counts as lost."""
+        """The damaged jobs among `ids`, which maps each id to whether the job counts as lost."""
         found = []
         for piece in self._store.read_evidence(queue, ids):
             for evidence in piece:
                 job_id = evidence.location.id
                 code = self._code(evidence, ids[job_id])
                 key = hash((queue, job_id))
-                # Several walks may find the same job.
+                # Several reads may find the same job.
                 if code is not None and key not in self._seen:
                     self._seen.add(key)
                     found.append(
@@ -150,7 +153,7 @@ class TwoPassScan:
         return found
 
     def _code(self, found: Evidence, is_lost: bool) -> str | None:
-        """The code of the job's damage; None where there is none, or where it is not wanted."""
+        """The code of the job's damage; None if it has none, or if the code is not wanted."""
         code = diagnose(found)
         if code is None and is_lost and found.location.active and found.status == "active":
             code = "active_lost"
@@ -170,7 +173,7 @@ class TwoPassScan:
             again = queue_findings(self._store, queue)
             yield Confirmed(queue, of_queue=list(confirmed(first, again)))
         by_queue: dict[str, dict[str, DamageCandidate]] = {}
-        # Oldest first, so that repaired jobs wait in the order in which they were created.
+        # Sort them, oldest first, so that repaired jobs wait in the order in which they were created.
         for one in sorted(candidates, key=lambda candidate: candidate.created_at):
             by_queue.setdefault(one.queue, {})[one.job_id] = one
         for queue, by_id in by_queue.items():
@@ -226,7 +229,8 @@ def _by_queue(orphans: Sequence[OrphanedKey]) -> Iterator[tuple[str, dict[str, b
 
 
 def _until_wrong_type(walk: Callable[[], Iterator[list[str]]]) -> Iterator[list[str]]:
-    """The ids of a walk up to the first key of a wrong type, which is reported as a finding of its own."""
+    """The ids that `walk` yields, up to the first key of the wrong type, which is reported as a separate
+    finding."""
     try:
         yield from walk()
     except WrongType:

@@ -1,4 +1,4 @@
-"""Find what crashes and bugs leave behind, and count it by queue and code."""
+"""Find the damage that crashes and bugs leave behind, and count it by queue and code."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ if TYPE_CHECKING:
 
 
 class DoctorService:
-    """Diagnoses queues; changes nothing."""
+    """Diagnoses queues without changing anything."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def queues(self, queues: Sequence[str]) -> list[str]:
-        """The queues to scan, which are all if none is named. Raises QueueNotFound."""
+        """The queues to scan: those named, or all. Raises QueueNotFound."""
         for queue in queues:
             require_queue(self._store, queue)
         return list(dict.fromkeys(queues)) or self._store.queues.names()
 
     def rights(self, queue: str) -> Rights:
-        """What this user may do with that queue, which need not exist. Raises RedisProblem."""
+        """The rights of the Redis user on the keys of this queue, which need not exist. Raises
+        RedisProblem."""
         with self._store.errors():
             return self._store.rights(queue)
 
     def diagnose(self, queues: Sequence[str], codes: Collection[str]) -> Diagnosis:
-        """Scan for these codes; for all if `codes` is empty. Raises QueueNotFound."""
+        """Scan for these codes, or for all if `codes` is empty. Raises QueueNotFound."""
         chosen = self.queues(queues)
         summary = Summary()
         for found in TwoPassScan(self._store, codes or BY_CODE).run(chosen):
@@ -44,14 +45,14 @@ class DoctorService:
 
 
 class Summary:
-    """Counts and the first few ids, by queue and code."""
+    """Counts the damage, with the first few ids, by queue and code."""
 
     def __init__(self) -> None:
         self._samples: dict[tuple[str, str], Samples] = {}
         self._tasks: dict[tuple[str, str], str | None] = {}
 
     def add(self, found: Confirmed) -> None:
-        """Count these findings too."""
+        """Add confirmed damage to the counts."""
         for code, evidence in found.jobs:
             samples, job_id = self._of(found.queue, code), evidence.location.id
             samples.add(job_id)
@@ -64,7 +65,7 @@ class Summary:
             self._of(found.queue, code).add_all(samples.count, samples.first)
 
     def findings(self, queues: Sequence[str]) -> list[Finding]:
-        """Queue by queue, in the order of the codes."""
+        """The findings, queue by queue, in the order of the catalogue."""
         return [
             _finding(damage, queue, self._samples[queue, damage.code], self._tasks)
             for queue in (NO_QUEUE, *queues)

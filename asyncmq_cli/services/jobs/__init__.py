@@ -1,1 +1,1 @@
-"""Finding, listing and explaining jobs."""
+"""Find and list jobs, and explain why they failed."""

@@ -1,8 +1,8 @@
-"""Why a job died: its traceback, parsed, and the root cause by which failures are grouped.
+"""Why a job died: parse its traceback, and find the root cause that failures are grouped by.
 
-Python prints the chain of an exception oldest first: the root cause stands at the top and what
-the worker caught at the bottom. The text may be cut or come from elsewhere, so nothing here
-relies on its being whole. (No library was found that reads chains and exception groups.)
+Python prints the chain of an exception oldest first: the root cause at the top, and the exception that the
+worker caught at the bottom. The text may be cut, or may not be from Python, so nothing here relies on a
+complete traceback. (No library was found that parses chains and exception groups.)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_FRAMES = 50
 _GROUP_TYPE = "ExceptionGroup"
-# Where applications and old versions keep them, in the dashboard's order.
+# The fields in which applications and old versions store tracebacks, in the dashboard's order.
 _TRACEBACK_FIELDS = ("error_traceback", "traceback", "stacktrace", "stack", "last_error")
 _MESSAGE_FIELDS = ("last_error", "error", "exception")
 
@@ -38,7 +38,7 @@ _START = re.compile(
 _FRAME = re.compile(r'^\s*File "(?P<path>.*?)", line (?P<line>\d+)(?:, in (?P<function>.*))?\s*$')
 _GROUP_MARGIN = re.compile(r"^\s*\| ")
 _GROUP_MEMBER = re.compile(r"^\s*\+-\+?-{4,}")
-# A class that was made in a function has `<locals>` in its name.
+# A class that is defined in a function has `<locals>` in its name.
 _RAISED = re.compile(r"^(?P<type>[^\W\d][\w.<>]*)(?::(?: (?P<message>.*))?)?$", re.DOTALL)
 _MARKER = re.compile(r"^[\s^~]+$")
 
@@ -54,7 +54,7 @@ class _Link(Struct):
 
 
 def job_error(job: Job) -> JobError | None:
-    """The error that the job's record holds, or None where it holds none."""
+    """The error in the job's record, or None."""
     text = traceback_of(job)
     message = _first_text(job, _MESSAGE_FIELDS)
     if text is None:
@@ -77,7 +77,7 @@ def job_error(job: Job) -> JobError | None:
 
 
 def raised_last(job: Job) -> tuple[str | None, str] | None:
-    """The type and message of what the worker caught; cheaper than the whole of `job_error`."""
+    """The type and message of the exception that the worker caught, or None. Cheaper than `job_error`."""
     text = traceback_of(job)
     if text is None:
         message = _first_text(job, _MESSAGE_FIELDS)
@@ -92,8 +92,8 @@ def raised_last(job: Job) -> tuple[str | None, str] | None:
 
 
 def raised_first(job: Job) -> tuple[str | None, str] | None:
-    """The type and message of the root cause, which is the innermost exception of the chain. Of an exception
-    group it is that of the first member. Cheaper than the whole of `job_error`."""
+    """The type and message of the root cause, which is the innermost exception of the chain; for an exception
+    group, the root cause of its first member. None if there is no error. Cheaper than `job_error`."""
     text = traceback_of(job)
     found = None if text is None else raised_first_in(text)
     if found is not None:
@@ -111,7 +111,8 @@ def traceback_of(job: Job) -> str | None:
 
 
 def raised_first_in(text: str) -> tuple[str, str] | None:
-    """The same for a text. None if the root cause cannot be distinguished from other text."""
+    """The type and message of the root cause in a traceback; None if it cannot be distinguished from other
+    text."""
     return _root_of(text[: _first_end(text)])
 
 
@@ -139,7 +140,7 @@ def _of_member(lines: Sequence[str]) -> tuple[str, str] | None:
         inside.append(line[margin + 2 :])
     rest = lines[start + len(inside) :]
     text = "\n".join(inside)
-    # A member that was never raised has no traceback.
+    # A member that was created but not raised has no traceback.
     found = _root_of(text) or _named_in(text)
     is_group = found is not None and found[0].endswith(_GROUP_TYPE)
     return (_of_member(rest) or found) if is_group else found
@@ -160,16 +161,16 @@ def _first_end(text: str) -> int:
 
 
 def _last_start(text: str) -> int:
-    """The start of the last exception's traceback, or 0 if the whole text must be parsed to find it: a
-    message may contain a traceback too."""
+    """The start of the last exception's traceback, or 0 if the whole text must be parsed to find it, because
+    messages can contain tracebacks."""
     start = text.rfind(f"\n{_HEADERS[0]}") + 1
     between = text[:start].endswith(tuple(f"\n\n{sentence}\n\n" for sentence in _LINKS))
     return start if between and "Exception Group" not in text else 0
 
 
 def _from_message(message: str, traceback: str | None = None, frames: Sequence[Frame] = ()) -> JobError:
-    """An error stored as one text. Its first word counts as a type only if it is named like an error
-    class."""
+    """An error that is stored as one text. Its first word is taken as the type only if it is named like an
+    error class."""
     text = message.strip()
     found = _RAISED.match(text)
     named = found is not None and found["type"].endswith(
@@ -188,8 +189,8 @@ def _from_message(message: str, traceback: str | None = None, frames: Sequence[F
 def _links(lines: list[str]) -> Iterator[_Link]:
     """The exceptions of a chain, in the order of the text.
 
-    One that was never raised itself, only named as a cause, has no `Traceback` line. The lines of
-    an exception group have a margin; its members have tracebacks of their own.
+    An exception that was only named as a cause and not raised has no `Traceback` line. The lines of an
+    exception group have a margin, and its members have their own tracebacks.
     """
     last_start = max((number for number, line in enumerate(lines) if _START.match(line)), default=-1)
     link, margin = _Link(), ""
@@ -222,8 +223,8 @@ def _links(lines: list[str]) -> Iterator[_Link]:
 
 
 def _is_between(lines: list[str], number: int, last_start: int) -> bool:
-    """Whether a line is Python's sentence between two exceptions, not a part of a message: it
-    stands alone, and a traceback follows it unless the text was cut there."""
+    """Whether a line is Python's sentence between two exceptions and not part of a message: it is surrounded
+    by empty lines, and a traceback follows unless the text was cut there."""
     if lines[number].strip() not in _LINKS or (number and lines[number - 1].strip()):
         return False
     below = lines[number + 1 : number + 4]
@@ -274,25 +275,26 @@ _CHANGING: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\s+"), " "),
 )
 
-# Any digits are the same, except that `0x` differs from `1x`.
+# Treat all digits as the same, but keep 0, so that `0x` differs from `1x`.
 _ALIKE = str.maketrans("23456789", "1" * 8)
 _LONGEST_KEPT = 16 * 1024
 
 _VALIDATION = re.compile(r"^\d+ (validation error)s?(?: for (.*))?$")
-"""The first line of pydantic's errors, which only counts them. The next two name the field and its fault."""
+"""The first line of pydantic's errors, which only counts them. The next two lines name the field and the
+error."""
 _INPUT = re.compile(r"\s*(?:\[type=\w+, input_value=.*|\(type=[\w.]+.*\))$")
 _SAYS_NOTHING = ("For further information visit ",)
 
 
 class Signature(Struct, frozen=True):
-    """The type and general message that failures of one cause share."""
+    """The type and the generalized message that all failures of one cause have in common."""
 
     type: str | None
     message: str
 
     @property
     def id(self) -> str:
-        """12 hex digits, the same for the same cause in every run and on every queue."""
+        """12 hex digits that depend only on the cause, so they are the same in every run and queue."""
         return _digest(f"root cause\0{self.type or ''}\0{self.message}")
 
 
@@ -302,8 +304,8 @@ def _digest(name: str) -> str:
 
 
 def signature(job: Job) -> Signature:
-    """The signature of a dead job's root cause: the same as `cause`, but parsed once for all tracebacks
-    that differ only in digits."""
+    """The signature of a dead job's root cause. The same as from `cause`, but tracebacks that differ only in
+    digits are parsed once."""
     if why := _without_error(job):
         return Signature(None, why)
     text = traceback_of(job)
@@ -314,26 +316,26 @@ def signature(job: Job) -> Signature:
 @lru_cache(maxsize=1024)
 def _of_all_alike(text: str) -> Signature | None:
     found = raised_first_in(text)
-    # A signature has no digits, unless its type has.
+    # A signature has no digits, except in its type.
     return None if found is None or re.search(r"\d", found[0]) else _signed(*found)[0]
 
 
 def cause(job: Job) -> tuple[Signature, str]:
-    """The signature of the root cause, and the job's own message. An expired job did not fail, whatever its
-    record says of earlier attempts."""
+    """The signature of the root cause, and the job's own message. An expired job did not fail, even if its
+    record has an error of an earlier attempt."""
     if why := _without_error(job):
         return Signature(None, why), why
     error = raised_first(job)
     if error is None:
         return _NO_ERROR
     kind, message = error
-    # The cache keeps what it is asked for, and a message may have megabytes.
+    # Cut the message, which may have megabytes, because the cache keeps its keys.
     return _signed(kind, message.lstrip()[:_MAX_READ])
 
 
 def root_error(job: Job) -> tuple[str | None, str] | None:
-    """The type of a dead job's root cause and the telling line of its message, as in the list of its group;
-    None where no error is stored."""
+    """The type of a dead job's root cause and the significant line of its message, as the list of groups
+    shows them; None if no error is stored."""
     if why := _without_error(job):
         return None, why
     error = raised_first(job)
@@ -341,7 +343,7 @@ def root_error(job: Job) -> tuple[str | None, str] | None:
 
 
 def outer_error(job: Job) -> str:
-    """What the worker caught, in general: the outermost exception of the chain."""
+    """The exception that the worker caught (the outermost of the chain), generalized."""
     error = None if _without_error(job) else raised_last(job)
     if error is None:
         return cause(job)[0].message
@@ -350,7 +352,7 @@ def outer_error(job: Job) -> str:
 
 
 def former_id(job: Job) -> str:
-    """The id that the job's group had while jobs were grouped by their outermost exception."""
+    """The id of the job's group in releases that grouped jobs by their outermost exception."""
     kind, message = None, _without_error(job)
     if message is None:
         error = raised_last(job)
@@ -385,7 +387,7 @@ def telling(message: str) -> str:
     lines = [line for line in lines if not line.startswith(_SAYS_NOTHING)] or lines
     first, *rest = lines
     if counted := _VALIDATION.match(first):
-        # How many there are in all differs from job to job.
+        # Leave out the number of errors, which differs from job to job.
         return ": ".join([counted[2] or counted[1], *(_INPUT.sub("", line) for line in rest[:2])])
     return " ".join([first, *rest[:1]]) if first.endswith(":") or not re.search(r"\w", first) else first
 
@@ -395,7 +397,7 @@ def _first_line(message: str) -> str:
 
 
 def generalized(message: str) -> str:
-    """A message of one line, with placeholders for its changing parts."""
+    """A message of one line with placeholders for the parts that vary."""
     text = message[: 4 * _MAX_MESSAGE]
     for pattern, word in _CHANGING:
         text = pattern.sub(word, text)

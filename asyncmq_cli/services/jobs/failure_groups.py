@@ -1,4 +1,4 @@
-"""Group dead jobs: by root cause, or by anything else that they may have in common."""
+"""Group dead jobs by root cause, or by another value that they have in common."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _SHORTEST_SPAN = 60.0
 
 
 class _Deaths(Struct):
-    """Counts deaths over time in at most `_SPANS` equal spans, which grow with the time that they cover."""
+    """Counts deaths over time in at most `_SPANS` spans of equal length. The longer the covered time, the
+    longer the spans."""
 
     span: float = _SHORTEST_SPAN
     counts: dict[int, int] = field(default_factory=dict)
@@ -111,8 +112,8 @@ class _Count(Struct):
 
 
 def grouped(jobs: Iterable[Job], by: str = "cause", now: float = 0.0) -> tuple[int, int, list[FailureGroup]]:
-    """How many jobs there were, how many were left out because there are too many groups, and the groups, the
-    most frequent first. `by` is as in FailureGroups; `now` is the server's time, epoch seconds."""
+    """The number of jobs, the number of jobs left out because there would be too many groups, and the groups,
+    the largest first. `by` is as in FailureGroups; `now` is the server's time, epoch seconds."""
     value_of = None if by == "cause" else value_reader(by)
     counts: dict[Hashable, tuple[Any, _Count]] = {}
     scanned = left_out = 0
@@ -120,7 +121,7 @@ def grouped(jobs: Iterable[Job], by: str = "cause", now: float = 0.0) -> tuple[i
         scanned += 1
         why = signature(job)
         value = None if value_of is None else value_of(job)
-        # As a key of a dictionary True is 1.
+        # Include the type, because True and 1 are the same key of a dictionary.
         key: Hashable = why if value_of is None else (type(value), value)
         died = job.dead_at or 0.0
         found = counts.get(key)
@@ -142,7 +143,7 @@ def is_argument(by: str) -> bool:
 
 
 def value_reader(by: str) -> Callable[[Job], Hashable]:
-    """A function that gives what a job has in common with others; see FailureGroups."""
+    """A function that returns the value of a job by which it is grouped; see FailureGroups."""
     if by == "error":
         return outer_error
     if by in ("task", "queue"):
@@ -152,7 +153,7 @@ def value_reader(by: str) -> Callable[[Job], Hashable]:
 
 
 def _argument(job: Job, path: Sequence[str]) -> Hashable:
-    """The argument at this path: a scalar, or JSON. None where the job has none there."""
+    """The argument at this path: a scalar, or JSON text. None if the job has no such argument."""
     value: Any = job.get(path[0])
     if value is None and job.split is not None:
         value = job.whole().get(path[0])
@@ -174,9 +175,9 @@ def _argument(job: Job, path: Sequence[str]) -> Hashable:
 def of_known_group(
     store: Store, scope: QueueScope, wanted: JobFilter, matches: Matcher, jobs: Iterable[Job]
 ) -> Iterator[Job]:
-    """The jobs of a scope that match a filter with a group. Where there are none, the dead-letter queues are
-    searched for it: GroupNotFound, with the nearest ids, is raised for one that there is not, or FormerGroup;
-    and AmbiguousGroup once there are jobs of two."""
+    """Yield the jobs of a scope that match a filter with a failure group. If there are none, search the
+    dead-letter queues for the group: raises GroupNotFound with the nearest ids if it does not exist, or
+    FormerGroup if it is an id of an older release. Raises AmbiguousGroup if jobs of two groups match."""
     group = wanted.group.strip().lower()
     found = False
     for job in filter(matches, jobs):
@@ -206,7 +207,7 @@ def of_known_group(
 
 
 def _nearest(group: str, ids: list[str]) -> list[str]:
-    """At most three ids. An id may be given by a prefix, so prefixes are compared."""
+    """The nearest ids, at most three. Prefixes are compared, because `group` may be a prefix."""
     by_start: dict[str, list[str]] = {}
     for each in ids:
         by_start.setdefault(each[: len(group)], []).append(each)

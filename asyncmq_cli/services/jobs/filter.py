@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 
 class Matcher:
-    """A compiled filter. White space around a text is ignored, as in the dashboard.
+    """A compiled filter, called with a job. White space around a text is ignored, as in the dashboard.
 
-    `prefilter` drops jobs that cannot match before they are decoded; None where the filter has no search.
+    `prefilter` drops jobs that cannot match before they are decoded; it is None if the filter searches for no
+    text.
     """
 
     def __init__(self, wanted: JobFilter, now: float) -> None:
         self._group = wanted.group.strip().lower()
         self.groups: set[str] = set()
-        """The ids of the failure groups seen so far that begin with the wanted id."""
+        """The ids of the failure groups found so far that begin with the wanted id."""
         self._before = None if wanted.older_than is None else now - wanted.older_than
         self._after = None if wanted.newer_than is None else now - wanted.newer_than
         self._q = wanted.q.strip().lower()
@@ -33,11 +34,11 @@ class Matcher:
         expression = _expression(wanted.where)
         self._where = None if expression is None else expression.holds
         needle = needle_of(self._q) if self._q else None
-        # Of all texts that a match must contain, the longest one filters best.
+        # Among the texts that every match contains, the longest one excludes most jobs.
         needles = [needle, None if expression is None else needle_of(expression.needle.lower())]
         longest = max(filter(None, needles), key=len, default=None)
         self.prefilter: Prefilter | None = None if longest is None else TextPrefilter(longest)
-        # A part of the search text can prove that a job does not match; only the whole text, that it does.
+        # If the prefilter searches for only part of the text, a hit does not prove a match.
         self._needle = needle if needle == self._q.encode("utf-8", "surrogatepass") else None
 
     def __call__(self, job: Job) -> bool:
@@ -59,7 +60,7 @@ class Matcher:
         escaped = searchable(job)
         if self._q in escaped:
             return True
-        # Without an escape in it, the unescaped text is the same.
+        # If it has no escape, the unescaped text is the same.
         return "\\u" in escaped and self._q in searchable(job, escaped=False)
 
     def _is_of_group(self, job: Job) -> bool:
@@ -70,8 +71,8 @@ class Matcher:
         return True
 
     def _of_age(self, job: Job) -> bool:
-        """Compares the time of death where it is known, else the time of creation. Where neither is a number,
-        no age matches: `--older-than` must not remove a job that may be new."""
+        """Whether the job's age matches, measured from its death if known, else from its creation. If neither
+        is a number, no age matches: `--older-than` must not remove a job that may be new."""
         if self._before is None and self._after is None:
             return True
         since = job.aged_from
@@ -98,7 +99,7 @@ def searchable(job: Job, *, escaped: bool = True) -> str:
 
 
 def _leaves(value: Any, escaped: bool) -> Iterator[str]:
-    """The keys and scalars of data that is nested too deeply for json.dumps."""
+    """The keys and scalars in data that is nested too deeply for json.dumps."""
     left = [value]
     while left:
         inner = left.pop()

@@ -1,4 +1,4 @@
-"""Find the queues and jobs that were named, and similar names for those that do not exist."""
+"""Look up the queues and jobs that were named, and find similar names for those that do not exist."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def require_queue(store: Store, queue: str) -> None:
 
 
 def near_new(store: Store, queue: str) -> Sequence[str] | None:
-    """Similar names if the queue does not exist yet; None if it does. Raises UsageProblem for a new queue
-    without a name: that word comes from a variable that is not set, and no worker reads such a queue."""
+    """Similar names if the queue does not exist yet; None if it exists. Raises UsageProblem for a new queue
+    with an empty name: that probably comes from a shell variable that is not set."""
     if store.queues.exists(queue):
         return None
     if not queue.strip():
@@ -35,17 +35,17 @@ def near_new(store: Store, queue: str) -> Sequence[str] | None:
 
 
 def nearest_suffix(near: Sequence[str]) -> str:
-    """The nearest names as a suffix of a message; empty if there are none."""
+    """The nearest names as the end of a message, in parentheses; "" if there are none."""
     return f" ({did_you_mean(near)})" if near else ""
 
 
 def nearest_queues(store: Store, queue: str) -> list[str]:
-    """At most three similar names."""
+    """At most three names of queues that are similar to this one."""
     return nearest(queue, store.queues.names(), cutoff=0.7)
 
 
 def resolve_job_ids(store: Store, queue: str, given: Sequence[str]) -> list[str]:
-    """The ids; one that no job has is stripped of white space."""
+    """The ids. An id that no job has is stripped of white space."""
     odd = [job_id for job_id in given if job_id != job_id.strip()]
     if not odd:
         return list(given)
@@ -54,21 +54,21 @@ def resolve_job_ids(store: Store, queue: str, given: Sequence[str]) -> list[str]
 
 
 def resolve_queues(store: Store, given: Sequence[str]) -> list[str]:
-    """The same for names of queues."""
+    """The names of queues. A name that no queue has is stripped of white space."""
     return [
         name if name == name.strip() or store.queues.exists(name) else name.strip() or name for name in given
     ]
 
 
 LEAST_ID = 6
-"""Fewer characters would be a prefix of some id by chance."""
+"""Characters. A shorter text may be the beginning of some id by chance."""
 
 
 def job_not_found(
     store: Store, queue: str | None, job_id: str, scope: QueueScope | None = None
 ) -> JobNotFound:
-    """The error, with all ids that begin with `job_id`, if they are found within the time of a completion.
-    Without a queue, all queues of the scope were searched."""
+    """The error for an unknown job. It lists the ids that begin with `job_id`, if they are found within the
+    time limit of completion. If `queue` is None, all queues of the scope were searched."""
     from asyncmq_cli.services import candidates
 
     where = "in any queue" if scope is None else scope.where
@@ -81,12 +81,13 @@ def job_not_found(
 
 
 def with_similar_ids(store: Store, report: ChangeReport) -> ChangeReport:
-    """The same report. If its only job was not found, the error lists the ids that begin with it."""
+    """The same report, but if its only job was not found, the error lists the ids that begin with the given
+    one."""
     if len(report.results) != 1 or not isinstance(report.results[0].error, JobNotFound):
         return report
     (result,) = report.results
     if result.queue is None:
-        # All queues were searched, which took long enough already.
+        # All queues were searched for the job; a second search would take too long.
         return report
     error = job_not_found(store, result.queue, result.job_id or "")
     return replace(report, results=(replace(result, error=error),))
@@ -96,8 +97,8 @@ T = TypeVar("T")
 
 
 def scope_of(store: Store, queue: str | None, globs: Sequence[str] = ()) -> QueueScope:
-    """The scope of a named queue, of the queues whose names match one of the globs, or of all. Raises
-    QueueNotFound for a glob that no name matches. A named queue is not looked for."""
+    """The scope of a named queue, of the queues whose names match one of the globs, or of all queues. Raises
+    QueueNotFound for a glob that no name matches. Whether a named queue exists is not checked."""
     if queue is not None:
         return QueueScope.of(queue)
     names = store.queues.names()
@@ -142,13 +143,13 @@ def has_wildcard(glob: str) -> bool:
 
 
 def matches(name: str, globs: Sequence[str]) -> bool:
-    """Whether one of the globs matches, or is the name itself: names may contain `*`, `?` and `[`."""
+    """Whether one of the globs matches the name, or is equal to it: names may contain `*`, `?` and `[`."""
     return any(name == glob or fnmatchcase(name, glob) for glob in globs)
 
 
 def holding(store: Store, scope: QueueScope, state: str) -> list[str]:
-    """Those queues of a scope that may hold jobs of a state (`dlq`: dead ones), by their sizes. One that
-    cannot be asked is left out with a warning, unless it is the one that was named."""
+    """The queues of a scope that may have jobs in a state (`dlq` for dead jobs), judged by their sizes. A
+    queue that cannot be read is left out with a warning, unless it was named."""
     if scope.queue is not None:
         return [scope.queue]
     found = []
@@ -163,8 +164,8 @@ def holding(store: Store, scope: QueueScope, state: str) -> list[str]:
 def in_each(
     store: Store, scope: QueueScope, queues: Iterable[str], read: Callable[[str], Iterable[T]]
 ) -> Iterator[T]:
-    """What `read` gives for each of these queues of a scope. Where several are read, one that cannot be is
-    left out with a warning."""
+    """Yield what `read` returns for each of these queues. If there are several, a queue that cannot be read
+    is left out with a warning."""
     for queue in queues:
         try:
             yield from read(queue)
@@ -177,8 +178,8 @@ def in_each(
 def find_each(
     store: Store, scope: QueueScope, given: Sequence[str]
 ) -> tuple[dict[str, list[str]], list[tuple[str, AdminError]]]:
-    """The ids by their queue, and those that are in none, or in several, with the error. An id that no job
-    has is stripped of white space."""
+    """The ids by queue, and the ids that are in no queue, or in several, each with its error. An id that no
+    job has is stripped of white space."""
     stripped = {job_id: job_id.strip() for job_id in given if job_id != job_id.strip() and job_id.strip()}
     found = store.find_jobs(scope.names, [*given, *stripped.values()])
     by_queue: dict[str, list[str]] = {}

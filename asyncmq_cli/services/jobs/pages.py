@@ -1,4 +1,4 @@
-"""One page of a list of jobs, or all of it in order, of one queue or merged from several."""
+"""Read one page of a list of jobs, or the whole list in order, of one queue or merged from several."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 HELD_WHOLE = 1000
-"""A page that ends within this many jobs is sorted with the jobs in memory. For a later page only the sort
-keys are kept, and its jobs are read again."""
+"""Jobs. For a page that ends within this many jobs, the jobs are kept in memory while they are sorted. For a
+later page only the sort keys are kept, and the jobs of the page are read again."""
 SMALL = 64 * 1024
-"""The most bytes per job on such a page."""
+"""Bytes. Larger jobs are not kept in memory either."""
 
 T = TypeVar("T")
 TimeOf = Callable[[Job], float]
 
 
 class QueueKey(NamedTuple):
-    """The sort key of a job, and its queue; equal times go by id, then by queue."""
+    """The sort key of a job and its queue. Jobs with equal times are sorted by id, then by queue."""
 
     key: SortKey
     queue: str
 
 
 class Page(Struct, frozen=True):
-    """The page of a list to read; `page` counts from 1."""
+    """The page of a list to read. `page` counts from 1."""
 
     sort: str
     page: int
@@ -53,8 +53,8 @@ class Page(Struct, frozen=True):
 def unfiltered(
     store: Store, scope: QueueScope, state: str, wanted: Page, *, exact: bool = True
 ) -> tuple[list[Job], int, bool]:
-    """One page of a state, or of the dead-letter queues (`dlq`), which are sorted by death; the total; and
-    whether the total is exact. Only with `exact` may it cost a pass over the states hash."""
+    """One page of the jobs in a state, or in the dead-letter queues (`dlq`), sorted by death; the total; and
+    whether the total is exact. The states hash is read only if `exact` is set."""
     if scope.queue is not None:
         return _of_one(store, scope.queue, state, wanted, exact=exact)
     if wanted.sort == "queue":
@@ -79,7 +79,7 @@ def _of_one(
         return jobs, found, True
     total, is_exact = lists.at_most(queue, state)
     if len(jobs) < wanted.size and (jobs or wanted.page == 1):
-        # The last page gives the total.
+        # On the last page, the total is known.
         return jobs, wanted.start + len(jobs), True
     return (jobs, lists.count(queue, state), True) if exact and not is_exact else (jobs, total, is_exact)
 
@@ -93,20 +93,21 @@ def _by_death(store: Store, queue: str, wanted: Page, total: int) -> list[Job]:
 
 
 def _within(store: Store, jobs: Iterable[Job], before: Iterable[Job] = ()) -> list[Job]:
-    """The jobs of a page, which are held in memory; `before` are those that are already."""
+    """The jobs of a page, without large values if they take too much memory. `before` are jobs that are
+    already in memory."""
     return page_within(jobs, store.config.max_decoded - sum(job.size for job in before))
 
 
 def _merged(
     store: Store, scope: QueueScope, state: str, wanted: Page, *, exact: bool
 ) -> tuple[list[Job], int, bool]:
-    """The page by time, over several queues. Of each queue only what may be on the page is kept."""
+    """The page of several queues, sorted by time. Only the keys of jobs that may be on the page are kept."""
     best: list[QueueKey] = []
     total, all_exact = 0, True
 
     def keys(queue: str) -> Iterator[QueueKey]:
         nonlocal total, all_exact
-        # What comes after the last of a full page needs no reading.
+        # Jobs after the last one of a full page need not be read.
         bound = best[-1].key.time if len(best) == wanted.end else None
         found, count = _keys_of(store, queue, state, wanted, bound)
         is_exact = count is not None
@@ -125,8 +126,8 @@ def _merged(
 def _keys_of(
     store: Store, queue: str, state: str, wanted: Page, bound: float | None
 ) -> tuple[list[SortKey], int | None]:
-    """The keys of a queue that may be on the page, and how many jobs there are, None where that was not
-    seen."""
+    """The keys of the jobs of a queue that may be on the page, and the number of its jobs, or None if that
+    was not found."""
     lists, newest = store.jobs, wanted.sort == "newest"
     if state == "dlq":
         return lists.by_death(queue, wanted.end, last_first=newest, bound=bound), lists.count(queue, "dlq")
@@ -136,7 +137,7 @@ def _keys_of(
 def _in_turn(
     store: Store, scope: QueueScope, state: str, wanted: Page, *, exact: bool
 ) -> tuple[list[Job], int, bool]:
-    """The page in the order of each place, one queue after the other."""
+    """The page in the order of each queue itself, one queue after the other."""
     jobs: list[Job] = []
     skipped, total, all_exact = 0, 0, True
 
@@ -157,7 +158,7 @@ def _in_turn(
 
 
 def filtered(store: Store, jobs: Iterable[Job], time_of: TimeOf, wanted: Page) -> tuple[list[Job], int]:
-    """One page of these jobs, and how many there are; equal times go by id."""
+    """One page of these jobs, and their number. Jobs with equal times are sorted by id."""
     on_page, total = page_of(jobs, time_of, wanted, lambda keys: _read(store, keys))
     return _within(store, on_page), total
 
@@ -168,8 +169,8 @@ def page_of(
     wanted: Page,
     read_again: Callable[[Iterable[QueueKey]], Iterator[Job]],
 ) -> tuple[Iterable[Job], int]:
-    """The same. Small jobs up to the end of an early page are kept; of others only their sort keys, by which
-    those of the page are read again."""
+    """One page of these jobs, and their number. For an early page, small jobs are kept in memory; otherwise
+    only their sort keys, and the jobs of the page are read again."""
     counted = _Counted(jobs)
     kept: list[tuple[QueueKey, Job | None]]
     if wanted.sort == "queue":
@@ -187,7 +188,7 @@ def page_of(
 
 
 def every(store: Store, jobs: Iterable[Job], time_of: TimeOf, *, sort: str | None) -> Iterator[Job]:
-    """All jobs in the order found, or sorted, which keeps a small tuple per job in memory."""
+    """All jobs, in the order found if `sort` is None. Sorting keeps a small tuple per job in memory."""
     if sort in (None, "queue"):
         return iter(jobs)
     keys = sorted((_key_of(job, time_of) for job in jobs), reverse=sort == "newest")
@@ -206,7 +207,7 @@ def every_unfiltered(store: Store, scope: QueueScope, state: str, *, sort: str |
 
 
 def _read(store: Store, wanted: Iterable[QueueKey]) -> Iterator[Job]:
-    """These jobs, read again, in this order. Jobs that are gone are left out."""
+    """Read these jobs again, in this order. Jobs that are gone are left out."""
     for some in in_parts(wanted, lambda one: one.key.size, KEYS_AT_A_TIME):
         by_queue: dict[str, list[SortKey]] = {}
         for key, queue in some:
@@ -221,20 +222,20 @@ def _read(store: Store, wanted: Iterable[QueueKey]) -> Iterator[Job]:
 
 
 def _best(keys: Iterable[T], wanted: Page) -> list[T]:
-    """The keys up to the end of the page, in order."""
+    """The first keys, in order, up to the end of the page."""
     choose = heapq.nlargest if wanted.sort == "newest" else heapq.nsmallest
     return choose(wanted.end, keys)  # type: ignore[type-var]
 
 
 def _key_of(job: Job, time_of: TimeOf) -> QueueKey:
     score = job.due_at if job.dead_at is None else job.dead_at
-    # A job without a score is read by its id.
+    # A job without a score is read by its id alone.
     place = "" if score is None else PLACES.get(job.status, "")
     return QueueKey(SortKey(time_of(job), job.id, place, score or 0.0, job.size), job.queue)
 
 
 class _Counted(Iterable[T]):
-    """Counts what passes through it."""
+    """An iterable that counts its items while they are read."""
 
     def __init__(self, passing: Iterable[T]) -> None:
         self._passing = passing

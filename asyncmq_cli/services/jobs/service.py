@@ -1,4 +1,5 @@
-"""List jobs and dead letters, of one queue or of several, and show single jobs and their families."""
+"""List jobs and dead letters of one or several queues, and show single jobs with their parents and
+children."""
 
 from __future__ import annotations
 
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 
 _FEW = 500
-"""How many jobs to search to find out in which state the filter would match."""
+"""At most this many jobs are searched to find the states in which a filter matches."""
 TIMED = {"delayed": "delayed", "failed": "dlq", "expired": "dlq"}
-"""The sorted sets whose scores are times: when a job is due, or when it died."""
+"""By state, the sorted set whose scores are times: when a job is due, or when it died."""
 
 
 def _require(store: Store, scope: QueueScope) -> None:
@@ -37,14 +38,15 @@ def _require(store: Store, scope: QueueScope) -> None:
 def _matching(
     store: Store, scope: QueueScope, wanted: JobFilter, matches: Matcher, jobs: Iterator[Job]
 ) -> Iterator[Job]:
-    """The jobs that match. Of a failure group, raises as `of_known_group`."""
+    """The jobs that match. If the filter has a failure group, raises the errors of `of_known_group`."""
     if wanted.group.strip():
         return of_known_group(store, scope, wanted, matches, jobs)
     return filter(matches, jobs) if wanted.narrows else jobs
 
 
 class JobService:
-    """Lists of jobs, and single jobs. All lists raise QueueNotFound for a queue that was named."""
+    """Lists jobs, and reads single jobs. All lists raise QueueNotFound for a named queue that does not
+    exist."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -60,8 +62,8 @@ class JobService:
         size: int,
         exact: bool = True,
     ) -> JobPage:
-        """One page of a state; empty past the end. Without `exact`, the total may be an upper bound, taken
-        from the sizes of places."""
+        """One page of the jobs in a state; past the end it is empty. Without `exact`, the total may be an
+        upper bound, taken from the sizes of places."""
         which = Page(sort, page, size)
         is_exact = True
         if wanted.narrows or state == "repeatable":
@@ -73,7 +75,7 @@ class JobService:
         return JobPage(scope.queue, state, page, size, total, sort, wanted, found, is_exact)
 
     def every(self, scope: QueueScope, state: str, wanted: JobFilter, *, sort: str | None) -> Iterator[Job]:
-        """Every match, and not one page."""
+        """Every match instead of one page. `sort` is None for the order found."""
         if sort not in (None, "queue") and not wanted.narrows and state != "repeatable":
             _require(self._store, scope)
             return every_unfiltered(self._store, scope, state, sort=sort)
@@ -83,8 +85,8 @@ class JobService:
     def matching(
         self, scope: QueueScope, state: str, wanted: JobFilter, *, sort: str | None = None
     ) -> Iterator[Job]:
-        """The jobs of a state that match a filter, queue by queue: in the order of the place if `sort` is
-        `queue`, else in the order found."""
+        """The jobs in a state that match a filter, queue by queue: in the order of the queue itself if `sort`
+        is `queue`, else in the order found."""
         _require(self._store, scope)
         matches = Matcher(wanted, self._store.now())
         queues = scope.names if state == "repeatable" else holding(self._store, scope, state)
@@ -100,8 +102,8 @@ class JobService:
         return _matching(self._store, scope, wanted, matches, jobs)
 
     def elsewhere(self, scope: QueueScope, state: str | None, wanted: JobFilter) -> dict[str, int] | None:
-        """How many jobs of a queue match in its other places, by state; None where that would read more than
-        a few hundred jobs, or where a failure group is wanted, which only dead jobs have. `state` None is the
+        """By state, how many jobs in other states of the queue match. None if that would read more than a few
+        hundred jobs, or if the filter has a failure group, which only dead jobs have. `state` is None for the
         dead-letter queue."""
         if scope.queue is None or wanted.group:
             return None
@@ -123,8 +125,8 @@ class JobService:
         return {other: count for other, count in counts.items() if count}
 
     def show(self, queue: str, job_id: str) -> JobDetail:
-        """Raises QueueNotFound or JobNotFound."""
-        # The job first: it can be read even where the queue cannot, as with the RabbitMQ backend.
+        """One job with its result, error and relatives. Raises QueueNotFound or JobNotFound."""
+        # Read the job first: with the RabbitMQ backend it can be read even though the queue cannot.
         job = self._store.jobs.load(queue, [job_id])[0]
         if job is None:
             require_queue(self._store, queue)
@@ -133,7 +135,7 @@ class JobService:
                 raise job_not_found(self._store, queue, job_id)
             job = location.job
         elif job.status in TIMED and job.due_at is None and job.dead_at is None:
-            # Its member is not the one that AsyncMQ would have written for this record.
+            # The member differs from the one that AsyncMQ would have written for this record, so find it.
             location = self._store.locate(queue, [job_id], (TIMED[job.status],))[0]
             if location.members[TIMED[job.status]]:
                 times = location.job
@@ -142,11 +144,11 @@ class JobService:
         return JobDetail(job, job.get("result"), job_error(job), family_of(self._store, job))
 
     def tree(self, queue: str, job_id: str) -> Tree:
-        """The family of a job. Raises QueueNotFound or JobNotFound."""
+        """The ancestors and descendants of a job. Raises QueueNotFound or JobNotFound."""
         return tree_of(self._store, self.show(queue, job_id).job)
 
     def heartbeats(self, jobs: Sequence[Job]) -> dict[tuple[str, str], float | None]:
-        """When each of these jobs last had a heartbeat, by its queue and id."""
+        """By queue and id, the time of the last heartbeat of each of these jobs, or None."""
         found: dict[tuple[str, str], float | None] = {}
         for queue in dict.fromkeys(job.queue for job in jobs):
             ids = [job.id for job in jobs if job.queue == queue]
@@ -155,7 +157,7 @@ class JobService:
         return found
 
     def heads(self, targets: Sequence[tuple[str, str]]) -> list[Job]:
-        """A few jobs, given by queue and id, in this order, as stored now. A missing job has no record."""
+        """Read a few jobs, given by queue and id, in this order. A missing job has no record."""
         by_queue: dict[str, list[str]] = {}
         for queue, job_id in targets:
             by_queue.setdefault(queue, []).append(job_id)
@@ -168,13 +170,13 @@ class JobService:
 
 
 class DlqService:
-    """Lists of dead letters. All raise QueueNotFound for a queue that was named."""
+    """Lists dead letters. All methods raise QueueNotFound for a named queue that does not exist."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def page(self, scope: QueueScope, wanted: JobFilter, *, sort: str, page: int, size: int) -> JobPage:
-        """One page of the dead-letter queue, by when the jobs died. Its `state` is None."""
+        """One page of the dead-letter queue, sorted by time of death. Its `state` is None."""
         which = Page("newest" if sort == "queue" else sort, page, size)
         if wanted.narrows:
             found, total = filtered(self._store, self.matching(scope, wanted), _died, which)
@@ -184,7 +186,7 @@ class DlqService:
         return JobPage(scope.queue, None, page, size, total, sort, wanted, found)
 
     def every(self, scope: QueueScope, wanted: JobFilter, *, sort: str | None) -> Iterator[Job]:
-        """Every match, and not one page."""
+        """Every match instead of one page. `sort` is None for the order found."""
         order = "newest" if sort == "queue" else sort
         if order == "newest" and not wanted.narrows and scope.queue is not None:
             _require(self._store, scope)
@@ -200,7 +202,7 @@ class DlqService:
         return _matching(self._store, scope, wanted, matches, jobs)
 
     def groups(self, scope: QueueScope, wanted: JobFilter, by: str = "cause") -> FailureGroups:
-        """The matching jobs in groups, the largest first."""
+        """The failure groups of the matching jobs, the largest first. `by` is as in FailureGroups."""
         _require(self._store, scope)
         queues = holding(self._store, scope, "dlq")
         if wanted.narrows:
@@ -224,9 +226,9 @@ def _died(job: Job) -> float:
 
 
 MOST_SHOWN = 100
-"""Parents, and children, of one job that are read."""
+"""At most this many parents, and this many children, of one job are read."""
 MOST_NODES = 200
-"""Jobs of one tree."""
+"""A tree has at most this many jobs."""
 
 
 def family_of(store: Store, job: Job) -> Family:
@@ -249,14 +251,14 @@ def family_of(store: Store, job: Job) -> Family:
 
 
 def _parents(job: Job, pending: Sequence[str]) -> list[str]:
-    """The parents in the record (unchanged if they are not a list), then those that are only in the set."""
+    """The parents in the record, then those that are only in the set of pending parents."""
     stored = job.get("depends_on")
     named = [*map(str, stored)] if isinstance(stored, list) else [str(stored)] if stored else []
     return list(dict.fromkeys([*named, *pending]))
 
 
 def tree_of(store: Store, job: Job) -> Tree:
-    """The ancestors of a job and its descendants, up to a bound."""
+    """The ancestors and descendants of a job, at most MOST_NODES jobs."""
     found: dict[str, TreeNode] = {}
     is_whole = True
     for upwards in (True, False):
@@ -292,7 +294,7 @@ def _nodes(store: Store, queue: str, names: Sequence[str]) -> list[TreeNode]:
 
 
 def _cycles(found: Mapping[str, TreeNode]) -> list[list[str]]:
-    """Jobs that wait for each other, each ring once: none of them can ever run."""
+    """The rings of jobs that wait for each other, each ring once. Such jobs can never run."""
     rings: dict[frozenset[str], list[str]] = {}
     done: set[str] = set()
     for start in found:

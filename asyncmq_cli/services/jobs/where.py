@@ -1,8 +1,8 @@
-"""`--where EXPR`: a small typed language to choose jobs.
+"""`--where EXPR`: a small typed language for filtering jobs.
 
-An expression is parsed (lark), checked against the types of the known fields, and made into a function of a
-job. Fields that the language does not name are those of the record. What is missing is null. Values of
-different types are never equal, and have no order.
+An expression is parsed by lark, checked against the types of the known fields, and compiled to a function of
+a job. A field that the language does not define is read from the job's record. A missing value is null.
+Values of different types are never equal, and have no order.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ NUMBER.2: /-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?/
 
 
 class WhereProblem(UsageProblem):
-    """An expression that cannot be read. `excerpt` shows the place."""
+    """The expression is invalid. `excerpt` has two lines that point at the wrong position."""
 
     def __init__(self, text: str, place: int, message: str, hint: str | None = None) -> None:
         start = max(0, place - 50)
@@ -89,19 +89,20 @@ _DEEPEST = 100
 
 
 class Expression(Struct, frozen=True):
-    """A compiled expression. `needle` is a text that is in the JSON of every job that matches, if there is
-    one, and `states` are those that a job may be in."""
+    """A compiled expression. `needle` is a text that the JSON of every matching job contains, or "". `states`
+    are the states that a matching job can have, or None for any."""
 
     holds: Callable[[Job, float], bool]
     needle: str = ""
     states: frozenset[str] | None = None
     slips: Mapping[str, str] = field(default_factory=dict)
-    """Names that are taken for fields of the record, and are nearly one of the language; by the former."""
+    """Possible typos: names that are read as fields of the record, each with a similar field of the
+    language."""
 
 
 @functools.lru_cache(maxsize=16)
 def compiled(text: str) -> Expression:
-    """Raises WhereProblem."""
+    """Parse, check and compile an expression. Raises WhereProblem."""
     import lark
 
     try:
@@ -138,7 +139,8 @@ def _refuse(text: str, exc: Any) -> NoReturn:
 
 
 class _Operand(Struct, frozen=True):
-    """A path or a literal: where it stands, the type of its values if it is known, and how to read it."""
+    """A path or a literal: its position in the expression, the type of its values if known, and how to read
+    it."""
 
     place: int
     kind: str | None
@@ -187,7 +189,7 @@ class _Compiler:
         near = [] if name in OF_RECORD else nearest(name, field_names(), most=1, cutoff=_NEARLY)
         if near:
             self.slips[name] = near[0]
-        # The result, too, is stored beside the record.
+        # The result is also stored outside the record.
         return _Operand(
             first.start_pos,
             None,
@@ -235,7 +237,8 @@ class _Compiler:
         return self._narrowed(expression, left, [right]) if sign == "==" else expression
 
     def _refuse_bare_text(self, left: _Operand, right: _Operand) -> None:
-        """Refuse `task != app.send`, a text without its quotes: as a field it is null, so all jobs match."""
+        """Refuse a text without quotes, as in `task != app.send`: read as a field, it is null, so all jobs
+        would match."""
         if left.is_literal or not right.path or right.path[0] in OF_RECORD:
             return
         word = self._text[right.place :].split()[0].rstrip(")")
@@ -270,7 +273,8 @@ class _Compiler:
         return self._narrowed(expression, left, members) if is_in else expression
 
     def _narrowed(self, expression: Expression, left: _Operand, members: Sequence[_Operand]) -> Expression:
-        """The same expression, with the facts that hold for every job that matches."""
+        """The same expression, with the `needle` and `states` that follow from a comparison with these
+        members."""
         if left.is_literal and len(members) == 1:
             left, members = members[0], [left]
         literals = [member.literal for member in members]
@@ -281,7 +285,7 @@ class _Compiler:
         return expression
 
     def _check(self, left: _Operand, right: _Operand, sign: str) -> None:
-        """Refuse a comparison that no job can meet."""
+        """Refuse a comparison that no job can match."""
         for one, other in ((left, right), (right, left)):
             if one.is_literal or one.kind is None or not other.is_literal or other.literal is None:
                 continue
@@ -317,7 +321,7 @@ def _unquoted(token: str) -> str:
     if token[0] == '"':
         found = json.loads(token, strict=False)
     else:
-        # A single quote may hold double ones, and the other way round.
+        # In a single-quoted text, unescape single quotes and escape double ones, to make it a JSON string.
         inner = re.sub(r"\\'|\"", lambda sign: "'" if sign[0] == "\\'" else '\\"', token[1:-1])
         found = json.loads(f'"{inner}"', strict=False)
     return str(found)

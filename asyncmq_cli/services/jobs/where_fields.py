@@ -13,17 +13,18 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.jobs import Job
 
 Value = Callable[["Job", float], Any]
-"""Gives a value of a job at a time, epoch seconds."""
+"""Reads a value of a job at a given time (epoch seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field that the language names: `kind` is the type of its values, if they have only one."""
+    """A field that the language defines. `kind` is the type of its values, or None if there are several
+    types."""
 
     kind: str | None
     read: Value
     is_stored: bool = False
-    """Whether its text is in the job's JSON."""
+    """Whether its value appears as text in the job's JSON."""
 
 
 def _error_part(which: int) -> Value:
@@ -70,7 +71,7 @@ OF_RECORD = frozenset(
         *("has_dependents", "progress", "completed_at", "failed_at"),
     }
 )
-"""The fields that AsyncMQ gives to records, without those above."""
+"""The other fields that AsyncMQ writes into records."""
 
 
 def kind_of(value: Any) -> str:
@@ -133,5 +134,5 @@ def holds_part(whole: Any, part: Any) -> bool:
 
 
 def field_names() -> Iterator[str]:
-    """The names for completion: fields of the language, and the usual ones of a record."""
+    """The names for completion: fields of the language, and the usual fields of a record."""
     yield from sorted({*FIELDS, "args", "kwargs", "result"})

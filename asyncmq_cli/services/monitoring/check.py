@@ -1,6 +1,6 @@
-"""The probes of `check`. Each value is read once, and only if a threshold needs it.
+"""The probes of `check`. Each value is read at most once, and only if a threshold needs it.
 
-A number is the one that `queues list` shows: both come from the same reader.
+Counts are the same as in `queues list`, because both use the same reader.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
 _NO_BOUNDS = Threshold()
 _TOGETHER = 100
-"""Queues whose workers and claims are held at once."""
+"""The number of queues whose workers and claims are read together and kept in memory."""
 
 
 class CheckService:
@@ -76,14 +76,14 @@ class CheckService:
                 )
                 probes += queue.judged(thresholds)
         if not queues and not names and "workers" in thresholds:
-            # Without any queue there is no worker either, so a wanted minimum is not met.
+            # If there is no queue, there is no worker either, so a minimum is not met.
             probes.append(_judged("workers", None, 0, thresholds["workers"]))
         return CheckReport(now, names, probes)
 
     def _counts(
         self, names: Sequence[str], now: float, thresholds: Mapping[str, Threshold]
     ) -> Iterator[QueueCounts]:
-        """Sizes, and what only some probes need, of many queues in few round trips."""
+        """The sizes of many queues, and the values that only some probes need, in few round trips."""
         queues = self._store.queues
         sizes = list(queues.sizes(names, now))
         oldest: Mapping[str, float] = {}
@@ -91,17 +91,17 @@ class CheckService:
         if "oldest" in thresholds:
             oldest = queues.oldest_waiting([one.queue for one in sizes if one.waiting])
         if "failed" in thresholds:
-            # Only the states hash says which of the dead letters have expired.
+            # Only the states hash says which dead letters have expired.
             dead = [one.queue for one in sizes if one.dlq]
             failed = {one.queue: failed_of(one, states) for one, states in queues.states(dead, now)}
         for one in sizes:
             yield QueueCounts(one, oldest.get(one.queue), failed.get(one.queue, one.dlq))
 
     def _busy(self, some: Sequence[QueueCounts]) -> tuple[dict[str, list[Worker]], dict[str, list[Claim]]]:
-        """Workers and claims of the queues with few active jobs. A queue that is left out is read by itself,
-        or says what is wrong."""
+        """By queue, the workers and the claims of the queues with few active jobs. Other queues, and those
+        with errors, are read one by one later."""
         few = [one.sizes for one in some if has_few_claims(one.sizes)]
-        # The workers first: otherwise a job whose worker ends it and then leaves would look lost.
+        # Read the workers first: otherwise a job would seem lost if its worker ends it and then deregisters.
         served = self._store.workers.in_queues(one.queue for one in few if one.heartbeats != 0)
         workers: dict[str, list[Worker]] = {one.queue: [] for one in few if one.heartbeats == 0}
         workers |= {queue: found for queue, found in served if not isinstance(found, WrongType)}
@@ -113,7 +113,8 @@ class CheckService:
 
 
 class QueueCounts(Struct, frozen=True):
-    """`oldest` is when the oldest waiting job was created. A value that is missing or unreadable is None."""
+    """Counts of a queue. `oldest` is when the oldest waiting job was created, `failed` how many jobs have
+    failed. A value that is missing or unreadable is None."""
 
     sizes: Sizes
     oldest: float | None
@@ -121,7 +122,7 @@ class QueueCounts(Struct, frozen=True):
 
 
 class QueueProbes:
-    """The probes of one queue. A place that is empty by its size is not read."""
+    """The probes of one queue. A place whose size is 0 is not read."""
 
     def __init__(
         self,
@@ -133,8 +134,8 @@ class QueueProbes:
         where: str = "",
         claims: Sequence[Claim] | None = None,
     ) -> None:
-        """`workers` are those of the queue, live or not, and `claims` all its claims, if they were read
-        already. `where` is the expression of `matching`."""
+        """`workers` are all workers of the queue, live or not, and `claims` all its claims, if they have been
+        read already. `where` is the expression for the probe `matching`."""
         self._store = store
         self._given = workers
         self._claims = claims
@@ -184,8 +185,8 @@ class QueueProbes:
 
     @cached_property
     def _lost(self) -> tuple[int, float | None, int]:
-        """How many active jobs have lost their worker, when the oldest active one was claimed, and how
-        many were claimed before a worker went silent."""
+        """The number of active jobs whose worker is gone, the time at which the oldest active job was
+        claimed, and the number of jobs claimed before a worker went silent."""
         if self._sizes.active == 0:
             return 0, None, 0
         lost = LostJobs(self._store, self._queue, self._now, self._workers, self._claims)
@@ -201,7 +202,8 @@ class QueueProbes:
         return _known(self._sizes.due, self._keys.delayed)
 
     def _unattended(self) -> int:
-        """The backlog without a live worker; 0 for a paused queue, whose jobs are not to be taken."""
+        """The size of the backlog if there is no live worker, else 0. Also 0 for a paused queue, from which
+        no job should be taken."""
         if self._sizes.paused or self._is_empty or any(worker.is_live for worker in self._workers):
             return 0
         return self._waiting + self._due
@@ -255,11 +257,11 @@ class QueueProbes:
 
 
 class _Unknown(Exception):
-    """The data does not give the value of a probe."""
+    """The value of a probe cannot be computed from the data."""
 
 
 def _known(size: int | None, key: bytes) -> int:
-    """Raises WrongType where the size could not be read."""
+    """The size. Raises WrongType if it could not be read."""
     if size is None:
         raise WrongType(key)
     return size

@@ -1,7 +1,7 @@
-"""Count deaths by task and cause, as they happen, by reading only the dead letters that are new.
+"""Count deaths by task and cause as they happen, by reading only new dead letters.
 
-The score of a dead letter is the time of the death by the clock of its worker. So each read goes back a
-little further than the one before, and what was counted already is known by id and score.
+The score of a dead letter is the time of death by the clock of its worker. So each read starts a little
+before the end of the previous one, and skips the dead letters (by id and score) that were already counted.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 GRACE = 30.0
-"""How many seconds a worker's clock may be slow."""
+"""Seconds by which a worker's clock may be behind."""
 MOST_SERIES = 200
-"""Combinations of labels that are counted separately. Later ones are counted as `other`."""
+"""At most this many combinations of labels are counted separately. Later ones are counted as `other`."""
 MOST_READ = 5000
-"""Dead letters that one read takes; further ones are counted under `other` without being read."""
+"""At most this many dead letters are read at a time. More are counted as `other` without being read."""
 _LONGEST_LABEL = 100
 _UNKNOWN = "unknown"
 _ALL_OTHERS = DeathLabels(OTHER, OTHER, OTHER)
 
 
 class DeathCounter:
-    """Deaths since the first `read`, which only records the existing dead letters."""
+    """Counts deaths since the first `read`, which only notes the existing dead letters."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -43,7 +43,8 @@ class DeathCounter:
         return MappingProxyType(dict(self._counts))
 
     def read(self, dead: Mapping[str, int], now: float) -> None:
-        """`dead` are the sizes of the dead-letter queues, `now` the server's time. Raises WrongType."""
+        """Count the new deaths. `dead` has the sizes of the dead-letter queues by queue; `now` is the
+        server's time. Raises WrongType."""
         is_first = self._since is None
         since = now if self._since is None else self._since
         found = self._store.queues.dead_since([queue for queue in dead if dead[queue]], since - GRACE, since)
@@ -58,7 +59,7 @@ class DeathCounter:
         self._seen = {key: None for key in self._seen if key[2] > now - GRACE}
 
     def _read(self, queue: str, take: int, since: float, *, is_first: bool) -> int:
-        """Count what is new among the latest dead letters. Returns how many of them died after `since`."""
+        """Count the new ones among the latest dead letters. Returns how many died after `since`."""
         after = 0
         for job in self._store.jobs.dead_causes(queue, newest=take):
             died = job.dead_at or 0.0

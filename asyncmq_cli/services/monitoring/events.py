@@ -1,4 +1,4 @@
-"""Poll Redis for the dashboard's events, and listen to what AsyncMQ publishes in between."""
+"""Poll Redis for the dashboard's events, and listen to the events that AsyncMQ publishes in between."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _FIELDS: dict[str, frozenset[str]] = {
     "metrics": SNAPSHOT_FIELDS,
     "queues": ALL_FIELDS,
 }
-"""The fields of the rows that each event needs."""
+"""By event, the fields of QueueStats that it needs."""
 
 _LISTEN_SECONDS = 0.5
-"""Seconds of listening between two checks of the output."""
+"""Seconds of listening between two checks whether the output is still open."""
 
 Sleep = Callable[[float], None]
 
 
 class Event(Struct, frozen=True):
-    """One of EVENTS, from a snapshot, or RUNTIME, from the channel.
+    """An event: its name is one of EVENTS, made from a snapshot, or RUNTIME, published by AsyncMQ.
 
-    `timestamp` is when its data was read or published, epoch seconds.
+    `timestamp` is when its data was read or published, in epoch seconds.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Event(Struct, frozen=True):
 
 
 class TailOptions(Struct, frozen=True):
-    """`wanted` names the events. `rounds` is how often to poll, None for without end; `interval` is seconds.
+    """`wanted` names the events. `rounds` is how often to poll, or None for no limit; `interval` is seconds.
 
     With `record`, each `metrics` event adds a snapshot to the metrics history.
     """
@@ -80,7 +80,7 @@ class TailOptions(Struct, frozen=True):
 
 
 class _RoundCounter:
-    """Counts down the rounds; None never ends."""
+    """Counts down the rounds. None means no limit."""
 
     def __init__(self, count: int | None) -> None:
         self._left = count
@@ -101,8 +101,8 @@ class EventService:
         self._metrics = metrics
 
     def tail(self, options: TailOptions, sleep: Sleep = time.sleep) -> Iterator[Event | Outage]:
-        """Events as they come, and outages between them. `sleep` is called with the seconds to pause; while
-        listening, with 0."""
+        """Yield events as they come, and an Outage whenever Redis fails. `sleep` is called with the seconds
+        to pause, or with 0 while listening."""
         reader = SnapshotReader(
             self._store,
             frozenset().union(*(_FIELDS.get(name, ()) for name in options.polled)),
@@ -118,7 +118,7 @@ class EventService:
                 self._store.runtime.open()
             if options.polled:
                 return self._events(options, reader)
-            # Without polling, only this notices that the server is gone.
+            # If no polled event is wanted, only this notices that the server is gone.
             self._store.now()
             return []
 
@@ -161,7 +161,7 @@ class EventService:
                         yield Event(RUNTIME, published.ts or time.time(), published)
                 sleep(0.0)
         except RedisProblem as exc:
-            # Events published until the next poll are lost, so report an outage.
+            # Events that are published before the next poll are lost, so report an outage.
             reset()
             if not options.retry or not exc.may_pass:
                 raise
@@ -181,14 +181,15 @@ class EventService:
 
 
 _CAUSES_READ = 50
-"""How many of the newest dead letters of a queue are read for their causes."""
+"""At most this many of a queue's newest dead letters are read for their causes."""
 
 
 Causes = Callable[[str, int], Mapping[str, int]]
 
 
 class Happenings:
-    """Compares each snapshot with the one before. `causes` reads why the newest jobs of a queue failed."""
+    """Compares each snapshot with the previous one. `causes` reads why the newest dead jobs of a queue
+    failed."""
 
     def __init__(self, causes: Causes) -> None:
         self._causes = causes
@@ -197,7 +198,7 @@ class Happenings:
         self._silent: set[tuple[str, str]] = set()
 
     def since_last(self, snapshot: Snapshot) -> list[Happening] | None:
-        """What happened since the last snapshot; None for the first one."""
+        """The changes since the previous snapshot; None for the first one."""
         rows = {row.name: row for row in snapshot.stats or ()}
         workers = {(worker.id, worker.queue) for worker in snapshot.workers or ()}
         before, self._before = self._before, rows
@@ -253,7 +254,7 @@ def _change(before: int | None, now: int | None) -> tuple[int, int] | None:
 
 
 def causes_of(store: Store) -> Causes:
-    """Reads the types of the root causes of the newest dead jobs of a queue."""
+    """A function that counts the newest dead jobs of a queue by the type of their root cause."""
 
     def read(queue: str, count: int) -> Mapping[str, int]:
         with store.errors():

@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.store import Store
 
 _SHARE_OF_INTERVAL = 0.9
-"""Only one of several exporters keeps a snapshot per interval; this margin keeps a read that is a little
-early."""
+"""Of several exporters, only one stores a snapshot per interval. A snapshot is stored if the last one is at
+least this share of an interval old, so that a slightly early read is not skipped."""
 _OVERDUE = 3.0
-"""A read is overdue after this many intervals."""
+"""The next read is overdue after this many intervals."""
 
 
 class Exporter:
-    """Reads Redis repeatedly. `state` is the result of the last read: immutable, for other threads."""
+    """Reads Redis repeatedly. `state` is the result of the last read; it is immutable, so other threads may
+    use it."""
 
     def __init__(self, store: Store, metrics: MetricsService, interval: float, *, record: bool) -> None:
         self._store = store
@@ -67,7 +68,7 @@ class Exporter:
         snapshot = self._reader.read()
         self._deaths.read({row.name: row.dlq or 0 for row in snapshot.stats or ()}, snapshot.now)
         totals = snapshot.metrics()
-        # Totals of different moments would make wrong counters.
+        # Totals read at different times would give wrong counters.
         if totals.is_whole and not snapshot.states_age:
             self._count(totals)
         return snapshot
@@ -92,5 +93,5 @@ class Exporter:
 
 
 def _growth(before: MetricsSnapshot | None, now: MetricsSnapshot, name: str) -> int:
-    """The growth of a total; 0 if it shrank, as by a removal."""
+    """The growth of a total; 0 if it shrank, for example because jobs were removed."""
     return 0 if before is None else max(0, (getattr(now, name) or 0) - (getattr(before, name) or 0))

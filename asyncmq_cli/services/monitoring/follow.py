@@ -1,4 +1,4 @@
-"""Follow jobs until they have ended: each change of their states, as soon as it is seen."""
+"""Follow jobs until they have ended, and report each change of their states."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ _NAMED = 5
 
 
 class _Seen(Struct):
-    """The last reading of a job: its entry in the states hash, and the state that its place implies."""
+    """What was last read of a job: its entry in the states hash, and its state by the place that it is in."""
 
     entry: str | None
     status: str
 
 
 class FollowService:
-    """Follows jobs. A round reads the entries of the states hash; of a job whose entry changed, its place."""
+    """Follows jobs. Each round reads their entries in the states hash, and then the jobs whose entry
+    changed."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -42,8 +43,8 @@ class FollowService:
         timeout: float | None,
         rest: Callable[[float], None],
     ) -> Iterator[StateChange]:
-        """The state of each job, then each change of one, until all have ended. `interval` and `timeout` are
-        seconds; `rest` sleeps. Raises JobNotFound, WaitTimeout, and WaitFailed in the end if any job did not
+        """Yield the state of each job, then each change, until all jobs have ended. `interval` and `timeout`
+        are seconds; `rest` sleeps. Raises JobNotFound, WaitTimeout, or at the end WaitFailed if a job did not
         complete."""
         until = float("inf") if timeout is None else time.monotonic() + timeout
         seen: dict[tuple[str, str], _Seen] = {}
@@ -72,7 +73,7 @@ class FollowService:
             changed = {
                 job_id: entry
                 for job_id, entry in zip(piece, entries, strict=True)
-                # Without an entry, only the record or a place can tell.
+                # If the job has no entry, its state is found from the record or the places.
                 if entry is None or (queue, job_id) not in seen or seen[queue, job_id].entry != entry
             }
             if not changed:
@@ -91,7 +92,7 @@ class FollowService:
                     )
 
     def _elsewhere(self, queue: str, job_id: str) -> Job | None:
-        """A job without a record may be a member of a sorted set."""
+        """Find a job without a record, which may be a member of a sorted set; None if it is in none."""
         location = self._store.locate(queue, [job_id])[0]
         return location.job if location.exists else None
 

@@ -27,8 +27,8 @@ Changed = Callable[[Sequence[StateChange]], None]
 
 @dataclass(frozen=True, slots=True)
 class GoalReading:
-    """`left` jobs must still end; no worker has taken `untaken` of them yet. `is_lost` says that the queue
-    has disappeared."""
+    """What one read found: `left` jobs must still end, and no worker has taken `untaken` of them yet.
+    `is_lost` says that the queue has disappeared."""
 
     left: int
     untaken: int
@@ -42,14 +42,14 @@ class Goal(Protocol):
     """A condition to wait for."""
 
     reads_needed: int
-    """How many reads in a row must find nothing left."""
+    """The number of consecutive reads that must find no job left."""
 
     def read(self) -> GoalReading:
         """Read the current counts. Raises WrongType."""
 
 
 class QueueGoal:
-    """No job is waiting, due or active; with `active_only`, no job is active.
+    """The goal that no job is waiting, due or active; with `active_only`, that no job is active.
 
     The counts are the sizes of places. AsyncMQ enqueues the children of a job just after the job has ended,
     so an empty queue is read twice.
@@ -66,7 +66,7 @@ class QueueGoal:
     def read(self) -> GoalReading:
         backlog = self._store.queues.backlog(self._queue, self._store.now())
         ahead = backlog.waiting + backlog.due
-        # Read after the sizes, to tell a deleted queue from an empty one.
+        # Read this after the sizes, to distinguish a deleted queue from an empty one.
         before, self._identity = self._identity, self._store.queues.identity(self._queue)
         return GoalReading(
             left=backlog.active if self._active_only else ahead + backlog.active,
@@ -79,15 +79,15 @@ class QueueGoal:
 
 
 class JobsGoal:
-    """Each of these jobs has ended or is gone."""
+    """The goal that each of these jobs has ended or is gone."""
 
     reads_needed = 1
 
     def __init__(
         self, store: Store, queue: str, job_ids: Sequence[str], changed: Changed | None = None
     ) -> None:
-        """`changed` gets the changes that a read finds after this first one. Raises JobNotFound if a single
-        job is named and does not exist."""
+        """`changed` is called with the changes that later reads find. Raises JobNotFound if only one job is
+        named and it does not exist."""
         self._store = store
         self._queue = queue
         self._states = dict.fromkeys(job_ids, "")
@@ -102,12 +102,12 @@ class JobsGoal:
 
     @property
     def jobs(self) -> list[tuple[str, str]]:
-        """Each job with its last state."""
+        """Each job's id and its last state."""
         return list(self._states.items())
 
     @property
     def unsuccessful(self) -> list[tuple[str, str]]:
-        """The jobs that ended without completing."""
+        """The id and state of each job that ended without completing."""
         return [
             (job_id, state) for job_id, state in self.jobs if state in _FINAL_STATES and state != "completed"
         ]
@@ -137,7 +137,7 @@ class JobsGoal:
         return [job_id for job_id, state in self._states.items() if state not in _FINAL_STATES]
 
     def _tell(self, before: Mapping[str, str]) -> None:
-        """Pass on the changes of these jobs, given with the states that they had."""
+        """Call `changed` for the jobs whose state differs from the one in `before`."""
         if self._changed is None or not before:
             return
         now = self._store.now()
@@ -150,7 +150,7 @@ class JobsGoal:
         )
 
     def _locate_unknown(self, job_ids: list[str]) -> None:
-        """Find jobs that are not in the states hash: they wait for parents, are only in a sorted set (as
+        """Find jobs that are not in the states hash: they wait for parents, are only in a sorted set (where
         old versions of AsyncMQ left them), or are gone."""
         if not job_ids:
             return
@@ -167,14 +167,15 @@ _RATE_OVER = 30.0
 
 
 class Progress:
-    """Turns readings into a standing: the highest number of jobs so far, and how fast it goes down."""
+    """Computes the progress from readings: the highest number of jobs so far, and how fast the number
+    decreases."""
 
     def __init__(self, total: int = 0) -> None:
         self._total = total
         self._readings: deque[tuple[float, int]] = deque()
 
     def standing(self, reading: GoalReading, moment: float) -> Standing:
-        """The standing at this reading; `moment` is monotonic time, in seconds."""
+        """The progress at this reading. `moment` is monotonic time in seconds."""
         self._total = max(self._total, reading.left)
         self._readings.append((moment, reading.left))
         while moment - self._readings[0][0] > _RATE_OVER:

@@ -1,8 +1,7 @@
-"""Decide which active jobs are lost: no worker runs them any more.
+"""Decide which active jobs are lost, which means that no worker runs them any more.
 
-AsyncMQ does not store which worker has claimed a job. Known are the time of the claim, the job's own
-heartbeats (only if the application turns the stalled check on), and the live workers of the queue. The
-rules:
+AsyncMQ does not store which worker has claimed a job. What Redis has is the time of the claim, the job's own
+heartbeats (only if the application turns the stalled check on), and the live workers of the queue. The rules:
 
 - A job with a heartbeat since its claim is lost once the last heartbeat is `SILENCE` seconds old. With
   AsyncMQ's default settings the stalled check would have taken the job back by then.
@@ -12,16 +11,19 @@ rules:
   cannot run more jobs at once than their concurrency. Of the jobs claimed longer ago than the TTL, those
   above that number are lost: the `surplus`. It is not known which ones they are.
 
-Claims and heartbeats carry the time of the worker's clock. Where a clock contradicts the server
-(`storage/read/liveness.py`), no job of the queue counts as lost. A worker that is silent beside a live
-one may still run, with a clock that is behind: a job that it may be running, by its own clock, is not lost.
+Claims and heartbeats have the time of the worker's clock. If a clock contradicts the server's
+(`storage/read/liveness.py`), no job of the queue counts as lost. A worker that is silent while others are
+live may still run with a clock that is behind: a job that it may be running, judged by its own clock, is not
+lost.
 
-When a worker goes silent beside live ones, the jobs claimed before its last heartbeat that have not ended
-are counted as `silent`: it may have taken some of them with it. So it may those claimed until the heartbeat
-that it missed was due, which count as far as it had room for them. None of these count as lost.
+When a worker goes silent while others are live, the jobs that were claimed before its last heartbeat and have
+not ended are counted as `silent`: it may have been running some of them. It may also have claimed jobs
+between its last heartbeat and the time at which the next one was due; these are counted up to its
+concurrency. None of these jobs count as lost.
 
-So a job that counts as lost is lost, unless its worker blocks its own heartbeats or does not register as
-a worker. The reverse does not hold: a worker killed beside others leaves jobs that only their age reveals.
+So a job that counts as lost is lost, unless its worker blocks its own heartbeats or does not register as a
+worker. The reverse does not hold: if a worker is killed while others are live, its jobs can only be
+recognised by their age.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ _NAMED = 5
 
 
 def silence_in_words(jobs: int) -> str:
-    """The warning for this many `silent` jobs."""
+    """The warning about this many `silent` jobs, as text."""
     were = "job was" if jobs == 1 else "jobs were"
     return f"{jobs:,} {were} claimed before a worker of this queue went silent"
 
@@ -56,19 +58,19 @@ Reason = Literal["heartbeat_stopped", "no_live_worker"]
 
 
 class LostJob(Struct, frozen=True):
-    """`reason` is the rule by which it counts as lost."""
+    """A lost job. `reason` is the rule by which it counts as lost."""
 
     id: str
     reason: Reason
 
 
 class LostJobs:
-    """An iterable of the lost jobs of one queue, each once. After the iteration `surplus`, `oldest_claim`,
+    """An iterable of the lost jobs of one queue, each once. After the iteration, `surplus`, `oldest_claim`,
     `silent` and `longest_silent` are complete.
 
-    `now` is the server's time. `workers` are those of the queue, live or not, and `claims` all its claims, if
-    they were read already.
-    Claims are read in pieces, so memory stays bounded. Iterating raises WrongType.
+    `now` is the server's time. `workers` are all workers of the queue, live or not, and `claims` all its
+    claims, if they have been read already. Otherwise claims are read in chunks, so memory stays bounded.
+    Iterating raises WrongType.
     """
 
     def __init__(
@@ -85,16 +87,16 @@ class LostJobs:
         self._workers = workers
         self._claims = claims
         self.surplus = 0
-        """How many more jobs are lost, without knowing which."""
+        """The number of further jobs that are lost, although it is not known which ones."""
         self.oldest_claim: float | None = None
         """The time of the oldest claim on an active job, epoch seconds."""
         self.silent = 0
-        """How many jobs were claimed before a worker went silent beside live ones."""
+        """The number of jobs that were claimed before a worker went silent while others stayed live."""
         self._longest_silent: list[tuple[float, str]] = []
 
     @property
     def longest_silent(self) -> list[str]:
-        """The ids of a few of these, oldest claims first."""
+        """The ids of a few of the `silent` jobs, those with the oldest claims first."""
         return [job_id for _, job_id in sorted(self._longest_silent)[: self.silent]]
 
     def __iter__(self) -> Iterator[LostJob]:
@@ -134,8 +136,8 @@ class LostJobs:
             self.surplus = surplus_of(old_claims, live, silent)
 
     def _silent_beside(self, live: Sequence[Worker]) -> list[Worker]:
-        """The stale workers beside live ones, which may be gone or not. A worker whose clock is ahead is left
-        out: the age of its heartbeat is not known."""
+        """The stale workers of a queue that also has live ones; they may be gone or not. A worker whose clock
+        is ahead is left out, because the age of its heartbeat is unknown."""
         workers = self._workers or ()
         return [one for one in workers if live and not one.is_live and one.age_seconds is not None]
 
@@ -153,7 +155,7 @@ class LostJobs:
 
 
 class _OddClaims:
-    """Counts claims of unknown age, and words the warnings."""
+    """Counts claims of unknown age, and makes the warnings about them."""
 
     def __init__(self) -> None:
         self._unreadable = self._ahead = 0
@@ -182,14 +184,14 @@ _FEW = 10
 
 
 def has_few_claims(sizes: Sizes) -> bool:
-    """Whether the claims of a queue are read together with those of others: one queue after the other would
-    take three round trips each."""
+    """Whether the claims of a queue are so few that they are read together with those of other queues. Queue
+    by queue would take three round trips each."""
     return 0 < (sizes.active or 0) <= _FEW
 
 
 def active_claims(store: Store, queue: str, claims: Sequence[Claim] | None = None) -> Iterator[Claim]:
-    """The claims on active jobs, without leftover claims on ended jobs. `claims` are those of the
-    queue, if they were read already.
+    """The claims on active jobs, without leftover claims on jobs that have ended. `claims` are the queue's
+    claims, if they have been read already.
 
     Redis may return a claim twice while the hash grows; the first `_MAX_SEEN` ids are remembered.
     """
@@ -204,7 +206,8 @@ def active_claims(store: Store, queue: str, claims: Sequence[Claim] | None = Non
 
 
 def reason_lost(claim: Claim, workers: Sequence[Worker], now: float, ttl: float) -> Reason | None:
-    """The rule by which the claimed job is lost; None where it may be running. `ttl` is seconds."""
+    """The rule by which the claimed job is lost; None if it may be running. `ttl` is the heartbeat TTL in
+    seconds."""
     if claim.since is None:
         return None
     attended = any(worker.is_live for worker in workers)
@@ -227,7 +230,7 @@ def _wrote_near(moment: float, workers: Sequence[Worker]) -> bool:
 
 
 def surplus_of(old_claims: Sequence[float], live: Sequence[Worker], silent: Sequence[Worker]) -> int:
-    """How many jobs with these claim times no worker can be running."""
+    """The number of jobs with these claim times that exceed what the workers can run."""
     capacity = _capacity(live)
     if capacity is None:
         return 0
@@ -239,13 +242,14 @@ def surplus_of(old_claims: Sequence[float], live: Sequence[Worker], silent: Sequ
 
 
 def _capacity(live: Sequence[Worker]) -> int | None:
-    """How many jobs these workers can run at once; None without workers, or if a concurrency is unknown."""
+    """The number of jobs that these workers can run at once; None if there are no workers, or if a
+    concurrency is unknown."""
     if not live or not all(worker.concurrency for worker in live):
         return None
     return sum(worker.concurrency or 0 for worker in live)
 
 
 def _next_beat(worker: Worker) -> float:
-    """When the heartbeat after its last one was due, epoch seconds: AsyncMQ's workers beat every third of the
-    TTL. Until then it may have been alive, and claimed jobs."""
+    """When the next heartbeat of this worker was due, in epoch seconds: AsyncMQ's workers send one every
+    third of the TTL. Until then the worker may have been alive and may have claimed jobs."""
     return 0.0 if worker.heartbeat is None else worker.heartbeat + worker.ttl / 3

@@ -25,7 +25,7 @@ MAX_LIMIT = 500
 
 
 class IncompleteSnapshot(AdminError):
-    """A count could not be read, so the snapshot must not be kept."""
+    """A count could not be read, so the snapshot must not be stored."""
 
     code = "incomplete_snapshot"
 
@@ -37,11 +37,12 @@ class MetricsService:
         self._store = store
 
     def now(self) -> MetricsSnapshot:
-        """Read the current totals, without keeping them."""
+        """Read the current totals without storing them."""
         return SnapshotReader(self._store, SNAPSHOT_FIELDS).read().metrics()
 
     def record(self, snapshot: MetricsSnapshot, gap: float = LEAST_GAP) -> Recorded:
-        """Keep a snapshot, unless another was kept within `gap` seconds. Raises IncompleteSnapshot."""
+        """Add a snapshot to the history, unless the last one is less than `gap` seconds old. Raises
+        IncompleteSnapshot."""
         if not snapshot.is_whole:
             raise IncompleteSnapshot(
                 "a count could not be read, so this snapshot is not kept",
@@ -50,8 +51,8 @@ class MetricsService:
         return self._store.metrics.record(snapshot, gap)
 
     def keep(self, snapshot: MetricsSnapshot, gap: float = LEAST_GAP) -> Recorded | None:
-        """Keep a snapshot as a side task, unless recording is off. A failure is only a warning, and None is
-        returned."""
+        """The same as `record`, for commands with another purpose. Does nothing if recording is off. An error
+        becomes a warning, and None is returned."""
         recorded: Recorded | None = None
         if self._store.config.records:
             with self._by_the_way("the metrics history cannot be written"):
@@ -59,8 +60,8 @@ class MetricsService:
         return recorded
 
     def history(self, *, limit: int | None, since: float | None) -> list[MetricsSnapshot]:
-        """Snapshots, newest first; `since` is an age in seconds. `limit` is clamped to 1 to 500; the default
-        is 120, or all if `since` is given."""
+        """The snapshots, newest first. `since` is an age in seconds. `limit` is clamped to 1 to 500; if it is
+        None, it is 120, or no limit if `since` is given."""
         unlimited = DEFAULT_LIMIT if since is None else KEPT
         limit = unlimited if limit is None else max(1, min(limit, MAX_LIMIT))
         earliest = None if since is None else self._store.now() - since
@@ -73,8 +74,8 @@ class MetricsService:
         return found
 
     def rates(self, snapshot: MetricsSnapshot) -> Rates:
-        """The current rates, from the history and this snapshot, which need not be in it. Reads only the
-        needed part of the history."""
+        """The current rates, from the history and this snapshot, which need not be part of it. Reads only the
+        part of the history that is needed."""
         if not snapshot.is_whole:
             return Rates()
         row = [snapshot]
@@ -84,7 +85,8 @@ class MetricsService:
         return rates(row)
 
     def past(self, *, since: float) -> list[MetricsSnapshot]:
-        """As `history`, but oldest first; empty, with a warning, if the history cannot be read."""
+        """The same as `history`, but oldest first. If the history cannot be read, prints a warning and
+        returns an empty list."""
         found: list[MetricsSnapshot] = []
         with self._history_read():
             found = self.history(limit=None, since=since)
@@ -92,7 +94,7 @@ class MetricsService:
 
     @staticmethod
     def trend_of(snapshots: Sequence[MetricsSnapshot]) -> Trend:
-        """The trend of snapshots, given newest first, since the clock was last set back."""
+        """The trend of snapshots, which are newest first, since the clock was last set back."""
         return trend(since_the_clock_was_set(snapshots[::-1]))
 
     def _history_read(self) -> AbstractContextManager[None]:
@@ -100,7 +102,7 @@ class MetricsService:
 
     @contextmanager
     def _by_the_way(self, trouble: str) -> Iterator[None]:
-        """Within it, an error of the history alone becomes a warning."""
+        """Inside this context, an error about the history becomes a warning; other errors are raised."""
         try:
             with self._store.errors():
                 yield
@@ -111,7 +113,7 @@ class MetricsService:
 
 
 class Scrape(Struct, frozen=True):
-    """`stats` is None if Redis could not be read; then `error` says why."""
+    """The rows for a scrape. `stats` is None if Redis could not be read; then `error` says why."""
 
     stats: Sequence[QueueStats] | None
     error: RedisProblem | None = None
@@ -124,7 +126,7 @@ class PrometheusService:
         self._store = store
 
     def scrape(self) -> Scrape:
-        """Does not raise RedisProblem: a monitor wants to see that Redis cannot be read."""
+        """Read the rows. An error of Redis is returned, not raised: the scrape must report it."""
         try:
             with self._store.errors():
                 return Scrape(SnapshotReader(self._store).read().stats)

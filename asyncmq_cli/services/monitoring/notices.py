@@ -1,7 +1,7 @@
-"""Which changes in the findings of `check` need a notice.
+"""Decide which changes in the results of `check` need a notice.
 
-A problem counts once it has been found for a while, and is over once it has not been found for as long. While
-Redis is unreachable nothing is known about the queues, so their problems stay as they were.
+A problem counts once it has been found for some seconds, and is over once it has not been found for the same
+time. While Redis is unreachable, nothing is known about the queues, so their problems stay as they were.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OK = "ok"
 
 
 class Hysteresis:
-    """The problems that have lasted for `seconds`, and have not been over for as long."""
+    """The problems that have lasted for `seconds` and have not been gone for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -29,7 +29,7 @@ class Hysteresis:
         self.troubles: dict[_Key, Trouble] = {}
 
     def update(self, found: Mapping[_Key, Trouble], now: float) -> None:
-        """`found` are those of a check, `now` is its monotonic time."""
+        """Add the result of a check: `found` are its problems, `now` is its monotonic time."""
         for key in {*found, *self.troubles, *self._pending}:
             trouble, held = found.get(key), self.troubles.get(key)
             if (trouble and trouble.state) == (held and held.state):
@@ -45,7 +45,8 @@ class Hysteresis:
 
 
 class Notifier:
-    """Makes a notice of each change, again until it was `delivered`. `said` gives the text of a probe."""
+    """Makes a notice of each change, and makes it again until `delivered` is called. `said` returns the text
+    of a probe."""
 
     def __init__(self, seconds: float, redis: str, incident: str, said: Callable[[Probe], str]) -> None:
         self._held = Hysteresis(seconds)
@@ -54,15 +55,16 @@ class Notifier:
         self._said = said
         self._sent: dict[_Key, Trouble] = {}
         self._tried: dict[_Key, Trouble] = {}
-        """Of notices that may have arrived, although nobody said so: their end has to be sent, too."""
+        """Troubles in notices that may have arrived although delivery failed: their end must be sent too."""
 
     @property
     def states(self) -> dict[_Key, str]:
-        """What is held now."""
+        """The present states of the problems that count."""
         return _states(self._held.troubles)
 
     def notice(self, report: CheckReport, now: float, wall_clock: float) -> Notice | None:
-        """The notice to send after this check; None if nothing has changed. `now` is monotonic."""
+        """The notice to send after this check; None if nothing has changed. `now` is monotonic time,
+        `wall_clock` epoch seconds."""
         found = {
             (probe.name, probe.queue): Trouble(probe.name, probe.queue, probe.state, self._said(probe))
             for probe in report.probes
@@ -86,12 +88,12 @@ class Notifier:
         )
 
     def delivered(self) -> None:
-        """The notice has arrived."""
+        """Note that the last notice has arrived."""
         self._sent = dict(self._held.troubles)
         self._tried = {}
 
     def not_delivered(self) -> None:
-        """Nobody took the notice, as far as is known: the next check makes it again, as things are then."""
+        """Note that delivery failed: the next check makes a notice of the state at that time."""
         self._tried.update(self._held.troubles)
 
 

@@ -1,8 +1,8 @@
-"""Read a snapshot of all queues, and poll it at little cost.
+"""Read snapshots of all queues, and poll them at low cost.
 
-Every read gets the sizes of all places, which is cheap at any size. The names of keys, the states hashes
-and the records of the latest jobs have to be read whole. When polling, they are read the less often the more
-they cost, and the snapshot says how old they are.
+Every read gets the sizes of all places, which is cheap however large they are. The names of keys, the states
+hashes and the records of the latest jobs must be read completely. When polling, the more these reads cost,
+the less often they are made, and the snapshot says how old they are.
 """
 
 from __future__ import annotations
@@ -38,20 +38,21 @@ LATEST_QUEUES = 5
 
 _QUEUES_AT_A_TIME = 500
 _NAMES_FACTOR = 200.0
-"""Names that took a second to find are read again after this many seconds."""
+"""Seconds after which the names of queues are read again, per second that the last read took."""
 _CHEAP = 0.02
-"""Seconds. Names that took less are read every time."""
+"""Seconds. If the names take less, they are read every time."""
 _SECONDS_A_STATE = 3e-4
-"""Seconds between two reads, per entry of a states hash. Redis takes one to two microseconds per entry, so
-this is about half a percent of its time."""
+"""Seconds between two reads, per entry of the states hashes. Redis takes one to two microseconds per entry,
+so this takes about half a percent of its time."""
 _SECONDS_A_JOB = 4e-4
-"""The same per record of a job."""
+"""Seconds between two reads of the latest jobs, per record that is read."""
 _SECONDS_A_QUEUE = 0.02
-"""The same per queue, for the newest jobs of its places."""
+"""Seconds between two reads of the latest jobs, per queue, where only the newest members of each place are
+read."""
 
 
 class _Timer(Struct):
-    """Until when something need not be read again."""
+    """The time until which a value need not be read again."""
 
     until: float = float("-inf")
 
@@ -64,7 +65,7 @@ class _Timer(Struct):
 
 
 class _Latest(Struct):
-    """The latest jobs and queues, read at `at` on the server's clock."""
+    """The latest jobs and queues, read at `at` by the server's clock."""
 
     at: float
     jobs: list[LatestJob] = field(default_factory=list)
@@ -73,9 +74,9 @@ class _Latest(Struct):
 
 
 class SnapshotReader:
-    """Reads snapshots. `fields` are the wanted fields of QueueStats; without any, no rows are read. `trouble`
-    adds what is wrong and, unless `causes` is False, the causes of failures. `again` says that there will be
-    several reads."""
+    """Reads snapshots. `fields` are the wanted fields of QueueStats; if empty, no rows are read. `workers`,
+    `latest` and `trouble` add these parts; `trouble` includes the causes of failures unless `causes` is
+    False. `again` says that there will be several reads."""
 
     def __init__(
         self,
@@ -108,7 +109,8 @@ class SnapshotReader:
             self._trouble.reset()
 
     def read(self) -> Snapshot:
-        """Raises the errors of redis-py; call `reset` before the next read then."""
+        """Read a snapshot. Raises the errors of redis-py; after an error, call `reset` before the next
+        read."""
         now = self._store.now()
         self._find_names()
         rows: list[QueueStats] = []
@@ -124,7 +126,7 @@ class SnapshotReader:
             if self._lists_workers and self._trouble is None:
                 self._warn_of_silence(found, now)
             if self._fields:
-                # Counted here, so that rows and list of workers agree.
+                # Count the live workers here, so that the rows agree with the list of workers.
                 live_workers = {
                     queue: None if workers is None else sum(worker.is_live for worker in workers)
                     for queue, workers in found.items()
@@ -165,7 +167,7 @@ class SnapshotReader:
         self._names_timer.set(0.0 if cost < _CHEAP else cost * _NAMES_FACTOR)
 
     def _counted(self, now: float) -> Iterator[list[tuple[Sizes, StateCounts]]]:
-        """The sizes of the queues, with the known counts of their states."""
+        """The sizes of the queues, in chunks, with the counts of their states as far as known."""
         if not (self._fields or self._wants_workers or self._wants_latest):
             return
         wants_states = bool(STATE_FIELDS & self._fields)
@@ -197,7 +199,8 @@ class SnapshotReader:
         return True
 
     def _workers(self, every: Sequence[Sizes]) -> dict[str, Sequence[Worker] | None]:
-        """The workers of each queue; None if they cannot be read, which the queue's row warns about."""
+        """The workers of each queue; None if they cannot be read, in which case the queue's row has a
+        warning."""
         found: dict[str, Sequence[Worker] | None] = {
             sizes.queue: None if sizes.heartbeats is None else () for sizes in every
         }
@@ -207,7 +210,8 @@ class SnapshotReader:
         return found
 
     def _warn_of_silence(self, workers: Mapping[str, Sequence[Worker] | None], now: float) -> None:
-        """Warn of jobs that a silent worker may have taken with it. Claims are read only if there is one."""
+        """Warn about jobs that a silent worker may have been running. Claims are read only if there is a
+        silent worker."""
         for queue, found in workers.items():
             if not found or len({worker.is_live for worker in found}) == 1:
                 continue
@@ -240,7 +244,7 @@ class SnapshotReader:
 
 
 def _with_findings(rows: Sequence[QueueStats], problems: Sequence[Problem]) -> list[QueueStats]:
-    """The same rows, with what was read earlier about claims and schedules."""
+    """The same rows, with `finding` set from the problems with claims and schedules."""
     stuck, overdue = (
         {problem.queue for problem in problems if problem.kind == kind} for kind in ("lost", "overdue")
     )
@@ -259,14 +263,14 @@ _LONGEST_PAUSE = 30.0
 
 
 class Outage(Struct, frozen=True):
-    """Redis did not answer. Try again after `pause` seconds."""
+    """Redis did not reply. The next try is after `pause` seconds."""
 
     error: RedisProblem
     pause: float
 
 
 class Poller(Generic[T]):
-    """Calls `read` each time, and `reset` after a failure."""
+    """Calls `read` repeatedly, and `reset` after a failure."""
 
     def __init__(
         self,
@@ -277,7 +281,7 @@ class Poller(Generic[T]):
         retry: bool = True,
         for_ever: bool = False,
     ) -> None:
-        """With `for_ever`, no error of Redis ends it, not even before the first success."""
+        """With `for_ever`, no error of Redis ends the polling, not even before the first success."""
         self._store = store
         self._read = read
         self._reset = reset
@@ -288,7 +292,8 @@ class Poller(Generic[T]):
         self._has_succeeded = False
 
     def first(self) -> T:
-        """The first read. Raises RedisProblem: an error here means a wrong address, not an outage."""
+        """The first read. Raises RedisProblem, because an error of the first read is more likely a wrong
+        address than an outage."""
         began = time.monotonic()
         with self._store.errors():
             found = self._read()
@@ -298,8 +303,8 @@ class Poller(Generic[T]):
         return found
 
     def next(self) -> T | Outage:
-        """The next read, or an outage. Raises RedisProblem if waiting cannot help, and until a first
-        success."""
+        """The next read, or an outage. Raises RedisProblem if waiting cannot help, or if no read has
+        succeeded yet."""
         try:
             return self.first()
         except RedisProblem as exc:
@@ -311,14 +316,15 @@ class Poller(Generic[T]):
             return outage
 
     def pause(self, interval: float) -> float:
-        """Seconds until the next read: the interval, but at least as long as a read takes."""
+        """Seconds until the next read: the interval, but at least as long as the last read took."""
         return max(interval - self._cost, self._cost)
 
 
 LATEST_JOBS = 10
 FEW_JOBS = 20_000
 FEW_QUEUES = 1000
-"""Above this many jobs, or queues with jobs, the newest are found by the orders that Redis keeps."""
+"""If there are more jobs, or more queues with jobs, the newest are found by the scores of sorted sets instead
+of by reading all jobs."""
 
 
 def newest_of(store: Store, queue: str) -> list[LatestJob]:
@@ -337,8 +343,8 @@ def newest_of(store: Store, queue: str) -> list[LatestJob]:
 
 
 def newest_placed(store: Store, sizes: Sequence[Sizes]) -> dict[str, list[LatestJob]]:
-    """By queue, the jobs that can be among the newest of all, without reading all jobs. Completed and
-    cancelled jobs, and those that wait for parents, have no order in Redis and are left out."""
+    """By queue, the jobs that may be among the newest of all queues, found without reading all jobs.
+    Completed and cancelled jobs and jobs that wait for parents are in no sorted set, so they are left out."""
     found: dict[str, list[LatestJob]] = {}
     for job, state in store.newest_placed(sizes, LATEST_JOBS):
         found.setdefault(job.queue, []).append(LatestJob(job.created, job.queue, to_text(job.id), state))
@@ -353,12 +359,12 @@ def _readable(store: Store, queue: str, prefilter: NewestPrefilter) -> Iterator[
 
 
 def newest(jobs: Iterable[LatestJob]) -> list[LatestJob]:
-    """The newest of these, the newest first."""
+    """The newest of these jobs, the newest first."""
     return heapq.nsmallest(LATEST_JOBS, jobs, key=newest_first)
 
 
 def newest_first(job: LatestJob) -> tuple[float, str, str]:
-    """The sort key: newest first, equal times by queue and id."""
+    """The sort key: newest first, then by queue and id."""
     return (-job.created, job.queue, job.id)
 
 

@@ -1,4 +1,4 @@
-"""Compute rates from snapshots. These hold totals, which shrink when jobs are removed."""
+"""Compute rates from snapshots. Snapshots have totals, which shrink when jobs are removed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from msgspec import Struct
 from asyncmq_cli.models.monitoring.snapshots import MetricsSnapshot, Rates, Trend
 
 WINDOW = 120.0
-"""Seconds before the last snapshot over which a current rate is taken."""
+"""Seconds before the last snapshot over which a current rate is computed."""
 LEAST_WINDOW = 2.0
-"""The shortest time, in seconds, for a rate: over less, a single job would change it too much."""
+"""The shortest time, in seconds, for a rate. Over a shorter time, a single job would change it too much."""
 
 MEANWHILE = 60.0
 """Seconds by which a snapshot of another process may be ahead of one taken at the same time."""
 
 
 def up_to(snapshot: MetricsSnapshot, newest_first: Iterable[MetricsSnapshot]) -> list[MetricsSnapshot]:
-    """The snapshots for the current rate, oldest first and ending with `snapshot`. Of `newest_first` it reads
-    only those that are comparable, back to the first one before the window."""
+    """The snapshots for the current rate, oldest first and ending with `snapshot`. Reads from `newest_first`
+    only the comparable snapshots, back to the first one before the window."""
     found = [snapshot]
     for earlier in newest_first:
         if len(found) == 1 and 0 <= earlier.timestamp - snapshot.timestamp < MEANWHILE:
@@ -35,8 +35,8 @@ def up_to(snapshot: MetricsSnapshot, newest_first: Iterable[MetricsSnapshot]) ->
 
 
 def since_the_clock_was_set(snapshots: Sequence[MetricsSnapshot]) -> list[MetricsSnapshot]:
-    """The snapshots, given oldest first, since the clock was last set back: across that moment the time that
-    passed is unknown."""
+    """The snapshots, which are oldest first, since the clock was last set back. Between snapshots before and
+    after that, the elapsed time is unknown."""
     start = len(snapshots)
     while start > 1 and snapshots[start - 2].timestamp <= snapshots[start - 1].timestamp:
         start -= 1
@@ -98,8 +98,8 @@ class _Point(Struct, frozen=True):
 
 
 class LongTrend:
-    """The trend of snapshots that arrive one by one. At most LONGEST points are kept: the longer it lasts,
-    the more snapshots each point stands for."""
+    """The trend of snapshots that are added one by one. At most LONGEST points are kept: the longer the time,
+    the more snapshots are merged into each point."""
 
     LONGEST = 600
 
@@ -109,7 +109,7 @@ class LongTrend:
             self.add(snapshot)
 
     def add(self, snapshot: MetricsSnapshot) -> None:
-        """Add a complete snapshot. Points that are not comparable with it are dropped, as in `up_to`."""
+        """Add a complete snapshot. Points that cannot be compared with it are dropped, as in `up_to`."""
         points = self._points
         while points and 0 <= points[-1].last.timestamp - snapshot.timestamp < MEANWHILE:
             points.pop()
@@ -163,7 +163,8 @@ def _per_minute(
     snapshots: Sequence[MetricsSnapshot],
     change: Callable[[MetricsSnapshot, MetricsSnapshot], int | None],
 ) -> float | None:
-    """The sum of the changes between neighbours, per minute. An unknown change is left out with its time."""
+    """The sum of the changes between neighbours, per minute. If a change is unknown, its time is not counted
+    either."""
     changed = seconds = 0.0
     for before, after in pairwise(snapshots):
         passed = after.timestamp - before.timestamp
@@ -175,14 +176,15 @@ def _per_minute(
 
 
 def _more(before: MetricsSnapshot, after: MetricsSnapshot, name: str) -> int | None:
-    """The growth of a total. None where it shrank: jobs were removed or retried, so the growth is unknown."""
+    """The growth of a total. None if it shrank, because then jobs were removed or retried and the growth is
+    unknown."""
     difference = _difference(before, after, name)
     return difference if difference >= 0 else None
 
 
 def _growth(before: MetricsSnapshot, after: MetricsSnapshot) -> int | None:
-    """The growth of the backlog. A drop counts only as far as jobs were taken and finished; the rest were
-    removed, which says nothing about a rate. None where totals shrank too."""
+    """The growth of the backlog. A decrease counts only as far as jobs were taken or finished; the other jobs
+    were removed, which says nothing about a rate. None if totals shrank too."""
     waiting, *work = (
         _difference(before, after, name) for name in ("waiting", "completed", "failed", "active")
     )

@@ -1,8 +1,8 @@
-"""The problems of all queues, and why jobs die, at the cost of one refresh.
+"""Find the problems of all queues and the causes of failures, cheaply enough for each refresh.
 
-Sizes and workers are always current. Claims and definitions are read if sizes say that there are any, and the
-causes of failures from the latest dead letters of the queues in which most have died lately. In a series of
-reads, these are read the less often the more they cost.
+Sizes and workers are always current. Claims and definitions are read if the sizes say that there are any. The
+causes of failures are read from the latest dead letters of the queues in which most jobs have died lately. In
+a series of reads, the more such a read costs, the less often it is made.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     Workers = Mapping[str, Sequence[Worker] | None]
 
 LATEST = 100
-"""Dead letters of a queue that are read for the causes."""
+"""The number of dead letters per queue that are read for the causes."""
 MOST_QUEUES = 20
-"""Queues of which they are read."""
+"""The number of queues whose dead letters are read."""
 
 _BY_SIZES = ("unattended", "paused")
 _BY_CLAIMS = ("overdue", "lost", "silent")
 _ALWAYS = {probe.name: probe.always for probe in PROBES if probe.always is not None}
 _CHEAP = 0.02
-"""Seconds. What took less is read every time."""
+"""Seconds. A read that takes less is made every time."""
 _FACTOR = 200.0
-"""A read that took a second is repeated after this many seconds."""
+"""Seconds after which a read is repeated, per second that it took."""
 _SECONDS_A_CAUSE = 0.01
-"""Seconds between two reads, per dead letter."""
+"""Seconds between two reads of the causes, per dead letter."""
 
 
 class TroubleReader:
@@ -77,7 +77,7 @@ class TroubleReader:
             cost = time.monotonic() - began
             self._costly_until = time.monotonic() + (0.0 if cost < _CHEAP else cost * _FACTOR)
         found += chain.from_iterable(self._costly.get(sizes.queue, ()) for sizes in every)
-        # A silent worker that may have taken jobs is named with those jobs.
+        # If a silent worker may have been running jobs, only the problem about those jobs is shown.
         taken = {one.queue for one in found if one.kind == "silent"}
         found = [one for one in found if one.kind != "worker_silent" or one.queue not in taken]
         return sorted(dict.fromkeys(found), key=lambda one: one.rank)
@@ -153,8 +153,8 @@ def _growing(deaths: Mapping[str, tuple[int, int]]) -> Iterator[Problem]:
 
 
 def _silent(workers: Workers) -> Iterator[Problem]:
-    """Workers that went silent beside others. A worker whose clock is ahead is left out: the age of its
-    heartbeat is not known."""
+    """Problems about workers that went silent while others stayed live. A worker whose clock is ahead is left
+    out, because the age of its heartbeat is unknown."""
     for queue, found in workers.items():
         gone = [worker for worker in found or () if not worker.is_live and worker.age_seconds is not None]
         if gone and len(gone) < len(found or ()):

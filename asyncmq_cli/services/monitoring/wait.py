@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 
 SETTLE = 1.0
-"""Seconds between two reads of an empty queue: much longer than a worker takes to enqueue the children of a
-job that has ended."""
+"""Seconds between the two reads of an empty queue: much longer than a worker needs to enqueue the children of
+a job that has ended."""
 _MIN_TIMEOUT = 0.5
-"""Seconds that Redis always has to answer, so that `--timeout 0` reads once too."""
+"""Seconds that Redis always has for a reply, so that `--timeout 0` can read once too."""
 
 T = TypeVar("T")
 Watch = Callable[["Standing"], None]
 
 
 class WaitOptions(Struct, frozen=True):
-    """`timeout` is seconds, None for no limit; `interval` is the seconds between two reads. With
-    `keep_waiting`, the wait continues although it cannot succeed at present."""
+    """`timeout` is seconds, or None for no limit; `interval` is the seconds between two reads. With
+    `keep_waiting`, the wait continues even while it cannot succeed."""
 
     timeout: float | None = None
     interval: float = 1.0
@@ -52,7 +52,8 @@ class WaitService:
         self._store = store
 
     def queue(self, queue: str, goal: str, options: WaitOptions, watch: Watch) -> WaitReport:
-        """Wait until a queue is `drained` or `active-empty`. `watch` gets the standing after every read.
+        """Wait until a queue is `drained` or `active-empty`. `watch` is called with the progress after every
+        read.
 
         Raises QueueNotFound. If Redis goes away, raises RedisProblem; with `keep_waiting`, WaitTimeout once
         the wait has timed out."""
@@ -71,8 +72,9 @@ class WaitService:
         watch: Watch,
         changed: Changed | None = None,
     ) -> WaitReport:
-        """Wait until all jobs have ended, or one has ended without completing; `changed` gets each change of
-        a state as it is seen. Raises as `queue`, and JobNotFound for a single job that does not exist."""
+        """Wait until all jobs have ended, or one has ended without completing. `changed` is called with each
+        change of a state. Raises the errors of `queue`, and JobNotFound if a single job is named and does not
+        exist."""
 
         def wanted() -> Goal:
             require_queue(self._store, queue)
@@ -108,7 +110,8 @@ class _Wait:
             time.sleep(SETTLE if empty else self._pause())
 
     def _retried(self, read: Callable[[], T]) -> T | None:
-        """Call `read` within the remaining time. None if Redis is unreachable and the wait continues."""
+        """Call `read` within the remaining time. Returns None if Redis is unreachable and the wait
+        continues."""
         try:
             with self._redis_in_time():
                 return read()
@@ -126,7 +129,7 @@ class _Wait:
     def _redis_in_time(self) -> Iterator[None]:
         allowed, left = self._timeout, self._remaining()
         if left < allowed:
-            # Rounded to steps, because each change of the timeout reconnects.
+            # Round it to steps, because each change of the timeout opens a new connection.
             allowed = min(allowed, max(1, left // _MIN_TIMEOUT) * _MIN_TIMEOUT)
         self._store.answer_within(allowed)
         try:
@@ -152,7 +155,7 @@ class _Wait:
         return self._late(reading.left) if self._remaining() <= 0 else None
 
     def _obstacle(self, reading: GoalReading) -> WaitFailed | None:
-        """The reason why jobs cannot be taken or cannot end, or None."""
+        """The reason why no job can be taken, or none can end; or None."""
         now = self._store.now()
         workers = self._store.workers.in_queue(self._queue)
         ages = [worker.age_seconds or 0.0 for worker in workers if worker.is_live]
@@ -177,16 +180,16 @@ class _Wait:
         )
 
     def _silence(self, ages: Sequence[float]) -> float:
-        """Seconds since the last heartbeat of a worker, counted from the start of the wait."""
+        """Seconds since the last heartbeat of any worker, but not more than since the start of the wait."""
         moment = time.monotonic()
         self._last_heartbeat = max([self._last_heartbeat, *(moment - age for age in ages)])
         return moment - self._last_heartbeat
 
     def _is_blocked_by_pause(self, reading: GoalReading, workers: int, now: float) -> bool:
-        """Whether a pause keeps one of the jobs from being taken.
+        """Whether a pause keeps workers from taking one of the jobs.
 
-        A busy worker has checked for a pause before it is free, and still takes one more job then. Source:
-        `process_job` in asyncmq.workers."""
+        A busy worker may have checked for a pause before it became free, and then still takes one more job.
+        Source: `process_job` in asyncmq.workers."""
         if not reading.untaken or not self._store.queues.is_paused(self._queue):
             return False
         return reading.untaken > workers or not self._store.queues.backlog(self._queue, now).active
@@ -241,8 +244,8 @@ def _unattended(queue: str, ttl: float) -> WaitFailed:
 
 
 def why_not_completed(queue: str, bad: Sequence[tuple[str, str]]) -> str:
-    """The hint where to see why these jobs, each given by its id and state, did not complete. Of those that
-    have vanished only the audit trail can tell."""
+    """The hint that says which command shows why these jobs, given by id and state, did not complete. For a
+    job that no longer exists, only the audit trail can show it."""
     for job_id, state in bad:
         if state != VANISHED:
             return f"{command_line('jobs', 'show', queue, job_id)} shows why"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ACTION, SOURCE = "worker.forget", "workers"
 
-# First come: the live ones by queue, the first id, the longest silent, the largest.
+# Sort keys. `queue` puts live workers first, `heartbeat` the longest silent, `concurrency` the largest.
 _ORDERS: dict[str, Callable[[Worker], tuple[Any, ...]]] = {
     "queue": lambda worker: (not worker.is_live, worker.queue, worker.id),
     "id": lambda worker: (worker.id, worker.queue),
@@ -39,10 +39,10 @@ class WorkerScan:
         self._ttl = ttl
         self.summary = WorkerSummary()
         self.unattended: list[str] = []
-        """Queues in which jobs wait without a live worker."""
+        """The queues that have waiting jobs but no live worker."""
 
     def __iter__(self) -> Iterator[Worker]:
-        """In the order found, queue by queue."""
+        """Yield the workers in the order found, queue by queue."""
         for group in chunked(require_queues(self._store, self._globs), _QUEUES_AT_A_TIME):
             found = dict(self._store.workers.in_queues(group, self._ttl))
             waiting = dict(zip(group, self._store.jobs.at_most_each(group, "waiting"), strict=True))
@@ -66,8 +66,8 @@ class WorkerService:
         self._store = store
 
     def scan(self, globs: Sequence[str] = (), ttl: float | None = None) -> WorkerScan:
-        """`ttl` is seconds, None for the configured one. Iterating raises QueueNotFound for a missing
-        queue."""
+        """The workers of `queue`, or of all queues. `ttl` is the heartbeat TTL in seconds, or None for the
+        configured one. Iterating raises QueueNotFound."""
         return WorkerScan(self._store, globs, ttl)
 
     def page(
@@ -80,11 +80,11 @@ class WorkerService:
         health: str | None = None,
         fold: bool = False,
     ) -> WorkerPage:
-        """One page of the workers of a health; past the end, no workers and the true summary. With `fold`,
-        silent workers beside live ones are only counted."""
+        """One page of the workers, optionally only those of one health. Past the end it has no workers, but
+        the true summary. With `fold`, silent workers are only counted if there are live ones."""
         workers = of_health(self.in_order(scan, sort), health)
         living = [worker for worker in workers if worker.is_live]
-        # A single silent worker gets its own line.
+        # A single silent worker is shown: the line that counts it would be as long.
         listed = living if fold and living and len(workers) - len(living) > 1 else workers
         shown = listed[(page - 1) * size : page * size]
         folded = len(workers) - len(listed)
@@ -95,8 +95,8 @@ class WorkerService:
         return sorted(scan, key=_ORDERS[sort])
 
     def silent(self, globs: Sequence[str]) -> list[tuple[str, str]]:
-        """The queue and id of each worker without a heartbeat for its TTL. A worker whose clock is ahead is
-        left out: the age of its heartbeat is not known."""
+        """The queue and id of each worker that has sent no heartbeat for its TTL. A worker whose clock is
+        ahead is left out, because the age of its heartbeat is unknown."""
         return [(one.queue, one.id) for one in self.scan(globs) if _is_silent(one)]
 
     def named(self, ids: Sequence[str], globs: Sequence[str]) -> list[tuple[str, str]]:
@@ -113,7 +113,8 @@ class WorkerService:
     def forget(
         self, workers: Sequence[tuple[str, str]], *, force: bool, reason: str | None, dry_run: bool
     ) -> ChangeReport:
-        """Delete the heartbeats of these workers, given as queue and id; of live ones only with `force`."""
+        """Delete the heartbeats of these workers, given as queue and id. Live workers are refused without
+        `force`."""
         from asyncmq_cli.services.changes.runner import Runner
 
         details = {"force": True} if force else {}
@@ -121,7 +122,7 @@ class WorkerService:
 
         def change(attempt: Attempt) -> str | None:
             queue, worker_id = attempt.queue or "", attempt.job_id or ""
-            # Read first: the script refuses if anything was written since.
+            # Read the entries first: the script refuses if they have changed since.
             entries = self._store.workers.entries(queue, worker_id)
             known = {one.id: one for one in self._store.workers.in_queue(queue)} if queue else {}
             worker = known.get(worker_id)
@@ -142,7 +143,7 @@ class WorkerService:
 
 
 def of_health(workers: Sequence[Worker], health: str | None) -> list[Worker]:
-    """The workers of this health; all if it is None."""
+    """The workers of this health, or all if it is None."""
     return [worker for worker in workers if health in (None, worker.health)]
 
 

@@ -1,7 +1,7 @@
-"""Plan each change of a repeatable definition: which member is stored afterwards.
+"""Plan each change of a repeatable definition: which member is to be stored.
 
-However many members there were, one or none is left. Source: `upsert_repeatable`, `pause_repeatable`,
-`resume_repeatable` and `remove_repeatable` in asyncmq.backends.redis.
+Even if a definition has several members, a change leaves one or none. Source: `upsert_repeatable`,
+`pause_repeatable`, `resume_repeatable` and `remove_repeatable` in asyncmq.backends.redis.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 
 class Plan(Struct, frozen=True):
-    """`member` will be stored with `next_run` as its score; None deletes the definition. With `unchanged`
-    nothing is written. `runs` are the coming runs, if the change sets them."""
+    """The plan of a change. `member` is to be stored with `next_run` as its score; None deletes the
+    definition. With `unchanged`, nothing is written. `runs` are the coming runs, if the change sets them.
+    `existed` says whether the definition existed before."""
 
     member: str | None = None
     next_run: float = 0.0
@@ -37,7 +38,7 @@ class Plan(Struct, frozen=True):
 
 
 def adding(definition: Mapping[str, Any], found: Found, now: float, *, paused: bool) -> Plan:
-    """Raises InvalidSchedule."""
+    """Add or replace a definition; its next run is computed from `now`. Raises InvalidSchedule."""
     runs = next_runs(definition, now)
     return Plan(
         encode(definition, paused=paused),
@@ -50,7 +51,7 @@ def adding(definition: Mapping[str, Any], found: Found, now: float, *, paused: b
 
 
 def pausing(found: Found, now: float) -> Plan:
-    """Keeps the next run, as AsyncMQ does: a resume sets it again."""
+    """Pause a definition. Its next run stays, as in AsyncMQ: a resume computes it again."""
     first = found.members[0]
     if len(found.members) == 1 and first.paused:
         return Plan(unchanged=True, note="was paused already; nothing changed")
@@ -58,7 +59,8 @@ def pausing(found: Found, now: float) -> Plan:
 
 
 def resuming(found: Found, now: float) -> Plan:
-    """Counts the next run from now. Raises ChangeRefused if the schedule has none."""
+    """Resume a definition. Its next run is computed from `now`. Raises ChangeRefused if the schedule has
+    none."""
     first = found.members[0]
     if len(found.members) == 1 and not first.paused:
         return Plan(unchanged=True, note="was not paused; nothing changed")
@@ -75,31 +77,32 @@ def resuming(found: Found, now: float) -> Plan:
 
 
 def removing(found: Found, now: float) -> Plan:
-    """Deletes all members of the definition."""
+    """Remove a definition with all of its members."""
     many = len(found.members) > 1
     return Plan(note=f"it was stored {len(found.members)} times" if many else None)
 
 
 def schedule_of(member: Member) -> str:
-    """`every 60s`, or the cron expression, which wins if there are both."""
+    """The schedule as text: the cron expression, or else `every 60s`."""
     definition = member.definition or {}
     return str(definition["cron"]) if definition.get("cron") else f"every {definition.get('every')}s"
 
 
 def seconds_last(definition: Mapping[str, Any]) -> bool:
-    """Whether its cron expression has a sixth field, which AsyncMQ reads as seconds."""
+    """Whether the cron expression has a sixth field, which AsyncMQ reads as seconds."""
     return len(str(definition.get("cron") or "").split()) > 5
 
 
 def name_of(member: Member) -> str:
-    """The name of a definition in the audit trail: the id of its task. Source: asyncmq.contrib.dashboard."""
+    """The `job_id` of a definition in the audit trail, which is the id of its task. Source:
+    asyncmq.contrib.dashboard."""
     definition = normalized(member.definition or {})
     return str(definition.get("task_id") or definition.get("name") or member.id)
 
 
 def runs_of(member: Member) -> tuple[bytes, str | float | None]:
-    """A digest of task and arguments, and the schedule. Two definitions that have both in common make the
-    same runs, even if retries, ttl or white space in cron differ."""
+    """A digest of task and arguments, and the schedule. Two definitions for which both are equal make the
+    same runs, even if retries, ttl or the white space in cron differ."""
     definition = normalized(member.definition or {})
     arguments = [definition.get("args") or [], definition.get("kwargs") or {}]
     text = json.dumps([name_of(member), *arguments], sort_keys=True)
@@ -135,8 +138,8 @@ def _made_one(found: Found) -> str | None:
 def each(
     addresses: Sequence[Address], change: Callable[[Address], RepeatableChange]
 ) -> list[RepeatableChange]:
-    """A report per address, up to an interrupted one. An ambiguous address is raised if it is the only one;
-    among others it is a failed result."""
+    """Make the change at each address. Returns a report per address, up to an interrupted one. The error of
+    an ambiguous address is raised if it is the only address; otherwise it is a failed result."""
     if len(addresses) == 1:
         return [change(addresses[0])]
     reports: list[RepeatableChange] = []
@@ -154,7 +157,7 @@ def each(
 def together(
     action: str, queue: str, reports: Iterable[RepeatableChange], *, dry_run: bool
 ) -> RepeatableChange:
-    """One report: the only one itself, or one with the results of all."""
+    """Combine the reports into one with the results of all."""
     made = list(reports)
     if len(made) == 1:
         return made[0]

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.read.repeatables import Member
     from asyncmq_cli.storage.store import Store
 
-# The end of the year 9999, the last that datetime can show.
+# The end of the year 9999, the last year of datetime.
 _END_OF_CALENDAR = 253_402_300_800.0
 _OVERDUE_AFTER = 60.0
-"""Seconds."""
+"""Seconds after its next run from which a definition counts as overdue."""
 
 _FIELDS = 5
 _PLAIN_CRON = re.compile(
@@ -30,7 +30,7 @@ _CRON_HINT = "in UTC: minute, hour, day, month and day of the week, such as '0 7
 
 
 class InvalidSchedule(ValueError):
-    """A schedule that never runs. The message says why; the hint shows a valid one."""
+    """A schedule that never runs. The message says why; the hint shows a valid schedule."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -38,9 +38,9 @@ class InvalidSchedule(ValueError):
 
 
 def next_runs(definition: Mapping[str, Any], now: float, count: int = 5) -> list[float]:
-    """The next runs after `now`, epoch seconds: `count`, or fewer if the schedule ends.
+    """The times of the next runs after `now`, in epoch seconds: `count`, or fewer if the schedule ends.
 
-    Cron expressions are read in UTC, as AsyncMQ does. Raises InvalidSchedule if there is no run.
+    Cron expressions are in UTC, as in AsyncMQ. Raises InvalidSchedule if there is no run.
     """
     runs = list(islice(runs_after(definition, now), count))
     if not runs and "cron" in definition:
@@ -51,7 +51,8 @@ def next_runs(definition: Mapping[str, Any], now: float, count: int = 5) -> list
 
 
 def runs_after(definition: Mapping[str, Any], moment: float) -> Iterator[float]:
-    """The runs after `moment`, without end unless the schedule has one. Raises InvalidSchedule."""
+    """The times of the runs after `moment`, in epoch seconds; endless unless the schedule ends. Raises
+    InvalidSchedule."""
     if "cron" in definition:
         return _by_cron(definition["cron"], moment)
     if "every" in definition:
@@ -60,8 +61,8 @@ def runs_after(definition: Mapping[str, Any], moment: float) -> Iterator[float]:
 
 
 def advances(definition: Mapping[str, Any], now: float) -> bool | None:
-    """Whether AsyncMQ's scheduler moves the definition to a later run once it is due. None where it fails to:
-    it enqueues the job, again at every turn, and never comes to the definitions after it."""
+    """Whether AsyncMQ's scheduler moves the definition to a later run once it is due. None if the scheduler
+    fails on it: then it enqueues the job at every turn, and never reaches the definitions after it."""
     given = {name: definition[name] for name in ("cron", "every") if definition.get(name) is not None}
     if isinstance(given.get("cron"), str) and _PLAIN_CRON.fullmatch(given["cron"]):
         return True
@@ -79,8 +80,8 @@ def advances(definition: Mapping[str, Any], now: float) -> bool | None:
 
 
 class SchedulerClock:
-    """Judges whether runs are overdue, by the slowest clock among the queue's workers: any of them may be the
-    scheduler.
+    """Decides whether runs are overdue, by the slowest clock among the queue's workers, because any of them
+    may be the scheduler.
 
     `now` is the server's time. Workers are read only if a run is late by that time.
     """
@@ -92,13 +93,14 @@ class SchedulerClock:
         self._advances: dict[str, bool | None] = {}
 
     def is_overdue(self, member: Member) -> bool:
-        """Whether it is readable, not paused, and late by more than a minute. Raises WrongType."""
+        """Whether the definition is readable, not paused, and late by more than a minute. Raises
+        WrongType."""
         if not member.id or member.paused or member.score >= self._now - _OVERDUE_AFTER:
             return False
         return member.score < self._slowest - _OVERDUE_AFTER
 
     def advances(self, definition: Mapping[str, Any]) -> bool | None:
-        """As of the function of this name."""
+        """The result of the function `advances` at the slowest worker's time."""
         key = repr((definition.get("cron"), definition.get("every")))
         if key not in self._advances:
             self._advances[key] = advances(definition, self._now)
@@ -127,7 +129,7 @@ def _by_cron(cron: Any, now: float) -> Iterator[float]:
     try:
         moments = croniter(cron, now)
     except (CroniterError, ValueError, KeyError, TypeError, AttributeError, IndexError) as exc:
-        # For a wrong number of fields the library's message adds nothing.
+        # If the number of fields is wrong, the library's message adds nothing.
         why = f": {exc}" if len(cron.split()) == _FIELDS else ""
         raise InvalidSchedule(f"{cron!r} is not a cron expression{why}", _CRON_HINT) from exc
     try:

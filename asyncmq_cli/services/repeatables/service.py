@@ -53,16 +53,17 @@ T = TypeVar("T")
 MakePlan = Callable[[Found, float], Plan]
 
 _RETRY_SECONDS = 3.0
-"""Seconds for which a change is retried while a scheduler holds its lock: many of its rounds."""
+"""Seconds for which a change is retried while a scheduler holds its lock; this is many rounds of the
+scheduler."""
 _RETRY_PAUSE = 0.02
 _READS = 5
-"""How often a missing definition is read again: a scheduler removes it for a moment, and may have released
-its lock before we check the lock."""
+"""How often a missing definition is read again: a scheduler removes it for a moment, and may release its lock
+before we check the lock."""
 
 
 class Address(Struct, frozen=True):
-    """How the user names one definition: by a prefix of its id, by its task, or by its JSON, of which some
-    fields are enough."""
+    """How the user names a definition: by a prefix of its id, by its task, or by its JSON, which may have
+    only some of its fields."""
 
     queue: str
     id: str | None = None
@@ -75,11 +76,11 @@ class Address(Struct, frozen=True):
 
     @property
     def definition(self) -> Mapping[str, Any] | None:
-        """The definition, or a part of it; None if it is not given as JSON. Raises UsageProblem."""
+        """The definition, or some of its fields, if it is given as JSON; else None. Raises UsageProblem."""
         return _definition_in(self.id) if self.task is None and self.id else None
 
     def means(self, member: Member) -> bool:
-        """Whether the address matches this definition. A part of a definition matches none."""
+        """Whether the address names exactly this definition. JSON with only some of the fields does not."""
         if self.task is not None:
             return name_of(member) == self.task
         given = self.definition
@@ -88,7 +89,7 @@ class Address(Struct, frozen=True):
         return bool(start) and member.id.removeprefix(IDENTITY_PREFIX).startswith(start)
 
     def means_in_part(self, member: Member) -> bool:
-        """Whether the definition has all the fields that are given as JSON, with these values."""
+        """Whether the definition has all fields of the given JSON, with equal values."""
         given, stored = _comparable(self.definition), _comparable(member.definition)
         return bool(given) and all(key in stored and stored[key] == value for key, value in given.items())
 
@@ -108,7 +109,7 @@ def _definition_in(text: str) -> Mapping[str, Any] | None:
 
 def _comparable(definition: Mapping[str, Any] | None) -> dict[str, Any]:
     clean = normalized(definition or {})
-    # As where a definition is added: its spacing makes no other schedule.
+    # Normalise the spaces, as when a definition is added.
     return {**clean, "cron": " ".join(clean["cron"].split())} if isinstance(clean.get("cron"), str) else clean
 
 
@@ -136,11 +137,11 @@ class RepeatableService:
                 self._store.warn_of(name, exc.message)
 
     def show(self, address: Address, count: int) -> tuple[Repeatable, Sequence[float]]:
-        """One definition, and its next runs: `count`, or none where it is paused. Raises AmbiguousRepeatable,
+        """One definition, and its next `count` runs; no runs if it is paused. Raises AmbiguousRepeatable,
         RepeatableNotFound or QueueNotFound."""
         member = retry_while_busy(lambda: self._resolve(address))
         rows = (row for row in self.list(address.queue) if row.id == member.id)
-        # The scheduler may have taken it for a moment.
+        # The scheduler may have removed it for a moment.
         row = next(rows, None) or _listed(address.queue, member, 1, overdue=False)
         runs = islice(_coming(row, self._store.now()), count)
         return row, [run.timestamp for run in runs]
@@ -214,15 +215,15 @@ class RepeatableService:
         return f"{name_of(wanted)} keeps its other schedules: {named}; --replace ID deletes one"
 
     def pause(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
-        """Stop scheduling it. Raises AmbiguousRepeatable."""
+        """Pause a definition. Raises AmbiguousRepeatable."""
         return self._change(self._runner("pause", reason, dry_run), address, plans.pausing)
 
     def resume(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
-        """Schedule it again, counted from now. Raises AmbiguousRepeatable."""
+        """Resume a definition; its next run is computed from now. Raises AmbiguousRepeatable."""
         return self._change(self._runner("resume", reason, dry_run), address, plans.resuming)
 
     def run(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
-        """Add one job of it now; its schedule stays. Raises AmbiguousRepeatable."""
+        """Add one job of a definition now; its schedule does not change. Raises AmbiguousRepeatable."""
         from asyncmq_cli.services.changes.adding import run_definition
 
         try:
@@ -239,7 +240,7 @@ class RepeatableService:
         return RepeatableChange.of(report, repeatable=_listed(address.queue, member, 1, overdue=False))
 
     def remove(self, address: Address, *, reason: str | None, dry_run: bool) -> RepeatableChange:
-        """Delete all its members. Raises AmbiguousRepeatable."""
+        """Delete a definition with all of its members. Raises AmbiguousRepeatable."""
         return self._change(self._runner("remove", reason, dry_run), address, plans.removing)
 
     def _runner(self, verb: str, reason: str | None, dry_run: bool) -> Runner:
@@ -247,8 +248,8 @@ class RepeatableService:
         return Runner(self._store, f"repeatable.{verb}", source, reason=reason, dry_run=dry_run)
 
     def _change(self, runner: Runner, address: Address, make: MakePlan) -> RepeatableChange:
-        """Raises UsageProblem if several definitions match, or the address is broken JSON. A missing one is a
-        failed result."""
+        """Find the definition and change it. Raises UsageProblem if the address is invalid JSON,
+        AmbiguousRepeatable if it matches several definitions. A missing definition is a failed result."""
         try:
             member = retry_while_busy(lambda: self._resolve(address))
         except UsageProblem:
@@ -308,7 +309,7 @@ class RepeatableService:
         )
 
     def _found(self, queue: str, wanted: str) -> Found:
-        """The members of a definition; none only if several reads in a row find none."""
+        """The members of a definition. Empty only if several consecutive reads find none."""
         for _ in range(_READS):
             found = self._store.repeatables.find(queue, wanted)
             if found.members:
@@ -326,7 +327,7 @@ class RepeatableService:
                     continue
                 is_exact = address.means(member)
                 if is_exact or address.means_in_part(member):
-                    # Definitions may be large, so one of each kind is kept.
+                    # Definitions may be large, so keep one exact and one partial match.
                     found.setdefault(is_exact, member)
                     names[is_exact][member.id] = f"{name_of(member)}, {plans.schedule_of(member)}"
             candidates = names[True] or names[False]
@@ -347,7 +348,7 @@ class RepeatableService:
         return RepeatableNotFound(address.queue, address.text, nearest(address.text, sorted(tasks)))
 
     def near_new(self, queue: str) -> Sequence[str] | None:
-        """Similar names if the queue does not exist yet; None if it does."""
+        """Similar names if the queue does not exist yet; None if it exists."""
         return near_new(self._store, queue)
 
     def _new_queue(self, queue: str) -> str | None:
@@ -358,7 +359,7 @@ class RepeatableService:
 
 
 def retry_while_busy(attempt: Callable[[], T]) -> T:
-    """Retry for a few seconds while a scheduler is in the way (NotNow)."""
+    """Call `attempt`, and repeat it for a few seconds while a scheduler holds its lock (NotNow)."""
     deadline = time.monotonic() + _RETRY_SECONDS
     while True:
         try:
@@ -374,12 +375,12 @@ def _raise(error: AdminError, attempt: Attempt) -> str | None:
 
 
 def _coming(row: Repeatable, now: float) -> Iterator[ComingRun]:
-    """The runs of a definition: the stored one, then those that its schedule gives. None while it is paused,
-    or where it cannot be read."""
+    """The runs of a definition: the stored one, then the runs of its schedule. Empty if it is paused or
+    cannot be read."""
     if row.definition is None or row.paused:
         return
     yield ComingRun(row.next_run, row)
-    # A schedule without a further run just ends here; `add` and `doctor` report it.
+    # If the schedule has no further run, just stop: `add` and `doctor` report it.
     with suppress(InvalidSchedule):
         for run in runs_after(row.definition, max(row.next_run, now)):
             yield ComingRun(run, row)

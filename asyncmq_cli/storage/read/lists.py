@@ -211,7 +211,7 @@ class JobLists:
         return found
 
     def by_keys(self, queue: str, wanted: Iterable[SortKey]) -> Iterator[Job]:
-        """These jobs, read again, in this order. Jobs that are gone are left out."""
+        """Read these jobs again, in this order. Jobs that are gone are left out."""
         keys = QueueKeys(queue)
         for some in in_parts(wanted, lambda key: key.size, KEYS_AT_A_TIME):
             # Jobs without an id may share a key.
