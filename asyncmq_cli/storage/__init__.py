@@ -1,1 +1,1 @@
-"""AsyncMQ's data in Redis: key names, codec, reads, and one Lua file per change."""
+"""AsyncMQ's data in Redis: key names, encoding, reads, and one Lua script per change."""

@@ -1,7 +1,7 @@
-"""The door to the storage layer for completion: names and ids that start with what was typed.
+"""The interface of the storage layer for completion: names and ids that begin with a prefix.
 
-Everything is read piece by piece. The caller stops when it has enough or its time is up, so each piece is
-useful on its own.
+Everything is read in chunks. The caller stops when it has enough or its time is up, so each chunk must be
+useful by itself.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.read.repeatables import Member
 
 _GUESSES = 200
-"""Queue names tried at most. Each costs a round trip, and ids that hold colons yield useless ones."""
+"""At most this many possible queue names are tried. Each costs a round trip, and ids with colons lead to
+useless ones."""
 
 
 class CandidateReader:
-    """A context manager: a connection that gives no warnings. Its methods raise AdminError or RedisError."""
+    """Reads candidates; a context manager with its own connection. Prints no warnings. Its methods raise
+    AdminError or RedisError."""
 
     def __init__(self, config: Config) -> None:
         self._redis = connect(config, warn=lambda _: None)
@@ -47,10 +49,11 @@ class CandidateReader:
         self._redis.close()
 
     def queues(self, prefix: str) -> Iterator[set[str]]:
-        """The queues whose name starts with `prefix`, as they are found.
+        """Yield the queues whose name begins with `prefix`, as they are found.
 
-        The name of a job's record proves no queue, but nearly every key is one. So the queues that a record
-        may belong to are checked, which finds large queues long before the scan ends.
+        The name of a job's record does not prove that its queue exists, but nearly every key is a record. So
+        the queues to which a record may belong are checked, which finds large queues long before the scan
+        ends.
         """
         start = to_bytes(prefix)
         found: set[bytes] = set()
@@ -67,11 +70,11 @@ class CandidateReader:
             yield {to_text(name) for name in new}
 
     def has_queue(self, queue: str) -> bool:
-        """Whether any key proves this queue."""
+        """Whether any key proves that this queue exists."""
         return queue_names.exists(self._redis, queue)
 
     def job_ids(self, queue: str, prefix: str) -> Iterator[dict[str, str | None]]:
-        """The job ids that start with `prefix`, each with its entry in the states hash."""
+        """The job ids that begin with `prefix`, each with its entry in the states hash, or None."""
         keys = QueueKeys(queue)
         match = beginning_with(to_bytes(prefix))
         for members in scan.set_members(self._redis, keys.ids, match):
@@ -82,7 +85,7 @@ class CandidateReader:
             }
 
     def definitions(self, queue: str) -> Iterator[Member]:
-        """The queue's repeatable definitions, the next to run first."""
+        """The queue's repeatable definitions, next run first."""
         from asyncmq_cli.storage.read.repeatables import read
 
         return read(self._redis, queue)
@@ -101,7 +104,7 @@ class CandidateReader:
         return JobLists(self._redis).in_state(queue, "dlq")
 
     def sample(self, queue: str, count: int) -> list[Job]:
-        """At most so many jobs of the queue, as they come."""
+        """At most `count` jobs of the queue, in no particular order."""
         from asyncmq_cli.storage.read.lists import JobLists
 
         key = QueueKeys(queue).ids

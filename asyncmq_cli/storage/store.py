@@ -1,7 +1,7 @@
-"""The door to the storage layer.
+"""The interface of the storage layer.
 
-Services reach Redis only through a `Store` (completion through `completion.py`). From other modules of
-storage they import only values, errors and rules that need no connection; test_layers.py checks both.
+Services use Redis only through a `Store` (completion through `completion.py`). From other modules of storage
+they import only values, errors and rules that need no connection; test_layers.py checks both.
 """
 
 from __future__ import annotations
@@ -47,35 +47,36 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.write.scripts import Script, Scripts
 
 _LOCKED_FOR = 30
-"""Seconds after which an abandoned lock expires, like a producer's."""
+"""Seconds after which a lock that was not released expires; the same as in AsyncMQ's producers."""
 _LOCK_PAUSE, _LOCK_MARGIN = 0.05, 5
 
 
 class Store:
-    """One connection to Redis, and the readers and writers on it; open until `close`.
+    """One connection to Redis with its readers and writers. It is open until `close`.
 
-    `warn` is called with every warning, such as that something could be read only in part. What only some
-    commands need is imported at its first use, so that the others start sooner.
+    `warn` is called with every warning, for example that data could be read only in part. Modules that only
+    some commands need are imported on first use, so that the other commands start faster.
     """
 
     def __init__(
         self, config: Config, warn: Callable[[str], None], guard: Callable[[], Guard] | None = None
     ) -> None:
-        """`guard` gives the guard that every change must pass, when the first one is made."""
+        """`guard` returns the guard that every change must pass; it is called before the first change."""
         self.config = config
         self._given_guard = guard
         self.source: str | None = None
-        """The source that audit events name, instead of the one that the command would."""
+        """The `source` in audit events, instead of the usual one of the command."""
         self._on_warning = warn
         self.warnings = 0
-        """How many warnings there were. A caller that caches a reading compares it before and after."""
+        """The number of warnings so far. A caller that caches a read compares it before and after the
+        read."""
         LIMITS.text = config.max_payload
         self._halted = Event()
         self._redis = connect(config, warn=self.warn, is_halted=self._halted.is_set)
         self.queues = QueueReader(self._redis, lambda: self.workers, self.warn)
 
     def warn(self, message: str) -> None:
-        """Pass on a warning, such as that something could be read only in part."""
+        """Pass on a warning, for example that data could be read only in part."""
         self.warnings += 1
         self._on_warning(message)
 
@@ -158,13 +159,13 @@ class Store:
         return RuntimeEvents(lambda: connect(self.config, subscribes=True), self.warn, timeout)
 
     def rights(self, queue: str) -> Rights:
-        """Which commands the server lets this user run on that queue's keys; nothing is changed."""
+        """The commands that the server lets this user run on the keys of that queue. Changes nothing."""
         from asyncmq_cli.storage.client.rights import rights
 
         return rights(self._redis, queue)
 
     def now(self) -> float:
-        """The server's clock, in epoch seconds. Every operator sees the same."""
+        """The server's time in epoch seconds, which is the same for every operator."""
         seconds, microseconds = self._redis.time()
         return float(seconds) + float(microseconds) / 1e6
 
@@ -174,15 +175,15 @@ class Store:
         return Waited.seconds
 
     def newest_placed(self, sizes: Sequence[Sizes], count: int) -> Iterator[tuple[PlacedJob, str]]:
-        """The newest jobs of these queues, by the orders that Redis keeps, each with its state."""
+        """The newest jobs of these queues with their states, found without reading all jobs."""
         from asyncmq_cli.storage.read.latest_jobs import newest_placed, with_states
 
         return with_states(self._redis, newest_placed(self._redis, sizes, count))
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold a lock that AsyncMQ's producers know, for at most 30 seconds. Raises ChangeRefused where
-        another holds it for longer than the timeout."""
+        """Hold a lock that AsyncMQ's producers also use, for at most 30 seconds. Raises ChangeRefused if
+        another process holds it for longer than the timeout."""
         self.guard.require_writable()
         until = time.monotonic() + self.config.timeout
         while True:
@@ -195,7 +196,7 @@ class Store:
         try:
             yield
         finally:
-            # After its time the lock has expired, and may belong to another process.
+            # If the lock has expired, it may belong to another process by now.
             if time.monotonic() - began < _LOCKED_FOR - _LOCK_MARGIN:
                 self._redis.delete(name)
 
@@ -208,29 +209,29 @@ class Store:
         *,
         with_children: bool = False,
     ) -> list[Location]:
-        """Where each of these jobs is, with its members of the sorted sets `places`. `problem` is set on a
-        location that could not be read. For the jobs in `repeating`, all dead letters are read. How many jobs
-        wait for it is read `with_children`, and where `places` are all."""
+        """The location of each of these jobs, with its members of the sorted sets in `places`. `problem` is
+        set on a location that could not be read. For the jobs in `repeating`, all dead letters are read. The
+        number of children is read if `with_children` is set or `places` has all sorted sets."""
         from asyncmq_cli.storage.read.locate import locate
 
         return locate(self._redis, queue, job_ids, places, repeating=repeating, with_children=with_children)
 
     def stored_result(self, queue: str, job_id: str) -> bytes | None:
-        """What is stored as the result of a job. Raises WrongType."""
+        """The stored result of a job, or None. Raises WrongType."""
         from asyncmq_cli.storage.client import scan
         from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes
 
         return scan.hash_get(self._redis, QueueKeys(queue).results, [to_bytes(job_id)])[0]
 
     def find_jobs(self, queues: Sequence[str], job_ids: Sequence[str]) -> dict[str, list[str]]:
-        """The queues among these in which each of these jobs is, in one round trip for many; warns of keys
-        that cannot be read. A job that is nothing but a member of a sorted set is not found."""
+        """By id, the queues that have such a job. Takes one round trip for many ids. Warns about keys that
+        cannot be read. A job that is only a member of a sorted set is not found."""
         from asyncmq_cli.storage.read.locate import find_jobs
 
         return find_jobs(self._redis, queues, job_ids, lambda problem: self.warn(problem.message))
 
     def bonds(self, queue: str, job_ids: Sequence[str], most: int) -> list[Bonds]:
-        """What the sets of dependencies hold of these few jobs, up to `most` each; warns of damaged ones."""
+        """The dependencies of a few jobs, at most `most` ids per set. Warns about damaged sets."""
         from asyncmq_cli.storage.read.locate import read_bonds
 
         return read_bonds(self._redis, queue, job_ids, most, lambda problem: self.warn(problem.message))
@@ -242,63 +243,63 @@ class Store:
         return find_repeating(self._redis, queue, job_ids)
 
     def read_dumps(self, queue: str, locations: list[Location]) -> None:
-        """Set the `dump` of each location for a backup, or its `problem`."""
+        """Set the `dump` of each location for a backup, or its `problem` if it cannot be read."""
         from asyncmq_cli.storage.read.job_dump import read_dumps
 
         read_dumps(self._redis, queue, locations)
 
     def results(self, queue: str, job_ids: list[str]) -> list[bytes | None]:
-        """The stored result of each job, as bytes. Raises WrongType."""
+        """The stored result of each job as bytes, or None. Raises WrongType."""
         from asyncmq_cli.storage.read.job_dump import read_results
 
         return read_results(self._redis, queue, job_ids)
 
     def next_score(self, queue: str, dump: JobDump) -> float:
-        """The score that puts the dumped job behind the waiting jobs of its priority. Raises WrongType."""
+        """The score that puts the job after the waiting jobs of its priority. Raises WrongType."""
         from asyncmq_cli.storage.read.job_dump import next_score
 
         return next_score(self._redis, queue, dump)
 
     def first_restores(self, runs: Collection[str]) -> dict[str, float]:
-        """For each of these removals whose backup was restored before: when that began, in epoch seconds.
-        Raises WrongType."""
+        """By run id, for the removals whose backup was restored before: when the first restore began, in
+        epoch seconds. Raises WrongType."""
         from asyncmq_cli.storage.read.job_dump import first_restores
 
         return first_restores(self._redis, sorted(runs))
 
     def existing_jobs(self, queue: str, job_ids: list[str]) -> tuple[set[str], set[str]]:
-        """Which of these jobs exist, and which ids are marked as cancelled. Raises WrongType."""
+        """The ids of the jobs that exist, and the ids that are marked as cancelled. Raises WrongType."""
         from asyncmq_cli.storage.read.job_dump import existing_jobs
 
         return existing_jobs(self._redis, queue, job_ids)
 
     def read_evidence(self, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
-        """Everything that Redis holds of these jobs, in pieces of bounded size."""
+        """Everything that Redis stores about these jobs, in chunks of bounded size."""
         from asyncmq_cli.storage.integrity.evidence import read_evidence
 
         return read_evidence(self._redis, queue, job_ids)
 
     def fetch_members(self, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
-        """The jobs whose members are still where they were found, now with the members' texts."""
+        """The jobs whose members still exist, with the members' texts."""
         from asyncmq_cli.storage.integrity.zset_members import fetch_members
 
         return fetch_members(self._redis, queue, found)
 
     def walk(self, queue: str) -> QueueWalk:
-        """The passes over one queue's collections that find candidates for damage."""
+        """The walks through a queue's collections that find jobs which may be damaged."""
         from asyncmq_cli.storage.integrity.candidates import QueueWalk
 
         return QueueWalk(self._redis, queue)
 
     def orphaned_payloads(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
-        """Payload keys that have no record, or are of the wrong type: of these queues, and perhaps of others
-        with a longer name."""
+        """Payload keys that have no record or the wrong type. They belong to these queues, or to queues whose
+        longer names begin with theirs."""
         from asyncmq_cli.storage.integrity.damaged_keys import orphaned_payloads
 
         return orphaned_payloads(self._redis, queues, self.queues.names)
 
     def orphaned_dependencies(self, queues: Sequence[str]) -> Iterator[OrphanedKey]:
-        """The same of sets of parents and children whose job does not exist, or of the wrong type."""
+        """The same for sets of parents and children whose job does not exist, or that have the wrong type."""
         from asyncmq_cli.storage.integrity.damaged_keys import orphaned_dependencies
 
         return orphaned_dependencies(self._redis, queues, self.queues.names)
@@ -310,7 +311,7 @@ class Store:
         return wrong_streams(self._redis)
 
     def wrong_keys(self, queue: str) -> list[str]:
-        """The keys of the queue that are not of the type that AsyncMQ keeps there."""
+        """The keys of the queue that do not have the type that AsyncMQ gives them."""
         from asyncmq_cli.storage.integrity.damaged_keys import wrong_keys
 
         return wrong_keys(self._redis, queue)
@@ -326,7 +327,8 @@ class Store:
             raise as_problem(exc, self.config) from exc
 
     def halt(self) -> None:
-        """Make the read that runs in another thread end with Halted at its next reply. Not for changes."""
+        """Make the read that runs in another thread raise Halted at its next reply. Do not use it for
+        changes."""
         self._halted.set()
 
     @property
@@ -339,13 +341,13 @@ class Store:
         return sentinel.current(self._redis.connection_pool)
 
     def ask_for_primary(self) -> tuple[str, int]:
-        """The primary that the Sentinels name now. The next command goes there."""
+        """The primary that the Sentinels name now. The next command is sent there."""
         from asyncmq_cli.storage.client import sentinel
 
         return sentinel.ask(self._redis.connection_pool)
 
     def answer_within(self, seconds: float) -> None:
-        """Change the timeout for all further commands, in seconds."""
+        """Set the timeout for all further commands, in seconds."""
         if seconds != self.config.timeout:
             self.config = replace(self.config, timeout=seconds)
             answer_within(self._redis, seconds)

@@ -53,7 +53,7 @@ def test_a_bulk_change_goes_on_at_the_new_primary() -> None:
         assert running.returncode == 0, err
         report = json.loads(out)
         assert (report["matched"], report["succeeded"], report["failed"]) == (JOBS, JOBS, 0)
-        assert f"the primary of 'main' is now 127.0.0.1:{new}, and was 127.0.0.1:{old} before" in err
+        assert f"the primary of 'main' is now 127.0.0.1:{new}; it was 127.0.0.1:{old}" in err
         with watched.client(new) as client:
             assert client.zcard("queue:mail:waiting") == JOBS
             assert client.zcard("queue:mail:dlq") == 0

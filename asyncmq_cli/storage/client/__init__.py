@@ -1,1 +1,2 @@
-"""The connection to Redis: URL, TLS, bounds, pipelining, reply checks, and errors."""
+"""The connection to Redis: TLS, credentials, Sentinels, pipelining, limits and checks of replies, and
+errors."""

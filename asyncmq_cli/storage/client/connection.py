@@ -1,4 +1,4 @@
-"""The connection to Redis."""
+"""Make the client that connects to Redis, and find its password."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KINDS: dict[str, Any] = {
     "unix": redis.UnixDomainSocketConnection,
 }
 
-# redis-py logs tracebacks, which would end on the operator's screen.
+# redis-py logs tracebacks, which would be printed on the operator's screen.
 logging.getLogger("redis").addHandler(logging.NullHandler())
 logging.getLogger("redis").propagate = False
 
@@ -47,13 +47,13 @@ def connect(
     warn: Callable[[str], None] | None = None,
     is_halted: Callable[[], bool] | None = None,
 ) -> redis.Redis:
-    """A client that has not connected yet. Raises UsageProblem for options that redis-py does not take.
+    """A client, which connects when it is first used. Raises UsageProblem for options that redis-py refuses.
 
     With `warn`, its first connection checks the kind of server: it raises WrongServer for a Cluster or a
-    Sentinel, and warns about a replica that lags. A client that `subscribes` expects messages that it did
-    not request. Once `is_halted` returns True, the next reply raises Halted.
+    Sentinel, and calls `warn` for a replica that lags. A client that `subscribes` accepts messages that it
+    did not request. Once `is_halted` returns True, the next reply raises Halted.
 
-    No command is ever sent twice. When a reply is lost, the change may have been made; the reply to a
+    No command is ever sent twice: if a reply is lost, the change may have been made, and the reply to a
     second attempt would hide that.
     """
     address = config.address
@@ -89,7 +89,7 @@ def _options(config: Config, address: Address) -> dict[str, Any]:
     if config.credentials is not None:
         from asyncmq_cli.storage.client.credentials import provider
 
-        # redis-py takes either these or a provider.
+        # redis-py accepts either these or a provider.
         del options["username"], options["password"]
         options["credential_provider"] = provider(config.credentials, address.username)
     return {
@@ -101,10 +101,10 @@ def _options(config: Config, address: Address) -> dict[str, Any]:
         "retry_on_error": [],
         "protocol": 2,
         "decode_responses": False,
-        # Saves two commands of the handshake, and the rights to them.
+        # Saves two commands of the handshake, and the rights that they need.
         "driver_info": None,
         "parser_class": Parser,
-        # A local socket holds about 200 KB, which one read then takes.
+        # A local socket buffers about 200 KB, which this size reads at once.
         "socket_read_size": 256 * 1024,
     }
 
@@ -116,7 +116,7 @@ def _pool(
     bases: tuple[type, ...],
     members: dict[str, Any],
 ) -> Any:
-    """A pool whose connection class is made of these bases and members."""
+    """A connection pool whose connection class has these bases and members."""
     if not address.sentinels:
         options["connection_class"] = type("Own", (*bases, _KINDS[address.scheme]), members)
         return redis.ConnectionPool(**options)
@@ -129,7 +129,8 @@ def _pool(
 
 
 def answer_within(client: redis.Redis, seconds: float) -> None:
-    """Change the timeout, in seconds. Open connections are closed, and opened again when needed."""
+    """Set the timeout for replies to `seconds`. Open connections are closed; new ones are opened when
+    needed."""
     pool = client.connection_pool
     pool.connection_kwargs.update(socket_timeout=seconds, socket_connect_timeout=seconds)
     pool.disconnect()
@@ -137,8 +138,8 @@ def answer_within(client: redis.Redis, seconds: float) -> None:
 
 
 class _Patient:
-    """A connection that does not mistake TLS session tickets for a reply: they come at any time, and there
-    may be nothing to read after them."""
+    """A connection that does not mistake TLS session tickets for a reply: they can arrive at any time,
+    without any data after them."""
 
     def can_read(self, timeout: float = 0) -> bool:
         client_library: Any = super()
@@ -152,8 +153,8 @@ class _Patient:
 
 
 class _Listening(_Patient):
-    """A connection that reads an error which the server sent without a request, because it has no
-    connection left or is not Redis. redis-py sees only that there is something to read."""
+    """A connection that reads an error which the server sent without a request, because it accepts no more
+    connections or is not Redis. redis-py only notices that there is data to read."""
 
     def can_read(self, timeout: float = 0) -> bool:
         connection: Any = super()
@@ -176,11 +177,12 @@ def connection_options(address: Address) -> dict[str, Any]:
 
 MAX_PASSWORD = 64 * 1024
 COMMAND_WITHIN = 30.0
-"""Seconds. A password manager may ask the user to unlock it first."""
+"""Seconds. This is long because a password manager may first ask the user to unlock it."""
 
 
 def password(config: Config) -> str | None:
-    """The password from `password_file` or `password_command`, else the URL's. Raises UsageProblem."""
+    """The password from `password_file` or `password_command`, else from the URL, or None. Raises
+    UsageProblem."""
     if config.password_file is not None:
         return _of_file(config.password_file)
     if config.password_command is not None:
@@ -200,7 +202,7 @@ def _of_file(path: str) -> str:
 def _of_command(words: tuple[str, ...]) -> str:
     """The password that a program prints. It runs once per process, without a shell and without input. Its
     stderr is not shown, because it may contain the password."""
-    # Name only the program: its arguments may hold a secret.
+    # Name only the program, because its arguments may contain a secret.
     name = f"the password command {words[0]!r}"
     try:
         process = subprocess.Popen(
@@ -222,7 +224,7 @@ def _of_command(words: tuple[str, ...]) -> str:
         process.wait()
     if status != 0:
         raise UsageProblem(f"{name} failed with status {status}", hint="run it by hand to see why")
-    return _whole(printed, f"what {name} prints")
+    return _whole(printed, f"the output of {name}")
 
 
 def _whole(data: bytes, what: str) -> str:

@@ -1,7 +1,7 @@
-"""Short-lived tokens in place of a password: AWS IAM and Microsoft Entra ID.
+"""Short-lived tokens instead of a password: AWS IAM and Microsoft Entra ID.
 
-redis-py asks a credential provider for user and password on every connection. The libraries behind them are
-extras, `asyncmq-cli[aws]` and `asyncmq-cli[azure]`.
+redis-py asks a credential provider for user and password for each connection. The libraries that they need
+are extras, `asyncmq-cli[aws]` and `asyncmq-cli[azure]`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _TOKEN_SECONDS = 900
 _ENTRA_SCOPE = "https://redis.azure.com/.default"
 
 
-# These libraries would log tracebacks and advice onto the operator's screen.
+# These libraries would log tracebacks and advice to the operator's screen.
 for _name in ("azure", "botocore", "msal", "redis_entraid"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
     logging.getLogger(_name).propagate = False
 
 
 def provider(setting: str, user: str | None) -> CredentialProvider:
-    """The provider that the setting names, for this user. Raises UsageProblem."""
+    """The credential provider that the setting names, for this user. Raises UsageProblem."""
     kind, *names = setting.split(":")
     if kind == "azure" and not names:
         return _Reporting(kind, _entra())
@@ -42,7 +42,7 @@ def provider(setting: str, user: str | None) -> CredentialProvider:
 
 
 class _Reporting(CredentialProvider):
-    """Turns any exception of a provider's library into an error of ours."""
+    """Converts any exception of a provider's library into WrongServer."""
 
     def __init__(self, kind: str, provider: Any) -> None:
         self._kind, self._provider = kind, provider
@@ -51,13 +51,14 @@ class _Reporting(CredentialProvider):
         try:
             return self._provider.get_credentials()
         except Exception as exc:
-            # The rest of the message describes every way to log in.
+            # Keep only the first line; the rest of the message describes every way to log in.
             why = str(exc).strip().partition("\n")[0].strip() or type(exc).__name__
             raise WrongServer("redis_credentials", f"no credentials from {self._kind}: {why}") from exc
 
 
 class _Iam(CredentialProvider):
-    """A request to `connect`, signed with the AWS credentials that botocore finds, is the password."""
+    """Provides IAM tokens: the password is a `connect` request, signed with the AWS credentials that botocore
+    finds."""
 
     def __init__(self, user: str, name: str, region: str, *, kind: str) -> None:
         try:

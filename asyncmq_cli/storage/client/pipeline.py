@@ -1,7 +1,7 @@
-"""Pipelining: many commands in one round trip, and commands sent ahead of the replies being read.
+"""Pipelining: many commands in one round trip, and commands that are sent before earlier replies are read.
 
-While the caller works on one piece of a collection, Redis works on the next. Only a handful of
-bounded commands are under way at a time, and Redis serves other clients between them.
+While the caller processes one chunk of a collection, Redis works on the next. Only a few bounded commands are
+outstanding at a time, and Redis serves other clients between them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Command = tuple[Any, ...]
-"""A command as its words: its name, the key that it reads, and its other arguments."""
+"""The words of a command: its name, the key that it reads, and its other arguments."""
 _BATCH_BYTES = 64 * 1024
 ErrorTypes = type[Exception] | tuple[type[Exception], ...]
 
@@ -30,8 +30,8 @@ ErrorTypes = type[Exception] | tuple[type[Exception], ...]
 def run_pipeline(client: redis.Redis, commands: Sequence[Command], *, keep: ErrorTypes = ()) -> list[Any]:
     """The replies to these commands, in one round trip, as redis-py's own methods return them.
 
-    An error of a type in `keep` (WrongType, or a ResponseError) takes the place of its reply. Raises the
-    first other one, once all replies are read.
+    An error of a type in `keep` (WrongType, or a ResponseError) is returned as the reply. The first other
+    error is raised, after all replies have been read.
     """
     if not commands:
         return []
@@ -46,7 +46,7 @@ def run_pipeline(client: redis.Redis, commands: Sequence[Command], *, keep: Erro
 
 
 def _packed_batches(commands: Sequence[Command]) -> Iterator[list[tuple[bytes, bytes]]]:
-    """The commands packed, in batches of bounded size: their arguments may be large members."""
+    """The packed commands, in batches of bounded size, because their arguments may be large members."""
     batch: list[tuple[bytes, bytes]] = []
     size = 0
     for command in commands:
@@ -70,10 +70,10 @@ def _parsed(client: redis.Redis, name: str, reply: Any) -> Any:
 
 
 class PipelinedConnection:
-    """A connection of its own, as a context manager, for a client that speaks RESP2.
+    """A dedicated connection, as a context manager, for a client that uses RESP2.
 
     Replies come in the order of the commands. If replies are outstanding at the end, the connection is
-    closed, so that no other user reads them.
+    closed, so that no other user of the pool reads them.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -94,27 +94,28 @@ class PipelinedConnection:
         self._pool.release(connection)
 
     def send(self, *commands: tuple[bytes, bytes]) -> None:
-        """Each command is its key (b"" for none) and its bytes, as `pack` or `pack_for_names` made them."""
+        """Send commands. Each is a pair of its key (b"" for none) and its bytes from `pack` or
+        `pack_for_names`."""
         self._expected.extend((key, *_name_and_length(command)) for key, command in commands)
         packed = [command for _, command in commands]
         self._connection.send_packed_command(packed if len(packed) == 1 else [b"".join(packed)])
 
     def abandon(self) -> None:
-        """Give up the replies that are outstanding. What is sent next goes over a new connection."""
+        """Drop the outstanding replies. The next command is sent over a new connection."""
         self._connection.disconnect()
         self._expected.clear()
 
     def receive(self, *, keep: ErrorTypes = (), most: int | None = None) -> Any:
-        """The next reply, unparsed; an error of a type in `keep` is returned as the reply. Raises WrongType,
-        any other ResponseError, and InvalidResponse if the reply does not fit its command, or has more than
-        `most` bytes of data."""
+        """The next reply, unparsed. An error of a type in `keep` is returned as the reply. Raises WrongType,
+        any other ResponseError, and InvalidResponse if the reply has the wrong shape for its command or more
+        than `most` bytes of data."""
         key, command, words = self._expected[0]
         self._connection.expect(command, words)
         try:
             with at_most(most):
                 reply = self._connection.read_response(disable_decoding=True)
         except InvalidResponse as exc:
-            # The command stays outstanding, so the connection will be closed.
+            # The command is still outstanding, so the connection will be closed.
             raise with_command(exc, command, key) from None
         except ResponseError as exc:
             self._expected.popleft()
@@ -137,22 +138,22 @@ def _name_and_length(command: bytes) -> tuple[bytes, int]:
 
 
 def pack(*words: str | bytes | float) -> bytes:
-    """A command in Redis's protocol."""
+    """The bytes of a command in Redis's protocol."""
     return cast("bytes", pack_command(words))  # type: ignore[arg-type]
 
 
 def pack_for_names(head: Sequence[bytes], names: Sequence[bytes], prefix: bytes = b"") -> bytes:
-    """A command with one argument for each name, behind `prefix`."""
+    """A packed command: the words of `head`, then for each name an argument of `prefix` and the name."""
     start = b"*%d\r\n" % (len(head) + len(names))
     start += b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in head])
     sizes = set(map(len, names))
     if len(sizes) == 1:
-        # Ids mostly have one length. Joining them is four times as fast as hiredis' packing.
+        # Ids usually have the same length. Then joining them is four times as fast as hiredis' packing.
         before = b"$%d\r\n%b" % (sizes.pop() + len(prefix), prefix)
         return start + before + (b"\r\n" + before).join(names) + b"\r\n"
     return start + b"".join([b"$%d\r\n%b%b\r\n" % (len(prefix) + len(name), prefix, name) for name in names])
 
 
 def pack_scan(command: bytes, key: bytes, cursor: bytes, count: int) -> tuple[bytes, bytes]:
-    """The key, and an SSCAN, HSCAN or ZSCAN of it, as `PipelinedConnection.send` takes them."""
+    """The key, and a packed SSCAN, HSCAN or ZSCAN of it: the arguments of `PipelinedConnection.send`."""
     return key, pack(command, key, cursor, "COUNT", count)

@@ -1,4 +1,4 @@
-"""Subscribing to the events that AsyncMQ publishes. Source: `emit_event` in asyncmq.backends.redis."""
+"""Subscribe to the events that AsyncMQ publishes. Source: `emit_event` in asyncmq.backends.redis."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from asyncmq_cli.storage.schema.keys import EVENTS_CHANNEL
 
 
 class RuntimeEvents:
-    """A subscription on its own connection. `connect` returns a client that subscribes, `warn` is called for
-    every message that cannot be read, and `patience` is the timeout for subscribing in seconds."""
+    """A subscription on its own connection. `connect` returns a client that subscribes. `warn` is called for
+    every message that cannot be read. `patience` is the timeout for subscribing, in seconds."""
 
     def __init__(
         self, connect: Callable[[], redis.Redis], warn: Callable[[str], None], patience: float
@@ -29,7 +29,8 @@ class RuntimeEvents:
         self._pubsub: Any = None
 
     def open(self) -> None:
-        """Subscribe, if not done yet. No message published after this is lost. Raises redis.TimeoutError."""
+        """Subscribe, unless already subscribed. No message that is published later is lost. Raises
+        redis.TimeoutError."""
         if self._pubsub is not None:
             return
         self._client = self._connect()
@@ -40,7 +41,7 @@ class RuntimeEvents:
             raise RedisTimeoutError
 
     def until(self, deadline: float) -> Iterator[RuntimeEvent]:
-        """The events that come before `deadline`, by time.monotonic."""
+        """Yield the events that arrive before `deadline`, a time of time.monotonic."""
         while (left := deadline - time.monotonic()) > 0:
             message = self._pubsub.get_message(timeout=left)
             if message is not None and message["type"] == "message":

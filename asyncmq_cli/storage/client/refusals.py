@@ -1,4 +1,4 @@
-"""The one place where errors of Redis and of redis-py become RedisProblem."""
+"""Convert errors of Redis and of redis-py to RedisProblem. No other module does this."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from asyncmq_cli.system.shortage import shortage
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
 
-# Our code and message, by the first word of the server's error.
+# By the first word of the server's error, our code and message.
 _REFUSALS: dict[str, tuple[str, str]] = {
     "WRONGPASS": ("redis_auth", "Redis refused the user name or password"),
     "NOAUTH": ("redis_auth", "Redis asks for a password"),
@@ -51,9 +51,9 @@ _REFUSALS: dict[str, tuple[str, str]] = {
     "max number of clients": ("redis_max_clients", "Redis has no connection left"),
 }
 _CAUSES = {"WRONGPASS": "refused", "NOAUTH": "missing"}
-"""The causes of `redis_auth`; `hints.py` has a hint for each."""
+"""The `cause` of `redis_auth` errors; `hints.py` has a hint for each."""
 
-# redis-py strips the first word from the texts of these. MasterDownError is a ClusterDownError.
+# redis-py strips the first word from the texts of these classes. MasterDownError is a ClusterDownError.
 _BY_CLASS: tuple[tuple[type[RedisError], str], ...] = (
     (AuthenticationError, "WRONGPASS"),
     (BusyLoadingError, "LOADING"),
@@ -69,12 +69,12 @@ _BY_CLASS: tuple[tuple[type[RedisError], str], ...] = (
 _TOO_MANY_CLIENTS = "max number of clients"
 # redis-py's prefix for the error of the command that aborted a transaction.
 _ABORTED = "Transaction discarded because of: "
-# The server's answer to a long command before the password was given.
+# The server's reply to a long command before the password was sent.
 _UNAUTHENTICATED = "Protocol error: unauthenticated "
-# The server's answers to any command, and to HELLO, when a password is missing.
+# The server's replies to any command, and to HELLO, if a password is missing.
 _ASKS = ("Authentication required", "HELLO must be called with the client already authenticated")
-# How Redis 6 reports a command refused within a script; and how Redis up to 7.0, and newer servers,
-# report that the user lacked a right there.
+# How Redis 6 reports that a command in a script was refused; and how Redis up to 7.0, and newer servers,
+# report that the user lacked a right in a script.
 _IN_SCRIPT = re.compile(r"Error running script .*: -(?P<token>[A-Z]+) ")
 _NO_RIGHT_IN_SCRIPT = ("The user executing the script can't ", "ACL failure in script: ")
 
@@ -84,7 +84,7 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
     if isinstance(exc, WrongServer):
         return RedisProblem(exc.code, exc.message)
     if isinstance(exc, RedisTimeoutError):
-        # A server without TLS takes the handshake for the start of a command, and waits for its end.
+        # A server without TLS reads the handshake as the start of a command, and waits for its end.
         no_tls = tls.trouble(exc, config.address, config.timeout) if config.address.uses_tls else None
         if no_tls is not None:
             return _unreachable(config, *no_tls)
@@ -107,7 +107,7 @@ def as_problem(exc: RedisError, config: Config) -> RedisProblem:
         known = shortage(exc) or tls.trouble(exc, config.address, config.timeout)
         return _unreachable(config, *(known or (_reason(exc), None)))
     status = getattr(exc, "status_code", None)
-    # redis-py strips the first word from some texts; put it back, as it may say more than the rest.
+    # redis-py strips the first word from some texts. Put it back, because it may say more than the rest.
     if "DB index is out of range" in text:
         return RedisProblem(
             "redis_error",
@@ -125,14 +125,14 @@ def _unreachable(config: Config, reason: str, hint: str | None) -> RedisProblem:
 
 
 def _server_text(exc: RedisError) -> str:
-    """The server's own text: without redis-py's prefix, and without the arguments that a server quotes of an
-    unknown command. The argument of AUTH is a password."""
+    """The server's own text, without redis-py's prefix and without the arguments that a server quotes for an
+    unknown command: the argument of AUTH is a password."""
     text = str(exc).rpartition(" of pipeline caused error: ")[2]
     return text.removeprefix(_ABORTED).partition(", with args beginning with")[0]
 
 
 def _token(exc: RedisError, text: str) -> str | None:
-    """The key of this error in _REFUSALS, or None.
+    """The key for this error in _REFUSALS, or None.
 
     Only the server's own text is searched: in other texts, a path, a host or a key may contain the word.
     """
@@ -164,7 +164,7 @@ def _refusal(token: str, text: str, command: str) -> RedisProblem:
 
 
 def _reason(exc: BaseException) -> str:
-    """The innermost cause, such as `Connection refused`, instead of the whole chain."""
+    """The message of the innermost cause, such as `Connection refused`, instead of the whole chain."""
     if isinstance(exc, ReplyTooLarge):
         return "its reply is larger than any valid reply"
     if isinstance(exc, InvalidResponse):

@@ -1,9 +1,9 @@
-"""Replies of Redis: each is bounded while it is read, and checked against its command.
+"""Replies of Redis: their size is limited while they are read, and their shape is checked.
 
-The server may not be Redis, or may be hostile: it may send an endless string, an array of a billion
-elements, or a byte every half second. redis-py and hiredis accept all of these. Here the bytes of each
-reply are counted on their way to hiredis, and one deadline holds for the whole reply. A reply of another
-shape than its command has comes from another server, or from a connection that is out of step.
+The server may not be Redis, or may be hostile: it may send an endless string, an array of a billion elements,
+or one byte every half second. redis-py and hiredis accept all of these. Here the bytes of each reply are
+counted before they reach hiredis, and one deadline applies to the whole reply. If a reply does not have the
+shape that its command returns, the server is not Redis, or the connection is out of step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from asyncmq_cli.errors import Halted
 
-# Replies as Redis sends them in RESP2; `count` is how many elements were asked for.
+# Checks of the shape of RESP2 replies. `count` is the number of elements that were requested.
 _Check = Callable[[Any, int], bool]
 
 
@@ -96,22 +96,22 @@ _CHECKS: dict[bytes, _Check] = {
 
 
 def check_reply(command: bytes, words: int, reply: Any) -> None:
-    """Raise InvalidResponse if the reply does not fit this command of so many words. Commands that are not
-    in the table are not checked."""
+    """Raise InvalidResponse if the reply has the wrong shape for this command with `words` words. Commands
+    that are not in the table are not checked."""
     check = _CHECKS.get(command)
-    # All words of MGET but its name are keys; the others name a key first.
+    # All words of MGET after its name are keys; the other commands have one key.
     count = words - (1 if command == b"MGET" else 2)
     if check is not None and not check(reply, count):
         raise invalid(command.decode())
 
 
 def invalid(command: str) -> InvalidResponse:
-    """The error for a reply that does not fit its command."""
+    """The error for a reply with the wrong shape."""
     return InvalidResponse(f"the reply to {command} has the wrong shape")
 
 
 def return_codes(reply: Any) -> list[int]:
-    """The numbers that a script returned. Raises InvalidResponse."""
+    """The numbers that a script returned. Raises InvalidResponse for any other reply."""
     if not isinstance(reply, list) or not reply or not all(isinstance(part, int) for part in reply):
         raise InvalidResponse("a script's reply is not a list of numbers")
     return reply
@@ -121,7 +121,7 @@ _Error = TypeVar("_Error", bound=Exception)
 
 
 def with_command(error: _Error, command: Any, key: Any = b"") -> _Error:
-    """The same error; its `refused_command` is now the command and the key that were refused, as text."""
+    """The same error, with the refused command and its key as text in `refused_command`."""
     words = [
         word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in (command, key)
     ]
@@ -130,7 +130,8 @@ def with_command(error: _Error, command: Any, key: Any = b"") -> _Error:
 
 
 class CheckedRedis(redis.Redis):
-    """A client that says which reply it expects, so that its connection checks it. Raises InvalidResponse.
+    """A client that announces which reply it expects, so that its connection can check it. Raises
+    InvalidResponse.
 
     To send several commands at once, use `run_pipeline` instead of this client's `pipeline`.
     """
@@ -144,19 +145,21 @@ class CheckedRedis(redis.Redis):
         except (NoPermissionError, InvalidResponse) as exc:
             raise with_command(exc, *args[:2]) from None
         except (TypeError, ValueError, AttributeError, LookupError) as exc:
-            # redis-py takes for granted that a reply has the shape that it parses.
+            # redis-py assumes that a reply has the shape that it parses.
             conn.disconnect()
             raise invalid(command_name) from exc
 
 
 SMALL = 1024 * 1024
-"""Bytes. Generous for the numbers, states, return codes and errors of the largest batch."""
+"""Bytes. The limit for replies without data: more than the numbers, states, return codes and errors of the
+largest batch."""
 LARGE = 256 * 1024 * 1024
-"""Bytes, for replies with data."""
+"""Bytes. The limit for replies with data."""
 
 
 def several() -> int:
-    """Bytes of a reply with several values, which is asked for again value by value if it is larger."""
+    """The limit in bytes for a reply with several values. If a reply is larger, its values are requested
+    again one by one."""
     return LARGE // 4
 
 
@@ -165,24 +168,28 @@ _NUMBERS = frozenset(
     b" SCARD SISMEMBER SMISMEMBER ZCARD ZCOUNT ZSCORE ZMSCORE DEL".split()
 )
 _NO_VALUES = _NUMBERS | {b"SCAN"}
-# The headers of arrays and of RESP3's other aggregates. hiredis allocates all that a header announces.
+# The headers of arrays and of RESP3's other aggregates. hiredis allocates as many elements as a header
+# announces.
 _HEADS = [
     (mark, re.compile(re.escape(mark) + rb"([0-9]{1,19})\r\n")) for mark in (b"*", b"~", b"%", b">", b"|")
 ]
 _BEGUN = re.compile(rb"[*~%>|][0-9]*\r?\Z")
 _LONGEST_HEAD = 32
 _FEW = 20
-"""Marks in a piece that are searched with memchr. Beyond that a regular expression is faster."""
+"""Up to this many marks in a chunk are searched with memchr. If there are more, a regular expression is
+faster."""
 _LONG = 1000
 _LARGER_THAN_USUAL = 2 * SMALL
 MOST_ELEMENTS = 1_000_000
-"""Elements in arrays of a thousand and more. The tool requests a few thousand at a time."""
+"""The limit for the elements in arrays of a thousand elements or more. The tool requests a few thousand at a
+time."""
 MOST_ARRAYS = 50_000
-"""Shorter arrays. An empty one takes four bytes on the wire, and sixty in memory."""
+"""The limit for the number of shorter arrays. An empty one takes four bytes on the wire, but sixty in
+memory."""
 
 
 class ReplyTooLarge(InvalidResponse):
-    """The reply is larger than any of Redis to that command, or has more than `most` bytes of values."""
+    """The reply is larger than any valid reply to that command, or has more than `most` bytes of values."""
 
     most = 0
 
@@ -192,12 +199,12 @@ class ReplyTooLarge(InvalidResponse):
 
 
 def bound_of(command: bytes, most: int | None = None) -> int:
-    """The most bytes of a reply to this command, of which no more than `most` are expected."""
+    """The limit in bytes for a reply to this command, of whose data at most `most` bytes are expected."""
     return SMALL if command in _NUMBERS else most or LARGE
 
 
 class _Reader:
-    """A hiredis reader with bounds. Raises ReplyTooLarge."""
+    """A hiredis reader with limits. Raises ReplyTooLarge."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
@@ -206,7 +213,7 @@ class _Reader:
         self.start(SMALL)
 
     def start(self, most: int) -> None:
-        """Begin a reply of at most so many bytes; bytes that are already buffered do not count."""
+        """Begin a reply of at most `most` bytes. Bytes that are already buffered do not count."""
         self._bytes_left, self._elements_left, self._arrays_left = most, MOST_ELEMENTS, MOST_ARRAYS
         self._look_closer_below = most - _LARGER_THAN_USUAL
 
@@ -217,7 +224,7 @@ class _Reader:
         data = self._held + memoryview(buffer)[start : start + length]
         begun = _BEGUN.search(data, max(0, len(data) - _LONGEST_HEAD))
         end = len(data) if begun is None else begun.start()
-        # Keep the start of a header until its length has come.
+        # Keep the start of a header until its length has arrived.
         self._held = data[end:]
         whole, done = memoryview(data), 0
         for at, elements in sorted(self._long_heads(data, end)):
@@ -225,7 +232,7 @@ class _Reader:
             done = at
             while (reply := self._reader.gets()) is not NOT_ENOUGH_DATA:
                 self._ready.append(reply)
-            # If nothing is pending, this is the header of an array, and not text in a string.
+            # If nothing is pending, this is the header of an array and not text in a string.
             if not self._reader.has_data():
                 self._elements_left -= elements
             if self._elements_left < 0:
@@ -233,8 +240,8 @@ class _Reader:
         self._reader.feed(whole[done:end])
 
     def _long_heads(self, data: bytes, end: int) -> Iterator[tuple[int, int]]:
-        """The offsets at which long arrays seem to begin, with their number of elements."""
-        # RESP3 was not requested, so its headers are searched only in a large reply.
+        """The offsets at which long arrays seem to begin, each with the number of elements."""
+        # RESP3 was not requested, so search for its headers only in a large reply.
         for mark, head in _HEADS if self._bytes_left < self._look_closer_below else _HEADS[:1]:
             for found in _found(mark, head, data, end):
                 elements = int(found[1])
@@ -264,7 +271,7 @@ def _found(mark: bytes, head: re.Pattern[bytes], data: bytes, end: int) -> Itera
 
 
 class Parser(_HiredisParser):
-    """Reads a reply within the bounds that `start` was given."""
+    """Reads a reply within the limits that were passed to `start`."""
 
     _reader: Any
     _until: float | None = None
@@ -274,7 +281,7 @@ class Parser(_HiredisParser):
         self._reader = _Reader(self._reader)
 
     def buffered(self) -> Any:
-        """The next reply if it has come whole, else NOT_ENOUGH_DATA. An error is a reply."""
+        """The next reply if it has arrived completely, else NOT_ENOUGH_DATA. An error is also a reply."""
         return NOT_ENOUGH_DATA if self._reader is None else self._reader.gets(False)
 
     def start(self, most: int, seconds: float | None) -> None:
@@ -300,7 +307,7 @@ _LOCAL = _Local()
 
 @contextmanager
 def at_most(most: int | None) -> Iterator[None]:
-    """A context in which replies with data have at most so many bytes, in place of LARGE."""
+    """A context in which the limit for replies with data is `most` bytes instead of LARGE."""
     before, _LOCAL.most = _LOCAL.most, most
     try:
         yield
@@ -309,14 +316,15 @@ def at_most(most: int | None) -> Iterator[None]:
 
 
 class Waited:
-    """How many `seconds` this process has waited for replies."""
+    """Counts the `seconds` that this process has waited for replies."""
 
     seconds = 0.0
 
 
 class Bounded:
-    """A connection that bounds every reply, and checks those announced by `expect`. Other replies may have
-    at most `unasked` bytes. Once `is_halted` is set, announced replies raise Halted instead of being read.
+    """A connection that limits the size of every reply, and checks the replies that `expect` announced. Other
+    replies may have at most `unasked` bytes. Once `is_halted` returns True, announced replies raise Halted
+    instead of being read.
     """
 
     unasked = SMALL
@@ -324,7 +332,7 @@ class Bounded:
     _expected: tuple[bytes, int] | None = None
 
     def expect(self, command: bytes | str, words: int) -> None:
-        """Say that the next reply answers this command of so many words. Raises Halted."""
+        """Announce that the next reply is for this command, which has `words` words. Raises Halted."""
         if self.is_halted is not None and self.is_halted():
             connection: Any = self
             connection.disconnect()
@@ -336,7 +344,8 @@ class Bounded:
         redis_py: Any = super()
         expected, self._expected = self._expected, None
         try:
-            # Of many replies most have come with the one before. redis-py takes three times as long for each.
+            # In a pipeline, most replies are already buffered. Reading them here is three times as fast as in
+            # redis-py.
             reply = NOT_ENOUGH_DATA if expected is None else connection._parser.buffered()
             if isinstance(reply, Exception):
                 raise reply
@@ -355,7 +364,7 @@ class Bounded:
             connection.disconnect()
             raise ReplyTooLarge from exc
         except TypeError as exc:
-            # A map whose keys are maps: hiredis cannot build it, and Redis never sends it.
+            # The reply is a map whose keys are maps: hiredis cannot build it, and Redis never sends it.
             connection.disconnect()
             raise InvalidResponse("a reply that cannot be held") from exc
         except (InvalidResponse, RedisConnectionError) as exc:

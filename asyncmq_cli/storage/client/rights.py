@@ -1,7 +1,7 @@
-"""The server, the Redis user, and the commands that this user may run.
+"""Find the server's version, the Redis user, and the commands that this user may run.
 
-Commands that read are tried on the keys of one queue, which need not exist. Commands that write are queued
-in a transaction that is discarded: that checks the same rights, changes nothing, and needs no further right.
+Commands that read are run on the keys of one queue, which need not exist. Commands that write are queued in a
+transaction that is then discarded: this checks the same rights, changes nothing, and needs no further right.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def rights(client: redis.Redis, queue: str) -> Rights:
     try:
         asked = _Asked(connection)
         reading = asked.each(_reading(queue))
-        # Try EXEC before MULTI: inside a transaction it would run the queued commands.
+        # Try EXEC before MULTI: in a transaction, it would run the queued commands.
         changing = asked.each([("EXEC",), ("MULTI",)])
         if changing["multi"]:
             changing |= asked.each(_changing(queue))
@@ -65,13 +65,14 @@ _SCRIPTS = {
     "workers forget": ("worker_forget",),
     "doctor --repair": ("repair_enqueue", "repair_list", "repair_forget", "repair_drop"),
 }
-"""The scripts of each command. A script of none of them stands under its own name."""
+"""By command, the scripts that it runs. A script that is in none of these lists is reported by its own
+name."""
 _EVERY_CHANGE = ("time", "multi", "exec", "discard", "eval", "evalsha", "type", "get", "set", "xadd")
 
 
 def _lacks(taken: Mapping[str, bool]) -> dict[str, list[str]]:
-    """For each of our commands that changes something: the Redis commands that it needs and the user may
-    not run."""
+    """For each of our commands that changes something, the Redis commands that it needs but the user may not
+    run."""
     needs = preflight.commands_of()
     named = {script for scripts in _SCRIPTS.values() for script in scripts}
     others = {
@@ -94,7 +95,7 @@ class _Asked:
 
     def takes(self, command: tuple[Any, ...]) -> bool:
         reply = self.reply(*command)
-        # For EXEC, Redis reports an aborted transaction, because of NOPERM.
+        # If EXEC is not allowed, Redis reports a transaction that was aborted because of NOPERM.
         if isinstance(reply, NoPermissionError) or (
             isinstance(reply, ExecAbortError) and "permi" in str(reply)
         ):
@@ -106,7 +107,7 @@ class _Asked:
         return {str(command[0]).lower(): self.takes(command) for command in commands}
 
     def reply(self, *command: Any) -> Any:
-        """The reply, or the ResponseError in its place."""
+        """The reply, or the ResponseError as the reply."""
         self._connection.send_command(*command)
         try:
             return self._connection.read_response()
@@ -120,7 +121,7 @@ def _user(asked: _Asked) -> str | None:
 
 
 def _server(asked: _Asked) -> str | None:
-    """`redis 7.0.15`."""
+    """The name and version of the server, such as `redis 7.0.15`; None if they are unknown."""
     said = asked.reply("HELLO", 2)
     if not isinstance(said, list):
         return None

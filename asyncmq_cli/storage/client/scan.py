@@ -1,7 +1,7 @@
-"""Reading collections, and the values of many keys, in bounded pieces.
+"""Read collections, and the values of many keys, in chunks of bounded size.
 
-No command here gives Redis more than a bounded amount of work, whatever the size of the collection,
-and no more than one piece is in memory at a time. All functions raise WrongType.
+Every command here is a bounded amount of work for Redis, however large the collection is, and only one chunk
+is in memory at a time. All functions raise WrongType.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack, pack_
 from asyncmq_cli.storage.client.replies import ReplyTooLarge, at_most, several
 
 CHUNK = 1000
-"""Most elements requested at a time. A SCAN of as many takes Redis well under a millisecond."""
+"""The number of elements requested at a time. A SCAN of this size takes Redis well under a millisecond."""
 PIECE_BYTES = 512 * 1024
-"""Bytes that a reply should have, about."""
+"""The approximate size of a reply, in bytes."""
 _SHORT = 0.004
-"""Seconds. A scan with MATCH that took less is followed by a larger one."""
+"""Seconds. If a scan with MATCH took less, the next one is larger."""
 _MOST_MATCHED = 4000
 
 
 def fitting(size: float, piece_bytes: int) -> int:
-    """How many elements of `size` bytes make a reply of about `piece_bytes`."""
+    """How many elements of `size` bytes make a reply of about `piece_bytes` bytes."""
     return max(1, min(CHUNK, int(piece_bytes / max(1, size))))
 
 
 class Pace:
-    """The number of elements to request next, so that a reply stays near `piece_bytes`.
+    """Computes the number of elements to request next (`count`), so that replies have about `piece_bytes`
+    bytes.
 
-    Records have from a hundred bytes to megabytes. The size of the next reply is estimated from the last.
+    Records have between a hundred bytes and some megabytes. The size of the next reply is estimated from the
+    last one.
     """
 
     def __init__(self, start: int = 16, piece_bytes: int = PIECE_BYTES) -> None:
@@ -46,21 +48,22 @@ class Pace:
         self._piece_bytes = piece_bytes
 
     def learn(self, elements: int, size: int) -> None:
-        """Adapt `count` to a reply of so many elements, of `size` bytes in all."""
+        """Adapt `count` to a reply that had `elements` elements and `size` bytes in all."""
         if not elements or not size:
             return
-        # Grow slowly: a run of small records does not exclude a large one next.
+        # Grow slowly: after many small records, a large one may follow.
         self.count = min(fitting(size / elements, self._piece_bytes), self.count * 2)
 
     @property
     def most(self) -> int | None:
-        """The most bytes of the next reply; None for one element, which may be as large as any."""
+        """The limit in bytes for the next reply; None if it is for a single element, which may have any
+        size."""
         return several() if self.count > 1 else None
 
     @contextmanager
     def smaller(self) -> Iterator[None]:
-        """A context for a single request, which is repeated for one element if its reply was too large.
-        Raises ReplyTooLarge if it was already for one."""
+        """A context for one request. If the reply is too large, `count` becomes 1, for a repetition of the
+        request. Raises ReplyTooLarge if `count` was 1 already."""
         try:
             with at_most(self.most):
                 yield
@@ -71,7 +74,7 @@ class Pace:
 
 
 def set_members(client: redis.Redis, key: bytes, match: bytes | None = None) -> Iterator[list[bytes]]:
-    """The members of a set that match, by SSCAN. A member may come twice."""
+    """The members of a set that match, read by SSCAN. A member may be yielded twice."""
     if match is None:
         yield from _steps(client, b"SSCAN", key, Pace(CHUNK), 1)
         return
@@ -83,7 +86,7 @@ def set_members(client: redis.Redis, key: bytes, match: bytes | None = None) -> 
 
 
 def hash_fields(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]:
-    """The fields of a hash with their values, by HSCAN. A field may come twice."""
+    """The fields of a hash with their values, read by HSCAN. A field may be yielded twice."""
     try:
         for found in _steps(client, b"HSCAN", key, Pace(), 2):
             yield dict(zip(found[::2], found[1::2], strict=True))
@@ -94,8 +97,8 @@ def hash_fields(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]
 def _steps(
     client: redis.Redis, command: bytes, key: bytes, pace: Pace, width: int, most: int | None = None
 ) -> Iterator[list[bytes]]:
-    """The replies of a scan, each element in `width` parts. Redis works on the next step while the caller
-    works on this one. Raises ReplyTooLarge for a step of COUNT 1 that is too large."""
+    """The replies of a scan, in which each element has `width` parts. Redis works on the next step while the
+    caller processes this one. Raises ReplyTooLarge if a step of COUNT 1 is too large."""
     cursor = b""
     with PipelinedConnection(client) as connection:
         connection.send(pack_scan(command, key, b"0", pace.count))
@@ -117,8 +120,9 @@ def _steps(
 
 
 def _field_by_field(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, bytes]]:
-    """For a hash with values so large that one step of HSCAN (several fields with Valkey) is too much.
-    Servers that cannot scan without values raise ReplyTooLarge; there, a step is one field."""
+    """Read a hash whose values are so large that one step of HSCAN (with Valkey, several fields) exceeds the
+    limit. Raises ReplyTooLarge if the server cannot scan without values; on such a server, a step is one
+    field anyway."""
     cursor: int | None = None
     while cursor != 0:
         try:
@@ -134,8 +138,8 @@ def _field_by_field(client: redis.Redis, key: bytes) -> Iterator[dict[bytes, byt
 def zset_members(
     client: redis.Redis, key: bytes, match: bytes | None = None
 ) -> Iterator[list[tuple[bytes, float]]]:
-    """The members of a sorted set that match, with their scores, by ZSCAN. A member that stays throughout
-    the scan comes at least once; see `by_score` for very large ones."""
+    """The members of a sorted set that match, with their scores, read by ZSCAN. A member that exists during
+    the whole scan is yielded at least once. Sets with very large members are read by `by_score`."""
     steps = (
         _steps(client, b"ZSCAN", key, Pace(), 2, several())
         if match is None
@@ -154,7 +158,7 @@ def zset_members(
 def _others(
     client: redis.Redis, key: bytes, seen: Mapping[float, int]
 ) -> Iterator[list[tuple[bytes, float]]]:
-    """The members by score, without those whose score was seen as often as it is there."""
+    """The members by score, without the members of a score of which all were already seen."""
     for piece in by_score(client, key):
         known = {
             score
@@ -167,8 +171,8 @@ def _others(
 
 
 def _matching(client: redis.Redis, key: bytes, match: bytes) -> Iterator[list[bytes]]:
-    """Members that do not match are not seen, so the time that a step took is the only measure of their
-    size."""
+    """Read the members that match. The others are not returned, so the time that a step takes is the only
+    measure of their size."""
     cursor, count = b"", 16
     with PipelinedConnection(client) as connection:
         while cursor != b"0":
@@ -181,14 +185,14 @@ def _matching(client: redis.Redis, key: bytes, match: bytes) -> Iterator[list[by
 
 
 def by_score(client: redis.Redis, key: bytes) -> Iterator[list[tuple[bytes, float]]]:
-    """All members of a sorted set, in its order, for one whose members are so large that one step of ZSCAN,
-    with Valkey several members, is too much. A member that stays comes at least once, unless it shares its
-    score with another that comes while one before them goes."""
+    """All members of a sorted set in order, for sets whose members are so large that one step of ZSCAN (with
+    Valkey, several members) exceeds the limit. A member that exists during the whole read is yielded at least
+    once, unless a member with the same score is added while an earlier member is removed."""
     pace = Pace(start=1)
     start, seen, of_score = -math.inf, 0, 0
     while True:
         if seen:
-            # What was seen of this score may be gone by now.
+            # Members of this score that were already seen may be gone by now.
             left = int(typed(key, client.zcount, key, start, start))
             seen, of_score = max(0, seen - max(0, of_score - left)), left
         found: list[tuple[bytes, float]] | None = None
@@ -212,12 +216,12 @@ def by_score(client: redis.Redis, key: bytes) -> Iterator[list[tuple[bytes, floa
 
 
 StreamEntry = tuple[bytes, dict[bytes, bytes]]
-"""Its id and its fields."""
+"""The id of an entry, and its fields."""
 
 
 def stream_entries(client: redis.Redis, key: bytes, end: bytes = b"+") -> Iterator[StreamEntry]:
-    """Every entry of a stream, newest first, up to `end`. The first pieces are small, for callers that want
-    only a few."""
+    """The entries of a stream with ids up to `end`, newest first. The first chunks are small, for callers
+    that need only a few entries."""
     pace = Pace()
     while True:
         entries = typed(key, client.xrevrange, key, max=end, min="-", count=pace.count)
@@ -229,7 +233,7 @@ def stream_entries(client: redis.Redis, key: bytes, end: bytes = b"+") -> Iterat
 
 
 def stream_entries_after(client: redis.Redis, key: bytes, after: bytes = b"") -> Iterator[StreamEntry]:
-    """The entries of a stream with ids above `after`, else all, oldest first."""
+    """The entries of a stream with ids above `after`, or all if it is b"", oldest first."""
     pace = Pace()
     start = b"(" + after if after else b"-"
     while True:
@@ -242,7 +246,7 @@ def stream_entries_after(client: redis.Redis, key: bytes, after: bytes = b"") ->
 
 
 def strings(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> Iterator[list[bytes | None]]:
-    """As `get_many`, but in pieces, in the order of the keys."""
+    """The same as `get_many`, but in chunks, in the order of the keys."""
     done = 0
     while done < len(keys):
         piece: list[bytes | None] = []
@@ -260,7 +264,7 @@ def get_many(client: redis.Redis, keys: Sequence[bytes], pace: Pace) -> list[byt
 
 
 def hash_get(client: redis.Redis, key: bytes, fields: Iterable[bytes]) -> list[bytes | None]:
-    """The values of these fields of a hash, in one reply."""
+    """The values of these fields of a hash, in one reply; None for a missing field."""
     wanted = list(fields)
     if not wanted:
         return []
@@ -269,7 +273,7 @@ def hash_get(client: redis.Redis, key: bytes, fields: Iterable[bytes]) -> list[b
 
 
 def hash_get_many(client: redis.Redis, key: bytes, fields: Sequence[bytes], pace: Pace) -> list[bytes | None]:
-    """As `hash_get`, in replies of bounded size."""
+    """The same as `hash_get`, but in replies of bounded size."""
     found: list[bytes | None] = []
     while len(found) < len(fields):
         piece: list[bytes | None] = []
@@ -286,7 +290,7 @@ def card(client: redis.Redis, command: str, key: bytes) -> int:
 
 
 def typed(key: bytes, call: Any, *args: Any, **kwargs: Any) -> Any:
-    """Make the call; an error about the type of its key becomes WrongType."""
+    """Call `call`. An error about the type of `key` is raised as WrongType."""
     try:
         return call(*args, **kwargs)
     except ResponseError as exc:

@@ -1,4 +1,4 @@
-"""Connecting through Sentinels, which know the primary; redis-py's own Sentinel asks them."""
+"""Connect to the primary that Sentinels name, by redis-py's Sentinel class."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ KINDS = {"redis-sentinel": SentinelManagedConnection, "rediss-sentinel": Sentine
 
 
 class Primary:
-    """The last primary. `warn` is called when it changes."""
+    """The primary that was connected to last. `warn` is called when it changes."""
 
     def __init__(self, name: str, warn: Callable[[str], None] | None) -> None:
         self._name, self._warn = name, warn
         self._place: Place | None = None
 
     def connected(self, place: Place) -> None:
-        """A connection to this server was made."""
+        """Note that a connection to this server was made."""
         before, self._place = self._place, place
         if before not in (None, place) and self._warn is not None:
             assert before is not None  # noqa: S101
             now, then = (f"{host}:{port}" for host, port in (place, before))
-            self._warn(f"the primary of {self._name!r} is now {now}, and was {then} before")
+            self._warn(f"the primary of {self._name!r} is now {now}; it was {then}")
 
 
 class Followed:
@@ -57,7 +57,7 @@ class _Sentinels(Sentinel):
         try:
             host, port = super().discover_master(service_name)  # type: ignore[no-untyped-call]
         except MasterNotFoundError as exc:
-            # redis-py's text lists the clients as Python objects.
+            # redis-py's text lists clients as Python objects, so replace it.
             silent = str(exc).count("Redis(")
             if silent and "AuthenticationError" in str(exc):
                 raise MasterNotFoundError(_REFUSED) from exc
@@ -76,8 +76,8 @@ def _why(name: str, silent: int, count: int) -> str:
 
 
 def pool(address: Address, options: dict[str, Any]) -> SentinelConnectionPool:
-    """The pool of connections to the primary, with redis-py's arguments for each. Raises redis-py's errors
-    for those that it does not take."""
+    """The pool of connections to the primary. `options` are redis-py's arguments for each connection. Raises
+    redis-py's errors for arguments that it refuses."""
     own = ("ssl_", "socket_", "retry", "driver_info", "protocol")
     asked = {name: value for name, value in options.items() if name.startswith(own)}
     login = address.sentinel_login
@@ -89,7 +89,7 @@ def pool(address: Address, options: dict[str, Any]) -> SentinelConnectionPool:
 
 
 def current(pool: Any) -> Place | None:
-    """The primary of a pool that has connected; None without Sentinels, or before."""
+    """The primary that the pool is connected to; None without Sentinels, or before the first connection."""
     return pool.master_address if isinstance(pool, SentinelConnectionPool) else None
 
 

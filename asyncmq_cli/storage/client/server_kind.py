@@ -1,7 +1,7 @@
-"""The kind of server, by HELLO, which needs no rights.
+"""Find the kind of server by HELLO, which needs no rights.
 
-A Cluster node has only some of the queues and a Sentinel none, so both are refused: a part of the data must
-not be mistaken for the whole. A replica may be read, with a warning if it lags.
+A node of a Cluster has only some of the queues and a Sentinel has none, so both are refused: a part of the
+data must not be mistaken for the whole. A replica can be read, with a warning if it lags.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SENTINEL = ("redis_sentinel", "this is a Redis Sentinel, which holds no queues"
 
 
 class WrongServer(RedisError):
-    """A server that cannot hold all queues. `code` and `message` are the RedisProblem's."""
+    """The server cannot have all queues. `code` and `message` are those of the RedisProblem."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -26,15 +26,15 @@ class WrongServer(RedisError):
 
 
 class ServerKind:
-    """Checks the first connection of a client, and names every one. `warn` is called for a replica that
-    lags."""
+    """Checks the server on the first connection of a client, and names every connection. `warn` is called for
+    a replica that lags."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
         self._is_known = False
 
     def check(self, connection: Any) -> None:
-        """Raises WrongServer."""
+        """Check the server. Raises WrongServer for a Cluster node or a Sentinel."""
         said = _hello(connection)
         if self._is_known:
             return
@@ -58,7 +58,7 @@ class ServerKind:
 
 
 def replica_doubt(info: Mapping[str, str]) -> str | None:
-    """Why the replica's data may be old, by its INFO; None if it is up to date."""
+    """The reason, from its INFO, why the replica's data may be outdated; None if it is up to date."""
     if info.get("master_sync_in_progress") == "1":
         return "it is still being filled by its primary: data may be missing"
     if info.get("master_link_status") == "down":
@@ -72,15 +72,15 @@ def replica_doubt(info: Mapping[str, str]) -> str | None:
 
 
 def _hello(connection: Any) -> dict[Any, Any]:
-    """The fields of HELLO's reply; empty if the server does not know HELLO or forbids it. It also names the
-    connection, for CLIENT LIST."""
+    """The fields of HELLO's reply; empty if the server does not know HELLO or forbids it. HELLO also sets the
+    name of the connection, for CLIENT LIST."""
     name = ("SETNAME", connection.own_name) if connection.own_name else ()
     connection.send_command("HELLO", 2, *name, check_health=False)
     try:
         said = connection.read_response()
     except ResponseError as exc:
         if not isinstance(exc, NoPermissionError) and "unknown command" not in str(exc).lower():
-            # This error would meet the next command too, or was sent without a request.
+            # Any other command would get this error too, or it was sent without a request.
             raise
         return {}
     return dict(zip(said[::2], said[1::2], strict=False)) if _is_flat(said) else {}

@@ -1,4 +1,4 @@
-"""Explaining TLS failures: the reason, and what to do about it."""
+"""Explain TLS failures: the reason, and what to do about it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.address import Address
 
 PROBED_WITHIN = 1.0
-"""Seconds."""
+"""Seconds for a probe of the server."""
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _SAYS = b"PING\r\n"
 _NO_SERVER = (ConnectionRefusedError, FileNotFoundError, socket.gaierror)
 
 
 def trouble(exc: BaseException, address: Address, seconds: float) -> tuple[str, str] | None:
-    """The reason and a hint; None if TLS did not fail, or there is nothing to add. May probe the server for
-    TLS, for at most `seconds`; the probe sends nothing secret."""
+    """The reason and a hint; None if TLS did not fail, or nothing more is known. May probe the server for
+    TLS, for at most `seconds` seconds; the probe sends nothing secret."""
     for cause in causes_of(exc):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its certificate was refused: {cause.verify_message}",
-                "add ?ssl_ca_certs=FILE to the URL to trust its CA; the host must be that of the certificate",
+                "add ?ssl_ca_certs=FILE to the URL to trust its CA; its host must be in the certificate",
             )
     unread = _unreadable(address)
     if unread is not None:
@@ -65,14 +65,14 @@ def _answers(address: Address, seconds: float, *, tls: bool) -> bool:
             with context.wrap_socket(plain, server_hostname=address.host):
                 return True
     except ssl.SSLError as exc:
-        # An alert proves TLS: the server wants a client certificate, or another version.
+        # An alert proves that the server uses TLS; it wants a client certificate or another version.
         return "ALERT" in (exc.reason or "")
     except (OSError, ValueError):
         return False
 
 
 def require_files(address: Address) -> None:
-    """Raise UsageProblem for a FIFO or a device, on which OpenSSL would wait or read forever."""
+    """Raise UsageProblem if a file in the URL is a FIFO or a device: OpenSSL would wait or read forever."""
     for option in _FILES:
         path = address.options.get(option)
         if path is not None and Path(path).exists() and not Path(path).is_file():
@@ -88,7 +88,8 @@ def causes_of(exc: BaseException) -> Iterator[BaseException]:
 
 
 def _unreadable(address: Address) -> tuple[str, str, str] | None:
-    """The first file of the address that cannot be read: its option, its path, and the reason."""
+    """The first file in the URL that cannot be read: its option, its path, and the reason. None if all can be
+    read."""
     for option in _FILES:
         path = address.options.get(option)
         if path is not None:

@@ -1,1 +1,1 @@
-"""What the doctor reads to find damage, and its repairs."""
+"""The reads by which the doctor finds damage, and the repairs."""

@@ -1,8 +1,8 @@
-"""Finding the candidates for damage in a queue.
+"""Find jobs that may be damaged: the candidates of the doctor's first pass.
 
-Each walk reads one collection in bounded pieces, and checks for each piece that the other collections
-agree. It yields the ids of jobs for which something is missing or contradictory. A healthy job that moves
-at that moment may be among them, so every candidate is read again as evidence.
+Each walk reads one collection in chunks, and checks for each chunk that the other collections agree with it.
+It yields the ids of jobs for which data is missing or contradictory. A healthy job that moves at that moment
+may be among them, so every candidate is read again as evidence.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 
 _REMEMBERED = 1_000_000
-"""Ids of one sorted set that are remembered to find repeated ones, by a hash each."""
+"""At most this many ids of a sorted set are remembered, each by a hash, to find repeated ids."""
 
 
 class QueueWalk:
-    """The walks through one queue. Damage that is not a job is only counted, with samples: keys of records
-    of the wrong type, and the starts of members of the delayed set and the dead-letter queue that hold no
-    job."""
+    """The walks through one queue. Damage that is not about a job is only counted, with samples: keys of
+    records with the wrong type, and the beginnings of members of the delayed set and the dead-letter queue
+    that contain no job."""
 
     def __init__(self, client: redis.Redis, queue: str) -> None:
         self._redis = client
@@ -53,7 +53,7 @@ class QueueWalk:
         self.unreadable = {"delayed": Samples(), "dlq": Samples()}
 
     def walks(self) -> dict[str, Callable[[], Iterator[list[str]]]]:
-        """The walks by the collection that they read. Iterating one may raise WrongType."""
+        """The walks, by the collection that they read. Iterating a walk may raise WrongType."""
         return {
             "ids": self.by_ids,
             "states": self.by_states,
@@ -77,8 +77,8 @@ class QueueWalk:
             yield self._outside_ids([to_text(name) for name in fields])
 
     def by_waiting(self) -> Iterator[list[str]]:
-        """Bare ids whose record a worker could not run, and jobs that would run more than once. A member that
-        holds a whole job needs no record."""
+        """Ids whose record a worker could not run, and jobs that would run more than once. A member that
+        contains a whole job needs no record."""
         seen: set[int] = set()
         for piece in self._with_records(self._waiting()):
             pairs = zip(piece.ids, piece.members, strict=True)
@@ -98,25 +98,26 @@ class QueueWalk:
             yield [*self._without_record(job_ids), *self._repeated(job_ids, seen), *called]
 
     def by_dlq(self) -> Iterator[list[str]]:
-        """Dead letters of jobs without a record, or with a state that is not dead."""
+        """Dead letters of jobs without a record, or whose state is not failed or expired."""
         for piece in self._with_states(self._whole_members("dlq")):
             alive = _in_state(piece, lambda state: state not in DEAD_STATES)
             yield [*self._without_record(list(map(to_text, piece.ids))), *alive]
 
     def by_cancelled(self) -> Iterator[list[str]]:
-        """Cancel marks of jobs without a record, or that have not ended."""
+        """Cancel marks of jobs that have no record or have not ended."""
         for piece in self._with_states(map(Piece, scan.set_members(self._redis, self._keys.cancelled))):
             pending = _in_state(piece, lambda state: state not in ENDED_STATES)
             yield [*self._without_record(list(map(to_text, piece.ids))), *pending]
 
     def by_active(self) -> Iterator[list[str]]:
-        """Claims of jobs without a record, or that have ended."""
+        """Claims of jobs that have no record or have ended."""
         for piece in self._with_states(pieces.claimed(self._redis, self._keys)):
             ended = _in_state(piece, lambda state: state in ENDED_STATES)
             yield [*self._without_record(list(map(to_text, piece.ids))), *ended]
 
     def by_heartbeats(self) -> Iterator[list[str]]:
-        """Heartbeats of unclaimed jobs. Older workers have their heartbeats in the same hash."""
+        """Heartbeats of jobs that are not claimed. Older workers store their own heartbeats in the same
+        hash."""
         for fields in scan.hash_fields(self._redis, self._keys.heartbeats):
             names = [name for name, value in fields.items() if as_number(to_text(value)) is not None]
             claims = scan.hash_get(self._redis, self._keys.active, names)
@@ -134,7 +135,7 @@ class QueueWalk:
         return pieces.with_records(self._redis, self._keys, self._with_states(source), results=False)
 
     def _waiting(self) -> Iterator[Piece]:
-        """The waiting set; a bare id is its own member."""
+        """The members of the waiting set. A member that is only an id is not kept a second time."""
         for members in scan.zset_members(self._redis, self._keys.waiting):
             jobs = [(member, named_member(member)) for member, _ in members]
             named = [
@@ -148,7 +149,7 @@ class QueueWalk:
         for piece in pieces.scanned(self._redis, self._keys, place):
             chosen: list[int] = []
             for i, (name, member) in enumerate(zip(piece.ids, piece.members, strict=True)):
-                # Without a name it holds no job, or one with an empty id.
+                # If it has no name, it contains no job, or a job with an empty id.
                 if name or (named_member(member) or {}).get("id") is not None:
                     chosen.append(i)
                 else:
@@ -162,8 +163,8 @@ class QueueWalk:
         return outside
 
     def _without_record(self, job_ids: Sequence[str]) -> list[str]:
-        """The jobs without a record, but for those in the ids set, which are read there. Records of the wrong
-        type are counted."""
+        """The jobs without a record, except those in the ids set, which the walk through that set finds.
+        Records of the wrong type are counted."""
         try:
             inside = self._probes.in_ids(job_ids)
         except WrongType:
@@ -208,7 +209,7 @@ class QueueWalk:
                     yield raw.id
 
     def _repeated(self, job_ids: Sequence[str], seen: set[int]) -> Iterator[str]:
-        """The jobs that are twice in a sorted set, or whose bare id waits as well."""
+        """The jobs that are twice in a sorted set, or whose id alone is also in the waiting set."""
         for job_id, waits in zip(job_ids, self._probes.waits_by_id(job_ids), strict=True):
             number = hash(job_id)
             if number in seen or waits:
@@ -217,8 +218,7 @@ class QueueWalk:
                 seen.add(number)
 
     def _candidates_in_ids(self, piece: Piece) -> list[str]:
-        """The candidates among a piece of the ids set. A record that is of the wrong type reads as a missing
-        one does."""
+        """The candidates in a chunk of the ids set. A record of the wrong type is treated as missing."""
         records: dict[str, bytes] = {}
         states: dict[str, str | None] = {}
         missing: list[str] = []
@@ -233,7 +233,7 @@ class QueueWalk:
 
 
 def _in_state(piece: Piece, contradicts: Callable[[str | None], bool]) -> list[str]:
-    """The jobs whose entry in the states hash contradicts where they were found."""
+    """The jobs whose entry in the states hash contradicts the place in which they were found."""
     states = (None if state is None else to_text(state) for state in piece.states)
     return [to_text(name) for name, state in zip(piece.ids, states, strict=True) if contradicts(state)]
 
@@ -245,12 +245,12 @@ _ENDED_BADLY = frozenset({None, *ENDED_STATES} - {"completed"})
 def out_of_place(
     probes: Probes, records: Mapping[str, bytes], states: Mapping[str, str | None]
 ) -> Iterator[str]:
-    """The jobs that are not where their state says; some twice. `states` are their entries in the hash.
-    Raises WrongType."""
+    """The ids of jobs that are not in the place that their state requires; some may be repeated.
+    `states` are their entries in the states hash. Raises WrongType."""
     active = [job_id for job_id, state in states.items() if state == "active"]
     claims = probes.fields(probes.keys.active, active)
     yield from (job_id for job_id, claim in zip(active, claims, strict=True) if claim is None)
-    # A job with an unknown state is a candidate wherever it is.
+    # A job with an unknown state is always a candidate.
     yield from (job_id for job_id, state in states.items() if state not in _PLACED)
 
     waiting = [job_id for job_id, state in states.items() if state in (None, "waiting", "wait")]
@@ -266,7 +266,8 @@ def out_of_place(
 def _unsettled(
     probes: Probes, records: Mapping[str, bytes], states: Mapping[str, str | None], absent: set[str]
 ) -> Iterator[str]:
-    """Among the jobs whose record decides their state or place, those that are not there."""
+    """Of the jobs whose state or place depends on their record, those that are not where they should
+    be."""
     children: list[str] = []
     placed: list[tuple[str, str, bytes]] = []
     heads = outlines([records[job_id] for job_id in states])
@@ -283,14 +284,15 @@ def _unsettled(
 
 
 def _lies_elsewhere(status: str, is_absent: bool) -> bool:
-    """Whether a job with this state is not where it should be; `is_absent`: not in the waiting set."""
+    """Whether a job with this state is not where it should be. `is_absent` says that it is not in the waiting
+    set."""
     if status in PENDING_STATES:
         return is_absent
     return status == "active" or status not in _PLACED
 
 
 def _not_listed(probes: Probes, placed: Sequence[tuple[str, str, bytes]]) -> Iterator[str]:
-    """Jobs without the member that AsyncMQ writes along with their record."""
+    """The jobs without the member that AsyncMQ writes together with their record."""
     for place in ("delayed", "dlq"):
         members = [
             (job_id, member)
@@ -304,8 +306,8 @@ def _not_listed(probes: Probes, placed: Sequence[tuple[str, str, bytes]]) -> Ite
 
 
 def _waiting_in_vain(probes: Probes, children: Mapping[str, bytes]) -> Iterator[str]:
-    """Jobs whose parents have all completed, or of which one failed or is gone; and jobs whose arguments may
-    be damaged."""
+    """The jobs whose parents have all completed, or that have a parent which failed or is gone; and jobs
+    whose arguments may be damaged."""
     raws = {job_id: RawJob(id=job_id) for job_id in children}
     for job_id, raw in raws.items():
         add_record(raw, children[job_id])

@@ -1,4 +1,4 @@
-"""Damage that is a key, and not a job: keys of the wrong type, and keys whose job does not exist."""
+"""Find damaged keys: keys of the wrong type, and keys whose job does not exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from asyncmq_cli.storage.schema.keys import (
 )
 
 _COUNTABLE = re.compile(rb"0|[1-9][0-9]{0,14}")
-"""As in `is_countable` of prelude.lua: INCR refuses a number in any other form."""
+"""The same as `is_countable` in prelude.lua: INCR refuses a number in any other form."""
 
 
 def wrong_streams(client: redis.Redis) -> list[str]:
@@ -36,7 +36,7 @@ def wrong_streams(client: redis.Redis) -> list[str]:
 
 
 def wrong_keys(client: redis.Redis, queue: str) -> list[str]:
-    """The keys of the queue that are not of the type that AsyncMQ keeps there."""
+    """The keys of the queue that do not have the type that AsyncMQ gives them."""
     keys = QueueKeys(queue)
     wrong = _of_wrong_type(client, keys)
     if not _is_countable(client, keys.waiting_seq):
@@ -47,7 +47,7 @@ def wrong_keys(client: redis.Redis, queue: str) -> list[str]:
 def _of_wrong_type(client: redis.Redis, keys: QueueKeys) -> list[bytes]:
     expected = keys.evidence()
     types = run_pipeline(client, [("TYPE", key) for key in expected])
-    # The pause mark counts with any type: workers only check that it exists.
+    # The pause mark may have any type, because workers only check that it exists.
     return [
         key
         for (key, kind), found in zip(expected.items(), types, strict=True)
@@ -56,13 +56,13 @@ def _of_wrong_type(client: redis.Redis, keys: QueueKeys) -> list[bytes]:
 
 
 def _is_countable(client: redis.Redis, sequence: bytes) -> bool:
-    """Whether INCR accepts the sequence of the waiting set; if missing, it does."""
+    """Whether INCR accepts the sequence of the waiting set. It accepts a missing one."""
     value = scan.get_many(client, [sequence], scan.Pace())[0]
     return value is None or _COUNTABLE.fullmatch(value) is not None
 
 
 class OrphanedKey(Struct, frozen=True):
-    """A key of a job that has no record; with `wrong_key`, a key of the wrong type."""
+    """A key of a job that has no record. If the key has the wrong type, `wrong_key` is its name."""
 
     queue: str
     job_id: str
@@ -72,9 +72,9 @@ class OrphanedKey(Struct, frozen=True):
 def orphaned_payloads(
     client: redis.Redis, queues: Sequence[str], names: Callable[[], Sequence[str]]
 ) -> Iterator[OrphanedKey]:
-    """Payload keys without a record, or of the wrong type, that may belong to these queues. Names may
-    contain colons: a key belongs to the queue with the longest matching name. So `names`, which finds all
-    queues, is called only if there is such a key.
+    """Payload keys that have no record, or the wrong type, and may belong to these queues. Names may contain
+    colons, so a key belongs to the queue with the longest matching name. `names`, which finds all queues, is
+    called only if there is such a key.
     """
     chosen = set(map(to_bytes, queues))
     every: Mapping[bytes, QueueKeys] = {}
@@ -97,7 +97,7 @@ def orphaned_payloads(
 def orphaned_dependencies(
     client: redis.Redis, queues: Sequence[str], names: Callable[[], Sequence[str]]
 ) -> Iterator[OrphanedKey]:
-    """As `orphaned_payloads`, for sets of parents and children. A key that can be read as one of an existing
+    """The same as `orphaned_payloads`, for sets of parents and children. A key that may belong to an existing
     job is left out."""
     chosen = _by_name(queues)
     every: Mapping[bytes, QueueKeys] = {}
@@ -111,7 +111,7 @@ def orphaned_dependencies(
 def _of_no_job(
     client: redis.Redis, queues: Mapping[bytes, QueueKeys], keys_of_types: Iterable[tuple[bytes, bytes]]
 ) -> Iterator[tuple[bytes, bytes, OrphanedKey]]:
-    """The orphans among these sets of parents and children of the queues: key, type, and what it was of."""
+    """The orphaned keys among these sets of parents and children: the key, its type, and the OrphanedKey."""
     readings = [
         (key, kind, [(keys, one) for keys in _owners(queues, key) for one in keys.jobs_of_dependencies(key)])
         for key, kind in keys_of_types
@@ -132,7 +132,7 @@ def _by_name(names: Iterable[str]) -> dict[bytes, QueueKeys]:
 
 
 def _typed_keys(client: redis.Redis, pattern: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """The keys that match, with their types, in bounded pieces."""
+    """The keys that match, with their types, in chunks."""
     for found in queue_names.key_names(client, pattern):
         for piece in chunked(found):
             yield piece, run_pipeline(client, [("TYPE", key) for key in piece])

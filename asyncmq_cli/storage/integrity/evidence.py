@@ -1,7 +1,7 @@
-"""Everything that Redis holds of a job, as evidence for or against damage.
+"""Read everything that Redis stores about a job, as evidence of damage.
 
-It is read by several commands, one after another, so it may be inconsistent. It proves damage only if a
-second reading, a while later, gives the same.
+It is read by several commands, one after the other, so it may be inconsistent. It proves damage only if a
+second read, some time later, gives the same result.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _JOBS_AT_A_TIME = 200
 
 
 class Evidence(Struct):
-    """What was read of one job.
+    """The data that was read about one job.
 
-    `status` is its effective state, `recorded` the state in its record alone, and `readable` whether the
-    record could be decoded. `life` is as in `ZsetMember`. `argumentless` says that its payload part cannot
-    be read, or that it has no arguments. `zset_members` are its members that hold the whole job; once
-    fetched, their texts are in the location. `created_at` is epoch seconds. `parents` are the states of
-    the jobs that it waits for, None for one that is gone. `pending` and `children` are the sizes of its
-    sets of dependencies, if it has no record.
+    `status` is its effective state, `recorded` the state in its record, and `readable` says whether the
+    record could be decoded. `life` is as in `ZsetMember`. `argumentless` says that its payload part cannot be
+    read, or that it has no arguments. `zset_members` are its members that contain the whole job; once
+    fetched, their texts are in the location. `created_at` is epoch seconds. `parents` are the states of the
+    jobs that it waits for, with None for a job that is gone. `pending` and `children` are the sizes of its
+    sets of parents and children, if it has no record.
     """
 
     location: Location
@@ -66,7 +66,7 @@ class Evidence(Struct):
 
     @property
     def mark(self) -> int:
-        """A hash that is equal for two readings if nothing has happened to the job between them."""
+        """A hash of the evidence. If two reads have the same hash, nothing about the job has changed."""
         found = self.location
         members = tuple(sorted((one.place, one.digest) for one in self.zset_members))
         flags = (found.in_ids, found.cancelled, self.has_result, self.waits_by_id)
@@ -81,7 +81,7 @@ class Evidence(Struct):
 
     @property
     def waits_by_id(self) -> bool:
-        """Whether its bare id is in the waiting set."""
+        """Whether its id alone is a member of the waiting set."""
         return to_bytes(self.location.id) in self.location.members["waiting"]
 
     @property
@@ -90,19 +90,19 @@ class Evidence(Struct):
         return self.location.size + sum(one.size for one in self.zset_members)
 
     def members_in(self, place: str) -> list[ZsetMember]:
-        """Its members there that hold the whole job."""
+        """Its members in this sorted set that contain the whole job."""
         return [one for one in self.zset_members if one.place == place]
 
     def times_in(self, place: str) -> int:
-        """How often a worker would find it there."""
+        """How often a worker would find it in this sorted set."""
         return len(self.members_in(place)) + (place == "waiting" and self.waits_by_id)
 
 
 def read_evidence(client: redis.Redis, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
-    """The evidence of these jobs, in their order and in pieces that fit their size. Each sorted set is
-    read through once, whatever the number of jobs.
+    """The evidence of these jobs, in order, in chunks that depend on their size. Each sorted set is read
+    once, however many jobs there are.
 
-    Raises WrongType only for keys that no other finding reports: see `problem` of a location.
+    Raises WrongType only for keys that no other finding reports; see `Location.problem`.
     """
     probes = Probes(client, queue)
     zset_members = find_whole_members(client, probes.keys, job_ids)
@@ -145,7 +145,7 @@ def _judged(location: Location, raw: RawJob, zset_members: Sequence[ZsetMember])
         try:
             whole = with_payload(record, location.payload)
         except TooLarge:
-            # The record alone tells its life.
+            # Only the record shows which life of the job this is.
             whole = record
         except CorruptData:
             whole = None
@@ -162,7 +162,7 @@ def _judged(location: Location, raw: RawJob, zset_members: Sequence[ZsetMember])
 
 
 def _add_results(probes: Probes, found: Sequence[Evidence]) -> None:
-    # Few at a time: results can be large, though only their existence counts.
+    # Read few at a time: only the existence of results matters, but they can be large.
     for piece in chunked(found, 50):
         results = _fields(probes, probes.keys.results, [one.location.id for one in piece])
         for one, result in zip(piece, results, strict=True):
@@ -187,7 +187,7 @@ def _add_parents(probes: Probes, found: Sequence[Evidence], wanted: Mapping[str,
     for one in found:
         parents = {parent: states[parent] for parent in wanted.get(one.location.id, ())}
         if set(parents.values()) == {"completed"}:
-            # A parent that is added later comes into the set before the record.
+            # A parent that is added later is added to the set before the record.
             parents.update(parent_states(probes, _pending(probes, one)))
         one.parents = frozenset(parents.values())
         one.parents_mark = hash(tuple(parents.items()))
@@ -202,7 +202,7 @@ def _pending(probes: Probes, found: Evidence) -> list[str]:
 
 
 def _fields(probes: Probes, key: bytes, job_ids: Sequence[str]) -> list[bytes | None]:
-    """The values of a hash; None if its key is of the wrong type, which is a finding of its own."""
+    """The values of a hash; None if its key has the wrong type, which is reported separately."""
     try:
         return probes.fields(key, job_ids)
     except WrongType:

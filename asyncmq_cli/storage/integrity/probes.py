@@ -1,4 +1,4 @@
-"""Reading one fact of many jobs at once, and the states of the jobs that they wait for."""
+"""Read one property of many jobs at once, and the states of the jobs that they wait for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
 
 
 class Probes:
-    """Reads one fact of each of several jobs, in their order. All methods may raise WrongType."""
+    """Reads one property of several jobs, in order. All methods may raise WrongType."""
 
     def __init__(self, client: redis.Redis, queue: str) -> None:
         self.client = client
@@ -24,26 +24,26 @@ class Probes:
         self._jobs = JobLists(client)
 
     def states(self, job_ids: Sequence[str]) -> list[str | None]:
-        """Their entries in the states hash."""
+        """The entry of each job in the states hash, or None."""
         return self._jobs.states(self.keys.queue, job_ids)
 
     def record_types(self, job_ids: Sequence[str]) -> list[bytes]:
-        """The Redis types of their records: `string`, `none` if missing, any other is damage."""
+        """The Redis type of each record: `string`, or `none` if it is missing; any other type is damage."""
         return run_pipeline(self.client, [("TYPE", self.keys.record(job_id)) for job_id in job_ids])
 
     def records(self, job_ids: Sequence[str]) -> Iterator[list[tuple[str, bytes | None]]]:
-        """The jobs with their records, in bounded pieces; None also for a record of the wrong type."""
+        """The jobs with their records, in chunks. A record that is missing or has the wrong type is None."""
         coming = iter(job_ids)
         keys = [self.keys.record(job_id) for job_id in job_ids]
         for records in scan.strings(self.client, keys, scan.Pace()):
             yield [(job_id, record) for record, job_id in zip(records, coming, strict=False)]
 
     def fields(self, key: bytes, job_ids: Sequence[str]) -> list[bytes | None]:
-        """Their values in a hash of the queue."""
+        """The value of each job in a hash of the queue, or None."""
         return scan.hash_get(self.client, key, [to_bytes(job_id) for job_id in job_ids])
 
     def in_ids(self, job_ids: Sequence[str]) -> list[bool]:
-        """Whether they are in the ids set."""
+        """Whether each job is in the ids set."""
         if not job_ids:
             return []
         names = [to_bytes(job_id) for job_id in job_ids]
@@ -51,7 +51,7 @@ class Probes:
         return [bool(found) for found in scan.typed(key, self.client.smismember, key, names)]
 
     def waits_by_id(self, job_ids: Sequence[str]) -> list[bool]:
-        """Whether their bare ids are in the waiting set."""
+        """Whether the id alone of each job is a member of the waiting set."""
         if not job_ids:
             return []
         names = [to_bytes(job_id) for job_id in job_ids]
@@ -60,20 +60,20 @@ class Probes:
 
 
 def parents_of(record: Mapping[str, Any] | None) -> list[str]:
-    """The ids of the jobs that a job waits for, by its record."""
+    """The ids of the jobs that a job waits for, from its record."""
     if record is None or not has_pending_parents(record):
         return []
     return [str(parent) for parent in record["depends_on"]]
 
 
 def parents_by_set(probes: Probes, job_id: str) -> list[str]:
-    """The same by its set of pending parents, sorted. Raises WrongType."""
+    """The ids of the jobs that a job waits for, from its set of pending parents, sorted. Raises WrongType."""
     pieces = scan.set_members(probes.client, probes.keys.pending_parents(job_id))
     return sorted(to_text(name) for names in pieces for name in names)
 
 
 def parent_states(probes: Probes, parents: Iterable[str]) -> dict[str, str | None]:
-    """The state of each job; None if it has no state, no record, and is not in the ids set. Raises
+    """The state of each job; None if it has no state and no record and is not in the ids set. Raises
     WrongType."""
     found: dict[str, str | None] = {}
     for piece in chunked(dict.fromkeys(parents)):

@@ -1,7 +1,7 @@
-"""The repairs of one job: for each, the texts that it writes and the script that applies it.
+"""The repairs of a job. Each function prepares the texts to write and the script that writes them.
 
-A repair is prepared from the evidence on a job, and its script changes nothing unless all of that is
-still as it was found.
+A repair is prepared from the evidence about a job. Its script changes nothing if any of that evidence has
+changed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def enqueue(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
 
 
 def release(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Enqueue a job whose parents have all completed. Source: `resolve_dependency` in
+    """Enqueue a job all of whose parents have completed. Source: `resolve_dependency` in
     asyncmq.backends.redis."""
     record = whole_record(found.location)
     parents = list(dict.fromkeys(parents_of(record)))
@@ -53,7 +53,8 @@ def release(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
 
 
 def put_back(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Add the job to the delayed set, due by its record, or to the dead-letter queue, as of now."""
+    """Add the job to the delayed set, due at the time in its record, or to the dead-letter queue, with the
+    present time."""
     record = record_of(found.location)
     place = "delayed" if found.status == "delayed" else "dlq"
     score = repr(as_number(record.get("delay_until"))) if place == "delayed" else ""
@@ -62,7 +63,8 @@ def put_back(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
 
 
 def write_record(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Write the record from the member that holds the whole job, with the state of its place.
+    """Write the record from the member that contains the whole job, with the state that its sorted set
+    implies.
 
     Source: `move_to_dlq` and `enqueue_delayed` in asyncmq.backends.redis.
     """
@@ -77,12 +79,13 @@ def write_record(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
 
 
 def index(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Add the job to the ids set, and change nothing else."""
+    """Add the job to the ids set; nothing else is changed."""
     return _change(REPAIR_LIST, found, draft, maxlen, ["0", "", "", "", "", ""])
 
 
 def forget(found: Evidence, draft: EventDraft, maxlen: int) -> Change:
-    """Delete the leftovers of a job without a record. Its set of children stays while one of them exists."""
+    """Delete the leftovers of a job without a record. Its set of children is kept as long as one of them
+    exists."""
     own = [found.pending, "" if found.has_living_child else found.children]
     return _change(REPAIR_FORGET, found, draft, maxlen, own, [found.location.id])
 
@@ -137,7 +140,7 @@ def _change(
 
 
 def _member(found: Evidence, record: Mapping[str, Any]) -> bytes:
-    """The job as a member: the record's own text where AsyncMQ writes the same text to both."""
+    """The job as a member of a sorted set: the text of its record if AsyncMQ writes the same text to both."""
     location = found.location
     if location.payload is None and record.get("status") == found.status and location.record is not None:
         return location.record

@@ -1,4 +1,4 @@
-"""The members of the sorted sets that hold whole jobs."""
+"""Find members of sorted sets that contain whole jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _LIFE = ("task", "args", "kwargs", "created_at")
 
 
 class ZsetMember(Struct, frozen=True):
-    """A member of a sorted set that holds a whole job, without its text. `life` is the hash of `life_of`."""
+    """A member of a sorted set that contains a whole job, without its text. `life` is the result of
+    `life_of`."""
 
     place: str
     digest: bytes
@@ -32,14 +33,14 @@ class ZsetMember(Struct, frozen=True):
 
 
 class ZsetMembers(Struct):
-    """The members of each job, by its id. `complete` says that no sorted set is of the wrong type."""
+    """The members of each job, by id. `complete` says that no sorted set has the wrong type."""
 
     of: dict[str, list[ZsetMember]] = field(default_factory=dict)
     complete: bool = True
 
 
 def find_whole_members(client: redis.Redis, keys: QueueKeys, job_ids: Collection[str]) -> ZsetMembers:
-    """The members that hold these jobs. Each sorted set is read once, whatever the number of jobs."""
+    """The members that contain these jobs. Each sorted set is read once, however many jobs there are."""
     wanted = {to_bytes(job_id): job_id for job_id in job_ids}
     found = ZsetMembers()
     for place in PLACES if wanted else ():
@@ -56,19 +57,19 @@ def find_whole_members(client: redis.Redis, keys: QueueKeys, job_ids: Collection
 
 def _add_member(found: dict[str, list[ZsetMember]], job_id: str, place: str, member: bytes) -> None:
     job = named_member(member)
-    # The id is empty both for a member without a job and for a job with an empty id.
+    # The id is empty for a member without a job, but also for a job with an empty id.
     if job is None or job.get("id") is None:
         return
     sighting = ZsetMember(place, digest_of(member), len(member), life_of(job))
     of_job = found.setdefault(job_id, [])
-    # Redis may give a member twice while the set grows.
+    # Redis may return a member twice while the set grows.
     if all((one.place, one.digest) != (place, sighting.digest) for one in of_job):
         of_job.append(sighting)
 
 
 def life_of(job: Mapping[str, Any]) -> bytes | None:
-    """A hash that is equal for all copies of one life of a job: from being enqueued to being enqueued again
-    under the same id. None if the job has no `created_at`, or is nested too deeply."""
+    """A hash that is equal for all copies of a job from when it is enqueued until it is enqueued again under
+    the same id: one life of the job. None if the job has no `created_at`, or is nested too deeply."""
     if job.get("created_at") is None:
         return None
     try:
@@ -79,8 +80,8 @@ def life_of(job: Mapping[str, Any]) -> bytes | None:
 
 
 def _as_claimed(value: Any) -> Any:
-    """A value as it is after a worker's claim, which passes through Lua's JSON in Redis: numbers are
-    shortened, and empty lists become empty objects."""
+    """The value as it is after a worker has claimed the job: the claim re-encodes it by Lua's JSON in Redis,
+    which shortens numbers and turns empty lists into empty objects."""
     if isinstance(value, Mapping):
         return {name: _as_claimed(each) for name, each in sorted(value.items())} or None
     if isinstance(value, list):
@@ -99,7 +100,8 @@ def digest_of(text: bytes) -> bytes:
 
 
 def fetch_members(client: redis.Redis, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
-    """The jobs whose delayed and dead members are all still there; their locations get the texts."""
+    """The jobs whose members of the delayed set and the dead-letter queue all still exist, with the members'
+    texts in their locations."""
     missing: dict[bytes, tuple[Evidence, dict[bytes, str]]] = {}
     for one in found:
         wanted = {seen.digest: seen.place for seen in one.zset_members if seen.place != "waiting"}
@@ -123,7 +125,7 @@ def fetch_members(client: redis.Redis, queue: str, found: Sequence[Evidence]) ->
 
 
 def _likely_members(found: Evidence, places: Collection[str]) -> Iterator[bytes]:
-    """The members that AsyncMQ writes along with a record; they need not be read."""
+    """The members that AsyncMQ writes together with a record, which need not be read."""
     record = found.location.record
     if record is not None:
         for place in places:

@@ -1,1 +1,1 @@
-"""Reading queues, jobs, workers and repeatable definitions."""
+"""Read queues, jobs, workers and repeatable definitions."""

@@ -1,4 +1,4 @@
-"""Reading everything that Redis holds of located jobs, for a backup; and what a restore checks."""
+"""Read everything that Redis stores about located jobs, for a backup; and the data that a restore checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from asyncmq_cli.storage.schema.records import priority_of, record_of
 
 _PRIORITY_STEP = 10**12
 MOST_RELATIVES = 10_000
-"""A script that compares or writes larger sets would block Redis for too long."""
+"""The largest set of parents or children in a backup. A script that compares or writes larger sets would
+block Redis for too long."""
 
 
 def read_results(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> list[bytes | None]:
@@ -30,8 +31,8 @@ def read_results(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> lis
 
 
 def next_score(client: redis.Redis, queue: str, dump: JobDump) -> float:
-    """The score that puts the dumped job behind the waiting jobs of its priority. Raises ChangeRefused if
-    its record cannot be read. Source: `enqueue` in asyncmq.backends.redis."""
+    """The score that puts the job after the waiting jobs of its priority. Raises ChangeRefused if its record
+    cannot be read. Source: `enqueue` in asyncmq.backends.redis."""
     job_id = to_text(dump.id)
     record = record_of(Location(queue, job_id, record=dump.record))
     found: Any = client.mget([QueueKeys(queue).waiting_seq])
@@ -40,7 +41,7 @@ def next_score(client: redis.Redis, queue: str, dump: JobDump) -> float:
 
 
 def read_dumps(client: redis.Redis, queue: str, locations: Sequence[Location]) -> None:
-    """Set the `dump` of each location, or its `problem`, in a few round trips."""
+    """Set the `dump` of each location, or its `problem` if it cannot be read, in a few round trips."""
     keys = QueueKeys(queue)
     readable = [location for location in locations if location.problem is None and location.exists]
     for location in readable:
@@ -66,7 +67,7 @@ def read_dumps(client: redis.Redis, queue: str, locations: Sequence[Location]) -
 
 
 def _dump_commands(keys: QueueKeys, location: Location) -> list[Command]:
-    """The commands whose replies `_dump` takes, in this order."""
+    """The commands whose replies `_dump` needs, in this order."""
     name = to_bytes(location.id)
     return [
         ("HMGET", keys.active, name),
@@ -91,7 +92,7 @@ def _dump(
     if pending > MOST_RELATIVES:
         raise _too_many(location.id, "are waited for by it")
     scores = iter(rest)
-    # A member without a score has left meanwhile. The script will notice, and refuse.
+    # A member without a score has been removed in the meantime. The script will notice that and refuse.
     places = {
         place: tuple((member, float(score)) for member in members if (score := next(scores)) is not None)
         for place, members in location.members.items()
@@ -137,9 +138,9 @@ _IDS_AT_A_TIME = 200
 
 
 def existing_jobs(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tuple[set[str], set[str]]:
-    """The jobs among these that exist, and the ids in the cancelled set. Raises WrongType.
+    """The ids of the jobs that exist, and the ids that are in the cancelled set. Raises WrongType.
 
-    As for every change, an id in the cancelled set alone is not a job. Reads no record.
+    As in every change, an id that is only in the cancelled set is not a job. Reads no record.
     """
     keys = QueueKeys(queue)
     existing: set[str] = set()
@@ -159,13 +160,13 @@ def existing_jobs(client: redis.Redis, queue: str, job_ids: Sequence[str]) -> tu
 
 
 def first_restores(client: redis.Redis, runs: Sequence[str]) -> dict[str, float]:
-    """For each of these removals whose backup was restored before: when that began, in epoch seconds.
-    Raises WrongType."""
+    """By run id, for the removals whose backup was restored before: when the first restore began, in epoch
+    seconds. Raises WrongType."""
     found = scan.hash_get_many(client, RESTORED_HASH, [run.encode() for run in runs], scan.Pace())
     times = {
         run: as_number(to_text(value)) for run, value in zip(runs, found, strict=True) if value is not None
     }
-    # An entry that holds no time still proves a restore.
+    # An entry without a valid time still proves a restore.
     return {run: 0.0 if time is None else time for run, time in times.items()}
 
 
@@ -173,8 +174,8 @@ def _add_existing(
     client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str], existing: set[str], cancelled: set[str]
 ) -> None:
     names = [to_bytes(job_id) for job_id in job_ids]
-    # Sent alone, because it is a restore's first command: a server that sends an error without a request
-    # would leave the last command of a pipeline without a reply.
+    # Send this alone, because it is the first command of a restore: if the server sends an error without a
+    # request, the last command of a pipeline would get no reply.
     states = scan.hash_get(client, keys.states, names)
     commands: list[Command] = [
         ("HMGET", keys.active, *names),

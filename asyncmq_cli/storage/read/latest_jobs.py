@@ -1,5 +1,5 @@
-"""The newest jobs by the orders that Redis keeps, without reading all jobs: waiting jobs by their sequence,
-active ones by their claims, the others by when they are due or died."""
+"""Find the newest jobs without reading all jobs: waiting jobs by their sequence, active jobs by their claims,
+the others by the time at which they are due or died."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.schema.codec import Outline
 
 _CLAIMS = 1000
-"""Claims that are read of each queue."""
+"""At most this many claims are read per queue."""
 
 
 class PlacedJob(Struct, frozen=True):
-    """A job with its place. `created` is epoch seconds, 0.0 if unknown."""
+    """A job, and the place that it is in. `created` is epoch seconds, or 0.0 if unknown."""
 
     queue: str
     place: str
@@ -34,7 +34,8 @@ class PlacedJob(Struct, frozen=True):
 
 
 def newest_placed(client: redis.Redis, sizes: Sequence[Sizes], count: int) -> list[PlacedJob]:
-    """The newest job of each place of each queue, and `count` jobs of each of the `count` newest places."""
+    """The newest job of each place of each queue, and `count` jobs of each of the `count` places
+    with the newest jobs."""
     places = [
         (one.queue, place)
         for one in sizes
@@ -51,7 +52,7 @@ def newest_placed(client: redis.Redis, sizes: Sequence[Sizes], count: int) -> li
 
 
 def with_states(client: redis.Redis, jobs: Sequence[PlacedJob]) -> Iterator[tuple[PlacedJob, str]]:
-    """Each job with its state, which follows from its place."""
+    """Yield each job with its state, which follows from the place that it is in."""
     dead = [job for job in jobs if job.place == "dlq"]
     entries: dict[PlacedJob, bytes | None] = {}
     for piece in chunked(dead, QUEUES_AT_A_TIME):
@@ -111,7 +112,7 @@ def _last_members(
 def _asked(
     client: redis.Redis, queues: Sequence[str], commands: Sequence[tuple[bytes, bytes]]
 ) -> Iterator[tuple[str, Any]]:
-    """The reply for each queue. Queues whose key is of the wrong type are left out."""
+    """Yield each queue with its reply. Queues whose key has the wrong type are left out."""
     if not commands:
         return
     with PipelinedConnection(client) as connection:
@@ -124,5 +125,5 @@ def _asked(
 
 
 def _created(outline: Outline) -> float:
-    # In the order of AsyncMQ's dashboard.
+    # The same order of precedence as in the dashboard.
     return as_number(outline.get("timestamp")) or as_number(outline.get("created_at")) or 0.0

@@ -1,6 +1,7 @@
 """The lists of a queue's jobs.
 
-A job is where a worker would look for it, so the list of a state is the content of one place:
+A job's state follows from the place where a worker would find it, so the list of a state is the
+content of one place:
 
     waiting, delayed    the sorted set
     active              the active hash
@@ -8,10 +9,10 @@ A job is where a worker would look for it, so the list of a state is the content
     completed,          by the states hash or, without an entry, by the record
       cancelled
     waiting-children    waiting by the states hash, but in none of these places
-    all                 each of these jobs once, and those in no place with any other state
+    all                 each of these jobs once, and jobs in no place with any other state
 
-The counts are the sizes of the same places. A job in two places is in both lists. The member of a dead
-letter is the job as it died, so its record is not read; all other jobs come from their records.
+The counts are the sizes of the same places. A job in two places is in both lists. The member of a
+dead letter is the job as it died, so its record is not read; all other jobs are read from their records.
 """
 
 from __future__ import annotations
@@ -38,34 +39,35 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.read.prefilter import Prefilter
 
 PLACES = {"waiting": "waiting", "delayed": "delayed", "active": "active", "failed": "dlq", "expired": "dlq"}
-"""The place of each state's jobs. Jobs of other states are in no place."""
+"""By state, the place that its jobs are in. Jobs in other states are in no place."""
 _ALL_PLACES = ("delayed", "waiting", "active", "dlq")
-"""Read in this order, a job that moves on meanwhile is found in one of them."""
+"""The order in which places are read: a job that moves during the read is found in one of them."""
 _ENTRIES: dict[str, frozenset[bytes | None]] = {
     "completed": frozenset({b"completed", None}),
     "cancelled": frozenset({b"cancelled", None}),
     WAITING_CHILDREN: frozenset({b"waiting", b"wait", b"queued", b"waiting-children", None}),
 }
-"""The entries that jobs of a state may have in the states hash. Without an entry, the record decides."""
+"""By state, the entries that its jobs may have in the states hash. If there is no entry, the record
+decides."""
 _ENDED: frozenset[bytes | None] = frozenset({b"completed", b"cancelled"})
 ALL = sys.maxsize
-"""As many jobs as there are."""
+"""The count that means all jobs."""
 CLOCKS_DIFFER = 300.0
-"""How many seconds a worker's clock may be slower than a producer's."""
+"""Seconds by which a worker's clock may be behind a producer's."""
 _OF_ONE_SCORE = 64
 _SORTED_AT_ONCE = 1000
 _SIZED_AT_A_TIME = 500
-"""Queues whose sizes are asked for in one round trip."""
+"""The number of queues whose sizes are read in one round trip."""
 KEYS_AT_A_TIME = 200
 _COUNTED_BY_LETTERS = 1000
-"""So many dead letters cost less to read than the states hash of a large queue."""
+"""Reading up to this many dead letters costs less than reading the states hash of a large queue."""
 
 Placed = tuple[Piece, list[Found]]
 
 
 class SortKey(NamedTuple):
-    """The sort time of a job, and where to find it again; `score` is its score in a sorted set. `size` is
-    about how many bytes it takes."""
+    """The sort time of a job, and where to find it again: its id, its place, and its score in a sorted
+    set. `size` is its approximate size in bytes."""
 
     time: float
     id: str
@@ -80,21 +82,21 @@ class JobLists:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         self.read = 0
-        """How many jobs the lists have read so far, for a search that says how far it is."""
+        """The number of jobs that were read so far, to show the progress of a search."""
 
     def in_state(self, queue: str, state: str, prefilter: Prefilter | None = None) -> Iterator[Job]:
-        """Every job of a state, complete, in the order found. `all` gives each job of the queue once, and
-        `dlq` those of the whole dead-letter queue.
+        """Every job in a state, complete, in the order found. The state `all` yields each job of the queue
+        once, `dlq` all jobs of the dead-letter queue.
 
-        A prefilter skips undecoded jobs that certainly do not match; it may let others pass.
+        A prefilter skips jobs that certainly do not match, without decoding them; it may let others pass.
         """
         keys = QueueKeys(queue)
         for piece, found in self._in_state(keys, state, prefilter):
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
     def dead_causes(self, queue: str, *, arguments: bool = False, newest: int | None = None) -> Iterator[Job]:
-        """Every job in the dead-letter queue, or the `newest`, with only its id, its task, the cause of its
-        death, and its `arguments`."""
+        """Every job in the dead-letter queue, or only the `newest` ones (a count), with only its id, its
+        task, the cause of its death and, if requested, its `arguments`."""
         keys = QueueKeys(queue)
         if newest is None:
             pages = self._in_place(keys, "dlq", None)
@@ -114,8 +116,8 @@ class JobLists:
             yield from placed_jobs.to_jobs(self._redis, keys, rest, [found[i] for i in unread])
 
     def sample(self, queue: str, place: str, size: int, count: int) -> Iterator[Job]:
-        """About `count` random jobs of a place of that size. For `completed`, that many jobs of the queue
-        are read, and the completed ones are returned."""
+        """About `count` random jobs of a place with `size` members. For `completed`, that many jobs of
+        the queue are read, and the completed ones are returned."""
         from asyncmq_cli.storage.read import pieces
 
         keys = QueueKeys(queue)
@@ -136,15 +138,16 @@ class JobLists:
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
     def claims(self, queue: str) -> Iterator[tuple[str, bytes]]:
-        """The id of each active job, and its claim as stored."""
+        """Yield the id of each active job, and its claim as stored."""
         for fields in scan.hash_fields(self._redis, QueueKeys(queue).active):
             for name, claim in fields.items():
                 yield to_text(name), claim
 
     def in_order(self, queue: str, state: str, start: int = 0, count: int | None = None) -> Iterator[Job]:
-        """Jobs of a state, or of the whole dead-letter queue (`dlq`), in the order of the place: next to run,
-        next due, first claimed, last dead. Jobs in no place come in the order of the hash. Reads only
-        these jobs; for `failed` and `expired`, and for jobs in no place, also those before them."""
+        """`count` jobs in a state, or in the dead-letter queue (`dlq`), from the position `start`, in the
+        order of the place: next to run, next due, first claimed, last dead. Jobs in no place are in
+        the order of the hash. Reads only these jobs, except that for `failed` and `expired`, and for jobs in
+        no place, the jobs before them are read too."""
         keys = QueueKeys(queue)
         if state in ("waiting", "delayed", "dlq"):
             source = pieces.by_rank(self._redis, keys, state, start, last_first=state == "dlq", count=count)
@@ -170,11 +173,11 @@ class JobLists:
     def best(
         self, queue: str, state: str, count: int, *, newest: bool, bound: float | None = None
     ) -> tuple[list[SortKey], int | None]:
-        """The first `count` sort keys of a state, newest or oldest first, and the total number if all were
-        read. Those that are worse than `bound` may be missing.
+        """The first `count` sort keys of a state, newest or oldest first, and the total number of jobs if all
+        were read, else None. Jobs that sort after `bound` may be missing.
 
-        A job dies after it was created. So, reading the last dead first, the search for the newest dead may
-        stop once no earlier death can be that of a newer job.
+        A job dies after it was created. So if the last deaths are read first, the search for the newest dead
+        jobs can stop when no job with an earlier death can be newer.
         """
         keys = QueueKeys(queue)
         found = _Best(count, bound, newest=newest)
@@ -184,7 +187,8 @@ class JobLists:
             return found.keys(), found.total
         before: frozenset[bytes] = frozenset()
         for piece in pieces.by_rank(self._redis, keys, "dlq", 0, last_first=True):
-            # A death meanwhile moves the ranks, and the last of the piece before come again.
+            # A job that dies in the meantime shifts the ranks, so the last members of the previous chunk are
+            # returned again.
             before, again = frozenset(piece.members), before
             piece = piece.only([i for i, member in enumerate(piece.members) if member not in again])
             piece.states = scan.hash_get(self._redis, keys.states, piece.ids)
@@ -196,8 +200,8 @@ class JobLists:
     def by_death(
         self, queue: str, count: int, *, last_first: bool, bound: float | None = None
     ) -> list[SortKey]:
-        """The jobs that died last, or first, with their deaths as sort times. The reading stops at a death
-        that is worse than `bound`."""
+        """The `count` jobs that died last, or first, with the times of death as sort times. Stops reading at
+        a death that sorts after `bound`."""
         keys = QueueKeys(queue)
         found: list[SortKey] = []
         for piece in pieces.by_rank(self._redis, keys, "dlq", 0, last_first=last_first, count=count):
@@ -220,14 +224,14 @@ class JobLists:
                 there = [key for key in some if key.place == place]
                 for key, job in self._by_score(keys, place, there):
                     jobs.setdefault(key, []).append(job)
-            # A member of a sorted set may not be a job, or may have no id.
+            # A member of a sorted set may be no job, or a job without an id.
             rest = [key for key in some if key not in jobs and (key.id or key.place in ("", "active"))]
             for key, loaded in zip(rest, self.load(queue, [key.id for key in rest]), strict=True):
                 jobs.setdefault(key, []).extend([] if loaded is None else [loaded])
             yield from (jobs[key].pop(0) for key in some if jobs.get(key))
 
     def count(self, queue: str, state: str) -> int:
-        """The number of jobs of a state."""
+        """The number of jobs in a state."""
         keys = QueueKeys(queue)
         if state in DEAD_STATES:
             return self._count_dead(keys, state)
@@ -239,7 +243,7 @@ class JobLists:
         total = 0
         for piece in pieces.indexed(self._redis, keys):
             total += sum(entry in ended for entry in piece.states)
-            # Old versions of AsyncMQ wrote no entries: the records of such jobs decide.
+            # Old versions of AsyncMQ wrote no entries, so the records of their jobs decide.
             entryless = piece.only([i for i, entry in enumerate(piece.states) if entry is None])
             if entryless.ids:
                 read = self._nowhere(keys, [entryless], None, whole=False)
@@ -254,7 +258,8 @@ class JobLists:
         return size, state in _ALL_PLACES or (state in DEAD_STATES and size == 0)
 
     def at_most_each(self, queues: Sequence[str], state: str) -> list[int | WrongType]:
-        """Such a bound for each of these queues, in one round trip for many of them."""
+        """The same upper bound for each of these queues, in one round trip for many queues; WrongType for a
+        queue whose key has the wrong type."""
         found: list[int | WrongType] = []
         for some in chunked(queues, _SIZED_AT_A_TIME):
             commands = [_sizes(QueueKeys(queue), state) for queue in some]
@@ -264,7 +269,7 @@ class JobLists:
             for each in commands:
                 sizes = [next(replies) for _ in each]
                 problem = next((size for size in sizes if isinstance(size, WrongType)), None)
-                # The ids set, the states hash, and of `all` the places.
+                # The sizes of the ids set and the states hash and, for `all`, of the places.
                 found.append(problem or max(*sizes[:2], sum(sizes[2:])) if len(sizes) > 1 else sizes[0])
         return found
 
@@ -289,25 +294,25 @@ class JobLists:
         return loaded
 
     def states(self, queue: str, job_ids: Sequence[str]) -> list[str | None]:
-        """The entries of these jobs in the states hash."""
+        """The entry of each of these jobs in the states hash, or None."""
         found = scan.hash_get(self._redis, QueueKeys(queue).states, [to_bytes(job_id) for job_id in job_ids])
         return [None if state is None else to_text(state) for state in found]
 
     def heartbeats(self, queue: str, job_ids: Sequence[str]) -> list[float | None]:
-        """When each of these jobs last had a heartbeat. None where the application does not check for stalled
-        jobs, and where it cannot be read."""
+        """The time of the last heartbeat of each of these jobs. None if it cannot be read, or if the
+        application does not check for stalled jobs."""
         key = QueueKeys(queue).heartbeats
         try:
             found = scan.hash_get(self._redis, key, [to_bytes(job_id) for job_id in job_ids])
         except WrongType:
-            # The doctor reports it; a list of jobs need not fail for it.
+            # The doctor reports this; a list of jobs need not fail because of it.
             return [None] * len(job_ids)
         return [None if beat is None else as_number(to_text(beat)) for beat in found]
 
     def _in_state(
         self, keys: QueueKeys, state: str, prefilter: Prefilter | None, *, whole: bool = True
     ) -> Iterator[Placed]:
-        """The jobs of a state. Without `whole`, data that only shows a contradiction is not read."""
+        """The jobs in a state. Without `whole`, data that only serves to find contradictions is not read."""
         if state == "all":
             yield from self._all(keys, prefilter, whole=whole)
         elif state in DEAD_STATES:
@@ -354,7 +359,8 @@ class JobLists:
         *,
         states: bool = True,
     ) -> Iterator[Placed]:
-        """The jobs of a place, with their records and states. The body of a dead letter is its member."""
+        """The jobs of a place, with their records and states. The body of a dead letter is its
+        member."""
         source = self._counted(source)
         if place != "dlq":
             source = pieces.with_records(self._redis, keys, source)
@@ -375,7 +381,8 @@ class JobLists:
     def _nowhere(
         self, keys: QueueKeys, listed: Iterable[Piece], prefilter: Prefilter | None, *, whole: bool = True
     ) -> Iterator[Placed]:
-        """Jobs by their states, with the place of those that are in one. Ended jobs are not searched for."""
+        """The jobs found by their entries in the states hash, with the place of those that are in one.
+        Jobs that have ended are not looked up in the places."""
         source = pieces.with_records(self._redis, keys, self._counted(listed), results=whole)
         if prefilter is not None:
             source = self._passing(keys, source, prefilter)
@@ -399,7 +406,7 @@ class JobLists:
             passing = prefilter.passing(piece)
             stopped = set(placed_jobs.maybe_split(piece.records)).difference(passing)
             if stopped and self._redis.exists(*(keys.payload(to_text(piece.ids[i])) for i in stopped)):
-                # Their payload parts were not searched.
+                # The search did not cover their payload parts.
                 passing = sorted({*passing, *stopped})
             if passing:
                 yield piece.only(passing)
@@ -422,7 +429,7 @@ class JobLists:
     ) -> Iterator[tuple[SortKey, Job]]:
         for some in chunked(wanted, 32):
             key: bytes = getattr(keys, place)
-            # Many jobs may have died at the same moment, so their members are requested once.
+            # Many jobs may have died at the same time, so request the members of each score once.
             bounds = list(dict.fromkeys(repr(one.score) for one in some))
             commands = [("ZRANGEBYSCORE", key, bound, bound, "LIMIT", 0, _OF_ONE_SCORE) for bound in bounds]
             replies = run_pipeline(self._redis, commands)
@@ -452,8 +459,8 @@ class JobLists:
                     yield next(coming), job
 
     def _count_dead(self, keys: QueueKeys, state: str) -> int:
-        """By the states hash if it knows as many dead jobs as there are letters. Else it has entries of jobs
-        that are not there, or lacks some, so the letters are read."""
+        """Count by the states hash if it has as many dead jobs as there are dead letters. Otherwise some of
+        its entries are wrong or missing, so the dead letters are read."""
         before = self._size(keys, "dlq")
         if before > _COUNTED_BY_LETTERS:
             entries: Counter[bytes] = Counter()
@@ -470,7 +477,7 @@ class JobLists:
 
 
 def _sizes(keys: QueueKeys, state: str) -> list[Command]:
-    """What to ask for the most jobs that may be in a state."""
+    """The commands whose replies give an upper bound for the number of jobs in a state."""
 
     def size(place: str) -> Command:
         return ("HLEN" if place == "active" else "ZCARD", getattr(keys, place))
@@ -489,7 +496,7 @@ def _of_dead(state: str, page: Placed) -> Placed:
 
 
 def _called(state: str, page: Placed) -> Placed:
-    """The jobs of this state that are in no place."""
+    """The jobs with this state that are in no place."""
     piece, found = page
     chosen = [
         i
@@ -500,7 +507,7 @@ def _called(state: str, page: Placed) -> Placed:
 
 
 def _from(start: int, count: int | None, pages: Iterable[Placed]) -> Iterator[Placed]:
-    """Skip `start` jobs, then give `count`."""
+    """Skip `start` jobs, then yield `count`."""
     for piece, found in pages:
         size = len(piece.ids)
         if start >= size:
@@ -515,7 +522,7 @@ def _from(start: int, count: int | None, pages: Iterable[Placed]) -> Iterator[Pl
 
 
 def _claims(client: redis.Redis, keys: QueueKeys) -> Iterator[tuple[float, bytes, bytes]]:
-    """The time of each claim, the job's id, and the claim as stored."""
+    """Yield the time of each claim, the job's id, and the claim as stored."""
     for fields in scan.hash_fields(client, keys.active):
         for name, claim in fields.items():
             try:
@@ -526,14 +533,14 @@ def _claims(client: redis.Redis, keys: QueueKeys) -> Iterator[tuple[float, bytes
 
 
 class _Best:
-    """The newest, or the oldest, of the jobs that are added. `bound` is the time of the last of them once
-    there are enough; of worse ones no key is made."""
+    """Collects the newest (or oldest) `count` of the jobs that are added. `bound` is the time of the last of
+    them once there are enough; jobs that sort after it are ignored."""
 
     def __init__(self, count: int, bound: float | None, *, newest: bool) -> None:
         self._count = count
         self._newest = newest
         self._kept: list[SortKey] = []
-        # A long list is sorted now and then.
+        # Sort a long list only from time to time.
         self._most = count if count < _SORTED_AT_ONCE else count + max(_SORTED_AT_ONCE, count // 8)
         self.bound = bound
         self.total = 0
@@ -556,10 +563,10 @@ class _Best:
 
 
 def _times(piece: Piece) -> list[float]:
-    """By which the jobs are sorted."""
+    """The sort times of the jobs."""
     times: Sequence[float | None] = sort_times(piece.records) if piece.records else [None] * len(piece.ids)
     if piece.members and None in times:
-        # A member without a record is the job.
+        # If a member has no record, the member itself is the job.
         times = [
             of_member if of_record is None else of_record
             for of_record, of_member in zip(times, sort_times(piece.members), strict=True)

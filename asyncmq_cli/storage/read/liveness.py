@@ -1,13 +1,13 @@
-"""The age of the heartbeats of a queue's workers, by the server's clock where there is evidence.
+"""Compute the age of the heartbeats of a queue's workers, by the server's clock where possible.
 
-Source: `register_worker` in asyncmq.backends.redis. A worker writes its own time into the hash of
-the queue's heartbeats and renews the key's TTL. So an existing key proves that some worker wrote within the
-TTL, whatever its clock, and `TTL - PTTL` is how long ago that was. The field of a
-dead worker stays as long as another worker writes.
+Source: `register_worker` in asyncmq.backends.redis. A worker writes its own time into the hash of the queue's
+heartbeats and renews the key's TTL. So if the key exists, some worker wrote within the TTL, whatever its
+clock says, and `TTL - PTTL` is how long ago that was. The field of a dead worker stays as long as another
+worker writes.
 
-Neither the last writer nor the TTL is stored. If the clocks agree, the newest heartbeat gives both:
-the TTL is `PTTL + its age`. If no worker with that TTL would beat in time (every third of the TTL), and
-the configured TTL fits, that worker's clock differs.
+Neither the last writer nor the TTL is stored. If the clocks agree, both follow from the newest heartbeat: the
+TTL is `PTTL + its age`. Workers send a heartbeat every third of the TTL. If a heartbeat would be late for
+this TTL, but not for the configured one, that worker's clock differs.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from typing import Literal
 from msgspec import Struct, field
 
 TOLERANCE = 5.0
-"""Seconds by which clocks may differ, and writes be late, before it is reported. Synchronised clocks are
-much closer, and no verdict of the tool depends on less."""
+"""Seconds. Smaller differences of clocks, and smaller delays of writes, are not reported. Synchronised clocks
+differ by much less, and no result of the tool depends on smaller differences."""
 
 Expiry = float | Literal["never", "unknown"]
-"""Seconds until the key of the heartbeats expires; `never` without a TTL, and `unknown` if the user may
-not run PTTL."""
+"""Seconds until the key of the heartbeats expires; `never` if it has no TTL, `unknown` if the user may not
+run PTTL."""
 
 
 class Liveness(Struct, frozen=True):
     """The workers of one queue.
 
-    `ttl` is their TTL in seconds, as far as it is known. `ages` are the seconds since each worker wrote;
-    None if its clock is ahead and there is no other evidence. `offsets` are the seconds by which a
-    worker's clock is ahead of the server's (negative: behind), if it contradicts the server.
+    `ttl` is their TTL in seconds, as far as it is known. `ages` has the seconds since each worker wrote; None
+    if its clock is ahead and nothing else shows its age. `offsets` has the seconds by which a worker's clock
+    is ahead of the server's (negative: behind), for workers whose clock contradicts the server's.
     """
 
     ttl: float
@@ -40,8 +40,8 @@ class Liveness(Struct, frozen=True):
 
 
 def judge(heartbeats: Mapping[str, float], expiry: Expiry, now: float, configured: float) -> Liveness:
-    """Judge the workers of a queue. `heartbeats` are epoch seconds by each worker's clock, `now` by the
-    server's; `configured` is the TTL that is assumed without other evidence."""
+    """Judge the workers of a queue. `heartbeats` are epoch seconds by each worker's clock; `now` is the
+    server's time. `configured` is the TTL that is assumed if the key does not show another."""
     by_clock = {worker: now - heartbeat for worker, heartbeat in heartbeats.items()}
     past = {worker: age for worker, age in by_clock.items() if age >= -TOLERANCE}
     ages = {worker: max(0.0, age) if worker in past else None for worker, age in by_clock.items()}
@@ -49,7 +49,7 @@ def judge(heartbeats: Mapping[str, float], expiry: Expiry, now: float, configure
     if not by_clock or expiry == "never":
         return Liveness(configured, ages, offsets)
     if not isinstance(expiry, float):
-        # The key exists, so the last writer is alive.
+        # The key exists, so the worker that wrote last is alive.
         newest = min(by_clock, key=lambda worker: abs(by_clock[worker]))
         return Liveness(configured, {**ages, newest: min(ages[newest] or 0.0, configured)}, offsets)
     if not past:
@@ -73,7 +73,8 @@ def _ttl(past: Mapping[str, float], expiry: float, configured: float) -> float |
     age = max(0.0, min(past.values()))
     ttl = expiry + age
     beats_in_time = age <= ttl / 3 + TOLERANCE
-    # The key outlives the configured TTL, or the worker has been silent, but for less than that.
+    # Either the key expires later than the configured TTL allows, or the worker has been silent for less than
+    # that TTL.
     other = expiry > configured + TOLERANCE or ttl < configured
     return float(round(ttl)) if beats_in_time or other else None
 
@@ -81,8 +82,9 @@ def _ttl(past: Mapping[str, float], expiry: float, configured: float) -> float |
 def _all_ahead(
     by_clock: Mapping[str, float], offsets: Mapping[str, float], expiry: float, configured: float
 ) -> Liveness:
-    """Every clock is ahead. The workers whose clocks are ahead the least, within one TTL, are assumed to
-    share a host, and the newest of them to have written last. The ages of the others are unknown."""
+    """Judge workers whose clocks are all ahead. Those whose clocks are least ahead, within one TTL, are
+    assumed to run on the same host, and the newest of them is assumed to have written last. The ages of the
+    others are unknown."""
     ttl = max(configured, float(round(expiry)))
     written = max(0.0, ttl - expiry)
     nearest = max(by_clock.values())
@@ -93,7 +95,8 @@ def _all_ahead(
 
 
 def offset_in_words(seconds: float) -> str:
-    """`45 s ahead of` or `2 h behind`, rounded, so that two readings of one clock give the same text."""
+    """The offset as text, such as `45 s ahead of` or `2 h behind`, rounded so that two reads of one clock
+    give the same text."""
     size = abs(seconds)
     for unit, name in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
         if round(size) >= 2 * unit:

@@ -1,4 +1,4 @@
-"""Finding jobs: in every collection of a queue that may hold them, or the queue of a job by its id alone."""
+"""Locate jobs: find them in all collections of a queue, or find the queue of a job by its id."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from asyncmq_cli.storage.schema.codec import CorruptData, decode_record, dumps, 
 from asyncmq_cli.storage.schema.job import Location
 from asyncmq_cli.storage.schema.keys import PLACE_OF_STATE, PLACES, QueueKeys, to_bytes, to_text
 
-# JSON does not escape an id of these characters.
+# JSON does not escape ids that have only these characters.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.\-]+")
 _FEW = 8
 LOOKED_THROUGH = 10_000
-"""Members of a dead-letter queue that is read whole to find a job's other dead letters."""
+"""A dead-letter queue with at most this many members is read completely to find a job's other dead
+letters."""
 _ASKED_BYTES = 512 * 1024
-"""Bytes of members in one request."""
+"""At most this many bytes of members are sent in one request."""
 
 
 def locate(
@@ -38,12 +39,12 @@ def locate(
     repeating: Collection[str] = (),
     with_children: bool = False,
 ) -> list[Location]:
-    """The locations of these jobs, with their members of `places`, and with the number of their children if
-    those are all or `with_children`.
+    """The locations of these jobs, with their members of the sorted sets in `places`. The number of their
+    children is read if `places` has all sorted sets, or `with_children` is set.
 
-    A job that is where its state says is found without reading the sorted sets. For the others they are
-    read once, in bounded pieces. With `thorough` they are read for every job, which also finds members
-    that no state explains. For the jobs in `repeating`, all dead letters are read.
+    A job that is where its state requires is found without reading the sorted sets. For other jobs they are
+    read once, in chunks. With `thorough` they are read for every job, which also finds members that
+    contradict the state. For the jobs in `repeating`, all dead letters are read.
     """
     keys = QueueKeys(queue)
     found: list[Location] = []
@@ -63,8 +64,8 @@ def locate(
 
 
 def find_repeating(client: redis.Redis, queue: str, job_ids: Collection[str]) -> set[str]:
-    """Those of these jobs that have several dead letters, if the dead-letter queue is small enough to
-    search; else none."""
+    """The jobs among these that have several dead letters. Empty if the dead-letter queue is too large to
+    search."""
     keys = QueueKeys(queue)
     try:
         if not 1 < scan.card(client, "ZCARD", keys.dlq) <= LOOKED_THROUGH:
@@ -74,13 +75,13 @@ def find_repeating(client: redis.Redis, queue: str, job_ids: Collection[str]) ->
             name for piece in pieces.scanned(client, keys, "dlq") for name in piece.ids if name in wanted
         )
     except WrongType:
-        # Of which the location of each job tells.
+        # The location of each job reports this.
         return set()
     return {to_text(name) for name, count in counts.items() if count > 1}
 
 
 def _read_fixed(client: redis.Redis, keys: QueueKeys, job_ids: Sequence[str]) -> list[Location]:
-    """Everything that can be read by job id: one or two round trips for all jobs."""
+    """Read everything that can be read by job id, in one or two round trips for all jobs."""
     names = [to_bytes(job_id) for job_id in job_ids]
     records = scan.get_many(client, [keys.record(job_id) for job_id in job_ids], scan.Pace())
     payloads = scan.get_many(client, [keys.payload(job_id) for job_id in job_ids], scan.Pace(start=50))
@@ -142,7 +143,7 @@ def _count_children(client: redis.Redis, keys: QueueKeys, found: Sequence[Locati
 def _look_where_expected(
     client: redis.Redis, keys: QueueKeys, found: Iterable[Location], places: Sequence[str]
 ) -> None:
-    """Find the members that AsyncMQ would have written along with the record."""
+    """Find the members that AsyncMQ would have written together with the record."""
     asked: dict[str, list[tuple[Location, bytes]]] = {}
     for location in found:
         home = PLACE_OF_STATE.get(location.state or "")
@@ -164,7 +165,8 @@ def _look_where_expected(
 
 
 def scores_of(client: redis.Redis, key: bytes, members: Sequence[bytes]) -> list[float | None]:
-    """The score of each of these members of a sorted set, asked for in bounded commands. Raises WrongType."""
+    """The score of each of these members of a sorted set, or None, read by commands of bounded size. Raises
+    WrongType."""
     found: list[float | None] = []
     piece: list[bytes] = []
     size = 0
@@ -178,10 +180,10 @@ def scores_of(client: redis.Redis, key: bytes, members: Sequence[bytes]) -> list
 
 
 def expected_members(record: bytes, place: str) -> list[bytes]:
-    """The members that AsyncMQ may have written along with this record.
+    """The members that AsyncMQ may have written together with this record.
 
-    Its scripts write the same text to both. `enqueue_delayed` writes the record as `delayed`, but the
-    member with the producer's status, which is `waiting`.
+    Its scripts write the same text to both. `enqueue_delayed` writes the record with the status `delayed`,
+    but the member with the producer's status, which is `waiting`.
     """
     members = [record]
     if place == "delayed":
@@ -190,7 +192,7 @@ def expected_members(record: bytes, place: str) -> list[bytes]:
         except CorruptData:
             return members
         members.append(dumps({**data, "status": "waiting"}).encode())
-    # A record that says `waiting` itself is the same text.
+    # If the record has the status `waiting` itself, the texts are equal.
     return list(dict.fromkeys(members))
 
 
@@ -204,10 +206,10 @@ def _unsettled(location: Location, places: Sequence[str]) -> bool:
 
 
 def read_place(client: redis.Redis, keys: QueueKeys, place: str, wanted: Mapping[str, Location]) -> None:
-    """Find the members of these jobs in a sorted set, reading all of it in bounded pieces."""
+    """Find the members of these jobs in a sorted set by reading all of it, in chunks."""
     plain = all(_PLAIN_ID.fullmatch(job_id) for job_id in wanted) and len(wanted) <= _FEW
     needles = [to_bytes(job_id) for job_id in wanted] if plain else []
-    # For a single id, Redis itself skips the members that cannot hold it.
+    # For a single id, let Redis skip the members that do not contain it.
     match = b"*" + needles[0] + b"*" if len(needles) == 1 else None
     try:
         for members in scan.zset_members(client, getattr(keys, place), match):
@@ -226,15 +228,15 @@ def read_place(client: redis.Redis, keys: QueueKeys, place: str, wanted: Mapping
 
 _IDS_AT_A_TIME = 100
 _ASKED_AT_A_TIME = 20_000
-"""Pairs of a queue and an id in one round trip."""
+"""The number of pairs of a queue and an id that are tested in one round trip."""
 
 
 def find_jobs(
     client: redis.Redis, queues: Sequence[str], job_ids: Sequence[str], warn: Callable[[WrongType], None]
 ) -> dict[str, list[str]]:
-    """The queues of each of these jobs, in the order given. The ids set, the states hash, the records, the
-    waiting set and the active hash are asked; not those sorted sets that would have to be read. `warn` is
-    called for a key that cannot be."""
+    """By id, the queues that have such a job, in the order of `queues`. Looks in the ids set, the states
+    hash, the records, the waiting set and the active hash, but not in the sorted sets that would have to be
+    read completely. `warn` is called for a key that cannot be read."""
     found: dict[str, list[str]] = {job_id: [] for job_id in job_ids}
     for some in chunked(list(found), _IDS_AT_A_TIME):
         for part in chunked(queues, max(1, _ASKED_AT_A_TIME // len(some))):
@@ -254,7 +256,7 @@ def _there(
         for problem in answers:
             if isinstance(problem, WrongType):
                 warn(problem)
-        # One answer by id: of the sets and hashes. The records are asked for one by one.
+        # The replies of sets and hashes are lists with one element per id. Each record has its own reply.
         lists = [answer for answer in answers[:4] if isinstance(answer, list)]
         for i, job_id in enumerate(job_ids):
             has_record = answers[4 + i] == 1 and QueueKeys(queue).has_own_record(job_id)
@@ -273,8 +275,8 @@ def _questions(keys: QueueKeys, job_ids: Sequence[str], names: Sequence[bytes]) 
 
 
 class Bonds(Struct, frozen=True):
-    """What the sets of dependencies hold of one job, each up to a bound: `pending` parents, and `children`
-    that wait for it, of which there are `children_total`."""
+    """The dependencies of a job: the first ids of its `pending` parents and of the `children` that wait for
+    it, and the number of all children."""
 
     pending: Sequence[str]
     children: Sequence[str]
@@ -284,7 +286,8 @@ class Bonds(Struct, frozen=True):
 def read_bonds(
     client: redis.Redis, queue: str, job_ids: Sequence[str], most: int, warn: Callable[[WrongType], None]
 ) -> list[Bonds]:
-    """The bonds of these few jobs. `warn` is called for a key that cannot be read."""
+    """The dependencies of a few jobs, at most `most` ids per set. `warn` is called for a key that cannot be
+    read."""
     keys = QueueKeys(queue)
     sets = [key for job_id in job_ids for key in (keys.pending_parents(job_id), keys.children(job_id))]
     sizes = run_pipeline(client, [("SCARD", key) for key in sets], keep=WrongType)

@@ -1,7 +1,7 @@
-"""Reading many jobs in bounded pieces.
+"""Read many jobs in pieces of bounded size.
 
-A piece is the content of one reply to a scan. Each generator requests its next piece before it yields
-the current one, so that Redis works while the caller processes jobs. All raise WrongType.
+A piece is the content of one reply to a scan. Each generator requests the next piece before it yields the
+current one, so that Redis works while the caller processes jobs. All functions raise WrongType.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _FIRST_BY_RANK = 32
 
 
 class Piece(Struct):
-    """Jobs found together, as parallel lists; a list that was not read is empty.
+    """Jobs that were found together, as parallel lists. A list that was not read is empty.
 
-    `ids` are as stored, b"" for a member that holds no job, or a job without an id. `members` and
-    `scores` are those of a sorted set. `claims` are from the active hash and `results` from the results
-    hash, by position, for the jobs that can have one.
+    `ids` are as stored; b"" for a member that contains no job, or a job without an id. `members` and `scores`
+    are from a sorted set. `claims` are from the active hash and `results` from the results hash, by position,
+    for the jobs that can have one.
     """
 
     ids: Sequence[bytes]
@@ -46,11 +46,11 @@ class Piece(Struct):
 
     @property
     def size(self) -> int:
-        """The bytes of the members and the records."""
+        """The size of the members and the records in bytes."""
         return sum(map(len, self.members)) + sum(len(record) for record in self.records if record)
 
     def only(self, chosen: Sequence[int]) -> Piece:
-        """The jobs at these positions."""
+        """A piece with only the jobs at these positions."""
         if len(chosen) == len(self.ids):
             return self
         return Piece(
@@ -64,7 +64,7 @@ class Piece(Struct):
         )
 
     def bodies(self, i: int) -> list[bytes]:
-        """The texts that may hold the job: its record, and its member if that differs."""
+        """The texts that may contain the job: its record, and its member if that differs."""
         record = self.records[i] if self.records else None
         if not self.members:
             return [] if record is None else [record]
@@ -73,17 +73,19 @@ class Piece(Struct):
 
 
 def ids_of_members(place: str, members: Sequence[bytes]) -> list[bytes]:
-    """The ids of the jobs that a sorted set's members are or hold."""
+    """The ids of the jobs that these members of a sorted set stand for: the member itself, or the id in
+    it."""
     if place != "waiting":
         return member_ids(members)
     if b"{" not in b"".join(members):
         return list(members)
-    # AsyncMQ once put whole jobs there.
+    # Old versions of AsyncMQ stored whole jobs there.
     return [member if named_member(member) is None else member_id(member) for member in members]
 
 
 def scanned(client: redis.Redis, keys: QueueKeys, place: str) -> Iterator[Piece]:
-    """The members of a sorted set, by ZSCAN. A member that stays throughout the scan comes at least once."""
+    """The members of a sorted set, read by ZSCAN. A member that exists during the whole scan is yielded at
+    least once."""
     for pairs in scan.zset_members(client, getattr(keys, place)):
         yield _of_pairs(place, [member for member, _ in pairs], [score for _, score in pairs])
 
@@ -101,7 +103,7 @@ def by_rank(
     last_first: bool,
     count: int | None = None,
 ) -> Iterator[Piece]:
-    """The members of a sorted set in its order, from the rank `start` on: `count` of them, or all."""
+    """The members of a sorted set in order, from the rank `start` on: `count` of them, or all."""
     pace = scan.Pace(_FIRST_BY_RANK)
     key: bytes = getattr(keys, place)
     while count is None or count > 0:
@@ -128,7 +130,7 @@ def claimed(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
 
 
 def indexed(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
-    """All jobs of the ids set with their states, then those that are only in the states hash."""
+    """The jobs of the ids set with their states, then the jobs that are only in the states hash."""
     stated = 0
     for piece in with_states(client, keys, map(Piece, scan.set_members(client, keys.ids))):
         stated += len(piece.ids) - piece.states.count(None)
@@ -142,7 +144,7 @@ def indexed(client: redis.Redis, keys: QueueKeys) -> Iterator[Piece]:
 
 
 def with_states(client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """The same pieces, with the entries of the states hash."""
+    """Yield the same pieces with the entries of the states hash."""
 
     def commands_for(piece: Piece) -> list[tuple[bytes, bytes]]:
         return [(keys.states, pack_for_names((b"HMGET", keys.states), piece.ids))]
@@ -156,8 +158,8 @@ def with_states(client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece]) -
 def with_records(
     client: redis.Redis, keys: QueueKeys, pieces: Iterable[Piece], *, results: bool = True
 ) -> Iterator[Piece]:
-    """The same jobs, with their records and, if the states are known, the `results` of jobs that are
-    completed or have no state; in pieces that fit the size of the records."""
+    """Yield the same jobs with their records and, if the states are known, with the `results` of jobs that
+    are completed or have no state. The pieces depend on the size of the records."""
     pace = scan.Pace()
     prefix = keys.record("")
 
@@ -224,8 +226,8 @@ def _with_replies(
 
 
 class SeenNames:
-    """The names seen so far, by eight bytes of hash each: a set of a million names would take ten times as
-    much. Collisions are practically impossible, and Python salts its hashes in each process."""
+    """Remembers names by eight bytes of their hash: a set of a million names would take ten times the memory.
+    Collisions are practically impossible, and Python salts its hashes in each process."""
 
     def __init__(self) -> None:
         self._size = 1024
@@ -233,7 +235,8 @@ class SeenNames:
         self._count = 0
 
     def new(self, names: Sequence[bytes]) -> list[int]:
-        """The positions of names not seen before, which are now. An empty name always counts as new."""
+        """The positions of the names that are new, which are then remembered. An empty name always counts as
+        new."""
         return [i for i, name in enumerate(names) if not name or self._add(name)]
 
     def __contains__(self, name: bytes) -> bool:
@@ -275,12 +278,12 @@ _CURSORS = 2**32
 
 
 def of_sorted_set(client: redis.Redis, keys: QueueKeys, place: str, size: int, count: int) -> Iterator[Piece]:
-    """Members at `count` random ranks of a sorted set of that size, each at most once."""
+    """The members at `count` random ranks of a sorted set with `size` members, each at most once."""
     key: bytes = getattr(keys, place)
     ranks = random.sample(range(size), min(size, count))
     for some in chunked(ranks, _AT_A_TIME):
         replies = run_pipeline(client, [("ZRANGE", key, rank, rank, "WITHSCORES") for rank in some])
-        # The set may have shrunk meanwhile.
+        # The set may have shrunk in the meantime.
         found = [reply for reply in replies if reply]
         members = [reply[0] for reply in found]
         if members:
@@ -292,15 +295,16 @@ def of_sorted_set(client: redis.Redis, keys: QueueKeys, place: str, size: int, c
 
 
 def of_active(client: redis.Redis, keys: QueueKeys, count: int) -> Iterator[Piece]:
-    """Random claims: the hash is small beside the jobs, so its fields are all read."""
+    """`count` random claims. All fields of the active hash are read, because it is small compared with the
+    jobs."""
     claims = [item for fields in scan.hash_fields(client, keys.active) for item in fields.items()]
     for some in chunked(random.sample(claims, min(len(claims), count)), _AT_A_TIME):
         yield Piece([name for name, _ in some], claims={i: claim for i, (_, claim) in enumerate(some)})
 
 
 def of_ids(client: redis.Redis, keys: QueueKeys, count: int) -> Iterator[Piece]:
-    """About `count` random ids of the ids set: SSCAN continues from any cursor, and the position of an id
-    in the hash table does not depend on its job."""
+    """About `count` random ids of the ids set. This works because SSCAN accepts any cursor, and the position
+    of an id in the hash table does not depend on its job."""
     left = count
     while left > 0:
         cursor = random.randrange(_CURSORS)  # noqa: S311

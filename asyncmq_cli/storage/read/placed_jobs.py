@@ -1,4 +1,5 @@
-"""Building complete jobs from their stored pieces, each with the state of the place where it was found."""
+"""Build complete jobs from their stored parts, each with the state of the place in which it was
+found."""
 
 from __future__ import annotations
 
@@ -45,21 +46,23 @@ _ENTRIES: dict[str, frozenset[bytes | None]] = {
     "dlq": frozenset({None, b"failed", b"expired"}),
     "active": frozenset({None, b"active"}),
 }
-"""The entries of the states hash that agree with each place."""
+"""By place, the entries of the states hash that agree with it."""
 _HOMES = {"active": "active", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}
 
 _PENDING_ENTRIES = frozenset({*map(to_bytes, PENDING_STATES), b"wait", b"unknown"})
 
 SPLIT_AND_WHOLE = 16 * 1024
-"""Bytes. A split job that failed has its arguments in both parts, and its record is never smaller."""
+"""Bytes. A split job that failed has its arguments in both parts, and then its record is at least this
+large."""
 
 _DECODED_AT_ONCE = 8 * 1024 * 1024
-"""Bytes of text. Of a piece with large jobs, one is decoded at a time."""
+"""Bytes of text. If a piece has more, its jobs are decoded one at a time."""
 _WEIGHED_FROM = 4096
-"""Bytes. A page of shorter texts takes at most some hundred MB, whatever it contains."""
+"""Bytes. Shorter texts are not weighed: a page of them takes at most some hundred MB, whatever they
+contain."""
 
 Found = tuple[str | None, float | None]
-"""The place of a job, or None, and its score there, or None."""
+"""The place that a job is in, or None, and its score there, or None."""
 
 
 def status_in(place: str, entry: bytes | None) -> str:
@@ -70,7 +73,7 @@ def status_in(place: str, entry: bytes | None) -> str:
 
 
 def to_jobs(client: redis.Redis, keys: QueueKeys, piece: Piece, found: Sequence[Found]) -> Iterator[Job]:
-    """The jobs of a piece, with their places. Payload parts are read on first use."""
+    """The jobs of a piece, whose places and scores are `found`. Payload parts are read on first use."""
     if piece.size <= _DECODED_AT_ONCE:
         yield from _to_jobs(client, keys, piece, found)
         return
@@ -109,11 +112,11 @@ def contradicting(piece: Piece, place: str) -> list[int]:
 
 
 def places_of(client: redis.Redis, keys: QueueKeys, piece: Piece) -> list[Found]:
-    """Where each of these jobs is now, and its score there. In the delayed set and the dead-letter queue,
-    only the members that AsyncMQ writes along with a record are found. Also reads the states of the
-    piece again. Raises WrongType."""
+    """The place that each of these jobs is in now, and its score there. In the delayed set and the
+    dead-letter queue, only the members that AsyncMQ writes together with a record are found. Also reads the
+    states of the piece again. Raises WrongType."""
     names = piece.ids
-    # In the order in which jobs move: a job claimed meanwhile is found in the active hash.
+    # Read in the order in which jobs move: a job that is claimed in the meantime is found in the active hash.
     waiting = run_pipeline(client, [("ZMSCORE", keys.waiting, *names)])[0]
     found: list[Found] = [("waiting", score) if score is not None else (None, None) for score in waiting]
     claims, piece.states = run_pipeline(
@@ -147,8 +150,8 @@ def _where_to_look(entry: bytes | None) -> tuple[str, ...]:
 
 
 def status_nowhere(piece: Piece, i: int) -> str:
-    """The state of a job in no place, by the states hash or its record. One that would be waiting is
-    waiting for its parents."""
+    """The state of a job that is in no place, from the states hash or its record. If that is waiting,
+    the job waits for its parents."""
     entry = piece.states[i]
     if entry is not None and entry not in _PENDING_ENTRIES:
         return to_text(entry)
@@ -164,7 +167,7 @@ def _status_nowhere(raw: RawJob) -> str:
 
 def _homeless(raw: RawJob, status: str) -> str | None:
     if raw.record is None:
-        # That is reported anyway.
+        # This problem is reported anyway.
         return None
     if raw.is_note:
         return "this is metadata of AsyncMQ's RabbitMQ backend: the job itself is in RabbitMQ"
@@ -183,7 +186,7 @@ def _raw(piece: Piece, i: int, place: str | None, score: float | None) -> RawJob
     raw.state = None if entry is None else to_text(entry)
     record = piece.records[i] if piece.records else None
     if record is not None and piece.members and record == piece.members[i]:
-        # AsyncMQ mostly writes the same text to both: decode it once.
+        # AsyncMQ usually writes the same text to both, so decode it once.
         raw.record, raw.record_size = raw.member, len(record)
         if raw.member is None:
             add_record(raw, record)
@@ -195,7 +198,7 @@ def _raw(piece: Piece, i: int, place: str | None, score: float | None) -> RawJob
 
 
 def _memory(text: bytes) -> int:
-    """About how many bytes the text takes once decoded; 0 if it is too large to be."""
+    """The approximate bytes that the decoded text takes in memory; 0 if it is too large to be decoded."""
     return len(text) if len(text) < _WEIGHED_FROM else weight(text, LIMITS.decoded) or 0
 
 

@@ -1,12 +1,12 @@
-"""Prove from the stored bytes that a job does not match a search, without decoding it.
+"""Find out from its stored bytes that a job does not match a search, without decoding it.
 
-A search is made in the JSON of the whole job by `json.dumps`, in lower case, escaped or not. The stored
-text differs in the order and spacing of members, in the form of numbers and escapes, and by the values
-that are stored outside the record. A needle is a run of characters that no structure, number or literal
-can contain, so it must be inside one string. If the stored text has no escape that `json.dumps` would not
-make, that string is in it as it is in the JSON.
+A search looks in the output of `json.dumps` for the whole job, in lower case, escaped or not. The stored text
+differs from it in the order and spacing of members, in the form of numbers and escapes, and by the values
+that are stored outside the record. A needle is a run of characters that cannot be part of structure, numbers
+or literals, so it must be inside a string. If the stored text has only escapes that `json.dumps` would also
+write, it contains that string in the same form.
 
-A job either certainly does not match, or passes and is decoded.
+A job either certainly does not match, or it passes the prefilter and is decoded.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from asyncmq_cli.models.values import JOB_STATES
 if TYPE_CHECKING:
     from asyncmq_cli.storage.read.pieces import Piece
 
-# Printable ASCII that JSON does not escape, and that is not part of its structure.
+# Printable ASCII characters that JSON does not escape and that are not part of its structure.
 _RUN = re.compile(r"[!#-+\-.0-9;-Z^-z|~]+")
 _NUMBER = re.compile(r"[0-9.+\-e]+")
 _LITERALS = ("true", "false", "null", "nan", "infinity", "-infinity")
-# What a job's JSON may contain though none of its stored texts does.
+# Texts that a job's JSON may contain although its stored texts do not.
 _PUT_IN = ("id", "status", "result", "active_since", "unknown", *JOB_STATES)
 _SHORTEST = 3
 _MOST = 0.9
 _REST = 10
-"""Pieces for which a prefilter is skipped after nearly all of a piece has passed."""
+"""For this many pieces, the prefilter is skipped after nearly all jobs of a piece have passed."""
 
-# An escape below U+0100 may be a letter that `json.dumps` does not escape.
+# An escape below U+0100 may stand for a letter that `json.dumps` does not escape.
 _ESCAPED_LOW = b"\\u00"
 # Non-ASCII letters whose lower case is, or starts with, an ASCII letter.
 _FOLDED = {b"k": b"\\u212a", b"i": b"\\u0130"}
 
 
-# All values of either name, anywhere in the record; the job's own is among them.
+# All values of these two names anywhere in the record. The job's own time is among them.
 _TIMES = re.compile(rb'"(?:created_at|timestamp)"\s*:\s*"?\s*([^",}\]\s]*)')
 
 
 def needle_of(text: str) -> bytes | None:
-    """The longest part of a search text, in lower case, that can be a needle; None if there is none."""
+    """The longest part of a search text (in lower case) that can be a needle; None if there is none."""
     runs = [run for run in _RUN.findall(text) if len(run) >= _SHORTEST and _in_strings_only(run)]
     return max(runs, key=len).encode() if runs else None
 
@@ -55,23 +55,24 @@ def _in_strings_only(run: str) -> bool:
 
 
 def certainly_holds(record: Mapping[str, Any], needle: bytes) -> bool:
-    """Whether a string in the job certainly contains the needle."""
+    """Whether a string in the record certainly contains the needle."""
     try:
-        # It differs from the output of `json.dumps` only in numbers, spacing and non-ASCII escapes.
+        # The output of orjson differs from that of `json.dumps` only in numbers, spacing and non-ASCII
+        # escapes.
         return needle in orjson.dumps(record).lower()
     except orjson.JSONEncodeError:
         return False
 
 
 class Prefilter(Protocol):
-    """Anything that skips jobs which certainly do not match."""
+    """Skips jobs that certainly do not match."""
 
     def passing(self, piece: Piece) -> list[int]:
         """The positions of jobs that may match, judged by these texts without their payload parts."""
 
 
 class TextPrefilter:
-    """Passes jobs whose JSON may contain a needle of `needle_of`."""
+    """Passes jobs whose JSON may contain a needle, which is a result of `needle_of`."""
 
     def __init__(self, needle: bytes) -> None:
         self._needle = needle
@@ -86,12 +87,12 @@ class TextPrefilter:
             return everyone
         if not self._are_without(filter(None, set(piece.states))):
             return everyone
-        # Mostly, one search of all texts at once is enough.
+        # Usually, one search of all texts together is enough.
         if not self._may_match(piece, everyone):
             return []
         found = [i for i in everyone if self._may_match(piece, [i])]
         if len(found) > len(everyone) * _MOST:
-            # When nearly all pass, the search costs more than it saves.
+            # If nearly all jobs pass, the search costs more than it saves.
             self._idle_for = _REST
         return found
 
@@ -100,7 +101,7 @@ class TextPrefilter:
         for i in positions:
             bodies = piece.bodies(i)
             if not any(b'"' in body for body in bodies):
-                # A text that is not a job is printed in another form than it is stored in.
+                # A text that is not a job is printed in a different form from the stored one.
                 return True
             texts += bodies
         texts += [result for i in positions if (result := piece.results.get(i)) is not None]
@@ -124,8 +125,8 @@ class TextPrefilter:
 
 
 class NewestPrefilter:
-    """Skips jobs that were created before `floor`, which may rise from piece to piece. Everything passes
-    while it is 0, the time of jobs without one."""
+    """Skips jobs that were created before `floor`, which may be raised between pieces. While it is 0, which
+    is the time of jobs without a time, everything passes."""
 
     def __init__(self) -> None:
         self.floor = 0.0
@@ -142,7 +143,7 @@ class NewestPrefilter:
             return True
         for text in chain.from_iterable(map(_TIMES.findall, bodies)):
             try:
-                # A value that is not a number is not below the floor.
+                # A value that is no number does not count as below the floor.
                 if not float(text) < self.floor:
                     return True
             except ValueError:

@@ -1,4 +1,4 @@
-"""Finding queues by the names of their keys: AsyncMQ keeps no registry."""
+"""Find queues by the names of their keys, because AsyncMQ has no registry of queues."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from asyncmq_cli.storage.schema.keys import QueueKeys, queue_of, to_bytes, to_te
 
 
 def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
-    """The names of all keys that match. The next piece is requested before this one is processed."""
+    """The names of all keys that match, in chunks. The next chunk is requested before the current one is
+    processed."""
     with PipelinedConnection(client) as connection:
         cursor = b""
         connection.send(_keys_after(b"0", pattern))
@@ -27,7 +28,7 @@ def key_names(client: redis.Redis, pattern: bytes) -> Iterator[list[bytes]]:
 
 
 def _keys_after(cursor: bytes, pattern: bytes) -> tuple[bytes, bytes]:
-    # Few keys match, so the cost of a piece is mostly its round trip.
+    # Few keys match, so most of the cost of a chunk is its round trip.
     return pattern, pack(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % (2 * CHUNK))
 
 
@@ -37,8 +38,8 @@ def proven_by(
     known: Collection[bytes] = (),
     certain: set[bytes] | None = None,
 ) -> set[bytes]:
-    """The queues that these keys prove, except for those in `known`. Queues with a key that only the Redis
-    backend writes are added to `certain`."""
+    """The queues whose existence these keys prove, except those in `known`. Queues with a key that only the
+    Redis backend writes are added to `certain`."""
     found: set[bytes] = set()
     unproven: list[tuple[bytes, bytes, bytes]] = []
     for key in keys:
@@ -58,7 +59,7 @@ def proven_by(
 
 
 def exists(client: redis.Redis, queue: str) -> bool:
-    """Whether any key proves the queue, as a scan would find it."""
+    """Whether any key proves that the queue exists, as a scan would find it."""
     evidence = [(key, to_bytes(queue), queue_of(key)) for key in QueueKeys(queue).evidence()]
     certain = [key for key, name, parsed in evidence if parsed == (name, None)]
     if certain and client.exists(*certain):
@@ -68,7 +69,7 @@ def exists(client: redis.Redis, queue: str) -> bool:
 
 
 def _of_type(client: redis.Redis, unproven: list[tuple[bytes, bytes, bytes]]) -> list[bytes]:
-    """The queues whose key has the type that proves it."""
+    """The queues whose key has the type that proves their existence."""
     if not unproven:
         return []
     types = run_pipeline(client, [("TYPE", key) for key, _, _ in unproven], keep=NoPermissionError)
@@ -76,7 +77,7 @@ def _of_type(client: redis.Redis, unproven: list[tuple[bytes, bytes, bytes]]) ->
     for (_, name, kind), found in zip(unproven, types, strict=True):
         if isinstance(found, Exception) and not is_hidden(found):
             raise found
-        # A key that the user may not read is left to `hidden`.
+        # `hidden` handles keys that the user may not read.
         if found == kind or isinstance(found, Exception):
             proven.append(name)
     return proven
@@ -106,15 +107,15 @@ def touch(client: redis.Redis, name: bytes) -> None:
 
 
 def _family(name: bytes) -> tuple[bytes, bytes]:
-    """One key of the queue under `queue:`, and one under `jobs:`."""
+    """Two keys of the queue: one that begins with `queue:`, and one that begins with `jobs:`."""
     keys = QueueKeys(to_text(name))
     return keys.paused, keys.ids
 
 
 def is_hidden(error: Exception) -> bool:
-    """Whether the user lacks a right to a key, and not to a command."""
+    """Whether the user lacks the right to a key, not to a command."""
     if not isinstance(error, NoPermissionError):
         return False
     text = str(error).rpartition(" caused error: ")[2]
-    # Up to Redis 7.0, and newer servers.
+    # The texts of Redis up to 7.0, and of newer servers.
     return "one of the keys" in text or "access a key" in text

@@ -1,4 +1,4 @@
-"""The queues that exist, and their rows."""
+"""Find the queues that exist, and read their rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Warn = Callable[[str], None]
 
 _ROWS_AT_A_TIME = 500
-"""Rows that are built before the next queues are read."""
+"""The number of rows that are built before the next queues are read."""
 
 
 _HOUR = 3600.0
@@ -39,7 +39,7 @@ def _some(names: Collection[bytes]) -> str:
 
 
 class Backlog(Struct, frozen=True):
-    """The work left in a queue: members of the waiting set, delayed jobs that are due, and claims."""
+    """The work left in a queue: the number of waiting jobs, of delayed jobs that are due, and of claims."""
 
     waiting: int
     due: int
@@ -47,36 +47,37 @@ class Backlog(Struct, frozen=True):
 
 
 class QueueIdentity(Struct, frozen=True):
-    """Evidence that a queue is still the same one, even when empty: `sequence`, the counter of its
-    waiting jobs, which only grows, and `any`: whether there is a counter or any job, even an ended one."""
+    """Evidence by which a queue is recognised as the same one, even when it is empty. `sequence` is the
+    counter of its waiting jobs, which only grows. `any` says whether there is a counter or any job, even one
+    that has ended."""
 
     sequence: int | None
     any: bool
 
     def is_gone_in(self, later: QueueIdentity) -> bool:
-        """Whether the queue was deleted or created again between this reading and a later one."""
+        """Whether the queue was deleted, or deleted and created again, between this read and a later one."""
         if self.sequence is not None and (later.sequence is None or later.sequence < self.sequence):
             return True
         return self.any and not later.any
 
 
 class QueueReader:
-    """Reads queues. `warn` is called for every key that cannot be read; its value is then None, never 0."""
+    """Reads queues. `warn` is called for every key that cannot be read; its value is then None, not 0."""
 
     def __init__(self, client: redis.Redis, workers: Callable[[], WorkerReader], warn: Warn) -> None:
-        """`workers` gives what reads their workers, when the first one is wanted."""
+        """`workers` returns the reader of workers; it is called when workers are first needed."""
         self._redis = client
         self._workers = workers
         self._warn = warn
 
     def names(self) -> list[str]:
-        """All queues, sorted. AsyncMQ keeps no registry, so this scans the key names. Queues of the RabbitMQ
-        backend, and queues that the user may not read, are left out with a warning. Raises ForeignQueue if
-        all queues are RabbitMQ's."""
+        """The names of all queues, sorted. AsyncMQ has no registry of queues, so this scans the names of
+        keys. Queues of the RabbitMQ backend, and queues that the user may not read, are left out with a
+        warning. Raises ForeignQueue if all queues belong to RabbitMQ."""
         found, certain = self._scanned()
         if secret := queue_names.hidden(self._redis, found):
             if secret == found:
-                # No queue is readable: raise Redis's own error.
+                # If no queue can be read, raise Redis's own error.
                 queue_names.touch(self._redis, min(secret))
             found -= secret
             self._warn(f"not listed, because the Redis user may not read them: {_some(secret)}")
@@ -85,7 +86,7 @@ class QueueReader:
         return sorted(to_text(name) for name in found)
 
     def _scanned(self) -> tuple[set[bytes], set[bytes]]:
-        """All queues, and those among them with a key that only the Redis backend writes."""
+        """All queues, and the queues among them that have a key which only the Redis backend writes."""
         found: set[bytes] = set()
         certain: set[bytes] = set()
         for keys in queue_names.key_names(self._redis, DISCOVERY_PATTERN):
@@ -93,7 +94,7 @@ class QueueReader:
         return found, certain
 
     def _foreign(self, names: set[bytes], *, alone: bool) -> set[bytes]:
-        """The RabbitMQ backend's queues among these, with a warning."""
+        """The queues among these that belong to the RabbitMQ backend; prints a warning that names them."""
         from asyncmq_cli.storage.schema import rabbitmq
 
         foreign = rabbitmq.foreign(self._redis, names)
@@ -105,20 +106,21 @@ class QueueReader:
         return foreign
 
     def left_beside_sequence(self, queue: str) -> bytes | None:
-        """The first key that proves the queue, other than the sequence of its waiting set, or None."""
+        """The first key, other than the sequence of the waiting set, that proves that the queue exists; or
+        None."""
         keys = QueueKeys(queue)
         others = [key for key in keys.evidence() if key != keys.waiting_seq]
         return next((key for key in others if self._redis.exists(key)), None)
 
     def exists(self, queue: str) -> bool:
-        """Whether any key of the queue is there, as `names` would find it. Raises ForeignQueue."""
+        """Whether any key of the queue exists, as `names` would find it. Raises ForeignQueue."""
         from asyncmq_cli.storage.schema import rabbitmq
 
         try:
             if not queue_names.exists(self._redis, queue):
                 return False
         except NoPermissionError as exc:
-            # A queue that does not exist is a typo, and not a missing right.
+            # If the queue does not exist, its name is a typo; the missing right is not the problem.
             if queue_names.is_hidden(exc) and to_bytes(queue) not in self._scanned()[0]:
                 return False
             raise
@@ -141,7 +143,7 @@ class QueueReader:
             yield Job(queue, one.id, "repeatable", one.definition, problem=one.problem, due_at=one.score)
 
     def stats(self, queue: str, now: float, fields: Collection[str] = ALL_FIELDS) -> QueueStats:
-        """The row of one queue; ages in seconds before `now`, the server's time."""
+        """The row of one queue. Ages are measured from `now`, the server's time."""
         return next(self.all_stats([queue], now, fields))
 
     def all_stats(
@@ -166,8 +168,8 @@ class QueueReader:
         fields: Collection[str],
         live_workers: Mapping[str, int | None] | None = None,
     ) -> Iterator[QueueStats]:
-        """Rows from sizes that were read before; reads only what these fields need besides. `live_workers`
-        has the number of each queue's, where they were read before too."""
+        """Rows made from sizes that have been read already; reads whatever else these fields need.
+        `live_workers` has the number of live workers of each queue, if they have been read already."""
         oldest: dict[str, float] = {}
         if "oldest_waiting_seconds" in fields:
             oldest = oldest_waiting(self._redis, [sizes.queue for sizes, _ in counted if sizes.waiting])
@@ -205,7 +207,7 @@ class QueueReader:
         return read_sizes(self._redis, names, now)
 
     def states(self, names: Sequence[str], now: float) -> Iterator[tuple[Sizes, StateCounts]]:
-        """The sizes of each queue, and the counts of its states hash, which is read once."""
+        """The sizes of each queue, and the counts from its states hash, which is read once."""
         return read_states(self._redis, names, now)
 
     def oldest_waiting(self, names: Sequence[str]) -> dict[str, float]:
@@ -243,7 +245,7 @@ class QueueReader:
         return read_backlog(self._redis, queue, now)
 
     def identity(self, queue: str) -> QueueIdentity:
-        """Evidence for a later check that the queue is still the same. Raises WrongType."""
+        """Evidence by which a later check can see that the queue is still the same. Raises WrongType."""
         return read_identity(self._redis, queue)
 
     def _count_live(self, every: Sequence[Sizes]) -> dict[str, int | None]:
@@ -273,10 +275,10 @@ def failed_of(sizes: Sizes, states: StateCounts) -> int | None:
 
 
 def read_backlog(client: redis.Redis, queue: str, now: float) -> Backlog:
-    """The work left: the larger of two readings, one right after the other. Raises WrongType.
+    """The work left: the larger of two reads, one right after the other. Raises WrongType.
 
-    A job moves from delayed to waiting to active, and the sizes are read in that order, so none is missed.
-    The second reading catches a job that moved back for a retry.
+    A job moves from delayed to waiting to active, and the sizes are read in that order, so that no job is
+    missed. The second read finds a job that moved back for a retry.
     """
     keys = QueueKeys(queue)
     places = [("ZCOUNT", keys.delayed, "-inf", now), ("ZCARD", keys.waiting), ("HLEN", keys.active)]
@@ -286,7 +288,7 @@ def read_backlog(client: redis.Redis, queue: str, now: float) -> Backlog:
 
 
 def read_identity(client: redis.Redis, queue: str) -> QueueIdentity:
-    """The queue's identity now. Raises WrongType."""
+    """Read the queue's identity. Raises WrongType."""
     keys = QueueKeys(queue)
     commands = [("MGET", keys.waiting_seq), ("EXISTS", keys.waiting_seq, keys.ids, keys.states)]
     (sequence,), kept = run_pipeline(client, commands)

@@ -1,8 +1,8 @@
-"""Repeatable definitions. Source: asyncmq.core.repeatables, and the repeatables' methods of
-asyncmq.backends.redis.
+"""Read and change repeatable definitions. Source: asyncmq.core.repeatables, and the methods for repeatables
+in asyncmq.backends.redis.
 
-A queue has few definitions, and its scheduler loads all of them in each round. Here they are read in
-bounded pieces. To sort them, up to HELD_BYTES are kept; of all others only a digest.
+A queue has few definitions, and its scheduler loads all of them in each round. Here they are read in chunks.
+For sorting, up to HELD_BYTES of them are kept in memory; of the others, only a digest.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MOVED = -1
 SCHEDULER_AT_WORK = -2
 
-# Members of a definition that are not part of its identity.
+# Keys of a definition that are not part of its identity.
 _EPHEMERAL = frozenset(
     {"id", "next_run", "paused", "queue", "queue_name", "repeat_id", "status", "_last_run"}
 )
@@ -76,7 +76,7 @@ class Member(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """The members of one definition, the next to run first; the queue has `count` members in all."""
+    """The members of one definition, next run first. `count` is the number of all members in the queue."""
 
     queue: str
     count: int
@@ -93,14 +93,15 @@ class Repeatables:
         self._allowed: set[str] = set()
 
     def each(self, queue: str) -> Iterator[Member]:
-        """Every definition once, in the order found. Raises WrongType."""
+        """Yield every definition once, in the order found. Raises WrongType."""
         return each(self._redis, queue)
 
     def in_order(self, queue: str) -> Iterator[tuple[Member, int]]:
-        """Every member, the next to run first, and how often its definition is stored. Raises WrongType.
+        """Yield every member, next run first, with the number of times that its definition is stored. Raises
+        WrongType.
 
-        In a queue with more than HELD_BYTES, a member whose score changes meanwhile may come twice or not
-        at all.
+        If the queue has more than HELD_BYTES of definitions, a member whose score changes during the read may
+        be yielded twice or not at all.
         """
         stored: Counter[str] | None = None
         for places, are_all in _in_order(self._redis, queue):
@@ -121,12 +122,13 @@ class Repeatables:
         return Found(queue, count, sorted(members, key=lambda member: member.place))
 
     def scheduler_at_work(self, queue: str) -> bool:
-        """Whether a scheduler is advancing the queue's definitions. It removes each before it adds it again,
-        so one may be missing meanwhile."""
+        """Whether a scheduler is advancing the queue's definitions. It removes a definition before it adds it
+        again, so a definition may be missing for a moment."""
         return bool(self._redis.exists(QueueKeys(queue).scheduler_lock))
 
     def replace(self, found: Found, member: str | bytes | None, next_run: float, draft: EventDraft) -> None:
-        """Replace the members found by this one, or by none. Raises NotNow and WrongType."""
+        """Replace the members that were found by `member`, or delete them if it is None. Raises NotNow and
+        WrongType."""
         keys = QueueKeys(found.queue)
         used = [keys.repeatables, keys.scheduler_lock, AUDIT_STREAM]
         if found.queue not in self._allowed:
@@ -157,11 +159,11 @@ def scheduler_at_work(queue: str) -> NotNow:
 
 
 def each(client: redis.Redis, queue: str) -> Iterator[Member]:
-    """Every member once, in the order found. Raises WrongType."""
+    """Yield every member once, in the order found. Raises WrongType."""
     seen: set[bytes] = set()
     for piece in scan.zset_members(client, QueueKeys(queue).repeatables):
         for raw, score in piece:
-            # A scan may give a member twice.
+            # A scan may return a member twice.
             digest = digest_of(raw)
             if digest not in seen:
                 seen.add(digest)
@@ -169,13 +171,13 @@ def each(client: redis.Redis, queue: str) -> Iterator[Member]:
 
 
 def read(client: redis.Redis, queue: str) -> Iterator[Member]:
-    """Every member, the next to run first, as `Repeatables.in_order` gives them."""
+    """Yield every member, next run first, in the order of `Repeatables.in_order`."""
     for places, _ in _in_order(client, queue):
         yield from map(_member, places)
 
 
 def _in_order(client: redis.Redis, queue: str) -> Iterator[tuple[list[Place], bool]]:
-    """The members in order, in batches of HELD_BYTES, and whether the batch is all."""
+    """Yield the members in order, in batches of HELD_BYTES, and whether the batch has all members."""
     after: Place | None = None
     rest = True
     while rest:
@@ -186,14 +188,14 @@ def _in_order(client: redis.Redis, queue: str) -> Iterator[tuple[list[Place], bo
 
 
 def _next_after(client: redis.Redis, queue: str, after: Place | None) -> tuple[list[Place], bool]:
-    """The first members after this one, and whether there are more."""
+    """The first members after `after`, and whether there are more."""
     held: dict[bytes, float] = {}
     size = 0
     last: Place | None = None
     for piece in scan.zset_members(client, QueueKeys(queue).repeatables):
         for raw, score in piece:
             if (after is None or (score, raw) > after) and (last is None or (score, raw) < last):
-                # A scan may give a member twice; its later score counts.
+                # A scan may return a member twice; use its later score.
                 size += 0 if raw in held else len(raw)
                 held[raw] = score
         if size > 2 * HELD_BYTES:
@@ -205,7 +207,7 @@ def _next_after(client: redis.Redis, queue: str, after: Place | None) -> tuple[l
 
 
 def _first_of(held: Mapping[bytes, float]) -> list[Place]:
-    """The first HELD_BYTES of them, but at least one."""
+    """The first HELD_BYTES of the members, but at least one member."""
     places = _sorted(held)
     sizes = accumulate(len(raw) for _, raw in places)
     return [place for place, size in zip(places, sizes, strict=True) if size <= HELD_BYTES] or places[:1]
@@ -220,7 +222,7 @@ def digest_of(raw: bytes) -> bytes:
 
 
 def normalized(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """The definition without what changes from run to run and without nulls."""
+    """The definition without keys that change from run to run, and without nulls."""
     clean = {key: value for key, value in definition.items() if key not in _EPHEMERAL and value is not None}
     if "task" in clean and "task_id" not in clean:
         clean["task_id"] = clean.pop("task")
@@ -228,13 +230,13 @@ def normalized(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def identity(definition: Mapping[str, Any]) -> str:
-    """`repeatable:` and the SHA-1 of the definition's canonical JSON."""
+    """The id of a definition: `repeatable:` and the SHA-1 of its canonical JSON."""
     canonical = json.dumps(normalized(definition), sort_keys=True, separators=(",", ":"))
     return IDENTITY_PREFIX + hashlib.sha1(canonical.encode(), usedforsecurity=False).hexdigest()
 
 
 def encode(definition: Mapping[str, Any], *, paused: bool) -> str:
-    """The member that AsyncMQ stores for a definition, in the definition's order of keys.
+    """The member that AsyncMQ stores for a definition, with the keys in the definition's order.
 
     Source: `_store_repeatable` and `pause_repeatable` in asyncmq.backends.redis.
     """

@@ -1,15 +1,15 @@
 """Counting the jobs of queues.
 
-A job is where a worker would look for it, so most counts are sizes: ZCARD of the waiting set, the delayed
-set and the dead-letter queue, HLEN of the active hash. The sizes of many queues take few round trips,
-however large the queues are.
+A job's state follows from the place where a worker would find it, so most counts are sizes: ZCARD of
+the waiting set, the delayed set and the dead-letter queue, HLEN of the active hash. The sizes of many queues
+take few round trips, however large the queues are.
 
-Sizes do not tell which dead letters have expired, nor the states of jobs in no place (completed, cancelled,
-or waiting for parents). For these, the states hash is read once, in bounded pieces. The same pass shows
-where the states contradict the sizes, which is damage.
+Sizes do not show which dead letters have expired, nor the states of jobs in no place (completed,
+cancelled, or waiting for parents). For these, the states hash is read once, in chunks. The same pass finds
+contradictions between the states and the sizes, which are damage.
 
-The oldest waiting job is searched among the first jobs of each priority. The waiting set is sorted by
-priority and then by sequence, so they are found by jumping from one priority to the next.
+The oldest waiting job is searched for among the first jobs of each priority. The waiting set is sorted by
+priority and then by sequence, so these jobs are found by jumping from one priority to the next.
 """
 
 from __future__ import annotations
@@ -37,23 +37,25 @@ from asyncmq_cli.storage.schema.codec import Outline, member_id, named_member, o
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
 
 QUEUES_AT_A_TIME = 100
-"""Queues that are read in one round trip."""
+"""The number of queues that are read in one round trip."""
 PRIORITY = 10**12
 """The score of a waiting job is `priority * PRIORITY + sequence`.
 Source: `enqueue` in asyncmq.backends.redis."""
 
 PENDING_ENTRIES = frozenset({b"waiting", b"wait", b"queued", b"unknown", b"waiting-children"})
-"""The entries that a job in no place, which waits for its parents, may have in the states hash."""
+"""The entries in the states hash that a job may have which waits for its parents and is therefore in no
+place."""
 
 _FIRST_PAGE = 64
-"""Entries of a states hash that are requested along with the sizes. A small hash comes complete."""
+"""The number of entries of a states hash that are requested together with the sizes. A small hash is then
+complete."""
 _MOST_PRIORITIES = 64
-"""Priorities that are searched for the oldest job. AsyncMQ's own are about 0 to 10."""
+"""At most this many priorities are searched for the oldest job. AsyncMQ's own are about 0 to 10."""
 
 
 class Sizes(Struct, frozen=True):
-    """The sizes of a queue's collections. A size is None if its key is of the wrong type; `wrong` lists
-    these keys.
+    """The sizes of a queue's collections. A size is None if its key has the wrong type; `wrong` lists these
+    keys.
 
     `pause_seconds_left` is the time until a temporary pause ends, else None. `due` is the
     number of delayed jobs that are due. `heartbeats` is the number of entries that may be
@@ -89,9 +91,9 @@ class Sizes(Struct, frozen=True):
 
 
 class StateCounts(Struct, frozen=True):
-    """The counts that need the states hash. `problem` says where it contradicts the sizes.
+    """The counts that need the states hash. `problem` says how it contradicts the sizes, or is None.
 
-    A count is None if a key that it needs is of the wrong type. `read_at` is epoch seconds by the server's
+    A count is None if a key that it needs has the wrong type. `read_at` is epoch seconds by the server's
     clock.
     """
 
@@ -136,10 +138,10 @@ def read_states(
 
 
 def oldest_waiting(client: redis.Redis, queues: Iterable[str]) -> dict[str, float]:
-    """By queue, when the oldest job among the first of each priority was created, in epoch seconds.
+    """By queue, the creation time (epoch seconds) of the oldest among the first jobs of each priority.
 
-    Left out are queues without waiting jobs, without a job that has a time, and with a waiting set of the
-    wrong type.
+    A queue is left out if it has no waiting job, or none with a time, or if its waiting set has the wrong
+    type.
     """
     found: dict[str, float] = {}
     for group in chunked(queues, QUEUES_AT_A_TIME):
@@ -153,8 +155,9 @@ def oldest_waiting(client: redis.Redis, queues: Iterable[str]) -> dict[str, floa
 
 
 def _size_commands(group: Sequence[QueueKeys], now: float) -> list[tuple[bytes, bytes]]:
-    """What `_receive_sizes` takes. Pause marks, which few queues have, and sequences are asked for together:
-    with very many queues the time is in the number of replies."""
+    """The commands whose replies `_receive_sizes` reads. Pause marks, which few queues have, and sequences
+    are each requested by one command for all queues: with very many queues, the number of replies determines
+    the time."""
     paused = [keys.paused for keys in group]
     sequences = [keys.waiting_seq for keys in group]
     commands = [
@@ -179,9 +182,9 @@ def _size_commands(group: Sequence[QueueKeys], now: float) -> list[tuple[bytes, 
 
 
 _REPLIES = 10
-"""The replies of each queue."""
+"""The number of replies per queue."""
 _NO_KEY = -2
-"""What PTTL says of a key that is not there."""
+"""The reply of PTTL for a key that does not exist."""
 
 
 def _receive_sizes(
@@ -190,7 +193,7 @@ def _receive_sizes(
     marks = connection.receive(keep=NoPermissionError)
     sequences = connection.receive(keep=NoPermissionError)
     replies = [[connection.receive(keep=WrongType) for _ in range(_REPLIES)] for _ in group]
-    # One by one, to find those that are paused, or to name the key that may not be read.
+    # Read them one by one, to find the paused queues, or to name the key that may not be read.
     paused = [_NO_KEY] * len(group)
     if marks != 0:
         paused = run_pipeline(client, [("PTTL", keys.paused) for keys in group])
@@ -243,7 +246,7 @@ def _counted(
     page: Any,
     now: float,
 ) -> tuple[Sizes, StateCounts]:
-    """The counts of the states hash, whose first page is given, and the sizes as they are by then."""
+    """The counts from the states hash, whose first page is `page`, and the sizes after it was read."""
     if isinstance(page, WrongType):
         return before, StateCounts(read_at=now)
     entries: Counter[bytes] = Counter()
@@ -261,19 +264,19 @@ def _counted(
     counts = state_counts(entries, before, before, now)
     if page[0] == b"0" and counts.problem is None and not counts.waiting_children:
         return before, counts
-    # Jobs may have moved meanwhile, so read the sizes again.
+    # Jobs may have moved during the read, so read the sizes again.
     connection.send(*_size_commands([keys], now))
     (after,) = _receive_sizes(client, connection, [keys])
     return after, state_counts(entries, before, after, now)
 
 
 def state_counts(entries: Mapping[bytes, int], before: Sizes, after: Sizes, now: float) -> StateCounts:
-    """The counts from the entries of the states hash, between two readings of the sizes.
+    """The counts from the entries of the states hash, which were read between two reads of the sizes.
 
-    A job that waits for parents is in no place, and its entry is `waiting` or missing. So there are as many
-    as `waiting` entries in excess of the waiting set, and ids without an entry in excess of the members of
-    other places without one (older versions wrote none). A difference is ignored if as many jobs have
-    moved between the two readings.
+    A job that waits for parents is in no place, and its entry is `waiting` or missing (older versions
+    wrote none). So their number is the number of `waiting` entries minus the size of the waiting set, plus
+    the number of ids without an entry minus the members of the other places without one. A difference is
+    ignored if as many jobs have moved between the two reads.
     """
     count = {to_text(entry): number for entry, number in entries.items()}
     pending = sum(entries.get(entry, 0) for entry in PENDING_ENTRIES)
@@ -314,7 +317,7 @@ def state_counts(entries: Mapping[bytes, int], before: Sizes, after: Sizes, now:
 
 
 def _moved(before: Sizes, after: Sizes) -> int:
-    """The number of jobs that have moved, in either direction, as the sizes show it."""
+    """The number of jobs that have moved, in either direction, judged by the sizes."""
     names = ("sequence", "waiting", "active", "delayed", "dlq", "ids", "states")
     pairs = [(getattr(before, name) or 0, getattr(after, name) or 0) for name in names]
     return sum(abs(new - old) for old, new in pairs)
@@ -323,14 +326,14 @@ def _moved(before: Sizes, after: Sizes) -> int:
 def first_of_priorities(
     client: redis.Redis, queues: Sequence[str], count: int = 1, *, last: bool = False
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """The first (or `last`) `count` members of each priority in the waiting sets, queue by queue. Each
-    request jumps to the next priority. A set of the wrong type is skipped."""
+    """Yield each queue with the first (or `last`) `count` members of each priority in its waiting set. Each
+    request jumps to the next priority. A waiting set of the wrong type is skipped."""
     bounds = dict.fromkeys(queues, b"+inf" if last else b"-inf")
     with PipelinedConnection(client) as connection:
         for _ in range(_MOST_PRIORITIES):
             asked = list(bounds.items())
             connection.send(
-                # One more than wanted, to know whether there are others.
+                # Request one more than wanted, to know whether there are others.
                 *(_beyond(QueueKeys(queue).waiting, bound, count + 1, last=last) for queue, bound in asked)
             )
             for queue, _bound in asked:
@@ -364,22 +367,22 @@ def _priority(score: float) -> float:
 
 
 def _next_bound(score: float, *, last: bool) -> bytes:
-    """The score at which the next priority starts, as an argument of ZRANGE."""
+    """The score at which the next priority begins, as an argument of ZRANGE."""
     if math.isfinite(score):
         bound = (math.floor(score / PRIORITY) + (0 if last else 1)) * PRIORITY
         if last and float(bound) <= score:
             return b"(%d" % bound
         if not last and float(bound) > score:
             return b"%d" % bound
-    # Not a score that AsyncMQ writes.
+    # AsyncMQ does not write such a score.
     return b"(" + repr(score).encode()
 
 
 def outlined(
     client: redis.Redis, members: Sequence[tuple[str, bytes]]
 ) -> Iterator[tuple[str, bytes, Outline]]:
-    """For pairs of a queue and a member of its waiting set or active hash: the queue, the job's id, and the
-    outline of its record. Jobs that cannot be read are left out."""
+    """For pairs of a queue and a member of its waiting set or active hash, yield the queue, the job's id, and
+    the outline of its record. Jobs that cannot be read are left out."""
     # Older versions stored the whole job in the waiting set.
     bodies = [named_member(member) for _, member in members]
     ids = [

@@ -1,7 +1,7 @@
-"""Workers, by their heartbeats. Source: `register_worker` and `list_workers` in asyncmq.backends.redis.
+"""Read workers and claims. Source: `register_worker` and `list_workers` in asyncmq.backends.redis.
 
-Current workers have their own hash. Older ones wrote into the hash of the jobs' heartbeats, where a job's
-heartbeat is a bare number and a worker's is a JSON object.
+Current workers write their heartbeats into a separate hash. Older workers wrote them into the hash of the
+jobs' heartbeats, where a job's heartbeat is a number and a worker's is a JSON object.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 
 _NO_TTL, _GONE = -1, -2
-"""PTTL of a key without a TTL, and of a key that does not exist."""
+"""The replies of PTTL for a key without a TTL, and for a key that does not exist."""
 _FIRST_FIELDS = 64
-"""Entries of a hash that are asked for at once. A small hash comes complete."""
+"""The number of entries of a hash that are requested first. A small hash is then complete."""
 _QUEUES_AT_ONCE = 200
-"""Queues whose claims are read together."""
+"""The number of queues whose claims are read together."""
 _READ = ("heartbeat", "concurrency")
 """The fields of an entry that are read."""
 
 
 class WorkerReader:
     """Reads workers. `warn` is called for entries that cannot be read, and for clocks that differ.
-    `heartbeat_ttl` is the TTL in seconds that is assumed without other evidence."""
+    `heartbeat_ttl` is the TTL in seconds that is assumed if Redis does not show another."""
 
     def __init__(self, client: redis.Redis, heartbeat_ttl: float, warn: Callable[[str], None]) -> None:
         self._redis = client
@@ -51,8 +51,8 @@ class WorkerReader:
         self._may_ask_expiry = True
 
     def in_queue(self, queue: str, ttl: float | None = None) -> list[Worker]:
-        """The queue's workers, live or not, each by its latest heartbeat. With `ttl` (seconds) that one
-        judges them instead of their own. Raises WrongType."""
+        """All workers of the queue, live or not, each with its latest heartbeat. They are judged by `ttl`
+        (seconds), or if it is None by their own TTL. Raises WrongType."""
         keys = QueueKeys(queue)
         now, expiry = self._clock(keys.worker_heartbeats)
         of_workers = scan.hash_fields(self._redis, keys.worker_heartbeats)
@@ -62,7 +62,8 @@ class WorkerReader:
     def in_queues(
         self, queues: Iterable[str], ttl: float | None = None
     ) -> Iterator[tuple[str, list[Worker] | WrongType]]:
-        """The same of each of these queues, in one round trip for many of them."""
+        """Yield each queue with its workers, or with WrongType if they cannot be read. Takes one round trip
+        for many queues."""
         for group in chunked(queues, QUEUES_AT_A_TIME):
             every = [QueueKeys(queue) for queue in group]
             commands: list[Command] = [("TIME",)]
@@ -89,7 +90,7 @@ class WorkerReader:
         if any(isinstance(reply, Exception) or reply[0] != 0 for reply in replies[1:]) or isinstance(
             replies[0], Exception
         ):
-            # What may not be asked, or has more entries than come at once.
+            # The user may not run a command, or there are more entries than one reply has.
             return self.in_queue(keys.queue, ttl)
         left, *hashes = replies
         return self._judged(keys.queue, now, _expiry(left), [[fields] for _, fields in hashes], ttl)
@@ -120,7 +121,7 @@ class WorkerReader:
         return list(latest.values())
 
     def entries(self, queue: str, worker_id: str) -> tuple[bytes, bytes]:
-        """The worker's entries in both hashes of heartbeats, b"" if none. Raises WrongType."""
+        """The worker's entries in both hashes of heartbeats; b"" for none. Raises WrongType."""
         keys, name = QueueKeys(queue), to_bytes(worker_id)
         first, second = (
             scan.hash_get(self._redis, key, [name])[0] or b""
@@ -129,7 +130,7 @@ class WorkerReader:
         return first, second
 
     def _clock(self, key: bytes) -> tuple[float, Expiry]:
-        """The server's time and the expiry of the heartbeats, read together."""
+        """The server's time and the expiry of the heartbeats, read in one round trip."""
         commands: list[Command] = [("TIME",), ("PTTL", key)]
         replies = run_pipeline(
             self._redis, commands if self._may_ask_expiry else commands[:1], keep=NoPermissionError
@@ -142,7 +143,7 @@ class WorkerReader:
         if isinstance(left, NoPermissionError):
             self._may_ask_expiry = False
             self._warn(
-                "this Redis user may not run PTTL: workers are judged by their own clocks alone (grant +pttl)"
+                "this Redis user may not run PTTL: workers are judged only by their own clocks (grant +pttl)"
             )
             return now, "unknown"
         return now, _expiry(left)
@@ -162,9 +163,9 @@ class WorkerReader:
 
 
 def _expiry(left: int | None) -> Expiry:
-    """The TTL from the reply of PTTL; None if it was not requested."""
+    """The expiry from `left`, the reply of PTTL, which is None if PTTL was not requested."""
     if left is None or left == _GONE:
-        # If the key appears now, it was just written.
+        # If the key exists by now, it was just written.
         return "unknown"
     return "never" if left == _NO_TTL else left / 1000
 
@@ -181,7 +182,7 @@ def _entries(
                 damaged.append(f"{name!r}: {exc}")
                 continue
             if isinstance(entry, dict):
-                # Whatever else an application keeps there is not held in memory.
+                # Do not keep other data of an application in memory.
                 yield name, {field: entry[field] for field in _READ if field in entry}
             elif not with_jobs or as_number(entry) is None:
                 damaged.append(f"{name!r}: not a JSON object ({len(value)} bytes)")
@@ -195,7 +196,8 @@ def _workers(
     ttl: float | None,
     configured: float,
 ) -> list[Worker]:
-    """The workers of these entries, judged by `ttl`; if None, by their own, which may be `configured`."""
+    """The workers of these entries, judged by `ttl`, or if it is None by their own TTL. `configured` is the
+    TTL that is assumed if Redis does not show theirs."""
     times = {name: as_number(entry.get("heartbeat")) for name, entry in entries.items()}
     known = {name: heartbeat for name, heartbeat in times.items() if heartbeat is not None}
     liveness = judge(known, expiry, now, configured)
@@ -225,11 +227,11 @@ def _worker(
 
 
 class Claim(Struct, frozen=True):
-    """A job in the active hash. `since` is when a worker claimed it, by that worker's clock; None if it
-    cannot be read.
+    """An entry of the active hash. `since` is when a worker claimed the job, by that worker's clock; None if
+    it cannot be read.
 
-    `heartbeat` is the job's own, or None: only applications that turn on AsyncMQ's stalled check write
-    it. `state` is the job's, by the states hash or else its record, or None.
+    `heartbeat` is the job's own last heartbeat, or None: only applications that turn on AsyncMQ's stalled
+    check write it. `state` is the job's state from the states hash, else from its record, or None.
     """
 
     job_id: str
@@ -246,9 +248,9 @@ class ClaimReader:
         self._jobs = jobs
 
     def of(self, queue: str) -> Iterator[list[Claim]]:
-        """Every claim, in bounded pieces, even of jobs that are not active. Raises WrongType."""
+        """Yield every claim in chunks, even of jobs that are not active. Raises WrongType."""
         keys = QueueKeys(queue)
-        # Few applications have AsyncMQ write any.
+        # In most applications, jobs have no heartbeats.
         have_heartbeats = self._redis.exists(keys.heartbeats)
         for fields in scan.hash_fields(self._redis, keys.active):
             names = list(fields)
@@ -269,8 +271,8 @@ class ClaimReader:
             ]
 
     def of_small(self, queues: Sequence[str]) -> dict[str, list[Claim]]:
-        """The claims of queues with few of them, in two round trips for `_QUEUES_AT_ONCE` queues. A queue
-        where that is not enough to know them all is left out: `of` reads it, or says what is wrong."""
+        """By queue, all claims, for queues that have few. Takes two round trips for `_QUEUES_AT_ONCE` queues.
+        A queue with more claims, or with an error, is left out: `of` reads it, or raises the error."""
         found: dict[str, list[Claim]] = {}
         for some in chunked(queues, _QUEUES_AT_ONCE):
             with suppress(ReplyTooLarge):

@@ -1,1 +1,1 @@
-"""AsyncMQ's data layout: key names, JSON, and the job that they make."""
+"""AsyncMQ's data layout: key names, JSON encoding, and how they make a job."""

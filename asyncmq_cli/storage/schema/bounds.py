@@ -1,6 +1,6 @@
-"""Bounds on the memory of decoded data: a few hundred KB in Redis can decode to gigabytes.
+"""Limits for the memory of decoded data: a few hundred KB in Redis can decode to gigabytes.
 
-The size is estimated from the bytes alone, before they are decoded.
+The size in memory is estimated from the stored bytes, before they are decoded.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ import re
 from asyncmq_cli.config import DEFAULT_MAX_PAYLOAD
 
 WEIGHED_FROM = 64 * 1024
-"""Bytes. Any shorter text decodes to a few MB at most."""
+"""Bytes. A shorter text decodes to a few MB at most, so it is not weighed."""
 
-# Bytes in the decoded value for each of these, measured on CPython 3.10 to 3.13 and rounded up. The slot in
-# a list, and the number that mostly comes behind a comma, are in the figures.
+# Bytes of the decoded value per occurrence of these texts, measured on CPython 3.10 to 3.13 and rounded up.
+# They include the slot in a list and the number that usually follows a comma.
 _COSTS = ((b"[", 88), (b"{", 200), (b"{}", -128), (b":", 50), (b",", 40))
 _QUOTE = 28
 _WIDE, _WIDEST = 4, 8
-"""Bytes for a character where one is beyond ASCII, and where one is beyond U+FFFF: Python takes 2 or 4 for
-each, and copies are made."""
+"""Bytes per character of a text with a character beyond ASCII, and with one beyond U+FFFF. Python takes 2 or
+4 for each, and copies are made."""
 _CONTINUATION = bytes(range(0x80, 0xC0))
-"""The bytes of UTF-8 that follow the first of a character."""
+"""The UTF-8 bytes of a character after its first one."""
 _BEYOND_FFFF = bytes(range(0xF0, 0x100))
-"""The first byte in UTF-8 of such a character."""
+"""The first UTF-8 bytes of characters beyond U+FFFF."""
 _STRING = re.compile(rb'"[^"]*"')
 _AT_ONCE = 1024 * 1024
 
 
 class Limits:
-    """Limits for one value: `text` bytes of JSON, once unpacked, and `decoded` bytes in memory."""
+    """The limits for one value: `text` bytes of JSON after decompression, and `decoded` bytes in memory."""
 
     def __init__(self, text: int = DEFAULT_MAX_PAYLOAD) -> None:
         self.text = text
@@ -40,17 +40,16 @@ class Limits:
 
 
 LIMITS = Limits()
-"""The limits of this process, set once from the configuration."""
+"""The limits of this process. They are set once, from the configuration."""
 
 
 def decodes_within(raw: bytes, most: int) -> bool:
-    """Whether the JSON text certainly decodes to at most so many bytes of memory."""
+    """Whether the JSON text certainly decodes to at most `most` bytes of memory."""
     return len(raw) < WEIGHED_FROM or weight(raw, most) is not None
 
 
 def weight(raw: bytes, most: int) -> int | None:
-    """An upper bound for the bytes of memory that the JSON text takes once decoded; None if that is above
-    `most`."""
+    """An upper bound for the bytes of memory that the decoded JSON text takes; None if it exceeds `most`."""
     text = _text(raw)
     quick = text + raw.count(b'"') * _QUOTE + _structure(raw)
     if quick <= most:
@@ -62,13 +61,14 @@ def weight(raw: bytes, most: int) -> int | None:
 
 
 def _text(raw: bytes) -> int:
-    """The characters alone. An escape such as \\u00df is one character, and so are its bytes in UTF-8."""
+    """The bytes of the characters alone. An escape such as \\u00df is one character, and so is its UTF-8
+    form."""
     if raw.isascii() and b"\\u" not in raw:
         return len(raw)
-    # What follows an escaped backslash may be no escape.
+    # A `u` after an escaped backslash is no escape.
     escapes = raw.count(b"\\u") - raw.count(b"\\\\u")
     characters = len(raw.translate(None, _CONTINUATION)) - 5 * escapes
-    # Surrogates begin with d8 to df.
+    # Surrogates have escapes that begin with d8 to df.
     widest = b"\\ud" in raw or b"\\uD" in raw or len(raw.translate(None, _BEYOND_FFFF)) < len(raw)
     return characters * (_WIDEST if widest else _WIDE)
 
@@ -78,8 +78,8 @@ def _structure(text: bytes) -> int:
 
 
 def _outside_strings(raw: bytes, most: int) -> int:
-    """The cost of the structure outside strings: JSON inside a string costs nothing. Once above `most`, the
-    count stops."""
+    """The cost of the structure outside strings; structure inside a string costs nothing. Counting stops once
+    the cost exceeds `most`."""
     # Once escaped quotes are removed, every quote starts or ends a string.
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     found = plain.count(b'"') * _QUOTE

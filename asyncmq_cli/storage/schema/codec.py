@@ -1,8 +1,8 @@
-"""The one place that decodes what AsyncMQ or an application stored, and encodes what we store.
+"""Decode what AsyncMQ or an application has stored, and encode what we store. No other module does this.
 
-`loads` returns exactly what Python's `json.loads` returns. `dumps` is `json.dumps` with its defaults,
-as in AsyncMQ's own settings: only Python's encoder takes all that applications store (NaN, integers
-above 64 bits, lone surrogates).
+`loads` returns exactly what Python's `json.loads` returns. `dumps` is `json.dumps` with its defaults, as in
+AsyncMQ: only Python's encoder accepts everything that applications store (NaN, integers above 64 bits, lone
+surrogates).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ SPLIT_AT_BYTES = 64 * 1024
 PAYLOAD_FIELDS = ("args", "kwargs")
 COMPRESSED_PREFIX = b"asyncmq:zlib-json:v1:"
 
-# orjson reads an integer above 64 bits as a float, and nests deeper than Python's encoder. To find long
-# runs of digits, every digit is mapped to zero first: many times as fast as a regular expression.
+# orjson decodes an integer above 64 bits as a float, and accepts deeper nesting than Python's encoder. To
+# find long runs of digits, map every digit to zero first: this is many times as fast as a regular expression.
 _LONG_NUMBER = b"0" * 19
 _DIGITS_TO_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x78 for byte in range(256))
 _MANY_LEVELS = 500
 _MOST_DIGITS = 4300
-"""Python refuses longer integers."""
+"""Python refuses integers with more digits."""
 
 
 class _Named(TypedDict):
@@ -46,7 +46,7 @@ class _Large(TypedDict, total=False):
 
 
 class Outline(TypedDict, total=False):
-    """The members of a record that give the job's state and age."""
+    """The keys of a record that determine the job's state and age."""
 
     status: Any
     depends_on: Any
@@ -55,7 +55,7 @@ class Outline(TypedDict, total=False):
 
 
 class _Times(TypedDict, total=False):
-    """The times by which jobs are sorted; the first that is set counts."""
+    """The times that jobs are sorted by. The first one that is set counts."""
 
     run_at: Any
     created_at: Any
@@ -63,7 +63,8 @@ class _Times(TypedDict, total=False):
 
 
 class _Cause(TypedDict, total=False):
-    """The job's id and the cause of its death, under every name that applications and old versions use."""
+    """The job's id, its task and the cause of its death, with all keys that applications and old versions
+    use."""
 
     id: str
     task_id: Any
@@ -88,11 +89,12 @@ class _CauseAndArguments(_Cause, _Arguments, total=False):
 
 
 class CorruptData(ValueError):
-    """Stored data that cannot be decoded. The message says why, and never quotes the data."""
+    """Stored data cannot be decoded. The message says why, and never quotes the data."""
 
 
 class TooLarge(CorruptData):
-    """Data that would exceed our memory limit. A worker, which has no such limit, may be able to read it."""
+    """The decoded data would exceed our memory limit. A worker, which has no limit, may be able to read
+    it."""
 
     def __init__(self, size: int, unpacked: str = "") -> None:
         super().__init__(
@@ -106,7 +108,7 @@ def loads(raw: bytes) -> Any:
 
 
 def loads_strictly(raw: bytes) -> tuple[Any, bool]:
-    """The same, and whether every strict reader takes the text. Raises CorruptData and TooLarge."""
+    """The decoded JSON text, and whether the text is strictly valid JSON. Raises CorruptData and TooLarge."""
     if is_too_large(raw):
         raise TooLarge(len(raw))
     if _is_shallow(raw) and _LONG_NUMBER not in raw.translate(_DIGITS_TO_ZERO):
@@ -133,8 +135,8 @@ def _is_shallow(raw: bytes) -> bool:
 
 @cache
 def _skimmer(members: Any) -> Callable[[Sequence[bytes]], list[Any]]:
-    """A function that decodes only these members of a JSON object, in a quarter of the time of `loads`. It
-    returns None for a text that is not an object, or for which it might differ from `loads`."""
+    """A function that decodes only these keys of JSON objects, in a quarter of the time of `loads`. For a
+    text that is not an object, or for which the result might differ from `loads`, it returns None."""
     from msgspec import DecodeError
     from msgspec.json import Decoder
 
@@ -144,12 +146,12 @@ def _skimmer(members: Any) -> Callable[[Sequence[bytes]], list[Any]]:
         found: list[Any] = []
         for text in texts:
             skimmed = None
-            # msgspec does not check the UTF-8 of members that it skips.
+            # msgspec does not check the UTF-8 of values that it skips.
             if len(text) <= _MOST_DIGITS and text.isascii() and _is_shallow(text):
                 try:
                     skimmed = decode(text)
                 except (DecodeError, RecursionError):
-                    # `_is_shallow` counts closing brackets only.
+                    # `_is_shallow` counts only closing brackets, so the nesting can still be too deep.
                     skimmed = None
             found.append(skimmed)
         return found
@@ -158,17 +160,17 @@ def _skimmer(members: Any) -> Callable[[Sequence[bytes]], list[Any]]:
 
 
 def dumps(value: Any) -> str:
-    """JSON as AsyncMQ writes it: ASCII, with Python's extensions such as NaN."""
+    """Encode as AsyncMQ does: JSON in ASCII, with Python's extensions such as NaN."""
     return json.dumps(value)
 
 
 def decode_record(record: bytes) -> dict[str, Any]:
-    """A job's record; if the job is split, without its payload part. Raises CorruptData."""
+    """Decode a job's record, without the payload part of a split job. Raises CorruptData."""
     return decode_strict_record(record)[0]
 
 
 def decode_strict_record(record: bytes) -> tuple[dict[str, Any], bool]:
-    """The same, and whether every strict reader takes the text. Raises CorruptData."""
+    """The decoded record, and whether its text is strictly valid JSON. Raises CorruptData."""
     data, is_strict = loads_strictly(record)
     if not isinstance(data, dict):
         raise CorruptData(f"not a JSON object ({len(record)} bytes)")
@@ -176,17 +178,17 @@ def decode_strict_record(record: bytes) -> tuple[dict[str, Any], bool]:
 
 
 def with_members(text: bytes, changed: Mapping[str, tuple[Any, bytes]]) -> bytes | None:
-    """The text of an object with new values for these members, the rest byte for byte; None if their
-    positions cannot be determined. Each member has its old value, a text or None, and the JSON of the new
-    one."""
+    """The text of a JSON object with new values for some keys; the rest stays byte for byte. None if their
+    positions cannot be determined. `changed` maps each key to its old value (a text or None) and the JSON of
+    the new value."""
     if b"\\u" in text:
-        # A name may be written with escapes.
+        # A key may be written with escapes.
         return None
     for name, (before, after) in changed.items():
         if before is not None and not isinstance(before, str):
             return None
         start = b'"%b": ' % name.encode()
-        # Where the name stands once, it can only be the member's.
+        # If the key occurs only once in the text, this is the key's own position.
         rest = text.split(start + orjson.dumps(before), 1)
         if len(rest) != 2 or text.count(start[:-2]) != 1:
             return None
@@ -195,8 +197,8 @@ def with_members(text: bytes, changed: Mapping[str, tuple[Any, bytes]]) -> bytes
 
 
 def outlines(records: Sequence[bytes]) -> list[Outline | None]:
-    """Each record, with at least the members of Outline that it has; None if it cannot be decoded."""
-    # An empty outline may be that of an empty record, so decode it.
+    """The outline of each record, or the whole record; None if it cannot be decoded."""
+    # An empty outline may come from an empty record, so decode it.
     pairs = zip(_skimmer(Outline)(records), records, strict=True)
     return [found or _readable(record) for found, record in pairs]
 
@@ -217,13 +219,14 @@ def _sort_time(job: Any) -> float | None:
 
 
 def causes(members: Sequence[bytes], *, arguments: bool = False) -> list[Mapping[str, Any] | None]:
-    """The members of _Cause of each dead letter, and its `arguments`; None if it must be decoded in full."""
+    """The keys of _Cause of each dead letter, with its arguments if `arguments` is set; None if it must be
+    decoded in full."""
     skim = _skimmer(_CauseAndArguments if arguments else _Cause)
     return [found if found and "id" in found else None for found in skim(members)]
 
 
 def whole_arguments(texts: Sequence[bytes]) -> list[bool]:
-    """For each record, whether it certainly holds its arguments itself, and has no payload part."""
+    """For each record, whether it certainly contains its arguments, so that it has no payload part."""
     return [found is not None and len(found) == len(PAYLOAD_FIELDS) for found in _skimmer(_Arguments)(texts)]
 
 
@@ -241,8 +244,8 @@ def with_payload(data: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
 
 
 def payload_fields(payload: bytes, most: int | None = None) -> tuple[dict[str, Any], int] | None:
-    """The arguments of a split job, and their estimated size in memory in bytes; None above `most`. The size
-    is 0 without `most`; with it, small arguments count too, because they add up. Raises CorruptData."""
+    """The arguments of a split job, and their estimated size in memory in bytes; None if they exceed `most`.
+    If `most` is None, the size is not computed and is 0. Raises CorruptData."""
     text = _inflate(payload)
     size = 0
     if most is not None:
@@ -257,7 +260,7 @@ def payload_fields(payload: bytes, most: int | None = None) -> tuple[dict[str, A
 
 
 def encode_record(data: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The texts of the record and of the payload part; the latter is None if the job is not split.
+    """The text of the record, and that of the payload part, or None if the job is not split.
 
     Source: `RedisJobStore.encode_for_storage` in asyncmq.stores.redis_store.
     """
@@ -271,16 +274,16 @@ def encode_record(data: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def decode_member(member: bytes) -> dict[str, Any] | None:
-    """The job that a sorted set's member holds, or None if the member is a bare job id.
+    """The job in a member of a sorted set, or None if the member is only a job id.
 
-    JSON that is not an object is an id too: `123` is a valid id.
+    JSON that is not an object is also an id: `123` is a valid id.
     """
     found = decode_strict_member(member)
     return None if found is None else found[0]
 
 
 def decode_strict_member(member: bytes) -> tuple[dict[str, Any], bool] | None:
-    """The same, and whether every strict reader takes the text."""
+    """The job in a member, or None, and whether the text is strictly valid JSON."""
     if member.lstrip()[:1] != b"{":
         return None
     try:
@@ -296,8 +299,8 @@ def is_too_large(text: bytes) -> bool:
 
 
 def large_outline(text: bytes) -> dict[str, str | None]:
-    """The id and task of a job that is too large to be decoded; empty if they cannot be read. Other members
-    are skipped without being decoded."""
+    """The id and task of a job that is too large to be decoded; empty if they cannot be read. Other keys are
+    skipped without being decoded."""
     from msgspec import DecodeError
     from msgspec.json import Decoder
 
@@ -308,19 +311,19 @@ def large_outline(text: bytes) -> dict[str, str | None]:
 
 
 def named_member(member: bytes) -> Mapping[str, Any] | None:
-    """As `decode_member`, but of a job that is too large only its id and task."""
+    """The same as `decode_member`, but if the job is too large, only its id and task."""
     return large_outline(member) if is_too_large(member) else decode_member(member)
 
 
 def member_ids(members: Sequence[bytes]) -> list[bytes]:
-    """The ids of the jobs that these members of a sorted set hold, as in key names; b"" for a member that
-    holds no job, or a job without an id."""
+    """The ids of the jobs in these members of a sorted set, as bytes for key names; b"" for a member that
+    contains no job, or a job without an id."""
     pairs = zip(_skimmer(_Named)(members), members, strict=True)
     return [named["id"].encode() if named else _id_of(named_member(member)) for named, member in pairs]
 
 
 def member_id(member: bytes) -> bytes:
-    """As `member_ids`, for one member."""
+    """The same as `member_ids`, for one member."""
     return member_ids([member])[0]
 
 

@@ -1,8 +1,9 @@
-"""A job where it was found: its stored pieces, and the `Job` that they make by AsyncMQ's own rules.
+"""Make a `Job` from its stored parts by AsyncMQ's rules; and the location of a job.
 
-Source: `RedisBackend._hydrate_job` and `_load_indexed_job` in asyncmq.backends.redis, and
-`matches_job_type` in asyncmq.core.inspection. The arguments of split jobs have their own key. They are read
-on first use and not kept: most commands do not need them, and those of a page may exceed the limit of a job.
+Source: `RedisBackend._hydrate_job` and `_load_indexed_job` in asyncmq.backends.redis, and `matches_job_type`
+in asyncmq.core.inspection. The arguments of a split job have their own key, the payload part. They are read
+when they are used and not kept: most commands do not need them, and together the arguments of a page may
+exceed the limit for one job.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ if TYPE_CHECKING:
 
 
 Arguments = tuple[Mapping[str, Any], str | None, int]
-"""The fields, the problem with them or None, and their approximate size in memory in bytes."""
+"""The fields, a problem with them or None, and their approximate size in memory in bytes."""
 
 
 class HeldPart:
-    """A payload part that was read already, and is decoded on use."""
+    """A payload part that has been read already. It is decoded when it is used."""
 
     def __init__(self, payload: bytes) -> None:
         self._payload = payload
@@ -58,8 +59,8 @@ class HeldPart:
 
 
 class Payloads:
-    """The payload parts of several jobs. Reading one reads the next ones ahead, up to a size. Only the
-    instance that was used last keeps what it read."""
+    """The payload parts of several jobs. Reading one also reads the following ones, up to a size limit. Only
+    the instance that was used last keeps them in memory."""
 
     _last: ClassVar[Payloads | None] = None
 
@@ -73,7 +74,8 @@ class Payloads:
         return Part(self, position)
 
     def get(self, position: int) -> bytes | None:
-        """The part; None if it does not exist or is not a string. Raises TooLarge, by its length alone."""
+        """The payload part; None if it does not exist or is not a string. Raises TooLarge if it is too long
+        to be read."""
         if position not in self._held:
             self._read_from(position)
         return self._held[position]
@@ -97,14 +99,14 @@ class Payloads:
 
 
 class Part:
-    """One of the parts of a `Payloads`."""
+    """One payload part of a `Payloads`."""
 
     def __init__(self, payloads: Payloads, position: int) -> None:
         self._payloads = payloads
         self._position = position
 
     def read(self, most: int | None = None) -> Arguments:
-        """The decoded arguments; NOT_SHOWN in their place if they take more than `most` bytes."""
+        """The decoded arguments, or NOT_SHOWN instead of them if they take more than `most` bytes."""
         try:
             payload = self._payloads.get(self._position)
         except TooLarge as exc:
@@ -132,18 +134,17 @@ def _beyond(problem: TooLarge) -> Arguments:
 
 _NO_CLAIM_TIME = "the job's claim holds no time"
 
-# The states of jobs that have not run yet. Only these can wait for a parent.
+# The states of jobs that have not run yet. Only such jobs can wait for a parent.
 PENDING_STATES = frozenset({"waiting", "delayed", "queued"})
 
 
 class RawJob(Struct):
-    """The stored pieces of one job.
+    """The stored parts of one job.
 
-    `state` is its entry in the states hash, `record` its decoded record without the payload part,
-    `member` the job as a sorted set holds it, and `score` its score there. A piece that does not exist
-    is None. `problem` says which piece could not be read. `text` is the JSON of the record, or of the member
-    if there is no record, where every strict reader takes it. `size` is about how many
-    bytes of memory they take.
+    `state` is its entry in the states hash, `record` its decoded record without the payload part, `member`
+    the decoded job in a sorted set, and `score` its score there. A part that does not exist is None.
+    `problem` says which part could not be read. `text` is the JSON of the record, or of the member if there
+    is no record, if it is strictly valid JSON. `size` is their approximate size in memory in bytes.
     """
 
     id: str
@@ -159,7 +160,7 @@ class RawJob(Struct):
     text: bytes | None = None
     size: int = 0
     is_note: bool = False
-    """Whether the record is a note of the RabbitMQ backend."""
+    """Whether the record is metadata of the RabbitMQ backend."""
 
 
 def add_record(raw: RawJob, record: bytes | None) -> None:
@@ -180,7 +181,7 @@ def add_record(raw: RawJob, record: bytes | None) -> None:
 
 
 def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | None = None) -> Job:
-    """The job, with the state, result and claim that are stored outside its record.
+    """The job, including the state, result and claim that are stored outside its record.
 
     `place` is where it was found: `waiting`, `delayed`, `dlq` or `active`. `status` defaults to its
     effective state.
@@ -207,7 +208,7 @@ def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | 
 
 
 def effective_state(state: str | None, record: Mapping[str, Any] | None, place: str | None) -> str:
-    """The one state under which a job is counted and listed.
+    """The state under which a job is counted and listed.
 
     The states hash wins over the record, and the record over the place. A job that has not run yet and
     has pending parents is `waiting-children`.
@@ -225,24 +226,25 @@ def effective_state(state: str | None, record: Mapping[str, Any] | None, place: 
 
 
 def has_pending_parents(record: Mapping[str, Any] | None) -> bool:
-    """Whether the record lists jobs that this one waits for."""
+    """Whether the record lists parents that the job waits for."""
     depends_on = record.get("depends_on") if record is not None else None
     return isinstance(depends_on, list) and len(depends_on) > 0
 
 
 def has_unreadable_arguments(record: Mapping[str, Any], payload: bytes | None) -> bool:
-    """Whether a worker cannot run the job, because its payload part is damaged or its arguments are missing.
-    Source: `dequeue` in asyncmq.backends.redis, which reads the payload part only if the record lacks
-    `args` or `kwargs`."""
+    """Whether a worker cannot run the job because its payload part is damaged or its arguments are missing.
+    Source: `dequeue` in asyncmq.backends.redis, which reads the payload part only if the record lacks `args`
+    or `kwargs`."""
     if "args" in record and "kwargs" in record:
         return False
     if payload is None:
-        # The library stores both for every job. A job of another producer may have neither, and runs without.
+        # AsyncMQ stores both for every job. A job of another producer may have neither, and runs without
+        # arguments.
         return "args" not in record and "kwargs" not in record and "max_retries" in record
     try:
         with_payload(record, payload)
     except TooLarge:
-        # A worker has no limit, so it may be able to run the job.
+        # It is too large for us, but a worker has no limit and may be able to run the job.
         return False
     except CorruptData:
         return True
@@ -258,7 +260,8 @@ def _found(raw: RawJob) -> tuple[Mapping[str, Any] | None, str | None]:
 
 
 def _overlay(data: dict[str, Any], raw: RawJob) -> tuple[str | None, bool]:
-    """What is wrong with a value to insert, and whether every strict parser accepts the result."""
+    """Insert the state, result and claim into `data`. Returns a problem with one of them or None, and whether
+    the result is strictly valid JSON."""
     if raw.state is not None:
         data["status"] = raw.state
     problem, is_strict = None, True
@@ -285,11 +288,12 @@ _LONGEST_TEXT = 1024 * 1024
 
 
 def _overlaid_text(raw: RawJob, before: Mapping[str, Any], after: Mapping[str, Any]) -> bytes | None:
-    """The text of the record `before`, changed as `_overlay` did; None where that would take an encoder."""
+    """The text of the record `before` with the changes that `_overlay` made; None if it would have to be
+    encoded again."""
     if raw.text is None or len(after) != len(before) or (raw.state == "active" and raw.claim is not None):
         return None
     if len(raw.text) > _LONGEST_TEXT:
-        # It would be in memory twice.
+        # The text would be in memory twice.
         return None
     changed: dict[str, tuple[Any, bytes]] = {}
     if raw.state is not None and raw.state != before.get("status"):
@@ -301,18 +305,18 @@ def _overlaid_text(raw: RawJob, before: Mapping[str, Any], after: Mapping[str, A
 
 @lru_cache(maxsize=1)
 def decoded(member: bytes) -> Mapping[str, Any] | None:
-    """As `decode_member`, caching one: a change reads the same member twice, and large ones must not pile
-    up."""
+    """The same as `decode_member`, with a cache of one: a change decodes the same member twice, and large
+    members must not accumulate."""
     return decode_member(member)
 
 
 class Location(Struct):
-    """Where a job was found, byte for byte.
+    """Everything that was found of a job, byte for byte.
 
-    `members` are its members of each sorted set, and `score` is the score of the last one outside the
-    waiting set. `children` is the number of jobs that wait for it, if all places were read. `claim` is
-    the stored time at which a worker claimed it. `dump` is everything stored about it, if it was read for a
-    backup. `problem` is set when the location could not be read.
+    `members` are its members of each sorted set, and `score` is the score of the last member outside the
+    waiting set. `children` is the number of jobs that wait for it, if that was read. `claim` is the stored
+    time at which a worker claimed it. `dump` is everything stored about it, if it was read for a backup.
+    `problem` is set if the location could not be read.
     """
 
     queue: str
@@ -332,7 +336,7 @@ class Location(Struct):
 
     @property
     def exists(self) -> bool:
-        """Whether there is such a job. An id in the cancelled set alone is none."""
+        """Whether the job exists. An id that is only in the cancelled set is not a job."""
         return (
             self.state is not None
             or self.record is not None
@@ -343,7 +347,7 @@ class Location(Struct):
 
     @property
     def size(self) -> int:
-        """The approximate size of its pieces, in bytes."""
+        """The approximate size of its parts in bytes."""
         members = sum(len(member) for found in self.members.values() for member in found)
         return len(self.record or b"") + len(self.payload or b"") + members
 
@@ -354,7 +358,7 @@ class Location(Struct):
         member = decoded(self.members[place][0]) if place else None
         raw = RawJob(id=self.id, state=self.state, payload=self.payload, member=member, score=self.score)
         if member is not None and place and self.members[place][0] == self.record:
-            # AsyncMQ mostly writes the same text to both: decode it once.
+            # AsyncMQ usually writes the same text to both, so decode it once.
             raw.record, raw.record_size = member, len(self.record)
         else:
             add_record(raw, self.record)
@@ -364,7 +368,7 @@ class Location(Struct):
 
     @property
     def parents(self) -> list[str]:
-        """The ids of the jobs that this one waits for; none if its record cannot be read."""
+        """The ids of the jobs that this job waits for; empty if its record cannot be read."""
         depends_on = self.job.get("depends_on")
         if not isinstance(depends_on, list):
             return []
@@ -372,7 +376,7 @@ class Location(Struct):
 
 
 def job_of(dump: JobDump) -> Job:
-    """The dumped job, as it would be loaded after a restore."""
+    """The job in a dump, as it would be loaded after a restore."""
     return Location(
         to_text(dump.queue),
         to_text(dump.id),

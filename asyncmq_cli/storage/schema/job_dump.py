@@ -1,4 +1,5 @@
-"""All that Redis holds of a job, byte for byte: what a removal deletes and an edit replaces."""
+"""Everything that Redis stores about a job, byte for byte: what a removal deletes, and what an edit
+replaces."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ Members = tuple[tuple[bytes, float], ...]
 
 
 class JobDump(Struct, frozen=True):
-    """A value that does not exist is None. `claim` and `heartbeat` are the job's entries in the active and
-    heartbeats hashes. `pending` are the parents that it waits for, `children` the jobs that wait for it,
-    and `parents` the jobs whose sets of children contain it."""
+    """Everything stored about a job. A value that does not exist is None. `claim` and `heartbeat` are the
+    job's entries in the active hash and the heartbeats hash. `pending` are the parents that it waits for,
+    `children` the jobs that wait for it, and `parents` the jobs whose sets of children contain it."""
 
     queue: bytes
     id: bytes
@@ -37,13 +38,13 @@ class JobDump(Struct, frozen=True):
     parents: tuple[bytes, ...] = ()
 
     def waiting_at(self, score: float) -> JobDump:
-        """The same job in the waiting set, at this score and unclaimed."""
+        """The same job, unclaimed and in the waiting set with this score."""
         held = ((self.id, score),)
         return replace(self, state=b"waiting", claim=None, heartbeat=None, in_ids=True, waiting=held)
 
     @property
     def values(self) -> tuple[bytes | None, ...]:
-        """In the order of the scripts' arguments."""
+        """The values in the order of the scripts' arguments."""
         return (self.state, self.record, self.payload, self.result, self.claim, self.heartbeat)
 
     @property
@@ -59,7 +60,8 @@ class JobDump(Struct, frozen=True):
         return sum(map(len, [*texts, *self.pending, *self.children, *self.parents]))
 
     def digest(self, asked_parents: Sequence[str]) -> str:
-        """The digest that remove.lua compares; it reads the sets of children of `asked_parents`."""
+        """The digest that remove.lua compares. It covers the sets of children of the parents in
+        `asked_parents`."""
         held = frozenset(self.parents)
         flags = [self.in_ids, self.cancelled, *(to_bytes(parent) in held for parent in asked_parents)]
         pieces = [b"-" if value is None else b"%d:%b" % (len(value), value) for value in self.values]
@@ -68,8 +70,8 @@ class JobDump(Struct, frozen=True):
 
 
 class Texts(Struct, frozen=True):
-    """What Redis holds of a job: its member of the place, its record, and its payload part, b"" for none. In
-    the waiting set the member is mostly the id alone."""
+    """The texts of a job that an edit can replace: its member of a sorted set, its record, and its payload
+    part, b"" for none. In the waiting set, the member is usually the id."""
 
     member: bytes
     record: bytes
@@ -77,17 +79,17 @@ class Texts(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """In bytes; a text that is stored twice counts once."""
+        """The size in bytes. A text that is stored twice counts once."""
         return sum(map(len, {self.member, self.record, self.payload}))
 
     @property
     def digest(self) -> str:
-        """By which the same texts are recognised."""
+        """A digest that is equal for equal texts."""
         return hashlib.sha256(b"\n".join((self.member, self.record, self.payload))).hexdigest()
 
 
 class DeadLetter(Struct, frozen=True):
-    """What a dead job has beside its texts: the score of its letter, its state and result, None for none,
+    """The other data of a dead job: the score of its dead letter, its state and its result (None for none),
     and whether it is in the ids set."""
 
     score: float
@@ -97,8 +99,8 @@ class DeadLetter(Struct, frozen=True):
 
 
 class JobEdit(Struct, frozen=True):
-    """`place` is the sorted set in which the job was found. With `retried` it was dead, and waits by the
-    same change."""
+    """An edit of a job. `place` is the sorted set in which the job was found. If the same change also retried
+    the job, `retried` has its data as a dead job."""
 
     queue: bytes
     id: bytes

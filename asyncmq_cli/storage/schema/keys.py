@@ -1,7 +1,7 @@
-"""Every key name of AsyncMQ's layout, and of the tool's own streams.
+"""The names of all keys of AsyncMQ's layout, and of the tool's own streams.
 
-Keys are bytes: the name of a queue or job may hold any bytes, and must lead back to the same key even
-if they are not UTF-8.
+Keys are bytes: the name of a queue or a job may contain any bytes, and must lead back to the same key even if
+they are not UTF-8.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ AUDIT_STREAM = b"asyncmq-cli:audit"
 AUDIT_HEAD = AUDIT_STREAM + b":head"
 METRICS_STREAM = b"asyncmq-cli:metrics"
 RESTORED_HASH = b"asyncmq-cli:restored"
-"""By the run id of a removal with a backup: when a job was first restored from it."""
+"""A hash: by the run id of a removal with a backup, when a job was first restored from that backup."""
 EVENTS_CHANNEL = b"asyncmq:events"
-"""The channel of AsyncMQ's events. Source: `RedisBackend.emit_event` in asyncmq.backends.redis."""
+"""The channel on which AsyncMQ publishes events. Source: `RedisBackend.emit_event` in
+asyncmq.backends.redis."""
 
 PLACES = ("waiting", "delayed", "dlq")
-"""The sorted sets that hold jobs."""
+"""The sorted sets that contain jobs."""
 PLACE_OF_STATE = {"waiting": "waiting", "delayed": "delayed", "failed": "dlq", "expired": "dlq"}
-"""The sorted set that holds the jobs of a state. Jobs of other states may be anywhere."""
+"""By state, the sorted set that contains its jobs. Jobs in other states may be anywhere."""
 
-# The keys that prove that their queue exists, with their Redis types.
+# The suffixes of keys that prove that their queue exists, with their Redis types.
 QUEUE_SUFFIXES: dict[bytes, bytes] = {
     b"waiting": b"zset",
     b"waiting:seq": b"string",
@@ -44,9 +45,9 @@ PAYLOAD_PATTERN = b"jobs:*" + _PAYLOAD_SUFFIX
 DEPENDENCIES_PATTERN = b"deps:*"
 _PENDING_SUFFIX, _PARENT_PREFIX = b":pending", b"parent:"
 
-# Matches all keys above, but few job records (`jobs:Q:<uuid>`): both first words, and the first letters
-# of the suffixes. The colon behind the star lets Redis reject most positions in a name at once, which
-# halves the cost of the pattern.
+# This pattern matches all keys above but few job records (`jobs:Q:<uuid>`): it has both first words, and the
+# first letters of the suffixes. The colon after the star lets Redis reject most positions in a name at once,
+# which halves the cost of the pattern.
 _SUFFIX_OPENINGS = b"".join(
     b"[%b]" % bytes(sorted(set(letters)))
     for letters in islice(zip(*QUEUE_SUFFIXES, *JOBS_SUFFIXES, strict=False), 3)
@@ -59,21 +60,21 @@ _GLOB = re.compile(rb"([*?\[\]\\^-])")
 
 
 def beginning_with(prefix: bytes) -> bytes:
-    """The pattern for names that start with `prefix`."""
+    """The pattern for names that begin with `prefix`."""
     return _GLOB.sub(rb"\\\1", prefix) + b"*"
 
 
 def discovery_pattern(prefix: bytes) -> bytes:
-    """As DISCOVERY_PATTERN, for queues whose name starts with `prefix`."""
+    """The same as DISCOVERY_PATTERN, for queues whose names begin with `prefix`."""
     return _FIRST_WORDS + beginning_with(prefix) + b":" + _SUFFIX_OPENINGS + b"*"
 
 
 def to_bytes(text: str) -> bytes:
-    """The stored form of a name: the inverse of `to_text`, for any bytes."""
+    """The stored form of a name: the inverse of `to_text` for any bytes."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        # A lone surrogate from a JSON escape, and not from `to_text`.
+        # A lone surrogate that comes from a JSON escape and not from `to_text`.
         return text.encode("utf-8", "surrogatepass")
 
 
@@ -115,15 +116,15 @@ class QueueKeys:
         return self._jobs + to_bytes(job_id)
 
     def has_own_record(self, job_id: str) -> bool:
-        """Whether the name of the job's record differs from the keys that all jobs share."""
+        """Whether the key of the job's record differs from the keys that all jobs share."""
         return self.record(job_id) not in (self.ids, self.states, self.results)
 
     def payload(self, job_id: str) -> bytes:
         return self.record(job_id) + _PAYLOAD_SUFFIX
 
     def of_job(self, job_id: str) -> tuple[bytes, ...]:
-        """The keys of a job besides the sorted sets: its record, its payload part, and the set and hashes
-        that all jobs share; in the order of the scripts' KEYS."""
+        """The keys of a job other than the sorted sets, in the order of the scripts' KEYS: its record, its
+        payload part, and the set and hashes that all jobs share."""
         return (
             self.record(job_id),
             self.payload(job_id),
@@ -134,7 +135,8 @@ class QueueKeys:
         )
 
     def job_of_payload(self, key: bytes) -> str | None:
-        """The id of the job whose payload part this key is, or None if it is not one of this queue."""
+        """The id of the job whose payload part is stored at this key, or None if it is not a payload key of
+        this queue."""
         if not (key.startswith(self._jobs) and key.endswith(_PAYLOAD_SUFFIX)):
             return None
         return to_text(key[len(self._jobs) : -len(_PAYLOAD_SUFFIX)])
@@ -146,8 +148,8 @@ class QueueKeys:
         return self._deps + _PARENT_PREFIX + to_bytes(job_id)
 
     def jobs_of_dependencies(self, key: bytes) -> list[str]:
-        """The ids of the jobs whose set of parents or children this key may be: none if it is not such a
-        set of this queue, two if an id looks like part of a key name."""
+        """The ids of the jobs whose set of parents or children may be stored at this key: none if it is not
+        such a key of this queue, two if an id resembles part of a key name."""
         if not key.startswith(self._deps):
             return []
         rest = key[len(self._deps) :]
@@ -163,7 +165,8 @@ class QueueKeys:
 
 
 def possible_queues(key: bytes) -> Iterator[bytes]:
-    """The queues that a key may belong to, the longest name first: names and ids may hold colons."""
+    """The queues that a key may belong to, the longest name first. There may be several, because names and
+    ids can contain colons."""
     _, _, rest = key.partition(b":")
     end = rest.rfind(b":")
     while end >= 0:
@@ -178,11 +181,11 @@ def keys_of(queue: str) -> QueueKeys:
 
 
 def queue_of(key: bytes) -> tuple[bytes, bytes | None] | None:
-    """The queue that a key belongs to, and the type that the key must have to prove it; None if it belongs
-    to no queue.
+    """The queue that a key belongs to, and the type that the key must have to prove that the queue exists;
+    None if it belongs to no queue.
 
-    The type is None if the name alone is proof. Under `jobs:` it is not: the record of a job with an id
-    like `x:ids` also ends in a suffix.
+    The type is None if the name of the key is enough. It is not enough for keys that begin with `jobs:`: the
+    record of a job with an id such as `x:ids` also ends in a suffix.
     """
     for prefix, suffixes, certain in (
         (b"queue:", QUEUE_SUFFIXES, True),
@@ -191,7 +194,7 @@ def queue_of(key: bytes) -> tuple[bytes, bytes | None] | None:
         if not key.startswith(prefix):
             continue
         rest = key[len(prefix) :]
-        # The longest suffix first: `waiting:seq` before anything that it might end in.
+        # Try the longest suffix first: `waiting:seq` before any suffix that it might end in.
         for suffix in sorted(suffixes, key=len, reverse=True):
             if rest.endswith(b":" + suffix):
                 return rest[: -len(suffix) - 1], None if certain else suffixes[suffix]

@@ -1,7 +1,7 @@
-"""Queues of AsyncMQ's RabbitMQ backend. It stores notes on jobs in Redis, under keys that the Redis backend
-uses as well: `jobs:Q:ids` and `jobs:Q:<id>`, but nothing under `queue:`.
+"""Recognise queues of AsyncMQ's RabbitMQ backend. It stores metadata about jobs in Redis, at keys that the
+Redis backend also uses (`jobs:Q:ids` and `jobs:Q:<id>`), but has no keys that begin with `queue:`.
 
-The waiting jobs are not in Redis, so counts would be wrong, and changes would not reach the workers. Such
+The waiting jobs are not in Redis, so counts would be wrong, and changes would not reach the workers. These
 queues are recognised by their records: `{"id", "payload", "status"}` or `{"id", "job_def", "next_run", …}`.
 """
 
@@ -27,26 +27,26 @@ _NAMED = 5
 
 
 class ForeignQueue(CodedError):
-    """The jobs of these queues are in RabbitMQ: Redis cannot answer for them."""
+    """The jobs of these queues are in RabbitMQ, so they cannot be read from Redis."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__("rabbitmq_queue", describe(names), details={"queues": list(names)})
 
 
 def describe(names: Sequence[str]) -> str:
-    """The message about such queues."""
+    """The error message about queues of the RabbitMQ backend."""
     shown = ", ".join(repr(name) for name in names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
     which = f"queue {shown} is" if len(names) == 1 else f"queues {shown} are"
     return f"{which} of AsyncMQ's RabbitMQ backend: the jobs are in RabbitMQ, Redis has metadata only"
 
 
 def is_internal(name: bytes) -> bool:
-    """Whether the name is not a queue, but the backend's own notes, such as on workers and pauses."""
+    """Whether the name is not a queue but the backend's own metadata, such as workers and pauses."""
     return name.startswith(_INTERNAL) or name == _WORKERS
 
 
 def foreign(client: redis.Redis, names: Collection[bytes]) -> set[bytes]:
-    """The queues among these that belong to RabbitMQ, or are the backend's own notes."""
+    """The names among these that are queues of the RabbitMQ backend, or its own metadata."""
     found = {name for name in names if name.startswith(_INTERNAL)}
     for some in chunked(sorted(set(names) - found), _AT_A_TIME):
         found.update(_foreign(client, some))
@@ -54,7 +54,7 @@ def foreign(client: redis.Redis, names: Collection[bytes]) -> set[bytes]:
 
 
 def refuse(client: redis.Redis, name: bytes) -> None:
-    """Raise ForeignQueue for a queue of RabbitMQ. Other queues are checked once per client."""
+    """Raise ForeignQueue for a queue of the RabbitMQ backend. Each other queue is checked once per client."""
     known: set[bytes] = client.__dict__.setdefault("_own_queues", set())
     if name in known:
         return
@@ -64,15 +64,16 @@ def refuse(client: redis.Redis, name: bytes) -> None:
 
 
 def merged(record: Any) -> Any:
-    """A record as the Redis backend would have written it: RabbitMQ's holds the job under `payload`."""
+    """The record as the Redis backend would have written it: the RabbitMQ backend stores the job under
+    `payload`."""
     if isinstance(record, dict) and _is_note(record) and isinstance(record.get("payload"), dict):
         return {**record["payload"], **{name: value for name, value in record.items() if name != "payload"}}
     return record
 
 
 def _foreign(client: redis.Redis, names: Sequence[bytes], *, strict: bool = False) -> list[bytes]:
-    """The RabbitMQ queues among these. With `strict`, an error of Redis is raised; otherwise a queue that the
-    user may not read is not among them."""
+    """The queues of the RabbitMQ backend among these. With `strict`, an error of Redis is raised; otherwise
+    queues that the user may not read are left out."""
     refused = (WrongType, ResponseError)
     keys = {name: QueueKeys(to_text(name)) for name in names}
     own = run_pipeline(

@@ -1,4 +1,4 @@
-"""The records that changes write, built from those that were found."""
+"""Build the records that changes write from the records that were found."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _RETRY_DROPS = ("result", "failed_at", "completed_at", "last_error", "error_trac
 def retried(
     letter: Mapping[str, Any], location: Location, *, reset_at: float | None
 ) -> tuple[dict[str, Any], int]:
-    """The record of a dead letter once it waits again, and its priority.
+    """The record that a retry writes for a dead letter, and its priority.
 
-    Source: `_prepare_retry_payload` in asyncmq.backends.base and `enqueue` in
-    asyncmq.backends.redis, whose order of keys this keeps. A job that others wait for is marked so, which the
-    library forgets when a job dies: it would complete and release none of them.
+    Source: `_prepare_retry_payload` in asyncmq.backends.base and `enqueue` in asyncmq.backends.redis, with
+    the same order of keys. A job that others wait for gets the mark for that, which AsyncMQ loses when a job
+    dies: without it, the job would complete and release none of them.
     """
     job_id = location.id
     record = {**letter, "id": job_id, "status": "waiting", "delay_until": None}
@@ -60,8 +60,8 @@ def created(
     delay_until: float | None = None,
     deduplication: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The record of a new job, before it is enqueued. Source: `Job.to_dict` in asyncmq.jobs, whose
-    order of keys this keeps, and `Queue.add`, whose defaults these are."""
+    """The record of a new job before it is enqueued. Times are epoch seconds; `ttl` is seconds. Source:
+    `Job.to_dict` in asyncmq.jobs, with the same order of keys, and `Queue.add`, with the same defaults."""
     return {
         "id": job_id,
         "task": task,
@@ -86,15 +86,15 @@ def created(
 
 
 def deduplication(key: str) -> dict[str, Any]:
-    """What a job's record holds of its deduplication key. Source: `normalize_deduplication_options` in
+    """The part of a job's record for its deduplication key. Source: `normalize_deduplication_options` in
     asyncmq.core.deduplication."""
     options: dict[str, Any] = {"id": key, "ttl": None, "extend": False, "replace": False, "delay": None}
     return {**options, "mode": "simple", "expires_at": None}
 
 
 def deduplicates(job: Job, now: float) -> str | None:
-    """The deduplication key that this job keeps others from; None if it has none, or no longer. Source:
-    `is_deduplication_active` in asyncmq.core.deduplication."""
+    """The deduplication key that other jobs cannot use because of this job; None if it has none, or if it is
+    no longer in force. Source: `is_deduplication_active` in asyncmq.core.deduplication."""
     found = job.get("deduplication")
     key = found.get("id") if isinstance(found, Mapping) else None
     if not isinstance(key, str) or not key:
@@ -106,11 +106,11 @@ def deduplicates(job: Job, now: float) -> str | None:
 
 
 _OF_A_RUN = ("active_since", "completed_at", "failed_at", "progress", "has_dependents")
-"""Fields of a record that a run writes; a job that has not run has none of them."""
+"""Keys of a record that a run writes; the record of a job that has not run has none of them."""
 
 
 def copied(found: Mapping[str, Any], job_id: str, *, created_at: float) -> dict[str, Any]:
-    """The record of a new job that does what this one did. Fields that an application added are kept."""
+    """The record of a new job that does the same as this one. Keys that an application added are kept."""
     record = {name: value for name, value in found.items() if name not in _OF_A_RUN}
     fresh = created(job_id, task="", args=(), kwargs={}, created_at=created_at)
     for name in ("task", "args", "kwargs", "max_retries", "backoff", "ttl", "priority"):
@@ -119,14 +119,14 @@ def copied(found: Mapping[str, Any], job_id: str, *, created_at: float) -> dict[
 
 
 def promoted(member: Mapping[str, Any], job_id: str) -> tuple[dict[str, Any], int]:
-    """The record of a delayed job once it waits, and its priority. Source: `promote_due_delayed` in
-    asyncmq.backends.redis."""
+    """The record that a delayed job gets when it is moved to the waiting set, and its priority. Source:
+    `promote_due_delayed` in asyncmq.backends.redis."""
     record = {**member, "id": job_id, "status": "waiting", "delay_until": None}
     return record, priority_of(record, job_id)
 
 
 def cancelled(location: Location) -> dict[str, Any]:
-    """The record of a job once it is cancelled. Source: `cancel_job` in asyncmq.backends.redis."""
+    """The record that a job gets when it is cancelled. Source: `cancel_job` in asyncmq.backends.redis."""
     record = dict(_stored(location))
     record.update(status="cancelled", delay_until=None)
     record.pop("result", None)
@@ -134,8 +134,8 @@ def cancelled(location: Location) -> dict[str, Any]:
 
 
 def edited(location: Location, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> JobEdit:
-    """The edit of a job that makes `change` of its record, and of its member where that holds the whole job.
-    Raises ChangeRefused unless it waits, is delayed or dead, in one place."""
+    """The edit that applies `change` to the record of a job, and to its member if that contains the whole
+    job. Raises ChangeRefused unless the job is waiting, delayed or dead, and in only one place."""
     members = [(place, member) for place in PLACES for member in location.members[place]]
     if location.active or len(members) != 1:
         where = "in several places" if len(members) > 1 else location.job.status
@@ -164,13 +164,13 @@ def edited_and_retried(
     *,
     reset_at: float | None,
 ) -> tuple[JobEdit, int]:
-    """The edit of a dead job that makes `change` of its letter and has it wait, and its priority. `result` is
-    what is stored as its result. Raises ChangeRefused."""
+    """The edit that applies `change` to a dead job and puts it back into the waiting set, and the job's
+    priority. `result` is its stored result. Raises ChangeRefused."""
     letters = location.members["dlq"]
     if len(letters) != 1:
         raise ChangeRefused(
             "job_not_editable",
-            f"job {location.id!r} has {len(letters):,} dead letters, so which one to edit is not known",
+            f"job {location.id!r} has {len(letters):,} dead letters, so it is not known which one to edit",
         )
     (letter,) = letters
     whole_record(location)
@@ -190,7 +190,7 @@ def edited_and_retried(
 
 
 def record_of(location: Location) -> dict[str, Any]:
-    """The record that was found, without its payload part. Raises ChangeRefused."""
+    """The record that was found, without the payload part of a split job. Raises ChangeRefused."""
     try:
         return decode_record(location.record or b"")
     except CorruptData as exc:
@@ -198,7 +198,7 @@ def record_of(location: Location) -> dict[str, Any]:
 
 
 def whole_record(location: Location) -> dict[str, Any]:
-    """The record that was found, with its payload part where it was split. Raises ChangeRefused."""
+    """The record that was found, with the payload part of a split job. Raises ChangeRefused."""
     record = record_of(location)
     if location.payload is None:
         return record
@@ -233,7 +233,7 @@ def _stored(location: Location) -> Mapping[str, Any]:
         return whole_record(location)
     for place in ("waiting", "delayed"):
         for member in location.members[place]:
-            # A bare id holds no job.
+            # A member that is only an id contains no job.
             if member.lstrip()[:1] == b"{":
                 return member_of(member, location.id)
     raise _unreadable(location.id, "it has no record")

@@ -1,7 +1,7 @@
-"""The audit trail: a Redis stream that all operators share.
+"""The audit trail: one Redis stream that all operators share.
 
-An entry has three fields: `timestamp`, the server's time in epoch seconds, `event`, a JSON object with the
-rest of an `AuditEvent`, and `chain`, which links it to the entry before it (`models/audit/chain.py`). Only
+An entry has three fields: `timestamp`, the server's time in epoch seconds; `event`, a JSON object with the
+rest of an `AuditEvent`; and `chain`, which links it to the entry before it (`models/audit/chain.py`). Only
 scripts write entries.
 """
 
@@ -26,7 +26,7 @@ _TRIES = 100
 
 
 class EventDraft(Struct, frozen=True):
-    """An event without its time, which the script adds."""
+    """An event before it is written. The script adds its time."""
 
     action: str
     source: str
@@ -53,7 +53,7 @@ class EventDraft(Struct, frozen=True):
 
 
 class AuditLog:
-    """The trail in Redis, trimmed to about `maxlen` events."""
+    """Reads and writes the audit trail, which is trimmed to about `maxlen` events."""
 
     def __init__(self, client: redis.Redis, scripts: Scripts, maxlen: int) -> None:
         self._redis = client
@@ -61,7 +61,7 @@ class AuditLog:
         self.maxlen = maxlen
 
     def record(self, draft: EventDraft) -> None:
-        """Write an event without a change, such as a failed attempt. Raises WrongType."""
+        """Write an event that belongs to no change, such as a failed attempt. Raises WrongType."""
         reply = self._scripts.run(RECORD_EVENT, [AUDIT_STREAM], [self.maxlen, draft.encode()])
         if reply[0] != DONE:
             raise WrongType(AUDIT_STREAM)
@@ -73,7 +73,7 @@ class AuditLog:
                 yield event
 
     def event(self, entry_id: str) -> AuditEvent | None:
-        """The event of this id, None if there is none. Raises WrongType."""
+        """The event with this id, or None. Raises WrongType."""
         entry = next(scan.stream_entries(self._redis, AUDIT_STREAM, entry_id.encode()), None)
         if entry is None or entry[0] != entry_id.encode():
             return None
@@ -82,21 +82,22 @@ class AuditLog:
     def oldest_first(
         self, warn: Callable[[str], None], after: str = ""
     ) -> Iterator[tuple[str, AuditEvent | None]]:
-        """The id and event of each entry after `after`, or of all entries, oldest first. An entry that is
-        not an event has None, with a warning. Raises WrongType."""
+        """The id and event of each entry after `after`, or of all entries, oldest first. For an entry that is
+        not an event, the event is None and a warning is printed. Raises WrongType."""
         for entry in scan.stream_entries_after(self._redis, AUDIT_STREAM, after.encode()):
             yield entry[0].decode(), _read(entry, warn)
 
     def newest_id(self) -> str:
-        """The id of the newest entry; '' without one."""
+        """The id of the newest entry; "" if there is none."""
         return (self._newest() or b"").decode()
 
     def links(self) -> tuple[Head | None, str | None, Iterator[Link]]:
-        """The head of the chain, the id of the oldest entry, and what each entry says of its place, newest
-        first. Raises WrongType for a trail that is no stream."""
+        """The head of the chain, the id of the oldest entry, and the links of all entries, newest first.
+        Raises WrongType if the key is no stream."""
         head, newest = self._head(), self._newest()
         for _ in range(_TRIES):
-            # The head changes with each event: if it did not, no event came between the two replies.
+            # The head changes with each event. If it is unchanged, no event was written between the two
+            # replies.
             if (again := self._head()) == head:
                 break
             head, newest = again, self._newest()
@@ -107,7 +108,7 @@ class AuditLog:
         return head, oldest.decode(), (Link.of(entry_id, fields) for entry_id, fields in entries)
 
     def _head(self) -> Head | None:
-        # MGET takes a key of any type.
+        # MGET accepts a key of any type.
         (stored,) = self._redis.mget(AUDIT_HEAD)
         return Head.of(stored) if isinstance(stored, bytes) else None
 

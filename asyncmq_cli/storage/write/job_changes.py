@@ -1,7 +1,7 @@
-"""The changes: for each, the texts that it writes and the script that applies it.
+"""The changes of jobs, queues and workers: prepare the texts that a change writes, and run its script.
 
-A job's change is prepared from the job's location, and then applied, alone or with others. If the job has
-moved since it was located, the change is refused and nothing is written.
+A change of a job is prepared from the job's location and then applied, alone or together with others. If the
+job has moved since it was located, the change is refused and nothing is written.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.schema.job_dump import JobDump, JobEdit
     from asyncmq_cli.storage.write.audit_stream import AuditLog, EventDraft
 
-# The return codes of the changes of a job, as the scripts' headers give them.
+# The return codes of the scripts that change jobs, as their headers define them.
 MOVED = -1
 STATE_CHANGED = -2
 ACTIVITY_CHANGED = -3
@@ -66,17 +66,17 @@ EXISTS = -7
 KEY_SHARED = -8
 
 AT_ONCE = 500
-"""Sets of children that a script may read, and that `finish` changes in one round trip."""
+"""The number of sets of children that a script may read, and that `finish` changes in one round trip."""
 
 WITH_BACKUP = " with a backup"
-"""The variant of a removal that first compares the job with its backup."""
+"""The variant of the removal that first compares the job with its backup."""
 
 _MOVED = {
     MOVED: "it is no longer where it was found",
     STATE_CHANGED: "its state has changed",
     ACTIVITY_CHANGED: "a worker has claimed or left it",
     RECORD_CHANGED: "its record has changed",
-    UNLIKE_BACKUP: "it is no longer what is in the backup",
+    UNLIKE_BACKUP: "it differs from the backup",
 }
 
 
@@ -86,19 +86,19 @@ class Change(Struct, frozen=True):
     location: Location
     call: Call
     parents: Sequence[str] = ()
-    """The parents whose sets of children are left to `finish`."""
+    """The parents whose sets of children `finish` changes."""
     edit: JobEdit | None = None
-    """What is replaced, for a backup."""
+    """The edit, with the texts that it replaces, for a backup."""
 
     @property
     def size(self) -> int:
-        """The approximate number of bytes that are sent for it or written to a backup."""
+        """The approximate number of bytes that are sent, or written to a backup."""
         dump = self.location.dump
         return self.call.size + (0 if dump is None else dump.size)
 
 
 class Changes:
-    """Prepares changes of jobs and applies them. Changes of a queue or a worker are applied at once."""
+    """Prepares changes of jobs and applies them. Changes of queues and workers are applied immediately."""
 
     def __init__(self, client: redis.Redis, scripts: Scripts, audit: AuditLog) -> None:
         self._redis = client
@@ -107,7 +107,7 @@ class Changes:
         self._allowed: set[tuple[str, str]] = set()
 
     def pause(self, queue: str, draft: EventDraft, seconds: float | None = None) -> bool:
-        """Pause the queue, for so many seconds or without an end. False if it was paused already. Raises
+        """Pause the queue for `seconds` seconds, or without an end. False if it was already paused. Raises
         WrongType."""
         return self._mark(PAUSE, queue, draft, "" if seconds is None else str(int(seconds * 1000)))
 
@@ -116,8 +116,8 @@ class Changes:
         return self._mark(RESUME, queue, draft)
 
     def forget_queue(self, queue: str, draft: EventDraft) -> bytes | None:
-        """Delete the sequence of an empty queue. Returns None if done, b"" if there is no sequence, or
-        another existing key of the queue; then nothing was changed."""
+        """Delete the sequence of an empty queue. Returns None if that was done. If nothing was changed,
+        returns b"" if there is no sequence, or another key of the queue that exists."""
         keys = QueueKeys(queue)
         others = [key for key in keys.evidence() if key != keys.waiting_seq]
         used = [keys.waiting_seq, AUDIT_STREAM, *others]
@@ -130,8 +130,9 @@ class Changes:
         return None if reply[0] == DONE else b""
 
     def forget_worker(self, queue: str, worker_id: str, entries: Sequence[bytes], draft: EventDraft) -> bool:
-        """Delete a worker's heartbeats. False if they are no longer these `entries` of the workers' and the
-        jobs' heartbeats (b"" for none). Source: `deregister_worker` in asyncmq.backends.redis."""
+        """Delete a worker's heartbeats. `entries` are the worker's entries in the workers' and the jobs'
+        heartbeats, b"" for none. Returns False if they have changed. Source: `deregister_worker` in
+        asyncmq.backends.redis."""
         keys = QueueKeys(queue)
         used = [keys.worker_heartbeats, keys.heartbeats, AUDIT_STREAM]
         self._check_allowed(WORKER_FORGET, queue, used)
@@ -142,8 +143,8 @@ class Changes:
         return reply[0] == DONE
 
     def add(self, queue: str, record: Mapping[str, Any], draft: EventDraft) -> Change:
-        """Add a new job; one with a `delay_until` is delayed. Raises ChangeRefused. Source: `enqueue` and
-        `enqueue_delayed` in asyncmq.backends.redis."""
+        """Add a new job to the waiting set, or to the delayed set if its record has a `delay_until`. Raises
+        ChangeRefused. Source: `enqueue` and `enqueue_delayed` in asyncmq.backends.redis."""
         location = Location(queue, str(record["id"]))
         keys = keys_of(queue)
         require_own_record(keys, location.id)
@@ -174,7 +175,7 @@ class Changes:
         return Change(location, Call(ADD, used, args))
 
     def promote(self, location: Location, draft: EventDraft) -> Change:
-        """Let a delayed job wait now. Raises ChangeRefused where it cannot be read. Source:
+        """Move a delayed job to the waiting set. Raises ChangeRefused if it cannot be read. Source:
         `promote_due_delayed` in asyncmq.backends.redis."""
         require_own_record(keys_of(location.queue), location.id)
         member, *others = location.members["delayed"]
@@ -182,8 +183,8 @@ class Changes:
         return self._requeued("delayed", location, draft, (member, others), encode_record(record), priority)
 
     def retry(self, location: Location, draft: EventDraft, *, reset_at: float | None) -> Change:
-        """Enqueue a dead letter again, and remove the job's other dead letters. With `reset_at` (epoch
-        seconds), as if it had been created then. Raises ChangeRefused where it cannot be read. Source:
+        """Enqueue a dead job again, and remove its other dead letters. With `reset_at` (epoch seconds), the
+        job is enqueued as if it had been created then. Raises ChangeRefused if it cannot be read. Source:
         `retry_job` in asyncmq.backends.redis."""
         require_own_record(keys_of(location.queue), location.id)
         member, *others = location.members["dlq"]
@@ -191,7 +192,7 @@ class Changes:
         return self._requeued("dlq", location, draft, (member, others), encode_record(record), priority)
 
     def retry_edited(self, edit: JobEdit, priority: int, location: Location, draft: EventDraft) -> Change:
-        """Enqueue a dead letter again as the edit has it, by the same script. Raises ChangeRefused."""
+        """Enqueue a dead job again with the texts of an edit, by the same script. Raises ChangeRefused."""
         require_own_record(keys_of(location.queue), location.id)
         texts = edit.after.record, edit.after.payload
         change = self._requeued("dlq", location, draft, (edit.before.member, ()), texts, priority)
@@ -206,8 +207,8 @@ class Changes:
         texts: tuple[str | bytes, str | bytes | None],
         priority: int,
     ) -> Change:
-        """Move the job's members of the sorted set `place` to the waiting set as one job. `texts` are its
-        record and its payload part."""
+        """Replace the job's members of the sorted set `place` by one member of the waiting set. `texts` are
+        the new record and payload part."""
         keys = keys_of(location.queue)
         text, payload = texts
         member, others = members
@@ -233,12 +234,12 @@ class Changes:
         return Change(location, Call(RETRY, used, args))
 
     def remove(self, location: Location, draft: EventDraft, *, force: bool) -> Change:
-        """Remove a job. If its location has a `dump`, remove it only if it still equals that dump."""
+        """Remove a job. If its location has a `dump`, the job is removed only if it still equals the dump."""
         keys = keys_of(location.queue)
         at_once, later = shared_out(location.parents)
         used = [*_used_by_removal(keys, location.id), *map(keys.children, at_once)]
         if not keys.has_own_record(location.id):
-            # The key of that name is shared by all jobs. Remove the rest of the job.
+            # All jobs share the key with that name, so remove only the rest of the job.
             used[used.index(keys.record(location.id))] = keys.payload(location.id)
         args: list[Any] = [
             to_bytes(location.id),
@@ -256,7 +257,7 @@ class Changes:
         return Change(location, Call(REMOVE, used, args, WITH_BACKUP), later)
 
     def edit(self, edit: JobEdit, draft: EventDraft) -> Change:
-        """Replace the texts of a job, which stays where it is. Raises ChangeRefused."""
+        """Replace the texts of a job. The job stays where it is. Raises ChangeRefused."""
         location = Location(to_text(edit.queue), to_text(edit.id))
         keys = keys_of(location.queue)
         require_own_record(keys, location.id)
@@ -268,8 +269,8 @@ class Changes:
         return Change(location, Call(EDIT, used, args), edit=edit)
 
     def take_back(self, edit: JobEdit, draft: EventDraft) -> Change:
-        """Put the texts back that an edit has replaced; a job that it retried is dead again. Raises
-        ChangeRefused."""
+        """Undo an edit: write the old texts back. A job that was retried at the same time becomes dead again.
+        Raises ChangeRefused."""
         letter = edit.retried
         if letter is None:
             return self.edit(edit.reversed, draft)
@@ -286,15 +287,15 @@ class Changes:
         return Change(location, Call(UNRETRY, [*used, AUDIT_STREAM], args), edit=edit)
 
     def require_removal(self, queue: str) -> None:
-        """Raise Redis' refusal of anything that the removal of a job would do."""
+        """Raise Redis's error if it would refuse any command of the removal of a job."""
         variant = WITH_BACKUP
         used = _used_by_removal(keys_of(queue), "")
         preflight.check(self._redis, REMOVE, used, variant)
         preflight.check_exec(self._redis)
 
     def restore(self, dump: JobDump, run: str, draft: EventDraft) -> Change:
-        """Write a removed job back, byte for byte, unless it exists. `run` is the id of the removal. Raises
-        ChangeRefused."""
+        """Write a removed job back, byte for byte, unless the job exists. `run` is the id of the removal.
+        Raises ChangeRefused."""
         location = Location(to_text(dump.queue), to_text(dump.id))
         keys = keys_of(location.queue)
         require_own_record(keys, location.id)
@@ -310,8 +311,8 @@ class Changes:
         return Change(location, Call(RESTORE, used, args), later)
 
     def cancel(self, location: Location, draft: EventDraft) -> Change:
-        """Mark a job as cancelled, and remove it from where a worker would find it. Raises ChangeRefused if
-        its record cannot be read. Source: `cancel_job` in asyncmq.backends.redis."""
+        """Mark a job as cancelled, and remove it from the places where a worker would find it. Raises
+        ChangeRefused if its record cannot be read. Source: `cancel_job` in asyncmq.backends.redis."""
         keys = keys_of(location.queue)
         require_own_record(keys, location.id)
         text, payload = encode_record(cancelled(location))
@@ -338,7 +339,7 @@ class Changes:
         return Change(location, Call(CANCEL, used, args))
 
     def send(self, changes: Sequence[Change]) -> Sent:
-        """Send the changes in one transaction, after checking the rights to them again."""
+        """Check the rights for the changes again, and send them in one transaction."""
         self._allowed.clear()
         for change in changes:
             call = change.call
@@ -347,7 +348,7 @@ class Changes:
 
     def outcomes(self, changes: Sequence[Change], sent: Sent) -> list[AdminError | RedisError | None]:
         """The outcome of each change that was sent: None if it was made, an AdminError if the script refused
-        it, a RedisError if Redis did."""
+        it, a RedisError if Redis refused it."""
         replies = self._scripts.replies([change.call for change in changes], sent)
         return [
             reply if isinstance(reply, RedisError) else _refusal(change, reply)
@@ -355,12 +356,12 @@ class Changes:
         ]
 
     def finish(self, change: Change) -> None:
-        """Remove a job from its parents' sets of children, or add a restored one, if they are too
-        many for its script. Each command changes one set, so that Redis is never blocked.
+        """Remove a job from its parents' sets of children, or add a restored job to them, if they are too
+        many for the script. Each command changes one set, so that Redis is not blocked.
 
-        If interrupted, a removed job leaves its set of pending parents, which the doctor finds; its entries
-        in its parents' sets are deleted with those sets. A restored job whose parents have all completed
-        is the doctor's `parents_done`.
+        If this is interrupted, a removed job leaves its set of pending parents, which the doctor finds; its
+        entries in its parents' sets are deleted together with those sets. If all parents of a restored job
+        have completed, the doctor finds it as `parents_done`.
         """
         if not change.parents:
             return
@@ -369,7 +370,7 @@ class Changes:
         for piece in chunked(change.parents, AT_ONCE):
             self._in_parents_sets(keys, name, piece, removed=removed)
         if removed:
-            # Parents that were added later are only in this set.
+            # This set also has parents that were added later.
             for left in scan.set_members(self._redis, keys.pending_parents(change.location.id)):
                 self._in_parents_sets(keys, name, list(map(to_text, left)), removed=True)
 
@@ -380,7 +381,7 @@ class Changes:
         commands: list[Command] = [(command, keys.children(parent), name) for parent in parents]
         if removed:
             commands.append(("SREM", keys.pending_parents(to_text(name)), *map(to_bytes, parents)))
-        # A set of the wrong type is a finding of the doctor.
+        # The doctor reports sets of the wrong type.
         run_pipeline(self._redis, commands, keep=WrongType)
 
     def _mark(self, script: Script, queue: str, draft: EventDraft, *more: str) -> bool:
@@ -392,7 +393,7 @@ class Changes:
         return reply[0] == DONE
 
     def _check_allowed(self, script: Script, queue: str, keys: Sequence[bytes], variant: str = "") -> None:
-        """Preflight each kind of change once per queue and transaction."""
+        """Run the preflight of each kind of change once per queue and transaction."""
         if (script.name + variant, queue) not in self._allowed:
             preflight.check(self._redis, script, keys, variant)
             self._allowed.add((script.name + variant, queue))
@@ -409,7 +410,7 @@ def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
     if reply[0] == EXISTS and change.call.script is ADD:
         return ChangeRefused(
             "job_exists",
-            f"there is a job {job_id!r} already; nothing was added",
+            f"job {job_id!r} already exists; nothing was added",
             facts={"queue": change.location.queue, "job_id": job_id},
         )
     if reply[0] == EXISTS:
@@ -428,7 +429,7 @@ def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:
 
 
 def require_own_record(keys: QueueKeys, job_id: str) -> None:
-    """Raise ChangeRefused for an id whose record would overwrite a key that all jobs share."""
+    """Raise ChangeRefused for an id whose record would be stored at a key that all jobs share."""
     if not keys.has_own_record(job_id):
         raise ChangeRefused(
             "job_id_reserved",
@@ -444,7 +445,7 @@ def marked_cancelled(job_id: str) -> ChangeRefused:
 
 
 def already_there(queue: str, job_id: str) -> ChangeRefused:
-    """The error for a job that exists, so that it is not restored."""
+    """The error for a job that is not restored because it exists."""
     return ChangeRefused(
         "job_exists",
         f"job {job_id!r} exists, so it is not restored",
@@ -453,7 +454,7 @@ def already_there(queue: str, job_id: str) -> ChangeRefused:
 
 
 def _used_by_removal(keys: QueueKeys, job_id: str) -> list[bytes]:
-    """The keys that a removal deletes from and a restore writes to, in the order of both scripts' KEYS."""
+    """The keys that a removal deletes from and a restore writes to, in the order of KEYS in both scripts."""
     return [
         keys.waiting,
         keys.delayed,
@@ -468,7 +469,8 @@ def _used_by_removal(keys: QueueKeys, job_id: str) -> list[bytes]:
 
 
 def shared_out(parents: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """The parents whose sets the script changes, and those left to `finish`. One of the two is empty."""
+    """The parents whose sets the script changes, and those whose sets `finish` changes. One of the two is
+    empty."""
     return (parents, ()) if len(parents) <= AT_ONCE else ((), parents)
 
 

@@ -1,4 +1,4 @@
-"""The history of the metrics: a Redis stream that all operators share.
+"""The metrics history: one Redis stream that all operators share.
 
 An entry has five fields: `timestamp`, the server's time in epoch seconds; `snapshot`, a JSON object with
 the rest of a `MetricsSnapshot`; `completed_total`, `failed_total` and `expired_total`, which only ever grow.
@@ -23,7 +23,7 @@ from asyncmq_cli.storage.write.scripts import DONE, RECORD_SNAPSHOT, WRONG_TYPE,
 
 KEPT = 2000
 LEAST_GAP = 2.0
-"""Least seconds between two snapshots."""
+"""The shortest time between two snapshots, in seconds."""
 
 _COUNTS = ("waiting", "active", "delayed", "completed", "failed", "total_queues", "total_workers")
 _DAMAGED_NAMED = 3
@@ -32,7 +32,7 @@ _LAST_SECOND = 253_402_300_799
 
 
 class MetricsLog:
-    """The history in Redis: the last `KEPT` snapshots."""
+    """Reads and writes the history, which has the last `KEPT` snapshots."""
 
     def __init__(self, client: redis.Redis, scripts: Scripts) -> None:
         self._redis = client

@@ -1,9 +1,9 @@
 """Check, before a script runs, that Redis will accept all of its commands.
 
-A script already writes all or nothing (`lua/prelude.lua`). The preflight also covers commands that only
-read, and reports a refusal before a backup is written or a job is sent. Redis checks rights, and
-whether it can write, when a command is queued in a transaction. So each command is queued once, and the
-transaction is discarded: nothing runs.
+A script already writes all or nothing (`lua/prelude.lua`). The preflight also covers commands that only read,
+and reports a refusal before a backup is written or a change is sent. Redis checks the rights, and whether it
+can write, when a command is queued in a transaction. So each command is queued once, and then the transaction
+is discarded: nothing is executed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Commands = tuple[tuple[Any, ...], ...]
 
 
 def _on(*commands: Any) -> Commands:
-    """The commands of a script for one key, without the key. Every script checks the type first."""
+    """The commands of a script on one key, without the key. Every script checks the type of the key first."""
     return (("TYPE",), *((command,) if isinstance(command, str) else command for command in commands))
 
 
@@ -37,9 +37,10 @@ _ARE_MEMBERS = ("SMISMEMBER", "m")
 _WRITE = ("SET", "v")
 _STREAM = _on(("XADD", "MAXLEN", "~", 1, "*", "f", "v"))
 _HEAD: Commands = (("GET",), _WRITE)
-"""On the head of the audit trail, which the prelude writes with each event."""
+"""The commands on the head of the audit trail, which the prelude writes with each event."""
 
-# By script and variant, in the order of its KEYS. A test checks that the script uses these commands.
+# By script and variant, the commands on each of its KEYS, in order. A test checks that the script uses these
+# commands.
 _COMMANDS: dict[str, tuple[Commands, ...]] = {
     "add": (
         _on(_SCORE, _LIST),
@@ -237,8 +238,8 @@ def commands_of() -> dict[str, set[str]]:
 
 
 def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: str = "") -> None:
-    """Raise Redis's error for the first command that it would refuse, or ForeignQueue if the first key is of
-    a queue of the RabbitMQ backend."""
+    """Raise Redis's error for the first command that it would refuse, or ForeignQueue if the first key
+    belongs to a queue of the RabbitMQ backend."""
     parsed = queue_of(keys[0]) if keys else None
     if parsed is not None:
         rabbitmq.refuse(client, parsed[0])
@@ -266,7 +267,7 @@ def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: s
         if refusal is not None:
             raise refusal
     except BaseException:
-        # Outstanding replies must not be left for the next user of the connection.
+        # The next user of the connection must not get outstanding replies.
         connection.disconnect()
         raise
     finally:
@@ -274,11 +275,12 @@ def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: s
 
 
 def check_exec(client: redis.Redis) -> None:
-    """Raise Redis's refusal of EXEC. `check` cannot try it: it ends its transaction with DISCARD."""
+    """Raise Redis's error if it refuses EXEC. `check` cannot find that, because it ends its transaction with
+    DISCARD."""
     try:
         client.execute_command("EXEC")  # type: ignore[no-untyped-call]
     except (NoPermissionError, ExecAbortError):
         raise
     except ResponseError:
-        # What Redis says where no transaction was begun.
+        # Redis replies this if no transaction was begun, so EXEC is allowed.
         return

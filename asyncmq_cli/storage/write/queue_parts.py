@@ -1,4 +1,5 @@
-"""What a queue holds beside its jobs: read in pieces, deleted as it was read, and put back."""
+"""The parts of a queue other than jobs: read them in chunks, delete them if they are unchanged, and restore
+them."""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ class QueueParts:
         self._audit = audit
 
     def sizes(self, queue: str) -> dict[str, int]:
-        """How many elements each part has that a queue may have without a job. Raises WrongType."""
+        """By part, the number of elements, for the parts that can exist without a job. Raises WrongType."""
         sizes = {}
         for name in JOBLESS_PARTS:
             key = _key(queue, name)
@@ -55,12 +56,14 @@ class QueueParts:
         return sizes
 
     def read(self, queue: str, name: str) -> Iterator[QueuePart]:
-        """A part in pieces. One that is deleted meanwhile is read on all the same. Raises WrongType."""
+        """Yield a part in chunks. Deleting the chunks that were read does not disturb the read. Raises
+        WrongType."""
         for elements in self._elements(_key(queue, name), _KINDS[name]):
             yield QueuePart(to_bytes(queue), name, tuple(dict(elements).items()))
 
     def nameless(self, queue: str, name: str) -> Iterator[QueuePart]:
-        """As `read`, but only members from which no id can be read, so that no job is known by them."""
+        """The same as `read`, but only for members that contain no readable id, so that they belong to no
+        known job."""
         for part in self.read(queue, name):
             left = tuple((raw, score) for raw, score in part.elements if not _has_id(raw))
             if left:
@@ -82,26 +85,27 @@ class QueueParts:
                 yield [] if value is None else [(self._end_of(key), value)]
 
     def _end_of(self, key: bytes) -> bytes:
-        """When the key expires, as epoch milliseconds; b"" if it does not."""
+        """When the key expires, in epoch milliseconds; b"" if it does not expire."""
         (seconds, micros), left = run_pipeline(self._redis, [("TIME",), ("PTTL", key)])
         return b"%d" % (seconds * 1000 + micros // 1000 + left) if left > 0 else b""
 
     @staticmethod
     def nothing(queue: str) -> QueuePart:
-        """A part without elements: what is recorded where there is no counter."""
+        """A part without elements, for the event of a queue that has no counter."""
         return QueuePart(to_bytes(queue), "sequence", ())
 
     def require_rights(self, queue: str) -> None:
-        """Raise Redis' refusal of anything that `sizes`, `read` or `clear` would do. Raises WrongType."""
+        """Raise Redis's error if it would refuse any command of `sizes`, `read` or `clear`. Raises
+        WrongType."""
         self.sizes(queue)
         for name in _KINDS:
             next(self.read(queue, name), None)
             self._check(QUEUE_CLEAR, _used(queue, name), name)
 
     def clear(self, part: QueuePart, draft: EventDraft, *, only_rest: bool = False) -> None:
-        """Delete these elements if they are as they were read. With `only_rest`, only if the queue has no
-        job, and for the sequence, no other part either. Raises ChangeRefused, WrongType, and NotNow while a
-        scheduler is at work."""
+        """Delete these elements if they have not changed since they were read. With `only_rest`, the queue
+        must have no job and, for the sequence, no other part either. Raises ChangeRefused, WrongType, and
+        NotNow while a scheduler holds its lock."""
         queue = to_text(part.queue)
         others = _others(queue, part.name) if only_rest else []
         used = [*_used(queue, part.name), *others]
@@ -118,8 +122,8 @@ class QueueParts:
         self._raise(reply, queue, used)
 
     def put(self, part: QueuePart, draft: EventDraft) -> bool:
-        """Put these elements back where they are missing. False if none is. Raises WrongType, and NotNow
-        while a scheduler is at work."""
+        """Restore the elements that are missing. Returns False if none is missing. Raises WrongType, and
+        NotNow while a scheduler holds its lock."""
         queue = to_text(part.queue)
         used = _used(queue, part.name)
         self._check(QUEUE_PUT, used, part.name)
@@ -143,7 +147,7 @@ class QueueParts:
 
 
 def not_empty(queue: str, key: bytes) -> ChangeRefused:
-    """The refusal of a queue into which jobs or definitions have come meanwhile."""
+    """The error for a queue that got jobs or definitions in the meantime."""
     return ChangeRefused(
         "queue_not_empty",
         f"queue {queue!r} is not empty: it has {to_text(key)!r}",
@@ -171,5 +175,5 @@ def _others(queue: str, name: str) -> list[bytes]:
     keys = QueueKeys(queue)
     if name != "sequence":
         return [keys.waiting, keys.delayed, keys.dlq, keys.active, keys.ids, keys.states]
-    # Of a living worker there are always heartbeats.
+    # Leave out the heartbeats, because a live worker always has some.
     return [key for key in keys.evidence() if key not in (keys.waiting_seq, keys.worker_heartbeats)]

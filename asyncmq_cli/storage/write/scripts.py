@@ -1,4 +1,4 @@
-"""The Lua scripts, and running them. The header of each file defines its KEYS, ARGV and return codes."""
+"""Load and run the Lua scripts. The header of each file defines its KEYS, ARGV and return codes."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from redis.exceptions import (
 from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack
 from asyncmq_cli.storage.client.replies import return_codes
 
-# The return codes that all scripts share. The others are in each script's header.
+# The return codes that all scripts share. Each script's header defines the others.
 DONE = 1
 WRONG_TYPE = -9
 """Followed by the index of the key in KEYS."""
 
 
 class Script:
-    """`name`.lua, with the prelude and its bases in front. A script that `frees` memory, directly or
-    indirectly, runs on a Redis that is out of memory, but not in a transaction. A script that only
+    """The script `name`.lua, with the prelude and its bases before it. A script that `frees` memory, directly
+    or indirectly, can run while Redis is out of memory, but not in a transaction. A script that only
     `records` a snapshot changes no key of AsyncMQ."""
 
     def __init__(self, name: str, *bases: str, frees: bool = False, records: bool = False) -> None:
@@ -42,13 +42,13 @@ class Script:
 
     @cached_property
     def source(self) -> str:
-        """The Lua text as it is sent."""
+        """The Lua text that is sent."""
         folder = resources.files(__package__) / "lua"
         return "\n".join((folder / f"{name}.lua").read_text("utf-8") for name in self._parts)
 
     @cached_property
     def sha(self) -> str:
-        """The digest by which Redis knows the script."""
+        """The digest by which Redis identifies the script."""
         # Redis identifies a script by its SHA-1; this is not for security.
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
@@ -76,7 +76,8 @@ RECORD_SNAPSHOT = Script("record_snapshot", records=True)
 
 
 class Call(Struct, frozen=True):
-    """A script with its keys and arguments. A `variant` of a script needs other rights."""
+    """A call of a script with its keys and arguments. `variant` names a form of the script that needs other
+    rights."""
 
     script: Script
     keys: Sequence[bytes]
@@ -85,7 +86,7 @@ class Call(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """The approximate number of bytes that it sends."""
+        """The approximate number of bytes to send."""
         return sum(len(arg) for arg in self.args if isinstance(arg, str | bytes))
 
 
@@ -104,8 +105,8 @@ class Sent:
             self._open = stack.pop_all()
 
     def receive(self) -> list[Any]:
-        """The replies; a command that Redis refused has a RedisError. Raises RedisError if no command was
-        carried out."""
+        """The replies. If Redis refused a command, its reply is a RedisError. Raises RedisError if no command
+        was executed."""
         with self._open:
             if not self._in_transaction:
                 return [self._receive() for _ in range(self._count)]
@@ -118,7 +119,7 @@ class Sent:
             try:
                 replies = self._connection.receive()
             except ExecAbortError as exc:
-                # The error of the queued command says why.
+                # The error of the command that was queued says why.
                 raise (refusals or [exc])[0] from exc
             if len(replies) != self._count:
                 raise InvalidResponse("the reply to EXEC is none")
@@ -129,7 +130,8 @@ class Sent:
 
 
 class Scripts:
-    """Runs scripts, by their digest if Redis knows them. `permit` is called before each, and may raise."""
+    """Runs scripts, by their digest if Redis knows them. `permit` is called before each script, and may
+    raise."""
 
     def __init__(self, client: redis.Redis, permit: Callable[[Script], None] = lambda script: None) -> None:
         self._redis = client
@@ -144,13 +146,13 @@ class Scripts:
         return Sent(self._redis, [self._packed(call) for call in calls])
 
     def replies(self, calls: Sequence[Call], sent: Sent) -> list[list[int] | RedisError]:
-        """The replies to the calls that were sent."""
+        """Receive the reply, or the error, of each call that was sent."""
         try:
             received = sent.receive()
         except OutOfMemoryError:
             if not all(call.script.frees for call in calls):
                 raise
-            # Out of memory, Redis refuses a transaction, but runs these scripts one by one.
+            # If Redis is out of memory, it refuses a transaction, but runs these scripts one by one.
             commands = [self._packed(call) for call in calls]
             received = Sent(self._redis, commands, in_transaction=False).receive()
         return [self._settled(call, reply) for call, reply in zip(calls, received, strict=True)]
@@ -169,7 +171,7 @@ class Scripts:
             try:
                 return self.run(call.script, call.keys, call.args)
             except ResponseError as exc:
-                # The other replies are still to be returned.
+                # Return the error, because the other replies must still be returned.
                 return exc
         return reply if isinstance(reply, RedisError) else return_codes(reply)
 

@@ -232,7 +232,7 @@ def test_only_what_is_in_the_backup_is_removed(
             "dlq", "remove", QUEUE, "job-001", "--yes", "--json", "--backup", str(file), url=proxy.url
         )
     assert result.code == 1
-    assert "it is no longer what is in the backup" in result.json["results"][0]["error"]
+    assert "it differs from the backup" in result.json["results"][0]["error"]
     assert client.exists(f"jobs:{QUEUE}:job-001")
     assert removed_by_event(client) == []
 
