@@ -29,6 +29,8 @@ OPEN_STATES = ("waiting", "active", "delayed", WAITING_CHILDREN)
 ENDED_STATES = ("completed", "failed", "expired", "cancelled")
 DEAD_STATES = ("failed", "expired")
 """States of jobs in the dead-letter queue."""
+END_OF_CALENDAR = 253_402_300_800.0
+"""The end of the year 9999, the last that datetime can show."""
 LISTED_STATES = (*JOB_STATES, "repeatable", "all")
 
 

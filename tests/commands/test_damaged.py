@@ -75,6 +75,29 @@ def test_a_damaged_record_is_listed_counted_and_warned_of(
     assert shown.stderr == f"warning: job 'waiting' in 'mail': {job['problem']}\n"
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("created_at", 1795943883137, "1795943883137"),
+        ("created_at", 1795943883137.191, "1795943883137.191"),
+        ("delay_until", 1795943883137, "1795943883137"),
+        ("created_at", 1795943883, None),
+        ("created_at", "1795943883137", "1795943883137"),
+    ],
+)
+def test_a_time_in_milliseconds_is_a_problem_and_no_hindrance(
+    field: str, value: object, shown: str | None, client: redis.Redis, cli: Run
+) -> None:
+    client.set("jobs:mail:waiting", json.dumps({**library.job("waiting"), field: value}))
+    (job,) = cli("jobs", "list", QUEUE, "--json").json["jobs"]
+    problem = f"its {field} is after the year 9999: {shown} (milliseconds instead of seconds?)"
+    assert job["problem"] == (problem if shown else None)
+    assert job["payload"][field] == value
+    table = cli("jobs", "list", QUEUE, "-o", "table").stdout
+    assert ("after 9999" in table) == (shown is not None and field == "created_at")
+    assert cli("jobs", "cancel", QUEUE, "waiting", "--yes").code == 0
+
+
 def test_a_missing_record_is_listed_counted_and_warned_of(client: redis.Redis, cli: Run) -> None:
     for state in ("waiting", "completed", "active"):
         client.delete(f"jobs:{QUEUE}:{state}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import datetime, timezone
 
+from asyncmq_cli.models.values import END_OF_CALENDAR
+
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -60,8 +62,11 @@ def interval(seconds: float) -> str:
 
 
 def relative(timestamp: float, now: float, *, units: int = 2) -> str:
-    """`3m 20s ago`, `in 2h`, `now`; `never` for infinity, `long ago` before all time."""
+    """`3m 20s ago`, `in 2h`, `now`; `never` for infinity, `long ago` before all time. What is no date is
+    `after 9999`."""
     ahead = timestamp - now
+    if END_OF_CALENDAR <= timestamp < math.inf:
+        return "after 9999"
     if not math.isfinite(ahead):
         return "long ago" if ahead < 0 else "never"
     if abs(ahead) < 1:

@@ -9,15 +9,13 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.models.values import as_number
+from asyncmq_cli.models.values import END_OF_CALENDAR, as_number
 from asyncmq_cli.models.workers import slowest
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.read.repeatables import Member
     from asyncmq_cli.storage.store import Store
 
-# The end of the year 9999, the last year of datetime.
-_END_OF_CALENDAR = 253_402_300_800.0
 _OVERDUE_AFTER = 60.0
 """Seconds after its next run from which a definition counts as overdue."""
 
@@ -116,7 +114,7 @@ def _by_interval(every: Any, now: float) -> Iterator[float]:
     if interval is None:
         raise InvalidSchedule(f"the interval {every!r} is not a number of seconds")
     run = now + interval
-    while run < _END_OF_CALENDAR:
+    while run < END_OF_CALENDAR:
         yield run
         run += interval
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import redis
@@ -18,7 +18,7 @@ from msgspec import Struct, field
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.jobs import NOT_SHOWN, Job, SplitPart
-from asyncmq_cli.models.values import WAITING_CHILDREN
+from asyncmq_cli.models.values import END_OF_CALENDAR, WAITING_CHILDREN, as_number
 from asyncmq_cli.storage.client.pipeline import run_pipeline
 from asyncmq_cli.storage.client.scan import PIECE_BYTES, typed
 from asyncmq_cli.storage.schema.bounds import LIMITS
@@ -191,7 +191,7 @@ def hydrate(queue: str, raw: RawJob, *, place: str | None = None, status: str | 
     text = None
     if record is not None and data is not None:
         overlaid, is_strict = _overlay(data, raw)
-        problem = overlaid or problem
+        problem = overlaid or problem or _beyond_calendar(data)
         text = None if overlaid or not is_strict else _overlaid_text(raw, record, data)
     return Job(
         queue=queue,
@@ -282,6 +282,16 @@ def _overlay(data: dict[str, Any], raw: RawJob) -> tuple[str | None, bool]:
         else:
             problem = problem if isfinite(data["active_since"]) else _NO_CLAIM_TIME
     return problem, is_strict
+
+
+def _beyond_calendar(data: Mapping[str, Any]) -> str | None:
+    """The problem with a time that is no date, such as one that another producer wrote in milliseconds."""
+    for name in ("created_at", "delay_until"):
+        value = data.get(name)
+        seconds = as_number(value) if isinstance(value, str) else value
+        if isinstance(seconds, float | int) and END_OF_CALENDAR <= seconds < inf:
+            return f"its {name} is after the year 9999: {seconds:.16g} (milliseconds instead of seconds?)"
+    return None
 
 
 _LONGEST_TEXT = 1024 * 1024

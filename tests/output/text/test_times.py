@@ -81,6 +81,8 @@ def test_a_duration_is_right_to_the_last_unit_it_shows(seconds: int, units: int)
         (8200.0, "in 2h"),
         (math.inf, "never"),
         (-math.inf, "long ago"),
+        (253402300799.0, "in 2932896d 23h"),
+        (1.7e12, "after 9999"),
     ],
 )
 def test_a_relative_time_says_which_way(timestamp: float, text: str) -> None:
