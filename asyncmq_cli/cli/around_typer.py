@@ -30,11 +30,12 @@ from typer.core import TyperCommand, TyperGroup
 CONTEXT = {"help_option_names": ["--help", "-h"], "allow_extra_args": True}
 
 FIELDS = "--fields"
-_ANY_VALUE = re.compile(r"[^-]|$")
-# For each option: its value if none is given, and the pattern that a value begins with.
+_ANY_VALUE = r"[^-]|$"
+# For each option: its value if none is given, and the pattern that a value begins with. It is compiled only
+# if the option is given.
 _ALONE = {
-    "--watch": ("2", re.compile(r"\d|$")),
-    "--wait": ("10m", re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+$|$")),
+    "--watch": ("2", r"\d|$"),
+    "--wait": ("10m", r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+$|$"),
     FIELDS: ("", _ANY_VALUE),
     "--install-completion": ("", _ANY_VALUE),
     "--show-completion": ("", _ANY_VALUE),
@@ -54,7 +55,7 @@ def with_values(args: Sequence[str]) -> list[str]:
             whole.append(word)
             continue
         meaning, value = _ALONE[word]
-        has_value = place + 1 < end and value.match(args[place + 1])
+        has_value = place + 1 < end and re.match(value, args[place + 1])
         (last if word == FIELDS and not has_value else whole).append(
             word if has_value else f"{word}={meaning}"
         )

@@ -22,6 +22,15 @@ from asyncmq_cli.output.formats import SHAPES
 if TYPE_CHECKING:
     from asyncmq_cli.output.tables.columns import Column
 
+STDIN_HELP = "- reads one per line from standard input"
+_SPELLED = re.compile(r"(?:\./)+-")
+
+
+def literal(word: Any) -> Any:
+    """The name that a word stands for: `./-` is the name `-`, as with files, and `././-` is the name
+    `./-`."""
+    return word[2:] if isinstance(word, str) and _SPELLED.fullmatch(word) else word
+
 
 def argument(metavar: str, help_text: str = "", *, choices: Sequence[str] = (), **given: Any) -> Any:
     return typer.Argument(

@@ -11,16 +11,17 @@ import typer
 from asyncmq_cli.cli.around_typer import FIELDS
 from asyncmq_cli.cli.help import help_pages
 from asyncmq_cli.cli.options import (
+    STDIN_HELP,
     argument,
     completed_by,
     context_lists,
     context_names,
     list_columns,
+    literal,
     option,
     print_version,
     whole_number,
 )
-from asyncmq_cli.cli.targets import STDIN_HELP, literal
 from asyncmq_cli.models.values import COLOR_CHOICES
 from asyncmq_cli.output.formats import EVERY_FORMAT
 

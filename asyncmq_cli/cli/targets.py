@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from asyncmq_cli.cli.ages import age, seconds
+from asyncmq_cli.cli.options import literal
 from asyncmq_cli.errors import JobNotFound, UsageProblem, command_line
 from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.system.streams import lines_of_stdin
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
 
 
 STDIN = "-"
-STDIN_HELP = "- reads one per line from standard input"
-_SPELLED = re.compile(r"(?:\./)+-")
-
-
-def literal(word: Any) -> Any:
-    """The name that a word stands for: `./-` is the name `-`, as with files, and `././-` is the name
-    `./-`."""
-    return word[2:] if isinstance(word, str) and _SPELLED.fullmatch(word) else word
 
 
 def job_ids(session: Session, queue: str, given: Sequence[str]) -> list[str]:

@@ -13,10 +13,10 @@ from asyncmq_cli.cli import library
 from asyncmq_cli.cli.around_typer import lone
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.options import argument, option
+from asyncmq_cli.cli.options import STDIN_HELP, argument, option
 from asyncmq_cli.cli.params import DryRunOption, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import STDIN_HELP, queue_names
+from asyncmq_cli.cli.targets import queue_names
 from asyncmq_cli.errors import RedisProblem, UsageProblem, command_line
 from asyncmq_cli.nearest import did_you_mean, nearest
 

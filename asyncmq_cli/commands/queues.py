@@ -12,10 +12,10 @@ from asyncmq_cli.cli.ages import interval
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes.bulk import change_jobs, obliterate_queue
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.options import argument, option
+from asyncmq_cli.cli.options import argument, literal, option
 from asyncmq_cli.cli.params import BackupOption, DryRunOption, QueueArg, QueuesArg, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import ChangeOptions, Targets, literal, queue_names
+from asyncmq_cli.cli.targets import ChangeOptions, Targets, queue_names
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import command_line
 from asyncmq_cli.models.queues import ALL_FIELDS

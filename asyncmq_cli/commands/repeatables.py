@@ -22,10 +22,10 @@ from asyncmq_cli.cli.changes.definitions import (
     definition_of,
 )
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.options import argument, option, whole_number
+from asyncmq_cli.cli.options import STDIN_HELP, argument, literal, option, whole_number
 from asyncmq_cli.cli.params import DryRunOption, GlobsOption, QueueArg, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import STDIN_HELP, literal, words
+from asyncmq_cli.cli.targets import words
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
 

@@ -12,11 +12,11 @@ from asyncmq_cli.cli.ages import seconds
 from asyncmq_cli.cli.around_typer import noun
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.decorators import command
-from asyncmq_cli.cli.options import argument, option
+from asyncmq_cli.cli.options import STDIN_HELP, argument, option
 from asyncmq_cli.cli.paging import PageOption, Paging
 from asyncmq_cli.cli.params import FILTERS, DryRunOption, GlobsOption, ReasonOption, YesOption
 from asyncmq_cli.cli.session import Session
-from asyncmq_cli.cli.targets import STDIN_HELP, words
+from asyncmq_cli.cli.targets import words
 from asyncmq_cli.commands import NOUNS
 from asyncmq_cli.errors import UsageProblem
 

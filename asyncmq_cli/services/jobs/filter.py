@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from asyncmq_cli.services.jobs.causes import signature
 from asyncmq_cli.storage.read.prefilter import Prefilter, TextPrefilter, certainly_holds, needle_of
 
 if TYPE_CHECKING:
@@ -64,6 +63,8 @@ class Matcher:
         return "\\u" in escaped and self._q in searchable(job, escaped=False)
 
     def _is_of_group(self, job: Job) -> bool:
+        from asyncmq_cli.services.jobs.causes import signature
+
         group = signature(job).id
         if not group.startswith(self._group):
             return False

@@ -12,8 +12,6 @@ from msgspec.structs import replace
 from asyncmq_cli.models.failures import FailureGroups
 from asyncmq_cli.models.jobs import Family, JobDetail, JobFilter, JobPage, Relative, Tree, TreeNode
 from asyncmq_cli.models.values import DEAD_STATES, chunked
-from asyncmq_cli.services.jobs.causes import job_error
-from asyncmq_cli.services.jobs.failure_groups import grouped, is_argument, of_known_group
 from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.services.jobs.lookup import holding, in_each, job_not_found, require_queue
 from asyncmq_cli.services.jobs.pages import Page, every, every_unfiltered, filtered, unfiltered
@@ -40,6 +38,8 @@ def _matching(
 ) -> Iterator[Job]:
     """The jobs that match. If the filter has a failure group, raises the errors of `of_known_group`."""
     if wanted.group.strip():
+        from asyncmq_cli.services.jobs.failure_groups import of_known_group
+
         return of_known_group(store, scope, wanted, matches, jobs)
     return filter(matches, jobs) if wanted.narrows else jobs
 
@@ -141,6 +141,8 @@ class JobService:
                 times = location.job
                 job = replace(job, due_at=times.due_at, dead_at=times.dead_at, problem=times.problem)
         job = job.whole()
+        from asyncmq_cli.services.jobs.causes import job_error
+
         return JobDetail(job, job.get("result"), job_error(job), family_of(self._store, job))
 
     def tree(self, queue: str, job_id: str) -> Tree:
@@ -203,6 +205,8 @@ class DlqService:
 
     def groups(self, scope: QueueScope, wanted: JobFilter, by: str = "cause") -> FailureGroups:
         """The failure groups of the matching jobs, the largest first. `by` is as in FailureGroups."""
+        from asyncmq_cli.services.jobs.failure_groups import grouped, is_argument
+
         _require(self._store, scope)
         queues = holding(self._store, scope, "dlq")
         if wanted.narrows:
