@@ -222,6 +222,38 @@ def test_the_crontab() -> None:
         require_parses(command)
 
 
+def test_what_runs_by_the_clock_runs(server: PrivateRedis, client: redis.Redis, tmp_path: Path) -> None:
+    """Nagios' command, both lines of the crontab, and the timer's unit, by a shell as they are written."""
+    library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("w")))
+    program = tmp_path / "asyncmq-cli"
+    forked.client(program, "-m", "asyncmq_cli")
+
+    def run(line: str) -> tuple[int, str, str]:
+        environ = {**environment(server.url), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        line = line.replace(PROGRAM, str(program))
+        done = subprocess.run(
+            ["/bin/sh", "-c", line], env=environ, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout.partition(" - ")[0], done.stderr
+
+    nagios = (CONTRIB / "nagios" / "asyncmq.cfg").read_text()
+    (line,) = re.findall(r"command_line +(.*)", nagios)
+    (service,) = re.findall(r"check_command +.*?!.*?!(.*)", nagios)
+    unit = (CONTRIB / "systemd" / "asyncmq-check.service").read_text()
+    (started,) = re.findall(r"^ExecStart=(.*)", unit, re.MULTILINE)
+    check, record = [
+        text.split(maxsplit=6)[-1]
+        for text in (CONTRIB / "cron" / "asyncmq").read_text().splitlines()
+        if text[:1] == "*"
+    ]
+    for each in (line.replace("$ARG1$", server.url).replace("$ARG2$", service), started, check):
+        assert run(each) == (2, "ASYNCMQ CRITICAL", ""), each
+    assert run(record) == (0, "", "") and client.xlen("asyncmq-cli:metrics") == 1
+    client.delete("queue:mail:waiting")
+    client.delete("jobs:mail:ids")
+    assert run(check) == (0, "", ""), "cron mails nothing while all is well"
+
+
 def test_the_manifests_of_kubernetes() -> None:
     schema = json.loads((Path(__file__).parent / "kubernetes.json").read_text())
     validator = Draft202012Validator(schema)

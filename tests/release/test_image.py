@@ -136,11 +136,16 @@ def _copied(source: Path, target: Path) -> None:
 BUILDERS = ("buildah", "debootstrap", "unshare", "chroot")
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Iterator[Path]:
-    """The root of the image, built on a Debian of its own: no registry of images is asked."""
-    base, build = tmp_path / "base", tmp_path / "build"
-    store = ("--storage-driver", "vfs", "--root", build / "store", "--runroot", build / "run")
+Store = Sequence[str | Path]
+"""The words by which buildah and podman find the images of this test."""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The image, built on a Debian of its own: no registry of images is asked."""
+    folder = tmp_path_factory.mktemp("image")
+    base = folder / "base"
+    store = ("--storage-driver", "vfs", "--root", folder / "store", "--runroot", folder / "run")
 
     def buildah(*words: str | Path) -> str:
         return _run("buildah", *store, *words, cwd=ROOT)
@@ -166,17 +171,34 @@ def image(tmp_path: Path) -> Iterator[Path]:
     )
     buildah("bud", *options, *mounts, "--tag", "asyncmq-cli", "--file", "Containerfile", ".")
     try:
-        yield Path(buildah("mount", buildah("from", "--pull-never", "asyncmq-cli")))
+        yield store
     finally:
         buildah("umount", "--all")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def reachable() -> Iterator[tuple[str, redis.Redis]]:
+    """A server on a port of this host, which a container on its network reaches."""
+    port = free_port()
+    with PrivateRedis(extra=("--port", str(port), "--bind", "127.0.0.1")):
+        url = f"redis://127.0.0.1:{port}/0"
+        with redis.Redis.from_url(url) as client:
+            yield url, client
+
+
+builds = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(map(shutil.which, BUILDERS)), reason=f"needs root, {', '.join(BUILDERS)}"
+)
 
 
 @pytest.mark.extended
-@pytest.mark.skipif(
-    os.geteuid() != 0 or not all(map(shutil.which, BUILDERS)), reason=f"needs root, {', '.join(BUILDERS)}"
-)
-def test_it_is_built_and_runs_on_a_read_only_file_system(image: Path) -> None:
+@builds
+def test_it_is_built_and_runs_on_a_read_only_file_system(store: Store) -> None:
     said = dict(stages()[1])
+    image = Path(
+        _run("buildah", *store, "mount", _run("buildah", *store, "from", "--pull-never", "asyncmq-cli"))
+    )
     inside = ["/usr/bin/env", "-i", f"PATH={PREFIX}/bin:/usr/bin:/bin"]
     script = (
         'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && mount -t proc proc "$0/proc" && exec "$@"'
@@ -188,8 +210,41 @@ def test_it_is_built_and_runs_on_a_read_only_file_system(image: Path) -> None:
         return subprocess.run([*enter, *words], capture_output=True, text=True, check=False).stderr
 
     assert "Read-only file system" in refused("touch", "/tmp/x")  # noqa: S108
-    port = free_port()
-    with PrivateRedis(extra=("--port", str(port), "--bind", "127.0.0.1")):
-        url = f"redis://127.0.0.1:{port}/0"
-        with redis.Redis.from_url(url) as client:
-            serves([*enter, f"ASYNCMQ_REDIS_URL={url}", *command()], client)
+    with reachable() as (url, client):
+        serves([*enter, f"ASYNCMQ_REDIS_URL={url}", *command()], client)
+
+
+@pytest.mark.extended
+@builds
+@pytest.mark.skipif(shutil.which("podman") is None, reason="no podman here")
+def test_a_container_runtime_runs_it(store: Store) -> None:
+    """As no root, without a file that it may write, and without any capability."""
+    options = ("--rm", "--network", "host", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+    safe = (
+        "--read-only",
+        "--read-only-tmpfs=false",
+        "--cap-drop",
+        "all",
+        "--security-opt",
+        "no-new-privileges",
+    )
+
+    def run(runtime: str, *words: str) -> list[str | Path]:
+        return ["podman", *store, "--runtime", runtime, "run", *options, *safe, *words]
+
+    # Not every runtime knows the cgroups of every host.
+    runtimes = [name for name in ("crun", "runc") if shutil.which(name)]
+    tried = {
+        name: subprocess.run(run(name, "asyncmq-cli", "--version"), capture_output=True, text=True)
+        for name in runtimes
+    }
+    working = [name for name, done in tried.items() if done.returncode == 0]
+    if not working:
+        pytest.skip(f"podman runs no container here: {[done.stderr for done in tried.values()]}")
+    with reachable() as (url, client):
+        env = ("--env", f"ASYNCMQ_REDIS_URL={url}")
+        inside = "id -u; touch /tmp/x 2>&1; grep CapEff /proc/self/status"
+        told = _run(*run(working[0], "--entrypoint", "sh", "asyncmq-cli", "-c", inside)).splitlines()
+        assert told[0] == dict(stages()[1])["USER"].partition(":")[0]
+        assert "Read-only file system" in told[1] and set(told[2].split()[1]) == {"0"}
+        serves(run(working[0], *env, "asyncmq-cli", *command()[1:]), client)
