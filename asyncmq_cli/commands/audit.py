@@ -101,7 +101,6 @@ def list_(
       asyncmq audit list --queue emails --status failed --since 1h
       asyncmq audit list --action job.remove --ndjson | jq -r '[.time, .actor, .job_id] | @tsv'
     """
-    from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import audit
     from asyncmq_cli.services.audit import AuditFilter
 
@@ -115,10 +114,10 @@ def list_(
         return
     if limit is None and (since is not None or session.out.for_streams):
         every = session.audit.matching(chosen, since=age_limit, limit=None)
-        session.listing(every, audit.EVENTS, documents.audit, documents.audit_event)
+        session.listing(every, audit.EVENTS, audit.document, audit.event_document)
         return
     found, more = _newest(session, chosen, age_limit, limit)
-    session.listing(found, audit.EVENTS, documents.audit, documents.audit_event)
+    session.listing(found, audit.EVENTS, audit.document, audit.event_document)
     note = f"the newest {len(found):,}; --limit shows up to 500, --ndjson all"
     if more and session.out.for_people:
         session.out.footer(note)
@@ -169,16 +168,14 @@ def tail(
 
 def _print_one(session: Session, found: AuditEvent | Outage) -> None:
     from asyncmq_cli.models.changes import AuditEvent
-    from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import audit
-    from asyncmq_cli.output.text import events as texts
 
     if not isinstance(found, AuditEvent):
         session.out.remark("warning", f"{found.error.message}; trying again in {found.pause:g} s")
     elif session.out.for_programs:
-        session.out.documents([documents.audit_event(found)])
+        session.out.documents([audit.event_document(found)])
     elif session.out.for_people:
-        session.out.line(texts.audit_line(found, utc=session.out.utc))
+        session.out.line(audit.line(found, utc=session.out.utc))
     else:
         session.out.rows([found], audit.EVENTS, now=0.0)
     session.out.flush()
@@ -196,7 +193,6 @@ def export(session: Session, since: SinceOption = None, after: AfterOption = Non
       asyncmq audit export --since 30d > audit.jsonl
       asyncmq audit export --after "$(tail -n 1 audit.jsonl | jq -r .id)" >> audit.jsonl
     """
-    from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import audit
 
     require_event_id(after)
@@ -205,7 +201,7 @@ def export(session: Session, since: SinceOption = None, after: AfterOption = Non
     if session.out.format == "csv":
         session.out.rows(events, audit.EXPORT, now=0.0)
     else:
-        session.out.documents(map(documents.audit_event, events))
+        session.out.documents(map(audit.event_document, events))
 
 
 HeadOption = Annotated[
@@ -231,8 +227,7 @@ def verify(session: Session, head: HeadOption = None) -> int:
       asyncmq audit verify --head 1795908272470-14:d6ff1f6c3a6173453a0eb83c338b059f04829ac4
     """
     from asyncmq_cli.models.audit.chain import Head
-    from asyncmq_cli.output.json import documents
-    from asyncmq_cli.output.text import events as texts
+    from asyncmq_cli.output.tables import audit
 
     noted = None if head is None else Head.noted(head)
     if head is not None and noted is None:
@@ -240,10 +235,10 @@ def verify(session: Session, head: HeadOption = None) -> int:
             f"--head is not ID:HASH: {head!r}", hint="the last line of 'asyncmq audit verify' prints it"
         )
     report = session.audit.verified(noted)
-    with session.out.outcome(lambda: texts.summary(report)):
+    with session.out.outcome(lambda: audit.chain_summary(report)):
         session.detail(
-            lambda: documents.audit_chain(report),
-            lambda now: texts.chain_lines(report, utc=session.out.utc),
+            lambda: audit.chain_document(report),
+            lambda now: audit.chain_lines(report, utc=session.out.utc),
         )
     return 1 if report.breaks else 0
 

@@ -64,7 +64,6 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
       asyncmq repeatables list emails
       asyncmq repeatables list --json | jq '.repeatables[] | select(.overdue)'
     """
-    from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import repeatables
 
     secrets = session.show_secrets
@@ -75,8 +74,8 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
     session.listing(
         rows,
         columns,
-        lambda rows: documents.repeatables(rows, show_secrets=secrets),
-        lambda row: documents.repeatable(row, show_secrets=secrets),
+        lambda rows: repeatables.list_document(rows, show_secrets=secrets),
+        lambda row: repeatables.document(row, show_secrets=secrets),
         empty="no repeatable definition" + ("" if queue is None else f" in queue {queue!r}"),
     )
     if session.out.for_people and any(row.get("cron") is not None for row in rows):
@@ -94,7 +93,6 @@ def show(
       asyncmq repeatables show emails 3f9c21d0
       asyncmq repeatables show emails --task app.digest --json | jq .next_runs
     """
-    from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import repeatables
 
     ids = None if repeatable_id is None else [repeatable_id]
@@ -103,7 +101,7 @@ def show(
     session.warn_of_problems([found], "repeatable")
     secrets, utc = session.show_secrets, session.out.utc
     session.detail(
-        lambda: documents.repeatable_detail(found, runs, show_secrets=secrets),
+        lambda: repeatables.detail_document(found, runs, show_secrets=secrets),
         lambda now: repeatables.detail(
             found, runs, now=now, utc=utc, show_secrets=secrets, full=session.full
         ),
@@ -125,12 +123,11 @@ def next_(
       asyncmq repeatables next
       asyncmq repeatables next 50 --queue emails
     """
-    from asyncmq_cli.output.json import documents
     from asyncmq_cli.output.tables import repeatables
 
     runs = session.repeatables.coming(session.globs(queue), int(count))
     columns = repeatables.coming_runs(session.now(), utc=session.out.utc, show_secrets=False)
-    session.listing(runs, columns, documents.coming_runs, documents.coming_run, empty="")
+    session.listing(runs, columns, repeatables.coming_document, repeatables.run_document, empty="")
     if session.out.for_people:
         zone = "UTC" if session.out.utc else "local time"
         session.out.footer(f"in {zone}; cron expressions are read in UTC" if runs else "no coming runs")

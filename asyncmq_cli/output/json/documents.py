@@ -12,15 +12,14 @@ from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.output.json.text import prints_unchanged
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
+from asyncmq_cli.output.tables import audit
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.audit.chain import ChainReport
     from asyncmq_cli.models.changes import AuditEvent, ChangeReport, ChangeResult, RetryOutcome
     from asyncmq_cli.models.failures import FailureGroup, FailureGroups
     from asyncmq_cli.models.findings import Diagnosis, Finding
     from asyncmq_cli.models.jobs import Family, Job, JobDetail, JobError, JobPage, Relative, Tree
-    from asyncmq_cli.models.repeatables import ComingRun, Repeatable
     from asyncmq_cli.models.workers import Worker, WorkerPage
 
 Document = dict[str, Any]
@@ -176,7 +175,7 @@ def job_detail(
         "result": detail.result if show_secrets else redact(detail.result),
         "error": job_error(detail.error, show_secrets=show_secrets),
         **family(detail.family),
-        "changes": None if changes is None else [audit_event(event) for event in changes],
+        "changes": None if changes is None else [audit.event_document(event) for event in changes],
     }
 
 
@@ -208,7 +207,7 @@ def tree(value: Tree, changes: Mapping[str, AuditEvent]) -> Document:
                 "status": redact_any(node.status),
                 "waits_for": list(map(redact_text, node.parents)),
                 "awaited_by": list(map(redact_text, node.children)),
-                "last_change": audit_event(changes[node.id]) if node.id in changes else None,
+                "last_change": audit.event_document(changes[node.id]) if node.id in changes else None,
             }
             for node in value.nodes.values()
         ],
@@ -224,95 +223,6 @@ def job_error(error: JobError | None, *, show_secrets: bool) -> Document | None:
     # chain and frames hold the same.
     del plain["raised"]
     return plain if show_secrets else {name: redact(value) for name, value in plain.items()}
-
-
-def audit_event(event: AuditEvent) -> Document:
-    return {
-        "timestamp": event.timestamp,
-        "time": rfc3339(event.timestamp),
-        "action": redact_text(event.action),
-        "source": redact_text(event.source),
-        "status": redact_text(event.status),
-        "queue": redact_any(event.queue),
-        "job_id": redact_any(event.job_id),
-        "actor": redact_any(event.actor),
-        "details": redact(event.shown_details),
-        "error": redact_any(event.error),
-        "id": event.id,
-        "chain": redact_any(event.chain),
-    }
-
-
-def audit(events: Iterable[AuditEvent]) -> Document:
-    return {"events": [audit_event(event) for event in events]}
-
-
-def audit_chain(report: ChainReport) -> Document:
-    head, oldest = report.head, report.oldest
-    return {
-        "intact": not report.breaks,
-        "events": report.events,
-        "chained": report.chained,
-        "unchained": report.unchained,
-        "trimmed": report.trimmed,
-        "head": None if head is None else {"number": head.number, "id": head.id, "hash": head.hash},
-        "oldest": None if oldest is None else {"number": oldest.number, "id": oldest.id, "hash": oldest.hash},
-        "noted": report.noted,
-        "breaks": [
-            {
-                "kind": one.kind,
-                "id": one.id,
-                "timestamp": one.time,
-                "time": rfc3339(one.time),
-                "count": one.count,
-                "message": one.message,
-            }
-            for one in report.breaks
-        ],
-        "more_breaks": report.more_breaks,
-    }
-
-
-def repeatable(value: Repeatable, *, show_secrets: bool) -> Document:
-    """`problem` says why a definition cannot be read, or that it is stored more than once."""
-    definition = None if value.definition is None else dict(value.definition)
-    shown = definition if show_secrets or definition is None else redact(definition)
-    held = shown or {}
-    return {
-        "id": value.id or None,
-        "queue": value.queue,
-        "task_id": held.get("task_id"),
-        "every": held.get("every"),
-        "cron": held.get("cron"),
-        "next_run": value.next_run,
-        "time": rfc3339(value.next_run),
-        "paused": value.paused,
-        "overdue": value.overdue,
-        "job_def": shown,
-        "problem": value.problem,
-    }
-
-
-def repeatables(values: Iterable[Repeatable], *, show_secrets: bool) -> Document:
-    return {"repeatables": [repeatable(value, show_secrets=show_secrets) for value in values]}
-
-
-def repeatable_detail(value: Repeatable, next_runs: Sequence[float], *, show_secrets: bool) -> Document:
-    return {**repeatable(value, show_secrets=show_secrets), "next_runs": list(next_runs)}
-
-
-def coming_run(run: ComingRun) -> Document:
-    row = repeatable(run.repeatable, show_secrets=False)
-    return {
-        "timestamp": run.timestamp,
-        "time": rfc3339(run.timestamp),
-        **{name: row[name] for name in ("queue", "id", "task_id", "every", "cron")},
-        "overdue": run.overdue,
-    }
-
-
-def coming_runs(runs: Iterable[ComingRun]) -> Document:
-    return {"runs": [coming_run(run) for run in runs]}
 
 
 def worker(value: Worker) -> Document:

@@ -1,16 +1,20 @@
-"""The columns of the audit trail."""
+"""The audit trail: the columns of its lists, its documents, and its lines for people."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from asyncmq_cli.output.redaction.redact import redact, redact_any
+from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.tables.columns import Column
-from asyncmq_cli.output.text.times import clock
+from asyncmq_cli.output.tables.tables import counted
+from asyncmq_cli.output.text.escape import escape
+from asyncmq_cli.output.text.times import clock, moment, rfc3339
 
 if TYPE_CHECKING:
+    from asyncmq_cli.models.audit.chain import ChainReport
     from asyncmq_cli.models.changes import AuditEvent, AuditRun
 
 EVENTS: tuple[Column[AuditEvent], ...] = (
@@ -92,3 +96,82 @@ def _details(event: AuditEvent) -> str | None:
     from asyncmq_cli.output.json.text import encode
 
     return encode(redact(event.shown_details)).decode() if event.details else None
+
+
+def event_document(event: AuditEvent) -> dict[str, Any]:
+    return {
+        "timestamp": event.timestamp,
+        "time": rfc3339(event.timestamp),
+        "action": redact_text(event.action),
+        "source": redact_text(event.source),
+        "status": redact_text(event.status),
+        "queue": redact_any(event.queue),
+        "job_id": redact_any(event.job_id),
+        "actor": redact_any(event.actor),
+        "details": redact(event.shown_details),
+        "error": redact_any(event.error),
+        "id": event.id,
+        "chain": redact_any(event.chain),
+    }
+
+
+def document(events: Iterable[AuditEvent]) -> dict[str, Any]:
+    return {"events": [event_document(event) for event in events]}
+
+
+def chain_document(report: ChainReport) -> dict[str, Any]:
+    head, oldest = report.head, report.oldest
+    return {
+        "intact": not report.breaks,
+        "events": report.events,
+        "chained": report.chained,
+        "unchained": report.unchained,
+        "trimmed": report.trimmed,
+        "head": None if head is None else {"number": head.number, "id": head.id, "hash": head.hash},
+        "oldest": None if oldest is None else {"number": oldest.number, "id": oldest.id, "hash": oldest.hash},
+        "noted": report.noted,
+        "breaks": [
+            {
+                "kind": one.kind,
+                "id": one.id,
+                "timestamp": one.time,
+                "time": rfc3339(one.time),
+                "count": one.count,
+                "message": one.message,
+            }
+            for one in report.breaks
+        ],
+        "more_breaks": report.more_breaks,
+    }
+
+
+def line(event: AuditEvent, *, utc: bool) -> str:
+    """One event, as `audit tail` prints it on a terminal."""
+    target = " ".join(word for word in (event.queue, event.job_id) if word)
+    why = event.error or event.details.get("reason")
+    what = f"{event.action} {event.status}  {target}  {event.actor or '-'}{f': {why}' if why else ''}"
+    return f"{moment(event.timestamp, utc=utc)}  {escape(redact_text(what))}"
+
+
+def chain_summary(report: ChainReport) -> str:
+    events = counted(report.events, "event")
+    if not report.breaks:
+        return f"the chain of {events} is whole"
+    return f"the chain of {events} is broken in {counted(len(report.breaks) + report.more_breaks, 'place')}"
+
+
+def chain_lines(report: ChainReport, *, utc: bool) -> Iterator[str]:
+    for one in report.breaks:
+        when = "" if one.time is None else f"  {moment(one.time, utc=utc)}"
+        yield f"{one.kind:<9}  {one.id or '-'}{when}  {one.message}"
+    if report.more_breaks:
+        yield f"and {report.more_breaks:,} more"
+    yield chain_summary(report)
+    if report.unchained:
+        yield f"{counted(report.unchained, 'event')} are older than the chain: they cannot be verified"
+    if report.trimmed:
+        yield f"{counted(report.trimmed, 'older event')} trimmed"
+    if report.noted:
+        yield "the noted event is there" if report.noted == "found" else "the noted event was trimmed since"
+    if report.head is not None:
+        yield f"head {report.head.number:,}: {report.head.id}:{report.head.hash}"

@@ -1,8 +1,8 @@
-"""Repeatable definitions: the columns of their lists, and one in full."""
+"""Repeatable definitions: the columns of their lists, their documents, and one in full for people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.values import as_number
@@ -134,3 +134,45 @@ def detail(
     yield f"Next runs ({'UTC' if utc else 'local time'}):"
     for run in runs:
         yield f"  {moment(run, utc=utc or None)}  {relative(run, now)}"
+
+
+def document(value: Repeatable, *, show_secrets: bool) -> dict[str, Any]:
+    """`problem` says why a definition cannot be read, or that it is stored more than once."""
+    definition = None if value.definition is None else dict(value.definition)
+    shown = definition if show_secrets or definition is None else redact(definition)
+    held = shown or {}
+    return {
+        "id": value.id or None,
+        "queue": value.queue,
+        "task_id": held.get("task_id"),
+        "every": held.get("every"),
+        "cron": held.get("cron"),
+        "next_run": value.next_run,
+        "time": rfc3339(value.next_run),
+        "paused": value.paused,
+        "overdue": value.overdue,
+        "job_def": shown,
+        "problem": value.problem,
+    }
+
+
+def list_document(values: Iterable[Repeatable], *, show_secrets: bool) -> dict[str, Any]:
+    return {"repeatables": [document(value, show_secrets=show_secrets) for value in values]}
+
+
+def detail_document(value: Repeatable, next_runs: Sequence[float], *, show_secrets: bool) -> dict[str, Any]:
+    return {**document(value, show_secrets=show_secrets), "next_runs": list(next_runs)}
+
+
+def run_document(run: ComingRun) -> dict[str, Any]:
+    row = document(run.repeatable, show_secrets=False)
+    return {
+        "timestamp": run.timestamp,
+        "time": rfc3339(run.timestamp),
+        **{name: row[name] for name in ("queue", "id", "task_id", "every", "cron")},
+        "overdue": run.overdue,
+    }
+
+
+def coming_document(runs: Iterable[ComingRun]) -> dict[str, Any]:
+    return {"runs": [run_document(run) for run in runs]}

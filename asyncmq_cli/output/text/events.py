@@ -1,4 +1,4 @@
-"""Events of the dashboard and of the audit trail: as server-sent events, as JSON lines, and for people."""
+"""Events of the dashboard: as server-sent events, as JSON lines, and for people."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.output.text.cutting import cut_text
 from asyncmq_cli.output.text.escape import escape
-from asyncmq_cli.output.text.times import clock, duration, moment
+from asyncmq_cli.output.text.times import clock, duration
 
 if TYPE_CHECKING:
-    from asyncmq_cli.models.audit.chain import ChainReport
-    from asyncmq_cli.models.changes import AuditEvent
     from asyncmq_cli.models.monitoring.snapshots import Snapshot
 
 
@@ -162,35 +160,3 @@ def _why(one: QueueHappening) -> str:
     ]
     more = ["…"] if len(one.causes) > _CAUSES_NAMED else []
     return f" ({', '.join([*named, *more])})"
-
-
-def audit_line(event: AuditEvent, *, utc: bool) -> str:
-    """One event, as `audit tail` prints it on a terminal."""
-    target = " ".join(word for word in (event.queue, event.job_id) if word)
-    why = event.error or event.details.get("reason")
-    what = f"{event.action} {event.status}  {target}  {event.actor or '-'}{f': {why}' if why else ''}"
-    return f"{moment(event.timestamp, utc=utc)}  {escape(redact_text(what))}"
-
-
-def summary(report: ChainReport) -> str:
-    events = counted(report.events, "event")
-    if not report.breaks:
-        return f"the chain of {events} is whole"
-    return f"the chain of {events} is broken in {counted(len(report.breaks) + report.more_breaks, 'place')}"
-
-
-def chain_lines(report: ChainReport, *, utc: bool) -> Iterator[str]:
-    for one in report.breaks:
-        when = "" if one.time is None else f"  {moment(one.time, utc=utc)}"
-        yield f"{one.kind:<9}  {one.id or '-'}{when}  {one.message}"
-    if report.more_breaks:
-        yield f"and {report.more_breaks:,} more"
-    yield summary(report)
-    if report.unchained:
-        yield f"{counted(report.unchained, 'event')} are older than the chain: they cannot be verified"
-    if report.trimmed:
-        yield f"{counted(report.trimmed, 'older event')} trimmed"
-    if report.noted:
-        yield "the noted event is there" if report.noted == "found" else "the noted event was trimmed since"
-    if report.head is not None:
-        yield f"head {report.head.number:,}: {report.head.id}:{report.head.hash}"
