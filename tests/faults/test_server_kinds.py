@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.storage.client.server_kind import replica_doubt
+from asyncmq_cli.storage.client.connection import replica_doubt
 from tests.faults import scale
 from tests.faults.fakes import Proxy
 from tests.faults.support import CHANGES, READERS, Keyspace, Tool, assert_refused

@@ -1,28 +1,33 @@
-"""Make the client that connects to Redis, and find its password."""
+"""Make the client that connects to Redis, and find the kind of server by HELLO, which needs no rights.
+
+A node of a Cluster has only some of the queues and a Sentinel has none, so both are refused: a part of the
+data must not be mistaken for the whole. A replica can be read, with a warning if it lags.
+"""
 
 from __future__ import annotations
 
-import codecs
-import functools
 import logging
-import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import redis
 from msgspec.structs import replace
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.address import DEFAULT_PORT, FORMS
-from asyncmq_cli.storage.client.replies import LARGE, SMALL, Bounded, CheckedRedis, Parser
-from asyncmq_cli.storage.client.server_kind import Introduced, ServerKind
-from asyncmq_cli.system.files import drain, read_bounded
+from asyncmq_cli.storage.client.replies import (
+    CLUSTER,
+    LARGE,
+    SMALL,
+    Bounded,
+    CheckedRedis,
+    Parser,
+    WrongServer,
+)
 
 if TYPE_CHECKING:
     from asyncmq_cli.config import Config
@@ -58,6 +63,8 @@ def connect(
     """
     address = config.address
     if config.password_file is not None or config.password_command is not None:
+        from asyncmq_cli.storage.client.credentials import password
+
         address = replace(address, password=password(config))
     options = _options(config, address)
     if address.uses_tls:
@@ -175,65 +182,91 @@ def connection_options(address: Address) -> dict[str, Any]:
     return {**address.options, **place, **login}
 
 
-MAX_PASSWORD = 64 * 1024
-COMMAND_WITHIN = 30.0
-"""Seconds. This is long because a password manager may first ask the user to unlock it."""
+_QUIET_SECONDS = 20
+"""A primary pings its replicas every 10 s, unless `repl-ping-replica-period` is set to more."""
+_SENTINEL = ("redis_sentinel", "this is a Redis Sentinel, which holds no queues")
 
 
-def password(config: Config) -> str | None:
-    """The password from `password_file` or `password_command`, else from the URL, or None. Raises
-    UsageProblem."""
-    if config.password_file is not None:
-        return _of_file(config.password_file)
-    if config.password_command is not None:
-        return _of_command(config.password_command)
-    return config.address.password
+class ServerKind:
+    """Checks the server on the first connection of a client, and names every connection. `warn` is called for
+    a replica that lags."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._is_known = False
+
+    def check(self, connection: Any) -> None:
+        """Check the server. Raises WrongServer for a Cluster node or a Sentinel."""
+        said = _hello(connection)
+        if self._is_known:
+            return
+        mode, role = said.get(b"mode"), said.get(b"role")
+        if mode == b"cluster":
+            raise WrongServer(*CLUSTER)
+        if mode == b"sentinel":
+            raise WrongServer(*_SENTINEL)
+        if role in (b"replica", b"slave"):
+            self._judge_replica(connection)
+        self._is_known = True
+
+    def _judge_replica(self, connection: Any) -> None:
+        try:
+            connection.send_command("INFO", "replication", check_health=False)
+            doubt = replica_doubt(_fields(connection.read_response()))
+        except ResponseError:
+            doubt = "it cannot be checked whether it is up to date: the user lacks +info"
+        if doubt is not None:
+            self._warn(f"this Redis is a replica, and {doubt}")
 
 
-@functools.cache
-def _of_file(path: str) -> str:
+def replica_doubt(info: Mapping[str, str]) -> str | None:
+    """The reason, from its INFO, why the replica's data may be outdated; None if it is up to date."""
+    if info.get("master_sync_in_progress") == "1":
+        return "it is still being filled by its primary: data may be missing"
+    if info.get("master_link_status") == "down":
+        since = info.get("master_link_down_since_seconds", "-1")
+        ago = "" if since.startswith("-") else f" for {since} s"
+        return f"it has lost its primary{ago}: data may be outdated"
+    quiet = info.get("master_last_io_seconds_ago", "0")
+    if quiet.isdigit() and int(quiet) > _QUIET_SECONDS:
+        return f"it has heard nothing from its primary for {quiet} s: data may be outdated"
+    return None
+
+
+def _hello(connection: Any) -> dict[Any, Any]:
+    """The fields of HELLO's reply; empty if the server does not know HELLO or forbids it. HELLO also sets the
+    name of the connection, for CLIENT LIST."""
+    name = ("SETNAME", connection.own_name) if connection.own_name else ()
+    connection.send_command("HELLO", 2, *name, check_health=False)
     try:
-        return _whole(read_bounded(Path(path), MAX_PASSWORD), f"the password file {path!r}")
-    except OSError as exc:
-        raise UsageProblem(f"cannot read the password file: {exc}") from exc
+        said = connection.read_response()
+    except ResponseError as exc:
+        if not isinstance(exc, NoPermissionError) and "unknown command" not in str(exc).lower():
+            # Any other command would get this error too, or it was sent without a request.
+            raise
+        return {}
+    return dict(zip(said[::2], said[1::2], strict=False)) if _is_flat(said) else {}
 
 
-@functools.cache
-def _of_command(words: tuple[str, ...]) -> str:
-    """The password that a program prints. It runs once per process, without a shell and without input. Its
-    stderr is not shown, because it may contain the password."""
-    # Name only the program, because its arguments may contain a secret.
-    name = f"the password command {words[0]!r}"
-    try:
-        process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-    except (OSError, ValueError) as exc:
-        raise UsageProblem(f"{name} cannot be started: {getattr(exc, 'strerror', None) or exc}") from exc
-    try:
-        assert process.stdout is not None  # noqa: S101
-        with process.stdout:
-            printed = drain(process.stdout.fileno(), MAX_PASSWORD, COMMAND_WITHIN)
-        status = process.wait(COMMAND_WITHIN)
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        why = getattr(exc, "strerror", None) or f"it did not end within {COMMAND_WITHIN:g} s"
-        raise UsageProblem(f"gave up on {name}: {why}") from exc
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        process.wait()
-    if status != 0:
-        raise UsageProblem(f"{name} failed with status {status}", hint="run it by hand to see why")
-    return _whole(printed, f"the output of {name}")
+def _is_flat(said: Any) -> bool:
+    return isinstance(said, list) and all(isinstance(name, bytes) for name in said[::2])
 
 
-def _whole(data: bytes, what: str) -> str:
-    line = data.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").removesuffix(b"\r")
-    if not line:
-        raise UsageProblem(f"{what} is empty")
-    if b"\n" in line:
-        raise UsageProblem(f"{what} has more than one line", hint="it must be the password alone")
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        raise UsageProblem(f"{what} is not UTF-8") from None
+def _fields(text: Any) -> dict[str, str]:
+    lines = text.decode("utf-8", "replace").splitlines() if isinstance(text, bytes) else ()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+class Introduced:
+    """A connection that checks the kind of server before its first command."""
+
+    kind: ServerKind | None = None
+    own_name: bytes = b""
+
+    def on_connect_check_health(self, *args: Any, **kwargs: Any) -> None:
+        client_library: Any = super()
+        client_library.on_connect_check_health(*args, **kwargs)
+        if self.kind is not None:
+            self.kind.check(self)
+        elif self.own_name:
+            _hello(self)

@@ -26,8 +26,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from asyncmq_cli.errors import RedisProblem
 from asyncmq_cli.storage.client import tls
-from asyncmq_cli.storage.client.replies import ReplyTooLarge
-from asyncmq_cli.storage.client.server_kind import CLUSTER, WrongServer
+from asyncmq_cli.storage.client.replies import CLUSTER, ReplyTooLarge, WrongServer
 from asyncmq_cli.system.shortage import shortage
 
 if TYPE_CHECKING:

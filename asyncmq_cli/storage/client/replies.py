@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import redis
 from redis._parsers.hiredis import NOT_ENOUGH_DATA, _HiredisParser
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, NoPermissionError
+from redis.exceptions import InvalidResponse, NoPermissionError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from asyncmq_cli.errors import Halted
@@ -186,6 +186,17 @@ time."""
 MOST_ARRAYS = 50_000
 """The limit for the number of shorter arrays. An empty one takes four bytes on the wire, but sixty in
 memory."""
+
+
+CLUSTER = ("redis_cluster", "this is a node of a Redis Cluster, which holds only some of the queues")
+
+
+class WrongServer(RedisError):
+    """The server cannot have all queues. `code` and `message` are those of the RedisProblem."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
 
 
 class ReplyTooLarge(InvalidResponse):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.storage.client import connection
+from asyncmq_cli.storage.client import credentials
 from tests.conftest import Result, run_tool
 
 PASSWORD = "Xq7-distinctive-pa55"
@@ -70,9 +70,9 @@ def test_a_program_that_cannot_be_started_is_wrong_usage(command: str) -> None:
 
 
 def test_a_program_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "COMMAND_WITHIN", 0.1)
-    with pytest.raises(connection.UsageProblem, match=r"did not end within 0\.1 s"):
-        connection._of_command(("sleep", "60"))
+    monkeypatch.setattr(credentials, "COMMAND_WITHIN", 0.1)
+    with pytest.raises(credentials.UsageProblem, match=r"did not end within 0\.1 s"):
+        credentials._of_command(("sleep", "60"))
 
 
 def test_an_empty_or_missing_file_is_wrong_usage(tmp_path: Path) -> None:
