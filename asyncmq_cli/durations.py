@@ -22,6 +22,9 @@ _WORDS = {
 }
 _SECONDS = {word: _UNITS[unit] for unit, words in _WORDS.items() for word in words}
 _MONTHS = ("mo", "mon", "mons", "month", "months")
+LOOKS_LIKE_ONE = rf"(?:[0-9]+(?:\.[0-9]+)?\s*(?:{'|'.join((*_SECONDS, *_MONTHS))})\s*)+"
+"""A pattern of what is meant as a duration, also of what is refused, in any case. A number alone may be
+something else."""
 _PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([A-Za-z]+)")
 _WHOLE = re.compile(rf"{_PART.pattern}(?:\s*(?:,|and\b)?\s*{_PART.pattern})*")
 _LONGEST = 100

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from asyncmq_cli import durations
+
 # If extra arguments are allowed, Typer returns them instead of refusing them with its own message.
 CONTEXT = {"help_option_names": ["--help", "-h"], "allow_extra_args": True}
 
@@ -35,7 +37,7 @@ _ANY_VALUE = r"[^-]|$"
 # if the option is given.
 _ALONE = {
     "--watch": ("2", r"\d|$"),
-    "--wait": ("10m", r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+$|$"),
+    "--wait": ("10m", rf"(?i:{durations.LOOKS_LIKE_ONE})$|$"),
     FIELDS: ("", _ANY_VALUE),
     "--install-completion": ("", _ANY_VALUE),
     "--show-completion": ("", _ANY_VALUE),

@@ -26,6 +26,7 @@ from asyncmq_cli.output.formats import DOCUMENTS
 app = lone()
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?")
 
 
 def count(text: str) -> float:
@@ -33,6 +34,13 @@ def count(text: str) -> float:
     if not _NUMBER.fullmatch(text.strip()):
         raise UsageProblem(f"{text!r} is not a whole number from 0")
     return int(text)
+
+
+def decimal(text: str) -> float:
+    """A number of a range: it may have decimals, and be below 0. Raises UsageProblem for anything else."""
+    if not _DECIMAL.fullmatch(text.strip()):
+        raise UsageProblem(f"{text!r} is not a number" if text.strip() else "a number is missing")
+    return float(text) if "." in text else int(text)
 
 
 def duration(text: str) -> float:
@@ -65,13 +73,15 @@ def threshold(option: str, text: str, bound: Callable[[str], float], *, least: b
 def range_bound(
     option: str, text: str, bound: Callable[[str], float], *, least: bool = False
 ) -> float | Range:
-    """Parse a range of the Monitoring Plugins' guidelines: `10`, `10:`, `~:10`, `10:20` or `@10:20`. A range
-    that means the same as a plain threshold is returned as that number: values are never below 0, so `0:10`
-    is 10. Raises UsageProblem."""
+    """Parse a range of the Monitoring Plugins' guidelines: `10`, `10:`, `~:10`, `:10`, `10:20` or `@10:20`.
+    A range that means the same as a plain threshold is returned as that number: values are never below 0, so
+    `0:10` is 10. Raises UsageProblem."""
     inside, rest = text.startswith("@"), text.removeprefix("@").strip()
     start, colon, end = rest.partition(":")
     if not colon:
         start, end = "0", rest
+    elif end.strip():
+        start = start.strip() or "0"
     try:
         low = None if start.strip() == "~" else bound(start)
         high = bound(end) if end.strip() or not colon else None
@@ -79,7 +89,7 @@ def range_bound(
         raise UsageProblem(f"{option}: {exc.message}", hint=exc.hint or _RANGE) from exc
     if low is not None and high is not None and low > high:
         raise UsageProblem(f"{option}: the range {text!r} ends before it begins", hint=_RANGE)
-    if not inside and not least and high is not None and not low:
+    if not inside and not least and high is not None and high >= 0 and (low is None or low <= 0):
         return high
     if not inside and least and high is None and low is not None:
         return low
@@ -298,7 +308,8 @@ def _ranges(warning: list[str], critical: list[str], given: Mapping[str, Thresho
             if name in given or before.bound_of(state) is not None:
                 other = kind.option if name in given else short
                 raise UsageProblem(f"{short} and {other} set the same threshold of {name}")
-            limit = range_bound(short, wanted, _read(kind), least=kind.least)
+            number = duration if kind.is_duration else decimal
+            limit = range_bound(short, wanted, number, least=kind.least)
             is_warning = state == "warning"
             made[name] = replace(before, warning=limit) if is_warning else replace(before, critical=limit)
     return made

@@ -34,6 +34,8 @@ GLOBAL_VALUES = frozenset(
     (
         *("--redis-url", "--context", "--settings", "--python", "--timeout", "--actor", "--color"),
         *("--output", "-o", "--jq"),
+        # Of `check`, and wrong before it: what is wrong with a check is 3, wherever it stands.
+        *("-t", "-w", "-c"),
     )
 )
 """The options before the noun that take a value."""

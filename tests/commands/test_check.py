@@ -438,6 +438,8 @@ def test_wrong_usage_pages_nobody(words: list[str], cli: Run) -> None:
 
 def test_what_only_names_check_is_not_check(cli: Run) -> None:
     assert cli("jobs", "list", "check", "--nonsense").code == 2
+    # Its short options stand behind it, and are wrong usage of it before it.
+    assert [cli(option, "5", "check").code for option in ("-t", "-w", "-c")] == [3, 3, 3]
     assert cli("--actor", "check", "jobs", "--nonsense").code == 2
 
 
@@ -464,6 +466,7 @@ def test_as_monitors_call_it(cli: Run) -> None:
         ("@4:6", 2, "5 waiting (to be not within 4:6)"),
         ("@6:8", 0, None),
         ("~:4", 2, "5 waiting (at most 4)"),
+        (":4.5", 2, "5 waiting (at most 4.5)"),
     ],
 )
 def test_ranges(text: str, code: int, said: str | None, cli: Run) -> None:
@@ -473,7 +476,7 @@ def test_ranges(text: str, code: int, said: str | None, cli: Run) -> None:
         assert f"- mail: {said} |" in result.stdout
     line = LINE.fullmatch(result.stdout)
     assert line is not None
-    assert f" waiting=5;;{text.removeprefix('~:')};0" in f" {line['perfdata']}"
+    assert f" waiting=5;;{text.removeprefix('~').removeprefix(':')};0" in f" {line['perfdata']}"
     document = json.loads(cli("check", "--critical", text, "--json").stdout)
     (bound,) = [one["critical"] for one in document["probes"] if one["probe"] == "waiting"]
-    assert str(bound).removesuffix(".0") == text.removeprefix("~:")
+    assert str(bound).removesuffix(".0") == text.removeprefix("~").removeprefix(":")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmq_cli.commands.check import count, duration, range_bound, threshold
+from asyncmq_cli.commands.check import count, decimal, duration, range_bound, threshold
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.monitoring.checks import CHECK_STATES, Range, Threshold
 
@@ -37,7 +37,7 @@ def test_what_is_typed_is_what_is_meant(bounds: tuple[int | None, int | None], l
 def alerts(range_text: str, value: float) -> bool:
     """Whether a value is outside a range, as the Monitoring Plugins' guidelines define one."""
     start, colon, end = range_text.rpartition(":")
-    low = float(start) if colon else 0.0
+    low = float(start or 0) if colon else 0.0
     high = float(end) if end else float("inf")
     return not low <= value <= high
 
@@ -99,6 +99,9 @@ def test_what_is_no_duration_is_wrong_usage(text: str) -> None:
         ("10:", Range(10, None), 10),
         ("~:10", 10, Range(None, 10)),
         ("0:10", 10, Range(0, 10)),
+        (":10", 10, Range(0, 10)),
+        ("-5:10", 10, Range(-5, 10)),
+        ("10.5", 10.5, Range(0, 10.5)),
         ("10:20", Range(10, 20), Range(10, 20)),
         ("@10:20", Range(10, 20, inside=True), Range(10, 20, inside=True)),
         ("@10", Range(0, 10, inside=True), Range(0, 10, inside=True)),
@@ -106,11 +109,11 @@ def test_what_is_no_duration_is_wrong_usage(text: str) -> None:
     ],
 )
 def test_ranges_are_those_of_monitors(text: str, meant: float | Range, of_a_minimum: float | Range) -> None:
-    assert range_bound("-w", text, count) == meant
-    assert range_bound("-w", text, count, least=True) == of_a_minimum
+    assert range_bound("-w", text, decimal) == meant
+    assert range_bound("-w", text, decimal, least=True) == of_a_minimum
     for least in (False, True):
-        made = Threshold(range_bound("-w", text, count, least=least), least=least)
-        for value in (0, 9, 10, 15, 20, 21, 1e9):
+        made = Threshold(range_bound("-w", text, decimal, least=least), least=least)
+        for value in (0, 9, 10, 11, 15, 20, 21, 1e9):
             outside = alerts(text.removeprefix("@").replace("~", "-inf"), value)
             assert (made.state_of(value) == "warning") is (outside is not text.startswith("@")), value
 
@@ -120,10 +123,12 @@ def test_a_range_of_durations_is_in_seconds() -> None:
     assert range_bound("-c", "3600", duration) == 3600
 
 
-@pytest.mark.parametrize("text", ["", ":", ":5", "a", "5:b", "-5", "20:10", "@", "1:2:3", "~", "@~", "10:~"])
+@pytest.mark.parametrize(
+    "text", ["", ":", "a", "5:b", "-5", "1,5", "1e3", "nan", "20:10", "@", "1:2:3", "~", "@~", "10:~"]
+)
 def test_what_is_no_range_is_wrong_usage(text: str) -> None:
     with pytest.raises(UsageProblem, match=r"^-w: "):
-        range_bound("-w", text, count)
+        range_bound("-w", text, decimal)
 
 
 def test_the_bounds_of_a_minimum_go_down() -> None:

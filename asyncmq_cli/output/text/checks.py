@@ -135,7 +135,7 @@ def _badness(probe: Probe) -> tuple[int, float]:
 def _human(probe: Probe, value: float | None) -> str:
     if value is None:
         return "-"
-    return duration(value) if PROBE_BY_NAME[probe.name].is_duration else f"{value:,.0f}"
+    return duration(value) if PROBE_BY_NAME[probe.name].is_duration else _number(value, ",")
 
 
 def _perfdata(probes: Sequence[Probe]) -> list[str]:
@@ -179,8 +179,8 @@ def _range(threshold: Threshold, bound: float | Range | None) -> str:
     return f"{'@' if bound.inside else ''}{low}:{high}"
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+def _number(value: float, separator: str = "") -> str:
+    return f"{value:{separator}.3f}".rstrip("0").rstrip(".")
 
 
 _BRIEF: tuple[Column[Finding], ...] = (
