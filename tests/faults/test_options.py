@@ -131,6 +131,7 @@ STANDS = {"QUEUE": QUEUE, "ID": "dead", "FILE": LOST, "NOUN": "jobs", "VERB": "l
 """What is put for an argument that a command needs; what waits, waits for a queue that is drained."""
 BESIDE = {
     "wait": {"--timeout": "0.2s"},
+    "jobs follow": {"--timeout": "0.2s"},
     "tasks top": {"--for": "0.1s"},
     "events tail": {"--once": None, "--no-record": None},
     "repeatables add": {"--task": "t", "--every": "60s"},

@@ -69,7 +69,7 @@ FollowTimeOption = Annotated[
 ]
 FollowIntervalOption = Annotated[
     str,
-    option("--interval", "DURATION", f"Time between two reads; {_LEAST_INTERVAL} s or more. [default: 0.2s]"),
+    option("--interval", "DURATION", f"Time between two reads; {_LEAST_INTERVAL} s or more."),
 ]
 
 

@@ -21,9 +21,7 @@ app = lone()
 
 EveryOption = Annotated[
     str,
-    option(
-        "--every", "DURATION", "How often the counts of all queues are read: 5 (seconds), 1m. [default: 2]"
-    ),
+    option("--every", "DURATION", "How often the counts of all queues are read: 5 (seconds), 1m."),
 ]
 
 

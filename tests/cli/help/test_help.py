@@ -132,9 +132,11 @@ def test_help_in_the_c_locale_is_ascii(
     assert ("…" in cli("queues", "list", "--help").stdout) is True
 
 
-def test_number_ranges_are_told_once(cli: Run) -> None:
+def test_number_ranges_and_defaults_are_told_once(cli: Run) -> None:
     for path in ALL:
-        assert not re.search(r"x[<>]=", cli(*path, "--help").stdout), path
+        page = " ".join(cli(*path, "--help").stdout.split())
+        assert not re.search(r"x[<>]=", page), path
+        assert not re.search(r"(\[default: [^]]*\]) \1", page), path
 
 
 def test_defaults_and_variables_are_told(cli: Run) -> None:
