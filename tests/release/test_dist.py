@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import re
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -128,6 +129,16 @@ def test_the_wheel_works_by_itself(built: Path, wheel: zipfile.ZipFile, tmp_path
         prepare(server.url)
         retried = program("jobs", "retry", QUEUE, DEAD, "--redis-url", server.url)
     assert (retried.code, retried.stdout) == (0, f"success\t{QUEUE}\t{DEAD}\t\n"), retried
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("source", ["the wheel", "the repository"])
+def test_uvx_runs_it(source: str, built: Path) -> None:
+    """As the README says, from either; it installs what the wheel asks for."""
+    wheel = built / f"{STEM}-py3-none-any.whl"
+    words = ["tool", "run", "--from", wheel if source == "the wheel" else ROOT, "asyncmq-cli", "--version"]
+    done = subprocess.run([sys.executable, "-m", "uv", *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"asyncmq-cli {__version__}\n"), done.stderr
 
 
 def locked() -> list[Requirement]:
