@@ -17,8 +17,7 @@ from asyncmq_cli.errors import AmbiguousGroup, GroupNotFound, QueueNotFound, Usa
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
-    from asyncmq_cli.services.changes.jobs import ChangeRequest
-    from asyncmq_cli.services.changes.selection import Selection
+    from asyncmq_cli.services.changes.selection import ChangeRequest, Selection
 
 
 _IDLE_NAMED = 5
@@ -29,7 +28,7 @@ Run = Callable[["ChangeRequest"], "ChangeReport"]
 def change_jobs(session: Session, targets: Targets, run: Run, options: ChangeOptions) -> None:
     """Change the jobs that are named or that a filter selects, after confirmation."""
     from asyncmq_cli.output.terminal import progress
-    from asyncmq_cli.services.changes.jobs import BulkOptions, ChangeRequest
+    from asyncmq_cli.services.changes.selection import BulkOptions, ChangeRequest
 
     if options.backup is not None:
         from asyncmq_cli.services.backup.writer import require_new
@@ -128,8 +127,7 @@ def _idleness(session: Session, chosen: Selection, options: ChangeOptions) -> li
 def _found(session: Session, targets: Targets, options: ChangeOptions) -> Selection:
     """The jobs that the filter selects. An unknown queue or group is recorded as a failed attempt."""
     from asyncmq_cli.output.tables import tables
-    from asyncmq_cli.services.changes.jobs import ChangeRequest
-    from asyncmq_cli.services.changes.selection import Selection
+    from asyncmq_cli.services.changes.selection import ChangeRequest, Selection
 
     try:
         chosen = _selection(session, targets)
@@ -234,7 +232,7 @@ def _of_backup(options: ChangeOptions) -> list[str]:
 
 def obliterate_queue(session: Session, queue: str, options: ChangeOptions, *, force: bool) -> None:
     from asyncmq_cli.output.terminal import progress
-    from asyncmq_cli.services.changes.jobs import BulkOptions, ChangeRequest
+    from asyncmq_cli.services.changes.selection import BulkOptions, ChangeRequest
 
     if options.backup is not None:
         from asyncmq_cli.services.backup.writer import require_new
@@ -269,8 +267,7 @@ def obliterate_queue(session: Session, queue: str, options: ChangeOptions, *, fo
 
 def _every_job(session: Session, queue: str, options: ChangeOptions) -> Selection:
     """All jobs of the queue. An unknown queue is recorded as a failed attempt."""
-    from asyncmq_cli.services.changes.jobs import ChangeRequest
-    from asyncmq_cli.services.changes.selection import Selection, Share, select
+    from asyncmq_cli.services.changes.selection import ChangeRequest, Selection, Share, select
 
     try:
         return select(session.jobs.matching(session.scope(queue), "all", session.filter), Share())

@@ -73,7 +73,7 @@ def restore_jobs(
                 session.out.remark("warning", line)
         with progress.of_changes(session.out, options.verb, len(chosen) if ids is None else 0) as advance:
             from asyncmq_cli.services.backup.restore import RestoreRequest
-            from asyncmq_cli.services.changes.jobs import BulkOptions
+            from asyncmq_cli.services.changes.selection import BulkOptions
 
             request = RestoreRequest(
                 backup,

@@ -17,8 +17,8 @@ from asyncmq_cli.models.values import chunked
 from asyncmq_cli.services.backup.format import BadLine, edit_of_event
 from asyncmq_cli.services.backup.reader import STANDARD_INPUT, Backup, EditEntry, Entry, PartEntry
 from asyncmq_cli.services.changes.bulk import JobRunner, Planned, Refused, source_of
-from asyncmq_cli.services.changes.jobs import BulkOptions
 from asyncmq_cli.services.changes.runner import Attempt
+from asyncmq_cli.services.changes.selection import BulkOptions
 from asyncmq_cli.services.repeatables.service import retry_while_busy
 from asyncmq_cli.storage.schema.job import job_of
 from asyncmq_cli.storage.schema.job_dump import Texts

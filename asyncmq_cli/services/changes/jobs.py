@@ -4,20 +4,17 @@ operator."""
 from __future__ import annotations
 
 import functools
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Literal
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType, command_line
 from asyncmq_cli.models.queues import names_of
-from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, as_number, chunked
+from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, as_number
 from asyncmq_cli.services.backup.writer import BackupWriter
 from asyncmq_cli.services.changes.bulk import Decision, JobRunner, source_of
-from asyncmq_cli.services.changes.runner import Attempt, Stop
+from asyncmq_cli.services.changes.runner import Attempt
 from asyncmq_cli.services.jobs import lookup
 from asyncmq_cli.storage.schema.codec import dumps
 from asyncmq_cli.storage.schema.job import has_pending_parents
@@ -29,46 +26,17 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
     from asyncmq_cli.models.jobs import Job
     from asyncmq_cli.services.changes.edits import Edit
-    from asyncmq_cli.services.changes.selection import Selection
+    from asyncmq_cli.services.changes.selection import ChangeRequest
     from asyncmq_cli.storage.schema.job import Location
     from asyncmq_cli.storage.schema.job_dump import JobEdit
     from asyncmq_cli.storage.store import Store
 
-Noun = Literal["job", "dlq", "queue"]
 _SOURCES = {"dlq": "dlq.bulk", "queue": "queues.detail"}
 _MOST_KEPT = 64 * 1024
 """At most this many bytes of a job's texts are stored in the audit event of an edit without a backup."""
 _MOST_SHOWN = 16 * 1024
 """At most this many characters of replaced values are shown in the event."""
 _COPYABLE = ("completed", "cancelled")
-
-
-class BulkOptions(Struct, frozen=True):
-    """How a change of many jobs runs. `rate` is jobs per second. `abort_above` is the share (0 to 1) of
-    retried jobs that may fail again before the run stops. `progress` is called with the number of jobs just
-    handled. Another thread can end the run through `stop`."""
-
-    rate: float | None = None
-    abort_above: float | None = None
-    progress: Callable[[int], None] | None = None
-    stop: Stop | None = None
-
-
-class ChangeRequest(Struct, frozen=True):
-    """The jobs to change, and how. `queue` is the one that was named, or None if the jobs may be in several.
-
-    The action in the audit trail is `noun`, a dot, and `verb`; by default the verb is the name of the change.
-    `backup` is the file to which jobs are written before they are removed.
-    """
-
-    queue: str | None
-    selection: Selection
-    reason: str | None = None
-    dry_run: bool = False
-    noun: Noun = "job"
-    options: BulkOptions = BulkOptions()
-    backup: str | None = None
-    verb: str | None = None
 
 
 class JobChangeService:
@@ -109,6 +77,8 @@ class JobChangeService:
 
     def _retry(self, runner: JobRunner, request: ChangeRequest, decide: Decision) -> ChangeReport:
         if request.options.abort_above is not None and not request.dry_run:
+            from asyncmq_cli.services.changes.outcomes import AbortGuard
+
             runner.watch = guard = AbortGuard(self._store, request.options.abort_above)
             for queue in request.selection.by_queue:
                 if idle := self.why_idle(queue):
@@ -414,71 +384,3 @@ def expiry_note(job: Job, now: float) -> str | None:
         return None
     age = f"it is older than its time to live of {ttl:g} s"
     return f"{age}, so it will expire again at once; --reset makes it start fresh"
-
-
-_POLL_EVERY = 1.0
-"""Seconds. Each poll costs one round trip per thousand unfinished jobs."""
-_LAST_WAIT = 5.0
-"""Seconds to wait for the last jobs to finish: if there are few, all are sent before the first has ended."""
-
-
-class TooManyFailures(AdminError):
-    """More of the retried jobs failed again than --abort-above allows."""
-
-    code = "aborted"
-
-
-class AbortGuard:
-    """Stops a retry if too many jobs fail again: it polls the states of retried jobs. `share` (0 to 1) of the
-    finished jobs may fail.
-
-    A job that fails but has retries left is delayed, so it does not count as finished.
-    """
-
-    def __init__(self, store: Store, share: float) -> None:
-        self._store = store
-        self._share = share
-        self._running: dict[str, list[str]] = {}
-        self._finished = self._failed = 0
-        self._next_poll = time.monotonic() + _POLL_EVERY
-
-    def __call__(self, queue: str, retried: Sequence[str]) -> None:
-        """Also watch these jobs, and poll if the last poll is long enough ago. Raises TooManyFailures."""
-        self._running.setdefault(queue, []).extend(retried)
-        if time.monotonic() < self._next_poll:
-            return
-        self.poll()
-        self._next_poll = time.monotonic() + _POLL_EVERY
-
-    def finish(self, stop: Stop) -> None:
-        """Wait a few seconds for the jobs that were retried last. Raises TooManyFailures."""
-        deadline = time.monotonic() + _LAST_WAIT
-        self.poll()
-        while any(self._running.values()) and time.monotonic() < deadline:
-            stop.wait(_POLL_EVERY / 2)
-            self.poll()
-
-    @property
-    def _named(self) -> list[str]:
-        """The queue as an argument for a command line; empty if there are several."""
-        return list(self._running) if len(self._running) == 1 else []
-
-    def poll(self) -> None:
-        """Read the states of the unfinished jobs. Raises TooManyFailures."""
-        for queue, job_ids in self._running.items():
-            running: list[str] = []
-            for piece in chunked(job_ids):
-                for job_id, state in zip(piece, self._store.jobs.states(queue, piece), strict=True):
-                    if state in ("completed", *DEAD_STATES):
-                        self._finished += 1
-                        self._failed += state != "completed"
-                    elif state is not None:
-                        running.append(job_id)
-            self._running[queue] = running
-        if self._finished and self._failed / self._finished > self._share:
-            failed = f"{self._failed:,} of the {self._finished:,}"
-            raise TooManyFailures(
-                f"stopped: {failed} retried jobs that finished failed again",
-                hint=f"{command_line('dlq', 'groups', *self._named)} shows why",
-                details={"finished": self._finished, "failed": self._failed},
-            )

@@ -1,4 +1,5 @@
-"""Wait until retried jobs have ended, or find out why they will not end."""
+"""Watch retried jobs: wait until they have ended, find out why they will not end, or stop the retry if too
+many fail again."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from asyncmq_cli.errors import AdminError, WrongType, interruption
+from asyncmq_cli.errors import AdminError, WrongType, command_line, interruption
 from asyncmq_cli.models.changes import RetryOutcome
 from asyncmq_cli.models.values import DEAD_STATES, ENDED_STATES, chunked
 from asyncmq_cli.services.jobs.causes import signature
@@ -16,6 +17,7 @@ from asyncmq_cli.system import signals
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.monitoring.waits import Standing
+    from asyncmq_cli.services.changes.runner import Stop
     from asyncmq_cli.storage.store import Store
 
 _INTERVAL = 0.5
@@ -123,3 +125,71 @@ def _by_queue(targets: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[st
     for queue, job_id in targets:
         found.setdefault(queue, []).append(job_id)
     yield from found.items()
+
+
+_POLL_EVERY = 1.0
+"""Seconds. Each poll costs one round trip per thousand unfinished jobs."""
+_LAST_WAIT = 5.0
+"""Seconds to wait for the last jobs to finish: if there are few, all are sent before the first has ended."""
+
+
+class TooManyFailures(AdminError):
+    """More of the retried jobs failed again than --abort-above allows."""
+
+    code = "aborted"
+
+
+class AbortGuard:
+    """Stops a retry if too many jobs fail again: it polls the states of retried jobs. `share` (0 to 1) of the
+    finished jobs may fail.
+
+    A job that fails but has retries left is delayed, so it does not count as finished.
+    """
+
+    def __init__(self, store: Store, share: float) -> None:
+        self._store = store
+        self._share = share
+        self._running: dict[str, list[str]] = {}
+        self._finished = self._failed = 0
+        self._next_poll = time.monotonic() + _POLL_EVERY
+
+    def __call__(self, queue: str, retried: Sequence[str]) -> None:
+        """Also watch these jobs, and poll if the last poll is long enough ago. Raises TooManyFailures."""
+        self._running.setdefault(queue, []).extend(retried)
+        if time.monotonic() < self._next_poll:
+            return
+        self.poll()
+        self._next_poll = time.monotonic() + _POLL_EVERY
+
+    def finish(self, stop: Stop) -> None:
+        """Wait a few seconds for the jobs that were retried last. Raises TooManyFailures."""
+        deadline = time.monotonic() + _LAST_WAIT
+        self.poll()
+        while any(self._running.values()) and time.monotonic() < deadline:
+            stop.wait(_POLL_EVERY / 2)
+            self.poll()
+
+    @property
+    def _named(self) -> list[str]:
+        """The queue as an argument for a command line; empty if there are several."""
+        return list(self._running) if len(self._running) == 1 else []
+
+    def poll(self) -> None:
+        """Read the states of the unfinished jobs. Raises TooManyFailures."""
+        for queue, job_ids in self._running.items():
+            running: list[str] = []
+            for piece in chunked(job_ids):
+                for job_id, state in zip(piece, self._store.jobs.states(queue, piece), strict=True):
+                    if state in ("completed", *DEAD_STATES):
+                        self._finished += 1
+                        self._failed += state != "completed"
+                    elif state is not None:
+                        running.append(job_id)
+            self._running[queue] = running
+        if self._finished and self._failed / self._finished > self._share:
+            failed = f"{self._failed:,} of the {self._finished:,}"
+            raise TooManyFailures(
+                f"stopped: {failed} retried jobs that finished failed again",
+                hint=f"{command_line('dlq', 'groups', *self._named)} shows why",
+                details={"finished": self._finished, "failed": self._failed},
+            )

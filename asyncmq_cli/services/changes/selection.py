@@ -1,4 +1,5 @@
-"""Select the jobs for a change by filter: the same jobs that a list with this filter shows."""
+"""What a change is asked to do: to which jobs, and how. A filter selects the same jobs that a list with this
+filter shows."""
 
 from __future__ import annotations
 
@@ -6,14 +7,17 @@ import heapq
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from asyncmq_cli.errors import AdminError
     from asyncmq_cli.models.jobs import Job
+    from asyncmq_cli.services.changes.runner import Stop
+
+Noun = Literal["job", "dlq", "queue"]
 
 
 class Share(Struct, frozen=True):
@@ -58,6 +62,34 @@ class Selection(Struct, frozen=True):
         """The selected jobs, each as its queue and its id."""
         unfound = [(None, job_id) for job_id, _ in self.unfound]
         return [*unfound, *((queue, one) for queue, ids in self.by_queue.items() for one in ids)]
+
+
+class BulkOptions(Struct, frozen=True):
+    """How a change of many jobs runs. `rate` is jobs per second. `abort_above` is the share (0 to 1) of
+    retried jobs that may fail again before the run stops. `progress` is called with the number of jobs just
+    handled. Another thread can end the run through `stop`."""
+
+    rate: float | None = None
+    abort_above: float | None = None
+    progress: Callable[[int], None] | None = None
+    stop: Stop | None = None
+
+
+class ChangeRequest(Struct, frozen=True):
+    """The jobs to change, and how. `queue` is the one that was named, or None if the jobs may be in several.
+
+    The action in the audit trail is `noun`, a dot, and `verb`; by default the verb is the name of the change.
+    `backup` is the file to which jobs are written before they are removed.
+    """
+
+    queue: str | None
+    selection: Selection
+    reason: str | None = None
+    dry_run: bool = False
+    noun: Noun = "job"
+    options: BulkOptions = BulkOptions()
+    backup: str | None = None
+    verb: str | None = None
 
 
 def select(jobs: Iterable[Job], share: Share) -> Selection:

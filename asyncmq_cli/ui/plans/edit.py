@@ -12,8 +12,7 @@ from msgspec.structs import replace
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.models.values import DEAD_STATES
 from asyncmq_cli.services.changes.edits import Edit, parse
-from asyncmq_cli.services.changes.jobs import BulkOptions, ChangeRequest
-from asyncmq_cli.services.changes.selection import Selection
+from asyncmq_cli.services.changes.selection import BulkOptions, ChangeRequest, Selection
 from asyncmq_cli.ui.plans.plan import REASON, SHOWN, Given, Plan
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from asyncmq_cli.cli import targets as parse
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.output.text import reports
-from asyncmq_cli.services.changes.jobs import BulkOptions, ChangeRequest
-from asyncmq_cli.services.changes.selection import Selection, Share, select
+from asyncmq_cli.services.changes.selection import BulkOptions, ChangeRequest, Selection, Share, select
 from asyncmq_cli.ui.plans.plan import REASON, SHOWN, Given, Plan
 
 if TYPE_CHECKING:
