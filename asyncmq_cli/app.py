@@ -59,9 +59,9 @@ def _show_completion(shell: str | None) -> None:
 
 def _install_completion(shell: str | None) -> None:
     if shell is not None:
-        from asyncmq_cli.completion import install, scripts
+        from asyncmq_cli.completion import scripts
 
-        done = install.install(scripts.shell_of(shell))
+        done = scripts.install(scripts.shell_of(shell))
         for path in done.files:
             sys.stdout.write(f"{'Wrote' if path in done.written else 'Unchanged:'} {path}\n")
         sys.stdout.write("".join(f"{step}\n" for step in done.next_steps))

@@ -1,12 +1,19 @@
-"""The script of each shell, which serves both names of the program."""
+"""The script of each shell, and its installation where the shell looks for it.
+
+One script serves both names of the program. The user's start-up files are never changed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from msgspec import Struct
+
 from asyncmq_cli.completion.protocol import FILES, WORDS_VARIABLE
-from asyncmq_cli.errors import UsageProblem
+from asyncmq_cli.errors import AdminError, UsageProblem
 
 PROGRAMS = ("asyncmq", "asyncmq-cli")
 SHELLS = {"bash": "asyncmq.bash", "zsh": "_asyncmq", "fish": "asyncmq.fish", "powershell": "asyncmq.ps1"}
@@ -52,3 +59,88 @@ def write_all(directory: Path) -> Iterator[Path]:
         path = directory / name
         path.write_text(script(shell), encoding="utf-8")
         yield path
+
+
+_OURS = "--show-completion"
+
+
+class NotInstalled(AdminError):
+    """The script could not be written, or its file belongs to another program."""
+
+    code = "not_installed"
+
+
+class Installed(Struct, frozen=True):
+    """The files that hold the script, those that were written now, and the steps left to do by hand."""
+
+    files: Sequence[Path]
+    written: Sequence[Path]
+    next_steps: Sequence[str]
+
+
+def install(shell: str, environ: Mapping[str, str] | None = None) -> Installed:
+    """Write the script; a second time changes nothing. Raises NotInstalled."""
+    env = os.environ if environ is None else environ
+    text = script(shell)
+    files = _places(shell, env)
+    # Checked before the first is written: all or nothing.
+    written = [path for path in files if _needs(path, text)]
+    for path in written:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as exc:
+            raise NotInstalled(f"cannot write {path}: {exc.strerror}") from exc
+    return Installed(files, written, _next_steps(shell, files[0]))
+
+
+def _needs(path: Path, text: str) -> bool:
+    try:
+        there = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return True
+    except (OSError, UnicodeDecodeError) as exc:
+        raise NotInstalled(f"cannot read {path}: {exc}") from exc
+    if there != text and _OURS not in there:
+        raise NotInstalled(
+            f"{path} belongs to another program, and was left as it is",
+            hint="move it away, or print the script with --show-completion and put it where you like",
+        )
+    return there != text
+
+
+def _places(shell: str, env: Mapping[str, str]) -> list[Path]:
+    try:
+        home = Path(env.get("HOME") or Path.home())
+    except RuntimeError as exc:
+        raise NotInstalled("there is no home directory to install it in", hint="set HOME") from exc
+    data = Path(env.get("XDG_DATA_HOME") or home / ".local" / "share")
+    if shell == "bash":
+        # The package bash-completion searches there for a file with the program's name.
+        base = Path(env.get("BASH_COMPLETION_USER_DIR") or data / "bash-completion")
+        return [base / "completions" / name for name in PROGRAMS]
+    if shell == "fish":
+        base = Path(env.get("XDG_CONFIG_HOME") or home / ".config")
+        return [base / "fish" / "completions" / f"{name}.fish" for name in PROGRAMS]
+    if shell == "zsh":
+        return [data / "zsh" / "site-functions" / SHELLS[shell]]
+    return [data / "asyncmq-cli" / SHELLS[shell]]
+
+
+def _next_steps(shell: str, path: Path) -> list[str]:
+    quoted = shlex.quote(str(path))
+    if shell == "bash":
+        return [
+            "New shells use it if the package bash-completion is set up.",
+            f"Otherwise add this line to ~/.bashrc:  source {quoted}",
+        ]
+    if shell == "zsh":
+        return [
+            "Add these lines to ~/.zshrc, in this order:",
+            f"  fpath=({shlex.quote(str(path.parent))} $fpath)",
+            "  autoload -Uz compinit && compinit",
+        ]
+    if shell == "fish":
+        return ["New shells use it."]
+    single = str(path).replace("'", "''")
+    return ["Add this line to the file that $PROFILE names:", f"  . '{single}'"]

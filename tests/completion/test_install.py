@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncmq_cli.completion import install, scripts
+from asyncmq_cli.completion import scripts
 from tests.conftest import run_tool
 
 PLACES = {
@@ -52,8 +52,8 @@ def test_without_a_home_directory_it_is_refused(monkeypatch: pytest.MonkeyPatch)
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", without_one)
-    with pytest.raises(install.NotInstalled, match="no home directory"):
-        install.install("bash", {})
+    with pytest.raises(scripts.NotInstalled, match="no home directory"):
+        scripts.install("bash", {})
 
 
 def test_what_is_another_programs_stays(tmp_path: Path, env: dict[str, str]) -> None:

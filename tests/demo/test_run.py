@@ -129,7 +129,7 @@ def test_a_signal_that_only_we_got_ends_the_command_too(signum: signal.Signals) 
     script = """
 import os, sys
 from asyncmq_cli.demo.child import run_child
-from asyncmq_cli.demo.interruptions import Interruptions
+from asyncmq_cli.demo.environment import Interruptions
 Interruptions().install()
 sleeping = "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"
 run_child([sys.executable, "-c", sleeping], dict(os.environ))
