@@ -211,6 +211,21 @@ def test_stale_workers_are_forgotten_and_that_is_audited(client: redis.Redis, cl
     assert cli(*args, "--yes", "--json").json["matched"] == 0
 
 
+def test_the_jobs_that_only_a_silent_worker_points_at_are_named(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    library.with_backend(
+        server.url, lambda opened: library.fill(opened, "deployed", [("active", library.job("left"))])
+    )
+    client.hset("queue:deployed:active", "left", time.time() - 3 * HOUR)
+    ghosts(client, 2)
+    note = "1 job was claimed before a worker of this queue went silent, which nothing else shows: left"
+    for args in (["--stale", "--dry-run"], ["--stale", "--yes"]):
+        results = cli("workers", "forget", "--queue", "deployed", *args, "--json").json["results"]
+        assert [one["note"] for one in results] == [note, note]
+    assert cli("check", "--queue", "deployed").code == 0
+
+
 def test_a_living_worker_is_forgotten_by_force_alone(client: redis.Redis, cli: Run) -> None:
     ghosts(client, 1)
     refused = cli("workers", "forget", "living", "ghost-00", "--yes", "--json").json

@@ -9,6 +9,7 @@ from asyncmq_cli.errors import ChangeRefused, WorkerNotFound, WrongType, command
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.models.workers import Worker, WorkerPage, WorkerSummary
 from asyncmq_cli.services.jobs.lookup import has_wildcard, require_queues
+from asyncmq_cli.services.monitoring.lost_jobs import LostJobs, silence_in_words
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.changes import ChangeReport
@@ -120,6 +121,8 @@ class WorkerService:
         details = {"force": True} if force else {}
         runner = Runner(self._store, ACTION, SOURCE, reason=reason, dry_run=dry_run, details=details)
 
+        held: dict[str, str | None] = {}
+
         def change(attempt: Attempt) -> str | None:
             queue, worker_id = attempt.queue or "", attempt.job_id or ""
             # Read the entries first: the script refuses if they have changed since.
@@ -131,15 +134,29 @@ class WorkerService:
             if not force and not _is_silent(worker):
                 raise _not_silent(worker)
             attempt.details.update(heartbeat=worker.heartbeat, concurrency=worker.concurrency)
+            if queue not in held:
+                held[queue] = self._left_by(queue, list(known.values()))
             if not dry_run and not self._store.changes.forget_worker(
                 queue, worker_id, entries, attempt.draft()
             ):
                 raise ChangeRefused(
                     "worker_wrote", f"worker {worker_id!r} sent a heartbeat meanwhile; nothing was changed"
                 )
-            return None
+            return held[queue]
 
         return runner.each(workers, change)
+
+    def _left_by(self, queue: str, workers: Sequence[Worker]) -> str | None:
+        """A note that names the jobs which a silent worker beside live ones may have left. Only its heartbeat
+        shows them, so nothing does once it is forgotten."""
+        lost = LostJobs(self._store, queue, self._store.now(), workers)
+        for _ in lost:
+            pass
+        if not lost.silent:
+            return None
+        ids = lost.longest_silent
+        more = f" and {lost.silent - len(ids):,} more" if lost.silent > len(ids) else ""
+        return f"{silence_in_words(lost.silent)}, which nothing else shows: {', '.join(ids)}{more}"
 
 
 def of_health(workers: Sequence[Worker], health: str | None) -> list[Worker]:
