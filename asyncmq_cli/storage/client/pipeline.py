@@ -16,7 +16,7 @@ from hiredis import pack_command
 from redis.exceptions import InvalidResponse, NoPermissionError, ResponseError
 
 from asyncmq_cli.errors import WrongType
-from asyncmq_cli.storage.client.replies import at_most, with_command
+from asyncmq_cli.storage.client.replies import with_command
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -110,10 +110,9 @@ class PipelinedConnection:
         any other ResponseError, and InvalidResponse if the reply has the wrong shape for its command or more
         than `most` bytes of data."""
         key, command, words = self._expected[0]
-        self._connection.expect(command, words)
+        self._connection.expect(command, words, most)
         try:
-            with at_most(most):
-                reply = self._connection.read_response(disable_decoding=True)
+            reply = self._connection.read_response(disable_decoding=True)
         except InvalidResponse as exc:
             # The command is still outstanding, so the connection will be closed.
             raise with_command(exc, command, key) from None

@@ -340,15 +340,17 @@ class Bounded:
 
     unasked = SMALL
     is_halted: Callable[[], bool] | None = None
-    _expected: tuple[bytes, int] | None = None
+    _expected: tuple[bytes, int, int | None] | None = None
 
-    def expect(self, command: bytes | str, words: int) -> None:
-        """Announce that the next reply is for this command, which has `words` words. Raises Halted."""
+    def expect(self, command: bytes | str, words: int, most: int | None = None) -> None:
+        """Announce that the next reply is for this command, which has `words` words, and that it has at most
+        `most` bytes of data; without `most`, as many as `at_most` says. Raises Halted."""
         if self.is_halted is not None and self.is_halted():
             connection: Any = self
             connection.disconnect()
             raise Halted
-        self._expected = (command.encode() if isinstance(command, str) else command), words
+        name = command.encode() if isinstance(command, str) else command
+        self._expected = name, words, _LOCAL.most if most is None else most
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         connection: Any = self
@@ -361,7 +363,7 @@ class Bounded:
             if isinstance(reply, Exception):
                 raise reply
             if reply is NOT_ENOUGH_DATA:
-                most = self.unasked if expected is None else bound_of(expected[0], _LOCAL.most)
+                most = self.unasked if expected is None else bound_of(expected[0], expected[2])
                 connection._parser.start(most, connection.socket_timeout)
                 began = time.monotonic()
                 try:
@@ -369,7 +371,7 @@ class Bounded:
                 finally:
                     Waited.seconds += time.monotonic() - began
             if expected is not None:
-                check_reply(*expected, reply)
+                check_reply(expected[0], expected[1], reply)
             return reply
         except (MemoryError, RecursionError) as exc:
             connection.disconnect()
@@ -381,5 +383,5 @@ class Bounded:
         except (InvalidResponse, RedisConnectionError) as exc:
             connection.disconnect()
             if isinstance(exc, ReplyTooLarge) and exc.is_data and expected and expected[0] not in _NO_VALUES:
-                exc.most = bound_of(expected[0], _LOCAL.most)
+                exc.most = bound_of(expected[0], expected[2])
             raise
