@@ -19,9 +19,10 @@ from packaging.version import Version
 import asyncmq_cli
 from asyncmq_cli import __version__
 from asyncmq_cli.demo.server import PrivateRedis
+from tests.conftest import Run
 from tests.docs.conftest import ROOT
 from tests.release.smoke import PYTHONS
-from tests.release.trial import DEAD, QUEUE, Program, prepare
+from tests.release.trial import DEAD, QUEUE, Program, prepare, try_out
 
 STEM = f"asyncmq_cli-{__version__}"
 PACKAGE = Path(asyncmq_cli.__file__).parent
@@ -129,6 +130,12 @@ def test_the_wheel_works_by_itself(built: Path, wheel: zipfile.ZipFile, tmp_path
         prepare(server.url)
         retried = program("jobs", "retry", QUEUE, DEAD, "--redis-url", server.url)
     assert (retried.code, retried.stdout) == (0, f"success\t{QUEUE}\t{DEAD}\t\n"), retried
+
+
+def test_what_make_dist_tries_holds_here(server: PrivateRedis, cli: Run) -> None:
+    """With each Python it takes minutes, so nobody would notice soon that a line of it has become wrong."""
+    prepare(server.url)
+    assert try_out(cli, server.url) > 20
 
 
 @pytest.mark.extended

@@ -14,7 +14,7 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli import __version__
-from tests.conftest import Result
+from tests.conftest import Result, Run
 from tests.support import library
 
 QUEUE, DEAD, NEXT = "emails", "dead-1", "next-1"
@@ -59,7 +59,7 @@ def prepare(url: str) -> None:
     library.with_backend(url, fill)
 
 
-def try_out(program: Program, url: str) -> int:
+def try_out(program: Run, url: str) -> int:
     """All of it; how many command lines that were. `url` is a Redis as `prepare` leaves it."""
     lines = [*_without_redis(), *_with_redis(url)]
     for arguments, code, stream, expected in lines:
@@ -108,7 +108,7 @@ def _without_redis() -> list[PipelinedConnection]:
 
 def _with_redis(url: str) -> list[PipelinedConnection]:
     lines: list[PipelinedConnection] = [
-        (["queues", "list"], 0, "stdout", f"{QUEUE}\trunning\t1\t"),
+        (["queues", "list"], 0, "stdout", f"{QUEUE}\tno worker\t1\t"),
         (["overview", "--color", "always"], 0, "stdout", QUEUE),
         (["queues", "show", "emils"], 4, "stderr", f"did you mean {QUEUE}?"),
         (["jobs", "show", QUEUE, DEAD], 0, "stdout", "app.errors.DeliveryError"),
