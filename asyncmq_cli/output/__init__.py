@@ -1,1 +1,2 @@
-"""Values to tables, tab-separated text and JSON, with secrets redacted. Nothing here knows Redis."""
+"""Convert values to tables, tab-separated text and JSON, with secrets redacted. Nothing here depends on
+Redis."""

@@ -1,11 +1,11 @@
-"""The formats that `-o` chooses."""
+"""The output formats of `-o`."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Shape = Literal["table", "tabs", "csv", "json", "ndjson", "names"]
-"""The kinds of output: a table, separated rows, one document, an object per line, or ids."""
+"""The kinds of output: a table, tab- or comma-separated rows, one document, one object per line, or ids."""
 
 SHAPES: dict[str, Shape] = {
     "table": "table",
@@ -17,10 +17,10 @@ SHAPES: dict[str, Shape] = {
     "yaml": "json",
     "name": "names",
 }
-"""By the value of `-o`. YAML is a document in another notation."""
+"""The kind of output, by the value of `-o`. YAML is a document in another notation."""
 
 EVERY_FORMAT = tuple(SHAPES)
 WITHOUT_NAMES = tuple(name for name in SHAPES if name != "name")
-"""For lists without ids."""
+"""The formats of lists that have no ids."""
 DOCUMENTS = ("table", "json", "jsonl", "yaml")
-"""For output without rows: a line or a screen."""
+"""The formats of output that has no rows, such as a single line or a screen."""

@@ -1,4 +1,4 @@
-"""Printing: data to stdout, everything else to stderr."""
+"""Print data to stdout and everything else to stderr."""
 
 from __future__ import annotations
 
@@ -39,15 +39,16 @@ T = TypeVar("T")
 _WIDEST = 100_000
 _ROWS_AT_A_TIME = 1000
 _TRAILING = re.compile(r" +((?:\x1b\[[\d;]*m)*)$")
-"""Blanks at the end of a line, within its colours too: a terminal shows a full line and a blank as two."""
+"""Spaces at the end of a line, also before its last colour codes. They are dropped, because a terminal shows
+a full line followed by a space as two lines."""
 
 
 class Printer:
-    """Prints in one format, which follows from the options and from what stdout is.
+    """Prints in one format, which depends on the options and on whether stdout is a terminal.
 
-    `asked` is a value of `-o`, or None. `jq` is an expression for the documents, whose texts are printed
-    without quotes if `raw`. `header`: programs get the names of the columns too. `context` is the name of the
-    context in force, which headers and questions show in its colour.
+    `asked` is the value of `-o`, or None. `jq` is an expression that filters documents; with `raw`, its texts
+    are printed without quotes. With `header`, the names of the columns are also printed in a pipe. `context`
+    is the name of the current context, which headers and questions show in its colour.
     """
 
     def __init__(
@@ -89,24 +90,23 @@ class Printer:
 
     @property
     def for_programs(self) -> bool:
-        """Whether documents are printed."""
+        """Whether output is JSON or YAML documents."""
         return self.format in ("json", "ndjson")
 
     @property
     def for_streams(self) -> bool:
-        """Whether every match is printed, instead of one page."""
+        """Whether lists print every match instead of one page."""
         return self.format in ("ndjson", "names", "csv")
 
     def document(self, document: Any) -> None:
         self._write_all(self._form.pieces(document))
 
     def long_document(self, head: Mapping[str, Any], name: str, items: Iterable[Any]) -> None:
-        """One document whose last member is a long list, written item by item where it is JSON on one
-        line."""
+        """Print a document whose last member is a long list. JSON on one line is written item by item."""
         self.lazy_document([*head.items(), (name, iter(items))])
 
     def lazy_document(self, members: Iterable[tuple[str, Any]]) -> None:
-        """A document by its members. Of JSON on one line each is written as it comes, and those that are
+        """Print a document from its members. In JSON on one line, each member is written as it comes, and
         iterators item by item."""
         if not self._form.is_one_line:
             self.document(
@@ -116,19 +116,20 @@ class Printer:
         self._write_all(member_by_member(members))
 
     def document_of(self, name: str, items: Iterable[Any]) -> None:
-        """A document with one list; nothing is written until all items have arrived. JSON on one line is
-        kept as text, which takes a third of the memory of the objects."""
+        """Print a document that has one list. Nothing is written until all items have been read. For JSON on
+        one line, the encoded items are kept, which take a third of the memory of the objects."""
         if not self._form.is_one_line:
             self.document({name: list(items)})
             return
-        # Joined at once: each of orjson's texts keeps the room that it was written in.
+        # Join them at once, because each text of orjson keeps the buffer in which it was written.
         encoded = [b",".join(map(encode, piece)) for piece in chunked(items)]
         self._write_bytes(b"{" + encode(name) + b":[")
         self._write_all((b"," if number else b"") + piece for number, piece in enumerate(encoded))
         self._write_bytes(b"]}\n")
 
     def at_once(self, data: bytes) -> None:
-        """Write lines of UTF-8 and flush them: a reader waits for each. With jq, they are one document."""
+        """Write lines of UTF-8 and flush them, because a reader waits for each. With jq, they are one
+        document."""
         if self._form.jq is not None:
             data = b"".join(self._form.filtered(data))
         if self.stdout_is_terminal:
@@ -137,17 +138,18 @@ class Printer:
         self.flush()
 
     def flush(self) -> None:
-        """Raises OutputClosed or OutputFailed, as do all methods that print more than the buffer holds."""
+        """Flush stdout. Raises OutputClosed or OutputFailed, as do all methods that print more than fits into
+        the buffer."""
         self._stdout.flush()
 
     @contextmanager
     def outcome(
         self, summary: Callable[[], str] | None = None, *, exit_code: int | None = None
     ) -> Iterator[None]:
-        """For output that reports something already done: a closed pipe is not an error.
+        """A context for output that reports something already done, in which a closed pipe is not an error.
 
-        Raises OutputFailed if it cannot be written, with the text of `summary` added, and with `exit_code` as
-        its exit status if given.
+        Raises OutputFailed if the output cannot be written. The error has the text of `summary` and, if
+        given, the exit status `exit_code`.
         """
         try:
             yield
@@ -162,19 +164,20 @@ class Printer:
             raise
 
     def rest(self, seconds: float) -> None:
-        """Sleep. Raises OutputClosed as soon as the reader goes away, which no write would notice
-        meanwhile."""
+        """Sleep. Raises OutputClosed as soon as the reader closes the pipe, which otherwise would only be
+        noticed by the next write."""
         streams.rest(self._stdout, seconds)
 
     def documents(self, documents: Iterable[Any]) -> None:
-        """One document a line, flushed only when the buffer is full: lists can be long."""
+        """Print one document per line. The output is flushed only when the buffer is full, because lists can
+        be long."""
         if self._form.jq is None:
             self._write_all(encode(document) + b"\n" for document in documents)
         else:
             self._write_all(piece for document in documents for piece in self._form.pieces(document))
 
     def pairs(self, document: Mapping[str, Any]) -> None:
-        """The names and values of a document for programs, a pair a line."""
+        """Print the names and values of a document for pipes, one pair per line."""
         from asyncmq_cli.output.text import key_value
 
         if self.format == "csv":
@@ -195,8 +198,9 @@ class Printer:
         hidden: int = 0,
         empty: str | None = None,
     ) -> None:
-        """`hidden` is the number of columns already left out. `empty` is the text for people if there are
-        no rows; None prints only the titles, "" prints nothing."""
+        """Print rows as a table or as separated values. `now` is the server's time. `hidden` is the number of
+        columns that were already left out. If there are no rows, people see the text `empty`; None prints
+        only the titles, "" prints nothing."""
         if self.format == "names":
             self._names(rows, columns)
             return
@@ -249,13 +253,13 @@ class Printer:
         yield from (csv_row(row, columns) for row in rows)
 
     def _names(self, rows: Iterable[T], columns: Sequence[Column[T]]) -> None:
-        """Unescaped ids, one a line, for programs. An id with a line break is left out with a warning."""
+        """Print unescaped ids, one per line. An id with a line break is left out with a warning."""
         of_row = next(column.value for column in columns if column.kind == "id")
         terminal = self.stdout_is_terminal
         for row in rows:
             name = of_row(row)
             if name is None:
-                # Such as an audit event without a job.
+                # The row has no id, such as an audit event without a job.
                 continue
             if name and "\n" not in name and "\r" not in name:
                 self.line(escape(name)) if terminal else self._write_bytes(_as_stored(name) + b"\n")
@@ -281,13 +285,13 @@ class Printer:
         drawn = io.StringIO()
         Console(
             file=drawn,
-            # The table has been fitted already; rich must not shrink it.
+            # The table already fits, so rich must not shrink it.
             width=max(self.width, _WIDEST),
-            # With a height as well, rich does not parse COLUMNS and LINES, which may hold anything.
+            # If the height is given too, rich does not parse COLUMNS and LINES, which may have any value.
             height=self.height,
             color_system="standard" if self.in_color else None,
             force_terminal=self.in_color,
-            # --color takes precedence over NO_COLOR, which rich would obey otherwise.
+            # --color takes precedence over NO_COLOR, which rich would apply otherwise.
             no_color=not self.in_color,
             highlight=False,
             markup=False,
@@ -308,13 +312,13 @@ class Printer:
         self._stderr.flush()
 
     def footer(self, text: str) -> None:
-        """A line under a table, for people only."""
+        """Print a line below a table, only for people."""
         if self.for_people:
-            # It may name a queue or a job.
+            # The text may contain the name of a queue or a job.
             self.line(escape(text))
 
     def remark(self, kind: str, message: str) -> None:
-        """Print `warning: …`, `note: …` or the like on stderr."""
+        """Print a remark such as `warning: …` or `note: …` on stderr."""
         safe = redact_text(message)
         if self.for_programs and not self._form.yaml:
             self._write_text(self._stderr, encode({kind: {"message": safe}}).decode())
@@ -328,7 +332,8 @@ class Printer:
 
     @property
     def line_width(self) -> int | None:
-        """The width that lines must fit; None in a pipe, as for `less -S`, unless COLUMNS gives one."""
+        """The width in characters that lines must fit; None in a pipe (for `less -S`), unless COLUMNS is
+        set."""
         is_known = self.stdout_is_terminal or os.environ.get("COLUMNS", "").isdecimal()
         return self.width if is_known else None
 
@@ -359,7 +364,7 @@ class Printer:
         self._write_all([data])
 
     def _write_all(self, pieces: Iterable[bytes]) -> None:
-        # JSON is UTF-8, whatever the locale. Flushing the text also flushes the bytes written before it.
+        # JSON is written as UTF-8 bytes, whatever the locale, so flush the text first to keep the order.
         self._stdout.flush()
         watched = self.stdout_is_terminal
         for piece in pieces:
@@ -368,7 +373,7 @@ class Printer:
                 self._stdout.flush()
 
     def _write_text(self, stream: TextIO, text: str) -> None:
-        # JSON is printed unchanged.
+        # JSON is not converted to ASCII.
         plain = not self.for_programs and not self.has_blocks
         stream.write(printable_on(stream, text, plain=plain))
         stream.write("\n")
@@ -382,7 +387,7 @@ def _as_stored(name: str) -> bytes:
 
 
 def error_line(error: AdminError, *, as_json: bool) -> str:
-    """The text for stderr: one line, two with a hint, or one JSON document."""
+    """The text of an error for stderr: one line, two lines with a hint, or one JSON document."""
     message = redact_text(error.message)
     hint = hint_for(error)
     hint = None if hint is None else redact_text(hint)

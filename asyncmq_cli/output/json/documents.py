@@ -1,4 +1,4 @@
-"""Values to the JSON documents that other programs rely on: these keys, in this order."""
+"""Convert values to the JSON documents that other programs rely on. The keys and their order are fixed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUEUE_KEYS = (*(name for name in QueueStats.__struct_fields__ if name != "findin
 
 
 def version(own: str) -> Document:
-    """The versions that a bug report needs; `redis` is the client library, `asyncmq` null where it is not
+    """The versions that a bug report needs. `redis` is the client library; `asyncmq` is null if it is not
     installed."""
     import platform
     from importlib import metadata
@@ -59,7 +59,7 @@ def queues(rows: Iterable[QueueStats]) -> Document:
 
 
 def job(value: Job, *, show_secrets: bool) -> Document:
-    """One job of a list. `problem` says why its record is missing or not whole."""
+    """One job of a list. `problem` says why its record is missing or incomplete."""
     value = value.whole()
     record = dict(value.record) if value.record is not None else None
     shown = record if show_secrets or record is None else redact(record)
@@ -87,12 +87,13 @@ def _job(value: Job, shown: Document | None, payload: Any, *, show_secrets: bool
 
 
 def dead_job(value: Job, *, show_secrets: bool) -> Document:
-    """One job of the dead-letter queue, with when it died."""
+    """One job of the dead-letter queue, with its time of death as `failed_at`."""
     return {**job(value, show_secrets=show_secrets), "failed_at": value.dead_at}
 
 
 def job_line(value: Job, *, show_secrets: bool) -> Document:
-    """As `job`, for `encode` only: a record that needs no redaction or escaping is printed byte for byte."""
+    """The same as `job`, but only for `encode`: a record that needs no redaction or escaping is printed byte
+    for byte."""
     value = value.whole()
     if value.text is None or not prints_unchanged(value.text) or not value.id.isascii():
         return job(value, show_secrets=show_secrets)
@@ -106,7 +107,7 @@ def job_line(value: Job, *, show_secrets: bool) -> Document:
 
 
 def dead_job_line(value: Job, *, show_secrets: bool) -> Document:
-    """The same of `dead_job`."""
+    """The same as `job_line`, for `dead_job`."""
     return {**job_line(value, show_secrets=show_secrets), "failed_at": value.dead_at}
 
 
@@ -137,7 +138,7 @@ def group(value: FailureGroup, found: FailureGroups, *, show_secrets: bool) -> D
 
 
 def groups(value: FailureGroups, *, show_secrets: bool) -> Document:
-    """`queue` is that of the groups where only one was read."""
+    """The document of failure groups. `queue` is null unless exactly one queue was read."""
     return {
         "queue": value.queues[0] if len(value.queues) == 1 else None,
         "scanned": value.scanned,
@@ -151,7 +152,8 @@ def groups(value: FailureGroups, *, show_secrets: bool) -> Document:
 
 
 def job_page(page: JobPage, *, show_secrets: bool) -> tuple[Document, str, Iterator[Document]]:
-    """A page of jobs, as `Printer.long_document` takes it: what comes before the list, its name, the jobs."""
+    """A page of jobs as the arguments of `Printer.long_document`: the members before the list, the list's
+    name, and the jobs."""
     one = job if page.state is not None else dead_job
     head = {
         "queue": page.queue,
@@ -169,7 +171,8 @@ def job_page(page: JobPage, *, show_secrets: bool) -> tuple[Document, str, Itera
 def job_detail(
     detail: JobDetail, *, show_secrets: bool, changes: Iterable[AuditEvent] | None = None
 ) -> Document:
-    """`changes` of the audit trail, newest first; null where it was not read."""
+    """A job in full. `changes` are its events in the audit trail, newest first; null if the trail was not
+    read."""
     return {
         **job(detail.job, show_secrets=show_secrets),
         "result": detail.result if show_secrets else redact(detail.result),
@@ -180,7 +183,7 @@ def job_detail(
 
 
 def family(value: Family | None) -> Document:
-    """Null where the family was not read."""
+    """The parents and children of a job; null if they were not read."""
     if value is None:
         return dict.fromkeys(("waits_for", "waits_for_total", "awaited_by", "awaited_by_total"))
     return {
@@ -196,7 +199,7 @@ def _relative(one: Relative) -> Document:
 
 
 def tree(value: Tree, changes: Mapping[str, AuditEvent]) -> Document:
-    """`changes` are the last ones of the audit trail, by job."""
+    """A dependency tree. `changes` has the last event of each job in the audit trail, by id."""
     return {
         "queue": value.queue,
         "job_id": redact_text(value.job_id),
@@ -220,7 +223,7 @@ def job_error(error: JobError | None, *, show_secrets: bool) -> Document | None:
     if error is None:
         return None
     plain: Document = to_builtins(error)
-    # chain and frames hold the same.
+    # `chain` and `frames` have the same data.
     del plain["raised"]
     return plain if show_secrets else {name: redact(value) for name, value in plain.items()}
 
@@ -251,7 +254,7 @@ def workers(page: WorkerPage) -> Document:
 
 
 def change_head(report: ChangeReport) -> Document:
-    """A change without the results of its targets."""
+    """The members of a change's document that come before `results`."""
     return {
         "action": report.action,
         "queue": report.queue,
@@ -270,11 +273,11 @@ def change(report: ChangeReport) -> Document:
     results = [change_result(result, dry_run=report.dry_run) for result in report.results]
     document: Document = {**change_head(report), "results": results}
     if isinstance(report, RepeatableChange):
-        # The definition's id, and the runs to come where the change set them.
+        # Add the id of the definition, and the coming runs if the change sets them.
         document["id"] = None if report.repeatable is None else report.repeatable.id
         document["next_runs"] = [{"next_run": run, "time": rfc3339(run)} for run in report.next_runs]
     if isinstance(report, RepairReport):
-        # The queues that were checked, and the findings that are left.
+        # Add the queues that were checked, and the findings that are left.
         document.update(diagnosis(Diagnosis(report.checked, report.left)))
     return document
 
@@ -291,7 +294,7 @@ def finding(value: Finding) -> Document:
 
 
 def outcome(value: RetryOutcome | None) -> Document | None:
-    """The outcome of retried jobs, with --wait."""
+    """The outcome of retried jobs, which `retry --wait` adds."""
     if value is None:
         return None
     document: Document = to_builtins(replace(value, error=None))

@@ -1,4 +1,4 @@
-"""The forms of a document: JSON on one line or indented, YAML, or the result of a jq program."""
+"""Write a document as JSON on one line, as indented JSON, as YAML, or as the result of a jq program."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class JqProgram:
-    """A compiled expression of jq."""
+    """A compiled jq expression."""
 
     def __init__(self, expression: str) -> None:
-        """Raises UsageProblem for an expression that jq refuses, and where the package is missing."""
+        """Compile the expression. Raises UsageProblem if jq refuses it, or if the package jq is missing."""
         try:
             import jq
         except ImportError as exc:
@@ -37,7 +37,8 @@ class JqProgram:
             raise UsageProblem(f"--jq: {_in_one_line(str(exc))}") from exc
 
     def results(self, document: bytes) -> Iterator[Any]:
-        """Raises UsageProblem if the expression does not fit the document."""
+        """The values that the expression yields for a document. Raises UsageProblem if it fails on the
+        document."""
         try:
             yield from self._program.input_text(document.decode())
         except ValueError as exc:
@@ -45,12 +46,13 @@ class JqProgram:
 
 
 def _in_one_line(message: str) -> str:
-    """jq's first line; below it stand a copy of the expression and the number of errors."""
+    """The first line of jq's error. The lines after it repeat the expression and count the errors."""
     return message.removeprefix("jq: error: ").split("\n", 1)[0].rstrip(":")
 
 
 class DocumentForm(Struct, frozen=True):
-    """`indented`: more than one line for a document. `raw`: texts that jq returns stand without quotes."""
+    """How a document is written. `indented` writes it on several lines; `raw` writes texts that jq returns
+    without quotes."""
 
     yaml: bool = False
     indented: bool = False
@@ -60,11 +62,11 @@ class DocumentForm(Struct, frozen=True):
 
     @property
     def is_one_line(self) -> bool:
-        """Whether a document is its JSON on one line, which may be written piece by piece."""
+        """Whether a document is JSON on one line, which can be written piece by piece."""
         return not (self.yaml or self.indented or self.jq)
 
     def pieces(self, document: Any) -> Iterator[bytes]:
-        """The document as it is printed, with the line breaks at its end."""
+        """The printed text of the document in pieces, including the line break at its end."""
         if self.yaml:
             yield yaml_text(document)
         elif self.jq is None:
@@ -73,7 +75,7 @@ class DocumentForm(Struct, frozen=True):
             yield from self.filtered(encode(document))
 
     def filtered(self, document: bytes) -> Iterator[bytes]:
-        """What the jq program makes of an encoded document."""
+        """The results of the jq program for an encoded document, as printed lines."""
         for result in self.jq.results(document) if self.jq is not None else ():
             if self.raw and isinstance(result, str):
                 shown = escape(result, keep="\n\t") if self.for_terminal else result
@@ -83,7 +85,8 @@ class DocumentForm(Struct, frozen=True):
 
 
 def yaml_text(document: Any) -> bytes:
-    """The document as YAML, with exactly the values of its JSON. Texts of several lines are blocks."""
+    """The document as YAML, with exactly the values of its JSON. Texts with several lines are written as
+    blocks."""
     import yaml
 
     class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
@@ -91,10 +94,10 @@ def yaml_text(document: Any) -> bytes:
             return True
 
     Dumper.add_representer(str, _yaml_string)
-    # Through JSON, which removes values that only Python has.
+    # Convert to JSON first, which replaces values that only Python has.
     plain = json.loads(encode(document))
     text: str = yaml.dump(plain, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)
-    # What is escaped here stands in double quotes, as `_yaml_string` has seen to.
+    # Characters that are escaped here are in double quotes: `_yaml_string` chooses that style for such texts.
     return "".join(escape(line, keep="\n") for line in text.splitlines(keepends=True)).encode()
 
 
@@ -107,7 +110,8 @@ def _yaml_style(text: str) -> str | None:
         return '"'
     if "\n" in text:
         return "|"
-    # YAML 1.2 takes more for numbers than PyYAML, which quotes what YAML 1.1 does: 1e3 could be an id.
+    # PyYAML quotes what YAML 1.1 reads as a number; YAML 1.2 reads more texts as numbers, such as 1e3, which
+    # may be an id.
     return "'" if _like_a_number(text) else None
 
 
@@ -120,7 +124,7 @@ def _like_a_number(text: str) -> bool:
 
 
 def member_by_member(members: Iterable[tuple[str, Any]]) -> Iterator[bytes]:
-    """The pieces of a document on one line; members that are iterators are written item by item."""
+    """The pieces of a document on one line. Members that are iterators are written item by item."""
     for number, (name, value) in enumerate(members):
         yield (b"," if number else b"{") + encode(name) + b":"
         if not isinstance(value, Iterator):

@@ -1,4 +1,4 @@
-"""Notices in the forms that others take: Slack's webhooks, PagerDuty's events, and a document of our own."""
+"""Notices as documents for Slack's webhooks and PagerDuty's events, and as our own JSON document."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _NAMED = 10
 _LONGEST = 300
 _SUMMARY = 1024
-"""The most that PagerDuty takes."""
+"""The maximum number of characters in PagerDuty's `summary`."""
 _SIGNS = {
     "ok": ":large_green_circle:",
     "warning": ":large_yellow_circle:",
@@ -25,11 +25,11 @@ _SEVERITIES = {"warning": "warning", "unknown": "error", "critical": "critical"}
 
 
 def summary(notice: Notice) -> str:
-    """One line: the state, where, and the worst."""
+    """One line with the state, the Redis and the worst troubles."""
     texts = [_said(trouble) for trouble in notice.troubles[:3]]
     more = len(notice.troubles) - len(texts)
     said = "; ".join([*texts, *([f"and {more:,} more"] if more else [])])
-    return f"ASYNCMQ {notice.state.upper()} on {notice.redis}: {said or 'all is well again'}"
+    return f"ASYNCMQ {notice.state.upper()} on {notice.redis}: {said or 'everything is OK again'}"
 
 
 def _slack(notice: Notice, secret: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _slack(notice: Notice, secret: str) -> dict[str, Any]:
 
 
 def _slack_text(text: str) -> str:
-    """Slack interprets these three characters; a job's name must not mention a channel."""
+    """Escape the three characters that Slack interprets, so that a job's name cannot mention a channel."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -93,5 +93,5 @@ BODIES: Mapping[str, Callable[[Notice, str], dict[str, Any]]] = {
     "pagerduty": _pagerduty,
     "json": _json,
 }
-"""By format: a function from notice and secret to the document. Only PagerDuty's document contains the
-secret."""
+"""By format, a function that makes the document from a notice and the secret. Only PagerDuty's document
+contains the secret."""

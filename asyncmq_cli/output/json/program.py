@@ -1,4 +1,4 @@
-"""The program itself as a document: its commands for `help --json`, and its JSON Schemas."""
+"""Documents about the program: its commands for `help --json`, and its JSON Schemas."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEEPS_HISTORY = {
     "metrics serve": "--no-record",
     "events tail": "--no-record",
 }
-"""Commands that add a snapshot to the history of metrics, and the option with which they do not."""
+"""Commands that add a snapshot to the metrics history, each with the option that prevents it."""
 _WHOLE_NUMBER = "N"
 _REFERENCE = re.compile(r'"\$ref": "([\w-]+)\.json')
 _INSTALLED = Path(__file__).parents[2] / "schemas"
@@ -31,7 +31,7 @@ _CHECKOUT = Path(__file__).parents[3] / "docs" / "schemas"
 
 
 def commands(root: Command, chosen: Sequence[Command]) -> Document:
-    """The document of `help --json`. `root` has the global options, which every command takes."""
+    """The document of `help --json`. `root` has the global options, which every command accepts."""
     return {
         "name": "asyncmq-cli",
         "version": __version__,
@@ -67,7 +67,8 @@ def _statuses(meanings: Mapping[int, str]) -> list[Document]:
 
 
 def _only_with(line: str, name: str) -> str | None:
-    """The option of `doctor --repair` for `doctor`."""
+    """The option, if a line is a command with an option: `--repair` of `doctor --repair` for `doctor`; else
+    None."""
     return line[len(name) + 1 :] if line.startswith(f"{name} --") else None
 
 
@@ -101,12 +102,13 @@ def _type(option: Parameter) -> str:
 
 
 def schema_names() -> list[tuple[str, str]]:
-    """The name of each JSON Schema, and its title."""
+    """The name and the title of each JSON Schema."""
     return [(file.stem, str(_read(file.stem)["title"])) for file in sorted(_folder().glob("*.json"))]
 
 
 def schema(name: str) -> Document:
-    """One self-contained JSON Schema: the schemas that it refers to are under `$defs`. Raises KeyError."""
+    """A self-contained JSON Schema: the schemas that it refers to are in `$defs`. Raises KeyError for an
+    unknown name."""
     if name not in dict(schema_names()):
         raise KeyError(name)
     whole = {"$id": f"{name}.json", **_read(name)}
@@ -115,7 +117,7 @@ def schema(name: str) -> Document:
 
 
 def _referred_to(name: str) -> list[str]:
-    """The other schemas that this one needs, directly or through others."""
+    """The other schemas that this one refers to, directly or through others."""
     found, left = {name}, [name]
     while left:
         new = set(_REFERENCE.findall(json.dumps(_read(left.pop())))) - found
@@ -125,7 +127,8 @@ def _referred_to(name: str) -> list[str]:
 
 
 def _folder() -> Path:
-    """In an installed package the schemas are beside the code; in a checkout they are part of the docs."""
+    """The folder of the schemas: in an installed package it is beside the code, in a checkout it is in
+    docs."""
     return _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.json.documents import Document
     from asyncmq_cli.output.tables.columns import Column
 
-# In the order of the dashboard, then those that it leaves out.
+# The states in the dashboard's order, then those that the dashboard leaves out.
 _DASHBOARD_STATES = ("waiting", "active", "delayed", "completed", "failed")
 DISTRIBUTION = (*_DASHBOARD_STATES, "expired", "cancelled", WAITING_CHILDREN)
 
@@ -47,7 +47,7 @@ def distribution(snapshot: Snapshot) -> Document:
 
 
 def metrics(snapshot: MetricsSnapshot) -> Document:
-    """As the dashboard reports them: totals, not rates."""
+    """The metrics as the dashboard reports them: totals, not rates."""
     return {
         "throughput": snapshot.completed,
         "avg_duration": snapshot.avg_duration,
@@ -83,11 +83,11 @@ EVENTS: dict[str, Callable[[Snapshot], Any]] = {
     "latest_jobs": lambda snapshot: [latest_job(job) for job in snapshot.latest_jobs or ()],
     "latest_queues": lambda snapshot: [latest_queue(queue) for queue in snapshot.latest_queues or ()],
 }
-"""The data of each event, in the order in which the dashboard sends them."""
+"""By event, a function that makes its data. The order is that in which the dashboard sends events."""
 
 
 def overview(snapshot: Snapshot) -> Iterator[tuple[str, Any]]:
-    """The members of the document; the long lists are iterators."""
+    """The members of the overview's document. Long lists are iterators."""
     long: dict[str, Iterator[Document]] = {
         "queues": map(documents.queue, snapshot.stats or ()),
         "workers": map(documents.worker, snapshot.workers or ()),
@@ -111,7 +111,8 @@ def problem(one: Problem) -> Document:
 
 
 def causes(found: FailureGroups | None) -> Document:
-    """The causes, and how many dead jobs of each queue they were counted in, null where it was all."""
+    """The causes of failures. `latest` is the number of dead jobs per queue that were read; null if all were
+    read."""
     groups = [] if found is None else found.groups
     return {
         "causes": [documents.group(one, found, show_secrets=False) for one in groups if found is not None],
@@ -138,7 +139,7 @@ def metrics_now(snapshot: MetricsSnapshot, rates: Rates) -> Document:
 
 
 def snapshot_row(snapshot: MetricsSnapshot) -> Document:
-    """Exactly the keys of the dashboard's history."""
+    """A snapshot with exactly the keys of the dashboard's history."""
     return {
         "timestamp": snapshot.timestamp,
         "time": rfc3339(snapshot.timestamp),
@@ -154,7 +155,8 @@ def history(snapshots: Iterable[MetricsSnapshot]) -> Document:
 
 
 def overview_rows(snapshot: Snapshot) -> Iterator[str]:
-    """Tab-separated lines: the kind of row, then the columns of that list. What is wrong comes first."""
+    """The overview as tab-separated lines: the kind of row, then the columns of that list. Problems come
+    first."""
     for one in snapshot.problems or ():
         yield f"problem\t{tab_separated(one, views.problems())}"
     found = snapshot.causes

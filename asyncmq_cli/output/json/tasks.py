@@ -1,4 +1,4 @@
-"""Tasks as documents."""
+"""Documents about tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def task(row: TaskStats, report: TaskReport, *, show_secrets: bool) -> Document:
-    """One task. Durations are those of dead jobs, from the last attempt to the death."""
+    """One task. Durations are the seconds from the last attempt to the death, of dead jobs."""
     name = row.task
     return {
         "task": name if show_secrets or name is None else redact_text(name),
@@ -58,7 +58,8 @@ def top(report: TopReport, *, show_secrets: bool) -> Document:
 
 
 def top_task(row: TopTask, *, show_secrets: bool) -> Document:
-    """Durations in seconds; null where they are below the interval, or none has ended."""
+    """One task of `tasks top`. Durations are seconds; null if they are below the interval, or if no job has
+    ended."""
     name = row.task
     return {
         "task": name if show_secrets or name is None else redact_text(name),

@@ -1,4 +1,4 @@
-"""Values to JSON text that every strict reader takes and that is safe on a terminal."""
+"""Encode values as strictly valid JSON text that is safe on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from asyncmq_cli.output.text.escape import escape, escape_json
 
 MAX_DEPTH = 200
-"""Arrays and objects nested deeper than this are shown as `TOO_DEEP`."""
+"""Arrays and objects that are nested deeper are replaced by `TOO_DEEP`."""
 TOO_DEEP = "[nested too deeply to be shown]"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -21,12 +21,11 @@ _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 def encode(value: Any, *, indented: bool = False) -> bytes:
-    """One line of UTF-8 JSON that every strict reader takes, without a newline at its end; more lines if
-    `indented`.
+    """Strictly valid JSON in UTF-8 on one line, or on several if `indented`, without a newline at its end.
 
-    NaN and the infinities, which JSON has no word for, are strings. So is an integer that no double
-    can hold: its digits. Half a character (a lone surrogate) is the text `\\ud83d`, and a byte that was
-    not UTF-8 the text `\\xff`, as on a terminal. Other integers stay digits, however many.
+    JSON has no NaN and no infinities, so these become strings. An integer that is too large for a double
+    becomes a string of its digits; other integers keep all their digits. A lone surrogate (half a character)
+    becomes the text `\\ud83d`, and a byte that was not UTF-8 becomes the text `\\xff`, as on a terminal.
     """
     import orjson
 
@@ -34,15 +33,15 @@ def encode(value: Any, *, indented: bool = False) -> bytes:
     try:
         document = orjson.dumps(plain, option=orjson.OPT_INDENT_2 if indented else None)
     except TypeError:
-        # An integer above 64 bits, or a lone surrogate.
+        # The value has an integer above 64 bits or a lone surrogate, which orjson refuses.
         form: dict[str, Any] = {"indent": 2} if indented else {"separators": (",", ":")}
         document = json.dumps(_strict(plain), allow_nan=False, **form).encode("ascii")
     return escape_json(document)
 
 
 def prints_unchanged(text: bytes) -> bool:
-    """Whether this JSON, which every strict reader takes, may be printed byte for byte: it is one line of
-    ASCII, in which nothing is spelt by its code, and not nested too deeply."""
+    """Whether this strictly valid JSON may be printed byte for byte: it is one line of ASCII without `\\u`
+    escapes, and is not nested too deeply."""
     return (
         text.isascii()
         and b"\\u" not in text
@@ -54,7 +53,7 @@ def prints_unchanged(text: bytes) -> bool:
 
 
 def _strict(value: Any) -> Any:
-    """What `_printable` gives, without what some readers refuse."""
+    """The result of `_printable`, without values that some JSON readers refuse."""
     if isinstance(value, str):
         return _whole_characters(value)
     if isinstance(value, dict):
@@ -62,7 +61,7 @@ def _strict(value: Any) -> Any:
         for name, inner in value.items():
             shown = _whole_characters(name)
             while shown in found or (shown != name and shown in value):
-                # Two keys of one object must not become equal.
+                # Two different keys of an object must not become equal.
                 shown = f"\\{shown}"
             found[shown] = _strict(inner)
         return found
@@ -78,7 +77,8 @@ def _whole_characters(text: str) -> str:
 
 
 def _is_printable(value: Any, levels: int) -> bool:
-    """Whether `_printable` would return an equal value: mostly it would, and a copy costs more."""
+    """Whether `_printable` would return an equal value. Usually it would, and this check is cheaper than a
+    copy."""
     if type(value) is dict:
         value = value.values()
     elif type(value) is not list:

@@ -1,1 +1,1 @@
-"""Finding secrets in job data and texts, so that they are not printed."""
+"""Find secrets in job data and texts, so that they are not printed."""

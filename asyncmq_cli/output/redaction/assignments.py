@@ -1,7 +1,8 @@
-"""Values assigned to names of secrets in texts: source, headers, SQL, command lines, XML, YAML, JSON.
+"""Find values that are assigned to names of secrets in texts: source code, headers, SQL, command lines, XML,
+YAML, JSON.
 
-A text may be large and hostile. So it is scanned once, from name to name; the context read around a name is
-bounded, or is never read again.
+A text may be large and hostile, so it is scanned once, from name to name. The context that is read around a
+name is bounded, or is not read a second time.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _TRIGGERS = (
 )
 _LONGEST_NAME = 64
 _BEFORE = re.compile(r"[A-Za-z0-9_-]*\Z")
-# A name of several words, as people write it: `API key: …`.
+# A name of several words separated by spaces, as in prose: `API key: …`.
 _SPACED_BEFORE = re.compile(
     r"(?<![A-Za-z0-9_-])(?:api|access|private|signing|secret|encryption|card|session|client) \Z",
     re.IGNORECASE,
@@ -66,7 +67,7 @@ _NOTHING = re.compile(r"(?:None|null|nil|True|False|true|false)(?![\w.(\[-])")
 _BRACKET_OR_QUOTE = re.compile(r"""["'()\[\]{}]""")
 _COOKIES = re.compile(r"""[^\s=;"'<>]{1,256}(?:;[^\r\n"'<>=]{0,256})?=[^\r\n"'<>]*""")
 _MORE_COOKIES = re.compile(r"""[^\s"',;&()\[\]{}<>]*(?:;[^\r\n"'<>=]{0,256}=[^\r\n"'<>]*)?""")
-"""The rest of a list of cookies, after a first one that is already redacted."""
+"""The rest of a list of cookies after the first cookie, which is already redacted."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}[ \t]+(?=[^\s\"',;&)}\]])")
 _PEM = re.compile(r"-----BEGIN [^-]*-{5,}[^-]*(?:-----END [^-]*-{5,})?")
 _BEFORE_SECRETS = ("bearer", "basic", "token", "digest", "negotiate", "-----begin")
@@ -81,12 +82,12 @@ _PROSE = word_set(
     "an with has cannot can should may might will does on of as at by from"
 )
 _UNEXPECTED = re.compile(r"(?:unexpected|invalid|illegal|expected|unknown|near|bad) \Z", re.IGNORECASE)
-# `password for user bob: …`
+# A phrase after the name, as in `password for user bob: …`.
 _OWNER = re.compile(r"[ ](?:for|of)(?:[ ][^\s:=]{1,64}){1,3}(?=[:=])", re.IGNORECASE)
 _JOINED = re.compile(r"[A-Za-z0-9][_-][A-Za-z]")
 _ONE_WORD = re.compile(r"[^\s\"',;&()\[\]{}<=:]{3,}")
 _GAP_AND_ANY_QUOTE = re.compile(r"[ \t]+(?=[\"'])")
-# Words like these, alone after the name of a token, are not its value.
+# If one of these words stands alone after the name of a token, it is not the token's value.
 _STATUS_WORDS = word_set(
     "expired missing invalid required rejected revoked refused denied accepted ok failed found set unset "
     "empty changed wrong unknown none null true false valid mismatch here there now again"
@@ -99,7 +100,8 @@ _PATH = re.compile(r"[/~]")
 
 @lru_cache(maxsize=2)
 def _names(also: tuple[tuple[str, ...], ...], *, is_ascii: bool) -> re.Pattern[str]:
-    """For ASCII text in lower case, in which the search takes a quarter of the time."""
+    """The pattern of names. With `is_ascii`, it is for ASCII text in lower case, in which a search takes a
+    quarter of the time."""
     added = "".join(f"|{'[_ -]?'.join(map(re.escape, words))}" for words in also)
     return re.compile(_TRIGGERS + added, 0 if is_ascii else re.IGNORECASE)
 
@@ -137,7 +139,7 @@ def _whole_name(text: str, found: re.Match[str], least: int) -> tuple[int, int]:
 
 
 _Value = tuple[int, int, str]
-"""Where a value begins and ends, and what replaces it."""
+"""The start and end of a value, and the text that replaces it."""
 
 
 def _value_behind(text: str, start: int, end: int, name: str) -> _Value | None:
@@ -161,13 +163,13 @@ def _value_behind(text: str, start: int, end: int, name: str) -> _Value | None:
 
 
 def _is_named_before_colon(text: str, start: int, name: str) -> bool:
-    """A name before a plain colon may be prose or a class: `TokenError: no such user` and `InvalidToken:
-    expired` are messages, not secrets."""
+    """Whether a name before a plain colon is that of a secret. It may also be prose or a class: `TokenError:
+    no such user` and `InvalidToken: expired` are messages."""
     return not is_class_of_errors(name) and _UNEXPECTED.search(text, max(0, start - 12), start) is None
 
 
 def assigned(text: str, start: int, at: int, name: str, *, bare_colon: bool) -> _Value | None:
-    """The value at `at`; its name begins at `start`."""
+    """The value that begins at `at` and whose name begins at `start`, or None."""
     words = words_of(name)
     if (prefix := _PREFIX.match(text, at)) is not None:
         at = prefix.end()
@@ -177,7 +179,7 @@ def assigned(text: str, start: int, at: int, name: str, *, bare_colon: bool) -> 
     if _NOTHING.match(text, at):
         return None
     if words[-1] in ("pwd", "oldpwd") and _PATH.match(text, at):
-        # The shell's working directory.
+        # PWD is the shell's working directory.
         return None
     if bare_colon:
         if (block := _end_of_block(text, start, at)) > at:
@@ -192,7 +194,7 @@ def assigned(text: str, start: int, at: int, name: str, *, bare_colon: bool) -> 
 
 
 def _of_option(text: str, start: int, end: int) -> _Value | None:
-    """`--password hunter2`, and the same as two elements of a list."""
+    """The value of an option, as in `--password hunter2`, also if the two are elements of a list."""
     closing_quote = _QUOTE.match(text, end)
     if closing_quote and (comma := _COMMA.match(text, closing_quote.end())):
         quote = _QUOTE.match(text, comma.end())
@@ -227,7 +229,7 @@ def _of_element(text: str, end: int) -> _Value | None:
 
 
 def _of_pair(text: str, start: int, after: int) -> _Value | None:
-    """`("password", "…")`: a name and its value, as in a header or a call such as `get`."""
+    """The value in a pair of a name and a value, as in a header or a call: `("password", "…")`."""
     opened = start - 1 - (text[start - 2 : start - 1] == "\\")
     opening = _OPENS_PAIR.search(text, max(0, opened - 8), max(0, opened))
     comma = _COMMA.match(text, after)
@@ -238,7 +240,7 @@ def _of_pair(text: str, start: int, after: int) -> _Value | None:
         return None
     stop, closing = _end_of_quoted(text, quote.end(), quote[0])
     if opening[0][0] == "[" and not _CLOSES_PAIR.match(text, stop):
-        # A list of names.
+        # This is a list of names.
         return None
     if text[quote.end() : stop - len(closing)].lower() in FIELDS:
         return None
@@ -246,7 +248,8 @@ def _of_pair(text: str, start: int, after: int) -> _Value | None:
 
 
 def _of_sql(text: str, start: int, end: int, name: str) -> _Value | None:
-    """`WITH PASSWORD 'hunter2'`, and the argument of a call such as `set_password('hunter2')`."""
+    """The value in `WITH PASSWORD 'hunter2'`, and the argument of a call such as
+    `set_password('hunter2')`."""
     if (call := _CALL.match(text, end)) and (words_of(name)[-1] in _SQL_WORDS or _WRAPPER.fullmatch(name)):
         quote = _QUOTE.match(text, call.end())
         stop, closing = _end_of_quoted(text, quote.end(), quote[0]) if quote else (call.end(), "")
@@ -259,9 +262,9 @@ def _of_sql(text: str, start: int, end: int, name: str) -> _Value | None:
 
 
 def _behind_blank(text: str, start: int, end: int, name: str) -> _Value | None:
-    """`Token '…'`, and `x-api-key …`, as headers and options appear in logs. A one-word name also occurs in
-    prose, so its value must be quoted. The value of a longer name must look like a secret, or be alone on
-    the line with its name."""
+    """The value in `Token '…'` or `x-api-key …`, as headers and options appear in logs. A one-word name also
+    occurs in prose, so its value must be quoted. The value of a longer name must look like a secret, or be
+    alone on the line with its name."""
     if gap := _GAP_AND_ANY_QUOTE.match(text, end):
         if words_of(name)[-1] not in ("token", "key") or _UNEXPECTED.search(text, max(0, start - 12), start):
             return None
@@ -285,7 +288,8 @@ def _behind_blank(text: str, start: int, end: int, name: str) -> _Value | None:
 
 
 def _is_random(word: str) -> bool:
-    """Whether it cannot be a word of a language: digits among letters, many digits, or very long."""
+    """Whether the word is no word of a natural language: it has digits among letters, has many digits, or is
+    very long."""
     digits = sum(letter.isdigit() for letter in word)
     if len(word) < 4 or not word.isascii():
         return False
@@ -293,9 +297,9 @@ def _is_random(word: str) -> bool:
 
 
 def _end_of_quoted(text: str, start: int, opening: str) -> tuple[int, str]:
-    """The end of a quoted value, and the quote that closes it; an unclosed value ends with the text. In
-    JSON inside a JSON string, a closing quote has 1, 3, 7… backslashes, depending on the depth, and a quote
-    within the value has more.
+    """The end of a quoted value, and the quote that closes it. A value without a closing quote ends with the
+    text. In JSON inside a JSON string, a closing quote has 1, 3, 7… backslashes, depending on the depth, and
+    a quote inside the value has more.
     """
     if opening[-1] not in "\"'":
         end = text.find(opening, start)
@@ -321,7 +325,7 @@ def _end_of_plain(text: str, start: int, *, of_semicolons: bool = False) -> int:
     if of_semicolons and text[start : start + 1] not in tuple("([{"):
         found = _TO_SEMICOLON.match(text, start)
         piece = found[0] if found else ""
-        # Up to the quote after which the enclosing text continues.
+        # The value ends at the quote after which the enclosing text continues.
         return start + len(re.split(r"[\"'](?![\w;])|\s\w+=", piece, maxsplit=1)[0])
     before = _PEM.match(text, start) or _SCHEME.match(text, start)
     if before and before[0].split()[0].lower() not in _BEFORE_SECRETS:
@@ -342,7 +346,8 @@ def _is_among_semicolons(text: str, start: int) -> bool:
 
 
 def _end_of_header(text: str, start: int, *, is_cookie: bool) -> int:
-    """The secret part of a header's value: a scheme with its credentials, or all pairs of a cookie."""
+    """The end of the secret part of a header's value: a scheme with its credentials, or all pairs of a
+    cookie."""
     if text.startswith(REDACTED, start):
         more = _MORE_COOKIES.match(text, start + len(REDACTED)) if is_cookie else None
         return more.end() if more else _end_of_plain(text, start)
@@ -359,8 +364,8 @@ def _end_of_header(text: str, start: int, *, is_cookie: bool) -> int:
 
 
 def _end_of_block(text: str, start: int, at: int) -> int:
-    """The end of the YAML block that begins at `at` or on the next line: all lines that are indented
-    further than the name. `at` if there is none."""
+    """The end of the YAML block that begins at `at` or on the next line: all lines that are indented further
+    than the name. It is `at` if there is no block."""
     if block := _BLOCK.match(text, at):
         line = block.end()
     else:

@@ -1,7 +1,7 @@
-"""Secrets recognised by their form, anywhere in a text: provider keys, tokens, PEM, passwords in URLs.
+"""Find secrets by their form anywhere in a text: provider keys, tokens, PEM, passwords in URLs.
 
-Each pattern is bounded, or starts where none of its letters can precede it, so that no text is scanned
-twice.
+Each pattern is bounded, or can only start where none of its own letters precede it, so that no text is
+scanned twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from asyncmq_cli.output.redaction.names import REDACTED
 
 _W = "A-Za-z0-9_-"
-# The prefixes are those that the providers publish for scanners such as this one.
+# The providers publish these prefixes for secret scanners.
 _PROVIDERS = re.compile(
     rf"""(?<![.{_W}])(?:
     (?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{{16}}                               # AWS key ids
@@ -65,24 +65,25 @@ _SIGNED = re.compile(
 _DIGEST = re.compile(r"(?P<before>(?<![A-Za-z0-9_])response=[\"']?)[A-Za-z0-9]{6,}", re.IGNORECASE)
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}\Z")
-# Where the part of a URL before its `@` can end at the latest.
+# Characters that cannot be in the part of a URL before its `@`.
 _NOT_IN_USERINFO = re.compile(r"""[\s"]|:\\?/\\?/|</|'[,)\]};]""")
 _AUTHORITY = re.compile(r":\\?/\\?/")
-# What begins like a port and a path is taken for one.
+# A text that begins like a port and a path is assumed to be these.
 _PORT = re.compile(r"[0-9]{1,5}[/?#]")
-# A URL at the end of a text, which may have been cut off before its `@`: what no port can be is a password.
+# A URL at the end of a text may have been cut off before its `@`: whatever cannot be a port is a password.
 _CUT_OFF = re.compile(
     r""":\\?/\\?/[^\s:@/?\#"'\[\]]{0,256}:(?P<value>(?!(?:[0-9]{0,5}|port)(?:[/?\#]|["']?\Z))[^\s@"'<>{}]{1,4000}\Z)""",
     re.IGNORECASE,
 )
 _MYSQL_DSN = re.compile(r"(?P<before>(?<![\w.-])[\w.-]{1,64}:)[^\s:@/\"']{1,256}(?=@(?:tcp|unix)\()")
-# What stands in a URL as the user, or as the password, to say that the other one is the secret.
+# Users or passwords in a URL that mean that the other of the two is the secret.
 _EMPTY_PASSWORDS = ("", "x", "x-oauth-basic", "api_token")
 _LONG_USER = 20
 
 
 def without_pem(text: str) -> str:
-    """`text` without private keys: everything between the two PEM lines, also if the end is cut off."""
+    """`text` without private keys: everything between the two PEM lines is replaced, also if the end is cut
+    off."""
     if "PRIVATE KEY" not in text:
         return text
     pieces: list[str] = []
@@ -97,7 +98,7 @@ def without_pem(text: str) -> str:
 
 
 def without_known_forms(text: str) -> str:
-    """`text` without the secrets that are recognisable by their form."""
+    """`text` without the secrets that can be recognised by their form."""
     if "@" in text and _AUTHORITY.search(text):
         text = without_url_passwords(text)
     if ":/" in text or ":\\/" in text:
@@ -121,7 +122,7 @@ def _schemed(found: re.Match[str]) -> str:
     if scheme.lower() == "basic":
         secret = _holds_a_colon(token)
     elif scheme.lower() in ("bot", "token", "apikey"):
-        # Words of prose as well: more is asked for.
+        # These schemes also occur in prose, so the token must meet more conditions.
         secret = len(token) >= 16 and any(char.isdigit() for char in token)
     else:
         secret = any(char.isdigit() for char in token) or len(token) >= 32
@@ -129,7 +130,7 @@ def _schemed(found: re.Match[str]) -> str:
 
 
 def _holds_a_colon(token: str) -> bool:
-    """Whether it decodes to `user:password`, as in HTTP basic authentication."""
+    """Whether the token decodes to `user:password`, as in HTTP basic authentication."""
     start = token[:256]
     try:
         return b":" in base64.b64decode(start + "=" * (-len(start) % 4), validate=True)
@@ -138,8 +139,8 @@ def _holds_a_colon(token: str) -> bool:
 
 
 def without_url_passwords(text: str) -> str:
-    """`text` without the passwords in its URLs, whatever their characters, and without a token in place of
-    the user. The word PASSWORD is kept: it appears where the form of a URL is explained."""
+    """`text` without the passwords in its URLs, whatever their characters are, and without tokens that are
+    used as the user. The word PASSWORD is kept, because it appears in explanations of the form of a URL."""
     pieces: list[str] = []
     done = end = 0
     while found := _AUTHORITY.search(text, end):
@@ -164,10 +165,10 @@ def _without_cut_off(text: str) -> str:
 
 
 def _userinfo(given: str) -> str | None:
-    """What is shown before the `@`, or None if that is no user and password."""
+    """The text to show before the `@`, or None if this is no user and password."""
     user, colon, password = given.partition(":")
     if any(char in user for char in "/?#"):
-        # The `@` is in the path, in the query or in the fragment.
+        # The `@` is in the path, the query or the fragment.
         return None
     if not colon:
         return REDACTED if _is_token(user) else None

@@ -1,7 +1,7 @@
-"""Which names are those of secrets, for keys, variables, headers, options and elements alike.
+"""Decide whether a name is that of a secret, for keys, variables, headers, options and elements.
 
-A name is judged by its words (`dbPassword`, `DB_PASSWORD` and `db-password` are the same two), so that
-`pass_rate`, `author` and `keyboard` are none.
+A name is split into words (`dbPassword`, `DB_PASSWORD` and `db-password` have the same two words), so that
+`pass_rate`, `author` and `keyboard` are not taken for secrets.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ def word_set(text: str) -> frozenset[str]:
 LABELS = word_set(
     "name key field header param parameter variable var attribute attr option setting property label n k"
 )
-"""Keys that hold a name, in objects that hold name and value side by side."""
+"""The keys of the name, in objects that have a name and a value as members."""
 VALUES = word_set("value val content input data default string text v")
 
 FIELDS = word_set(
     "username user_name user userid user_id login email mail name first_name last_name firstname lastname id "
     "host port database db url address phone role group"
 )
-"""Names of fields that mostly stand beside that of a password: in a list of two they are no values."""
+"""Names of fields that often occur next to a password: in a list of two they are names, not values."""
 
-# Any name that contains one of these, however its words are joined.
+# A name is that of a secret if it contains one of these, however its words are joined.
 _ANYWHERE = re.compile(
     "authorization|credential|passw|passphrase|passcode|secret|token|cookie|sessionid|sessid|cardnumber"
     "|creditcard|connectionstring|(?:api|private|access|signing)key(?!error)"
 )
 _NOT_THESE = re.compile("secretar(?:y|ies|iat)|tokeni[sz]|cookiecutter")
-# A name whose last word is one of these.
+# A name is that of a secret if its last word is one of these.
 _LAST = word_set("pass pwd pw pswd psw auth jwt bearer cvv cvv2 cvc cvc2 otp totp ssn csrf xsrf passwort pin")
 _LAST_PART = (
     "pwd",
@@ -48,7 +48,7 @@ _LAST_PART = (
     "sshpass",
     "mypass",
 )
-# A `key` is a secret's where one of these stands before it.
+# A name that ends in `key` is that of a secret if one of these words is before it.
 _KEYS = word_set(
     "account admin aes app application auth client consumer crypto decryption deploy encryption fernet "
     "hmac jwt license master rsa server service session shared sign ssh ssl storage tls webhook"
@@ -63,12 +63,12 @@ _PAIRS = frozenset(
     for first in firsts.split()
     for last in lasts.split()
 )
-# Words after a secret's name that keep it a secret: `password_hash`, `token2`, `pwd_new`.
+# With these words after it, the name of a secret is still one: `password_hash`, `token2`, `pwd_new`.
 _STILL = word_set(
     "value values hash hashed raw plain plaintext clear b64 base64 encoded encrypted enc str string text "
     "bytes new old current confirm confirmation repeat env var header param v"
 )
-# Words after it that make it harmless: `password_reset`, `token_count`, `cookie_domain`.
+# With these words after it, the name is harmless: `password_reset`, `token_count`, `cookie_domain`.
 _NO_LONGER = word_set(
     "age algorithm at attempts backend bucket change changed class consent count created domain enabled "
     "error errors exists expired expires expiration expiry failed failure failures field fields form "
@@ -83,7 +83,7 @@ _AMOUNTS = word_set("max min num total n prompt completion input output cached r
 _URL_OF = re.compile("(?:token|authorization|credential|password|secret)s?(?:url|uri|endpoint)$")
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
-# Where case is ignored, these letters count as `i`, `k` and `s` too.
+# If case is ignored, these letters match `i`, `k` and `s`.
 FOLDED = {"\u0130": "I", "\u0131": "i", "\u212a": "K", "\u017f": "s"}
 _FOLD = str.maketrans(FOLDED)
 _LONGEST = 256
@@ -92,14 +92,14 @@ _also: tuple[tuple[str, ...], ...] = ()
 
 
 def redact_also(names: Iterable[str]) -> None:
-    """Names of secrets beside those known, for this process: `iban` is `customerIban` and `IBAN` as well."""
+    """Add names of secrets for this process. `iban` also matches `customerIban` and `IBAN`."""
     global _also
     _also = tuple(words for name in names if (words := words_of(name)))
     is_secret_name.cache_clear()
 
 
 def also_redacted() -> tuple[tuple[str, ...], ...]:
-    """The words of each name that was added."""
+    """The words of each name that was added by `redact_also`."""
     return _also
 
 
@@ -109,7 +109,7 @@ def words_of(name: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
-    """Whether the value of that name is a secret."""
+    """Whether a value with this name is a secret."""
     words = words_of(name[-_LONGEST:])
     if not words:
         return False
@@ -128,7 +128,8 @@ def is_secret_name(name: str) -> bool:
 
 
 def is_class_of_errors(name: str) -> bool:
-    """`InvalidToken` before a colon is an exception, `AccessToken` is a header."""
+    """Whether a name before a colon is an exception class, such as `InvalidToken`, and not a header, such as
+    `AccessToken`."""
     return words_of(name)[:1] != () and words_of(name)[0] in _BEFORE_A_CLASS
 
 
@@ -148,6 +149,6 @@ def _last_but(words: tuple[str, ...], is_passed_over: Callable[[str], bool]) -> 
 
 
 def _is_within(part: tuple[str, ...], words: tuple[str, ...]) -> bool:
-    """Whether the words follow each other, or are written as one."""
+    """Whether `part` occurs in `words`, as consecutive words or written as one word."""
     size = len(part)
     return any(words[at : at + size] == part for at in range(len(words) - size + 1)) or "".join(part) in words

@@ -1,4 +1,4 @@
-"""Replace secrets before printing: values of secret names, and values that look like secrets."""
+"""Replace secrets before printing: values with names of secrets, and values that look like secrets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from asyncmq_cli.output.redaction.names import (
 
 __all__ = ["REDACTED", "is_secret_name", "redact", "redact_also", "redact_any", "redact_text"]
 
-# One of these is in the text, in lower case, of all in which there is anything to redact.
+# Every text that has anything to redact contains one of these in its lower-case form.
 _SIGNS: tuple[str, ...] = (
     *("authorization", "credential", "pass", "pwd", "pswd", "secret", "token", "cookie", "sess"),
     *("auth", "key", "jwt", "card", "cvv", "cvc", "otp", "ssn", "csrf", "xsrf", "bearer", "basic"),
@@ -34,22 +34,24 @@ _SIGNS: tuple[str, ...] = (
     *("glsc_", "sntrys_", "phc_", "nrak-", "atatt3", ":aa", "eyj", "bot ", " -p", "'-p", '"-p', " -u"),
     *("'-u", '"-u', " -a", "'-a", '"-a', "-w"),
 )
-# What stands behind these signs wherever there is something to redact. Tracebacks are full of the three.
+# Patterns of what must follow these three signs if there is anything to redact. The signs alone are frequent
+# in tracebacks.
 _BEHIND = {
     "key": "(?!error)",
     "connection": "(?! ?(?:error|refused|reset|aborted|closed|failed|lost|timed|to |was ))",
-    # Not the colon of a port, nor that at the end of a word.
+    # A colon that is not before a port and not at the end of a word.
     "://": r"""(?=[^\s"@:]*(?:@|:(?![0-9]{1,5}[/?#]|[0-9]{0,5}(?:[\s"]|\Z))))""",
 }
-# Of what is kept because it mostly comes again: the characters of a text, of a name, and of the names of an
-# object.
+# Limits of the caches of values that are likely to come again: the characters of a text, of a name, and of
+# the names of an object.
 _MOST_KEPT, _LONGEST_KEPT, _MOST_NAMES = 16_384, 256, 2_048
 _NUMBERS = frozenset({int, float, bool})
-# Where case is ignored, these letters count as `i`, `k` and `s` too.
+# If case is ignored, these letters match `i`, `k` and `s`.
 _SIGNS += tuple(FOLDED)
 
 
-# A sign is searched by its rarest letter: these are rare in texts, names and digits, the first one most.
+# A sign is searched for by its rarest letter. These letters are rare in texts, names and digits, the rarest
+# first.
 _RARE = "_/@wkvxyjqzpgu3bf-csd"
 
 
@@ -60,13 +62,13 @@ def _sign_in_text() -> re.Pattern[str]:
 
 @cache
 def _sign_in_json() -> re.Pattern[bytes]:
-    # An option may be a separate list element: its first quote is not part of the text.
+    # An option may be an element of a list; then its first quote is not part of the text.
     return re.compile(_any_of(sign.replace("\\", "\\\\") for sign in _SIGNS).encode())
 
 
 def _any_of(words: Iterable[str]) -> str:
-    """A pattern that matches within any of these words: it starts at the rarest letter of a word, with a
-    lookbehind for the letters before it. A plain alternation would try each word at each position."""
+    """A pattern that matches in any of these words. It starts at the rarest letter of a word, with a
+    lookbehind for the letters before it, because a plain alternation would try each word at each position."""
     by_rarest: dict[str, list[str]] = {}
     for word in words:
         at = min(range(len(word)), key=lambda i: (_RARE + word[i]).index(word[i]))
@@ -77,20 +79,21 @@ def _any_of(words: Iterable[str]) -> str:
 
 
 def redact(value: Any) -> Any:
-    """JSON data without the values that look like secrets; the same object if there are none."""
+    """JSON data with secrets replaced; the same object if there are none."""
     return value if _is_clean(value) else _redacted(value, 0)
 
 
 def redact_text(text: str) -> str:
-    """`text` without values of secret names, and without secrets recognised by their form."""
+    """`text` without values that have names of secrets, and without secrets that are recognised by their
+    form."""
     if not _may_hold_a_secret(text):
         return text
-    # What killed a job mostly stands twice in it.
+    # The error of a job is usually stored twice in it, so cache the result.
     return _kept(text, also_redacted()) if len(text) <= _MOST_KEPT else _without_secrets(text)
 
 
 def _without_secrets(text: str) -> str:
-    # Their patterns take some milliseconds to compile.
+    # Import these here: compiling their patterns takes some milliseconds.
     from asyncmq_cli.output.redaction.assignments import without_assigned
     from asyncmq_cli.output.redaction.forms import without_known_forms, without_pem
     from asyncmq_cli.output.redaction.shapes import without_shapes
@@ -104,7 +107,7 @@ def _kept(text: str, also: tuple[tuple[str, ...], ...]) -> str:
 
 
 def redact_any(value: Any) -> str | None:
-    """The same for a value that may not be a text; None stays None."""
+    """The same as `redact_text` for a value that may not be a text. None stays None."""
     return None if value is None else redact_text(str(value))
 
 
@@ -123,15 +126,15 @@ def _holds_a_name_added(lower: str) -> bool:
 
 
 def _is_clean(value: Any) -> bool:
-    """Whether there is certainly nothing to redact, nor to cut at a depth. Most values are clean, and this
-    check costs a tenth of a copy. False also where the check cannot decide."""
+    """Whether there is certainly nothing to redact, and nothing nested too deeply. Most values are clean, and
+    this check costs a tenth of a copy. False also if the check cannot decide."""
     import orjson
 
     inner = value
     if isinstance(value, dict):
         if not _have_names(value, _are_clean):
             return False
-        # Most members are numbers, or nothing.
+        # Most values are numbers or empty.
         inner = [held for held in value.values() if held and type(held) not in _NUMBERS]
     elif not isinstance(value, list):
         return False
@@ -146,7 +149,8 @@ def _is_clean(value: Any) -> bool:
 
 
 def _have_names(value: Mapping[str, Any], are: Any) -> bool:
-    """Whether the names of an object `are` so; they are mostly those of the object before."""
+    """Whether the check `are` holds for the names of an object. Results are cached, because objects usually
+    have the same names as the object before."""
     names = tuple(value)
     kept = sum(map(len, names)) <= _MOST_NAMES
     found: bool = (are if kept else are.__wrapped__)(names, also_redacted())
@@ -160,7 +164,7 @@ def _are_clean(names: tuple[str, ...], also: tuple[tuple[str, ...], ...]) -> boo
 
 @lru_cache(maxsize=256)
 def _are_shown(names: tuple[str, ...], also: tuple[tuple[str, ...], ...]) -> bool:
-    """Whether all of them are printed unchanged, and none is the name of a secret."""
+    """Whether all names are printed unchanged, and none is the name of a secret."""
     return all(_of_name.__wrapped__(name, also) == (name, False) for name in names)
 
 
@@ -198,23 +202,24 @@ def _redacted_object(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
 def _redacted_member(value: Any, depth: int) -> Any:
     if value is None or type(value) in _NUMBERS:
         return value
-    # In most records at most one member must be redacted.
+    # In most records, at most one value must be redacted.
     return value if depth == 0 and _is_clean(value) else _redacted(value, depth + 1)
 
 
 @lru_cache(maxsize=4096)
 def _of_name(name: str, also: tuple[tuple[str, ...], ...]) -> tuple[str, bool]:
-    """How it is shown, and whether it is the name of a secret."""
+    """The name as it is shown, and whether it is the name of a secret."""
     return redact_text(name), is_secret_name(name)
 
 
 def _is_a_directory(name: str, value: Any) -> bool:
-    """The shell's, which bears the name of a password."""
+    """Whether it is the shell's working directory PWD, whose name is also one for passwords."""
     return name.lower() in ("pwd", "oldpwd") and isinstance(value, str) and value[:1] in ("/", "~")
 
 
 def _is_beside_its_name(value: Mapping[str, Any]) -> bool:
-    """Whether it is `{"name": "password", "value": …}`, or what pydantic says of a secret's field."""
+    """Whether the object is `{"name": "password", "value": …}`, or a pydantic error about the field of a
+    secret."""
     for name, inner in value.items():
         if isinstance(inner, str):
             if name.lower() in LABELS and is_secret_name(inner):
@@ -225,8 +230,8 @@ def _is_beside_its_name(value: Mapping[str, Any]) -> bool:
 
 
 def _hidden_elements(values: Sequence[Any]) -> set[int]:
-    """Those of a list that are secrets by what stands before them: a pair of a name and its value, or the
-    words of a command line."""
+    """The positions of the elements of a list that are secrets because of the element before them: in a pair
+    of a name and its value, or in the words of a command line."""
     if len(values) < 2 or not isinstance(values[0], str):
         return set()
     if len(values) == 2 and isinstance(values[1], str) and is_secret_name(values[0]):

@@ -1,5 +1,5 @@
-"""Secrets apart from their names: name and value side by side, columns and parameters of SQL, inputs in
-pydantic errors, and options of known programs."""
+"""Find secrets that are not directly after their names: names and values as separate members, columns and
+parameters of SQL, inputs in pydantic errors, and options of known programs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ _LOC = re.compile(
     r"""["']loc["']:\s{0,4}[\[(](?P<names>[^\])\n]{0,300})[\])][^\n]{0,400}?["']input["']:\s{0,4}"""
 )
 
-# Of each program the options that hold a password: those that it is joined to, and those that it follows.
+# For each program, its options with a password: those to which the password is joined, and those that it
+# follows.
 _PROGRAMS = (
     (
         "mysql|mysqldump|mysqladmin|mysqlimport|mariadb|mariadb-dump|mariadb-admin|sshpass|7z|7za|rar",
@@ -118,8 +119,8 @@ def _beside(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _inputs(text: str) -> Iterator[tuple[int, int, str]]:
-    """What pydantic says that it was given, where that is a secret's, or was cut in the middle so that the
-    name may be gone."""
+    """Find the inputs that pydantic quotes in errors about the field of a secret, and inputs that were cut in
+    the middle, so that the name may be missing."""
     end = 0
     for found in _INPUT.finditer(text):
         if found.start() < end:
@@ -194,13 +195,14 @@ def _options(text: str, start: int, end: int, joined: str, following: str) -> It
 
 
 def is_password_of_option(given: str) -> bool:
-    """Not a port, nor the rest of a longer option's name."""
+    """Whether the text joined to an option is a password, and not a port or the rest of a longer option's
+    name."""
     value = given[1:] if given[:1] in "pPwa" else given
     return given not in _NOT_PASSWORDS and not value.replace(":", "").replace("/tcp", "").isdigit()
 
 
 def passwords_of(arguments: Sequence[str]) -> set[int]:
-    """The positions of the words of a command line that are passwords."""
+    """The positions of the words in a command line that are passwords."""
     found = set()
     known = [_OF_PROGRAM[name] for word in arguments[:4] if (name := word.rsplit("/", 1)[-1]) in _OF_PROGRAM]
     joined = "".join(each[0] for each in known)

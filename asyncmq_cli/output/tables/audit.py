@@ -27,7 +27,7 @@ EVENTS: tuple[Column[AuditEvent], ...] = (
     Column("ACTOR", lambda event: redact_any(event.actor), ample=16, least=10, worth=2),
     Column("WHY", lambda event: _why(event), ample=24, least=10, worth=3),
 )
-"""`why` is the error of what failed, else the reason given."""
+"""The columns of events. WHY is the error of a failed attempt, else the given reason."""
 
 
 EXPORT: tuple[Column[AuditEvent], ...] = (
@@ -43,12 +43,12 @@ EXPORT: tuple[Column[AuditEvent], ...] = (
     Column("ERROR", lambda event: redact_any(event.error)),
     Column("CHAIN", lambda event: redact_any(event.chain)),
 )
-"""Everything that an event has, for `audit export -o csv`."""
+"""All data of an event, for `audit export -o csv`."""
 
 
 def runs(now: float, *, utc: bool) -> tuple[Column[AuditRun], ...]:
-    """The same columns for runs of events: a run has its number beside the action, the time from its first to
-    its last event, and no job."""
+    """The same columns for runs of events. A run has its count after the action, the times of its first and
+    last event, and no job."""
 
     def of_newest(column: Column[AuditEvent]) -> Column[Any]:
         changed: Any = column
@@ -69,7 +69,7 @@ def runs(now: float, *, utc: bool) -> tuple[Column[AuditRun], ...]:
         return redact_any(run.newest.job_id) if run.count == 1 else None
 
     def details(run: AuditRun) -> str | None:
-        # The reason stands under WHY.
+        # The reason is in the column WHY.
         held = {name: value for name, value in run.newest.details.items() if name != "reason"}
         return _details(replace(run.newest, details=held)) if run.count == 1 else None
 
@@ -84,7 +84,7 @@ def runs(now: float, *, utc: bool) -> tuple[Column[AuditRun], ...]:
 
 _TO_THE_MINUTE = 3600.0
 _SAME_TIME = 60.0
-"""Seconds between the first and the last event of a run below which one time says enough."""
+"""Seconds. For a shorter run, a single time is shown instead of the first and the last."""
 
 
 def _why(event: AuditEvent) -> str | None:
@@ -146,7 +146,7 @@ def chain_document(report: ChainReport) -> dict[str, Any]:
 
 
 def line(event: AuditEvent, *, utc: bool) -> str:
-    """One event, as `audit tail` prints it on a terminal."""
+    """One event of the audit trail, as `audit tail` prints it on a terminal."""
     target = " ".join(word for word in (event.queue, event.job_id) if word)
     why = event.error or event.details.get("reason")
     what = f"{event.action} {event.status}  {target}  {event.actor or '-'}{f': {why}' if why else ''}"
@@ -156,7 +156,7 @@ def line(event: AuditEvent, *, utc: bool) -> str:
 def chain_summary(report: ChainReport) -> str:
     events = counted(report.events, "event")
     if not report.breaks:
-        return f"the chain of {events} is whole"
+        return f"the chain of {events} is intact"
     return f"the chain of {events} is broken in {counted(len(report.breaks) + report.more_breaks, 'place')}"
 
 
@@ -172,6 +172,10 @@ def chain_lines(report: ChainReport, *, utc: bool) -> Iterator[str]:
     if report.trimmed:
         yield f"{counted(report.trimmed, 'older event')} trimmed"
     if report.noted:
-        yield "the noted event is there" if report.noted == "found" else "the noted event was trimmed since"
+        yield (
+            "the noted event is in the chain"
+            if report.noted == "found"
+            else "the noted event has been trimmed"
+        )
     if report.head is not None:
         yield f"head {report.head.number:,}: {report.head.id}:{report.head.hash}"

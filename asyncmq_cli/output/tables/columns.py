@@ -1,4 +1,4 @@
-"""The columns of a table: title, value, and how each is shown and shortened."""
+"""The columns of a table: their titles and values, and how they are shown and shortened."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ Kind = Literal["id", "name", "text", "path", "number", "time", "seconds", "state
 
 
 class Column(Struct, Generic[T], frozen=True):
-    """`kind` says how the value is written: an `id` is never cut, a `text` at its end, a `name` in its
-    middle and a dotted `path` within its module, a `time` is epoch seconds, `seconds` a duration, and a
-    `state` has a colour. For people, `short` shortens the value, or `for_row` replaces it.
+    """A column of a table. `kind` says how its values are written: an `id` is never cut, a `text` is cut at
+    its end, a `name` in its middle, and a dotted `path` inside its module; a `time` is epoch seconds,
+    `seconds` is a duration, and a `state` has a colour. For people, `short` shortens the value, or `for_row`
+    replaces it.
 
-    `wide` columns are the first to be left out on a narrow terminal, then others, the one of least `worth`
-    first and of equals the last; texts are cut in the same order. Wide columns go before a text has less room
-    than `ample`, others before it has less than `least`. A pipe gets all columns.
+    On a narrow terminal, `wide` columns are left out first, then the others: the one with the lowest `worth`
+    first and, of equal ones, the last. Texts are cut in the same order. Wide columns are left out before a
+    text gets less room than `ample`, others before it gets less than `least`. A pipe gets all columns.
 
-    `name` is the column's name for `--fields`, if that is not its title, and `key` that of its value in the
-    JSON document; `--fields` takes both.
+    `name` is the column's name for `--fields`, if it differs from its title; `key` is the name of its value
+    in the JSON document. `--fields` accepts both.
 
-    `if_any`: people see it only where a row has a value.
+    With `if_any`, people see the column only if a row has a value.
 
-    `may_be_cut`: an id that nobody copies from here to another command. `alarm`: whether the cell is red.
+    `may_be_cut` marks an id that nobody would copy to another command. `alarm` says whether the cell of a row
+    is red.
     """
 
     title: str
@@ -50,7 +52,7 @@ class Column(Struct, Generic[T], frozen=True):
 
     @property
     def field(self) -> str:
-        """Its name for `--fields`: `next_run` for `NEXT RUN`."""
+        """The column's name for `--fields`: `next_run` for `NEXT RUN`."""
         return self.name or self.title.lower().replace(" ", "_")
 
     def for_people(self, row: T) -> Any:
@@ -61,13 +63,13 @@ class Column(Struct, Generic[T], frozen=True):
 
     @property
     def is_elastic(self) -> bool:
-        """Whether a part of the value is of use."""
+        """Whether the value is useful even if it is cut."""
         return self.may_be_cut or self.kind in ("text", "name", "path")
 
 
 def chosen(columns: Sequence[Column[T]], fields: Sequence[str]) -> list[Column[T]]:
-    """Those that were asked for by name, in that order, and none of them to be left out for another.
-    Raises UsageProblem for one that there is not. A title does as well as the name."""
+    """The columns with these names, or titles, in this order, so that none of them is left out before
+    another. Raises UsageProblem for an unknown name."""
     every = {column.field: column for column in columns}
     known = {
         name: column for column in columns for name in (column.title.lower().replace(" ", "_"), column.key)
@@ -84,8 +86,8 @@ def chosen(columns: Sequence[Column[T]], fields: Sequence[str]) -> list[Column[T
 
 
 def in_order_of(rows: Iterable[T], columns: Sequence[Column[T]], order: str) -> list[T]:
-    """The rows sorted by the column that `order` names, the largest first if it begins with `-`. Rows without
-    a value come last, and equal ones keep their order. Raises UsageProblem for an unknown column."""
+    """The rows sorted by the column that `order` names; if it begins with `-`, the largest first. Rows
+    without a value come last, and equal rows keep their order. Raises UsageProblem for an unknown column."""
     (column,) = chosen(columns, [order.removeprefix("-")])
     found = list(rows)
     known = [row for row in found if column.value(row) is not None]

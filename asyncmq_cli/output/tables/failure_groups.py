@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def groups(
     found: FailureGroups | None = None, *, show_secrets: bool, spark: int = 0, utc: bool = False
 ) -> tuple[Column[FailureGroup], ...]:
-    """The columns of failure groups. For people `spark` is the width of a graph of the deaths over time, 0
-    where none can be drawn."""
+    """The columns of failure groups. `spark` is the width of the graph of deaths over time, which only people
+    see; 0 for no graph."""
     shown = shown_text(show_secrets)
     by = "cause" if found is None else found.by
     trend = _trend_of(found)
-    # Of one queue, the queues are not shown.
+    # If there is only one queue, the column of queues is not shown.
     ample = 36 if found is not None and len(found.queues) == 1 else 26
     deaths = _deaths_over_time(found, spark)
     return (
@@ -60,7 +60,7 @@ def groups(
 
 
 def _grouped_by(by: str, *, show_secrets: bool) -> Column[FailureGroup]:
-    """The column that tells the groups apart."""
+    """The column with the value that distinguishes the groups."""
     if by == "cause":
         return Column("GROUP", lambda group: group.id, "id", short=lambda text: text[:_GROUP_SHOWN])
     return Column(
@@ -77,16 +77,17 @@ def _grouped_by(by: str, *, show_secrets: bool) -> Column[FailureGroup]:
 
 
 _GROUP_SHOWN = 6
-"""Characters of a group's id that people see: --group takes the beginning of one."""
+"""The number of characters of a group's id that people see: --group accepts the beginning of an id."""
 _OF_GROUPS = ("type", "message", "sample", "sample_message")
-"""What CAUSE says already, and what another command needs: for pipes, and for people who ask."""
+"""Columns whose content is already in CAUSE, or that only other commands need: for pipes, and for people who
+select them."""
 
 
 def groups_for_people(
     found: FailureGroups, columns: Sequence[Column[FailureGroup]], *, spark: int
 ) -> list[Column[FailureGroup]]:
-    """The columns that people see unless they choose: none that says the same in every row, nor a graph that
-    cannot be drawn."""
+    """The columns that people see by default: without columns that have the same value in every row, and
+    without a graph that cannot be drawn."""
     same = {"queues"} if len(found.queues) == 1 or found.by == "queue" else set()
     same |= {"tasks"} if found.by == "task" else set()
     same |= set() if spark else {"trend"}
@@ -98,7 +99,8 @@ def _causes(group: FailureGroup) -> int:
 
 
 def group_value(by: str, *, show_secrets: bool) -> Callable[[FailureGroup], Any]:
-    """The value that the jobs of a group have in common. An argument is redacted under its name."""
+    """A function that returns the value which the jobs of a group have in common. An argument is redacted by
+    its name."""
     if show_secrets:
         return lambda group: group.value
     path = by.split(".") if by.startswith(("args.", "kwargs.")) else [by]
@@ -120,8 +122,8 @@ def _trend_of(found: FailureGroups | None) -> Callable[[FailureGroup], str | Non
 
 
 def _first(group: FailureGroup, found: FailureGroups | None, *, utc: bool) -> str:
-    """When the first of them died; that is news if it was in the last hour. Where not all deaths were read,
-    there may have been earlier ones."""
+    """The time of the first death, with `new since` if it was in the last hour, or `before` if not all deaths
+    were read, so that there may be earlier ones."""
     at = clock(group.first_seen, span=RECENT, utc=utc)
     if _trend_of(found)(group) == "new":
         return f"new since {at}"
@@ -139,7 +141,7 @@ def _last(group: FailureGroup, found: FailureGroups | None, *, utc: bool) -> str
 
 
 def _deaths_over_time(found: FailureGroups | None, width: int) -> Callable[[FailureGroup], str]:
-    """A graph of each group's deaths, all over the same time."""
+    """A function that draws the graph of a group's deaths. All graphs cover the same time."""
     groups = () if found is None else found.groups
     start = min((one.first_seen for one in groups if math.isfinite(one.first_seen)), default=0.0)
     end = 0.0 if found is None else found.read_at

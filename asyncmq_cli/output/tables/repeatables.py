@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def definitions(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
-    """People see the beginning of an id; commands take any unique beginning."""
+    """The columns of definitions. People see only the beginning of an id: commands accept any unique
+    beginning."""
     shown = shown_text(show_secrets)
     return (
         Column("ID", lambda row: row.id, "id", short=short_id),
@@ -36,7 +37,7 @@ def definitions(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
             "NEXT RUN",
             lambda row: None if row.paused else row.next_run,
             "time",
-            # On a narrow terminal this is all that says so.
+            # On a narrow terminal, only this column shows that it is paused.
             for_row=lambda row: "paused" if row.paused else row.next_run,
             alarm=lambda row: not row.paused and (row.overdue or row.stuck),
         ),
@@ -46,7 +47,8 @@ def definitions(*, show_secrets: bool) -> tuple[Column[Repeatable], ...]:
 
 
 def arguments(*, show_secrets: bool) -> Callable[[Repeatable], str | None]:
-    """What tells two definitions of a task apart, as in a call: `"inbox", to="ana"`."""
+    """A function that writes the arguments of a definition as in a call: `"inbox", to="ana"`. They
+    distinguish definitions of the same task."""
     from asyncmq_cli.output.json.text import encode
 
     def text(row: Repeatable) -> str | None:
@@ -95,7 +97,7 @@ def state_of(row: Repeatable) -> str:
 
 
 def schedule(row: Repeatable) -> str | None:
-    """`every 5m`, or the cron expression, which wins where there are both."""
+    """The schedule as text: the cron expression, or else `every 5m`."""
     cron, every = row.get("cron"), row.get("every")
     if cron is not None:
         return str(cron)
@@ -109,8 +111,8 @@ _OPTIONS = ("retries", "priority", "ttl", "backoff")
 def detail(
     row: Repeatable, runs: Sequence[float], *, now: float, utc: bool, show_secrets: bool, full: bool
 ) -> Iterator[str]:
-    """Title and value, one pair a line; then the next runs, with the time zone. Long values are cut unless
-    `full`."""
+    """The lines of one definition: a title and a value per line, then the next runs with the time zone. Long
+    values are cut unless `full` is set."""
 
     def shown(value: Any) -> Any:
         return value if show_secrets or value is None else redact_any(value)
@@ -137,7 +139,7 @@ def detail(
 
 
 def document(value: Repeatable, *, show_secrets: bool) -> dict[str, Any]:
-    """`problem` says why a definition cannot be read, or that it is stored more than once."""
+    """One definition. `problem` says why it cannot be read, or that it is stored more than once."""
     definition = None if value.definition is None else dict(value.definition)
     shown = definition if show_secrets or definition is None else redact(definition)
     held = shown or {}

@@ -1,4 +1,4 @@
-"""Rows to a table for people, or to tab-separated or comma-separated lines for programs."""
+"""Convert rows to a table for people, or to tab-separated or comma-separated lines for programs."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ T = TypeVar("T")
 _GAP = 2
 _LONGEST_ID = 256
 _LEAST_MODULE = 5
-"""Characters of a module below which it says nothing."""
+"""The shortest useful part of a module's name, in characters."""
 _WIDE_TEXT = 60
-"""Characters to which a text is cut where all columns are shown."""
+"""Texts are cut to this many characters if all columns are shown."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _KEPT_IN_CSV = "\n\t"
 
 CAUTION = "dark_orange3"
-"""Yellow cannot be read on a light background."""
+"""The colour of warnings. Yellow cannot be read on a light background."""
 
 STATE_STYLES = {
     "active": "cyan",
@@ -63,7 +63,7 @@ def tab_separated(row: T, columns: Sequence[Column[T]]) -> str:
 
 
 def field_names(columns: Sequence[Column[T]]) -> list[str]:
-    """What stands above the columns for programs: the names that `--fields` takes."""
+    """The header of the columns in a pipe: the names that `--fields` accepts."""
     return [column.field for column in columns]
 
 
@@ -80,13 +80,13 @@ def csv_line(cells: Sequence[str]) -> str:
     import io
 
     written = io.StringIO()
-    # A cell is quoted for a line break in it only if that is in the terminator.
+    # csv quotes a cell with a line break only if that character is in the terminator.
     csv.writer(written, lineterminator=_CRLF).writerow(cells)
     return written.getvalue().removesuffix(_CRLF)
 
 
 def csv_text(text: str) -> str:
-    """A text as a cell that no spreadsheet takes for a formula, and that shows what a terminal would obey."""
+    """A text as a cell that no spreadsheet takes for a formula, with control characters escaped."""
     shown = escape(text, keep=_KEPT_IN_CSV)
     return f"'{shown}" if text.startswith(_FORMULA) else shown
 
@@ -95,7 +95,7 @@ def _csv_cell(column: Column[T], value: Any) -> str:
     if isinstance(value, str):
         return csv_text(value)
     plain = _plain(column, value)
-    # A number is no formula, even below 0.
+    # A number is not a formula, even if it is negative.
     return plain if isinstance(value, int | float) else csv_text(plain)
 
 
@@ -108,9 +108,9 @@ def table(
     utc: bool = False,
     full: bool = False,
 ) -> tuple[Lines, list[str]]:
-    """A table that fits `width`, and the titles of the columns left out; texts are cut.
+    """A table that fits into `width`, and the titles of the columns that were left out. Texts are cut.
 
-    Only an id that is wider than that, and must not be cut, makes the table wider.
+    The table is wider than `width` only if an id, which must not be cut, does not fit.
     """
     (drawn,), left_out = tables(rows, columns, now=now, width=width, utc=utc, full=full)
     return drawn, left_out
@@ -127,16 +127,16 @@ def tables(
     every: bool = False,
     at_a_time: int | None = None,
 ) -> tuple[Iterator[Lines], list[str]]:
-    """The same as several tables of `at_a_time` rows, drawn one below the other: what rich needs for a row is
-    many times its text. With `every`, no column is left out and only long texts are cut, so the tables may be
-    wider."""
+    """The same as several tables of `at_a_time` rows, one below the other: for a row, rich needs many times
+    the memory of its text. With `every`, no column is left out and only long texts are cut, so the tables may
+    be wider."""
     if every:
         columns = [_kept(column) for column in columns]
     empty = {column.title for column in columns if column.if_any}
-    # A column that --fields names twice is rendered once.
+    # Render a column only once if --fields names it twice.
     titled = {column.title: column for column in columns}
     natural = {title: len(title) for title in titled}
-    # Only what is shown of a row is kept: its texts, then their styles. None of them has a NUL.
+    # Keep only the shown texts of a row, then their styles, joined by NUL, which none of them contains.
     kept: list[str] = []
     for row in rows:
         cells = [cell(column, row, now, width=width, utc=utc, full=full) for column in titled.values()]
@@ -191,8 +191,8 @@ def _line(cells: Sequence[tuple[str, str, Column[T]]], widths: Mapping[str, int]
 
 
 class Lines:
-    """Lines of texts with their styles, for rich. A table of its own takes three times as long to draw: it
-    measures each cell again."""
+    """Lines of texts with their styles, for rich. Rich's own table takes three times as long to draw, because
+    it measures each cell again."""
 
     def __init__(self, lines: Sequence[Sequence[tuple[str, str]]]) -> None:
         self.lines = lines
@@ -207,7 +207,7 @@ class Lines:
 
 
 def cell(column: Column[T], row: T, now: float, *, width: int, utc: bool = False, full: bool = False) -> Text:
-    """A value as people see it, in its colour; not yet cut, but not much longer than `width`."""
+    """A value as people see it, with its colour. It is not yet cut, but not much longer than `width`."""
     from rich.text import Text
 
     alarming = column.alarm is not None and column.alarm(row)
@@ -219,29 +219,30 @@ def cell(column: Column[T], row: T, now: float, *, width: int, utc: bool = False
 
 
 def widths_of(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> dict[str, int]:
-    """The columns that have room, by title, with their widths. `natural` is what each would take."""
+    """By title, the widths of the columns that have room. `natural` has the width that each column would
+    need."""
     return _fitting(_affordable(columns, natural, width), natural, width)
 
 
 def is_numeric(column: Column[T]) -> bool:
-    """Whether its cells stand at the right."""
+    """Whether the column's cells are aligned to the right."""
     return column.kind in ("number", "seconds")
 
 
 def _kept(column: Column[T]) -> Column[T]:
-    """The column as it is shown if no column is left out."""
+    """The same column, as it is shown if no column is left out."""
     room = _WIDE_TEXT if column.kind == "text" else _LONGEST_ID
     return replace(column, wide=False, ample=room, least=room)
 
 
 def more_columns(count: int, remedy: str) -> str:
-    """The line under a table that does not show all of its columns."""
+    """The line below a table with fewer than all columns."""
     return f"+ {counted(count, 'column')}: {remedy}"
 
 
 def _bounded(column: Column[T], value: str, room: int) -> str:
-    """The part of a text that could ever be shown. An id, which is never cut to fit, is shortened only
-    beyond 256 characters."""
+    """The part of a text that can be shown. An id, which is never cut to fit, is shortened only beyond 256
+    characters."""
     if column.kind == "id" and len(value) > _LONGEST_ID:
         return shortened(value, _LONGEST_ID)
     if len(value) <= 4 * room:
@@ -250,12 +251,12 @@ def _bounded(column: Column[T], value: str, room: int) -> str:
 
 
 def cut(text: Text, room: int, column: Column[T]) -> None:
-    """Shorten a cell to its room, as its column allows."""
+    """Shorten a cell to `room` characters, as its column allows."""
     text.plain = cut_text(text.plain, room, column)
 
 
 def cut_text(text: str, room: int, column: Column[T]) -> str:
-    """The same, for its text alone."""
+    """The text of a cell, shortened to `room` characters as its column allows."""
     from rich.cells import cell_len, set_cell_size
 
     if cell_len(text) <= room:
@@ -268,7 +269,7 @@ def cut_text(text: str, room: int, column: Column[T]) -> str:
 
 
 def shortened(name: str, room: int) -> str:
-    """The name without its middle: names differ at the beginning and at the end."""
+    """The name without its middle part, because names differ at the beginning and at the end."""
     from rich.cells import cell_len, chop_cells
 
     if cell_len(name) <= room:
@@ -279,7 +280,7 @@ def shortened(name: str, room: int) -> str:
 
 
 def shortened_path(path: str, room: int) -> str:
-    """The path without the middle of its module: `company…tasks.send_mail`. The last part stays whole if
+    """The path without the middle of its module: `company…tasks.send_mail`. The last part is not cut if
     possible."""
     from rich.cells import cell_len
 
@@ -300,7 +301,7 @@ def _last_of(last: str, room: int, dot: str) -> str:
 
 
 def _affordable(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> list[Column[T]]:
-    """The columns that fit. A column is shown with readable values or not at all."""
+    """The columns that fit. A column is shown with readable values, or left out."""
     shown = list(columns)
     for column in _by_worth(columns):
         if column.wide and _total([_ample(each, natural) for each in shown]) > width:
@@ -314,10 +315,10 @@ def _affordable(columns: Sequence[Column[T]], natural: Mapping[str, int], width:
 
 
 def _fitting(columns: Sequence[Column[T]], natural: Mapping[str, int], width: int) -> dict[str, int]:
-    """The widths of the columns. A value that cannot be cut may make the table wider than the terminal: an id
-    in two pieces would be of no use."""
+    """The widths of the columns. A value that cannot be cut may make the table wider than the terminal,
+    because an id in two pieces would be useless."""
     widths = {column.title: natural[column.title] for column in columns}
-    # A part of a sentence says more than a part of a name.
+    # Cut texts before names: part of a sentence says more than part of a name.
     in_turn = sorted(_by_worth(columns), key=lambda column: column.kind in ("name", "path"))
     for enough in (_ample, _least):
         for column in in_turn:
@@ -329,7 +330,7 @@ def _fitting(columns: Sequence[Column[T]], natural: Mapping[str, int], width: in
 
 
 def _by_worth(columns: Sequence[Column[T]]) -> list[Column[T]]:
-    """The least important column first."""
+    """The columns, the least important first."""
     return [column for _, column in sorted(enumerate(columns), key=lambda pair: (pair[1].worth, -pair[0]))]
 
 
@@ -343,7 +344,7 @@ def _ample(column: Column[T], natural: Mapping[str, int]) -> int:
 
 
 def _least(column: Column[T], natural: Mapping[str, int]) -> int:
-    """Never less than its title."""
+    """The least width of a column, which is never less than its title."""
     whole = natural[column.title]
     return min(whole, max(column.least, len(column.title))) if column.is_elastic else whole
 
@@ -376,7 +377,7 @@ def human(column: Column[T], value: Any, now: float, *, utc: bool = False) -> st
 
 def _style(column: Column[T], value: Any) -> str:
     if column.kind == "state":
-        # A pause may say how long it lasts.
+        # The state `paused` may be followed by the time that is left.
         return STATE_STYLES.get(str(value)) or STATE_STYLES.get(str(value).partition(" ")[0], "")
     if column.kind == "number" and column.title in ("FAILED", "EXPIRED", "DEAD") and value:
         return "red"

@@ -1,4 +1,4 @@
-"""Tasks for people, and their columns: what waits and fails by task, and what runs."""
+"""Tasks: the columns of `tasks list` and `tasks top`, and the lines of a single task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def count(value: int, *, is_estimate: bool) -> str:
-    """`~12,300` for an estimate, to three digits."""
+    """A count as text; an estimate is rounded to three digits: `~12,300`."""
     if not is_estimate:
         return f"{value:,}"
     digits = max(0, len(str(value)) - 3)
@@ -25,21 +25,21 @@ def count(value: int, *, is_estimate: bool) -> str:
 
 
 def share(value: float | None) -> str | None:
-    """`12 %`; one that is not 0 is not shown as 0."""
+    """A share as text, such as `12 %`. A small share is `< 1 %`, not 0."""
     if value is None:
         return None
     return "< 1 %" if 0 < value < 0.01 else f"{value:.0%}".replace("%", " %")
 
 
 def sampled(report: TaskReport) -> str:
-    """Which states were sampled, of what size, and how exact that is."""
+    """The note about the states that were sampled, with the sizes of the samples and the error margin."""
     parts = [f"{state} {one.read:,} of {one.size:,}" for state, one in report.sampled.items()]
     margin = max(one.margin for one in report.sampled.values())
     return f"from random samples (±{margin:.0%} of the state): {', '.join(parts)}".replace("%", " %", 1)
 
 
 def task_lines(row: TaskStats, report: TaskReport, *, show_secrets: bool) -> Iterator[str]:
-    """One task in full."""
+    """The lines of one task."""
     now = report.read_at
     name = row.task or "-"
     pairs = [("Task", name if show_secrets else redact_text(name))]
@@ -65,7 +65,7 @@ def _seconds(value: float) -> str:
 
 
 def quantile(row: TopTask, part: float) -> str | None:
-    """`1.2 s`, or `< 50 ms` if it is below the interval between two reads."""
+    """A percentile as text, such as `1.2 s`, or `< 50 ms` if it is below the interval between two reads."""
     if row.is_below(part):
         return f"< {INTERVAL * 1000:.0f} ms"
     value = row.duration(part)
@@ -79,7 +79,7 @@ def top_footer(report: TopReport) -> str:
 
 
 def tasks(report: TaskReport | None = None, *, show_secrets: bool) -> tuple[Column[TaskStats], ...]:
-    """A count that is an estimate has a ~ for people."""
+    """The columns of `tasks list`. For people, estimates have a ~."""
     shown = shown_text(show_secrets)
     now = 0.0 if report is None else report.read_at
 
@@ -119,7 +119,7 @@ def top_tasks(*, show_secrets: bool) -> tuple[Column[TopTask], ...]:
 
     def quantile(title: str, part: float) -> Column[TopTask]:
 
-        # A duration for people; a pipe gets seconds.
+        # People see a duration with a unit; a pipe gets seconds.
         return Column(title, lambda row: row.duration(part), for_row=lambda row: quantile(row, part))
 
     return (

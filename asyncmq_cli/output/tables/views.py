@@ -62,29 +62,29 @@ QUEUES: tuple[Column[QueueStats], ...] = (
 
 
 def _state(row: QueueStats) -> str:
-    """The state in words; for a temporary pause, also when it ends."""
+    """The state in words; for a temporary pause, also the time that is left."""
     if row.state != "paused" or row.pause_seconds_left is None:
         return row.state
     return f"paused {duration(row.pause_seconds_left, units=1)}"
 
 
 def queues_columns(for_people: bool, fields: Sequence[str] = ()) -> list[Column[QueueStats]]:
-    """The columns of the queues: those asked for, else on a terminal those that have room at 80 columns,
-    which are also cheap to read. Raises UsageProblem for one that there is not."""
+    """The columns of queues: those in `fields`, else all; for people only those that fit into 80 characters,
+    which are also cheap to read. Raises UsageProblem for an unknown column."""
     if fields:
         return chosen(QUEUES, fields)
     return [column for column in QUEUES if not (for_people and column.wide)]
 
 
 def fields_of(columns: Sequence[Column[QueueStats]]) -> frozenset[str]:
-    """The fields of QueueStats that these columns need. The state says where no worker is, so it needs what
-    wants one."""
+    """The fields of QueueStats that these columns need. The column STATE shows `no worker`, so it needs the
+    counts of the jobs that a worker should run."""
     fields = {column.key for column in columns} - {"name"}
     return frozenset(fields | ({"workers"} if "paused" in fields else set()))
 
 
 def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
-    """The same columns for a full screen, where names may be cut."""
+    """The same columns for a full screen, on which names may be cut."""
     return [
         replace(column, may_be_cut=True, ample=24, least=16, worth=5) if column.kind == "id" else column
         for column in columns
@@ -92,9 +92,9 @@ def on_screen(columns: Sequence[Column[T]]) -> list[Column[T]]:
 
 
 CauseOf = Callable[["Job"], "tuple[str | None, str] | None"]
-"""The type of a job's root cause and what its message says, in one line."""
+"""Returns the type of a job's root cause and the significant line of its message, or None."""
 Heartbeats = Mapping[tuple[str, str], "float | None"]
-"""When active jobs last had a heartbeat, by queue and id."""
+"""By queue and id, the time of the last heartbeat of active jobs."""
 
 
 def jobs(
@@ -105,10 +105,10 @@ def jobs(
     cause_of: CauseOf | None = None,
     heartbeats: Heartbeats | None = None,
 ) -> tuple[Column[Job], ...]:
-    """The columns that tell something in a state: since when a job runs, when it is due, when it died and of
-    what. None is the dead-letter queue.
+    """The columns that are useful for jobs in a state: since when a job runs, when it is due, or when and why
+    it died. `state` is None for the dead-letter queue.
 
-    On a narrow terminal long texts give way first.
+    On a narrow terminal, long texts are cut first.
     """
     shown = shown_text(show_secrets)
     is_dead = state in (None, *DEAD_STATES)
@@ -137,8 +137,8 @@ def jobs(
 
 
 def _when(state: str | None, created: Column[Job], heartbeats: Heartbeats | None) -> tuple[Column[Job], ...]:
-    """The times that matter in a state, the first most."""
-    # As it is, even if it is empty: it may be filled while the rows are drawn.
+    """The columns of times that matter in a state, the most important first."""
+    # Use the same dictionary even if it is empty, because it may be filled while the rows are printed.
     beats = {} if heartbeats is None else heartbeats
     if state in (None, *DEAD_STATES):
         return Column("DIED", lambda job: job.dead_at, "time", worth=1, key="failed_at"), created
@@ -163,7 +163,8 @@ def _why_dead(shown: Callable[[Any], Any], cause_of: CauseOf | None) -> Column[J
 
 
 def _cause(job: Job, cause_of: CauseOf | None) -> str | None:
-    """The root cause; without a way to find it, what the worker caught. Or why the job cannot be read."""
+    """The root cause, or the exception that the worker caught if `cause_of` is None; or the reason why the
+    job cannot be read."""
     found = None if job.problem or cause_of is None else cause_of(job)
     if found is None:
         return job.problem or _last_line(job.get("last_error"))
@@ -183,7 +184,7 @@ def _error(shown: Callable[[Any], Any]) -> Column[Job]:
 
 
 def problems() -> tuple[Column[Problem], ...]:
-    """The problems of the overview, each with a command that shows more."""
+    """The columns of the overview's problems. Each problem has a command that shows more."""
     return (
         Column("QUEUE", lambda one: one.queue, "name", ample=14, least=8, worth=2),
         Column(
@@ -213,7 +214,7 @@ _NEXT_COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 def next_command(problem: Problem) -> str:
-    """The command that shows more of a problem. It changes nothing."""
+    """The command that shows more about a problem. It changes nothing."""
     words = (problem.queue if word == "QUEUE" else word for word in _NEXT_COMMANDS[problem.kind])
     return shlex.join(["asyncmq", *words])
 
@@ -228,10 +229,10 @@ TREE: tuple[Column[tuple[int, TreeNode, str | None, AuditEvent | None]], ...] = 
     Column("ACTOR", lambda row: row[3] and redact_any(row[3].actor)),
     Column("CHANGED", lambda row: row[3] and row[3].timestamp, "time"),
 )
-"""Each job of a tree below what it waits for, as `Tree.drawn` gives them, with what was done to it last."""
+"""The columns of the jobs that `Tree.drawn` yields, with the last change of each job."""
 
 WORKERS: tuple[Column[Worker], ...] = (
-    # AsyncMQ's own ids, which have 36 characters, are whole.
+    # AsyncMQ's own ids, which have 36 characters, are not cut.
     Column("ID", lambda worker: worker.id, "id", may_be_cut=True, ample=36, least=36, worth=5),
     Column("QUEUE", lambda worker: worker.queue, "name"),
     Column("CONCURRENCY", lambda worker: worker.concurrency, "number", worth=-1),
@@ -241,7 +242,7 @@ WORKERS: tuple[Column[Worker], ...] = (
 )
 
 LATEST_JOBS: tuple[Column[LatestJob], ...] = (
-    # Of a job that cannot be read, the id may be the whole of what was stored.
+    # If a job cannot be read, its id may be the complete stored text, so redact it.
     Column("ID", lambda job: redact_text(job.id), "id"),
     Column("QUEUE", lambda job: job.queue, "name"),
     Column("STATE", lambda job: redact_text(job.state), "state"),
@@ -255,12 +256,13 @@ LATEST_QUEUES: tuple[Column[LatestQueue], ...] = (
 
 
 def titled(columns: Sequence[Column[T]], title: str) -> tuple[Column[T], ...]:
-    """The same columns, the first under another title."""
+    """The same columns, but with another title for the first."""
     return (replace(columns[0], title=title), *columns[1:])
 
 
 def changes(*, dry_run: bool) -> tuple[Column[ChangeResult], ...]:
-    """The results of a change. A dry run is never called a success, in a pipe either."""
+    """The columns of a change's results. The results of a dry run are not called success, not even in a
+    pipe."""
     done = "dry-run" if dry_run else "success"
     return (
         Column("STATUS", lambda result: done if result.error is None else "failed", "state"),
@@ -289,7 +291,7 @@ def worker_footer(page: WorkerPage) -> str:
 
 
 def folded_workers(page: WorkerPage) -> str:
-    """The line that counts the stale workers not listed."""
+    """The line that counts the stale workers that are not shown."""
     return f"{counted(page.folded, 'stale worker')} not shown: --health stale"
 
 
@@ -312,7 +314,7 @@ def shown_text(show_secrets: bool) -> Callable[[Any], Any]:
 
 
 def tries(job: Job) -> str | None:
-    """`failed/allowed` attempts. AsyncMQ counts each failure as a retry, including the last."""
+    """Attempts as `failed/allowed`. AsyncMQ counts each failure as a retry, also the last one."""
     failed, most = job.get("retries"), job.get("max_retries")
     if not isinstance(failed, int) or isinstance(failed, bool):
         return None
@@ -324,17 +326,19 @@ def _number(value: Any) -> Any:
 
 
 def short_error(job: Job, cause_of: CauseOf | None = None) -> str | None:
-    """The root cause, or what was raised, or why the job cannot be read, without the module of its class."""
+    """The root cause, or the exception that was raised, without the module of its class; or the reason why
+    the job cannot be read."""
     error = _cause(job, cause_of)
     return None if error is None else without_module(error)
 
 
 def _last_line(error: Any) -> str | None:
-    """What was raised: the worker stores the whole traceback as the error."""
+    """The last line of an error, which is the exception: the worker stores the whole traceback as the
+    error."""
     lines = [line for line in str(error or "").splitlines() if line.strip()]
     return lines[-1].strip() if lines else None
 
 
 def without_module(error: str) -> str:
-    """`app.errors.DeliveryError: …` as `DeliveryError: …`."""
+    """The error without the module of its class: `app.errors.DeliveryError: …` becomes `DeliveryError: …`."""
     return _MODULE.sub("", error)

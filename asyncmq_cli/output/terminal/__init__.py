@@ -1,1 +1,1 @@
-"""Screens that are drawn again."""
+"""Screens that are refreshed in place, charts and progress bars."""

@@ -1,4 +1,4 @@
-"""Bars, sparklines and charts. A bar has an ASCII form; the others are left out on an ASCII terminal."""
+"""Bars, sparklines and charts. Bars have an ASCII form; the others are not drawn on an ASCII terminal."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from asyncmq_cli.output.text.times import clock
 if TYPE_CHECKING:
     from rich.text import Text
 
-# For a bar without colour, where states must not share a letter.
+# The letters of a bar without colour, in which two states must not have the same letter.
 _LETTERS = {"completed": "c", "cancelled": "x", "waiting-children": "p"}
-# In tables two states may share a colour, in a bar they may not.
+# In a bar, unlike in tables, two states must not have the same colour.
 _BAR_STYLES = {
     **STATE_STYLES,
     "waiting": "blue",
@@ -26,14 +26,14 @@ _BAR_STYLES = {
     "waiting-children": "bright_cyan",
 }
 _LEAST_POINTS = 2
-# Steps on the value axis: as many as nine lines have room for.
+# The number of steps on the value axis, as many as fit into nine lines.
 _STEPS = 4
 
 
 def bar(counts: Mapping[str, int], *, width: int, solid: bool) -> Text:
     """A bar of `width` characters with a stretch for each state, at least one character if there is a job.
 
-    `solid`: in blocks of the states' colours, else in letters.
+    With `solid`, it is drawn with blocks in the states' colours, else with letters.
     """
     from rich.text import Text
 
@@ -52,8 +52,8 @@ def state_style(state: str) -> str:
 
 
 def _stretches(counts: Mapping[str, int], width: int) -> dict[str, int]:
-    """One cell for each state with jobs, and its share of the rest; cells left by rounding go to the states
-    that lost most by it."""
+    """The cells of each state: one for each state with jobs, and its share of the others. Cells that rounding
+    leaves go to the states that lost most by it."""
     present = {state: count for state, count in counts.items() if count > 0}
     total, room = sum(present.values()), max(0, width - len(present))
     cells = {state: 1 + count * room // total for state, count in present.items()}
@@ -64,8 +64,8 @@ def _stretches(counts: Mapping[str, int], width: int) -> dict[str, int]:
 
 
 def resampled(times: Sequence[float], values: Sequence[float | None], width: int) -> Sequence[float | None]:
-    """The mean of each of `width` equal parts of the time, None where a part has no value. Unchanged if there
-    are at most `width` values."""
+    """The mean values of `width` equal parts of the time; None for a part without a value. If there are at
+    most `width` values, they are returned unchanged."""
     if len(values) <= width:
         return values
     start, span = times[0], times[-1] - times[0]
@@ -78,7 +78,7 @@ def resampled(times: Sequence[float], values: Sequence[float | None], width: int
 
 
 def sparkline(values: Sequence[float | None], width: int) -> str:
-    """The last `width` values, one a character, scaled from 0; a gap for None."""
+    """The last `width` values as one character each, scaled from 0. None is a gap."""
     from sparklines import sparklines
 
     shown = list(values)[-width:]
@@ -89,20 +89,21 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
 
 
 def histogram(counts: Sequence[tuple[float, int]], span: float, start: float, end: float, width: int) -> str:
-    """Counts over the time from `start` to `end`, as bars of `width` characters. Each pair is the start of a
-    span, in seconds, and the count in it."""
+    """The counts over the time from `start` to `end` as `width` bars of one character. Each pair of `counts`
+    is the start of a span and the count in it; `span` is its length in seconds."""
     if not width or not counts or not end > start or not math.isfinite(end - start):
         return ""
     cells = [0.0] * width
     for moment, count in counts:
-        # A span belongs where its middle is, but not before the first death nor after the last.
+        # Place a span by its middle, but not before the first death or after the last.
         middle = min(max(moment + span / 2, start), end)
         cells[min(width - 1, int((middle - start) / (end - start) * width))] += count
     return sparkline([count or None for count in cells], width)
 
 
 class Series(Struct, frozen=True):
-    """Values over time, None where unknown. `whole`: they are counts, so the axis has whole numbers."""
+    """Values over time; an unknown value is None. With `whole` they are counts, so the axis has whole
+    numbers."""
 
     title: str
     values: Sequence[float | None]
@@ -114,7 +115,7 @@ class Series(Struct, frozen=True):
 
     @property
     def ticks(self) -> list[float]:
-        """The labels of the axis: from 0 to at least the largest value, in round steps."""
+        """The labels of the value axis: from 0 to at least the largest value, in round steps."""
         most = max(self.known, default=0) or 1
         step = ceil(most / _STEPS) if self.whole or most >= _STEPS else most / _STEPS
         return [step * number for number in range(_STEPS + 1) if step * (number - 1) < most]
@@ -123,8 +124,8 @@ class Series(Struct, frozen=True):
 def over_time(
     times: Sequence[float], series: Sequence[Series], *, width: int, height: int, utc: bool = False
 ) -> list[str]:
-    """The lines of charts below each other, each `height` lines, over the same time, oldest first. A series
-    with fewer than two values is left out."""
+    """The lines of several charts, one below the other, over the same time, the oldest values first. Each
+    chart has `height` lines. A series with fewer than two values is left out."""
     drawn = [each for each in series if len(each.known) >= _LEAST_POINTS]
     margin = max((len(_label(tick)) for each in drawn for tick in each.ticks), default=0)
     return [

@@ -1,4 +1,4 @@
-"""The lines around the tables of a watched screen: trends, the time, and warnings."""
+"""The lines above and below the tables of a refreshed screen: trends, the time, and warnings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def trends(trend: Trend, viewport: Viewport, *, is_current: bool) -> Any:
 
 
 def as_of(now: float, every: str, *, is_old: bool, utc: bool = False) -> Any:
-    """When the snapshot was taken: its time, in red where it is old."""
+    """The line with the time of the snapshot, in red if the snapshot is old."""
     from rich.text import Text
 
     time = clock(now, utc=utc)
@@ -45,8 +45,8 @@ def as_of(now: float, every: str, *, is_old: bool, utc: bool = False) -> Any:
 
 
 def remarks(problem: str | None, warnings: Sequence[str], *, where: str = "") -> list[Any]:
-    """The problem, else the latest warning, in one line; an empty list if there is neither. `where` is the
-    address of Redis: it is moved to the end, where a narrow terminal cuts."""
+    """One line with the problem, else with the latest warning; empty if there is neither. `where` is the
+    address of Redis, which is moved to the end of the line, because a narrow terminal cuts the end."""
     from rich.text import Text
 
     if problem is not None:

@@ -1,4 +1,4 @@
-"""Keys typed while a live screen is shown."""
+"""Read the keys that are typed while a refreshed screen is shown."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import time
 from typing import Any
 
 _LOCAL_MODES, _CHARACTERS = 3, 6
-"""Their positions in the list that `termios.tcgetattr` returns."""
+"""Positions in the list that `termios.tcgetattr` returns."""
 _NO_CHARACTER = b"\0"
 
 
 def leads_session() -> bool:
-    """Whether this process leads the session of its terminal, so that no shell could continue it after
+    """Whether this process is the session leader of its terminal, so that no shell could continue it after
     Ctrl-Z."""
     return os.getsid(0) == os.getpid()
 
 
 class Keyboard:
-    """Between `take` and `give_back`, typed keys are not echoed, and unread keys are dropped.
-    Ctrl-C works as usual, and Ctrl-Z does if there is a shell."""
+    """Reads keys between `take` and `give_back`. In that time typed keys are not echoed, and keys that were
+    not read are dropped at the end. Ctrl-C works as usual, and Ctrl-Z if there is a shell."""
 
     def __init__(self) -> None:
-        # The terminal that is drawn on is the one that echoes, wherever stdin comes from.
+        # Use stdout's terminal, because it is the one that echoes; stdin may be something else.
         self._terminal = sys.stdout.fileno()
         self._keys: int | None = sys.stdin.fileno() if sys.stdin and sys.stdin.isatty() else None
         self._before: list[Any] | None = None
@@ -35,12 +35,12 @@ class Keyboard:
         modes = termios.tcgetattr(self._terminal)
         modes[_LOCAL_MODES] &= ~(termios.ECHO | termios.ICANON)
         if leads_session():
-            # Nobody could continue it after Ctrl-Z.
+            # Disable Ctrl-Z, because nobody could continue the process.
             modes[_CHARACTERS][termios.VSUSP] = _NO_CHARACTER
         termios.tcsetattr(self._terminal, termios.TCSADRAIN, modes)
 
     def give_back(self) -> None:
-        """Raises OSError where the terminal is gone."""
+        """Restore the terminal. Raises OSError if it is gone."""
         if self._before is not None:
             before, self._before = self._before, None
             try:
@@ -49,7 +49,7 @@ class Keyboard:
                 raise OSError(*exc.args) from exc
 
     def typed(self, seconds: float) -> str:
-        """The keys typed within `seconds`, else an empty text."""
+        """The keys that are typed within `seconds`; "" if there are none."""
         if self._keys is None:
             time.sleep(seconds)
             return ""

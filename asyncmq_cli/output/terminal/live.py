@@ -16,15 +16,15 @@ from asyncmq_cli.output.terminal.keyboard import Keyboard, leads_session
 from asyncmq_cli.system import signals
 
 _LOOK_EVERY = 0.1
-"""Seconds between two checks of the terminal's size."""
+"""Seconds between two checks of the keys and the terminal's size."""
 _QUIT = "q"
 
 
 class LiveScreen:
-    """Takes over the terminal inside `with`, and restores it afterwards and while Ctrl-Z has stopped the
-    process. A resize is drawn at once, even while Redis is being read.
+    """A context manager that takes over the terminal, and restores it at the end and while Ctrl-Z has stopped
+    the process. A resize is drawn at once, even while Redis is being read.
 
-    `frame` returns the lines, with their colours, for a width and a height.
+    `frame` returns the lines with their colours for a given width and height.
     """
 
     def __init__(self, frame: Callable[[int, int], Sequence[str]]) -> None:
@@ -32,9 +32,10 @@ class LiveScreen:
         from rich.live import Live
 
         self._frame = frame
-        # Until its first picture; rich would parse COLUMNS and LINES, which may hold anything.
+        # A size until the first frame is drawn. Without it, rich would parse COLUMNS and LINES, which may
+        # have any value.
         self._console = Console(width=80, height=24)
-        # Errors and warnings are shown on the screen; nothing may be printed beside it.
+        # Errors and warnings are shown on the screen; nothing else may be printed.
         self._live = Live(
             console=self._console,
             screen=True,
@@ -50,11 +51,11 @@ class LiveScreen:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> LiveScreen:
-        # A second signal would end the program at once; from here on it waits for `_end`.
+        # From now on, a second signal waits for `_end` instead of ending the program at once.
         signals.must_clean_up(True)
         try:
             for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH):
-                # What was ignored from the start stays so.
+                # A signal that was ignored at the start stays ignored.
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._on_signal)
             with self._undisturbed():
@@ -87,7 +88,7 @@ class LiveScreen:
         from rich.text import Text
 
         self._size = _size()
-        # Otherwise rich would use COLUMNS and LINES, which do not follow a resize.
+        # Set the size, because rich would use COLUMNS and LINES, which do not change with a resize.
         self._console.size = self._size
         width, height = self._size
         lines = [Text.from_ansi(line, no_wrap=True, overflow="crop") for line in self._frame(width, height)]
@@ -114,7 +115,7 @@ class LiveScreen:
     def _end(self) -> None:
         self._is_busy = True
         with signals.held():
-            # The terminal may be gone, and with it what would be given back.
+            # The terminal may be gone, so that it cannot be restored.
             with suppress(OSError, OutputClosed, OutputFailed):
                 self._give_back()
             for number, handler in self._before.items():
@@ -123,7 +124,7 @@ class LiveScreen:
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
-        """A signal that arrives while a screen is drawn is served after it."""
+        """A context in which signals wait until the screen has been drawn."""
         self._is_busy = True
         try:
             yield
@@ -143,8 +144,8 @@ class LiveScreen:
                 if number == signal.SIGTSTP:
                     self._stop()
                 elif number == signal.SIGCONT:
-                    # It was stopped by SIGSTOP, which cannot be caught, and others may have written to the
-                    # terminal.
+                    # The process was stopped by SIGSTOP, which cannot be caught, and others may have written
+                    # to the terminal.
                     self._give_back()
                     self._take()
                 self._draw()
@@ -152,9 +153,9 @@ class LiveScreen:
     def _stop(self) -> None:
         self._give_back()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        # The kernel ignores SIGTSTP where no shell is above the process.
+        # The kernel ignores SIGTSTP if no shell controls the process.
         os.kill(os.getpid(), signal.SIGSTOP if leads_session() else signal.SIGTSTP)
-        # Continued by the shell.
+        # The shell has continued the process.
         signal.signal(signal.SIGTSTP, self._on_signal)
         self._take()
         self._due.clear()

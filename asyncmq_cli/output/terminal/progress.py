@@ -1,4 +1,4 @@
-"""Progress bars on stderr, if that is a terminal that can redraw a line."""
+"""Progress bars on stderr, if it is a terminal that can redraw a line."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from asyncmq_cli.output.printer import Printer
 
 _WORTH_A_BAR = 100
-"""Jobs."""
+"""Jobs. Fewer get no bar."""
 _SHORT = 2.0
-"""Seconds."""
+"""Seconds. A shorter run gets no bar."""
 
 
 @contextmanager
@@ -25,7 +25,8 @@ def of_changes(
     out: Printer, verb: str, total: int, rate: float | None = None
 ) -> Iterator[Callable[[int], None] | None]:
     """A bar with the rate and the time left. Yields a function to call with the number of jobs just changed,
-    or None if stderr is no terminal, or the jobs are few and soon done. `rate` is jobs a second."""
+    or None if stderr is no terminal, or if there are so few jobs that they are done soon. `rate` is jobs per
+    second."""
     takes_long = total >= _WORTH_A_BAR or (rate is not None and total > _SHORT * rate)
     if not takes_long or not _can_draw(out):
         yield None
@@ -43,7 +44,7 @@ def of_changes(
 
 
 class Waiting:
-    """The bar of a wait; called with each new standing."""
+    """The progress bar of a wait. It is called with each new Standing."""
 
     def __init__(self, out: Printer, queue: str) -> None:
         self._bar = _bar() if _can_draw(out) else None
@@ -56,13 +57,13 @@ class Waiting:
 
     @contextmanager
     def shown(self) -> Iterator[Waiting]:
-        """Show the bar within it."""
+        """A context in which the bar is shown."""
         with nullcontext() if self._bar is None else self._bar:
             yield self
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Take the bar away within it, so that lines can be printed."""
+        """A context in which the bar is hidden, so that lines can be printed."""
         if self._bar is None:
             yield
             return
@@ -74,7 +75,7 @@ class Waiting:
 
 
 def of_waiting(out: Printer, queue: str) -> AbstractContextManager[Waiting]:
-    """A bar for a queue that drains, with its rate; a context manager."""
+    """A context manager that shows the bar of a wait."""
     return Waiting(out, queue).shown()
 
 
@@ -87,7 +88,7 @@ def _bar(*last: Any) -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     class WithCursor(Console):
-        """Never hides the cursor: nobody would show it again after SIGKILL."""
+        """A console that never hides the cursor, which would stay hidden after SIGKILL."""
 
         def show_cursor(self, show: bool = True) -> bool:
             return False

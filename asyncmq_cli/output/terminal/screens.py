@@ -1,6 +1,6 @@
-"""Full screens: the overview and the watched lists.
+"""Full screens: the overview, and the lists of --watch.
 
-Each part is a renderable of rich whose height in lines is known beforehand.
+Each part is a renderable of rich whose height in lines is known before it is drawn.
 """
 
 from __future__ import annotations
@@ -45,13 +45,14 @@ CUTS = (
     *((_OF_QUEUES, 1), (_OF_CAUSES, 1), (_OF_QUEUES, 0), (_OF_CAUSES, 0)),
     *((_OF_PROBLEMS, 1), (_OF_PROBLEMS, 0)),
 )
-"""Until everything fits, one after the other: the section to shorten, and to how many rows."""
+"""Steps that are taken one after the other until everything fits: the section to shorten, and its number of
+rows."""
 _FIELDS = "--fields"
 
 
 def head(snapshot: Snapshot, viewport: Viewport, corner: Any = None, where: str = "") -> Any:
-    """One line: the context, totals, and, as far as there is room, a bar of the states and `where` Redis is;
-    `corner` at the end."""
+    """One line with the context, the totals and, if there is room, a bar of the states and the address of
+    Redis (`where`). `corner` is at its end."""
     from rich.text import Text
 
     line = Text.assemble((_totals(snapshot), "bold"))
@@ -74,7 +75,7 @@ def head(snapshot: Snapshot, viewport: Viewport, corner: Any = None, where: str 
 
 
 def overview(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
-    """Everything below the head, on one screen; rows and columns without room are counted."""
+    """Everything below the head line, on one screen. Rows and columns that have no room are counted."""
     above = [*legend(snapshot, viewport), *_all_is_well(snapshot, viewport)]
     workers = _workers(snapshot, viewport)
     causes, queues = snapshot.causes, sorted(snapshot.stats or (), key=lambda row: _rank(trouble(row)))
@@ -89,7 +90,7 @@ def overview(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
 
 
 def _rank(found: tuple[Any, ...] | None) -> tuple[Any, ...]:
-    """A sort key: those in the most trouble first."""
+    """A sort key that puts the worst trouble first."""
     return (found is None, *(-int(part) for part in found or ()))
 
 
@@ -108,7 +109,7 @@ def _causes(found: FailureGroups | None, viewport: Viewport) -> Sequence[Column[
 
 
 def _read(found: FailureGroups | None) -> str:
-    """What the causes were counted in, where that was not everything."""
+    """A note on the dead jobs that were counted, if not all were; else ""."""
     parts = []
     if found is not None and found.latest is not None:
         parts.append(f"of the latest {found.latest:,} dead jobs of each queue")
@@ -118,7 +119,7 @@ def _read(found: FailureGroups | None) -> str:
 
 
 def _workers(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
-    """All workers in one line."""
+    """One line that summarises all workers."""
     from rich.text import Text
 
     of_health = Counter(worker.health for worker in snapshot.workers or ())
@@ -135,16 +136,16 @@ def _workers(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
 
 
 def whole(snapshot: Snapshot, viewport: Viewport, where: str = "") -> list[Any]:
-    """The overview with its head, leaving one line for the shell's next prompt. `where` is the address of
-    Redis."""
+    """The overview with its head line. One line is left free for the shell's next prompt. `where` is the
+    address of Redis."""
     line = head(snapshot, viewport, where=where)
     line.truncate(viewport.width, overflow="ellipsis")
     return [line, *overview(snapshot, replace(viewport, height=viewport.height - 2))]
 
 
 def trouble(row: QueueStats) -> tuple[Any, ...] | None:
-    """How much trouble a queue is in, as a sort key: first waiting jobs without a worker, then failed jobs.
-    None if it is in none. A count that is not known is the worst."""
+    """A sort key for the trouble of a queue: first waiting jobs without a worker, then failed jobs; an
+    unknown count is the worst. None if the queue is in no trouble."""
     if not row.is_unattended and row.finding is None and row.failed == 0:
         return None
     return row.is_unattended, row.finding is not None, row.failed is None, row.failed or 0, row.waiting or 0
@@ -166,8 +167,7 @@ def _distribution(snapshot: Snapshot) -> dict[str, int | None]:
 
 
 def legend(snapshot: Snapshot, viewport: Viewport) -> list[Any]:
-    """What the parts of the bar stand for, on as many lines as needed; closer together where that saves
-    one."""
+    """The legend of the bar, on as many lines as needed. The gaps are narrower if that saves a line."""
     from rich.text import Text
 
     items = []
@@ -196,14 +196,14 @@ def _side_by_side(items: Sequence[Text], gap: int, width: int) -> list[Any]:
 
 
 def _name(name: str, viewport: Viewport) -> str:
-    """The name, shortened so that 16 characters are left on its line."""
+    """The name, shortened so that 16 characters on its line stay free."""
     return shortened(escape_name(name), max(8, viewport.width - 16))
 
 
 def queues(
     rows: Sequence[QueueStats], columns: Sequence[Column[QueueStats]], now: float, viewport: Viewport
 ) -> list[Any]:
-    """The list of queues, as far as it fits."""
+    """The list of queues, with as many rows as fit."""
     return _watched(Section("queue", columns, rows, trouble, _FIELDS), now, viewport)
 
 
@@ -232,8 +232,8 @@ T = TypeVar("T")
 
 
 class Section(Struct, Generic[T], frozen=True):
-    """A table. If not all rows fit, those with the most `trouble` stay, in their order. `trouble` returns a
-    sort key, or something false if the row is in none."""
+    """A table on a screen. If not all rows fit, those with the worst `trouble` are kept, in order. `trouble`
+    returns a sort key, or a false value for a row without trouble."""
 
     noun: str
     columns: Sequence[Column[T]]
@@ -242,7 +242,7 @@ class Section(Struct, Generic[T], frozen=True):
     remedy: str = "widen the terminal"
     note: str = ""
     is_spare: bool = False
-    """Whether it is left out without a word where there is no room."""
+    """Whether the section is left out without a note if there is no room."""
 
     def parts(self, count: int, now: float, viewport: Viewport) -> list[Any]:
         if not self.rows:
@@ -279,8 +279,8 @@ def drawn(
     *,
     before_last: Sequence[Any] = (),
 ) -> list[Any]:
-    """As many rows of each section as fit. `before_last` stands before the last section; the height of the
-    viewport is without it."""
+    """The sections with as many rows as fit. `before_last` is drawn before the last section; the viewport's
+    height does not include it."""
     wanted = [len(section.rows) for section in sections]
 
     def within(room: int) -> tuple[list[Any], list[Any]]:
@@ -290,7 +290,7 @@ def drawn(
 
     room = viewport.height
     first, last = within(room)
-    # The lines that count missing columns need room too.
+    # The lines that count missing columns also need room.
     while room > 0 and sum(map(_height, [*first, *last])) > viewport.height:
         room -= 1
         first, last = within(room)
@@ -304,9 +304,9 @@ def _height(part: Any) -> int:
 
 
 def allot(room: int, wanted: Sequence[int], cuts: Sequence[tuple[int, int]]) -> list[int]:
-    """How many rows each section shows in `room` lines. A section also has a line of titles, and one that
-    counts the rows left out; an empty section has neither. `cuts`: which section is shortened to how many
-    rows, in turn."""
+    """The number of rows that each section shows in `room` lines. A section also has a line of titles, and
+    one that counts the rows left out; an empty section has neither. `cuts` are the steps of shortening, as in
+    CUTS."""
     given = [min(count, max(0, room)) for count in wanted]
 
     def height() -> int:
@@ -318,5 +318,5 @@ def allot(room: int, wanted: Sequence[int], cuts: Sequence[tuple[int, int]]) -> 
     for index, enough in cuts:
         while height() > room and given[index] > enough:
             given[index] -= 1
-    # "… and 1 more" would take as much room as the row itself.
+    # The line "… and 1 more" would take as much room as the row itself.
     return [most if 0 < count == most - 1 else count for count, most in zip(given, wanted, strict=True)]

@@ -1,4 +1,4 @@
-"""The area of the terminal that is drawn in, and text that fits into it."""
+"""The part of the terminal in which a screen is drawn, and text that fits into it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 
 class Viewport(Struct, frozen=True):
-    """`width` and `height` are in characters. `blocks`: block characters can be shown; `solid`: in colour
-    too. `utc`: times are shown as dates. `context` is the name of the Redis, "" for none, in its colour."""
+    """The area to draw in. `width` and `height` are in characters. `blocks` says whether block characters can
+    be shown, `solid` whether they can be shown in colour. With `utc`, times are shown as dates. `context` is
+    the name of the context, or "", and `context_color` its colour."""
 
     width: int
     height: int
@@ -25,7 +26,7 @@ class Viewport(Struct, frozen=True):
 
 
 def viewport_for(out: Printer, *, width: int | None = None, height: int | None = None) -> Viewport:
-    """The printer's terminal, or a part of it."""
+    """The viewport of the printer's terminal, or of a part of it."""
     return Viewport(
         width=out.width if width is None else width,
         height=out.height if height is None else height,
@@ -46,7 +47,8 @@ def dim(text: str, viewport: Viewport) -> Any:
 
 
 def listed(title: str, items: Sequence[str], width: int, *, lines: int) -> list[str]:
-    """`title item, item`, on at most `lines` lines. An item is never cut: those without room are counted."""
+    """A list as text: `title item, item`, on at most `lines` lines. An item is never cut; items that have no
+    room are counted."""
     for count in range(min(len(items), lines * width), -1, -1):
         rest = [f"{len(items) - count:,} more"] if count < len(items) else []
         packed = _packed(title, [*items[:count], *rest], width)

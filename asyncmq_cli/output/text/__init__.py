@@ -1,1 +1,1 @@
-"""Values as text: times, secrets, control characters."""
+"""Write values as text for people: jobs, checks, events, reports, times."""

@@ -1,8 +1,8 @@
-"""What `check` and `doctor` found, for people and for monitors.
+"""Write the results of `check` and `doctor` for people and for monitors.
 
-The line of `check` is `ASYNCMQ STATE - TEXT | PERFDATA`, by the Monitoring Plugins' guidelines: performance
-data are `LABEL=VALUE[s];WARN;CRIT;MIN`, and each bound is written as a range of theirs: a bound from below
-is `N:`.
+The line of `check` is `ASYNCMQ STATE - TEXT | PERFDATA`, as in the Monitoring Plugins' guidelines.
+Performance data are `LABEL=VALUE[s];WARN;CRIT;MIN`, with each bound written as a range; a lower bound is
+`N:`.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 _NAMED = 3
 _LONGEST = 200
-"""How many troubles the line names, and with how many characters each: monitors cut a line that is
-long, and people do not read it."""
+"""The number of troubles in the line, and the characters of each: monitors cut a long line, and people do not
+read it."""
 
 
 def line(report: CheckReport, rest: str = "--json has all") -> str:
-    """One line; nothing in it ends the text early or is obeyed by a terminal. `rest` says where the troubles
-    are that it leaves out."""
+    """The line of `check`, without characters that would end its text early or control a terminal. `rest`
+    says where the troubles can be found that the line leaves out."""
     text = escape(f"ASYNCMQ {report.state.upper()} - {summary(report, rest)}").replace("|", "\\x7c")
     numbers = " ".join(_perfdata(report.probes))
     return f"{text} | {numbers}" if numbers else text
 
 
 def for_people(report: CheckReport) -> list[str]:
-    """The line, and below it every trouble, if the line leaves out or cuts one."""
+    """The line and, if it leaves out or cuts a trouble, every trouble on a line below it."""
     troubles = _troubles(report)
     if len(troubles) <= _NAMED and all(len(text) <= _LONGEST for text in troubles):
         return [line(report)]
@@ -56,14 +56,15 @@ def for_people(report: CheckReport) -> list[str]:
 
 
 def _troubles(report: CheckReport) -> list[str]:
-    """What is wrong, the worst first."""
+    """The troubles as text, the worst first."""
     bad = sorted((probe for probe in report.probes if probe.state != "ok"), key=_badness, reverse=True)
-    # One thing that cannot be read may leave several values unknown.
+    # One key that cannot be read may make several values unknown, so drop repeated texts.
     return list(dict.fromkeys(trouble(probe) for probe in bad))
 
 
 def summary(report: CheckReport, rest: str = "") -> str:
-    """The worst first, and how many more there are, and where."""
+    """The text of the line: the worst troubles first, then how many more there are, and where they are
+    shown."""
     texts = _troubles(report)
     if not texts:
         many = len(report.queues)
@@ -75,7 +76,7 @@ def summary(report: CheckReport, rest: str = "") -> str:
 
 
 def trouble(probe: Probe) -> str:
-    """`emails: 412 failed (at most 50)`."""
+    """The text of a probe that is not OK: `emails: 412 failed (at most 50)`."""
     if probe.state == "unknown":
         said = redact_text(probe.problem or "it cannot be read")
         return said if probe.queue is None or probe.name == "exists" else f"{probe.queue}: {said}"
@@ -139,7 +140,7 @@ def _human(probe: Probe, value: float | None) -> str:
 
 
 def _perfdata(probes: Sequence[Probe]) -> list[str]:
-    """For each probe, the worst value of all queues, so that the labels never change."""
+    """The performance data: for each probe the worst value of all queues, so that the labels never change."""
     by_name: dict[str, list[Probe]] = {}
     for probe in probes:
         if probe.name in PROBE_BY_NAME:
@@ -149,9 +150,9 @@ def _perfdata(probes: Sequence[Probe]) -> list[str]:
 
 def _measured(name: str, probes: Sequence[Probe]) -> str:
     threshold, unit = probes[0].threshold, "s" if PROBE_BY_NAME[name].is_duration else ""
-    # If nothing waits or runs, its duration is 0.
+    # If no job waits or runs, the duration is 0.
     known = [probe.value or 0 for probe in probes if probe.state != "unknown"]
-    # U is the guidelines' word for a value that could not be had.
+    # In the guidelines, U stands for a value that could not be determined.
     worst = "U" if not known else _number(_worst(threshold, known)) + unit
     bounds = [_range(threshold, bound) for bound in (threshold.warning, threshold.critical)]
     return f"{name}={worst};{bounds[0]};{bounds[1]};0"
@@ -169,7 +170,7 @@ def _worst(threshold: Threshold, values: Sequence[float]) -> float:
 
 
 def _range(threshold: Threshold, bound: float | Range | None) -> str:
-    """As the guidelines write a range."""
+    """The range in the guidelines' notation."""
     if bound is None:
         return ""
     if not isinstance(bound, Range):
@@ -198,13 +199,13 @@ _WHOLE: tuple[Column[Finding], ...] = (
 
 
 def columns(*, for_people: bool) -> tuple[Column[Finding], ...]:
-    """For people, message and ids are printed below the table instead."""
+    """The columns of findings. For people, message and ids are printed below the table instead."""
     return _BRIEF if for_people else _WHOLE
 
 
 def meanings(findings: Sequence[Finding], width: int) -> Iterator[str]:
-    """Each code once: why it matters, what a repair does or an operator can do, and the first ids of
-    each queue, whole."""
+    """The explanation of each code: why it matters, what a repair does or an operator can do, and the first
+    ids of each queue, uncut."""
     for code in dict.fromkeys(finding.code for finding in findings):
         same = [finding for finding in findings if finding.code == code]
         yield ""
@@ -239,7 +240,8 @@ def diagnosis_summary(diagnosis: Diagnosis) -> str:
 
 
 def lines_to_ask(findings: Sequence[Finding]) -> list[str]:
-    """The findings to be repaired: the number of jobs, and the first ids of each."""
+    """The lines that the confirmation shows: for each finding to be repaired, the number of jobs and the
+    first ids."""
     lines = []
     for one in findings:
         lines += [f"  {one.code} in {one.queue}: {one.count:,}", *_first_ids(one, 2)]
@@ -247,7 +249,7 @@ def lines_to_ask(findings: Sequence[Finding]) -> list[str]:
 
 
 def remark(finding: Finding) -> str:
-    """One finding that is left, as a remark beside piped output."""
+    """A finding that was not repaired, as a warning on stderr."""
     return f"queue {finding.queue!r}: {finding.count:,} × {finding.code} left; {finding.repair}"
 
 

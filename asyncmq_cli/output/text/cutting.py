@@ -1,4 +1,4 @@
-"""Cutting long values on a terminal, and saying so. In pipes and files, and with --full, nothing is cut."""
+"""Cut long values on a terminal, with a note. In pipes and files, and with --full, nothing is cut."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from asyncmq_cli.output.json.text import MAX_DEPTH, TOO_DEEP
 from asyncmq_cli.output.text.escape import escape
 
 MOST_CHARACTERS = 1000
-"""Of one text."""
+"""The most characters of a text that are shown."""
 MOST_ELEMENTS = 50
-"""Of one array or object."""
+"""The most elements of an array or object that are shown."""
 MOST_LINES = 300
-"""The most lines of one value, before the line that says what is left out."""
+"""The most lines of a value that are shown, without the line that counts the rest."""
 _HOW = "--full shows them"
 
 
 def beginning_of(text: str, most: int) -> str:
-    """The text, or its first characters and `…`: at most `most` in all."""
+    """The text, or its first characters and `…`, with at most `most` characters in all."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def cut_text(text: str, most: int = MOST_CHARACTERS) -> str:
-    """The beginning of a text, and a note of how much is left out."""
+    """The beginning of a text, and a note that says how much is left out."""
     return text if len(text) <= most else f"{text[:most]}{_rest(len(text) - most, 'character')}"
 
 
 def value_lines(value: Any, *, full: bool) -> Iterator[str]:
-    """Escaped JSON for people, one line per element."""
+    """A value as escaped JSON for people, one line per element. It is cut unless `full` is set."""
     return _Lines(full).of(value, "", 0, "")
 
 
@@ -74,7 +74,7 @@ class _Lines:
     def _scalar(self, value: Any) -> str:
         if self._full or not isinstance(value, str) or len(value) <= MOST_CHARACTERS:
             return _json(value)
-        # The remark on the rest stands outside of the quotes: it is not part of the value.
+        # The note about the rest is after the closing quote, because it is not part of the value.
         return f"{_json(value[:MOST_CHARACTERS])}{_rest(len(value) - MOST_CHARACTERS, 'character')}"
 
 

@@ -1,6 +1,6 @@
-"""What a terminal may be sent: job data is hostile, and some terminals show nothing but ASCII.
+"""Make text safe for a terminal: job data is hostile, and some terminals can only show ASCII.
 
-Nothing that a terminal would obey leaves here as it came.
+Every character that could control a terminal is escaped.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from collections.abc import Callable
 from typing import TextIO
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-# These patterns are compiled where they are needed: that takes some milliseconds.
-# What no terminal shows, or shows as a blank, though Python holds it to be printable: the combining
-# grapheme joiner, fillers, Mongolian and other variation selectors, Khmer's inherent vowels, Braille's blank.
+# These patterns are compiled on first use, because that takes some milliseconds. These characters are
+# printable for Python, but no terminal shows them, or it shows a blank: the combining grapheme joiner,
+# fillers, Mongolian and other variation selectors, Khmer's inherent vowels, Braille's blank.
 _UNSEEN = (
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159"
     "\U000e0100-\U000e01ef"
 )
-# Characters that JSON may hold raw and a terminal or a line reader would act on, or not show: DEL and the
-# C1 controls, every format character (marks of direction, zero-width ones, tags), separators of lines and
-# paragraphs.
+# Characters that JSON may contain unescaped, but that a terminal or a line reader would interpret or not
+# show: DEL and the C1 controls, all format characters (direction marks, zero-width characters, tags), and
+# separators of lines and paragraphs.
 _JSON_UNSAFE = (
     "[\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\ufeff\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
     f"\U0001d173-\U0001d17a\U000e0000-\U000e0fff{_UNSEEN}]"
 )
 _HIDDEN = f"[{_UNSEEN}]"
-# Every combining mark is in one of these blocks, and few letters are.
+# These blocks have all combining marks and few letters.
 _MARKS = (
     "[\u0300-\u036f\u0483-\u0489\u0590-\u109f\u135d-\u135f\u1700-\u1cff\u1dc0-\u1dff\u20d0-\u20ff"
     "\u2cef-\u2cf1\u2d7f\u2de0-\u2dff\u302a-\u302f\u3099\u309a\ua66f-\ua67d\ua69e\ua69f\ua6f0\ua6f1"
@@ -37,15 +37,16 @@ _MARKS = (
 )
 _MARK = ("Mn", "Me")
 _MOST_MARKS = 4
-"""So many on one letter are a language's; more are there to cover what stands above and below."""
+"""Languages use up to this many marks on one letter. More are used to cover the lines above and below."""
 _LIKE_AN_ESCAPE = r"\\(?:[nrt\\]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"
 _IN_ASCII = {ord("…"): "~", ord("–"): "-"}
 
 
 def escape(text: str, *, keep: str = "") -> str:
-    """`text` on one line, all in it that does not show as `\\n`, `\\x1b`, `\\u202e`.
+    """`text` on one line; characters that are not visible are written as escapes such as `\\n`, `\\x1b`,
+    `\\u202e`.
 
-    `keep` are characters that the caller means to print, such as a line's end.
+    Characters in `keep`, such as a line break, are not escaped.
     """
     if not text.isascii():
         text = re.sub(_MARKS, _few_marks, re.sub(_HIDDEN, lambda found: _escaped(found[0]), text))
@@ -55,8 +56,8 @@ def escape(text: str, *, keep: str = "") -> str:
 
 
 def escape_name(text: str) -> str:
-    """As `escape`, but two different names never look the same: backslashes that could be read as an
-    escape, spaces at either end, other white space, and letters that Unicode treats as equal are escaped,
+    """The same as `escape`, but two different names never look the same: backslashes that could be read as an
+    escape, spaces at both ends, other white space, and letters that Unicode treats as equal are escaped
     too."""
     if text.isascii() and "\\" not in text and text.strip() == text:
         return escape(text)
@@ -68,13 +69,13 @@ def escape_name(text: str) -> str:
     if core != doubled:
         before = len(doubled) - len(doubled.lstrip(" "))
         shown = "\\x20" * before + shown + "\\x20" * (len(doubled) - len(core) - before)
-    # Unchanged if nothing needed an escape and nothing looks like one.
+    # Return the text unchanged if nothing had to be escaped and nothing looks like an escape.
     return text if shown == text.replace("\\", "\\\\") and not re.search(_LIKE_AN_ESCAPE, text) else shown
 
 
 def _composed_apart(text: str) -> str:
-    """Combining marks that form one letter with the character before them, or come first, and characters
-    that are equal to another one, are escaped."""
+    """The text with these characters escaped: combining marks that form one letter with the character before
+    them or come first, and characters that Unicode treats as equal to another one."""
     import unicodedata
 
     if unicodedata.category(text[0]) in _MARK:
@@ -92,12 +93,12 @@ def _composed_apart(text: str) -> str:
 
 
 def escape_reversibly(text: str) -> str:
-    """As `escape`, with the backslash doubled, so that a program can undo it."""
+    """The same as `escape`, but with doubled backslashes, so that a program can undo it."""
     return escape(text.replace("\\", "\\\\"))
 
 
 def escape_json(document: bytes) -> bytes:
-    """The same JSON with the characters escaped that JSON itself would let through."""
+    """The same JSON, with the unsafe characters escaped that JSON allows."""
     if document.isascii() and b"\x7f" not in document:
         return document
     text = document.decode("utf-8")
@@ -117,7 +118,7 @@ def _few_marks(found: re.Match[str], written: Callable[[str], str] | None = None
 
 
 def _in_json(char: str) -> str:
-    """The escape of its UTF-16 code units, as in JSON."""
+    """The escape of a character's UTF-16 code units, as in JSON."""
     units = char.encode("utf-16-be")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
@@ -127,7 +128,7 @@ def _escaped(char: str) -> str:
         return _NAMED[char]
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:
-        # A byte that was not UTF-8 in the name of a key; no character is shown in the same way.
+        # A byte in the name of a key that was not UTF-8. No character is shown in this way.
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x80:
         return f"\\x{code:02x}"
@@ -135,7 +136,7 @@ def _escaped(char: str) -> str:
 
 
 def takes_more_than_ascii(stream: TextIO) -> bool:
-    # Python writes UTF-8 even if the locale is C, but the terminal may not show it.
+    # In the C locale, Python still writes UTF-8, but the terminal may not show it.
     locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
     return "utf" in (stream.encoding or "").lower() and locale not in ("C", "POSIX")
 
@@ -145,11 +146,12 @@ def in_ascii(text: str) -> str:
 
 
 def printable_on(stream: TextIO, text: str, *, plain: bool) -> str:
-    """The text as the stream can print it: what its encoding lacks is escaped. `plain`: use ASCII only."""
+    """The text as the stream can print it: characters that its encoding lacks are escaped. With `plain`, only
+    ASCII is used."""
     encoding = stream.encoding or "utf-8"
     shown = in_ascii(text) if plain else text
     try:
-        # A long text is not copied for nothing.
+        # Try to encode first, to avoid copying a long text.
         shown.encode(encoding)
     except UnicodeEncodeError:
         return shown.encode(encoding, "backslashreplace").decode(encoding)

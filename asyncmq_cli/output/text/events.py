@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _INDENT = " " * 10
 _GAP = "  "
-# Null is a normal value of these; of all others it means that something could not be read.
+# Names whose values are normally null sometimes. For all others, null means that the value could not be read.
 _MAY_BE_NONE = (
     *("avg_duration", "oldest_waiting_seconds", "time", "timestamp", "ts", "data", "problem"),
     *("pause_seconds_left", "clock_offset_seconds"),
@@ -27,16 +27,17 @@ _MAY_BE_NONE = (
 
 
 SSE_HEARTBEAT = b": heartbeat\n\n"
-"""A comment, which clients skip. It keeps proxies from closing a connection on which nothing happens."""
+"""A comment, which clients skip. It keeps proxies from closing an idle connection."""
 
 
 def sse_head(retry_seconds: float) -> bytes:
-    """How soon a client that lost the connection is to come back."""
+    """The line that says after how many seconds a client should reconnect."""
     return f"retry: {round(retry_seconds * 1000)}\n\n".encode()
 
 
 def sse(name: str, data: Any, event_id: str) -> bytes:
-    """As the dashboard sends it, with an id. JSON contains no raw line breaks: one line of data is enough."""
+    """A server-sent event as the dashboard sends it, but with an id. JSON contains no line breaks, so one
+    line of data is enough."""
     head = f"id: {event_id}\nevent: {name}\n".encode()
     return head + b"data: " + encode(data) + b"\n\n"
 
@@ -48,8 +49,8 @@ def line(name: str, timestamp: float, data: Any) -> bytes:
 def readable(
     name: str, timestamp: float, data: Any, *, width: int, utc: bool = False, full: bool = False
 ) -> Iterator[str]:
-    """One line per object, or per object of a list. A line longer than `width` is continued below, between
-    two pairs. A long value is cut, unless `full`."""
+    """An event for people: one line per object, or per object of a list. A line longer than `width` is broken
+    between two pairs. A long value is cut, unless `full` is set."""
     head = f"{clock(timestamp, utc=utc)}  {escape(name):<14}"
     if isinstance(data, Mapping):
         yield from _wrapped(head, _pairs(data, whole=True, utc=utc, full=full), width, under=len(head))
@@ -75,8 +76,8 @@ def _wrapped(head: str, pairs: Iterable[str], width: int, *, under: int) -> Iter
 
 
 def _pairs(data: Mapping[str, Any], *, whole: bool, utc: bool, full: bool) -> list[str]:
-    """`name=value` pairs, with one time in one form; `?` stands for a value that could not be read. Zeros are
-    left out, unless `whole`."""
+    """`name=value` pairs, with each time only once; `?` stands for a value that could not be read. Zeros are
+    left out, unless `whole` is set."""
     shown = {name: value for name, value in data.items() if _is_shown(name, value, whole)}
     moment = shown.pop("timestamp", None) or shown.pop("heartbeat", None)
     if moment is not None:
@@ -109,7 +110,7 @@ _CAUSES_NAMED = 3
 
 
 def first(snapshot: Snapshot, *, utc: bool) -> str:
-    """What there is as the watch begins."""
+    """The first line of `events tail`: the totals at the start."""
     states = ", ".join(
         f"{'?' if count is None else f'{count:,}'} {state}"
         for state, count in ((state, snapshot.count(state)) for state in ("waiting", "active", "failed"))
@@ -150,7 +151,7 @@ def _of_queue(one: QueueHappening) -> str:
 
 
 def _why(one: QueueHappening) -> str:
-    """The causes in brackets, with their numbers where there are several."""
+    """The causes in parentheses, with their counts if there are several."""
     if not one.causes:
         return ""
     alone = len(one.causes) == 1

@@ -1,4 +1,4 @@
-"""One job, or one queue, in full."""
+"""Write one job, one tree of jobs or one queue in full."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.output.tables.columns import Column
 
-# Fields that have their own line, or are shown under a heading.
+# Fields that are shown on separate lines or under a heading.
 _HEADINGS = ("args", "kwargs", "result", "last_error", "error_traceback")
 _PLAIN = ("id", "task", "task_id", "name", "status", "priority", "retries", "max_retries", "ttl")
 _MOMENTS = ("created_at", "delay_until", "run_at", "active_since", "last_attempt")
@@ -35,17 +35,17 @@ _SHOWN_ELSEWHERE = frozenset({*_HEADINGS, *_PLAIN, *_MOMENTS, "depends_on"})
 _NAMES = ("Job", "Queue", "Task")
 _MANY_LINES = ("Error", "Root cause")
 _MOST_LINES = 8
-"""The most lines of an error's message without --full."""
+"""The most lines of an error's message that are shown without --full."""
 _TITLE = 14
-"""Characters that a title takes."""
+"""The width of a title in characters."""
 _USUAL = {"backoff": 1.5, "has_dependents": False}
-"""What AsyncMQ writes into every record, and what says nothing."""
+"""Values that AsyncMQ writes into every record, so that they are not worth showing."""
 _LED_TO = {"cause": "caused by", "context": "while handling"}
 _STYLES = {"Error": "red", "Root cause": "bold red", "Problem": "red"}
 _INLINE = 64
-"""Characters of a title and its value that stand on one line."""
+"""The most characters of a title and its value on one line."""
 _SOURCE = " " * 8
-"""Before the line of a frame's source."""
+"""The indentation of a frame's source line."""
 _LIBRARY_PATH = re.compile(
     r"/(?:(?:site|dist)-packages|lib/python\d[\d.]*)/(?!(?:site|dist)-packages/)(?P<name>[^/]+?)(?:\.py)?(?:/|$)"
 )
@@ -66,9 +66,9 @@ def job_lines(
     audit: Sequence[AuditEvent] = (),
     width: int | None = None,
 ) -> Iterator[str]:
-    """A job's detail for people: what it is, why it failed, when that was and who changed it; then the calls,
-    and what it was given. Long values are cut, unless `full`. Sentences are wrapped at `width`, and then one
-    item is several lines."""
+    """The lines of `jobs show` for people: the job's state, why it failed, its times and who changed it; then
+    the frames of the traceback and the job's arguments. Long values are cut unless `full` is set. Sentences
+    are wrapped at `width`, so one item may have several lines."""
     job, error = detail.job, detail.error
 
     def text(value: Any) -> str:
@@ -106,7 +106,8 @@ def job_lines(
 
 
 def _tries(job: Job) -> list[tuple[str, Any]]:
-    """On one line: with a traceback of two exceptions, all must stand on one screen."""
+    """The failed tries and the priority on one line, so that a job with a traceback of two exceptions fits on
+    one screen."""
     tries, priority = (views.tries(job) or "").replace("/", " of "), job.get("priority")
     if not tries:
         return [("Priority", priority)]
@@ -114,7 +115,7 @@ def _tries(job: Job) -> list[tuple[str, Any]]:
 
 
 def _message_lines(message: str, full: bool) -> list[str]:
-    """The lines of a message, such as pydantic's, which has two for each field."""
+    """The lines of a message, such as pydantic's, which has two lines per field."""
     lines = [line.rstrip() for line in message.split("\n") if line.strip()] or [""]
     if full or len(lines) <= _MOST_LINES:
         return lines
@@ -122,7 +123,7 @@ def _message_lines(message: str, full: bool) -> list[str]:
 
 
 def _wrapped(lines: Sequence[str], indent: int, width: int | None) -> str:
-    """The lines one below the other, wrapped at `width`; all but the first begin at `indent`."""
+    """The lines joined by line breaks and wrapped at `width`. All but the first are indented by `indent`."""
     margin = " " * indent
     if width is None or width < 2 * indent:
         return f"\n{margin}".join(lines)
@@ -145,7 +146,7 @@ def _one_line(line: str, width: int | None) -> str:
 
 
 def _state(job: Job, now: float, changed: Sequence[float] = ()) -> str:
-    """The state, and since when or for how long. `changed` is the time of the last change of the job."""
+    """The state, and since when or for how long. `changed` has the times of the job's last changes."""
     since = as_number(job.get("active_since"))
     if job.status == "active" and since is not None and since <= now:
         return f"active for {duration(now - since)}{_waited(job, since, changed)}"
@@ -161,7 +162,7 @@ def _state(job: Job, now: float, changed: Sequence[float] = ()) -> str:
 
 
 def _waited(job: Job, until: float, changed: Sequence[float]) -> str:
-    """How long it had waited, as far as clocks agree: since it was due, retried or created."""
+    """How long the job waited since it was due, retried or created; "" if the clocks do not agree."""
     begun = max(filter(None, (job.created_at, job.delay_until, *changed)), default=None)
     if begun is None or begun > until:
         return ""
@@ -170,7 +171,7 @@ def _waited(job: Job, until: float, changed: Sequence[float]) -> str:
 
 
 def audit_text(event: AuditEvent, now: float) -> str:
-    """`retried by ann 10m ago: "mail is back"`, or what failed and why."""
+    """An event as text: `retried by ann 10m ago: "mail is back"`, or the action that failed, and why."""
     who = f"by {event.actor or 'unknown'} {relative(event.timestamp, now)}"
     if event.status != "success":
         return f"{event.action} failed, {who}: {event.error or 'unknown'}"
@@ -180,8 +181,7 @@ def audit_text(event: AuditEvent, now: float) -> str:
 
 
 def coloured(lines: Iterable[str]) -> Text:
-    """The lines of a job's detail: what went wrong in red, the root cause bold, titles and folded frames
-    dim."""
+    """The lines of a job with colours: errors in red, the root cause bold, titles and folded frames dim."""
     from rich.text import Text
 
     whole = Text()
@@ -221,9 +221,9 @@ def _relatives(relatives: Sequence[Relative], total: int) -> str | None:
 
 
 def tree_lines(tree: Tree, changes: Mapping[str, AuditEvent], now: float) -> Iterator[str]:
-    """The family of a job, each below what it waits for, with what was done to it last."""
+    """The lines of a dependency tree: each job below the job that it waits for, with its last change."""
     rows = list(tree.drawn())
-    # Whether something stands below on the same level, line by line from the last.
+    # The levels on which more jobs follow below, computed from the last line to the first.
     open_levels: set[int] = set()
     marks: list[str] = []
     for depth, _, _ in reversed(rows):
@@ -249,14 +249,14 @@ def tree_lines(tree: Tree, changes: Mapping[str, AuditEvent], now: float) -> Ite
 def queue_lines(
     stats: QueueStats, now: float, columns: Sequence[Column[QueueStats]] = views.QUEUES
 ) -> Iterator[str]:
-    """Title and value, one pair a line, with the titles of the table."""
+    """The lines of one queue: one pair of title and value per line, with the titles of the table."""
     for column in columns:
         title = _FULL_TITLES.get(column.title, column.title.capitalize())
         yield f"{title + ':':<21}{human(column, column.for_people(stats), now)}"
 
 
 def pause_line(event: AuditEvent | None, now: float) -> str:
-    """Who paused a queue, when and why, as far as the audit trail knows."""
+    """The line that says who paused a queue, when and why, if the audit trail has the event."""
     if event is None:
         return f"{'Paused by:':<21}unknown: not in the newest events of the audit trail"
     reason = event.details.get("reason")
@@ -266,7 +266,7 @@ def pause_line(event: AuditEvent | None, now: float) -> str:
 
 
 def pause_end_line(seconds_left: float, now: float) -> str:
-    """When a temporary pause ends."""
+    """The line that says when a temporary pause ends."""
     end = now + seconds_left
     return f"{'Paused until:':<21}{rfc3339(round(end))} ({relative(end, now)})"
 
@@ -274,7 +274,7 @@ def pause_end_line(seconds_left: float, now: float) -> str:
 def _times(job: Job, now: float) -> list[tuple[str, Any]]:
     attempt = as_number(job.get("last_attempt"))
     if attempt is not None and job.dead_at is not None and abs(job.dead_at - attempt) < 1:
-        # The attempt that it died of.
+        # The last attempt is the one in which the job died, so do not repeat its time.
         attempt = None
     moments = (
         ("Created", job.created_at),
@@ -292,8 +292,8 @@ def _times(job: Job, now: float) -> list[tuple[str, Any]]:
 
 
 def _calls(error: JobError, text: Callable[[Any], str], full: bool) -> Iterator[str]:
-    """The exception that the worker caught comes first, and after each exception its cause. The messages of
-    the first and the last are printed above already."""
+    """The lines of the frames. The exception that the worker caught comes first, then its cause, and so on.
+    The messages of the first and the last exception are already printed above."""
     common = "" if full else _common_folder(error)
     if not error.raised:
         yield from _frame_lines(error.frames, text, common, full)
@@ -307,8 +307,8 @@ def _calls(error: JobError, text: Callable[[Any], str], full: bool) -> Iterator[
 
 
 def _common_folder(error: JobError) -> str:
-    """The folder that the application's frames have in common, but for its last part: `/srv/` of
-    `/srv/shop/mail.py` and `/srv/shop/tasks.py`. Empty if there is none."""
+    """The folder that the application's frames have in common, without its last part: `/srv/` for
+    `/srv/shop/mail.py` and `/srv/shop/tasks.py`. "" if there is none."""
     raised = [frame for one in error.raised for frame in one.frames]
     folders = [
         frame.path.rpartition("/")[0] for frame in raised or error.frames if _library(frame.path) is None
@@ -319,7 +319,7 @@ def _common_folder(error: JobError) -> str:
 
 
 def _shown_path(path: str, common: str, *, full: bool) -> str:
-    """Relative to site-packages, or to the project's folder."""
+    """The path relative to site-packages or to the project's folder."""
     found = None if full else _LIBRARY_PATH.search(path)
     return path[found.start("name") :] if found else path.removeprefix(common)
 
@@ -327,8 +327,8 @@ def _shown_path(path: str, common: str, *, full: bool) -> str:
 def _frame_lines(
     frames: Sequence[Frame], text: Callable[[Any], str], common: str, full: bool
 ) -> Iterator[str]:
-    """The application's frames with their source. Those of libraries in a row are folded into one line,
-    unless `full` or there are no others."""
+    """The lines of the application's frames with their source. Consecutive frames of libraries are folded
+    into one line, unless `full` is set or all frames are of libraries."""
     folds = not full and any(_library(frame.path) is None for frame in frames)
     for is_folded, group in groupby(frames, lambda frame: folds and _library(frame.path) is not None):
         if is_folded:
@@ -337,7 +337,7 @@ def _frame_lines(
             yield f"  … {len(folded)} {'frame' if len(folded) == 1 else 'frames'} in {escape(text(names))}"
             continue
         for frame in group:
-            # Redacted first: a part of a path may not look like a secret any more.
+            # Redact before shortening: part of a path may no longer look like a secret.
             path = _shown_path(text(frame.path), common, full=full)
             yield f"  {escape(path)}:{frame.line} in {escape(text(frame.function or '?'))}"
             if frame.source:
@@ -345,7 +345,8 @@ def _frame_lines(
 
 
 def _library(path: str) -> str | None:
-    """The package or module of an installed library, or of Python's own, that a file belongs to."""
+    """The package or module of an installed library, or of Python's standard library, that a file belongs to;
+    else None."""
     found = _LIBRARY_PATH.search(path)
     return None if found is None else found["name"]
 
@@ -380,7 +381,7 @@ def _data_lines(detail: JobDetail, show_secrets: bool, full: bool, width: int | 
 
 
 def _value_lines(title: str, value: Any, *, width: int | None, full: bool) -> list[str]:
-    """On the line of its title if there is room, else below."""
+    """The lines of a value: on the line of its title if there is room, else below it."""
     lines = list(value_lines(value, full=full))
     room = max(_INLINE, (width or 0) - 2)
     is_short = sum(map(len, lines)) <= 2 * room

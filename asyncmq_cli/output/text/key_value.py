@@ -1,4 +1,4 @@
-"""One document for a pipe: a line for each key and its value."""
+"""Write one document for a pipe: one line per key and its value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.text.escape import escape_reversibly
 from asyncmq_cli.output.text.times import rfc3339
 
-# Objects of our own, whose members get a line each. All others hold stored data.
+# Our own objects, whose members each get a line. All other objects are stored data.
 _PARTS = ("metrics", "counts", "rates", "error", "durations")
 _TIMES = ("timestamp", "created_at", "run_at", "delay_until", "last_death")
 _STORED = ("payload", "result")
@@ -18,8 +18,9 @@ _STORED = ("payload", "result")
 def pairs(
     document: Mapping[str, Any], text: Callable[[str], str] = escape_reversibly, within: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Names and values, by the names of the JSON document, `rates.completed_per_minute` for one in an object:
-    times are RFC 3339, lists and what was stored are JSON, and null is empty. `text` writes a string."""
+    """Pairs of a name and a value as text. The names are those of the JSON document; a member of an object is
+    `rates.completed_per_minute`. Times are RFC 3339, lists and stored data are JSON, and null is "". `text`
+    writes a string."""
     for name, value in document.items():
         if name in _PARTS and isinstance(value, Mapping):
             yield from pairs(value, text, f"{within}{name}.")

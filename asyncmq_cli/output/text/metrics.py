@@ -1,4 +1,4 @@
-"""Metrics for people: totals, rates, charts."""
+"""Write metrics for people: totals, rates, charts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NOT_KNOWN = "unknown: jobs were removed or retried meanwhile"
 
 
 def lines(snapshot: MetricsSnapshot, rates: Rates) -> list[str]:
-    """Title and value, one pair a line."""
+    """The lines of `metrics show`: one pair of title and value per line."""
     pairs = [("Time", rfc3339(snapshot.timestamp) or "-")]
     pairs += [(state.capitalize(), _number(getattr(snapshot, state))) for state in _COUNTS]
     pairs += [("Queues", _number(snapshot.total_queues)), ("Workers", _number(snapshot.total_workers))]
@@ -47,7 +47,7 @@ def lines(snapshot: MetricsSnapshot, rates: Rates) -> list[str]:
 
 
 def frame(found: tuple[MetricsSnapshot, Rates], viewport: Viewport) -> list[Any]:
-    """The same on a screen."""
+    """The same for a screen of --watch."""
     from rich.text import Text
 
     return [Text(line) for line in lines(*found)[: viewport.height]]
@@ -86,7 +86,7 @@ def _number(count: int | None) -> str:
 
 
 def print_history(out: Printer, snapshots: Sequence[MetricsSnapshot], trend: Trend, *, now: float) -> None:
-    """The table, newest first, with charts beside it, or below it on a narrow terminal."""
+    """Print the table, newest first, with charts beside it, or below it on a narrow terminal."""
     from rich.text import Text
 
     if not snapshots:
@@ -103,7 +103,7 @@ def print_history(out: Printer, snapshots: Sequence[MetricsSnapshot], trend: Tre
             out.line(line)
         return
     lines = _charts(trend, replace(viewport, width=viewport.width - taken))
-    # The first rows may have scrolled off: the charts go beside the last ones.
+    # The first rows may have scrolled off the screen, so print the charts beside the last ones.
     above = max(0, len(rows) - len(lines)) if len(rows) >= viewport.height else 0
     for row, line in zip_longest(rows, ["" for _ in range(above)] + lines):
         beside = Text(" ") if row is None else row
@@ -114,7 +114,7 @@ def print_history(out: Printer, snapshots: Sequence[MetricsSnapshot], trend: Tre
 def _columns(
     snapshots: Sequence[MetricsSnapshot], *, now: float, utc: bool
 ) -> tuple[Column[MetricsSnapshot], ...]:
-    """The columns with clock times: ages would be the same for whole screens."""
+    """The columns, with clock times: ages would be the same for whole screens."""
     if utc or not snapshots:
         return HISTORY
     is_long = now - snapshots[-1].timestamp > _A_DAY

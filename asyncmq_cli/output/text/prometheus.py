@@ -1,6 +1,6 @@
-"""Metrics for Prometheus: of one read, or of the exporter, which reads repeatedly.
+"""Write metrics for Prometheus: of a single read, or of the exporter, which reads repeatedly.
 
-A value that could not be read has no sample, because a zero would be a value.
+A value that could not be read has no sample, because 0 would be a valid value.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     _OfRows = Callable[[Sequence[QueueStats]], Metric]
     _Family = Metric | _OfRows
-    """A family of samples, or what makes one of the rows of some queues."""
+    """A family of samples, or a function that makes one from the rows of some queues."""
     _Encode = Callable[[CollectorRegistry], bytes]
 
 _ROWS_AT_A_TIME = 1000
@@ -33,7 +33,7 @@ _END = b"# EOF\n"
 _Samples = Iterable[tuple[tuple[str, ...], float | None]]
 _UNWRITABLE = re.compile(r"[\ud800-\udfff]|\\x[0-9a-f]{2}")
 _NO_BYTE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
-"""A lone surrogate that stands for no byte: it comes from a JSON escape."""
+"""A lone surrogate that does not stand for a byte, because it comes from a JSON escape."""
 _BY_CLAIMS = {
     "lost": ("asyncmq_queue_stuck_claims", "Number of active jobs that have lost their worker."),
     "silent": (
@@ -42,22 +42,22 @@ _BY_CLAIMS = {
     ),
     "overdue": ("asyncmq_queue_overdue_schedules", "Number of repeatables that are over a minute late."),
 }
-"""By the kind of problem."""
+"""By kind of problem, the name and help text of its metric."""
 
 
 def exposition(stats: Sequence[QueueStats] | None) -> Iterator[bytes]:
-    """The text of one read, in pieces; only `asyncmq_dashboard_ready 0` if `stats` is None."""
+    """The text of a single read, in pieces. If `stats` is None, it has only `asyncmq_dashboard_ready 0`."""
     yield from _written(_of_look(stats), stats or (), None)
 
 
 def exporter_text(state: ExporterState, encode: _Encode) -> Iterator[bytes]:
-    """The text of the exporter's state as one of the library's encoders writes it, in pieces."""
+    """The text of the exporter's state, in pieces, written by one of prometheus_client's encoders."""
     stats = None if state.snapshot is None else state.snapshot.stats
     return _written(_of_exporter(state), stats or (), encode)
 
 
 def exporter_registry(state: Callable[[], ExporterState]) -> CollectorRegistry:
-    """A registry that has the metrics of the state at the time at which it is asked."""
+    """A registry whose metrics come from the state at the time of the scrape."""
 
     def collect() -> Iterator[Metric]:
         now = state()
@@ -76,14 +76,14 @@ def _written(
     written = encode or generate_latest
     end = b""
     for family in families:
-        # A sample takes twenty times its text before it is written.
+        # A sample in memory takes twenty times as much as its text, so write a few rows at a time.
         groups = chunked(stats, _ROWS_AT_A_TIME) if callable(family) and stats else [[]]
         for number, rows in enumerate(groups):
             metric = family(rows) if callable(family) else family
             text = written(_registry(partial(list, [metric])))
             if text.endswith(_END):
                 text, end = text.removesuffix(_END), _END
-            # Its help and its type stand above all of its samples.
+            # The help and the type are written only once, before all samples.
             yield text.split(b"\n", 2)[2] if number else text
     yield end
 
@@ -122,7 +122,7 @@ def _of_exporter(state: ExporterState) -> Iterator[_Family]:
 
 
 def _of_process() -> Iterator[Metric]:
-    """The exporter itself. On systems without /proc it has its version only."""
+    """Metrics about the exporter itself. On systems without /proc, only its version."""
     from prometheus_client import ProcessCollector
 
     from asyncmq_cli import __version__
@@ -193,7 +193,7 @@ _BY_QUEUE: Sequence[_OfRows] = (_jobs, _workers, _paused, _oldest_waiting)
 
 
 def _of_snapshot(snapshot: Snapshot) -> Iterator[_Family]:
-    """The metrics that only the exporter has."""
+    """Metrics that only the exporter has."""
     yield _due
     yield _schedules
     capacity: dict[str, int] = {}
@@ -289,7 +289,8 @@ def _counter(name: str, text: str, samples: _Samples, labels: Sequence[str] = ()
 
 
 def _filled(family: Any, samples: _Samples) -> Metric:
-    # Two names that differ only in what cannot be written are one series; its value is their sum.
+    # Two names that differ only in characters which cannot be written are one series, whose value is their
+    # sum.
     whole: dict[tuple[str, ...], float] = {}
     for labels, value in samples:
         if value is not None:
@@ -301,9 +302,9 @@ def _filled(family: Any, samples: _Samples) -> Metric:
 
 
 def _label(text: str) -> str:
-    """As it is, for whoever compares it with the dashboard's; but a byte that is not UTF-8 as `\\xff`. The
-    backslashes of such a name, and of one that has these letters itself, are doubled: two queues are
-    never one series."""
+    """A name as a label: unchanged, so that it equals the dashboard's, except that a byte that is not UTF-8
+    is written as `\\xff`. In such a name, and in one that contains these characters itself, backslashes are
+    doubled, so that two queues are never one series."""
     if _UNWRITABLE.search(text) is None:
         return text
     doubled = _NO_BYTE.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\\", "\\\\"))

@@ -1,4 +1,4 @@
-"""The report of a change, in words."""
+"""Write the report of a change in words."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _MOST_SHOWN = 100
 
 
 def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
-    """The lines for one target, each with its kind (`done` or `warning`). None for a failure, which is raised
-    as an error."""
+    """The lines for one target, each with its kind (`done` or `warning`). A failure has no lines, because it
+    is raised as an error."""
     result = report.results[0]
     if result.error is not None:
         return
@@ -44,7 +44,7 @@ def single(report: ChangeReport) -> Iterator[tuple[str, str]]:
         else f"{_noun(report)} {result.job_id} in {result.queue}"
     )
     if result.note is not None and result.job_id is None:
-        # For example, pausing a paused queue does nothing.
+        # The change had no effect, for example a pause of a paused queue.
         yield "done", escape(f"{target.capitalize()} {result.note}")
         return
     yield "done", escape(redact_text(f"{_words(report)} {target}"))
@@ -57,7 +57,7 @@ def _noun(report: ChangeReport) -> str:
 
 
 def worth_a_row(report: ChangeReport) -> list[ChangeResult]:
-    """The part of a long report that people need: failures and notes; in a dry run also some other rows."""
+    """The rows of a long report that people need: failures and notes; in a dry run, also some other rows."""
     obliterates = report.action == "queue.obliterate"
     special = [
         result
@@ -90,7 +90,8 @@ def summary(report: ChangeReport) -> str:
 
 
 def _obliterated(report: ChangeReport) -> str:
-    """`Obliterated queue mail: 12 completed jobs, 2 definitions`, or how far it came."""
+    """The summary of an obliterated queue: `Obliterated queue mail: 12 completed jobs, 2 definitions`, or how
+    many jobs were removed if the run ended early."""
     jobs = [result for result in report.results if result.job_id is not None]
     gone = [result for result in jobs if result.error is None]
     whole = next((each for each in report.results if each.job_id is None and each.error is None), None)
@@ -104,7 +105,8 @@ def _obliterated(report: ChangeReport) -> str:
 
 
 def outcome(value: RetryOutcome) -> str:
-    """`Retried 5: 4 completed, 1 failed again (SMTPError)`, and how many are left and why."""
+    """The outcome of retried jobs: `Retried 5: 4 completed, 1 failed again (SMTPError)`, and how many are
+    left, and why."""
     failed = f"{value.failed:,} failed again"
     if value.causes:
         failed += f" ({_causes(value)})"
@@ -137,7 +139,7 @@ def _words(report: ChangeReport) -> str:
 
 
 def repeatable_name(report: RepeatableChange) -> str:
-    """A definition as people name it: its task and its schedule."""
+    """The name of a definition for people: its task and its schedule."""
     from asyncmq_cli.output.tables.repeatables import schedule
 
     definition = report.repeatable
@@ -166,9 +168,9 @@ def _repeatable(report: RepeatableChange) -> Iterator[tuple[str, str]]:
 
 _GAP = "  "
 _LEAST = 12
-"""Cells below which a task or an error says nothing any more."""
+"""The least useful width of a task or an error, in cells."""
 _ENOUGH = 24
-"""Cells of an error that say what it is, before which a task gives way."""
+"""The width of an error, in cells, from which it is informative. A task is cut to leave this much room."""
 
 
 class _Row(Struct, frozen=True):
@@ -178,7 +180,8 @@ class _Row(Struct, frozen=True):
 
 
 def kinds(states: Mapping[str, int]) -> str:
-    """`1 failed job`, or `12 jobs (9 failed, 3 waiting)`. The state None is one that is not known."""
+    """Counts of jobs by state as text: `1 failed job`, or `12 jobs (9 failed, 3 waiting)`. The state None is
+    unknown."""
     total = sum(states.values())
     noun = "job" if total == 1 else "jobs"
     if len(states) == 1:
@@ -190,7 +193,7 @@ def kinds(states: Mapping[str, int]) -> str:
 
 
 def _state(state: str | None) -> str:
-    """A state as it may be shown: the states hash may hold any text."""
+    """A state as safe text: the states hash may contain any text."""
     shown = redact_text(str(state))
     return shown if len(shown) <= _STATE_SHOWN else shortened(shown, _STATE_SHOWN)
 
@@ -205,8 +208,8 @@ def job_lines(
     width: int,
     cause_of: CauseOf | None = None,
 ) -> list[str]:
-    """A line for each job: its full id, its queue and state if they differ among the jobs, its task and, if
-    it is dead, the cause. A note is on the next line. `more` is the number of jobs not shown."""
+    """One line per job: its full id, its queue and state if they differ among the jobs, its task and, if it
+    is dead, the cause. A note is on the next line. `more` is the number of jobs that are not shown."""
     rows = [_row(job, cause_of, with_state=with_state, with_queue=with_queue) for job in jobs]
     widths = _widths(rows, width)
     lines = []
@@ -229,8 +232,8 @@ def _safe(text: str) -> str:
 
 
 def _widths(rows: Sequence[_Row], width: int) -> list[int]:
-    """Of the columns before the error. A task is cut, within its module, to what the ids and the beginning
-    of the error leave."""
+    """The widths of the columns before the error. A task is cut inside its module to the room that the ids
+    and the beginning of the error leave."""
     from rich.cells import cell_len
 
     columns = zip(*((row.id, *row.words) for row in rows), strict=True)

@@ -1,4 +1,4 @@
-"""Times for people and for programs."""
+"""Write times for people and for programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def rfc3339(timestamp: float | None) -> str | None:
-    """UTC with microseconds. None for None, and for a time outside of years 1 to 9999."""
+    """The time in UTC with microseconds. None for None, and for a time outside the years 1 to 9999."""
     if timestamp is None:
         return None
     try:
@@ -22,13 +22,13 @@ def rfc3339(timestamp: float | None) -> str | None:
 
 
 def date(timestamp: float) -> str:
-    """UTC to the second, for people: `2026-11-23 14:03:22Z`."""
+    """The time in UTC to the second, for people: `2026-11-23 14:03:22Z`."""
     whole = rfc3339(timestamp)
     return "-" if whole is None else f"{whole[:10]} {whole[11:19]}Z"
 
 
 def duration(seconds: float, *, units: int = 2) -> str:
-    """At most `units` units: `45s`, `3m 20s`, `2h 5m`, `4d 1h`; `forever` for infinity."""
+    """A duration in at most `units` units: `45s`, `3m 20s`, `2h 5m`, `4d 1h`; `forever` for infinity."""
     if not math.isfinite(seconds):
         return "forever"
     rest = round(abs(seconds))
@@ -48,8 +48,8 @@ _LONGEST_INTERVAL = 1e12
 
 
 def interval(seconds: float) -> str:
-    """Exact, in the form that the command line takes: `1m30s` for 90, `0.5s` for 0.5. What no schedule can
-    be, below 0 or beyond the calendar, is in seconds: `-5s`, `1e+300s`."""
+    """An exact duration in the form that the command line accepts: `1m30s` for 90, `0.5s` for 0.5. A duration
+    that is no valid interval, below 0 or beyond the calendar, is written in seconds: `-5s`, `1e+300s`."""
     if not 0 <= seconds < _LONGEST_INTERVAL:
         return f"{seconds:.8g}s"
     whole, parts = divmod(seconds, 1)
@@ -76,19 +76,19 @@ def relative(timestamp: float, now: float, *, units: int = 2) -> str:
 
 
 def clock(timestamp: float, *, span: float = 0.0, utc: bool = False) -> str:
-    """The local time of day, as `14:03:22`. For times that spread over `span` seconds: with the date, or
-    without the seconds, as far as needed to tell them apart."""
+    """The local time of day, such as `14:03:22`. For times within `span` seconds, the date is added or the
+    seconds are left out, as needed to distinguish them."""
     form = "%m-%d %H:%M" if span > 86400 else "%H:%M" if span > 1200 else "%H:%M:%S"
     return _local(timestamp, form, timezone.utc if utc else None)
 
 
 def moment(timestamp: float, *, utc: bool | None = None) -> str:
-    """Local date and time: `2026-11-23 14:03:22`. With `utc` False the offset is added; with True it is in
-    UTC, as `2026-11-23 13:03:22Z`."""
+    """The local date and time: `2026-11-23 14:03:22`. If `utc` is False, the offset is added; if it is True,
+    the time is in UTC: `2026-11-23 13:03:22Z`."""
     if utc is None:
         return _local(timestamp, "%Y-%m-%d %H:%M:%S", None)
     shown = date(timestamp) if utc else _here(timestamp)
-    # Before the calendar: everything is later.
+    # The time is before the calendar begins.
     return "the year 1" if shown == "-" else shown
 
 

@@ -1,4 +1,4 @@
-"""The result of `wait`, as a document and as text."""
+"""Write the result of `wait` as a document and as text."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def change_document(change: StateChange, *, show_secrets: bool) -> Document:
 
 
 def change_line(change: StateChange, *, show_secrets: bool, utc: bool) -> str:
-    """For people: the time, the job, its old and new state, and the error."""
+    """A state change for people: the time, the job, its old and new state, and the error."""
     document = change_document(change, show_secrets=show_secrets)
     steps = " -> ".join(filter(None, (change.before, change.status)))
     why = document["error"] if change.status in (*DEAD_STATES, "delayed") else None
@@ -51,7 +51,7 @@ def change_line(change: StateChange, *, show_secrets: bool, utc: bool) -> str:
 
 
 def change_row(change: StateChange, *, show_secrets: bool) -> str:
-    """For pipes: time, queue, id, state, state before, error; tab-separated."""
+    """A state change for pipes: time, queue, id, state, previous state and error, tab-separated."""
     document = change_document(change, show_secrets=show_secrets)
     cells = (document[name] for name in ("time", "queue", "job_id", "status", "before", "error"))
     return "\t".join("" if cell is None else escape(str(cell)) for cell in cells)
@@ -74,13 +74,13 @@ def document(report: WaitReport) -> Document:
 
 
 def sentence(report: WaitReport) -> str:
-    """For people: the state that was reached, and how long it took."""
+    """The result for people: the state that was reached, and how long that took."""
     what = "is drained" if report.goal == "drained" else "has no active job"
     return escape(f"Queue {report.queue} {what}, after {duration(report.waited_seconds)}")
 
 
 def pace(standing: Standing) -> str:
-    """`41/s, 30s left`; empty while the rate is unknown."""
+    """The rate and the time left, such as `41/s, 30s left`; "" while the rate is unknown."""
     if standing.rate is None or standing.seconds_left is None:
         return ""
     digits = 0 if standing.rate >= 10 else 1
