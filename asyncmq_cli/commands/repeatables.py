@@ -31,7 +31,7 @@ from asyncmq_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.repeatables import Repeatable, RepeatableChange
-    from asyncmq_cli.services.repeatables.service import Address
+    from asyncmq_cli.services.repeatables.plans import Address
 
 Change = Callable[["Address"], "RepeatableChange"]
 
@@ -334,7 +334,7 @@ def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Chan
 def _addresses(
     session: Session, queue: str, repeatable_ids: list[str] | None, task: str | None
 ) -> list[Address]:
-    from asyncmq_cli.services.repeatables.service import Address
+    from asyncmq_cli.services.repeatables.plans import Address
 
     if repeatable_ids and task is not None:
         raise UsageProblem("an id and --task exclude each other", hint="give one of the two")

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 from asyncmq_cli import config
 from asyncmq_cli.demo.server import PrivateRedis
-from asyncmq_cli.services.repeatables.service import Address, RepeatableService
+from asyncmq_cli.services.repeatables.plans import Address
+from asyncmq_cli.services.repeatables.service import RepeatableService
 from asyncmq_cli.storage.store import Store
 from tests.conftest import Result, Run
 from tests.faults.scale import scaled

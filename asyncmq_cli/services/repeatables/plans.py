@@ -1,4 +1,4 @@
-"""Plan each change of a repeatable definition: which member is to be stored.
+"""Find out which repeatable definition the user means, and plan its change: which member is to be stored.
 
 Even if a definition has several members, a change leaves one or none. Source: `upsert_repeatable`,
 `pause_repeatable`, `resume_repeatable` and `remove_repeatable` in asyncmq.backends.redis.
@@ -6,22 +6,72 @@ Even if a definition has several members, a change leaves one or none. Source: `
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
-from asyncmq_cli.errors import AmbiguousRepeatable, ChangeRefused
+from asyncmq_cli.errors import AmbiguousRepeatable, ChangeRefused, UsageProblem
 from asyncmq_cli.models.changes import ChangeResult
 from asyncmq_cli.models.repeatables import RepeatableChange
 from asyncmq_cli.models.values import as_number
 from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, next_runs
-from asyncmq_cli.storage.read.repeatables import Found, Member, encode, normalized
+from asyncmq_cli.storage.read.repeatables import IDENTITY_PREFIX, Found, Member, encode, identity, normalized
 
-if TYPE_CHECKING:
-    from asyncmq_cli.services.repeatables.service import Address
+
+class Address(Struct, frozen=True):
+    """How the user names a definition: by a prefix of its id, by its task, or by its JSON, which may have
+    only some of its fields."""
+
+    queue: str
+    id: str | None = None
+    task: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text that the user typed."""
+        return self.task or self.id or ""
+
+    @property
+    def definition(self) -> Mapping[str, Any] | None:
+        """The definition, or some of its fields, if it is given as JSON; else None. Raises UsageProblem."""
+        return _definition_in(self.id) if self.task is None and self.id else None
+
+    def means(self, member: Member) -> bool:
+        """Whether the address names exactly this definition. JSON with only some of the fields does not."""
+        if self.task is not None:
+            return name_of(member) == self.task
+        given = self.definition
+        start = (identity(given) if given is not None else self.id or "").lower()
+        start = start.removeprefix(IDENTITY_PREFIX)
+        return bool(start) and member.id.removeprefix(IDENTITY_PREFIX).startswith(start)
+
+    def means_in_part(self, member: Member) -> bool:
+        """Whether the definition has all fields of the given JSON, with equal values."""
+        given, stored = _comparable(self.definition), _comparable(member.definition)
+        return bool(given) and all(key in stored and stored[key] == value for key, value in given.items())
+
+
+@functools.lru_cache(maxsize=16)
+def _definition_in(text: str) -> Mapping[str, Any] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise UsageProblem(
+            f"the definition {text!r} is not JSON", hint="""in single quotes: '{"task_id": "app.digest"}'"""
+        ) from exc
+    return found if isinstance(found, dict) else None
+
+
+def _comparable(definition: Mapping[str, Any] | None) -> dict[str, Any]:
+    clean = normalized(definition or {})
+    # Normalise the spaces, as when a definition is added.
+    return {**clean, "cron": " ".join(clean["cron"].split())} if isinstance(clean.get("cron"), str) else clean
 
 
 class Plan(Struct, frozen=True):

@@ -6,9 +6,7 @@ A change acts on one definition, found by its identity, and on every member stor
 from __future__ import annotations
 
 import builtins
-import functools
 import heapq
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +15,6 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from asyncmq_cli.errors import (
@@ -33,10 +30,9 @@ from asyncmq_cli.nearest import nearest
 from asyncmq_cli.services.changes.runner import Attempt, Runner
 from asyncmq_cli.services.jobs.lookup import near_new, nearest_suffix, require_queue, require_queues
 from asyncmq_cli.services.repeatables import plans
-from asyncmq_cli.services.repeatables.plans import Plan, name_of
+from asyncmq_cli.services.repeatables.plans import Address, Plan, name_of
 from asyncmq_cli.services.repeatables.schedule import InvalidSchedule, SchedulerClock, runs_after
 from asyncmq_cli.storage.read.repeatables import (
-    IDENTITY_PREFIX,
     Found,
     Member,
     NotNow,
@@ -59,58 +55,6 @@ _RETRY_PAUSE = 0.02
 _READS = 5
 """How often a missing definition is read again: a scheduler removes it for a moment, and may release its lock
 before we check the lock."""
-
-
-class Address(Struct, frozen=True):
-    """How the user names a definition: by a prefix of its id, by its task, or by its JSON, which may have
-    only some of its fields."""
-
-    queue: str
-    id: str | None = None
-    task: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The text that the user typed."""
-        return self.task or self.id or ""
-
-    @property
-    def definition(self) -> Mapping[str, Any] | None:
-        """The definition, or some of its fields, if it is given as JSON; else None. Raises UsageProblem."""
-        return _definition_in(self.id) if self.task is None and self.id else None
-
-    def means(self, member: Member) -> bool:
-        """Whether the address names exactly this definition. JSON with only some of the fields does not."""
-        if self.task is not None:
-            return name_of(member) == self.task
-        given = self.definition
-        start = (identity(given) if given is not None else self.id or "").lower()
-        start = start.removeprefix(IDENTITY_PREFIX)
-        return bool(start) and member.id.removeprefix(IDENTITY_PREFIX).startswith(start)
-
-    def means_in_part(self, member: Member) -> bool:
-        """Whether the definition has all fields of the given JSON, with equal values."""
-        given, stored = _comparable(self.definition), _comparable(member.definition)
-        return bool(given) and all(key in stored and stored[key] == value for key, value in given.items())
-
-
-@functools.lru_cache(maxsize=16)
-def _definition_in(text: str) -> Mapping[str, Any] | None:
-    if not text.startswith("{"):
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise UsageProblem(
-            f"the definition {text!r} is not JSON", hint="""in single quotes: '{"task_id": "app.digest"}'"""
-        ) from exc
-    return found if isinstance(found, dict) else None
-
-
-def _comparable(definition: Mapping[str, Any] | None) -> dict[str, Any]:
-    clean = normalized(definition or {})
-    # Normalise the spaces, as when a definition is added.
-    return {**clean, "cron": " ".join(clean["cron"].split())} if isinstance(clean.get("cron"), str) else clean
 
 
 class RepeatableService:

@@ -50,8 +50,7 @@ def of_schedules(
     session: Session, verb: Literal["pause", "resume", "remove"], which: Sequence[tuple[str, str, str]]
 ) -> Plan:
     """A change of these definitions, given as queue, id and what people know them by. Raises AdminError."""
-    from asyncmq_cli.services.repeatables.plans import each, together
-    from asyncmq_cli.services.repeatables.service import Address
+    from asyncmq_cli.services.repeatables.plans import Address, each, together
 
     def run(own: Session, given: Given) -> ChangeReport:
         service = own.repeatables
