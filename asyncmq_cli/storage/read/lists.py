@@ -1,18 +1,6 @@
-"""The lists of a queue's jobs.
+"""The lists and counts of a queue's jobs, and the order in which they are listed.
 
-A job's state follows from the place where a worker would find it, so the list of a state is the
-content of one place:
-
-    waiting, delayed    the sorted set
-    active              the active hash
-    failed, expired     the dead-letter queue; expired by the states hash, all others have failed
-    completed,          by the states hash or, without an entry, by the record
-      cancelled
-    waiting-children    waiting by the states hash, but in none of these places
-    all                 each of these jobs once, and jobs in no place with any other state
-
-The counts are the sizes of the same places. A job in two places is in both lists. The member of a
-dead letter is the job as it died, so its record is not read; all other jobs are read from their records.
+Which jobs are in a state, `state_reader` says.
 """
 
 from __future__ import annotations
@@ -26,30 +14,21 @@ import redis
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.jobs import Job
-from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN, as_number, chunked, in_parts
+from asyncmq_cli.models.values import DEAD_STATES, as_number, chunked, in_parts
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.read import pieces, placed_jobs
-from asyncmq_cli.storage.read.pieces import Piece, SeenNames
-from asyncmq_cli.storage.read.placed_jobs import Found
+from asyncmq_cli.storage.read.pieces import Piece
+from asyncmq_cli.storage.read.state_reader import ALL_PLACES, ENDED, Placed, StateReader, called, of_dead
 from asyncmq_cli.storage.schema.codec import causes, sort_times
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
 
 if TYPE_CHECKING:
+    from asyncmq_cli.storage.read.placed_jobs import Found
     from asyncmq_cli.storage.read.prefilter import Prefilter
 
 PLACES = {"waiting": "waiting", "delayed": "delayed", "active": "active", "failed": "dlq", "expired": "dlq"}
 """By state, the place that its jobs are in. Jobs in other states are in no place."""
-_ALL_PLACES = ("delayed", "waiting", "active", "dlq")
-"""The order in which places are read: a job that moves during the read is found in one of them."""
-_ENTRIES: dict[str, frozenset[bytes | None]] = {
-    "completed": frozenset({b"completed", None}),
-    "cancelled": frozenset({b"cancelled", None}),
-    WAITING_CHILDREN: frozenset({b"waiting", b"wait", b"queued", b"waiting-children", None}),
-}
-"""By state, the entries that its jobs may have in the states hash. If there is no entry, the record
-decides."""
-_ENDED: frozenset[bytes | None] = frozenset({b"completed", b"cancelled"})
 ALL = sys.maxsize
 """The count that means all jobs."""
 CLOCKS_DIFFER = 300.0
@@ -61,8 +40,6 @@ _SIZED_AT_A_TIME = 500
 KEYS_AT_A_TIME = 200
 _COUNTED_BY_LETTERS = 1000
 """Reading up to this many dead letters costs less than reading the states hash of a large queue."""
-
-Placed = tuple[Piece, list[Found]]
 
 
 class SortKey(NamedTuple):
@@ -81,8 +58,12 @@ class JobLists:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
-        self.read = 0
+        self._reader = StateReader(client)
+
+    @property
+    def read(self) -> int:
         """The number of jobs that were read so far, to show the progress of a search."""
+        return self._reader.read
 
     def in_state(self, queue: str, state: str, prefilter: Prefilter | None = None) -> Iterator[Job]:
         """Every job in a state, complete, in the order found. The state `all` yields each job of the queue
@@ -91,7 +72,7 @@ class JobLists:
         A prefilter skips jobs that certainly do not match, without decoding them; it may let others pass.
         """
         keys = QueueKeys(queue)
-        for piece, found in self._in_state(keys, state, prefilter):
+        for piece, found in self._reader.in_state(keys, state, prefilter):
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
     def dead_causes(self, queue: str, *, arguments: bool = False, newest: int | None = None) -> Iterator[Job]:
@@ -99,10 +80,10 @@ class JobLists:
         task, the cause of its death and, if requested, its `arguments`."""
         keys = QueueKeys(queue)
         if newest is None:
-            pages = self._in_place(keys, "dlq", None)
+            pages = self._reader.in_place(keys, "dlq", None)
         else:
             source = pieces.by_rank(self._redis, keys, "dlq", 0, last_first=True, count=newest)
-            pages = self._complete(keys, "dlq", source)
+            pages = self._reader.complete(keys, "dlq", source)
         for piece, found in pages:
             unread = []
             for i, record in enumerate(causes(piece.members, arguments=arguments)):
@@ -128,12 +109,12 @@ class JobLists:
                 for piece in stated
             )
             source = (piece for piece in done if piece.ids)
-            pages: Iterable[Placed] = self._nowhere(keys, source, None, whole=False)
+            pages: Iterable[Placed] = self._reader.nowhere(keys, source, None, whole=False)
         elif place == "active":
-            pages = self._complete(keys, place, pieces.of_active(self._redis, keys, count))
+            pages = self._reader.complete(keys, place, pieces.of_active(self._redis, keys, count))
         else:
             members = pieces.of_sorted_set(self._redis, keys, place, size, count)
-            pages = self._complete(keys, place, members)
+            pages = self._reader.complete(keys, place, members)
         for piece, found in pages:
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
@@ -151,11 +132,11 @@ class JobLists:
         keys = QueueKeys(queue)
         if state in ("waiting", "delayed", "dlq"):
             source = pieces.by_rank(self._redis, keys, state, start, last_first=state == "dlq", count=count)
-            pages: Iterable[Placed] = self._complete(keys, state, source)
+            pages: Iterable[Placed] = self._reader.complete(keys, state, source)
         elif state in DEAD_STATES:
             source = pieces.by_rank(self._redis, keys, "dlq", 0, last_first=True)
             pages = _from(
-                start, count, (_of_dead(state, page) for page in self._complete(keys, "dlq", source))
+                start, count, (of_dead(state, page) for page in self._reader.complete(keys, "dlq", source))
             )
         elif state == "active":
             claims = sorted(_claims(self._redis, keys))
@@ -164,9 +145,9 @@ class JobLists:
                 Piece([name for _, name, _ in part], claims={i: claim for i, (*_, claim) in enumerate(part)})
                 for part in chunked(some)
             )
-            pages = self._complete(keys, state, source)
+            pages = self._reader.complete(keys, state, source)
         else:
-            pages = _from(start, count, self._in_state(keys, state, None))
+            pages = _from(start, count, self._reader.in_state(keys, state, None))
         for piece, found in pages:
             yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
 
@@ -182,7 +163,7 @@ class JobLists:
         keys = QueueKeys(queue)
         found = _Best(count, bound, newest=newest)
         if count == ALL or not newest or state not in DEAD_STATES:
-            for page in self._in_state(keys, state, None, whole=False):
+            for page in self._reader.in_state(keys, state, None, whole=False):
                 found.add(*page)
             return found.keys(), found.total
         before: frozenset[bytes] = frozenset()
@@ -192,7 +173,7 @@ class JobLists:
             before, again = frozenset(piece.members), before
             piece = piece.only([i for i, member in enumerate(piece.members) if member not in again])
             piece.states = scan.hash_get(self._redis, keys.states, piece.ids)
-            found.add(*_of_dead(state, (piece, [("dlq", score) for score in piece.scores])))
+            found.add(*of_dead(state, (piece, [("dlq", score) for score in piece.scores])))
             if piece.ids and found.bound is not None and found.bound > piece.scores[-1] + CLOCKS_DIFFER:
                 return found.keys(), None
         return found.keys(), found.total
@@ -235,19 +216,19 @@ class JobLists:
         keys = QueueKeys(queue)
         if state in DEAD_STATES:
             return self._count_dead(keys, state)
-        if state in _ALL_PLACES:
+        if state in ALL_PLACES:
             return self._size(keys, state)
-        ended = {to_bytes(state)} & _ENDED
+        ended = {to_bytes(state)} & ENDED
         if not ended:
-            return sum(len(piece.ids) for piece, _ in self._in_state(keys, state, None, whole=False))
+            return sum(len(piece.ids) for piece, _ in self._reader.in_state(keys, state, None, whole=False))
         total = 0
         for piece in pieces.indexed(self._redis, keys):
             total += sum(entry in ended for entry in piece.states)
             # Old versions of AsyncMQ wrote no entries, so the records of their jobs decide.
             entryless = piece.only([i for i, entry in enumerate(piece.states) if entry is None])
             if entryless.ids:
-                read = self._nowhere(keys, [entryless], None, whole=False)
-                total += sum(len(_called(state, page)[0].ids) for page in read)
+                read = self._reader.nowhere(keys, [entryless], None, whole=False)
+                total += sum(len(called(state, page)[0].ids) for page in read)
         return total
 
     def at_most(self, queue: str, state: str) -> tuple[int, bool]:
@@ -255,7 +236,7 @@ class JobLists:
         size = self.at_most_each([queue], state)[0]
         if isinstance(size, WrongType):
             raise size
-        return size, state in _ALL_PLACES or (state in DEAD_STATES and size == 0)
+        return size, state in ALL_PLACES or (state in DEAD_STATES and size == 0)
 
     def at_most_each(self, queues: Sequence[str], state: str) -> list[int | WrongType]:
         """The same upper bound for each of these queues, in one round trip for many queues; WrongType for a
@@ -309,121 +290,6 @@ class JobLists:
             return [None] * len(job_ids)
         return [None if beat is None else as_number(to_text(beat)) for beat in found]
 
-    def _in_state(
-        self, keys: QueueKeys, state: str, prefilter: Prefilter | None, *, whole: bool = True
-    ) -> Iterator[Placed]:
-        """The jobs in a state. Without `whole`, data that only serves to find contradictions is not read."""
-        if state == "all":
-            yield from self._all(keys, prefilter, whole=whole)
-        elif state in DEAD_STATES:
-            for page in self._in_place(keys, "dlq", prefilter):
-                yield _of_dead(state, page)
-        elif state in _ALL_PLACES:
-            yield from self._in_place(keys, state, prefilter, states=whole)
-        else:
-            entries = _ENTRIES[state]
-            listed = (
-                piece.only([i for i, entry in enumerate(piece.states) if entry in entries])
-                for piece in pieces.indexed(self._redis, keys)
-            )
-            for page in self._nowhere(keys, listed, prefilter, whole=whole):
-                yield _called(state, page)
-
-    def _all(self, keys: QueueKeys, prefilter: Prefilter | None, *, whole: bool) -> Iterator[Placed]:
-        seen = SeenNames()
-        for place in _ALL_PLACES:
-            source = (piece.only(seen.new(piece.ids)) for piece in self._pieces(keys, place))
-            yield from self._complete(keys, place, source, prefilter, states=whole or place == "dlq")
-        rest = (
-            piece.only([i for i, name in enumerate(piece.ids) if name not in seen])
-            for piece in pieces.indexed(self._redis, keys)
-        )
-        yield from self._nowhere(keys, rest, prefilter, whole=whole)
-
-    def _in_place(
-        self, keys: QueueKeys, place: str, prefilter: Prefilter | None, *, states: bool = True
-    ) -> Iterator[Placed]:
-        return self._complete(keys, place, self._pieces(keys, place), prefilter, states=states)
-
-    def _pieces(self, keys: QueueKeys, place: str) -> Iterator[Piece]:
-        if place == "active":
-            return pieces.claimed(self._redis, keys)
-        return pieces.scanned(self._redis, keys, place)
-
-    def _complete(
-        self,
-        keys: QueueKeys,
-        place: str,
-        source: Iterable[Piece],
-        prefilter: Prefilter | None = None,
-        *,
-        states: bool = True,
-    ) -> Iterator[Placed]:
-        """The jobs of a place, with their records and states. The body of a dead letter is its
-        member."""
-        source = self._counted(source)
-        if place != "dlq":
-            source = pieces.with_records(self._redis, keys, source)
-        if prefilter is not None:
-            source = self._passing(keys, source, prefilter)
-        if states:
-            source = pieces.with_states(self._redis, keys, source)
-        for piece in source:
-            self._forgive_moves(keys, place, piece)
-            scored: Sequence[float | None] = piece.scores or [None] * len(piece.ids)
-            yield piece, [(place, score) for score in scored]
-
-    def _counted(self, source: Iterable[Piece]) -> Iterator[Piece]:
-        for piece in source:
-            self.read += len(piece.ids)
-            yield piece
-
-    def _nowhere(
-        self, keys: QueueKeys, listed: Iterable[Piece], prefilter: Prefilter | None, *, whole: bool = True
-    ) -> Iterator[Placed]:
-        """The jobs found by their entries in the states hash, with the place of those that are in one.
-        Jobs that have ended are not looked up in the places."""
-        source = pieces.with_records(self._redis, keys, self._counted(listed), results=whole)
-        if prefilter is not None:
-            source = self._passing(keys, source, prefilter)
-        for piece in source:
-            found: list[Found] = [(None, None)] * len(piece.ids)
-            open_ = [i for i, entry in enumerate(piece.states) if entry not in _ENDED]
-            if open_:
-                some = piece.only(open_)
-                states = list(piece.states)
-                for i, where in zip(open_, placed_jobs.places_of(self._redis, keys, some), strict=True):
-                    found[i] = where
-                for new, old in enumerate(open_):
-                    states[old] = some.states[new]
-                    if new in some.claims:
-                        piece.claims[old] = some.claims[new]
-                piece.states = states
-            yield piece, found
-
-    def _passing(self, keys: QueueKeys, source: Iterable[Piece], prefilter: Prefilter) -> Iterator[Piece]:
-        for piece in source:
-            passing = prefilter.passing(piece)
-            stopped = set(placed_jobs.maybe_split(piece.records)).difference(passing)
-            if stopped and self._redis.exists(*(keys.payload(to_text(piece.ids[i])) for i in stopped)):
-                # The search did not cover their payload parts.
-                passing = sorted({*passing, *stopped})
-            if passing:
-                yield piece.only(passing)
-
-    def _forgive_moves(self, keys: QueueKeys, place: str, piece: Piece) -> None:
-        """Drop the contradicting states of jobs that have moved since they were found."""
-        contradicting = placed_jobs.contradicting(piece, place)
-        if not contradicting:
-            return
-        if place == "active":
-            left = scan.hash_get(self._redis, keys.active, [piece.ids[i] for i in contradicting])
-        else:
-            key: bytes = getattr(keys, place)
-            left = scan.typed(key, self._redis.zmscore, key, [piece.members[i] for i in contradicting])
-        gone = {i for i, held in zip(contradicting, left, strict=True) if held is None}
-        piece.states = [None if i in gone else entry for i, entry in enumerate(piece.states)]
-
     def _by_score(
         self, keys: QueueKeys, place: str, wanted: Sequence[SortKey]
     ) -> Iterator[tuple[SortKey, Job]]:
@@ -454,7 +320,7 @@ class JobLists:
             names = pieces.ids_of_members(place, members)
             piece = Piece(names, members=members, scores=[one.score for one in met])
             coming = iter(met)
-            for page, places in self._complete(keys, place, [piece]):
+            for page, places in self._reader.complete(keys, place, [piece]):
                 for job in placed_jobs.to_jobs(self._redis, keys, page, places):
                     yield next(coming), job
 
@@ -470,7 +336,7 @@ class JobLists:
             failed, expired = entries[b"failed"], entries[b"expired"]
             if min(before, after) <= failed + expired <= max(before, after):
                 return expired if state == "expired" else failed
-        return sum(len(piece.ids) for piece, _ in self._in_state(keys, state, None, whole=False))
+        return sum(len(piece.ids) for piece, _ in self._reader.in_state(keys, state, None, whole=False))
 
     def _size(self, keys: QueueKeys, place: str) -> int:
         return scan.card(self._redis, "HLEN" if place == "active" else "ZCARD", getattr(keys, place))
@@ -483,27 +349,10 @@ def _sizes(keys: QueueKeys, state: str) -> list[Command]:
         return ("HLEN" if place == "active" else "ZCARD", getattr(keys, place))
 
     place = "dlq" if state in DEAD_STATES else state
-    if place in _ALL_PLACES:
+    if place in ALL_PLACES:
         return [size(place)]
     jobs: list[Command] = [("SCARD", keys.ids), ("HLEN", keys.states)]
-    return [*jobs, *map(size, _ALL_PLACES)] if state == "all" else jobs
-
-
-def _of_dead(state: str, page: Placed) -> Placed:
-    piece, found = page
-    chosen = [i for i, entry in enumerate(piece.states) if (entry == b"expired") == (state == "expired")]
-    return piece.only(chosen), [found[i] for i in chosen]
-
-
-def _called(state: str, page: Placed) -> Placed:
-    """The jobs with this state that are in no place."""
-    piece, found = page
-    chosen = [
-        i
-        for i, (place, _) in enumerate(found)
-        if place is None and placed_jobs.status_nowhere(piece, i) == state
-    ]
-    return piece.only(chosen), [found[i] for i in chosen]
+    return [*jobs, *map(size, ALL_PLACES)] if state == "all" else jobs
 
 
 def _from(start: int, count: int | None, pages: Iterable[Placed]) -> Iterator[Placed]:

@@ -22,9 +22,10 @@ from asyncmq_cli.services.jobs import pages
 from asyncmq_cli.services.jobs.failure_groups import grouped
 from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.storage.client.connection import connect
-from asyncmq_cli.storage.read.lists import _ENTRIES, PLACES, JobLists
+from asyncmq_cli.storage.read.lists import PLACES, JobLists
 from asyncmq_cli.storage.read.locate import expected_members
 from asyncmq_cli.storage.read.prefilter import needle_of
+from asyncmq_cli.storage.read.state_reader import ENTRIES
 from asyncmq_cli.storage.schema.codec import decode_member
 from asyncmq_cli.storage.schema.job import RawJob, add_record, hydrate
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes
@@ -348,7 +349,7 @@ def test_each_list_is_what_is_in_its_place(client: redis.Redis, commands: list[t
         assert listed(state) == sorted(one for one in dead if one[1] == state)
     rest = in_no_place(client)
     for state in ("completed", "cancelled", "waiting-children"):
-        may_be = {*_ENTRIES[state]}
+        may_be = {*ENTRIES[state]}
         entries = client.hgetall(KEYS.states)
         assert listed(state) == sorted(
             (name, told) for name, told in rest.items() if told == state and entries.get(name) in may_be
