@@ -82,10 +82,11 @@ def panels() -> list[Panel]:
             (_of_queues("asyncmq_queue_oldest_waiting_seconds"), "{{queue}}"),
         ),
         _graph(
-            "Completed and failed a minute",
+            "Completed, failed and expired a minute",
             "short",
             ("max(rate(asyncmq_jobs_completed_total[$__rate_interval])) * 60", "completed"),
             ("max(rate(asyncmq_jobs_failed_total[$__rate_interval])) * 60", "failed"),
+            ("max(rate(asyncmq_jobs_expired_total[$__rate_interval])) * 60", "expired"),
         ),
         _graph(
             "Active, and room for so many",

@@ -258,6 +258,34 @@ def test_tls_and_passwords(server: PrivateRedis, client: redis.Redis, tmp_path: 
         assert exporter.is_ready()
 
 
+def test_who_has_no_certificate_of_ours_is_not_served(
+    server: PrivateRedis, client: redis.Redis, tmp_path: Path
+) -> None:
+    authority, stranger = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "web.pem")
+    tls = {"cert_file": "web.pem", "key_file": "web.pem", "client_ca_file": "ca.pem", "min_version": "TLS13"}
+    config = tmp_path / "web.yml"
+    required = {**tls, "client_auth_type": "RequireAndVerifyClientCert"}
+    config.write_text(json.dumps({"tls_server_config": required}))
+
+    def one_of(issuer: trustme.CA | None) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        if issuer is not None:
+            issuer.issue_cert("prometheus").configure_cert(context)
+        return context
+
+    with serving(server.url, "--web-config", str(config), trusted=one_of(authority)) as exporter:
+        assert eventually(exporter.is_ready)
+        old = one_of(authority)
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        for refused in (one_of(None), one_of(stranger), old):
+            with pytest.raises(OSError):
+                urllib.request.urlopen(f"{exporter.url}/metrics", context=refused, timeout=30)  # noqa: S310
+        assert exporter.is_ready()
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [

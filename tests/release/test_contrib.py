@@ -55,6 +55,7 @@ def metrics() -> set[str]:
         Snapshot(1e9, [row], [], problems=[]),
         completed=1,
         failed=1,
+        expired=1,
         deaths={DeathLabels("mail", "app.send", "KeyError"): 1},
         read_at=1e9,
     )
