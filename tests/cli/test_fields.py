@@ -173,7 +173,7 @@ def test_a_moment_as_redis_holds_it_is_a_date() -> None:
         age("1764000000000", lambda: now)
 
 
-def test_a_date_to_come_is_told_with_the_time_zone_that_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_future_date_names_the_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     try:

@@ -48,12 +48,12 @@ def test_an_empty_filter_beside_another_is_refused_too(filled: None, client: red
     assert client.zcard(f"queue:{QUEUE}:dlq") == DEAD
 
 
-def test_an_empty_search_in_a_list_is_none(filled: None, cli: Run) -> None:
+def test_an_empty_search_in_a_list_matches_everything(filled: None, cli: Run) -> None:
     assert cli("jobs", "list", QUEUE, "--state", "failed", "--q", "", "--json").json["total"] == DEAD
 
 
 @pytest.mark.parametrize("line", [("jobs", "list", QUEUE, "--state", "failed"), ("dlq", "list", QUEUE)])
-def test_a_pipe_is_told_that_there_is_more_than_a_page(line: tuple[str, ...], filled: None, cli: Run) -> None:
+def test_a_pipe_gets_a_note_about_further_pages(line: tuple[str, ...], filled: None, cli: Run) -> None:
     listed = cli(*line)
     assert len(listed.lines) == 20
     assert listed.stderr == "note: 20 of 37 jobs; --ndjson gives all, --size up to 1000\n"

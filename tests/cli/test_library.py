@@ -121,7 +121,7 @@ def test_the_librarys_command_line_has_no_further_forms() -> None:
             assert known or verb in root.get_command(None, noun).commands  # type: ignore[attr-defined,arg-type]
 
 
-def test_programs_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_are_distinguished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, librarys, other = (tmp_path / name / "asyncmq" for name in ("ours", "librarys", "other"))
     for path, text in (
         (ours, "from asyncmq_cli.__main__ import main"),

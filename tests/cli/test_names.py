@@ -117,7 +117,7 @@ def test_how_an_id_that_begins_with_a_dash_is_written(
     assert run("jobs", "show", "mail", "--json", "--", "-rf").json["id"] == "-rf"
 
 
-def test_an_empty_filter_of_a_list_is_none(dashes: None, run: Run) -> None:
+def test_an_empty_filter_of_a_list_matches_everything(dashes: None, run: Run) -> None:
     listed = run("jobs", "list", "mail", "--q", "", "--task", "", "--job-id", "", "--json")
     assert listed.json["total"] == 2
 

@@ -53,7 +53,7 @@ def test_the_only_job_that_begins_with_it_is_named_and_left_alone(
     assert [event["status"] for event in library.events(client)] == ["failed"] * ("show" not in command)
 
 
-def test_several_are_told_with_how_many_there_are(client: redis.Redis, cli: Run) -> None:
+def test_several_ids_with_one_beginning_are_listed_and_counted(client: redis.Redis, cli: Run) -> None:
     error = told(cli, "81d6-0")
     assert error["hint"] == f"2 ids begin with it: {FIRST}, {SECOND}"
     assert error["details"] == {"queue": "mail", "job_id": "81d6-0", "nearest": [FIRST, SECOND]}
@@ -61,7 +61,7 @@ def test_several_are_told_with_how_many_there_are(client: redis.Redis, cli: Run)
     assert told(cli, "81d6-1")["hint"] == "4 ids begin with it: 81d6-10, 81d6-11, 81d6-12, …"
 
 
-def test_what_may_not_be_told_is_not(client: redis.Redis, cli: Run) -> None:
+def test_short_or_frequent_beginnings_list_no_ids(client: redis.Redis, cli: Run) -> None:
     client.sadd("jobs:mail:ids", *(f"many-{number:04}" for number in range(150)))
     for part in (ALONE[:5], "7f3*9c", "[7]f3a9c", "many-0", "ghost-1", f"{ALONE}-longer"):
         shown = told(cli, part)
@@ -74,7 +74,9 @@ def test_several_ids_are_not_looked_for(client: redis.Redis, cli: Run) -> None:
     assert "cmdstat_sscan" not in client.info("commandstats")
 
 
-def test_who_may_not_look_is_told_what_is_known(server: PrivateRedis, client: redis.Redis, cli: Run) -> None:
+def test_a_user_who_may_not_search_gets_the_usual_hint(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
     client.execute_command("ACL", "SETUSER", "reader", "reset", "on", ">pw", "~*", "+@all", "-sscan")
     try:
         url = server.url.replace("unix://", "unix://reader:pw@")

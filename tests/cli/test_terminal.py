@@ -130,7 +130,7 @@ def test_an_error_is_worth_more_than_when_and_how_often(server: PrivateRedis) ->
     assert screen.lines[-2] == "+ 3 columns: -o wide"
 
 
-def test_a_dry_run_is_told_from_a_real_one_in_a_pipe_too(run: Run) -> None:
+def test_a_dry_run_is_distinguishable_in_a_pipe(run: Run) -> None:
     assert run("dlq", "retry", "mail", "--all", "--dry-run").lines[0].startswith("dry-run\tmail\t")
     assert run("dlq", "retry", "mail", "--all", "--yes").lines[0].startswith("success\tmail\t")
 
@@ -195,7 +195,7 @@ def test_ctrl_c_at_the_question_changes_nothing(server: PrivateRedis, client: re
     assert "Traceback" not in screen.text
 
 
-def test_one_job_is_told_in_a_line_and_several_in_a_table(server: PrivateRedis) -> None:
+def test_one_job_is_a_line_and_several_are_a_table(server: PrivateRedis) -> None:
     screen = on_terminal("jobs", "retry", "mail", IDS[0], url=server.url)
     idle = "note: no live worker serves it, so the jobs stay waiting\n"
     assert screen.text == f"Retried job {IDS[0]} in mail\n{idle}"

@@ -391,7 +391,7 @@ def test_the_history_is_where_the_trends_begin(mail: None, server: PrivateRedis,
     assert re.search(r"backlog █[▄▅]▂ 12  ", text), text
 
 
-def test_the_trends_are_of_half_an_hour_and_not_of_the_last_looks(
+def test_the_trends_cover_half_an_hour_and_not_only_the_last_reads(
     mail: None, server: PrivateRedis, client: redis.Redis
 ) -> None:
     """Much of the line is high for a backlog that long was, however often was looked since."""

@@ -306,7 +306,7 @@ def test_a_name_of_any_length_leaves_room_for_the_numbers(server: PrivateRedis, 
     assert probe["message"] == f"{name}: a backlog of 1 and no live worker"
 
 
-def test_one_thing_that_cannot_be_read_is_told_once(client: redis.Redis, cli: Run) -> None:
+def test_an_unreadable_key_is_reported_once(client: redis.Redis, cli: Run) -> None:
     client.delete("queue:mail:worker_heartbeats")
     client.set("queue:mail:worker_heartbeats", "text")
     result = cli("check", "--min-workers", "1")

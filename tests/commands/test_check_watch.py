@@ -180,7 +180,7 @@ def test_trouble_that_does_not_last_is_not_sent(
     assert receiver.got == []
 
 
-def test_a_receiver_that_is_down_is_told_of_once_and_does_not_hold_up_the_checks(
+def test_a_receiver_that_is_down_causes_one_warning_and_delays_no_check(
     server: PrivateRedis, client: redis.Redis, receiver: Receiver
 ) -> None:
     receiver.answers = [403]

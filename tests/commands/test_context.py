@@ -37,7 +37,7 @@ def test_contexts_are_listed_chosen_and_shown(operator: Operator) -> None:
     assert operator("context", "prompt").stdout == ""
 
 
-def test_nothing_of_it_needs_redis_and_no_secret_is_printed(operator: Operator) -> None:
+def test_context_commands_need_no_redis_and_print_no_secret(operator: Operator) -> None:
     operator.write('password_command = "echo s3cret"\n[context.far]\nredis_url = "redis://:hidden@far:1/0"')
     for args in (
         ("context", "list"),

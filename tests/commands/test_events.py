@@ -243,7 +243,7 @@ def test_where_nothing_happens_a_client_gets_heartbeats(
     assert set(between) == {": heartbeat"}
 
 
-def test_a_person_is_told_what_happened_since_the_last_round(server: PrivateRedis) -> None:
+def test_people_see_the_changes_since_the_last_read(server: PrivateRedis) -> None:
     async def fill(opened: RedisBackend) -> None:
         for number in range(3):
             await library.put(opened, "mail", "completed", library.job(f"done-{number}"))
@@ -473,7 +473,7 @@ def test_what_the_library_publishes_arrives_at_once(server: PrivateRedis, client
             assert found["timestamp"] == found["data"]["ts"]
 
 
-def test_a_job_that_a_killed_worker_left_is_told_by_the_next(
+def test_the_job_of_a_killed_worker_is_reported_by_the_next_read(
     server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:
     client.flushall()
@@ -534,7 +534,7 @@ def test_what_is_published_does_nothing_to_a_terminal(server: PrivateRedis, clie
         assert "job:\\x1b[2J" in terminal.text
 
 
-def test_an_outage_is_told_to_who_only_listens() -> None:
+def test_an_outage_is_reported_while_only_listening() -> None:
     with Comeback() as server, Tail("--event", "runtime", "--interval", "0.5", url=server.url) as tail:
         with redis.Redis.from_url(server.url) as admin:
             await_subscriber(admin)

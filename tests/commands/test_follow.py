@@ -27,7 +27,7 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
     library.with_backend(server.url, lambda opened: library.fill(opened, QUEUE, jobs))
 
 
-def test_jobs_that_have_ended_are_told_at_once(cli: Run) -> None:
+def test_ended_jobs_are_reported_at_once(cli: Run) -> None:
     (line,) = cli("jobs", "follow", "done").lines
     assert line.split("\t")[1:4] == [QUEUE, "done", "completed"]
     result = cli("jobs", "follow", QUEUE, "done", "bad", "--json")
@@ -56,7 +56,7 @@ def test_unknown_jobs(args: tuple[str, ...], code: int, cli: Run) -> None:
     assert cli("jobs", "follow", *args, "--timeout", "1").code == code
 
 
-def test_each_change_is_told_as_it_happens(server: PrivateRedis) -> None:
+def test_each_change_is_reported_as_it_happens(server: PrivateRedis) -> None:
     """The next step is made only once the one before has been told."""
     words = [sys.executable, "-m", "asyncmq_cli", "jobs", "follow", "next", "--json", "--interval", "0.05"]
     with subprocess.Popen(

@@ -125,7 +125,7 @@ def test_a_repair_ends_at_the_number_that_the_context_allows(operator: Operator)
 
 
 @pytest.mark.parametrize("setting", ["--read-only", "ASYNCMQ_READ_ONLY", "guard"])
-def test_metrics_are_not_recorded_by_whoever_only_looks(setting: str, operator: Operator) -> None:
+def test_a_read_only_user_records_no_metrics(setting: str, operator: Operator) -> None:
     operator.write(READONLY if setting == "guard" else "")
     args = ["--context", "prod", *(["--read-only"] if setting.startswith("--") else [])]
     env = {**operator.env, "ASYNCMQ_READ_ONLY": "1"} if setting.startswith("ASYNCMQ") else operator.env

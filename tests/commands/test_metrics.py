@@ -191,7 +191,7 @@ def test_what_is_no_snapshot_is_warned_of_and_passed_over(
     assert cli("metrics", "record").code == 0
 
 
-def test_a_stream_full_of_something_else_is_not_told_entry_by_entry(client: redis.Redis, cli: Run) -> None:
+def test_foreign_stream_entries_cause_few_warnings(client: redis.Redis, cli: Run) -> None:
     for number in range(50):
         client.xadd(STREAM, {"n": number})
     result = cli("metrics", "history")
@@ -279,7 +279,7 @@ def test_jobs_that_are_removed_make_no_pace(server: PrivateRedis, client: redis.
     assert (shown["rates"]["backlog_per_minute"], shown["rates"]["seconds_until_empty"]) == (0, None)
 
 
-def test_a_look_reads_no_more_of_the_history_than_the_present_takes(client: redis.Redis, cli: Run) -> None:
+def test_current_rates_read_only_the_needed_part_of_the_history(client: redis.Redis, cli: Run) -> None:
     now = time.time()
     for number in range(500, 0, -1):
         keep(client, now - 2 * number, waiting=number)
@@ -451,7 +451,7 @@ def test_no_name_acts_on_the_terminal(server: PrivateRedis, client: redis.Redis)
     assert 'queue="\\x1b[2J"' in screen.text
 
 
-def test_the_oldest_waiting_and_the_paused_are_told_per_queue(server: PrivateRedis, cli: Run) -> None:
+def test_oldest_waiting_and_paused_are_exported_per_queue(server: PrivateRedis, cli: Run) -> None:
     async def fill(opened: RedisBackend) -> None:
         await opened.enqueue("old", library.job("x", created_at=time.time() - 500))
         await opened.pause_queue("old")

@@ -54,7 +54,7 @@ def test_what_is_wrong_and_why_over_all_queues(broken: float, cli: Run) -> None:
     assert (whole["id"], whole["count"]) == (cause["id"], LATEST + 22)
 
 
-def test_each_command_to_look_with_runs_and_changes_nothing(
+def test_each_suggested_read_command_runs_and_changes_nothing(
     broken: float, client: redis.Redis, cli: Run
 ) -> None:
     before = library.dump(client)

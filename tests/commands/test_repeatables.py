@@ -174,7 +174,7 @@ def test_a_queue_that_there_is_not_is_asked_about_where_somebody_is(
     assert on_terminal(*NEW[:-1], "nonsense", url=server.url).code == 2
 
 
-def test_a_new_queue_is_made_and_told_of(client: redis.Redis, cli: Run) -> None:
+def test_a_new_queue_is_created_with_a_warning(client: redis.Redis, cli: Run) -> None:
     result = cli(*NEW, "--color", "always")
     assert (result.code, client.zcard("queue:mial:repeatables")) == (0, 1)
     assert result.stderr == "warning: 'mial' is a new queue (did you mean mail?)\n"
@@ -358,7 +358,7 @@ def test_a_key_of_a_wrong_type_changes_nothing(key: str, client: redis.Redis, cl
     assert cli("repeatables", "list").code == 0
 
 
-def test_a_scheduler_that_stays_in_the_way_is_told_of(
+def test_a_scheduler_that_keeps_its_lock_is_an_error(
     client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("asyncmq_cli.services.repeatables.service._RETRY_SECONDS", 0.1)

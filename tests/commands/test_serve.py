@@ -140,7 +140,7 @@ def test_all_that_it_says(server: PrivateRedis, client: redis.Redis, mail: None)
         assert len(names) == len(set(names)) == text.count("# TYPE ")
 
 
-def test_a_scrape_never_causes_a_look(server: PrivateRedis, client: redis.Redis, mail: None) -> None:
+def test_a_scrape_never_causes_a_read(server: PrivateRedis, client: redis.Redis, mail: None) -> None:
     with serving(server.url, "--interval", NOBODY_LOOKS) as exporter:
         assert eventually(exporter.is_ready)
         before = client.info("stats")["total_commands_processed"]
@@ -173,7 +173,9 @@ def test_a_long_answer_is_written_as_it_is_made(zipped: bool, monkeypatch: pytes
     assert found[0] == found[1] and b'asyncmq_queue_jobs{queue="mail",state="waiting"} 3.0' in found[0]
 
 
-def test_deaths_are_counted_while_it_looks(server: PrivateRedis, client: redis.Redis, mail: None) -> None:
+def test_the_exporter_counts_deaths_between_reads(
+    server: PrivateRedis, client: redis.Redis, mail: None
+) -> None:
     with serving(server.url, "--interval", "1s") as exporter:
         assert eventually(exporter.is_ready)
         jobs = [

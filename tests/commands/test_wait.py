@@ -26,7 +26,7 @@ def mail(server: PrivateRedis, client: redis.Redis) -> None:
     library.with_backend(server.url, lambda opened: library.fill(opened, "mail", ENDED))
 
 
-def test_what_is_so_already_is_told_at_once(cli: Run) -> None:
+def test_a_goal_that_is_already_reached_ends_at_once(cli: Run) -> None:
     assert cli("wait", "mail").stdout == "mail\tdone\tdrained\n"
     assert cli("wait", "mail", "--for", "active-empty").stdout == "mail\tdone\tactive-empty\n"
     assert cli("wait", "mail", "done").stdout == "done\tcompleted\n"
@@ -145,7 +145,7 @@ def test_jobs_that_the_states_hash_does_not_know(server: PrivateRedis, client: r
     assert result.lines == ["done\tcompleted", "old\twaiting", "child\twaiting-children"]
 
 
-def test_a_look_reads_a_small_piece_of_a_large_queue(client: redis.Redis, cli: Run) -> None:
+def test_a_read_takes_a_small_piece_of_a_large_queue(client: redis.Redis, cli: Run) -> None:
     names = [f"job-{number}" for number in range(30_000)]
     records = {f"jobs:mail:{name}": json.dumps(library.job(name)) for name in names}
     client.mset(records)
@@ -175,7 +175,7 @@ def test_the_rate_and_the_time_left() -> None:
     assert told(0, 64.0) == (120, None, None), "and so is everything after a long silence"
 
 
-def test_what_is_damaged_is_warned_of_once_and_not_at_every_look(client: redis.Redis, cli: Run) -> None:
+def test_damage_causes_one_warning_and_not_one_per_read(client: redis.Redis, cli: Run) -> None:
     client.zadd("queue:mail:delayed", {json.dumps(library.job("due")): 1.0})
     client.hset("queue:mail:worker_heartbeats", "w", "damaged")
     result = cli("wait", "mail", "--timeout", "0.5s", "--interval", "0.1")

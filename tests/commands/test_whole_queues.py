@@ -39,9 +39,7 @@ def left(cli: Run) -> set[str]:
     return set(cli("jobs", "list", "mail", "--state", "all", "-o", "name").stdout.split())
 
 
-def test_a_drain_takes_what_waits_and_only_if_told_what_is_delayed(
-    mail: str, client: redis.Redis, cli: Run
-) -> None:
+def test_a_drain_removes_delayed_jobs_only_with_the_option(mail: str, client: redis.Redis, cli: Run) -> None:
     before = library.dump(client)
     everything = left(cli)
     asked = cli("queues", "drain", mail)

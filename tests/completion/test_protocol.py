@@ -153,14 +153,16 @@ def test_repeatables_groups_and_tasks(tell: Tell, mail: None, cli: Run) -> None:
     assert tell("tasks", "show", "app.t") == ["app.tick"]
 
 
-def test_what_looks_like_an_option_is_offered_only_where_it_is_none(tell: Tell, client: redis.Redis) -> None:
+def test_a_name_with_a_dash_is_offered_only_after_two_dashes(tell: Tell, client: redis.Redis) -> None:
     client.zadd("queue:-rf:waiting", {"one": 1})
     assert "-rf" not in tell("jobs", "list", "")
     assert tell("jobs", "list", "--", "") == ["-rf"]
     assert tell("workers", "list", "--queue", "") == ["-rf"]
 
 
-def test_secrets_and_control_characters_are_not_told(server: PrivateRedis, mail: None, cli: Run) -> None:
+def test_descriptions_have_no_secrets_and_no_control_characters(
+    server: PrivateRedis, mail: None, cli: Run
+) -> None:
     record = library.job("sly", last_error="ValueError: password=hunter2 \x1b]0;x\x07\tand\nmore")
     library.with_backend(server.url, lambda opened: opened.move_to_dlq("odd", record))
     told = cli("__complete", "zsh", "dlq", "retry", "odd", "--group", "").stdout
@@ -168,7 +170,7 @@ def test_secrets_and_control_characters_are_not_told(server: PrivateRedis, mail:
     assert "hunter2" not in told and "\x1b" not in told
 
 
-def test_edits_that_can_be_taken_back_are_told(mail: None, client: redis.Redis, cli: Run) -> None:
+def test_edits_that_can_be_undone_are_completed(mail: None, client: redis.Redis, cli: Run) -> None:
     for kept in ({"was": {}}, {}):
         event = {"action": "job.edit", "source": "jobs.single", "status": "success"}
         text = json.dumps({**event, "queue": "mail", "job_id": "one", "details": kept})
@@ -247,7 +249,7 @@ def test_keys_of_another_type_are_not_worth_a_word(
         *(("jobs", "list", "--fields", ""), ("metrics", "history", "--fields", "time,")),
     ],
 )
-def test_fixed_words_are_told_without_what_redis_needs(words: tuple[str, ...]) -> None:
+def test_fixed_words_are_completed_without_redis(words: tuple[str, ...]) -> None:
     code = (
         "import sys; from asyncmq_cli.app import run; "
         f"status = run(['__complete', 'zsh', *{list(words)!r}]); "

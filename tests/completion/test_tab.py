@@ -76,7 +76,7 @@ def test_names_and_ids_come_from_the_live_redis(shell: Shell, mail: None, client
     )
 
 
-def test_what_the_values_are_is_told_where_a_shell_can(shell: Shell, mail: None) -> None:
+def test_shells_other_than_bash_describe_the_candidates(shell: Shell, mail: None) -> None:
     shell.tab("asyncmq jobs ", presses=2)
     assert all(verb in shell.offered for verb in ("list", "show", "retry", "remove", "cancel"))
     if shell.name != "bash":

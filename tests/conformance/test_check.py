@@ -32,7 +32,7 @@ def value(result: Result, probe: str) -> object:
     return found
 
 
-def test_a_worker_that_keeps_up_is_well_and_what_it_cannot_do_is_told(
+def test_check_follows_a_real_worker_that_ends_the_backlog(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     enqueue(server, napping("a"), failing("b"), failing("c"))

@@ -55,7 +55,7 @@ def store(server: PrivateRedis, client: redis.Redis) -> Iterator[Store]:
         max_size=40,
     )
 )
-def test_they_are_those_that_a_look_at_every_job_finds(
+def test_the_latest_jobs_equal_those_found_by_reading_every_job(
     records: list[tuple[list[tuple[str, Any]], bool, str | None]], client: redis.Redis, store: Store
 ) -> None:
     client.flushall()

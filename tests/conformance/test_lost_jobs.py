@@ -179,7 +179,7 @@ def test_a_worker_that_does_not_tell_its_concurrency_may_run_any_number(story: S
     assert story.lost() == ({}, 0)
 
 
-def test_a_claim_left_by_a_job_that_has_ended_is_none(story: Story, client: redis.Redis) -> None:
+def test_a_leftover_claim_of_an_ended_job_is_ignored(story: Story, client: redis.Redis) -> None:
     story.claimed(ended=OLD, recorded=OLD, gone=OLD)
     client.hset(f"jobs:{QUEUE}:states", "ended", "completed")
     # Without an entry in the states hash, the record's own status counts.
@@ -197,7 +197,7 @@ def test_a_claim_that_holds_no_time_is_warned_of(story: Story, client: redis.Red
     assert story.warnings == [f"queue '{QUEUE}': a claim holds no time"]
 
 
-def test_many_claims_are_read_in_pieces_and_each_told_once(story: Story, client: redis.Redis) -> None:
+def test_many_claims_are_read_in_pieces_and_reported_once(story: Story, client: redis.Redis) -> None:
     names = [f"job-{number}" for number in range(5000)]
     client.hset(f"queue:{QUEUE}:active", mapping=dict.fromkeys(names, repr(story.now - OLD)))
     client.hset(f"jobs:{QUEUE}:states", mapping=dict.fromkeys(names, "active"))

@@ -135,7 +135,7 @@ async def take(opened: RedisBackend, client: redis.Redis, step: Step, number: in
 @example(rows=[[("pause", "mail", 0)], [("resume", "mail", 0), ("pause", "reports", 0)]])
 @example(rows=[[("worker", "mail", 0)], [("gone worker", "mail", 0), ("pause", "reports", 0)]])
 @given(rows=st.lists(steps, min_size=1, max_size=4))
-def test_each_picture_of_a_row_is_that_of_a_fresh_look(
+def test_each_redraw_of_a_row_equals_a_fresh_read(
     rows: list[list[Step]], server: PrivateRedis, client: redis.Redis, no_rest: None
 ) -> None:
     client.flushall()
@@ -333,7 +333,7 @@ def test_a_refused_read_is_raised_and_the_next_one_begins_anew(
     assert len(watcher.read().stats or ()) == 50
 
 
-def test_what_cannot_be_read_is_told_at_each_read_until_it_is_mended(
+def test_an_unreadable_key_is_reported_at_each_read_until_repaired(
     server: PrivateRedis, client: redis.Redis, watcher: Watcher, no_rest: None
 ) -> None:
     library.with_backend(server.url, lambda opened: opened.enqueue("mail", library.job("x")))

@@ -68,7 +68,7 @@ def test_a_lost_job_needs_no_force_and_a_filter_looks_at_active_jobs(
         assert eventually(lambda: client.hvals(STATES) == [b"completed"] * 3)
 
 
-def test_jobs_in_no_place_are_put_where_a_worker_looks(
+def test_jobs_in_no_place_are_put_where_a_worker_finds_them(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     put(server, ("waiting", napping("unlisted")), ("waiting", napping("timeless")))

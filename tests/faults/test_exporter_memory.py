@@ -1,4 +1,4 @@
-"""The exporter looks for months: its memory does not grow with the looks."""
+"""The exporter runs for months: its memory does not grow with the number of reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from asyncmq_cli.storage.store import Store
 from tests.support import library
 
 LOOKS = int(os.environ.get("EXPORTER_LOOKS") or 3000)
-"""A day has 2,880 looks, half a minute apart."""
+"""A day has 2,880 reads, half a minute apart."""
 PARTS = 3
 KINDS = 500
 """So many tasks and causes die in turn: more than have a series of their own."""
@@ -43,10 +43,10 @@ def store(server: PrivateRedis, client: redis.Redis) -> Iterator[Store]:
 
 
 @pytest.mark.extended
-def test_memory_is_flat_over_many_looks(
+def test_memory_is_flat_over_many_reads(
     client: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The looks of the test follow each other faster than half a minute.
+    # The reads of the test follow each other faster than half a minute.
     monkeypatch.setattr(deaths, "GRACE", 0.5)
     exporter = Exporter(store, MetricsService(store), 1.0, record=True)
     registry = exporter_registry(lambda: exporter.state)

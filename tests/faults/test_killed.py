@@ -55,7 +55,7 @@ def command(verb: str, *more: str) -> tuple[str, ...]:
     return (*words.get(verb, ("dlq", verb, QUEUE, "--all")), "--yes", *more)
 
 
-# Nothing but the tool moves, so that the doctor need not wait between its two looks.
+# Nothing but the tool moves, so that the doctor need not wait between its two passes.
 TOOL = """
 import sys
 from asyncmq_cli.app import run
@@ -209,7 +209,7 @@ def durable_redis(directory: Path) -> Iterator[PrivateRedis]:
 
 @pytest.mark.extended
 @pytest.mark.parametrize("verb", ALL_VERBS)
-def test_a_killed_redis_has_lost_nothing_that_was_told_when_it_is_back(verb: str, tmp_path: Path) -> None:
+def test_a_killed_redis_loses_no_reported_change(verb: str, tmp_path: Path) -> None:
     rng = seeded(f"killed Redis {verb}")
     done = set(JOBS)
     more: list[str] = []

@@ -241,9 +241,7 @@ def test_a_change_to_keys_that_the_user_may_not_touch_is_not_begun(
             guarded.keyspace.assert_untouched()
 
 
-def test_an_attempt_that_cannot_be_recorded_is_told_as_the_missing_right(
-    guarded: Guarded, tool: Tool
-) -> None:
+def test_an_unrecordable_attempt_names_the_missing_right(guarded: Guarded, tool: Tool) -> None:
     """The event of a refused attempt is written by a script that no one has asked about before."""
     guarded.keyspace.restore()
     guarded.grant("~* +@all -xadd")

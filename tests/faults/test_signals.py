@@ -1,4 +1,4 @@
-"""Signals in the middle of changes and of looks: what was made stays, and is told."""
+"""Signals during changes and reads: changes made so far stay, and are reported."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def busy() -> Iterator[str]:
 @pytest.mark.extended(first=1)
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda one: one.name)
 @pytest.mark.parametrize("name", LOOKS)
-def test_a_look_that_a_signal_ends_says_so_in_a_line(
+def test_a_read_ended_by_a_signal_prints_one_line(
     name: str, number: signal.Signals, busy: str, tmp_path: Path
 ) -> None:
     chosen = scale.seeded(f"{name} {number.name}")

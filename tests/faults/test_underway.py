@@ -73,7 +73,7 @@ def test_what_goes_into_a_backup_is_read_when_the_batch_before_is_settled(
     "problem",
     [redis.ConnectionError("gone"), redis.ResponseError("ERR no"), KeyError(), KeyboardInterrupt()],
 )
-def test_what_was_sent_is_told_though_the_next_jobs_cannot_be_looked_for(
+def test_sent_changes_are_reported_even_if_the_next_jobs_cannot_be_located(
     problem: BaseException,
     server: PrivateRedis,
     client: redis.Redis,

@@ -42,7 +42,7 @@ def queue_exists_but(refusal: bytes) -> Callable[[list[bytes]], bytes | None]:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_name_that_looks_like_a_refusal_is_none(refusal: bytes, code: str, tool: Tool) -> None:
+def test_a_name_like_a_refusal_is_not_read_as_one(refusal: bytes, code: str, tool: Tool) -> None:
     """The client library puts a command, and so the queue's name, before what a server said of it."""
     with FakeServer(queue_exists_but(refusal)) as server:
         for args in (("jobs", "show", EVERY_WORD, EVERY_WORD), ("jobs", "remove", EVERY_WORD, "1", "--yes")):
@@ -52,16 +52,14 @@ def test_a_name_that_looks_like_a_refusal_is_none(refusal: bytes, code: str, too
             assert EVERY_WORD not in result.stderr or code == "redis_permission"
 
 
-def test_a_path_that_looks_like_a_refusal_is_none(tool: Tool) -> None:
+def test_a_path_like_a_refusal_is_not_read_as_one(tool: Tool) -> None:
     args = ("queues", "list", "--json")
     result = tool(f"unix:///nonexistent/{EVERY_WORD}/redis.sock", *args)
     assert_refused(args, result, "redis_unreachable", "No such file or directory")
 
 
 @pytest.mark.parametrize("said", ["refused within a script", "refused beside it"])
-def test_an_attempt_that_cannot_be_recorded_is_told_by_what_is_wrong(
-    said: str, binary: Path, tool: Tool
-) -> None:
+def test_an_unrecordable_attempt_names_the_problem(said: str, binary: Path, tool: Tool) -> None:
     """Servers differ in how a script passes on what was refused within it."""
     args = ("jobs", "retry", QUEUE, "no-such-job")
     with PrivateRedis(binary) as server, redis.Redis.from_url(server.url) as admin:

@@ -67,7 +67,7 @@ def test_the_terminal_is_given_back(
         assert written_after(terminal) == ""
 
 
-def test_a_first_look_that_takes_long_says_so(server: PrivateRedis, production: redis.Redis) -> None:
+def test_a_slow_first_read_shows_a_line(server: PrivateRedis, production: redis.Redis) -> None:
     os.kill(server.pid, signal.SIGSTOP)
     try:
         with LiveTerminal("ui", "--timeout", "60", url=server.url) as terminal:

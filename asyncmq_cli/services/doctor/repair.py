@@ -53,7 +53,7 @@ def _deletes(what: str, make: MakeChange = repairs.forget) -> Repair:
 
 
 _ENQUEUE = Repair(repairs.enqueue, "waits again", "would wait again")
-_REMAINS = _deletes("its remains")
+_LEFTOVERS = _deletes("what is left of it")
 
 REPAIRS: dict[str, Repair] = {
     "waiting_unlisted": _ENQUEUE,
@@ -74,12 +74,12 @@ REPAIRS: dict[str, Repair] = {
     "dead_letter_stale": _deletes("its dead letter", repairs.drop_dead_letter),
     "dependencies_left": _deletes("its sets"),
     "heartbeat_stale": _deletes("its heartbeat", repairs.drop_claim),
-    "id_without_record": _REMAINS,
-    "state_without_job": _REMAINS,
-    "member_without_job": _REMAINS,
+    "id_without_record": _LEFTOVERS,
+    "state_without_job": _LEFTOVERS,
+    "member_without_job": _LEFTOVERS,
     "cancel_mark_stale": _deletes("its mark"),
-    "result_without_job": _REMAINS,
-    "payload_without_record": _REMAINS,
+    "result_without_job": _LEFTOVERS,
+    "payload_without_record": _LEFTOVERS,
     "claim_stale": _deletes("its claim", repairs.drop_claim),
 }
 

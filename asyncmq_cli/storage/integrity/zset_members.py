@@ -60,11 +60,11 @@ def _add_member(found: dict[str, list[ZsetMember]], job_id: str, place: str, mem
     # The id is empty for a member without a job, but also for a job with an empty id.
     if job is None or job.get("id") is None:
         return
-    sighting = ZsetMember(place, digest_of(member), len(member), life_of(job))
+    found_member = ZsetMember(place, digest_of(member), len(member), life_of(job))
     of_job = found.setdefault(job_id, [])
     # Redis may return a member twice while the set grows.
-    if all((one.place, one.digest) != (place, sighting.digest) for one in of_job):
-        of_job.append(sighting)
+    if all((one.place, one.digest) != (place, found_member.digest) for one in of_job):
+        of_job.append(found_member)
 
 
 def life_of(job: Mapping[str, Any]) -> bytes | None:

@@ -101,7 +101,7 @@ def test_states_that_differ_are_counted_and_stand_beside_each_job(server: Privat
     assert lines == ["  w00  app.news", "  w01  app.news", f"Cancel 2 waiting jobs in {QUEUE}?"]
 
 
-def test_a_share_is_told_from_all_that_match(server: PrivateRedis, run: Run) -> None:
+def test_a_share_names_the_number_of_all_matches(server: PrivateRedis, run: Run) -> None:
     text = asked(server, "jobs", "remove", QUEUE, "--task", "news", "--limit", "2")
     assert text.endswith(f"Remove 2 waiting jobs (of 13 that match) in {QUEUE}?")
     args = ("jobs", "remove", QUEUE, "--task", "news", "--limit", "2")
@@ -109,7 +109,7 @@ def test_a_share_is_told_from_all_that_match(server: PrivateRedis, run: Run) -> 
     assert (done.code, done.text) == (0, "Removed 2 (of 13 that match)\n")
 
 
-def test_with_a_backup_it_is_told_where_and_how_to_take_it_back(
+def test_a_removal_with_a_backup_says_how_to_restore_it(
     server: PrivateRedis, run: Run, tmp_path: Path
 ) -> None:
     file = tmp_path / "my backup"
@@ -172,7 +172,7 @@ def test_standard_output_is_no_place_for_a_backup(
 @pytest.mark.parametrize(
     ("children", "says"), [(("c",), "1 job waits for it"), (("c", "d"), "2 jobs wait for it")]
 )
-def test_who_waits_for_a_job_is_told_in_english(
+def test_the_result_of_a_wait_is_a_sentence(
     children: tuple[str, ...], says: str, server: PrivateRedis, client: redis.Redis
 ) -> None:
     client.sadd(QueueKeys(QUEUE).children("w00"), *children)

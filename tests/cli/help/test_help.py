@@ -132,14 +132,14 @@ def test_help_in_the_c_locale_is_ascii(
     assert ("…" in cli("queues", "list", "--help").stdout) is True
 
 
-def test_number_ranges_and_defaults_are_told_once(cli: Run) -> None:
+def test_help_shows_number_ranges_and_defaults_once(cli: Run) -> None:
     for path in ALL:
         page = " ".join(cli(*path, "--help").stdout.split())
         assert not re.search(r"x[<>]=", page), path
         assert not re.search(r"(\[default: [^]]*\]) \1", page), path
 
 
-def test_defaults_and_variables_are_told(cli: Run) -> None:
+def test_help_shows_defaults_and_variables(cli: Run) -> None:
     page = " ".join(cli("jobs", "list", "--help", "--all").stdout.split())
     for told in (
         "[default: waiting]",
@@ -209,7 +209,7 @@ def test_what_is_nearly_right_is_answered_with_what_is(line: str, meant: list[st
         ("--json jobs show emails f1 f2", "'asyncmq jobs show --help' shows how"),
     ],
 )
-def test_what_is_not_there_is_told_with_what_is_instead(line: str, hint: str, cli: Run) -> None:
+def test_a_command_that_does_not_exist_has_a_hint_to_the_right_one(line: str, hint: str, cli: Run) -> None:
     result = cli(*line.removeprefix("--json ").split())
     assert (result.code, result.stdout) == (2, "")
     assert result.stderr.splitlines()[1:] == [f"hint: {hint}"]
@@ -223,7 +223,7 @@ def test_what_is_nowhere_near_is_sent_to_the_help(cli: Run) -> None:
     )
 
 
-def test_a_noun_alone_is_told_its_verbs(cli: Run) -> None:
+def test_a_noun_without_a_verb_lists_its_verbs(cli: Run) -> None:
     error, hint = cli("queues").stderr.splitlines()
     assert cli("queues", "--").stderr.splitlines() == [error, hint]
     assert error == "error: asyncmq queues needs a verb"

@@ -78,7 +78,9 @@ ADD = "repeatables add q --task t"
         ),
     ],
 )
-def test_a_wrong_value_is_told_with_a_right_one(line: str, error: str, hint: str | None, cli: Run) -> None:
+def test_the_error_for_a_wrong_value_shows_a_right_one(
+    line: str, error: str, hint: str | None, cli: Run
+) -> None:
     result = cli(*line.split(" "))
     assert (result.code, result.stdout) == (2, "")
     assert result.stderr.splitlines() == [f"error: {error}", *([f"hint: {hint}"] if hint else [])]
@@ -125,7 +127,7 @@ def test_no_option_leads_to_one_that_drops_a_safeguard(verb: str) -> None:
         assert not {"--yes", "--force"} & set(near), (name, near)
 
 
-def test_every_verb_is_known_to_look_or_to_change() -> None:
+def test_every_verb_is_classified_as_read_or_change() -> None:
     root: Any = _built()
     looking = {"list", "show", "groups", "history", "next", "prometheus", "prompt", "tail"}
     looking |= {"follow", "top", "tree", "verify", "export", "serve"}

@@ -171,6 +171,6 @@ def test_a_lost_head_is_a_break(written: tuple[Head, list[StreamEntry]]) -> None
 
 
 @pytest.mark.parametrize("text", ["", "1-1", "1-1:xyz", f"x-1:{'a' * 40}", f"1-1:{'a' * 41}"])
-def test_what_is_no_head_is_none(text: str) -> None:
+def test_text_that_is_no_head_is_refused(text: str) -> None:
     assert Head.noted(text) is None
     assert Head.of(text.encode()) is None

@@ -135,7 +135,7 @@ def test_no_other_letter_counts_as_one_of_ascii() -> None:
 @example({"url": "http://me:secure@host"})
 @example({"url": "http:\\/\\/me:secure@host"})
 @example([{"a": float("nan")}, 10**30, "\ud800", {"api_key": 1}])
-def test_what_is_seen_at_a_glance_to_be_clean_is_so(data: Any) -> None:
+def test_the_quick_check_never_misses_a_secret(data: Any) -> None:
     assert same(redact(data), _redacted(data, 0))
 
 
@@ -163,7 +163,7 @@ def test_what_stands_behind_a_sign_decides_only_where_there_is_no_secret(text: s
         "no queues on redis://127.0.0.1:6379/0: is it the right database?",
     ],
 )
-def test_frequent_errors_are_seen_at_a_glance_to_hold_no_secret(text: str) -> None:
+def test_the_quick_check_finds_no_secret_in_frequent_errors(text: str) -> None:
     assert _is_clean({"error_traceback": text})
 
 

@@ -15,7 +15,7 @@ count_of_states = st.dictionaries(st.sampled_from(JOB_STATES), st.integers(0, 10
 
 
 @given(counts=count_of_states, width=st.integers(8, 200))
-def test_a_bar_is_as_wide_as_it_is_told_and_leaves_out_no_state(counts: dict[str, int], width: int) -> None:
+def test_a_bar_has_the_given_width_and_every_state(counts: dict[str, int], width: int) -> None:
     drawn = charts.bar(counts, width=width, solid=False)
     present = {state: count for state, count in counts.items() if count}
     cells = Counter(drawn.plain)
@@ -33,7 +33,7 @@ def test_a_states_stretch_is_its_part_of_the_whole(counts: dict[str, int]) -> No
         assert abs(cells[charts.letter(state)] - part) <= len(JOB_STATES), state
 
 
-def test_no_two_states_look_alike() -> None:
+def test_no_two_states_have_the_same_look() -> None:
     assert len({charts.letter(state) for state in JOB_STATES}) == len(JOB_STATES)
     assert len({charts.state_style(state) for state in JOB_STATES}) == len(JOB_STATES)
 

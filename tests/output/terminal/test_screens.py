@@ -204,7 +204,7 @@ def test_queues_in_trouble_come_first_in_the_overview_and_stay_in_lists() -> Non
     assert few[-1].startswith("… and 28 more queues, 3 in trouble; + ")
 
 
-def test_jobs_that_wait_for_a_worker_that_is_not_there_are_told_in_a_word_and_in_red() -> None:
+def test_a_queue_without_a_worker_is_marked_in_red() -> None:
     stats = [
         queue("served", waiting=3),
         queue("alone", waiting=3, workers=0),

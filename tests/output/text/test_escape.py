@@ -95,7 +95,7 @@ LOOK_ALIKE = (
 )
 
 
-def test_names_that_would_look_alike_are_told_apart() -> None:
+def test_names_that_look_alike_are_shown_differently() -> None:
     shown = {escape_name(name): name for name in LOOK_ALIKE}
     assert len(shown) == len(LOOK_ALIKE)
     seen = [unicodedata.normalize("NFC", text.strip().replace("\u3000", " ")) for text in shown]

@@ -43,7 +43,7 @@ def blocks(text: str) -> list[str]:
     ]
 
 
-def test_what_was_being_handled_is_told_from_a_cause() -> None:
+def test_a_context_is_distinguished_from_a_cause() -> None:
     assert blocks(text_of(raised_by(fail_in_handler))) == [
         "KeyError",
         "while handling RuntimeError: could not send",

@@ -258,7 +258,7 @@ def test_ids_from_standard_input_choose_and_none_choose_nothing(file: Path, run:
     assert run("jobs", "restore", "-", "-").code == 2
 
 
-def test_a_job_that_is_not_in_the_backup_is_told(file: Path, cli: Run) -> None:
+def test_a_job_that_is_not_in_the_backup_is_an_error(file: Path, cli: Run) -> None:
     result = cli("jobs", "restore", str(file), "four")
     assert (result.code, result.stderr) == (4, f"error: no job 'four' in the backup '{file}'\n")
     result = cli("jobs", "restore", str(file), "four", "one", "--json")
@@ -334,7 +334,7 @@ def test_a_bad_line_is_named_and_nothing_is_restored(
 
 
 @pytest.mark.parametrize("size", [1, 15, 19, 40, 300])
-def test_a_last_line_that_was_cut_off_is_left_out_and_told(
+def test_an_incomplete_last_line_is_skipped_with_a_warning(
     size: int, file: Path, client: redis.Redis, cli: Run
 ) -> None:
     whole = file.read_bytes()

@@ -306,7 +306,7 @@ def test_whether_there_is_a_backup_is_said_when_it_asks(
     assert left(client) == set(NAMES)
 
 
-def test_a_lost_answer_is_looked_up_and_told_as_done(
+def test_a_change_whose_reply_was_lost_is_found_and_reported_as_done(
     server: PrivateRedis, file: Path, client: redis.Redis, cli: Run
 ) -> None:
     """The line is there again, so it can be found out what came of the jobs on their way."""
@@ -325,7 +325,7 @@ def test_a_lost_answer_is_looked_up_and_told_as_done(
     assert lines(other)[-1]["removed"] == NAMES[100:]
 
 
-def test_what_was_done_is_told_though_a_refusal_cannot_be_recorded_any_more(
+def test_changes_are_reported_even_if_a_refusal_cannot_be_recorded(
     file: Path, client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send = Scripts.send_together

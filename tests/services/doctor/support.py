@@ -23,7 +23,7 @@ AT_ONCE = (
     "from asyncmq_cli.services.doctor import scan; scan.GRACE = 0.02; "
     "from asyncmq_cli.__main__ import main; main()",
 )
-"""The tool for queues in which nothing moves, so that there is little to wait for between two looks."""
+"""The tool for queues in which nothing moves, so that there is little to wait for between two passes."""
 RUNS: list[str] = []
 
 Use = Callable[[RedisBackend], Awaitable[Any]]

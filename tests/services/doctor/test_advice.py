@@ -94,7 +94,7 @@ def test_what_cannot_be_repaired_without_guessing_is_left_with_advice(
     assert library.dump(client) == before and library.events(client) == []
 
 
-def test_an_orphan_that_was_created_at_no_time_is_told_of_too(
+def test_an_orphan_without_a_creation_time_is_reported(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     async def enqueue(opened: RedisBackend) -> None:
@@ -309,7 +309,7 @@ def test_a_queue_in_every_state_of_the_library_is_clean(
     assert cli("doctor", "--json").json["checked"] == ["all*[done]?", QUEUE, f"{QUEUE}:sub"]
 
 
-def test_a_payload_part_is_told_of_in_the_queue_with_the_longest_name(
+def test_a_payload_part_is_reported_in_the_queue_with_the_longest_name(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     for queue in (QUEUE, f"{QUEUE}:sub"):
@@ -320,7 +320,7 @@ def test_a_payload_part_is_told_of_in_the_queue_with_the_longest_name(
     assert (finding["queue"], finding["sample_ids"]) == (f"{QUEUE}:sub", ["x"])
 
 
-def test_damage_is_told_of_once_for_each_job_in_each_queue(
+def test_damage_is_reported_once_per_job_and_queue(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     put(server.url, ("waiting", "a"), ("waiting", "b"), ("failed", "c"), ("completed", "d"))

@@ -296,7 +296,7 @@ def test_a_job_that_moves_between_the_looks_and_the_script_is_left_alone(
     assert {e["job_id"]: e["status"] for e in library.events(client)} == {"x": "failed", "y": "success"}
 
 
-def test_many_damaged_jobs_are_all_repaired_and_told_of_by_number(
+def test_many_damaged_jobs_are_all_repaired_and_counted(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     async def fill(opened: RedisBackend) -> None:

@@ -38,25 +38,25 @@ def dead_ends(client: redis.Redis, count: int) -> None:
 
 
 @pytest.mark.extended
-def test_each_sorted_set_is_read_a_few_times_whatever_the_number_of_suspects(
+def test_each_sorted_set_is_read_a_few_times_whatever_the_number_of_candidates(
     client: redis.Redis, cli: Run
 ) -> None:
     counts = []
-    for suspects in (1500, 3000):
+    for candidates in (1500, 3000):
         client.flushall()
-        dead_ends(client, suspects)
+        dead_ends(client, candidates)
         counts.append(calls(client, lambda: cli("doctor", "--json"), "zscan"))
-        assert cli("doctor", "--json").json["findings"][0]["count"] == suspects
+        assert cli("doctor", "--json").json["findings"][0]["count"] == candidates
     assert counts[1] < 2.5 * counts[0]
 
 
 @pytest.mark.extended
 def test_many_repairs_read_each_sorted_set_a_few_times_more(client: redis.Redis, cli: Run) -> None:
     dead_ends(client, 1500)
-    looks = calls(client, lambda: cli("doctor"), "zscan")
+    reads = calls(client, lambda: cli("doctor"), "zscan")
     repairs = calls(client, lambda: cli("doctor", "--repair", "--yes"), "zscan")
     assert client.zcard(DLQ) == 0 and client.zcard(WAITING) == 1500
-    assert repairs < 3 * looks
+    assert repairs < 3 * reads
 
 
 def large(client: redis.Redis, count: int, *, damaged: bool) -> None:

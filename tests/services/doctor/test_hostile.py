@@ -85,9 +85,7 @@ def test_a_key_of_a_wrong_type_is_a_finding_and_no_traceback(
 
 
 @pytest.mark.parametrize("named_by", ["states", "results", "active", "waiting"])
-def test_a_record_of_a_wrong_type_is_told_of_once_whatever_names_it(
-    named_by: str, client: redis.Redis, cli: Run
-) -> None:
+def test_a_record_of_a_wrong_type_is_reported_once(named_by: str, client: redis.Redis, cli: Run) -> None:
     if named_by == "waiting":
         client.zadd(f"queue:{QUEUE}:waiting", {"x": 9e15})
     elif named_by == "active":

@@ -306,7 +306,7 @@ CASES: list[tuple[str, Make, int]] = [
 
 
 @pytest.mark.parametrize(("code", "make", "runs"), CASES, ids=[make.__name__ for _, make, _ in CASES])
-def test_what_runs_again_or_never_is_told_of_and_left(
+def test_damage_without_a_safe_repair_is_reported_and_left(
     code: str, make: Make, runs: int, server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     make(server, client)

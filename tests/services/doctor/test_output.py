@@ -186,7 +186,7 @@ def test_the_command_that_repairs_a_lost_job_is_printed_as_it_is_typed(
 
 
 @pytest.mark.usefixtures("lost")
-def test_what_is_found_by_its_code_is_repaired_by_the_command_that_is_told(server: PrivateRedis) -> None:
+def test_damage_found_by_its_code_is_repaired_by_the_suggested_command(server: PrivateRedis) -> None:
     told = on_terminal("doctor", "--code", "active_lost", url=server.url, columns=120).text
     assert "'asyncmq doctor --repair --code active_lost --dry-run' shows what would be repaired" in told
     dry = on_terminal("doctor", "--repair", "--code", "active_lost", "--dry-run", url=server.url, columns=120)
@@ -231,7 +231,7 @@ def test_a_dry_run_says_what_would_be() -> None:
         assert "would" in one.planned and "would" not in one.done
 
 
-def test_repeatables_are_told_with_their_task_and_audited_with_their_definition(
+def test_repeatables_are_shown_by_task_and_audited_with_their_definition(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     for args in ([1], [2]):
@@ -320,7 +320,9 @@ def test_a_repair_that_repairs_nothing_says_what_it_leaves(server: PrivateRedis,
 
 
 @pytest.mark.usefixtures("damaged")
-def test_repairs_that_fill_the_audit_trail_are_told_before(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repairs_that_fill_the_audit_trail_cause_a_warning_first(
+    cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = "push out every earlier one"
     monkeypatch.setenv("ASYNCMQ_AUDIT_MAXLEN", "7")
     assert told in cli("doctor", "--repair").stderr

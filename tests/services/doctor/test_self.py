@@ -15,7 +15,7 @@ from tests.support.terminal import on_terminal
 from tools.pages import DOCS
 
 
-def test_programs_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Run) -> None:
+def test_programs_are_distinguished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Run) -> None:
     for name, text in (("asyncmq", "from asyncmq.cli.__main__ import main"), ("asyncmq-cli", "asyncmq_cli")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
@@ -68,7 +68,7 @@ def test_what_a_reader_lacks(server: PrivateRedis, client: redis.Redis, cli: Run
         client.execute_command("ACL", "DELUSER", "narrow")
 
 
-def test_without_redis_the_rest_is_told(cli: Run) -> None:
+def test_without_redis_the_rest_is_printed(cli: Run) -> None:
     result = cli("doctor", "--self", "--json", "--redis-url", "unix:///nowhere/redis.sock")
     assert result.code == 3
     told = json.loads(result.stdout)

@@ -80,7 +80,7 @@ def test_expired_jobs_and_those_without_an_error_are_groups_of_their_own() -> No
     assert {one.type for one in found} == {None}
 
 
-def test_jobs_are_told_apart_by_their_root_cause_not_by_what_the_worker_caught() -> None:
+def test_jobs_are_grouped_by_root_cause_and_not_by_the_caught_exception() -> None:
     text = library.TRACEBACK
     job = Job("q", "1", "failed", {"error_traceback": text})
     assert signature(job).type == "ConnectionRefusedError"

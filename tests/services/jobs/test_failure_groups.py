@@ -21,7 +21,7 @@ def test_a_group_tells_how_often_when_first_and_last_and_one_job() -> None:
     assert (first.tasks, second.count, second.sample_job_id) == (("t0", "t1"), 1, "b")
 
 
-def test_memory_is_bounded_and_what_is_left_out_is_told() -> None:
+def test_memory_is_bounded_and_jobs_left_out_are_counted() -> None:
     words = ("".join(chr(97 + (n // 26**k) % 26) for k in range(4)) for n in range(MAX_GROUPS + 50))
     scanned, left_out, groups = grouped(dead("AError", word) for word in words)
     assert (scanned, left_out, len(groups)) == (MAX_GROUPS + 50, 50, MAX_GROUPS)

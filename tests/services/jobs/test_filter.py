@@ -143,7 +143,7 @@ def test_text_in_data_that_is_nested_without_end_is_found() -> None:
 )
 @example({"a": [1e16, float("nan"), None, 10**30]}, "1e+16")
 @example({"a": "\u212aelvin"}, "kelvin")
-def test_what_is_seen_at_a_glance_is_there(record: dict[str, Any], text: str) -> None:
+def test_a_needle_that_is_certainly_held_is_in_the_json(record: dict[str, Any], text: str) -> None:
     needle = needle_of(text.lower())
     if needle is not None and certainly_holds(record, needle):
         assert needle.decode() in json.dumps(record, sort_keys=True).lower()

@@ -152,7 +152,7 @@ def test_without_the_history_it_counts_from_its_start(
     assert client.exists(STREAM) == 0
 
 
-def test_a_look_that_cannot_be_made_is_part_of_the_state(server: PrivateRedis, client: redis.Redis) -> None:
+def test_a_failed_read_is_part_of_the_state(server: PrivateRedis, client: redis.Redis) -> None:
     store = Store(
         config.resolve({"redis_url": "unix:///nonexistent/redis.sock"}, {}), warn=lambda message: None
     )

@@ -50,9 +50,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_program_that_gives_no_password_is_told_without_what_it_printed(
-    program: str, tmp_path: Path
-) -> None:
+def test_the_error_of_a_password_command_never_shows_its_output(program: str, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     words = ", ".join(repr(word) for word in (sys.executable, "-c"))
     config.write_text(f'password_command = [{words}, """{program}"""]')

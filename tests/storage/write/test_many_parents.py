@@ -58,7 +58,7 @@ def test_it_is_taken_out_of_all_sets_and_that_is_one_event(
     assert (event["action"], event["job_id"], event["status"]) == ("job.remove", "x", "success")
 
 
-def test_a_backup_of_it_puts_all_back(
+def test_a_restore_of_the_backup_restores_everything(
     server: PrivateRedis, client: redis.Redis, cli: Run, tmp_path: Path
 ) -> None:
     enqueue(server, MANY)

@@ -46,7 +46,7 @@ def test_what_is_refused_is_said_and_nothing_is_changed(server: PrivateRedis, to
     assert events(town) == []
 
 
-def test_a_run_that_may_only_look_asks_nothing(server: PrivateRedis, town: redis.Redis) -> None:
+def test_a_read_only_run_asks_nothing(server: PrivateRedis, town: redis.Redis) -> None:
     async def story(stage: Stage) -> None:
         await stage.press("p")
         await stage.sees("error: refused: --read-only allows no change")
