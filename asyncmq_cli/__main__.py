@@ -1,7 +1,7 @@
-"""The front door: `asyncmq`, `asyncmq-cli` and `python -m asyncmq_cli`.
+"""The entry point of `asyncmq`, `asyncmq-cli` and `python -m asyncmq_cli`.
 
-Streams and signals are set up before the imports: these take most of the time of a small command, and fail
-if memory or file descriptors run out.
+Streams and signals are set up before the imports, which take most of the time of a small command and fail if
+memory or file descriptors run out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import NoReturn
 from asyncmq_cli.system.shortage import exit_status, shortage
 
 _RESERVE = 1 << 19
-"""Bytes held back to report a shortage of memory. Nothing is written to them, so they cost nothing."""
+"""Bytes that are reserved for reporting a shortage of memory. They are never written to, so they cost
+nothing."""
 
 
 def main() -> NoReturn:
@@ -40,11 +41,12 @@ def _status() -> int:
 
 
 def _failure(exc: Exception) -> int:
-    """Report a shortage. Raises any other error."""
+    """Report a shortage and return the exit status. Raises any other error."""
     found = shortage(exc)
     if found is None:
         raise exc
-    # Not through sys.stderr: it may need what ran out. If this fails too, the exit status still shows it.
+    # Do not use sys.stderr, which may need the resource that ran out. If this fails too, the exit status
+    # still shows the shortage.
     with suppress(OSError):
         os.write(2, f"error: {found[0]}\nhint: {found[1]}\n".encode())
     return exit_status(sys.argv[1:])

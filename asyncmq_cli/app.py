@@ -1,4 +1,5 @@
-"""The root of the program: runs a command line, and turns errors into exit statuses. Nothing else does."""
+"""The root of the program: run a command line, and convert errors to exit statuses. No other module does
+this."""
 
 from __future__ import annotations
 
@@ -30,10 +31,9 @@ from asyncmq_cli.system.shortage import is_check, shortage
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 COMPLETE = "__complete"
-"""The first word of the calls that the completion scripts make."""
+"""The first argument in the calls of the completion scripts."""
 LIBRARY_NOUNS = frozenset({"queue", "job", "worker", "info"})
-"""A line without any of them is not in the form of the library's own command; then `library` is not
-imported."""
+"""The nouns of the library's own command. If a line has none of them, `library` is not imported."""
 
 
 class _Root(around_typer.LazyCommands):
@@ -123,21 +123,22 @@ app.callback(invoke_without_command=True)(_with_global_options)
 
 @functools.cache
 def _built() -> Any:
-    """The root command. Building it is most of the start-up time."""
+    """The root command. Building it takes most of the start-up time."""
     return typer.main.get_command(app)
 
 
 def main() -> int:
     """Run the command line of this process and return its exit status."""
-    # Jobs are read by the thousand and have no cycles, so frequent collection is wasted.
+    # Jobs are read by the thousand and have no reference cycles, so frequent garbage collection is useless.
     gc.set_threshold(100_000, 20, 20)
     if os.environ.get("HOME") == "":
-        # Python would take / for the home directory; unset, it asks the user database.
+        # If HOME is empty, Python would use / as the home directory; if it is unset, Python asks the user
+        # database.
         del os.environ["HOME"]
     if not os.environ.get("ASYNCMQ_DEBUG"):
-        # An error in a destructor reaches nobody who could handle it; Python would print its traceback.
+        # No code can handle an error in a destructor, and Python would print its traceback.
         sys.unraisablehook = lambda unraisable: None
-    # Names of queues and jobs are UTF-8 in Redis, whatever the locale.
+    # Names of queues and jobs are UTF-8 in Redis, whatever the locale is.
     return run([os.fsencode(arg).decode("utf-8", "surrogateescape") for arg in sys.argv[1:]])
 
 
@@ -170,7 +171,8 @@ def _run(args: Sequence[str]) -> int:
 
 
 def _run_as_the_library_means(args: Sequence[str]) -> int:
-    """Run a line that may be in the library's form; of several commands the first that fails ends it."""
+    """Run a line that may have the form of the library's command. If it stands for several commands, the
+    first that fails ends the run."""
     from asyncmq_cli.cli import library
 
     meaning = library.translate(args)
@@ -222,7 +224,7 @@ def _fail(error: AdminError, args: Sequence[str]) -> int:
     from asyncmq_cli.output.printer import error_line
     from asyncmq_cli.output.text.escape import printable_on, takes_more_than_ascii
 
-    # Earlier output comes first. If that cannot be written, the error is still the more important.
+    # Write earlier output first. If that fails, the error is still more important.
     with suppress(OutputClosed, OutputFailed):
         sys.stdout.flush()
     as_json = wants_json(args)
@@ -230,6 +232,6 @@ def _fail(error: AdminError, args: Sequence[str]) -> int:
     # JSON stays as it is.
     plain = not as_json and not takes_more_than_ascii(sys.stderr)
     sys.stderr.write(printable_on(sys.stderr, text, plain=plain) + "\n")
-    # 1 and 2 are findings of `check`, and page people.
+    # For `check`, 1 and 2 mean warning and critical, and would page somebody.
     unlucky = error.exit_code in (ExitStatus.FAILED, ExitStatus.USAGE) and is_check(args)
     return CheckStatus.UNKNOWN if unlucky else error.exit_code

@@ -1,4 +1,4 @@
-"""Where Redis is and who acts: flag > environment > context > file > default."""
+"""Resolve the settings of a run. Precedence: flag > environment > context > file > default."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 5.0
 DEFAULT_AUDIT_MAXLEN = 100_000
 DEFAULT_MAX_PAYLOAD = 64 * 1024 * 1024
-"""Bytes of one stored value that are read, once it is unpacked."""
+"""The largest stored value that is read, in bytes after decompression."""
 _LEAST_PAYLOAD = 1024 * 1024
 DEFAULT_HEARTBEAT_TTL = 30.0
-"""Seconds; AsyncMQ's own `heartbeat_ttl` where its settings do not say otherwise."""
+"""Seconds: the default of AsyncMQ's setting `heartbeat_ttl`."""
 DEFAULT = "default"
 """The origin of a setting that nothing sets."""
 
@@ -50,22 +50,23 @@ class Config(Struct, frozen=True):
     password_file: str | None = None
     password_command: tuple[str, ...] | None = None
     credentials: str | None = None
-    """At most one of the three, and none where the address has a password."""
+    """At most one of `password_file`, `password_command` and `credentials` is set, and none if the address
+    has a password."""
     warnings: tuple[str, ...] = ()
     """Problems that are only worth a warning."""
     max_payload: int = DEFAULT_MAX_PAYLOAD
     redact: tuple[str, ...] = ()
-    """Names of secrets beside those that are known."""
+    """Names of further secrets to redact."""
     url_from: str = ""
-    """Which setting names this Redis; "" for the default."""
+    """The setting that names this Redis; "" for the default."""
     context: str = ""
-    """The name of the context in force, "" for none."""
+    """The name of the current context; "" for none."""
     context_color: str = ""
-    """The colour in which that name is shown."""
+    """The colour in which the name of the context is shown."""
     guard: Rules = field(default_factory=Rules)
     """The conditions that a change must meet."""
     stalled_check_interval: float | None = None
-    """Seconds; None unless the application's settings give it."""
+    """Seconds; None unless the application's settings have it."""
     records: bool = True
     """Whether reading metrics adds a snapshot to the history."""
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -73,21 +74,21 @@ class Config(Struct, frozen=True):
 
     @property
     def is_unasked(self) -> bool:
-        """Whether only the application's settings know the address, and they were not asked."""
+        """Whether the address is only in the application's settings, which were not read."""
         return self.address is NOWHERE
 
     @property
     def max_decoded(self) -> int:
-        """Bytes that one value, or those of one page together, may take in memory once decoded."""
+        """The bytes that a decoded value, or all values of a page together, may take in memory."""
         return 3 * self.max_payload
 
     @property
     def password_source(self) -> str | None:
-        """Where the password comes from, never the password itself."""
+        """Where the password comes from, as text without the password; None if there is none."""
         if self.password_file is not None:
             return f"in the file {self.password_file!r}"
         if self.password_command is not None:
-            # Its arguments may hold a secret.
+            # Do not show the arguments, which may contain a secret.
             return f"printed by {self.password_command[0]!r}"
         if self.credentials is not None:
             return f"a token of {self.credentials}"
@@ -104,29 +105,29 @@ class Config(Struct, frozen=True):
         """The Redis URL without its password, for messages."""
         if self.password_file is None and self.password_command is None and self.credentials is None:
             return self.address.shown
-        # Then what stands before the @ is a user's name.
+        # With a password, the part before the @ is only a user name.
         return replace(self.address, password="").shown
 
 
 class _Sources:
-    """Where a setting may come from; of several that have it the first counts."""
+    """The sources of settings. If several have a setting, the first one counts."""
 
     def __init__(
         self, flags: Mapping[str, Any], env: Mapping[str, str], stored: Mapping[str, Mapping[str, Any]]
     ) -> None:
-        """`stored` has the keys of the context and of the file, by what each is called."""
+        """`stored` has the keys of the context and of the file, by the source's name for messages."""
         self._flags, self._env, self._stored = flags, env, stored
         self.origins: dict[str, str] = {}
 
     def find(self, key: str, default: Any, *, variable: str = "", url: Any = None) -> tuple[str, Any]:
-        """The value, and what to call it in an error. `url` is its value in the Redis URL."""
+        """The name of the source, and the value. `url` is the setting's value in the Redis URL."""
         given = {
             f"--{key}": self._flags.get(key),
             variable: self._env.get(variable) if variable else None,
             "the Redis URL": url,
             **{where: keys.get(key) for where, keys in self._stored.items()},
         }
-        # An empty environment variable is not set.
+        # An empty environment variable counts as not set.
         where = next((where for where, value in given.items() if value not in (None, "")), DEFAULT)
         self.origins[key] = where
         return _called(key, where), given.get(where, default)
@@ -134,23 +135,23 @@ class _Sources:
     def read(
         self, key: str, read: Callable[[str, Any], Any], default: Any, variable: str = "", url: Any = None
     ) -> Any:
-        """The value as `read` has it."""
+        """The value as parsed by `read`."""
         return read(*self.find(key, default, variable=variable, url=url))
 
 
 def _called(key: str, where: str) -> str:
-    """The name of such a setting in an error."""
+    """The name of a setting from this source, for an error message."""
     return where if where.startswith(("--", "ASYNCMQ_")) else f"{key} in {where}"
 
 
 def resolve(
     flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, ask: bool = True
 ) -> Config:
-    """The configuration of one run. Unless `ask`, an application's settings are not run, and the address is
-    none.
+    """The configuration of one run. If `ask` is False, an application's settings are not read, and the
+    address is empty.
 
-    `flags` holds what was given on the command line, absent or None where it was not.
-    Raises UsageProblem for a value that cannot be used, naming where it came from.
+    `flags` has the options of the command line; an option that was not given is absent or None. Raises
+    UsageProblem for an invalid value; the message names its source.
     """
     _require_values(flags)
     env = os.environ if environ is None else environ
@@ -191,7 +192,7 @@ def resolve(
 def _require_values(flags: Mapping[str, Any]) -> None:
     for name in _NEVER_EMPTY:
         if flags.get(name) == "":
-            # From a variable that is not set: the default would be another Redis or actor.
+            # Probably a shell variable that is not set. The default would be another Redis or actor.
             raise UsageProblem(
                 f"--{name.replace('_', '-')} is empty", hint="give it a value, or leave it out"
             )
@@ -200,7 +201,7 @@ def _require_values(flags: Mapping[str, Any]) -> None:
 def _origins(
     found: Config, place: Place, sources: _Sources, env: Mapping[str, str], file: ConfigFile
 ) -> Iterator[tuple[str, str]]:
-    """Where those settings come from that `sources` does not know, or not alone."""
+    """The origins of the settings that do not come from `sources` alone."""
     yield "context", place.context_from or DEFAULT
     yield "redis_url", f"{place.settings} ({place.source})" if place.settings else place.source or DEFAULT
     yield "password", _password_origin(env, found, place)
@@ -236,8 +237,8 @@ def _rules(flags: Mapping[str, Any], env: Mapping[str, str], place: Place) -> Ru
 
 
 def _password_source(env: Mapping[str, str], place: Place) -> dict[str, Any]:
-    """`password_file` or `password_command`, or neither. The environment wins over the file, whose password
-    is for its own URL: no other server is sent it."""
+    """`password_file` or `password_command`, or neither. The environment takes precedence over the file. The
+    file's password is only for the file's own URL and is not sent to another server."""
     names = dict(zip(_PASSWORD_VARIABLES, _PASSWORD_KEYS, strict=True))
     given = {key: env[name] for name, key in names.items() if env.get(name)} or {
         key: place.secrets[key] for key in names.values() if place.secrets.get(key)
@@ -254,7 +255,7 @@ def _password_source(env: Mapping[str, str], place: Place) -> dict[str, Any]:
     try:
         words = tuple(shlex.split(command) if isinstance(command, str) else command)
     except ValueError as exc:
-        # Its text does not quote the command.
+        # The text of the exception does not quote the command.
         raise UsageProblem(f"password_command cannot be split into words: {exc}") from exc
     if not "".join(words[:1]).strip():
         raise UsageProblem("password_command names no program")
@@ -269,7 +270,7 @@ def _password_origin(env: Mapping[str, str], found: Config, place: Place) -> str
 
 
 def _redacted(env: Mapping[str, str], file: ConfigFile, place: Place) -> Iterator[tuple[str, Sequence[str]]]:
-    """The names of further secrets by where they come from."""
+    """The names of further secrets, by their source."""
     if names := file.settings.get("redact"):
         yield FILE, names
     if names := place.keys.get("redact"):
@@ -279,14 +280,14 @@ def _redacted(env: Mapping[str, str], file: ConfigFile, place: Place) -> Iterato
 
 
 def default_actor() -> str:
-    """`user@host`, as well as this machine can tell."""
+    """`user@host`, as far as this machine knows them."""
     import getpass
     import socket
 
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):
-        # A container may run under a number that has no name.
+        # A container may run as a user id that has no name.
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
 
@@ -302,7 +303,7 @@ def _positive(name: str, value: Any) -> float:
 
 
 def _duration(name: str, value: Any) -> float:
-    """Seconds, of a number or of a duration as people type it."""
+    """Seconds, from a number or a typed duration. Raises UsageProblem."""
     try:
         number = seconds(value) if isinstance(value, str) and value[-1:].isalpha() else float(value)
     except (UsageProblem, TypeError, ValueError, OverflowError):
@@ -320,7 +321,8 @@ def _count(name: str, value: Any) -> int:
 
 
 def _size(name: str, text: str) -> int:
-    """Bytes, of a number or of one with a unit: `64MB`, `512m`, `1GiB`, each in powers of 1024."""
+    """Bytes, from a number or a number with a unit: `64MB`, `512m`, `1GiB`. All units are powers of 1024.
+    Raises UsageProblem."""
     found = _SIZE.fullmatch(text.strip().lower())
     size = int(found["number"]) * _SIZES[found["unit"]] if found else 0
     if not _LEAST_PAYLOAD <= size < 2**50:
@@ -329,7 +331,7 @@ def _size(name: str, text: str) -> int:
 
 
 def _color(name: str, value: Any) -> str:
-    """When to print in colour; in a context also the colour of its name."""
+    """When to print in colour; in a context, it may also be the colour of its name. Raises UsageProblem."""
     choices = (*COLOR_CHOICES, *CONTEXT_COLORS) if name.startswith("color in context ") else COLOR_CHOICES
     if value not in choices:
         raise UsageProblem(

@@ -1,7 +1,7 @@
-"""The configuration file: its keys, its contexts, and which context `context use` has chosen.
+"""Read the configuration file: its keys, its contexts, and the context that `context use` has chosen.
 
-A context is a table `[context.NAME]`: a named Redis with its settings. The choice of `context use` is in a
-separate file beside the configuration file, which the tool never writes.
+A context is a table `[context.NAME]`: a named Redis with its settings. The choice of `context use` is stored
+in a separate file next to the configuration file, which the tool never writes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAME = "the configuration file"
 MAX_FILE = 1024 * 1024
 """Bytes."""
 _CONTEXT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
-"""A name of a context: it can be typed, listed with commas, and stand in a shell's prompt."""
+"""The name of a context. It must be easy to type, and safe in a list with commas and in a shell's prompt."""
 
 
 def _listed(value: Any) -> list[Any]:
@@ -73,9 +73,10 @@ CONNECTION_KEYS = (
     *PATH_KEYS,
     *("ssl_password", "ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version", "ssl_ciphers", "client_name"),
 )
-"""Options of the URL that may stand beside it. One that the URL has too is that of the URL."""
+"""Options of the URL that may also be separate keys. If the URL has the option too, the URL's value
+counts."""
 Check = Callable[[Any], "str | None"]
-"""What the value must be; None if it is valid."""
+"""Checks a value. Returns a description of what it must be, or None if it is valid."""
 KEYS: Mapping[str, Check] = {
     "redis_url": _text,
     "password_file": _text,
@@ -88,7 +89,7 @@ KEYS: Mapping[str, Check] = {
     "credentials": _text,
     **dict.fromkeys(CONNECTION_KEYS, _text_or_bool),
 }
-"""The keys outside of contexts."""
+"""The keys outside contexts."""
 CONTEXT_KEYS: Mapping[str, Check] = {
     **KEYS,
     "settings": _text,
@@ -101,15 +102,16 @@ CONTEXT_KEYS: Mapping[str, Check] = {
 
 
 class Chosen(Struct, frozen=True):
-    """A name of a context, and what chose it: a flag, a variable or `context use`."""
+    """The name of a context, and what has chosen it: a flag, a variable or `context use`."""
 
     name: str
     by: str
 
 
 class ConfigFile(Struct, frozen=True):
-    """`path` is where the file is or would be, `settings` are its keys outside of the contexts, `used` is the
-    context that `context use` has chosen, and `unread_choice` why that cannot be read."""
+    """The content of the configuration file. `path` is its path, even if it does not exist. `settings` are
+    its keys outside contexts. `used` is the context that `context use` has chosen; if that cannot be read,
+    `unread_choice` says why."""
 
     path: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -119,7 +121,7 @@ class ConfigFile(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
     def context(self, chosen: Chosen) -> Mapping[str, Any]:
-        """The keys of that context. Raises UsageProblem if there is none of that name."""
+        """The keys of a context. Raises UsageProblem if it does not exist."""
         if chosen.name in self.contexts:
             return self.contexts[chosen.name]
         if not self.contexts:
@@ -128,11 +130,11 @@ class ConfigFile(Struct, frozen=True):
             hint = did_you_mean(nearest(chosen.name, self.contexts, most=1)) or (
                 f"choose from {', '.join(self.contexts)}"
             )
-        raise UsageProblem(f"there is no context {chosen.name!r} ({chosen.by} names it)", hint=hint)
+        raise UsageProblem(f"no context {chosen.name!r} (named by {chosen.by})", hint=hint)
 
 
 def expanded(path: str) -> str:
-    """The path with `~` replaced. Raises UsageProblem where the user has no home directory."""
+    """The path with `~` replaced. Raises UsageProblem if the user has no home directory."""
     try:
         return str(Path(path).expanduser())
     except RuntimeError as exc:
@@ -140,7 +142,8 @@ def expanded(path: str) -> str:
 
 
 def config_path(env: Mapping[str, str]) -> Path:
-    """Where the configuration file is, or would be. Raises RuntimeError without a home."""
+    """The path of the configuration file, even if it does not exist. Raises RuntimeError if there is no home
+    directory."""
     if named := env.get("ASYNCMQ_CONFIG"):
         return Path(named)
     base = env.get("XDG_CONFIG_HOME")
@@ -148,11 +151,11 @@ def config_path(env: Mapping[str, str]) -> Path:
 
 
 def read(env: Mapping[str, str]) -> ConfigFile:
-    """The configuration file, empty if there is none. Raises UsageProblem for a mistake in it."""
+    """Read the configuration file; empty if there is none. Raises UsageProblem for a mistake in it."""
     named = bool(env.get("ASYNCMQ_CONFIG"))
     try:
         path = config_path(env)
-        # An editor may have put a byte order mark before it.
+        # An editor may have added a byte order mark.
         text = read_bounded(path, MAX_FILE).decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError) as exc:
         if named:
@@ -171,18 +174,20 @@ def read(env: Mapping[str, str]) -> ConfigFile:
     try:
         return ConfigFile(path, settings, contexts, _used(path))
     except (OSError, UnicodeDecodeError) as exc:
-        # Nobody has to know it where the command line or the environment says where Redis is.
+        # The choice is not needed if the command line or the environment names a Redis, so do not fail here.
         why = exc if isinstance(exc, OSError) else f"{_choice(path)} is not UTF-8"
         unread = f"cannot read which context is in use: {why}"
         return ConfigFile(path, settings, contexts, unread_choice=unread, warnings=(unread,))
 
 
 def use(file: ConfigFile, name: str | None) -> None:
-    """Have `name` chosen from now on, or no context. Raises UsageProblem."""
+    """Choose the context `name` from now on, or none. Raises UsageProblem."""
     if name is not None:
         file.context(Chosen(name, "the command line"))
     if file.path is None:
-        raise UsageProblem("there is no home directory to keep the choice in", hint="set ASYNCMQ_CONTEXT")
+        raise UsageProblem(
+            "there is no home directory in which to store the choice", hint="set ASYNCMQ_CONTEXT"
+        )
     choice = _choice(file.path)
     try:
         if name is None:
@@ -192,11 +197,11 @@ def use(file: ConfigFile, name: str | None) -> None:
             beside.write_text(f"{name}\n", encoding="utf-8")
             beside.replace(choice)
     except OSError as exc:
-        raise UsageProblem(f"cannot keep the choice: {exc}", hint="set ASYNCMQ_CONTEXT instead") from exc
+        raise UsageProblem(f"cannot store the choice: {exc}", hint="set ASYNCMQ_CONTEXT instead") from exc
 
 
 def _choice(path: Path) -> Path:
-    """The file that holds the name of the context in use."""
+    """The file with the name of the context in use."""
     return path.with_suffix(".context")
 
 
@@ -228,9 +233,9 @@ def _check(path: Path, settings: Mapping[str, Any], keys: Mapping[str, Check], w
             )
         if (wanted := keys[key](value)) is not None:
             raise UsageProblem(f"{key}{where} in {path} must be {wanted}")
-        # No path and no argument of a program can hold one.
+        # A path or an argument of a program cannot contain a NUL.
         if any(isinstance(text, str) and "\0" in text for text in _listed(value)):
-            raise UsageProblem(f"{key}{where} in {path} holds a NUL")
+            raise UsageProblem(f"{key}{where} in {path} contains a NUL")
 
 
 def _parse_toml(path: Path, text: str) -> dict[str, Any]:

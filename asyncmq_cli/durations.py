@@ -1,7 +1,7 @@
 """Parse durations: `500ms`, `90s`, `5 min`, `2 hours`, `7d`, `1y`, `1h30m`, or plain seconds.
 
-They decide what is removed for good, so each form must be unambiguous. No library is used: pytimeparse,
-humanfriendly and dateparser silently read `1M`, which may mean a month, as a minute.
+They decide which jobs are removed for good, so each form must be unambiguous. No library is used, because
+pytimeparse, humanfriendly and dateparser silently read `1M`, which may mean a month, as a minute.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _WORDS = {
 _SECONDS = {word: _UNITS[unit] for unit, words in _WORDS.items() for word in words}
 _MONTHS = ("mo", "mon", "mons", "month", "months")
 LOOKS_LIKE_ONE = rf"(?:[0-9]+(?:\.[0-9]+)?\s*(?:{'|'.join((*_SECONDS, *_MONTHS))})\s*)+"
-"""A pattern of what is meant as a duration, also of what is refused, in any case. A number alone may be
-something else."""
+"""A pattern (to be used ignoring case) of texts that are meant as durations, including those that are
+refused. A number alone may be something else, so it does not match."""
 _PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([A-Za-z]+)")
 _WHOLE = re.compile(rf"{_PART.pattern}(?:\s*(?:,|and\b)?\s*{_PART.pattern})*")
 _LONGEST = 100
@@ -33,8 +33,8 @@ _HINT = "write 90s, 5m, 2h, 7d, 2w, 1y or 1h30m"
 
 
 def seconds(text: str) -> float:
-    """Raises UsageProblem for anything that is not a duration, and for an ambiguous unit. A year has 365
-    days; a month has no length."""
+    """A duration in seconds. A year has 365 days; months are not accepted. Raises UsageProblem for anything
+    that is not a duration, and for an ambiguous unit."""
     wanted = text.strip()
     if _PLAIN.fullmatch(wanted):
         return float(wanted)
@@ -43,7 +43,7 @@ def seconds(text: str) -> float:
 
 
 def _unit(text: str, word: str) -> float:
-    # In capitals, other programs read these as a month and a megasecond.
+    # In capital letters, other programs read these units as months and megaseconds.
     if word in ("M", "MS", "Ms") or word.lower() in _MONTHS:
         raise UsageProblem(
             f"{text!r} may mean months, which have no fixed length",

@@ -1,8 +1,7 @@
-"""Every error that a user can meet.
+"""The errors that a user can get.
 
-Each class carries its `code` (stable, for programs), its `exit_code` and, where
-there is one, a `hint` that says what to do. Only `app.main` turns them into the error line and the exit
-status.
+Each class has a `code` (stable, for programs), an `exit_code` and, in most cases, a `hint` that says what to
+do. Only `app.main` converts them to an error line and an exit status.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from asyncmq_cli.system.signals import number_of
 
 
 def command_line(*words: str) -> str:
-    """`'asyncmq WORDS…'`, quoted for a shell, for a hint."""
+    """`'asyncmq WORDS…'` with the words quoted for a shell, for a hint."""
     import shlex
 
     line = shlex.join(["asyncmq", *words])
@@ -24,16 +23,16 @@ def command_line(*words: str) -> str:
 
 
 class OutputClosed(Exception):
-    """The reader of stdout has gone (`| head`). Not an error; the run ends quietly."""
+    """The reader has closed stdout (`| head`). This is not an error: the run ends quietly."""
 
 
 class AdminError(Exception):
-    """Base of all errors that are shown as one line instead of a traceback."""
+    """The base class of all errors that are shown as one line instead of a traceback."""
 
     code = "error"
     exit_code: int = ExitStatus.FAILED
     excerpt: Sequence[str] = ()
-    """Lines between the error and its hint, which show people the place in what they wrote."""
+    """Lines between the error and its hint that show people the wrong position in their input."""
 
     def __init__(
         self,
@@ -44,7 +43,7 @@ class AdminError(Exception):
         cause: str = "",
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        """`details` are printed with --json. If there is no `hint`, `hints.hint_for` makes one from `cause`
+        """`details` are printed with --json. If `hint` is None, `hints.hint_for` makes a hint from `cause`
         and `facts`, which are not printed."""
         super().__init__(message)
         self.message = message
@@ -55,7 +54,7 @@ class AdminError(Exception):
 
 
 class OutputFailed(AdminError):
-    """The output cannot be written: the disk behind stdout is full, or similar."""
+    """The output cannot be written, for example because the disk is full."""
 
     code = "output_failed"
 
@@ -70,7 +69,7 @@ class Shortage(AdminError):
 
 
 class Halted(AdminError):
-    """A search was ended by the person who began it."""
+    """The user has stopped a search."""
 
     code = "halted"
 
@@ -85,7 +84,7 @@ class UsageProblem(AdminError):
 
 
 class CodedError(AdminError):
-    """Base of errors of several kinds; `code` says which."""
+    """The base class of errors with several codes."""
 
     def __init__(
         self,
@@ -102,18 +101,18 @@ class CodedError(AdminError):
 
 
 class RedisProblem(CodedError):
-    """Redis is away, too slow, or refuses."""
+    """Redis is unreachable, too slow, or refuses a command."""
 
     exit_code = ExitStatus.REDIS
 
     @property
     def may_pass(self) -> bool:
-        """Whether trying again may help: not after a refusal by password or rights."""
+        """Whether trying again may help. It does not help if a password or right is wrong."""
         return self.is_away or self.code in _NO_WRITES
 
     @property
     def is_away(self) -> bool:
-        """Whether Redis cannot be read either, for now."""
+        """Whether Redis cannot even be read at the moment."""
         return self.code in _AWAY
 
 
@@ -125,7 +124,7 @@ _NO_WRITES = frozenset(f"redis_{code}" for code in ("no_replicas", "out_of_memor
 
 
 class WrongType(AdminError):
-    """A key of AsyncMQ's layout holds a value of another type. `key` is its name."""
+    """A key of AsyncMQ's layout has a value of the wrong type. `key` is its name."""
 
     code = "wrong_type"
 
@@ -136,7 +135,7 @@ class WrongType(AdminError):
 
 
 class QueueNotFound(AdminError):
-    """Redis holds no key of this queue. `nearest` are similar names."""
+    """Redis has no key of this queue. `nearest` are similar names."""
 
     code, exit_code = "queue_not_found", ExitStatus.NOT_FOUND
 
@@ -151,8 +150,8 @@ _MOST_NAMED = 3
 
 
 class JobNotFound(AdminError):
-    """Redis holds nothing about this job. `nearest` are ids that begin with the one given. Without a `queue`,
-    several were searched, and `where` says which."""
+    """Redis has no data about this job. `nearest` are ids that begin with the given one. If `queue` is None,
+    several queues were searched, which `where` describes."""
 
     code, exit_code = "job_not_found", ExitStatus.NOT_FOUND
 
@@ -208,7 +207,7 @@ class WorkerNotFound(AdminError):
 
 
 class GroupNotFound(AdminError):
-    """No dead job is in this failure group. `queue` is None where several were searched."""
+    """No dead job belongs to this failure group. `queue` is None if several were searched."""
 
     code, exit_code = "group_not_found", ExitStatus.NOT_FOUND
 
@@ -221,7 +220,7 @@ class GroupNotFound(AdminError):
 
 
 class FormerGroup(GroupNotFound):
-    """The id is one that older versions gave to a failure group, by the outermost error."""
+    """The id is a failure group's id in older versions, which grouped by the outermost error."""
 
     code = "former_group"
 
@@ -271,8 +270,7 @@ class RepeatableNotFound(AdminError):
 
 
 class AmbiguousGroup(UsageProblem):
-    """More than one failure group has an id that begins like this. `queue` is None where several were
-    searched."""
+    """Several failure groups have an id that begins like this. `queue` is None if several were searched."""
 
     code = "ambiguous_group"
 
@@ -285,7 +283,7 @@ class AmbiguousGroup(UsageProblem):
 
 
 class AmbiguousRepeatable(UsageProblem):
-    """More than one definition matches. `candidates` maps their ids to task and schedule."""
+    """Several definitions match. `candidates` maps their ids to task and schedule."""
 
     code = "ambiguous_repeatable"
 
@@ -300,17 +298,17 @@ class AmbiguousRepeatable(UsageProblem):
 
 
 class ChangeRefused(CodedError):
-    """The job exists, but is not in a state for this change."""
+    """The target exists, but this change cannot be made to it."""
 
 
 class TargetsFailed(AdminError):
-    """Some of several targets failed; the report on stdout names each."""
+    """Some of several targets failed. The report on stdout names each of them."""
 
     code = "targets_failed"
 
 
 class NotConfirmed(AdminError):
-    """The change needs a yes, and there was none."""
+    """The change needs confirmation, and was not confirmed."""
 
     code, exit_code = "not_confirmed", ExitStatus.NOT_CONFIRMED
 
@@ -320,7 +318,7 @@ class WaitFailed(CodedError):
 
 
 class WaitTimeout(AdminError):
-    """The exit status is that of timeout(1)."""
+    """The wait has timed out. The exit status is the same as that of timeout(1)."""
 
     code, exit_code = "timeout", ExitStatus.TIMED_OUT
 
@@ -332,26 +330,26 @@ class DemoUnavailable(AdminError):
 
 
 class Interrupted(AdminError):
-    """Ctrl-C ended the command. Changes that were made stay made and audited. The exit status of a signal
-    is the one that a shell reports for a process ended by it."""
+    """Ctrl-C has ended the command. Changes made so far stay, and are audited. The exit status is the one
+    that a shell reports for a process that the signal has ended."""
 
     code, exit_code = "interrupted", ExitStatus.INTERRUPTED
 
 
 class HungUp(Interrupted):
-    """As Interrupted, by SIGHUP: the terminal is gone."""
+    """The same as Interrupted, by SIGHUP: the terminal is gone."""
 
     code, exit_code = "hung_up", ExitStatus.HUNG_UP
 
 
 class QuitByKey(Interrupted):
-    r"""As Interrupted, by SIGQUIT: Ctrl-\."""
+    r"""The same as Interrupted, by SIGQUIT: Ctrl-\."""
 
     code, exit_code = "quit", ExitStatus.QUIT
 
 
 class Terminated(Interrupted):
-    """As Interrupted, by SIGTERM."""
+    """The same as Interrupted, by SIGTERM."""
 
     code, exit_code = "terminated", ExitStatus.TERMINATED
 
@@ -360,7 +358,7 @@ _ENDINGS = (Interrupted, HungUp, QuitByKey, Terminated)
 
 
 def interruption(exc: KeyboardInterrupt, outcome: str | None = None) -> Interrupted:
-    """The error of a signal; `outcome` says what it means for the changes."""
+    """The error for a signal. `outcome` says what became of the changes."""
     status = 128 + number_of(exc)
     kind = next((kind for kind in _ENDINGS if kind.exit_code == status), Interrupted)
     word = kind.code.replace("_", " ")

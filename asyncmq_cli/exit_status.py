@@ -1,4 +1,4 @@
-"""Every exit status, one row each: for the errors, `--help`, the manual page and docs/errors.md."""
+"""All exit statuses, one row each, for errors, `--help`, the manual page and docs/errors.md."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """`meaning` is Markdown."""
+    """The exit statuses. `meaning` is Markdown."""
 
     meaning: str
 
@@ -57,11 +57,11 @@ OF_COMMANDS = {
     "doctor": {0: "Nothing is wrong.", 1: "Something is wrong, or could not be repaired."},
     "audit verify": {0: "The chain is intact.", 1: "The chain is broken."},
 }
-"""Exit statuses that have another meaning for one command."""
+"""By command, the exit statuses that have another meaning."""
 
 
 class CheckStatus(IntEnum):
-    """The exit status of `check`, as monitors read it, by the names of CHECK_STATES."""
+    """The exit statuses of `check`, which monitors read. The names are those in CHECK_STATES."""
 
     OK = 0
     WARNING = 1

@@ -1,6 +1,6 @@
-"""The hints for errors that storage raises, by code. Storage says what is wrong, but knows no commands and
-options, so the hints are here. If a code has several causes, the error names one in `cause`. Names of
-queues and jobs come from the error's `facts`.
+"""The hints for errors of the storage layer, by code. Storage does not depend on commands and options, so its
+errors have no hints. If a code has several causes, the error has one of them in `cause`. Names of queues and
+jobs come from the error's `facts`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _HINTS: dict[tuple[str, str], Hint] = {
     ("job_too_large", "backup"): "it can be removed without --backup",
     # Queues
     ("queue_not_empty", "obliterate"): lambda facts: (
-        f"{command_line('queues', 'show', facts['queue'])} shows what came in meanwhile, and "
-        f"{command_line('doctor', facts['queue'])} what is damaged; run it again to continue"
+        f"{command_line('queues', 'show', facts['queue'])} shows what has been added, and "
+        f"{command_line('doctor', facts['queue'])} shows damage; run it again to continue"
     ),
     ("queue_changed", ""): "run it again to remove the rest",
     # Repeatables
@@ -73,7 +73,7 @@ _HINTS: dict[tuple[str, str], Hint] = {
 
 
 def hint_for(error: AdminError) -> str | None:
-    """The error's own hint, else that of its code and cause; None where there is none."""
+    """The error's own hint, else the hint for its code and cause, or None."""
     if error.hint is not None:
         return error.hint
     hint = _HINTS.get((error.code, error.cause))

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 
 def nearest(word: str, known: Iterable[str], *, most: int = 3, cutoff: float = 0.6) -> list[str]:
-    """At most `most` of the known names, the nearest first; upper and lower case are the same.
+    """At most `most` of the known names, the nearest first, ignoring case.
 
-    `cutoff` is the least similarity, from 0 to 1.
+    `cutoff` is the least similarity, between 0 and 1.
     """
     from difflib import get_close_matches
 
@@ -17,5 +17,5 @@ def nearest(word: str, known: Iterable[str], *, most: int = 3, cutoff: float = 0
 
 
 def did_you_mean(near: Sequence[str]) -> str | None:
-    """The hint that names them, or None where there are none."""
+    """The hint that suggests these names, or None if there are none."""
     return f"did you mean {' or '.join(near)}?" if near else None

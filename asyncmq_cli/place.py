@@ -21,8 +21,8 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[^}]*)\}")
 
 
 class Place(Struct, frozen=True):
-    """Where Redis is, and which setting says so, "" for the default. `keys` are those of the current context,
-    and `secrets` those that may name the password of this Redis."""
+    """The address of Redis, and the setting that it comes from (`source`, "" for the default). `keys` are the
+    keys of the current context; `secrets` are the keys that may give the password of this Redis."""
 
     source: str
     address: Address
@@ -31,7 +31,8 @@ class Place(Struct, frozen=True):
     keys: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, Any] = field(default_factory=dict)
     settings: str = ""
-    """The application's settings that say where it is; until they are asked `address` is none."""
+    """The name of the application's settings, if the address comes from them. `address` is empty until they
+    have been read."""
     heartbeat_ttl: float | None = None
     stalled_check_interval: float | None = None
     warnings: tuple[str, ...] = ()
@@ -62,7 +63,8 @@ _URL_VARIABLES = ("ASYNCMQ_REDIS_URL", "REDIS_URL")
 
 
 def place_of(flags: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile) -> Place:
-    """Where Redis is: by the URL given, the context chosen, the file or the default."""
+    """Find the Redis: from the given URL, the chosen context, the file or the default. Raises
+    UsageProblem."""
     chosen = chosen_context(flags, env, file)
     by_flag = chosen is not None and chosen.by == "--context"
     given = {"--redis-url": flags.get("redis_url"), **{name: env.get(name) for name in _URL_VARIABLES}}
@@ -89,7 +91,7 @@ def place_of(flags: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile)
 
 
 def chosen_context(flags: Mapping[str, Any], env: Mapping[str, str], file: ConfigFile) -> Chosen | None:
-    """The context that the command line, the environment or `context use` names."""
+    """The context that the command line, the environment or `context use` names, or None."""
     names = {
         "--context": flags.get("context"),
         "ASYNCMQ_CONTEXT": env.get("ASYNCMQ_CONTEXT"),
@@ -115,7 +117,7 @@ def _address_of(name: str, keys: Mapping[str, Any], env: Mapping[str, str], file
 
 
 def _parsed(keys: Mapping[str, Any], env: Mapping[str, str], source: str) -> Address:
-    """The address of the file or of a context, with the options that stand beside it."""
+    """The address in the file or in a context, with the options that are separate keys."""
     address = parse(_with_variables(keys["redis_url"], env, source), source)
     options = {key: str(keys[key]) for key in config_file.CONNECTION_KEYS if key in keys}
     paths = {key: config_file.expanded(options[key]) for key in config_file.PATH_KEYS if key in options}
@@ -123,12 +125,12 @@ def _parsed(keys: Mapping[str, Any], env: Mapping[str, str], source: str) -> Add
 
 
 def _of_url(found: Place, chosen: Chosen | None, env: Mapping[str, str], file: ConfigFile) -> Place:
-    """The place that a flag or a variable names, beside a context chosen by a variable or `context use`."""
+    """The Redis that a flag or a variable names, while a context is chosen by a variable or `context use`."""
     found = _recognised(found, env, file)
     if chosen is None or found.source == "--redis-url" or found.context == chosen.name:
         return found
     if chosen.by == "ASYNCMQ_CONTEXT":
-        # Two variables, and no telling which of them was forgotten.
+        # Two variables contradict each other, and it is unknown which one was forgotten.
         raise UsageProblem(
             f"ASYNCMQ_CONTEXT={chosen.name} and {found.source} name different servers",
             hint=f"unset one of them, or choose by --context {chosen.name}",
@@ -141,14 +143,15 @@ _STRICTEST = ("readonly", "confirm", None)
 
 
 def _recognised(found: Place, env: Mapping[str, str], file: ConfigFile) -> Place:
-    """The same place. If a context names the same Redis, its name and its guard apply even if something else
-    named it."""
+    """The same place, but if a context names the same Redis, its name and its guard apply, even if the Redis
+    was named in another way."""
     same: list[tuple[str, Mapping[str, Any]]] = []
     for name, keys in file.contexts.items():
         try:
             address = _address_of(name, keys, env, file)
         except UsageProblem:
-            # Such as a variable that only those set who use that context.
+            # This context cannot be resolved, for example because of a variable that is only set when the
+            # context is used.
             continue
         if address.place == found.address.place:
             same.append((name, keys))
@@ -164,17 +167,17 @@ def _recognised(found: Place, env: Mapping[str, str], file: ConfigFile) -> Place
 
 
 _OF_PLACE = ("heartbeat_ttl", "guard", "max_changes", "record", "redact", "color")
-"""The keys of a context that apply to its Redis, whoever connects."""
+"""The keys of a context that apply to its Redis even if the context was not chosen."""
 
 
 def _with_variables(url: str, env: Mapping[str, str], where: str) -> str:
-    """The URL of the file, with each `${NAME}` replaced from the environment. A user name or password in a
-    variable is not encoded yet, so it is encoded here."""
+    """The URL of the file with each `${NAME}` replaced from the environment. The value of a variable is
+    percent-encoded here, because user names and passwords in variables are not."""
     scheme, separator, rest = url.partition("://")
     user, at, place = rest.rpartition("@")
 
     def value(name: re.Match[str]) -> str:
-        # A secret that was stored with the end of its line, as `kubectl` and `echo` do, is given without it.
+        # Drop the line end that `kubectl` and `echo` leave in a stored secret.
         text = env.get(name["name"], "").removesuffix("\n").removesuffix("\r")
         if not text:
             raise UsageProblem(

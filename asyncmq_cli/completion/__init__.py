@@ -1,1 +1,1 @@
-"""Completion: the answers to the shells' TAB, and the scripts that ask for them."""
+"""Completion: the candidates that TAB offers in a shell, and the shells' scripts that request them."""

@@ -1,4 +1,4 @@
-"""`python -m asyncmq_cli.completion DIRECTORY` writes every script there."""
+"""`python -m asyncmq_cli.completion DIRECTORY` writes all completion scripts into a directory."""
 
 import sys
 from pathlib import Path

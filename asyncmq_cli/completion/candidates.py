@@ -1,4 +1,4 @@
-"""The completion candidates for a word: from the program itself, or from Redis."""
+"""Find the completion candidates for a word, in the program itself or in Redis."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ NEEDS_A_BEGINNING = ("jobs",)
 
 
 def kind_of(param: Any) -> str | None:
-    """The kind of value, by metavar or by parameter name. A new option with one of these names is completed
-    in the same way."""
+    """The kind of value of a parameter, by its metavar or its name; None if it is not completed from Redis. A
+    new option with one of these names is completed in the same way."""
     return _KINDS.get(str(param.metavar).strip("[].")) or _KINDS.get(param.name)
 
 
 _LONGEST_WAIT = 60.0
-"""The longest time that completion waits for Redis, in seconds."""
+"""The longest time that completion may wait for Redis, in seconds."""
 _ENVIRONMENT = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 
 class Answer(Struct, frozen=True):
     candidates: Sequence[Candidate] = ()
     files: bool = False
-    """Whether the names of files are wanted, which each shell knows best."""
+    """Whether the shell should also offer names of files."""
 
 
 def answer(root: Any, words: Sequence[str], current: str) -> Answer:
@@ -100,16 +100,17 @@ def _values(root: Any, place: Place, param: Any, current: str) -> Answer:
     if kind in NEEDS_A_BEGINNING and not current:
         return Answer([] if place.only_arguments else _options(place))
     if _may_be_a_job(place, param) and current:
-        # `[QUEUE] ID…`: its first word may be an id.
+        # In `[QUEUE] ID…`, the first word may also be an id.
         return Answer([*_live(place, kind, current), *_live(place, "jobs", current)])
     known = place.given.get(param.name, [])
     candidates = [one for one in _live(place, kind, current) if one.value not in known]
-    # What looks like an option is one there.
+    # A word that begins with `-` would be read as an option, so do not offer it.
     return Answer([o for o in candidates if place.only_arguments or not o.value.startswith("-")])
 
 
 def _columns(place: Place, current: str) -> list[Candidate]:
-    """The names not used yet, after those already typed or after the sign of `--sort`."""
+    """The names of columns that are not used yet, each after the names already typed, or after the sign of
+    `--sort`."""
     before, comma, begun = ("", "-", current[1:]) if current.startswith("-") else current.rpartition(",")
     taken = before.lower().split(",")
     names = fields_of(place.command, place.last("state"))
@@ -125,7 +126,7 @@ def _live(place: Place, kind: str, current: str) -> Sequence[Candidate]:
         return []
     url = place.last("redis_url")
     if url is not None and "$" in url:
-        # zsh and fish hand out a variable by its name.
+        # zsh and fish pass a variable unexpanded.
         url = _ENVIRONMENT.sub(lambda name: os.environ.get(name[1] or name[2], name[0]), url)
         if "$" in url:
             return []
@@ -136,12 +137,12 @@ def _live(place: Place, kind: str, current: str) -> Sequence[Candidate]:
     queue = place.last("queue")
     setting = os.environ.get("ASYNCMQ_COMPLETION_TIMEOUT")
     patience = min(_LONGEST_WAIT, seconds(setting) if setting else PATIENCE)
-    # With several contexts, names of queues and jobs come from the first.
+    # If several contexts are given, names of queues and jobs come from the first.
     context = (place.last("context") or "").partition(",")[0] or None
     asked = {"redis_url": url, "context": context, "settings": place.last("settings")}
     where = config.resolve(asked, ask=False)
     if where.is_unasked:
-        # An application takes longer to import than a TAB may.
+        # Importing an application takes longer than TAB may.
         return []
     return live(where, CandidateRequest(kind, current, place.command, queue), patience)
 
@@ -152,7 +153,7 @@ def _may_be_a_job(place: Place, param: Any) -> bool:
 
 
 _ELSEWHERE = "--"
-"""No parameter has this name: it marks a line that is not for the Redis that we know."""
+"""A key that no parameter has. It marks a line for another Redis than the one that is configured."""
 
 
 def _without_redis(place: Place) -> Place:
@@ -165,7 +166,7 @@ def _commands(place: Place) -> list[Candidate]:
 
 
 def _options(place: Place) -> list[Candidate]:
-    """Those that are not there yet, or may be there twice, under their long names first."""
+    """The options that are not on the line yet, or may be repeated. Long names come first."""
     left = [option for option in place.options if option.multiple or option.name not in place.given]
     names = [(name, option.help or "") for option in left for name in (*option.opts, *option.secondary_opts)]
     return [Candidate(name, about) for name, about in sorted(names, key=lambda each: each[0][:2] != "--")]

@@ -1,4 +1,4 @@
-"""What comes next on a command line, found by walking the tree of commands."""
+"""Find what comes next on a command line by walking the tree of commands."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from msgspec import Struct, field
 
 
 class Place(Struct):
-    """The words before the one that is being typed.
+    """The position on a command line: the words before the one that is being typed.
 
-    `given` are the values by their parameter's name; an option that takes none has an empty list.
-    `pending` is the option whose value comes next. `problem` says that no command has these words.
+    `given` has the values by the parameter's name; a flag has an empty list. `pending` is the option whose
+    value comes next. `problem` says that no command accepts these words.
     """
 
     node: Any
@@ -26,7 +26,8 @@ class Place(Struct):
     filled: int = 0
 
     def last(self, name: str) -> str | None:
-        """The last value given for a parameter, which is the one that counts."""
+        """The last value that was given for a parameter, which is the one that counts; None if there is
+        none."""
         return next(reversed(self.given.get(name, [])), None)
 
     @property
@@ -39,7 +40,7 @@ class Place(Struct):
 
     @property
     def argument(self) -> Any:
-        """The argument that comes next, or None; hidden ones are not offered."""
+        """The argument that comes next, or None. Hidden arguments are not offered."""
         left = self.filled
         for param in self.parameters:
             if param.param_type_name != "argument":
@@ -67,7 +68,7 @@ class Place(Struct):
 
 
 def walk(root: Any, words: Sequence[str]) -> Place:
-    """The place after these words, which do not include the name of the program."""
+    """The position after these words, which do not include the name of the program."""
     place = Place(root, typer.Context(root, info_name="asyncmq"))
     for word in words:
         _step(place, word)

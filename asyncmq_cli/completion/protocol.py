@@ -1,15 +1,14 @@
-"""How the scripts ask, `asyncmq __complete SHELL …`, and the answer.
+"""The protocol between the completion scripts and `asyncmq __complete SHELL …`.
 
-It is a command, not an environment variable: another program called `asyncmq` would ignore the variable and
-run the unfinished line.
+This is a command and not an environment variable: another program called `asyncmq` would ignore the variable
+and run the unfinished line.
 
-- `bash WORDBREAKS LINE`: the line up to the cursor. Each line of the answer is what to insert.
-- `zsh WORD…` and `fish WORD…`: the words after the name of the program, the last one as typed so far.
-  Each line of the answer is a value, a tab, and what it is.
-- `powershell`: as these, the words in `_ASYNCMQ_WORDS`, separated by line feeds: Windows PowerShell
-  drops empty words and damages quotes.
+- `bash WORDBREAKS LINE`: the line up to the cursor. Each line of the reply is a text to insert. - `zsh WORD…`
+and `fish WORD…`: the words after the name of the program, the last one as typed so far. Each line of the
+reply is a value, a tab, and its description. - `powershell`: the same, but the words are in `_ASYNCMQ_WORDS`,
+separated by line feeds, because Windows PowerShell drops empty words and damages quotes.
 
-The exit status is FILES where names of files are wanted. Errors print nothing.
+The exit status is FILES if the shell should also offer names of files. Errors print nothing.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ _MOST = 1000
 
 
 def serve(build: Callable[[], Any], args: Sequence[str]) -> int:
-    """Answer one TAB on stdout. `build` makes the root command."""
+    """Print the reply to one TAB on stdout. `build` makes the root command. Returns the exit status."""
     try:
         wants_files, lines = _answer(build, args)
     except Exception:
-        # An error message would land in the line that is being typed.
+        # An error message would appear in the line that is being typed.
         if os.environ.get("ASYNCMQ_DEBUG"):
             raise
         return 1
@@ -59,18 +58,18 @@ def _answer(build: Callable[[], Any], args: Sequence[str]) -> tuple[bool, list[s
     found = answer(build(), words[:-1], words[-1])
     candidates = _harmless(found)
     if shell == "fish":
-        # It quotes what it inserts, but not a tilde, which would expand to a home directory.
+        # The shell quotes what it inserts, but not a tilde, which would expand to a home directory.
         candidates = [one for one in candidates if not one.value.startswith("~")]
     return found.files, [f"{one.value}\t{_about(one)}" for one in candidates]
 
 
 def _harmless(found: Answer) -> list[Candidate]:
-    """Without names that have control characters: those can be neither shown nor typed."""
+    """The candidates without names that have control characters, which can be neither shown nor typed."""
     return [one for one in found.candidates if one.value and one.value.isprintable()][:_MOST]
 
 
 def _about(one: Candidate) -> str:
-    """The description in one short line. Data of jobs may hold anything."""
+    """The description as one short, safe line: job data may contain any characters."""
     from asyncmq_cli.output.redaction.redact import redact_text
     from asyncmq_cli.output.text.cutting import beginning_of
     from asyncmq_cli.output.text.escape import escape

@@ -17,12 +17,12 @@ from asyncmq_cli.errors import AdminError, UsageProblem
 
 PROGRAMS = ("asyncmq", "asyncmq-cli")
 SHELLS = {"bash": "asyncmq.bash", "zsh": "_asyncmq", "fish": "asyncmq.fish", "powershell": "asyncmq.ps1"}
-"""Each shell and the name of its script's file."""
+"""By shell, the name of its script's file."""
 _SAME = {"pwsh": "powershell"}
 
 
 def script(shell: str) -> str:
-    """The whole text of a script."""
+    """The text of a shell's script."""
     text = (Path(__file__).parent / "shells" / SHELLS[shell]).read_text(encoding="utf-8")
     complete = "\n".join(f"complete -c {name} -f -k -a '(__asyncmq_complete)'" for name in PROGRAMS)
     for mark, meaning in (
@@ -37,7 +37,7 @@ def script(shell: str) -> str:
 
 
 def shell_of(name: str) -> str:
-    """The shell of this name; an empty name means the shell in use. Raises UsageProblem."""
+    """The shell with this name; "" stands for the shell in use. Raises UsageProblem."""
     import shellingham
 
     known = ", ".join(SHELLS)
@@ -53,7 +53,7 @@ def shell_of(name: str) -> str:
 
 
 def write_all(directory: Path) -> Iterator[Path]:
-    """Write every script, as the repository's `completions/` holds them."""
+    """Write all scripts, as in the repository's folder `completions/`. Yields their paths."""
     directory.mkdir(exist_ok=True)
     for shell, name in SHELLS.items():
         path = directory / name
@@ -71,7 +71,8 @@ class NotInstalled(AdminError):
 
 
 class Installed(Struct, frozen=True):
-    """The files that hold the script, those that were written now, and the steps left to do by hand."""
+    """The result of an installation: the script's files, those that were written now, and the steps that are
+    left to the user."""
 
     files: Sequence[Path]
     written: Sequence[Path]
@@ -79,11 +80,11 @@ class Installed(Struct, frozen=True):
 
 
 def install(shell: str, environ: Mapping[str, str] | None = None) -> Installed:
-    """Write the script; a second time changes nothing. Raises NotInstalled."""
+    """Write the script. Nothing is changed if it is already installed. Raises NotInstalled."""
     env = os.environ if environ is None else environ
     text = script(shell)
     files = _places(shell, env)
-    # Checked before the first is written: all or nothing.
+    # Check all files before writing the first: all or nothing.
     written = [path for path in files if _needs(path, text)]
     for path in written:
         try:
@@ -116,7 +117,7 @@ def _places(shell: str, env: Mapping[str, str]) -> list[Path]:
         raise NotInstalled("there is no home directory to install it in", hint="set HOME") from exc
     data = Path(env.get("XDG_DATA_HOME") or home / ".local" / "share")
     if shell == "bash":
-        # The package bash-completion searches there for a file with the program's name.
+        # In this folder, the package bash-completion searches for a file with the program's name.
         base = Path(env.get("BASH_COMPLETION_USER_DIR") or data / "bash-completion")
         return [base / "completions" / name for name in PROGRAMS]
     if shell == "fish":

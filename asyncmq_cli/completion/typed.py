@@ -1,7 +1,7 @@
-"""A line as bash has it, read without running anything in it; and the text to insert in it.
+"""Parse a command line as bash would, without running anything in it, and make the text to insert.
 
-zsh, fish and PowerShell take their own words apart and quote what they insert. bash hands out words
-that are cut at every `:` and `=` and still quoted, and replaces only what follows the last cut.
+zsh, fish and PowerShell split the line into words themselves, and quote what they insert. bash passes words
+that are cut at every `:` and `=` and still quoted, and replaces only the text after the last cut.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _SPLIT_AFTER_EXPANDING = re.compile(r"[\s*?\[]")
 
 
 class Unreadable(ValueError):
-    """The line means something only when it is run."""
+    """The words of the line depend on something that would have to be run, such as a command substitution."""
 
 
 class Typed(Struct):
-    """The words before the one at the cursor, and that one, `current`, up to the cursor. `kept` is how many
-    of its characters stay on the line, `quote` the quote that is open there."""
+    """The words before the cursor, and the beginning of the word at the cursor, `current`. `kept` is the
+    number of its characters that bash keeps on the line; `quote` is the quote that is open at the cursor."""
 
     words: list[str] = field(default_factory=list)
     current: str = ""
@@ -32,23 +32,23 @@ class Typed(Struct):
     redirected: bool = False
 
     def insertion(self, value: str) -> str:
-        """What bash has to put at the cursor's place for the word to become `value`."""
+        """The text that bash must insert for the word to become `value`."""
         rest = value[self.kept :]
         if not self.quote:
             return "".join(c if _SAFE.match(c) or c > "\x7f" else f"\\{c}" for c in rest)
         if self.quote == "'":
             text = rest.replace("'", "'\\''")
         else:
-            # Within double quotes a `!` would recall history, and a backslash before it would stay.
+            # In double quotes, a `!` would start history expansion, and a backslash before it would stay.
             text = re.sub(r'([\\$`"])', r"\\\1", rest).replace("!", '"\\!"')
-        # readline puts a text that begins with the open quote over that one, and takes one that ends
-        # with it for closed.
+        # If a text begins with the open quote, readline replaces that quote; if it ends with it, readline
+        # assumes that the word is closed.
         before, after = text.startswith(self.quote), text.endswith(self.quote)
         return self.quote * before + text + self.quote * after
 
 
 def read(line: str, breaks: str, environ: Mapping[str, str] | None = None) -> Typed:
-    """Take a command line apart, up to the cursor at its end. Raises Unreadable.
+    """Split a command line into words, up to the cursor at its end. Raises Unreadable.
 
     `breaks` is bash's COMP_WORDBREAKS.
     """
@@ -102,7 +102,7 @@ class _Reader:
         if char in " \t\n":
             self._end_word()
         elif char == "\\":
-            # At the end of the line it quotes the next character, not typed yet.
+            # At the end of the line, the backslash quotes a character that has not been typed yet.
             self._add(self._line[self._at : self._at + 1])
             self._at += 1
         elif char in "'\"":
@@ -125,7 +125,7 @@ class _Reader:
         self._typed.kept = len(self._word or "")
 
     def _close(self) -> None:
-        # A quote that is closed again is no cut: the word is replaced with its quotes.
+        # A quote that is closed again is no cut: bash replaces the word together with its quotes.
         self._quote, self._typed.kept = "", self._kept_before_quote
 
     def _add(self, text: str) -> None:
@@ -146,7 +146,7 @@ class _Reader:
         self._redirects = True
 
     def _expand(self, char: str) -> None:
-        """Variables are expanded from the environment; nothing else is evaluated."""
+        """Expand a variable from the environment. Nothing else is evaluated."""
         named = _NAME.match(self._line, self._at) if char == "$" else None
         value = self._environ.get(named[1] or named[2]) if named else None
         if named is None or value is None or (not self._quote and _SPLIT_AFTER_EXPANDING.search(value)):

@@ -1,1 +1,1 @@
-"""A throw-away Redis with a real AsyncMQ worker in it."""
+"""The demo: a temporary, private Redis with real AsyncMQ workers."""

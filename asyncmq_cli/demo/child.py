@@ -1,4 +1,4 @@
-"""Running `asyncmq` itself, or a shell, as a child on the terminal that we are on."""
+"""Run `asyncmq` itself, or a shell, as a child process on our terminal."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from asyncmq_cli.demo.environment import module_environment
 from asyncmq_cli.demo.processes import exit_status, stop_process
 
 _CTRL_C_SECONDS = 2.0
-"""How long to wait for a child that should have received Ctrl-C itself, before sending it one."""
+"""Seconds to wait for a child that should have received Ctrl-C itself, before SIGINT is sent to it."""
 
 _COLUMNS = 100
 _KEPT = ("ASYNCMQ_ACTOR",)
-"""Our settings that hold in the demo too. The others are meant for another Redis."""
+"""The settings that also apply in the demo. The others are meant for another Redis."""
 
 
 def asyncmq_command(arguments: Sequence[str]) -> list[str]:
-    """The command line that runs this program, even if another `asyncmq` is on PATH."""
+    """The command line that runs this program, even if PATH has another `asyncmq`."""
     return [sys.executable, "-m", "asyncmq_cli", *arguments]
 
 
@@ -35,8 +35,8 @@ def asyncmq_environment(url: str, directory: Path) -> dict[str, str]:
 
 
 def with_redis(url: str, directory: Path) -> dict[str, str]:
-    """Our environment with `url` as the Redis, and without the user's settings and contexts, which may lead
-    to production. The settings file is in `directory`."""
+    """Our environment with `url` as the Redis, and without the user's settings and contexts, which may name a
+    production server. The configuration file is in `directory`."""
     config = directory / "config.toml"
     config.touch()
     environ = {
@@ -48,10 +48,10 @@ def with_redis(url: str, directory: Path) -> dict[str, str]:
 def run_child(
     argv: Sequence[str], environ: Mapping[str, str], *, farewell: signal.Signals = signal.SIGTERM
 ) -> int:
-    """Run a program with our standard input and outputs and return its exit status.
+    """Run a program with our standard streams, and return its exit status.
 
-    A Ctrl-C on the terminal reaches the child too. It gets time to end by itself, and then
-    KeyboardInterrupt is raised again. Any other exception first ends the child with the signal `farewell`.
+    Ctrl-C on the terminal also reaches the child. The child gets time to end by itself, and then
+    KeyboardInterrupt is raised. Any other exception first ends the child with the signal `farewell`.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -59,8 +59,9 @@ def run_child(
 
 
 def run_for_people(argv: Sequence[str], environ: Mapping[str, str], *, lines: int) -> int:
-    """Run a program that writes as to a terminal of so many lines and 100 columns, or as many as there are,
-    also into a file or a log; there without colours."""
+    """Run a program whose output looks as on a terminal, also if our stdout is a file or a log, but then
+    without colours. The terminal has `lines` lines, and 100 columns or as many as ours. Returns the exit
+    status."""
     shown_to = sys.stdout.fileno() if sys.stdout.isatty() else None
     columns = (
         _COLUMNS if shown_to is None else min(_COLUMNS, os.get_terminal_size(shown_to).columns or _COLUMNS)
@@ -88,7 +89,7 @@ def run_for_people(argv: Sequence[str], environ: Mapping[str, str], *, lines: in
 
 
 def _shape(terminal: int, lines: int, columns: int) -> None:
-    """Set the size, and pass the output through unchanged."""
+    """Set the size of the terminal, and pass its output through unchanged."""
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     mode = termios.tcgetattr(terminal)
     mode[1] &= ~termios.OPOST
@@ -112,7 +113,7 @@ def _wait_for(child: subprocess.Popen[bytes], farewell: signal.Signals) -> int:
         try:
             child.wait(_CTRL_C_SECONDS)
         except subprocess.TimeoutExpired:
-            # It may be that only we were sent the signal.
+            # Perhaps only this process got the signal, so send it to the child.
             stop_process(child, (signal.SIGINT, 5), (signal.SIGTERM, 5))
         raise
     except BaseException:

@@ -1,4 +1,4 @@
-"""The whole demo: a private Redis, sample jobs in it, and AsyncMQ workers that run them."""
+"""The demo's environment: a private Redis, sample jobs, and AsyncMQ workers that run them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 READY = b"ready\n"
-"""What the worker writes to its standard output once the sample jobs have settled."""
+"""The line that the worker writes to stdout once the sample jobs have reached their final states."""
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 5.0
@@ -32,11 +32,11 @@ _KEPT_PREFIXES = ("PYTHON", "LC_", "DYLD_")
 
 
 class DemoEnvironment:
-    """A context manager: inside, `url` is a Redis with queues, jobs and live workers in it.
+    """A context manager, in which `url` is a Redis with queues, jobs and live workers.
 
-    Entering returns when the sample jobs have settled: some are completed, some failed, some wait or are
-    delayed, and one stays active. Leaving stops everything and removes every file, also on Ctrl-C, SIGTERM
-    and SIGHUP, which are exceptions inside.
+    It is entered when the sample jobs have reached their final states: some are completed or failed, some are
+    waiting or delayed, and one stays active. At its end everything is stopped and every file is removed, also
+    after Ctrl-C, SIGTERM and SIGHUP, which become exceptions in the context.
 
     Raises DemoUnavailable if a Redis server or the AsyncMQ library is missing, or if the worker is not ready
     within 60 seconds.
@@ -52,7 +52,7 @@ class DemoEnvironment:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The processes that run for it: the server and the worker."""
+        """The ids of its processes: the server and the worker."""
         return (self._redis.pid, *([self._worker.pid] if self._worker else []))
 
     def __enter__(self) -> Self:
@@ -63,7 +63,8 @@ class DemoEnvironment:
             )
         try:
             self._interruptions.install()
-            # A signal between the start of a process and our record of it would leave the process behind.
+            # Hold signals: one that arrives between the start of a process and the note of its id would leave
+            # the process running.
             self._interruptions.hold()
             self._redis.start()
             self.url, self.directory = self._redis.url, self._redis.directory
@@ -83,7 +84,7 @@ class DemoEnvironment:
     ) -> None:
         self._shut_down()
         if exc_type is None:
-            # Raise a signal that came while everything was being stopped.
+            # Raise a signal that arrived while everything was being stopped.
             self._interruptions.release()
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
@@ -91,7 +92,7 @@ class DemoEnvironment:
             return subprocess.Popen(
                 [sys.executable, "-m", "asyncmq_cli.demo.worker", self.url],
                 env=module_environment(_quiet_environment()),
-                # Never written to: when it closes, the worker knows that we are gone.
+                # Nothing is written to it. When it closes, the worker knows that this process has ended.
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -126,11 +127,11 @@ class DemoEnvironment:
 
 
 def module_environment(environ: dict[str, str]) -> dict[str, str]:
-    """Make `python -m asyncmq_cli…` find this package, not a file of the user's.
+    """Make `python -m asyncmq_cli…` find this package and not one of the user's files.
 
-    `-m` looks into the working directory first, where the user may have a `queue.py` or a `redis/`;
-    PYTHONSAFEPATH prevents that from Python 3.11 on. If the package itself is in the working directory, as in
-    a source tree, it must be looked into.
+    `-m` searches the working directory first, in which the user may have a `queue.py` or a `redis/`. From
+    Python 3.11 on, PYTHONSAFEPATH prevents that. But if the package itself is in the working directory, as in
+    a source tree, the directory must be searched.
     """
     package_root = Path(__file__).resolve().parents[2]
     try:
@@ -142,9 +143,9 @@ def module_environment(environ: dict[str, str]) -> dict[str, str]:
 
 
 def _quiet_environment() -> dict[str, str]:
-    """Our environment without the variables that AsyncMQ would read as settings.
+    """Our environment, without the variables that AsyncMQ would read as settings.
 
-    It reads each setting from a variable of that name, such as `DEBUG` or `TASKS`, and
+    AsyncMQ reads each setting from a variable with the same name, such as `DEBUG` or `TASKS`, and
     ASYNCMQ_SETTINGS_MODULE may name the settings of an application.
     """
     return {
@@ -160,14 +161,14 @@ _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 
 class Interruptions:
-    """Turns the signals that end a program into exceptions, except while `hold` is in force.
+    """Converts the signals that end a program to exceptions, except while they are held (see `hold`).
 
-    SIGINT becomes KeyboardInterrupt; SIGTERM and SIGHUP become SystemExit with the status that a shell gives
-    them. While held, a signal is only remembered. The first signal that is raised holds all further ones, so
+    SIGINT becomes KeyboardInterrupt; SIGTERM and SIGHUP become SystemExit with the exit status that a shell
+    would report. A held signal is only remembered. The first signal that is raised holds all later ones, so
     that a second Ctrl-C cannot interrupt the clean-up that the first one started.
 
-    A signal that is ignored (as under nohup) stays ignored. Outside the main thread, where
-    Python allows no handlers, nothing is changed.
+    A signal that is ignored (as under nohup) stays ignored. Outside the main thread, in which Python allows
+    no handlers, nothing is changed.
     """
 
     def __init__(self) -> None:
@@ -181,24 +182,24 @@ class Interruptions:
         self._held, self._noted = False, None
         for signum in _SIGNALS:
             previous = signal.getsignal(signum)
-            # None: Python did not set this handler and could not restore it.
+            # None means that Python did not set this handler, so it could not restore it.
             if previous is None or previous == signal.SIG_IGN:
                 continue
             self._previous[signum] = previous
             signal.signal(signum, self._handle)
 
     def restore(self) -> None:
-        """Restore the former handlers. A remembered signal is raised by `release`."""
+        """Restore the previous handlers. A remembered signal is raised by `release`."""
         while self._previous:
             signum, previous = self._previous.popitem()
             signal.signal(signum, previous)
 
     def hold(self) -> None:
-        """From here on, only remember signals."""
+        """From now on, only remember signals."""
         self._held = True
 
     def release(self) -> None:
-        """Raise on signals again, at once if one has come meanwhile."""
+        """Raise exceptions for signals again; immediately, if one was remembered."""
         self._held = False
         if self._noted is not None:
             noted, self._noted = self._noted, None

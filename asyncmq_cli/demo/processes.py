@@ -1,4 +1,4 @@
-"""Ending the processes that the demo starts, even if the demo itself is killed."""
+"""End the processes that the demo starts, even if the demo itself is killed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def stop_process(process: subprocess.Popen[bytes], *steps: tuple[signal.Signals, float]) -> None:
-    """End a process and reap it. Each step is a signal and the seconds to wait for it to work.
+    """End a process and reap it. Each step is a signal and the seconds to wait for the process to end.
 
-    SIGKILL follows the last step, so this always ends.
+    SIGKILL follows the last step, so this always succeeds.
     """
     for signum, seconds in steps:
         if process.poll() is not None:
@@ -32,22 +32,22 @@ def stop_process(process: subprocess.Popen[bytes], *steps: tuple[signal.Signals,
 
 
 def exit_status(returncode: int) -> int:
-    """The status that a shell reports: 128 + N for a process that signal N ended."""
+    """The exit status that a shell reports: 128 + N for a process that was ended by signal N."""
     return returncode if returncode >= 0 else 128 - returncode
 
 
 def die_with_parent() -> Callable[[], None] | None:
-    """A `preexec_fn` that has the kernel kill the new process when this one dies, by SIGKILL too.
+    """A `preexec_fn` that makes the kernel kill the new process when this process dies, even by SIGKILL.
 
-    Only Linux can. Returns None elsewhere, and outside of the main thread: Linux watches the thread that
-    forked, so the process would die with a short-lived thread.
+    Only Linux can do that. Returns None on other systems, and outside the main thread: Linux watches the
+    thread that forked, so the process would die when a short-lived thread ends.
     """
     if not sys.platform.startswith("linux") or threading.current_thread() is not threading.main_thread():
         return None
     import ctypes
 
     try:
-        # Looked up before the fork: nothing should be loaded in the child.
+        # Look this up before the fork, because nothing should be loaded in the child.
         prctl = ctypes.CDLL(None).prctl
     except (OSError, AttributeError):
         return None
@@ -56,7 +56,7 @@ def die_with_parent() -> Callable[[], None] | None:
     def ask_the_kernel() -> None:
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
         if os.getppid() != parent:
-            # The parent died before the request was made.
+            # The parent died before the kernel was asked.
             os._exit(1)
 
     return ask_the_kernel

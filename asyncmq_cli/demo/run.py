@@ -1,4 +1,4 @@
-"""`asyncmq demo`: the tour, one command, or a shell, on a private Redis."""
+"""`asyncmq demo`: run the tour, a command or a shell on a private Redis."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from asyncmq_cli.errors import UsageProblem
 
 
 def demo(shell: bool, command: Sequence[str]) -> int:
-    """Run the demo and return its exit status: that of the command, the shell or the tour.
+    """Run the demo, and return the exit status of the command, the shell or the tour.
 
-    Raises UsageProblem for a shell together with a command, DemoUnavailable if the demo cannot run here, and
-    KeyboardInterrupt once everything has been cleaned up.
+    Raises UsageProblem for a shell together with a command, DemoUnavailable if the demo cannot run on this
+    machine, and KeyboardInterrupt after everything has been cleaned up.
     """
     if shell and command:
         raise UsageProblem(
@@ -59,9 +59,9 @@ def _run_shell(url: str, directory: Path) -> int:
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Leave Ctrl-C to what runs in the shell, even if the shell shares our process group.
+    """Ignore Ctrl-C, which is meant for the programs in the shell, even if the shell is in our process group.
 
-    A handler instead of SIG_IGN, which the shell would inherit.
+    This uses a handler, because the shell would inherit SIG_IGN.
     """
     before = signal.signal(signal.SIGINT, lambda signum, frame: None)
     try:
@@ -71,7 +71,7 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _own_programs(directory: Path) -> Path:
-    """A directory for PATH in which `asyncmq` is this program."""
+    """Make a directory for PATH in which `asyncmq` is this program."""
     programs = directory / "bin"
     programs.mkdir()
     for name in ("asyncmq", "asyncmq-cli"):

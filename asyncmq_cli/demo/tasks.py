@@ -1,4 +1,4 @@
-"""The sample tasks. The arguments decide whether one succeeds, so that every demo looks the same."""
+"""The sample tasks. Their arguments decide whether they succeed, so that every demo is the same."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from asyncmq.tasks import task
 EMAILS, REPORTS, TENANT, IMPORTS = "emails", "reports", "tenant:acme", "imports"
 
 WORKED_QUEUES = (EMAILS, REPORTS, TENANT)
-"""IMPORTS has no worker: its jobs stay waiting."""
+"""The queues that have a worker. IMPORTS has none, so its jobs stay waiting."""
 
 unreachable_hosts = {"lakeside.example"}
-"""Mail hosts that refuse connections. The worker empties it, so that a retry succeeds."""
+"""Mail hosts that refuse connections. The worker empties this set, so that a retry succeeds."""
 
 _EXCHANGE_RATES = {"EUR": 1.0, "USD": 1.08, "JPY": 171.3}
 
 
 class SampleTask(Protocol):
-    """What AsyncMQ's decorator makes of a function, as far as the demo uses it."""
+    """The result of AsyncMQ's task decorator, as far as the demo uses it."""
 
     task_id: str
     queue: str
@@ -73,7 +73,7 @@ async def sales_report(month: str, currency: str) -> dict[str, Any]:
 
 @sample(REPORTS)
 async def rebuild_search_index(shards: int, minutes: float) -> dict[str, Any]:
-    """Runs so long that it is still active when the demo ends."""
+    """Run so long that the job is still active when the demo ends."""
     await asyncio.sleep(minutes * 60)
     return {"shards": shards}
 

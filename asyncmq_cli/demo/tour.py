@@ -1,4 +1,4 @@
-"""A short tour: real commands and what they really print."""
+"""A short tour: real commands with their real output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asyncmq_cli.demo.processes import exit_status
 
 _QUEUE = "emails"
 _LINES = 17
-"""Of the screen that each step draws on: the whole tour is to fit on a page of 60 lines."""
+"""The lines of the screen for each step. The whole tour should fit on a page of 60 lines."""
 
 
 _DIM, _BOLD = "2", "1"
@@ -28,8 +28,8 @@ class _StepFailed(Exception):
 
 
 def tour(environ: Mapping[str, str]) -> int:
-    """Show the tour on standard output; the exit status is that of the step that failed, or 0. `environ`
-    names the Redis. Raises OutputClosed where its reader has seen enough."""
+    """Print the tour on stdout. Returns the exit status of the step that failed, or 0. `environ` names the
+    Redis. Raises OutputClosed if the reader closes the pipe."""
     try:
         _remark("This is a private Redis with real AsyncMQ workers, removed at the end. What is wrong?")
         _step(environ, "overview")
@@ -61,7 +61,7 @@ def _styled(text: str, style: str) -> str:
 def _step(environ: Mapping[str, str], *arguments: str, gap: bool = True) -> None:
     sys.stdout.write(f"{_styled('$', _DIM)} {_styled(shlex.join(['asyncmq', *arguments]), _BOLD)}\n")
     status = run_for_people(asyncmq_command(arguments), environ, lines=_LINES)
-    # Before the status is judged: a reader that has gone is no fault of the step's.
+    # Write before checking the status: if the reader has closed the pipe, that is not a failure of the step.
     sys.stdout.write("\n" if gap else "")
     sys.stdout.flush()
     if status:
@@ -69,7 +69,7 @@ def _step(environ: Mapping[str, str], *arguments: str, gap: bool = True) -> None
 
 
 def _cause_that_has_passed(environ: Mapping[str, str]) -> Mapping[str, Any]:
-    """The group of the jobs that died of what has passed, not of what they were given."""
+    """The failure group whose cause is over (the mail server is back), so that a retry helps."""
     arguments = ("dlq", "groups", _QUEUE, "--json")
     listed = subprocess.run(asyncmq_command(arguments), env=environ, stdout=subprocess.PIPE, check=False)
     if listed.returncode:

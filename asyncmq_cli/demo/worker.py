@@ -1,7 +1,7 @@
-"""`python -m asyncmq_cli.demo.worker URL`: fill an empty Redis with sample jobs and run workers on it.
+"""`python -m asyncmq_cli.demo.worker URL`: fill an empty Redis with sample jobs, and run workers.
 
-It ends on SIGTERM, on SIGINT, and when its standard input is a pipe that closes: then the process that
-started it has ended.
+It ends on SIGTERM, on SIGINT, and when its stdin is a pipe that closes, because then the process that started
+it has ended.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         sys.stderr.write("usage: python -m asyncmq_cli.demo.worker URL\n")
         return 2
-    # AsyncMQ logs the traceback of every failed job, and here some fail on purpose.
+    # AsyncMQ logs the traceback of every failed job, and some sample jobs fail on purpose.
     logging.disable(logging.CRITICAL)
     return asyncio.run(_serve(sys.argv[1]))
 
@@ -55,7 +55,7 @@ async def _serve(url: str) -> int:
         both: list[asyncio.Future[Any]] = [crew, stopped]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if crew.done():
-            # Workers never return: one has failed, and its error is what the parent reports.
+            # Workers never return, so one has failed. Raise its error, which the parent reports.
             crew.result()
     finally:
         for each in (*running, stopped):
@@ -70,8 +70,8 @@ def _backend(url: str) -> Any:
     backend = RedisBackend(url)
     settings = asyncmq.monkay.settings
     settings.backend = backend
-    # How often a worker checks whether its queue is still paused, and how long it sleeps at most before it
-    # looks for a job: short, because somebody is watching.
+    # The seconds after which a worker checks again whether its queue is paused, and the longest sleep before
+    # it polls for a job. Both are short, because somebody is watching.
     settings.stalled_check_interval = 1.0
     settings.worker_idle_poll_max_interval = 0.2
     return backend
@@ -93,7 +93,7 @@ def _stop_at_end(stdin: int, stop: asyncio.Event) -> None:
 
 
 async def _announce(backend: Any, produced: Produced) -> None:
-    """Report to the parent that every sample job has reached its final state."""
+    """Tell the parent when every sample job has reached its final state."""
     for queue, job_id in produced.settling:
         await _until(backend, queue, job_id, _SETTLED)
     for queue, job_id in produced.staying_active:

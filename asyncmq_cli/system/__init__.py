@@ -1,1 +1,1 @@
-"""What the operating system does to a process: signals, streams, shortages, files."""
+"""The operating system: signals, streams, files, processes, HTTP, and shortages of resources."""

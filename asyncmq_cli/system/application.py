@@ -1,4 +1,5 @@
-"""Asking an application's own settings where Redis is, in a process of the application's Python."""
+"""Read the address of Redis from an application's AsyncMQ settings, in a process of the application's
+Python."""
 
 from __future__ import annotations
 
@@ -21,13 +22,13 @@ from asyncmq_cli.models.address import Address, of_arguments
 from asyncmq_cli.system.files import drain
 
 WITHIN = 30.0
-"""Seconds. An application may import a lot."""
+"""Seconds that importing the settings may take: an application may import many modules."""
 _MOST = 1024 * 1024
 _NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*|\.[A-Za-z_]\w*)")
 
 
 class Application(Struct, frozen=True):
-    """The values of the settings. Times are seconds; None if the settings do not give one."""
+    """The values from the settings. Times are seconds; None if the settings do not set them."""
 
     address: Address
     heartbeat_ttl: float | None
@@ -35,7 +36,7 @@ class Application(Struct, frozen=True):
 
 
 def python_of(env: Mapping[str, str]) -> str | None:
-    """The Python of the virtual environment in use, else the first one on PATH."""
+    """The Python of the active virtual environment, else the first one on PATH, or None."""
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         if env.get(name):
             return str(Path(env[name]) / "bin" / "python")
@@ -44,7 +45,8 @@ def python_of(env: Mapping[str, str]) -> str | None:
 
 @functools.cache
 def ask(name: str, python: str) -> Application:
-    """Import the settings and read them. Raises UsageProblem, also for another backend than Redis."""
+    """Import and read the settings `name` with this Python. Raises UsageProblem, also if their backend is not
+    Redis."""
     if not _NAME.fullmatch(name):
         raise UsageProblem(f"the settings {name!r} have no such name", hint="it is like my.app:Settings")
     found = _answer(name, python)
@@ -68,7 +70,7 @@ def _answer(name: str, python: str) -> dict[str, Any]:
             [python, "-c", text, name],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            # It may print secrets.
+            # Do not show its stderr, which may contain secrets.
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -81,7 +83,7 @@ def _answer(name: str, python: str) -> dict[str, Any]:
     except OSError as exc:
         raise UsageProblem(f"gave up on the settings {name}: {exc.strerror}") from exc
     finally:
-        # Including all processes that it started.
+        # Also kill the processes that it started.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

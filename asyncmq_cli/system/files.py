@@ -1,4 +1,4 @@
-"""Files that the user names: read without blocking for ever, and replaced whole or not at all."""
+"""Files that the user names: read them without blocking forever, and replace them atomically."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from typing import IO
 from asyncmq_cli.errors import AdminError
 
 _PATIENCE = 3.0
-"""Seconds that the writer of a FIFO has to open it."""
+"""Seconds to wait for a writer to open a FIFO."""
 READ_WITHIN = 2.0
-"""Seconds for a small file: it may be a pipe, or a device that never ends."""
+"""Seconds that reading a small file may take: it may be a pipe, or a device that never ends."""
 
 
 def open_file(path: str) -> IO[bytes]:
-    """Open a regular file, or a FIFO that somebody writes into, to read it. Raises OSError."""
+    """Open a regular file, or a FIFO that has a writer, for reading. Raises OSError for anything else."""
     mode = os.stat(path).st_mode  # noqa: PTH116  names may hold any bytes
     if not stat.S_ISFIFO(mode):
         _require_regular(path, mode)
         return open(path, "rb")  # noqa: PTH123
     opened: list[IO[bytes]] = []
-    # Opening a FIFO returns only when a writer has opened it; there is no other way to notice a writer.
+    # Opening a FIFO blocks until a writer opens it, and there is no other way to notice a writer, so use a
+    # thread.
     opening = threading.Thread(target=lambda: opened.append(open(path, "rb")), daemon=True)  # noqa: PTH123, SIM115
     opening.start()
     opening.join(_PATIENCE)
@@ -45,7 +46,7 @@ def _require_regular(path: str, mode: int) -> None:
 
 
 def read_bounded(path: Path, most: int) -> bytes:
-    """A file's bytes. Raises OSError, also where it holds more than `most` or does not end in good time."""
+    """The bytes of a file. Raises OSError, also if it has more than `most` bytes or does not end in time."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         return drain(descriptor, most, READ_WITHIN)
@@ -57,7 +58,8 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 def drain(descriptor: int, most: int, seconds: float) -> bytes:
-    """All bytes up to the end. Raises OSError where that takes longer, or they are more."""
+    """Read all bytes until the end. Raises OSError if there are more than `most` bytes, or if it takes longer
+    than `seconds`."""
     found, until = bytearray(), time.monotonic() + seconds
     while True:
         if not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
@@ -74,15 +76,16 @@ def drain(descriptor: int, most: int, seconds: float) -> bytes:
 
 
 class NotWritten(AdminError):
-    """A file could not be written; it is unchanged."""
+    """A file could not be written. It is unchanged."""
 
     code = "not_written"
 
 
 def replace_file(path: Path, data: Iterable[bytes]) -> None:
-    """Replace the file at `path` atomically by these pieces, readable by everybody. Raises NotWritten.
+    """Replace the file at `path` atomically by these pieces. The new file is readable by everybody. Raises
+    NotWritten.
 
-    Something that is no regular file, such as /dev/stdout, is written to instead.
+    If the path is not a regular file, such as /dev/stdout, the pieces are written to it instead.
     """
     try:
         if path.exists() and not path.is_file():
@@ -106,8 +109,8 @@ def _write_in_place(path: Path, data: Iterable[bytes]) -> None:
 
 
 def _replace(path: Path, data: Iterable[bytes]) -> None:
-    # In the same folder, because a rename is atomic only within one file system. The name has no extension
-    # that a collector would pick up.
+    # Write the new file in the same folder, because a rename is atomic only within a file system. Its name
+    # has no extension that a collector would read.
     descriptor, name = tempfile.mkstemp(prefix=".asyncmq-", dir=path.parent)
     unfinished = Path(name)
     try:

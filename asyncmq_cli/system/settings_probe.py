@@ -1,6 +1,7 @@
-"""Run by the application's Python with the name of its settings: prints where Redis is by them, as JSON.
+"""A script for the application's Python: with the name of the settings as its argument, it prints their
+address of Redis as JSON.
 
-It is passed as source text, so it imports nothing of this program, and it runs on any Python.
+It is passed as source text, so it imports nothing from this program and runs on any Python.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def _answer(name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    # The application's own output must not be mistaken for the answer.
+    # The application's own output must not be mistaken for the reply.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     try:

@@ -1,6 +1,6 @@
 """Recognise shortages of memory, file descriptors, threads and disk space.
 
-It imports nothing whose import could fail because of such a shortage.
+It imports no module whose import could fail because of a shortage.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _BY_NUMBER = {
 _BY_TEXT = {
     "can't start new thread": ("too few threads or processes", "raise the limit with 'ulimit -u'"),
     "Too many open files": _DESCRIPTORS,
-    # What the dynamic loader says, of a module that is written in C.
+    # Errors of the dynamic loader when it loads a module that is written in C.
     "failed to map segment": _MEMORY,
     "annot allocate memory": _MEMORY,
-    # What the interpreter itself says where an allocation failed and nobody raised MemoryError.
+    # Errors of the interpreter itself if an allocation failed and no MemoryError was raised.
     "without setting an exception": _MEMORY,
     "without exception set": _MEMORY,
 }
@@ -38,11 +38,11 @@ GLOBAL_VALUES = frozenset(
         *("-t", "-w", "-c"),
     )
 )
-"""The options before the noun that take a value."""
+"""The global options that take a value."""
 
 
 def noun_place(args: Sequence[str]) -> int:
-    """Where the noun, or the command, stands in a command line: behind the global options."""
+    """The position of the noun or command in a command line: after the global options."""
     place = 0
     while place < len(args) and args[place].startswith("-"):
         place += 2 if args[place] in GLOBAL_VALUES else 1
@@ -50,19 +50,19 @@ def noun_place(args: Sequence[str]) -> int:
 
 
 def is_check(args: Sequence[str]) -> bool:
-    """Whether it is `check`, of which 1 and 2 mean a warning and critical: all that keeps it from looking
-    is 3, unknown."""
+    """Whether the command is `check`. Its exit statuses 1 and 2 mean warning and critical, so any error must
+    exit with 3, unknown."""
     place = noun_place(args)
     return list(args[place : place + 1]) == ["check"]
 
 
 def exit_status(args: Sequence[str]) -> int:
-    """That of a command line that met a shortage."""
+    """The exit status of a command line that failed because of a shortage."""
     return 3 if is_check(args) else 1
 
 
 def shortage(exc: BaseException) -> tuple[str, str] | None:
-    """What ran out, and what to do about it; None where something else is wrong."""
+    """The resource that ran out, and what to do about it; None for any other exception."""
     seen: BaseException | None = exc
     while seen is not None:
         if isinstance(seen, MemoryError):

@@ -1,4 +1,5 @@
-"""The signals that end the program, as an exception, so that what was begun is finished or given back."""
+"""Raise an exception for signals that end the program, so that changes in progress are finished and the
+terminal is restored."""
 
 from __future__ import annotations
 
@@ -10,13 +11,13 @@ from types import FrameType
 from typing import Any
 
 _PATIENCE = 2.0
-"""Seconds that the report of a change may take to be printed after a signal."""
+"""Seconds for printing the report of a change after a signal."""
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Ended(KeyboardInterrupt):
-    """One of ENDING has arrived; `number` says which."""
+    """One of the signals in ENDING has arrived. `number` is its number."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -25,12 +26,12 @@ class Ended(KeyboardInterrupt):
 
 
 def number_of(exc: KeyboardInterrupt) -> int:
-    """The signal of an interrupt; KeyboardInterrupt is Ctrl-C."""
+    """The number of the signal that caused the exception. A plain KeyboardInterrupt comes from Ctrl-C."""
     return exc.number if isinstance(exc, Ended) else signal.SIGINT
 
 
 class _Ending:
-    """What has arrived, and whether this is the moment for it."""
+    """The signal that has arrived, and whether it may be raised now."""
 
     def __init__(self) -> None:
         self.is_held = False
@@ -50,7 +51,8 @@ class _Ending:
             self._was_raised = True
             raise Ended(number)
         elif not self.must_clean_up:
-            # The second signal: do not wait for anything still running, such as a write to a full pipe.
+            # This is the second signal. Do not wait for anything that is still running, such as a write to a
+            # full pipe.
             os._exit(128 + number)
 
     def on_alarm(self, number: int, frame: FrameType | None) -> None:
@@ -58,7 +60,7 @@ class _Ending:
             self.on_signal(noted, frame)
 
     def taken(self) -> int | None:
-        """The signal that waits for a report. From here on none does."""
+        """The signal that waits for a report, or None. From now on, signals do not wait for a report."""
         if not self.reports_first:
             return None
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -71,13 +73,13 @@ _ending = _Ending()
 
 
 def install() -> None:
-    """From now on, the first signal of ENDING raises Ended; the next one ends the process at once."""
+    """From now on, the first signal in ENDING raises Ended, and the next one ends the process at once."""
     handle(_ending.on_signal)
 
 
 def handle(handler: Callable[[int, FrameType | None], Any]) -> dict[int, Any]:
-    """Set the handler of all of ENDING; returns those before it, to be set again. What is ignored from
-    the start, as SIGHUP under nohup, stays so."""
+    """Set the handler of all signals in ENDING. Returns the previous handlers, for restoring them. A signal
+    that is ignored from the start, such as SIGHUP under nohup, stays ignored."""
     return {
         number: signal.signal(number, handler)
         for number in ENDING
@@ -87,7 +89,7 @@ def handle(handler: Callable[[int, FrameType | None], Any]) -> dict[int, Any]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Within it signals are noted, and raised at its end."""
+    """A context in which signals are only noted. They are raised at its end."""
     before, _ending.is_held = _ending.is_held, True
     try:
         yield
@@ -99,39 +101,42 @@ def held() -> Iterator[None]:
 
 
 def report_first(handlers: Iterable[Any]) -> None:
-    """Until `reported` or `taken`, a signal lets what was done be printed first, but not for long: the output
-    may be blocked. A second signal does not wait. Only where `install` set one of these handlers."""
+    """Until `reported` or `taken` is called, a signal waits until the report is printed, but only for some
+    seconds, because the output may be blocked. A second signal does not wait. Has no effect unless `install`
+    set one of these handlers."""
     if _ending.on_signal in handlers:
         signal.signal(signal.SIGALRM, _ending.on_alarm)
         _ending.reports_first = True
 
 
 def taken() -> int | None:
-    """The signal that arrived since `report_first`. From here on none waits for a report."""
+    """The signal that has arrived since `report_first`, or None. From now on, signals do not wait for a
+    report."""
     return _ending.taken()
 
 
 def reported() -> None:
-    """Raise the signal that arrived since `report_first`. From here on none waits for a report."""
+    """Raise the signal that has arrived since `report_first`, if any. From now on, signals do not wait for a
+    report."""
     if (noted := _ending.taken()) is not None:
         _ending.on_signal(noted, None)
 
 
 def is_under_way() -> bool:
-    """Whether another program asked this one to end, and may wait for it. Somebody at a terminal would press
-    Ctrl-C again."""
+    """Whether another program has asked this one to end, and may be waiting for it. (A user at a terminal
+    would press Ctrl-C again.)"""
     return _ending.is_under_way
 
 
 def must_clean_up(is_so: bool) -> None:
-    """Whether something has to be given back, such as the terminal, so that a second signal waits for it."""
+    """Set whether something must be restored, such as the terminal. If so, a second signal waits for it."""
     _ending.must_clean_up = is_so
 
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError in the block once it takes longer. The time limit of a socket is for each read, so
-    it begins anew with each byte. For the main thread alone."""
+    """A context in which TimeoutError is raised after `seconds`. A socket's own timeout is for each read, so
+    it starts again with each byte. Only for the main thread."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise TimeoutError("timed out")

@@ -1,8 +1,8 @@
-"""The three standard streams, even if the caller closed or redirected them.
+"""Make the three standard streams usable even if the caller closed or redirected them.
 
-A closed stream becomes /dev/null: otherwise the next file or socket would take its number. A failed write
-to stdout raises OutputClosed or OutputFailed, once, and never an OSError; later output is dropped. Writing
-to stderr never fails: a lost message must not change what the program does.
+A closed stream is replaced by /dev/null, because otherwise the next file or socket would get its number. A
+failed write to stdout raises OutputClosed or OutputFailed once, never an OSError; later output is dropped.
+Writing to stderr never fails, because a lost message must not change what the program does.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from asyncmq_cli.errors import OutputClosed, OutputFailed, UsageProblem
 from asyncmq_cli.system import signals
 
 _PATIENCE = 2.0
-"""Seconds that a reader has for each remaining piece of output after a signal."""
+"""Seconds that the reader has for each remaining piece of output after a signal."""
 _LONGEST_POLL = 3600.0
 _LONGEST_LINE = 1024 * 1024
 _MOST = 256 * 1024 * 1024
 
 
 def guard() -> None:
-    """Put the streams of this process in order."""
+    """Replace the standard streams of this process by safe ones."""
     for number in range(3):
         _open_if_closed(number)
     if sys.stdin is None:
@@ -38,18 +38,18 @@ def _open_if_closed(number: int) -> None:
     try:
         os.fstat(number)
     except OSError:
-        # The lowest number that is free is this one.
+        # The lowest free number, which `open` uses, is this one.
         os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def _rebuilt(stream: TextIO | None, raw: _Writer, errors: str) -> TextIO:
-    """The same stream over `raw`."""
+    """A stream like the given one that writes to `raw`."""
     before: Any = stream
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding="utf-8" if before is None else before.encoding,
         errors=errors if before is None else before.errors,
-        # With PYTHONUNBUFFERED Python does not say so of stderr.
+        # With PYTHONUNBUFFERED, Python does not report line buffering for stderr.
         line_buffering=before is None or before.line_buffering or isinstance(raw, _Stderr),
     )
 
@@ -62,13 +62,14 @@ class _Writer(io.FileIO):
     def write(self, data: Any) -> int:
         size = len(memoryview(data).cast("B"))
         if not self._is_lost and signals.is_under_way():
-            # A reader that takes nothing must not keep us. What poll finds writable takes that much.
+            # A reader that does not read must not block the program. If the pipe is writable, it accepts this
+            # piece.
             self._is_lost = not select.select([], [self], [], _PATIENCE)[1]
             data = memoryview(data).cast("B")[: select.PIPE_BUF]
         if self._is_lost:
             return size
         try:
-            # None: another process made the pipe that we share non-blocking, and it is full.
+            # None means that the pipe is full and that another process has made it non-blocking.
             while (written := super().write(data)) is None:
                 select.select([], [self], [])
         except OSError as exc:
@@ -90,30 +91,30 @@ class _Stdout(_Writer):
 
 class _Stderr(_Writer):
     def _lose(self, exc: OSError) -> None:
-        """There is nowhere left to say it."""
+        """Do nothing: an error of stderr cannot be reported anywhere."""
 
 
 def rest(stream: TextIO, seconds: float) -> None:
-    """Sleep. Raises OutputClosed as soon as the reader of the stream goes away, which no write would notice
-    meanwhile."""
+    """Sleep. Raises OutputClosed as soon as the reader of the stream closes it, which otherwise would only be
+    noticed by the next write."""
     deadline = time.monotonic() + seconds
     watched = select.poll()
-    # Without events to wait for, poll still reports a hang-up.
+    # poll reports a hang-up even if no events are requested.
     watched.register(stream.fileno(), 0)
     while True:
         left = max(0.0, deadline - time.monotonic())
         for _, event in watched.poll(min(left, _LONGEST_POLL) * 1000):
             if event & (select.POLLERR | select.POLLHUP):
                 raise OutputClosed
-            # poll returns at once for a stream that it cannot watch.
+            # For a stream that it cannot watch, poll returns at once.
             time.sleep(left)
         if left <= 0:
             return
 
 
 def lines_of_stdin() -> list[bytes]:
-    """The lines of standard input, without their ends. Raises UsageProblem where it cannot be read, or has
-    what can be no list of names: an endless line, or more than 256 MiB."""
+    """The lines of stdin without their line ends. Raises UsageProblem if it cannot be read, or if it cannot
+    be a list of names because it has an endless line or more than 256 MiB."""
     lines: list[bytes] = []
     left = _MOST
     try:

@@ -1,7 +1,7 @@
-"""The file of `--web-config`, in the form that Prometheus' exporters share: TLS, and passwords by bcrypt.
+"""The file of `--web-config`, in the format of Prometheus' exporters: TLS, and bcrypt hashes of passwords.
 
-It is read again when it or a file that it names has changed, so that certificates can be renewed. A file that
-cannot be used then is not: the settings before it hold on.
+It is read again when it, or a file that it names, has changed, so that certificates can be renewed. If the
+changed file cannot be used, the previous settings stay in effect.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _CLIENTS = {
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _REMEMBERED = 100
 _NOBODY = b"$2b$10$" + b"." * 53
-"""The hash to compare with for an unknown user, so that the answer takes equally long."""
+"""A hash to compare with if the user is unknown, so that the reply takes equally long."""
 
 
 class WebConfig(Struct, frozen=True):
-    """`users` maps names to bcrypt hashes; if empty, no password is required. `files` are the files that it
-    was read from."""
+    """The parsed settings. `users` maps names to bcrypt hashes; if it is empty, no password is required.
+    `files` are the files from which they were read."""
 
     users: Mapping[str, bytes] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
@@ -40,7 +40,7 @@ class WebConfig(Struct, frozen=True):
 
 
 class WebSettings:
-    """The settings as the file has them now. Raises UsageProblem if it cannot be used at the start."""
+    """The current settings of the file. Raises UsageProblem if the file cannot be used at the start."""
 
     def __init__(self, path: Path | None, warn: Callable[[str], None]) -> None:
         self._path = path
@@ -60,16 +60,16 @@ class WebSettings:
         return self._config
 
     def admits(self, name: str, password: bytes) -> bool:
-        """Whether the file has this user with this password."""
+        """Whether a user has this name and this password."""
         from bcrypt import checkpw
 
         wanted = self._config.users.get(name, _NOBODY)
-        # bcrypt is slow on purpose, and Prometheus comes every few seconds.
+        # Cache the result: bcrypt is slow on purpose, and Prometheus sends a request every few seconds.
         key = hashlib.sha256(b"\0".join((name.encode("utf-8", "surrogateescape"), password, wanted))).digest()
         if key not in self._known:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            # More than 72 bytes are no password of bcrypt's.
+            # bcrypt does not support more than 72 bytes.
             self._known[key] = len(password) <= 72 and b"\0" not in password and checkpw(password, wanted)
         return self._known[key] and name in self._config.users
 
@@ -87,7 +87,7 @@ def _stamps(files: tuple[Path, ...]) -> list[tuple[int, int] | None]:
 
 
 def load(path: Path) -> WebConfig:
-    """Raises UsageProblem, naming the file and what is wrong with it."""
+    """Read and check the file. Raises UsageProblem, which names the file and the problem."""
     import yaml
 
     try:
@@ -156,7 +156,7 @@ def _context(path: Path, settings: Mapping[str, Any]) -> ssl.SSLContext:
         if authority is not None:
             context.load_verify_locations(folder / str(authority))
     except (OSError, ValueError) as exc:
-        # An error of ssl names no file.
+        # Errors of ssl do not name a file.
         raise _wrong(path, f"the certificate or its key cannot be used: {exc.strerror or exc}") from exc  # type: ignore[union-attr]
     context.verify_mode = _CLIENTS[clients]
     return context

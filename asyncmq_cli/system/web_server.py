@@ -1,4 +1,4 @@
-"""A small HTTP server in threads, for the exporter: bounded, with TLS, and silent about its clients."""
+"""A small threaded HTTP server for the exporter, with limits and TLS. It does not log requests."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 _MOST_AT_ONCE = 32
 _PATIENCE = 10.0
-"""Seconds that a client has for each piece of its request."""
+"""Seconds to wait for each part of a request."""
 _POLL = 0.25
-"""Seconds within which the server notices that it is to end."""
+"""Seconds after which the server notices that it should end."""
 
 
 class NotServed(AdminError):
-    """The address cannot be listened on."""
+    """The server cannot listen on the address."""
 
     code = "not_served"
 
 
 def address_of(text: str) -> tuple[str, int]:
-    """`HOST:PORT`, `[::1]:PORT`, or `:PORT` for every address of the host. Raises UsageProblem."""
+    """Parse `HOST:PORT`, `[::1]:PORT`, or `:PORT` for every address of the host. Raises UsageProblem."""
     host, colon, port = text.strip().rpartition(":")
     if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535:
         raise UsageProblem(f"{text!r} is not an address", hint="such as 127.0.0.1:9808, [::1]:9808 or :9808")
@@ -42,7 +42,7 @@ class _Handler(WSGIRequestHandler):
     timeout = _PATIENCE
 
     def log_message(self, *args: Any) -> None:
-        """Nothing: Prometheus comes every few seconds."""
+        """Log nothing, because Prometheus sends a request every few seconds."""
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -57,7 +57,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer looks up its own name, which may take seconds.
+        # Skip HTTPServer's method, which looks up the host's name; that may take seconds.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
@@ -66,7 +66,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         request, client = super().get_request()
         tls = self._settings.current().tls
         if tls is not None:
-            # The handshake comes with the first read, in the thread of this client.
+            # The handshake happens at the first read, in this client's thread.
             request = tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         return request, client
 
@@ -83,7 +83,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
             self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away, or speaks no TLS, is not our trouble."""
+        """Ignore errors of clients that disconnect or do not use TLS."""
 
 
 class WebServer:

@@ -1,4 +1,4 @@
-"""Send a small document to a URL, and when to try again."""
+"""Send a small document to a URL, and decide when to try again."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from asyncmq_cli.errors import AdminError, UsageProblem
 from asyncmq_cli.system.signals import deadline
 
 _PATIENCE = 10.0
-"""Seconds that a try may take in all, however the answer trickles in."""
+"""Seconds that an attempt may take in all, even if the reply arrives byte by byte."""
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
-"""Seconds after each failure; the last one from then on."""
+"""Seconds to wait after each consecutive failure. The last value is used from then on."""
 _LONGEST_WISH = 3600.0
-"""The longest pause that a receiver can ask for."""
+"""The longest pause in seconds that a receiver can request."""
 _MAY_PASS = frozenset((408, 425, 429))
 _SCHEMES = ("http", "https")
 
 
 class NotDelivered(AdminError):
-    """The notice was not accepted. The message names only the host: the rest of the URL may be a secret.
+    """The notice was not accepted. The message names only the host, because the rest of the URL may be a
+    secret.
 
-    `may_pass` says that the next try may succeed, and `wish` for how many seconds the receiver wants none.
+    `may_pass` says that a later attempt may succeed. `wish` is the pause in seconds that the receiver
+    requests, or 0.
     """
 
     code = "not_delivered"
@@ -40,7 +42,7 @@ class NotDelivered(AdminError):
 
 
 def require_url(url: str) -> str:
-    """The same URL. Raises UsageProblem, which does not show it."""
+    """The same URL. Raises UsageProblem if it cannot be used; the message does not contain it."""
     try:
         parts = urllib.parse.urlsplit(url)
         is_one = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
@@ -54,7 +56,7 @@ def require_url(url: str) -> str:
 
 
 def signed(body: bytes, secret: str, now: float) -> dict[str, str]:
-    """The headers by which a receiver knows the sender: HMAC-SHA256 over the time, a dot and the body."""
+    """The headers by which a receiver can verify the sender: HMAC-SHA256 of the time, a dot and the body."""
     moment = f"{now:.0f}"
     digest = hmac.new(secret.encode(), moment.encode() + b"." + body, hashlib.sha256).hexdigest()
     return {"X-Asyncmq-Timestamp": moment, "X-Asyncmq-Signature": f"sha256={digest}"}
@@ -62,11 +64,13 @@ def signed(body: bytes, secret: str, now: float) -> dict[str, str]:
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: Any) -> None:
-        """A document that is sent on becomes a mere question."""
+        """Refuse redirects, because urllib would send the redirected request as a GET without the
+        document."""
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
-    """Try once. Raises NotDelivered; unless it was refused, the document may have arrived all the same."""
+    """Send the document once. Raises NotDelivered. Unless it was refused, the document may have arrived even
+    so."""
     request = urllib.request.Request(  # noqa: S310  its scheme was checked
         url, body, {"Content-Type": "application/json", "User-Agent": "asyncmq-cli", **headers}
     )
@@ -84,7 +88,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
 
 
 def _wish(text: str) -> float:
-    """Of `Retry-After` only the form in seconds: the other one, a date, depends on two clocks."""
+    """The seconds in `Retry-After`. Its other form, a date, is ignored because it depends on two clocks."""
     return min(float(text), _LONGEST_WISH) if text.isascii() and text.isdecimal() else 0.0
 
 
@@ -101,13 +105,14 @@ def _said(problem: BaseException) -> str:
 
 
 class Retries:
-    """When to try again: after 1, 2, 4 … 60 s, after 60 s if it was refused, never sooner than asked for."""
+    """Decides when to try again: after 1, 2, 4 … 60 s, or after 60 s if the notice was refused, and not
+    before the time that the receiver requests."""
 
     def __init__(self) -> None:
         self.failures = 0
-        """One after another."""
+        """The number of consecutive failures."""
         self.due = 0.0
-        """When, on the monotonic clock."""
+        """The time of the next attempt, on the monotonic clock."""
 
     def delivered(self) -> None:
         self.failures = 0

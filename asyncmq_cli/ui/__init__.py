@@ -1,1 +1,2 @@
-"""`asyncmq ui`: the interactive screen, on textual. A layer beside `commands`, on the same services."""
+"""`asyncmq ui`: the interactive screen, made with textual. A layer beside `commands` that uses the same
+services."""

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 EVERY = 2.0
 """Seconds between two reads of all queues, as with --watch."""
 _SLOW = 0.5
-"""Seconds until the screen says why it is still empty."""
+"""Seconds after which the screen says why it is still empty."""
 _PAST = 1800.0
 """Seconds of history that the trends show at the start."""
 
@@ -59,7 +59,7 @@ q, Ctrl-C    quit"""
 
 
 class OperatorApp(App[None]):
-    """`asyncmq ui` on the Redis of `session`, which `first` was read from."""
+    """The application of `asyncmq ui`. `first` is the first snapshot of the session's Redis."""
 
     TITLE = "asyncmq"
     ENABLE_COMMAND_PALETTE = False
@@ -110,15 +110,15 @@ class OperatorApp(App[None]):
     ]
 
     def __init__(self, session: Session, poller: Poller[Snapshot], first: Snapshot, trend: LongTrend) -> None:
-        # The only switch that textual has.
+        # Textual can only be switched to no colour by this variable.
         if session.config.color == "never":
             os.environ["NO_COLOR"] = "1"
         elif session.config.color == "always":
             os.environ.pop("NO_COLOR", None)
-        # The terminal's own colours: readable on light and dark, and in sixteen of them.
+        # Use the terminal's own sixteen colours, which are readable on light and dark backgrounds.
         super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
-        # Over ssh every step of a scroll that glides is sent.
+        # Without animations, because over ssh every step of a smooth scroll is sent.
         self.animation_level = "none"
         self.session = session
         self.lanes = Lanes(session)
@@ -130,7 +130,7 @@ class OperatorApp(App[None]):
         self.error: Exception | None = None
         """The error or signal that ended the application, if any."""
         self.ended_by: int | None = None
-        """The signal that ended it."""
+        """The number of the signal that ended it, or None."""
         self.running: ChangeDialog | None = None
         """The dialog of the running change."""
         self.farewell: str | None = None
@@ -140,7 +140,7 @@ class OperatorApp(App[None]):
         self._hurry = asyncio.Event()
         self._listens = False
         self._is_lent = False
-        """Whether signals come through the loop."""
+        """Whether the terminal is lent to an editor."""
 
     def on_mount(self) -> None:
         if self._listens:
@@ -149,7 +149,7 @@ class OperatorApp(App[None]):
         self.run_worker(self._follow(), group="follow")
 
     async def _follow(self) -> None:
-        """Read all queues as --watch does, and have the page in front show them."""
+        """Read all queues repeatedly, as --watch does, and show them on the page in front."""
         while True:
             pause = self.outage.pause if self.outage else self._poller.pause(self.every)
             with suppress(asyncio.TimeoutError):
@@ -188,7 +188,8 @@ class OperatorApp(App[None]):
         self._hurry.set()
 
     def edited(self, record: dict[str, Any]) -> tuple[list[Edit], list[str]]:
-        """What a person makes of a job in an editor, to which the terminal is lent. Raises UsageProblem."""
+        """Open a job's editable fields in an editor, and return the edits and their lines as a diff. The
+        editor gets the terminal meanwhile. Raises UsageProblem."""
         from asyncmq_cli.cli.changes.editing import by_hand
 
         loop = asyncio.get_running_loop()
@@ -227,7 +228,7 @@ class OperatorApp(App[None]):
         self.push_screen(WholeJob(detail))
 
     def back(self) -> None:
-        """Leave the page in front, but not the first."""
+        """Leave the page in front, unless it is the first page."""
         if sum(isinstance(screen, Page) for screen in self.screen_stack) > 1:
             self.pop_screen()
 
@@ -235,31 +236,33 @@ class OperatorApp(App[None]):
         self.push_screen(Keys(f"{self.page.help_text}\n\n{_KEYS}"))
 
     def action_stop(self) -> None:
-        # Nobody could continue a process that leads its terminal's session.
+        # If this process is the session leader of its terminal, nobody could continue it.
         if leads_session() or self._driver is None or not self._driver.can_suspend:
             return
         with self.suspend():
-            # The whole job, as Ctrl-Z does elsewhere: the shell may wait for 'asyncmq demo --ui' or a script,
-            # and not for this process. After 'bg' the terminal is still the shell's.
+            # Stop the whole process group, as Ctrl-Z does in other programs: the shell may be waiting for
+            # 'asyncmq demo --ui' or a script and not for this process. After 'bg', the terminal still belongs
+            # to the shell.
             os.killpg(0, signal.SIGSTOP)
             while os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
                 os.killpg(0, signal.SIGSTOP)
 
     def _take_job_control(self) -> None:
-        """Textual draws again whenever SIGCONT arrives, also after `action_stop` has: twice, the screen could
-        not be left any more. Here only the call that has stopped the screen draws it again."""
+        """Replace Textual's handling of SIGCONT: it redraws whenever SIGCONT arrives, even after
+        `action_stop` has done so, and after two redraws the screen could not be left any more. With this,
+        only the call that stopped the screen redraws it."""
         signal.signal(signal.SIGCONT, signal.SIG_DFL)
         signal.signal(signal.SIGTSTP, lambda number, frame: self._stop_by_signal())
 
     def _stop_by_signal(self) -> None:
         if self._is_lent:
-            # The editor that has the terminal stops as well.
+            # The editor that has the terminal is stopped too.
             os.kill(os.getpid(), signal.SIGSTOP)
         else:
             self.action_stop()
 
     async def action_quit(self) -> None:
-        """Quit. A running change is stopped first, and the screen stays to show its result."""
+        """Quit. If a change is running, only stop it; the screen stays open and shows the result."""
         if self.running is not None:
             self.running.action_leave()
         else:
@@ -269,7 +272,7 @@ class OperatorApp(App[None]):
         self.end_by(signal.SIGINT)
 
     def end_by(self, number: int) -> None:
-        """End because of a signal. A running change is stopped first, after its current job."""
+        """End because of a signal. A running change is first stopped, after its current job."""
         self.ended_by = self.ended_by or number
         if self.running is not None:
             self.running.action_leave()
@@ -277,26 +280,26 @@ class OperatorApp(App[None]):
             self.exit()
 
     def listens(self) -> None:
-        """Signals come through the loop from now on."""
+        """Note that signals now arrive through the event loop."""
         self._listens = True
 
     def change_ended(self) -> None:
-        """A change has come to its end."""
+        """Called when a change has ended."""
         self.running = None
         if self.ended_by is not None:
             self.exit()
 
     def _handle_exception(self, error: Exception) -> None:
-        # Textual would print the traceback with the values of variables, which are job data; the front door
-        # reports errors.
+        # Textual would print the traceback with the values of variables, which are job data. `app.run`
+        # reports errors instead.
         self.error = error
         super()._handle_exception(error)
         self._exit_renderables.clear()
 
 
 def opened(session: Session, every: float = EVERY) -> OperatorApp:
-    """The application, after a first read of all queues: an error here usually means a wrong address, and
-    is reported as by any command. Raises RedisProblem."""
+    """The application after a first read of all queues. Raises RedisProblem: an error of the first read
+    usually means a wrong address, and is reported as in any other command."""
     reader = session.poller(workers=True, latest=False, trouble=True, again=True)
     poller = Poller(session.store, reader.read, reader.reset)
     first = poller.first()
@@ -308,8 +311,8 @@ def opened(session: Session, every: float = EVERY) -> OperatorApp:
 
 
 def run(session: Session, every: float) -> None:
-    """Show the screen until the user leaves it; all queues are read `every` so many seconds. Raises what
-    `opened` raises, any AdminError that waiting cannot mend, and signals.Ended."""
+    """Show the screen until the user leaves it. All queues are read `every` seconds. Raises the errors of
+    `opened`, any AdminError that waiting cannot solve, and signals.Ended."""
     with said_if_slow(f"reading the queues of {session.config.shown_url} …"):
         app = opened(session, every)
     before: dict[int, Any] = {number: signal.getsignal(number) for number in signals.ENDING}
@@ -331,7 +334,7 @@ def run(session: Session, every: float) -> None:
 
 @contextmanager
 def said_if_slow(text: str) -> Iterator[None]:
-    """Show a line on the terminal while something takes long; it is gone afterwards."""
+    """A context that shows a line on the terminal if it takes long. The line is removed afterwards."""
     written = threading.Event()
 
     def say() -> None:
@@ -353,8 +356,8 @@ def said_if_slow(text: str) -> Iterator[None]:
 
 
 def reported(error: Exception) -> Exception:
-    """What the front door reports of the error that ended the screen: a fault of the program in one line,
-    with its place, and without a traceback."""
+    """The error to report when an exception has ended the screen. A bug is reported in one line with its
+    position in the code, without a traceback."""
     if isinstance(error, AdminError) or shortage(error) is not None:
         return error
     ours = [frame for frame in traceback.extract_tb(error.__traceback__) if "asyncmq_cli" in frame.filename]
@@ -368,7 +371,7 @@ def reported(error: Exception) -> Exception:
 async def _until_left(app: OperatorApp, before: Mapping[int, Any]) -> None:
     loop = asyncio.get_running_loop()
     for number, handler in before.items():
-        # What is ignored from the start, as SIGHUP under nohup, stays so.
+        # A signal that is ignored from the start, such as SIGHUP under nohup, stays ignored.
         if handler not in (None, signal.SIG_IGN):
             loop.add_signal_handler(number, app.end_by, number)
     app.listens()

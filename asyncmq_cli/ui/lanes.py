@@ -1,4 +1,4 @@
-"""Threads in which the services work, so that keys are answered while Redis is slow."""
+"""Threads in which the services run, so that the screen reacts to keys while Redis is slow."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SOURCE = "ui"
-"""What audit events of this screen name as their source."""
+"""The `source` in the audit events of changes on this screen."""
 
 
 class Lane:
-    """A thread with its own session and connection. Calls run one after another. The thread is a daemon, so
-    that the program can end although Redis does not answer.
+    """A thread with its own session and connection. Its calls run one after the other. The thread is a
+    daemon, so that the program can end even if Redis does not reply.
     """
 
     def __init__(self, session: Session) -> None:
@@ -29,8 +29,8 @@ class Lane:
         threading.Thread(target=self._serve, daemon=True).start()
 
     async def call(self, work: Callable[[Session], T]) -> T:
-        """The value of `work`, called in the thread. Raises what it raises; an error of Redis as
-        RedisProblem."""
+        """Call `work` in the thread and return its value. Raises its exceptions; an error of Redis is raised
+        as RedisProblem."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
 
@@ -42,7 +42,7 @@ class Lane:
                     value = work(self.session)
             except BaseException as exc:
                 error = exc
-            # The loop is closed if the program ended meanwhile.
+            # If the program has ended in the meantime, the loop is closed.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_settle, answer, value, error)
 
@@ -51,16 +51,16 @@ class Lane:
 
     @property
     def jobs_read(self) -> int:
-        """How many jobs its lists have read."""
+        """The number of jobs that its lists have read so far."""
         return self.session.store.jobs.read if "store" in self.session.__dict__ else 0
 
     def halt(self) -> None:
-        """Make all calls, running and later ones, raise Halted. Not for changes."""
+        """Make all running and later calls raise Halted. Do not use it for changes."""
         if "store" in self.session.__dict__:
             self.session.store.halt()
 
     def close(self) -> None:
-        """End the thread and its connection, once it has done what it is at."""
+        """End the thread and close its connection after the current call."""
         self._calls.put(None)
 
     def _serve(self) -> None:
@@ -80,7 +80,7 @@ def _settle(answer: asyncio.Future[Any], value: Any, error: BaseException | None
 
 
 class Lanes:
-    """A pool of lanes for concurrent reads: each read takes a free lane, or a new one."""
+    """A pool of lanes for concurrent reads. Each read uses a free lane, or a new one."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -88,11 +88,11 @@ class Lanes:
         self._every: list[Lane] = []
 
     def new(self) -> Lane:
-        """A lane for a single user, who closes it."""
+        """A lane for a single caller, which must close it."""
         return Lane(self._session.twin(source=SOURCE))
 
     async def call(self, work: Callable[[Session], T]) -> T:
-        """As Lane.call, on a lane that is free."""
+        """The same as Lane.call, on a free lane."""
         lane = self._free.pop() if self._free else self._opened()
         try:
             return await lane.call(work)

@@ -1,1 +1,1 @@
-"""What is asked on top of a page: small questions, the palette, and the dialog of a change."""
+"""Dialogs on top of a page: small questions, the palette, and the dialog of a change."""

@@ -32,13 +32,14 @@ if TYPE_CHECKING:
 _MOST_LINES = 12
 _LONGEST_LINE = 300
 _STYLES = {"  refused:": "red", "  -": "red", "  +": "green"}
-"""Markers of lines that name no target: refusals, and removed and added lines of an edit."""
+"""By the beginning of a line, its colour: for refusals, and for the removed and added lines of an edit."""
 _EVERY = 0.2
-"""Seconds between two drawings of the progress."""
+"""Seconds between two updates of the progress."""
 
 
 class ChangeDialog(ModalScreen[bool]):
-    """Asks, runs, reports. The result is whether anything was changed."""
+    """Asks for confirmation, runs the change and shows the report. The dialog's result is whether anything
+    was changed."""
 
     BINDINGS: ClassVar = [Binding("escape", "leave", "leave, or stop", show=False)]
 
@@ -46,7 +47,7 @@ class ChangeDialog(ModalScreen[bool]):
         super().__init__()
         self.plan = plan
         self.stop: Stop | None = None
-        """The control of the run, while it is running."""
+        """The object that can stop the run; None unless it is running."""
         self._done = 0
         self._changed = False
         self._is_over = False
@@ -97,7 +98,7 @@ class ChangeDialog(ModalScreen[bool]):
         return Given(found, dry_run)
 
     def _show_line(self) -> None:
-        """The command line that does the same."""
+        """Show the command line that makes the same change."""
         shown = shlex.join(["asyncmq", *self.plan.words(self._given(dry_run=False))])
         if len(shown) > _LONGEST_LINE:
             shown = f"{shown[:_LONGEST_LINE]}…"
@@ -130,13 +131,13 @@ class ChangeDialog(ModalScreen[bool]):
         self.run_worker(self._run(running), group="change")
 
     def _advance(self, count: int) -> None:
-        # Called in the thread of the change.
+        # This is called in the thread of the change.
         self._done += count
 
     async def _run(self, given: Given) -> None:
         self.ui.running = self
         lane = self.ui.lanes.new()
-        # The name was typed, or `_begin` would have refused.
+        # If a name was required, it was typed; otherwise `_begin` would have refused.
         lane.session.guard.confirmed = lane.session.guard.confirmed or self._wants_name
         self._say(Text("trying…" if given.dry_run else "running; Esc stops it", style="dim"))
         try:
@@ -195,18 +196,18 @@ def _field(name: str, what: str, value: str) -> ComposeResult:
 
 
 def _line(line: str) -> Static:
-    """A target, which is cut to the width, or a remark, which is not."""
+    """A line of the plan: a target, which is cut to the width, or a remark, which is wrapped."""
     is_target = line.startswith("  ")
     style = next((style for start, style in _STYLES.items() if line.startswith(start)), "")
     if not is_target:
         style = CAUTION
-    # As a text, textual would take it for a colour of the web.
+    # If the style were a string, textual would read it as a web colour.
     text = Text(escape(redact_text(line)), style=Style.parse(style))
     return Static(text, markup=False, classes="target" if is_target and not style else "")
 
 
 def outcome(report: ChangeReport) -> list[Text]:
-    """The result, failures first, in red."""
+    """The lines of the result; failures come first, in red."""
     if len(report.results) == 1 and report.interrupted is None:
         (result,) = report.results
         if result.error is not None:

@@ -1,4 +1,4 @@
-"""The palette: what can be done here, each with the command line that does the same, ready to copy."""
+"""The palette: the actions of a page, each with the command line that does the same, ready to copy."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 _LONGEST = 300
 _LEAST, _MOST = 24, 44
-"""Columns for the titles."""
+"""The least and the greatest width of the titles, in characters."""
 _FRAME = 6
-"""Columns taken by the frame around the list."""
+"""The width of the frame around the list, in characters."""
 
 
 class Entry(Struct, frozen=True):
-    """Something to do: `run` does it on the screen, `words` are those of the command line, if any."""
+    """An action: `run` does it on the screen; `words` are the words of the command line that does the same,
+    or ()."""
 
     title: str
     run: Callable[[], object]
@@ -36,7 +37,7 @@ class Entry(Struct, frozen=True):
 
     @property
     def line(self) -> str:
-        """The command line, "" where none does the same."""
+        """The command line that does the same, or ""."""
         return shlex.join(["asyncmq", *self.words]) if self.words else ""
 
     def matches(self, text: str) -> bool:
@@ -46,7 +47,7 @@ class Entry(Struct, frozen=True):
 
 
 class Palette(ModalScreen["Entry | None"]):
-    """Type to find, Enter to do, Ctrl-Y to copy the command line."""
+    """The dialog: type to search, Enter runs an action, Ctrl-Y copies its command line."""
 
     BINDINGS: ClassVar = [
         Binding("escape", "dismiss(None)", "close", show=False),

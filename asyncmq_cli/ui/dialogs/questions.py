@@ -1,4 +1,4 @@
-"""Small questions on top of a page: a line to type, and things to choose from."""
+"""Small dialogs on top of a page: type a line, choose one name or several, or read the keys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CLOSES: list[BindingType] = [Binding("escape", "dismiss(None)", "close", show=F
 
 
 class Keys(ModalScreen[None]):
-    """The keys of the page below."""
+    """Shows the keys of the page below."""
 
     BINDINGS: ClassVar = [Binding("escape,question_mark,q,enter", "dismiss(None)", "close", show=False)]
 
@@ -41,7 +41,7 @@ class Keys(ModalScreen[None]):
 
 
 class Ask(ModalScreen["str | None"]):
-    """One line to type, at the bottom of the screen. None if it was left by Esc."""
+    """Asks for a line of text at the bottom of the screen. The result is None after Esc."""
 
     BINDINGS: ClassVar = _CLOSES
 
@@ -59,7 +59,7 @@ class Ask(ModalScreen["str | None"]):
 
 
 class Choose(ModalScreen["str | None"]):
-    """One of several names. None if it was left by Esc."""
+    """Asks for one of several names. The result is None after Esc."""
 
     BINDINGS: ClassVar = _CLOSES
 
@@ -83,7 +83,7 @@ class Choose(ModalScreen["str | None"]):
 
 
 class Pick(ModalScreen["list[str] | None"]):
-    """Any of several names, in their order. None if it was left by Esc."""
+    """Asks for any number of names. The result has them in their original order; it is None after Esc."""
 
     BINDINGS: ClassVar = [*_CLOSES, Binding("enter", "done", "done", show=False, priority=True)]
 
@@ -105,7 +105,7 @@ class Pick(ModalScreen["list[str] | None"]):
 
 
 def problem_line(error: AdminError) -> Text:
-    """`error: … · hint` on one line."""
+    """An error and its hint on one line."""
     line = Text(f"error: {escape(redact_text(error.message))}", style="bold red")
     hint = hint_for(error)
     return line.append(f"  {escape(redact_text(hint))}", style=CAUTION) if hint else line

@@ -1,4 +1,4 @@
-"""Dead jobs by cause, and the jobs that died of one."""
+"""Dead jobs grouped by cause, and the page with the jobs of one cause."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from asyncmq_cli.ui.plans.plan import Plan
 
 _SPANS = 8
-"""Characters of the graph of deaths over time."""
+"""The width of the graph of deaths over time, in characters."""
 
 
 class GroupPane(JobRows):
-    """The dead jobs of one cause, in all queues that have any."""
+    """The list of the dead jobs of one cause, in all queues that have any."""
 
     def __init__(self, group: FailureGroup) -> None:
         super().__init__("jobs")
@@ -93,7 +93,7 @@ class GroupPane(JobRows):
 
 
 class GroupPage(ListPage):
-    """One cause, and its dead jobs."""
+    """The page of one cause and its dead jobs."""
 
     keys: ClassVar[str] = "Enter open  / filter  Space mark  * all  t retry  D remove  Esc back  ? keys"
 
@@ -121,7 +121,7 @@ class GroupPage(ListPage):
 
 
 class FailuresPane(HeldPane["FailureGroup"]):
-    """Dead jobs of all queues by their root cause. All of them are read, once, when the tab is opened."""
+    """The list of root causes. It reads all dead jobs of all queues once, when the tab is opened."""
 
     noun, empty = "cause", "no dead jobs"
     deeds = ("retry", "remove")
@@ -178,7 +178,7 @@ class FailuresPane(HeldPane["FailureGroup"]):
             self.owner.note = "reading was stopped; r reads again"
             return
         finally:
-            # Nobody waits any more, if another tab was chosen.
+            # If another tab was chosen, nobody waits for the result any more.
             lane.halt()
             lane.close()
             if self._lane is lane:

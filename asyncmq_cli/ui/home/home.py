@@ -1,4 +1,4 @@
-"""The first page: tabs over everything, the queues in trouble first."""
+"""The first page, with a tab for each list: queues, jobs, failures, schedules, workers, audit."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ PANES: dict[str, Callable[[str], Pane[Any]]] = {
 }
 TABS = tuple(PANES)
 _TAB_OF = {"growing": "failures", "overdue": "schedules"}
-"""Where the problems of a kind are seen."""
+"""By kind of problem, the tab that shows it."""
 _LEAST_FOR_LEGEND = 16
-"""Terminal height in lines below which the legend of the colours is left out."""
+"""On a terminal with fewer lines, the legend of the colours is left out."""
 
 
 class Home(ListPage):
-    """Tabs over everything; the first is the list of queues."""
+    """The first page. Its first tab is the list of queues."""
 
     help: ClassVar[str] = """\
 1 to 6, Tab  the tabs, also Left and Right
@@ -126,7 +126,7 @@ class Home(ListPage):
             self.pane.turn(by)
 
     def action_state(self, state: str) -> None:
-        """A click on a state."""
+        """Show the jobs in a state, after a click on it."""
         if isinstance(self.pane, JobsPane):
             self.pane.choose_state(state)
 

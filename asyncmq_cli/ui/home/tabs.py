@@ -1,4 +1,4 @@
-"""The lists of the first page: queues, latest jobs, failures, schedules, workers and the audit trail."""
+"""The lists on the tabs of the first page: queues, workers, schedules and the audit trail."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class WorkersPane(HeldPane["Worker"]):
 
     @property
     def every_column(self) -> Sequence[Column[Worker]]:
-        # AGE says the same as HEARTBEAT.
+        # AGE shows the same as HEARTBEAT.
         return [column for column in views.on_screen(views.WORKERS) if column.title != "HEARTBEAT"]
 
     def key(self, row: Worker) -> Any:
@@ -142,7 +142,7 @@ class SchedulesPane(HeldPane["Repeatable"]):
 
 
 def _change_of(verb: str, schedules: Sequence[Repeatable]) -> Literal["pause", "resume", "remove"]:
-    """The change that the key makes: the one that pauses resumes where all are paused."""
+    """The change that a key makes. The key for pause resumes if all schedules are paused."""
     if verb == "remove":
         return "remove"
     return "resume" if all(row.paused for row in schedules) else "pause"

@@ -1,1 +1,1 @@
-"""Lists of jobs, and one job."""
+"""Lists of jobs, and the pages of one job."""

@@ -1,4 +1,4 @@
-"""Parsing typed job filters, and the states by which jobs are listed."""
+"""Parse the job filters that the user types; and the states in which jobs are listed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 DEAD = "dead"
 ALL = "all"
 STATES = ("waiting", "active", "delayed", DEAD, "completed", "cancelled", "waiting-children")
-"""`dead` is the dead-letter queue: failed and expired jobs, the last that died first."""
+"""`dead` stands for the dead-letter queue: failed and expired jobs, the last death first."""
 ORDERED = ("waiting", "active", "delayed", DEAD)
-"""States whose place has an order, so that a page costs a page."""
+"""States whose place has an order, so that only the visible page must be read."""
 ORDERS = ("queue", "newest", "oldest")
 WHOLE_LIST: Mapping[str, Sequence[str]] = {
     "waiting": ("cancel", "remove"),
@@ -35,14 +35,14 @@ WHOLE_LIST: Mapping[str, Sequence[str]] = {
     "waiting-children": ("cancel", "remove"),
     ALL: ("cancel", "remove"),
 }
-"""What a list of a state takes as a whole."""
+"""By state, the changes that can be made to the whole list."""
 _FIELDS = {DEAD: "dlq", "waiting-children": "waiting_children"}
 _SHORT = {"waiting-children": "children"}
 _GLOB = "queue"
 
 
 def count_of(row: QueueStats | None, state: str) -> int | None:
-    """How many jobs of a state the queue has, by its row; None where that is not known."""
+    """The number of jobs of the queue in a state, from its row; None if it is unknown."""
     if row is not None and state == ALL:
         found = [count_of(row, one) for one in STATES]
         return sum(count or 0 for count in found)
@@ -50,13 +50,14 @@ def count_of(row: QueueStats | None, state: str) -> int | None:
 
 
 def total_of(rows: Sequence[QueueStats], state: str) -> int | None:
-    """How many jobs of a state these queues have; None where that is not known of any."""
+    """The number of jobs of these queues in a state; None if it is unknown for one of them."""
     found = [count for row in rows if (count := count_of(row, state)) is not None]
     return sum(found) if found or not rows else None
 
 
 def states_line(states: Sequence[str], current: str, counts: Mapping[str, int | None], width: int) -> Text:
-    """The states with their counts, each to be clicked, as far as there is room: the current one always."""
+    """The line of clickable states with their counts. If there is not enough room, some states are left out,
+    but never the current one."""
     parts = []
     for state in states:
         count = counts[state]
@@ -77,8 +78,9 @@ def states_line(states: Sequence[str], current: str, counts: Mapping[str, int | 
 
 
 def flags_of(text: str, *, across: bool = False) -> dict[str, str]:
-    """The filter that was typed, by the names of the options: a text is that of --q, and options are read as
-    on the command line, `across` queues --queue too. Raises UsageProblem."""
+    """Parse a typed filter into values by the names of options. Plain text is the value of --q; options are
+    read as on the command line. `across` says that the list has all queues, so that --queue is accepted too.
+    Raises UsageProblem."""
     known = (*FILTERS, _GLOB) if across else FILTERS
     if not text.lstrip().startswith("--"):
         return {"q": text} if text.strip() else {}
@@ -102,21 +104,21 @@ def flags_of(text: str, *, across: bool = False) -> dict[str, str]:
 
 
 def words_of(flags: dict[str, str]) -> list[str]:
-    """The same as options."""
+    """The filter as options of the command line."""
     return [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
 
 
 def scope_of(group: FailureGroup) -> QueueScope:
-    """The queues in which jobs died of this cause."""
+    """The scope of the queues in which jobs died of this cause."""
     queues = group.queues
     return QueueScope.of(queues[0]) if len(queues) == 1 else QueueScope(None, queues)
 
 
 def named(scope: QueueScope) -> list[str]:
-    """The queue, if it is one alone, for a command line."""
+    """The queue as an argument for a command line; empty if there are several."""
     return [] if scope.queue is None else [scope.queue]
 
 
 def first_state(row: QueueStats | None) -> str:
-    """The state with which a queue opens: its dead jobs, if there are any."""
+    """The state that is shown first when a queue is opened: dead if it has dead jobs."""
     return next((state for state in (DEAD, *STATES) if count_of(row, state)), STATES[0])

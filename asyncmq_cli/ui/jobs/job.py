@@ -1,4 +1,4 @@
-"""One job: why it failed, and what it was given."""
+"""The page of one job: why it failed, and its arguments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OF_LISTS = ("pause", "add")
 
 
 class JobPage(Page):
-    """What `jobs show` prints."""
+    """The page of one job, with the same content as `jobs show`."""
 
     keys: ClassVar[str] = "↑/↓ scroll  o tree  t retry  e edit  C cancel  D remove  Esc back  ? keys"
     help: ClassVar[str] = """\
@@ -60,7 +60,7 @@ Esc          back"""
             yield Static(id="job", markup=False)
 
     async def load(self) -> None:
-        """Read the job. Raises AdminError, JobNotFound if it is gone."""
+        """Read the job. Raises AdminError, which is JobNotFound if the job is gone."""
         found, now = await self.ui.lanes.call(
             lambda session: (session.jobs.show(self.queue, self.job_id), session.now())
         )
@@ -95,7 +95,7 @@ Esc          back"""
         ]
 
     def action_deed(self, verb: str) -> None:
-        """Ask about a change of this job."""
+        """Open the dialog of a change of this job."""
         if verb in _OF_LISTS:
             return
         if verb == "edit":
@@ -113,5 +113,5 @@ Esc          back"""
 
 
 def as_json(detail: JobDetail, *, show_secrets: bool) -> str:
-    """The document of `jobs show --json`."""
+    """The job as in `jobs show --json`."""
     return encode(documents.job_detail(detail, show_secrets=show_secrets)).decode()

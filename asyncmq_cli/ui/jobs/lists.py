@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 class JobRows(RowsPane["Job"]):
-    """What lists of jobs have in common."""
+    """The base class of lists of jobs."""
 
     noun = "job"
     filter_help = "text anywhere in the job, or options: --where EXPR --task NAME --older-than 2h"
@@ -71,22 +71,22 @@ class JobRows(RowsPane["Job"]):
 
     @property
     def job_state(self) -> str:
-        """The state of the jobs in it."""
+        """The state of the jobs in the list."""
         return DEAD
 
     @property
     def is_dead(self) -> bool:
-        """Whether it lists dead letters."""
+        """Whether the list has dead jobs."""
         return self.job_state == DEAD
 
     def is_small(self, scope: QueueScope, state: str) -> bool:
-        """Whether these queues hold so few jobs of a state that they can be sorted at once."""
+        """Whether these queues have so few jobs in a state that all of them can be read and sorted."""
         names = set(scope.names)
         held = total_of([row for row in self.ui.snapshot.stats or () if row.name in names], state)
         return held is not None and held <= MOST_STREAMED
 
     def search(self, verb: str) -> Callable[[Session], Search]:
-        """What selects the whole list. Raises UsageProblem."""
+        """A function that returns the Search for the whole list. Raises UsageProblem."""
         raise NotImplementedError
 
     def plan(self, verb: str) -> Callable[[Session], Plan] | None:
@@ -126,7 +126,7 @@ class JobRows(RowsPane["Job"]):
         ] if jobs else []
 
     def search_words(self, verb: str) -> list[str]:
-        """The words of the command line of a change that select the whole list. Raises UsageProblem."""
+        """The words of a command line that select the whole list for a change. Raises UsageProblem."""
         raise NotImplementedError
 
     async def open_tree(self, row: Job) -> None:
@@ -138,8 +138,8 @@ class JobRows(RowsPane["Job"]):
 
 
 class JobsPane(JobRows):
-    """Jobs of one or all queues in one state: in queue order, which reads only the visible rows, or the
-    matches of a filter."""
+    """The list of jobs of one queue or all queues in one state: either in queue order, which reads only the
+    visible rows, or the matches of a filter."""
 
     noun = "job"
     hint = "[ ] state  / filter  t retry  C cancel  D remove  ? keys"
@@ -228,13 +228,13 @@ class JobsPane(JobRows):
         self.owner.action_again()
 
     def turn(self, by: int) -> None:
-        """The same with the next state, or the one before."""
+        """Show the jobs of the next or previous state."""
         self.choose_state(self.states[(self.states.index(self.job_state) + by) % len(self.states)])
 
     # What is read.
 
     def scope(self) -> QueueScope:
-        """The queue, or those that a filter leaves. Raises UsageProblem."""
+        """The queue, or the queues that match the filter. Raises UsageProblem."""
         if self.queue is not None:
             return QueueScope.of(self.queue)
         glob = self._flags().get("queue")
@@ -250,7 +250,7 @@ class JobsPane(JobRows):
         return flags_of(self.text, across=self.queue is None)
 
     def _narrows(self) -> bool:
-        """Whether jobs have to be read to know which match."""
+        """Whether jobs must be read to know which of them match."""
         return bool(set(self._flags()) - {"queue"})
 
     def search(self, verb: str) -> Callable[[Session], Search]:
@@ -259,7 +259,7 @@ class JobsPane(JobRows):
         return lambda session: Search(scope, state, filter_of(flags, session.now), words)
 
     def search_words(self, verb: str) -> list[str]:
-        # Only delayed jobs are run now.
+        # Run-now always selects delayed jobs, so it takes no --state.
         chosen = [] if self.is_dead or verb == "run-now" else ["--state", self.job_state]
         return [*self._named(), *([*chosen, *words_of(self._flags())] or ["--all"])]
 
@@ -275,8 +275,8 @@ class JobsPane(JobRows):
 
     @property
     def _sort(self) -> str | None:
-        """The chosen order; else newest first, if Redis has no order for these jobs and they are not too
-        many to sort."""
+        """The chosen order. If none was chosen, newest first, provided that Redis has no order for these jobs
+        and they are few enough to sort; else None."""
         if self.order is not None or (self.job_state in ORDERED and not self._narrows()):
             return self.order
         return "newest" if self.is_small(self.scope(), self.job_state) else None
@@ -304,7 +304,7 @@ class JobsPane(JobRows):
 
 
 def _page(scope: QueueScope, state: str, session: Session, page: int, size: int) -> Fetched[Job]:
-    """A page in the order of the place; over several queues, one queue after the other."""
+    """Read a page in queue order. Several queues are read one after the other."""
     if state == DEAD and scope.queue is not None:
         found = session.dlq.page(scope, JobFilter(), sort="newest", page=page, size=size)
     else:

@@ -1,4 +1,4 @@
-"""A job as a whole: its error first, then what it holds as a tree that folds and can be searched."""
+"""A whole job as a tree that can be folded and searched: its error first, then its other data."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 _MOST_CHILDREN = 500
 _ASIDE = 20
-"""Columns that one key scrolls."""
+"""The number of columns that a key scrolls sideways."""
 Path = tuple[Any, ...]
 
 
 class Branch(Struct, frozen=True):
-    """A value of the tree, with the keys that lead to it."""
+    """A value in the tree, and the keys that lead to it."""
 
     value: Any
     path: Path
 
 
 def shown(detail: JobDetail, *, show_secrets: bool) -> dict[str, Any]:
-    """The job as the tree has it: the error, the arguments, the result, then the other fields."""
+    """The data of the tree: the error, the arguments, the result, then the other fields."""
     record = detail.job.record or {}
     data: dict[str, Any] = dict(record) if show_secrets else redact(record)
     found: dict[str, Any] = {}
@@ -64,7 +64,7 @@ def shown(detail: JobDetail, *, show_secrets: bool) -> dict[str, Any]:
 
 
 def children(value: Any) -> Iterator[tuple[Any, Any]]:
-    """The members of an object or an array with their names; those of others are none."""
+    """The members of an object or array with their names; empty for other values."""
     if isinstance(value, Mapping):
         yield from value.items()
     elif isinstance(value, list | tuple):
@@ -72,7 +72,7 @@ def children(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def matches(value: Any, text: str, path: Path = ()) -> Iterator[Path]:
-    """The paths to all names and scalars that hold `text`, in the order of the tree."""
+    """The paths of all names and scalars that contain `text`, in the order of the tree."""
     for name, inner in children(value):
         here = (*path, name)
         scalar = "" if isinstance(inner, Mapping | list | tuple) else str(inner)
@@ -82,7 +82,7 @@ def matches(value: Any, text: str, path: Path = ()) -> Iterator[Path]:
 
 
 class WholeJob(Page):
-    """The tree of one job."""
+    """The page with the tree of one job."""
 
     keys: ClassVar[str] = "Enter fold  / search  n next  y copy the value  Esc back  ? keys"
     help: ClassVar[str] = """\
@@ -108,7 +108,7 @@ Esc          back"""
         self._text = ""
         self._found: Iterator[Path] = iter(())
         self._count = 0
-        """How many were found since the search began."""
+        """The number of matches since the search began."""
         self._data: dict[str, Any] = {}
 
     @property
@@ -142,7 +142,7 @@ Esc          back"""
         self._grow(event.node)
 
     def _grow(self, node: TreeNode[Branch]) -> None:
-        """Add what a node holds, once it is unfolded."""
+        """Add the children of a node when it is unfolded."""
         branch = node.data
         if branch is None or node.children:
             return
@@ -213,7 +213,7 @@ Esc          back"""
 
 
 def label(name: Any, value: Any) -> Text:
-    """The line of a value: its name, and itself or how much it holds."""
+    """The line of a value: its name, and the value or the number of its members."""
     line = Text(escape(str(name)), style="bold" if isinstance(name, str) else "dim")
     if isinstance(value, Mapping | list | tuple):
         size = f"{{{len(value)}}}" if isinstance(value, Mapping) else f"[{len(value)}]"

@@ -1,1 +1,1 @@
-"""Lists of any length: the table, its rows, and their filters and orders."""
+"""Lists of any length: the table, the rows that it reads, and their filters and orders."""

@@ -1,4 +1,4 @@
-"""A table of any length, drawn row by row: only visible rows are read."""
+"""A table of any length that is drawn row by row, so that only visible rows are read."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ T_co = TypeVar("T_co", covariant=True)
 
 _GAP = 2
 _GUTTER = 2
-"""Columns for the sign of the row that keys act on, and of those that are marked."""
+"""The width of the signs before a row, for the cursor and for marks."""
 _HEAD = 1
 
 
 class Rows(Protocol[T_co]):
-    """The rows of a listing. `now` is the time to which ages are reckoned, in epoch seconds."""
+    """The rows of a listing. `now` is the time from which ages are computed, in epoch seconds."""
 
     @property
     def total(self) -> int: ...
@@ -40,12 +40,12 @@ class Rows(Protocol[T_co]):
     def now(self) -> float: ...
 
     def row(self, at: int) -> T_co | None:
-        """The row at this place; None if it has not been read yet, which is asked for then."""
+        """The row at position `at`; None if it has not been read yet. In that case it is requested."""
         ...
 
 
 class Held(Generic[T]):
-    """Rows that are all in memory."""
+    """Rows that are completely in memory."""
 
     def __init__(self, rows: Sequence[T], now: float) -> None:
         self._rows = rows
@@ -60,7 +60,8 @@ class Held(Generic[T]):
 
 
 class Listing(ScrollView, Generic[T], can_focus=True):
-    """A table with a cursor. `key` names a row: the cursor stays on it when the rows are read again."""
+    """A table with a cursor. `key` identifies a row, so that the cursor stays on it when the rows are read
+    again."""
 
     DEFAULT_CSS = """
     Listing { height: 1fr; scrollbar-size-horizontal: 0; overflow-x: hidden; }
@@ -77,7 +78,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
     ]
 
     class Opened(Message):
-        """Enter, or a click on the row of the cursor."""
+        """Posted after Enter, or after a click on the row at the cursor."""
 
         def __init__(self, listing: Listing[Any], row: Any) -> None:
             super().__init__()
@@ -103,9 +104,9 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         self.is_stale = False
         self.utc = False
         self.marks: dict[Any, T] = {}
-        """The marked rows by their keys."""
+        """The marked rows, by their keys."""
         self.marks_all = False
-        """Whether the whole list is marked, the rows that are not read yet too."""
+        """Whether the whole list is marked, including rows that have not been read yet."""
         self._key = key
         self._opens = False
         """Whether Enter was pressed on a row that is still being read."""
@@ -116,7 +117,8 @@ class Listing(ScrollView, Generic[T], can_focus=True):
     # What is shown.
 
     def show(self, rows: Rows[T], columns: Sequence[Column[T]] | None = None, *, again: bool = True) -> None:
-        """Show these rows. With `again` they are the same list, read again, so the cursor keeps its row."""
+        """Show these rows. `again` says that they are the same list that was read again, so that the cursor
+        stays on its row."""
         before = self.current if again else None
         if columns is not None and columns != self.columns:
             self.columns = columns
@@ -132,7 +134,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         self.redraw()
 
     def redraw(self) -> None:
-        """Redraw, because rows have arrived or their number has changed."""
+        """Redraw after rows have arrived, or after their number has changed."""
         self._cells.clear()
         self.cursor = max(0, min(self.cursor, self.rows.total - 1))
         self.virtual_size = Size(self.size.width, self.rows.total + _HEAD)
@@ -154,12 +156,12 @@ class Listing(ScrollView, Generic[T], can_focus=True):
 
     @property
     def current(self) -> T | None:
-        """The row of the cursor, if there is one and it has been read."""
+        """The row at the cursor, if it has been read; else None."""
         return self.rows.row(self.cursor) if 0 <= self.cursor < self.rows.total else None
 
     @property
     def left_out(self) -> str | None:
-        """The remark that not all columns have room, or None."""
+        """The remark about columns that have no room, or None."""
         missing = len(self.columns) - len(self._widths()) if self._natural else 0
         return more_columns(missing, "f chooses") if missing else None
 
@@ -179,7 +181,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
             return self._strip(Text(text, style="dim"), width)
         line = self._line(at)
         if at == self.cursor:
-            # One colour for the whole line: red on a bar says less than the bar.
+            # Use one colour for the whole line: on the cursor's bar, other colours are hard to read.
             line = Text(line.plain, style=Style(reverse=True) if self.has_focus else Style(bold=True))
             line.pad_right(max(0, width - line.cell_len))
         elif self.is_stale:
@@ -188,7 +190,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
 
     def _strip(self, line: Text, width: int) -> Strip:
         line.no_wrap = True
-        # Textual's filters, such as that for NO_COLOR, expect a style on every part.
+        # Textual's filters, such as the one for NO_COLOR, expect a style on every part.
         plain = Style.null()
         parts = (part for part in line.render(self.app.console) if part.text != "\n")
         strip = Strip([Segment(part.text, part.style or plain) for part in parts])
@@ -212,7 +214,8 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         return line
 
     def sign(self, at: int) -> str:
-        """The two characters before a row: whether it is that of the cursor, and whether it is marked."""
+        """The two characters before a row, which show whether the cursor is on it and whether it is
+        marked."""
         row = self.rows.row(at) if self.marks else None
         is_marked = self.marks_all or (row is not None and self._key(row) in self.marks)
         mark = "*" if is_marked else " "
@@ -229,7 +232,8 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         return widths_of(self.columns, natural, max(1, self.size.width - _GUTTER))
 
     def _measure(self) -> None:
-        """Widths only grow while one scrolls, so that columns do not dance."""
+        """Update the widths of the columns. They only grow while the user scrolls, so that columns do not
+        jump."""
         start = self.scroll_offset.y
         for at in range(start, min(self.rows.total, start + self.size.height)):
             for title, text in (self._cells_of(at) or {}).items():
@@ -265,7 +269,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
             self.post_message(self.Moved(self))
 
     class Moved(Message):
-        """The cursor is on another row, or other columns have room."""
+        """Posted when the cursor is on another row, or when other columns have room."""
 
         def __init__(self, listing: Listing[Any], *, is_other_row: bool = True) -> None:
             super().__init__()
@@ -276,7 +280,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         self._go(self.cursor + by)
 
     def unmark(self) -> bool:
-        """Take all marks away; whether there were any."""
+        """Remove all marks. Returns whether there were any."""
         had = bool(self.marks) or self.marks_all
         self.marks.clear()
         self.marks_all = False
@@ -284,7 +288,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         return had
 
     def toggle_mark(self) -> None:
-        """Mark the row of the cursor, or take its mark away, and go on to the next."""
+        """Mark or unmark the row at the cursor, and move to the next row."""
         row = self.current
         if row is not None:
             key = self._key(row)
@@ -327,7 +331,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
 
 
 def _placed(text: Text, room: int, *, right: bool) -> Text:
-    """The cell in its column, with the gap after it."""
+    """The cell padded to its column's width, with the gap after it."""
     missing = max(0, room - text.cell_len)
     if right:
         text = Text(" " * missing).append_text(text)

@@ -1,4 +1,4 @@
-"""What every list of the screen has: a filter, an order, columns, and a way to be read."""
+"""The base classes of all lists of the screen, with their filter, order, columns and reads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Pane(Vertical, Generic[T]):
 
     noun: ClassVar[str] = "row"
     hint: ClassVar[str] = "/ filter  s sort  : palette  ? keys  q quit"
-    """Its keys on the first page, for the last line."""
+    """The text of the last line of the first page: the keys of this list."""
     filter_help: ClassVar[str] = "text to search for"
     empty: ClassVar[str] = "nothing here"
 
@@ -58,35 +58,35 @@ class Pane(Vertical, Generic[T]):
         self.listing.columns = self.columns
         yield self.listing
 
-    # What each list says of itself.
+    # Methods and values that each list overrides.
 
     @property
     def every_column(self) -> Sequence[Column[T]]:
-        """All columns that it can show."""
+        """All columns that the list can show."""
         raise NotImplementedError
 
     def key(self, row: T) -> Any:
-        """What a row is known by."""
+        """The value that identifies a row."""
         raise NotImplementedError
 
     def label(self, row: T) -> str:
-        """What `y` copies of a row."""
+        """The text that `y` copies for a row."""
         return str(self.key(row))
 
     async def load(self) -> None:
-        """Read it from its beginning. Raises AdminError."""
+        """Read the list from its beginning. Raises AdminError."""
 
     def followed(self, snapshot: Snapshot) -> None:
-        """Show what a new snapshot says."""
+        """Update the list from a new snapshot."""
 
     def open(self, row: T) -> None:
         """What Enter does."""
 
     async def open_tree(self, row: T) -> None:
-        """What `o` does: open the row as a tree, if it is a job. Raises AdminError."""
+        """Open a row as a tree if it is a job, when `o` is pressed. Raises AdminError."""
 
     async def whole(self, row: T) -> str | None:
-        """What `Y` copies of a row: JSON. None where there is no more than the row."""
+        """The JSON that `Y` copies for a row; None if there is no more data than the row shows."""
         return None
 
     def orders(self) -> Sequence[str]:
@@ -94,55 +94,55 @@ class Pane(Vertical, Generic[T]):
         return [column.field for column in self.every_column]
 
     def command(self) -> list[str]:
-        """The words of the command that lists the same."""
+        """The words of the command that prints the same list."""
         raise NotImplementedError
 
     @property
     def state(self) -> str:
-        """What is shown, in words, for the line below the list."""
+        """A description of what the list shows, for the line below it."""
         return ""
 
     @property
     def progress(self) -> str | None:
-        """How far a search is, while there is one."""
+        """The progress of a running search as text, or None."""
         return None
 
     def halt(self) -> bool:
-        """Stop a running search; whether there was one."""
+        """Stop a running search. Returns whether there was one."""
         return False
 
     def close(self) -> None:
-        """Read no more: the page is left."""
+        """Stop reading, because the page is left."""
 
     deeds: ClassVar[tuple[str, ...]] = ()
-    """The changes that its rows take."""
+    """The changes that can be made to its rows."""
     takes_all: ClassVar[bool] = False
-    """Whether the whole list can be changed, by what selects it."""
+    """Whether the whole list can be changed at once, by the filter that selects it."""
 
     def plan(self, verb: str) -> Callable[[Session], Plan] | None:
-        """What makes the plan of a change of the marked rows, called in a lane; None if there are none.
-        Raises UsageProblem."""
+        """A function that makes the plan of a change of the marked rows, for a call in a lane; None if there
+        are no rows. Raises UsageProblem."""
         return None
 
     def deed(self, verb: str) -> tuple[str, list[str]]:
-        """What the palette calls that change, and the words of the command line that makes it; none where
-        there is nothing to change."""
+        """The title of that change in the palette, and the words of the command line that makes it; no words
+        if there is nothing to change."""
         return verb, []
 
-    # What they have in common.
+    # Methods that all lists share.
 
     @property
     def columns(self) -> Sequence[Column[T]]:
-        """Those that are shown, as far as there is room."""
+        """The columns that are shown if there is room."""
         return chosen(self.every_column, self.fields) if self.fields else self.every_column
 
     def choose(self, fields: Sequence[str]) -> None:
-        """Show these columns; all if there are none."""
+        """Show only these columns, or all if `fields` is empty."""
         self.fields = list(fields)
         self.listing.show(self.listing.rows, self.columns)
 
     def targets(self) -> list[T]:
-        """The marked rows, else that of the cursor."""
+        """The marked rows, or else the row at the cursor."""
         if self.listing.marks:
             return list(self.listing.marks.values())
         current = self.listing.current
@@ -150,7 +150,7 @@ class Pane(Vertical, Generic[T]):
 
 
 class HeldPane(Pane[T]):
-    """A list that is in memory as a whole: its filter is a search in what its columns show."""
+    """A list that is completely in memory. Its filter searches the text that its columns show."""
 
     filter_help = "rows that show this text"
 
@@ -161,12 +161,12 @@ class HeldPane(Pane[T]):
         self.is_read = False
 
     def put(self, rows: Sequence[T], now: float) -> None:
-        """Show these rows, as far as they pass the filter, in the chosen order."""
+        """Show the rows that pass the filter, in the chosen order."""
         self.every, self.now, self.is_read = rows, now, True
         self.rearrange()
 
     def rearrange(self) -> None:
-        """Filter and sort the rows already read."""
+        """Filter and sort the rows that have been read."""
         rows = [row for row in self.every if self._passes(row)]
         if self.order is not None:
             field = self.order
@@ -194,14 +194,14 @@ class HeldPane(Pane[T]):
 
 
 class RowsPane(Pane[T]):
-    """A list that is read from Redis as it comes into sight."""
+    """A list of which only the visible rows are read from Redis."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.read_rows: RowsInSight[T] | None = None
 
     def opened(self, drawn: Callable[[], None], failed: Callable[[AdminError], None]) -> RowsInSight[T]:
-        """The rows for the present filter and order, not yet read. Raises UsageProblem."""
+        """The rows for the current filter and order. They are not read yet. Raises UsageProblem."""
         raise NotImplementedError
 
     async def load(self) -> None:
@@ -250,7 +250,7 @@ class RowsPane(Pane[T]):
 
     @property
     def known_total(self) -> int | None:
-        """How many rows a list has that is not read to its end, if that is known."""
+        """The number of rows of a list that has not been read to its end, if it is known."""
         return None
 
     @property
@@ -272,8 +272,8 @@ class RowsPane(Pane[T]):
 
 
 def clickable(name: str) -> Static:
-    """A line whose parts can be clicked, in their own colours: the blue of textual's links is hard to read on
-    black."""
+    """A line with clickable parts that keep their own colours, because the blue of textual's links is hard to
+    read on black."""
     line = Static(id=name, markup=False)
     line.auto_links = False
     return line

@@ -1,4 +1,4 @@
-"""Rows that are read from Redis as they come into sight."""
+"""Rows that are read from Redis when they become visible."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAGE = 100
-"""Rows read at a time."""
+"""The number of rows that are read at a time."""
 _PAGES_HELD = 30
 MOST_STREAMED = 20_000
-"""Rows of a list without an order that are held in memory."""
+"""At most this many rows of a list without an order are kept in memory."""
 
 
 class Fetched(Struct, Generic[T], frozen=True):
-    """One page, the size of the whole list, and the time of the server."""
+    """One page of rows, the size of the whole list, and the server's time."""
 
     rows: Sequence[T]
     total: int
@@ -34,12 +34,12 @@ class Fetched(Struct, Generic[T], frozen=True):
 
 
 Fetch = Callable[["Session", int, int], Fetched[T]]
-"""Reads one page; it counts from 1, and its second number is the size."""
+"""Reads one page. Its arguments are the session, the page number from 1, and the page size."""
 
 
 class RowsInSight(Generic[T]):
-    """The common part of both kinds: one read at a time, for the most recent request. `drawn` is called
-    when rows have arrived, `failed` with an error, after which nothing more is read."""
+    """The base class of both kinds of rows. There is one read at a time, for the most recent request. `drawn`
+    is called when rows have arrived. `failed` is called with an error, after which nothing more is read."""
 
     def __init__(self, drawn: Callable[[], None], failed: Callable[[AdminError], None]) -> None:
         self.now = 0.0
@@ -50,11 +50,11 @@ class RowsInSight(Generic[T]):
 
     @property
     def total(self) -> int:
-        """How many rows there are, as far as known."""
+        """The number of rows, as far as it is known."""
         raise NotImplementedError
 
     def row(self, at: int) -> T | None:
-        """The row at this place; None if it is being read."""
+        """The row at position `at`; None if it is being read."""
         raise NotImplementedError
 
     async def read(self) -> None:
@@ -89,7 +89,7 @@ class RowsInSight(Generic[T]):
 
 
 class PagedRows(RowsInSight[T]):
-    """A list that Redis keeps in order: reading a page costs only that page."""
+    """The rows of a list that is sorted in Redis, so that only the requested page must be read."""
 
     def __init__(
         self, lanes: Lanes, fetch: Fetch[T], drawn: Callable[[], None], failed: Callable[[AdminError], None]
@@ -107,7 +107,7 @@ class PagedRows(RowsInSight[T]):
 
     @property
     def pages_held(self) -> list[int]:
-        """The pages in memory, counted from 0, in the order in which they were read."""
+        """The numbers of the pages in memory, from 0, in the order in which they were read."""
         return list(self._pages)
 
     def row(self, at: int) -> T | None:
@@ -130,8 +130,8 @@ class PagedRows(RowsInSight[T]):
 
 
 class StreamedRows(RowsInSight[T]):
-    """A list that must be searched from its beginning: more matches are read as the user scrolls down. It
-    has its own lane, because its search stays open between two reads."""
+    """The rows of a list that must be searched from its beginning. More matches are read as the user scrolls
+    down. It has its own lane, because the search stays open between two reads."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class StreamedRows(RowsInSight[T]):
         self.is_done = False
         self.is_halted = False
         self.is_cut = False
-        """Whether there are more, which are not held."""
+        """Whether there are more rows, which are not kept."""
         self._lane = lane
         self._opened = opened
         self._rows: list[T] = []
@@ -152,17 +152,17 @@ class StreamedRows(RowsInSight[T]):
 
     @property
     def total(self) -> int:
-        """The rows that are known, and one for those that may follow."""
+        """The number of known rows, plus one if more may follow."""
         return len(self._rows) + (not self.is_done)
 
     @property
     def found(self) -> int:
-        """How many rows were found so far."""
+        """The number of rows that were found so far."""
         return len(self._rows)
 
     @property
     def searched(self) -> int:
-        """How many jobs were read for it."""
+        """The number of jobs that the search has read."""
         return self._lane.jobs_read
 
     def row(self, at: int) -> T | None:
@@ -191,7 +191,7 @@ class StreamedRows(RowsInSight[T]):
         self.is_done = self.is_done or self.is_cut
 
     def halt(self) -> None:
-        """End the search; what was found stays."""
+        """End the search. The rows that were found stay."""
         self._lane.halt()
 
     def close(self) -> None:

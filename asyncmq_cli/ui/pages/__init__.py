@@ -1,1 +1,1 @@
-"""What all pages have in common."""
+"""The base classes of pages."""

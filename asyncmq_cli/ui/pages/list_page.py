@@ -60,7 +60,7 @@ class ListPage(Page):
         return "\n".join(filter(None, (_LIST_KEYS, self.help)))
 
     def on_mount(self) -> None:
-        # Textual calls that of Page as well.
+        # Textual also calls Page's on_mount.
         self.set_interval(_PROGRESS_EVERY, self._progress)
 
     def _progress(self) -> None:
@@ -120,7 +120,7 @@ class ListPage(Page):
         return [*deeds, *lists, *super().entries()]
 
     def action_deed(self, verb: str) -> None:
-        """Ask about a change of the marked rows, else of that of the cursor."""
+        """Open the dialog of a change of the marked rows, or else of the row at the cursor."""
         if verb not in self.pane.deeds:
             self.say(f"there is nothing to {verb} here")
             return
@@ -165,7 +165,7 @@ class ListPage(Page):
         self.app.push_screen(asked, lambda text: None if text is None else self.apply(text.strip()))
 
     def apply(self, text: str) -> None:
-        """Show what this filter lets through."""
+        """Apply a filter to the list."""
         pane = self.pane
         pane.text = text
         pane.listing.unmark()

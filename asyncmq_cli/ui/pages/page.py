@@ -1,4 +1,4 @@
-"""What every page of the screen has: a head, a remark, its keys, and reading in the background."""
+"""The base class of all pages, with a head line, a remark, the keys, and reads in the background."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ DEEDS = {
     "p": "pause",
     "a": "add",
 }
-"""The keys of the changes; those that destroy are capital letters."""
+"""The key of each change. Changes that destroy data have capital letters."""
 
 
 class Page(Screen[None]):
-    """A page has one focus, and reads what it shows with `load`."""
+    """A page of the screen. It has one focus, and `load` reads its data."""
 
     BINDINGS: ClassVar = [
         Binding("escape", "back", "back", show=False),
@@ -62,7 +62,7 @@ class Page(Screen[None]):
     keys: ClassVar[str] = ""
     """The keys of the page, as its last line shows them."""
     help: ClassVar[str] = ""
-    """What `?` says about the page, one key a line."""
+    """The text of `?` about this page, one key per line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Page(Screen[None]):
 
     @property
     def path(self) -> tuple[str, ...]:
-        """The path of pages, for the header."""
+        """The path of pages, for the head line."""
         return ()
 
     def compose(self) -> ComposeResult:
@@ -87,7 +87,7 @@ class Page(Screen[None]):
         yield Static(id="keys", markup=False)
 
     def body(self) -> ComposeResult:
-        """The widgets between the head and the remark."""
+        """The widgets between the head line and the remark."""
         yield from ()
 
     def on_mount(self) -> None:
@@ -101,18 +101,18 @@ class Page(Screen[None]):
 
     @property
     def is_composed(self) -> bool:
-        """Whether its widgets are there: a page that was just opened, or left, has none."""
+        """Whether its widgets exist: a page that was just opened or left has none."""
         return self.is_mounted and bool(self.query("#keys"))
 
     def follow(self, snapshot: Snapshot) -> None:
-        """Show a new snapshot, if there is something to show it on."""
+        """Show a new snapshot, if the page has widgets."""
         if self.is_composed:
             self.followed(snapshot)
 
     # What the page overrides.
 
     async def load(self) -> None:
-        """Read what the page shows. Raises AdminError."""
+        """Read the page's data. Raises AdminError."""
 
     def followed(self, snapshot: Snapshot) -> None:
         """Show a new snapshot of all queues."""
@@ -123,10 +123,11 @@ class Page(Screen[None]):
         self.start(self.load)
 
     def start(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Begin to read; what was begun before is of no interest any more."""
+        """Start a read in the background. The result of an earlier read is dropped."""
         self._loads += 1
         self.note = ""
-        # Not a coroutine: one that is replaced before it began would never be awaited.
+        # Use a partial and not a coroutine: a coroutine that is replaced before it starts would never be
+        # awaited.
         reading: Any = partial(self._loaded, work, self._loads)
         self.run_worker(reading, group="load", exclusive=True)
 
@@ -146,14 +147,14 @@ class Page(Screen[None]):
             self.draw_frame()
 
     def failed(self, error: AdminError) -> None:
-        """Show an error in the place of the remark."""
+        """Show an error instead of the remark."""
         self.problem = error
         self.draw_frame()
 
     # Changing.
 
     def ask_about(self, make: Callable[[Session], Plan] | None) -> None:
-        """Make the plan of a change in the background, and ask."""
+        """Make the plan of a change in the background, and open its dialog."""
         if make is None:
             return
         planning: Any = partial(self._planned, make)
@@ -178,7 +179,7 @@ class Page(Screen[None]):
             lane.close()
 
     def edit(self, queue: str, job_id: str) -> None:
-        """Have a job edited in an editor, and ask about it."""
+        """Open a job in an editor, and then the dialog of the edit."""
         editing: Any = partial(self._edit, queue, job_id)
         self.run_worker(editing, group="plan", exclusive=True)
 
@@ -196,18 +197,18 @@ class Page(Screen[None]):
             self.say("nothing was changed")
 
     def changed(self, is_so: bool | None) -> None:
-        """The dialog was left; something was changed, or not."""
+        """Called when the dialog of a change was left. `is_so` says whether anything was changed."""
         if is_so:
             self.action_again()
             self.ui.hurry()
 
     def say(self, text: str) -> None:
-        """Show this text until the next one."""
+        """Show this text as the remark until the next text."""
         self.note = text
         self.draw_frame()
 
     def copy(self, text: str) -> None:
-        """Hand a text to the terminal's clipboard (OSC 52)."""
+        """Copy a text to the terminal's clipboard (OSC 52)."""
         self.app.copy_to_clipboard(text)
         what = repr(text) if len(text) <= _SHORT_TEXT else f"{len(text):,} characters"
         self.say(f"copied {what}")
@@ -228,18 +229,18 @@ class Page(Screen[None]):
 
     @property
     def remark_text(self) -> str:
-        """What is below the body when nothing is wrong."""
+        """The text below the body if nothing is wrong."""
         return self.note
 
     @property
     def busy_text(self) -> str:
-        """The same, while the page is being read."""
+        """The text below the body while the page is being read."""
         return "reading…"
 
     # The palette.
 
     def entries(self) -> list[Entry]:
-        """What can be done on the page."""
+        """The actions of the page, for the palette."""
         return [
             Entry("read again", self.action_again),
             Entry("keys of this page", self.ui.action_keys, ["help", "ui"]),
@@ -257,10 +258,10 @@ class Page(Screen[None]):
     # The frame.
 
     def viewport(self, height: int | None = None) -> Viewport:
-        """The room for what `output` draws."""
+        """The viewport for screens of the layer `output`."""
         size = self.app.size
         found = viewport_for(self.ui.session.out, width=size.width, height=height or size.height)
-        # The head of the page names the context.
+        # The page's head line already names the context.
         return replace(found, context="", solid=found.blocks and not self.app.no_color)
 
     def draw_frame(self, *, busy: bool | None = None) -> None:
@@ -288,7 +289,7 @@ class Page(Screen[None]):
         if ui.session.config.context:
             style = f"bold reverse {ui.session.config.context_color}".rstrip()
             line.append(f" {escape_name(ui.session.config.context)} ", style=style).append(" ")
-        # Of the address as much as the path leaves, but enough to know it by.
+        # Show as much of the address as the path leaves room for, but enough to recognise it.
         room = width - corner.cell_len - 2
         left = max(_LEAST_ADDRESS, room - line.cell_len - path.cell_len)
         line.append(shortened(escape(ui.session.config.shown_url), left), style="dim").append_text(path)

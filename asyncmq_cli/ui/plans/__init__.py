@@ -1,1 +1,1 @@
-"""What a key would change, before it does."""
+"""Plans: what a change would do, shown before it is made."""

@@ -1,4 +1,5 @@
-"""The plan of an edit: of one job in an editor, or of several by paths; dead jobs may be retried with it."""
+"""Plans of edits: of one job in an editor, or of several jobs by paths. Dead jobs can be retried in the same
+step."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ _MOST_LINES = 200
 
 
 def of_job(session: Session, queue: str, job_id: str, edits: Sequence[Edit], diff: Sequence[str]) -> Plan:
-    """The edit of one job, which `diff` shows line by line. Raises AdminError."""
+    """The plan to edit one job. `diff` has the lines of the difference. Raises AdminError."""
     by_queue = {queue: [job_id]}
     is_dead = session.jobs.show(queue, job_id).job.status in DEAD_STATES
     refusals = _refusals(_edited(session, by_queue, edits, Given(dry_run=True)))
@@ -50,7 +51,7 @@ def of_job(session: Session, queue: str, job_id: str, edits: Sequence[Edit], dif
 
 
 def of_jobs(session: Session, by_queue: Mapping[str, Sequence[str]]) -> Plan:
-    """The edit of several jobs; the dialog asks for the values. Raises AdminError."""
+    """The plan to edit several jobs. The dialog asks for the values. Raises AdminError."""
     ids = [job_id for some in by_queue.values() for job_id in some]
     jobs = session.jobs.heads(
         [(queue, job_id) for queue, some in by_queue.items() for job_id in some][:SHOWN]
@@ -76,7 +77,7 @@ def of_jobs(session: Session, by_queue: Mapping[str, Sequence[str]]) -> Plan:
         words = []
         for name in ("set", "unset"):
             typed = given.fields.get(name, "")
-            # A quote that is still open while one types.
+            # While the user types, a quote may still be open.
             some = shlex.split(typed) if typed.count("'") % 2 == typed.count('"') % 2 == 0 else [typed]
             words += [word for one in some for word in (f"--{name}", one)]
         return _line(next(iter(by_queue)) if len(by_queue) == 1 else None, ids, words, given)
@@ -96,7 +97,7 @@ def of_jobs(session: Session, by_queue: Mapping[str, Sequence[str]]) -> Plan:
 
 
 def words_of(edits: Sequence[Edit]) -> list[str]:
-    """The options that say the same."""
+    """The edits as options of the command line."""
     words = []
     for edit in edits:
         name = str(edit.path[0])
@@ -135,7 +136,7 @@ def _request(by_queue: Mapping[str, Sequence[str]], given: Given, backup: str | 
 def _run(
     session: Session, by_queue: Mapping[str, Sequence[str]], edits: Sequence[Edit], given: Given
 ) -> ChangeReport:
-    """Edit, then retry what was edited, if that is wanted. Raises AdminError."""
+    """Edit the jobs, and retry those that were edited if the user wants that. Raises AdminError."""
     retry = given.fields.get("then_retry", "no")
     if retry not in ("yes", "no"):
         raise UsageProblem(f"then-retry must be yes or no, not {retry!r}")

@@ -1,4 +1,4 @@
-"""Plans of changes of jobs: those named, or all that a list finds."""
+"""Plans of changes of jobs: of named jobs, or of all jobs in a list."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Noun = Literal["job", "dlq"]
 
 
 class Search(Struct, frozen=True):
-    """The jobs that a list shows: all of a state, or those that its filter finds."""
+    """The jobs of a list: all jobs in a state, or those that match its filter."""
 
     scope: QueueScope
     state: str | None
     """None for the dead-letter queue."""
     wanted: JobFilter
     words: Sequence[str]
-    """The words of the command line that select them, its queue with them."""
+    """The words of a command line that select these jobs, including the queue."""
 
 
 _BACKUP = {"backup": "a new file that keeps a copy"}
@@ -44,13 +44,13 @@ _ABORT = {"abort_above": "with a rate: stop once more than 20% failed again"}
 
 
 def fields_of(verb: str, *, many: bool) -> dict[str, str]:
-    """What the dialog asks for."""
+    """The fields of the dialog, each with its help."""
     pace = {**_PACE, **(_ABORT if verb == "retry" else {})} if many else {}
     return {**REASON, **(_BACKUP if verb == "remove" else {}), **pace}
 
 
 def of_jobs(session: Session, verb: str, noun: Noun, by_queue: Mapping[str, Sequence[str]]) -> Plan:
-    """The change of these jobs, as a dry run finds it. Raises AdminError."""
+    """The plan to change these jobs, made by a dry run. Raises AdminError."""
     chosen = Selection(by_queue)
     preview = _run(session, verb, noun, chosen, Given(dry_run=True))
     meant = confirm.of_preview(verb, preview, confirm.of_overflow(session, chosen.count))
@@ -73,7 +73,7 @@ def of_jobs(session: Session, verb: str, noun: Noun, by_queue: Mapping[str, Sequ
 
 
 def of_search(session: Session, verb: str, found: Search) -> Plan:
-    """The change of all jobs that a list finds. Raises AdminError."""
+    """The plan to change all jobs of a list. Raises AdminError."""
     noun: Noun = "dlq" if found.state is None else "job"
     chosen = _selected(session, found, None)
     meant = confirm.Confirmation(
@@ -119,7 +119,7 @@ def _limited(chosen: Selection, given: Given) -> Selection:
 
 
 def limit_of(given: Given) -> int | None:
-    """How many jobs at most. Raises UsageProblem."""
+    """The value of the field `limit`, or None. Raises UsageProblem."""
     text = given.fields.get("limit")
     if text is None:
         return None
@@ -129,7 +129,7 @@ def limit_of(given: Given) -> int | None:
 
 
 def _run(session: Session, verb: str, noun: Noun, chosen: Selection, given: Given) -> ChangeReport:
-    """Raises UsageProblem for a field that cannot be read, and what the guard raises."""
+    """Make the change. Raises UsageProblem for an invalid field, and the errors of the guard."""
     pace = BulkOptions(
         rate=parse.rate_of(given.fields),
         abort_above=parse.abort_share_of(given.fields),
@@ -177,7 +177,8 @@ def _job_lines(session: Session, meant: confirm.Confirmation) -> list[str]:
 
 
 def _consequences(session: Session, verb: str, by_queue: Mapping[str, Any]) -> list[str]:
-    """What to know before a yes: that it cannot be undone, or why retried jobs will only wait."""
+    """Lines that matter for the confirmation: that the change cannot be undone, or why no worker will run the
+    retried jobs."""
     if verb == "remove":
         return ["without a backup this cannot be undone"] if by_queue else []
     if verb != "retry":
@@ -187,7 +188,7 @@ def _consequences(session: Session, verb: str, by_queue: Mapping[str, Any]) -> l
 
 
 def meant_dates(session: Session, wanted: JobFilter) -> list[str]:
-    """The dates that the ages in a filter mean, so that a wrong unit is noticed."""
+    """The dates that the ages in a filter stand for, so that a wrong unit is noticed."""
     from asyncmq_cli.output.text import times
 
     now = session.now()

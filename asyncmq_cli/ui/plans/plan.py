@@ -1,4 +1,4 @@
-"""A change that waits for its yes: the same plan as on the command line."""
+"""A change that waits for confirmation, planned in the same way as on the command line."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from asyncmq_cli.services.changes.runner import Stop
 
 SHOWN = 5
-"""Targets that a plan names."""
+"""At most this many targets are named in a plan."""
 REASON = {"reason": "goes into the audit trail"}
 
 
 class Given(Struct, frozen=True):
-    """What was typed into the dialog; a field that was left empty is absent."""
+    """The values that were typed into the dialog. A field that is empty is not in `fields`."""
 
     fields: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
@@ -33,15 +33,15 @@ class Given(Struct, frozen=True):
 
     @property
     def options(self) -> list[str]:
-        """The same as options of the command line."""
+        """The fields as options of the command line."""
         words = [word for name, text in self.fields.items() for word in (f"--{name.replace('_', '-')}", text)]
         return [*words, *(["--dry-run"] if self.dry_run else [])]
 
 
 class Plan(Struct, frozen=True):
-    """A change that waits for confirmation. `fields` are what the dialog asks for, each with its help;
-    `command` is the command line without them. `count` is the number of targets. `run` is called in its own
-    lane."""
+    """A change that waits for confirmation. `fields` are the fields of the dialog, each with its help;
+    `command` is the command line without their options. `count` is the number of targets. `run` makes the
+    change and is called in its own lane."""
 
     action: str
     question: str
@@ -53,20 +53,20 @@ class Plan(Struct, frozen=True):
     refused: bool = False
     """Whether nothing can be changed; `lines` say why."""
     values: Mapping[str, str] = field(default_factory=dict)
-    """What stands in the fields at first."""
+    """The initial values of the fields."""
     line: Callable[[Given], Sequence[str]] | None = None
-    """The words of the command line, where they are not `command` and the fields as options."""
+    """A function for the words of the command line, if they are not `command` and the fields as options."""
 
     def words(self, given: Given) -> list[str]:
-        """The words of the command line that does the same."""
+        """The words of the command line that makes the same change."""
         return [*self.command, *given.options] if self.line is None else list(self.line(given))
 
     @property
     def verb(self) -> str:
-        """What the button says."""
+        """The label of the button."""
         return self.action.partition(".")[2].replace("-", " ")
 
     @property
     def is_guarded(self) -> bool:
-        """Whether a context that wants its name confirmed wants it for this."""
+        """Whether the change needs the name of a context that has `guard = "confirm"`."""
         return self.count > 1 or ON_SCREEN[self.action].guarded

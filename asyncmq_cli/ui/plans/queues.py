@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def of_queues(session: Session, verb: Literal["pause", "resume"], names: Sequence[str]) -> Plan:
-    """Pausing or resuming these queues. Raises AdminError."""
+    """The plan to pause or resume these queues. Raises AdminError."""
 
     def run(own: Session, given: Given) -> ChangeReport:
         change = own.queues.pause if verb == "pause" else own.queues.resume
@@ -49,7 +49,8 @@ def of_queues(session: Session, verb: Literal["pause", "resume"], names: Sequenc
 def of_schedules(
     session: Session, verb: Literal["pause", "resume", "remove"], which: Sequence[tuple[str, str, str]]
 ) -> Plan:
-    """A change of these definitions, given as queue, id and what people know them by. Raises AdminError."""
+    """The plan to change these definitions, each given as its queue, its id and its name for people. Raises
+    AdminError."""
     from asyncmq_cli.services.repeatables.plans import Address, each, together
 
     def run(own: Session, given: Given) -> ChangeReport:
@@ -95,7 +96,7 @@ _NEW_SCHEDULE = {
 
 
 def of_new_schedule(queue: str) -> Plan:
-    """Adding a definition to this or another queue; the dialog asks for its values."""
+    """The plan to add a definition to this or another queue. The dialog asks for its values."""
 
     def run(own: Session, given: Given) -> ChangeReport:
         fields = given.fields
@@ -132,7 +133,7 @@ def of_new_schedule(queue: str) -> Plan:
 
 
 def _require_meant(session: Session, queue: str, definition: Mapping[str, Any]) -> None:
-    """What the command line asks about. Raises UsageProblem."""
+    """Raises UsageProblem if the command line would ask for confirmation of this definition."""
     near = session.repeatables.near_new(queue)
     if near is not None:
         raise UsageProblem(
