@@ -229,7 +229,7 @@ def _fail(error: AdminError, args: Sequence[str]) -> int:
         sys.stdout.flush()
     as_json = wants_json(args)
     text = error_line(error, as_json=as_json)
-    # JSON stays as it is.
+    # JSON is not converted to ASCII.
     plain = not as_json and not takes_more_than_ascii(sys.stderr)
     sys.stderr.write(printable_on(sys.stderr, text, plain=plain) + "\n")
     # For `check`, 1 and 2 mean warning and critical, and would page somebody.

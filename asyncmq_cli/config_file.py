@@ -20,7 +20,7 @@ from asyncmq_cli.system.files import read_bounded
 
 NAME = "the configuration file"
 MAX_FILE = 1024 * 1024
-"""Bytes."""
+"""The largest configuration file, in bytes."""
 _CONTEXT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 """The name of a context. It must be easy to type, and safe in a list with commas and in a shell's prompt."""
 

@@ -24,7 +24,7 @@ _HINTS: dict[tuple[str, str], Hint] = {
     ),
     # Jobs
     ("job_moved", ""): lambda facts: f"read it again with {_show_job(facts)}",
-    ("job_exists", ""): lambda facts: f"{_show_job(facts)} shows what is there",
+    ("job_exists", ""): lambda facts: f"{_show_job(facts)} shows it",
     ("lock_held", ""): "try again; the lock expires within 30 seconds",
     ("job_cancelled", ""): "remove it, and enqueue it again if it must run",
     ("job_id_reserved", ""): lambda facts: (

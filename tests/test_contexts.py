@@ -125,8 +125,8 @@ def test_a_context_in_use_that_an_address_passes_over_is_a_warning(env: dict[str
 @pytest.mark.parametrize(
     ("text", "flags", "message"),
     [
-        ("", {"context": "prod"}, r"there is no context 'prod' \(--context names it\)"),
-        ('[context.prod]\nredis_url = "redis://h"', {"context": "prdo"}, "there is no context 'prdo'"),
+        ("", {"context": "prod"}, r"no context 'prod' \(named by --context\)"),
+        ('[context.prod]\nredis_url = "redis://h"', {"context": "prdo"}, "no context 'prdo'"),
         ("[context.prod]\ntimeout = 3", {"context": "prod"}, r"\[context.prod\] has no redis_url"),
         ('[context.prod]\nredis_uri = "x"', {}, r"unknown key 'redis_uri' of \[context.prod\]"),
         ("[context.prod]\nredis_url = 1", {}, r"redis_url of \[context.prod\] in .* must be a text"),
@@ -155,7 +155,7 @@ def test_a_mistake_in_a_context_is_named(
 def test_a_context_that_was_deleted_does_not_lead_elsewhere(env: dict[str, str]) -> None:
     use(env, "staging")
     Path(env["XDG_CONFIG_HOME"], "asyncmq/config.toml").write_text('redis_url = "redis://flat"')
-    with pytest.raises(UsageProblem, match=r"there is no context 'staging' \('context use' names it\)"):
+    with pytest.raises(UsageProblem, match=r"no context 'staging' \(named by 'context use'\)"):
         resolve({}, env)
     use(env, None)
     assert resolve({}, env).address.host == "flat"

@@ -139,6 +139,7 @@ class OperatorApp(App[None]):
         self._poll_lane = Lane(session)
         self._hurry = asyncio.Event()
         self._listens = False
+        """Whether signals arrive through the event loop."""
         self._is_lent = False
         """Whether the terminal is lent to an editor."""
 
@@ -193,7 +194,7 @@ class OperatorApp(App[None]):
         from asyncmq_cli.cli.changes.editing import by_hand
 
         loop = asyncio.get_running_loop()
-        # Ctrl-C is the editor's.
+        # Ctrl-C is for the editor.
         is_handled = self._listens and loop.remove_signal_handler(signal.SIGINT)
         before = signal.signal(signal.SIGINT, lambda number, frame: None)
         try:

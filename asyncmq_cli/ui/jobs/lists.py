@@ -180,7 +180,7 @@ class JobsPane(JobRows):
     def job_state(self) -> str:
         return self._job_state
 
-    # Its queue.
+    # The queue.
 
     @property
     def deeds(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -203,7 +203,7 @@ class JobsPane(JobRows):
     def _is_paused(self) -> bool:
         return any(row.paused for row in self.ui.snapshot.stats or () if row.name == self.queue)
 
-    # Its states.
+    # The states.
 
     def followed(self, snapshot: Snapshot) -> None:
         rows = [row for row in snapshot.stats or () if self.queue in (None, row.name)]
@@ -231,7 +231,7 @@ class JobsPane(JobRows):
         """Show the jobs of the next or previous state."""
         self.choose_state(self.states[(self.states.index(self.job_state) + by) % len(self.states)])
 
-    # What is read.
+    # Reading.
 
     def scope(self) -> QueueScope:
         """The queue, or the queues that match the filter. Raises UsageProblem."""

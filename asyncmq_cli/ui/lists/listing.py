@@ -114,7 +114,7 @@ class Listing(ScrollView, Generic[T], can_focus=True):
         self._said: str | None = None
         self._cells: dict[int, dict[str, Text]] = {}
 
-    # What is shown.
+    # Rows.
 
     def show(self, rows: Rows[T], columns: Sequence[Column[T]] | None = None, *, again: bool = True) -> None:
         """Show these rows. `again` says that they are the same list that was read again, so that the cursor

@@ -80,7 +80,7 @@ class Pane(Vertical, Generic[T]):
         """Update the list from a new snapshot."""
 
     def open(self, row: T) -> None:
-        """What Enter does."""
+        """Open a row, when Enter is pressed."""
 
     async def open_tree(self, row: T) -> None:
         """Open a row as a tree if it is a job, when `o` is pressed. Raises AdminError."""

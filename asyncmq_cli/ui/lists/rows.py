@@ -84,7 +84,7 @@ class RowsInSight(Generic[T]):
             self._drawn()
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._is_closed = True
 
 

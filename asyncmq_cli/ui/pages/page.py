@@ -109,7 +109,7 @@ class Page(Screen[None]):
         if self.is_composed:
             self.followed(snapshot)
 
-    # What the page overrides.
+    # Methods that a page overrides.
 
     async def load(self) -> None:
         """Read the page's data. Raises AdminError."""
@@ -219,12 +219,12 @@ class Page(Screen[None]):
 
     @property
     def keys_line(self) -> str:
-        """The last line."""
+        """The text of the last line: the page's keys."""
         return self.keys
 
     @property
     def help_text(self) -> str:
-        """What `?` says."""
+        """The text of `?`."""
         return self.help
 
     @property
