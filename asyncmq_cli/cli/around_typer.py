@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,18 +26,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from asyncmq_cli import durations
-
 # If extra arguments are allowed, Typer returns them instead of refusing them with its own message.
 CONTEXT = {"help_option_names": ["--help", "-h"], "allow_extra_args": True}
 
 FIELDS = "--fields"
 _ANY_VALUE = r"[^-]|$"
-# For each option: its value if none is given, and the pattern that a value begins with. It is compiled only
-# if the option is given.
-_ALONE = {
+
+
+def _duration() -> str:
+    from asyncmq_cli.durations import LOOKS_LIKE_ONE
+
+    return rf"(?i:{LOOKS_LIKE_ONE})$|$"
+
+
+# For each option: its value if none is given, and the pattern that a value begins with. It is made and
+# compiled only if the option is given.
+_ALONE: dict[str, tuple[str, str | Callable[[], str]]] = {
     "--watch": ("2", r"\d|$"),
-    "--wait": ("10m", rf"(?i:{durations.LOOKS_LIKE_ONE})$|$"),
+    "--wait": ("10m", _duration),
     FIELDS: ("", _ANY_VALUE),
     "--install-completion": ("", _ANY_VALUE),
     "--show-completion": ("", _ANY_VALUE),
@@ -57,7 +63,8 @@ def with_values(args: Sequence[str]) -> list[str]:
             whole.append(word)
             continue
         meaning, value = _ALONE[word]
-        has_value = place + 1 < end and re.match(value, args[place + 1])
+        pattern = value if isinstance(value, str) else value()
+        has_value = place + 1 < end and re.match(pattern, args[place + 1])
         (last if word == FIELDS and not has_value else whole).append(
             word if has_value else f"{word}={meaning}"
         )
