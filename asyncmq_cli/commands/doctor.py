@@ -278,6 +278,8 @@ def _document(
             "from": session.config.url_from or "default",
             "user": None if rights is None else rights.user,
             "problem": None if problem is None else problem.message,
+            "maxmemory": None if rights is None else rights.maxmemory,
+            "maxmemory_policy": None if rights is None else rights.maxmemory_policy,
         },
         "rights": None
         if rights is None
@@ -330,6 +332,10 @@ def _sentences(document: dict[str, Any]) -> Iterator[str]:
         yield f"{name.replace('_', '-'):<12} {version or '-'}"
     redis = document["redis"]
     yield f"redis        {redis['url']} (from {redis['from']})"
+    if redis["maxmemory"] and redis["maxmemory_policy"] not in (None, "noeviction"):
+        # Sidekiq, BullMQ and others warn of it too: jobs vanish, and nothing says so.
+        lost = "keys with a time to live" if redis["maxmemory_policy"].startswith("volatile-") else "jobs"
+        yield f"eviction     {redis['maxmemory_policy']}: a full Redis removes {lost}; noeviction does not"
     yield f"user         {redis['user'] or '-'}"
     if document["rights"]:
         yield f"role         {document['rights']['role'] or 'none: less than a viewer'}"

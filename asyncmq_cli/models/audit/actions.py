@@ -129,8 +129,9 @@ MAINTAINER_RIGHTS = frozenset({"srem"})
 
 class Rights(Struct, frozen=True):
     """The rights of the Redis user. `reading` and `changing` map each Redis command, in lower case, to
-    whether it is allowed. `user` and `server` are None if the server does not report them. `refused` is the
-    server's error for the first command that it refused, or None."""
+    whether it is allowed. `user`, `server`, `maxmemory` (bytes, 0 for no limit) and `maxmemory_policy` are
+    None if the server does not report them. `refused` is the server's error for the first command that it
+    refused, or None."""
 
     user: str | None
     server: str | None
@@ -140,6 +141,8 @@ class Rights(Struct, frozen=True):
     lacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """For each of our commands that changes something, the Redis commands that it needs and that are not
     allowed."""
+    maxmemory: int | None = None
+    maxmemory_policy: str | None = None
 
     @property
     def role(self) -> str | None:

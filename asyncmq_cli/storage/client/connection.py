@@ -212,7 +212,7 @@ class ServerKind:
     def _judge_replica(self, connection: Any) -> None:
         try:
             connection.send_command("INFO", "replication", check_health=False)
-            doubt = replica_doubt(_fields(connection.read_response()))
+            doubt = replica_doubt(info_fields(connection.read_response()))
         except ResponseError:
             doubt = "it cannot be checked whether it is up to date: the user lacks +info"
         if doubt is not None:
@@ -252,7 +252,8 @@ def _is_flat(said: Any) -> bool:
     return isinstance(said, list) and all(isinstance(name, bytes) for name in said[::2])
 
 
-def _fields(text: Any) -> dict[str, str]:
+def info_fields(text: Any) -> dict[str, str]:
+    """The fields of a reply to INFO; none of anything else."""
     lines = text.decode("utf-8", "replace").splitlines() if isinstance(text, bytes) else ()
     return dict(line.split(":", 1) for line in lines if ":" in line)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import ExecAbortError, NoPermissionError, ResponseError
 
 from asyncmq_cli.models.audit.actions import OPTIONAL_RIGHTS, Rights
+from asyncmq_cli.storage.client.connection import info_fields
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys
 from asyncmq_cli.storage.write import preflight
 
@@ -32,7 +33,18 @@ def rights(client: redis.Redis, queue: str) -> Rights:
             changing |= asked.each(_changing(queue))
             changing["discard"] = asked.takes(("DISCARD",))
         taken = {**changing, **reading}
-        return Rights(_user(asked), _server(asked), reading, changing, asked.refused, _lacks(taken))
+        memory = info_fields(asked.reply("INFO", "memory"))
+        limit = memory.get("maxmemory", "")
+        return Rights(
+            _user(asked),
+            _server(asked),
+            reading,
+            changing,
+            asked.refused,
+            _lacks(taken),
+            maxmemory=int(limit) if limit.isdecimal() else None,
+            maxmemory_policy=memory.get("maxmemory_policy"),
+        )
     finally:
         # The connection may be in a transaction, so do not use it again.
         connection.disconnect()

@@ -68,6 +68,34 @@ def test_what_a_reader_lacks(server: PrivateRedis, client: redis.Redis, cli: Run
         client.execute_command("ACL", "DELUSER", "narrow")
 
 
+@pytest.mark.parametrize(
+    ("limit", "policy", "said"),
+    [
+        ("0", "allkeys-lru", None),
+        ("100mb", "noeviction", None),
+        ("100mb", "allkeys-lru", "eviction     allkeys-lru: a full Redis removes jobs; noeviction does not"),
+        (
+            "100mb",
+            "volatile-ttl",
+            "eviction     volatile-ttl: a full Redis removes keys with a time to live; ",
+        ),
+    ],
+)
+def test_a_server_that_evicts_keys_is_named(
+    limit: str, policy: str, said: str | None, server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    client.config_set("maxmemory-policy", policy)
+    client.config_set("maxmemory", limit)
+    try:
+        told = json.loads(cli("doctor", "--self", "--json").stdout)["redis"]
+        assert (bool(told["maxmemory"]), told["maxmemory_policy"]) == (limit != "0", policy)
+        text = cli("doctor", "--self", "-o", "table").stdout
+        assert (said in text) if said else ("eviction" not in text)
+    finally:
+        client.config_set("maxmemory", "0")
+        client.config_set("maxmemory-policy", "noeviction")
+
+
 def test_without_redis_the_rest_is_printed(cli: Run) -> None:
     result = cli("doctor", "--self", "--json", "--redis-url", "unix:///nowhere/redis.sock")
     assert result.code == 3
