@@ -158,13 +158,13 @@ def _table(session: Session, findings: Sequence[Finding]) -> None:
 
 
 def _ask(session: Session, diagnosis: Diagnosis, codes: list[str]) -> None:
-    from asyncmq_cli.output.tables import tables
+    from asyncmq_cli.models.values import counted
     from asyncmq_cli.output.text import checks
 
     meant = [one for one in diagnosis.findings if session.repairs.makes(one.code, codes)]
     total = sum(one.count for one in meant)
     if total:
-        what = tables.counted(total, "repair")
+        what = counted(total, "repair")
         remarks = confirm.of_overflow(session, total)
         lines = checks.lines_to_ask(meant)
         confirm.ask_about(session, lines, f"Make {what}?", f"make {what}", remarks=remarks)

@@ -311,8 +311,8 @@ def remove(
 def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Change) -> None:
     """Ask for confirmation to remove these definitions. Those that cannot be removed are reported by the
     removal itself."""
+    from asyncmq_cli.models.values import counted
     from asyncmq_cli.output.redaction import redact
-    from asyncmq_cli.output.tables import tables
     from asyncmq_cli.output.text import reports
     from asyncmq_cli.services.repeatables.plans import each
 
@@ -322,7 +322,7 @@ def _ask(session: Session, queue: str, addresses: Sequence[Address], would: Chan
             raise preview.interrupted
     names = [reports.repeatable_name(preview) for preview in previews if preview.succeeded]
     if names:
-        these = f"{tables.counted(len(names), 'repeatable')} in"
+        these = f"{counted(len(names), 'repeatable')} in"
         confirm.ask_about(
             session,
             [f"  {redact.redact_text(name)}" for name in names],

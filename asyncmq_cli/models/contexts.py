@@ -10,6 +10,7 @@ from msgspec import Struct
 from asyncmq_cli.errors import AdminError, NotConfirmed
 from asyncmq_cli.exit_status import ExitStatus
 from asyncmq_cli.models.audit.actions import BY_NAME
+from asyncmq_cli.models.values import counted
 
 
 class ContextRow(Struct, frozen=True):
@@ -132,9 +133,5 @@ def _deed(action: str, count: int | None) -> str:
     verb = BY_NAME[action].would.removeprefix("Would ")
     if action == "queue.obliterate" and count is not None:
         # The last target is the queue; the others are its jobs.
-        return f"obliterate 1 queue with {_counted(count - 1, 'job')}"
-    return f"{verb} what is found" if count is None else f"{verb} {_counted(count, noun)}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
+        return f"obliterate 1 queue with {counted(count - 1, 'job')}"
+    return f"{verb} what is found" if count is None else f"{verb} {counted(count, noun)}"

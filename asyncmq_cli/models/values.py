@@ -1,4 +1,4 @@
-"""Values that several layers use: states, colours, numbers in job data, and batches."""
+"""Values that several layers use: states, colours, counts in words, numbers in job data, and batches."""
 
 from __future__ import annotations
 
@@ -48,6 +48,13 @@ def as_number(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def counted(count: int | None, noun: str) -> str:
+    """`1 job`, `1,204 jobs`; None is `an unknown number of jobs`."""
+    if count is None:
+        return f"an unknown number of {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def chunked(items: Iterable[T], size: int = 1000) -> Iterator[list[T]]:

@@ -20,16 +20,16 @@ from asyncmq_cli.output.formats import SHAPES, Shape
 from asyncmq_cli.output.json.forms import DocumentForm, JqProgram, member_by_member
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.redaction.redact import redact, redact_text
-from asyncmq_cli.output.tables.columns import Column, chosen
-from asyncmq_cli.output.tables.tables import (
+from asyncmq_cli.output.tables.columns import (
+    Column,
+    chosen,
     csv_line,
     csv_row,
     csv_text,
     field_names,
-    more_columns,
     tab_separated,
-    tables,
 )
+from asyncmq_cli.output.tables.tables import more_columns, tables
 from asyncmq_cli.output.text.cutting import cut_text
 from asyncmq_cli.output.text.escape import escape, printable_on, takes_more_than_ascii
 from asyncmq_cli.system import streams

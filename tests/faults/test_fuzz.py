@@ -12,7 +12,7 @@ from asyncmq_cli.models.jobs import JobDetail
 from asyncmq_cli.output.json import documents
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.tables import views
-from asyncmq_cli.output.tables.tables import tab_separated
+from asyncmq_cli.output.tables.columns import tab_separated
 from asyncmq_cli.output.text.job_detail import job_lines
 from asyncmq_cli.services.backup.format import BadLine, is_cut, read_line
 from asyncmq_cli.services.jobs.causes import job_error

@@ -126,7 +126,7 @@ def _idleness(session: Session, chosen: Selection, options: ChangeOptions) -> li
 
 def _found(session: Session, targets: Targets, options: ChangeOptions) -> Selection:
     """The jobs that the filter selects. An unknown queue or group is recorded as a failed attempt."""
-    from asyncmq_cli.output.tables import tables
+    from asyncmq_cli.models.values import counted
     from asyncmq_cli.services.changes.selection import ChangeRequest, Selection
 
     try:
@@ -137,7 +137,7 @@ def _found(session: Session, targets: Targets, options: ChangeOptions) -> Select
             session.job_changes.refused(options.verb, nothing, exc)
         raise
     if chosen.nameless:
-        left = tables.counted(chosen.nameless, "job")
+        left = counted(chosen.nameless, "job")
         session.out.remark("warning", f"{left} without an id left out; use '' as the id of such a job")
     elif not chosen.total:
         note_no_match(session, targets.searched, targets.other_states)

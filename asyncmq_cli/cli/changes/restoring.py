@@ -110,7 +110,7 @@ def _ask(session: Session, backup: Backup, chosen: Sequence[Entry], remarks: Seq
 def _beside_jobs(backup: Backup) -> str:
     """The parts of queues that are not jobs, and the edits, as text; "" if there are none."""
     from asyncmq_cli.models.queues import names_of
-    from asyncmq_cli.output.tables.tables import counted
+    from asyncmq_cli.models.values import counted
 
     counts: Counter[str] = Counter()
     for part in backup.parts:
@@ -122,7 +122,7 @@ def _beside_jobs(backup: Backup) -> str:
 def _warn(session: Session, backup: Backup, *, whole: bool) -> None:
     kept = sum(1 for entry in backup.entries.values() if entry.removed is False)
     if kept and whole:
-        from asyncmq_cli.output.tables.tables import counted
+        from asyncmq_cli.models.values import counted
 
         session.out.remark("warning", f"{counted(kept, 'job')} of the backup were not removed")
     if backup.cut_line is not None:

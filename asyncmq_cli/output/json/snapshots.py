@@ -11,7 +11,7 @@ from asyncmq_cli.models.values import WAITING_CHILDREN
 from asyncmq_cli.output.json import documents
 from asyncmq_cli.output.redaction.redact import redact, redact_text
 from asyncmq_cli.output.tables import failure_groups, views
-from asyncmq_cli.output.tables.tables import tab_separated
+from asyncmq_cli.output.tables.columns import tab_separated
 from asyncmq_cli.output.text.times import rfc3339
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.redaction.redact import redact, redact_any, redact_text
 from asyncmq_cli.output.tables.columns import Column
-from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import clock, moment, rfc3339
 

@@ -1,4 +1,5 @@
-"""The columns of a table: their titles and values, and how they are shown and shortened."""
+"""The columns of a table: their titles and values, how they are shown and shortened, and lines for programs,
+separated by tabs or commas."""
 
 from __future__ import annotations
 
@@ -10,8 +11,13 @@ from msgspec.structs import replace
 
 from asyncmq_cli.errors import UsageProblem
 from asyncmq_cli.nearest import did_you_mean, nearest
+from asyncmq_cli.output.text.escape import escape, escape_reversibly
+from asyncmq_cli.output.text.times import rfc3339
 
 T = TypeVar("T")
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_KEPT_IN_CSV = "\n\t"
 
 Kind = Literal["id", "name", "text", "path", "number", "time", "seconds", "state"]
 
@@ -93,3 +99,56 @@ def in_order_of(rows: Iterable[T], columns: Sequence[Column[T]], order: str) -> 
     known = [row for row in found if column.value(row) is not None]
     known.sort(key=column.value, reverse=order.startswith("-"))
     return [*known, *(row for row in found if column.value(row) is None)]
+
+
+def tab_separated(row: T, columns: Sequence[Column[T]]) -> str:
+    return "\t".join(_plain(column, column.value(row)) for column in columns)
+
+
+def field_names(columns: Sequence[Column[T]]) -> list[str]:
+    """The header of the columns in a pipe: the names that `--fields` accepts."""
+    return [column.field for column in columns]
+
+
+def csv_row(row: T, columns: Sequence[Column[T]]) -> str:
+    return csv_line([_csv_cell(column, column.value(row)) for column in columns])
+
+
+_CRLF = "\r\n"
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """One record of RFC 4180, without the line break at its end."""
+    import csv
+    import io
+
+    written = io.StringIO()
+    # csv quotes a cell with a line break only if that character is in the terminator.
+    csv.writer(written, lineterminator=_CRLF).writerow(cells)
+    return written.getvalue().removesuffix(_CRLF)
+
+
+def csv_text(text: str) -> str:
+    """A text as a cell that no spreadsheet takes for a formula, with control characters escaped."""
+    shown = escape(text, keep=_KEPT_IN_CSV)
+    return f"'{shown}" if text.startswith(_FORMULA) else shown
+
+
+def _csv_cell(column: Column[T], value: Any) -> str:
+    if isinstance(value, str):
+        return csv_text(value)
+    plain = _plain(column, value)
+    # A number is not a formula, even if it is negative.
+    return plain if isinstance(value, int | float) else csv_text(plain)
+
+
+def _plain(column: Column[T], value: Any) -> str:
+    if value is None:
+        return ""
+    if column.kind == "time":
+        return rfc3339(value) or ""
+    if column.kind == "seconds":
+        return f"{value:.3f}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return escape_reversibly(str(value))

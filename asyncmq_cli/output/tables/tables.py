@@ -1,4 +1,4 @@
-"""Convert rows to a table for people, or to tab-separated or comma-separated lines for programs."""
+"""Convert rows to a table for people."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from asyncmq_cli.models.values import chunked
-from asyncmq_cli.output.text.escape import escape, escape_name, escape_reversibly
-from asyncmq_cli.output.text.times import date, duration, relative, rfc3339
+from asyncmq_cli.models.values import chunked, counted
+from asyncmq_cli.output.text.escape import escape, escape_name
+from asyncmq_cli.output.text.times import date, duration, relative
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -27,8 +27,6 @@ _LEAST_MODULE = 5
 """The shortest useful part of a module's name, in characters."""
 _WIDE_TEXT = 60
 """Texts are cut to this many characters if all columns are shown."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_KEPT_IN_CSV = "\n\t"
 
 CAUTION = "dark_orange3"
 """The colour of warnings. Yellow cannot be read on a light background."""
@@ -56,47 +54,6 @@ STATE_STYLES = {
     "error": "red",
     "warning": CAUTION,
 }
-
-
-def tab_separated(row: T, columns: Sequence[Column[T]]) -> str:
-    return "\t".join(_plain(column, column.value(row)) for column in columns)
-
-
-def field_names(columns: Sequence[Column[T]]) -> list[str]:
-    """The header of the columns in a pipe: the names that `--fields` accepts."""
-    return [column.field for column in columns]
-
-
-def csv_row(row: T, columns: Sequence[Column[T]]) -> str:
-    return csv_line([_csv_cell(column, column.value(row)) for column in columns])
-
-
-_CRLF = "\r\n"
-
-
-def csv_line(cells: Sequence[str]) -> str:
-    """One record of RFC 4180, without the line break at its end."""
-    import csv
-    import io
-
-    written = io.StringIO()
-    # csv quotes a cell with a line break only if that character is in the terminator.
-    csv.writer(written, lineterminator=_CRLF).writerow(cells)
-    return written.getvalue().removesuffix(_CRLF)
-
-
-def csv_text(text: str) -> str:
-    """A text as a cell that no spreadsheet takes for a formula, with control characters escaped."""
-    shown = escape(text, keep=_KEPT_IN_CSV)
-    return f"'{shown}" if text.startswith(_FORMULA) else shown
-
-
-def _csv_cell(column: Column[T], value: Any) -> str:
-    if isinstance(value, str):
-        return csv_text(value)
-    plain = _plain(column, value)
-    # A number is not a formula, even if it is negative.
-    return plain if isinstance(value, int | float) else csv_text(plain)
 
 
 def table(
@@ -349,18 +306,6 @@ def _least(column: Column[T], natural: Mapping[str, int]) -> int:
     return min(whole, max(column.least, len(column.title))) if column.is_elastic else whole
 
 
-def _plain(column: Column[T], value: Any) -> str:
-    if value is None:
-        return ""
-    if column.kind == "time":
-        return rfc3339(value) or ""
-    if column.kind == "seconds":
-        return f"{value:.3f}"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return escape_reversibly(str(value))
-
-
 def human(column: Column[T], value: Any, now: float, *, utc: bool = False) -> str:
     if value is None or value == "":
         return "-"
@@ -382,10 +327,3 @@ def _style(column: Column[T], value: Any) -> str:
     if column.kind == "number" and column.title in ("FAILED", "EXPIRED", "DEAD") and value:
         return "red"
     return "dim" if value in (None, "", 0) else ""
-
-
-def counted(count: int | None, noun: str) -> str:
-    """`1 job`, `1,204 jobs`; None is `an unknown number of jobs`."""
-    if count is None:
-        return f"an unknown number of {noun}s"
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

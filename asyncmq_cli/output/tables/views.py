@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from asyncmq_cli.models.values import DEAD_STATES, as_number
+from asyncmq_cli.models.values import DEAD_STATES, as_number, counted
 from asyncmq_cli.output.redaction.redact import redact_any, redact_text
 from asyncmq_cli.output.tables.columns import Column, chosen
-from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.output.text.times import duration
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.json.snapshots import DISTRIBUTION
 from asyncmq_cli.output.tables import failure_groups, views
-from asyncmq_cli.output.tables.tables import CAUTION, Lines, counted, more_columns, shortened, table
+from asyncmq_cli.output.tables.tables import CAUTION, Lines, more_columns, shortened, table
 from asyncmq_cli.output.terminal import charts
 from asyncmq_cli.output.terminal.viewport import Viewport, dim, listed
 from asyncmq_cli.output.text.escape import escape, escape_name

@@ -20,9 +20,9 @@ from asyncmq_cli.models.monitoring.checks import (
     Range,
     Threshold,
 )
+from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.redaction.redact import redact_text
 from asyncmq_cli.output.tables.columns import Column
-from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.output.text.cutting import beginning_of
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import duration, rfc3339

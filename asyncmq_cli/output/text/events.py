@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.monitoring.snapshots import Happening, QueueHappening, WorkerHappening
+from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.json.text import encode
 from asyncmq_cli.output.redaction.redact import redact_text
-from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.output.text.cutting import cut_text
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import clock, duration

@@ -11,9 +11,9 @@ from msgspec import Struct
 from asyncmq_cli.models.audit.actions import BY_NAME
 from asyncmq_cli.models.findings import RepairReport
 from asyncmq_cli.models.repeatables import RepeatableChange
-from asyncmq_cli.models.values import DEAD_STATES
+from asyncmq_cli.models.values import DEAD_STATES, counted
 from asyncmq_cli.output.redaction.redact import redact_text
-from asyncmq_cli.output.tables.tables import counted, shortened, shortened_path
+from asyncmq_cli.output.tables.tables import shortened, shortened_path
 from asyncmq_cli.output.tables.views import short_error
 from asyncmq_cli.output.text.escape import escape
 from asyncmq_cli.output.text.times import duration, rfc3339

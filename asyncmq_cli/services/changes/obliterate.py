@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from asyncmq_cli.errors import ChangeRefused, command_line
 from asyncmq_cli.models.changes import ChangeResult
 from asyncmq_cli.models.queues import JOBLESS_PARTS, names_of
+from asyncmq_cli.models.values import counted
 from asyncmq_cli.services.changes.bulk import Decision, JobRunner
 from asyncmq_cli.services.changes.runner import Attempt
 from asyncmq_cli.services.repeatables.service import retry_while_busy
@@ -56,7 +57,7 @@ class Obliterator(JobRunner):
     def _require_idle(self, queue: str, *, force: bool) -> None:
         active, _ = self.store.jobs.at_most(queue, "active")
         if active and not force:
-            jobs = "1 job" if active == 1 else f"{active:,} jobs"
+            jobs = counted(active, "job")
             raise ChangeRefused(
                 "queue_active",
                 f"queue {queue!r} has {jobs} that a worker may be running",

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from asyncmq_cli.errors import AdminError, RedisProblem, WaitFailed, WaitTimeout, command_line
 from asyncmq_cli.models.monitoring.waits import Standing, WaitReport
+from asyncmq_cli.models.values import counted
 from asyncmq_cli.services.jobs.lookup import require_queue
 from asyncmq_cli.services.monitoring.goals import (
     VANISHED,
@@ -172,7 +173,7 @@ class _Wait:
         )
 
     def _late(self, left: int) -> WaitTimeout:
-        jobs = "1 job" if left == 1 else f"{left:,} jobs"
+        jobs = counted(left, "job")
         still = {"active-empty": "still active", "job": "yet to end"}.get(self._goal, "left")
         return WaitTimeout(
             f"{jobs} {still} in {self._queue!r} after {self._options.timeout:g} s",

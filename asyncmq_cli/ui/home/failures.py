@@ -13,8 +13,8 @@ from asyncmq_cli.cli.targets import filter_of
 from asyncmq_cli.errors import Halted
 from asyncmq_cli.models.jobs import JobFilter
 from asyncmq_cli.models.queues import QueueScope
+from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.tables import failure_groups, views
-from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.services.jobs.causes import root_error
 from asyncmq_cli.ui.jobs.filters import flags_of, named, scope_of, words_of
 from asyncmq_cli.ui.jobs.lists import JobRows

@@ -13,7 +13,8 @@ from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import ContentSwitcher, Static
 
-from asyncmq_cli.output.tables.tables import counted, table
+from asyncmq_cli.models.values import counted
+from asyncmq_cli.output.tables.tables import table
 from asyncmq_cli.output.tables.views import next_command
 from asyncmq_cli.output.terminal import header_footer, screens
 from asyncmq_cli.ui.dialogs.palette import Entry

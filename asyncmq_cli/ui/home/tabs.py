@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.tables import audit, repeatables, views
-from asyncmq_cli.output.tables.tables import counted
 from asyncmq_cli.output.terminal import screens
 from asyncmq_cli.ui.lists.panes import HeldPane, RowsPane
 from asyncmq_cli.ui.lists.rows import RowsInSight, StreamedRows

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.tables.columns import chosen
-from asyncmq_cli.output.tables.tables import counted, human
+from asyncmq_cli.output.tables.tables import human
 from asyncmq_cli.ui.lists.listing import Held, Listing
 from asyncmq_cli.ui.lists.rows import RowsInSight, StreamedRows
 

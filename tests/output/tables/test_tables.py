@@ -18,15 +18,8 @@ from asyncmq_cli.models.failures import FailureGroup, FailureGroups
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.queues import QueueStats
 from asyncmq_cli.output.tables import audit, failure_groups, views
-from asyncmq_cli.output.tables.columns import Column, Kind
-from asyncmq_cli.output.tables.tables import (
-    csv_line,
-    csv_text,
-    shortened_path,
-    tab_separated,
-    table,
-    tables,
-)
+from asyncmq_cli.output.tables.columns import Column, Kind, csv_line, csv_text, tab_separated
+from asyncmq_cli.output.tables.tables import shortened_path, table, tables
 from asyncmq_cli.output.text.escape import escape_name
 from tests.support.strategies import ANY_TEXT, JSON_VALUES
 
