@@ -20,7 +20,7 @@ def _show_job(facts: Mapping[str, Any]) -> str:
 _HINTS: dict[tuple[str, str], Hint] = {
     ("wrong_type", ""): "another program may have written it: inspect it with redis-cli TYPE",
     ("rabbitmq_queue", ""): (
-        "AsyncMQ's own CLI and dashboard work with that backend; 'jobs show' prints the metadata of one job"
+        "AsyncMQ's own CLI and dashboard work with that backend; 'asyncmq jobs show QUEUE ID' prints the metadata of a job"
     ),
     # Jobs
     ("job_moved", ""): lambda facts: f"read it again with {_show_job(facts)}",

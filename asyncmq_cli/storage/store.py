@@ -72,8 +72,14 @@ class Store:
         read."""
         LIMITS.text = config.max_payload
         self._halted = Event()
-        self._redis = connect(config, warn=self.warn, is_halted=self._halted.is_set)
+        self.doubt: str | None = None
+        """Why the data of this server, a replica, may be outdated; known after the first read."""
+        self._redis = connect(config, warn=self._warn_of_server, is_halted=self._halted.is_set)
         self.queues = QueueReader(self._redis, lambda: self.workers, self.warn)
+
+    def _warn_of_server(self, message: str) -> None:
+        self.doubt = message
+        self.warn(message)
 
     def warn(self, message: str) -> None:
         """Pass on a warning, for example that data could be read only in part."""

@@ -86,6 +86,12 @@ def test_a_replica_that_has_lost_its_primary_is_named(binary: Path, tool: Tool) 
             assert result.code == 0
             assert "this Redis is a replica, and it has lost its primary" in result.stderr
             assert result.stderr.count("warning") == 1
+        # Its data does not tell how the queues are.
+        checked = tool(replica.url, "check")
+        assert checked.code == 3
+        assert checked.stdout.startswith(
+            "ASYNCMQ UNKNOWN - this Redis is a replica, and it has lost its primary"
+        )
         narrow = replica.url.replace("unix://", "unix://narrow:any@")
         assert "the user lacks +info" in tool(narrow, "queues", "list").stderr
 

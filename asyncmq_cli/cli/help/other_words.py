@@ -86,6 +86,8 @@ ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("queues", "top"): "asyncmq queues list --watch",
     ("queues", "watch"): "asyncmq queues list --watch",
     ("queues", "count"): "asyncmq queues list",
+    ("jobs", "wait"): "asyncmq wait QUEUE",
+    ("queues", "wait"): "asyncmq wait QUEUE",
     ("jobs", "stats"): "asyncmq queues show QUEUE",
     ("jobs", "count"): "asyncmq queues show QUEUE",
     ("jobs", "top"): "asyncmq jobs list QUEUE --state active",

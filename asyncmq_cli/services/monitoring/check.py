@@ -62,7 +62,9 @@ class CheckService:
     def _check(self, queues: Sequence[str], thresholds: Mapping[str, Threshold], where: str) -> CheckReport:
         started = time.monotonic()
         now = self._store.now()
-        probes = [Probe("redis", None, time.monotonic() - started, _NO_BOUNDS, "ok")]
+        doubt = self._store.doubt
+        answer = "ok" if doubt is None else "unknown"
+        probes = [Probe("redis", None, time.monotonic() - started, _NO_BOUNDS, answer, doubt)]
         names, missing = (
             named_or_matching(self._store, queues) if queues else (self._store.queues.names(), [])
         )
