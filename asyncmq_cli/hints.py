@@ -20,7 +20,8 @@ def _show_job(facts: Mapping[str, Any]) -> str:
 _HINTS: dict[tuple[str, str], Hint] = {
     ("wrong_type", ""): "another program may have written it: inspect it with redis-cli TYPE",
     ("rabbitmq_queue", ""): (
-        "AsyncMQ's own CLI and dashboard work with that backend; 'asyncmq jobs show QUEUE ID' prints the metadata of a job"
+        "AsyncMQ's own CLI and dashboard work with that backend; 'asyncmq jobs show QUEUE ID' prints the "
+        "metadata of a job"
     ),
     # Jobs
     ("job_moved", ""): lambda facts: f"read it again with {_show_job(facts)}",
@@ -56,6 +57,7 @@ _HINTS: dict[tuple[str, str], Hint] = {
         "name a file or a program that gives it, by ASYNCMQ_PASSWORD_FILE or ASYNCMQ_PASSWORD_COMMAND, "
         "or put it into the URL: redis://USER:PASSWORD@HOST"
     ),
+    ("redis_permission", ""): "'asyncmq doctor --self' shows the rights of this user, and those it lacks",
     ("redis_readonly", ""): "point --redis-url at the primary",
     ("redis_out_of_memory", ""): "raise maxmemory, or remove jobs, which works without memory",
     ("redis_loading", ""): "try again in a moment",

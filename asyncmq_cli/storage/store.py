@@ -314,7 +314,7 @@ class Store:
         """The keys of the tool's own streams that are not streams."""
         from asyncmq_cli.storage.integrity.damaged_keys import wrong_streams
 
-        return wrong_streams(self._redis)
+        return wrong_streams(self._redis, self.warn)
 
     def wrong_keys(self, queue: str) -> list[str]:
         """The keys of the queue that do not have the type that AsyncMQ gives them."""

@@ -120,11 +120,9 @@ def return_codes(reply: Any) -> list[int]:
 _Error = TypeVar("_Error", bound=Exception)
 
 
-def with_command(error: _Error, command: Any, key: Any = b"") -> _Error:
-    """The same error, with the refused command and its key as text in `refused_command`."""
-    words = [
-        word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in (command, key)
-    ]
+def with_command(error: _Error, *command: Any) -> _Error:
+    """The same error, with the refused command and its keys as text in `refused_command`."""
+    words = [word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in command]
     error.refused_command = " ".join(filter(None, words))  # type: ignore[attr-defined]
     return error
 
@@ -143,7 +141,9 @@ class CheckedRedis(redis.Redis):
         try:
             return redis_py.parse_response(conn, command_name, **options)
         except (NoPermissionError, InvalidResponse) as exc:
-            raise with_command(exc, *args[:2]) from None
+            # Of a script, its keys.
+            words = [args[0], *args[3 : 3 + args[2]]] if args[0] in ("EVALSHA", "EVAL") else args[:2]
+            raise with_command(exc, *words) from None
         except (TypeError, ValueError, AttributeError, LookupError) as exc:
             # redis-py assumes that a reply has the shape that it parses.
             conn.disconnect()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import redis
 from msgspec import Struct
+from redis.exceptions import NoPermissionError
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import chunked
@@ -28,11 +29,16 @@ _COUNTABLE = re.compile(rb"0|[1-9][0-9]{0,14}")
 """The same as `is_countable` in prelude.lua: INCR refuses a number in any other form."""
 
 
-def wrong_streams(client: redis.Redis) -> list[str]:
-    """The keys of the tool's own streams that are not streams."""
-    return [
-        to_text(key) for key in (AUDIT_STREAM, METRICS_STREAM) if client.type(key) not in (b"none", b"stream")
-    ]
+def wrong_streams(client: redis.Redis, warn: Callable[[str], None]) -> list[str]:
+    """The keys of the tool's own streams that are not streams. Warns of those that the user may not read."""
+    found = []
+    for key in (AUDIT_STREAM, METRICS_STREAM):
+        try:
+            if client.type(key) not in (b"none", b"stream"):
+                found.append(to_text(key))
+        except NoPermissionError:
+            warn(f"{to_text(key)!r} is not examined: the Redis user may not read it")
+    return found
 
 
 def wrong_keys(client: redis.Redis, queue: str) -> list[str]:

@@ -15,6 +15,7 @@ import redis
 from hiredis import pack_command
 from redis.exceptions import ExecAbortError, NoPermissionError, OutOfMemoryError, ResponseError
 
+from asyncmq_cli.storage.client.replies import with_command
 from asyncmq_cli.storage.schema import rabbitmq
 from asyncmq_cli.storage.schema.keys import AUDIT_HEAD, AUDIT_STREAM, queue_of
 
@@ -257,13 +258,14 @@ def check(client: redis.Redis, script: Script, keys: Sequence[bytes], variant: s
         connection.read_response()
         refusal: ResponseError | None = None
         connection.send_packed_command([b"".join(map(pack_command, [*commands, ("DISCARD",)]))])
-        for _ in range(len(commands) + 1):
+        for name, *rest in [*commands, ("DISCARD",)]:
             try:
                 connection.read_response()
             except OutOfMemoryError as exc:
                 refusal = refusal or (None if script.frees else exc)
             except ResponseError as exc:
-                refusal = refusal or exc
+                place = "" if name in ("EVALSHA", "EVAL", "TIME") else next(iter(rest), "")
+                refusal = refusal or with_command(exc, name, place)
         if refusal is not None:
             raise refusal
     except BaseException:

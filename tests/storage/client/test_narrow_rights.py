@@ -59,3 +59,31 @@ def test_the_own_queue_is_read_and_changed(narrow: str) -> None:
     for line in ("queues show emails", "jobs show emails b", "queues pause emails", "queues resume emails"):
         result = call(narrow, line)
         assert result.code == 0, result
+
+
+@pytest.mark.parametrize(
+    ("rights", "line", "named"),
+    [
+        (["~*emails*"], "queues pause emails", "(TYPE asyncmq-cli:audit)"),
+        (["~*emails*"], "jobs cancel emails --all --yes", "(TYPE asyncmq-cli:audit)"),
+        # Of a script that records a refusal.
+        (["~*emails*"], "jobs remove emails nope --yes", "(EVALSHA asyncmq-cli:audit)"),
+        (["~*", "-zrem"], "jobs cancel emails --all --yes", "(ZREM queue:emails:waiting)"),
+    ],
+)
+def test_a_change_that_is_refused_names_the_command_and_the_key(
+    narrow: str, rights: list[str], line: str, named: str
+) -> None:
+    with redis.Redis.from_url(narrow) as one:
+        one.execute_command("ACL", "SETUSER", "changer", "reset", "on", "nopass", "+@all", *rights)
+    url = narrow.replace("one:x@", "changer:x@")
+    result = call(url, line)
+    assert (result.code, named in result.stderr) == (3, True), result
+    assert "hint: 'asyncmq doctor --self' shows the rights" in result.stderr
+
+
+def test_the_doctor_leaves_out_the_keys_of_the_tool_that_may_not_be_read(narrow: str) -> None:
+    with redis.Redis.from_url(narrow) as one:
+        one.execute_command("ACL", "SETUSER", "changer", "reset", "on", "nopass", "+@all", "~*emails*")
+    result = call(narrow.replace("one:x@", "changer:x@"), "doctor emails")
+    assert (result.code, result.stderr.count("is not examined")) == (0, 2), result
