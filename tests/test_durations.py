@@ -44,7 +44,7 @@ DAY = 86400
         ("1d2h3m4.5s", DAY + 2 * 3600 + 3 * 60 + 4.5),
     ],
 )
-def test_what_is_a_duration(text: str, expected: float) -> None:
+def test_valid_durations_are_parsed(text: str, expected: float) -> None:
     assert seconds(text) == expected
 
 
@@ -60,7 +60,7 @@ def test_what_may_mean_months_is_refused_with_what_can_be_meant(text: str) -> No
     "text",
     ["", " ", "m", "-5m", "+5m", "5 m m", "1e3", "nan", "inf", "5x", "5m5", "٥m", "9" * 400, "5m" * 9 + "?"],
 )
-def test_what_is_no_duration(text: str) -> None:
+def test_invalid_durations_are_refused(text: str) -> None:
     with pytest.raises(UsageProblem, match="is not a duration"):
         seconds(text)
 

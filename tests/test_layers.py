@@ -212,7 +212,7 @@ def test_a_command_that_is_not_built_yet_has_the_same_line_in_the_help_as_the_co
 @pytest.mark.parametrize(
     "line", ["jobs list mail --state failed --q x --page 2", "metrics prometheus --output /dev/null"]
 )
-def test_what_is_typed_is_read_without_a_validator(line: str) -> None:
+def test_values_are_parsed_without_pydantic(line: str) -> None:
     args = [*line.split(), "--redis-url", "unix:///nowhere"]
     code = f"import sys; from asyncmq_cli.app import run; print(run({args!r}), 'pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

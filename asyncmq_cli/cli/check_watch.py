@@ -112,7 +112,7 @@ def watch(
             shown = notifier.states
             delivery.run(until=began + max(options.every, 2 * took))
     except KeyboardInterrupt as exc:
-        # The status of an interruption without its error line: nothing was left undone.
+        # Exit with the status of an interruption, but without its error line: nothing was left undone.
         raise typer.Exit(interruption(exc).exit_code) from exc
 
 

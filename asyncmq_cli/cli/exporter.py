@@ -55,7 +55,7 @@ def serve(
             was_away = _report(session, exporter.state, was_away=was_away)
             time.sleep(pause)
     except KeyboardInterrupt as exc:
-        # The status of an interruption without its error line: nothing was left undone.
+        # Exit with the status of an interruption, but without its error line: nothing was left undone.
         raise typer.Exit(interruption(exc).exit_code) from exc
     finally:
         server.close()

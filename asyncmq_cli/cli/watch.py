@@ -119,7 +119,7 @@ def watch(
                     board.show(found)
                 screen.draw()
     except KeyboardInterrupt as exc:
-        # The status of an interruption without its error line: nothing was left undone.
+        # Exit with the status of an interruption, but without its error line: nothing was left undone.
         raise typer.Exit(interruption(exc).exit_code) from exc
     finally:
         session.has_screen = False

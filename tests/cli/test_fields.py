@@ -189,7 +189,7 @@ def test_the_error_for_a_future_date_names_the_time_zone(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("text", ["", "now", "1970-01-01T01:00:00Z", "2026-13-01"])
-def test_what_is_no_age(text: str) -> None:
+def test_invalid_ages_are_refused(text: str) -> None:
     with pytest.raises(UsageProblem):
         age(text, lambda: 1000.0)
 

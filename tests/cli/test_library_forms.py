@@ -141,7 +141,7 @@ def test_what_is_read_is_read_as_ours(queue: str, cli: Run) -> None:
     assert (sorted(listed.stdout.split()), listed.stderr) == (["one", "two"], "")
 
 
-def test_what_changes_something_says_what_is_done_and_asks(queue: str, cli: Run) -> None:
+def test_changes_say_what_they_do_and_ask(queue: str, cli: Run) -> None:
     refused = cli("queue", "drain", queue)
     assert refused.code == 5
     assert refused.stderr.startswith("error: this would drain 2 waiting jobs in 'mail' on ")

@@ -41,7 +41,7 @@ def test_a_queue_called_dash_can_be_paused_and_examined(dashes: None, client: re
     assert run("repeatables", "list", "./-", "--json").json["repeatables"][0]["queue"] == "-"
 
 
-def test_more_dots_name_what_is_spelled_like_that(dashes: None, client: redis.Redis, run: Run) -> None:
+def test_more_dots_stand_for_literal_names(dashes: None, client: redis.Redis, run: Run) -> None:
     assert run("queues", "pause", "././-").code == 0
     assert client.exists("queue:./-:paused") == 1
     assert run("jobs", "show", "mail", "././-", "--json").json["id"] == "./-"

@@ -64,7 +64,7 @@ def test_a_document_has_the_context_in_each_row(operator: Operator) -> None:
     assert [(one["context"], one["jobdist"]["failed"]) for one in overview] == [("dev", 1), ("prod", 2)]
 
 
-def test_whatever_is_no_list_stands_below_its_name(operator: Operator) -> None:
+def test_output_that_is_no_list_is_printed_below_its_context(operator: Operator) -> None:
     screen = operator.on_terminal("overview", "--context", "dev,prod")
     assert "== dev ==" in screen.lines and "== prod ==" in screen.lines, screen
     found = operator("queues", "show", "mail", "--context", "dev,prod")

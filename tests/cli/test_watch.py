@@ -66,7 +66,7 @@ def assert_told(terminal: LiveTerminal, jobs: int) -> None:
     terminal.until(lambda text: re.search(rf"backlog .*{jobs}", text) is not None)
 
 
-def test_eighty_by_twenty_four_holds_what_is_wrong_five_queues_and_the_workers(
+def test_eighty_by_twenty_four_has_room_for_problems_five_queues_and_workers(
     mail: None, server: PrivateRedis
 ) -> None:
     with LiveTerminal("overview", "--watch", url=server.url) as terminal:
@@ -114,7 +114,7 @@ def test_the_screen_follows_a_resize_while_redis_hangs() -> None:
             terminal.shows("2 jobs,")
 
 
-def test_what_is_typed_is_neither_shown_nor_left_to_the_shell(mail: None, server: PrivateRedis) -> None:
+def test_typed_keys_are_not_echoed_and_not_left_to_the_shell(mail: None, server: PrivateRedis) -> None:
     with LiveTerminal("overview", "--watch", "0.2", url=server.url) as terminal:
         terminal.shows("5 queues, 12 jobs")
         terminal.press("rm -rf x\r")

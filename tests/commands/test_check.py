@@ -175,7 +175,7 @@ def test_a_backlog_that_nobody_takes(server: PrivateRedis, client: redis.Redis, 
     assert cli("check").code == 0, "a paused queue in which there is nothing to do is well"
 
 
-def test_what_is_delayed_and_not_yet_due_is_no_backlog(server: PrivateRedis, cli: Run) -> None:
+def test_delayed_jobs_that_are_not_due_are_no_backlog(server: PrivateRedis, cli: Run) -> None:
     fill(server.url, "later", [("delayed", library.job("soon"))])
     assert cli("check", "--max-delayed-due", "0").code == 0
 

@@ -292,7 +292,7 @@ def test_when_it_is_tried_again() -> None:
     "url",
     ["", "x", "ftp://x/", "file:///etc/passwd", "http://", "http://a b/", "http://x:y/", "https://u:p@x/"],
 )
-def test_what_is_no_url_is_refused_and_not_shown(url: str) -> None:
+def test_an_invalid_webhook_url_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(UsageProblem) as raised:
         webhook.require_url(url)
     assert not url or len(url) < 2 or url not in raised.value.message

@@ -311,7 +311,7 @@ def test_values_keep_their_exactness(there: Any, put: Any, client: redis.Redis, 
     assert json.dumps(record_of(client, "failed")["kwargs"]) == json.dumps({"there": there, "put": put})
 
 
-def test_an_editor_shows_what_was_changed_and_asks(
+def test_an_edit_in_an_editor_shows_the_difference_and_asks(
     mail: str, server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:
     editor = tmp_path / "editor"

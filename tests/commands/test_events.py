@@ -166,9 +166,7 @@ def test_some_events_only_in_the_order_of_a_round(cli: Run) -> None:
         ("jobdist", {"evalsha", "eval", "xadd"}),
     ],
 )
-def test_only_what_is_asked_for_is_paid_for(
-    name: str, unneeded: set[str], client: redis.Redis, cli: Run
-) -> None:
+def test_only_requested_fields_are_read(name: str, unneeded: set[str], client: redis.Redis, cli: Run) -> None:
     client.config_resetstat()
     assert len(cli("events", "tail", "--once", "--event", name).lines) == 1
     used = {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
@@ -516,7 +514,7 @@ def test_junk_on_the_channel_is_warned_of_and_passed_over(server: PrivateRedis, 
         assert tail.error().startswith("warning: a message on asyncmq:events is not an event")
 
 
-def test_secrets_in_what_is_published_are_not_shown(server: PrivateRedis, client: redis.Redis) -> None:
+def test_secrets_in_published_events_are_not_shown(server: PrivateRedis, client: redis.Redis) -> None:
     for words, shown in ([[], "[redacted]"], [["--show-secrets"], "hunter2"]):
         with Tail("--event", "runtime", "--count", "1", *words, url=server.url) as tail:
             await_subscriber(client)
@@ -525,7 +523,7 @@ def test_secrets_in_what_is_published_are_not_shown(server: PrivateRedis, client
             assert tail.end() == 0
 
 
-def test_what_is_published_does_nothing_to_a_terminal(server: PrivateRedis, client: redis.Redis) -> None:
+def test_published_events_cannot_control_a_terminal(server: PrivateRedis, client: redis.Redis) -> None:
     with LiveTerminal("events", "tail", "--event", "runtime", "--count", "1", url=server.url) as terminal:
         await_subscriber(client)
         emit(server.url, "job:\x1b[2J", {"id": "\x1b]0;title\x07", "\x1b[31m": {"deep": "\x9b1m"}})

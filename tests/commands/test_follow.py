@@ -83,7 +83,7 @@ def test_each_change_is_reported_as_it_happens(server: PrivateRedis) -> None:
     assert process.returncode == 0
 
 
-def test_a_job_that_is_removed_meanwhile_has_vanished(server: PrivateRedis, cli: Run) -> None:
+def test_a_job_removed_during_the_wait_has_vanished(server: PrivateRedis, cli: Run) -> None:
     words = [sys.executable, "-m", "asyncmq_cli", "jobs", "follow", "next", "--json", "--timeout", "60"]
     with subprocess.Popen(
         words, env=environment(server.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

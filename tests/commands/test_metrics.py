@@ -177,7 +177,7 @@ def test_a_clock_that_was_set_back_does_not_stop_the_record(client: redis.Redis,
     ],
     ids=str,
 )
-def test_what_is_no_snapshot_is_warned_of_and_passed_over(
+def test_entries_that_are_no_snapshots_are_skipped_with_a_warning(
     fields: dict[str, str], client: redis.Redis, cli: Run
 ) -> None:
     now = time.time()
@@ -336,7 +336,7 @@ def test_workers_that_cannot_be_read_are_not_counted_as_none(client: redis.Redis
     assert "asyncmq_worker_total" not in cli("metrics", "prometheus").stdout
 
 
-def test_who_may_not_write_is_warned_and_shown_all_the_same(
+def test_a_user_without_write_rights_gets_a_warning_and_the_metrics(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     keep(client, time.time() - 60)
@@ -511,7 +511,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, server: PrivateRedis) -
     assert (target.read_text(), len(list(tmp_path.iterdir()))) == ("old\n", 1)
 
 
-def test_what_is_no_regular_file_is_written_to_and_kept(tmp_path: Path, cli: Run) -> None:
+def test_a_path_that_is_no_regular_file_is_written_to_and_kept(tmp_path: Path, cli: Run) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with ThreadPoolExecutor(1) as pool:

@@ -34,7 +34,7 @@ def broken(server: PrivateRedis, client: redis.Redis) -> float:
     return now
 
 
-def test_what_is_wrong_and_why_over_all_queues(broken: float, cli: Run) -> None:
+def test_problems_and_causes_of_all_queues(broken: float, cli: Run) -> None:
     shown = cli("overview", "--json").json
     assert [(one["problem"], one["severity"], one["queue"], one["value"]) for one in shown["problems"]] == [
         ("unattended", "critical", "alone", 1),
@@ -64,7 +64,7 @@ def test_each_suggested_read_command_runs_and_changes_nothing(
     assert library.dump(client) == before
 
 
-def test_a_pipe_has_the_same_words_and_what_is_wrong_first(broken: float, cli: Run) -> None:
+def test_a_pipe_has_the_same_words_with_problems_first(broken: float, cli: Run) -> None:
     lines = cli("overview").lines
     assert [line.split("\t")[:2] for line in lines[:4]] == [
         *(["problem", "alone"], ["problem", "mail"], ["problem", "held"]),

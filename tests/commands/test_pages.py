@@ -116,9 +116,7 @@ def test_a_job_in_two_places_is_in_both_lists_and_once_in_all(client: redis.Redi
     assert every["total"] == 1
 
 
-def test_what_is_called_waiting_and_is_nowhere_waits_for_parents_or_has_a_problem(
-    client: redis.Redis, cli: Run
-) -> None:
+def test_a_waiting_job_in_no_place_waits_for_parents_or_has_a_problem(client: redis.Redis, cli: Run) -> None:
     client.zrem(f"queue:{QUEUE}:waiting", "waiting-0007")
     (job,) = cli("jobs", "list", QUEUE, "--state", "waiting-children", "--json").json["jobs"]
     assert (job["id"], job["status"]) == ("waiting-0007", "waiting-children")

@@ -66,7 +66,7 @@ def test_a_dash_behind_queue_names_the_queue_called_so(server: PrivateRedis, cli
     assert [(one["queue"], one["status"]) for one in forgotten["results"]] == [("-", "success")]
 
 
-def test_jobs_of_a_silent_worker_are_a_problem_once_whatever_the_format(
+def test_jobs_of_a_silent_worker_are_one_problem_in_every_format(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     async def fill(opened: library.RedisBackend) -> None:

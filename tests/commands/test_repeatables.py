@@ -154,7 +154,7 @@ def test_adding_again_updates_and_says_so(client: redis.Redis, cli: Run) -> None
     assert client.zcard(KEY) == 4
 
 
-def test_what_is_added_paused_has_no_runs_to_come(cli: Run) -> None:
+def test_a_definition_added_paused_has_no_coming_runs(cli: Run) -> None:
     add = ("repeatables", "add", "mail", "--task", "app.poll", "--every", "90", "--paused")
     assert "Next runs" not in cli(*add, "--color", "always").stdout
     assert cli(*add, "--json").json["next_runs"] == []
@@ -257,7 +257,7 @@ def test_pause_resume_and_remove_one_definition(address: list[str], client: redi
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "remove"])
-def test_what_is_not_there_or_not_clear_changes_nothing(verb: str, client: redis.Redis, cli: Run) -> None:
+def test_missing_and_ambiguous_targets_change_nothing(verb: str, client: redis.Redis, cli: Run) -> None:
     before = library.dump(client)
     yes = ["--yes"] if verb == "remove" else []
     for code, address, message in (
@@ -333,7 +333,7 @@ def test_a_schedule_that_has_no_next_run_cannot_be_resumed_but_removed(client: r
     assert len(stored(client)) == 3
 
 
-def test_what_is_no_definition_is_shown_and_never_touched(client: redis.Redis, cli: Run) -> None:
+def test_a_member_that_is_no_definition_is_shown_and_never_changed(client: redis.Redis, cli: Run) -> None:
     damaged = [b"no json", b"[1]", b"\xff\xfe", b'{"task_id": ' + b"[" * 100_000]
     client.zadd(KEY, dict.fromkeys(damaged, 1.0))
     result = cli("repeatables", "list", "mail", "--json")

@@ -304,7 +304,7 @@ def test_what_cannot_be_served(options: list[str], code: int, said: str, cli: Ru
     assert said in result.stderr
 
 
-def test_without_the_right_to_write_it_serves_all_the_same(
+def test_the_exporter_serves_without_write_rights(
     server: PrivateRedis, client: redis.Redis, mail: None
 ) -> None:
     client.execute_command("ACL", "SETUSER", "reader", "reset", "on", ">pw", "~*", "+@all", "-xadd")

@@ -81,13 +81,13 @@ def test_one_value_is_a_warning_and_durations_are_seconds() -> None:
 
 
 @pytest.mark.parametrize("text", ["", ":", "5:", "a", "5:b", "-5", "1.5", "1:2:3", "5:4", "9" * 16, "٣"])
-def test_what_is_no_threshold_is_wrong_usage(text: str) -> None:
+def test_an_invalid_threshold_is_wrong_usage(text: str) -> None:
     with pytest.raises(UsageProblem, match=r"^--x: "):
         threshold("--x", text, count)
 
 
 @pytest.mark.parametrize("text", ["soon", "10m:", "10m:5m", "9" * 400])
-def test_what_is_no_duration_is_wrong_usage(text: str) -> None:
+def test_an_invalid_duration_is_wrong_usage(text: str) -> None:
     with pytest.raises(UsageProblem, match=r"^--x: "):
         threshold("--x", text, duration)
 
@@ -126,7 +126,7 @@ def test_a_range_of_durations_is_in_seconds() -> None:
 @pytest.mark.parametrize(
     "text", ["", ":", "a", "5:b", "-5", "1,5", "1e3", "nan", "20:10", "@", "1:2:3", "~", "@~", "10:~"]
 )
-def test_what_is_no_range_is_wrong_usage(text: str) -> None:
+def test_an_invalid_range_is_wrong_usage(text: str) -> None:
     with pytest.raises(UsageProblem, match=r"^-w: "):
         range_bound("-w", text, decimal)
 

@@ -124,7 +124,7 @@ def test_its_timeout_is_not_that_of_redis(cli: Run) -> None:
     assert cli("wait", "mail", "--timeout", "0").code == 0
 
 
-def test_what_lies_in_a_place_is_waited_for_whatever_its_state_says(client: redis.Redis, cli: Run) -> None:
+def test_jobs_in_a_place_are_waited_for_in_every_state(client: redis.Redis, cli: Run) -> None:
     """A worker would take it, or has; as in the lists and counts."""
     client.zadd("queue:mail:waiting", {"done": 1.0})
     client.hset("queue:mail:active", "done", repr(time.time()))

@@ -254,7 +254,7 @@ def test_one_whose_clock_is_ahead_is_not_known_to_be_silent(client: redis.Redis,
     assert cli("workers", "forget", "ahead", "--force", "--yes").code == 0
 
 
-def test_a_worker_that_writes_meanwhile_is_kept(
+def test_a_worker_that_writes_before_the_script_is_kept(
     client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from asyncmq_cli.storage.write.job_changes import Changes

@@ -56,7 +56,7 @@ def test_without_a_home_directory_it_is_refused(monkeypatch: pytest.MonkeyPatch)
         scripts.install("bash", {})
 
 
-def test_what_is_another_programs_stays(tmp_path: Path, env: dict[str, str]) -> None:
+def test_files_of_other_programs_stay(tmp_path: Path, env: dict[str, str]) -> None:
     place = tmp_path / PLACES["fish"][1]
     place.parent.mkdir(parents=True)
     place.write_text("complete -c asyncmq-cli\n")

@@ -59,7 +59,7 @@ def test_every_command_and_option_that_there_is_is_offered(tell: Tell) -> None:
             assert known <= set(tell(*words, "--"))
 
 
-def test_what_is_given_is_not_offered_again(tell: Tell) -> None:
+def test_a_given_option_is_not_offered_again(tell: Tell) -> None:
     assert "--state" not in tell("jobs", "list", "mail", "--state", "failed", "--")
     assert "--json" not in tell("--json", "jobs", "list", "--")
     assert "--yes" not in tell("jobs", "remove", "-y", "--")
@@ -194,7 +194,7 @@ def test_powershell_hands_its_words_over_in_the_environment(mail: None, run: Run
 
 
 @pytest.mark.parametrize("line", [(), ("bash",), ("bash", " "), ("zsh",), ("tcsh",), ("bash", " ", "`x`; ")])
-def test_what_is_asked_wrongly_is_answered_with_nothing(line: tuple[str, ...], cli: Run) -> None:
+def test_an_invalid_completion_request_prints_nothing(line: tuple[str, ...], cli: Run) -> None:
     result = cli("__complete", *line)
     assert (result.stdout, result.stderr) == ("", "")
 

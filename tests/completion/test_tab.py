@@ -150,7 +150,7 @@ QUOTED = (
 
 
 @pytest.mark.extended
-def test_what_is_typed_already_may_be_quoted_too(shell: Shell, client: redis.Redis) -> None:
+def test_a_typed_word_may_be_quoted(shell: Shell, client: redis.Redis) -> None:
     for typed, queue in QUOTED:
         only(client, queue)
         line = shell.tab(f"asyncmq jobs list {typed}")

@@ -54,9 +54,7 @@ def bury(client: redis.Redis, records: list[dict[str, Any]]) -> None:
     library.bury(client, QUEUE, records, time.time() - 3600)
 
 
-def test_what_is_buried_here_lies_as_the_library_would_have_left_it(
-    server: PrivateRedis, client: redis.Redis
-) -> None:
+def test_bury_stores_a_dead_job_as_the_library_does(server: PrivateRedis, client: redis.Redis) -> None:
     records = [dead(n) for n in range(3)]
 
     async def move(opened: RedisBackend) -> None:
@@ -145,7 +143,7 @@ def test_a_group_is_a_filter_for_lists_and_changes(
     assert cli("dlq", "retry", QUEUE, "--group", orders["id"], "--yes", "--json").json["succeeded"] == 5
 
 
-def test_what_moved_on_meanwhile_is_reported_and_the_rest_done(
+def test_jobs_that_moved_are_reported_and_the_others_changed(
     server: PrivateRedis, client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the scan and the change another operator retries one of the jobs."""
@@ -237,7 +235,7 @@ def test_a_run_in_which_too_many_fail_again_is_an_error(
     ],
     ids=lambda one: getattr(one, "name", None),
 )
-def test_a_signal_stops_between_jobs_and_what_was_done_is_reported(
+def test_a_signal_stops_between_jobs_and_changes_are_reported(
     number: signal.Signals, code: str, server: PrivateRedis, client: redis.Redis
 ) -> None:
     bury(client, [dead(n) for n in range(200)])

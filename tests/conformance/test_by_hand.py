@@ -90,7 +90,7 @@ def options(job: dict[str, Any]) -> list[str]:
 @given(job=JOBS)
 @example(job={"args": ["x" * 70_000], "kwargs": {}})
 @example(job={"args": ["x" * 70_000], "kwargs": {}, "delay": 5})
-def test_what_is_added_is_what_the_library_stores(
+def test_an_added_definition_equals_the_librarys(
     job: dict[str, Any], client: redis.Redis, other: redis.Redis, cli: Run
 ) -> None:
     client.flushdb()

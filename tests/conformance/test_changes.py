@@ -184,7 +184,7 @@ exotic = st.one_of(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(args=st.lists(exotic, max_size=4), kwargs=st.dictionaries(st.text(max_size=4), exotic, max_size=3))
-def test_whatever_an_application_stored_comes_back_equal_from_a_retry(
+def test_any_stored_arguments_are_equal_after_a_retry(
     args: list[Any], kwargs: dict[str, Any], server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     client.flushall()

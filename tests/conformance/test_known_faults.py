@@ -22,7 +22,7 @@ def fill(server: PrivateRedis, *jobs: tuple[str, str], queue: str = QUEUE) -> No
     library.with_backend(server.url, lambda opened: library.fill(opened, queue, made))
 
 
-def test_2_what_is_not_there_is_reported_as_failed_and_leaves_no_mark(
+def test_2_a_missing_job_is_reported_as_failed_and_gets_no_mark(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     fill(server, ("waiting", "here"))
@@ -65,7 +65,7 @@ def test_4_a_refused_write_in_the_middle_leaves_the_job_where_it_was(
     assert [e["status"] for e in library.events(client)] == ["failed"]
 
 
-def test_5_queues_are_found_whatever_their_name_and_whatever_is_in_them(
+def test_5_queues_with_any_name_and_content_are_found(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     names = ["tenant:a", "all*[done]?", "a:waiting", "ids", "näme", "line\nbreak", " "]

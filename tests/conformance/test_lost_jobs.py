@@ -95,7 +95,7 @@ def test_without_a_live_worker_a_claim_older_than_the_ttl_is_lost(story: Story) 
     assert story.lost() == ({"old": "no_live_worker"}, 0), "a stale worker is no live one"
 
 
-def test_a_key_that_has_not_expired_proves_a_live_worker_whatever_its_clock_says(story: Story) -> None:
+def test_an_unexpired_key_proves_a_live_worker_with_any_clock(story: Story) -> None:
     story.claimed(old=OLD * 10)
     story.worker(1, age=OLD * 10)
     assert story.lost() == ({}, 0)
@@ -144,7 +144,7 @@ def test_beside_a_live_worker_a_job_without_a_heartbeat_is_not_lost_by_that_alon
     assert story.found().oldest_claim == story.now - OLD * 1000
 
 
-def test_a_heartbeat_that_has_stopped_tells_whatever_the_workers_do(story: Story) -> None:
+def test_a_stopped_heartbeat_means_lost_even_beside_live_workers(story: Story) -> None:
     story.claimed(silent=SILENCE * 3, late=SILENCE * 3, fresh=SILENCE * 3)
     story.beat(silent=SILENCE + 1, late=SILENCE - 1, fresh=1)
     story.worker(3)

@@ -320,7 +320,7 @@ def test_a_queue_that_is_deleted_goes_and_a_new_one_comes(
     assert (picture.latest_queues or ())[0].name == "new"
 
 
-def test_a_refused_read_is_raised_and_the_next_one_begins_anew(
+def test_a_refused_read_is_raised_and_the_next_read_starts_again(
     fifty: None, watcher: Watcher, client: redis.Redis
 ) -> None:
     watcher.read()

@@ -110,7 +110,7 @@ def upsert(definition: dict[str, Any]) -> Callable[[RedisBackend], Awaitable[flo
 
 @EXAMPLES
 @given(definition=DEFINITIONS)
-def test_what_is_added_is_what_the_library_stores(
+def test_an_added_definition_equals_the_librarys(
     definition: dict[str, Any], server: PrivateRedis, client: redis.Redis, other: redis.Redis, cli: Run
 ) -> None:
     client.flushdb()
@@ -262,7 +262,7 @@ def test_several_members_of_one_definition_become_one(
     assert len(library.events(client)) == 1
 
 
-def test_a_scheduler_enqueues_what_was_added_not_what_was_paused_and_again_what_was_resumed(
+def test_a_scheduler_enqueues_added_and_resumed_definitions_but_not_paused_ones(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     def waiting() -> int:

@@ -90,7 +90,7 @@ def test_jobs_in_no_place_are_put_where_a_worker_finds_them(
         ("completed", "is completed and where it should be"),
     ],
 )
-def test_what_is_not_stuck_is_refused(
+def test_jobs_that_are_not_stuck_are_refused(
     state: str, says: str, server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     put(server, (state, napping("j")))
@@ -103,7 +103,7 @@ def test_what_is_not_stuck_is_refused(
     assert cli("jobs", "requeue", "nowhere", "j", "--yes").code == 4
 
 
-def test_a_job_that_its_worker_ends_meanwhile_is_left_alone(
+def test_a_job_that_ends_before_the_script_is_left_alone(
     server: PrivateRedis, client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from asyncmq_cli.storage.write.job_changes import Changes

@@ -176,7 +176,7 @@ def test_one_that_fails_ends_it_while_another_runs(
         assert result.stderr.startswith(f"error: 1 of 2 jobs in '{QUEUE}' did not complete: bad (failed)\n")
 
 
-def test_a_job_that_is_removed_meanwhile_has_vanished(
+def test_a_job_removed_during_the_wait_has_vanished(
     server: PrivateRedis, client: redis.Redis, cli: Run, start: Start
 ) -> None:
     enqueue(server.url, napping("a"), napping("b"))
@@ -304,7 +304,7 @@ def test_a_queue_that_vanishes_is_not_drained(
     assert "disappeared during the wait" in result.stderr
 
 
-def test_a_queue_that_was_begun_anew_is_not_the_one_that_was_waited_for(
+def test_a_recreated_queue_does_not_end_the_wait_as_drained(
     server: PrivateRedis, client: redis.Redis, start: Start
 ) -> None:
     enqueue(server.url, napping("a"), napping("b"))

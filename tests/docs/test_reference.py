@@ -64,7 +64,7 @@ LINES = sorted(
 )
 
 
-def test_what_is_made_from_the_code_is_not_stale() -> None:
+def test_generated_files_are_up_to_date() -> None:
     for path, text in reference.pages().items():
         assert path.read_text() == text, f"run 'make reference': {path.name} is stale"
 
@@ -181,7 +181,7 @@ def test_the_settings_are_all_there() -> None:
     assert named - ours == {"REDIS_URL", "TERM", "COLUMNS"}
 
 
-def test_the_shown_error_is_what_is_printed(tool: Run) -> None:
+def test_the_documented_error_is_the_printed_one(tool: Run) -> None:
     (shown,) = [block.text for block in blocks((DOCS / "errors.md").read_text()) if block.language == "json"]
     assert tool("queues", "show", "emils", "--json").stderr == shown
 

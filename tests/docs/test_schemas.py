@@ -212,7 +212,7 @@ def given(url: str, tool: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("name", "args"), [(name, args) for name, typed in TYPED.items() for args in typed], ids=str
 )
-def test_what_is_printed_is_as_its_schema_says(
+def test_documents_match_their_schemas(
     name: str, args: list[str], tool: Run, given: Callable[[str], None]
 ) -> None:
     given(name)
@@ -238,7 +238,9 @@ def test_no_list_is_only_held_against_emptiness(tool: Run, given: Callable[[str]
             assert any(tool(*name.split(), *args, "--ndjson").lines for args in TYPED[name]), name
 
 
-def test_a_repair_tells_what_was_done_and_what_is_left(tool: Run, given: Callable[[str], None]) -> None:
+def test_a_repair_reports_its_changes_and_the_remaining_findings(
+    tool: Run, given: Callable[[str], None]
+) -> None:
     given("doctor --repair")
     report = tool("doctor", "--repair", "--yes", "--json").json
     assert {result["job_id"] for result in report["results"]} == {"gone-1", "stuck-1"}

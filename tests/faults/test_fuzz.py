@@ -110,7 +110,7 @@ def test_any_text_is_read_and_shown_without_harm() -> None:
     record("Fuzzed jobs", runs=JOB_INPUTS, losses=0)
 
 
-def test_whatever_is_decoded_is_what_pythons_json_decodes() -> None:
+def test_decoded_values_equal_those_of_pythons_json() -> None:
     """And no line but a backup's own is taken for one."""
     rng = seeded("fuzz codec")
     one = inputs(rng, [*seeds(), *LINES])

@@ -51,7 +51,7 @@ async def fill(opened: RedisBackend) -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
-def test_what_was_done_before_a_kill_is_reported_and_stays_done(as_json: bool, tmp_path: Path) -> None:
+def test_changes_before_a_kill_are_reported_and_stay(as_json: bool, tmp_path: Path) -> None:
     with lasting_redis(tmp_path) as server:
         library.with_backend(server.url, fill)
         kill = BeforeScript(80, lambda: os.kill(server.pid, signal.SIGKILL))
@@ -79,7 +79,7 @@ TROUBLES: dict[str, tuple[Callable[[redis.Redis], object], str]] = {
 
 @pytest.mark.extended(first=2)
 @pytest.mark.parametrize("name", TROUBLES)
-def test_what_was_done_before_a_refusal_is_reported_and_the_rest_untouched(
+def test_changes_before_a_refusal_are_reported_and_the_rest_is_unchanged(
     name: str, binary: Path, tool: Tool
 ) -> None:
     provoke, code = TROUBLES[name]
@@ -103,7 +103,7 @@ def assert_done_as_told(client: redis.Redis, told: list[tuple[str, str]]) -> Non
     assert [(event["job_id"], event["status"]) for event in library.events(client)] == told
 
 
-def test_rights_withdrawn_meanwhile_end_the_run_before_its_next_transaction(binary: Path, tool: Tool) -> None:
+def test_withdrawn_rights_end_the_run_before_its_next_transaction(binary: Path, tool: Tool) -> None:
     """Redis does not undo what a script has done when a later command in it is refused."""
     asked = 0
 

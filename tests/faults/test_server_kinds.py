@@ -127,6 +127,6 @@ def test_a_replica_that_keeps_up_is_read_without_a_word(
         ({}, None),
     ],
 )
-def test_what_is_doubtful_about_a_replica(info: dict[str, str], says: str | None) -> None:
+def test_the_reasons_to_doubt_a_replica(info: dict[str, str], says: str | None) -> None:
     doubt = replica_doubt(info)
     assert doubt is None if says is None else doubt is not None and says in doubt

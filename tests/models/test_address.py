@@ -122,7 +122,7 @@ def test_a_url_means_one_thing(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", REFUSED)
-def test_what_is_ambiguous_or_is_no_url_is_refused_in_words(url: str) -> None:
+def test_ambiguous_and_invalid_urls_are_refused_with_a_reason(url: str) -> None:
     with pytest.raises(UsageProblem) as raised:
         parse(url, "--redis-url")
     assert raised.value.message.startswith("the Redis URL of --redis-url cannot be used: ")
@@ -143,7 +143,7 @@ def test_what_is_ambiguous_or_is_no_url_is_refused_in_words(url: str) -> None:
         ("unix:///a%1bb", "unix:///a%1Bb"),
     ],
 )
-def test_a_url_is_shown_without_what_is_secret(url: str, shown: str) -> None:
+def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
     assert parse(url).shown == shown
     assert "pw" not in repr(parse(url))
 

@@ -27,7 +27,7 @@ def huge(server: PrivateRedis, client: redis.Redis) -> None:
     library.with_backend(server.url, fill)
 
 
-def test_a_huge_argument_takes_a_screen_and_says_what_is_left_out(server: PrivateRedis) -> None:
+def test_a_huge_argument_is_cut_to_a_screen_with_a_note(server: PrivateRedis) -> None:
     screen = on_terminal("jobs", "show", QUEUE, "big", url=server.url)
     text = "".join(screen.lines)
     assert screen.code == 0 and len(screen.lines) < 150

@@ -38,7 +38,7 @@ def test_documents_are_written_in_large_pieces_and_behind_the_text_before_them(
     assert len(raw.written) < 5
 
 
-def test_a_table_is_drawn_whatever_the_environment_says_of_the_screen(
+def test_a_table_is_drawn_with_any_values_of_columns_and_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("COLUMNS", "LINES"):

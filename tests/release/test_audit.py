@@ -77,7 +77,7 @@ def test_every_pin_is_asked_about_whatever_this_python_is(
     assert capsys.readouterr() == ("", "3 packages audited, 0 known vulnerabilities\n")
 
 
-def test_what_is_known_is_named_and_fails(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_known_vulnerabilities_are_named_and_fail(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with answering(200, results(NOTHING, {"vulns": [{"id": "GHSA-1"}, {"id": "PYSEC-2"}]}, NOTHING)) as (
         service,
         _,

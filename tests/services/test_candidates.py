@@ -20,7 +20,7 @@ from asyncmq_cli.services.candidates import without_insertion
         ("", [], []),
     ],
 )
-def test_what_all_candidates_begin_with_must_be_what_was_typed(
+def test_partial_candidates_share_no_longer_prefix_than_the_typed_one(
     prefix: str, found: list[str], offered: list[str]
 ) -> None:
     partial = [Candidate(value, "") for value in found]

@@ -34,7 +34,7 @@ def test_whoever_starts_a_server_starts_the_one_that_is_named(
     assert [sum(socket in line for line in lines) for socket in sockets] == [1, 2, 1]
 
 
-def test_what_answers_is_what_is_named(client: redis.Redis) -> None:
+def test_the_command_that_runs_is_the_one_that_is_named(client: redis.Redis) -> None:
     named = os.environ.get("TEST_REDIS_SERVER") or find_server()
     assert named is not None
     assert running_on(client) == version_of(Path(named))

@@ -101,7 +101,7 @@ def test_a_context_may_name_them(app: Path) -> None:
     assert listed[0]["redis_url"] == "settings shop.settings:Real"
 
 
-def test_whatever_else_says_where_redis_is_comes_first(app: Path, server: PrivateRedis) -> None:
+def test_every_other_source_of_the_address_takes_precedence(app: Path, server: PrivateRedis) -> None:
     broken = {"ASYNCMQ_SETTINGS_MODULE": "shop.settings.Broken"}
     assert run(app, *NAMES, ASYNCMQ_REDIS_URL=server.url, **broken).code == 0
     assert run(app, *NAMES, "--redis-url", server.url, **broken).code == 0

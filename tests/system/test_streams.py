@@ -130,7 +130,7 @@ def result_of(started: tuple[Forked, bytes]) -> Result:
 
 @pytest.mark.extended(first=14)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_status_of_every_command_is_right_whatever_its_streams_are(name: str, url: str) -> None:
+def test_every_command_has_the_right_status_with_any_streams(name: str, url: str) -> None:
     code, rest = SAMPLES.get(name, (0, ("--help",)) if name != "nosuch" else (2, ()))
     words, given = (*name.split(), *rest), GIVEN.get(name, b"")
     started = {
@@ -241,7 +241,7 @@ def test_the_doctors_status_outlives_its_reader(server: PrivateRedis, client: re
         assert into_closed_pipe(words, server.url).code == 1, words
 
 
-def test_what_is_opened_never_takes_the_number_of_a_closed_stream(url: str) -> None:
+def test_no_file_gets_the_number_of_a_closed_stream(url: str) -> None:
     """Else what is written to stderr would go to Redis."""
     numbers = "[os.readlink(f'/proc/self/fd/{n}') for n in range(3)]"
     looking = f"import atexit; atexit.register(lambda: os._exit(any('socket' in one for one in {numbers})))"
@@ -346,7 +346,7 @@ def test_a_pipe_that_another_process_made_non_blocking_is_waited_for(
     assert process.wait(30) == 0
 
 
-def test_a_warning_is_read_at_once_whatever_buffers_python_has() -> None:
+def test_a_warning_is_flushed_at_once() -> None:
     text = (
         "import sys; from asyncmq_cli.system import streams as s; s.guard(); print(sys.stderr.line_buffering)"
     )

@@ -31,7 +31,7 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 @pytest.mark.parametrize(
     "text", ["", "9808", "localhost", "localhost:x", "localhost:65536", "::1:9808", "a:-1"]
 )
-def test_what_is_no_address(text: str) -> None:
+def test_invalid_addresses_are_refused(text: str) -> None:
     with pytest.raises(UsageProblem, match="not an address"):
         address_of(text)
 

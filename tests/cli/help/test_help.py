@@ -183,7 +183,7 @@ def test_help_shows_defaults_and_variables(cli: Run) -> None:
         ("status", ["overview"]),
     ],
 )
-def test_what_is_nearly_right_is_answered_with_what_is(line: str, meant: list[str], cli: Run) -> None:
+def test_a_typo_has_a_hint_with_the_right_name(line: str, meant: list[str], cli: Run) -> None:
     result = cli(*line.split())
     assert (result.code, result.stdout) == (2, "")
     assert result.stderr.splitlines()[1] == f"hint: did you mean {' or '.join(meant)}?"
@@ -215,7 +215,7 @@ def test_a_command_that_does_not_exist_has_a_hint_to_the_right_one(line: str, hi
     assert result.stderr.splitlines()[1:] == [f"hint: {hint}"]
 
 
-def test_what_is_nowhere_near_is_sent_to_the_help(cli: Run) -> None:
+def test_a_word_like_no_name_gets_a_hint_to_the_help(cli: Run) -> None:
     # No queue of that name either.
     assert cli("xyzzy").stderr == "error: no such command 'xyzzy'\nhint: 'asyncmq --help' shows how\n"
     assert cli("jobs", "list", "q", "--xyzzy").stderr == (

@@ -91,7 +91,7 @@ def test_a_schema_stands_alone(name: str) -> None:
     list(Draft202012Validator(whole).iter_errors({}))
 
 
-def test_what_is_printed_holds_to_the_schema_that_is_printed(run: Run) -> None:
+def test_documents_match_the_printed_schemas(run: Run) -> None:
     printed = run("schema", "queues").json
     assert list(Draft202012Validator(printed).iter_errors(run("queues", "list", "--json").json)) == []
     assert list(Draft202012Validator(printed).iter_errors({"queues": [{"name": 1}]})) != []

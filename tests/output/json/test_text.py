@@ -109,7 +109,7 @@ def test_what_readers_refuse_is_a_text_and_all_else_is_itself(value: Any, writte
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 400, 100_000])
-def test_only_what_is_nested_too_deeply_is_left_out(depth: int) -> None:
+def test_only_values_nested_too_deeply_are_left_out(depth: int) -> None:
     shown = strictly(encode({"id": "1", "payload": nested(depth), "also": [2**70]}))
     assert (shown["id"], shown["also"]) == ("1", [2**70])
     assert TOO_DEEP in json.dumps(shown["payload"]) and "core" not in json.dumps(shown["payload"])

@@ -367,7 +367,7 @@ def test_a_secret_is_hidden_in_each_form(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", READABLE, ids=told)
-def test_what_is_no_secret_stays_readable(text: str) -> None:
+def test_harmless_text_stays_readable(text: str) -> None:
     assert redact_text(text) == text
     assert redact({"task": text, "args": [text]}) == {"task": text, "args": [text]}
 

@@ -36,7 +36,7 @@ from tests.support.strategies import ANY_TEXT
         ("private_key=-----BEGIN KEY-----\nhunter2\n-----END KEY-----\nlast", "private_key=[redacted]\nlast"),
     ],
 )
-def test_what_is_assigned_to_a_secret_name_is_hidden_and_nothing_else(text: str, shown: str) -> None:
+def test_only_values_of_secret_names_are_hidden(text: str, shown: str) -> None:
     assert redact_text(text) == shown
 
 

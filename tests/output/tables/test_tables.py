@@ -100,7 +100,7 @@ def test_no_title_is_cut() -> None:
         assert set(lines[0].split()) <= titles
 
 
-def test_what_is_worth_most_is_the_last_to_go_and_to_be_cut() -> None:
+def test_the_most_important_column_is_left_out_and_cut_last() -> None:
     columns: list[Column[Row]] = [
         Column("ID", lambda row: row[0], "id"),
         Column("WHEN", lambda row: row[1], "time", wide=True),
@@ -161,7 +161,7 @@ def test_an_absurd_id_is_cut_unless_everything_is_asked_for() -> None:
     assert [len(text) for text, _ in line if not text.isspace()][:2] == [1_000_000, 1_000_000]
 
 
-def test_what_is_alarming_is_red() -> None:
+def test_alarming_values_are_red() -> None:
     column: Column[str] = Column("WORKERS", str, "number", alarm=lambda row: row == "none")
     drawn_table, _ = table(["none", "3"], [column], now=NOW, width=80)
     assert [style for ((_, style),) in drawn_table.lines] == ["bold", "red", ""]
@@ -245,7 +245,7 @@ def test_colour_marks_what_an_operator_looks_for(title: str, kind: Kind, value: 
     assert line.startswith(code) and (bool(code) == ("\x1b" in line))
 
 
-def test_what_is_not_there_is_a_dash() -> None:
+def test_a_missing_value_is_a_dash() -> None:
     assert drawn([("1", None, "failed", None, None, "", None)], COLUMNS, 200)[1].split() == [
         *("1", "-", "failed", "-", "-", "-", "-")
     ]
@@ -295,7 +295,7 @@ RECORDS = st.dictionaries(
     st.floats(allow_nan=False),
 )
 @example({}, "delayed", float("inf"))
-def test_whatever_a_job_holds_its_row_can_be_drawn(record: dict[str, Any], state: str, score: float) -> None:
+def test_a_row_can_be_drawn_for_any_job(record: dict[str, Any], state: str, score: float) -> None:
     status = "delayed" if state == "all" else state
     job = Job("q", "id-1", status, record, due_at=score, dead_at=score)
     columns = views.jobs(state, show_secrets=False)

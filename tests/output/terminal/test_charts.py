@@ -51,9 +51,7 @@ def test_a_sparkline_has_a_cell_for_each_of_the_last_values(values: list[float |
 
 
 @given(values=st.lists(st.none() | st.floats(0, 1e9), min_size=1, max_size=400), width=st.integers(1, 80))
-def test_what_is_resampled_has_a_mean_for_each_part_of_the_time(
-    values: list[float | None], width: int
-) -> None:
+def test_resampling_returns_the_mean_of_each_part_of_the_time(values: list[float | None], width: int) -> None:
     found = charts.resampled(range(len(values)), values, width)
     assert len(found) == min(width, len(values))
     known = [value for value in values if value is not None]

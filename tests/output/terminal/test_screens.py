@@ -97,7 +97,7 @@ def cause(number: int, *, count: int = 12, queues: Sequence[str] = ("mail",)) ->
     )
 
 
-def test_what_is_wrong_stands_first_with_a_command_and_then_why() -> None:
+def test_problems_come_first_with_a_command_and_then_causes() -> None:
     found = replace(
         picture(3, 2, 10),
         problems=[problem("mail"), problem("thumbnails", "lost", 2)],

@@ -22,7 +22,7 @@ def told(**document: Any) -> dict[str, str]:
 
 
 @given(anything, st.sampled_from(["payload", "result", "priority", "created_at", "run_at", "task_id", "id"]))
-def test_whatever_was_stored_is_one_line_with_one_tab(value: Any, name: str) -> None:
+def test_a_description_of_any_data_is_one_line_with_one_tab(value: Any, name: str) -> None:
     line = "\t".join(*pairs({name: value}))
     assert line.startswith(f"{name}\t") and line.count("\t") == 1 and len(line.splitlines()) == 1
 

@@ -107,7 +107,7 @@ def test_any_trace_of_a_job_is_a_job(trace: str, file: Path, client: redis.Redis
 
 
 @pytest.mark.parametrize("trace", [name for name in TRACES if name != "delayed" and "another" not in name])
-def test_what_comes_back_meanwhile_is_refused_by_the_script(
+def test_a_job_that_comes_back_before_the_script_is_refused(
     trace: str, file: Path, client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from asyncmq_cli.storage.store import Store
@@ -122,9 +122,7 @@ def test_what_comes_back_meanwhile_is_refused_by_the_script(
     assert "exists, so it is not restored" in result.json["results"][1]["error"]
 
 
-def test_a_job_that_was_cancelled_meanwhile_is_not_restored_to_be_dropped(
-    file: Path, client: redis.Redis, cli: Run
-) -> None:
+def test_a_job_with_a_new_cancel_mark_is_not_restored(file: Path, client: redis.Redis, cli: Run) -> None:
     client.sadd(f"queue:{QUEUE}:cancelled", "two")
     for more in (["--dry-run"], ["--yes"]):
         result = cli("jobs", "restore", str(file), *more, "--json")

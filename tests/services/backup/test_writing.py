@@ -138,7 +138,7 @@ def test_a_dry_run_writes_no_backup(file: Path, cli: Run) -> None:
 
 
 @pytest.mark.parametrize("target", ["file", "dangling link", "directory"])
-def test_what_is_there_is_not_overwritten(target: str, file: Path, client: redis.Redis, cli: Run) -> None:
+def test_an_existing_file_is_not_overwritten(target: str, file: Path, client: redis.Redis, cli: Run) -> None:
     make: dict[str, Callable[[], Any]] = {
         "file": lambda: file.write_text("mine"),
         "dangling link": lambda: file.symlink_to("nowhere"),
@@ -164,7 +164,7 @@ def test_a_backup_that_cannot_be_made_removes_nothing(
     assert list(file.parent.iterdir()) == []
 
 
-def test_a_full_disk_ends_the_run_and_what_was_removed_is_in_the_backup(
+def test_a_full_disk_ends_the_run_and_removed_jobs_are_in_the_backup(
     server: PrivateRedis, file: Path, client: redis.Redis
 ) -> None:
     """A bound on the size of files stands in for the disk: the system then writes a part."""
@@ -223,7 +223,7 @@ CHANGES: dict[str, Callable[[redis.Redis], object]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_only_what_is_in_the_backup_is_removed(
+def test_only_jobs_in_the_backup_are_removed(
     what: str, server: PrivateRedis, file: Path, client: redis.Redis
 ) -> None:
     before = BeforeScript(1, lambda: CHANGES[what](client))
@@ -252,7 +252,7 @@ def killed(server: PrivateRedis, file: Path, at: int) -> Result:
     return Result(started[0].returncode, "", "")
 
 
-def test_a_killed_run_leaves_a_backup_of_which_only_what_was_removed_is_restored(
+def test_only_removed_jobs_are_restored_from_the_backup_of_a_killed_run(
     server: PrivateRedis, file: Path, client: redis.Redis, cli: Run
 ) -> None:
     before = library.dump(client)
@@ -267,7 +267,7 @@ def test_a_killed_run_leaves_a_backup_of_which_only_what_was_removed_is_restored
     assert library.dump(client) == before
 
 
-def test_what_was_removed_is_known_though_its_answer_was_lost(
+def test_a_removal_whose_reply_was_lost_is_known(
     server: PrivateRedis, file: Path, client: redis.Redis, cli: Run
 ) -> None:
     """The line is cut after the script has run, so that the file does not say what became of it."""

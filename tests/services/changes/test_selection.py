@@ -62,7 +62,7 @@ def test_a_bounded_selection_is_the_beginning_of_the_whole(
     assert part.total == whole.total == len(jobs)
 
 
-def test_states_are_counted_of_what_is_hit_alone() -> None:
+def test_states_are_counted_only_for_selected_jobs() -> None:
     jobs = [job("a", status="failed"), job("b", status="expired", created=1.0), job("c", created=2.0)]
     selected = select(jobs, Share(limit=2))
     assert (selected.states, selected.total) == ({"failed": 1, "expired": 1}, 3)

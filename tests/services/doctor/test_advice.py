@@ -274,7 +274,7 @@ def test_a_schedule_that_the_scheduler_cannot_advance_is_found(
     assert bool(found) == (schedule in STUCK)
 
 
-def test_that_no_scheduler_runs_is_not_said_of_what_is_due_behind_a_stuck_definition(
+def test_definitions_behind_a_stuck_one_are_not_reported_as_unscheduled(
     client: redis.Redis, cli: Run
 ) -> None:
     stuck = {"task_id": "app.odd", "cron": "61 * * * *"}

@@ -78,7 +78,7 @@ OPERATIONS = {
 
 @pytest.mark.extended(first=1)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_whatever_a_kill_leaves_is_found_and_repaired(
+def test_damage_after_a_kill_is_found_and_repaired(
     name: str, server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     operation = OPERATIONS[name]

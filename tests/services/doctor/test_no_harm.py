@@ -36,7 +36,7 @@ def left_with_advice(client: redis.Redis, cli: Run, code: str, *, of: str = "x")
 
 
 @pytest.mark.parametrize("state", ODD_STATES)
-def test_a_dead_letter_stays_whatever_the_state_of_its_job(
+def test_a_dead_letter_stays_in_every_state_of_its_job(
     state: str, server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     put(server.url, ("failed", "x"))
@@ -50,7 +50,7 @@ def test_a_dead_letter_stays_whatever_the_state_of_its_job(
 
 
 @pytest.mark.parametrize("state", ODD_STATES)
-def test_a_job_in_no_place_is_found_whatever_its_state(
+def test_a_job_in_no_place_is_found_in_every_state(
     state: str, server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     put(server.url, ("waiting", "x"))

@@ -63,7 +63,7 @@ def test_the_documents(cli: Run) -> None:
 
 
 @pytest.mark.usefixtures("damaged")
-def test_a_pipe_gets_rows_and_what_is_left_as_warnings(cli: Run) -> None:
+def test_a_pipe_gets_rows_and_remaining_findings_as_warnings(cli: Run) -> None:
     told = cli("doctor")
     rows = [line.split("\t") for line in told.lines]
     assert [row[:4] for row in rows] == [
@@ -121,7 +121,7 @@ def test_a_repair_is_asked_about_on_a_terminal(server: PrivateRedis, client: red
     assert {event["details"]["reason"] for event in library.events(client)} == {"tidying"}
 
 
-def test_advice_can_be_pasted_whatever_the_queue_is_called(server: PrivateRedis, cli: Run) -> None:
+def test_advice_can_be_pasted_with_any_queue_name(server: PrivateRedis, cli: Run) -> None:
     async def fill(opened: RedisBackend) -> None:
         await opened.enqueue("my queue", job("y"))
         await opened.pause_queue("my queue")
@@ -193,7 +193,7 @@ def test_damage_found_by_its_code_is_repaired_by_the_suggested_command(server: P
     assert (dry.code, "active_lost: would wait again" in dry.text) == (0, True)
 
 
-def test_a_repair_of_what_is_whole_says_so(server: PrivateRedis, client: redis.Redis) -> None:
+def test_a_repair_without_damage_says_so(server: PrivateRedis, client: redis.Redis) -> None:
     put(server.url, ("waiting", "x"))
     for more in (["--dry-run"], ["--yes"], []):
         screen = on_terminal("doctor", "--repair", *more, url=server.url)

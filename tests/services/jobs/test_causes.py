@@ -45,9 +45,7 @@ def test_what_changes_from_failure_to_failure_does_not_part_them(
         ["", "\n\nThe above exception was the direct cause of the following exception:\n\n", '\n  File "x"']
     ),
 )
-def test_what_is_parsed_once_for_all_that_differ_in_digits_is_what_each_would_be(
-    kind: str, message: str, rest: str
-) -> None:
+def test_cached_signatures_equal_uncached_ones(kind: str, message: str, rest: str) -> None:
     text = f'Traceback (most recent call last):\n  File "a.py", line 9, in f\n{kind}: {message}{rest}'
     job = Job("q", "1", "failed", {"error_traceback": text})
     assert signature(job) == cause(job)[0]

@@ -90,7 +90,7 @@ def test_a_class_made_in_a_function_is_named_in_full() -> None:
 @example([("", True), (" ", False), ("\n", True), ("\n\n  x \n", True)])
 @example([("a\x0cb\x85c\u2028d\re\r\nf", True), (": x", True)])
 @example([(f"a\n{CAUSE}\nb", True), (f"{CONTEXT}\n\nx", False)])
-def test_whatever_the_messages_say_the_chain_is_the_one_that_was_raised(
+def test_the_parsed_chain_equals_the_raised_one_with_any_messages(
     links: list[tuple[str, bool]],
 ) -> None:
     assume(not any(imitates_python(message) for message, _ in links))

@@ -77,7 +77,7 @@ def test_these_hold(text: str) -> None:
         "nowhere in [1]",
     ],
 )
-def test_other_types_and_what_is_missing_match_nothing(text: str) -> None:
+def test_other_types_and_missing_values_match_nothing(text: str) -> None:
     assert not holds(text)
 
 

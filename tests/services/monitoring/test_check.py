@@ -55,7 +55,7 @@ def test_an_empty_queue_is_judged_by_its_sizes_alone() -> None:
         "only the dead have failed",
     ],
 )
-def test_a_backlog_is_what_waits_and_what_is_due(sizes: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_a_backlog_has_waiting_jobs_and_due_jobs(sizes: dict[str, Any], expected: dict[str, Any]) -> None:
     found = probes(**{"oldest": NOW, **sizes})
     assert {name: found[name] for name in expected} == expected
 

@@ -216,7 +216,7 @@ def test_labels_are_bounded(client: redis.Redis, store: Store, monkeypatch: pyte
     assert max(len(labels.task) for labels in found) == 100
 
 
-def test_what_is_too_much_to_read_is_counted_all_the_same(
+def test_deaths_beyond_the_read_limit_are_counted(
     client: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deaths, "MOST_READ", 5)

@@ -93,7 +93,7 @@ def test_notices(checks: list[CheckReport], hold: float, lines: list[str]) -> No
     assert said(checks, hold) == lines
 
 
-def test_what_was_not_delivered_is_said_again_as_it_is_then() -> None:
+def test_an_undelivered_notice_is_made_again_with_the_current_state() -> None:
     # It may have arrived although no answer said so: its end is said, too, until somebody takes it.
     assert said([WELL, BAD, BAD, WORSE, WELL, WELL], 0, delivered=False) == [
         "",

@@ -60,7 +60,7 @@ def test_a_pace_is_a_number_from_zero_up_or_unknown(snapshots: list[MetricsSnaps
 
 
 @given(rows.map(in_order))
-def test_what_is_known_says_over_what_it_was_measured(snapshots: list[MetricsSnapshot]) -> None:
+def test_known_rates_name_their_window(snapshots: list[MetricsSnapshot]) -> None:
     found = rates(snapshots)
     if found.snapshots < 2:
         assert found == Rates(snapshots=min(1, len(snapshots)))
@@ -247,7 +247,7 @@ def test_after_a_pause_the_one_before_it_is_better_than_none() -> None:
 
 
 @given(rows)
-def test_the_clock_only_goes_forward_in_what_is_compared(snapshots: list[MetricsSnapshot]) -> None:
+def test_compared_snapshots_have_increasing_times(snapshots: list[MetricsSnapshot]) -> None:
     kept = since_the_clock_was_set(snapshots)
     assert kept == snapshots[len(snapshots) - len(kept) :]
     assert kept == in_order(kept)
@@ -266,7 +266,7 @@ def test_a_clock_set_back_leaves_no_wrong_rate(snapshots: list[MetricsSnapshot])
     assert up_to(now, reversed([*snapshots, snapshot(9000), *after])) == [*after, now]
 
 
-def test_what_others_kept_meanwhile_does_not_hide_what_was_before() -> None:
+def test_snapshots_of_others_do_not_hide_earlier_ones() -> None:
     before = [snapshot(-20), snapshot(-10)]
     kept = [*before, snapshot(0), snapshot(0.5)]
     assert up_to(snapshot(0), reversed(kept)) == [*before, snapshot(0)]
@@ -299,7 +299,7 @@ def test_a_long_trend_is_that_of_its_snapshots() -> None:
     assert LongTrend(spread).trend() == trend(spread)
 
 
-def test_a_long_trend_thins_out_what_is_old_and_forgets_nothing() -> None:
+def test_a_long_trend_merges_old_points_and_drops_none() -> None:
     count = 5000
     long = LongTrend([])
     for n in range(count):
@@ -315,7 +315,7 @@ def test_a_long_trend_thins_out_what_is_old_and_forgets_nothing() -> None:
     assert max(steps) < 8 * 2 * count / LongTrend.LONGEST, "all of the time is told as finely"
 
 
-def test_a_long_trend_begins_anew_where_the_clock_was_set_back() -> None:
+def test_a_long_trend_restarts_when_the_clock_was_set_back() -> None:
     long = LongTrend([snapshot(n) for n in range(0, 9000, 60)])
     long.add(snapshot(100, waiting=7))
     assert list(long.trend().times) == [NOW + 100]

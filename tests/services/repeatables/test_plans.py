@@ -54,7 +54,7 @@ def test_one_member_is_left_and_a_resume_counts_from_now(
 @pytest.mark.parametrize(
     "plan", [plans.pausing(found(PAUSED), NOW), plans.resuming(found(RUNNING), NOW)], ids=["pause", "resume"]
 )
-def test_what_is_so_already_is_left_alone(plan: plans.Plan) -> None:
+def test_a_definition_in_the_wanted_state_is_unchanged(plan: plans.Plan) -> None:
     assert (plan.unchanged, plan.member) == (True, None)
     assert "nothing changed" in (plan.note or "")
 
@@ -87,7 +87,9 @@ def test_the_runs_to_come_are_those_of_a_running_definition(paused: bool, runs: 
         ({"every": 60, "priority": 0}, "priority 0 with priority 5"),
     ],
 )
-def test_what_the_library_reads_otherwise_is_noted(definition: dict[str, Any], note: str) -> None:
+def test_definitions_that_the_library_reads_differently_get_a_note(
+    definition: dict[str, Any], note: str
+) -> None:
     added = plans.adding({"task_id": "report", **definition}, found(), NOW, paused=False)
     assert note in (added.note or "")
 

@@ -332,7 +332,7 @@ def in_no_place(client: redis.Redis) -> dict[bytes, str]:
 @relaxed
 @given(commands=keyspaces())
 @example(commands=MISNAMED_AND_ENDED)
-def test_each_list_is_what_is_in_its_place(client: redis.Redis, commands: list[tuple[Any, ...]]) -> None:
+def test_each_list_has_the_jobs_of_its_place(client: redis.Redis, commands: list[tuple[Any, ...]]) -> None:
     fill(client, commands)
     lists = JobLists(client)
 

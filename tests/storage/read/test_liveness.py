@@ -60,7 +60,7 @@ def test_the_server_s_evidence_goes_before_a_worker_s_clock(name: str) -> None:
 
 @pytest.mark.parametrize("ttl", [10, 30, 60, 120, 600])
 @pytest.mark.parametrize("skew", [-HOUR, -45.0, -20.0, 0.0, 20.0, 45.0, HOUR * 2])
-def test_a_worker_that_beats_in_time_is_live_whatever_its_clock(skew: float, ttl: int) -> None:
+def test_a_worker_with_timely_heartbeats_is_live_with_any_clock(skew: float, ttl: int) -> None:
     for since in range(ttl // 3 + 1):
         found = judge({"w": NOW - since + skew}, float(ttl - since), NOW, 30.0)
         age = found.ages["w"]

@@ -59,13 +59,13 @@ def test_json_within_a_string_is_text() -> None:
 
 
 @pytest.mark.parametrize("text", [b"[" * MB, b'"' * MB, b'{"a":' * MB, b"\\" * MB, b"[" * MB + b"]" * MB])
-def test_what_is_no_json_is_weighed_too(text: bytes) -> None:
+def test_text_that_is_no_json_is_weighed_too(text: bytes) -> None:
     assert not decodes_within(text, MB // 2)
     with pytest.raises(ValueError):
         loads(text)
 
 
-def test_what_is_too_large_is_refused_and_still_known_by_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_is_too_large_is_refused_but_keeps_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LIMITS, "text", MB)
     text = json.dumps({"args": [[]] * 400_000, "id": "a", "task": "app.send"}).encode()
     with pytest.raises(TooLarge, match=r"too large to be shown \(1,600,0"):

@@ -116,7 +116,9 @@ def test_an_empty_record_is_a_record() -> None:
         (RawJob(id="1", state="active", claim=b"now"), b'{"id": "1"}'),
     ],
 )
-def test_what_is_missing_or_damaged_is_said_and_never_raised(raw: RawJob, record: bytes | None) -> None:
+def test_missing_and_damaged_parts_become_a_problem_and_no_exception(
+    raw: RawJob, record: bytes | None
+) -> None:
     job = hydrate("q", with_record(raw, record)).whole()
     assert job.problem
     assert job.id == "1"

@@ -32,7 +32,7 @@ def test_a_slow_change_says_how_far_it_is_and_can_be_stopped(server: PrivateRedi
     assert app.farewell is not None
 
 
-def test_what_is_refused_is_said_and_nothing_is_changed(server: PrivateRedis, town: redis.Redis) -> None:
+def test_refusals_are_shown_and_nothing_is_changed(server: PrivateRedis, town: redis.Redis) -> None:
     async def story(stage: Stage) -> None:
         await stage.press("enter")
         await stage.sees("row-0")

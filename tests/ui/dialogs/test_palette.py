@@ -86,6 +86,6 @@ def test_every_command_line_of_the_palette_is_one(
         assert tool(*words, *rest).code in (0, 1), words
 
 
-def test_what_is_typed_finds_an_entry() -> None:
+def test_typing_finds_an_entry() -> None:
     entry = Entry("retry 2 jobs (t)", lambda: None, ["dlq", "retry", "emails"])
     assert entry.matches("") and entry.matches("RETRY ema") and not entry.matches("retry imports")

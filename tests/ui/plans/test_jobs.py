@@ -67,7 +67,7 @@ def test_delayed_jobs_are_run_now(server: PrivateRedis, town: redis.Redis) -> No
     assert [one[:4] for one in changes(town)] == [("job.run-now", "ui", "success", "later-0")]
 
 
-def test_a_worker_runs_what_was_requeued_and_moved_up_and_not_what_was_cancelled(
+def test_a_worker_runs_requeued_and_run_now_jobs_but_not_cancelled_ones(
     server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:
     done = tmp_path / "done"
