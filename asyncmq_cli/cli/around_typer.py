@@ -1,15 +1,15 @@
 """Every workaround for Typer, with its reason. All other code uses Typer as documented.
 
 - Options that may stand alone, such as `--watch [SECONDS]`: Typer refuses `flag_value`, so `with_values`
-inserts a value after each of them before Typer reads the line.
-- Values stay text: Typer reads every parameter with a validator of pydantic, whose import takes 50 to 90 ms,
-  longer than most commands run. `_Text` takes its place; a callback (`params`) reads what is not text.
-- An option of one value refuses a second, different one: with Typer the last one wins, and nobody sees that a
-  filter was dropped. The options of `_AGAIN` may come again, to change what an alias of the shell says.
-- A command is built when the line names it: Typer builds all of them first, which doubles the start-up time,
-  and of a noun all verbs, a seventh of the time of `jobs list --help`.
-- Errors of usage are made ours where the command is known: Typer's hints know no synonyms, no verbs of other
-  nouns, and not what an extra argument may mean.
+  inserts a value after each of them before Typer reads the line.
+- Values stay text. Typer parses every parameter with a validator of pydantic, whose import takes 50 to 90 ms,
+  longer than most commands run. `_Text` replaces it; callbacks (in `options`) parse values that are not text.
+- An option with one value refuses a second, different value. With Typer the last value would count, and a
+  filter would be dropped silently. Options in `_AGAIN` may be repeated, to override a shell alias.
+- A command is built when the line names it. Typer builds all commands first, which doubles the start-up time,
+  and all verbs of a noun, which takes a seventh of the time of `jobs list --help`.
+- Usage errors are replaced by ours where the command is known. Typer's hints have no synonyms, no verbs of
+  other nouns, and no advice for extra arguments.
 - `help_pages` writes `--help`: Typer groups options only with rich, which is slow to import.
 """
 
@@ -275,7 +275,7 @@ class LazyCommands(_Group):
 
 
 class _BuiltVerbs(Mapping[str, Any]):
-    """The verbs of a noun, each built when it is first asked for."""
+    """The verbs of a noun. Each is built on first use."""
 
     def __init__(self, registered: Sequence[Any]) -> None:
         self._registered = {str(each.name): each for each in registered}
@@ -296,7 +296,7 @@ class _BuiltVerbs(Mapping[str, Any]):
 
 
 def _group_of(app: typer.Typer) -> Any:
-    """The group of a noun, even if it has a single verb."""
+    """The group of a noun, even if it has only one verb."""
     empty = copy(app)
     empty.registered_commands = []
     group: Any = typer.main.get_group(empty)

@@ -117,7 +117,7 @@ def watch(
 
 
 class _Delivery:
-    """Sends the notice of the last check, as often as it takes, between two checks."""
+    """Sends the notice of the last check, and repeats failed attempts between two checks."""
 
     def __init__(self, session: Session, options: WatchOptions, notifier: Notifier) -> None:
         from asyncmq_cli.system.webhook import Retries
@@ -130,7 +130,7 @@ class _Delivery:
         self.notice: Notice | None = None
 
     def run(self, until: float) -> None:
-        """Return at `until`, on the monotonic clock, or up to a try later."""
+        """Send until the time `until` on the monotonic clock. An attempt that has begun may take longer."""
         while True:
             now = time.monotonic()
             if self.notice is not None and now >= self._retries.due:

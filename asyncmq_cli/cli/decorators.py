@@ -81,7 +81,7 @@ def command(
 def _options(
     extras: Sequence[str | Options], formats: Sequence[str], without: Sequence[str], *, is_list: bool
 ) -> Options:
-    """The global options and those of the sets, in the order of the help."""
+    """The global options and the options of the sets, in the order of the help."""
     output = output_option(formats, OUTPUT if is_list else GLOBAL) if formats else {}
     sets = extra_options(*extras)
     # A set may redefine a global option with an additional short name.

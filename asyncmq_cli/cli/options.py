@@ -1,4 +1,5 @@
-"""How options are made and read: choices, numbers, `-o` and its kin, and the columns for `--fields`.
+"""Make and parse options: choices, numbers, `-o` and the other format options, and the columns for
+`--fields`.
 
 `params` declares the options that commands share.
 """

@@ -170,8 +170,8 @@ class Session(Services):
         return scope_of(self.store, queue, globs)
 
     def globs(self, given: Sequence[str] | None) -> Sequence[str]:
-        """The values of --queue. Raises UsageProblem for an empty one, which comes from a variable that is
-        not set."""
+        """The values of --queue. Raises UsageProblem for an empty value, which probably comes from a shell
+        variable that is not set."""
         if not all(glob.strip() for glob in given or ()):
             raise UsageProblem("--queue is empty", hint="without it, the command covers all queues")
         return given or ()

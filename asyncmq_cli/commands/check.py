@@ -37,7 +37,7 @@ def count(text: str) -> float:
 
 
 def decimal(text: str) -> float:
-    """A number of a range: it may have decimals, and be below 0. Raises UsageProblem for anything else."""
+    """A number in a range, which may have decimals and be negative. Raises UsageProblem for anything else."""
     if not _DECIMAL.fullmatch(text.strip()):
         raise UsageProblem(f"{text!r} is not a number" if text.strip() else "a number is missing")
     return float(text) if "." in text else int(text)
@@ -269,7 +269,7 @@ def _thresholds(
 
 
 def _report(session: Session, report: CheckReport, *, quiet: bool) -> None:
-    """Print it, and exit with its state."""
+    """Print the report, and exit with its state."""
     # If the line cannot be written, the monitor gets no state, so the exit status is unknown.
     with session.out.outcome(lambda: f"the state is {report.state}", exit_code=CheckStatus.UNKNOWN):
         _print(session, report, quiet=quiet)

@@ -186,7 +186,7 @@ def add(
 
 
 def _note_next_runs(session: Session, report: RepeatableChange) -> None:
-    """In a pipe, where the row has no room for them."""
+    """In a pipe, print the next runs as a note, because the row has no column for them."""
     if not session.out.for_people and not session.out.for_programs and report.next_runs:
         from asyncmq_cli.output.text.times import rfc3339
 

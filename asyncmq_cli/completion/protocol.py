@@ -3,10 +3,11 @@
 This is a command and not an environment variable: another program called `asyncmq` would ignore the variable
 and run the unfinished line.
 
-- `bash WORDBREAKS LINE`: the line up to the cursor. Each line of the reply is a text to insert. - `zsh WORD…`
-and `fish WORD…`: the words after the name of the program, the last one as typed so far. Each line of the
-reply is a value, a tab, and its description. - `powershell`: the same, but the words are in `_ASYNCMQ_WORDS`,
-separated by line feeds, because Windows PowerShell drops empty words and damages quotes.
+- `bash WORDBREAKS LINE`: the line up to the cursor. Each line of the reply is a text to insert.
+- `zsh WORD…` and `fish WORD…`: the words after the name of the program, the last one as typed so far.
+  Each line of the reply is a value, a tab, and its description.
+- `powershell`: the same, but the words are in `_ASYNCMQ_WORDS`, separated by line feeds, because Windows
+  PowerShell drops empty words and damages quotes.
 
 The exit status is FILES if the shell should also offer names of files. Errors print nothing.
 """

@@ -1,4 +1,4 @@
-"""The script of each shell, and its installation where the shell looks for it.
+"""The completion script of each shell, and its installation in the folder in which the shell searches for it.
 
 One script serves both names of the program. The user's start-up files are never changed.
 """

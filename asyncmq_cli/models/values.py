@@ -30,7 +30,7 @@ ENDED_STATES = ("completed", "failed", "expired", "cancelled")
 DEAD_STATES = ("failed", "expired")
 """States of jobs in the dead-letter queue."""
 END_OF_CALENDAR = 253_402_300_800.0
-"""The end of the year 9999, the last that datetime can show."""
+"""The end of the year 9999, the last year of datetime, in epoch seconds."""
 LISTED_STATES = (*JOB_STATES, "repeatable", "all")
 
 

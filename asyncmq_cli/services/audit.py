@@ -34,8 +34,8 @@ MAX_LIMIT = 500
 
 
 class AuditFilter(Struct, frozen=True):
-    """Fields match exactly. `queues` are names or globs. `q` matches any part of an event's text, in any
-    case."""
+    """A filter of events. The fields match exactly; None matches every event. `queues` are names or globs.
+    `q` matches any part of an event's text, ignoring case."""
 
     action: str | None = None
     status: str | None = None
@@ -71,8 +71,8 @@ class AuditService:
         return max(1, min(limit, MAX_LIMIT))
 
     def require_queue(self, queue: str) -> None:
-        """Raise QueueNotFound if neither Redis nor the trail knows the queue, or one that matches the glob; a
-        queue that is gone may have left events."""
+        """Raise QueueNotFound if neither Redis nor the audit trail knows the queue, or a queue that matches
+        the glob. A deleted queue may still have events."""
         known, _ = named_or_matching(self._store, [queue])
         found = map(AuditFilter(queues=(queue,)), self._store.audit.newest_first(self._store.warn))
         if not known and not any(found):

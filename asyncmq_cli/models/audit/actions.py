@@ -118,7 +118,7 @@ ON_SCREEN = {
         *(f"repeatable.{verb}" for verb in ("create", "pause", "resume", "remove")),
     )
 }
-"""By name: the actions that a person can take in `asyncmq ui`; then the source is `ui`."""
+"""The names of the actions that `asyncmq ui` offers. Their events then have the source `ui`."""
 
 
 OPTIONAL_RIGHTS = frozenset({"pttl", "unlink"})

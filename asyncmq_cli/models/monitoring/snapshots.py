@@ -47,7 +47,8 @@ class MetricsSnapshot(Struct, frozen=True):
     total_workers: int | None
     avg_duration: float | None = None
     expired: int | None = None
-    """Also None in snapshots from the history: only the script that continues its counters reads it there."""
+    """None also in snapshots that were read from the history: there, only the script that continues the
+    counters uses it."""
 
     @property
     def is_whole(self) -> bool:

@@ -1,4 +1,4 @@
-"""Repeatable definitions: the columns of their lists, their documents, and one in full for people."""
+"""Repeatable definitions: the columns of their lists, their documents, and the lines of a single one."""
 
 from __future__ import annotations
 

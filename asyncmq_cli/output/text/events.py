@@ -1,4 +1,4 @@
-"""Events of the dashboard: as server-sent events, as JSON lines, and for people."""
+"""Write events of the dashboard as server-sent events, as JSON lines, and for people."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a change is asked to do: to which jobs, and how. A filter selects the same jobs that a list with this
-filter shows."""
+"""The jobs of a change, and its options. A filter selects the same jobs that a list with this filter
+shows."""
 
 from __future__ import annotations
 

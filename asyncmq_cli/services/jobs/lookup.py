@@ -112,8 +112,8 @@ def scope_of(store: Store, queue: str | None, globs: Sequence[str] = ()) -> Queu
 
 
 def named_or_matching(store: Store, globs: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The queues that have one of these names or match one of the globs, in their order, and those of the
-    words that no queue has or matches. The names of all queues are read only for a glob."""
+    """The queues that have one of these names or match one of the globs, in order, and the words that match
+    no queue. The names of all queues are read only if there is a glob."""
     names = store.queues.names() if any(map(has_wildcard, globs)) else []
     found: dict[str, None] = {}
     unknown = []
@@ -129,7 +129,8 @@ def named_or_matching(store: Store, globs: Sequence[str]) -> tuple[list[str], li
 
 
 def require_queues(store: Store, globs: Sequence[str]) -> list[str]:
-    """The same queues; all, where nothing is named. Raises QueueNotFound for a word that no queue matches."""
+    """The queues that have one of these names or match one of the globs; all if no word is given. Raises
+    QueueNotFound for a word that matches no queue."""
     if not globs:
         return store.queues.names()
     found, unknown = named_or_matching(store, globs)

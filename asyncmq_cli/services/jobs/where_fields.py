@@ -1,4 +1,4 @@
-"""The fields of `--where`, and how their values compare."""
+"""The fields of `--where`, and the comparison of their values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be waited for, how far off it is, and how fast it comes."""
+"""The goals of `wait`: what must be reached, how many jobs are left, and at which rate."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ _QUEUES_AT_A_TIME = 100
 
 
 class WorkerScan:
-    """An iterable of the workers of the queues that are named or match a glob, or of all. `summary` and
-    `unattended` are complete afterwards."""
+    """An iterable of the workers of the queues that are named or match a glob, or of all queues. After the
+    iteration, `summary` and `unattended` are complete."""
 
     def __init__(self, store: Store, globs: Sequence[str], ttl: float | None) -> None:
         self._store = store
@@ -101,8 +101,8 @@ class WorkerService:
         return [(one.queue, one.id) for one in self.scan(globs) if _is_silent(one)]
 
     def named(self, ids: Sequence[str], globs: Sequence[str]) -> list[tuple[str, str]]:
-        """The queue and id of each of these workers; an unknown worker gets the only queue, or ''. White
-        space around an id is dropped unless a worker has exactly that id."""
+        """The queue and id of each of these workers. For an unknown worker, the queue is the only one that
+        was given, or "". White space around an id is dropped unless a worker has exactly that id."""
         there = [(one.queue, one.id) for one in self.scan(globs)]
         queue = globs[0] if len(globs) == 1 and not has_wildcard(globs[0]) else ""
         exact = {worker_id for _, worker_id in there}
@@ -147,8 +147,8 @@ class WorkerService:
         return runner.each(workers, change)
 
     def _left_by(self, queue: str, workers: Sequence[Worker]) -> str | None:
-        """A note that names the jobs which a silent worker beside live ones may have left. Only its heartbeat
-        shows them, so nothing does once it is forgotten."""
+        """A note that names the jobs that a silent worker may have been running while others are live. Only
+        its heartbeat points at these jobs, so they cannot be found once it is forgotten."""
         lost = LostJobs(self._store, queue, self._store.now(), workers)
         for _ in lost:
             pass

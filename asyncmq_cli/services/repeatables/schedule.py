@@ -23,7 +23,8 @@ _FIELDS = 5
 _PLAIN_CRON = re.compile(
     r"(\*|\*/([1-9]|[1-5]\d)|[1-5]?\d) (\*|\*/([1-9]|1\d|2[0-3])|1?\d|2[0-3]) \* \* (\*|[0-6]|mon-fri)"
 )
-"""Expressions that always have a later run, so a list of them need not import croniter, which is slow."""
+"""A pattern of cron expressions that always have a later run. For these, a list need not import croniter,
+which is slow."""
 _CRON_HINT = "in UTC: minute, hour, day, month and day of the week, such as '0 7 * * mon-fri'"
 
 

@@ -91,8 +91,8 @@ class RepeatableService:
         return row, [run.timestamp for run in runs]
 
     def coming(self, globs: Sequence[str], count: int) -> builtins.list[ComingRun]:
-        """The next runs of all definitions in the queues that are named or match a glob, or in all queues, in
-        the order of time. Raises QueueNotFound."""
+        """The next `count` runs of all definitions in the queues that are named or match a glob, or in all
+        queues, sorted by time. Raises QueueNotFound."""
         queues = require_queues(self._store, globs) if globs else [None]
         rows = chain.from_iterable(map(self.list, queues))
         now = self._store.now()

@@ -1,6 +1,6 @@
-"""The lists and counts of a queue's jobs, and the order in which they are listed.
+"""The lists and counts of a queue's jobs, and their order.
 
-Which jobs are in a state, `state_reader` says.
+`state_reader` defines which jobs are in a state.
 """
 
 from __future__ import annotations

@@ -285,7 +285,8 @@ def _overlay(data: dict[str, Any], raw: RawJob) -> tuple[str | None, bool]:
 
 
 def _beyond_calendar(data: Mapping[str, Any]) -> str | None:
-    """The problem with a time that is no date, such as one that another producer wrote in milliseconds."""
+    """The problem of a time that is beyond the calendar, such as one that another producer wrote in
+    milliseconds; None if there is none."""
     for name in ("created_at", "delay_until"):
         value = data.get(name)
         seconds = as_number(value) if isinstance(value, str) else value

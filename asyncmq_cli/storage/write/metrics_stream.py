@@ -1,8 +1,8 @@
 """The metrics history: one Redis stream that all operators share.
 
-An entry has five fields: `timestamp`, the server's time in epoch seconds; `snapshot`, a JSON object with
-the rest of a `MetricsSnapshot`; `completed_total`, `failed_total` and `expired_total`, which only ever grow.
-Only a script writes entries, at least two seconds apart.
+An entry has five fields: `timestamp`, the server's time in epoch seconds; `snapshot`, a JSON object with the
+rest of a `MetricsSnapshot`; and `completed_total`, `failed_total` and `expired_total`, which only grow. Only
+a script writes entries, at least two seconds apart.
 """
 
 from __future__ import annotations
