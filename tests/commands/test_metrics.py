@@ -439,9 +439,10 @@ def assert_promtool_agrees(text: str) -> None:
         done = subprocess.run(
             [promtool, "check", "metrics"], input=text.encode("utf-8", "surrogateescape"), capture_output=True
         )
-        # The dashboard's names end in _total, which a linter of names does not like of gauges.
+        # These two gauges have the dashboard's names, which end in _total as only counters should.
         told = done.stdout.decode() + done.stderr.decode()
-        assert all("_total" in line for line in told.splitlines()), told
+        named = {line.split()[0] for line in told.splitlines()}
+        assert named <= {"asyncmq_queue_total", "asyncmq_worker_total"}, told
 
 
 def test_no_name_acts_on_the_terminal(server: PrivateRedis, client: redis.Redis) -> None:

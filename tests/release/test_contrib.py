@@ -97,6 +97,12 @@ def test_a_query_is_of_metrics_that_there_are(expression: str) -> None:
         assert expression.count(opened) == expression.count(closed)
 
 
+def test_the_page_has_every_metric() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    listed = set(re.findall(r"`(asyncmq_\w+)`", page))
+    assert {name for name in metrics() if not name.startswith("process_")} <= listed
+
+
 def test_the_alerts_are_whole_and_name_commands_that_there_are() -> None:
     for rule in rules():
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}

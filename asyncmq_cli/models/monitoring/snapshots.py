@@ -215,7 +215,7 @@ class ExporterState(Struct, frozen=True):
     """The result of the last read; while Redis cannot be read, `snapshot` is None and `error` says why.
 
     `completed`, `failed` and `expired` count jobs since the history began, and are None before the first
-    count; `deaths` counts since the start of this process. `reads` counts all reads, `failures` the failed
+    count; `deaths` begins at 0 with this process. `reads` counts all reads, `failures` the failed
     ones. `redis_seconds` is how long they waited for Redis. `read_at` is when the last successful read
     ended, by this host's clock; `fresh_until`, on the monotonic clock, is when the next one is overdue.
     """

@@ -255,7 +255,7 @@ def _counters(state: ExporterState) -> Iterator[Metric]:
         yield _counter(name, text, [((), count)])
     yield _counter(
         "asyncmq_job_deaths",
-        "Number of jobs that died since the start of the exporter, by queue, task and cause.",
+        "Number of jobs that died, by queue, task and cause.",
         ((tuple(map(redact_text, labels)), count) for labels, count in state.deaths.items()),
         ("queue", "task", "cause"),
     )

@@ -6,6 +6,7 @@ before the end of the previous one, and skips the dead letters (by id and score)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -29,11 +30,14 @@ _ALL_OTHERS = DeathLabels(OTHER, OTHER, OTHER)
 
 
 class DeathCounter:
-    """Counts deaths since the first `read`, which only notes the existing dead letters."""
+    """Counts deaths after `since`, by the server's time. None: since the first `read`, which then only notes
+    the existing dead letters."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, since: float | None = None) -> None:
         self._store = store
-        self._since: float | None = None
+        self._since = since
+        self._after = math.inf if since is None else since
+        """Earlier deaths are noted and not counted. Once it has read, it knows what is new by `_seen`."""
         self._seen: dict[tuple[str, str, float], None] = {}
         self._counts: dict[DeathLabels, int] = {}
 
@@ -45,20 +49,19 @@ class DeathCounter:
     def read(self, dead: Mapping[str, int], now: float) -> None:
         """Count the new deaths. `dead` has the sizes of the dead-letter queues by queue; `now` is the
         server's time. Raises WrongType."""
-        is_first = self._since is None
-        since = now if self._since is None else self._since
+        since = now if self._since is None else min(self._since, now)
         found = self._store.queues.dead_since([queue for queue in dead if dead[queue]], since - GRACE, since)
         left = MOST_READ
         for queue, (recent, new) in found.items():
             take = min(recent, left)
             left -= take
-            counted = self._read(queue, take, since, is_first=is_first) if take else 0
-            if take < recent and not is_first:
+            counted = self._read(queue, take, since) if take else 0
+            if take < recent and self._after < math.inf:
                 self._add(_ALL_OTHERS, max(0, new - counted))
-        self._since = now
+        self._since, self._after = now, -math.inf
         self._seen = {key: None for key in self._seen if key[2] > now - GRACE}
 
-    def _read(self, queue: str, take: int, since: float, *, is_first: bool) -> int:
+    def _read(self, queue: str, take: int, since: float) -> int:
         """Count the new ones among the latest dead letters. Returns how many died after `since`."""
         after = 0
         for job in self._store.jobs.dead_causes(queue, newest=take):
@@ -68,7 +71,7 @@ class DeathCounter:
             if died <= since - GRACE or key in self._seen:
                 continue
             self._seen[key] = None
-            if not is_first:
+            if died > self._after:
                 self._add(labels_of(job), 1)
         return after
 

@@ -39,7 +39,7 @@ class Exporter:
         self._interval = interval
         self._record = record
         self._reader = SnapshotReader(store, ALL_FIELDS, workers=True, trouble=True, causes=False, again=True)
-        self._deaths = DeathCounter(store)
+        self._deaths: DeathCounter | None = None
         self._poller = Poller(store, self._read, self._reader.reset, for_ever=True)
         self._last: MetricsSnapshot | None = None
         self._waited = store.waited
@@ -58,7 +58,7 @@ class Exporter:
                 state,
                 snapshot=found,
                 error=None,
-                deaths=self._deaths.counts,
+                deaths={} if self._deaths is None else self._deaths.counts,
                 read_at=time.time(),
                 fresh_until=time.monotonic() + _OVERDUE * max(self._interval, pause),
             )
@@ -66,6 +66,10 @@ class Exporter:
 
     def _read(self) -> Snapshot:
         snapshot = self._reader.read()
+        if self._deaths is None:
+            # Whoever died while no exporter ran counts, too, as for the counters of the history.
+            since = self._metrics.last_kept_at() if self._record else None
+            self._deaths = DeathCounter(self._store, since)
         self._deaths.read({row.name: row.dlq or 0 for row in snapshot.stats or ()}, snapshot.now)
         totals = snapshot.metrics()
         # Totals read at different times would give wrong counters.

@@ -92,6 +92,14 @@ class MetricsService:
             found = self.history(limit=None, since=since)
         return found[::-1]
 
+    def last_kept_at(self) -> float | None:
+        """When the newest snapshot of the history was taken. None if there is none, or, with a warning, if
+        the history cannot be read."""
+        with self._history_read():
+            for snapshot in self.history(limit=1, since=None):
+                return snapshot.timestamp
+        return None
+
     @staticmethod
     def trend_of(snapshots: Sequence[MetricsSnapshot]) -> Trend:
         """The trend of snapshots, which are newest first, since the clock was last set back."""

@@ -203,6 +203,37 @@ def test_deaths_are_counted_by_task_and_cause(client: redis.Redis, store: Store)
     assert read(counter, client, now + 20) == expected, "a job that died again counts again"
 
 
+def test_deaths_while_no_exporter_ran_are_counted(
+    server: PrivateRedis, client: redis.Redis, exporter: Make
+) -> None:
+    fill(server, ("waiting", "w"))
+    bury(client, ["before"], time.time() - 60)
+    first = exporter()
+    first.read()
+    assert first.state.deaths == {}
+    age_history(client, 5)
+    bury(client, ["meanwhile"], time.time() - 1)
+    again = exporter()
+    again.read()
+    assert again.state.deaths == {DeathLabels("mail", "app.send", "KeyError"): 1}
+    again.read()
+    assert sum(again.state.deaths.values()) == 1
+    unrecorded = exporter(record=False)
+    unrecorded.read()
+    assert unrecorded.state.deaths == {}
+
+
+def test_what_is_too_much_after_a_restart_is_counted_all_the_same(
+    client: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deaths, "MOST_READ", 5)
+    now = time.time()
+    bury(client, [f"j{number}" for number in range(12)], now + 1)
+    bury(client, ["old"], now - 5)
+    found = read(DeathCounter(store, now), client, now + 5)
+    assert (sum(found.values()), found[DeathLabels("other", "other", "other")]) == (12, 7)
+
+
 def test_labels_are_bounded(client: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deaths, "MOST_SERIES", 3)
     now = time.time()
