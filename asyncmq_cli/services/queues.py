@@ -71,7 +71,7 @@ class QueueService:
             if dry_run:
                 left = self._store.queues.left_beside_sequence(queue)
             else:
-                left = self._store.changes.forget_queue(queue, attempt.draft())
+                left = self._store.queue_changes.forget_queue(queue, attempt.draft())
             if left:
                 raise ChangeRefused(
                     "queue_not_empty",
@@ -96,7 +96,7 @@ class QueueService:
 
         details = {} if seconds is None else {"for_seconds": seconds}
         runner = Runner(self._store, action, SOURCE, reason=reason, dry_run=dry_run, details=details)
-        changes = self._store.changes
+        changes = self._store.queue_changes
 
         def attempt(attempt: Attempt, queue: str) -> str | None:
             require_queue(self._store, queue)

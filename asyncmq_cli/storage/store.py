@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.storage.write.audit_stream import AuditLog
     from asyncmq_cli.storage.write.job_changes import Changes
     from asyncmq_cli.storage.write.metrics_stream import MetricsLog
-    from asyncmq_cli.storage.write.queue_parts import QueueParts
+    from asyncmq_cli.storage.write.queue_changes import QueueChanges, QueueParts
     from asyncmq_cli.storage.write.scripts import Script, Scripts
 
 _LOCKED_FOR = 30
@@ -134,8 +134,14 @@ class Store:
         return Changes(self._redis, self._scripts, self.audit)
 
     @cached_property
+    def queue_changes(self) -> QueueChanges:
+        from asyncmq_cli.storage.write.queue_changes import QueueChanges
+
+        return QueueChanges(self._redis, self._scripts, self.audit)
+
+    @cached_property
     def parts(self) -> QueueParts:
-        from asyncmq_cli.storage.write.queue_parts import QueueParts
+        from asyncmq_cli.storage.write.queue_changes import QueueParts
 
         return QueueParts(self._redis, self._scripts, self.audit)
 

@@ -257,16 +257,16 @@ def test_one_whose_clock_is_ahead_is_not_known_to_be_silent(client: redis.Redis,
 def test_a_worker_that_writes_before_the_script_is_kept(
     client: redis.Redis, cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from asyncmq_cli.storage.write.job_changes import Changes
+    from asyncmq_cli.storage.write.queue_changes import QueueChanges
 
     ghosts(client, 1)
-    forget = Changes.forget_worker
+    forget = QueueChanges.forget_worker
 
-    def late(self: Changes, *args: object) -> bool:
+    def late(self: QueueChanges, *args: object) -> bool:
         beat(client, "queue:deployed:worker_heartbeats", "ghost-00", 4, time.time())
         return forget(self, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Changes, "forget_worker", late)
+    monkeypatch.setattr(QueueChanges, "forget_worker", late)
     assert "sent a heartbeat meanwhile" in cli("workers", "forget", "ghost-00", "--yes").stderr
     assert b"ghost-00" in heartbeats(client)
 

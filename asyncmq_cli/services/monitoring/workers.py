@@ -136,7 +136,7 @@ class WorkerService:
             attempt.details.update(heartbeat=worker.heartbeat, concurrency=worker.concurrency)
             if queue not in held:
                 held[queue] = self._left_by(queue, list(known.values()))
-            if not dry_run and not self._store.changes.forget_worker(
+            if not dry_run and not self._store.queue_changes.forget_worker(
                 queue, worker_id, entries, attempt.draft()
             ):
                 raise ChangeRefused(

@@ -1,4 +1,4 @@
-"""The changes of jobs, queues and workers: prepare the texts that a change writes, and run its script.
+"""The changes of jobs: prepare the texts that a change writes, and run its script.
 
 A change of a job is prepared from the job's location and then applied, alone or together with others. If the
 job has moved since it was located, the change is refused and nothing is written.
@@ -36,17 +36,12 @@ from asyncmq_cli.storage.write.scripts import (
     CANCEL,
     DONE,
     EDIT,
-    PAUSE,
-    QUEUE_FORGET,
     REMOVE,
     RESTORE,
-    RESUME,
     RETRY,
     UNRETRY,
-    WORKER_FORGET,
     WRONG_TYPE,
     Call,
-    Script,
     Scripts,
     Sent,
 )
@@ -98,49 +93,13 @@ class Change(Struct, frozen=True):
 
 
 class Changes:
-    """Prepares changes of jobs and applies them. Changes of queues and workers are applied immediately."""
+    """Prepares changes of jobs and applies them."""
 
     def __init__(self, client: redis.Redis, scripts: Scripts, audit: AuditLog) -> None:
         self._redis = client
         self._scripts = scripts
         self._audit = audit
-        self._allowed: set[tuple[str, str]] = set()
-
-    def pause(self, queue: str, draft: EventDraft, seconds: float | None = None) -> bool:
-        """Pause the queue for `seconds` seconds, or without an end. False if it was already paused. Raises
-        WrongType."""
-        return self._mark(PAUSE, queue, draft, "" if seconds is None else str(int(seconds * 1000)))
-
-    def resume(self, queue: str, draft: EventDraft) -> bool:
-        """Resume the queue. False if it was not paused. Raises WrongType."""
-        return self._mark(RESUME, queue, draft)
-
-    def forget_queue(self, queue: str, draft: EventDraft) -> bytes | None:
-        """Delete the sequence of an empty queue. Returns None if that was done. If nothing was changed,
-        returns b"" if there is no sequence, or another key of the queue that exists."""
-        keys = QueueKeys(queue)
-        others = [key for key in keys.evidence() if key != keys.waiting_seq]
-        used = [keys.waiting_seq, AUDIT_STREAM, *others]
-        self._check_allowed(QUEUE_FORGET, queue, used)
-        reply = self._scripts.run(QUEUE_FORGET, used, [self._audit.maxlen, draft.encode()])
-        if reply[0] == WRONG_TYPE:
-            raise WrongType(used[reply[1] - 1])
-        if reply[0] == MOVED:
-            return used[reply[1] - 1]
-        return None if reply[0] == DONE else b""
-
-    def forget_worker(self, queue: str, worker_id: str, entries: Sequence[bytes], draft: EventDraft) -> bool:
-        """Delete a worker's heartbeats. `entries` are the worker's entries in the workers' and the jobs'
-        heartbeats, b"" for none. Returns False if they have changed. Source: `deregister_worker` in
-        asyncmq.backends.redis."""
-        keys = QueueKeys(queue)
-        used = [keys.worker_heartbeats, keys.heartbeats, AUDIT_STREAM]
-        self._check_allowed(WORKER_FORGET, queue, used)
-        args = [to_bytes(worker_id), *entries, self._audit.maxlen, draft.encode()]
-        reply = self._scripts.run(WORKER_FORGET, used, args)
-        if reply[0] == WRONG_TYPE:
-            raise WrongType(used[reply[1] - 1])
-        return reply[0] == DONE
+        self._preflight = preflight.Preflight(client)
 
     def add(self, queue: str, record: Mapping[str, Any], draft: EventDraft) -> Change:
         """Add a new job to the waiting set, or to the delayed set if its record has a `delay_until`. Raises
@@ -340,10 +299,10 @@ class Changes:
 
     def send(self, changes: Sequence[Change]) -> Sent:
         """Check the rights for the changes again, and send them in one transaction."""
-        self._allowed.clear()
+        self._preflight.reset()
         for change in changes:
             call = change.call
-            self._check_allowed(call.script, change.location.queue, call.keys, call.variant)
+            self._preflight.require(call.script, change.location.queue, call.keys, call.variant)
         return self._scripts.send_together([change.call for change in changes])
 
     def outcomes(self, changes: Sequence[Change], sent: Sent) -> list[AdminError | RedisError | None]:
@@ -383,20 +342,6 @@ class Changes:
             commands.append(("SREM", keys.pending_parents(to_text(name)), *map(to_bytes, parents)))
         # The doctor reports sets of the wrong type.
         run_pipeline(self._redis, commands, keep=WrongType)
-
-    def _mark(self, script: Script, queue: str, draft: EventDraft, *more: str) -> bool:
-        used = [QueueKeys(queue).paused, AUDIT_STREAM]
-        self._check_allowed(script, queue, used)
-        reply = self._scripts.run(script, used, [self._audit.maxlen, draft.encode(), *more])
-        if reply[0] == WRONG_TYPE:
-            raise WrongType(used[reply[1] - 1])
-        return reply[0] == DONE
-
-    def _check_allowed(self, script: Script, queue: str, keys: Sequence[bytes], variant: str = "") -> None:
-        """Run the preflight of each kind of change once per queue and transaction."""
-        if (script.name + variant, queue) not in self._allowed:
-            preflight.check(self._redis, script, keys, variant)
-            self._allowed.add((script.name + variant, queue))
 
 
 def _refusal(change: Change, reply: Sequence[int]) -> AdminError | None:

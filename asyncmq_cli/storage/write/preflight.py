@@ -286,3 +286,21 @@ def check_exec(client: redis.Redis) -> None:
     except ResponseError:
         # Redis replies this if no transaction was begun, so EXEC is allowed.
         return
+
+
+class Preflight:
+    """Checks each kind of change once per queue, until `reset`."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._allowed: set[tuple[str, str]] = set()
+
+    def reset(self) -> None:
+        """Check everything again."""
+        self._allowed.clear()
+
+    def require(self, script: Script, queue: str, keys: Sequence[bytes], variant: str = "") -> None:
+        """Raise as `check`."""
+        if (script.name + variant, queue) not in self._allowed:
+            check(self._redis, script, keys, variant)
+            self._allowed.add((script.name + variant, queue))

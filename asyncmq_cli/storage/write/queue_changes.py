@@ -1,5 +1,5 @@
-"""The parts of a queue other than jobs: read them in chunks, delete them if they are unchanged, and restore
-them."""
+"""The changes of queues and workers: pause, resume and forget; and the parts of a queue other than jobs: they
+are read in chunks, deleted if they are unchanged, and restored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ from asyncmq_cli.storage.read.repeatables import scheduler_at_work
 from asyncmq_cli.storage.schema.codec import decode_member
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys, to_bytes, to_text
 from asyncmq_cli.storage.write import preflight
-from asyncmq_cli.storage.write.scripts import DONE, QUEUE_CLEAR, QUEUE_PUT, WRONG_TYPE, Script, Scripts
+from asyncmq_cli.storage.write.preflight import Preflight
+from asyncmq_cli.storage.write.scripts import (
+    DONE,
+    PAUSE,
+    QUEUE_CLEAR,
+    QUEUE_FORGET,
+    QUEUE_PUT,
+    RESUME,
+    WORKER_FORGET,
+    WRONG_TYPE,
+    Script,
+    Scripts,
+)
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.write.audit_stream import AuditLog, EventDraft
@@ -36,6 +48,59 @@ _KINDS = {
     "sequence": "string",
 }
 Elements = list[tuple[bytes, bytes]]
+
+
+class QueueChanges:
+    """Changes queues and workers, each immediately."""
+
+    def __init__(self, client: redis.Redis, scripts: Scripts, audit: AuditLog) -> None:
+        self._scripts = scripts
+        self._audit = audit
+        self._preflight = Preflight(client)
+
+    def pause(self, queue: str, draft: EventDraft, seconds: float | None = None) -> bool:
+        """Pause the queue for `seconds` seconds, or without an end. False if it was already paused. Raises
+        WrongType."""
+        return self._mark(PAUSE, queue, draft, "" if seconds is None else str(int(seconds * 1000)))
+
+    def resume(self, queue: str, draft: EventDraft) -> bool:
+        """Resume the queue. False if it was not paused. Raises WrongType."""
+        return self._mark(RESUME, queue, draft)
+
+    def forget_queue(self, queue: str, draft: EventDraft) -> bytes | None:
+        """Delete the sequence of an empty queue. Returns None if that was done. If nothing was changed,
+        returns b"" if there is no sequence, or another key of the queue that exists."""
+        keys = QueueKeys(queue)
+        others = [key for key in keys.evidence() if key != keys.waiting_seq]
+        used = [keys.waiting_seq, AUDIT_STREAM, *others]
+        self._preflight.require(QUEUE_FORGET, queue, used)
+        reply = self._scripts.run(QUEUE_FORGET, used, [self._audit.maxlen, draft.encode()])
+        if reply[0] == WRONG_TYPE:
+            raise WrongType(used[reply[1] - 1])
+        if reply[0] == MOVED:
+            return used[reply[1] - 1]
+        return None if reply[0] == DONE else b""
+
+    def forget_worker(self, queue: str, worker_id: str, entries: Sequence[bytes], draft: EventDraft) -> bool:
+        """Delete a worker's heartbeats. `entries` are the worker's entries in the workers' and the jobs'
+        heartbeats, b"" for none. Returns False if they have changed. Source: `deregister_worker` in
+        asyncmq.backends.redis."""
+        keys = QueueKeys(queue)
+        used = [keys.worker_heartbeats, keys.heartbeats, AUDIT_STREAM]
+        self._preflight.require(WORKER_FORGET, queue, used)
+        args = [to_bytes(worker_id), *entries, self._audit.maxlen, draft.encode()]
+        reply = self._scripts.run(WORKER_FORGET, used, args)
+        if reply[0] == WRONG_TYPE:
+            raise WrongType(used[reply[1] - 1])
+        return reply[0] == DONE
+
+    def _mark(self, script: Script, queue: str, draft: EventDraft, *more: str) -> bool:
+        used = [QueueKeys(queue).paused, AUDIT_STREAM]
+        self._preflight.require(script, queue, used)
+        reply = self._scripts.run(script, used, [self._audit.maxlen, draft.encode(), *more])
+        if reply[0] == WRONG_TYPE:
+            raise WrongType(used[reply[1] - 1])
+        return reply[0] == DONE
 
 
 class QueueParts:
