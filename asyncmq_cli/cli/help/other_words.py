@@ -128,67 +128,17 @@ MISSING: Mapping[str, tuple[str, str, str]] = {}
 """By verb: for a verb that no noun has, what to do instead. Ignored for a noun that has this verb."""
 
 # For a word that asks to read, a hint never suggests a verb that changes something. No hint suggests an
-# option that drops a safeguard. fmt: off
-READS = frozenset(
-    (
-        "list",
-        "ls",
-        "show",
-        "get",
-        "info",
-        "inspect",
-        "describe",
-        "view",
-        "read",
-        "find",
-        "search",
-        "count",
-        "peek",
-        "tail",
-        "head",
-        "watch",
-        "status",
-        "stats",
-        "top",
-        "ps",
-        "cat",
-        "print",
-        "display",
-        "query",
-        "look",
-        "export",
-        "dump",
-        "log",
-        "logs",
-        "history",
-        "follow",
-        "dashboard",
-        "failed",
-        "dead",
-    )
-)
-CHANGES = frozenset(
-    (
-        "add",
-        "cancel",
-        "clean",
-        "drain",
-        "edit",
-        "forget",
-        "obliterate",
-        "pause",
-        "record",
-        "remove",
-        "requeue",
-        "rerun",
-        "restore",
-        "resume",
-        "retry",
-        "run",
-        "run-now",
-        "use",
-    )
-)
+# option that drops a safeguard.
+# fmt: off
+READS = frozenset((
+    "list", "ls", "show", "get", "info", "inspect", "describe", "view", "read", "find", "search", "count",
+    "peek", "tail", "head", "watch", "status", "stats", "top", "ps", "cat", "print", "display", "query",
+    "look", "export", "dump", "log", "logs", "history", "follow", "dashboard", "failed", "dead",
+))
+CHANGES = frozenset((
+    "add", "cancel", "clean", "drain", "edit", "forget", "obliterate", "pause", "record", "remove", "requeue",
+    "rerun", "restore", "resume", "retry", "run", "run-now", "use",
+))
 # fmt: on
 WITHOUT_SAFEGUARD = frozenset({"--yes", "--force"})
 

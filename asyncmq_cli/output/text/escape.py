@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import TextIO
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-# These patterns are compiled on first use, because that takes some milliseconds. These characters are
-# printable for Python, but no terminal shows them, or it shows a blank: the combining grapheme joiner,
-# fillers, Mongolian and other variation selectors, Khmer's inherent vowels, Braille's blank.
+# These patterns are compiled on first use, because that takes some milliseconds.
+
+# Characters that are printable for Python, but that no terminal shows, or that it shows as a blank: the
+# combining grapheme joiner, fillers, Mongolian and other variation selectors, Khmer's inherent vowels,
+# Braille's blank.
 _UNSEEN = (
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159"
     "\U000e0100-\U000e01ef"
