@@ -112,9 +112,13 @@ def rest(stream: TextIO, seconds: float) -> None:
             return
 
 
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
 def lines_of_stdin() -> list[bytes]:
-    """The lines of stdin without their line ends. Raises UsageProblem if it cannot be read, or if it cannot
-    be a list of names because it has an endless line or more than 256 MiB."""
+    """The lines of stdin without their line ends. Raises UsageProblem if it cannot be read, if it is UTF-16
+    (as shells of Windows write), or if it cannot be a list of names because it has an endless line or more
+    than 256 MiB."""
     lines: list[bytes] = []
     left = _MOST
     try:
@@ -125,6 +129,8 @@ def lines_of_stdin() -> list[bytes]:
                     "standard input is too large for a list of names",
                     hint="one name a line, each of less than 1 MiB, and 256 MiB in all",
                 )
+            if not lines and line[:2] in _UTF16 and b"\0" in line[2:4]:
+                raise UsageProblem("standard input is UTF-16", hint="write it as UTF-8")
             lines.append(line.rstrip(b"\n"))
     except OSError as exc:
         raise UsageProblem(f"cannot read standard input: {exc.strerror or exc}") from exc

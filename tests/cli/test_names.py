@@ -133,6 +133,19 @@ def test_a_byte_order_mark_is_no_part_of_a_name(server: PrivateRedis, client: re
     assert client.exists("jobs:mail:a") == 0
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+@pytest.mark.parametrize(
+    "line", [("jobs", "remove", "mail", "-", "--yes"), ("jobs", "add", "mail", "-", "--yes")]
+)
+def test_utf_16_on_standard_input_is_wrong_usage(line: tuple[str, ...], encoding: str, run: Run) -> None:
+    text = ("" if encoding == "utf-16" else "\ufeff") + '{"task": "t"}\n'
+    refused = run(*line, stdin=text.encode(encoding))
+    assert (refused.code, refused.stderr) == (
+        2,
+        "error: standard input is UTF-16\nhint: write it as UTF-8\n",
+    )
+
+
 def test_blanks_around_an_id_are_dropped_unless_a_job_has_them(
     server: PrivateRedis, client: redis.Redis, run: Run
 ) -> None:

@@ -10,6 +10,7 @@ import redis
 from asyncmq.backends.redis import RedisBackend
 
 from asyncmq_cli.demo.server import PrivateRedis
+from asyncmq_cli.output.text.cutting import value_lines
 from tests.conftest import Run
 from tests.support import library
 from tests.support.terminal import on_terminal
@@ -33,6 +34,19 @@ def test_a_huge_argument_is_cut_to_a_screen_with_a_note(server: PrivateRedis) ->
     assert screen.code == 0 and len(screen.lines) < 150
     assert "1,999,000 more characters, --full shows them" in text.replace("\n", "")
     assert "24,950 more elements, --full shows them" in text
+
+
+def test_what_is_nested_deeply_is_cut_to_a_screen() -> None:
+    value: list[object] = ["innermost", "too"]
+    for _ in range(900):
+        value = [value]
+    shown = list(value_lines(value, full=False))
+    assert len(shown) < 40 and max(map(len, shown)) < 80
+    assert shown[len(shown) // 2].strip() == "[… 1 more element, --full shows them]"
+    shallow = value
+    while len(shallow) == 1:
+        shallow = shallow[0]  # type: ignore[assignment]
+    assert "more element" not in "".join(value_lines([[[shallow]]], full=False))
 
 
 def test_with_full_and_in_a_pipe_nothing_is_cut(server: PrivateRedis, cli: Run) -> None:

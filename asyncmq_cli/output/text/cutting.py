@@ -15,6 +15,8 @@ MOST_ELEMENTS = 50
 """The most elements of an array or object that are shown."""
 MOST_LINES = 300
 """The most lines of a value that are shown, without the line that counts the rest."""
+MOST_NESTED = 16
+"""The most arrays and objects within each other that are shown."""
 _HOW = "--full shows them"
 
 
@@ -53,6 +55,10 @@ class _Lines:
             yield f"{indent}{name}{_json(TOO_DEEP)}{comma}"
             return
         opening, closing = "{}" if isinstance(value, Mapping) else "[]"
+        if depth == MOST_NESTED and not self._full:
+            self._left -= 1
+            yield f"{indent}{name}{opening}{_rest(len(value), 'element')}{closing}{comma}"
+            return
         self._left -= 2
         yield f"{indent}{name}{opening}"
         shown = len(value) if self._full else min(len(value), MOST_ELEMENTS)
