@@ -80,8 +80,8 @@ def translate(args: Sequence[str]) -> Meaning:
 
 
 def _read(words: Sequence[str], with_value: Sequence[str] = (), flags: Sequence[str] = ()) -> _Words:
-    """Separate the library's options from the other words. Options may stand anywhere; if one is repeated,
-    the last counts."""
+    """Separate the library's options from the other words. Options may stand anywhere. A second, different
+    value stays among the other words, where our command refuses it."""
     options: dict[str, str] = {}
     rest: list[str] = []
     place = 0
@@ -91,7 +91,9 @@ def _read(words: Sequence[str], with_value: Sequence[str] = (), flags: Sequence[
             rest += words[place:]
             break
         if name in with_value and (equals or place + 1 < len(words)):
-            options[name] = value if equals else words[place + 1]
+            given = value if equals else words[place + 1]
+            if options.setdefault(name, given) != given:
+                rest += [name, given]
             place += 0 if equals else 1
         elif words[place] in flags:
             options[words[place]] = ""

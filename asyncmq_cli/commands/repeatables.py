@@ -57,7 +57,9 @@ ByTaskOption = Annotated[
 
 @command(app, "list", "list", "secrets")
 def list_(session: Session, queue: AnyQueueArg = None) -> None:
-    """List repeatable definitions, next run first. Overdue: not paused, and over a minute late.
+    """List repeatable definitions, next run first.
+
+    Overdue: not paused, and over a minute late. Stuck: not paused, and the schedule has no later run.
 
     \b
     Examples:

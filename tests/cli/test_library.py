@@ -36,6 +36,9 @@ TRANSLATED = {
     ),
     "job retry 7f3a --queue emails": "jobs retry emails 7f3a",
     "job remove --queue emails 7f3a --yes": "jobs remove emails 7f3a --yes",
+    "job remove 7f3a --queue emails --queue emails": "jobs remove emails 7f3a",
+    # Our command refuses the second.
+    "job remove 7f3a --queue emails --queue sms": "jobs remove emails 7f3a --queue sms",
     "job remove --queue emails -- -odd": "jobs remove emails -- -odd",
     "worker deregister w-1": "workers forget w-1",
 }
