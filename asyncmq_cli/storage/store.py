@@ -285,11 +285,14 @@ class Store:
 
         return existing_jobs(self._redis, queue, job_ids)
 
-    def read_evidence(self, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
-        """Everything that Redis stores about these jobs, in chunks of bounded size."""
+    def read_evidence(
+        self, queue: str, job_ids: Collection[str], places: Sequence[str] = PLACES
+    ) -> Iterator[list[Evidence]]:
+        """Everything that Redis stores about these jobs, in chunks of bounded size. `places` are the sorted
+        sets that may hold any of them as a whole."""
         from asyncmq_cli.storage.integrity.evidence import read_evidence
 
-        return read_evidence(self._redis, queue, job_ids)
+        return read_evidence(self._redis, queue, job_ids, places)
 
     def fetch_members(self, queue: str, found: Sequence[Evidence]) -> list[Evidence]:
         """The jobs whose members still exist, with the members' texts."""

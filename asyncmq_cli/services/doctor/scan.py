@@ -19,7 +19,7 @@ from asyncmq_cli.models.values import chunked
 from asyncmq_cli.services.doctor.diagnosis import diagnose
 from asyncmq_cli.services.doctor.queue_checks import QueueFinding, confirmed, queue_findings
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs
-from asyncmq_cli.storage.schema.keys import to_text
+from asyncmq_cli.storage.schema.keys import PLACES, to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.integrity.damaged_keys import OrphanedKey
@@ -111,11 +111,11 @@ class TwoPassScan:
                 for job_id in job_ids:
                     ids[job_id] = name == "lost"
                 if len(ids) >= _MAX_CANDIDATES:
-                    yield self._candidates(queue, ids), []
+                    yield self._candidates(queue, ids, walk.places_of(ids)), []
                     ids = {}
         samples = [("wrong_type", walk.wrong_records)]
         samples += [("member_unreadable", unreadable) for unreadable in walk.unreadable.values()]
-        yield self._candidates(queue, ids), self._wanted_of(samples)
+        yield self._candidates(queue, ids, walk.places_of(ids)), self._wanted_of(samples)
 
     def _wanted_of(self, samples: Sequence[tuple[str, Samples]]) -> list[tuple[str, Samples]]:
         return [(code, found) for code, found in samples if found.count and code in self._wanted]
@@ -136,10 +136,14 @@ class TwoPassScan:
                 for piece in chunked(found, _MAX_CANDIDATES):
                     yield from _by_queue(piece)
 
-    def _candidates(self, queue: str, ids: dict[str, bool]) -> list[DamageCandidate]:
-        """The damaged jobs among `ids`, which maps each id to whether the job counts as lost."""
+    def _candidates(
+        self, queue: str, ids: dict[str, bool], places: Sequence[str] = PLACES
+    ) -> list[DamageCandidate]:
+        """The damaged jobs among `ids`, which maps each id to whether the job counts as lost. `places` are
+        the sorted sets that may hold them. If a job has come into another one since that one was read, its
+        evidence differs in the second pass, and it is no longer a candidate."""
         found = []
-        for piece in self._store.read_evidence(queue, ids):
+        for piece in self._store.read_evidence(queue, ids, places):
             for evidence in piece:
                 job_id = evidence.location.id
                 code = self._code(evidence, ids[job_id])

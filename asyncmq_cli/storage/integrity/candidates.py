@@ -20,7 +20,7 @@ from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.integrity.probes import Probes, parent_states, parents_of
 from asyncmq_cli.storage.read import pieces
 from asyncmq_cli.storage.read.locate import expected_members, scores_of
-from asyncmq_cli.storage.read.pieces import Piece
+from asyncmq_cli.storage.read.pieces import Piece, SeenNames
 from asyncmq_cli.storage.schema.codec import named_member, outlines
 from asyncmq_cli.storage.schema.job import (
     PENDING_STATES,
@@ -29,7 +29,7 @@ from asyncmq_cli.storage.schema.job import (
     effective_state,
     has_unreadable_arguments,
 )
-from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
+from asyncmq_cli.storage.schema.keys import PLACES, QueueKeys, to_bytes, to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.integrity.probes import Probes
@@ -49,6 +49,9 @@ class QueueWalk:
         self._keys = QueueKeys(queue)
         self._probes = Probes(client, queue)
         self._wrong: set[str] = set()
+        # The jobs that the walked sorted sets hold whole.
+        self._held = {place: SeenNames() for place in PLACES}
+        self._walked: set[str] = set()
         self.wrong_records = Samples()
         self.unreadable = {"delayed": Samples(), "dlq": Samples()}
 
@@ -66,6 +69,26 @@ class QueueWalk:
             "results": self.by_results,
         }
 
+    def places_of(self, job_ids: Iterable[str]) -> list[str]:
+        """The sorted sets in which a walk has met any of these jobs as a whole, and those that no walk has
+        read to the end. Any other held none of them when it was read."""
+        # An empty id is not remembered.
+        names = list(map(to_bytes, job_ids))
+        return [
+            place
+            for place, held in self._held.items()
+            if place not in self._walked or b"" in names or any(name in held for name in names)
+        ]
+
+    def _remember(self, place: str, names: Sequence[bytes]) -> None:
+        held = self._held[place]
+        if held.count < _REMEMBERED:
+            held.new(names)
+
+    def _has_walked(self, place: str) -> None:
+        if self._held[place].count < _REMEMBERED:
+            self._walked.add(place)
+
     def by_ids(self) -> Iterator[list[str]]:
         """Jobs without a record, and jobs that are not where their state says."""
         for piece in self._with_records(map(Piece, scan.set_members(self._redis, self._keys.ids))):
@@ -82,12 +105,15 @@ class QueueWalk:
         seen: set[int] = set()
         for piece in self._with_records(self._waiting()):
             pairs = zip(piece.ids, piece.members, strict=True)
-            whole = [to_text(name) for name, member in pairs if name != member]
+            held = [name for name, member in pairs if name != member]
+            self._remember("waiting", held)
+            whole = list(map(to_text, held))
             yield [
                 *self._unrunnable(piece),
                 *self._repeated(whole, seen),
                 *_in_state(piece, ("active", "delayed", *ENDED_STATES).__contains__),
             ]
+        self._has_walked("waiting")
 
     def by_delayed(self) -> Iterator[list[str]]:
         """Delayed jobs without a record, and jobs that would run more than once."""
@@ -96,12 +122,14 @@ class QueueWalk:
             job_ids = list(map(to_text, piece.ids))
             called = _in_state(piece, ("active", "waiting", *ENDED_STATES).__contains__)
             yield [*self._without_record(job_ids), *self._repeated(job_ids, seen), *called]
+        self._has_walked("delayed")
 
     def by_dlq(self) -> Iterator[list[str]]:
         """Dead letters of jobs without a record, or whose state is not failed or expired."""
         for piece in self._with_states(self._whole_members("dlq")):
             alive = _in_state(piece, lambda state: state not in DEAD_STATES)
             yield [*self._without_record(list(map(to_text, piece.ids))), *alive]
+        self._has_walked("dlq")
 
     def by_cancelled(self) -> Iterator[list[str]]:
         """Cancel marks of jobs that have no record or have not ended."""
@@ -154,7 +182,9 @@ class QueueWalk:
                     chosen.append(i)
                 else:
                     self.unreadable[place].add(to_text(member[:60]))
-            yield piece.only(chosen)
+            named = piece.only(chosen)
+            self._remember(place, named.ids)
+            yield named
 
     def _outside_ids(self, job_ids: Sequence[str]) -> list[str]:
         inside = zip(job_ids, self._probes.in_ids(job_ids), strict=True)

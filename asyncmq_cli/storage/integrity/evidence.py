@@ -28,7 +28,7 @@ from asyncmq_cli.storage.integrity.zset_members import ZsetMember, ZsetMembers, 
 from asyncmq_cli.storage.read.locate import locate
 from asyncmq_cli.storage.schema.codec import CorruptData, TooLarge, with_payload
 from asyncmq_cli.storage.schema.job import RawJob, add_record, effective_state, has_unreadable_arguments
-from asyncmq_cli.storage.schema.keys import to_bytes
+from asyncmq_cli.storage.schema.keys import PLACES, to_bytes
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.schema.job import Location
@@ -98,14 +98,16 @@ class Evidence(Struct):
         return len(self.members_in(place)) + (place == "waiting" and self.waits_by_id)
 
 
-def read_evidence(client: redis.Redis, queue: str, job_ids: Collection[str]) -> Iterator[list[Evidence]]:
-    """The evidence of these jobs, in order, in chunks that depend on their size. Each sorted set is read
-    once, however many jobs there are.
+def read_evidence(
+    client: redis.Redis, queue: str, job_ids: Collection[str], places: Sequence[str] = PLACES
+) -> Iterator[list[Evidence]]:
+    """The evidence of these jobs, in order, in chunks that depend on their size. Each sorted set of `places`
+    is read once, however many jobs there are; the others are known to hold none of them as a whole.
 
     Raises WrongType only for keys that no other finding reports; see `Location.problem`.
     """
     probes = Probes(client, queue)
-    zset_members = find_whole_members(client, probes.keys, job_ids)
+    zset_members = find_whole_members(client, probes.keys, job_ids, places)
     pace = scan.Pace()
     rest = iter(job_ids)
     while piece := list(islice(rest, min(pace.count, _JOBS_AT_A_TIME))):

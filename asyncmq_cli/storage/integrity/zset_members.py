@@ -39,11 +39,14 @@ class ZsetMembers(Struct):
     complete: bool = True
 
 
-def find_whole_members(client: redis.Redis, keys: QueueKeys, job_ids: Collection[str]) -> ZsetMembers:
-    """The members that contain these jobs. Each sorted set is read once, however many jobs there are."""
+def find_whole_members(
+    client: redis.Redis, keys: QueueKeys, job_ids: Collection[str], places: Sequence[str] = PLACES
+) -> ZsetMembers:
+    """The members of these sorted sets that contain these jobs. Each set is read once, however many jobs
+    there are."""
     wanted = {to_bytes(job_id): job_id for job_id in job_ids}
     found = ZsetMembers()
-    for place in PLACES if wanted else ():
+    for place in places if wanted else ():
         try:
             for members in scan.zset_members(client, getattr(keys, place)):
                 texts = [member for member, _ in members]

@@ -234,6 +234,10 @@ class SeenNames:
         self._slots = array("Q", bytes(8 * self._size))
         self._count = 0
 
+    @property
+    def count(self) -> int:
+        return self._count
+
     def new(self, names: Sequence[bytes]) -> list[int]:
         """The positions of the names that are new, which are then remembered. An empty name always counts as
         new."""
