@@ -73,7 +73,7 @@ def ageless(picture: Snapshot) -> dict[str, Any]:
             replace(row, oldest_waiting_seconds=created(row.oldest_waiting_seconds))
             for row in picture.stats or ()
         ],
-        "workers": [replace(worker, age_seconds=0.0) for worker in picture.workers or ()],
+        "workers": [replace(worker, age_seconds=0.0, read_at=0.0) for worker in picture.workers or ()],
         "latest_jobs": picture.latest_jobs,
         "latest_queues": picture.latest_queues,
     }
