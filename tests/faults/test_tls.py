@@ -144,3 +144,38 @@ def test_tls_on_one_side_only_is_named(
         result = tool(plain.url.replace("redis:", "rediss:"), "--timeout", "1", *args)
     assert_refused(args, result, "redis_unreachable", "that port does not use TLS")
     keyspace.assert_untouched()
+
+
+def test_a_file_that_holds_something_else_is_named(
+    proxy: TlsProxy, authority: trustme.CA, trusted: Path, tmp_path: Path, tool: Tool
+) -> None:
+    """Not called a server that wants a client certificate, or one that does not run."""
+    text, own, other = (tmp_path / name for name in ("text.pem", "own.pem", "other.pem"))
+    text.write_text("no certificate")
+    mine = authority.issue_cert("client")
+    mine.cert_chain_pems[0].write_to_path(own)
+    authority.issue_cert("client").private_key_pem.write_to_path(other)
+    for options, message in (
+        (f"ssl_ca_certs={text}", f"ssl_ca_certs '{text}' has no certificate"),
+        (f"ssl_certfile={own}", f"ssl_certfile '{own}' is not a certificate and its key"),
+        (
+            f"ssl_certfile={own}&ssl_keyfile={other}",
+            f"ssl_keyfile '{other}' are not a certificate and its key",
+        ),
+    ):
+        ca = "" if "ssl_ca" in options else f"ssl_ca_certs={trusted}&"
+        result = tool(f"{proxy.url}?{ca}{options}", "queues", "list")
+        assert_refused(("queues", "list"), result, "redis_unreachable", message)
+        assert "is Redis running there?" not in result.stderr
+
+
+def test_tls_on_one_side_only_is_named_for_sentinels_too(
+    proxy: TlsProxy, server: PrivateRedis, tool: Tool
+) -> None:
+    args = ("queues", "list")
+    result = tool(f"redis-sentinel://localhost:{proxy.port}/main", "--timeout", "1", *args)
+    assert_refused(args, result, "redis_unreachable", "that port uses TLS")
+    assert "use rediss-sentinel:// instead of redis-sentinel://" in result.stderr
+    with Proxy(server.socket) as plain:
+        result = tool(f"rediss-sentinel://localhost:{plain.port}/main", "--timeout", "1", *args)
+    assert_refused(args, result, "redis_unreachable", "that port does not use TLS")

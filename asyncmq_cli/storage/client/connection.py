@@ -104,7 +104,6 @@ def _options(config: Config, address: Address) -> dict[str, Any]:
         "socket_timeout": config.timeout,
         "socket_connect_timeout": config.timeout,
         "retry": Retry(NoBackoff(), 0),
-        "retry_on_timeout": False,
         "retry_on_error": [],
         "protocol": 2,
         "decode_responses": False,

@@ -35,13 +35,20 @@ def trouble(exc: BaseException, address: Address, seconds: float) -> tuple[str, 
     if unread is not None:
         option, path, why = unread
         return f"{option} {path!r} cannot be read: {why}", f"name a PEM file with {option}=FILE in the URL"
-    if not address.host or any(isinstance(cause, _NO_SERVER) for cause in causes_of(exc)):
+    unusable = _unusable(address)
+    if unusable is not None:
+        return unusable
+    places = address.sentinels or ([(address.host, address.port or DEFAULT_PORT)] if address.host else [])
+    if not places or any(isinstance(cause, _NO_SERVER) for cause in causes_of(exc)):
         return None
     within = min(seconds, PROBED_WITHIN)
-    if address.uses_tls and _answers(address, within, tls=False):
-        return "that port does not use TLS", "use redis:// instead of rediss://"
-    if not address.uses_tls and _answers(address, within, tls=True):
-        return "that port uses TLS", "use rediss:// instead of redis://"
+    kind = "-sentinel" if address.sentinels else ""
+    if address.uses_tls and _answers(*places[0], within, tls=False):
+        return "that port does not use TLS", f"use redis{kind}:// instead of rediss{kind}://"
+    if not address.uses_tls and _answers(*places[0], within, tls=True):
+        return "that port uses TLS", f"use rediss{kind}:// instead of redis{kind}://"
+    if address.sentinels:
+        return None
     hung_up = any(isinstance(cause, ssl.SSLError | ConnectionError) for cause in causes_of(exc))
     if hung_up and address.uses_tls and "ssl_certfile" not in address.options:
         # Since TLS 1.3 a server refuses only after the handshake, often by closing the connection.
@@ -52,17 +59,17 @@ def trouble(exc: BaseException, address: Address, seconds: float) -> tuple[str, 
     return None
 
 
-def _answers(address: Address, seconds: float, *, tls: bool) -> bool:
+def _answers(host: str, port: int, seconds: float, *, tls: bool) -> bool:
     """Whether the server completes a TLS handshake or, without `tls`, replies like Redis in plain text."""
     try:
-        with socket.create_connection((address.host, address.port or DEFAULT_PORT), seconds) as plain:
+        with socket.create_connection((host, port), seconds) as plain:
             if not tls:
                 plain.sendall(_SAYS)
                 return plain.recv(1) in (b"+", b"-")
             # Nothing secret is sent, so the certificate is not verified.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            with context.wrap_socket(plain, server_hostname=address.host):
+            with context.wrap_socket(plain, server_hostname=host):
                 return True
     except ssl.SSLError as exc:
         # An alert proves that the server uses TLS; it wants a client certificate or another version.
@@ -97,4 +104,26 @@ def _unreadable(address: Address) -> tuple[str, str, str] | None:
                 os.close(os.open(path, os.O_RDONLY))
             except OSError as exc:
                 return option, path, exc.strerror or str(exc)
+    return None
+
+
+def _unusable(address: Address) -> tuple[str, str] | None:
+    """What is wrong with the content of a file in the URL, and a hint. None if OpenSSL takes all of them."""
+    trusted, own, key = (address.options.get(option) for option in _FILES)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if trusted is not None:
+        try:
+            context.load_verify_locations(cafile=trusted)
+        except (OSError, ValueError):
+            return f"ssl_ca_certs {trusted!r} has no certificate", "name a PEM file with the CAs to trust"
+    if own is not None:
+        try:
+            # A password is given in any case: without one, OpenSSL would ask for it on the terminal.
+            context.load_cert_chain(own, key, password=str(address.options.get("ssl_password") or "-"))
+        except (OSError, ValueError):
+            files = f"ssl_certfile {own!r}" + ("" if key is None else f" and ssl_keyfile {key!r}")
+            return (
+                f"{files} {'is' if key is None else 'are'} not a certificate and its key",
+                "name PEM files that belong together, and the password of the key with ssl_password",
+            )
     return None

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from asyncmq_cli.config import resolve
+from asyncmq_cli.storage.client.connection import connect
 from tests.conftest import Result, run_tool
 from tests.support import library
 from tests.support.sentinels import Watched, free_ports
@@ -53,6 +55,11 @@ def test_what_keeps_it_from_the_primary_is_named(watched: Watched) -> None:
     wrong = refused(f"{watched.url}?sentinel_password=wrong")
     told = r"error: cannot reach Redis at redis-sentinel://127\.0\.0\.1:\d+,.*/main/0: a Sentinel refuses"
     assert re.search(told, wrong.stderr), wrong
+
+
+@pytest.mark.filterwarnings("error::DeprecationWarning")
+def test_no_argument_of_redis_py_is_deprecated() -> None:
+    connect(resolve({"redis_url": "redis-sentinel://127.0.0.1:1/main"}, {"XDG_CONFIG_HOME": "/nowhere"}))
 
 
 def test_one_sentinel_that_answers_is_enough(watched: Watched) -> None:
