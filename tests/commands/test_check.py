@@ -317,6 +317,21 @@ def test_an_unreadable_key_is_reported_once(client: redis.Redis, cli: Run) -> No
     )
 
 
+def test_jobs_claimed_in_the_future_are_a_backlog_once_no_worker_lives(
+    server: PrivateRedis, client: redis.Redis, cli: Run
+) -> None:
+    client.flushall()
+    fill(server.url, "fast", [("active", library.job("a"))], workers=1)
+    client.hset("queue:fast:active", "a", time.time() + 120 * MINUTE)
+    assert probes(cli("check", "--queue", "fast", "--json"), "unattended")["fast"] == (0, "ok")
+    client.delete("queue:fast:worker_heartbeats")
+    result = cli("check", "--queue", "fast")
+    assert (result.code, "fast: a backlog of 1 and no live worker" in result.stdout) == (2, True)
+    assert "claimed in the future" in result.stderr
+    assert probes(cli("check", "--queue", "fast", "--json"), "lost")["fast"] == (0, "ok")
+    assert cli("doctor", "fast").code == 0
+
+
 def test_no_queue_at_all(client: redis.Redis, cli: Run) -> None:
     client.flushall()
     assert cli("check").stdout.startswith("ASYNCMQ OK - no queues\n")

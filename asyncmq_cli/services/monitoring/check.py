@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -151,8 +151,8 @@ class QueueProbes:
             "unattended": self._unattended,
             "paused": self._paused,
             "overdue": self._overdue,
-            "lost": lambda: self._lost[0],
-            "silent": lambda: self._lost[2],
+            "lost": lambda: self._lost.known,
+            "silent": lambda: self._lost.silent,
             "waiting": lambda: self._waiting,
             "oldest": self._oldest,
             "failed": self._failed,
@@ -186,14 +186,12 @@ class QueueProbes:
         return self._store.workers.in_queue(self._queue)
 
     @cached_property
-    def _lost(self) -> tuple[int, float | None, int]:
-        """The number of active jobs whose worker is gone, the time at which the oldest active job was
-        claimed, and the number of jobs claimed before a worker went silent."""
+    def _lost(self) -> _Active:
         if self._sizes.active == 0:
-            return 0, None, 0
+            return _Active(0, None, 0, 0)
         lost = LostJobs(self._store, self._queue, self._now, self._workers, self._claims)
         known = sum(1 for _ in lost)
-        return known + lost.surplus, lost.oldest_claim, lost.silent
+        return _Active(known + lost.surplus, lost.oldest_claim, lost.silent, lost.ahead)
 
     @property
     def _waiting(self) -> int:
@@ -205,10 +203,13 @@ class QueueProbes:
 
     def _unattended(self) -> int:
         """The size of the backlog if there is no live worker, else 0. Also 0 for a paused queue, from which
-        no job should be taken."""
-        if self._sizes.paused or self._is_empty or any(worker.is_live for worker in self._workers):
+        no job should be taken. Jobs that were claimed in the future are in it: by the clock of Redis nobody
+        runs them, and their claims do not tell how long."""
+        if self._sizes.paused or (self._is_empty and not self._sizes.active):
             return 0
-        return self._waiting + self._due
+        if any(worker.is_live for worker in self._workers):
+            return 0
+        return self._waiting + self._due + self._lost.ahead
 
     def _paused(self) -> int:
         return self._waiting + self._due if self._sizes.paused else 0
@@ -230,7 +231,7 @@ class QueueProbes:
         return None if oldest is None else max(0.0, self._now - oldest)
 
     def _running(self) -> float | None:
-        oldest = self._lost[1]
+        oldest = self._lost.oldest_claim
         return None if oldest is None else max(0.0, self._now + slowest(self._workers) - oldest)
 
     def _matching(self) -> int:
@@ -256,6 +257,16 @@ class QueueProbes:
         members = self._store.repeatables.each(self._queue)
         clock = SchedulerClock(self._store, self._queue, self._now)
         return sum(1 for member in members if clock.is_overdue(member))
+
+
+class _Active(NamedTuple):
+    """The number of active jobs whose worker is gone, the time at which the oldest active job was claimed,
+    the number of jobs claimed before a worker went silent, and of those claimed in the future."""
+
+    known: int
+    oldest_claim: float | None
+    silent: int
+    ahead: int
 
 
 class _Unknown(Exception):

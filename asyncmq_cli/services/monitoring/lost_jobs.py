@@ -92,6 +92,8 @@ class LostJobs:
         """The time of the oldest claim on an active job, epoch seconds."""
         self.silent = 0
         """The number of jobs that were claimed before a worker went silent while others stayed live."""
+        self.ahead = 0
+        """The number of jobs that were claimed in the future, by a clock that is ahead."""
         self._longest_silent: list[tuple[float, str]] = []
 
     @property
@@ -130,6 +132,7 @@ class LostJobs:
                 self._name_silent(claim.since, claim.job_id)
         for problem in odd.problems():
             self._store.warn_of(self._queue, problem)
+        self.ahead = odd.ahead
         room = _capacity(silent)
         self.silent = until if room is None else max(before, min(until, room))
         if may_judge:
@@ -158,22 +161,22 @@ class _OddClaims:
     """Counts claims of unknown age, and makes the warnings about them."""
 
     def __init__(self) -> None:
-        self._unreadable = self._ahead = 0
+        self._unreadable = self.ahead = 0
         self._farthest = 0.0
 
     def add(self, claim: Claim, now: float) -> None:
         if claim.since is None:
             self._unreadable += 1
         else:
-            self._ahead += 1
+            self.ahead += 1
             self._farthest = max(self._farthest, claim.since - now)
 
     def problems(self) -> Iterator[str]:
         if self._unreadable:
             claims = "a claim holds" if self._unreadable == 1 else f"{self._unreadable:,} claims hold"
             yield f"{claims} no time"
-        if self._ahead:
-            jobs = "an active job was" if self._ahead == 1 else f"{self._ahead:,} active jobs were"
+        if self.ahead:
+            jobs = "an active job was" if self.ahead == 1 else f"{self.ahead:,} active jobs were"
             yield (
                 f"{jobs} claimed in the future: a worker's clock is at least "
                 f"{offset_in_words(self._farthest)} the server's, and these jobs do not count as lost"
