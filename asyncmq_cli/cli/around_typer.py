@@ -82,6 +82,8 @@ class _Text:
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         if param.multiple or param.nargs == -1:
             return () if value is None else list(value)
+        if isinstance(value, list):
+            return value[-1] if ctx.resilient_parsing else _only_one(value, param)
         return value
 
 
@@ -98,15 +100,23 @@ def _for_help(ctx: Any, args: list[str]) -> list[str]:
     return [word for word in args if word != "--all"]
 
 
-def _process_once(option: Any, process: Any, value: Any, state: Any) -> None:
-    before = state.opts.get(option.dest, value)
-    if before != value:
-        from asyncmq_cli.errors import UsageProblem
+def _takes_one(param: Any) -> bool:
+    return param.param_type_name == "option" and not (param.is_flag or param.multiple or param.count)
 
-        name = option.obj.opts[0]
-        hint = "join them by and, or by or" if name == "--where" else "give it once"
-        raise UsageProblem(f"{name} is given twice: {before!r} and {value!r}", hint=hint)
-    process(option, value, state)
+
+def _collected(option: Any, parser: Any, ctx: Any) -> None:
+    parser.add_option(obj=option, opts=option.opts, dest=option.name, action="append", nargs=option.nargs)
+
+
+def _only_one(values: list[Any], option: Any) -> Any:
+    for one in values[1:]:
+        if one != values[0]:
+            from asyncmq_cli.errors import UsageProblem
+
+            name = option.opts[0]
+            hint = "join them by and, or by or" if name == "--where" else "give it once"
+            raise UsageProblem(f"{name} is given twice: {values[0]!r} and {one!r}", hint=hint)
+    return values[0]
 
 
 if TYPE_CHECKING:
@@ -122,16 +132,9 @@ class _Ours(_Base):
         params: list[Any] = super().get_params(ctx)
         for param in params:
             param.get_runtime_param = _Text
+            if _takes_one(param) and param.name not in _AGAIN:
+                param.add_to_parser = partial(_collected, param)
         return params
-
-    def make_parser(self, ctx: Any) -> Any:
-        parser = super().make_parser(ctx)
-        if not ctx.resilient_parsing:
-            options: list[Any] = [*parser._long_opt.values(), *parser._short_opt.values()]
-            for one in options:
-                if one.action == "store" and one.dest not in _AGAIN:
-                    one.process = partial(_process_once, one, type(one).process)
-        return parser
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         args = _for_help(ctx, args)
