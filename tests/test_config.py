@@ -52,7 +52,7 @@ def test_names_of_secrets_in_the_environment_are_added_to_those_of_the_file(writ
     )
 
 
-def test_each_other_setting_goes_the_same_way(written: Write) -> None:
+def test_each_other_setting_is_resolved_the_same_way(written: Write) -> None:
     env = written('timeout = 2\nactor = "file"\ncolor = "never"')
     stored = resolve({}, env)
     assert (stored.timeout, stored.actor, stored.color) == (2.0, "file", "never")
@@ -70,7 +70,7 @@ def test_without_any_setting_the_defaults_hold(tmp_path: Path) -> None:
     assert "@" in found.actor
 
 
-def test_the_file_is_looked_for_under_the_home_directory_of_this_process(
+def test_the_file_is_read_from_the_home_directory_of_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".config/asyncmq").mkdir(parents=True)

@@ -94,7 +94,7 @@ def test_what_a_context_brings_and_where_it_comes_from(env: dict[str, str]) -> N
     assert (given.origins["actor"], given.origins["timeout"]) == ("ASYNCMQ_ACTOR", "--timeout")
 
 
-def test_a_password_goes_to_its_own_server_only(env: dict[str, str]) -> None:
+def test_a_password_is_sent_only_to_its_own_server(env: dict[str, str]) -> None:
     assert resolve({}, env).password_command == ("pass", "flat")
     staging = resolve({"context": "staging"}, env)
     assert (staging.password_file, staging.password_command) == ("/run/secrets/staging", None)

@@ -201,7 +201,7 @@ def test_every_lua_file_opens_with_its_contract() -> None:
             assert all(word in text for word in ("-- KEYS", "-- ARGV", "-- Returns")), path
 
 
-def test_a_command_that_is_not_built_yet_has_the_same_line_in_the_help_as_the_command_itself() -> None:
+def test_an_unbuilt_command_has_the_same_help_line_as_the_built_one() -> None:
     root = asyncmq_cli.app._built()
     listed = {name: text for name, text, _ in root.entries()}
     assert listed

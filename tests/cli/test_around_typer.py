@@ -14,5 +14,5 @@ def test_a_duration_behind_wait_is_its_value(text: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["7f3a9c52", "m5", "5", "5x", "3M0", "--yes"])
-def test_what_is_no_duration_behind_wait_stands_by_itself(word: str) -> None:
+def test_a_word_after_wait_that_is_no_duration_is_an_argument(word: str) -> None:
     assert with_values(["jobs", "retry", "--wait", word]) == ["jobs", "retry", "--wait=10m", word]

@@ -62,7 +62,7 @@ def test_a_pipe_gets_a_note_about_further_pages(line: tuple[str, ...], filled: N
     assert cli(*line, "--older-than", "1w").stderr.count("--ndjson") == 0
 
 
-def test_a_list_without_a_match_says_where_it_looked(filled: None, server: PrivateRedis, cli: Run) -> None:
+def test_a_list_without_a_match_names_what_it_searched(filled: None, server: PrivateRedis, cli: Run) -> None:
     note = f"note: no waiting job in {QUEUE} matches --q marta; --state all searches every state\n"
     for form in ((), ("-o", "name")):
         listed = cli("jobs", "list", QUEUE, "--q", "marta", *form)
@@ -105,7 +105,7 @@ def test_a_list_without_a_match_says_where_it_looked(filled: None, server: Priva
         ("dlq list emails --group abcdef", None),
     ],
 )
-def test_on_a_terminal_a_small_queue_is_searched_for_where_a_filter_would_match(
+def test_on_a_terminal_other_states_of_a_small_queue_are_searched_for_the_filter(
     line: str, note: str | None, filled: None, server: PrivateRedis
 ) -> None:
     active = [("active", library.job("dead-40"))]
@@ -125,7 +125,7 @@ def test_on_a_terminal_a_small_queue_is_searched_for_where_a_filter_would_match(
         ("dlq retry emails --q nobody", "no dead job matches --q nobody"),
     ],
 )
-def test_a_change_without_a_match_says_where_it_looked(
+def test_a_change_without_a_match_names_what_it_searched(
     line: str, note: str | None, filled: None, server: PrivateRedis, cli: Run
 ) -> None:
     done = cli(*line.split())
@@ -220,9 +220,7 @@ def test_a_change_of_a_group_that_there_is_not_is_recorded(
     assert "no failure group 'zzzz'" in recorded[0]["error"]
 
 
-def test_a_group_of_which_another_filter_leaves_nothing_is_none_that_is_missing(
-    filled: None, cli: Run
-) -> None:
+def test_a_group_without_a_match_of_another_filter_is_not_called_missing(filled: None, cli: Run) -> None:
     group = cli("dlq", "groups", QUEUE, "--json").json["groups"][0]["id"]
     assert cli("dlq", "list", QUEUE, "--group", group[:5], "--q", "nobody").code == 0
     assert cli("jobs", "list", QUEUE, "--group", group).code == 0

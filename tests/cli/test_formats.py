@@ -207,7 +207,7 @@ def test_queues_by_glob_and_in_the_order_of_a_column(cli: Run) -> None:
     assert none.stderr.startswith("note: no queue matches 'x*' on unix://")
 
 
-def test_a_named_queue_is_not_looked_for_in_the_keyspace(cli: Run, filled: PrivateRedis) -> None:
+def test_a_named_queue_needs_no_scan_of_the_keyspace(cli: Run, filled: PrivateRedis) -> None:
     client = redis.Redis.from_url(filled.url)
     client.config_resetstat()
     cli("queues", "list", "tenant:b")

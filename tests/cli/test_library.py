@@ -97,7 +97,7 @@ def test_what_only_the_library_has_is_handed_over_word_for_word(line: str) -> No
     assert meaning.args[0] in app.LIBRARY_NOUNS
 
 
-def test_no_form_stands_in_the_way_of_a_verb_of_ours() -> None:
+def test_no_form_of_the_library_hides_a_verb_of_ours() -> None:
     root = typer.main.get_command(app.app)
     for noun, verb in library._FORMS:
         ours = root.get_command(None, noun)  # type: ignore[attr-defined,arg-type]

@@ -133,7 +133,7 @@ def queue(server: PrivateRedis, client: redis.Redis) -> str:
     return "mail"
 
 
-def test_what_is_read_is_read_as_ours(queue: str, cli: Run) -> None:
+def test_the_librarys_forms_are_read_as_our_commands(queue: str, cli: Run) -> None:
     shown = json.loads(cli("queue", "info", queue, "--json").stdout)
     assert (shown["waiting"], shown["delayed"]) == (2, 1)
     assert cli("queue", "list-delayed", queue, "-o", "name").stdout == "later\n"

@@ -200,7 +200,7 @@ def test_a_byte_that_is_not_utf_8_is_searched_for(client: redis.Redis, run: Run)
     assert run("jobs", "list", "mail", "--state", "completed", "--q", "\udcff", "-o", "name").lines == []
 
 
-def test_what_stands_under_a_table_names_a_queue_harmlessly(client: redis.Redis, run: Run) -> None:
+def test_a_line_below_a_table_escapes_the_name_of_a_queue(client: redis.Redis, run: Run) -> None:
     name = "\u202egnp.exe"
     library.bury(client, name, [library.job("x", status="failed")], 1.6e9)
     shown = run("--color", "always", "jobs", "list", name)

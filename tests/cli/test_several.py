@@ -87,7 +87,7 @@ def test_check_is_one_line_and_the_worst_state(operator: Operator) -> None:
     assert operator("check", "--context", "dev,prod", "--quiet").lines == []
 
 
-def test_doctor_looks_at_each(operator: Operator) -> None:
+def test_doctor_reads_each_context(operator: Operator) -> None:
     with operator.client(2) as opened:
         opened.hset("jobs:mail:results", "gone", "1")
     found = operator("doctor", "--context", "dev,prod", "--json")
@@ -108,7 +108,9 @@ def test_doctor_looks_at_each(operator: Operator) -> None:
     ],
     ids=" ".join,
 )
-def test_a_change_and_what_goes_on_take_one_context(args: tuple[str, ...], operator: Operator) -> None:
+def test_changes_and_commands_that_do_not_end_take_one_context(
+    args: tuple[str, ...], operator: Operator
+) -> None:
     for several in (("--context", "dev,prod"), ("--all-contexts",)):
         found = operator(*args, *several)
         assert (found.code, found.stdout) == (2, ""), found

@@ -68,7 +68,7 @@ def test_short_or_frequent_beginnings_list_no_ids(client: redis.Redis, cli: Run)
         assert (USUAL in shown["hint"], shown["details"]["nearest"]) == (True, []), part
 
 
-def test_several_ids_are_not_looked_for(client: redis.Redis, cli: Run) -> None:
+def test_several_ids_are_not_searched(client: redis.Redis, cli: Run) -> None:
     client.config_resetstat()
     assert cli("jobs", "retry", "mail", ALONE[:6], FIRST[:6]).code == 1
     assert "cmdstat_sscan" not in client.info("commandstats")

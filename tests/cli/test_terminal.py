@@ -225,7 +225,7 @@ def test_a_locale_without_unicode_is_no_obstacle(server: PrivateRedis, run: Run)
     assert "--older-than, ~), or --all\n" in run("jobs", "retry", "mail", env=ascii_only).stderr
 
 
-def test_what_json_quotes_is_what_was_given_whatever_the_locale(client: redis.Redis, run: Run) -> None:
+def test_json_quotes_the_given_text_in_every_locale(client: redis.Redis, run: Run) -> None:
     client.sadd("jobs:mail:ids", "one")
     result = run("jobs", "list", "mail", "--state", "a\u2026b\u2013c", "--json", env={"LC_ALL": "C"})
     assert result.code == 2

@@ -229,7 +229,7 @@ def test_a_screen_is_drawn_over_and_never_cleared(mail: None, server: PrivateRed
         assert b"\x1b[2J" not in terminal.raw[started:]
 
 
-def test_redis_going_away_is_said_and_it_goes_on_when_it_is_back() -> None:
+def test_an_outage_is_reported_and_reading_continues_afterwards() -> None:
     with Comeback() as server:
         enqueue(server, "one", "two")
         with LiveTerminal("overview", "--watch", "0.2", url=server.url) as terminal:
@@ -294,7 +294,7 @@ def test_several_signals_at_once_give_the_terminal_back_as_one_does(
         assert terminal.is_given_back and terminal.echoes
 
 
-def test_a_watch_that_no_shell_has_started_gives_the_terminal_back_when_it_is_stopped(
+def test_a_watch_without_a_shell_restores_the_terminal_when_it_is_stopped(
     mail: None, server: PrivateRedis
 ) -> None:
     with LiveTerminal("overview", "--watch", "0.2", url=server.url) as terminal:

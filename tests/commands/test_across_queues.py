@@ -143,7 +143,7 @@ def test_a_named_queue_keeps_its_document(look: Run) -> None:
     assert groups["scanned"] == 40 + 25 + 10
 
 
-def test_a_group_is_looked_for_in_all_queues(look: Run) -> None:
+def test_a_group_is_searched_in_all_queues(look: Run) -> None:
     (group,) = [each for each in look("dlq", "groups", "--json").json["groups"] if each["type"] == "KeyError"]
     found = look("dlq", "list", "--group", group["id"], "--json").json
     assert found["total"] == group["count"]

@@ -34,7 +34,7 @@ def exported(cli: Run, *args: str) -> list[str]:
     return [json.loads(line)["id"] for line in result.lines]
 
 
-def test_an_export_goes_on_where_it_left_off(cli: Run, ids: list[str]) -> None:
+def test_an_export_continues_after_the_last_event(cli: Run, ids: list[str]) -> None:
     assert exported(cli) == ids
     assert exported(cli, "--after", ids[2]) == ids[3:]
     assert exported(cli, "--after", ids[5]) == []

@@ -413,7 +413,7 @@ def test_a_person_sees_the_same_line(server: PrivateRedis, cli: Run) -> None:
     assert on_terminal("check", url=server.url).text == cli("check").stdout
 
 
-def test_only_what_is_asked_for_is_read(client: redis.Redis, cli: Run) -> None:
+def test_check_reads_only_requested_sizes(client: redis.Redis, cli: Run) -> None:
     """On a healthy queue no job is read, however many there are."""
 
     def used(*args: str) -> set[str]:

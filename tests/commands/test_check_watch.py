@@ -322,6 +322,6 @@ def test_wrong_usage(options: list[str], said: str, cli: Run) -> None:
         (["metrics", "serve"], "'asyncmq metrics serve' takes one context"),
     ],
 )
-def test_what_goes_on_takes_one_context(args: list[str], said: str, cli: Run) -> None:
+def test_a_command_that_does_not_end_takes_one_context(args: list[str], said: str, cli: Run) -> None:
     result = cli("--context", "a,b", *args)
     assert result.code in (2, 3) and said in result.stderr

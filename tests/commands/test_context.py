@@ -52,9 +52,7 @@ def test_context_commands_need_no_redis_and_print_no_secret(operator: Operator) 
     assert "printed by 'echo'" in operator("context", "show", "prod").stdout
 
 
-def test_a_file_that_cannot_be_read_is_named_and_not_taken_for_one_without_contexts(
-    run: Run, tmp_path: Path
-) -> None:
+def test_an_unreadable_file_is_named_instead_of_listing_no_contexts(run: Run, tmp_path: Path) -> None:
     (tmp_path / "asyncmq" / "config.toml").mkdir(parents=True)
     for args in (("context", "list"), ("context", "show"), ("queues", "list")):
         result = run(*args, env={"XDG_CONFIG_HOME": str(tmp_path)})

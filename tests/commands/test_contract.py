@@ -64,7 +64,7 @@ def test_queues(cli: Run) -> None:
 
 
 @pytest.mark.parametrize("words", [["queues", "show", "mail"], ["jobs", "show", "mail", "bad"]], ids=" ".join)
-def test_in_a_pipe_one_thing_is_a_line_for_each_key(words: list[str], cli: Run) -> None:
+def test_in_a_pipe_a_detail_is_one_line_per_key(words: list[str], cli: Run) -> None:
     document = cli(*words, "--json").json
     expected = [
         f"{key}.{part}" if key == "error" else key

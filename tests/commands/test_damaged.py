@@ -346,9 +346,7 @@ def test_a_change_that_meets_a_wrong_type_changes_nothing(key: str, client: redi
             assert library.dump(client) == before, (verb, result)
 
 
-def test_a_job_of_which_only_the_record_is_left_can_be_shown_and_removed(
-    client: redis.Redis, run: Run
-) -> None:
+def test_a_job_with_only_its_record_left_can_be_shown_and_removed(client: redis.Redis, run: Run) -> None:
     client.set("jobs:ghost:left", json.dumps(library.job("left", status="completed")))
     assert run("jobs", "show", "ghost", "left", "--json").json["id"] == "left"
     unknown = run("jobs", "remove", "ghost", "other", "--yes")

@@ -319,7 +319,7 @@ def test_a_closed_pipe_ends_it_quietly(words: list[str], server: PrivateRedis) -
     [["--event", "overview"], ["--event", "runtime"], ["--event", "overview", "--runtime"], ["--sse"]],
     ids=" ".join,
 )
-def test_a_reader_that_goes_is_noticed_without_anything_to_write(
+def test_a_reader_that_closes_is_noticed_without_anything_to_write(
     words: list[str], server: PrivateRedis, client: redis.Redis
 ) -> None:
     """The next round would be in ten minutes, and nothing is published."""
@@ -343,7 +343,7 @@ def test_a_reader_that_goes_is_noticed_without_anything_to_write(
         process.stderr.close()
 
 
-def test_a_reader_that_goes_during_an_outage_is_noticed() -> None:
+def test_a_reader_that_closes_during_an_outage_is_noticed() -> None:
     with Comeback() as server:
         enqueue(server.url, "one")
         process = Forked(
@@ -376,7 +376,7 @@ def test_ctrl_c_is_an_interrupt(server: PrivateRedis) -> None:
 # --- when Redis goes away
 
 
-def test_an_outage_is_a_warning_and_it_goes_on() -> None:
+def test_an_outage_is_a_warning_and_reading_continues() -> None:
     with Comeback() as server:
         enqueue(server.url, "one")
         with Tail("--interval", "0.2", url=server.url) as tail:
@@ -393,7 +393,7 @@ def test_an_outage_is_a_warning_and_it_goes_on() -> None:
             assert tail.end() == 130
 
 
-def test_the_longer_an_outage_the_longer_it_waits_but_no_longer_than_half_a_minute() -> None:
+def test_the_pause_grows_with_the_outage_up_to_half_a_minute() -> None:
     with Comeback() as server:
         enqueue(server.url, "one")
         store = Store(config.resolve({"redis_url": server.url}), warn=lambda message: None)

@@ -112,7 +112,7 @@ def test_two_thousand_snapshots_are_kept_and_no_more(client: redis.Redis, cli: R
     assert [rows[0]["waiting"], rows[1]["waiting"], rows[-1]["waiting"]] == [1, 1999, 1]
 
 
-def test_the_history_is_shared_by_all_and_survives_that_scripts_are_forgotten(
+def test_the_history_is_shared_by_all_and_survives_script_flush(
     server: PrivateRedis, client: redis.Redis, run: Run
 ) -> None:
     assert run("metrics", "record").code == 0
@@ -354,7 +354,7 @@ def test_a_user_without_write_rights_gets_a_warning_and_the_metrics(
         client.execute_command("ACL", "DELUSER", "reader")
 
 
-def test_a_redis_that_is_out_of_memory_can_still_be_looked_at(client: redis.Redis, cli: Run) -> None:
+def test_a_redis_that_is_out_of_memory_can_still_be_read(client: redis.Redis, cli: Run) -> None:
     client.config_set("maxmemory", 1)
     try:
         shown = cli("metrics", "show")
@@ -369,7 +369,7 @@ def test_a_redis_that_is_out_of_memory_can_still_be_looked_at(client: redis.Redi
 # --- on a terminal
 
 
-def test_a_chart_stands_beside_the_table_or_under_it(server: PrivateRedis, client: redis.Redis) -> None:
+def test_a_chart_is_beside_the_table_or_below_it(server: PrivateRedis, client: redis.Redis) -> None:
     now = time.time()
     for number in range(5):
         keep(client, now - 50 + number * 10, waiting=number * 3, completed=number)
@@ -384,7 +384,7 @@ def test_a_chart_stands_beside_the_table_or_under_it(server: PrivateRedis, clien
     assert first == [time.strftime("%H:%M:%S", time.localtime(now - 10)), "12", "0", "0", "0", "4", "0", "0"]
 
 
-def test_a_chart_stands_where_it_is_still_to_be_seen(server: PrivateRedis, client: redis.Redis) -> None:
+def test_a_chart_is_placed_where_it_is_visible(server: PrivateRedis, client: redis.Redis) -> None:
     pipe = client.pipeline()
     for number in range(60):
         keep(pipe, time.time() - 600 + number * 10, waiting=number * 3, completed=number)

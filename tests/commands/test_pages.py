@@ -80,7 +80,7 @@ def test_a_page_reads_no_more_than_it_needs(
     assert sent < (900_000 if "--state" in args and "--sort" not in args else 150_000)
 
 
-def test_the_newest_of_the_dead_are_exact_where_some_were_created_long_before(
+def test_the_newest_dead_jobs_are_exact_even_if_some_were_created_long_before(
     client: redis.Redis, cli: Run
 ) -> None:
     late = library.job("born-last", status="failed", created_at=DIED + DEAD)
@@ -123,7 +123,7 @@ def test_a_waiting_job_in_no_place_waits_for_parents_or_has_a_problem(client: re
     assert job["problem"] == "it waits for no other job, but is in no place where a worker would look for it"
 
 
-def test_arguments_that_lie_apart_are_read_only_where_they_are_shown_or_searched(
+def test_payload_parts_are_read_only_if_shown_or_searched(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     big = library.job("big", args=["needle" + "y" * 200_000], created_at=2e9)

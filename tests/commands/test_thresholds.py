@@ -29,7 +29,7 @@ def typed(wanted: Threshold) -> str:
 
 
 @given(BOUNDS, st.booleans())
-def test_what_is_typed_is_what_is_meant(bounds: tuple[int | None, int | None], least: bool) -> None:
+def test_a_typed_range_is_parsed_as_meant(bounds: tuple[int | None, int | None], least: bool) -> None:
     wanted = made(bounds, least=least)
     assert threshold("--x", typed(wanted), count, least=least) == wanted
 

@@ -156,7 +156,7 @@ def test_an_obliterate_is_refused_while_jobs_are_active_and_asks_for_the_name(
     assert cli("queues", "obliterate", "nowhere", "--yes").code == 4
 
 
-def test_an_obliterate_leaves_nothing_of_the_queue_and_is_taken_back_byte_for_byte(
+def test_an_obliterate_removes_the_queue_and_its_restore_is_byte_for_byte(
     whole: str, client: redis.Redis, cli: Run, tmp_path: Path
 ) -> None:
     for job_id in client.hkeys(f"queue:{whole}:active"):

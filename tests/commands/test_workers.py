@@ -240,7 +240,7 @@ def test_a_living_worker_is_forgotten_by_force_alone(client: redis.Redis, cli: R
     assert heartbeats(client) == set()
 
 
-def test_which_workers_must_be_said_and_one_that_is_nowhere_is_missing(cli: Run) -> None:
+def test_workers_must_be_named_and_an_unknown_one_is_missing(cli: Run) -> None:
     assert cli("workers", "forget").code == cli("workers", "forget", "x", "--stale").code == 2
     missing = cli("workers", "forget", "nobody", "--yes")
     assert (missing.code, "no worker 'nobody'" in missing.stderr) == (4, True)

@@ -123,7 +123,7 @@ def test_jobs_claimed_before_a_worker_went_silent_are_counted_the_longest_claime
     assert (story.found().silent, story.found().longest_silent) == (8, [f"job-{n}" for n in (7, 6, 5, 4, 3)])
 
 
-def test_what_a_worker_claimed_before_its_next_heartbeat_counts_as_far_as_it_had_room(story: Story) -> None:
+def test_jobs_claimed_after_the_last_heartbeat_count_up_to_the_concurrency(story: Story) -> None:
     """It is killed right after its first heartbeat, which its claims follow; one of them is another's."""
     story.claimed(first=OLD - 1, second=OLD - 2, third=OLD - 3, after=OLD - TTL / 3 - 1)
     story.worker(2, age=OLD)
@@ -137,7 +137,7 @@ def test_a_claim_from_the_future_is_warned_of_and_not_lost(story: Story) -> None
     assert "claimed in the future: a worker's clock is at least 2 h ahead of" in story.warnings[0]
 
 
-def test_beside_a_live_worker_a_job_without_a_heartbeat_is_not_lost_by_that_alone(story: Story) -> None:
+def test_a_job_without_a_heartbeat_is_not_lost_while_a_worker_lives(story: Story) -> None:
     story.claimed(one=OLD * 1000, two=OLD)
     story.worker(2)
     assert story.lost() == ({}, 0)

@@ -305,7 +305,7 @@ def test_after_a_flush_there_is_nothing(
     assert (watcher.read().stats, watcher.read().latest_jobs) == ([], [])
 
 
-def test_a_queue_that_is_deleted_goes_and_a_new_one_comes(
+def test_a_deleted_queue_disappears_and_a_new_one_appears(
     fifty: None, server: PrivateRedis, client: redis.Redis, watcher: Watcher, no_rest: None
 ) -> None:
     watcher.read()

@@ -51,7 +51,7 @@ def test_the_job_of_a_killed_worker_is_run_by_the_next_one(
     assert (success["source"], success["details"]) == ("jobs.single", {"force": True, "was": "active"})
 
 
-def test_a_lost_job_needs_no_force_and_a_filter_looks_at_active_jobs(
+def test_a_lost_job_needs_no_force_and_a_filter_searches_active_jobs(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     put(server, ("active", napping("a")), ("active", napping("b")), ("waiting", napping("c")))

@@ -128,7 +128,7 @@ def test_a_family_of_jobs_is_waited_for_to_the_last_child(
     assert client.hlen(f"jobs:{QUEUE}:states") == len(names)
 
 
-def test_active_empty_is_for_before_a_deployment(
+def test_active_empty_waits_only_for_running_jobs(
     server: PrivateRedis, client: redis.Redis, start: Start, cli: Run, tmp_path: Path
 ) -> None:
     end = tmp_path / "end"
@@ -203,7 +203,7 @@ def test_the_time_is_over(server: PrivateRedis, client: redis.Redis, cli: Run) -
         assert result.stdout == "long\tactive\n"
 
 
-def test_a_pause_ends_it_as_soon_as_it_is_in_the_way(
+def test_a_pause_ends_a_wait_for_waiting_jobs(
     server: PrivateRedis, client: redis.Redis, cli: Run, start: Start, tmp_path: Path
 ) -> None:
     end = tmp_path / "end"

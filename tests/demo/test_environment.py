@@ -261,7 +261,7 @@ def test_the_worker_refuses_a_redis_that_holds_something(demo: DemoEnvironment) 
         assert b"only into an empty Redis" in complaint
 
 
-def test_a_file_in_the_working_directory_does_not_get_in_the_way(
+def test_a_file_in_the_working_directory_is_not_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if sys.version_info < (3, 11):

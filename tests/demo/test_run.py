@@ -96,7 +96,7 @@ def test_ctrl_c_in_the_shell_does_not_end_the_demo(tmp_path: Path, monkeypatch: 
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_ctrl_c_waits_for_the_command_and_then_goes_on() -> None:
+def test_ctrl_c_waits_for_the_command_and_the_shell_continues() -> None:
     script = """
 import os, sys
 from asyncmq_cli.demo import child

@@ -52,7 +52,7 @@ def test_it_answers_on_a_socket_and_on_no_port() -> None:
         assert client.info("server")["process_id"] == server.pid
 
 
-def test_its_directory_is_for_this_user_alone() -> None:
+def test_only_this_user_can_open_its_directory() -> None:
     with PrivateRedis() as server:
         assert stat.S_IMODE(server.directory.stat().st_mode) == 0o700
 

@@ -76,7 +76,7 @@ def test_a_page_can_be_pasted_into_the_demos_shell(page: str, demo_shell: Shell)
             assert output.strip() and "null" not in output.splitlines(), f"line {block.line}\n{output}"
 
 
-def test_what_is_shown_is_compared() -> None:
+def test_shown_output_is_compared() -> None:
     assert sum(block.output is not None for found in SECTIONS.values() for block in found) > 15
     assert shape("a\t3\n") == shape("a 12") != shape("b 3")
 

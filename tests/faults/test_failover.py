@@ -41,7 +41,7 @@ def done_on(client: redis.Redis) -> Counter[str]:
 
 
 @pytest.mark.extended
-def test_a_bulk_change_goes_on_at_the_new_primary() -> None:
+def test_a_bulk_change_continues_on_the_new_primary() -> None:
     with Watched() as watched:
         old, new = watched.ports[:2]
         fill(old)
@@ -84,7 +84,7 @@ def test_what_the_old_primary_confirmed_and_did_not_pass_on_is_made_again() -> N
 
 
 @pytest.mark.extended
-def test_whoever_follows_events_gets_a_note_and_goes_on() -> None:
+def test_following_events_continues_after_a_note() -> None:
     with Watched() as watched:
         old, new = watched.ports[:2]
         fill(old)

@@ -149,7 +149,7 @@ def killed(
 
 @pytest.mark.extended(first=1)
 @pytest.mark.parametrize("verb", ALL_VERBS)
-def test_a_killed_run_leaves_each_job_in_one_place_and_the_next_goes_on(
+def test_a_killed_run_leaves_each_job_in_one_place_and_the_next_run_continues(
     verb: str, server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:
     rng = seeded(f"killed {verb}")
@@ -327,7 +327,7 @@ def changed_definitions(client: redis.Redis, verb: str) -> set[str]:
 
 @pytest.mark.extended
 @pytest.mark.parametrize("verb", ["obliterate", "clean"])
-def test_a_killed_change_of_a_whole_queue_is_gone_on_with_and_taken_back_whole(
+def test_a_killed_obliterate_can_be_continued_and_restored_completely(
     verb: str, server: PrivateRedis, client: redis.Redis, tmp_path: Path
 ) -> None:
     """After each kill the trail and the backups tell of all that is gone, and what all runs have backed up

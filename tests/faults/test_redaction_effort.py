@@ -101,7 +101,7 @@ def effort(text: str) -> float:
 
 
 @pytest.mark.parametrize("text", BEGINNINGS, ids=lambda text: text.encode("unicode_escape").decode()[:40])
-def test_what_stands_behind_a_hostile_text_is_redacted_too(text: str) -> None:
+def test_a_secret_after_a_hostile_text_is_redacted(text: str) -> None:
     assert "hunter2" not in redact_text(text * (SMALL // len(text)) + "\n'\"}] password=hunter2")
 
 

@@ -46,7 +46,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
-def test_a_batch_is_sent_once_the_one_before_is_settled_and_made_ready_before(
+def test_a_batch_is_prepared_while_the_previous_one_runs_and_sent_after_it(
     server: PrivateRedis, client: redis.Redis, cli: Run, steps: list[str]
 ) -> None:
     library.with_backend(server.url, fill)
@@ -59,7 +59,7 @@ def test_a_batch_is_sent_once_the_one_before_is_settled_and_made_ready_before(
     assert client.zrange(f"queue:{QUEUE}:waiting", 0, -1) == [name.encode() for name in JOBS[:150]]
 
 
-def test_what_goes_into_a_backup_is_read_when_the_batch_before_is_settled(
+def test_a_batch_for_a_backup_is_read_after_the_previous_batch(
     server: PrivateRedis, cli: Run, steps: list[str], tmp_path: Path
 ) -> None:
     library.with_backend(server.url, fill)

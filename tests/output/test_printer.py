@@ -24,7 +24,7 @@ class _Counting(io.RawIOBase):
         return len(data)
 
 
-def test_documents_are_written_in_large_pieces_and_behind_the_text_before_them(
+def test_documents_are_written_in_large_pieces_and_in_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     raw = _Counting()

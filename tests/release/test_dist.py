@@ -105,7 +105,7 @@ def test_the_metadata_says_what_it_is(metadata: Message, wheel: zipfile.ZipFile)
     ]
 
 
-def test_the_long_description_leads_nowhere_that_is_not_there(metadata: Message) -> None:
+def test_the_long_description_has_no_broken_links(metadata: Message) -> None:
     text = metadata.get_payload()
     assert isinstance(text, str) and text.startswith("# asyncmq-cli\n")
     assert metadata["Description-Content-Type"] == "text/markdown"

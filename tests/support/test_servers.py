@@ -14,9 +14,7 @@ from tests.faults.support import redis_binaries
 from tests.support.servers import Comeback, put_first, running_on, version_of
 
 
-def test_whoever_starts_a_server_starts_the_one_that_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_named_server_program_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started, named = tmp_path / "started", tmp_path / "named"
     named.write_text(f'#!/bin/sh\necho "$*" >> {started}\nexec {find_server()} "$@"\n')
     named.chmod(0o755)

@@ -215,7 +215,7 @@ def test_a_change_that_failed_keeps_its_status_where_nothing_can_be_written(
     assert into_closed_pipe(("jobs", "show", QUEUE, "gone"), server.url).code == 4
 
 
-def test_a_reader_that_has_gone_silences_what_is_printed_and_no_status(
+def test_a_closed_reader_stops_the_output_but_keeps_the_status(
     server: PrivateRedis, dead: redis.Redis
 ) -> None:
     for code, words in (
@@ -260,9 +260,7 @@ def test_no_file_gets_the_number_of_a_closed_stream(url: str) -> None:
     ],
     ids=" ".join,
 )
-def test_what_is_no_file_is_answered_and_not_waited_for(
-    words: tuple[str, ...], run: Run, tmp_path: Path
-) -> None:
+def test_a_fifo_or_device_is_refused_at_once(words: tuple[str, ...], run: Run, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     result = run(*(str(tmp_path / "fifo") if word == "FIFO" else word for word in words))
     assert result.code in (1, 2) and result.stderr.startswith("error: "), result

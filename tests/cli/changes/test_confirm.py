@@ -54,7 +54,7 @@ def asked(server: PrivateRedis, *args: str, columns: int = 80) -> str:
     ("which", "remarks"),
     [(("--q", "mailbox", "--state", "failed"), ["filter: --q mailbox"]), ((FAILED,), [])],
 )
-def test_a_removal_names_state_task_and_error_and_that_it_is_for_good(
+def test_the_question_of_a_removal_names_state_task_and_error_and_that_it_is_final(
     which: tuple[str, ...], remarks: list[str], server: PrivateRedis
 ) -> None:
     assert asked(server, "jobs", "remove", QUEUE, *which, columns=100).splitlines() == [
@@ -72,7 +72,7 @@ def test_a_narrow_terminal_cuts_the_error_and_never_the_id(server: PrivateRedis)
     assert first == f"  {FAILED}  app…ail.send"
 
 
-def test_all_means_what_waits_and_says_so(server: PrivateRedis, run: Run) -> None:
+def test_all_of_a_queue_means_its_waiting_jobs_and_the_answer_says_so(server: PrivateRedis, run: Run) -> None:
     lines = asked(server, "jobs", "remove", QUEUE, "--all").splitlines()
     assert lines[0] == "  w00  app.news"
     assert lines[10:] == [

@@ -86,7 +86,7 @@ def test_versions_for_a_fault_report(cli: Run) -> None:
     assert "'asyncmq --version --json'" in " ".join(cli("--help").stdout.split())
 
 
-def test_what_a_list_narrows_by_stands_under_filters(cli: Run) -> None:
+def test_filters_of_a_list_are_under_the_heading_filters(cli: Run) -> None:
     for line, options in (
         ("audit list", ["--action", "--status", "--queue", "--job-id", "--by", "--since", "--q"]),
         ("workers list", ["--queue", "--health"]),

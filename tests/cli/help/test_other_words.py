@@ -76,7 +76,7 @@ def test_the_hint_has_the_right_command(line: str, hint: str, cli: Run) -> None:
     assert result.stderr.splitlines()[1:] == [f"hint: {hint}"]
 
 
-def test_a_queue_for_check_goes_behind_its_option(cli: Run) -> None:
+def test_a_queue_for_check_is_corrected_to_its_option(cli: Run) -> None:
     result = cli("check", "emails")
     assert (result.code, result.stdout) == (3, "")
     assert result.stderr.splitlines()[1:] == ["hint: did you mean 'asyncmq check --queue emails'?"]

@@ -140,7 +140,7 @@ def test_trimming_is_no_break_but_only_down_to_the_limit(
 
 
 @given(place=st.integers(0, COUNT - 1))
-def test_a_noted_head_is_looked_for(written: tuple[Head, list[StreamEntry]], place: int) -> None:
+def test_a_given_head_is_compared_with_the_chain(written: tuple[Head, list[StreamEntry]], place: int) -> None:
     head, entries = written
     link = Link.of(*entries[place])
     noted = Head.noted(f"{link.id}:{link.hash}")

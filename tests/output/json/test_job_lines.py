@@ -64,7 +64,7 @@ def test_a_record_with_a_secret_is_not(record: bytes) -> None:
         b"[" * (MAX_DEPTH + 5) + b"]" * (MAX_DEPTH + 5),
     ],
 )
-def test_what_no_reader_or_terminal_should_get_is_replaced_as_in_the_document(value: bytes) -> None:
+def test_values_unsafe_for_readers_or_terminals_are_replaced_as_in_the_document(value: bytes) -> None:
     printed(stored(b'{"id": "a", "args": [' + value + b"]}"))
     printed(stored(b'{"id": "a", "result": null}', result=value))
 

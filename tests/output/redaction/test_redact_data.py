@@ -147,7 +147,7 @@ _NEAR_SIGNS = (
 
 
 @given(st.lists(st.sampled_from(_NEAR_SIGNS), max_size=12).map("".join), st.booleans())
-def test_what_stands_behind_a_sign_decides_only_where_there_is_no_secret(text: str, is_name: bool) -> None:
+def test_the_text_after_a_sign_decides_only_if_there_is_no_secret(text: str, is_name: bool) -> None:
     data = {text: "hunter2", "in": {text: "hunter2"}} if is_name else {"last_error": text}
     assert same(redact(data), _redacted(data, 0))
     assert redact_text(text) == _without_secrets(text)

@@ -378,14 +378,14 @@ def test_names_are_judged_by_their_words() -> None:
 
 
 @pytest.mark.parametrize("name", SECRET_NAMES)
-def test_what_stands_under_a_secrets_name_is_hidden_and_nothing_beside_it(name: str) -> None:
+def test_only_the_values_under_a_secrets_name_are_hidden(name: str) -> None:
     data: Any = {name: "hunter2", "n": 1, "deep": [{name: ["hunter2"]}]}
     assert redact(data) == {name: REDACTED, "n": 1, "deep": [{name: REDACTED}]}
     assert redact_text(f"failed: {name}=hunter2, n=1") == f"failed: {name}={REDACTED}, n=1"
 
 
 @pytest.mark.parametrize("name", OTHER_NAMES)
-def test_what_stands_under_another_name_is_shown(name: str) -> None:
+def test_values_under_another_name_are_shown(name: str) -> None:
     assert redact({name: "hunter2"}) == {name: "hunter2"}
 
 
@@ -411,7 +411,7 @@ def test_what_stands_under_another_name_is_shown(name: str) -> None:
         (["ssh", "-p", "22"], ["ssh", "-p", "22"]),
     ],
 )
-def test_a_secret_is_known_by_what_stands_beside_it(data: Any, shown: Any) -> None:
+def test_a_secret_is_recognised_by_the_name_beside_it(data: Any, shown: Any) -> None:
     assert redact(data) == shown
     assert redact(shown) == shown
 

@@ -164,6 +164,6 @@ def test_the_password_in_any_url_is_hidden_whole(password: str) -> None:
 
 
 @pytest.mark.parametrize("password", ["ab[cd]ef", "ab(cd)ef", "ab{c}d[e]f", "ab[redacted]ef"])
-def test_a_password_goes_on_behind_a_bracket(password: str) -> None:
+def test_a_password_continues_after_a_bracket(password: str) -> None:
     assert redact_text(f"--password {password} next") == "--password [redacted] next"
     assert redact_text(f"password={password} next") == "password=[redacted] next"

@@ -174,7 +174,7 @@ def test_a_table_that_just_fits_is_shown_whole(rows: list[Row]) -> None:
     assert drawn(rows, COLUMNS, max(map(cell_len, whole))) == whole
 
 
-def test_columns_that_can_be_missed_go_first_and_texts_are_cut_at_the_end_that_says_least() -> None:
+def test_optional_columns_are_left_out_first_and_texts_are_cut_at_the_less_informative_end() -> None:
     row = (
         "id-1",
         "company.mailing.tasks.send_mail",
@@ -236,7 +236,7 @@ def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
         ("TASK", "text", None, "\x1b[2m"),
     ],
 )
-def test_colour_marks_what_an_operator_looks_for(title: str, kind: Kind, value: Any, code: str) -> None:
+def test_colour_marks_problems(title: str, kind: Kind, value: Any, code: str) -> None:
     out = io.StringIO()
     console = Console(file=out, width=80, color_system="standard", force_terminal=True)
     column: Column[Any] = Column(title, lambda row: row, kind)

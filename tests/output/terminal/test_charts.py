@@ -33,7 +33,7 @@ def test_a_states_stretch_is_its_part_of_the_whole(counts: dict[str, int]) -> No
         assert abs(cells[charts.letter(state)] - part) <= len(JOB_STATES), state
 
 
-def test_no_two_states_have_the_same_look() -> None:
+def test_no_two_states_have_the_same_style() -> None:
     assert len({charts.letter(state) for state in JOB_STATES}) == len(JOB_STATES)
     assert len({charts.state_style(state) for state in JOB_STATES}) == len(JOB_STATES)
 

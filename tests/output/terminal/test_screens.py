@@ -60,7 +60,7 @@ def drawn(parts: list[Any]) -> list[str]:
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
-def test_eighty_by_twenty_four_holds_a_handful_of_queues_with_all_states_and_the_prompt() -> None:
+def test_five_queues_with_all_states_and_the_prompt_fit_80x24() -> None:
     """With ids as AsyncMQ makes them."""
     ids = [str(uuid.UUID(int=number)) for number in range(10)]
     full = replace(
@@ -141,7 +141,7 @@ def test_with_much_wrong_the_overview_still_fits(width: int, height: int) -> Non
         assert {"PROBLEMS", "CAUSES", "QUEUES", "WORKERS"} <= {line.split()[0] for line in lines}
 
 
-def test_where_nothing_is_wrong_that_is_said() -> None:
+def test_without_problems_it_says_so() -> None:
     lines = drawn(screens.whole(replace(picture(1, 1, 0), problems=[]), viewport()))
     assert lines[2] == "no problems: no backlog without a worker, nothing stuck, overdue or growing"
 

@@ -56,7 +56,7 @@ def test_a_single_traceback_is_one_block() -> None:
 
 
 @pytest.mark.parametrize("cut", range(0, len(TRACEBACK), 7))
-def test_a_traceback_that_was_cut_is_shown_as_far_as_it_goes(cut: int) -> None:
+def test_a_truncated_traceback_is_shown_up_to_its_end(cut: int) -> None:
     paths = [line.strip() for line in shown(TRACEBACK[:cut] or " ") if line.strip().startswith("app/")]
     assert len(paths) == len(set(paths)) <= 2
 

@@ -42,7 +42,7 @@ def test_times_are_dates_and_numbers_have_no_separators() -> None:
     }
 
 
-def test_what_is_ours_has_a_line_for_each_member() -> None:
+def test_our_own_objects_have_a_line_for_each_member() -> None:
     assert told(error={"type": "ValueError", "chain": [1], "traceback": "a\n\tb"}, counts={"waiting": 1}) == {
         "error.type": "ValueError",
         "error.chain": "[1]",

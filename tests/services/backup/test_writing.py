@@ -117,7 +117,7 @@ def test_the_lines_are_on_disk_before_the_script_is_sent(
     assert done == ["directory", NAMES[:50], 50, NAMES[:100], 50, NAMES, 20]
 
 
-def test_a_job_beside_which_a_key_is_of_a_wrong_type_is_refused_and_the_next_one_is_backed_up_whole(
+def test_a_job_with_a_key_of_the_wrong_type_is_refused_and_the_next_is_backed_up(
     file: Path, client: redis.Redis, cli: Run
 ) -> None:
     client.set(f"deps:{QUEUE}:job-000:pending", "no set")

@@ -18,7 +18,7 @@ def located(job_id: str, *parents: str) -> Location:
 @pytest.mark.parametrize(
     ("rate", "at_a_time"), [(None, 50), (0.1, 1), (1, 1), (19, 1), (20, 2), (300, 30), (10_000, 50)]
 )
-def test_a_slow_pace_goes_in_small_steps(rate: float | None, at_a_time: int) -> None:
+def test_a_slow_rate_sleeps_in_small_steps(rate: float | None, at_a_time: int) -> None:
     assert Throttle(rate).at_a_time == at_a_time
 
 

@@ -97,7 +97,7 @@ def test_an_interrupt_waits_for_the_change_that_is_being_made(store: Store) -> N
     assert report.interrupted.exit_code == 130
 
 
-def test_a_lost_answer_is_looked_up_in_the_audit_trail(store: Store) -> None:
+def test_a_change_with_a_lost_reply_is_found_in_the_audit_trail(store: Store) -> None:
     def change(attempt: Attempt) -> str | None:
         if attempt.job_id == "a":
             store.audit.record(attempt.draft())

@@ -130,7 +130,7 @@ def test_a_parent_that_failed_and_was_retried_here_frees_its_child(
 
 
 @pytest.mark.parametrize("verb", ["cancel", "remove"])
-def test_that_other_jobs_wait_for_a_job_is_said_before_it_goes(
+def test_a_removal_says_first_which_jobs_wait_for_the_job(
     verb: str, server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     async def family(opened: RedisBackend) -> None:

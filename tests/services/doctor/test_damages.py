@@ -274,7 +274,7 @@ def test_what_may_run_a_job_twice_is_left_unless_it_is_named(
     assert library.dump(client) == before and library.events(client) == []
 
 
-def test_a_job_that_moves_between_the_looks_and_the_script_is_left_alone(
+def test_a_job_that_moves_between_the_reads_and_the_script_is_left_alone(
     server: PrivateRedis, client: redis.Redis, monkeypatch: pytest.MonkeyPatch, cli: Run
 ) -> None:
     from asyncmq_cli.storage.write.job_changes import Changes

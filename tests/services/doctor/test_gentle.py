@@ -38,9 +38,7 @@ def dead_ends(client: redis.Redis, count: int) -> None:
 
 
 @pytest.mark.extended
-def test_each_sorted_set_is_read_a_few_times_whatever_the_number_of_candidates(
-    client: redis.Redis, cli: Run
-) -> None:
+def test_the_reads_of_a_sorted_set_do_not_grow_with_the_candidates(client: redis.Redis, cli: Run) -> None:
     counts = []
     for candidates in (1500, 3000):
         client.flushall()

@@ -91,7 +91,7 @@ def test_an_end_that_the_record_denies_does_not_cost_the_dead_letter(
     left_with_advice(client, cli, "dead_letter_unclear")
 
 
-def test_a_dead_letter_goes_where_the_job_was_cancelled_by_the_library(
+def test_the_repair_removes_a_dead_letter_of_a_job_that_the_library_cancelled(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     put(server.url, ("failed", "x"))
@@ -101,7 +101,7 @@ def test_a_dead_letter_goes_where_the_job_was_cancelled_by_the_library(
     assert places_of(client, "x") == []
 
 
-def test_a_dead_letter_of_the_same_life_is_known_by_what_a_claim_makes_of_a_job(
+def test_a_dead_letter_of_the_current_attempt_is_recognised_by_the_claim(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     """Redis's JSON shortens `created_at` and knows no empty list."""
@@ -139,7 +139,7 @@ def test_a_newer_job_is_not_overwritten_by_an_old_dead_letter(
     left_with_advice(client, cli, "dead_letter_unclear")
 
 
-def test_of_two_dead_letters_none_is_taken_for_the_job(
+def test_of_two_dead_letters_neither_is_shown_as_the_job(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     put(server.url, ("failed", "x"))

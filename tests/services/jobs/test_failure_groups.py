@@ -88,5 +88,5 @@ def test_jobs_are_grouped_by_task_queue_error_or_argument() -> None:
         ("tenant", False),
     ],
 )
-def test_an_argument_is_named_with_where_it_stands(by: str, expected: bool) -> None:
+def test_an_argument_is_named_with_its_position(by: str, expected: bool) -> None:
     assert is_argument(by) is expected

@@ -116,7 +116,7 @@ def test_a_syntax_error_has_its_place_as_the_last_frame() -> None:
     assert (last.path, last.line, last.function, last.source) == ("<job>", 1, "", "send mail")
 
 
-def test_the_line_that_stands_for_a_thousand_frames_is_no_frame_and_no_message() -> None:
+def test_the_line_that_replaces_a_thousand_frames_is_neither_frame_nor_message() -> None:
     def deeper() -> None:
         deeper()
 

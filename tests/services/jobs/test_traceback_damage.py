@@ -29,7 +29,7 @@ from tests.support.tracebacks import (
 
 
 @pytest.mark.parametrize("call", [fail, fail_in_handler, fail_with_unraised_cause])
-def test_what_stands_before_a_cut_is_still_read(call: Callable[[], None]) -> None:
+def test_text_before_a_cut_is_still_read(call: Callable[[], None]) -> None:
     exc = raised_by(call)
     whole, texts, frames = text_of(exc), texts_of(chain_of(exc)), frames_of(chain_of(exc))
     for end in range(1, len(whole)):
@@ -91,12 +91,12 @@ def test_a_value_of_any_type_can_stand_where_a_traceback_should(record: dict[str
     assert raised_last(job) == (None if error is None else (error.type, error.message))
 
 
-def test_the_traceback_that_a_sandboxed_task_leaves_in_its_message_is_a_part_of_the_message() -> None:
+def test_a_sandboxed_tasks_traceback_stays_part_of_its_message() -> None:
     inner = text_of(raised_by(fail))
     agrees_with_python(raised_by(lambda: fail(f"Task 'mail' error ValueError: no such address\n{inner}")))
 
 
-def test_words_before_a_traceback_are_no_exception_and_an_indented_one_is_read() -> None:
+def test_words_before_a_traceback_are_no_exception_and_an_indented_traceback_is_read() -> None:
     exc = raised_by(fail_in_handler)
     whole = text_of(exc)
     logged = read(f"worker 3: job failed\n\n{whole}")

@@ -194,7 +194,7 @@ def test_a_backlog_falls_by_no_more_than_was_worked_off(before: Life, life: Life
 
 
 @given(lives(), lives(*TAKES_FROM_TOTALS))
-def test_where_no_finished_job_goes_the_fall_is_that_of_the_work(before: Life, life: Life) -> None:
+def test_the_rate_is_at_least_the_decrease_of_unfinished_jobs(before: Life, life: Life) -> None:
     told, grown, worked = a_minute(before, life)
     assert told == pytest.approx(max(grown, -worked))
 
@@ -229,7 +229,7 @@ def test_the_present_pace_is_that_of_the_last_two_minutes() -> None:
     assert found.seconds_until_empty == pytest.approx(5 / 197.5 * 60)
 
 
-def test_two_looks_within_a_second_tell_no_pace_alone() -> None:
+def test_two_reads_within_a_second_give_no_rate() -> None:
     found = rates([snapshot(-600), snapshot(0, completed=99), snapshot(0.1, completed=100)])
     assert found.snapshots == 3
     assert found.completed_per_minute == pytest.approx(100 / 600.1 * 60)

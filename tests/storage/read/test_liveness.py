@@ -50,7 +50,7 @@ CASES: dict[str, tuple[Mapping[str, float], Expiry, float, float, Ages, Mapping[
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_server_s_evidence_goes_before_a_worker_s_clock(name: str) -> None:
+def test_the_servers_evidence_outranks_a_workers_clock(name: str) -> None:
     beats, expiry, configured, ttl, ages, offsets = CASES[name]
     found = judge({worker: NOW - age for worker, age in beats.items()}, expiry, NOW, configured)
     assert found.ttl == ttl

@@ -216,7 +216,7 @@ def calls(client: redis.Redis) -> dict[str, int]:
     return {name: count for name, count in found.items() if not name.startswith(("info", "config"))}
 
 
-def test_what_is_not_asked_for_is_not_read(client: redis.Redis, queues: QueueReader) -> None:
+def test_fields_that_are_not_requested_are_not_read(client: redis.Redis, queues: QueueReader) -> None:
     client.zadd(KEYS.waiting, {"job": 5 * 10**12 + 1})
     client.hset(KEYS.states, "job", "waiting")
     client.config_resetstat()

@@ -136,7 +136,7 @@ def _unusual(test: Any) -> Any:
 
 @given(_SKIMMED)
 @_unusual
-def test_of_a_record_that_is_skimmed_its_state_and_age_are_those_of_the_whole(record: bytes) -> None:
+def test_a_skimmed_record_has_the_state_and_age_of_the_decoded_one(record: bytes) -> None:
     (found,) = outlines([record])
     try:
         whole = decode_record(record)

@@ -91,7 +91,7 @@ def test_several_jobs_are_edited_by_paths_and_stay_where_they_are(
         ('s/"args"/"status"/', "error: 'status' says where a job is"),
     ],
 )
-def test_an_edit_that_comes_to_nothing_says_so(
+def test_an_edit_without_effect_says_so(
     server: PrivateRedis, production: redis.Redis, monkeypatch: pytest.MonkeyPatch, script: str, said: str
 ) -> None:
     use_editor(monkeypatch, script)
