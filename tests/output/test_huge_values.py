@@ -36,7 +36,7 @@ def test_a_huge_argument_is_cut_to_a_screen_with_a_note(server: PrivateRedis) ->
     assert "24,950 more elements, --full shows them" in text
 
 
-def test_what_is_nested_deeply_is_cut_to_a_screen() -> None:
+def test_deeply_nested_values_are_cut_to_a_screen() -> None:
     value: list[object] = ["innermost", "too"]
     for _ in range(900):
         value = [value]

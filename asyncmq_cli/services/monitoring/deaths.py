@@ -30,14 +30,14 @@ _ALL_OTHERS = DeathLabels(OTHER, OTHER, OTHER)
 
 
 class DeathCounter:
-    """Counts deaths after `since`, by the server's time. None: since the first `read`, which then only notes
-    the existing dead letters."""
+    """Counts deaths after `since`, in epoch seconds of the server's clock. If None, the first `read` counts
+    nothing and remembers the existing dead letters, and later reads count what is new."""
 
     def __init__(self, store: Store, since: float | None = None) -> None:
         self._store = store
         self._since = since
         self._after = math.inf if since is None else since
-        """Earlier deaths are noted and not counted. Once it has read, it knows what is new by `_seen`."""
+        """Earlier deaths are not counted. Minus infinity after the first read: then `_seen` decides."""
         self._seen: dict[tuple[str, str, float], None] = {}
         self._counts: dict[DeathLabels, int] = {}
 

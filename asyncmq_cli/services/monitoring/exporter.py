@@ -67,7 +67,7 @@ class Exporter:
     def _read(self) -> Snapshot:
         snapshot = self._reader.read()
         if self._deaths is None:
-            # Whoever died while no exporter ran counts, too, as for the counters of the history.
+            # Jobs that died while no exporter ran are counted, too, as in the counters of the history.
             since = self._metrics.last_kept_at() if self._record else None
             self._deaths = DeathCounter(self._store, since)
         self._deaths.read({row.name: row.dlq or 0 for row in snapshot.stats or ()}, snapshot.now)

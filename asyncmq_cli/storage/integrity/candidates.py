@@ -49,7 +49,7 @@ class QueueWalk:
         self._keys = QueueKeys(queue)
         self._probes = Probes(client, queue)
         self._wrong: set[str] = set()
-        # The jobs that the walked sorted sets hold whole.
+        # By sorted set, the jobs that it contains as whole members, as far as it was walked.
         self._held = {place: SeenNames() for place in PLACES}
         self._walked: set[str] = set()
         self.wrong_records = Samples()
@@ -70,9 +70,9 @@ class QueueWalk:
         }
 
     def places_of(self, job_ids: Iterable[str]) -> list[str]:
-        """The sorted sets in which a walk has met any of these jobs as a whole, and those that no walk has
-        read to the end. Any other held none of them when it was read."""
-        # An empty id is not remembered.
+        """The sorted sets that may contain any of these jobs as a whole member: those in which a walk found
+        one, and those that no walk has read to the end."""
+        # The walks do not remember an empty id, so each set may contain it.
         names = list(map(to_bytes, job_ids))
         return [
             place

@@ -296,11 +296,12 @@ class Preflight:
         self._allowed: set[tuple[str, str]] = set()
 
     def reset(self) -> None:
-        """Check everything again."""
+        """Forget which changes are allowed, so that each is checked again."""
         self._allowed.clear()
 
     def require(self, script: Script, queue: str, keys: Sequence[bytes], variant: str = "") -> None:
-        """Raise as `check`."""
+        """Check a script, unless the same kind of change of this queue was already allowed. Raises the same
+        errors as `check`."""
         if (script.name + variant, queue) not in self._allowed:
             check(self._redis, script, keys, variant)
             self._allowed.add((script.name + variant, queue))

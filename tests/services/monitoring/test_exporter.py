@@ -223,7 +223,7 @@ def test_deaths_while_no_exporter_ran_are_counted(
     assert unrecorded.state.deaths == {}
 
 
-def test_what_is_too_much_after_a_restart_is_counted_all_the_same(
+def test_deaths_beyond_the_limit_after_a_restart_are_counted_as_other(
     client: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deaths, "MOST_READ", 5)

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 pause mark   2 audit stream
 -- ARGV  1 audit maxlen 2 audit event
---       3 milliseconds after which the mark goes by itself ('' for none)
+--       3 milliseconds after which the mark expires ('' for never)
 --
 -- Returns {1}      done
 --         {0}      the queue was paused already; nothing was written

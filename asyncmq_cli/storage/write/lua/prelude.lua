@@ -1,4 +1,4 @@
--- Shared by all scripts; it is sent in front of each.
+-- Shared by all scripts, and sent before each of them.
 --
 -- Redis does not undo a script's earlier writes when it refuses a later one. So a script does not write
 -- directly: it checks, lists its writes with `write`, and `commit` makes all of them or none. Whether
@@ -79,7 +79,7 @@ local function no_right(command)
   return redis.error_reply("NOPERM no right to run '" .. string.lower(command) .. "' on a key of the change")
 end
 
--- A key that does not exist, and that the user's key patterns include.
+-- Returns a key that does not exist and that matches the user's key patterns.
 local function absent_key()
   local key = KEYS[1] .. ':asyncmq-cli'
   while redis.call('TYPE', key)['ok'] ~= 'none' do
@@ -155,8 +155,8 @@ local function is_allowed(command, key)
   return refusal_by_trial(command, absent_key()) == nil
 end
 
--- Make Redis accept the writes although it is out of memory: after a first write that needs no memory, it
--- refuses none. This first write changes nothing.
+-- Make Redis accept the writes although it is out of memory: it refuses only the first write of a script, and
+-- only if that needs memory. So make a first write that needs none and changes nothing.
 local function start_without_memory()
   local needs_none, command = {DEL = true, HDEL = true, SREM = true, ZREM = true}, 'DEL'
   for _, words in ipairs(writes) do
@@ -178,8 +178,8 @@ local function record(audit, maxlen, event)
   redis.call('SET', head, number .. ' ' .. id .. ' ' .. redis.sha1hex(chain .. '\n' .. time .. '\n' .. event))
 end
 
--- Make the audit event and all listed writes, or none. With `frees`, for changes that free memory or help
--- to, also when Redis is out of memory. Returns {1}, or the error.
+-- Write the audit event and make all listed writes, or none. With `frees`, also if Redis is out of memory: for
+-- changes that free memory or help to. Returns {1}, or the error.
 local function commit(audit, maxlen, event, frees)
   if frees then
     start_without_memory()
@@ -244,13 +244,13 @@ local function shares_key(ids, job_id)
   return false
 end
 
--- Whether INCR accepts the waiting sequence; if missing, it does.
+-- Whether INCR accepts the waiting sequence. It also accepts a missing one.
 local function is_countable(sequence)
   local count = redis.call('GET', sequence)
   return not count or count == '0' or (#count < 16 and string.match(count, '^[1-9]%d*$') ~= nil)
 end
 
--- Add a job to the waiting set, behind those of its priority.
+-- Add a job to the waiting set, after the jobs of the same priority.
 local function enqueue(waiting, sequence, priority, job_id)
   local number = tonumber(redis.call('GET', sequence) or 0) + 1
   write('INCR', sequence)
@@ -267,7 +267,7 @@ local function write_record(record_key, payload_key, record, payload)
   end
 end
 
--- The job's entry in the states hash, '' where it has none.
+-- The job's entry in the states hash, or '' if it has none.
 local function state_of(states, job_id)
   return redis.call('HGET', states, job_id) or ''
 end

@@ -4,7 +4,7 @@
 -- KEYS  1 the collection   2 lock of the queue's scheduler   3 audit stream   4… keys that must not exist
 -- ARGV  1 name of the collection in the table of types       2 audit maxlen   3 audit event
 --       then a list: each element and, after it, its score in a sorted set, its value in a hash, '' in a set;
---       of a string, when it goes by itself, in epoch milliseconds ('' if never), and its value.
+--       of a string, when it expires, in epoch milliseconds ('' for never), and its value.
 --       An empty list is recorded as well
 --
 -- Returns {1}      done

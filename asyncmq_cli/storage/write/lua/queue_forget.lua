@@ -1,6 +1,6 @@
 -- Delete the waiting sequence of a queue that has no other key.
 --
--- KEYS  1 waiting sequence   2 audit stream   3… every other key that proves the queue
+-- KEYS  1 waiting sequence   2 audit stream   3… every other key by which a queue is known
 -- ARGV  1 audit maxlen       2 audit event
 --
 -- Returns {1}      done

@@ -1,4 +1,5 @@
--- Store a metrics snapshot, unless another was stored a moment ago, and count on what it adds to the last.
+-- Store a metrics snapshot, unless another was stored a moment ago, and increase the counters by its difference
+-- from the last one.
 --
 -- KEYS  1 metrics stream
 -- ARGV  1 how many to keep 2 snapshot, JSON without its time 3 least seconds between two
@@ -11,7 +12,7 @@ if bad then
   return bad
 end
 
--- How far back an entry with counters is looked for: older versions of the tool write none.
+-- How many entries are searched for the latest counters: older versions of the tool write entries without them.
 local BACK = 50
 local LARGEST = 2 ^ 53
 
@@ -23,18 +24,18 @@ local function fields_of(entry)
   return fields
 end
 
--- The text as a count; nil if it is none.
+-- The text as a count, or nil if it is not a count.
 local function count_of(text)
   local count = tonumber(text)
   return count and count >= 0 and count <= LARGEST and math.floor(count) or nil
 end
 
--- Whether an entry is one to count on from for this name. Older versions of the tool do not count the expired.
+-- Whether an entry has the counter of this name. Older versions of the tool do not count expired jobs.
 local function counts(fields, name)
   return count_of(fields.completed_total) and count_of(fields.failed_total) and count_of(fields[name .. '_total'])
 end
 
--- What a snapshot says; nil if it is damaged.
+-- A count in a snapshot, or nil if the snapshot is damaged.
 local function count_in(snapshot, name)
   local ok, found = pcall(cjson.decode, snapshot or '')
   return ok and type(found) == 'table' and count_of(found[name]) or nil
@@ -48,7 +49,7 @@ local timestamp = server_time()
 local last = fields_of(newest(1)[1])
 local entries = nil
 
--- The newest entry to count on from.
+-- The newest entry that has the counter of this name, or {}.
 local function base_of(name)
   if counts(last, name) then
     return last
@@ -62,7 +63,7 @@ local function base_of(name)
   return {}
 end
 
--- The counter by this name before and now. Jobs that were removed or retried since take nothing off.
+-- The counter of this name before and now. It does not decrease if jobs have been removed or retried.
 local function counted(name)
   local base = base_of(name)
   local before, was, is = count_of(base[name .. '_total']) or 0, count_in(base.snapshot, name), count_in(ARGV[2], name)
@@ -72,7 +73,7 @@ local completed_before, completed = counted('completed')
 local failed_before, failed = counted('failed')
 local expired_before, expired = counted('expired')
 
--- Not the entry's id: it runs ahead if the server's clock was set back.
+-- Not from the entry's id, which is ahead of the clock after the clock was set back.
 local kept = tonumber(last.timestamp)
 if kept and math.abs(tonumber(timestamp) - kept) < tonumber(ARGV[3]) then
   return {0, completed_before, failed_before, expired_before}

@@ -46,7 +46,7 @@ local function digest_of(id)
   return redis.sha1hex(table.concat(pieces, ','))
 end
 
--- Scores are compared as numbers: servers write the same one in different ways.
+-- Scores are compared as numbers, because servers write the same score in different ways.
 local function same_scores(zset, members, scores)
   for i, member in ipairs(members) do
     if not scores[i] or tonumber(redis.call('ZSCORE', zset, member)) ~= tonumber(scores[i]) then

@@ -1,4 +1,4 @@
--- Shared by the repairs of one job; it is put in front of each, behind the prelude.
+-- Shared by the repairs of one job: the prelude and this file are put before each of them.
 --
 -- KEYS  1 waiting zset       2 delayed zset      3 dead-letter zset  4 record
 --       5 payload part       6 ids set           7 states hash       8 results hash
@@ -9,7 +9,7 @@
 --       6 three digits, '1' for yes: in the ids set, in the cancelled set, its id in the waiting set
 --       7 audit maxlen       8 audit event
 --       then two lists, each its length and its members: those found in the delayed and the
---       dead-letter zset; what follows them is each repair's own
+--       dead-letter zset; then the arguments of the repair
 --
 -- Returns of `moved`: nil if all is as it was found, else
 --         {-1}     a member, or a mark of ARGV 6, has come or gone
@@ -50,7 +50,7 @@ local function moved()
   return nil
 end
 
--- As `write_record`, but an empty record leaves both keys as they are.
+-- Like `write_record`, but an empty record leaves both keys unchanged.
 local function rewrite(record, payload)
   if record ~= '' then
     write_record(key.record, key.payload, record, payload)

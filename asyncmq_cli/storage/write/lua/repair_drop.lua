@@ -1,4 +1,4 @@
--- Delete what is left of an earlier life of a job, and leave the job as it is.
+-- Delete leftovers of an earlier attempt of a job, and leave the job as it is.
 --
 -- KEYS  as in repair.lua
 -- ARGV  as there, and then: 'dead' for the dead letters found, 'claim' for the claim and the heartbeat

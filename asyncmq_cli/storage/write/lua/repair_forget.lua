@@ -1,4 +1,4 @@
--- Delete what is left of a job that has no record, and no member that holds it.
+-- Delete the leftovers of a job that has no record and no member that contains it.
 --
 -- KEYS  as in repair.lua, with the children set of the job itself as the 15th
 -- ARGV  as there, the lists being empty, and then: the sizes found of the set of its pending parents

@@ -1,5 +1,5 @@
--- Replace all members of one repeatable definition by one member, or by none. A removal, and what makes it no
--- longer than a pause does, works even when Redis is out of memory.
+-- Replace all members of one repeatable definition by one member, or by none. A removal, and a
+-- replacement that adds no more bytes than a pause does, work even when Redis is out of memory.
 --
 -- KEYS  1 repeatables zset   2 lock of the queue's scheduler   3 audit stream
 -- ARGV  1 how many members the zset had                        2 new member ('' for none)

@@ -39,7 +39,7 @@ local function put_members(zset, pairs_of)
   end
 end
 
--- A field that is left of an earlier job must not become this one's.
+-- A field left over from an earlier job with this id must not become part of this one.
 local function put_field(hash, id, present, value)
   if present == '1' then
     write('HSET', hash, id, value)
@@ -112,7 +112,8 @@ put_set(key.children, children)
 for _, siblings in ipairs(key.rest) do
   write('SADD', siblings, id)
 end
--- From this event on the audit trail has to be whole to tell what was restored.
+-- The time of the first restore of this run: since then, the audit trail must be complete to know which jobs
+-- were restored.
 if redis.call('HEXISTS', key.restored, run) == 0 then
   write('HSET', key.restored, run, server_time())
 end

@@ -1,4 +1,4 @@
--- Put a job that was edited and retried back into the dead-letter queue, as it was there.
+-- Undo an edit and retry: move the job back into the dead-letter queue, as it was before.
 --
 -- KEYS  1 waiting zset       2 dead-letter zset    3 waiting sequence   4 record
 --       5 payload part       6 ids set             7 states hash        8 results hash
@@ -57,7 +57,7 @@ if ARGV[11] ~= '1' then
   take('SREM', key.ids, id)
 end
 take('ZREM', key.waiting, id)
--- The counter goes back, too, if the retry was the last to count.
+-- Decrement the sequence, too, if no other job has used it since the retry.
 local number = tonumber(score) % 1000000000000
 if redis.call('GET', key.sequence) == string.format('%.0f', number) then
   if number > 1 then

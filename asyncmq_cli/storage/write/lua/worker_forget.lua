@@ -1,4 +1,4 @@
--- Take a worker's heartbeats out, as `deregister_worker` of AsyncMQ does.
+-- Delete a worker's heartbeats, as `deregister_worker` of AsyncMQ does.
 --
 -- KEYS  1 worker heartbeats hash   2 heartbeats hash   3 audit stream
 -- ARGV  1 worker id                2 entry found in 1 ('' for none)   3 entry found in 2 ('' for none)
