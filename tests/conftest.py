@@ -39,7 +39,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of faults, and leave what is `extended` to `make faults`."""
+    """Mark the tests of faults, and leave `extended` tests to `make faults`."""
     counted: Counter[str] = Counter()
     kept, left = [], []
     for item in items:

@@ -142,7 +142,7 @@ class Bench:
         return not self._only or any(part in name for part in self._only)
 
     def _repeated(self, times: int) -> int:
-        """What is over in a blink is measured many times, whatever the others are."""
+        """Very short runs are repeated many times, whatever `--repeats` is."""
         return times if times >= FEW or not self._repeats else min(times, self._repeats)
 
     def follow(self, server: PrivateRedis) -> None:

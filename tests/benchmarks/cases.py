@@ -1,4 +1,4 @@
-"""What is measured: each task, its floor, and what it is to reach."""
+"""The measured commands, each with its floor and its targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is named by an argument, or by a line of standard input."""
+"""Names given as arguments or as lines of standard input."""
 
 from __future__ import annotations
 

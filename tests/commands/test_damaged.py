@@ -274,7 +274,7 @@ def test_a_retry_is_refused_where_the_sequence_cannot_be_counted_on(
 def test_a_dead_letter_without_an_id_is_not_that_of_a_job_called_none(client: redis.Redis, cli: Run) -> None:
     client.zadd(f"queue:{QUEUE}:dlq", {'{"task": "app.nameless"}': 1.6e9})
     before = client.zrange(f"queue:{QUEUE}:dlq", 0, -1)
-    # Of an id that JSON may write otherwise every member is looked at.
+    # For an id that JSON can write in several ways, every member is read.
     report = cli("dlq", "remove", QUEUE, "None", "an id", "--yes", "--json")
     assert (report.code, report.json["failed"]) == (1, 2)
     assert client.zrange(f"queue:{QUEUE}:dlq", 0, -1) == before

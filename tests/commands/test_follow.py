@@ -57,7 +57,7 @@ def test_unknown_jobs(args: tuple[str, ...], code: int, cli: Run) -> None:
 
 
 def test_each_change_is_reported_as_it_happens(server: PrivateRedis) -> None:
-    """The next step is made only once the one before has been told."""
+    """Make the next step only after the previous one was printed."""
     words = [sys.executable, "-m", "asyncmq_cli", "jobs", "follow", "next", "--json", "--interval", "0.05"]
     with subprocess.Popen(
         [*words, "--timeout", "60"], env=environment(server.url), stdout=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""`overview`: what is wrong, and why, before everything else."""
+"""`overview` begins with the problems and their causes."""
 
 from __future__ import annotations
 

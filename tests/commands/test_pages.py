@@ -76,7 +76,7 @@ def test_a_page_reads_no_more_than_it_needs(
     assert len(lines) == 20
     assert lines[0].startswith(first)
     assert not commands & WHOLE
-    # Newest by creation: all that died within six minutes of the last is looked at.
+    # For the newest by creation, all jobs that died within six minutes of the last one are read.
     assert sent < (900_000 if "--state" in args and "--sort" not in args else 150_000)
 
 

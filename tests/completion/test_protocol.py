@@ -1,4 +1,4 @@
-"""What the shells' scripts are told when they ask."""
+"""The answers to the scripts of the shells."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def copy(server: PrivateRedis) -> Iterator[redis.Redis]:
 def same_on_a_copy(
     server: PrivateRedis, client: redis.Redis, copy: redis.Redis, cli: Run
 ) -> Callable[..., None]:
-    """Do ours on one database and theirs on a copy of it, and compare all keys."""
+    """Run our change on one database and the library's on a copy, and compare all keys."""
 
     def compare(args: tuple[str, ...], theirs: Call, *, code: int = 0) -> None:
         library.copy_database(client, copy)

@@ -1,4 +1,4 @@
-"""Which active jobs have lost their worker: what the library leaves behind, and what may be told of it."""
+"""Which active jobs have lost their worker, decided on the keys that the library leaves behind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ YOUNG, OLD = TTL / 2, TTL * 2
 
 
 class Story:
-    """A queue whose jobs were claimed some time ago, told with the library's own calls."""
+    """A queue whose jobs were claimed some time ago, made by calls of the library."""
 
     def __init__(self, server: PrivateRedis, client: redis.Redis) -> None:
         self.now = time.time()

@@ -1,4 +1,4 @@
-"""Ids that make one key of a queue belong to two: nothing is written over what is another's."""
+"""If two jobs share a key because of their ids, no change overwrites the other job's data."""
 
 from __future__ import annotations
 

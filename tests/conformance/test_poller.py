@@ -1,4 +1,4 @@
-"""A row of reads: each is what a fresh one would see, but for what is read rarely because it costs much."""
+"""A series of reads: each equals a fresh read, except for expensive data that is read less often."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ageless(picture: Snapshot) -> dict[str, Any]:
-    """All but what is another value a moment later: of the oldest job, when it was created."""
+    """The snapshot without values that change with time; the oldest job's age becomes its creation time."""
 
     def created(seconds: float | None) -> int | None:
         return None if seconds is None else round(picture.now - seconds)

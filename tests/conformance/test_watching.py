@@ -1,4 +1,4 @@
-"""What is shown of all queues agrees with itself and with the library's dashboard, whatever lies in Redis."""
+"""For any data in Redis, the counts of all queues agree with each other and with the library's dashboard."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def samples_of(text: str) -> dict[Any, float]:
 
 
 def without_ages(document: Any) -> Any:
-    """All but what is another value a moment later."""
+    """The snapshot without values that change with time."""
     if isinstance(document, list):
         return [without_ages(item) for item in document]
     if isinstance(document, dict):

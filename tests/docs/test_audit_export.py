@@ -1,4 +1,4 @@
-"""The recipes that send audit events elsewhere, against servers that take what is sent."""
+"""The recipes that send audit events to other servers, run against such servers."""
 
 from __future__ import annotations
 

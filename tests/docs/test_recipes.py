@@ -1,4 +1,4 @@
-"""The documents' command lines do what is said of them."""
+"""The command lines in the documents do what the text says."""
 
 from __future__ import annotations
 

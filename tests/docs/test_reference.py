@@ -1,4 +1,4 @@
-"""What is written from the code is not stale, and what is written by hand is not wrong about it."""
+"""Generated pages are up to date, and other pages agree with the code."""
 
 from __future__ import annotations
 

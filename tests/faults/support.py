@@ -99,7 +99,7 @@ FREEING = (
 
 
 def in_json(args: Args) -> Args:
-    """The command with --json, if there is JSON of it."""
+    """The command with --json, if it prints JSON."""
     return args if args == READERS["metrics prometheus"] else (*args, "--json")
 
 
@@ -147,7 +147,7 @@ def seed(url: str) -> None:
     with redis.Redis.from_url(url) as client:
         # As old versions of the library left it: a job that is nowhere else.
         client.zadd(f"queue:{QUEUE}:waiting", {json.dumps(library.job("old")): 9e12})
-        # A queue of which there is nothing but what is left of two ended jobs.
+        # A queue that holds only the leftovers of two ended jobs.
         client.sadd("jobs:archive:ids", "ended", "older")
         client.hset("jobs:archive:states", "ended", "completed")
         client.xadd("asyncmq-cli:audit", {"timestamp": "1.5", "event": json.dumps(event)})
@@ -165,7 +165,7 @@ class Keyspace:
         self.events = library.events(client)
 
     def restore(self, *, forget_scripts: bool = True) -> None:
-        """Back to what it was; unless told otherwise, with no script known to the server."""
+        """Restore the data and, by default, make the server forget all scripts."""
         pipe = self._client.pipeline(transaction=False)
         pipe.flushdb()
         if forget_scripts:

@@ -25,7 +25,7 @@ from tests.support.terminal import on_terminal
 ROUNDS = scaled(5, 150)
 MEGABYTES = scaled(120, 400)
 MOST_MEMORY = 150
-"""Less than all that lies there, and more than what the tool takes by itself and a page of it."""
+"""Less memory than all the data, but more than the tool alone and one page need."""
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")

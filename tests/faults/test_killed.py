@@ -82,7 +82,7 @@ def start(url: str, *args: str) -> Forked:
 
 
 def prepare(client: redis.Redis, url: str, verb: str, rng: random.Random, folder: Path) -> list[str]:
-    """Jobs that are all to be changed; what the command has to be told of them."""
+    """Make the jobs to change, and return the arguments that name them."""
     if verb == "repair":
         ledger.damage(client, QUEUE, JOBS)
         return []
@@ -246,7 +246,7 @@ def successful(told: bytes) -> set[str]:
 def test_a_line_cut_after_any_byte_leaves_each_job_in_one_place(
     verb: str, direction: str, server: PrivateRedis, client: redis.Redis, tool: Tool
 ) -> None:
-    """What is told as done is done, and what was done and not heard of is not told as failed."""
+    """Each change that is reported as done was made, and no change that was made is reported as failed."""
     rng = seeded(f"cut {verb} {direction}")
     ledger.fill(client, QUEUE, FEW, ledger.STATE[verb])
     with Proxy(server.socket) as proxy:

@@ -214,7 +214,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.model.paused = paused
 
     def change(self, verb: str, names: list[str], fit: set[str], report: dict[str, Any]) -> None:
-        """What is told is what the model says, and so is what is recorded."""
+        """The report and the audit trail agree with the model."""
         told = {row["job_id"]: row["status"] for row in report["results"]}
         assert told == {name: "success" if name in fit else "failed" for name in names}
         Context.changes += len(names)

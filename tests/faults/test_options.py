@@ -128,7 +128,7 @@ TEXTS = [
 VALUES = [*NUMBERS, *TIMES, *SHAPES, *TEXTS]
 
 STANDS = {"QUEUE": QUEUE, "ID": "dead", "FILE": LOST, "NOUN": "jobs", "VERB": "list"}
-"""What is put for an argument that a command needs; what waits, waits for a queue that is drained."""
+"""A value for each required argument; `wait` waits for a drained queue."""
 BESIDE = {
     "wait": {"--timeout": "0.2s"},
     "jobs follow": {"--timeout": "0.2s"},
@@ -142,7 +142,7 @@ EXCLUDING = {"--every": "--cron", "--cron": "--every"}
 LEFT_OUT = {"demo", "metrics serve", "ui"}
 """What runs until it is stopped."""
 RUNS_ON = {("check", "--watch"), ("tasks top", "--for")}
-"""What runs as long as it is told to, or until it is stopped."""
+"""Commands that run for a given time, or until they are stopped."""
 SECONDS = 30
 ANSWERS = {0, 1, 2, 3, 4, 5, 124}
 

@@ -10,7 +10,7 @@ import pytest
 from asyncmq_cli.output.redaction.redact import redact_text
 from tests.output.redaction.test_redact_forms import FORMS
 
-# What begins something that is looked for, and does not end it.
+# Beginnings of forms that the redaction searches for, without their ends.
 BEGINNINGS = (
     *(
         "token",

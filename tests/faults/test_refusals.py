@@ -1,4 +1,4 @@
-"""What a real Redis refuses is told in one line, and nothing has happened."""
+"""A refusal of a real Redis is an error of one line, and nothing has changed."""
 
 from __future__ import annotations
 

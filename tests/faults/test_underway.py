@@ -26,7 +26,7 @@ async def fill(opened: RedisBackend) -> None:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is done of it, one after the other; the same many times over is told once."""
+    """The steps of a change in order; a repeated step is listed once."""
     done: list[str] = []
 
     def note(owner: type, name: str) -> None:
@@ -91,7 +91,7 @@ def test_sent_changes_are_reported_even_if_the_next_jobs_cannot_be_located(
     monkeypatch.setattr(Store, "locate", fails_later)
     result = cli("jobs", "retry", QUEUE, *JOBS, "--json")
     if isinstance(problem, KeyError):
-        # A fault of our own is told, and nothing is left half sent.
+        # A bug of the tool is reported, and no command is half sent.
         assert result.code == 1 and "this is a bug in asyncmq-cli" in result.stderr
     else:
         code = 130 if isinstance(problem, KeyboardInterrupt) else 3

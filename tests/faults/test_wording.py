@@ -1,4 +1,4 @@
-"""A refusal is told by what the server says, and never with what must not be shown."""
+"""An error contains the server's reason for a refusal, and no secret."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def queue_exists_but(refusal: bytes) -> Callable[[list[bytes]], bytes | None]:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_name_like_a_refusal_is_not_read_as_one(refusal: bytes, code: str, tool: Tool) -> None:
-    """The client library puts a command, and so the queue's name, before what a server said of it."""
+    """The client library puts the command, with the queue's name, before the server's message."""
     with FakeServer(queue_exists_but(refusal)) as server:
         for args in (("jobs", "show", EVERY_WORD, EVERY_WORD), ("jobs", "remove", EVERY_WORD, "1", "--yes")):
             result = tool(server.url, *args, "--json")
             assert_refused((*args, "--json"), result, code)
-            # Only of a right that is missing is the key told.
+            # Only the error for a missing right names the key.
             assert EVERY_WORD not in result.stderr or code == "redis_permission"
 
 

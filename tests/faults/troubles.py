@@ -55,7 +55,7 @@ def knows_no_such_user(server: PrivateRedis, admin: redis.Redis) -> Iterator[str
 
 @contextmanager
 def has_no_password(server: PrivateRedis, admin: redis.Redis) -> Iterator[str]:
-    """It is given one, and was never told one."""
+    """A password is sent to a server that has none."""
     yield with_credentials(server, f":{PASSWORD}")
 
 

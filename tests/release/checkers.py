@@ -1,4 +1,4 @@
-"""Checkers of what is shipped beside the wheel. `make shipped` installs those that the package index has."""
+"""Checkers for the files beside the wheel. `make shipped` installs those that the package index has."""
 
 from __future__ import annotations
 

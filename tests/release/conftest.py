@@ -1,4 +1,4 @@
-"""What is built, once for all the tests that look into it."""
+"""The built files, made once for all tests that read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is built is whole, works, and holds nothing else. `make dist` tries it on every Python."""
+"""The built files are complete, work, and contain nothing else. `make dist` tries them on every Python."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_wheel_works_by_itself(built: Path, wheel: zipfile.ZipFile, tmp_path
 
 
 def test_what_make_dist_tries_holds_here(server: PrivateRedis, cli: Run) -> None:
-    """With each Python it takes minutes, so nobody would notice soon that a line of it has become wrong."""
+    """`make dist` takes minutes, so a wrong line in it would be noticed late without this test."""
     prepare(server.url)
     assert try_out(cli, server.url) > 20
 

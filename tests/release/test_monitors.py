@@ -1,4 +1,4 @@
-"""What is made for monitors, with the monitors themselves: Debian's prometheus, prometheus-node-exporter,
+"""The files for monitoring systems, tried with these systems: Debian's prometheus, prometheus-node-exporter,
 nagios4-core and icinga2-bin. The test of one that is not on PATH is skipped."""
 
 from __future__ import annotations

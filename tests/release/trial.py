@@ -21,7 +21,7 @@ QUEUE, DEAD, NEXT = "emails", "dead-1", "next-1"
 
 
 class TrialFailed(Exception):
-    """Says what was typed and what came of it."""
+    """The message has the command line and its result."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def prepare(url: str) -> None:
 
 
 def try_out(program: Run, url: str) -> int:
-    """All of it; how many command lines that were. `url` is a Redis as `prepare` leaves it."""
+    """Run all command lines, and return their number. `url` is a Redis that `prepare` has filled."""
     lines = [*_without_redis(), *_with_redis(url)]
     for arguments, code, stream, expected in lines:
         result = program(*arguments)

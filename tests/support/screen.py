@@ -78,7 +78,7 @@ class LiveTerminal:
 
     @property
     def lines(self) -> Sequence[str]:
-        """What is on the screen, without the blanks at the end of each line."""
+        """The text on the screen, without the blanks at the end of each line."""
         return [line.rstrip() for line in self._screen.display]
 
     @property
@@ -130,7 +130,7 @@ class LiveTerminal:
 
     @property
     def echoes(self) -> bool:
-        """Whether the terminal shows what is typed, line by line, as it did at first."""
+        """Whether the terminal echoes typed characters and reads by line, as at the start."""
         modes = termios.tcgetattr(self._ours)[3]
         return modes & termios.ECHO != 0 and modes & termios.ICANON != 0
 

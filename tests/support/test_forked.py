@@ -1,4 +1,4 @@
-"""What is forked does what is started: otherwise most other tests would prove less than they say."""
+"""A forked program behaves like a started one; most other tests rely on it."""
 
 from __future__ import annotations
 

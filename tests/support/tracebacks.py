@@ -75,7 +75,7 @@ def dead(
 
 
 def imitates_python(message: str) -> bool:
-    """Between two empty lines its sentence cannot be told from one that Python wrote."""
+    """Between two empty lines, its sentence looks like one that Python wrote."""
     return re.search(rf"\n\s*\n\s*({CAUSE}|{CONTEXT})", f"\n{message}") is not None
 
 

@@ -242,7 +242,7 @@ def test_the_doctors_status_outlives_its_reader(server: PrivateRedis, client: re
 
 
 def test_no_file_gets_the_number_of_a_closed_stream(url: str) -> None:
-    """Else what is written to stderr would go to Redis."""
+    """Otherwise, text for stderr would be sent to Redis."""
     numbers = "[os.readlink(f'/proc/self/fd/{n}') for n in range(3)]"
     looking = f"import atexit; atexit.register(lambda: os._exit(any('socket' in one for one in {numbers})))"
     for stream in STREAMS:

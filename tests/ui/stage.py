@@ -112,7 +112,7 @@ class Stage:
         return not (isinstance(focused, Button) and focused.has_class("-active"))
 
     async def click(self, text: str) -> None:
-        """Click on what is on the screen; once more where that has only chosen the row."""
+        """Click on a text on the screen, and a second time if the first click only selected the row."""
         lines = self.text.splitlines()
         (y,) = [at for at, line in enumerate(lines) if text in line][:1]
         x = cell_len(lines[y][: lines[y].index(text)]) + 1

@@ -126,7 +126,7 @@ def test_it_goes_to_the_shell_and_comes_back(server: PrivateRedis, production: r
     shell = ("bash", "--norc", "--noprofile", "-i")
     with LiveTerminal(url=server.url, program=shell, env={"PS1": "shell> "}) as terminal:
         terminal.shows("shell>")
-        # The shell's job is a script, which stops and goes on with the screen.
+        # The shell's job is a script, which is stopped and continued with the screen.
         terminal.press(f"sh -c '{' '.join(TOOL)} ui; exit $?'\n")
         terminal.shows("> imports", "q quit")
         terminal.press("\x1a")

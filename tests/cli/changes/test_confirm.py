@@ -1,4 +1,4 @@
-"""What is shown before jobs are changed: their states, tasks and errors, and whether they can be had back."""
+"""The question before a change: states, tasks and errors of the jobs, and whether it can be undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is called otherwise elsewhere, or stands in the wrong place, leads to the right command."""
+"""Words of other tools, and words in the wrong place, lead to the right command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong about a value is said in one line, and how it is right in another."""
+"""An error about a value is one line, and the hint that corrects it is another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tool says of itself to programs is true of it."""
+"""The description of the tool for programs agrees with the tool."""
 
 from __future__ import annotations
 

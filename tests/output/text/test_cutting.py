@@ -1,4 +1,4 @@
-"""What is cut on a terminal, and what is said of it."""
+"""What a terminal cuts, and the text in its place."""
 
 from __future__ import annotations
 

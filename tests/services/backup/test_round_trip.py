@@ -1,4 +1,4 @@
-"""What is removed with a backup and restored lies where it lay, byte for byte."""
+"""A job removed with a backup and restored is where it was, byte for byte."""
 
 from __future__ import annotations
 

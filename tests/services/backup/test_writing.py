@@ -270,7 +270,7 @@ def test_only_removed_jobs_are_restored_from_the_backup_of_a_killed_run(
 def test_a_removal_whose_reply_was_lost_is_known(
     server: PrivateRedis, file: Path, client: redis.Redis, cli: Run
 ) -> None:
-    """The line is cut after the script has run, so that the file does not say what became of it."""
+    """The connection is cut after the script has run, so the file does not contain its outcome."""
     before = library.dump(client)
     with Proxy(server.socket, before=BeforeScript(1, lambda: cut.hold_back())) as cut:
         lost = run_tool("dlq", "remove", QUEUE, "job-000", "--yes", "--backup", str(file), url=cut.url)

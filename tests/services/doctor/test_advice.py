@@ -1,4 +1,4 @@
-"""What is told of and left as it is, because a repair would be a guess; and what is no damage."""
+"""Damage that is reported but not repaired, because a repair would be a guess; and data that is no damage."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def test_definitions_behind_a_stuck_one_are_not_reported_as_unscheduled(
 def test_a_queue_in_every_state_of_the_library_is_clean(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """What is no damage: large jobs, odd ids and names, members of old versions, parents to come."""
+    """Not damage: large jobs, unusual ids and names, members of old versions, parents not yet added."""
 
     async def fill(opened: RedisBackend) -> None:
         for queue in (QUEUE, f"{QUEUE}:sub", "all*[done]?"):

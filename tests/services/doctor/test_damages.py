@@ -1,4 +1,4 @@
-"""Each damage: found, told of, left alone by a dry run, repaired once, and run by a real worker."""
+"""Each damage is found, reported, unchanged by a dry run, repaired once, and the job run by a real worker."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Make = Callable[[PrivateRedis, redis.Redis], Any]
 
 
 def left_with_advice(client: redis.Redis, cli: Run, code: str, *, of: str = "x") -> None:
-    """Told of once, and the same afterwards, whatever the doctor is asked to do."""
+    """Reported once, and unchanged by every repair of the doctor."""
     before = library.dump(client)
     for args in ([], ["--repair", "--yes"], ["--repair", "--yes", "--code", code]):
         told = cli("doctor", QUEUE, *args, "--json")
@@ -346,7 +346,7 @@ def test_a_cancelled_job_that_a_worker_will_drop_is_no_damage(
 def test_sets_of_dependencies_that_somebody_may_need_stay(
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
-    """A parent that is not there yet; and names that can be read as those of a job that there is."""
+    """A parent that does not exist yet, and names that look like those of an existing job."""
 
     async def fill(opened: RedisBackend) -> None:
         await opened.enqueue(QUEUE, job("child", depends_on=["later"], created_at=due_in(0)))

@@ -1,4 +1,4 @@
-"""Exception groups: what their members raised is told in their own tracebacks."""
+"""Exception groups: each member has a traceback of its own."""
 
 from __future__ import annotations
 

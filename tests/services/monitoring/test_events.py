@@ -21,7 +21,7 @@ def row(name: str = "mail", **counts: Any) -> QueueStats:
 
 
 def said(*rounds: tuple[Sequence[QueueStats], Sequence[str]]) -> list[str]:
-    """What is said after the last of these rounds, each of queues and the ids of live workers."""
+    """The events after the last of these rounds; each round has queues and the ids of live workers."""
     compare = Happenings(lambda queue, count: CAUSES[queue])
     for number, (rows, names) in enumerate(rounds):
         workers = [Worker(name, "mail", 1, 0.0, 1.0, 30.0) for name in names]

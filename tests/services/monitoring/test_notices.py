@@ -1,4 +1,4 @@
-"""Which changes are worth a notice: a table of checks, and what is held of them."""
+"""Which changes need a notice: a table of checks, and the notices that are held back."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def said(checks: list[CheckReport], hold: float, *, delivered: bool = True) -> l
                 "critical > warning: mail=warning /",
             ],
         ),
-        # Held for a minute: what comes and goes is not told of, in either direction.
+        # Held for a minute: a short change is not reported, in either direction.
         ([BAD, WELL, BAD, WELL, BAD, BAD], 60, [""] * 6),
         (
             [BAD, BAD, BAD, WELL, BAD, WELL, WELL, WELL],

@@ -179,7 +179,7 @@ def lives(*left_out: str) -> st.SearchStrategy[Life]:
 
 
 def a_minute(before: Life, life: Life) -> tuple[float | None, int, int]:
-    """What is told of a minute in a queue's life, by how many more waited at its end, and what was worked."""
+    """Backlog per minute, growth of the waiting jobs, and number of jobs worked off, over one minute."""
     queue = Queue()
     first = queue.play(before)
     last = replace(queue.play(life), timestamp=NOW + 60)
@@ -194,7 +194,7 @@ def test_a_backlog_falls_by_no_more_than_was_worked_off(before: Life, life: Life
 
 
 @given(lives(), lives(*TAKES_FROM_TOTALS))
-def test_the_rate_is_at_least_the_decrease_of_unfinished_jobs(before: Life, life: Life) -> None:
+def test_without_removals_the_backlog_falls_by_the_worked_off_jobs(before: Life, life: Life) -> None:
     told, grown, worked = a_minute(before, life)
     assert told == pytest.approx(max(grown, -worked))
 

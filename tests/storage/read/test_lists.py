@@ -282,7 +282,7 @@ def test_a_needle_is_what_only_a_string_can_hold(text: str, needle: bytes | None
 
 
 def named(client: redis.Redis, place: str) -> list[bytes]:
-    """The ids of what is in a place, b"" for what has none."""
+    """The ids of the members of a place; b"" for a member without an id."""
     if place == "active":
         return list(client.hgetall(KEYS.active))
     found = []
@@ -296,7 +296,7 @@ def named(client: redis.Redis, place: str) -> list[bytes]:
 
 
 def in_no_place(client: redis.Redis) -> dict[bytes, str]:
-    """What is in no place where a worker would look for it, with its state."""
+    """The jobs that are in no place, with their states."""
     states: dict[bytes, bytes] = client.hgetall(KEYS.states)
     placed = {*named(client, "active"), *client.zrange(KEYS.waiting, 0, -1)}
     found = {}
@@ -360,7 +360,7 @@ def test_each_list_has_the_jobs_of_its_place(client: redis.Redis, commands: list
 
     everywhere = [name for place in ("delayed", "waiting", "active", "dlq") for name in named(client, place)]
     every = Counter(name for name, _ in listed("all"))
-    # What has no id cannot be told from another that has none.
+    # Members without an id cannot be distinguished.
     indexed = {*client.smembers(KEYS.ids), *client.hkeys(KEYS.states)}
     assert every.pop(b"", 0) == everywhere.count(b"") + (b"" in indexed)
     assert set(every) == {*everywhere, *indexed} - {b""}

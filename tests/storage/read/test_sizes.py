@@ -1,4 +1,4 @@
-"""Counts are the sizes of places, whatever lies in them, and what only the states hash tells is told once."""
+"""Counts are the sizes of places, whatever they contain. Other states are counted from the states hash."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(monkeypatch: pytest.Monkey
         (b'{"id": "a", "status": "waiting"}', "waiting", b'{"id": "a", "status": "done"}'),
         (b'{"status": null, "id": "a"}', None, b'{"status": "done", "id": "a"}'),
         (b'{"status": "waiting", "notes": "\\"status\\": \\"waiting\\""}', "waiting", ...),
-        # Which of the two is the member cannot be told, nor what is spelt in another way.
+        # It is unknown which of the two is the member, and a different spelling is not recognised.
         (b'{"status": "waiting", "kwargs": {"status": "waiting"}}', "waiting", None),
         (b'{"args": ["status"], "status": "waiting"}', "waiting", None),
         (b'{"st\\u0061tus": "waiting", "kwargs": {"status": "waiting"}}', "waiting", None),
