@@ -92,6 +92,14 @@ def test_a_replica_that_has_lost_its_primary_is_named(binary: Path, tool: Tool) 
         assert checked.stdout.startswith(
             "ASYNCMQ UNKNOWN - this Redis is a replica, and it has lost its primary"
         )
+        with redis.Redis.from_url(replica.url) as data:
+            admin.replicaof("NO", "ONE")
+            data.sadd("jobs:mail:ids", "a")
+            data.hset("jobs:mail:states", "a", "completed")
+            admin.replicaof("127.0.0.1", str(free_port()))
+        waited = tool(replica.url, "wait", "mail", "--timeout", "5s")
+        assert (waited.code, waited.stdout) == (3, "mail\tredis_outdated\tdrained\n")
+        assert "so it is not known whether the wait is over" in waited.stderr
         narrow = replica.url.replace("unix://", "unix://narrow:any@")
         assert "the user lacks +info" in tool(narrow, "queues", "list").stderr
 

@@ -203,9 +203,16 @@ class _Wait:
     def _pause(self) -> float:
         return max(0.0, min(self._options.interval, self._remaining()))
 
+    def _doubt(self) -> RedisProblem | None:
+        """The error where a replica says that nothing is left, but its data may be outdated."""
+        if self._store.doubt is None:
+            return None
+        message = f"{self._store.doubt}, so it is not known whether the wait is over"
+        return RedisProblem("redis_outdated", message, hint="wait on the primary")
+
     def _report(self, goal: Goal, standing: Standing, error: AdminError | None) -> WaitReport:
         jobs = goal.jobs if isinstance(goal, JobsGoal) else []
-        error = error or _unsuccessful(self._queue, goal)
+        error = error or _unsuccessful(self._queue, goal) or self._doubt()
         return WaitReport(
             queue=self._queue,
             goal=self._goal,
