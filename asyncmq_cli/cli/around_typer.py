@@ -114,7 +114,7 @@ def _only_one(values: list[Any], option: Any) -> Any:
             from asyncmq_cli.errors import UsageProblem
 
             name = option.opts[0]
-            hint = "join them by and, or by or" if name == "--where" else "give it once"
+            hint = "join them with 'and' or 'or'" if name == "--where" else "give it once"
             raise UsageProblem(f"{name} is given twice: {values[0]!r} and {one!r}", hint=hint)
     return values[0]
 

@@ -204,7 +204,7 @@ class QueueProbes:
     def _unattended(self) -> int:
         """The size of the backlog if there is no live worker, else 0. Also 0 for a paused queue, from which
         no job should be taken. Jobs that were claimed in the future are in it: by the clock of Redis nobody
-        runs them, and their claims do not tell how long."""
+        runs them, and their claims do not say for how long."""
         if self._sizes.paused or (self._is_empty and not self._sizes.active):
             return 0
         if any(worker.is_live for worker in self._workers):

@@ -108,7 +108,7 @@ def _unreadable(address: Address) -> tuple[str, str, str] | None:
 
 
 def _unusable(address: Address) -> tuple[str, str] | None:
-    """What is wrong with the content of a file in the URL, and a hint. None if OpenSSL takes all of them."""
+    """The error about a file that the URL names, and its hint. None if OpenSSL accepts all of them."""
     trusted, own, key = (address.options.get(option) for option in _FILES)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if trusted is not None:
@@ -118,7 +118,7 @@ def _unusable(address: Address) -> tuple[str, str] | None:
             return f"ssl_ca_certs {trusted!r} has no certificate", "name a PEM file with the CAs to trust"
     if own is not None:
         try:
-            # A password is given in any case: without one, OpenSSL would ask for it on the terminal.
+            # Always pass a password, because OpenSSL would ask for a missing one on the terminal.
             context.load_cert_chain(own, key, password=str(address.options.get("ssl_password") or "-"))
         except (OSError, ValueError):
             files = f"ssl_certfile {own!r}" + ("" if key is None else f" and ssl_keyfile {key!r}")
