@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from msgspec import Struct
 
 from asyncmq_cli.cli.ages import interval, seconds
 from asyncmq_cli.errors import UsageProblem, interruption
@@ -25,8 +25,7 @@ _MOST = 64 * 1024
 _QUIET_FAILURES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class WatchOptions:
+class WatchOptions(Struct, frozen=True):
     """Options of `check --watch`. `every` and `hold` are seconds. `url` is None if notices are only
     printed."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import AdminError, command_line
 from asyncmq_cli.system.shortage import noun_place
@@ -31,8 +32,7 @@ _START = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(Struct, frozen=True):
     """Our command lines that do the same as a line of the library, run one after the other. If they change
     something (`changes`), a note shows them."""
 
@@ -40,8 +40,7 @@ class Lines:
     changes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HandOver:
+class HandOver(Struct, frozen=True):
     """A line that only the library can run. `instead` is our command that does nearly the same, or ()."""
 
     args: tuple[str, ...]
@@ -51,8 +50,7 @@ class HandOver:
 Meaning = Lines | HandOver | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
+class _Words(Struct, frozen=True):
     """The words after a verb: the values of the library's options by name, and all other words in order."""
 
     options: Mapping[str, str]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from asyncmq_cli.cli.options import option, whole_number
@@ -37,8 +37,7 @@ def size_option(things: str) -> Any:
 SizeOption = Annotated[int | None, size_option("Jobs")]
 
 
-@dataclass(frozen=True, slots=True)
-class Paging:
+class Paging(Struct, frozen=True):
     """The values of --page and --size, or None."""
 
     asked_page: int | None

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import typer
+from msgspec import Struct
 from msgspec.structs import replace
 
 from asyncmq_cli.cli.session import Session, open_session
@@ -119,8 +119,7 @@ class _Kept(Printer):
         """Do nothing: nothing has been written."""
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     """The run of the command on one context: its output, its exit status and the error that ended it. `crash`
     is an exception that is no AdminError."""
 
@@ -129,12 +128,12 @@ class _Run:
     status: int = 0
     error: AdminError | None = None
     crash: BaseException | None = None
-    out: _Kept = field(init=False)
 
-    def __post_init__(self) -> None:
+    @property
+    def out(self) -> _Kept:
         out = self.session.out
         assert isinstance(out, _Kept)  # noqa: S101
-        self.out = out
+        return out
 
     @property
     def problem(self) -> dict[str, str] | None:

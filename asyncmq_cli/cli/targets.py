@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from asyncmq_cli.cli.ages import age, seconds
 from asyncmq_cli.cli.options import literal
@@ -144,8 +145,7 @@ _UNIT_SECONDS = {"s": 1, "m": 60}
 _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%?")
 
 
-@dataclass(frozen=True, slots=True)
-class Targets:
+class Targets(Struct, frozen=True):
     """The jobs that the command line names or filters. `queue` is its first word, which may also be an id.
     `dead` selects from the dead-letter queue, whatever the state. `more_states` are searched besides
     `state`."""
@@ -173,8 +173,7 @@ class Targets:
         return "--state chooses another state"
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeOptions:
+class ChangeOptions(Struct, frozen=True):
     """The options of a change. A change that is not destructive needs confirmation only if a filter selected
     the jobs."""
 

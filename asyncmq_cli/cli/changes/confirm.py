@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from asyncmq_cli.errors import NotConfirmed, command_line, interruption
 
@@ -21,8 +22,7 @@ _QUEUES_SHOWN = 5
 NO_BACKUP = "no backup: this cannot be undone; --backup FILE keeps a copy"
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(Struct, frozen=True):
     """A change to confirm. `by_queue` has the ids of its jobs, and `states` counts them by state. `total` is
     how many jobs match the filter, or None without a filter. `notes` are by queue and id. `remarks` are
     further lines that are shown before the question."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec.structs import replace
 
 from asyncmq_cli.cli.changes import confirm
 from asyncmq_cli.cli.changes.bulk import change_jobs

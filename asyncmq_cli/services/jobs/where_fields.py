@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from asyncmq_cli.models.values import as_number
 
@@ -16,8 +17,7 @@ Value = Callable[["Job", float], Any]
 """Reads a value of a job at a given time (epoch seconds)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """A field that the language defines. `kind` is the type of its values, or None if there are several
     types."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from asyncmq_cli.errors import JobNotFound
 from asyncmq_cli.models.monitoring.waits import Standing, StateChange
@@ -25,8 +26,7 @@ _JOBS_A_ROUND_TRIP = 1000
 Changed = Callable[[Sequence[StateChange]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class GoalReading:
+class GoalReading(Struct, frozen=True):
     """What one read found: `left` jobs must still end, and no worker has taken `untaken` of them yet.
     `is_lost` says that the queue has disappeared."""
 
