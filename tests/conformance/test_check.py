@@ -72,7 +72,13 @@ def test_the_jobs_of_a_killed_worker_are_lost_once_it_has_been_silent_for_the_tt
     server: PrivateRedis, client: redis.Redis, cli: Run
 ) -> None:
     def active(count: int) -> bool:
-        return eventually(lambda: list(states(client).values()).count(b"active") == count)
+        # A worker writes the state of a job, and its claim after it.
+        return eventually(
+            lambda: (
+                list(states(client).values()).count(b"active") == count
+                and client.hlen(f"queue:{QUEUE}:active") == count
+            )
+        )
 
     def an_hour_passes() -> None:
         names = client.hkeys(f"queue:{QUEUE}:active")
