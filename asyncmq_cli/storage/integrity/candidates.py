@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import redis
 
@@ -30,10 +29,6 @@ from asyncmq_cli.storage.schema.job import (
     has_unreadable_arguments,
 )
 from asyncmq_cli.storage.schema.keys import PLACES, QueueKeys, to_bytes, to_text
-
-if TYPE_CHECKING:
-    from asyncmq_cli.storage.integrity.probes import Probes
-
 
 _REMEMBERED = 1_000_000
 """At most this many ids of a sorted set are remembered, each by a hash, to find repeated ids."""

@@ -99,8 +99,6 @@ class JobLists:
     def sample(self, queue: str, place: str, size: int, count: int) -> Iterator[Job]:
         """About `count` random jobs of a place with `size` members. For `completed`, that many jobs of
         the queue are read, and the completed ones are returned."""
-        from asyncmq_cli.storage.read import pieces
-
         keys = QueueKeys(queue)
         if place == "completed":
             stated = pieces.with_states(self._redis, keys, pieces.of_ids(self._redis, keys, count))
