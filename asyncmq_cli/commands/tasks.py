@@ -42,17 +42,16 @@ def list_(session: Session, queue: AnyQueueArg = None) -> None:
       asyncmq tasks list
       asyncmq tasks list emails --where 'kwargs.tenant == "acme"'
     """
-    from asyncmq_cli.output.json import tasks
-    from asyncmq_cli.output.tables import tasks as task_columns
+    from asyncmq_cli.output.tables import tasks
 
     secrets = session.show_secrets
     wanted, scope = session.filter, session.scope(queue)
     report = session.tasks.report(scope, wanted)
     session.listing(
         report.tasks,
-        task_columns.tasks(report, show_secrets=secrets),
-        lambda rows: tasks.tasks(report, show_secrets=secrets),
-        lambda row: tasks.task(row, report, show_secrets=secrets),
+        tasks.tasks(report, show_secrets=secrets),
+        lambda rows: tasks.tasks_document(report, show_secrets=secrets),
+        lambda row: tasks.task_document(row, report, show_secrets=secrets),
         empty="" if wanted.narrows else f"no job {scope.where}",
     )
     if wanted.narrows and not report.tasks and not session.out.for_programs:
@@ -69,14 +68,13 @@ def show(session: Session, name: TaskArg) -> None:
     Example:
       asyncmq tasks show app.send_receipt --queue emails
     """
-    from asyncmq_cli.output.json import tasks
-    from asyncmq_cli.output.tables import tasks as text
+    from asyncmq_cli.output.tables import tasks
 
     report = session.tasks.show(session.scope(None), session.filter, name)
     row, secrets = report.tasks[0], session.show_secrets
     session.detail(
-        lambda: tasks.task(row, report, show_secrets=secrets),
-        lambda now: text.task_lines(row, report, show_secrets=secrets),
+        lambda: tasks.task_document(row, report, show_secrets=secrets),
+        lambda now: tasks.task_lines(row, report, show_secrets=secrets),
     )
     _note_samples(session, report)
 
@@ -95,9 +93,7 @@ def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> 
       asyncmq tasks top
       asyncmq tasks top emails --for 1m --json
     """
-    from asyncmq_cli.output.json import tasks
-    from asyncmq_cli.output.tables import tasks as task_columns
-    from asyncmq_cli.output.tables import tasks as text
+    from asyncmq_cli.output.tables import tasks
 
     sampler = session.task_sampler(session.scope(queue))
     secrets = session.show_secrets
@@ -111,12 +107,12 @@ def top(session: Session, queue: AnyQueueArg = None, span: ForOption = None) -> 
     report = sampler.report()
     session.listing(
         report.tasks,
-        task_columns.top_tasks(show_secrets=secrets),
-        lambda rows: tasks.top(report, show_secrets=secrets),
-        lambda row: tasks.top_task(row, show_secrets=secrets),
+        tasks.top_tasks(show_secrets=secrets),
+        lambda rows: tasks.top_document(report, show_secrets=secrets),
+        lambda row: tasks.top_task_document(row, show_secrets=secrets),
         empty="",
     )
-    session.out.footer(text.top_footer(report))
+    session.out.footer(tasks.top_footer(report))
 
 
 def can_draw(session: Session) -> bool:
@@ -126,17 +122,16 @@ def can_draw(session: Session) -> bool:
 
 def _live(session: Session, sampler: TaskSampler) -> None:
     """Draw the results so far every second, until q or Ctrl-C."""
-    from asyncmq_cli.output.tables import tasks as task_columns
-    from asyncmq_cli.output.tables import tasks as text
+    from asyncmq_cli.output.tables import tasks
     from asyncmq_cli.output.tables.tables import table
     from asyncmq_cli.output.terminal.live import LiveScreen
 
-    columns = task_columns.top_tasks(show_secrets=session.show_secrets)
+    columns = tasks.top_tasks(show_secrets=session.show_secrets)
 
     def frame(width: int, height: int) -> list[str]:
         report = sampler.report()
         drawn, _ = table(report.tasks[: max(0, height - 4)], columns, now=0.0, width=width)
-        return [text.top_footer(report), "", *session.out.drawn_all([drawn])]
+        return [tasks.top_footer(report), "", *session.out.drawn_all([drawn])]
 
     session.has_screen = True
     try:

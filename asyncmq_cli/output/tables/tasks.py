@@ -1,4 +1,4 @@
-"""Tasks: the columns of `tasks list` and `tasks top`, and the lines of a single task."""
+"""Tasks: the columns and documents of `tasks list` and `tasks top`, and the lines of a single task."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from asyncmq_cli.models.monitoring.tasks import INTERVAL
-from asyncmq_cli.output.redaction.redact import redact_text
+from asyncmq_cli.models.values import counted
 from asyncmq_cli.output.tables.columns import Column
 from asyncmq_cli.output.tables.views import shown_text
 from asyncmq_cli.output.text.escape import escape
@@ -14,9 +14,10 @@ from asyncmq_cli.output.text.times import duration, relative, rfc3339
 
 if TYPE_CHECKING:
     from asyncmq_cli.models.monitoring.tasks import TaskReport, TaskStats, TopReport, TopTask
+    from asyncmq_cli.output.json.documents import Document
 
 
-def count(value: int, *, is_estimate: bool) -> str:
+def _count(value: int, *, is_estimate: bool) -> str:
     """A count as text; an estimate is rounded to three digits: `~12,300`."""
     if not is_estimate:
         return f"{value:,}"
@@ -24,7 +25,7 @@ def count(value: int, *, is_estimate: bool) -> str:
     return f"~{round(value, -digits):,}"
 
 
-def share(value: float | None) -> str | None:
+def _share(value: float | None) -> str | None:
     """A share as text, such as `12 %`. A small share is `< 1 %`, not 0."""
     if value is None:
         return None
@@ -41,13 +42,12 @@ def sampled(report: TaskReport) -> str:
 def task_lines(row: TaskStats, report: TaskReport, *, show_secrets: bool) -> Iterator[str]:
     """The lines of one task."""
     now = report.read_at
-    name = row.task or "-"
-    pairs = [("Task", name if show_secrets else redact_text(name))]
+    pairs = [("Task", shown_text(show_secrets)(row.task or "-"))]
     pairs += [
-        (state.capitalize(), count(number, is_estimate=state in report.sampled))
+        (state.capitalize(), _count(number, is_estimate=state in report.sampled))
         for state, number in row.counts.items()
     ]
-    pairs.append(("Failing", share(row.failing_share) or "-"))
+    pairs.append(("Failing", _share(row.failing_share) or "-"))
     if row.oldest_waiting is not None:
         pairs.append(("Oldest waits", duration(max(0.0, now - row.oldest_waiting))))
     if row.last_death is not None:
@@ -64,7 +64,7 @@ def _seconds(value: float) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s" if value < 10 else duration(value)
 
 
-def quantile(row: TopTask, part: float) -> str | None:
+def _quantile(row: TopTask, part: float) -> str | None:
     """A percentile as text, such as `1.2 s`, or `< 50 ms` if it is below the interval between two reads."""
     if row.is_below(part):
         return f"< {INTERVAL * 1000:.0f} ms"
@@ -74,8 +74,7 @@ def quantile(row: TopTask, part: float) -> str | None:
 
 def top_footer(report: TopReport) -> str:
     seen = sum(row.seen for row in report.tasks)
-    what = "job" if seen == 1 else "jobs"
-    return f"{seen:,} {what} seen in {report.seconds:.1f} s, in {report.reads:,} reads"
+    return f"{counted(seen, 'job')} seen in {report.seconds:.1f} s, in {report.reads:,} reads"
 
 
 def tasks(report: TaskReport | None = None, *, show_secrets: bool) -> tuple[Column[TaskStats], ...]:
@@ -84,13 +83,12 @@ def tasks(report: TaskReport | None = None, *, show_secrets: bool) -> tuple[Colu
     now = 0.0 if report is None else report.read_at
 
     def number(state: str, **given: Any) -> Column[TaskStats]:
-
         is_estimate = report is not None and state in report.sampled
         return Column(
             state.upper(),
             lambda row: row.counts[state],
             "number",
-            for_row=(lambda row: count(row.counts[state], is_estimate=True)) if is_estimate else None,
+            for_row=(lambda row: _count(row.counts[state], is_estimate=True)) if is_estimate else None,
             key=state,
             **given,
         )
@@ -102,7 +100,13 @@ def tasks(report: TaskReport | None = None, *, show_secrets: bool) -> tuple[Colu
         number("delayed", wide=True),
         number("dead", worth=4),
         number("completed", wide=True),
-        Column("FAILING", lambda row: row.failing_share, for_row=_failing, worth=3, key="failing_share"),
+        Column(
+            "FAILING",
+            lambda row: row.failing_share,
+            for_row=lambda row: _share(row.failing_share),
+            worth=3,
+            key="failing_share",
+        ),
         Column(
             "OLDEST",
             lambda row: None if row.oldest_waiting is None else max(0.0, now - row.oldest_waiting),
@@ -118,13 +122,18 @@ def top_tasks(*, show_secrets: bool) -> tuple[Column[TopTask], ...]:
     shown = shown_text(show_secrets)
 
     def quantile(title: str, part: float) -> Column[TopTask]:
-
         # People see a duration with a unit; a pipe gets seconds.
-        return Column(title, lambda row: row.duration(part), for_row=lambda row: quantile(row, part))
+        return Column(title, lambda row: row.duration(part), for_row=lambda row: _quantile(row, part))
 
     return (
         Column("TASK", lambda row: shown(row.task), "id", may_be_cut=True, ample=32, least=20, worth=5),
-        Column("BUSY", lambda row: row.busy_share, for_row=_busy, worth=4, key="busy_share"),
+        Column(
+            "BUSY",
+            lambda row: row.busy_share,
+            for_row=lambda row: _share(row.busy_share),
+            worth=4,
+            key="busy_share",
+        ),
         Column("ACTIVE", lambda row: row.active, "number", worth=2, key="active"),
         Column("ENDED", lambda row: len(row.durations), "number", worth=1, key="ended"),
         quantile("P50", 0.5),
@@ -133,11 +142,62 @@ def top_tasks(*, show_secrets: bool) -> tuple[Column[TopTask], ...]:
     )
 
 
-def _busy(row: TopTask) -> str | None:
+def task_document(row: TaskStats, report: TaskReport, *, show_secrets: bool) -> Document:
+    """One task. Durations are the seconds from the last attempt to the death, of dead jobs."""
+    return {
+        "task": shown_text(show_secrets)(row.task),
+        **row.counts,
+        "failing_share": row.failing_share,
+        "oldest_waiting_seconds": None
+        if row.oldest_waiting is None
+        else max(0.0, report.read_at - row.oldest_waiting),
+        "last_death": row.last_death,
+        "time": rfc3339(row.last_death),
+        "durations": {
+            "jobs": len(row.durations),
+            "p50": row.duration(0.5),
+            "p95": row.duration(0.95),
+            "max": row.duration(1.0),
+        },
+    }
 
-    return share(row.busy_share)
+
+def tasks_document(report: TaskReport, *, show_secrets: bool) -> Document:
+    return {
+        "queue": report.queue,
+        "timestamp": report.read_at,
+        "sampled": {
+            state: {"size": one.size, "read": one.read, "margin": one.margin}
+            for state, one in report.sampled.items()
+        },
+        "tasks": [task_document(row, report, show_secrets=show_secrets) for row in report.tasks],
+    }
 
 
-def _failing(row: TaskStats) -> str | None:
+def top_document(report: TopReport, *, show_secrets: bool) -> Document:
+    return {
+        "queue": report.queue,
+        "timestamp": report.began,
+        "time": rfc3339(report.began),
+        "seconds": report.seconds,
+        "looks": report.reads,
+        "interval_seconds": report.interval,
+        "tasks": [top_task_document(row, show_secrets=show_secrets) for row in report.tasks],
+    }
 
-    return share(row.failing_share)
+
+def top_task_document(row: TopTask, *, show_secrets: bool) -> Document:
+    """One task of `tasks top`. Durations are seconds; null if they are below the interval, or if no job has
+    ended."""
+    return {
+        "task": shown_text(show_secrets)(row.task),
+        "busy_share": row.busy_share,
+        "concurrency": row.concurrency,
+        "active": row.active,
+        "seen": row.seen,
+        "ended": len(row.durations),
+        "below_interval": row.below,
+        "p50": row.duration(0.5),
+        "p95": row.duration(0.95),
+        "max": row.duration(1.0),
+    }
