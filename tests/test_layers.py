@@ -88,7 +88,6 @@ VALUES = {
         *(
             "read.lists",
             "read.liveness",
-            "read.prefilter",
             "read.queues",
             "read.repeatables",
             "read.sizes",

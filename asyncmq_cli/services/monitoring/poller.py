@@ -8,8 +8,10 @@ the less often they are made, and the snapshot says how old they are.
 from __future__ import annotations
 
 import heapq
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from msgspec import Struct, field
@@ -21,7 +23,6 @@ from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.services.monitoring.lost_jobs import LostJobs, silence_in_words
 from asyncmq_cli.services.monitoring.trouble import TroubleReader
-from asyncmq_cli.storage.read.prefilter import NewestPrefilter
 from asyncmq_cli.storage.read.sizes import StateCounts
 from asyncmq_cli.storage.schema.keys import to_text
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from asyncmq_cli.models.monitoring.checks import Problem
     from asyncmq_cli.models.queues import QueueStats
     from asyncmq_cli.models.workers import Worker
+    from asyncmq_cli.storage.read.pieces import Piece
     from asyncmq_cli.storage.read.sizes import Sizes
     from asyncmq_cli.storage.store import Store
 
@@ -325,6 +327,37 @@ FEW_JOBS = 20_000
 FEW_QUEUES = 1000
 """If there are more jobs, or more queues with jobs, the newest are found by the scores of sorted sets instead
 of by reading all jobs."""
+
+# All values of these two names anywhere in the record. The job's own time is among them.
+_TIMES = re.compile(rb'"(?:created_at|timestamp)"\s*:\s*"?\s*([^",}\]\s]*)')
+
+
+class NewestPrefilter:
+    """Skips jobs that were created before `floor`, which may be raised between pieces. While it is 0, which
+    is the time of jobs without a time, everything passes."""
+
+    def __init__(self) -> None:
+        self.floor = 0.0
+
+    def passing(self, piece: Piece) -> list[int]:
+        """The positions of jobs that may be among the newest."""
+        if self.floor <= 0:
+            return list(range(len(piece.ids)))
+        return [i for i in range(len(piece.ids)) if self._may_pass(piece.bodies(i))]
+
+    def _may_pass(self, bodies: Sequence[bytes]) -> bool:
+        if not bodies or any(b"\\u00" in body for body in bodies):
+            # A member's name may contain escapes.
+            return True
+        for text in chain.from_iterable(map(_TIMES.findall, bodies)):
+            try:
+                # A value that is no number does not count as below the floor.
+                if not float(text) < self.floor:
+                    return True
+            except ValueError:
+                if text != b"null":
+                    return True
+        return False
 
 
 def newest_of(store: Store, queue: str) -> list[LatestJob]:

@@ -18,14 +18,13 @@ from asyncmq_cli.models.values import DEAD_STATES, as_number, chunked, in_parts
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
 from asyncmq_cli.storage.read import pieces, placed_jobs
-from asyncmq_cli.storage.read.pieces import Piece
+from asyncmq_cli.storage.read.pieces import Piece, Prefilter
 from asyncmq_cli.storage.read.state_reader import ALL_PLACES, ENDED, Placed, StateReader, called, of_dead
 from asyncmq_cli.storage.schema.codec import causes, sort_times
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
 
 if TYPE_CHECKING:
     from asyncmq_cli.storage.read.placed_jobs import Found
-    from asyncmq_cli.storage.read.prefilter import Prefilter
 
 PLACES = {"waiting": "waiting", "delayed": "delayed", "active": "active", "failed": "dlq", "expired": "dlq"}
 """By state, the place that its jobs are in. Jobs in other states are in no place."""

@@ -10,7 +10,7 @@ import random
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import redis
 from msgspec import Struct, field
@@ -70,6 +70,13 @@ class Piece(Struct):
             return [] if record is None else [record]
         member = self.members[i]
         return [member] if record is None or record == member else [record, member]
+
+
+class Prefilter(Protocol):
+    """Skips jobs that certainly do not match."""
+
+    def passing(self, piece: Piece) -> list[int]:
+        """The positions of jobs that may match, judged by these texts without their payload parts."""
 
 
 def ids_of_members(place: str, members: Sequence[bytes]) -> list[bytes]:

@@ -18,19 +18,15 @@ dead letter is the job as it died, so its record is not read; all other jobs are
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import redis
 
 from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.read import pieces, placed_jobs
-from asyncmq_cli.storage.read.pieces import Piece, SeenNames
+from asyncmq_cli.storage.read.pieces import Piece, Prefilter, SeenNames
 from asyncmq_cli.storage.read.placed_jobs import Found
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
-
-if TYPE_CHECKING:
-    from asyncmq_cli.storage.read.prefilter import Prefilter
 
 ALL_PLACES = ("delayed", "waiting", "active", "dlq")
 """The order in which places are read: a job that moves during the read is found in one of them."""

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from asyncmq_cli.models.jobs import Job, JobFilter
 from asyncmq_cli.services.jobs.causes import signature
-from asyncmq_cli.services.jobs.filter import Matcher
-from asyncmq_cli.storage.read.prefilter import certainly_holds, needle_of
+from asyncmq_cli.services.jobs.filter import Matcher, certainly_holds, needle_of
 from tests.support.strategies import JSON_VALUES
 
 NOW = 1_700_000_000.0
@@ -147,3 +146,27 @@ def test_a_needle_that_is_certainly_held_is_in_the_json(record: dict[str, Any], 
     needle = needle_of(text.lower())
     if needle is not None and certainly_holds(record, needle):
         assert needle.decode() in json.dumps(record, sort_keys=True).lower()
+
+
+def test_no_letter_turns_into_another_of_ascii_but_the_two_that_are_known() -> None:
+    turning = [code for code in range(0x80, 0x110000) if any(char.isascii() for char in chr(code).lower())]
+    assert turning == [0x130, 0x212A]
+
+
+@pytest.mark.parametrize(
+    ("text", "needle"),
+    [
+        ("customer-123", b"customer-123"),
+        ('"to": "customer-7@example.org"', b"customer-7@example.org"),
+        ("order 33", b"order"),
+        ("1e5", None),
+        ("12345", None),
+        ("null", None),
+        ("status", None),
+        ("na\u00efve", None),
+        ("ab", None),
+        ("", None),
+    ],
+)
+def test_a_needle_is_what_only_a_string_can_hold(text: str, needle: bytes | None) -> None:
+    assert needle_of(text) == needle

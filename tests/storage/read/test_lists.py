@@ -24,7 +24,6 @@ from asyncmq_cli.services.jobs.filter import Matcher
 from asyncmq_cli.storage.client.connection import connect
 from asyncmq_cli.storage.read.lists import PLACES, JobLists
 from asyncmq_cli.storage.read.locate import expected_members
-from asyncmq_cli.storage.read.prefilter import needle_of
 from asyncmq_cli.storage.read.state_reader import ENTRIES
 from asyncmq_cli.storage.schema.codec import decode_member
 from asyncmq_cli.storage.schema.job import RawJob, add_record, hydrate
@@ -255,30 +254,6 @@ def test_a_sorted_set_is_read_as_if_each_member_was_read_alone(
 ) -> None:
     fill(client, commands)
     assert shown(JobLists(client).in_state(QUEUE, place)) == shown(one_by_one(client, place))
-
-
-def test_no_letter_turns_into_another_of_ascii_but_the_two_that_are_known() -> None:
-    turning = [code for code in range(0x80, 0x110000) if any(char.isascii() for char in chr(code).lower())]
-    assert turning == [0x130, 0x212A]
-
-
-@pytest.mark.parametrize(
-    ("text", "needle"),
-    [
-        ("customer-123", b"customer-123"),
-        ('"to": "customer-7@example.org"', b"customer-7@example.org"),
-        ("order 33", b"order"),
-        ("1e5", None),
-        ("12345", None),
-        ("null", None),
-        ("status", None),
-        ("na\u00efve", None),
-        ("ab", None),
-        ("", None),
-    ],
-)
-def test_a_needle_is_what_only_a_string_can_hold(text: str, needle: bytes | None) -> None:
-    assert needle_of(text) == needle
 
 
 def named(client: redis.Redis, place: str) -> list[bytes]:
