@@ -88,6 +88,7 @@ VALUES = {
         *(
             "read.lists",
             "read.liveness",
+            "read.pieces",
             "read.queues",
             "read.repeatables",
             "read.sizes",

@@ -96,15 +96,15 @@ def test_check_counts_the_matches(cli: Run) -> None:
 
 
 def test_the_bytes_are_skimmed_first(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from asyncmq_cli.storage.read import placed_jobs
+    from asyncmq_cli.storage.read import state_reader
 
     decoded: list[str] = []
-    real = placed_jobs.hydrate
+    real = state_reader.hydrate
 
     def hydrate(queue: str, raw: object, **given: object) -> object:
         decoded.append(raw.id)  # type: ignore[attr-defined]
         return real(queue, raw, **given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(placed_jobs, "hydrate", hydrate)
+    monkeypatch.setattr(state_reader, "hydrate", hydrate)
     cli("dlq", "list", "--where", f"{ACME} and retries == 3")
     assert sorted(decoded) == ["d1", "d3", "d5", "d7"]

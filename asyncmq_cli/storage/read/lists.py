@@ -17,14 +17,22 @@ from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import DEAD_STATES, as_number, chunked, in_parts
 from asyncmq_cli.storage.client import scan
 from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
-from asyncmq_cli.storage.read import pieces, placed_jobs
+from asyncmq_cli.storage.read import pieces
 from asyncmq_cli.storage.read.pieces import Piece, Prefilter
-from asyncmq_cli.storage.read.state_reader import ALL_PLACES, ENDED, Placed, StateReader, called, of_dead
+from asyncmq_cli.storage.read.state_reader import (
+    ALL_PLACES,
+    ENDED,
+    Placed,
+    StateReader,
+    called,
+    of_dead,
+    status_in,
+)
 from asyncmq_cli.storage.schema.codec import causes, sort_times
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text
 
 if TYPE_CHECKING:
-    from asyncmq_cli.storage.read.placed_jobs import Found
+    from asyncmq_cli.storage.read.state_reader import Found
 
 PLACES = {"waiting": "waiting", "delayed": "delayed", "active": "active", "failed": "dlq", "expired": "dlq"}
 """By state, the place that its jobs are in. Jobs in other states are in no place."""
@@ -71,8 +79,7 @@ class JobLists:
         A prefilter skips jobs that certainly do not match, without decoding them; it may let others pass.
         """
         keys = QueueKeys(queue)
-        for piece, found in self._reader.in_state(keys, state, prefilter):
-            yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
+        return self._reader.to_jobs(keys, self._reader.in_state(keys, state, prefilter))
 
     def dead_causes(self, queue: str, *, arguments: bool = False, newest: int | None = None) -> Iterator[Job]:
         """Every job in the dead-letter queue, or only the `newest` ones (a count), with only its id, its
@@ -89,11 +96,11 @@ class JobLists:
                 if record is None:
                     unread.append(i)
                 else:
-                    status = placed_jobs.status_in("dlq", piece.states[i])
+                    status = status_in("dlq", piece.states[i])
                     job_id = to_text(piece.ids[i])
                     yield Job(queue, job_id, status, record, dead_at=piece.scores[i])
-            rest = piece.only(unread)
-            yield from placed_jobs.to_jobs(self._redis, keys, rest, [found[i] for i in unread])
+            rest = (piece.only(unread), [found[i] for i in unread])
+            yield from self._reader.to_jobs(keys, [rest])
 
     def sample(self, queue: str, place: str, size: int, count: int) -> Iterator[Job]:
         """About `count` random jobs of a place with `size` members. For `completed`, that many jobs of
@@ -112,8 +119,7 @@ class JobLists:
         else:
             members = pieces.of_sorted_set(self._redis, keys, place, size, count)
             pages = self._reader.complete(keys, place, members)
-        for piece, found in pages:
-            yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
+        return self._reader.to_jobs(keys, pages)
 
     def claims(self, queue: str) -> Iterator[tuple[str, bytes]]:
         """Yield the id of each active job, and its claim as stored."""
@@ -145,8 +151,7 @@ class JobLists:
             pages = self._reader.complete(keys, state, source)
         else:
             pages = _from(start, count, self._reader.in_state(keys, state, None))
-        for piece, found in pages:
-            yield from placed_jobs.to_jobs(self._redis, keys, piece, found)
+        return self._reader.to_jobs(keys, pages)
 
     def best(
         self, queue: str, state: str, count: int, *, newest: bool, bound: float | None = None
@@ -258,8 +263,8 @@ class JobLists:
         source = (Piece(names) for names in chunked(map(to_bytes, job_ids)))
         read = pieces.with_records(self._redis, keys, pieces.with_states(self._redis, keys, source))
         for piece in read:
-            found = placed_jobs.places_of(self._redis, keys, piece)
-            jobs = placed_jobs.to_jobs(self._redis, keys, piece, found)
+            found = self._reader.places_of(keys, piece)
+            jobs = self._reader.to_jobs(keys, [(piece, found)])
             parts = zip(piece.records, piece.states, found, strict=True)
             there = [
                 record is not None or entry is not None or place is not None
@@ -316,10 +321,8 @@ class JobLists:
                 continue
             names = pieces.ids_of_members(place, members)
             piece = Piece(names, members=members, scores=[one.score for one in met])
-            coming = iter(met)
-            for page, places in self._reader.complete(keys, place, [piece]):
-                for job in placed_jobs.to_jobs(self._redis, keys, page, places):
-                    yield next(coming), job
+            jobs = self._reader.to_jobs(keys, self._reader.complete(keys, place, [piece]))
+            yield from zip(met, jobs, strict=True)
 
     def _count_dead(self, keys: QueueKeys, state: str) -> int:
         """Count by the states hash if it has as many dead jobs as there are dead letters. Otherwise some of
