@@ -18,7 +18,7 @@ import redis
 from redis.exceptions import ResponseError
 
 from asyncmq_cli.errors import WrongType
-from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack, pack_scan
+from asyncmq_cli.storage.client.connection import PipelinedConnection, pack, pack_scan
 from asyncmq_cli.storage.client.replies import ReplyTooLarge, at_most, several
 
 CHUNK = 1000

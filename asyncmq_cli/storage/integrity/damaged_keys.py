@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.client.connection import run_pipeline
 from asyncmq_cli.storage.read import queue_names
 from asyncmq_cli.storage.schema.keys import (
     AUDIT_STREAM,

@@ -16,7 +16,7 @@ from msgspec import Struct
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import WAITING_CHILDREN, as_number, chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.client.connection import run_pipeline
 from asyncmq_cli.storage.integrity.probes import (
     Probes,
     has_living_child,

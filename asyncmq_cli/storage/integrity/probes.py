@@ -9,7 +9,7 @@ import redis
 
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.client.connection import run_pipeline
 from asyncmq_cli.storage.read.lists import JobLists
 from asyncmq_cli.storage.schema.job import RawJob, add_record, effective_state, has_pending_parents
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_bytes, to_text

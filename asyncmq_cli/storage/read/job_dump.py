@@ -11,7 +11,7 @@ import redis
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
+from asyncmq_cli.storage.client.connection import Command, run_pipeline
 from asyncmq_cli.storage.read.locate import read_place
 from asyncmq_cli.storage.schema.job import Location
 from asyncmq_cli.storage.schema.job_dump import JobDump

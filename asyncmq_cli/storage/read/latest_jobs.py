@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import as_number, chunked
-from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack, pack_scan, run_pipeline
+from asyncmq_cli.storage.client.connection import PipelinedConnection, pack, pack_scan, run_pipeline
 from asyncmq_cli.storage.read.sizes import QUEUES_AT_A_TIME, first_of_priorities, outlined
 from asyncmq_cli.storage.schema.codec import member_ids, outlines
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_text

@@ -16,7 +16,7 @@ from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.jobs import Job
 from asyncmq_cli.models.values import DEAD_STATES, as_number, chunked, in_parts
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
+from asyncmq_cli.storage.client.connection import Command, run_pipeline
 from asyncmq_cli.storage.read import pieces
 from asyncmq_cli.storage.read.pieces import Piece, Prefilter
 from asyncmq_cli.storage.read.state_reader import (

@@ -13,7 +13,7 @@ from msgspec import Struct
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
+from asyncmq_cli.storage.client.connection import Command, run_pipeline
 from asyncmq_cli.storage.read import pieces
 from asyncmq_cli.storage.schema.codec import CorruptData, decode_record, dumps, named_member
 from asyncmq_cli.storage.schema.job import Location

@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack_for_names, run_pipeline
+from asyncmq_cli.storage.client.connection import PipelinedConnection, pack_for_names, run_pipeline
 from asyncmq_cli.storage.client.replies import ReplyTooLarge, several
 from asyncmq_cli.storage.schema.codec import member_id, member_ids, named_member
 

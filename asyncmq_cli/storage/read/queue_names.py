@@ -8,7 +8,7 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from asyncmq_cli.models.values import chunked
-from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack, run_pipeline
+from asyncmq_cli.storage.client.connection import PipelinedConnection, pack, run_pipeline
 from asyncmq_cli.storage.client.scan import CHUNK
 from asyncmq_cli.storage.schema.keys import QueueKeys, queue_of, to_bytes, to_text
 

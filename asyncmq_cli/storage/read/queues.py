@@ -13,7 +13,7 @@ from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.queues import ALL_FIELDS, STATE_FIELDS, QueueStats
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.client.connection import run_pipeline
 from asyncmq_cli.storage.read import queue_names
 from asyncmq_cli.storage.read.sizes import Sizes, StateCounts, oldest_waiting, read_sizes, read_states
 from asyncmq_cli.storage.schema.keys import DISCOVERY_PATTERN, QueueKeys, to_bytes, to_text

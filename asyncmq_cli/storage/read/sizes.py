@@ -26,7 +26,7 @@ from redis.exceptions import NoPermissionError
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import (
+from asyncmq_cli.storage.client.connection import (
     PipelinedConnection,
     pack,
     pack_for_names,

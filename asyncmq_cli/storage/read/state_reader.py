@@ -25,7 +25,7 @@ import redis
 
 from asyncmq_cli.models.values import DEAD_STATES, WAITING_CHILDREN, chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.client.connection import run_pipeline
 from asyncmq_cli.storage.read import pieces
 from asyncmq_cli.storage.read.locate import expected_members
 from asyncmq_cli.storage.read.pieces import Piece, Prefilter, SeenNames

@@ -18,7 +18,7 @@ from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.values import as_number, chunked
 from asyncmq_cli.models.workers import Worker
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
+from asyncmq_cli.storage.client.connection import Command, run_pipeline
 from asyncmq_cli.storage.client.replies import ReplyTooLarge
 from asyncmq_cli.storage.read.liveness import Expiry, Liveness, judge, offset_in_words
 from asyncmq_cli.storage.read.sizes import QUEUES_AT_A_TIME

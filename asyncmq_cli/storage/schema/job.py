@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from asyncmq_cli.errors import WrongType
 from asyncmq_cli.models.jobs import NOT_SHOWN, Job, SplitPart
 from asyncmq_cli.models.values import END_OF_CALENDAR, WAITING_CHILDREN, as_number
-from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.client.connection import run_pipeline
 from asyncmq_cli.storage.client.scan import PIECE_BYTES, typed
 from asyncmq_cli.storage.schema.bounds import LIMITS
 from asyncmq_cli.storage.schema.codec import (

@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from asyncmq_cli.errors import CodedError, WrongType
 from asyncmq_cli.models.values import chunked
-from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.client.connection import run_pipeline
 from asyncmq_cli.storage.schema.codec import CorruptData, loads
 from asyncmq_cli.storage.schema.keys import QueueKeys, to_text
 

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from asyncmq_cli.errors import AdminError, ChangeRefused, WrongType
 from asyncmq_cli.models.values import chunked
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import Command, run_pipeline
+from asyncmq_cli.storage.client.connection import Command, run_pipeline
 from asyncmq_cli.storage.schema.codec import dumps, encode_record
 from asyncmq_cli.storage.schema.job import Location
 from asyncmq_cli.storage.schema.keys import (

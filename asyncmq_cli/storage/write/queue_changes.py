@@ -11,7 +11,7 @@ import redis
 from asyncmq_cli.errors import ChangeRefused, WrongType
 from asyncmq_cli.models.queues import JOBLESS_PARTS, QueuePart
 from asyncmq_cli.storage.client import scan
-from asyncmq_cli.storage.client.pipeline import run_pipeline
+from asyncmq_cli.storage.client.connection import run_pipeline
 from asyncmq_cli.storage.read.repeatables import scheduler_at_work
 from asyncmq_cli.storage.schema.codec import decode_member
 from asyncmq_cli.storage.schema.keys import AUDIT_STREAM, QueueKeys, to_bytes, to_text

@@ -20,7 +20,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack
+from asyncmq_cli.storage.client.connection import PipelinedConnection, pack
 from asyncmq_cli.storage.client.replies import return_codes
 
 # The return codes that all scripts share. Each script's header defines the others.

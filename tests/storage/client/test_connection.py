@@ -12,8 +12,13 @@ from redis.exceptions import InvalidResponse, ResponseError
 from asyncmq_cli.config import resolve
 from asyncmq_cli.demo.server import PrivateRedis
 from asyncmq_cli.errors import WrongType
-from asyncmq_cli.storage.client.connection import connect
-from asyncmq_cli.storage.client.pipeline import PipelinedConnection, pack, pack_for_names, run_pipeline
+from asyncmq_cli.storage.client.connection import (
+    PipelinedConnection,
+    connect,
+    pack,
+    pack_for_names,
+    run_pipeline,
+)
 from asyncmq_cli.storage.client.replies import check_reply
 
 
